@@ -1,0 +1,73 @@
+"""Serve Reverie: python app.py [--port 7860]."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import threading
+from pathlib import Path
+
+# Gradio would ask its makers' hosts for news and report its use; TensorFlow would print notes for its developers.
+os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+
+from studio.page import build_page
+from studio.serving import serve
+from studio.studio import Studio
+
+
+def parse(arguments: list[str] | None = None) -> argparse.Namespace:
+    """The command line; defaults are safe for a laptop."""
+    on_space = "SPACE_ID" in os.environ
+    parser = argparse.ArgumentParser(
+        prog="python app.py", description="Serve Reverie, a generative deep-learning studio."
+    )
+    parser.add_argument(
+        "--host", default="0.0.0.0" if on_space else "127.0.0.1", help="address to listen on [%(default)s]"
+    )
+    parser.add_argument("--port", type=int, default=7860, help="port to listen on [%(default)s]")
+    parser.add_argument("--share", action="store_true", help="also open a public link through Gradio's relay")
+    parser.add_argument("--auth", metavar="USER:PASSWORD", help="ask visitors for this name and password")
+    weights = os.environ.get("REVERIE_WEIGHTS")
+    parser.add_argument(
+        "--weights", type=Path, default=weights, help="folder of weights to look into first [$REVERIE_WEIGHTS]"
+    )
+    parser.add_argument("--outputs", type=Path, default=Path("outputs"), help="folder for results [%(default)s]")
+    parser.add_argument("--queue-size", type=int, default=20, help="how many runs may wait [%(default)s]")
+    parser.add_argument("--max-pixels", type=int, default=40_000_000, help="largest picture accepted [%(default)s]")
+    parser.add_argument("--theme", choices=("system", "light", "dark"), default="system", help="colours [%(default)s]")
+    options = parser.parse_args(arguments)
+    if options.auth and ":" not in options.auth:
+        parser.error("--auth takes USER:PASSWORD")
+    if options.weights and not options.weights.is_dir():
+        parser.error(f"--weights: there is no folder {options.weights}")
+    if options.queue_size < 1 or options.max_pixels < 1000:
+        parser.error("--queue-size must be at least 1 and --max-pixels at least 1000")
+    return options
+
+
+def main() -> None:
+    """Build the page, serve it, and warm TensorFlow up meanwhile."""
+    options = parse()
+    studio = Studio(
+        weights=(options.weights,) if options.weights else (),
+        outputs=options.outputs,
+        most_waiting=options.queue_size,
+        max_pixels=options.max_pixels,
+    )
+    page = build_page(studio)
+    serve(
+        page,
+        studio,
+        host=options.host,
+        port=options.port,
+        share=options.share,
+        auth=options.auth,
+        theme=options.theme,
+        ready=lambda: threading.Thread(target=studio.warm, name="warm-up", daemon=True).start(),
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Reverie's engines: a config goes in, frames come out. Nothing here knows of Gradio."""

@@ -1,0 +1,127 @@
+"""Run an engine without the page: python -m engines NAME INPUT -o OUTPUT."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from tqdm import tqdm
+
+from engines.films import Film
+from engines.jobs import ENGINES, Job, StartedJob, Workshop, job_from_recipe
+from engines.options import add_options, changed_options
+from engines.parts.pictures import MAX_PIXELS, digest, read_picture
+from engines.parts.weights import WeightsStore
+from engines.recipes import RecipeError, read_recipe, write_png
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line.
+
+    Returns:
+        The exit status: 0 when the result was written, 130 when it was stopped (the picture so far is written, if
+        there is one), 1 after a one-sentence error.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's start-up notes are no news to a person
+    options = _parser().parse_args(arguments)
+    try:
+        job = _job(options)
+        folders = (options.weights,) if options.weights else ()
+        started = Workshop(WeightsStore(folders=folders)).start(job)
+        return _run(started, options.output)
+    except (ValueError, OSError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("Stopped before there was a picture.", file=sys.stderr)
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m engines", description=__doc__)
+    names = parser.add_subparsers(dest="engine", required=True)
+    for name, engine in ENGINES.items():
+        one = names.add_parser(name, formatter_class=argparse.RawDescriptionHelpFormatter)
+        first, *others = engine.inputs
+        one.add_argument(first, type=Path, help="the picture to work on")
+        for other in others:
+            one.add_argument(f"--{other}", type=Path, help=f"another picture: the {other}")
+        one.add_argument("-o", "--output", type=Path, required=True, help="a .png file; .mp4 for a film")
+        one.add_argument("--recipe", type=Path, help="repeat what made this file; options given beside it win")
+        one.add_argument("--backbone", help="network to use [studio_vgg]")
+        folder = os.environ.get("REVERIE_WEIGHTS")
+        one.add_argument("--weights", type=Path, default=folder, help="folder of weights [$REVERIE_WEIGHTS]")
+        add_options(one, engine.config_class)
+    return parser
+
+
+def _job(options: argparse.Namespace) -> Job:
+    engine = ENGINES[options.engine]
+    files = {name: getattr(options, name) for name in engine.inputs}
+    inputs = {name: read_picture(file, max_pixels=4 * MAX_PIXELS) for name, file in files.items() if file}
+    changed = changed_options(options, engine.config_class)
+    if not options.recipe:
+        return Job(
+            engine=options.engine,
+            config=engine.config_class(**changed),
+            inputs=inputs,
+            backbone=options.backbone or "studio_vgg",
+        )
+    if not options.recipe.is_file():
+        raise RecipeError(f"There is no file {options.recipe.name}.")
+    recipe = read_recipe(options.recipe)
+    if recipe is None:
+        raise RecipeError(f"There is no recipe in {options.recipe.name}.")
+    if recipe.engine != options.engine:
+        raise RecipeError(f"{options.recipe.name} was made by {recipe.engine[:40]}, not by {options.engine}.")
+    job = job_from_recipe(recipe, inputs)
+    for name, expected in recipe.inputs.items():
+        if name not in inputs or digest(inputs[name]) != expected:
+            print(f"Note: the {name} is not the one that the recipe was made with.", file=sys.stderr)
+    if changed or options.backbone:
+        # Other settings make another run, in which the recorded changes would come at the wrong moments.
+        config = engine.config_class(**{**recipe.config, **changed})
+        return Job(engine=job.engine, config=config, inputs=inputs, backbone=options.backbone or job.backbone)
+    return job
+
+
+def _run(started: StartedJob, output: Path) -> int:
+    film, stopped = None, False
+    wants_film = output.suffix.lower() == ".mp4"
+    if not wants_film and output.suffix.lower() != ".png":
+        raise ValueError("The output must be a .png file, or a .mp4 file for a film.")
+    output.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with tqdm(unit="step", bar_format="{l_bar}{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}{postfix}]") as bar:
+            for frame in started:
+                bar.total = frame.total
+                bar.set_postfix({name: f"{value:.3g}" for name, value in frame.metrics.items()}, refresh=False)
+                bar.update(frame.step - bar.n)
+                if wants_film and frame.keyframe and frame.image is not None:
+                    film = film or Film(output, _film_size(started, frame.image))
+                    film.add(frame.image)
+    except KeyboardInterrupt:
+        started.close()
+        stopped = True
+    if started.last is None or started.last.image is None or (wants_film and film is None):
+        raise KeyboardInterrupt
+    if film:
+        film.finish(started.recipe.to_json())
+    else:
+        write_png(output, started.last.image, started.recipe)
+    print(f"{'Stopped; the picture so far is' if stopped else 'Written to'} {output}", file=sys.stderr)
+    return 130 if stopped else 0
+
+
+def _film_size(started: StartedJob, image) -> tuple[int, int]:
+    """Width and height of a film: a zoom film's pictures are full size; a film of one dream grows up to its photo."""
+    first = next(iter(started.job.inputs.values()))
+    longest = max(getattr(started.job.config, "size", 0) or max(first.shape[:2]), max(image.shape[:2]))
+    scale = min(1.0, longest / max(first.shape[:2]))
+    return round(first.shape[1] * scale), round(first.shape[0] * scale)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,94 @@
+"""Settings that explain and check themselves: one declaration serves validation, recipes, command line and page."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import types
+import typing
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+C = TypeVar("C")
+
+
+def setting(
+    default: Any,
+    help: str,
+    *,
+    low: float | None = None,
+    high: float | None = None,
+    choices: tuple[str, ...] | None = None,
+) -> Any:
+    """A dataclass field with its one-line help, inclusive range and choices; `dict` as default makes a new one."""
+    metadata = {"help": help, "low": low, "high": high, "choices": choices}
+    if default is dict:
+        return dataclasses.field(default_factory=dict, metadata=metadata)
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+def _matches(value: Any, hint: Any) -> bool:
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (typing.Union, types.UnionType):
+        return any(_matches(value, argument) for argument in arguments)
+    if origin is not None and issubclass(origin, Mapping):
+        return isinstance(value, Mapping) and all(
+            _matches(key, arguments[0]) and _matches(item, arguments[1]) for key, item in value.items()
+        )
+    if origin is tuple:
+        return isinstance(value, tuple) and all(_matches(item, arguments[0]) for item in value)
+    if hint is float:
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    if hint is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    return value is None if hint is type(None) else isinstance(value, hint)
+
+
+_KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
+
+
+def _kind(hint: Any) -> str:
+    for part in (hint, *typing.get_args(hint)):
+        if part in _KINDS:
+            return _KINDS[part]
+    return "a list of names with numbers"
+
+
+def validate(config: Any) -> None:
+    """Check every field of a config against its declared type, range and choices.
+
+    Raises:
+        ValueError: one sentence that names the field, what it may be and what it was.
+    """
+    hints = typing.get_type_hints(type(config))
+    for field in dataclasses.fields(config):
+        value, meta = getattr(config, field.name), field.metadata
+        name = field.name.replace("_", " ").capitalize()
+        if not _matches(value, hints[field.name]):
+            raise ValueError(f"{name} must be {_kind(hints[field.name])}, not {str(value)[:60]!r}.")
+        numbers = list(value.values()) if isinstance(value, Mapping) else [value]
+        for number in numbers:
+            if isinstance(number, bool) or not isinstance(number, int | float):
+                continue
+            if not math.isfinite(number):
+                raise ValueError(f"{name} must be a finite number, not {number}.")
+            low, high = meta.get("low"), meta.get("high")
+            if (low is not None and number < low) or (high is not None and number > high):
+                span = f"between {low} and {high}" if high is not None else f"at least {low}"
+                raise ValueError(f"{name} must be {span}, not {number}.")
+        choices = meta.get("choices")
+        if choices and value not in choices:
+            raise ValueError(f"{name} must be one of {', '.join(choices)}, not {str(value)[:60]!r}.")
+
+
+def from_mapping(config_class: type[C], values: Mapping[str, Any]) -> C:
+    """A config from untrusted values, as they come out of JSON.
+
+    Raises:
+        ValueError: a field that the config does not have, or a value that it does not allow.
+    """
+    known = {field.name for field in dataclasses.fields(config_class)}  # type: ignore[arg-type]
+    unknown = sorted(set(values) - known)
+    if unknown:
+        raise ValueError(f"These settings hold {unknown[0][:40]!r}, which this version does not know.")
+    return config_class(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})

@@ -1,0 +1,381 @@
+"""DeepDream: gradient ascent that makes a picture show what a network sees in it.
+
+Mordvintsev, Olah & Tyka, "Inceptionism" (2015), in the form of Chollet's "Deep Learning with Python", section 12.2.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from engines.configs import setting, validate
+from engines.frames import Frame, Frames
+from engines.parts.pictures import check_picture, resized, to_float
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+    from engines.parts.ascent import Ascent
+    from engines.parts.backbones import Backbone
+
+# Above this many pixels a picture is worked on in tiles: the activations of a larger one would not fit beside others.
+WHOLE_PIXELS = 1_400_000
+AUTOMATIC_TILE = 768
+GUIDE_SIDE = 224
+_ASCENTS_KEPT = 6
+
+
+@dataclass(frozen=True, kw_only=True)
+class DreamConfig:
+    """Settings of a dream. All may change while it runs; the ladder of octaves is then planned anew from there."""
+
+    size: int = setting(640, "Longest side of the dream in pixels; 0 keeps the photo's own.", low=0, high=8192)
+    octaves: int = setting(3, "How many sizes to dream at, from small to full.", low=1, high=12)
+    octave_scale: float = setting(1.4, "How much larger each size is than the one before.", low=1.05, high=4.0)
+    steps: int = setting(30, "Gradient-ascent steps at each size.", low=1, high=1000)
+    step_size: float = setting(0.02, "How far each step moves the picture.", low=0.0, high=1000.0)
+    normalization: str = setting(
+        "mean_absolute",
+        "Unit of the step: looks the same at every size, or L2 norm as in the book.",
+        choices=("mean_absolute", "l2"),
+    )
+    jitter: int = setting(16, "Random shift before each step, in pixels; hides seams and grids.", low=0, high=256)
+    max_loss: float = setting(0.0, "Leave a size once the loss is above this; 0 never does.", low=0.0, high=1e9)
+    layer_weights: Mapping[str, float] = setting(
+        dict, "Layers to amplify and how much each counts; as the backbone suggests if not given.", low=-100, high=100
+    )
+    channel: int | None = setting(None, "Amplify this one channel of the layers instead of all.", low=0, high=4095)
+    tile_size: int = setting(
+        0, "Work in squares of this many pixels; 0 decides by the picture's size.", low=0, high=4096
+    )
+    pictures: int = setting(1, "Length of the zoom film; 1 makes a single picture.", low=1, high=3000)
+    zoom: float = setting(1.05, "How much a film zooms in from picture to picture.", low=0.5, high=2.0)
+    turn: float = setting(0.0, "Degrees a film turns from picture to picture.", low=-180.0, high=180.0)
+    seed: int = setting(0, "Decides the random shifts; the same seed gives the same dream.", low=0, high=2**31 - 1)
+
+    def __post_init__(self):
+        validate(self)
+        if self.layer_weights and not any(self.layer_weights.values()):
+            raise ValueError("All layer weights are zero; give at least one layer a weight.")
+        if 0 < self.tile_size < 128:
+            raise ValueError("Tile size must be 0 or at least 128 pixels.")
+
+
+def resolve(config: DreamConfig, backbone: Backbone) -> DreamConfig:
+    """The config as it will run on this backbone: with its layers where none are named.
+
+    Raises:
+        ValueError: a layer or a channel that the backbone does not have.
+    """
+    if not config.layer_weights:
+        config = dataclasses.replace(config, layer_weights=backbone.architecture.default_layers)
+    backbone.check_layers(config.layer_weights)
+    if config.channel is not None:
+        channels = min(backbone.channels(name) for name, weight in config.layer_weights.items() if weight)
+        if config.channel >= channels:
+            raise ValueError(f"Channel {config.channel} does not exist here; these layers have 0 to {channels - 1}.")
+    return config
+
+
+def parse_layers(text: str) -> dict[str, float]:
+    """Layer weights from "name=weight, ..."; a name alone counts 1.
+
+    Raises:
+        ValueError: a weight that is no number.
+    """
+    weights = {}
+    for part in filter(None, (part.strip() for part in text.replace("\n", ",").split(","))):
+        name, _, weight = part.partition("=")
+        try:
+            weights[name.strip()] = float(weight) if weight.strip() else 1.0
+        except ValueError as error:
+            raise ValueError(f"The weight of layer {name.strip()[:40]!r} must be a number, as in name=1.5.") from error
+    return weights
+
+
+def format_layers(layer_weights: Mapping[str, float]) -> str:
+    """What `parse_layers` reads."""
+    return ", ".join(f"{name}={weight:g}" for name, weight in layer_weights.items())
+
+
+def presets(backbone_name: str) -> dict[str, DreamConfig]:
+    """Named settings that suit a backbone, the default first."""
+    return PRESETS[backbone_name]
+
+
+def octave_shapes(shape: tuple[int, int], octaves: int, octave_scale: float) -> list[tuple[int, int]]:
+    """(height, width) of each octave from small to full: int(side / octave_scale ** i), as in the book."""
+    height, width = shape
+    shapes = [(int(height / octave_scale**i), int(width / octave_scale**i)) for i in range(octaves)]
+    return shapes[::-1]
+
+
+def dream(
+    image: np.ndarray, config: DreamConfig, backbone: Backbone, guide: np.ndarray | None = None
+) -> Frames[DreamConfig]:
+    """Dream over `image`, yielding a Frame after every step.
+
+    Args:
+        image: (H, W, 3) uint8 RGB.
+        config: settings; `send` another to steer.
+        backbone: the network whose layers are amplified.
+        guide: (H, W, 3) uint8 RGB; what the dream should look for, instead of whatever is strongest.
+
+    Yields:
+        Frames of the octave's size; the last one is the result, at full size. Metrics: `loss`. In a zoom film
+        (`config.pictures` > 1) each finished picture is a keyframe.
+
+    Raises:
+        ValueError: the picture is no picture or too small, a layer or channel that the backbone does not have.
+    """
+    check_picture(image)
+    if guide is not None:
+        check_picture(guide)
+    config = resolve(config, backbone)
+    original = to_float(resized(image, config.size))
+    rng = np.random.default_rng(config.seed)
+    done = 0
+    for number in range(1, config.pictures + 1):
+        run = _Picture(original, config, backbone, guide, rng)
+        while not run.finished:
+            loss = run.step()
+            done += 1
+            remaining = run.remaining + (config.pictures - number) * config.octaves * config.steps
+            prefix = f"picture {number} of {config.pictures} · " if config.pictures > 1 else ""
+            changed = yield Frame(
+                step=done,
+                total=done + remaining,
+                image=to_uint8(run.image),
+                metrics={"loss": loss},
+                note=prefix + run.note,
+                progress=(number - 1 + run.progress) / config.pictures,
+                keyframe=config.pictures == 1 or run.finished,
+            )
+            if changed is not None:
+                config = _steered(config, changed, backbone)
+                run.steer(config)
+        if number < config.pictures:
+            original = zoomed(run.image, config.zoom, config.turn)
+
+
+def _steered(config: DreamConfig, changed: DreamConfig, backbone: Backbone) -> DreamConfig:
+    """What may change in the middle: all but what the picture and the random numbers were made from."""
+    changed = resolve(changed, backbone)
+    return dataclasses.replace(changed, size=config.size, seed=config.seed, pictures=config.pictures)
+
+
+class _Picture:
+    """One picture on its way up the octaves."""
+
+    def __init__(self, original: np.ndarray, config: DreamConfig, backbone: Backbone, guide, rng):
+        import tensorflow as tf
+
+        self._original = tf.constant(original)
+        self._backbone, self._guide, self._rng = backbone, guide, rng
+        self.config = config
+        self._shapes = octave_shapes(original.shape[1:3], config.octaves, config.octave_scale)
+        if min(self._shapes[0]) < 16:
+            raise ValueError(
+                f"The smallest octave would be {self._shapes[0][1]} x {self._shapes[0][0]} pixels; "
+                "use fewer octaves, a smaller octave scale or a larger picture."
+            )
+        self._octave = 0
+        self._octave_steps = 0
+        self._over = False
+        self.image = tf.image.resize(self._original, self._shapes[0])
+        self._shrunk_original = self.image
+        self._ascent, self._cells = ascent_for(backbone, config, guide)
+
+    @property
+    def finished(self) -> bool:
+        return self._over and self._octave == len(self._shapes) - 1
+
+    @property
+    def remaining(self) -> int:
+        here = 0 if self._over else max(0, self.config.steps - self._octave_steps)
+        return here + (len(self._shapes) - 1 - self._octave) * self.config.steps
+
+    @property
+    def progress(self) -> float:
+        """Share of this picture's work that is done: a step costs as much as its octave has pixels."""
+        areas = [height * width for height, width in self._shapes]
+        here = 1.0 if self._over else self._octave_steps / max(self.config.steps, self._octave_steps)
+        return (sum(areas[: self._octave]) + here * areas[self._octave]) / sum(areas)
+
+    @property
+    def note(self) -> str:
+        return (
+            f"octave {self._octave + 1} of {len(self._shapes)} · "
+            f"step {self._octave_steps} of {max(self.config.steps, self._octave_steps)}"
+        )
+
+    def step(self) -> float:
+        """One gradient-ascent step, entering the next octave first if this one is over; returns the loss."""
+        import tensorflow as tf
+
+        if self._over:
+            self._octave, self._octave_steps, self._over = self._octave + 1, 0, False
+            self.image = tf.image.resize(self.image, self._shapes[self._octave])
+        config = self.config
+        jitter = config.jitter
+        down, right = self._rng.integers(-jitter, jitter + 1, 2)
+        height, width = self._shapes[self._octave]
+        result = self._ascent.step(
+            self.image,
+            layer_weights=config.layer_weights,
+            step_size=config.step_size,
+            size_free=config.normalization == "mean_absolute",
+            shift=(int(down), int(right)),
+            channel=config.channel,
+            guide=self._cells,
+            tile_size=tile_size(height * width, config.tile_size),
+        )
+        if not math.isfinite(result.loss):
+            raise ValueError("The dream has run away to infinity; use a smaller step size or a smaller layer weight.")
+        self.image = result.image
+        self._octave_steps += 1
+        crossed = bool(config.max_loss) and result.loss > config.max_loss
+        if crossed or self._octave_steps >= config.steps:
+            self._over = True
+            self._put_back_detail()
+        return result.loss
+
+    def _put_back_detail(self) -> None:
+        """Add what the original lost by having been shrunk to the octave before.
+
+        The shrunken original is brought up to date at each octave; the book's printed listing misspells it there and
+        so puts back the detail lost since the smallest size each time.
+        """
+        import tensorflow as tf
+
+        shape = self._shapes[self._octave]
+        same_size_original = tf.image.resize(self._original, shape)
+        self.image += same_size_original - tf.image.resize(self._shrunk_original, shape)
+        self._shrunk_original = same_size_original
+
+    def steer(self, config: DreamConfig) -> None:
+        """Take up a changed config: at once, and for the octaves above this one."""
+        size = self._shapes[self._octave]
+        ladder = octave_shapes(tuple(self._original.shape[1:3]), config.octaves, config.octave_scale)
+        self._shapes = [*self._shapes[: self._octave], size, *(s for s in ladder if s[0] > size[0] or s[1] > size[1])]
+        self._ascent, self._cells = ascent_for(self._backbone, config, self._guide)
+        self.config = config
+
+
+def ascent_for(
+    backbone: Backbone, config: DreamConfig, guide: np.ndarray | None
+) -> tuple[Ascent, list[tf.Tensor] | None]:
+    """The traced step for a config's objective, kept with the backbone, and the guide's features."""
+    from engines.parts.ascent import Ascent
+
+    layers = tuple(name for name in backbone.layers if config.layer_weights.get(name))
+    key: tuple[Any, ...] = ("ascent", layers, guide is not None, config.channel is not None)
+    ascent = backbone.memory.pop(key, None) or Ascent(
+        backbone, layers, guided=guide is not None, single_channel=config.channel is not None
+    )
+    backbone.memory[key] = ascent  # last in the dict: the oldest is the first to go
+    kept = [k for k in backbone.memory if k[0] == "ascent"]
+    for old in kept[: len(kept) - _ASCENTS_KEPT]:
+        del backbone.memory[old]
+    return ascent, None if guide is None else ascent.guide_features(to_float(resized(guide, GUIDE_SIDE)))
+
+
+def tile_size(pixels: int, chosen: int) -> int:
+    """The tile for a picture of so many pixels: as chosen, or 0 (whole) up to what fits in memory."""
+    return chosen or (AUTOMATIC_TILE if pixels > WHOLE_PIXELS else 0)
+
+
+def zoomed(image: tf.Tensor, zoom: float, turn: float) -> np.ndarray:
+    """The next picture of a zoom film: (1, H, W, 3), enlarged by `zoom` and turned by `turn` degrees about its centre.
+
+    Clipped to [-1, 1]; beyond the edge the picture is mirrored.
+    """
+    import tensorflow as tf
+
+    height, width = image.shape[1:3]
+    cosine, sine = math.cos(math.radians(turn)) / zoom, math.sin(math.radians(turn)) / zoom
+    center_x, center_y = (width - 1) / 2, (height - 1) / 2
+    transform = [
+        cosine,
+        -sine,
+        center_x - cosine * center_x + sine * center_y,
+        sine,
+        cosine,
+        center_y - sine * center_x - cosine * center_y,
+        0.0,
+        0.0,
+    ]
+    moved = tf.raw_ops.ImageProjectiveTransformV3(
+        images=tf.clip_by_value(image, -1.0, 1.0),
+        transforms=tf.constant([transform], tf.float32),
+        output_shape=tf.constant([height, width]),
+        interpolation="BILINEAR",
+        fill_mode="REFLECT",
+        fill_value=0.0,
+    )
+    return moved.numpy()
+
+
+def to_uint8(image: tf.Tensor) -> np.ndarray:
+    """(1, H, W, 3) float32 in [-1, 1] or beyond -> (H, W, 3) uint8, clipped and rounded."""
+    import tensorflow as tf
+
+    return tf.cast(tf.clip_by_value(tf.round((image[0] + 1) * 127.5), 0, 255), tf.uint8).numpy()
+
+
+def _book(layer_weights: dict[str, float]) -> DreamConfig:
+    """The settings of Chollet's listing, on the layers given."""
+    return DreamConfig(
+        size=0,
+        octaves=3,
+        octave_scale=1.4,
+        steps=30,
+        step_size=20.0,
+        normalization="l2",
+        jitter=0,
+        max_loss=15.0,
+        layer_weights=layer_weights,
+    )
+
+
+def _preset(layer_weights: dict[str, float], **changes: Any) -> DreamConfig:
+    settings: dict[str, Any] = {"octaves": 4, "steps": 24, "step_size": 0.012, "layer_weights": layer_weights}
+    return DreamConfig(**settings | changes)
+
+
+_VGG_PRESETS = {
+    "Deep": _preset({"block5_conv2": 1.0}),
+    "Middle": _preset({"block4_conv2": 1.0}),
+    "Fine": _preset({"block3_conv2": 1.0}),
+}
+PRESETS: dict[str, dict[str, DreamConfig]] = {
+    "studio_vgg": {
+        "Eyes": _preset({"block4_conv2": 1.0}),
+        "Shapes": _preset({"block5_conv1": 1.0}),
+        "Scales": _preset({"block4_conv1": 1.0}),
+        "Whirls": _preset({"block3_conv3": 1.0}),
+    },
+    "inception_v3": {
+        "As in the book": _book({"mixed4": 1.0, "mixed5": 1.5, "mixed6": 2.0, "mixed7": 2.5}),
+        "Animals": _preset({"mixed6": 1.0, "mixed7": 1.0}),
+        "Ornaments": _preset({"mixed3": 1.0, "mixed4": 0.5}),
+        "Strokes": _preset({"mixed0": 1.0, "mixed1": 0.5}),
+    },
+    "vgg16": _VGG_PRESETS,
+    "vgg19": _VGG_PRESETS,
+    "xception": {
+        "Deep": _preset({"block13_sepconv1_act": 1.0}),
+        "Middle": _preset({"block8_sepconv2_act": 1.0}),
+        "Fine": _preset({"block4_sepconv1_act": 1.0}),
+    },
+    "resnet50": {
+        "Deep": _preset({"conv4_block6_out": 1.0}),
+        "Middle": _preset({"conv4_block2_out": 1.0}),
+        "Fine": _preset({"conv3_block3_out": 1.0}),
+    },
+}

@@ -1,0 +1,42 @@
+"""Frame: one moment of a run, and what a run is."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import numpy as np
+
+C = TypeVar("C")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Frame:
+    """One moment of a run.
+
+    Attributes:
+        step: steps done so far, at least 1.
+        total: steps of the whole run as it is now planned; the last frame has `step == total`.
+        image: (H, W, 3) uint8 RGB, or None where there is nothing to draw at this moment.
+        metrics: losses, scores and the like, by their name in the field.
+        note: where in the run this is, in words ("octave 2 of 3").
+        progress: share of the run's work that is done, in [0, 1], where steps cost unequally; -1 means step / total.
+        keyframe: whether this moment belongs in a film of the run.
+    """
+
+    step: int
+    total: int
+    image: np.ndarray | None = None
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    note: str = ""
+    progress: float = -1.0
+    keyframe: bool = True
+
+    def __post_init__(self):
+        if self.progress < 0:
+            object.__setattr__(self, "progress", self.step / self.total)
+
+
+# What every engine returns: iterate it to run, `send` a changed config to steer, `close` it to stop.
+Frames = Generator[Frame, C | None, None]

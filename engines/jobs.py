@@ -1,0 +1,190 @@
+"""An engine's name + config + inputs -> frames: the one door for page, command line and whoever comes next."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import threading
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from engines.configs import from_mapping
+from engines.frames import Frame, Frames
+from engines.parts.pictures import digest
+from engines.parts.weights import WeightsStore
+from engines.recipes import Recipe, RecipeError
+
+if TYPE_CHECKING:
+    from engines.parts.backbones import Backbone
+
+
+@dataclass(frozen=True)
+class Engine:
+    """Where an engine is, by name, so that naming one imports nothing heavy.
+
+    The module also has `resolve(config, backbone)`: the config with every default that depends on the backbone filled
+    in, or a ValueError where the two do not fit.
+
+    Attributes:
+        module: the module that holds it.
+        config: name of its config class.
+        function: name of the function that returns its frames.
+        inputs: names of the pictures it takes, in order; those after the first may be left out.
+    """
+
+    module: str
+    config: str
+    function: str
+    inputs: tuple[str, ...]
+
+    @property
+    def config_class(self) -> type:
+        return getattr(importlib.import_module(self.module), self.config)
+
+
+ENGINES = {"deep_dream": Engine("engines.deep_dream", "DreamConfig", "dream", ("image", "guide"))}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """All that an engine needs, with names where things are heavy.
+
+    Attributes:
+        engine: key in `ENGINES`.
+        config: an instance of the engine's config class.
+        inputs: (H, W, 3) uint8 RGB arrays by the engine's input names.
+        backbone: name of the network, resolved where the job runs.
+        steering: (step, config) pairs to send again, when a recipe is repeated.
+        stop_at: the step to stop after, when a stopped run is repeated.
+    """
+
+    engine: str
+    config: Any
+    inputs: Mapping[str, np.ndarray]
+    backbone: str
+    steering: tuple[tuple[int, Any], ...] = ()
+    stop_at: int | None = None
+
+
+@dataclass
+class Workshop:
+    """Where jobs run: the weights that are there, and the backbones already loaded."""
+
+    store: WeightsStore = field(default_factory=WeightsStore)
+    _backbones: dict[str, Backbone] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def backbone(self, name: str) -> Backbone:
+        """Load a backbone once.
+
+        Raises:
+            WeightsError: see `engines.parts.backbones.load_backbone`.
+        """
+        from engines.parts.backbones import load_backbone
+
+        with self._lock:
+            if name not in self._backbones:
+                self._backbones[name] = load_backbone(name, self.store)
+            return self._backbones[name]
+
+    def start(self, job: Job) -> StartedJob:
+        """Begin a job; the work itself is done as the frames are asked for."""
+        return StartedJob(job, self)
+
+
+class StartedJob(Iterator[Frame]):
+    """A job's frames, which know the recipe of what they have made so far.
+
+    Iterate to run, `send` a config to steer, `close` to stop: as with the engine's own frames.
+    """
+
+    def __init__(self, job: Job, workshop: Workshop):
+        self.job = job
+        self.last: Frame | None = None
+        self._workshop = workshop
+        self._frames: Frames[Any] | None = None
+        self._backbone: Backbone | None = None
+        self._steering: list[tuple[int, Any]] = []
+        self._replay = list(job.steering)
+
+    def __next__(self) -> Frame:
+        return self.send(None)
+
+    def send(self, changed: Any | None) -> Frame:
+        """The next frame, after `changed` has taken effect.
+
+        Raises:
+            StopIteration: the run is over.
+            ValueError: a sentence that says why the engine cannot go on.
+        """
+        engine = ENGINES[self.job.engine]
+        if self._frames is None or self.last is None:
+            self._backbone = self._workshop.backbone(self.job.backbone)
+            run = getattr(importlib.import_module(engine.module), engine.function)
+            self.job = dataclasses.replace(self.job, config=self.resolve(self.job.config))
+            inputs = [self.job.inputs.get(name) for name in engine.inputs]
+            self._frames = run(inputs[0], self.job.config, self._backbone, *inputs[1:])
+            self.last = next(self._frames)
+            return self.last
+        if changed is not None:
+            self._replay = []  # a person steers: what the recipe would have sent no longer fits
+        elif self._replay and self._replay[0][0] <= self.last.step:
+            changed = self._replay.pop(0)[1]
+        if self.job.stop_at is not None and self.last.step >= self.job.stop_at:
+            self.close()
+            raise StopIteration
+        if changed is not None:
+            self._steering.append((self.last.step, changed))
+        self.last = self._frames.send(changed)
+        return self.last
+
+    def resolve(self, config: Any) -> Any:
+        """A config as the engine will run it on this job's backbone.
+
+        Raises:
+            ValueError: a sentence that says why it cannot.
+        """
+        module = importlib.import_module(ENGINES[self.job.engine].module)
+        return module.resolve(config, self._workshop.backbone(self.job.backbone))
+
+    def close(self) -> None:
+        """Stop: the engine does no further step."""
+        if self._frames is not None:
+            self._frames.close()
+
+    @property
+    def recipe(self) -> Recipe:
+        """What made the last frame. Only there once a frame is."""
+        if self._backbone is None or self.last is None:
+            raise RecipeError("There is no recipe before the first frame.")
+        return Recipe(
+            engine=self.job.engine,
+            config=dataclasses.asdict(self.job.config),
+            backbone=self.job.backbone,
+            weights=self._backbone.weights,
+            inputs={name: digest(image) for name, image in self.job.inputs.items()},
+            steering=tuple((step, dataclasses.asdict(config)) for step, config in self._steering),
+            stopped_at=self.last.step if self.last.step < self.last.total else None,
+        )
+
+
+def job_from_recipe(recipe: Recipe, inputs: Mapping[str, np.ndarray]) -> Job:
+    """The job that repeats a recipe on inputs, which may be others than the recipe's own.
+
+    Raises:
+        ValueError: an engine, a setting or a value that this version does not know.
+    """
+    if recipe.engine not in ENGINES:
+        raise RecipeError(f"This recipe is for {recipe.engine[:40]!r}, which this version does not have.")
+    config_class = ENGINES[recipe.engine].config_class
+    return Job(
+        engine=recipe.engine,
+        config=from_mapping(config_class, recipe.config),
+        inputs=inputs,
+        backbone=recipe.backbone,
+        steering=tuple((step, from_mapping(config_class, settings)) for step, settings in recipe.steering),
+        stop_at=recipe.stopped_at,
+    )

@@ -1,0 +1,170 @@
+"""Gradient ascent on a picture: one step, whole or in tiles.
+
+Kept apart from the DreamConfig so that a page can be built from the config before TensorFlow is imported.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import tensorflow as tf
+
+from engines.parts.backbones import Backbone
+
+# Cells at the border of a feature map that do not count, as padding shapes them more than the picture does.
+BORDER = 2
+# Pixels around a tile that are seen but not changed, so that a pattern may cross a tile's edge.
+TILE_MARGIN = 64
+# A guide picture is compared cell by cell, so its features are thinned to at most this many cells a layer.
+GUIDE_CELLS = 1024
+
+_PICTURE = tf.TensorSpec((1, None, None, 3), tf.float32)
+_SCALAR = tf.TensorSpec((), tf.float32)
+
+
+@dataclass(frozen=True)
+class Step:
+    """What one step made: the loss before it, the picture after it ((1, H, W, 3) float32 in [-1, 1] or beyond)."""
+
+    loss: float
+    image: tf.Tensor
+
+
+def inner(features: tf.Tensor) -> tf.Tensor:
+    """Feature maps (B, h, w, C) without their border; whole where nothing would be left."""
+    height, width = tf.shape(features)[1], tf.shape(features)[2]
+    rows = tf.where(height > 2 * BORDER, BORDER, 0)
+    columns = tf.where(width > 2 * BORDER, BORDER, 0)
+    return features[:, rows : height - rows, columns : width - columns, :]
+
+
+class Ascent:
+    """Maximises what a backbone's layers see in a picture.
+
+    Without a guide, the loss is the sum over layers of weight x mean of squared activations without the border
+    (Mordvintsev et al. 2015, as in Chollet's book, section 12.2); with `channel`, of that channel's activations alone.
+    With a guide, it is the sum over layers of weight x mean over cells of the largest dot product with any cell of the
+    guide's features, which is what Google's original notebook follows.
+
+    Args:
+        layers: the layers in use; their weights are given with each step, so that they may change without tracing.
+        guided: whether steps are given a guide's features.
+        single_channel: whether steps are given a channel.
+    """
+
+    def __init__(self, backbone: Backbone, layers: tuple[str, ...], *, guided: bool, single_channel: bool):
+        self.layers = layers
+        extract = backbone.extractor(layers)
+        weights_spec = tf.TensorSpec((len(layers),), tf.float32)
+        guide_spec = [tf.TensorSpec((None, None), tf.float32)] * len(layers)
+        channel_spec = tf.TensorSpec((), tf.int32)
+
+        def loss_of(image, weights, channel, guide):
+            losses = []
+            for features, cells in zip(extract(image), guide, strict=True):
+                features = tf.cast(inner(features), tf.float32)
+                if guided:
+                    width = tf.shape(features)[-1]
+                    products = tf.matmul(tf.reshape(features, (-1, width)), cells, transpose_b=True)
+                    losses.append(tf.reduce_mean(tf.reduce_max(products, axis=1)))
+                elif single_channel:
+                    losses.append(tf.reduce_mean(tf.square(tf.gather(features, channel, axis=-1))))
+                else:
+                    losses.append(tf.reduce_mean(tf.square(features)))
+            return tf.tensordot(weights, tf.stack(losses), 1)
+
+        def gradient_of(image, weights, channel, guide):
+            with tf.GradientTape() as tape:
+                tape.watch(image)
+                loss = loss_of(image, weights, channel, guide)
+            return loss, tape.gradient(loss, image)
+
+        arguments = [_PICTURE, weights_spec, channel_spec, guide_spec]
+        self._gradient = tf.function(gradient_of, input_signature=arguments, autograph=False)
+
+        def step_of(image, weights, channel, guide, shift, step_size, size_free):
+            shifted = tf.roll(image, shift, axis=(1, 2))
+            loss, gradient = gradient_of(shifted, weights, channel, guide)
+            return loss, image + step_size * normalized(tf.roll(gradient, -shift, axis=(1, 2)), size_free)
+
+        shift_spec, flag_spec = tf.TensorSpec((2,), tf.int32), tf.TensorSpec((), tf.bool)
+        self._step = tf.function(step_of, input_signature=[*arguments, shift_spec, _SCALAR, flag_spec], autograph=False)
+        # A guide is compared with the same features that the picture is, in the picture's own number range.
+        self._features = tf.function(extract, input_signature=[_PICTURE], autograph=False)
+
+    def guide_features(self, guide: np.ndarray) -> list[tf.Tensor]:
+        """A guide's features, one (cells, C) float32 a layer, for `step`; `guide` is (1, H, W, 3) in [-1, 1]."""
+        cells = []
+        for features in self._features(tf.constant(guide)):
+            flat = tf.reshape(tf.cast(features, tf.float32), (-1, features.shape[-1]))
+            stride = -(-int(flat.shape[0]) // GUIDE_CELLS)
+            cells.append(flat[::stride])
+        return cells
+
+    def step(
+        self,
+        image: tf.Tensor,
+        *,
+        layer_weights: Mapping[str, float],
+        step_size: float,
+        size_free: bool,
+        shift: tuple[int, int] = (0, 0),
+        channel: int | None = None,
+        guide: list[tf.Tensor] | None = None,
+        tile_size: int = 0,
+    ) -> Step:
+        """Move `image` (1, H, W, 3) one step up the gradient.
+
+        Args:
+            step_size: how far, in units of the normalised gradient (see `normalized`).
+            size_free: divide the gradient by its mean absolute value instead of its L2 norm.
+            shift: roll the picture by (rows, columns) before the step and back after it.
+            tile_size: work in squares of this many pixels; 0 takes the picture whole.
+        """
+        weights = tf.constant([layer_weights[layer] for layer in self.layers], tf.float32)
+        empty = [tf.zeros((1, 1))] * len(self.layers)
+        objective = (weights, tf.constant(channel or 0, tf.int32), guide if guide is not None else empty)
+        if not tile_size:
+            loss, image = self._step(
+                image, *objective, tf.constant(shift, tf.int32), tf.constant(step_size, tf.float32), size_free
+            )
+            return Step(float(loss), image)
+        loss, gradient = self._tiled_gradient(image, objective, shift, tile_size)
+        return Step(loss, image + step_size * normalized(tf.constant(gradient), tf.constant(size_free)))
+
+    def _tiled_gradient(self, image, objective, shift, tile_size) -> tuple[float, np.ndarray]:
+        """Loss and gradient from tiles, each seen with a margin; the grid moves with `shift`, so no seam stays."""
+        _, height, width, _ = image.shape
+        gradient = np.empty(image.shape, np.float32)
+        total = 0.0
+        for top, bottom in spans(height, tile_size, shift[0]):
+            for left, right in spans(width, tile_size, shift[1]):
+                y, x = max(0, top - TILE_MARGIN), max(0, left - TILE_MARGIN)
+                crop = image[:, y : bottom + TILE_MARGIN, x : right + TILE_MARGIN, :]
+                loss, part = self._gradient(crop, *objective)
+                # The loss is a mean over the crop; weighting it by area makes it a mean over the picture.
+                share = crop.shape[1] * crop.shape[2] / (height * width)
+                part = part[:, top - y : bottom - y, left - x : right - x, :]
+                gradient[:, top:bottom, left:right, :] = part * share
+                total += float(loss) * (bottom - top) * (right - left) / (height * width)
+        return total, gradient
+
+
+def normalized(gradient: tf.Tensor, size_free: tf.Tensor | bool) -> tf.Tensor:
+    """A gradient divided by its L2 norm, as in the book, or by its mean absolute value.
+
+    The L2 norm grows with the number of pixels, so the same step moves each pixel of a large picture less; the mean
+    absolute value does not, so a step size looks the same at every size.
+    """
+    norm = tf.sqrt(tf.maximum(tf.reduce_sum(tf.square(gradient)), 1e-12))
+    mean = tf.reduce_mean(tf.abs(gradient)) + 1e-12
+    return gradient / tf.where(size_free, mean, norm)
+
+
+def spans(length: int, tile: int, shift: int) -> list[tuple[int, int]]:
+    """Cut range(length) into pieces of at most `tile`, the first cut moved by `shift`, as (start, end) pairs."""
+    cuts = [0, *range(shift % tile or tile, length, tile), length]
+    return list(itertools.pairwise(cuts))

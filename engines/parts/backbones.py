@@ -1,0 +1,228 @@
+"""Pretrained ConvNets as feature extractors, each with its own preprocessing.
+
+Everywhere outside this file a picture is (1, H, W, 3) float32 RGB in [-1, 1]; each backbone turns that into what its
+network was trained on. Batch normalisation is folded into the convolution before it, and an extractor ends at the
+deepest layer that is asked for.
+"""
+
+from __future__ import annotations
+
+import re
+import zipfile
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from engines.parts.files import sha256_of
+from engines.parts.precision import compute_dtype
+from engines.parts.weights import WeightsError, WeightsStore
+
+if TYPE_CHECKING:
+    import keras
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """What is known of a backbone before it is loaded.
+
+    Attributes:
+        title: its name as people write it.
+        layers: pattern of the layers worth dreaming on.
+        default_layers: layer weights for a first dream.
+        caffe: whether the network takes BGR minus the ImageNet mean instead of RGB in [-1, 1].
+    """
+
+    title: str
+    layers: str
+    default_layers: dict[str, float]
+    caffe: bool = False
+
+
+ARCHITECTURES = {
+    "studio_vgg": Architecture("Studio VGG", r"block\d_conv\d", {"block4_conv2": 1.0}),
+    "inception_v3": Architecture(
+        "InceptionV3", r"mixed\d+", {"mixed4": 1.0, "mixed5": 1.5, "mixed6": 2.0, "mixed7": 2.5}
+    ),
+    "vgg16": Architecture("VGG16", r"block\d_conv\d", {"block4_conv3": 1.0, "block5_conv2": 1.0}, caffe=True),
+    "vgg19": Architecture("VGG19", r"block\d_conv\d", {"block4_conv4": 1.0, "block5_conv2": 1.0}, caffe=True),
+    "xception": Architecture("Xception", r"block\d+_sepconv\d_act", {"block8_sepconv2_act": 1.0}),
+    "resnet50": Architecture("ResNet50", r"conv\d_block\d_out", {"conv4_block4_out": 1.0}, caffe=True),
+}
+_CAFFE_MEAN_BGR = (103.939, 116.779, 123.68)
+
+
+@dataclass(eq=False)
+class Backbone:
+    """A loaded network.
+
+    Attributes:
+        name: its key in `ARCHITECTURES`.
+        network: Keras model from (B, H, W, 3) in the network's own range to its last features.
+        weights: SHA-256 of the weights file; empty for untrained weights.
+        source: where the weights came from: "folder", "cache", "bundled" or "untrained".
+        memory: what engines keep with a backbone so that a second run does not trace again.
+    """
+
+    name: str
+    network: keras.Model
+    weights: str = ""
+    source: str = "untrained"
+    memory: dict[Any, Any] = field(default_factory=dict, repr=False)
+
+    @property
+    def architecture(self) -> Architecture:
+        return ARCHITECTURES[self.name]
+
+    @property
+    def layers(self) -> list[str]:
+        """The layers worth dreaming on, from first to last."""
+        names = [layer.name for layer in self.network.layers]
+        return [name for name in names if re.fullmatch(self.architecture.layers, name)]
+
+    def channels(self, layer: str) -> int:
+        """How many channels a layer's features have."""
+        return int(self.network.get_layer(layer).output.shape[-1])
+
+    def check_layers(self, layers: Iterable[str]) -> None:
+        """Refuse names that are none of this backbone's layers, with a ValueError that lists them."""
+        known = self.layers
+        for layer in layers:
+            if layer not in known:
+                title = self.architecture.title
+                raise ValueError(f"{title} has no layer {str(layer)[:40]!r}; use one of {', '.join(known)}.")
+
+    def extractor(self, layers: Sequence[str]) -> Callable[[Any], list[Any]]:
+        """A function from pictures, (B, H, W, 3) float32 RGB in [-1, 1], to one feature tensor a layer.
+
+        Only the part of the network that leads to these layers runs.
+
+        Raises:
+            ValueError: a name that is none of this backbone's layers.
+        """
+        import keras
+
+        self.check_layers(layers)
+        cut = keras.Model(self.network.input, [self.network.get_layer(layer).output for layer in layers])
+        caffe = self.architecture.caffe
+
+        def features(pictures):
+            # A network with a single output returns it bare.
+            return keras.tree.flatten(cut(_caffe_input(pictures) if caffe else pictures, training=False))
+
+        return features
+
+
+def _caffe_input(pictures):
+    """RGB in [-1, 1] -> BGR in [0, 255] minus ImageNet's mean, as VGG and ResNet50 were trained."""
+    return pictures[..., ::-1] * 127.5 + (127.5 - _as_row(_CAFFE_MEAN_BGR))
+
+
+def _as_row(values: Sequence[float]):
+    import numpy as np
+
+    return np.array(values, np.float32)
+
+
+def load_backbone(name: str, store: WeightsStore, *, dtype: str | None = None) -> Backbone:
+    """Load a backbone by name, in the number format that this machine runs fastest unless `dtype` says otherwise.
+
+    Raises:
+        WeightsError: unknown name; weights missing, damaged or of another network.
+    """
+    if name not in ARCHITECTURES:
+        raise WeightsError(f"There is no backbone {name[:40]!r}; use one of {', '.join(ARCHITECTURES)}.")
+    located = store.verified(name)
+    try:
+        network = _studio_vgg(located.path) if name == "studio_vgg" else _official(name, str(located.path))
+    except (OSError, ValueError, KeyError, IndexError, zipfile.BadZipFile) as error:
+        raise WeightsError(
+            f"{located.path.name} cannot be read as weights of {ARCHITECTURES[name].title}; replace the file."
+        ) from error
+    network = fold_batch_normalization(network, dtype or compute_dtype())
+    return Backbone(name, network, sha256_of(located.path), located.source)
+
+
+def untrained_backbone(name: str, *, dtype: str = "float32") -> Backbone:
+    """A backbone with random weights, for tests."""
+    from engines.parts import studio_vgg
+
+    network = studio_vgg.build_features(normalised=False) if name == "studio_vgg" else _official(name, None)
+    return Backbone(name, fold_batch_normalization(network, dtype))
+
+
+def _studio_vgg(path) -> keras.Model:
+    import numpy as np
+
+    from engines.parts import studio_vgg
+
+    network = studio_vgg.build_features(normalised=False, dtype="float32")
+    with np.load(path, allow_pickle=False) as arrays:
+        studio_vgg.set_weights(network, dict(arrays))
+    return network
+
+
+def _official(name: str, weights: str | None) -> keras.Model:
+    import keras
+
+    builders = {
+        "inception_v3": keras.applications.InceptionV3,
+        "vgg16": keras.applications.VGG16,
+        "vgg19": keras.applications.VGG19,
+        "xception": keras.applications.Xception,
+        "resnet50": keras.applications.ResNet50,
+    }
+    return builders[name](weights=weights, include_top=False)
+
+
+def fold_batch_normalization(network: keras.Model, dtype: str) -> keras.Model:
+    """The same function at inference, with every batch normalisation that follows a convolution folded into it.
+
+    Exact where the convolution is linear and feeds nothing else; any other batch normalisation stays. The result's
+    weights and arithmetic are in `dtype`.
+    """
+    import keras
+    import numpy as np
+    from keras import layers
+
+    folded: dict[str, keras.Layer] = {}
+    for layer in network.layers:
+        if not isinstance(layer, layers.BatchNormalization):
+            continue
+        source = layer.input._keras_history.operation
+        alone = isinstance(source, layers.Conv2D | layers.SeparableConv2D) and len(source._outbound_nodes) == 1
+        if alone and source.activation is keras.activations.linear:
+            folded[source.name] = layer
+    absorbed = {normalization.name for normalization in folded.values()}
+
+    def clone(layer):
+        if layer.name in absorbed:
+            return layers.Identity(name=layer.name, dtype=dtype)
+        config = layer.get_config() | {"dtype": dtype}
+        if layer.name in folded:
+            config["use_bias"] = True
+        return type(layer).from_config(config)
+
+    def call(layer, inputs, *args, **kwargs):
+        # What stands in for a folded normalisation takes none of its arguments (training, mask).
+        return inputs if isinstance(layer, layers.Identity) else layer(inputs, *args, **kwargs)
+
+    clone_network = keras.models.clone_model(network, clone_function=clone, call_function=call)
+    for layer in network.layers:
+        if not layer.weights or layer.name in absorbed:
+            continue
+        values = layer.get_weights()
+        if layer.name in folded:
+            normalization = folded[layer.name]
+            variance = normalization.moving_variance.numpy()
+            scale = 1 / np.sqrt(variance + normalization.epsilon)
+            if normalization.scale:
+                scale = scale * normalization.gamma.numpy()
+            *kernels, last = values[:-1] if layer.use_bias else values
+            bias = values[-1] if layer.use_bias else 0
+            offset = (bias - normalization.moving_mean.numpy()) * scale
+            if normalization.center:
+                offset = offset + normalization.beta.numpy()
+            # The output channel is the last axis of both a kernel and a pointwise kernel.
+            values = [*kernels, last * scale, offset]
+        clone_network.get_layer(layer.name).set_weights(values)
+    return clone_network

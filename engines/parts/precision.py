@@ -1,0 +1,35 @@
+"""Which number format this machine runs networks fastest in.
+
+Processors without bfloat16 units emulate it and are slower than with float32, so the flags decide, never a guess.
+"""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+
+_BFLOAT16_FLAGS = {"amx_bf16", "avx512_bf16"}
+
+
+@functools.cache
+def processor_flags(cpuinfo: Path = Path("/proc/cpuinfo")) -> frozenset[str]:
+    """The processor's feature flags; empty where the system does not list them."""
+    try:
+        lines = cpuinfo.read_text(errors="replace").splitlines()
+    except OSError:
+        return frozenset()
+    return frozenset(next((line.split(":", 1)[1] for line in lines if line.startswith("flags")), "").split())
+
+
+def compute_dtype() -> str:
+    """ "bfloat16" where the processor or a GPU computes it natively, else "float32"."""
+    if processor_flags() & _BFLOAT16_FLAGS:
+        return "bfloat16"
+    import tensorflow as tf
+
+    return "bfloat16" if tf.config.list_physical_devices("GPU") else "float32"
+
+
+def training_policy() -> str:
+    """The Keras dtype policy for training: weights in float32, arithmetic in the machine's fastest format."""
+    return "mixed_bfloat16" if compute_dtype() == "bfloat16" else "float32"

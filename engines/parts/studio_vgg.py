@@ -1,0 +1,95 @@
+"""The bundled backbone: a slim network in the shape of VGG (Simonyan & Zisserman 2014).
+
+3x3 convolutions named as in VGG (`block1_conv1` ...), each followed by ReLU, with max pooling between blocks. It is
+trained with batch normalisation, which is folded into kernel and bias before shipping. Input: RGB in [-1, 1].
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import keras
+import numpy as np
+from keras import layers
+
+from engines.parts.layers import FusedBatchNormalization
+
+BLOCKS: tuple[tuple[int, ...], ...] = ((32, 32), (64, 64), (128, 128, 128), (256, 256, 256), (320, 320))
+
+
+def layer_names() -> list[str]:
+    """Convolutions from first to last, as in VGG: `block1_conv1` ..."""
+    return [f"block{b}_conv{c}" for b, block in enumerate(BLOCKS, 1) for c in range(1, len(block) + 1)]
+
+
+def build_features(*, normalised: bool, dtype: str | keras.dtype_policies.DTypePolicy | None = None) -> keras.Model:
+    """The convolutional part, (B, H, W, 3) in [-1, 1] -> (B, H / 16, W / 16, 320).
+
+    Args:
+        normalised: with batch normalisation, for training; without, as shipped (convolutions have a bias and a ReLU).
+    """
+    inputs = x = keras.Input((None, None, 3), dtype="float32")
+    for b, block in enumerate(BLOCKS, 1):
+        if b > 1:
+            x = layers.MaxPooling2D(2, name=f"block{b - 1}_pool", dtype=dtype)(x)
+        for c, channels in enumerate(block, 1):
+            name = f"block{b}_conv{c}"
+            if normalised:
+                x = layers.Conv2D(
+                    channels,
+                    3,
+                    padding="same",
+                    use_bias=False,
+                    kernel_initializer="he_normal",
+                    name=f"{name}_kernel",
+                    dtype=dtype,
+                )(x)
+                x = FusedBatchNormalization(name=f"{name}_normalization", dtype=dtype)(x)
+                x = layers.ReLU(name=name, dtype=dtype)(x)
+            else:
+                x = layers.Conv2D(channels, 3, padding="same", activation="relu", name=name, dtype=dtype)(x)
+    return keras.Model(inputs, x, name="studio_vgg")
+
+
+def build_classifier(classes: int, *, normalised: bool) -> keras.Model:
+    """Features, global average pooling and a dense layer: (B, H, W, 3) in [-1, 1] -> (B, classes) logits, float32."""
+    features = build_features(normalised=normalised)
+    x = layers.GlobalAveragePooling2D(name="average")(features.output)
+    logits = layers.Dense(classes, dtype="float32", name="logits")(x)
+    return keras.Model(features.input, logits, name="studio_vgg_classifier")
+
+
+def folded_weights(trained: keras.Model) -> dict[str, np.ndarray]:
+    """The trained classifier's weights with batch normalisation folded in.
+
+    With scale = gamma / sqrt(variance + epsilon), the folded kernel is kernel * scale and the folded bias is
+    beta - mean * scale: exactly the same function at inference.
+
+    Returns:
+        "<layer>/kernel" and "<layer>/bias" for each convolution and for "logits", float32.
+    """
+    weights = {}
+    for name in layer_names():
+        kernel = trained.get_layer(f"{name}_kernel").kernel.numpy()
+        normalization = trained.get_layer(f"{name}_normalization")
+        variance = normalization.moving_variance.numpy()
+        scale = normalization.gamma.numpy() / np.sqrt(variance + normalization.epsilon)
+        weights[f"{name}/kernel"] = kernel * scale
+        weights[f"{name}/bias"] = normalization.beta.numpy() - normalization.moving_mean.numpy() * scale
+    logits = trained.get_layer("logits")
+    weights["logits/kernel"], weights["logits/bias"] = logits.kernel.numpy(), logits.bias.numpy()
+    return weights
+
+
+def set_weights(network: keras.Model, weights: Mapping[str, np.ndarray]) -> None:
+    """Put folded weights into a network built with `normalised=False`.
+
+    Raises:
+        ValueError: a layer's weights are missing or have another shape.
+    """
+    for layer in network.layers:
+        if isinstance(layer, layers.Conv2D | layers.Dense):
+            try:
+                layer.set_weights([weights[f"{layer.name}/kernel"], weights[f"{layer.name}/bias"]])
+            except KeyError as error:
+                raise ValueError(f"The weights hold nothing for the layer {layer.name}.") from error

@@ -1,0 +1,99 @@
+"""A training loop as frames: what every network's training shares.
+
+The data of step n is a function of the seed and n alone, so a checkpoint of the variables and the step number is all
+that an exact resume needs.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+import zipfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from engines.frames import Frame, Frames
+from engines.parts.files import written_atomically
+
+
+def epoch_order(size: int, epoch: int, seed: int) -> np.ndarray:
+    """A permutation of range(size), (size,) int64: the same for the same epoch and seed."""
+    return np.random.default_rng((seed, epoch)).permutation(size)
+
+
+def batch_indices(size: int, batch_size: int, step: int, seed: int) -> np.ndarray:
+    """Which examples step `step` (from 0) trains on, (batch_size,) int64; an epoch's remainder is left out."""
+    epoch, position = divmod(step, size // batch_size)
+    return epoch_order(size, epoch, seed)[position * batch_size : (position + 1) * batch_size]
+
+
+def save_checkpoint(path: Path, variables: Sequence[Any], step: int, settings: Mapping[str, Any]) -> None:
+    """Write variables (in float32 or their own type), step number and settings into one .npz file, atomically."""
+    header = json.dumps({"step": step, "settings": settings})
+    arrays: dict[str, Any] = {f"variable_{i:04d}": np.asarray(variable) for i, variable in enumerate(variables)}
+    with written_atomically(path) as file:
+        np.savez(file, header=np.array(header), **arrays)
+
+
+def load_checkpoint(path: Path, variables: Sequence[Any], settings: Mapping[str, Any]) -> int:
+    """Put a checkpoint's values into `variables` and return its step number.
+
+    Raises:
+        ValueError: the file is damaged, or was made with other settings or another network.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            header = json.loads(str(arrays["header"]))
+            values = [arrays[name] for name in sorted(arrays.files) if name != "header"]
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise ValueError(f"The checkpoint {path.name} cannot be read; delete it to begin again.") from error
+    if header["settings"] != json.loads(json.dumps(settings)):
+        raise ValueError(f"The checkpoint {path.name} was made with other settings; delete it or use those.")
+    if [v.shape for v in values] != [tuple(v.shape) for v in variables]:
+        raise ValueError(f"The checkpoint {path.name} belongs to another network; delete it to begin again.")
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)
+    return int(header["step"])
+
+
+def train_frames(
+    *,
+    variables: Sequence[Any],
+    train_step: Callable[[int], Mapping[str, Any]],
+    total: int,
+    interval: int,
+    settings: Mapping[str, Any],
+    checkpoint: Path | None = None,
+    monitor: Callable[[int], tuple[np.ndarray | None, Mapping[str, float]]] | None = None,
+) -> Frames[None]:
+    """Train to step `total`, yielding a frame every `interval` steps, after the checkpoint of that moment is on disk.
+
+    Args:
+        variables: everything that training changes: weights, moving statistics, optimiser state.
+        train_step: does step n (from 0) and returns its metrics as scalars or scalar tensors.
+        settings: what must be equal for a checkpoint to be resumed; anything JSON holds.
+        checkpoint: where to resume from and save to; None keeps nothing.
+        monitor: called at each interval for a picture and held-out metrics.
+    """
+    step = load_checkpoint(checkpoint, variables, settings) if checkpoint and checkpoint.exists() else 0
+    sums: dict[str, Any] = {}
+    count, started = 0, time.perf_counter()
+    while step < total:
+        for name, value in train_step(step).items():
+            sums[name] = sums[name] + value if count else value
+        step, count = step + 1, count + 1
+        if step % interval and step != total:
+            continue
+        metrics = {name: float(value) / count for name, value in sums.items()}
+        metrics["steps_per_second"] = count / (time.perf_counter() - started)
+        image = None
+        if monitor:
+            image, held_out = monitor(step)
+            metrics.update(held_out)
+        if checkpoint:
+            save_checkpoint(checkpoint, variables, step, settings)
+        yield Frame(step=step, total=total, image=image, metrics=metrics)
+        sums, count, started = {}, 0, time.perf_counter()

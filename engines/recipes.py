@@ -1,0 +1,126 @@
+"""What made a result: written into the file, read back from it.
+
+A recipe is plain JSON: the engine, its settings, the backbone with the SHA-256 of its weights, the SHA-256 of every
+input, what was changed while it ran, and where it was stopped. Nothing in it is executed and no path is in it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, PngImagePlugin
+
+from engines.parts.files import written_atomically
+
+VERSION = 1
+KEY = "reverie"
+MAX_CHARACTERS = 200_000
+
+
+class RecipeError(ValueError):
+    """A recipe that cannot be used; the message is a sentence for a person."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """What made a result.
+
+    Attributes:
+        engine: name in `engines.jobs.ENGINES`.
+        config: the settings at the start, by field name.
+        backbone: name of the network.
+        weights: SHA-256 of its weights.
+        inputs: SHA-256 of each input (`engines.parts.pictures.digest`), by the input's name.
+        steering: (step, settings) pairs: settings that took effect after that step.
+        stopped_at: the step after which the run was stopped; None if it ran to its end.
+    """
+
+    engine: str
+    config: Mapping[str, Any]
+    backbone: str
+    weights: str
+    inputs: Mapping[str, str]
+    steering: tuple[tuple[int, Mapping[str, Any]], ...] = ()
+    stopped_at: int | None = None
+    version: int = field(default=VERSION)
+
+    def to_json(self) -> str:
+        """One JSON object; `from_json` reads it back."""
+        values = asdict(self)
+        return json.dumps({KEY: values.pop("version"), **values}, ensure_ascii=False)
+
+
+_SHAPES: dict[str, type | tuple[type, ...]] = {
+    "engine": str,
+    "config": dict,
+    "backbone": str,
+    "weights": str,
+    "inputs": dict,
+    "steering": list,
+    "stopped_at": (int, type(None)),
+}
+
+
+def from_json(text: str) -> Recipe:
+    """Read a recipe from untrusted text. The config is checked later, by the engine's own config class.
+
+    Raises:
+        RecipeError: no recipe, one of a newer version, or one with fields that a recipe does not have.
+    """
+    if len(text) > MAX_CHARACTERS:
+        raise RecipeError("This recipe is too long to be one of Reverie's.")
+    try:
+        values = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise RecipeError("The recipe in this file is damaged.") from error
+    if not isinstance(values, dict) or not isinstance(values.get(KEY), int):
+        raise RecipeError("This is not a recipe of Reverie's.")
+    version = values.pop(KEY)
+    if version > VERSION:
+        raise RecipeError(f"This recipe is of a newer version ({version}) than this studio ({VERSION}); update it.")
+    unknown = sorted(set(values) - set(_SHAPES))
+    if unknown:
+        raise RecipeError(f"This recipe holds {unknown[0][:40]!r}, which this version does not know.")
+    for name, kind in _SHAPES.items():
+        if name not in values or not isinstance(values[name], kind) or isinstance(values[name], bool):
+            raise RecipeError(f"The recipe in this file is damaged: {name!r} is missing or not what it should be.")
+    if not all(isinstance(item, str) for item in values["inputs"].values()):
+        raise RecipeError("The recipe in this file is damaged: 'inputs' is not what it should be.")
+    steering = []
+    for item in values["steering"]:
+        if not (isinstance(item, list) and len(item) == 2 and type(item[0]) is int and isinstance(item[1], dict)):
+            raise RecipeError("The recipe in this file is damaged: 'steering' is not what it should be.")
+        steering.append((item[0], item[1]))
+    return Recipe(**{**values, "steering": tuple(steering), "version": version})
+
+
+def write_png(path: Path, image: np.ndarray, recipe: Recipe) -> None:
+    """Write (H, W, 3) uint8 RGB as a PNG with the recipe in an international text chunk, atomically."""
+    text = PngImagePlugin.PngInfo()
+    text.add_itxt(KEY, recipe.to_json(), zip=False)
+    with written_atomically(path) as file:
+        Image.fromarray(image).save(file, "PNG", pnginfo=text, compress_level=4)
+
+
+def read_recipe(path: Path) -> Recipe | None:
+    """The recipe in a PNG or MP4 file, or None where the file has none or is not readable as either.
+
+    Raises:
+        RecipeError: there is one, but it cannot be used.
+    """
+    if path.suffix.lower() == ".mp4":
+        from engines.films import read_comment
+
+        text = read_comment(path)
+        return from_json(text) if text and f'"{KEY}"' in text else None
+    try:
+        with Image.open(path, formats=["PNG"]) as picture:
+            text = picture.info.get(KEY)
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return None  # not a PNG: whoever wants the picture itself will say what is wrong with it
+    return from_json(str(text)) if text else None

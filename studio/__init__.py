@@ -1,0 +1,1 @@
+"""Reverie's page: Gradio over the engines. No tensor arithmetic here."""

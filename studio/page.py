@@ -1,0 +1,31 @@
+"""The page: masthead and tabs."""
+
+from __future__ import annotations
+
+import os
+
+import gradio as gr
+
+from engines.parts.precision import compute_dtype
+from studio.studio import Studio
+from studio.tabs.deep_dream import DreamTab
+
+DAY = 24 * 60 * 60
+
+
+def build_page(studio: Studio) -> gr.Blocks:
+    """All tabs in one Blocks; nothing heavy is imported or computed here."""
+    with gr.Blocks(title="Reverie", analytics_enabled=False, fill_width=True, delete_cache=(DAY // 24, DAY)) as page:
+        gr.HTML(masthead(), apply_default_css=False)
+        with gr.Tabs(), gr.Tab("Dream", id="dream"):
+            dream = DreamTab(studio)
+            dream.build()
+        dream.on_page_load(page)
+    return page
+
+
+def masthead() -> str:
+    """The wordmark, and what this machine computes with."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    machine = f"{cores} core{'s' if cores > 1 else ''} · {compute_dtype()}"
+    return f'<header class="masthead"><h1>Reverie</h1><span class="machine">{machine}</span></header>'

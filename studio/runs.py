@@ -1,0 +1,262 @@
+"""Runs and lanes: who advances an engine, and how the page stops, steers and watches it.
+
+A Run owns one engine's frames and is advanced by its lane's only thread, so an engine's code starts, steps and closes
+on that thread and no two runs of a lane overlap. A page watches a Run and never computes: a slow page cannot slow an
+engine, and only the newest frame is kept.
+"""
+
+from __future__ import annotations
+
+import logging
+import statistics
+import threading
+import time
+import uuid
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from engines.frames import Frame
+from engines.jobs import Job, StartedJob, Workshop
+
+logger = logging.getLogger(__name__)
+
+UNWATCHED_SECONDS = 60.0
+LOSSES_KEPT = 240
+OVER = ("done", "stopped", "failed")
+
+
+class Keeper(Protocol):
+    """Takes a run's frames as they pass and makes its result of them; all on the lane's thread."""
+
+    def see(self, frame: Frame) -> None: ...
+
+    def finish(self, started: StartedJob) -> Path: ...
+
+    def discard(self) -> None: ...
+
+
+class LaneFullError(ValueError):
+    """No more runs can wait; the message is a sentence for a person."""
+
+
+class Run:
+    """One engine at work.
+
+    Attributes:
+        id: a secret: whoever knows it may watch, steer and stop the run.
+        state: "waiting", "running", "done", "stopped" or "failed".
+        version: grows with every change that a page may want to show.
+        frame: the newest frame.
+        losses: every loss, thinned to at most LOSSES_KEPT, evenly over the run.
+        error: the sentence to show when the run failed.
+        result: the file that was made.
+    """
+
+    def __init__(self, started: StartedJob, keeper: Keeper):
+        self.id = uuid.uuid4().hex
+        self.started, self._keeper = started, keeper
+        self.state, self.version = "waiting", 0
+        self.frame: Frame | None = None
+        self.losses: list[float] = []
+        self.error = ""
+        self.result: Path | None = None
+        self.seconds = 0.0
+        self._stop = threading.Event()
+        self._pending: Any = None
+        self._began: float | None = None
+        self._watched = time.monotonic()
+        self._loss_stride = 1
+
+    @property
+    def job(self) -> Job:
+        return self.started.job
+
+    @property
+    def over(self) -> bool:
+        return self.state in OVER
+
+    @property
+    def seconds_left(self) -> float | None:
+        """What the rest of the run will take if it goes on as it went; None while that is unknown."""
+        if self._began is None or self.frame is None or self.frame.progress <= 0 or self.over:
+            return None
+        return (time.monotonic() - self._began) * (1 - self.frame.progress) / self.frame.progress
+
+    def stop(self) -> None:
+        """End the run after the step that it is in; the last frame is its result."""
+        self._stop.set()
+
+    def steer(self, config: Any) -> None:
+        """Have the engine go on with another config from its next step.
+
+        Raises:
+            ValueError: the config does not fit the run's backbone; the run goes on as it was.
+        """
+        self._pending = self.started.resolve(config)
+
+    def watched(self) -> None:
+        """Note that somebody has just seen a frame."""
+        self._watched = time.monotonic()
+
+    def advance(self) -> None:
+        """Run to the end. Called once, by the lane."""
+        if self._stop.is_set() or self._unwatched():
+            self._close("stopped")
+            return
+        self.state, self._began = "running", time.monotonic()
+        self._changed()
+        try:
+            while not self._stop.is_set():
+                pending, self._pending = self._pending, None
+                frame = self.started.send(pending)
+                self._keeper.see(frame)
+                self._note_loss(frame)
+                self.frame = frame
+                self._changed()
+                if self._unwatched():
+                    logger.info("Nobody watches run %s: stopped.", self.id[:8])
+                    break
+        except StopIteration:
+            pass
+        except ValueError as error:
+            self.error = str(error)
+        except Exception:  # whatever a library raises must end this run alone, not the lane
+            logger.exception("Run %s failed.", self.id[:8])
+            self.error = "Something went wrong inside the engine; the details are in the server's log."
+        finally:
+            self.started.close()
+            self.seconds = time.monotonic() - self._began
+            self._end()
+
+    def _end(self) -> None:
+        if self.frame is None:
+            self._keeper.discard()
+            self._close("failed" if self.error else "stopped")
+            return
+        try:
+            self.result = self._keeper.finish(self.started)
+        except (OSError, ValueError):
+            logger.exception("The result of run %s could not be written.", self.id[:8])
+            self.error = self.error or "The result could not be written; is the disk full?"
+        whole = self.frame.step >= self.frame.total or self.job.stop_at is not None
+        self._close("failed" if self.error else "done" if whole and not self._stop.is_set() else "stopped")
+
+    def _close(self, state: str) -> None:
+        self.state = state
+        self._changed()
+
+    def _changed(self) -> None:
+        self.version += 1
+
+    def _unwatched(self) -> bool:
+        return time.monotonic() - self._watched > UNWATCHED_SECONDS
+
+    def _note_loss(self, frame: Frame) -> None:
+        if "loss" not in frame.metrics or frame.step % self._loss_stride:
+            return
+        self.losses.append(frame.metrics["loss"])
+        if len(self.losses) > LOSSES_KEPT:
+            self.losses, self._loss_stride = self.losses[1::2], self._loss_stride * 2
+
+
+@dataclass(frozen=True)
+class Place:
+    """A waiting run's place in its lane: how many are before it, and an estimate of the wait, None if unknown."""
+
+    before: int
+    seconds: float | None
+
+
+class Lane:
+    """One thread that advances runs one after another."""
+
+    def __init__(self, name: str, most_waiting: int):
+        self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix=name)
+        self._most_waiting = most_waiting
+        self._runs: list[Run] = []
+        self._durations: deque[float] = deque(maxlen=10)
+        self._lock = threading.Lock()
+
+    def submit(self, run: Run) -> None:
+        """Put a run at the end of the lane.
+
+        Raises:
+            LaneFullError: too many are waiting.
+        """
+        with self._lock:
+            self._runs = [r for r in self._runs if not r.over]
+            if len(self._runs) > self._most_waiting:
+                raise LaneFullError("The studio is busy and its waiting line is full; try again in a minute.")
+            self._runs.append(run)
+        self._executor.submit(self._advance, run)
+
+    def _advance(self, run: Run) -> None:
+        run.advance()
+        with self._lock:
+            if run.seconds:
+                self._durations.append(run.seconds)
+            self._runs = [r for r in self._runs if r is not run]
+
+    def place(self, run: Run) -> Place:
+        """Where a waiting run stands. The estimate is what is left of the running one plus the median of recent runs
+        for each other before it, and is None until a run has been timed."""
+        with self._lock:
+            ahead = self._runs[: self._runs.index(run)] if run in self._runs else []
+            typical = statistics.median(self._durations) if self._durations else None
+        seconds = 0.0
+        for other in ahead:
+            left = other.seconds_left if other.state == "running" else typical
+            if left is None:
+                return Place(len(ahead), None)
+            seconds += left
+        return Place(len(ahead), seconds)
+
+    def close(self) -> None:
+        """Stop all runs and the thread."""
+        with self._lock:
+            runs = list(self._runs)
+        for run in runs:
+            run.stop()
+        self._executor.shutdown(wait=True, cancel_futures=True)
+
+
+class Runs:
+    """The runs that a page may ask for by id, and the lane that they wait in.
+
+    Runs that are over are remembered for a while, so that a reloaded page still finds its result.
+    """
+
+    def __init__(self, workshop: Workshop, make_keeper: Callable[[Job], Keeper], *, most_waiting: int = 20):
+        self.workshop = workshop
+        self.render = Lane("render", most_waiting)
+        self._make_keeper = make_keeper
+        self._by_id: dict[str, Run] = {}
+        self._lock = threading.Lock()
+
+    def start(self, job: Job) -> Run:
+        """Queue a job.
+
+        Raises:
+            LaneFullError: too many are waiting.
+        """
+        run = Run(self.workshop.start(job), self._make_keeper(job))
+        self.render.submit(run)
+        with self._lock:
+            self._by_id[run.id] = run
+            over = [r for r in self._by_id.values() if r.over]
+            for old in over[: max(0, len(over) - 100)]:
+                del self._by_id[old.id]
+        return run
+
+    def get(self, run_id: str | None) -> Run | None:
+        """The run with this id, or None where there is none (any longer)."""
+        with self._lock:
+            return self._by_id.get(run_id or "")
+
+    def close(self) -> None:
+        """Stop everything; results so far are written."""
+        self.render.close()

@@ -1,0 +1,97 @@
+"""Serving the page: theme, style, and what a browser and other hosts may do."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import gradio as gr
+from starlette.middleware import Middleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from studio.studio import Studio
+from studio.theme import theme as studio_theme
+
+STYLE = Path(__file__).parent / "static" / "studio.css"
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+# The page may fetch from its own server only. Gradio evaluates component scripts, hence 'unsafe-eval'.
+_POLICY = (
+    "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
+    "img-src 'self' data: blob:; media-src 'self' data: blob:; font-src 'self' data:; "
+    "connect-src 'self' data: blob:; worker-src 'self' blob:; object-src 'none'; base-uri 'self'; "
+    "frame-ancestors 'self' https://huggingface.co"
+)
+
+
+class SecurityHeaders:
+    """Adds headers to every answer. Plain ASGI, as Starlette's base class would buffer streamed answers."""
+
+    def __init__(self, app: ASGIApp):
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [
+                    *message.get("headers", []),
+                    (b"content-security-policy", _POLICY.encode()),
+                    (b"x-content-type-options", b"nosniff"),
+                    (b"referrer-policy", b"no-referrer"),
+                ]
+            await send(message)
+
+        await self.app(scope, receive, with_headers if scope["type"] == "http" else send)
+
+
+def serve(
+    page: gr.Blocks,
+    studio: Studio,
+    *,
+    host: str,
+    port: int,
+    share: bool = False,
+    auth: str | None = None,
+    theme: str = "system",
+    ready: Callable[[], object] = lambda: None,
+    block: bool = True,
+) -> None:
+    """Serve the page until interrupted; `ready` is called once it answers."""
+    # On loopback a foreign Host header means DNS rebinding: another site's page posing as ours.
+    hosts = list(LOOPBACK) if host in LOOPBACK and not share else ["*"]
+    middleware = [Middleware(TrustedHostMiddleware, allowed_hosts=hosts), Middleware(SecurityHeaders)]
+    forced = (
+        "" if theme == "system" else f"() => document.body.classList.toggle('dark', {str(theme == 'dark').lower()})"
+    )
+    # Watching a run takes no thread (it is a coroutine), so Gradio's limit of one event a function is lifted there.
+    page.queue(max_size=200)
+    page.launch(
+        server_name=host,
+        server_port=port,
+        share=share,
+        auth=tuple(auth.split(":", 1)) if auth else None,
+        theme=studio_theme(),
+        css=STYLE.read_text(encoding="utf-8"),
+        js=forced or None,
+        app_kwargs={"middleware": middleware},
+        allowed_paths=[str(studio.gallery.folder)],
+        max_file_size="100mb",
+        ssr_mode=False,
+        enable_monitoring=False,
+        run_history=False,
+        footer_links=[],
+        show_error=False,
+        quiet=False,
+        prevent_thread_lock=True,
+    )
+    ready()
+    if not block:
+        return
+    try:
+        threading.Event().wait()
+    except KeyboardInterrupt:
+        pass
+    finally:
+        studio.runs.close()
+        page.close()

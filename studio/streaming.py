@@ -1,0 +1,129 @@
+"""From a Run to a canvas in the browser, as fast as the browser draws and no faster.
+
+Pictures travel as JPEG inside the canvas component's value. The browser acknowledges every one that it has drawn; no
+more than WINDOW are on their way, so a slow link sees fewer pictures rather than older ones, and nothing piles up.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import io
+import time
+import uuid
+from collections.abc import AsyncIterator
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from studio.runs import Lane, Run
+
+WINDOW = 2
+MOST_PICTURES_A_SECOND = 12
+POLL_SECONDS = 0.02
+# A page that has acknowledged nothing for so long is sent one message more, should an acknowledgement have been lost.
+SILENCE_SECONDS = 3.0
+PREVIEW_SIDE = 1280
+
+_watchers: dict[str, Watcher] = {}
+
+
+def acknowledge(data: list[Any]) -> None:
+    """Called by the browser when it has drawn message `data[1]` of watcher `data[0]`."""
+    try:
+        watcher, number = _watchers.get(str(data[0])), int(data[1])
+    except (TypeError, ValueError, IndexError, KeyError):
+        return
+    if watcher:
+        watcher.acknowledged(number)
+
+
+def data_uri(image: np.ndarray, quality: int = 82) -> str:
+    """(H, W, 3) uint8 RGB as a JPEG data URI, at most PREVIEW_SIDE on its longer side."""
+    picture = Image.fromarray(image)
+    picture.thumbnail((PREVIEW_SIDE, PREVIEW_SIDE), Image.Resampling.BILINEAR, reducing_gap=1.5)
+    buffer = io.BytesIO()
+    picture.save(buffer, "JPEG", quality=quality)
+    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+
+
+class Watcher:
+    """One page watching one run."""
+
+    def __init__(self, run: Run, lane: Lane):
+        self.id = uuid.uuid4().hex
+        self._run, self._lane = run, lane
+        self._sent = self._seen = 0
+        self._sent_at = 0.0
+        self._version = -1
+        self._drawn: Any = None
+
+    def acknowledged(self, number: int) -> None:
+        """The browser has drawn message `number`: somebody is watching."""
+        self._seen = min(self._sent, max(self._seen, number))
+        self._run.watched()
+
+    async def messages(self) -> AsyncIterator[dict[str, Any] | None]:
+        """What to show, until the run is over; None where there is nothing new, so that a closed page is noticed."""
+        _watchers[self.id] = self
+        self._run.watched()
+        quiet = time.monotonic()
+        try:
+            yield await self._message(first=True)
+            while True:
+                over = self._run.over
+                if over or self._ready():
+                    yield await self._message(first=False)
+                    quiet = time.monotonic()
+                    if over:
+                        return
+                elif time.monotonic() - quiet > 1:
+                    yield None
+                    quiet = time.monotonic()
+                await asyncio.sleep(POLL_SECONDS)
+        finally:
+            _watchers.pop(self.id, None)
+
+    def _ready(self) -> bool:
+        now = time.monotonic()
+        waited = now - self._sent_at
+        if self._run.state == "waiting":
+            return waited > 1
+        if self._run.version == self._version or waited < 1 / MOST_PICTURES_A_SECOND:
+            return False
+        return self._sent - self._seen < WINDOW or waited > SILENCE_SECONDS
+
+    async def _message(self, *, first: bool) -> dict[str, Any]:
+        run = self._run
+        self._version, self._sent_at = run.version, time.monotonic()
+        self._sent += 1
+        frame, state = run.frame, run.state
+        message: dict[str, Any] = {
+            "run": run.id[:8],
+            "watcher": self.id,
+            "number": self._sent,
+            "state": state,
+            "error": run.error,
+            "left": run.seconds_left,
+            "seconds": run.seconds,
+            "first": first,
+        }
+        if state == "waiting":
+            place = self._lane.place(run)
+            message |= {"before": place.before, "left": place.seconds}
+        if first:
+            message["original"] = await asyncio.to_thread(data_uri, run.job.inputs["image"])
+        if frame is not None:
+            message |= {
+                "step": frame.step,
+                "total": frame.total,
+                "progress": frame.progress,
+                "note": frame.note,
+                "metrics": dict(frame.metrics),
+                "losses": [float(f"{loss:.4g}") for loss in run.losses],
+            }
+            if frame.image is not None and (frame is not self._drawn or run.over):
+                self._drawn = frame
+                message["picture"] = await asyncio.to_thread(data_uri, frame.image, 92 if run.over else 82)
+        return message

@@ -1,0 +1,54 @@
+"""What all tabs share: the workshop that jobs run in, the runs, the gallery, and this server's limits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from engines.jobs import Workshop
+from engines.parts.pictures import read_picture
+from engines.parts.weights import WeightsStore
+from studio.gallery import Gallery
+from studio.runs import Runs
+
+
+@dataclass
+class Studio:
+    """One server's studio.
+
+    Attributes:
+        weights: folders of weights to look into before the bundled ones.
+        outputs: folder of results.
+        most_waiting: how many runs may wait in a lane.
+        max_pixels: largest picture that is accepted.
+    """
+
+    weights: tuple[Path, ...] = ()
+    outputs: Path = Path("outputs")
+    most_waiting: int = 20
+    max_pixels: int = 40_000_000
+    workshop: Workshop = field(init=False)
+    gallery: Gallery = field(init=False)
+    runs: Runs = field(init=False)
+
+    def __post_init__(self):
+        self.workshop = Workshop(WeightsStore(folders=self.weights))
+        self.gallery = Gallery(self.outputs)
+        self.runs = Runs(self.workshop, self.gallery.keeper, most_waiting=self.most_waiting)
+
+    def read(self, path: str) -> np.ndarray:
+        """Read an uploaded picture as (H, W, 3) uint8 RGB; raises PictureError with a sentence."""
+        return read_picture(path, max_pixels=self.max_pixels)
+
+    def warm(self) -> None:
+        """Load TensorFlow and the bundled backbone and trace a first dream, so that the first visitor need not wait."""
+        from engines.deep_dream import DreamConfig, dream, presets
+
+        backbone = self.workshop.backbone("studio_vgg")
+        noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+        config: DreamConfig = next(iter(presets("studio_vgg").values()))
+        frames = dream(noise, config, backbone)
+        next(frames)
+        frames.close()

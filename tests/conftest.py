@@ -1,0 +1,33 @@
+"""What all tests share: a quiet TensorFlow, the shared test data where it is, small pictures."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+
+import numpy as np
+import pytest
+
+SHARED = Path(os.environ.get("REVERIE_SHARED", "../shared")).resolve()
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The optional folder of test data; tests that need it skip and say so."""
+    if not SHARED.is_dir():
+        pytest.skip(f"needs test data in {SHARED} (set REVERIE_SHARED)")
+    return SHARED
+
+
+@pytest.fixture
+def picture() -> np.ndarray:
+    """A small photo-like picture, (48, 72, 3) uint8: gradients, an edge and a little noise."""
+    y, x = np.mgrid[0:48, 0:72]
+    image = np.stack([x * 3, y * 5, 255 - x * 2], axis=-1).astype(np.int64)
+    image[12:30, 20:44] = (200, 60, 40)
+    noise = np.random.default_rng(0).integers(-12, 13, image.shape)
+    return np.clip(image + noise, 0, 255).astype(np.uint8)
