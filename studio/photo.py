@@ -1,10 +1,20 @@
-"""A picture that a person drops, pastes, photographs or picks."""
+"""A picture that a person drops, pastes, photographs or picks from a row of examples."""
 
 from __future__ import annotations
 
+import html
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
+import numpy as np
+from PIL import Image
+
+from studio.streaming import data_uri
+
+THUMBNAIL_SIDE = 112
+_PICK = "element.querySelectorAll('button').forEach((b, i) => { b.onclick = () => trigger('pick', { index: i }); })"
 
 
 def photo_input(**options: Any) -> gr.Image:
@@ -16,3 +26,32 @@ def photo_input(**options: Any) -> gr.Image:
     photo = gr.Image(type="filepath", image_mode=None, **options)
     photo.preprocess = lambda payload: payload.path if payload else None
     return photo
+
+
+def example_row(paths: Sequence[Path], photo: gr.Image, **options: Any) -> gr.HTML:
+    """A row of thumbnails; a click on one puts its picture into `photo`.
+
+    gr.Examples would do, but its thumbnails have no names that a screen reader could say.
+    """
+    buttons = []
+    for path in paths:
+        with Image.open(path) as picture:
+            thumbnail = picture.convert("RGB")
+            thumbnail.thumbnail((2 * THUMBNAIL_SIDE, 2 * THUMBNAIL_SIDE))
+        name = html.escape(path.stem.replace("_", " "))
+        buttons.append(
+            f'<button type="button" title="{name}" aria-label="Use the example {name}">'
+            f'<img alt="" src="{data_uri(np.asarray(thumbnail))}"></button>'
+        )
+    row = gr.HTML(
+        html_template=f'<div class="thumbs">{"".join(buttons)}</div>',
+        js_on_load=_PICK,
+        apply_default_css=False,
+        **options,
+    )
+
+    def picked(event: gr.EventData) -> str:
+        return str(paths[event.index % len(paths)])
+
+    row.pick(picked, None, photo, show_progress="hidden", queue=False, api_visibility="private")
+    return row

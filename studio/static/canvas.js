@@ -84,6 +84,16 @@ function remember(message) {
 
 async function receive(message) {
   if (!message || !message.state) return;
+  if (message.state === 'ready') {
+    // A photo has been chosen and nothing runs: show what the dream will begin with.
+    run = ''; moments = []; shown = null; range.value = 0;
+    find('.strip').replaceChildren();
+    stage.dataset.state = 'ready';
+    await draw(after, message.original);
+    await draw(before, message.original);
+    place();
+    return;
+  }
   if (message.run !== run || message.first) {
     run = message.run; moments = []; shown = null; latest = '';
     find('.strip').replaceChildren();
@@ -104,7 +114,7 @@ async function receive(message) {
 }
 
 function drag(event) {
-  if (stage.dataset.state === 'idle' || !event.buttons) return;
+  if (['idle', 'ready'].includes(stage.dataset.state) || !event.buttons) return;
   const box = after.getBoundingClientRect();
   range.value = 100 * Math.min(1, Math.max(0, (event.clientX - box.left) / box.width));
   place();

@@ -13,12 +13,12 @@ from engines.deep_dream import DreamConfig, format_layers, parse_layers, presets
 from engines.jobs import Job, job_from_recipe
 from engines.parts.pictures import PictureError, check_picture, digest, read_picture
 from engines.parts.weights import OFFICIAL_FILES, WeightsError
-from engines.recipes import RecipeError, from_json, read_recipe
+from engines.recipes import Recipe, RecipeError, from_json, read_recipe
 from studio.canvas import live_canvas
-from studio.examples import photographs
-from studio.photo import photo_input
+from studio.examples import examples
+from studio.photo import example_row, photo_input
 from studio.runs import Run
-from studio.streaming import Watcher
+from studio.streaming import Watcher, data_uri
 from studio.studio import Studio
 
 DEFAULT_BACKBONE = "studio_vgg"
@@ -53,32 +53,29 @@ class DreamTab:
 
     def __init__(self, studio: Studio):
         self.studio = studio
+        self.example_pictures = examples(studio.gallery.folder / "examples")
 
     def build(self) -> None:
         """Lay the tab out and wire it, inside the page's Blocks."""
         names = list(presets(DEFAULT_BACKBONE))
         with gr.Row(elem_classes="workbench"):
             with gr.Column(elem_classes="inputs", min_width=300):
-                self.photo = photo_input(
-                    label="Photo",
-                    show_label=False,
-                    sources=["upload", "clipboard", "webcam"],
-                    elem_id="dream-photo",
-                    height=220,
-                )
-                with gr.Column(elem_classes="thumbs"):
-                    gr.Examples(
-                        [[str(path)] for path in photographs()],
-                        [self.photo],
-                        label="Example photos",
-                        cache_examples=False,
+                with gr.Column(elem_classes="begin"):
+                    self.photo = photo_input(
+                        value=str(self.example_pictures[0]),
+                        label="Photo",
+                        show_label=False,
+                        sources=["upload", "clipboard", "webcam"],
+                        elem_id="dream-photo",
+                        height=220,
                     )
-                self.preset = gr.Radio(
-                    names, value=names[0], label="Preset", elem_id="dream-preset", elem_classes="chips"
-                )
-                with gr.Row(elem_classes="actions"):
-                    self.go = gr.Button("Dream", variant="primary", elem_id="dream-go")
-                    self.halt = gr.Button("Stop", elem_id="dream-stop", interactive=False, min_width=80)
+                    example_row(self.example_pictures, self.photo)
+                    self.preset = gr.Radio(
+                        names, value=names[0], label="Preset", elem_id="dream-preset", elem_classes="chips"
+                    )
+                    with gr.Row(elem_classes="actions"):
+                        self.go = gr.Button("Dream", variant="primary", elem_id="dream-go")
+                        self.halt = gr.Button("Stop", elem_id="dream-stop", interactive=False, min_width=80)
                 self.step_size = _slider("step_size", "Strength", 0.0, 0.1, 0.001)
                 self.octaves = _slider("octaves", "Octaves", 1, 8, 1)
                 self.steps = _slider("steps", "Steps per octave", 1, 100, 1)
@@ -161,14 +158,13 @@ class DreamTab:
         now = {**seen, "queue": False}
         buttons = [self.go, self.halt, self.save, self.again]
         watched = [self.canvas, self.run_id, self.remembered, *buttons]
-        self.photo.change(
-            self.photo_changed, [self.photo], [self.photo, self.backbone, *controls, self.restored, self.guide], **now
-        )
+        restorable = [self.photo, self.backbone, self.preset, *controls, self.restored, self.guide, self.canvas]
+        self.photo.change(self.photo_changed, [self.photo, self.run_id], restorable, **now)
         self.guide.change(self.guide_changed, [self.guide], [self.guide], **now)
         self.preset.input(self.preset_chosen, [self.preset, self.backbone, self.run_id, *controls], controls, **now)
-        self.backbone.change(
-            self.backbone_chosen, [self.backbone], [self.preset, self.layers, self.fetch, self.fetched], **now
-        )
+        # A person's choice brings the network's own presets; a recipe's comes with its own settings.
+        self.backbone.input(self.backbone_chosen, [self.backbone], [self.preset, self.layers], **now)
+        self.backbone.change(self.offer_download, [self.backbone], [self.fetch, self.fetched], **now)
         self.fetch.click(self.download, [self.backbone], [self.fetch, self.fetched, self.backbone], **seen)
         inputs = [self.photo, self.guide, self.backbone, self.restored, *controls]
         self.go.click(self.start, inputs, watched, concurrency_limit=None, **seen)
@@ -184,7 +180,7 @@ class DreamTab:
         )
 
     def on_page_load(self, page: gr.Blocks) -> None:
-        """What a fresh page does: fill in the preset's settings and find its run again."""
+        """What a fresh page does: fill in the preset's settings, show the photo, and find its run again."""
         controls = list(self.settings.values())
         page.load(
             lambda: self._values(next(iter(presets(DEFAULT_BACKBONE).values()))),
@@ -208,7 +204,7 @@ class DreamTab:
 
     def _values(self, config: DreamConfig) -> list[Any]:
         values = dataclasses.asdict(config)
-        values["layer_weights"] = format_layers(config.layer_weights or {})
+        values["layer_weights"] = format_layers(config.layer_weights)
         return [values[name] for name in self.settings]
 
     def _config(self, values: tuple[Any, ...]) -> DreamConfig:
@@ -222,42 +218,47 @@ class DreamTab:
                 named[name] = int(value)
         return DreamConfig(**named)
 
-    def photo_changed(self, path: str | None):
-        """Check a dropped picture at once; a result of ours brings back the settings that made it."""
-        unchanged = [gr.skip()] * (len(self.settings) + 1)
+    def photo_changed(self, path: str | None, run_id: str) -> dict[Any, Any]:
+        """Check a dropped picture at once and show it; a result of ours brings back the settings that made it."""
         if not path:
-            return [gr.skip(), *unchanged, None, gr.skip()]
+            return {self.restored: None}
         try:
             image = self.studio.read(path)
             check_picture(image)
-            recipe = read_recipe(Path(path))
-            if recipe is None:
-                return [gr.skip(), *unchanged, gr.skip(), gr.skip()]
-            if recipe.engine != "deep_dream":
-                raise RecipeError("This picture was made on another tab; it can be dreamt on, its settings stay there.")
-            job = job_from_recipe(recipe, {})
-            known = {name for _, name in backbone_choices(self.studio)}
-            if job.backbone not in known:
-                raise RecipeError(f"This recipe names a network that is not here: {job.backbone[:40]!r}.")
         except PictureError as error:
             gr.Warning(str(error))
-            return [None, *unchanged, None, gr.skip()]
+            return {self.photo: None, self.restored: None}
+        run = self.studio.runs.get(run_id)
+        shown = {} if run and not run.over else {self.canvas: {"state": "ready", "original": data_uri(image)}}
+        try:
+            recipe = read_recipe(Path(path))
+            return shown if recipe is None else shown | self._restore(recipe)
         except ValueError as error:
             gr.Warning(str(error))
-            return [gr.skip(), *unchanged, None, gr.skip()]
-        found = self.studio.gallery.find_input(recipe.inputs.get("image", ""))
-        guide = self.studio.gallery.find_input(recipe.inputs.get("guide", ""))
-        if found:
+            return shown | {self.restored: None}
+
+    def _restore(self, recipe: Recipe) -> dict[Any, Any]:
+        """Put a recipe into the controls, and the photo that it was made from where it is still here.
+
+        Raises:
+            ValueError: a recipe of another tab, or one that this version cannot follow.
+        """
+        if recipe.engine != "deep_dream":
+            raise RecipeError("This picture was made on another tab; it can be dreamt on, its settings stay there.")
+        job = job_from_recipe(recipe, {})
+        if job.backbone not in {name for _, name in backbone_choices(self.studio)}:
+            raise RecipeError(f"This recipe names a network that is not here: {job.backbone[:40]!r}.")
+        found = {name: self.studio.gallery.find_input(hash_) for name, hash_ in recipe.inputs.items()}
+        update: dict[Any, Any] = dict(zip(self.settings.values(), self._values(job.config), strict=True))
+        update |= {self.backbone: job.backbone, self.restored: recipe.to_json()}
+        update[self.preset] = gr.update(choices=list(presets(job.backbone)), value=None)
+        update[self.guide] = str(found["guide"]) if found.get("guide") else None
+        if found.get("image"):
             gr.Info("Settings restored, with the photo that this was made from.")
+            update[self.photo] = str(found["image"])
         else:
             gr.Info("Settings restored. The photo that this was made from is not here: drop it to repeat the dream.")
-        return [
-            str(found) if found else gr.skip(),
-            job.backbone,
-            *self._values(job.config),
-            recipe.to_json(),
-            str(guide) if guide else None,
-        ]
+        return update
 
     def guide_changed(self, path: str | None):
         """Check a guide at once."""
@@ -284,14 +285,19 @@ class DreamTab:
         return list(shown.values())
 
     def backbone_chosen(self, backbone: str):
-        """Offer the backbone's presets and layers, and its download where it is not here."""
+        """Offer the backbone's presets, and the layers of the first."""
         names = list(presets(backbone))
+        return [
+            gr.update(choices=names, value=None),
+            format_layers(next(iter(presets(backbone).values())).layer_weights),
+        ]
+
+    def offer_download(self, backbone: str):
+        """Show the download button where the backbone's weights are not here."""
         missing = self.studio.workshop.store.find(backbone) is None
         megabytes = OFFICIAL_FILES[backbone].megabytes if backbone in OFFICIAL_FILES else 0
         label = f"Download its weights ({megabytes} MB)"
         return [
-            gr.update(choices=names, value=None),
-            format_layers(next(iter(presets(backbone).values())).layer_weights or {}),
             gr.update(visible=missing, value=label, interactive=True),
             gr.update(value="", visible=False),
         ]
@@ -336,7 +342,8 @@ class DreamTab:
         """Find a reloaded page's run again."""
         run = self.studio.runs.get(run_id)
         if run is None:
-            yield {self.run_id: ""}
+            first = self.studio.read(str(self.example_pictures[0]))
+            yield {self.run_id: "", self.canvas: {"state": "ready", "original": data_uri(first)}}
             return
         async for update in self._watch(run):
             yield update

@@ -1,0 +1,10 @@
+"""Run every benchmark: python -m tests.benchmarks."""
+
+from __future__ import annotations
+
+from tests.benchmarks import deep_dream
+from tests.benchmarks.report import print_table
+
+for benchmark in (deep_dream,):
+    print(f"\n{benchmark.__doc__.splitlines()[0]}")
+    print_table(benchmark.measure())

@@ -1,0 +1,204 @@
+"""DeepDream against the book's listing: same picture, same steps, InceptionV3.
+
+Each contender runs in a process of its own, in turn, and reports seconds (loading the network left out, tracing
+counted, as a reader of the book would wait for it), peak resident memory and its last loss. Needs the official
+InceptionV3 file in $REVERIE_WEIGHTS or in the shared test data.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+
+from tests.benchmarks.report import Row, main
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+WIDTH, HEIGHT = 600, 400
+STEPS, OCTAVES, OCTAVE_SCALE, STEP_SIZE = 30, 3, 1.4, 20.0
+LAYERS = {"mixed4": 1.0, "mixed5": 1.5, "mixed6": 2.0, "mixed7": 2.5}
+REPEATS = 3
+FILE = "inception_v3_weights_tf_dim_ordering_tf_kernels_notop.h5"
+
+
+def weights_folder() -> Path:
+    """Where the official InceptionV3 file lies."""
+    shared = Path(os.environ.get("REVERIE_SHARED", "../shared")) / "weights"
+    for folder in filter(None, (os.environ.get("REVERIE_WEIGHTS"), shared)):
+        if (Path(folder) / FILE).is_file():
+            return Path(folder)
+    sys.exit(f"This benchmark needs {FILE}; set REVERIE_WEIGHTS to the folder that holds it.")
+
+
+def test_picture() -> np.ndarray:
+    """A drawn landscape, (400, 600, 3) uint8: the same everywhere."""
+    from PIL import Image
+
+    from studio.examples import clouds
+
+    return np.asarray(clouds().resize((WIDTH, HEIGHT), Image.Resampling.LANCZOS))
+
+
+def listing(image: np.ndarray) -> tuple[float, float]:
+    """The book's listing in our own words: float32, traced anew for each octave's shape.
+
+    Two departures: the shrunken original is kept up to date (the printed listing misspells it), and no max_loss, so
+    that both contenders do the same number of steps. Returns (seconds, last loss).
+    """
+    import keras
+    import tensorflow as tf
+
+    model = keras.applications.InceptionV3(weights=str(weights_folder() / FILE), include_top=False)
+    extractor = keras.Model(model.inputs, {name: model.get_layer(name).output for name in LAYERS})
+
+    def compute_loss(picture):
+        loss = tf.zeros(())
+        for name, features in extractor(picture).items():
+            loss += LAYERS[name] * tf.reduce_mean(tf.square(features[:, 2:-2, 2:-2, :]))
+        return loss
+
+    @tf.function
+    def gradient_ascent_step(picture, step_size):
+        with tf.GradientTape() as tape:
+            tape.watch(picture)
+            loss = compute_loss(picture)
+        gradient = tf.math.l2_normalize(tape.gradient(loss, picture))
+        return loss, picture + step_size * gradient
+
+    original = tf.constant(keras.applications.inception_v3.preprocess_input(image[None].astype(np.float32)))
+    shapes = [(int(HEIGHT / OCTAVE_SCALE**i), int(WIDTH / OCTAVE_SCALE**i)) for i in range(OCTAVES)][::-1]
+    began = time.perf_counter()
+    shrunk = tf.image.resize(original, shapes[0])
+    picture = tf.identity(original)
+    for shape in shapes:
+        picture = tf.image.resize(picture, shape)
+        for _ in range(STEPS):
+            loss, picture = gradient_ascent_step(picture, STEP_SIZE)
+            last = float(loss)
+        same_size = tf.image.resize(original, shape)
+        picture += same_size - tf.image.resize(shrunk, shape)
+        shrunk = same_size
+    np.clip((picture.numpy() + 1) * 127.5, 0, 255).astype(np.uint8)
+    return time.perf_counter() - began, last
+
+
+def engine(image: np.ndarray) -> tuple[float, float]:
+    """The engine as the page runs it, a picture made of every step. Returns (seconds, last loss)."""
+    from engines.deep_dream import DreamConfig, dream
+    from engines.parts.backbones import load_backbone
+    from engines.parts.weights import WeightsStore
+
+    backbone = load_backbone("inception_v3", WeightsStore(folders=(weights_folder(),)))
+    config = DreamConfig(
+        size=0,
+        octaves=OCTAVES,
+        octave_scale=OCTAVE_SCALE,
+        steps=STEPS,
+        step_size=STEP_SIZE,
+        normalization="l2",
+        jitter=0,
+        layer_weights=LAYERS,
+    )
+    began = time.perf_counter()
+    for frame in dream(image, config, backbone):
+        last = frame.metrics["loss"]
+    return time.perf_counter() - began, last
+
+
+CONTENDERS = {"listing": listing, "engine": engine}
+
+
+def contend(name: str) -> None:
+    """Run one contender in this process and print its figures."""
+    seconds, loss = CONTENDERS[name](test_picture())
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(json.dumps({"seconds": seconds, "loss": loss, "peak": peak}))
+
+
+def figures() -> dict[str, dict[str, float]]:
+    """Medians of every contender's figures, the contenders taking turns."""
+    runs: dict[str, list[dict[str, float]]] = {name: [] for name in CONTENDERS}
+    for _ in range(REPEATS):
+        for name, results in runs.items():
+            command = [sys.executable, "-m", "tests.benchmarks.deep_dream", "--contender", name]
+            output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+            results.append(json.loads(output.splitlines()[-1]))
+    return {
+        name: {key: statistics.median(result[key] for result in results) for key in results[0]}
+        for name, results in runs.items()
+    }
+
+
+def streaming() -> tuple[float, float]:
+    """Seconds of a default dream with the bundled backbone: watched by a page, and by nobody.
+
+    The watching page is a coroutine that takes every message, turns it into the JSON that would be sent, and
+    acknowledges it at once: the most pictures that a page can be sent.
+    """
+    from engines.deep_dream import presets
+    from engines.jobs import Job
+    from studio.streaming import Watcher, acknowledge
+    from studio.studio import Studio
+
+    with tempfile.TemporaryDirectory() as folder:
+        studio = Studio(outputs=Path(folder))
+        studio.warm()
+        job = Job(
+            engine="deep_dream",
+            config=next(iter(presets("studio_vgg").values())),
+            inputs={"image": test_picture()},
+            backbone="studio_vgg",
+        )
+
+        async def watch(run):
+            async for message in Watcher(run, studio.runs.render).messages():
+                if message:
+                    json.dumps(message)
+                    acknowledge([message["watcher"], message["number"]])
+
+        def once(watched: bool) -> float:
+            run = studio.runs.start(job)
+            if watched:
+                page = threading.Thread(target=lambda: asyncio.run(watch(run)))
+                page.start()
+                page.join()
+            while not run.over:
+                time.sleep(0.01)
+            return run.seconds
+
+        once(True), once(False)
+        pairs = [(once(True), once(False)) for _ in range(5)]
+        studio.runs.close()
+    watched, alone = zip(*pairs, strict=True)
+    return statistics.median(watched), statistics.median(alone)
+
+
+def measure() -> list[Row]:
+    """All rows."""
+    result = figures()
+    ours, book = result["engine"], result["listing"]
+    watched, alone = streaming()
+    return [
+        Row("speed", ours["seconds"], book["seconds"], book["seconds"] / ours["seconds"], 2.0, "s a dream"),
+        Row("peak_memory", ours["peak"], book["peak"], book["peak"] / ours["peak"], 1.0, "MiB"),
+        Row("loss", ours["loss"], book["loss"], ours["loss"] / book["loss"], 0.98, "last loss"),
+        Row("streaming", watched, alone, alone / watched, 0.95, "s a dream"),
+    ]
+
+
+if __name__ == "__main__":
+    if "--contender" in sys.argv:
+        contend(sys.argv[-1])
+    else:
+        main(measure, __doc__.splitlines()[0])

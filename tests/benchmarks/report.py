@@ -1,0 +1,56 @@
+"""Rows of a benchmark, printed as a table or as JSON."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+
+from engines.parts.precision import compute_dtype, processor_flags
+
+
+@dataclass(frozen=True)
+class Row:
+    """One measurement against a reference in the same run.
+
+    Attributes:
+        ours, reference: medians, in `unit`.
+        ratio: above 1 means ours is better.
+        target: the ratio aimed for.
+    """
+
+    name: str
+    ours: float
+    reference: float
+    ratio: float
+    target: float
+    unit: str
+
+
+def machine() -> str:
+    """What the figures were measured on."""
+    flags = [flag for flag in ("amx_bf16", "avx512_bf16", "avx512f", "avx2") if flag in processor_flags()]
+    return f"{platform.machine()}, {', '.join(flags) or 'no vector flags known'}; engine in {compute_dtype()}"
+
+
+def print_table(rows: list[Row]) -> None:
+    """Print rows for a person."""
+    print(machine())
+    print(f"{'':16}{'ours':>10}{'reference':>12}  {'unit':<14}{'ratio':>7}{'target':>8}")
+    for row in rows:
+        verdict = "met" if row.ratio >= row.target else "missed"
+        line = f"{row.name:16}{row.ours:10.3g}{row.reference:12.3g}  {row.unit:<14}{row.ratio:7.2f}{row.target:8.2f}"
+        print(f"{line}  {verdict}")
+
+
+def main(measure: Callable[[], list[Row]], description: str) -> None:
+    """The command line of one benchmark."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--json", action="store_true", help="print the rows as a JSON list")
+    rows = measure() if not parser.parse_args().json else None
+    if rows is None:
+        print(json.dumps([asdict(row) for row in measure()]))
+    else:
+        print_table(rows)
