@@ -11,7 +11,7 @@ import gradio as gr
 import numpy as np
 from PIL import Image
 
-from studio.streaming import data_uri
+from studio.previews import data_uri
 
 THUMBNAIL_SIDE = 112
 _PICK = "element.querySelectorAll('button').forEach((b, i) => { b.onclick = () => trigger('pick', { index: i }); })"

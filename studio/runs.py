@@ -7,6 +7,7 @@ engine, and only the newest frame is kept.
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import statistics
 import threading
@@ -21,11 +22,13 @@ from typing import Any, Protocol
 
 from engines.frames import Frame
 from engines.jobs import Job, StartedJob, Workshop
+from studio.previews import preview
 
 logger = logging.getLogger(__name__)
 
 UNWATCHED_SECONDS = 60.0
 LOSSES_KEPT = 240
+RUNS_REMEMBERED = 30
 OVER = ("done", "stopped", "failed")
 
 
@@ -50,7 +53,9 @@ class Run:
         id: a secret: whoever knows it may watch, steer and stop the run.
         state: "waiting", "running", "done", "stopped" or "failed".
         version: grows with every change that a page may want to show.
-        frame: the newest frame.
+        job: what was asked for; its inputs are let go when the run is over.
+        original: a preview of the job's first input, or None where it has none.
+        frame: the newest frame; only a preview of its picture is kept when the run is over.
         losses: every loss, thinned to at most LOSSES_KEPT, evenly over the run.
         error: the sentence to show when the run failed.
         result: the file that was made.
@@ -58,7 +63,10 @@ class Run:
 
     def __init__(self, started: StartedJob, keeper: Keeper):
         self.id = uuid.uuid4().hex
-        self.started, self._keeper = started, keeper
+        self._started: StartedJob | None = started
+        self._keeper = keeper
+        self.job = started.job
+        self.original = preview(next(iter(self.job.inputs.values()))) if self.job.inputs else None
         self.state, self.version = "waiting", 0
         self.frame: Frame | None = None
         self.losses: list[float] = []
@@ -70,10 +78,6 @@ class Run:
         self._began: float | None = None
         self._watched = time.monotonic()
         self._loss_stride = 1
-
-    @property
-    def job(self) -> Job:
-        return self.started.job
 
     @property
     def over(self) -> bool:
@@ -91,12 +95,14 @@ class Run:
         self._stop.set()
 
     def steer(self, config: Any) -> None:
-        """Have the engine go on with another config from its next step.
+        """Have the engine go on with another config from its next step; nothing happens when the run is over.
 
         Raises:
             ValueError: the config does not fit the run's backbone; the run goes on as it was.
         """
-        self._pending = self.started.resolve(config)
+        started = self._started
+        if started is not None:
+            self._pending = started.resolve(config)
 
     def watched(self) -> None:
         """Note that somebody has just seen a frame."""
@@ -104,6 +110,9 @@ class Run:
 
     def advance(self) -> None:
         """Run to the end. Called once, by the lane."""
+        started = self._started
+        if started is None:
+            return
         if self._stop.is_set() or self._unwatched():
             self._close("stopped")
             return
@@ -112,7 +121,7 @@ class Run:
         try:
             while not self._stop.is_set():
                 pending, self._pending = self._pending, None
-                frame = self.started.send(pending)
+                frame = started.send(pending)
                 self._keeper.see(frame)
                 self._note_loss(frame)
                 self.frame = frame
@@ -128,17 +137,17 @@ class Run:
             logger.exception("Run %s failed.", self.id[:8])
             self.error = "Something went wrong inside the engine; the details are in the server's log."
         finally:
-            self.started.close()
+            started.close()
             self.seconds = time.monotonic() - self._began
-            self._end()
+            self._end(started)
 
-    def _end(self) -> None:
+    def _end(self, started: StartedJob) -> None:
         if self.frame is None:
             self._keeper.discard()
             self._close("failed" if self.error else "stopped")
             return
         try:
-            self.result = self._keeper.finish(self.started)
+            self.result = self._keeper.finish(started)
         except (OSError, ValueError):
             logger.exception("The result of run %s could not be written.", self.id[:8])
             self.error = self.error or "The result could not be written; is the disk full?"
@@ -146,6 +155,11 @@ class Run:
         self._close("failed" if self.error else "done" if whole and not self._stop.is_set() else "stopped")
 
     def _close(self, state: str) -> None:
+        # Runs that are over are remembered for reloaded pages; full-size pictures would fill the memory.
+        self.job = dataclasses.replace(self.job, inputs={})
+        if self.frame is not None and self.frame.image is not None:
+            self.frame = dataclasses.replace(self.frame, image=preview(self.frame.image))
+        self._started = None
         self.state = state
         self._changed()
 
@@ -248,7 +262,7 @@ class Runs:
         with self._lock:
             self._by_id[run.id] = run
             over = [r for r in self._by_id.values() if r.over]
-            for old in over[: max(0, len(over) - 100)]:
+            for old in over[: max(0, len(over) - RUNS_REMEMBERED)]:
                 del self._by_id[old.id]
         return run
 

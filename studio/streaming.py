@@ -7,16 +7,12 @@ more than WINDOW are on their way, so a slow link sees fewer pictures rather tha
 from __future__ import annotations
 
 import asyncio
-import base64
-import io
 import time
 import uuid
 from collections.abc import AsyncIterator
 from typing import Any
 
-import numpy as np
-from PIL import Image
-
+from studio.previews import data_uri
 from studio.runs import Lane, Run
 
 WINDOW = 2
@@ -24,7 +20,6 @@ MOST_PICTURES_A_SECOND = 12
 POLL_SECONDS = 0.02
 # A page that has acknowledged nothing for so long is sent one message more, should an acknowledgement have been lost.
 SILENCE_SECONDS = 3.0
-PREVIEW_SIDE = 1280
 
 _watchers: dict[str, Watcher] = {}
 
@@ -37,15 +32,6 @@ def acknowledge(data: list[Any]) -> None:
         return
     if watcher:
         watcher.acknowledged(number)
-
-
-def data_uri(image: np.ndarray, quality: int = 82) -> str:
-    """(H, W, 3) uint8 RGB as a JPEG data URI, at most PREVIEW_SIDE on its longer side."""
-    picture = Image.fromarray(image)
-    picture.thumbnail((PREVIEW_SIDE, PREVIEW_SIDE), Image.Resampling.BILINEAR, reducing_gap=1.5)
-    buffer = io.BytesIO()
-    picture.save(buffer, "JPEG", quality=quality)
-    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
 
 
 class Watcher:
@@ -112,8 +98,8 @@ class Watcher:
         if state == "waiting":
             place = self._lane.place(run)
             message |= {"before": place.before, "left": place.seconds}
-        if first:
-            message["original"] = await asyncio.to_thread(data_uri, run.job.inputs["image"])
+        if first and run.original is not None:
+            message["original"] = await asyncio.to_thread(data_uri, run.original)
         if frame is not None:
             message |= {
                 "step": frame.step,

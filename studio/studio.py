@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -9,9 +10,11 @@ import numpy as np
 
 from engines.jobs import Workshop
 from engines.parts.pictures import read_picture
-from engines.parts.weights import WeightsStore
+from engines.parts.weights import WeightsError, WeightsStore
 from studio.gallery import Gallery
 from studio.runs import Runs
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass
@@ -43,10 +46,17 @@ class Studio:
         return read_picture(path, max_pixels=self.max_pixels)
 
     def warm(self) -> None:
-        """Load TensorFlow and the bundled backbone and trace a first dream, so that the first visitor need not wait."""
+        """Load TensorFlow and the bundled backbone and trace a first dream, so that the first visitor need not wait.
+
+        Weights that cannot be loaded are a visitor's concern only once they are asked for: here they are logged.
+        """
         from engines.deep_dream import DreamConfig, dream, presets
 
-        backbone = self.workshop.backbone("studio_vgg")
+        try:
+            backbone = self.workshop.backbone("studio_vgg")
+        except WeightsError as error:
+            logger.warning("%s", error)
+            return
         noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
         config: DreamConfig = next(iter(presets("studio_vgg").values()))
         frames = dream(noise, config, backbone)

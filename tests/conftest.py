@@ -31,3 +31,14 @@ def picture() -> np.ndarray:
     image[12:30, 20:44] = (200, 60, 40)
     noise = np.random.default_rng(0).integers(-12, 13, image.shape)
     return np.clip(image + noise, 0, 255).astype(np.uint8)
+
+
+@pytest.fixture(scope="session")
+def studio_vgg():
+    """The bundled architecture with random weights in float32: small, and needs no file."""
+    import keras
+
+    from engines.parts.backbones import untrained_backbone
+
+    keras.utils.set_random_seed(0)
+    return untrained_backbone("studio_vgg")

@@ -136,17 +136,21 @@ class Ascent:
         return Step(loss, image + step_size * normalized(tf.constant(gradient), tf.constant(size_free)))
 
     def _tiled_gradient(self, image, objective, shift, tile_size) -> tuple[float, np.ndarray]:
-        """Loss and gradient from tiles, each seen with a margin; the grid moves with `shift`, so no seam stays."""
+        """Loss and gradient from tiles, each seen with a margin; the grid moves with `shift`, so no seam stays.
+
+        All crops have one shape, whatever part of them counts: every new shape would cost set-up time and memory.
+        """
         _, height, width, _ = image.shape
+        crop_height, crop_width = (min(side, tile_size + 2 * TILE_MARGIN) for side in (height, width))
+        share = crop_height * crop_width / (height * width)
         gradient = np.empty(image.shape, np.float32)
         total = 0.0
         for top, bottom in spans(height, tile_size, shift[0]):
             for left, right in spans(width, tile_size, shift[1]):
-                y, x = max(0, top - TILE_MARGIN), max(0, left - TILE_MARGIN)
-                crop = image[:, y : bottom + TILE_MARGIN, x : right + TILE_MARGIN, :]
-                loss, part = self._gradient(crop, *objective)
+                y = min(max(0, top - TILE_MARGIN), height - crop_height)
+                x = min(max(0, left - TILE_MARGIN), width - crop_width)
+                loss, part = self._gradient(image[:, y : y + crop_height, x : x + crop_width, :], *objective)
                 # The loss is a mean over the crop; weighting it by area makes it a mean over the picture.
-                share = crop.shape[1] * crop.shape[2] / (height * width)
                 part = part[:, top - y : bottom - y, left - x : right - x, :]
                 gradient[:, top:bottom, left:right, :] = part * share
                 total += float(loss) * (bottom - top) * (right - left) / (height * width)

@@ -17,8 +17,9 @@ from engines.recipes import Recipe, RecipeError, from_json, read_recipe
 from studio.canvas import live_canvas
 from studio.examples import examples
 from studio.photo import example_row, photo_input
+from studio.previews import data_uri
 from studio.runs import Run
-from studio.streaming import Watcher, data_uri
+from studio.streaming import Watcher
 from studio.studio import Studio
 
 DEFAULT_BACKBONE = "studio_vgg"
