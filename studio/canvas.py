@@ -5,16 +5,23 @@ from __future__ import annotations
 from pathlib import Path
 
 import gradio as gr
+import numpy as np
 
+from studio.previews import data_uri
 from studio.streaming import acknowledge
 
 STATIC = Path(__file__).parent / "static"
 
 
-def live_canvas(elem_id: str) -> gr.HTML:
-    """A canvas whose value is a message of `studio.streaming.Watcher`."""
+def at_rest(original: np.ndarray) -> dict[str, str]:
+    """The message that shows a photo, (H, W, 3) uint8 RGB, before anything is done to it."""
+    return {"state": "ready", "original": data_uri(original)}
+
+
+def live_canvas(elem_id: str, original: np.ndarray) -> gr.HTML:
+    """A canvas whose value is a message of `studio.streaming.Watcher`; at rest it shows `original`."""
     return gr.HTML(
-        value={},
+        value=at_rest(original),
         html_template=(STATIC / "canvas.html").read_text(encoding="utf-8"),
         js_on_load=(STATIC / "canvas.js").read_text(encoding="utf-8"),
         server_functions=[acknowledge],

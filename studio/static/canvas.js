@@ -125,4 +125,6 @@ find('.well').addEventListener('pointermove', drag);
 range.addEventListener('input', place);
 addEventListener('resize', place);
 // Pictures are drawn in the order in which they came, each before the next is looked at.
-watch('value', () => { const message = props.value; drawing = drawing.then(() => receive(message)).catch(console.error); });
+const take = () => { const message = props.value; drawing = drawing.then(() => receive(message)).catch(console.error); };
+watch('value', take);
+take();

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,22 +14,29 @@ from engines.jobs import Job, job_from_recipe
 from engines.parts.pictures import PictureError, check_picture, digest, read_picture
 from engines.parts.weights import OFFICIAL_FILES, WeightsError
 from engines.recipes import Recipe, RecipeError, from_json, read_recipe
-from studio.canvas import live_canvas
+from studio.canvas import at_rest, live_canvas
 from studio.examples import examples
 from studio.photo import example_row, photo_input
-from studio.previews import data_uri
 from studio.runs import Run
 from studio.streaming import Watcher
 from studio.studio import Studio
 
 DEFAULT_BACKBONE = "studio_vgg"
 FIELDS = {field.name: field for field in dataclasses.fields(DreamConfig)}
+FIRST = next(iter(presets(DEFAULT_BACKBONE).values()))
 
 
 def _slider(name: str, label: str, low: float, high: float, step: float) -> gr.Slider:
-    """A slider for a config field: its hint and default are the field's own."""
-    field = FIELDS[name]
-    return gr.Slider(low, high, value=field.default, step=step, label=label, info=field.metadata["help"])
+    """A slider for a config field; its hint is the field's own."""
+    value = getattr(FIRST, name)
+    return gr.Slider(low, high, value=value, step=step, label=label, info=FIELDS[name].metadata["help"])
+
+
+def _number(name: str, label: str) -> gr.Number:
+    """A box for a config field that is a number; its hint is the field's own."""
+    return gr.Number(
+        getattr(FIRST, name), label=label, info=FIELDS[name].metadata["help"], elem_id=f"dream-{name}", min_width=120
+    )
 
 
 def backbone_choices(studio: Studio) -> list[tuple[str, str]]:
@@ -80,11 +87,15 @@ class DreamTab:
                 self.step_size = _slider("step_size", "Strength", 0.0, 0.1, 0.001)
                 self.octaves = _slider("octaves", "Octaves", 1, 8, 1)
                 self.steps = _slider("steps", "Steps per octave", 1, 100, 1)
-                self.size = _slider("size", "Size", 160, 2048, 16)
-                with gr.Accordion("More: network, layers, jitter, guide, film", open=False, elem_id="dream-more"):
+                self.size = _slider("size", "Size", 0, 2048, 16)
+                with gr.Accordion("More: network, layers, guide, jitter", open=False, elem_id="dream-more"):
                     self._build_more()
+                with gr.Accordion("Zoom film", open=False, elem_id="dream-film"):
+                    self.pictures = _slider("pictures", "Length", 1, 120, 1)
+                    self.zoom = _slider("zoom", "Zoom", 0.9, 1.3, 0.01)
+                    self.turn = _slider("turn", "Turn", -15, 15, 0.5)
             with gr.Column(elem_classes="outputs", min_width=320, scale=3):
-                self.canvas = live_canvas("dream-canvas")
+                self.canvas = live_canvas("dream-canvas", self.studio.read(str(self.example_pictures[0])))
                 with gr.Row(elem_classes="under"):
                     gr.Markdown("Move a slider while it runs: the dream follows.", elem_classes="quiet")
                     self.again = gr.Button("Dream on from this", size="sm", interactive=False, elem_id="dream-again")
@@ -106,10 +117,10 @@ class DreamTab:
         self.fetch = gr.Button("Download its weights", size="sm", visible=False, elem_id="dream-fetch")
         self.fetched = gr.Markdown("", elem_id="dream-fetched", visible=False)
         self.layers = gr.Textbox(
-            label="Layers", info="Which layers to amplify, as name=weight, …", elem_id="dream-layers"
-        )
-        self.channel = gr.Number(
-            None, label="Channel", info=FIELDS["channel"].metadata["help"], precision=0, elem_id="dream-channel"
+            format_layers(FIRST.layer_weights),
+            label="Layers",
+            info="Which layers to amplify, as name=weight, …",
+            elem_id="dream-layers",
         )
         self.guide = photo_input(
             label="Guide picture: what the dream should look for",
@@ -125,12 +136,20 @@ class DreamTab:
             label="Unit of the step",
             info=FIELDS["normalization"].metadata["help"],
         )
-        self.max_loss = gr.Number(0, label="Max loss", info=FIELDS["max_loss"].metadata["help"], minimum=0)
-        self.tile_size = gr.Number(0, label="Tile size", info=FIELDS["tile_size"].metadata["help"], precision=0)
-        self.seed = gr.Number(0, label="Seed", info=FIELDS["seed"].metadata["help"], precision=0, elem_id="dream-seed")
-        self.pictures = _slider("pictures", "Film length", 1, 120, 1)
-        self.zoom = _slider("zoom", "Film zoom", 0.9, 1.3, 0.01)
-        self.turn = _slider("turn", "Film turn", -15, 15, 0.5)
+        with gr.Row(elem_classes="pair"):
+            # Text, as an empty number box reads as 0, and channel 0 is a channel.
+            self.channel = gr.Textbox(
+                "",
+                label="Channel",
+                info=FIELDS["channel"].metadata["help"],
+                placeholder="all",
+                elem_id="dream-channel",
+                min_width=120,
+            )
+            self.seed = _number("seed", "Seed")
+        with gr.Row(elem_classes="pair"):
+            self.max_loss = _number("max_loss", "Max loss")
+            self.tile_size = _number("tile_size", "Tile size")
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -181,16 +200,7 @@ class DreamTab:
         )
 
     def on_page_load(self, page: gr.Blocks) -> None:
-        """What a fresh page does: fill in the preset's settings, show the photo, and find its run again."""
-        controls = list(self.settings.values())
-        page.load(
-            lambda: self._values(next(iter(presets(DEFAULT_BACKBONE).values()))),
-            None,
-            controls,
-            show_progress="hidden",
-            api_visibility="private",
-            queue=False,
-        )
+        """What a fresh page does: find its run again."""
         buttons = [self.go, self.halt, self.save, self.again]
         page.load(
             self.resume,
@@ -204,13 +214,28 @@ class DreamTab:
     # What the events do
 
     def _values(self, config: DreamConfig) -> list[Any]:
+        """What each control says for a config."""
         values = dataclasses.asdict(config)
         values["layer_weights"] = format_layers(config.layer_weights)
+        values["channel"] = "" if config.channel is None else str(config.channel)
         return [values[name] for name in self.settings]
+
+    def _shown(self, values: Sequence[Any]) -> list[Any]:
+        """Updates that put values into the controls; a slider that does not reach far enough is made to."""
+        updates = []
+        for control, value in zip(self.settings.values(), values, strict=True):
+            if isinstance(control, gr.Slider):
+                updates.append(
+                    gr.update(value=value, minimum=min(control.minimum, value), maximum=max(control.maximum, value))
+                )
+            else:
+                updates.append(value)
+        return updates
 
     def _config(self, values: tuple[Any, ...]) -> DreamConfig:
         named = dict(zip(self.settings, values, strict=True))
         named["layer_weights"] = parse_layers(named["layer_weights"] or "")
+        named["channel"] = parse_channel(named["channel"] or "")
         for name, value in named.items():
             kind = FIELDS[name].type
             if value is None and name != "channel":
@@ -230,7 +255,7 @@ class DreamTab:
             gr.Warning(str(error))
             return {self.photo: None, self.restored: None}
         run = self.studio.runs.get(run_id)
-        shown = {} if run and not run.over else {self.canvas: {"state": "ready", "original": data_uri(image)}}
+        shown = {} if run and not run.over else {self.canvas: at_rest(image)}
         try:
             recipe = read_recipe(Path(path))
             return shown if recipe is None else shown | self._restore(recipe)
@@ -250,7 +275,7 @@ class DreamTab:
         if job.backbone not in {name for _, name in backbone_choices(self.studio)}:
             raise RecipeError(f"This recipe names a network that is not here: {job.backbone[:40]!r}.")
         found = {name: self.studio.gallery.find_input(hash_) for name, hash_ in recipe.inputs.items()}
-        update: dict[Any, Any] = dict(zip(self.settings.values(), self._values(job.config), strict=True))
+        update: dict[Any, Any] = dict(zip(self.settings.values(), self._shown(self._values(job.config)), strict=True))
         update |= {self.backbone: job.backbone, self.restored: recipe.to_json()}
         update[self.preset] = gr.update(choices=list(presets(job.backbone)), value=None)
         update[self.guide] = str(found["guide"]) if found.get("guide") else None
@@ -283,7 +308,7 @@ class DreamTab:
             kept.pop("size")
         shown = dict(zip(self.settings, self._values(config), strict=True)) | kept
         self.steer(run_id, backbone, *shown.values())
-        return list(shown.values())
+        return self._shown(list(shown.values()))
 
     def backbone_chosen(self, backbone: str):
         """Offer the backbone's presets, and the layers of the first."""
@@ -343,8 +368,7 @@ class DreamTab:
         """Find a reloaded page's run again."""
         run = self.studio.runs.get(run_id)
         if run is None:
-            first = self.studio.read(str(self.example_pictures[0]))
-            yield {self.run_id: "", self.canvas: {"state": "ready", "original": data_uri(first)}}
+            yield {self.run_id: ""}
             return
         async for update in self._watch(run):
             yield update
@@ -392,6 +416,16 @@ class DreamTab:
         if run is None or run.result is None:
             return gr.skip()
         return str(self.studio.gallery.keep_input(read_picture(run.result)))
+
+
+def parse_channel(text: str) -> int | None:
+    """A channel's number; None, which means all, for nothing or "all"."""
+    text = text.strip().lower()
+    if text in ("", "all"):
+        return None
+    if not text.isdecimal():
+        raise ValueError(f"Channel must be a whole number, or empty for all channels, not {text[:20]!r}.")
+    return int(text)
 
 
 def repeated(job: Job, recipe_text: str | None) -> Job:
