@@ -103,8 +103,13 @@ def _run(started: StartedJob, output: Path) -> int:
                     film = film or Film(output, _film_size(started, frame.image))
                     film.add(frame.image)
     except KeyboardInterrupt:
-        started.close()
         stopped = True
+    except BaseException:
+        if film:
+            film.discard()
+        raise
+    finally:
+        started.close()
     if started.last is None or started.last.image is None or (wants_film and film is None):
         raise KeyboardInterrupt
     if film:

@@ -45,6 +45,8 @@ class BackboneTrainingConfig:
 
     def __post_init__(self):
         validate(self)
+        if self.first_size > self.last_size:
+            raise ValueError("First size must not be above last size: crops grow over a training.")
 
 
 def one_cycle(position: float, peak: float, warmup: float) -> float:

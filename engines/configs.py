@@ -54,6 +54,11 @@ def _kind(hint: Any) -> str:
     return "a list of names with numbers"
 
 
+def _short(number: float) -> str:
+    # A whole number from a hostile recipe may have more digits than Python prints.
+    return str(number) if abs(number) < 1e15 else "a number that large" if number > 0 else "a number that low"
+
+
 def validate(config: Any) -> None:
     """Check every field of a config against its declared type, range and choices.
 
@@ -70,12 +75,12 @@ def validate(config: Any) -> None:
         for number in numbers:
             if isinstance(number, bool) or not isinstance(number, int | float):
                 continue
-            if not math.isfinite(number):
+            if isinstance(number, float) and not math.isfinite(number):
                 raise ValueError(f"{name} must be a finite number, not {number}.")
             low, high = meta.get("low"), meta.get("high")
             if (low is not None and number < low) or (high is not None and number > high):
                 span = f"between {low} and {high}" if high is not None else f"at least {low}"
-                raise ValueError(f"{name} must be {span}, not {number}.")
+                raise ValueError(f"{name} must be {span}, not {_short(number)}.")
         choices = meta.get("choices")
         if choices and value not in choices:
             raise ValueError(f"{name} must be one of {', '.join(choices)}, not {str(value)[:60]!r}.")

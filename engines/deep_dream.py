@@ -82,27 +82,6 @@ def resolve(config: DreamConfig, backbone: Backbone) -> DreamConfig:
     return config
 
 
-def parse_layers(text: str) -> dict[str, float]:
-    """Layer weights from "name=weight, ..."; a name alone counts 1.
-
-    Raises:
-        ValueError: a weight that is no number.
-    """
-    weights = {}
-    for part in filter(None, (part.strip() for part in text.replace("\n", ",").split(","))):
-        name, _, weight = part.partition("=")
-        try:
-            weights[name.strip()] = float(weight) if weight.strip() else 1.0
-        except ValueError as error:
-            raise ValueError(f"The weight of layer {name.strip()[:40]!r} must be a number, as in name=1.5.") from error
-    return weights
-
-
-def format_layers(layer_weights: Mapping[str, float]) -> str:
-    """What `parse_layers` reads."""
-    return ", ".join(f"{name}={weight:g}" for name, weight in layer_weights.items())
-
-
 def presets(backbone_name: str) -> dict[str, DreamConfig]:
     """Named settings that suit a backbone, the default first."""
     return PRESETS[backbone_name]
@@ -137,7 +116,9 @@ def dream(
     if guide is not None:
         check_picture(guide)
     config = resolve(config, backbone)
-    original = to_float(resized(image, config.size))
+    image = resized(image, config.size)
+    check_picture(image, least=backbone.architecture.least)
+    original = to_float(image)
     rng = np.random.default_rng(config.seed)
     done = 0
     for number in range(1, config.pictures + 1):
@@ -145,7 +126,7 @@ def dream(
         while not run.finished:
             loss = run.step()
             done += 1
-            remaining = run.remaining + (config.pictures - number) * config.octaves * config.steps
+            remaining = run.remaining + (config.pictures - number) * run.octaves * config.steps
             prefix = f"picture {number} of {config.pictures} · " if config.pictures > 1 else ""
             changed = yield Frame(
                 step=done,
@@ -178,12 +159,7 @@ class _Picture:
         self._original = tf.constant(original)
         self._backbone, self._guide, self._rng = backbone, guide, rng
         self.config = config
-        self._shapes = octave_shapes(original.shape[1:3], config.octaves, config.octave_scale)
-        if min(self._shapes[0]) < 16:
-            raise ValueError(
-                f"The smallest octave would be {self._shapes[0][1]} x {self._shapes[0][0]} pixels; "
-                "use fewer octaves, a smaller octave scale or a larger picture."
-            )
+        self._shapes = self._ladder(config)
         self._octave = 0
         self._octave_steps = 0
         self._over = False
@@ -191,9 +167,20 @@ class _Picture:
         self._shrunk_original = self.image
         self._ascent, self._cells = ascent_for(backbone, config, guide)
 
+    def _ladder(self, config: DreamConfig) -> list[tuple[int, int]]:
+        """The octaves' shapes; those too small for the backbone are left out."""
+        shape = tuple(self._original.shape[1:3])
+        least = self._backbone.architecture.least
+        ladder = octave_shapes(shape, config.octaves, config.octave_scale)
+        return [octave for octave in ladder if min(octave) >= least] or [shape]
+
     @property
     def finished(self) -> bool:
         return self._over and self._octave == len(self._shapes) - 1
+
+    @property
+    def octaves(self) -> int:
+        return len(self._shapes)
 
     @property
     def remaining(self) -> int:
@@ -261,9 +248,10 @@ class _Picture:
     def steer(self, config: DreamConfig) -> None:
         """Take up a changed config: at once, and for the octaves above this one."""
         size = self._shapes[self._octave]
-        ladder = octave_shapes(tuple(self._original.shape[1:3]), config.octaves, config.octave_scale)
-        self._shapes = [*self._shapes[: self._octave], size, *(s for s in ladder if s[0] > size[0] or s[1] > size[1])]
-        self._ascent, self._cells = ascent_for(self._backbone, config, self._guide)
+        larger = [shape for shape in self._ladder(config) if shape[0] > size[0] or shape[1] > size[1]]
+        self._shapes = [*self._shapes[: self._octave], size, *larger]
+        if (config.layer_weights, config.channel) != (self.config.layer_weights, self.config.channel):
+            self._ascent, self._cells = ascent_for(self._backbone, config, self._guide)
         self.config = config
 
 
@@ -282,7 +270,11 @@ def ascent_for(
     kept = [k for k in backbone.memory if k[0] == "ascent"]
     for old in kept[: len(kept) - _ASCENTS_KEPT]:
         del backbone.memory[old]
-    return ascent, None if guide is None else ascent.guide_features(to_float(resized(guide, GUIDE_SIDE)))
+    if guide is None:
+        return ascent, None
+    small = resized(guide, GUIDE_SIDE)
+    check_picture(small, least=backbone.architecture.least)
+    return ascent, ascent.guide_features(to_float(small))
 
 
 def tile_size(pixels: int, chosen: int) -> int:

@@ -80,7 +80,7 @@ class Film:
 def read_comment(path: Path) -> str | None:
     """The comment in an MP4, or None where there is none or the file is no film."""
     try:
-        with av.open(str(path)) as container:
+        with av.open(str(path), metadata_errors="replace") as container:
             return container.metadata.get("comment")
     except (av.error.FFmpegError, OSError):
         return None

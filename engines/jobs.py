@@ -126,11 +126,16 @@ class StartedJob(Iterator[Frame]):
             run = getattr(importlib.import_module(engine.module), engine.function)
             self.job = dataclasses.replace(self.job, config=self.resolve(self.job.config))
             inputs = [self.job.inputs.get(name) for name in engine.inputs]
+            if changed is not None:  # steered before the first step: that is where this run begins
+                self.job = dataclasses.replace(self.job, config=changed, steering=(), stop_at=None)
+                self._replay = []
             self._frames = run(inputs[0], self.job.config, self._backbone, *inputs[1:])
             self.last = next(self._frames)
             return self.last
         if changed is not None:
-            self._replay = []  # a person steers: what the recipe would have sent no longer fits
+            # A person steers: what the recipe would have done from here on no longer fits.
+            self._replay = []
+            self.job = dataclasses.replace(self.job, stop_at=None)
         elif self._replay and self._replay[0][0] <= self.last.step:
             changed = self._replay.pop(0)[1]
         if self.job.stop_at is not None and self.last.step >= self.job.stop_at:

@@ -5,14 +5,31 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import typing
+from collections.abc import Mapping
 from typing import Any
 
 _MISSING = object()
 
 
-def _pairs(text: str) -> dict[str, float]:
-    pairs = (part.partition("=") for part in text.split(",") if part.strip())
-    return {name.strip(): float(value) for name, _, value in pairs}
+def parse_weights(text: str) -> dict[str, float]:
+    """Weights by name from "name=weight, ..."; a name alone counts 1.
+
+    Raises:
+        ValueError: a weight that is no number.
+    """
+    weights = {}
+    for part in filter(None, (part.strip() for part in text.replace("\n", ",").split(","))):
+        name, _, weight = part.partition("=")
+        try:
+            weights[name.strip()] = float(weight) if weight.strip() else 1.0
+        except ValueError as error:
+            raise ValueError(f"The weight of {name.strip()[:40]!r} must be a number, as in name=1.5.") from error
+    return weights
+
+
+def format_weights(weights: Mapping[str, float]) -> str:
+    """What `parse_weights` reads."""
+    return ", ".join(f"{name}={weight:g}" for name, weight in weights.items())
 
 
 def _reader(hint: Any) -> Any:
@@ -20,7 +37,7 @@ def _reader(hint: Any) -> Any:
     options = [h for h in typing.get_args(hint) if h is not type(None)] or [hint]
     hint = options[0] if typing.get_origin(hint) is not None and type(None) in typing.get_args(hint) else hint
     if typing.get_origin(hint) is not None:
-        return _pairs
+        return parse_weights
     return hint
 
 
@@ -35,7 +52,7 @@ def add_options(parser: argparse.ArgumentParser, config_class: type) -> None:
             group.add_argument(name, action=argparse.BooleanOptionalAction, default=_MISSING, help=text)
             continue
         reader = _reader(hints[field.name])
-        metavar = "NAME=WEIGHT,…" if reader is _pairs else reader.__name__.upper()
+        metavar = "NAME=WEIGHT,…" if reader is parse_weights else reader.__name__.upper()
         if field.default is not None and field.default is not dataclasses.MISSING:
             text = f"{text} [{field.default}]"
         choices = field.metadata.get("choices")

@@ -78,7 +78,7 @@ def from_json(text: str) -> Recipe:
         values = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise RecipeError("The recipe in this file is damaged.") from error
-    if not isinstance(values, dict) or not isinstance(values.get(KEY), int):
+    if not isinstance(values, dict) or type(values.get(KEY)) is not int or values[KEY] < 1:
         raise RecipeError("This is not a recipe of Reverie's.")
     version = values.pop(KEY)
     if version > VERSION:

@@ -21,6 +21,9 @@ TILE_MARGIN = 64
 # A guide picture is compared cell by cell, so its features are thinned to at most this many cells a layer.
 GUIDE_CELLS = 1024
 
+# The deepest pooling of any backbone; a tile is seen this much further, as its origin may move back so far.
+STRIDE = 32
+
 _PICTURE = tf.TensorSpec((1, None, None, 3), tf.float32)
 _SCALAR = tf.TensorSpec((), tf.float32)
 
@@ -141,14 +144,14 @@ class Ascent:
         All crops have one shape, whatever part of them counts: every new shape would cost set-up time and memory.
         """
         _, height, width, _ = image.shape
-        crop_height, crop_width = (min(side, tile_size + 2 * TILE_MARGIN) for side in (height, width))
+        crop_height, crop_width = (min(side, tile_size + 2 * TILE_MARGIN + STRIDE) for side in (height, width))
         share = crop_height * crop_width / (height * width)
         gradient = np.empty(image.shape, np.float32)
         total = 0.0
         for top, bottom in spans(height, tile_size, shift[0]):
             for left, right in spans(width, tile_size, shift[1]):
-                y = min(max(0, top - TILE_MARGIN), height - crop_height)
-                x = min(max(0, left - TILE_MARGIN), width - crop_width)
+                y = _origin(top, shift[0], height - crop_height)
+                x = _origin(left, shift[1], width - crop_width)
                 loss, part = self._gradient(image[:, y : y + crop_height, x : x + crop_width, :], *objective)
                 # The loss is a mean over the crop; weighting it by area makes it a mean over the picture.
                 part = part[:, top - y : bottom - y, left - x : right - x, :]
@@ -166,6 +169,16 @@ def normalized(gradient: tf.Tensor, size_free: tf.Tensor | bool) -> tf.Tensor:
     norm = tf.sqrt(tf.maximum(tf.reduce_sum(tf.square(gradient)), 1e-12))
     mean = tf.reduce_mean(tf.abs(gradient)) + 1e-12
     return gradient / tf.where(size_free, mean, norm)
+
+
+def _origin(start: int, shift: int, last: int) -> int:
+    """Where the crop of the tile at `start` begins: a margin before it, on the pooling grid of the shifted picture.
+
+    So a tile's cells are those that the whole picture, rolled by `shift`, would have; only crops at the picture's far
+    edges, which begin at `last`, may be off the grid.
+    """
+    before = start - TILE_MARGIN
+    return min(max(0, before - (before + shift) % STRIDE), last)
 
 
 def spans(length: int, tile: int, shift: int) -> list[tuple[int, int]]:

@@ -8,12 +8,11 @@ deepest layer that is asked for.
 from __future__ import annotations
 
 import re
-import zipfile
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from engines.parts.files import sha256_of
+from engines.parts.files import UNREADABLE, sha256_of
 from engines.parts.precision import compute_dtype
 from engines.parts.weights import WeightsError, WeightsStore
 
@@ -29,6 +28,7 @@ class Architecture:
         title: its name as people write it.
         layers: pattern of the layers worth dreaming on.
         default_layers: layer weights for a first dream.
+        least: shortest side of a picture, in pixels, at which every layer still has cells.
         caffe: whether the network takes BGR minus the ImageNet mean instead of RGB in [-1, 1].
     """
 
@@ -36,12 +36,13 @@ class Architecture:
     layers: str
     default_layers: dict[str, float]
     caffe: bool = False
+    least: int = 16
 
 
 ARCHITECTURES = {
     "studio_vgg": Architecture("Studio VGG", r"block\d_conv\d", {"block4_conv2": 1.0}),
     "inception_v3": Architecture(
-        "InceptionV3", r"mixed\d+", {"mixed4": 1.0, "mixed5": 1.5, "mixed6": 2.0, "mixed7": 2.5}
+        "InceptionV3", r"mixed\d+", {"mixed4": 1.0, "mixed5": 1.5, "mixed6": 2.0, "mixed7": 2.5}, least=75
     ),
     "vgg16": Architecture("VGG16", r"block\d_conv\d", {"block4_conv3": 1.0, "block5_conv2": 1.0}, caffe=True),
     "vgg19": Architecture("VGG19", r"block\d_conv\d", {"block4_conv4": 1.0, "block5_conv2": 1.0}, caffe=True),
@@ -134,7 +135,7 @@ def load_backbone(name: str, store: WeightsStore, *, dtype: str | None = None) -
     located = store.verified(name)
     try:
         network = _studio_vgg(located.path) if name == "studio_vgg" else _official(name, str(located.path))
-    except (OSError, ValueError, KeyError, IndexError, zipfile.BadZipFile) as error:
+    except UNREADABLE as error:
         raise WeightsError(
             f"{located.path.name} cannot be read as weights of {ARCHITECTURES[name].title}; replace the file."
         ) from error

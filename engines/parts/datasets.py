@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import zipfile
+import zlib
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,14 +55,20 @@ def labelled_pictures(path: Path, size: int = 64) -> LabelledPictures:
 
         def decode(item: tuple[int, bytes]) -> None:
             row, data = item
-            with Image.open(io.BytesIO(data)) as picture:
-                rgb = picture.convert("RGB")
-                if rgb.size != (size, size):
-                    rgb = rgb.resize((size, size), Image.Resampling.LANCZOS)
-                images[row] = np.asarray(rgb)
+            try:
+                with Image.open(io.BytesIO(data)) as picture:
+                    rgb = picture.convert("RGB")
+            except (OSError, ValueError, SyntaxError) as error:
+                raise ValueError(f"{names[row]} in {path.name} is damaged; leave it out.") from error
+            if rgb.size != (size, size):
+                rgb = rgb.resize((size, size), Image.Resampling.LANCZOS)
+            images[row] = np.asarray(rgb)
 
         with ThreadPoolExecutor() as pool:
             # Reading stays on one thread, as a ZipFile is not made for several; decoding runs on all.
-            for _ in pool.map(decode, ((row, archive.read(name)) for row, name in enumerate(names)), chunksize=1):
-                pass
+            try:
+                for _ in pool.map(decode, ((row, archive.read(name)) for row, name in enumerate(names))):
+                    pass
+            except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
+                raise ValueError(f"{path.name} is damaged; fetch it again.") from error
     return LabelledPictures(images, np.array([index[f] for f in folders], np.int32), classes)

@@ -6,9 +6,23 @@ import contextlib
 import hashlib
 import os
 import tempfile
+import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
+
+# All that numpy, zipfile and h5py raise for a damaged file.
+UNREADABLE = (
+    OSError,
+    ValueError,
+    KeyError,
+    IndexError,
+    EOFError,
+    RuntimeError,  # NotImplementedError among them
+    zipfile.BadZipFile,
+    zlib.error,
+)
 
 
 @contextlib.contextmanager
@@ -22,6 +36,7 @@ def written_atomically(path: Path) -> Iterator[IO[bytes]]:
             yield file
             file.flush()
             os.fsync(file.fileno())
+        temporary.chmod(0o644)  # a temporary file is its owner's alone; a result is for whoever serves or copies it
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import struct
 import warnings
 from pathlib import Path
 
@@ -55,11 +56,14 @@ def _too_large(max_pixels: int) -> str:
 
 def _to_rgb(picture: Image.Image) -> np.ndarray:
     picture.load()
-    upright = ImageOps.exif_transpose(picture)
+    try:
+        upright = ImageOps.exif_transpose(picture)
+    except (struct.error, TypeError, KeyError, ValueError, ZeroDivisionError, OSError):
+        upright = picture  # whatever a damaged EXIF block says of the rotation
     if upright.mode in _SIXTEEN_BIT:
         values = np.asarray(upright).astype(np.float32)
-        # Pillow widens 16-bit greyscale to mode I, so the values tell how deep the file was.
-        scale = 257 if values.max(initial=0) > 255 else 1
+        # Some formats open as 32-bit mode I, whatever their depth was: there the values must tell.
+        scale = 257 if upright.mode != "I" or values.max(initial=0) > 255 else 1
         upright = Image.fromarray(np.clip(values / scale, 0, 255).astype(np.uint8))
     if upright.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in upright.info:
         rgba = upright.convert("RGBA")

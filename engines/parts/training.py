@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import time
-import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from engines.frames import Frame, Frames
-from engines.parts.files import written_atomically
+from engines.parts.files import UNREADABLE, written_atomically
 
 
 def epoch_order(size: int, epoch: int, seed: int) -> np.ndarray:
@@ -47,16 +46,17 @@ def load_checkpoint(path: Path, variables: Sequence[Any], settings: Mapping[str,
     try:
         with np.load(path, allow_pickle=False) as arrays:
             header = json.loads(str(arrays["header"]))
+            made_with, step = header["settings"], int(header["step"])
             values = [arrays[name] for name in sorted(arrays.files) if name != "header"]
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+    except UNREADABLE as error:
         raise ValueError(f"The checkpoint {path.name} cannot be read; delete it to begin again.") from error
-    if header["settings"] != json.loads(json.dumps(settings)):
+    if made_with != json.loads(json.dumps(settings)):
         raise ValueError(f"The checkpoint {path.name} was made with other settings; delete it or use those.")
     if [v.shape for v in values] != [tuple(v.shape) for v in variables]:
         raise ValueError(f"The checkpoint {path.name} belongs to another network; delete it to begin again.")
     for variable, value in zip(variables, values, strict=True):
         variable.assign(value)
-    return int(header["step"])
+    return step
 
 
 def train_frames(

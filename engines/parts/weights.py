@@ -1,14 +1,14 @@
 """From a backbone's name to a verified file: bundled, found in a folder, or downloaded with progress.
 
-The order is: the folders given (official Keras files dropped there are used as they are), Keras's own cache, the
-project's bundled weights. Nothing is downloaded unless `download` is called.
+The order is: the folders given and the project's weights/ (official Keras files dropped there are used as they are),
+then Keras's own cache. Nothing is downloaded unless `download` is called.
 """
 
 from __future__ import annotations
 
 import hashlib
+import http.client
 import json
-import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -134,7 +134,7 @@ class WeightsStore:
                 urllib.request.urlopen(url or official.url, timeout=timeout) as response,
                 written_atomically(self.cache / official.name) as file,
             ):
-                total = int(response.headers.get("Content-Length") or 0)
+                total = response.length or 0
                 while chunk := response.read(1 << 18):
                     file.write(chunk)
                     hasher.update(chunk)
@@ -144,7 +144,7 @@ class WeightsStore:
                     raise WeightsError(
                         f"What was downloaded for {name} is not the file that Keras publishes; nothing was kept."
                     )
-        except (urllib.error.URLError, TimeoutError, ConnectionError, OSError) as error:
+        except (OSError, http.client.HTTPException) as error:
             raise WeightsError(
                 f"{name} could not be downloaded (no connection, or not enough disk); "
                 f"put {official.name} into the weights folder instead, or use the bundled backbone."

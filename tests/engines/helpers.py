@@ -1,0 +1,44 @@
+"""What several tests of the engines share: what a sentence is, files in a folder, a small PNG."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+
+def is_one_sentence(text: object) -> bool:
+    """Whether a person can be shown this as it is: one line, one sentence, closed by a full stop."""
+    words = str(text)
+    return words.endswith(".") and "\n" not in words and not re.search(r"[.!?] +[A-Z]", words) and " " in words
+
+
+def refusal(kind: type[Exception], call: Callable[..., Any], *arguments: Any, **options: Any) -> str:
+    """The one sentence that a call is refused with."""
+    with pytest.raises(kind) as caught:
+        call(*arguments, **options)
+    assert is_one_sentence(caught.value), str(caught.value)
+    return str(caught.value)
+
+
+def files_in(folder: Path) -> list[str]:
+    """Names of everything in a folder, hidden files included, so that a forgotten draft is seen."""
+    return sorted(path.name for path in folder.iterdir())
+
+
+def encoded(image: Image.Image, kind: str, **options) -> bytes:
+    """A Pillow picture as the bytes of a file."""
+    file = io.BytesIO()
+    image.save(file, kind, **options)
+    return file.getvalue()
+
+
+def as_png(image: np.ndarray) -> bytes:
+    """An array as the bytes of a PNG."""
+    return encoded(Image.fromarray(image), "PNG")

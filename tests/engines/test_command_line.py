@@ -1,0 +1,226 @@
+"""The command line: pictures and films with their recipes, one line for what goes wrong, Ctrl-C keeps the picture."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from PIL import Image
+
+from engines.__main__ import main
+from engines.parts.pictures import digest
+from engines.recipes import read_recipe
+from tests.engines.helpers import as_png, files_in, is_one_sentence
+
+ROOT = Path(__file__).resolve().parents[2]
+QUICK = ("--size", "64", "--octaves", "1", "--steps", "2")
+
+
+@pytest.fixture
+def photo(tmp_path, picture) -> Path:
+    """A photo in a folder of its own, so that what appears beside the results is seen."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    (folder / "photo.png").write_bytes(as_png(picture))
+    return folder / "photo.png"
+
+
+@pytest.fixture
+def results(tmp_path) -> Path:
+    folder = tmp_path / "results"
+    folder.mkdir()
+    return folder
+
+
+def run(*arguments) -> int:
+    return main(["deep_dream", *map(str, arguments)])
+
+
+def pixels(path: Path) -> np.ndarray:
+    with Image.open(path) as image:
+        return np.asarray(image)
+
+
+def last_line(capsys) -> str:
+    """What a person reads last; the progress bar may come before it."""
+    written = capsys.readouterr()
+    assert written.out == ""
+    assert "Traceback" not in written.err
+    return written.err.splitlines()[-1]
+
+
+def test_a_dream_is_written_as_a_png_with_its_recipe(photo, picture, results, capsys):
+    assert run(photo, "-o", results / "new" / "dream.png", *QUICK, "--step-size", "0.1") == 0
+    assert last_line(capsys).startswith("Written to")
+    assert pixels(results / "new" / "dream.png").shape == (43, 64, 3)
+    recipe = read_recipe(results / "new" / "dream.png")
+    assert (recipe.engine, recipe.backbone, recipe.stopped_at) == ("deep_dream", "studio_vgg", None)
+    assert (recipe.config["size"], recipe.config["steps"], recipe.config["step_size"]) == (64, 2, 0.1)
+    assert recipe.inputs == {"image": digest(picture)}
+    assert len(recipe.weights) == 64
+    assert files_in(results / "new") == ["dream.png"]
+
+
+def test_a_recipe_repeats_its_picture_and_an_option_beside_it_wins(photo, results, capsys):
+    assert run(photo, "-o", results / "first.png", *QUICK, "--step-size", "0.1", "--seed", "7") == 0
+    assert run(photo, "-o", results / "again.png", "--recipe", results / "first.png") == 0
+    np.testing.assert_array_equal(pixels(results / "again.png"), pixels(results / "first.png"))
+    assert read_recipe(results / "again.png") == read_recipe(results / "first.png")
+    assert "Note:" not in capsys.readouterr().err
+    assert run(photo, "-o", results / "other.png", "--recipe", results / "first.png", "--seed", "8") == 0
+    config = read_recipe(results / "other.png").config
+    assert (config["seed"], config["step_size"], config["size"]) == (8, 0.1, 64)
+    assert not np.array_equal(pixels(results / "other.png"), pixels(results / "first.png"))
+
+
+def test_a_recipe_on_another_photo_says_so_and_works(photo, results, picture, capsys):
+    assert run(photo, "-o", results / "first.png", *QUICK) == 0
+    other = results / "other photo.png"
+    other.write_bytes(as_png(picture[::-1]))
+    assert run(other, "-o", results / "second.png", "--recipe", results / "first.png") == 0
+    assert "Note: the image is not the one" in capsys.readouterr().err
+    assert pixels(results / "second.png").shape == (43, 64, 3)
+
+
+def test_a_guide_is_read_and_recorded(photo, results, picture):
+    guide = results / "guide.png"
+    guide.write_bytes(as_png(picture[::-1]))
+    assert run(photo, "-o", results / "dream.png", "--guide", guide, *QUICK) == 0
+    assert read_recipe(results / "dream.png").inputs["guide"] == digest(picture[::-1])
+
+
+def test_a_film_has_a_picture_for_every_moment_and_its_recipe(photo, results):
+    film = results / "dream.mp4"
+    assert run(photo, "-o", film, *QUICK, "--pictures", "3", "--zoom", "1.1") == 0
+    with av.open(str(film)) as container:
+        frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+    assert [frame.shape for frame in frames] == [(42, 64, 3)] * 3
+    assert read_recipe(film).config["pictures"] == 3
+    assert files_in(results) == ["dream.mp4"]
+    again = results / "again.png"
+    assert run(photo, "-o", again, "--recipe", film) == 0
+    assert np.abs(pixels(again)[:42].astype(float) - frames[-1]).mean() < 12
+
+
+def test_a_film_of_one_dream_shows_its_steps_at_full_size(photo, results):
+    film = results / "growing.mp4"
+    assert run(photo, "-o", film, "--size", "64", "--octaves", "2", "--steps", "2") == 0
+    with av.open(str(film)) as container:
+        assert [(frame.height, frame.width) for frame in container.decode(video=0)] == [(42, 64)] * 4
+
+
+def broken_input(kind: str, folder: Path, photo: Path) -> list[str]:
+    """Arguments that cannot work."""
+    text = folder / "text.png"
+    text.write_text("no picture")
+    tiny = folder / "tiny.png"
+    tiny.write_bytes(as_png(np.zeros((8, 8, 3), np.uint8)))
+    output = str(folder / "dream.png")
+    return {
+        "no such photo": [str(folder / "nowhere.png"), "-o", output],
+        "no picture": [str(text), "-o", output],
+        "too small": [str(tiny), "-o", output],
+        "out of range": [str(photo), "-o", output, "--steps", "0"],
+        "not finite": [str(photo), "-o", output, "--step-size", "nan"],
+        "unknown layer": [str(photo), "-o", output, "--layer-weights", "mixed4=1"],
+        "unknown channel": [str(photo), "-o", output, "--channel", "4000"],
+        "unknown backbone": [str(photo), "-o", output, "--backbone", "nothing"],
+        "no such recipe": [str(photo), "-o", output, "--recipe", str(folder / "nowhere.png")],
+        "no recipe": [str(photo), "-o", output, "--recipe", str(photo)],
+        "recipe is text": [str(photo), "-o", output, "--recipe", str(text)],
+        "output is no picture": [str(photo), "-o", str(folder / "dream.jpg"), *QUICK],
+        "guide is no picture": [str(photo), "-o", output, "--guide", str(text)],
+    }[kind]
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "no such photo",
+        "no picture",
+        "too small",
+        "out of range",
+        "not finite",
+        "unknown layer",
+        "unknown channel",
+        "unknown backbone",
+        "no such recipe",
+        "no recipe",
+        "recipe is text",
+        "output is no picture",
+        "guide is no picture",
+    ],
+)
+def test_what_cannot_work_ends_with_one_sentence_and_status_one(kind, tmp_path, photo, capsys):
+    folder = tmp_path / "here"
+    folder.mkdir()
+    assert run(*broken_input(kind, folder, photo)) == 1
+    assert is_one_sentence(last_line(capsys))
+    assert files_in(folder) == ["text.png", "tiny.png"]
+
+
+def test_an_option_that_cannot_be_read_ends_with_status_two_and_no_traceback(photo, results, capsys):
+    with pytest.raises(SystemExit) as caught:
+        run(photo, "-o", results / "dream.png", "--steps", "many")
+    assert caught.value.code == 2
+    assert "--steps" in last_line(capsys)
+
+
+def weights_that_run_away(folder: Path, backbone) -> Path:
+    """A folder of weights by which the loss is finite at the first step and infinite at the second."""
+    arrays = {}
+    for name in backbone.layers:
+        kernel, bias = backbone.network.get_layer(name).get_weights()
+        arrays[f"{name}/kernel"], arrays[f"{name}/bias"] = kernel * (1e17 if name == "block2_conv2" else 1), bias
+    folder.mkdir()
+    np.savez(folder / "studio_vgg.npz", **arrays)
+    return folder
+
+
+RUNAWAY = ("--step-size", "1000", "--layer-weights", "block2_conv2=1")
+
+
+def test_a_dream_that_runs_away_leaves_no_picture(photo, results, tmp_path, studio_vgg, capsys):
+    weights = weights_that_run_away(tmp_path / "weights", studio_vgg)
+    assert run(photo, "-o", results / "dream.png", "--weights", weights, *QUICK, *RUNAWAY) == 1
+    assert "infinity" in last_line(capsys)
+    assert files_in(results) == []
+
+
+def test_a_film_whose_dream_runs_away_leaves_no_draft_behind(photo, results, tmp_path, studio_vgg, capsys):
+    weights = weights_that_run_away(tmp_path / "weights", studio_vgg)
+    assert run(photo, "-o", results / "dream.mp4", "--weights", weights, *QUICK, *RUNAWAY) == 1
+    assert "infinity" in last_line(capsys)
+    assert files_in(results) == []
+
+
+def interrupted(photo: Path, output: Path) -> tuple[int, str]:
+    """Status and last line of a long dream in a process of its own that gets Ctrl-C once it is under way."""
+    command = [sys.executable, "-m", "engines", "deep_dream", str(photo), "-o", str(output)]
+    command += ["--size", "160", "--octaves", "1", "--steps", "1000"]
+    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL) as process:
+        seen = b""
+        # The bar says "12/1000" once twelve steps are done: by then there is a picture, and a film has begun.
+        while not re.search(rb"\b[1-9]\d+/1000 ", seen) and (piece := os.read(process.stderr.fileno(), 4096)):
+            seen += piece
+        process.send_signal(signal.SIGINT)
+        _, rest = process.communicate(timeout=60)
+    return process.returncode, (seen + rest).decode().splitlines()[-1]
+
+
+@pytest.mark.parametrize("name", ["dream.png", "dream.mp4"])
+def test_ctrl_c_writes_the_picture_so_far_with_a_recipe_that_says_where(photo, results, name):
+    status, line = interrupted(photo, results / name)
+    assert status == 130
+    assert line.startswith("Stopped; the picture so far is")
+    assert files_in(results) == [name]
+    recipe = read_recipe(results / name)
+    assert 1 <= recipe.stopped_at < 1000
+    assert recipe.config["steps"] == 1000

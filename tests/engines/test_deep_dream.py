@@ -1,0 +1,603 @@
+"""DeepDream: its objective, its octaves and its step against other ways to work them out; steering, stopping, films."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import math
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from engines.deep_dream import (
+    GUIDE_SIDE,
+    WHOLE_PIXELS,
+    DreamConfig,
+    dream,
+    octave_shapes,
+    resolve,
+    tile_size,
+    to_uint8,
+    zoomed,
+)
+from engines.parts.ascent import BORDER, GUIDE_CELLS, Ascent, normalized, spans
+from engines.parts.backbones import untrained_backbone
+from engines.parts.pictures import PictureError, resized, to_float
+from tests.engines.helpers import is_one_sentence, refusal
+
+ROOT = Path(__file__).resolve().parents[2]
+LAYERS = {"block2_conv2": 1.0, "block3_conv2": 2.0}
+
+
+def config(**changes) -> DreamConfig:
+    """A short dream without jitter at the photo's own size."""
+    settings = {"size": 0, "octaves": 1, "steps": 3, "jitter": 0, "step_size": 0.05, "layer_weights": LAYERS}
+    return DreamConfig(**settings | changes)
+
+
+def difference(a: np.ndarray, b: np.ndarray) -> int:
+    return int(np.abs(a.astype(int) - b.astype(int)).max())
+
+
+def ascent(backbone, weights, *, guided=False, single_channel=False) -> Ascent:
+    return Ascent(backbone, tuple(weights), guided=guided, single_channel=single_channel)
+
+
+def features_of(backbone, image: np.ndarray, layers) -> list[np.ndarray]:
+    """What the layers see in a (1, H, W, 3) picture, as numpy arrays."""
+    return [np.asarray(f) for f in backbone.extractor(tuple(layers))(tf.constant(image))]
+
+
+def without_border(features: np.ndarray) -> np.ndarray:
+    return features[:, BORDER:-BORDER, BORDER:-BORDER, :]
+
+
+def books_dream(image: np.ndarray, chosen: DreamConfig, backbone, *, as_printed: bool = False) -> np.ndarray:
+    """The book's listing, written anew with nothing of the engine's but the extractor.
+
+    Args:
+        as_printed: with the misspelt variable of the printed listing, by which the shrunken original stays the first.
+    """
+    extract = backbone.extractor(tuple(chosen.layer_weights))
+
+    def compute_loss(picture):
+        loss = 0.0
+        for weight, activation in zip(chosen.layer_weights.values(), extract(picture), strict=True):
+            loss += weight * tf.reduce_mean(tf.square(activation[:, 2:-2, 2:-2, :]))
+        return loss
+
+    original = tf.constant(image[None].astype(np.float32) / 127.5 - 1)
+    height, width = image.shape[:2]
+    scales = reversed(range(chosen.octaves))
+    shapes = [(int(height / chosen.octave_scale**i), int(width / chosen.octave_scale**i)) for i in scales]
+    shrunk = tf.image.resize(original, shapes[0])
+    dreamt = original
+    for shape in shapes:
+        dreamt = tf.image.resize(dreamt, shape)
+        for _ in range(chosen.steps):
+            with tf.GradientTape() as tape:
+                tape.watch(dreamt)
+                loss = compute_loss(dreamt)
+            dreamt += chosen.step_size * tf.math.l2_normalize(tape.gradient(loss, dreamt))
+        same_size = tf.image.resize(original, shape)
+        dreamt += same_size - tf.image.resize(shrunk, shape)
+        if not as_printed:
+            shrunk = same_size
+    return np.clip(((dreamt.numpy()[0] + 1) * 127.5).round(), 0, 255).astype(np.uint8)
+
+
+def test_the_picture_is_that_of_the_books_algorithm_with_its_misprint_corrected(picture, studio_vgg):
+    chosen = config(octaves=3, octave_scale=1.3, steps=3, normalization="l2", step_size=5.0)
+    *_, last = dream(picture, chosen, studio_vgg)
+    expected = books_dream(picture, chosen, studio_vgg)
+    assert difference(expected, picture) > 20, "the dream must do something for this to say something"
+    assert difference(last.image, expected) <= 1
+    assert difference(last.image, books_dream(picture, chosen, studio_vgg, as_printed=True)) > 5
+
+
+def test_the_loss_rises_and_the_last_frame_is_the_last_step_at_full_size(picture, studio_vgg):
+    frames = list(dream(picture, config(), studio_vgg))
+    losses = [frame.metrics["loss"] for frame in frames]
+    assert losses == sorted(losses)
+    assert losses[-1] > losses[0]
+    assert [frame.step for frame in frames] == [1, 2, 3]
+    assert {frame.total for frame in frames} == {3}
+    assert frames[-1].progress == 1
+    assert frames[-1].image.shape == picture.shape
+    assert frames[-1].image.dtype == np.uint8
+
+
+def test_a_negative_weight_makes_the_loss_of_its_layer_fall(picture, studio_vgg):
+    frames = list(dream(picture, config(layer_weights={"block3_conv2": -1.0}), studio_vgg))
+    assert abs(frames[-1].metrics["loss"]) < abs(frames[0].metrics["loss"])
+
+
+def test_octaves_have_the_books_sizes(picture, studio_vgg):
+    expected = [(int(48 / 1.4**i), int(72 / 1.4**i)) for i in (2, 1, 0)]
+    assert octave_shapes((48, 72), 3, 1.4) == expected
+    frames = list(dream(picture, config(octaves=3, octave_scale=1.4, steps=2), studio_vgg))
+    assert [frame.image.shape[:2] for frame in frames] == [shape for shape in expected for _ in range(2)]
+    assert [frame.step for frame in frames] == list(range(1, 7))
+    assert {frame.total for frame in frames} == {6}
+    assert frames[2].note == "octave 2 of 3 · step 1 of 2"
+
+
+def test_progress_rises_to_one_in_proportion_to_the_pixels(picture, studio_vgg):
+    progress = [frame.progress for frame in dream(picture, config(octaves=2, octave_scale=2.0, steps=2), studio_vgg)]
+    # A quarter of the pixels is a quarter of the cost: the first octave is a fifth of the work.
+    assert progress == pytest.approx([0.1, 0.2, 0.6, 1.0])
+
+
+def test_the_photo_is_first_resized_to_the_size_asked_for(picture, studio_vgg):
+    *_, last = dream(picture, config(size=48, steps=1), studio_vgg)
+    assert last.image.shape == (32, 48, 3)
+
+
+def test_the_same_seed_gives_the_same_pixels_and_another_seed_others(picture, studio_vgg):
+    def last(seed):
+        return list(dream(picture, config(jitter=8, step_size=0.2, seed=seed), studio_vgg))[-1].image
+
+    first = last(0)
+    np.testing.assert_array_equal(first, last(0))
+    assert difference(first, last(1)) > 2
+
+
+def test_a_shift_moves_the_picture_there_and_back(picture, studio_vgg):
+    image = tf.constant(to_float(picture))
+    options = {"layer_weights": LAYERS, "step_size": 0.05, "size_free": True}
+    step = ascent(studio_vgg, LAYERS).step
+    moved = step(tf.roll(image, (5, -7), axis=(1, 2)), **options).image
+    shifted = step(image, shift=(5, -7), **options).image
+    np.testing.assert_allclose(tf.roll(moved, (-5, 7), axis=(1, 2)), shifted, atol=1e-5)
+    assert np.abs(shifted - step(image, **options).image).max() > 1e-3
+
+
+def test_a_step_of_size_zero_leaves_the_picture_as_it_is(picture, studio_vgg):
+    for frame in dream(picture, config(octaves=1, step_size=0.0, jitter=4), studio_vgg):
+        np.testing.assert_array_equal(frame.image, picture)
+
+
+def test_the_first_octaves_alone_leave_all_detail_in_place(picture, studio_vgg):
+    *_, last = dream(picture, config(octaves=3, octave_scale=1.3, steps=1, step_size=0.0), studio_vgg)
+    assert difference(last.image, picture) <= 1
+
+
+# The objective
+
+
+def test_the_loss_is_the_weighted_mean_of_squares_without_the_border(picture, studio_vgg):
+    image = to_float(picture)
+    features = features_of(studio_vgg, image, LAYERS)
+    expected = sum(w * np.mean(without_border(f) ** 2) for w, f in zip(LAYERS.values(), features, strict=True))
+    with_border = sum(w * np.mean(f**2) for w, f in zip(LAYERS.values(), features, strict=True))
+    loss = ascent(studio_vgg, LAYERS).step(tf.constant(image), layer_weights=LAYERS, step_size=0, size_free=True).loss
+    assert loss == pytest.approx(expected, rel=1e-4)
+    assert abs(expected / with_border - 1) > 1e-3, "the border must matter for this to say something"
+
+
+def test_features_too_small_to_lose_their_border_count_whole(picture, studio_vgg):
+    weights = {"block5_conv2": 1.0}
+    image = to_float(picture)
+    (features,) = features_of(studio_vgg, image, weights)
+    assert features.shape[1:3] == (3, 4)
+    loss = ascent(studio_vgg, weights).step(tf.constant(image), layer_weights=weights, step_size=0, size_free=True).loss
+    assert loss == pytest.approx(np.mean(features**2), rel=1e-4)
+
+
+def test_with_a_channel_the_loss_is_of_that_channel_alone(picture, studio_vgg):
+    image = to_float(picture)
+    step = ascent(studio_vgg, LAYERS, single_channel=True).step
+    features = [without_border(f) for f in features_of(studio_vgg, image, LAYERS)]
+    for channel in (0, 5, 63):
+        expected = sum(w * np.mean(f[..., channel] ** 2) for w, f in zip(LAYERS.values(), features, strict=True))
+        result = step(tf.constant(image), layer_weights=LAYERS, step_size=0, size_free=True, channel=channel)
+        assert result.loss == pytest.approx(expected, rel=1e-4)
+
+
+def test_with_a_guide_the_loss_is_the_mean_of_the_best_matches(picture, studio_vgg):
+    image, guide = to_float(picture), to_float(picture[::-1, :40])
+    guided = ascent(studio_vgg, LAYERS, guided=True)
+    cells = guided.guide_features(guide)
+    expected = 0.0
+    own, others = features_of(studio_vgg, image, LAYERS), features_of(studio_vgg, guide, LAYERS)
+    for weight, mine, theirs, kept in zip(LAYERS.values(), own, others, cells, strict=True):
+        flat = theirs.reshape(-1, theirs.shape[-1])
+        np.testing.assert_allclose(kept, flat, rtol=1e-4, atol=1e-6)
+        products = without_border(mine).reshape(-1, mine.shape[-1]) @ flat.T
+        expected += weight * products.max(axis=1).mean()
+    result = guided.step(tf.constant(image), layer_weights=LAYERS, step_size=0, size_free=True, guide=cells)
+    assert result.loss == pytest.approx(expected, rel=1e-4)
+
+
+def test_a_large_guide_is_thinned_evenly_to_the_cells_that_are_compared(studio_vgg):
+    guide = np.random.default_rng(0).uniform(-1, 1, (1, 96, 120, 3)).astype(np.float32)
+    (features,) = features_of(studio_vgg, guide, ["block2_conv2"])
+    (cells,) = ascent(studio_vgg, {"block2_conv2": 1.0}, guided=True).guide_features(guide)
+    stride = math.ceil(48 * 60 / GUIDE_CELLS)
+    assert GUIDE_CELLS / 2 < len(cells) <= GUIDE_CELLS
+    np.testing.assert_allclose(cells, features.reshape(-1, 64)[::stride], rtol=1e-4, atol=1e-6)
+
+
+def test_a_guide_changes_what_is_dreamt_of(picture, studio_vgg):
+    def last(guide):
+        return list(dream(picture, config(step_size=0.1), studio_vgg, guide))[-1].image
+
+    assert difference(last(None), last(picture[::-1, ::-1])) > 5
+    assert GUIDE_SIDE < 300  # a guide is made smaller than this first, so large ones cost no more
+    big = np.repeat(np.repeat(picture, 7, axis=0), 7, axis=1)
+    np.testing.assert_array_equal(last(big), last(resized(big, GUIDE_SIDE)))
+
+
+def test_a_step_moves_along_the_normalised_gradient_of_the_loss(picture, studio_vgg):
+    image = tf.constant(to_float(picture))
+    extract = studio_vgg.extractor(tuple(LAYERS))
+    with tf.GradientTape() as tape:
+        tape.watch(image)
+        pairs = zip(LAYERS.values(), extract(image), strict=True)
+        loss = tf.add_n([w * tf.reduce_mean(tf.square(f[:, 2:-2, 2:-2])) for w, f in pairs])
+    gradient = tape.gradient(loss, image).numpy()
+    lengths = {True: np.abs(gradient).mean(), False: np.sqrt((gradient**2).sum())}
+    for size_free, length in lengths.items():
+        result = ascent(studio_vgg, LAYERS).step(image, layer_weights=LAYERS, step_size=2.0, size_free=size_free)
+        expected = 2.0 * gradient / length
+        np.testing.assert_allclose(result.image - image, expected, atol=2e-3 * np.abs(expected).max())
+
+
+def test_normalisation_divides_by_the_l2_norm_or_by_the_mean_absolute_value():
+    gradient = np.random.default_rng(0).normal(size=(1, 6, 8, 3)).astype(np.float32) * 1e-3
+    by_l2 = normalized(tf.constant(gradient), False).numpy()
+    by_mean = normalized(tf.constant(gradient), True).numpy()
+    np.testing.assert_allclose(by_l2, gradient / np.sqrt((gradient**2).sum()), rtol=1e-5)
+    np.testing.assert_allclose(by_mean, gradient / np.abs(gradient).mean(), rtol=1e-5)
+    for size_free in (True, False):
+        assert (normalized(tf.zeros((1, 2, 2, 3)), size_free).numpy() == 0).all()
+
+
+# Tiles
+
+
+@pytest.mark.parametrize("length", [1, 16, 128, 129, 300])
+def test_spans_cut_a_length_into_pieces_of_at_most_a_tile_wherever_the_grid_is(length):
+    for tile, shift in itertools.product((128, 131), (-300, -129, -128, -1, 0, 1, 5, 127, 128, 260)):
+        pieces = spans(length, tile, shift)
+        assert [i for start, end in pieces for i in range(start, end)] == list(range(length))
+        assert all(0 < end - start <= tile for start, end in pieces)
+
+
+def test_the_grid_of_tiles_moves_with_the_shift():
+    assert spans(300, 128, 0) == [(0, 128), (128, 256), (256, 300)]
+    assert spans(300, 128, 10) == [(0, 10), (10, 138), (138, 266), (266, 300)]
+    assert spans(300, 128, -10) == [(0, 118), (118, 246), (246, 300)]
+
+
+def large_picture() -> np.ndarray:
+    """(288, 336, 3): larger than a tile with its margins, with blobs rather than noise, as a photo has."""
+    coarse = np.random.default_rng(3).integers(0, 256, (29, 34, 3)).astype(np.uint8)
+    return tf.image.resize(coarse[None], (288, 336), "bicubic")[0].numpy().clip(0, 255).astype(np.uint8)
+
+
+def moves_inside(image: tf.Tensor, result: tf.Tensor) -> np.ndarray:
+    """How a step moved each value, but for the border, which does not count and so moves at random."""
+    return (result - image).numpy()[:, 8:-8, 8:-8].ravel()
+
+
+@pytest.mark.parametrize("shift", [(0, 0), (32, -48)])
+def test_a_step_in_tiles_is_close_to_the_step_of_the_whole_picture(studio_vgg, shift):
+    image = tf.constant(to_float(large_picture()))
+    weights = {"block3_conv2": 1.0}
+    step = ascent(studio_vgg, weights).step
+    options = {"layer_weights": weights, "step_size": 1.0, "size_free": True}
+    whole, tiled = step(image, **options), step(image, tile_size=128, shift=shift, **options)
+    moves = [moves_inside(image, result.image) for result in (whole, tiled)]
+    assert np.corrcoef(moves)[0, 1] > 0.99
+    assert np.abs(moves[1]).mean() == pytest.approx(np.abs(moves[0]).mean(), rel=0.1)
+    assert tiled.loss == pytest.approx(whole.loss, rel=0.2)
+
+
+def test_tiles_off_the_grid_of_the_pooling_differ_no_more_than_a_jittered_step_does(studio_vgg):
+    # A picture rolled by half a pooling window is pooled differently; so is a tile that begins there.
+    image = tf.constant(to_float(large_picture()))
+    weights = {"block3_conv2": 1.0}
+    step = ascent(studio_vgg, weights).step
+    options = {"layer_weights": weights, "step_size": 1.0, "size_free": True}
+    whole = moves_inside(image, step(image, **options).image)
+    jittered = moves_inside(image, step(image, shift=(2, 2), **options).image)
+    tiled = moves_inside(image, step(image, tile_size=128, shift=(30, -50), **options).image)
+    likeness = np.corrcoef([whole, jittered, tiled])[0]
+    assert likeness[2] > likeness[1] - 0.05 > 0.5
+
+
+def test_a_dream_in_tiles_leaves_no_part_of_the_picture_out(studio_vgg):
+    photo = large_picture()
+    *_, last = dream(photo, config(steps=2, tile_size=128, step_size=0.1, jitter=16), studio_vgg)
+    moved = np.abs(last.image.astype(int) - photo).max(axis=2) > 0
+    blocks = moved.reshape(36, 8, 42, 8).mean(axis=(1, 3))
+    assert (blocks > 0.2).all()
+
+
+def test_tiles_are_used_where_asked_for_or_where_the_whole_would_not_fit():
+    assert tile_size(100, 0) == 0
+    assert tile_size(WHOLE_PIXELS, 0) == 0
+    assert 128 <= tile_size(WHOLE_PIXELS + 1, 0) <= 1024
+    assert tile_size(100, 256) == 256
+    assert tile_size(WHOLE_PIXELS + 1, 256) == 256
+
+
+# Steering and stopping
+
+
+def counted_steps(monkeypatch) -> list[int]:
+    """Counts the real steps of the ascent without changing them."""
+    calls: list[int] = []
+    real = Ascent.step
+
+    def step(self, *arguments, **options):
+        calls.append(1)
+        return real(self, *arguments, **options)
+
+    monkeypatch.setattr(Ascent, "step", step)
+    return calls
+
+
+def test_closing_a_dream_ends_it_without_another_step(picture, studio_vgg, monkeypatch):
+    calls = counted_steps(monkeypatch)
+    frames = dream(picture, config(steps=50), studio_vgg)
+    next(frames)
+    next(frames)
+    frames.close()
+    assert len(calls) == 2
+    assert next(frames, None) is None
+    assert len(calls) == 2
+
+
+def test_nothing_is_done_before_a_frame_is_asked_for(picture, studio_vgg, monkeypatch):
+    calls = counted_steps(monkeypatch)
+    dream(picture, config(), studio_vgg)
+    assert calls == []
+
+
+def test_steering_takes_effect_at_the_very_next_step(picture, studio_vgg):
+    frames = dream(picture, config(steps=4), studio_vgg)
+    before = next(frames)
+    still = frames.send(config(steps=4, step_size=0.0))
+    np.testing.assert_array_equal(still.image, before.image)
+    assert still.step == 2
+    moved = frames.send(config(steps=4, step_size=0.3))
+    assert difference(moved.image, still.image) > 10
+
+
+def test_steering_to_another_layer_makes_its_loss_the_loss(picture, studio_vgg):
+    frames = dream(picture, config(step_size=0.0), studio_vgg)
+    next(frames)
+    weights = {"block1_conv2": 3.0}
+    steered = frames.send(config(step_size=0.0, layer_weights=weights))
+    (features,) = features_of(studio_vgg, to_float(picture), weights)
+    assert steered.metrics["loss"] == pytest.approx(3 * np.mean(without_border(features) ** 2), rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("changes", "steps_in_all"),
+    [
+        ({"steps": 5}, 10),  # two octaves of five
+        ({"steps": 1}, 3),  # the step under way closes its octave, then one at full size
+        ({"octaves": 1}, 6),  # the size that it is in goes on to its end, then the full size
+        ({"octaves": 4, "octave_scale": 1.1}, 15),  # all four octaves of the new ladder lie above the size it is in
+    ],
+    ids=str,
+)
+def test_steering_plans_the_run_anew_and_the_last_step_is_still_the_total(picture, studio_vgg, changes, steps_in_all):
+    start = config(octaves=2, octave_scale=2.0, steps=3)
+    frames = dream(picture, start, studio_vgg)
+    first = next(frames)
+    assert first.total == 6
+    seen = [first, frames.send(dataclasses.replace(start, **changes)), *frames]
+    assert [frame.step for frame in seen] == list(range(1, len(seen) + 1))
+    assert seen[-1].step == seen[-1].total == steps_in_all
+    assert len({frame.total for frame in seen[1:]}) == 1
+    assert seen[-1].image.shape == picture.shape
+    progress = [frame.progress for frame in seen[1:]]
+    assert progress == sorted(progress)
+    assert progress[-1] == 1
+
+
+def test_size_and_seed_and_length_cannot_be_steered(picture, studio_vgg):
+    start = config(jitter=8, step_size=0.2, steps=3)
+    unsteered = [frame.image for frame in dream(picture, start, studio_vgg)]
+    frames = dream(picture, start, studio_vgg)
+    next(frames)
+    steered = [frames.send(dataclasses.replace(start, size=32, seed=9, pictures=5)), *frames]
+    assert len(steered) == 2
+    np.testing.assert_array_equal(steered[-1].image, unsteered[-1])
+
+
+def test_a_layer_that_the_backbone_does_not_have_is_refused_before_the_run(picture, studio_vgg):
+    wrong = config(layer_weights={"mixed4": 1.0})
+    assert "mixed4" in refusal(ValueError, resolve, wrong, studio_vgg)
+    assert "mixed4" in refusal(ValueError, next, dream(picture, wrong, studio_vgg))
+
+
+def test_a_channel_that_the_layers_do_not_have_is_refused_before_the_run(studio_vgg):
+    assert "0 to 63" in refusal(ValueError, resolve, config(channel=64), studio_vgg)
+    assert resolve(config(channel=63), studio_vgg).channel == 63
+    # A layer of weight zero is not in use and so sets no bound.
+    assert resolve(config(channel=127, layer_weights={"block1_conv1": 0, "block3_conv1": 1}), studio_vgg)
+
+
+def test_a_dream_without_layers_takes_those_of_its_backbone(studio_vgg):
+    assert resolve(config(layer_weights={}), studio_vgg).layer_weights == studio_vgg.architecture.default_layers
+
+
+def test_a_dream_leaves_its_size_after_the_step_that_crosses_the_greatest_loss(picture, studio_vgg):
+    whole = list(dream(picture, config(steps=4), studio_vgg))
+    losses = [frame.metrics["loss"] for frame in whole]
+    limit = (losses[0] + losses[1]) / 2
+    cut = list(dream(picture, config(steps=4, max_loss=limit), studio_vgg))
+    assert [frame.metrics["loss"] for frame in cut] == losses[:2]
+    np.testing.assert_array_equal(cut[-1].image, whole[1].image)
+    assert cut[-1].step == cut[-1].total == 2
+    assert cut[-1].progress == 1
+
+
+def test_each_octave_is_left_for_itself_when_the_loss_is_too_great(picture, studio_vgg):
+    frames = list(dream(picture, config(octaves=3, octave_scale=1.2, steps=5, max_loss=1e-9), studio_vgg))
+    assert [frame.image.shape[:2] for frame in frames] == octave_shapes((48, 72), 3, 1.2)
+    assert [frame.total for frame in frames] == [11, 7, 3]
+
+
+# Films
+
+
+def test_a_zoom_film_has_one_keyframe_a_picture_all_of_full_size(picture, studio_vgg):
+    chosen = config(pictures=3, octaves=2, octave_scale=1.4, steps=2, zoom=1.2, turn=5.0)
+    frames = list(dream(picture, chosen, studio_vgg))
+    keyframes = [frame for frame in frames if frame.keyframe]
+    assert [frame.step for frame in keyframes] == [4, 8, 12]
+    assert {frame.image.shape for frame in keyframes} == {picture.shape}
+    assert frames[-1].step == frames[-1].total == 12
+    assert frames[-1].note.startswith("picture 3 of 3 · ")
+    progress = [frame.progress for frame in frames]
+    assert progress == sorted(progress)
+    assert progress[-1] == 1
+    assert difference(keyframes[0].image, keyframes[1].image) > 20
+
+
+def test_each_picture_of_a_film_begins_with_the_one_before_zoomed(picture, studio_vgg):
+    still = config(pictures=2, steps=1, step_size=0.0, zoom=1.5)
+    first, second = (frame.image for frame in dream(picture, still, studio_vgg))
+    np.testing.assert_array_equal(first, picture)
+    assert difference(second, to_uint8(zoomed(tf.constant(to_float(picture)), 1.5, 0.0))) <= 1
+
+
+def smooth_picture(height: int = 40, width: int = 60) -> np.ndarray:
+    """(1, H, W, 3) float32 in [-1, 1], without edges, so that interpolation cannot matter much."""
+    y, x = np.mgrid[0:height, 0:width]
+    waves = [np.sin(x / 9.0), np.cos(y / 7.0), np.sin((x + 2 * y) / 13.0)]
+    return 0.9 * np.stack(waves, axis=-1)[None].astype(np.float32)
+
+
+def test_zooming_by_one_without_a_turn_changes_nothing():
+    image = smooth_picture()
+    np.testing.assert_allclose(zoomed(tf.constant(image), 1.0, 0.0), image, atol=1e-5)
+
+
+def test_half_a_turn_is_the_picture_upside_down():
+    image = smooth_picture()
+    np.testing.assert_allclose(zoomed(tf.constant(image), 1.0, 180.0), image[:, ::-1, ::-1], atol=1e-3)
+
+
+def test_two_quarter_turns_are_half_a_turn_and_a_quarter_is_none():
+    image = smooth_picture(40, 40)
+    quarter = zoomed(tf.constant(image), 1.0, 90.0)
+    turned = [np.abs(quarter - np.rot90(image, k, axes=(1, 2))).max() < 1e-3 for k in range(4)]
+    assert turned in ([False, True, False, False], [False, False, False, True])
+    np.testing.assert_allclose(zoomed(tf.constant(quarter), 1.0, 90.0), image[:, ::-1, ::-1], atol=2e-3)
+
+
+def test_zooming_by_two_shows_the_middle_twice_as_large():
+    image = smooth_picture()
+    expected = tf.image.resize(image[:, 10:30, 15:45], (40, 60)).numpy()
+    inside = np.s_[:, 3:-3, 3:-3]
+    assert np.abs(zoomed(tf.constant(image), 2.0, 0.0)[inside] - expected[inside]).max() < 0.06
+
+
+def test_zooming_out_mirrors_the_picture_beyond_its_edge():
+    image = smooth_picture()
+    out = zoomed(tf.constant(image), 0.5, 0.0)
+    assert np.isfinite(out).all()
+    middle = out[:, 10:30, 15:45]
+    assert np.abs(middle - tf.image.resize(image, (20, 30)).numpy()).max() < 0.2
+    # One picture's height above the middle the same rows come again, mirrored.
+    assert np.abs(out[:, 0:9] - out[:, 19:10:-1]).max() < 0.2
+
+
+def test_zooming_keeps_values_in_range():
+    image = smooth_picture() * 50
+    assert np.abs(zoomed(tf.constant(image), 1.3, 10.0)).max() <= 1.0
+
+
+# What cannot be
+
+
+def test_the_largest_step_never_gives_pixels_that_are_no_numbers(picture, studio_vgg):
+    frames = list(dream(picture, config(step_size=1000.0, octaves=2, jitter=4), studio_vgg))
+    assert all(math.isfinite(frame.metrics["loss"]) for frame in frames)
+    assert (frames[-1].image.min(), frames[-1].image.max()) == (0, 255)
+
+
+def backbone_that_runs_away(gain: float):
+    """A network whose features are `gain` times too strong."""
+    backbone = untrained_backbone("studio_vgg")
+    layer = backbone.network.get_layer("block2_conv2")
+    kernel, bias = layer.get_weights()
+    layer.set_weights([kernel * gain, bias])
+    return backbone
+
+
+@pytest.mark.parametrize(("gain", "steps_before"), [(1e20, 0), (1e17, 1)])
+def test_a_dream_that_runs_away_ends_with_one_sentence(picture, gain, steps_before):
+    runaway = config(step_size=1000.0, layer_weights={"block2_conv2": 1.0})
+    frames = dream(picture, runaway, backbone_that_runs_away(gain))
+    for _ in range(steps_before):
+        assert math.isfinite(next(frames).metrics["loss"])
+    assert "smaller step size" in refusal(ValueError, next, frames)
+    assert next(frames, None) is None
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (15, 200)])
+def test_a_picture_that_is_too_small_is_refused_with_one_sentence(studio_vgg, shape):
+    small = np.zeros((*shape, 3), np.uint8)
+    refusal(PictureError, next, dream(small, config(), studio_vgg))
+    refusal(PictureError, next, dream(np.zeros((32, 32, 3), np.uint8), config(), studio_vgg, small))
+
+
+@pytest.mark.parametrize(
+    "changes", [{"octaves": 4, "octave_scale": 1.5}, {"octaves": 12, "octave_scale": 4.0}], ids=str
+)
+def test_octaves_too_small_for_the_backbone_are_left_out(picture, studio_vgg, changes):
+    frames = list(dream(picture, config(steps=1, **changes), studio_vgg))
+    ladder = octave_shapes(picture.shape[:2], changes["octaves"], changes["octave_scale"])
+    assert [frame.image.shape[:2] for frame in frames] == [shape for shape in ladder if min(shape) >= 16]
+    assert len(frames) < changes["octaves"]
+    assert frames[-1].step == frames[-1].total
+
+
+def test_a_size_too_small_for_the_backbone_is_refused_with_one_sentence(picture, studio_vgg):
+    assert "at least 16 x 16" in refusal(PictureError, next, dream(picture, config(size=12), studio_vgg))
+
+
+def test_a_long_thin_guide_is_used_or_refused_with_one_sentence(picture, studio_vgg):
+    thin = np.random.default_rng(0).integers(0, 256, (16, 2000, 3)).astype(np.uint8)
+    try:
+        frames = list(dream(picture, config(steps=1, layer_weights={"block4_conv2": 1.0}), studio_vgg, thin))
+    except ValueError as error:
+        frames, sentence = [], str(error)
+    assert len(frames) == 1 or is_one_sentence(sentence)
+
+
+INCEPTION_ON_SMALL_PICTURES = """
+import sys
+import numpy as np
+from engines.deep_dream import DreamConfig, dream
+from engines.parts.backbones import untrained_backbone
+backbone = untrained_backbone("inception_v3")
+for side, layer in ((40, "mixed7"), (64, "mixed10"), (32, "mixed7")):
+    image = np.random.default_rng(0).integers(0, 256, (side, side, 3)).astype(np.uint8)
+    config = DreamConfig(size=0, octaves=1, steps=1, layer_weights={layer: 1.0})
+    try:
+        print(len(list(dream(image, config, backbone))), "frame")
+    except ValueError as error:
+        print(error)
+"""
+
+
+def test_a_picture_too_small_for_inception_is_refused_with_one_sentence_and_the_process_lives():
+    # In a process of its own: at 32 pixels TensorFlow divides by zero in native code and takes everything with it.
+    command = [sys.executable, "-c", INCEPTION_ON_SMALL_PICTURES]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert result.returncode == 0
+    assert len(result.stdout.splitlines()) == 3
+    assert all(is_one_sentence(line) for line in result.stdout.splitlines())

@@ -1,0 +1,189 @@
+"""Jobs: the recipe says what was done, and doing what the recipe says gives the same pixels."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+
+from engines.deep_dream import DreamConfig
+from engines.jobs import ENGINES, Job, StartedJob, Workshop, job_from_recipe
+from engines.parts.pictures import digest
+from engines.parts.weights import WeightsError, WeightsStore
+from engines.recipes import Recipe, RecipeError, from_json
+from tests.engines.helpers import refusal
+
+SHORT = DreamConfig(
+    size=0, octaves=2, octave_scale=1.5, steps=3, step_size=0.1, jitter=6, layer_weights={"block3_conv1": 1.0}
+)
+
+
+@pytest.fixture
+def workshop(studio_vgg) -> Workshop:
+    """A workshop in which the bundled network is already loaded, with random weights."""
+    return Workshop(_backbones={"studio_vgg": studio_vgg})
+
+
+def job(picture, config: DreamConfig = SHORT, **others) -> Job:
+    inputs = {"image": picture, **others}
+    return Job(engine="deep_dream", config=config, inputs=inputs, backbone="studio_vgg")
+
+
+def repeated(workshop: Workshop, recipe: Recipe, **inputs) -> StartedJob:
+    """The run of a recipe that has been through a file."""
+    return workshop.start(job_from_recipe(from_json(recipe.to_json()), inputs))
+
+
+def run_to_end(started: StartedJob) -> np.ndarray:
+    for _ in started:
+        pass
+    return started.last.image
+
+
+def test_the_recipe_after_a_run_says_what_made_the_picture(picture, workshop):
+    started = workshop.start(job(picture, guide=picture[::-1]))
+    run_to_end(started)
+    recipe = started.recipe
+    assert (recipe.engine, recipe.backbone, recipe.weights) == ("deep_dream", "studio_vgg", "")
+    assert recipe.config == dataclasses.asdict(SHORT)
+    assert recipe.inputs == {"image": digest(picture), "guide": digest(picture[::-1])}
+    assert recipe.steering == ()
+    assert recipe.stopped_at is None
+
+
+def test_the_recipe_holds_the_layers_that_were_used_where_none_were_named(picture, workshop, studio_vgg):
+    started = workshop.start(job(picture, dataclasses.replace(SHORT, octaves=1, steps=1, layer_weights={})))
+    run_to_end(started)
+    assert started.recipe.config["layer_weights"] == studio_vgg.architecture.default_layers
+
+
+def test_there_is_no_recipe_before_the_first_frame(picture, workshop):
+    started = workshop.start(job(picture))
+    refusal(RecipeError, getattr, started, "recipe")
+
+
+def test_a_recipe_gives_the_same_pixels_again(picture, workshop):
+    first = workshop.start(job(picture, guide=picture[:, ::-1]))
+    image = run_to_end(first)
+    again = repeated(workshop, first.recipe, image=picture, guide=picture[:, ::-1])
+    np.testing.assert_array_equal(run_to_end(again), image)
+    assert again.recipe == first.recipe
+    without_guide = repeated(workshop, first.recipe, image=picture)
+    assert not np.array_equal(run_to_end(without_guide), image)
+
+
+def steered_run(picture, workshop) -> StartedJob:
+    """A run that was steered twice: to another layer after step 2, and to more octaves after step 3."""
+    started = workshop.start(job(picture))
+    next(started)
+    next(started)
+    started.send(dataclasses.replace(SHORT, layer_weights={"block2_conv1": 1.0}, step_size=0.3))
+    started.send(dataclasses.replace(SHORT, octaves=3, octave_scale=1.2, steps=2))
+    run_to_end(started)
+    return started
+
+
+def test_steering_is_recorded_and_repeated_to_the_same_pixels(picture, workshop):
+    started = steered_run(picture, workshop)
+    recipe = started.recipe
+    assert [step for step, _ in recipe.steering] == [2, 3]
+    assert recipe.steering[0][1]["layer_weights"] == {"block2_conv1": 1.0}
+    assert recipe.config == dataclasses.asdict(SHORT)
+    again = repeated(workshop, recipe, image=picture)
+    np.testing.assert_array_equal(run_to_end(again), started.last.image)
+    assert again.recipe == recipe
+    assert not np.array_equal(run_to_end(workshop.start(job(picture))), started.last.image)
+
+
+def test_a_stopped_run_is_repeated_to_the_same_pixels_and_stops_there(picture, workshop):
+    started = workshop.start(job(picture))
+    next(started)
+    started.send(dataclasses.replace(SHORT, step_size=0.4))
+    next(started)
+    started.close()
+    assert next(started, None) is None
+    assert started.last.step == 3
+    assert started.recipe.stopped_at == 3
+    again = repeated(workshop, started.recipe, image=picture)
+    steps = [frame.step for frame in again]
+    assert steps == [1, 2, 3]
+    np.testing.assert_array_equal(again.last.image, started.last.image)
+    assert again.recipe == started.recipe
+
+
+def test_a_run_that_was_stopped_at_its_very_end_was_not_stopped(picture, workshop):
+    started = workshop.start(job(picture))
+    run_to_end(started)
+    started.close()
+    assert started.recipe.stopped_at is None
+
+
+def test_steering_in_a_repeated_run_drops_what_the_recipe_would_still_have_changed(picture, workshop):
+    recipe = steered_run(picture, workshop).recipe
+    again = repeated(workshop, recipe, image=picture)
+    next(again)
+    mine = dataclasses.replace(SHORT, step_size=0.0)
+    before = again.last.image
+    np.testing.assert_array_equal(again.send(mine).image, before)
+    run_to_end(again)
+    assert [step for step, _ in again.recipe.steering] == [1]
+    assert again.recipe.steering[0][1]["step_size"] == 0.0
+    assert again.last.step == again.last.total == 6
+
+
+def test_a_config_that_does_not_fit_the_backbone_is_refused_and_the_run_goes_on(picture, workshop):
+    started = workshop.start(job(picture))
+    next(started)
+    wrong = dataclasses.replace(SHORT, layer_weights={"mixed4": 1.0})
+    assert "mixed4" in refusal(ValueError, started.resolve, wrong)
+    run_to_end(started)
+    assert started.last.step == 6
+
+
+def test_a_backbone_is_loaded_once_and_an_unknown_one_is_refused(workshop, studio_vgg, picture):
+    assert workshop.backbone("studio_vgg") is studio_vgg
+    assert "studio_vgg" in refusal(WeightsError, workshop.backbone, "no such network")
+    started = workshop.start(dataclasses.replace(job(picture), backbone="../../etc/passwd"))
+    refusal(WeightsError, next, started)
+
+
+def test_a_backbone_whose_weights_are_not_there_is_refused_when_the_run_begins(picture, tmp_path):
+    empty = Workshop(WeightsStore(cache=tmp_path, bundled=tmp_path))
+    started = empty.start(dataclasses.replace(job(picture), backbone="vgg16"))
+    assert "vgg16" in refusal(WeightsError, next, started)
+
+
+def hostile(**changes) -> Recipe:
+    values = {"engine": "deep_dream", "config": {}, "backbone": "studio_vgg", "weights": "", "inputs": {}}
+    return from_json(json.dumps({"reverie": 1, "steering": [], "stopped_at": None, **values, **changes}))
+
+
+@pytest.mark.parametrize("engine", ["", "os", "engines.jobs", "__class__", "x" * 10_000])
+def test_a_recipe_for_an_unknown_engine_is_refused_with_one_sentence(engine):
+    sentence = refusal(RecipeError, job_from_recipe, hostile(engine=engine), {})
+    assert len(sentence) < 200
+
+
+@pytest.mark.parametrize(
+    "config",
+    [{"__class__": 1}, {"size": "640"}, {"size": [1, [2]]}, {"layer_weights": [1]}, {"steps": 1e9}, {"seed": True}],
+    ids=str,
+)
+def test_a_recipe_with_hostile_settings_is_refused_with_one_sentence_wherever_they_are(config):
+    refusal(ValueError, job_from_recipe, hostile(config=config), {})
+    refusal(ValueError, job_from_recipe, hostile(steering=[[1, config]]), {})
+
+
+@pytest.mark.parametrize("stop_at", [0, -5])
+def test_a_recipe_that_stops_before_its_first_step_still_ends(picture, workshop, stop_at):
+    config = dataclasses.asdict(SHORT)
+    started = repeated(workshop, hostile(config=config, stopped_at=stop_at), image=picture)
+    assert len(list(started)) == 1
+
+
+def test_every_engine_is_where_its_entry_says():
+    for name, engine in ENGINES.items():
+        assert dataclasses.is_dataclass(engine.config_class), name
+        assert engine.inputs

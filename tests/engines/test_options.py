@@ -1,0 +1,89 @@
+"""Every setting is a command-line option, with the help, type and default that its field declares."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+
+import pytest
+
+from engines.backbone_training import BackboneTrainingConfig
+from engines.configs import setting
+from engines.deep_dream import DreamConfig
+from engines.options import add_options, changed_options
+
+
+def parser_for(config_class: type) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="test")
+    add_options(parser, config_class)
+    return parser
+
+
+def changed(config_class: type, *arguments: str) -> dict:
+    return changed_options(parser_for(config_class).parse_args(arguments), config_class)
+
+
+@pytest.mark.parametrize("config_class", [DreamConfig, BackboneTrainingConfig])
+def test_every_field_is_an_option_with_its_help_and_its_default(config_class):
+    # argparse breaks lines where the terminal ends, which is no matter here.
+    shown = " ".join(parser_for(config_class).format_help().split())
+    for field in dataclasses.fields(config_class):
+        assert f"--{field.name.replace('_', '-')} " in shown
+        text = " ".join(field.metadata["help"].split())
+        has_default = field.default is not None and field.default is not dataclasses.MISSING
+        assert (f"{text} [{field.default}]" if has_default else text) in shown
+
+
+def test_nothing_given_is_nothing_changed():
+    assert changed(DreamConfig) == {}
+    assert DreamConfig(**changed(DreamConfig)) == DreamConfig()
+
+
+def test_only_what_was_given_is_changed_and_has_the_type_of_its_field():
+    given = changed(
+        DreamConfig, "--octave-scale", "1.5", "--steps", "7", "--normalization", "l2", "--channel", "3", "--turn", "-9"
+    )
+    assert given == {"octave_scale": 1.5, "steps": 7, "normalization": "l2", "channel": 3, "turn": -9.0}
+    assert isinstance(given["turn"], float)
+    assert isinstance(given["steps"], int)
+
+
+def test_a_value_equal_to_the_default_counts_as_given():
+    # Beside a recipe, what is given wins over the recipe, even if it is what a fresh run would do anyway.
+    assert changed(DreamConfig, "--size", "640") == {"size": 640}
+
+
+def test_layer_weights_are_read_as_pairs():
+    assert changed(DreamConfig, "--layer-weights", "a=1, b=-2.5,") == {"layer_weights": {"a": 1.0, "b": -2.5}}
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--steps", "many"),
+        ("--steps", "1.5"),
+        ("--channel", "red"),
+        ("--normalization", "L3"),
+        ("--layer-weights", "a=b"),
+        ("--no-such-option", "1"),
+    ],
+)
+def test_what_cannot_be_read_ends_with_a_usage_message_that_names_the_option(arguments, capsys):
+    with pytest.raises(SystemExit) as caught:
+        changed(DreamConfig, *arguments)
+    assert caught.value.code == 2
+    assert arguments[0] in capsys.readouterr().err
+
+
+@dataclasses.dataclass(frozen=True)
+class Switches:
+    """A config with what DreamConfig does not have: a switch, and a per cent sign in its help."""
+
+    grain: bool = setting(True, "Add 5 % of grain.")
+
+
+def test_a_switch_can_be_turned_on_and_off_and_left_alone():
+    assert changed(Switches) == {}
+    assert changed(Switches, "--grain") == {"grain": True}
+    assert changed(Switches, "--no-grain") == {"grain": False}
+    assert "Add 5 % of grain." in parser_for(Switches).format_help()

@@ -1,0 +1,382 @@
+"""Weights: found in the right place, refused when damaged, and downloaded whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from engines.parts import weights as weights_module
+from engines.parts.backbones import load_backbone
+from engines.parts.files import sha256_of
+from engines.parts.weights import OFFICIAL_FILES, OfficialFile, WeightsError, WeightsStore
+from tests.engines.helpers import files_in, refusal
+
+VGG16 = OFFICIAL_FILES["vgg16"].name
+PAYLOAD = np.random.default_rng(0).bytes(1_500_000)
+
+
+def store(folder: Path, *folders: Path) -> WeightsStore:
+    """A store with nothing but what is in `folder`'s own cache and bundle."""
+    for name in ("cache", "bundle"):
+        (folder / name).mkdir(exist_ok=True)
+    return WeightsStore(folders=folders, cache=folder / "cache", bundled=folder / "bundle")
+
+
+def bundle(folder: Path, data: bytes, sha256: str | None = None) -> None:
+    """Put a bundled network with its manifest into a store's folder."""
+    file = folder / "bundle" / "studio_vgg.npz"
+    file.write_bytes(data)
+    entry = {"file": file.name, "sha256": sha256 or sha256_of(file)}
+    (folder / "bundle" / "manifest.json").write_text(json.dumps({"files": [entry]}))
+
+
+def weights_file(path: Path, backbone) -> Path:
+    arrays = {}
+    for name in backbone.layers:
+        kernel, bias = backbone.network.get_layer(name).get_weights()
+        arrays[f"{name}/kernel"], arrays[f"{name}/bias"] = kernel.astype(np.float16), bias.astype(np.float16)
+    np.savez_compressed(path, **arrays)
+    return path
+
+
+# Where weights are found
+
+
+def test_a_folder_comes_before_all_else_and_the_first_folder_before_the_second(tmp_path):
+    first, second = tmp_path / "first", tmp_path / "second"
+    for folder in (first, second):
+        folder.mkdir()
+    weights = store(tmp_path, first, second)
+    places = [tmp_path / "cache" / VGG16, second / VGG16, first / VGG16]
+    assert weights.find("vgg16") is None
+    found = []
+    for place in places:
+        place.write_bytes(b"something")
+        found.append(weights.find("vgg16"))
+    assert [located.path for located in found] == places
+    assert [located.source for located in found] == ["cache", "folder", "folder"]
+
+
+def test_the_bundled_network_is_found_after_the_folders(tmp_path):
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    weights = store(tmp_path, folder)
+    bundle(tmp_path, b"something")
+    assert weights.find("studio_vgg").source == "bundled"
+    assert weights.verified("studio_vgg").path == tmp_path / "bundle" / "studio_vgg.npz"
+    (folder / "studio_vgg.npz").write_bytes(b"something else")
+    assert weights.find("studio_vgg").path == folder / "studio_vgg.npz"
+    assert weights.verified("studio_vgg").source == "folder"
+
+
+def test_weights_that_are_not_there_are_refused_with_what_to_do(tmp_path):
+    sentence = refusal(WeightsError, store(tmp_path).verified, "vgg16")
+    assert "vgg16" in sentence
+    assert "MB" in sentence
+    assert "studio_vgg" in refusal(WeightsError, store(tmp_path).verified, "studio_vgg")
+
+
+@pytest.mark.parametrize("name", ["", "nothing", "../../etc/passwd", "x" * 10_000])
+def test_an_unknown_name_is_refused_with_the_names_there_are(tmp_path, name):
+    sentence = refusal(WeightsError, load_backbone, name, store(tmp_path))
+    assert "studio_vgg, inception_v3" in sentence
+    assert len(sentence) < 250
+
+
+# Damaged files
+
+
+def test_a_bundled_file_that_the_manifest_does_not_describe_is_refused(tmp_path):
+    weights = store(tmp_path)
+    bundle(tmp_path, b"something", sha256="0" * 64)
+    assert "manifest" in refusal(WeightsError, weights.verified, "studio_vgg")
+    bundle(tmp_path, b"something")
+    assert weights.verified("studio_vgg").source == "bundled"
+    (tmp_path / "bundle" / "studio_vgg.npz").write_bytes(b"somethinG")
+    assert "manifest" in refusal(WeightsError, weights.verified, "studio_vgg")
+
+
+@pytest.mark.parametrize(
+    "text", [None, "", "{", "[]", "{}", '{"files": null}', '{"files": [1]}', '{"files": [{}]}', '{"files": ["a"]}']
+)
+def test_a_manifest_that_is_missing_or_damaged_is_refused_with_one_sentence(tmp_path, text):
+    weights = store(tmp_path)
+    bundle(tmp_path, b"something")
+    manifest = tmp_path / "bundle" / "manifest.json"
+    manifest.unlink() if text is None else manifest.write_text(text)
+    assert "manifest.json" in refusal(WeightsError, weights.verified, "studio_vgg")
+
+
+def test_a_manifest_without_the_file_does_not_vouch_for_it(tmp_path):
+    weights = store(tmp_path)
+    bundle(tmp_path, b"something")
+    (tmp_path / "bundle" / "manifest.json").write_text('{"files": []}')
+    refusal(WeightsError, weights.verified, "studio_vgg")
+
+
+def test_a_cached_file_that_is_not_the_official_one_is_refused(tmp_path, monkeypatch):
+    weights = store(tmp_path)
+    (tmp_path / "cache" / VGG16).write_bytes(PAYLOAD)
+    assert "download it again" in refusal(WeightsError, weights.verified, "vgg16")
+    publish(monkeypatch, PAYLOAD)
+    assert weights.verified("vgg16").source == "cache"
+
+
+def damaged(path: Path, how: str) -> None:
+    data = bytearray(path.read_bytes())
+    if how == "truncated":
+        data = data[: len(data) // 2]
+    elif how == "empty":
+        data = bytearray()
+    elif how == "bit flipped":
+        data[len(data) // 2] ^= 0xFF
+    elif how == "header flipped":
+        data[0] ^= 0xFF
+    elif how == "names flipped":
+        data = bytearray(bytes(data).replace(b"block3_conv2/bias", b"block3_conv2/bxxs"))
+    elif how == "random":
+        data = bytearray(np.random.default_rng(0).bytes(5000))
+    elif how == "packing flipped":  # the way that a member is packed, in the directory at the end: none that there is
+        data[data.rindex(b"PK\x01\x02") + 10] = 77
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        "truncated",
+        "empty",
+        "bit flipped",
+        "header flipped",
+        "names flipped",
+        "random",
+        "packing flipped",
+    ],
+)
+def test_a_damaged_file_of_the_bundled_network_is_refused_with_one_sentence(tmp_path, studio_vgg, how):
+    file = weights_file(tmp_path / "studio_vgg.npz", studio_vgg)
+    assert load_backbone("studio_vgg", WeightsStore(folders=(tmp_path,)), dtype="float32").source == "folder"
+    damaged(file, how)
+    sentence = refusal(WeightsError, load_backbone, "studio_vgg", WeightsStore(folders=(tmp_path,)))
+    assert "studio_vgg.npz" in sentence
+
+
+def test_a_file_with_code_in_it_is_refused_and_the_code_does_not_run(tmp_path):
+    ran = tmp_path / "ran"
+
+    class Hostile:
+        def __reduce__(self):
+            return Path.touch, (ran,)
+
+    np.savez(tmp_path / "studio_vgg.npz", **{"block1_conv1/kernel": np.array([Hostile()], object)})
+    refusal(WeightsError, load_backbone, "studio_vgg", WeightsStore(folders=(tmp_path,)))
+    assert not ran.exists()
+
+
+def test_weights_of_other_shapes_are_refused_with_one_sentence(tmp_path, studio_vgg):
+    arrays = {}
+    for name in studio_vgg.layers:
+        arrays[f"{name}/kernel"], arrays[f"{name}/bias"] = np.zeros((3, 3, 4, 5)), np.zeros(5)
+    np.savez(tmp_path / "studio_vgg.npz", **arrays)
+    refusal(WeightsError, load_backbone, "studio_vgg", WeightsStore(folders=(tmp_path,)))
+
+
+@pytest.mark.parametrize("how", ["random", "empty", "another network", "not weights"])
+def test_a_damaged_h5_file_is_refused_with_one_sentence(tmp_path, how):
+    file = tmp_path / VGG16
+    if how in ("another network", "not weights"):
+        model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])
+        path = tmp_path / ("model.weights.h5" if how == "not weights" else "model.h5")
+        model.save_weights(path) if how == "not weights" else model.save(path)
+        path.rename(file)
+    else:
+        file.write_bytes(b"")
+        damaged(file, how)
+    sentence = refusal(WeightsError, load_backbone, "vgg16", WeightsStore(folders=(tmp_path,)))
+    assert VGG16 in sentence
+
+
+def test_a_truncated_h5_file_is_refused_with_one_sentence(tmp_path, shared):
+    whole = shared / "weights" / OFFICIAL_FILES["vgg19"].name
+    if not whole.is_file():
+        pytest.skip(f"needs {whole.name}")
+    (tmp_path / whole.name).write_bytes(whole.read_bytes()[:3_000_000])
+    refusal(WeightsError, load_backbone, "vgg19", WeightsStore(folders=(tmp_path,)))
+
+
+# Downloads, from a server on this machine
+
+
+def publish(monkeypatch, data: bytes) -> None:
+    """Have `data` be what Keras publishes for VGG16."""
+    official = OfficialFile(VGG16, "http://127.0.0.1:9/never", hashlib.md5(data).hexdigest(), 2)
+    monkeypatch.setitem(OFFICIAL_FILES, "vgg16", official)
+
+
+@contextlib.contextmanager
+def server(answer: Callable[[BaseHTTPRequestHandler], None]) -> Iterator[str]:
+    """The address of a server that answers every request so."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            answer(self)
+
+        def log_message(self, *arguments):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as running:
+        thread = threading.Thread(target=running.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{running.server_port}/file.h5"
+        finally:
+            running.shutdown()
+            thread.join()
+
+
+@pytest.fixture(autouse=True)
+def no_proxy(monkeypatch):
+    """A proxy of the machine's must not stand between a test and its own server."""
+    monkeypatch.setenv("no_proxy", "*")
+
+
+def answers(data: bytes, *, length: int | None = None, status: int = 200, chunked: bool = False, raw: bytes = b""):
+    """A way to answer: `data`, with a stated length that may be a lie, or bytes that are no HTTP at all."""
+
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        if raw:
+            handler.wfile.write(raw)
+            return
+        handler.send_response(status)
+        if chunked:
+            handler.send_header("Transfer-Encoding", "chunked")
+        elif length is None or length >= 0:
+            handler.send_header("Content-Length", str(len(data) if length is None else length))
+        handler.end_headers()
+        if chunked:  # a piece is announced, and the connection ends in the middle of it
+            handler.wfile.write(f"{len(data) + 999:x}\r\n".encode())
+        handler.wfile.write(data)
+
+    return answer
+
+
+def test_a_download_is_written_into_the_cache_and_its_progress_rises_to_the_total(tmp_path, monkeypatch):
+    publish(monkeypatch, PAYLOAD)
+    weights = WeightsStore(cache=tmp_path / "new" / "cache", bundled=tmp_path)
+    with server(answers(PAYLOAD)) as url:
+        progress = list(weights.download("vgg16", url=url))
+    done = [step for step, _ in progress]
+    assert done == sorted(set(done))
+    assert len(done) > 2
+    assert progress[-1] == (len(PAYLOAD), len(PAYLOAD))
+    assert {total for _, total in progress} == {len(PAYLOAD)}
+    assert files_in(tmp_path / "new" / "cache") == [VGG16]
+    assert weights.verified("vgg16").path.read_bytes() == PAYLOAD
+
+
+def test_a_download_of_unknown_length_says_so_and_works(tmp_path, monkeypatch):
+    publish(monkeypatch, PAYLOAD)
+    weights = store(tmp_path)
+    with server(answers(PAYLOAD, length=-1)) as url:
+        progress = list(weights.download("vgg16", url=url))
+    assert progress[-1] == (len(PAYLOAD), 0)
+    assert weights.verified("vgg16").path.read_bytes() == PAYLOAD
+
+
+FAULTS = {
+    "other content": answers(PAYLOAD[::-1]),
+    "one bit": answers(PAYLOAD[:-1] + bytes([PAYLOAD[-1] ^ 1])),
+    "empty": answers(b""),
+    "connection closed early": answers(PAYLOAD[:700_000], length=len(PAYLOAD)),
+    "shorter than meant": answers(PAYLOAD[:700_000]),
+    "not found": answers(b"no such file", status=404),
+    "server error": answers(b"sorry", status=503),
+    "closed in a piece": answers(PAYLOAD[:700_000], chunked=True),
+    "no http": answers(b"", raw=b"SSH-2.0-OpenSSH_9.6\r\n"),
+    "nothing said": answers(b"", raw=b"\0"),
+}
+
+
+@pytest.mark.parametrize(
+    "fault",
+    list(FAULTS),
+)
+@pytest.mark.parametrize("before", [None, b"what was there before"], ids=["empty cache", "older file"])
+def test_a_download_that_fails_leaves_the_cache_as_it_was_and_says_why_in_one_sentence(
+    tmp_path, monkeypatch, fault, before
+):
+    publish(monkeypatch, PAYLOAD)
+    weights = store(tmp_path)
+    if before:
+        (tmp_path / "cache" / VGG16).write_bytes(before)
+    with server(FAULTS[fault]) as url:
+        sentence = refusal(WeightsError, list, weights.download("vgg16", url=url))
+    assert "vgg16" in sentence
+    assert files_in(tmp_path / "cache") == ([VGG16] if before else [])
+    if before:
+        assert (tmp_path / "cache" / VGG16).read_bytes() == before
+
+
+def test_a_refused_connection_is_one_sentence_that_says_what_to_do_instead(tmp_path):
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))  # bound but not listening: whoever connects is refused
+        url = f"http://127.0.0.1:{unused.getsockname()[1]}/file.h5"
+        sentence = refusal(WeightsError, list, store(tmp_path).download("vgg16", url=url))
+    assert VGG16 in sentence
+    assert files_in(tmp_path / "cache") == []
+
+
+def test_a_server_that_stops_talking_is_given_up_on(tmp_path, monkeypatch):
+    publish(monkeypatch, PAYLOAD)
+    enough = threading.Event()
+
+    def answer(handler):
+        answers(PAYLOAD[:300_000], length=len(PAYLOAD))(handler)
+        enough.wait(30)
+
+    with server(answer) as url:
+        refusal(WeightsError, list, store(tmp_path).download("vgg16", url=url, timeout=0.3))
+        enough.set()
+    assert files_in(tmp_path / "cache") == []
+
+
+def test_a_download_that_is_given_up_leaves_nothing_in_the_cache(tmp_path, monkeypatch):
+    publish(monkeypatch, PAYLOAD)
+    with server(answers(PAYLOAD)) as url:
+        download = store(tmp_path).download("vgg16", url=url)
+        next(download)
+        assert files_in(tmp_path / "cache") != []
+        assert VGG16 not in files_in(tmp_path / "cache")
+        download.close()
+    assert files_in(tmp_path / "cache") == []
+
+
+def test_a_cache_that_cannot_be_written_is_one_sentence(tmp_path, monkeypatch):
+    publish(monkeypatch, PAYLOAD)
+    (tmp_path / "file").write_text("a file where a folder should be")
+    weights = WeightsStore(cache=tmp_path / "file" / "cache", bundled=tmp_path)
+    with server(answers(PAYLOAD)) as url:
+        refusal(WeightsError, list, weights.download("vgg16", url=url))
+
+
+@pytest.mark.parametrize("name", ["studio_vgg", "nothing"])
+def test_what_keras_does_not_publish_cannot_be_downloaded(tmp_path, name):
+    assert name in refusal(WeightsError, list, store(tmp_path).download(name))
+
+
+def test_the_official_addresses_are_those_of_keras():
+    for name, official in OFFICIAL_FILES.items():
+        assert official.name == f"{name}_weights_tf_dim_ordering_tf_kernels_notop.h5"
+        assert official.url.startswith("https://storage.googleapis.com/tensorflow/keras-applications/")
+        assert len(official.md5) == 32
+    assert weights_module.KERAS_CACHE.parts[-2:] == (".keras", "models")
