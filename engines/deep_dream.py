@@ -347,16 +347,18 @@ _VGG_PRESETS = {
 }
 PRESETS: dict[str, dict[str, DreamConfig]] = {
     "studio_vgg": {
-        "Eyes": _preset({"block4_conv2": 1.0}),
-        "Shapes": _preset({"block5_conv1": 1.0}),
-        "Scales": _preset({"block4_conv1": 1.0}),
-        "Whirls": _preset({"block3_conv3": 1.0}),
+        "Creatures": _preset({"block4_conv3": 1.0}, octaves=5, steps=26, step_size=0.014),
+        "Lanterns": _preset({"block5_conv1": 1.0}, octaves=5, steps=26, step_size=0.014),
+        "Eyes": _preset({"block4_conv1": 1.0}, octaves=4, steps=22, step_size=0.012),
+        "Totems": _preset({"block3_conv3": 1.0}, octaves=5, steps=18, step_size=0.01),
+        "Beads": _preset({"block3_conv2": 1.0}, octaves=4, steps=14, step_size=0.01),
+        "Weave": _preset({"block2_conv2": 1.0}, octaves=4, steps=12, step_size=0.01),
     },
     "inception_v3": {
         "As in the book": _book({"mixed4": 1.0, "mixed5": 1.5, "mixed6": 2.0, "mixed7": 2.5}),
-        "Animals": _preset({"mixed6": 1.0, "mixed7": 1.0}),
         "Ornaments": _preset({"mixed3": 1.0, "mixed4": 0.5}),
-        "Strokes": _preset({"mixed0": 1.0, "mixed1": 0.5}),
+        "Spirals": _preset({"mixed0": 1.0}, steps=16, step_size=0.01),
+        "Deep": _preset({"mixed6": 1.0, "mixed7": 1.0}, steps=30, step_size=0.015),
     },
     "vgg16": _VGG_PRESETS,
     "vgg19": _VGG_PRESETS,
