@@ -42,6 +42,8 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         parser.error("--auth takes USER:PASSWORD")
     if options.weights and not options.weights.is_dir():
         parser.error(f"--weights: there is no folder {options.weights}")
+    if not 0 < options.port < 65536:
+        parser.error("--port must be between 1 and 65535")
     if options.queue_size < 1 or options.max_pixels < 1000:
         parser.error("--queue-size must be at least 1 and --max-pixels at least 1000")
     return options

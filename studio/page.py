@@ -6,7 +6,7 @@ import os
 
 import gradio as gr
 
-from engines.parts.precision import compute_dtype
+from engines.parts.precision import native_bfloat16
 from studio.studio import Studio
 from studio.tabs.deep_dream import DreamTab
 
@@ -27,5 +27,5 @@ def build_page(studio: Studio) -> gr.Blocks:
 def masthead() -> str:
     """The wordmark, and what this machine computes with."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    machine = f"{cores} core{'s' if cores > 1 else ''} · {compute_dtype()}"
+    machine = f"{cores} core{'s' if cores > 1 else ''}" + (" · bfloat16" if native_bfloat16() else "")
     return f'<header class="masthead"><h1>Reverie</h1><span class="machine">{machine}</span></header>'

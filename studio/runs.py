@@ -74,6 +74,7 @@ class Run:
         self.result: Path | None = None
         self.seconds = 0.0
         self._stop = threading.Event()
+        self._beginning = threading.Lock()
         self._pending: Any = None
         self._began: float | None = None
         self._watched = time.monotonic()
@@ -91,8 +92,11 @@ class Run:
         return (time.monotonic() - self._began) * (1 - self.frame.progress) / self.frame.progress
 
     def stop(self) -> None:
-        """End the run after the step that it is in; the last frame is its result."""
+        """End the run after the step that it is in; the last frame is its result. A waiting run ends at once."""
         self._stop.set()
+        with self._beginning:
+            if self.state == "waiting":
+                self._close("stopped")
 
     def steer(self, config: Any) -> None:
         """Have the engine go on with another config from its next step; nothing happens when the run is over.
@@ -110,13 +114,14 @@ class Run:
 
     def advance(self) -> None:
         """Run to the end. Called once, by the lane."""
-        started = self._started
-        if started is None:
-            return
-        if self._stop.is_set() or self._unwatched():
-            self._close("stopped")
-            return
-        self.state, self._began = "running", time.monotonic()
+        with self._beginning:
+            started = self._started
+            if started is None or self.over:
+                return
+            if self._unwatched():
+                self._close("stopped")
+                return
+            self.state, self._began = "running", time.monotonic()
         self._changed()
         try:
             while not self._stop.is_set():
@@ -136,22 +141,21 @@ class Run:
         except Exception:  # whatever a library raises must end this run alone, not the lane
             logger.exception("Run %s failed.", self.id[:8])
             self.error = "Something went wrong inside the engine; the details are in the server's log."
-        finally:
-            started.close()
-            self.seconds = time.monotonic() - self._began
-            self._end(started)
+        self.seconds = time.monotonic() - self._began
+        self._end(started)
 
     def _end(self, started: StartedJob) -> None:
-        if self.frame is None:
-            self._keeper.discard()
-            self._close("failed" if self.error else "stopped")
-            return
         try:
+            started.close()
+            if self.frame is None:
+                self._keeper.discard()
+                self._close("failed" if self.error else "stopped")
+                return
             self.result = self._keeper.finish(started)
-        except (OSError, ValueError):
+        except Exception:  # a full disk, a codec: whatever it is, the run must come to an end
             logger.exception("The result of run %s could not be written.", self.id[:8])
             self.error = self.error or "The result could not be written; is the disk full?"
-        whole = self.frame.step >= self.frame.total or self.job.stop_at is not None
+        whole = (self.frame is not None and self.frame.step >= self.frame.total) or self.job.stop_at is not None
         self._close("failed" if self.error else "done" if whole and not self._stop.is_set() else "stopped")
 
     def _close(self, state: str) -> None:
@@ -209,17 +213,19 @@ class Lane:
         self._executor.submit(self._advance, run)
 
     def _advance(self, run: Run) -> None:
-        run.advance()
-        with self._lock:
-            if run.seconds:
-                self._durations.append(run.seconds)
-            self._runs = [r for r in self._runs if r is not run]
+        try:
+            run.advance()
+        finally:
+            with self._lock:
+                if run.seconds:
+                    self._durations.append(run.seconds)
+                self._runs = [r for r in self._runs if r is not run]
 
     def place(self, run: Run) -> Place:
         """Where a waiting run stands. The estimate is what is left of the running one plus the median of recent runs
         for each other before it, and is None until a run has been timed."""
         with self._lock:
-            ahead = self._runs[: self._runs.index(run)] if run in self._runs else []
+            ahead = [r for r in self._runs[: self._runs.index(run)] if not r.over] if run in self._runs else []
             typical = statistics.median(self._durations) if self._durations else None
         seconds = 0.0
         for other in ahead:

@@ -16,10 +16,12 @@ from studio.previews import data_uri
 from studio.runs import Lane, Run
 
 WINDOW = 2
-MOST_PICTURES_A_SECOND = 12
+MOST_PICTURES_A_SECOND = 10
 POLL_SECONDS = 0.02
 # A page that has acknowledged nothing for so long is sent one message more, should an acknowledgement have been lost.
 SILENCE_SECONDS = 3.0
+# A step may take long; a message without a picture lets the page say meanwhile that it is still there.
+HEARTBEAT_SECONDS = 10.0
 
 _watchers: dict[str, Watcher] = {}
 
@@ -28,7 +30,7 @@ def acknowledge(data: list[Any]) -> None:
     """Called by the browser when it has drawn message `data[1]` of watcher `data[0]`."""
     try:
         watcher, number = _watchers.get(str(data[0])), int(data[1])
-    except (TypeError, ValueError, IndexError, KeyError):
+    except (TypeError, ValueError, IndexError, KeyError, OverflowError):
         return
     if watcher:
         watcher.acknowledged(number)
@@ -76,7 +78,9 @@ class Watcher:
         waited = now - self._sent_at
         if self._run.state == "waiting":
             return waited > 1
-        if self._run.version == self._version or waited < 1 / MOST_PICTURES_A_SECOND:
+        if self._run.version == self._version:
+            return waited > HEARTBEAT_SECONDS
+        if waited < 1 / MOST_PICTURES_A_SECOND:
             return False
         return self._sent - self._seen < WINDOW or waited > SILENCE_SECONDS
 

@@ -21,9 +21,14 @@ def processor_flags(cpuinfo: Path = Path("/proc/cpuinfo")) -> frozenset[str]:
     return frozenset(next((line.split(":", 1)[1] for line in lines if line.startswith("flags")), "").split())
 
 
+def native_bfloat16() -> bool:
+    """Whether the processor itself computes in bfloat16; asks nothing of TensorFlow."""
+    return bool(processor_flags() & _BFLOAT16_FLAGS)
+
+
 def compute_dtype() -> str:
     """ "bfloat16" where the processor or a GPU computes it natively, else "float32"."""
-    if processor_flags() & _BFLOAT16_FLAGS:
+    if native_bfloat16():
         return "bfloat16"
     import tensorflow as tf
 

@@ -9,14 +9,16 @@ from typing import Any
 
 import gradio as gr
 
-from engines.deep_dream import DreamConfig, format_layers, parse_layers, presets
+from engines.deep_dream import DreamConfig, presets
 from engines.jobs import Job, job_from_recipe
+from engines.options import format_weights, parse_weights
 from engines.parts.pictures import PictureError, check_picture, digest, read_picture
 from engines.parts.weights import OFFICIAL_FILES, WeightsError
 from engines.recipes import Recipe, RecipeError, from_json, read_recipe
 from studio.canvas import at_rest, live_canvas
 from studio.examples import examples
-from studio.photo import example_row, photo_input
+from studio.notices import inform, warn
+from studio.photo import Photo, example_row
 from studio.runs import Run
 from studio.streaming import Watcher
 from studio.studio import Studio
@@ -69,7 +71,7 @@ class DreamTab:
         with gr.Row(elem_classes="workbench"):
             with gr.Column(elem_classes="inputs", min_width=300):
                 with gr.Column(elem_classes="begin"):
-                    self.photo = photo_input(
+                    self.photo = Photo(
                         value=str(self.example_pictures[0]),
                         label="Photo",
                         show_label=False,
@@ -82,7 +84,8 @@ class DreamTab:
                         names, value=names[0], label="Preset", elem_id="dream-preset", elem_classes="chips"
                     )
                     with gr.Row(elem_classes="actions"):
-                        self.go = gr.Button("Dream", variant="primary", elem_id="dream-go")
+                        # Alive once the page knows whether it has a run already.
+                        self.go = gr.Button("Dream", variant="primary", elem_id="dream-go", interactive=False)
                         self.halt = gr.Button("Stop", elem_id="dream-stop", interactive=False, min_width=80)
                 self.step_size = _slider("step_size", "Strength", 0.0, 0.1, 0.001)
                 self.octaves = _slider("octaves", "Octaves", 1, 8, 1)
@@ -117,12 +120,12 @@ class DreamTab:
         self.fetch = gr.Button("Download its weights", size="sm", visible=False, elem_id="dream-fetch")
         self.fetched = gr.Markdown("", elem_id="dream-fetched", visible=False)
         self.layers = gr.Textbox(
-            format_layers(FIRST.layer_weights),
+            format_weights(FIRST.layer_weights),
             label="Layers",
             info="Which layers to amplify, as name=weight, …",
             elem_id="dream-layers",
         )
-        self.guide = photo_input(
+        self.guide = Photo(
             label="Guide picture: what the dream should look for",
             sources=["upload", "clipboard"],
             height=140,
@@ -175,13 +178,15 @@ class DreamTab:
     def _wire(self) -> None:
         controls = list(self.settings.values())
         seen = {"show_progress": "hidden", "api_visibility": "private"}
+        # Events that bypass Gradio's queue cannot show a toast, so only those that never need one do.
         now = {**seen, "queue": False}
+        quick = {**seen, "concurrency_limit": None}
         buttons = [self.go, self.halt, self.save, self.again]
         watched = [self.canvas, self.run_id, self.remembered, *buttons]
         restorable = [self.photo, self.backbone, self.preset, *controls, self.restored, self.guide, self.canvas]
-        self.photo.change(self.photo_changed, [self.photo, self.run_id], restorable, **now)
-        self.guide.change(self.guide_changed, [self.guide], [self.guide], **now)
-        self.preset.input(self.preset_chosen, [self.preset, self.backbone, self.run_id, *controls], controls, **now)
+        self.photo.change(self.photo_changed, [self.photo, self.run_id], restorable, **quick)
+        self.guide.change(self.guide_changed, [self.guide], [self.guide], **quick)
+        self.preset.input(self.preset_chosen, [self.preset, self.backbone, self.run_id, *controls], controls, **quick)
         # A person's choice brings the network's own presets; a recipe's comes with its own settings.
         self.backbone.input(self.backbone_chosen, [self.backbone], [self.preset, self.layers], **now)
         self.backbone.change(self.offer_download, [self.backbone], [self.fetch, self.fetched], **now)
@@ -196,7 +201,7 @@ class DreamTab:
             [self.run_id, self.backbone, *controls],
             None,
             trigger_mode="always_last",
-            **now,
+            **quick,
         )
 
     def on_page_load(self, page: gr.Blocks) -> None:
@@ -216,7 +221,7 @@ class DreamTab:
     def _values(self, config: DreamConfig) -> list[Any]:
         """What each control says for a config."""
         values = dataclasses.asdict(config)
-        values["layer_weights"] = format_layers(config.layer_weights)
+        values["layer_weights"] = format_weights(config.layer_weights)
         values["channel"] = "" if config.channel is None else str(config.channel)
         return [values[name] for name in self.settings]
 
@@ -234,7 +239,7 @@ class DreamTab:
 
     def _config(self, values: tuple[Any, ...]) -> DreamConfig:
         named = dict(zip(self.settings, values, strict=True))
-        named["layer_weights"] = parse_layers(named["layer_weights"] or "")
+        named["layer_weights"] = parse_weights(named["layer_weights"] or "")
         named["channel"] = parse_channel(named["channel"] or "")
         for name, value in named.items():
             kind = FIELDS[name].type
@@ -252,7 +257,7 @@ class DreamTab:
             image = self.studio.read(path)
             check_picture(image)
         except PictureError as error:
-            gr.Warning(str(error))
+            warn(error)
             return {self.photo: None, self.restored: None}
         run = self.studio.runs.get(run_id)
         shown = {} if run and not run.over else {self.canvas: at_rest(image)}
@@ -260,7 +265,7 @@ class DreamTab:
             recipe = read_recipe(Path(path))
             return shown if recipe is None else shown | self._restore(recipe)
         except ValueError as error:
-            gr.Warning(str(error))
+            warn(error)
             return shown | {self.restored: None}
 
     def _restore(self, recipe: Recipe) -> dict[Any, Any]:
@@ -280,10 +285,10 @@ class DreamTab:
         update[self.preset] = gr.update(choices=list(presets(job.backbone)), value=None)
         update[self.guide] = str(found["guide"]) if found.get("guide") else None
         if found.get("image"):
-            gr.Info("Settings restored, with the photo that this was made from.")
+            inform("Settings restored, with the photo that this was made from.")
             update[self.photo] = str(found["image"])
         else:
-            gr.Info("Settings restored. The photo that this was made from is not here: drop it to repeat the dream.")
+            inform("Settings restored. The photo that this was made from is not here: drop it to repeat the dream.")
         return update
 
     def guide_changed(self, path: str | None):
@@ -292,7 +297,7 @@ class DreamTab:
             if path:
                 check_picture(self.studio.read(path))
         except PictureError as error:
-            gr.Warning(str(error))
+            warn(error)
             return None
         return gr.skip()
 
@@ -315,7 +320,7 @@ class DreamTab:
         names = list(presets(backbone))
         return [
             gr.update(choices=names, value=None),
-            format_layers(next(iter(presets(backbone).values())).layer_weights),
+            format_weights(next(iter(presets(backbone).values())).layer_weights),
         ]
 
     def offer_download(self, backbone: str):
@@ -358,7 +363,7 @@ class DreamTab:
             job = Job(engine="deep_dream", config=self._config(values), inputs=inputs, backbone=backbone)
             run = self.studio.runs.start(repeated(job, restored))
         except ValueError as error:
-            gr.Warning(str(error))
+            warn(error)
             yield {self.go: gr.skip()}
             return
         async for update in self._watch(run):
@@ -368,7 +373,7 @@ class DreamTab:
         """Find a reloaded page's run again."""
         run = self.studio.runs.get(run_id)
         if run is None:
-            yield {self.run_id: ""}
+            yield {self.run_id: "", self.go: gr.update(interactive=True)}
             return
         async for update in self._watch(run):
             yield update
@@ -386,7 +391,7 @@ class DreamTab:
             yield {self.canvas: gr.skip() if message is None else message}
         there = run.result is not None
         if run.error:
-            gr.Warning(run.error)
+            warn(run.error)
         yield {
             self.go: gr.update(interactive=True),
             self.halt: gr.update(interactive=False),
@@ -408,7 +413,7 @@ class DreamTab:
         try:
             run.steer(self._config(values))
         except ValueError as error:
-            gr.Warning(str(error))
+            warn(error)
 
     def dream_on(self, run_id: str):
         """Make the result the next photo, without its recipe: it is a photo now."""

@@ -1,0 +1,183 @@
+"""The real server in a process of its own, and real browsers that look at it."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from selenium import webdriver
+
+from tests.browser.page import Page, Visits
+
+ROOT = Path(__file__).resolve().parents[2]
+OPTIONS = (
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-dev-shm-usage",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+    "--window-size=1280,900",
+)
+
+
+class ConnectionTrap:
+    """Stands where a proxy would be and notes whoever connects: nothing should."""
+
+    def __init__(self):
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
+        self.caught: list[str] = []
+        threading.Thread(target=self._listen, daemon=True).start()
+
+    def _listen(self) -> None:
+        while True:
+            try:
+                connection, _ = self._socket.accept()
+            except OSError:
+                return
+            with connection:
+                connection.settimeout(5)
+                try:
+                    self.caught.append(connection.recv(200).decode(errors="replace").split("\r\n")[0])
+                except OSError:
+                    self.caught.append("a connection that said nothing")
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+@dataclass
+class Server:
+    """The server under test."""
+
+    url: str
+    outputs: Path
+    log_file: Path
+    trap: ConnectionTrap
+    process: subprocess.Popen = field(repr=False)
+
+    @property
+    def log(self) -> str:
+        """All that the server has printed so far."""
+        return self.log_file.read_text(encoding="utf-8", errors="replace")
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        return taken.getsockname()[1]
+
+
+def wait_until_it_answers(server: Server) -> None:
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        assert server.process.poll() is None, server.log
+        try:
+            with urllib.request.urlopen(server.url, timeout=10) as answer:
+                assert answer.status == 200
+                return
+        except (urllib.error.URLError, ConnectionError, TimeoutError):
+            time.sleep(0.1)
+    raise AssertionError(f"the server did not answer:\n{server.log}")
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory) -> Iterator[Server]:
+    """`python app.py` with the bundled weights, and a trap for connections to anywhere else."""
+    folder = tmp_path_factory.mktemp("server")
+    trap = ConnectionTrap()
+    proxies = dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"), trap.url)
+    local = {"no_proxy": "127.0.0.1,localhost", "NO_PROXY": "127.0.0.1,localhost"}
+    environment = {k: v for k, v in os.environ.items() if k not in ("SPACE_ID", "REVERIE_WEIGHTS")}
+    # The tests' own setting must not stand in for the one that the app makes itself.
+    environment.pop("GRADIO_ANALYTICS_ENABLED", None)
+    environment |= proxies | local | {"PYTHONUNBUFFERED": "1", "GRADIO_TEMP_DIR": str(folder / "gradio")}
+    port = free_port()
+    log_file = folder / "log.txt"
+    with log_file.open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "app.py", "--port", str(port), "--outputs", str(folder / "outputs")],
+            cwd=ROOT,
+            env=environment,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
+    server = Server(f"http://127.0.0.1:{port}/", folder / "outputs", log_file, trap, process)
+    try:
+        wait_until_it_answers(server)
+        yield server
+    finally:
+        process.terminate()
+        try:
+            process.wait(timeout=20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        trap.close()
+
+
+@pytest.fixture(scope="session")
+def visits(server) -> Visits:
+    """What all browsers of this session asked for and complained about."""
+    return Visits(server.url)
+
+
+@pytest.fixture(scope="session")
+def new_browser() -> Iterator[Callable[[], webdriver.Chrome]]:
+    """Starts a browser with a profile of its own; all are closed at the end."""
+    started: list[webdriver.Chrome] = []
+
+    def start() -> webdriver.Chrome:
+        options = webdriver.ChromeOptions()
+        options.binary_location = "/usr/bin/chromium"
+        for option in OPTIONS:
+            options.add_argument(option)
+        options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+        browser = webdriver.Chrome(options=options, service=webdriver.ChromeService("/usr/bin/chromedriver"))
+        browser.set_script_timeout(60)
+        started.append(browser)
+        return browser
+
+    yield start
+    for browser in started:
+        browser.quit()
+
+
+@pytest.fixture(scope="session")
+def shared_browser(new_browser) -> webdriver.Chrome:
+    """The browser that most tests use, one after another."""
+    return new_browser()
+
+
+@pytest.fixture
+def new_page(server, new_browser, visits) -> Iterator[Callable[[webdriver.Chrome], Page]]:
+    """Opens the page as somebody who was never here; what still runs at the end is stopped."""
+    pages: list[Page] = []
+
+    def open_page(browser: webdriver.Chrome | None = None) -> Page:
+        page = Page(browser or new_browser(), server, visits)
+        pages.append(page)
+        page.open_as_a_stranger()
+        return page
+
+    yield open_page
+    for page in pages:
+        page.leave()
+
+
+@pytest.fixture
+def page(new_page, shared_browser) -> Page:
+    """The page in the shared browser."""
+    return new_page(shared_browser)

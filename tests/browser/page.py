@@ -1,0 +1,249 @@
+"""The Dream tab as a person uses it: drop, press, move, look."""
+
+from __future__ import annotations
+
+import json
+import re
+import urllib.parse
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from selenium import webdriver
+from selenium.common.exceptions import StaleElementReferenceException, TimeoutException
+from selenium.webdriver.common.by import By
+from selenium.webdriver.support.ui import WebDriverWait
+
+if TYPE_CHECKING:
+    from tests.browser.conftest import Server
+
+PATIENCE = 60
+
+_DRAWN = """
+const canvas = document.querySelector(arguments[0]), text = canvas.toDataURL();
+let hash = 0;
+for (let i = 0; i < text.length; i++) hash = (Math.imul(hash, 31) + text.charCodeAt(i)) | 0;
+return `${canvas.width}x${canvas.height}:${hash}`;
+"""
+_SET = """
+const [input, value] = arguments;
+Object.getOwnPropertyDescriptor(Object.getPrototypeOf(input), 'value').set.call(input, value);
+for (const kind of ['input', 'change', 'pointerup']) input.dispatchEvent(new Event(kind, { bubbles: true }));
+"""
+
+
+# What Gradio's own client says in the console of a page that is left while it is being sent something.
+_GOODBYES = ("AbortError: signal is aborted", "Connection errored out")
+
+
+class Visits:
+    """What browsers asked for and complained about, read from their logs."""
+
+    def __init__(self, home: str):
+        self.home = home
+        self.requests: list[str] = []
+        self.complaints: list[str] = []
+
+    def note(self, browser: webdriver.Chrome, *, just_left_a_page: bool = False) -> None:
+        """Take over what a browser has logged since the last time."""
+        for entry in browser.get_log("performance"):
+            message = json.loads(entry["message"])["message"]
+            if message["method"] == "Network.requestWillBeSent":
+                self.requests.append(message["params"]["request"]["url"])
+            if message["method"] == "Network.webSocketCreated":
+                self.requests.append(message["params"]["url"])
+        complaints = [entry["message"] for entry in browser.get_log("browser") if entry["level"] == "SEVERE"]
+        if just_left_a_page:
+            complaints = [text for text in complaints if not any(goodbye in text for goodbye in _GOODBYES)]
+        self.complaints += complaints
+
+    @property
+    def elsewhere(self) -> list[str]:
+        """Addresses of other hosts that were asked for."""
+        own = urllib.parse.urlsplit(self.home).netloc
+        fetched = [url for url in self.requests if urllib.parse.urlsplit(url).scheme not in ("data", "blob")]
+        return [url[:200] for url in fetched if urllib.parse.urlsplit(url).netloc != own]
+
+
+class Page:
+    """One browser window with the page in it."""
+
+    def __init__(self, browser: webdriver.Chrome, server: Server, visits: Visits):
+        self.browser, self.server, self.visits = browser, server, visits
+
+    def open(self) -> None:
+        """Load the page, or load it again, and wait until it can be used."""
+        self.visits.note(self.browser)
+        self.browser.get(self.server.url)
+        self.wait_for_the_page()
+        self.visits.note(self.browser, just_left_a_page=True)
+
+    def open_as_a_stranger(self) -> None:
+        """Load the page without anything that this browser remembers of it."""
+        self.open()
+        self.browser.execute_script("localStorage.clear()")
+        self.open()
+
+    def wait_for_the_page(self) -> None:
+        self.until(lambda: self.all("#dream-go") and self.all("#dream-canvas .stage"), "the page")
+        # The page asks for its run at once. Either it is on the stage, or the answer, that there is none, has come.
+        self.until(lambda: self.state_is_of_a_run or self.asked("queue.data"), "the page to look for its run")
+        self.until(lambda: self.state, "the canvas to show something")
+
+    def leave(self) -> None:
+        """Stop what runs."""
+        if self.all("#dream-stop") and self.enabled("#dream-stop"):
+            self.click("#dream-stop")
+            self.until(lambda: self.over, "the run to stop")
+        self.visits.note(self.browser)
+
+    # Waiting and finding
+
+    def until(self, condition: Callable[[], Any], what: str) -> Any:
+        """Wait for a condition and return it."""
+        replaced = [StaleElementReferenceException]
+        wait = WebDriverWait(self.browser, PATIENCE, poll_frequency=0.05, ignored_exceptions=replaced)
+        try:
+            return wait.until(lambda _: condition())
+        except TimeoutException:
+            raise AssertionError(f"waited for {what}; stage: {self.dataset}, toasts: {self.toasts}") from None
+
+    def all(self, selector: str) -> list:
+        return self.browser.find_elements(By.CSS_SELECTOR, selector)
+
+    def one(self, selector: str):
+        return self.browser.find_element(By.CSS_SELECTOR, selector)
+
+    def click(self, selector: str) -> None:
+        self.browser.execute_script("arguments[0].click()", self.one(selector))
+
+    def enabled(self, selector: str) -> bool:
+        return self.one(selector).is_enabled()
+
+    # The controls
+
+    def drop(self, path: Path, selector: str = "#dream-photo") -> None:
+        """Give the photo a file and wait until the page shows that it has it."""
+        before = self.shown_photo(selector)
+        if not self.all(f"{selector} input[type=file]"):
+            self.browser.execute_script(
+                "arguments[0].querySelector('button[aria-label=Clear],button[title=Clear],"
+                'button[aria-label="Remove Image"]\').click()',
+                self.one(selector),
+            )
+        self.until(lambda: self.all(f"{selector} input[type=file]"), "a place to drop a picture")
+        self.one(f"{selector} input[type=file]").send_keys(str(path))
+        self.until(lambda: self.shown_photo(selector) not in ("", before), "the dropped picture")
+
+    def shown_photo(self, selector: str = "#dream-photo") -> str:
+        """The address of the picture in a photo input, or nothing."""
+        images = self.all(f"{selector} img")
+        return images[0].get_attribute("src") or "" if images else ""
+
+    def control(self, name: str):
+        """The input of a slider, by its label."""
+        return self.one(f'input[type=range][aria-label$="{name}"]')
+
+    def set(self, control, value: float) -> None:
+        self.browser.execute_script(_SET, control, str(value))
+
+    def set_slider(self, name: str, value: float) -> None:
+        self.set(self.control(name), value)
+
+    def value_of_slider(self, name: str) -> float:
+        return float(self.control(name).get_property("value"))
+
+    def open_more(self) -> None:
+        """Open the accordion with the seed in it."""
+        if not any(box.is_displayed() for box in self.all("#dream-seed input")):
+            self.click("#dream-more button")
+        self.until(lambda: self.all("#dream-seed input"), "the seed")
+
+    @property
+    def seed(self) -> float:
+        return float(self.one("#dream-seed input").get_property("value"))
+
+    # The stage
+
+    @property
+    def dataset(self) -> dict[str, str]:
+        return self.browser.execute_script(
+            "const s = document.querySelector('#dream-canvas .stage'); return s ? {...s.dataset} : {};"
+        )
+
+    @property
+    def state(self) -> str:
+        return self.dataset.get("state", "")
+
+    @property
+    def state_is_of_a_run(self) -> bool:
+        return self.state in ("waiting", "running", "done", "stopped", "failed")
+
+    @property
+    def over(self) -> bool:
+        return self.state in ("done", "stopped", "failed")
+
+    @property
+    def drawn(self) -> int:
+        return int(self.dataset.get("drawn", 0))
+
+    @property
+    def note(self) -> str:
+        return self.one(".stage .note").text
+
+    @property
+    def toasts(self) -> list[str]:
+        """What the page says in its corner."""
+        toasts = self.all("[data-testid=toast-text]")
+        # Not `text`, which is empty while a toast fades in.
+        return [toast.get_property("textContent").strip() for toast in toasts]
+
+    def canvas_hash(self, which: str = "after") -> str:
+        """A hash of what a canvas shows, pixels and size."""
+        return self.browser.execute_script(_DRAWN, f".stage canvas.{which}")
+
+    def dream(self) -> None:
+        """Press Dream and wait until a run is on the stage."""
+        self.until(lambda: self.enabled("#dream-go"), "the Dream button")
+        self.click("#dream-go")
+        self.until(lambda: self.enabled("#dream-stop"), "the run to begin")
+
+    def until_pictures_come(self, count: int = 2) -> None:
+        before = self.drawn
+        self.until(lambda: self.state == "running" and self.drawn >= before + count, f"{count} pictures of the run")
+
+    def until_over(self, state: str) -> None:
+        self.until(lambda: self.over, "the run to be over")
+        self.until(lambda: self.enabled("#dream-go"), "the Dream button")
+        assert self.state == state, (self.note, self.toasts)
+
+    def save(self, folder: Path) -> Path:
+        """Press Save and wait for the file."""
+        folder.mkdir(exist_ok=True)
+        there = set(folder.iterdir())
+        self.browser.execute_cdp_cmd("Browser.setDownloadBehavior", {"behavior": "allow", "downloadPath": str(folder)})
+        self.until(lambda: self.enabled("#dream-save"), "the Save button")
+        self.click("#dream-save")
+
+        def fetched() -> list[Path]:
+            return [path for path in folder.iterdir() if path not in there and path.suffix in (".png", ".mp4")]
+
+        return self.until(fetched, "the saved file")[0]
+
+    @property
+    def step(self) -> int:
+        """The step that is shown, counted from the run's first; 0 where none is."""
+        match = re.search(r"octave (\d+) of \d+ · step (\d+) of (\d+)", self.note)
+        return (int(match[1]) - 1) * int(match[3]) + int(match[2]) if match else 0
+
+    def answers(self) -> int:
+        """How many of the page's events the server has answered so far, drawn pictures not counted."""
+        return self.asked("(run|queue).(predict|join)")
+
+    def asked(self, pattern: str) -> int:
+        """How many requests of Gradio's whose address matches are over."""
+        return self.browser.execute_script(
+            "const pattern = new RegExp('gradio_api.' + arguments[0]);"
+            "return performance.getEntriesByType('resource').filter(entry => pattern.test(entry.name)).length;",
+            pattern,
+        )

@@ -1,0 +1,118 @@
+"""The command line of the server, the masthead, and that the page is there before TensorFlow is."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import app
+from engines.parts.precision import compute_dtype
+from studio import page
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(autouse=True)
+def no_settings_from_outside(monkeypatch):
+    """Neither a Space nor a folder of weights is named by the environment."""
+    monkeypatch.delenv("SPACE_ID", raising=False)
+    monkeypatch.delenv("REVERIE_WEIGHTS", raising=False)
+
+
+def in_a_fresh_python(code: str, folder: Path) -> str:
+    """What a program prints that starts without any module loaded."""
+    command = [sys.executable, "-c", code, str(folder)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def test_by_default_only_this_machine_is_served_and_nothing_is_shared():
+    options = app.parse([])
+    assert (options.host, options.port, options.share, options.auth) == ("127.0.0.1", 7860, False, None)
+    assert options.weights is None
+
+
+def test_on_a_space_the_whole_container_is_served(monkeypatch):
+    monkeypatch.setenv("SPACE_ID", "someone/reverie")
+    assert app.parse([]).host == "0.0.0.0"
+    assert app.parse(["--host", "127.0.0.1"]).host == "127.0.0.1"
+
+
+def test_the_environment_names_a_folder_of_weights(monkeypatch, tmp_path):
+    monkeypatch.setenv("REVERIE_WEIGHTS", str(tmp_path))
+    assert app.parse([]).weights == tmp_path
+    monkeypatch.setenv("REVERIE_WEIGHTS", str(tmp_path / "missing"))
+    with pytest.raises(SystemExit):
+        app.parse([])
+
+
+@pytest.mark.parametrize(
+    ("flags", "told"),
+    [
+        (["--auth", "only-a-name"], "--auth takes USER:PASSWORD"),
+        (["--weights", "no/such/folder"], "there is no folder no/such/folder"),
+        (["--queue-size", "0"], "--queue-size must be at least 1"),
+        (["--max-pixels", "10"], "--max-pixels at least 1000"),
+        (["--port", "http"], "--port"),
+        (["--port", "99999"], "--port"),
+        (["--port", "-1"], "--port"),
+        (["--theme", "pink"], "--theme"),
+        (["--no-such-flag"], "--no-such-flag"),
+    ],
+)
+def test_a_bad_flag_ends_with_one_line_that_names_it(flags, told, capsys):
+    with pytest.raises(SystemExit) as caught:
+        app.parse(flags)
+    assert caught.value.code == 2
+    *usage, line = capsys.readouterr().err.strip().splitlines()
+    assert line.startswith("python app.py: error:")
+    assert told in line
+    assert usage[0].startswith("usage: python app.py")
+
+
+def test_help_tells_every_flags_default(capsys):
+    with pytest.raises(SystemExit) as caught:
+        app.parse(["--help"])
+    assert caught.value.code == 0
+    text = capsys.readouterr().out
+    for default in ("[127.0.0.1]", "[7860]", "[outputs]", "[20]", "[40000000]", "[system]"):
+        assert default in text
+
+
+def test_the_masthead_names_the_cores_and_the_number_format(monkeypatch):
+    cores = len(os.sched_getaffinity(0))
+    assert f"{cores} core{'s' if cores > 1 else ''}" in page.masthead()
+    assert compute_dtype() in page.masthead()
+    monkeypatch.setattr(page.os, "sched_getaffinity", lambda _: {0})
+    assert "1 core ·" in page.masthead()
+    monkeypatch.setattr(page.os, "sched_getaffinity", lambda _: set(range(12)))
+    assert "12 cores ·" in page.masthead()
+
+
+@pytest.mark.parametrize("flags", ["this machine's", "avx2"])
+def test_building_the_page_imports_no_tensorflow_whatever_the_processor_can(tmp_path, flags):
+    code = f"""
+import sys
+from pathlib import Path
+from engines.parts import precision
+if {flags!r} == "avx2":
+    precision.processor_flags = lambda *_: frozenset(["avx2"])
+import app
+from studio.page import build_page
+from studio.studio import Studio
+app.parse([])
+build_page(Studio(outputs=Path(sys.argv[1])))
+print(sorted(set(sys.modules) & {{"tensorflow", "keras"}}))
+"""
+    assert in_a_fresh_python(code, tmp_path / "outputs") == "[]"
+
+
+def test_gradio_is_told_to_report_nothing_before_it_is_imported(tmp_path):
+    code = "import os; os.environ.pop('GRADIO_ANALYTICS_ENABLED', None); import app, gradio.analytics as a; "
+    code += "print(os.environ['GRADIO_ANALYTICS_ENABLED'], a.analytics_enabled())"
+    assert in_a_fresh_python(code, tmp_path) == "False False"

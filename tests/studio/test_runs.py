@@ -1,0 +1,485 @@
+"""Runs and lanes: stop, steer, failure, waiting, and that no two runs of a lane ever overlap."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import threading
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from engines.jobs import StartedJob
+from engines.recipes import read_recipe
+from studio import runs as runs_module
+from studio.runs import Lane, LaneFullError, Run
+from tests.engines.helpers import is_one_sentence
+from tests.studio.conftest import SMALL
+from tests.studio.helpers import Clock, LoopEngine, MemoryKeeper, eventually
+
+LONG = dataclasses.replace(SMALL, steps=1000)
+
+
+def finished(run: Run) -> Run:
+    eventually(lambda: run.over, "the run to be over")
+    return run
+
+
+def gated(steps: int = 50, **options) -> tuple[LoopEngine, threading.Semaphore]:
+    gate = threading.Semaphore(0)
+    return LoopEngine(steps, gate=gate, **options), gate
+
+
+def open_for_good(gate: threading.Semaphore) -> None:
+    gate.release(10_000)
+
+
+def test_a_run_waits_runs_and_is_done(lane):
+    engine, gate = gated(3)
+    keeper = MemoryKeeper()
+    run = Run(engine, keeper)
+    assert (run.state, run.version, run.over) == ("waiting", 0, False)
+    lane.submit(run)
+    gate.release()
+    eventually(lambda: run.frame, "the first frame")
+    assert run.state == "running"
+    assert run.seconds_left is not None
+    open_for_good(gate)
+    finished(run)
+    assert (run.state, run.error, run.seconds_left) == ("done", "", None)
+    assert run.result is not None
+    assert [frame.step for frame in keeper.seen] == [1, 2, 3]
+    assert keeper.finished == [keeper.seen[-1]]
+    assert engine.closed == 1
+
+
+def test_a_real_dream_goes_through_a_lane_to_a_file(studio, small_job):
+    run = finished(studio.runs.start(small_job))
+    assert (run.state, run.error) == ("done", "")
+    assert run.frame.step == run.frame.total == 3
+    assert len(run.losses) == 3
+    recipe = read_recipe(run.result)
+    assert recipe.config == dataclasses.asdict(SMALL)
+    assert np.asarray(Image.open(run.result)).shape == (48, 72, 3)
+
+
+def test_stop_ends_the_run_within_one_step_and_keeps_the_last_frame(lane):
+    engine, gate = gated()
+    keeper = MemoryKeeper()
+    run = Run(engine, keeper)
+    lane.submit(run)
+    gate.release(2)
+    eventually(lambda: run.frame and run.frame.step == 2, "step 2")
+    run.stop()
+    open_for_good(gate)
+    finished(run)
+    assert (run.state, run.error) == ("stopped", "")
+    assert run.frame.step <= 3
+    assert keeper.finished[0].step == run.frame.step
+    assert run.result is not None
+    assert engine.closed == 1
+
+
+def test_a_stopped_dream_is_a_picture_whose_recipe_says_where_it_stopped(studio, small_job):
+    run = studio.runs.start(dataclasses.replace(small_job, config=LONG))
+    eventually(lambda: run.frame and run.frame.step >= 2, "two steps")
+    run.stop()
+    finished(run)
+    assert run.state == "stopped"
+    assert read_recipe(run.result).stopped_at == run.frame.step < 1000
+    np.testing.assert_array_equal(np.asarray(Image.open(run.result)), run.frame.image)
+
+
+def test_a_run_that_repeats_a_stopped_one_is_done_where_that_one_stopped(studio, small_job):
+    run = finished(studio.runs.start(dataclasses.replace(small_job, stop_at=2)))
+    assert (run.state, run.frame.step) == ("done", 2)
+
+
+def test_steering_reaches_the_engine_at_its_next_step(lane):
+    engine, gate = gated()
+    run = Run(engine, MemoryKeeper())
+    lane.submit(run)
+    gate.release(2)
+    eventually(lambda: run.frame and run.frame.step == 2, "step 2")
+    run.steer("another config")
+    seen = run.frame.step
+    gate.release(3)
+    eventually(lambda: run.frame.step == 5, "step 5")
+    assert [changed for _, changed in engine.sent] == ["another config"]
+    # One step may have begun before the config was there.
+    assert engine.sent[0][0] <= seen + 1
+    run.stop()
+    open_for_good(gate)
+
+
+def test_a_steered_dream_notes_it_in_its_recipe(studio, small_job):
+    run = studio.runs.start(dataclasses.replace(small_job, config=LONG))
+    eventually(lambda: run.frame and run.frame.step >= 2, "two steps")
+    run.steer(dataclasses.replace(LONG, step_size=0.0))
+    at = run.frame.step
+    eventually(lambda: run.frame.step >= at + 4, "four more steps")
+    still = run.frame.image
+    run.stop()
+    finished(run)
+    ((step, settings),) = read_recipe(run.result).steering
+    assert settings["step_size"] == 0.0
+    assert step <= at + 1
+    # Without strength the picture stands still.
+    np.testing.assert_array_equal(np.asarray(Image.open(run.result)), still)
+
+
+def test_a_config_that_does_not_fit_is_refused_to_whoever_steers_and_the_run_goes_on(studio, small_job):
+    run = studio.runs.start(dataclasses.replace(small_job, config=LONG))
+    eventually(lambda: run.frame, "the first frame")
+    with pytest.raises(ValueError, match="no layer 'mixed4'"):
+        run.steer(dataclasses.replace(LONG, layer_weights={"mixed4": 1.0}))
+    at = run.frame.step
+    eventually(lambda: run.frame.step > at + 1, "two more steps")
+    assert run.state == "running"
+    run.stop()
+    finished(run)
+    assert read_recipe(run.result).steering == ()
+
+
+def test_steering_or_stopping_a_run_that_is_over_changes_nothing(lane):
+    engine = LoopEngine(2)
+    run = Run(engine, MemoryKeeper())
+    lane.submit(run)
+    finished(run)
+    version = run.version
+    run.steer("too late")
+    run.stop()
+    assert (run.state, run.version, engine.sent) == ("done", version, [])
+
+
+def test_a_value_error_fails_the_run_with_exactly_its_sentence(studio, small_job):
+    misfit = dataclasses.replace(SMALL, layer_weights={"mixed4": 1.0})
+    with pytest.raises(ValueError, match="no layer") as caught:
+        studio.workshop.backbone("studio_vgg").check_layers(["mixed4"])
+    run = finished(studio.runs.start(dataclasses.replace(small_job, config=misfit)))
+    assert (run.state, run.error) == ("failed", str(caught.value))
+    assert is_one_sentence(run.error)
+    assert run.result is None
+    assert [path for path in studio.gallery.folder.iterdir() if path.is_file()] == []
+    assert finished(studio.runs.start(small_job)).state == "done"
+
+
+def test_a_value_error_after_some_frames_fails_the_run_with_its_sentence_too(lane):
+    run = Run(LoopEngine(error=ValueError("The dream has run away."), fail_after=2), MemoryKeeper())
+    lane.submit(run)
+    finished(run)
+    assert (run.state, run.error, run.frame.step) == ("failed", "The dream has run away.", 2)
+
+
+@pytest.mark.parametrize("fail_after", [0, 2])
+def test_any_other_exception_is_logged_and_told_in_a_plain_sentence_and_the_lane_goes_on(lane, caplog, fail_after):
+    broken = LoopEngine(error=KeyError("/secret/path"), fail_after=fail_after)
+    run, following = Run(broken, MemoryKeeper()), Run(LoopEngine(2), MemoryKeeper())
+    with caplog.at_level(logging.ERROR, "studio.runs"):
+        lane.submit(run)
+        lane.submit(following)
+        finished(run)
+        finished(following)
+    assert run.state == "failed"
+    assert "secret" not in run.error
+    assert run.error.endswith("log.")
+    (record,) = caplog.records
+    assert record.exc_info[0] is KeyError
+    assert broken.closed == 1
+    assert following.state == "done"
+
+
+def test_an_engine_that_fails_before_its_first_frame_leaves_nothing(lane):
+    keeper = MemoryKeeper()
+    run = Run(LoopEngine(error=ValueError("No.")), keeper)
+    lane.submit(run)
+    finished(run)
+    assert (keeper.discarded, keeper.finished, run.result) == (1, [], None)
+
+
+@pytest.mark.parametrize("error", [OSError("no space in /secret"), RuntimeError("/secret")])
+def test_a_result_that_cannot_be_written_fails_the_run_with_a_sentence_and_the_lane_goes_on(lane, error):
+    run, following = Run(LoopEngine(2), MemoryKeeper(error)), Run(LoopEngine(2), MemoryKeeper())
+    lane.submit(run)
+    lane.submit(following)
+    finished(following)
+    assert run.state == "failed"
+    assert "secret" not in run.error
+    assert "could not be written" in run.error
+    assert run.result is None
+    assert lane.place(run).before == 0
+
+
+def test_a_result_that_cannot_be_written_to_a_real_folder_fails_the_run(studio, small_job):
+    studio.gallery.inputs.rmdir()
+    studio.gallery.inputs.write_text("a file where the folder of inputs should be")
+    run = finished(studio.runs.start(small_job))
+    assert (run.state, run.result) == ("failed", None)
+    assert "could not be written" in run.error
+
+
+def test_no_two_runs_of_a_lane_overlap(lane):
+    at_work, most = 0, 0
+    lock = threading.Lock()
+
+    class Counting(LoopEngine):
+        def send(self, changed):
+            nonlocal at_work, most
+            with lock:
+                if self.last is None:
+                    at_work += 1
+                most = max(most, at_work)
+            return super().send(changed)
+
+        def close(self):
+            nonlocal at_work
+            super().close()
+            with lock:
+                at_work -= 1
+
+    runs = [Run(Counting(20), MemoryKeeper()) for _ in range(5)]
+    threads = [threading.Thread(target=lane.submit, args=(run,)) for run in runs]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for run in runs:
+        finished(run)
+    assert {run.state for run in runs} == {"done"}
+    assert (most, at_work) == (1, 0)
+
+
+def test_an_engine_is_started_stepped_and_closed_on_the_lanes_own_thread(lane):
+    engines = [LoopEngine(3), LoopEngine(error=ValueError("No."), fail_after=1), LoopEngine(2)]
+    for engine in engines:
+        lane.submit(Run(engine, MemoryKeeper()))
+    eventually(lambda: all(engine.closed for engine in engines), "all engines to be closed")
+    (name,) = {name for engine in engines for name in engine.threads}
+    assert name.startswith("test-lane")
+
+
+def test_a_real_engine_is_stepped_and_closed_on_the_lanes_own_thread(studio, small_job, monkeypatch):
+    threads = []
+    for method in ("send", "close"):
+        real = getattr(StartedJob, method)
+
+        def noting(self, *arguments, real=real):
+            threads.append((real.__name__, threading.current_thread().name))
+            return real(self, *arguments)
+
+        monkeypatch.setattr(StartedJob, method, noting)
+    run = studio.runs.start(dataclasses.replace(small_job, config=LONG))
+    eventually(lambda: run.frame, "the first frame")
+    run.stop()
+    finished(run)
+    assert {method for method, _ in threads} == {"send", "close"}
+    assert {name.split("_")[0] for _, name in threads} == {"render"}
+
+
+def test_a_run_that_nobody_watches_stops_with_its_last_frame(lane, monkeypatch):
+    monkeypatch.setattr(runs_module, "UNWATCHED_SECONDS", 0.2)
+    run = Run(LoopEngine(10**9), MemoryKeeper())
+    lane.submit(run)
+    finished(run)
+    assert run.state == "stopped"
+    assert run.result is not None
+
+
+def test_a_run_that_is_watched_goes_on(lane, monkeypatch):
+    monkeypatch.setattr(runs_module, "UNWATCHED_SECONDS", 0.2)
+    clock = Clock()
+    monkeypatch.setattr(runs_module, "time", clock)
+    engine, gate = gated(1000)
+    run = Run(engine, MemoryKeeper())
+    lane.submit(run)
+    for step in range(1, 11):
+        clock.now += 0.15
+        run.watched()
+        gate.release()
+        eventually(lambda step=step: run.frame and run.frame.step == step, f"step {step}")
+    assert run.state == "running"
+    clock.now += 0.25
+    open_for_good(gate)
+    finished(run)
+    assert (run.state, run.frame.step) == ("stopped", 11)
+
+
+def test_a_run_that_nobody_waits_for_any_more_never_starts(lane, monkeypatch):
+    engine, gate = gated(1)
+    lane.submit(Run(engine, MemoryKeeper()))
+    forgotten = LoopEngine(1)
+    run = Run(forgotten, MemoryKeeper())
+    lane.submit(run)
+    monkeypatch.setattr(runs_module, "UNWATCHED_SECONDS", -1.0)
+    open_for_good(gate)
+    finished(run)
+    assert (run.state, forgotten.threads) == ("stopped", [])
+
+
+def test_a_stopped_waiting_run_never_starts(lane):
+    engine, gate = gated(2)
+    waiting_engine = LoopEngine(1)
+    first, waiting, last = (
+        Run(engine, MemoryKeeper()),
+        Run(waiting_engine, MemoryKeeper()),
+        Run(LoopEngine(1), MemoryKeeper()),
+    )
+    for run in (first, waiting, last):
+        lane.submit(run)
+    waiting.stop()
+    open_for_good(gate)
+    finished(last)
+    assert (first.state, waiting.state, last.state) == ("done", "stopped", "done")
+    assert (waiting_engine.threads, waiting.result) == ([], None)
+
+
+def test_a_waiting_run_that_is_stopped_is_over_while_others_still_run_and_leaves_the_line(lane):
+    engine, gate = gated(1)
+    first, waiting, last = (
+        Run(engine, MemoryKeeper()),
+        Run(LoopEngine(1), MemoryKeeper()),
+        Run(LoopEngine(1), MemoryKeeper()),
+    )
+    for run in (first, waiting, last):
+        lane.submit(run)
+    eventually(lambda: first.state == "running", "the first run to start")
+    waiting.stop()
+    eventually(lambda: waiting.state == "stopped" and lane.place(last).before == 1, "the stopped run to be gone", 5)
+    assert first.state == "running"
+    open_for_good(gate)
+    assert finished(last).state == "done"
+
+
+def test_place_counts_who_is_before_and_knows_no_wait_until_a_run_was_timed(lane):
+    engine, gate = gated(4)
+    runs = [Run(engine, MemoryKeeper()), *(Run(LoopEngine(1), MemoryKeeper()) for _ in range(2))]
+    for run in runs:
+        lane.submit(run)
+    eventually(lambda: runs[0].state == "running", "the first run to start")
+    assert [lane.place(run).before for run in runs] == [0, 1, 2]
+    assert lane.place(runs[0]).seconds == 0
+    assert [lane.place(run).seconds for run in runs[1:]] == [None, None]
+    gate.release(2)
+    eventually(lambda: runs[0].frame and runs[0].frame.step == 2, "step 2")
+    assert lane.place(runs[1]).seconds > 0
+    assert lane.place(runs[2]).seconds is None, "no run has been timed yet"
+    open_for_good(gate)
+    for run in runs:
+        finished(run)
+
+
+def test_place_estimates_what_is_left_plus_the_median_of_the_runs_before(lane, monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr(runs_module, "time", clock)
+
+    def advance():
+        clock.now += 5.0
+
+    for steps in (1, 2, 30):  # 10, 15 and 155 seconds: one step more finds the end
+        run = Run(LoopEngine(steps, on_step=advance), MemoryKeeper())
+        monkeypatch.setattr(run, "_unwatched", lambda: False)
+        lane.submit(run)
+        finished(run)
+    eventually(lambda: lane.place(run).before == 0, "the last timed run to leave")
+    engine, gate = gated(4)
+    runs = [Run(engine, MemoryKeeper()), *(Run(LoopEngine(1), MemoryKeeper()) for _ in range(2))]
+    for run in runs:
+        lane.submit(run)
+    gate.release()
+    eventually(lambda: runs[0].frame, "the first frame")
+    clock.now += 8.0
+    # A quarter took 8 seconds, so 24 are left; a typical run takes 15.
+    assert lane.place(runs[1]).seconds == pytest.approx(24.0)
+    assert lane.place(runs[2]).seconds == pytest.approx(24.0 + 15.0)
+    open_for_good(gate)
+    for run in runs:
+        finished(run)
+
+
+def test_a_run_that_is_over_has_no_place(lane):
+    run = Run(LoopEngine(1), MemoryKeeper())
+    lane.submit(run)
+    finished(run)
+    eventually(lambda: not lane._runs, "the lane to be empty")
+    assert (lane.place(run).before, lane.place(run).seconds) == (0, 0)
+
+
+def test_no_more_runs_than_may_wait_are_taken():
+    lane = Lane("small", most_waiting=2)
+    engine, gate = gated(1)
+    runs = [Run(engine, MemoryKeeper()), *(Run(LoopEngine(1), MemoryKeeper()) for _ in range(3))]
+    for run in runs[:3]:
+        lane.submit(run)
+    with pytest.raises(LaneFullError) as caught:
+        lane.submit(runs[3])
+    assert "full; try again" in str(caught.value)
+    open_for_good(gate)
+    for run in runs[:3]:
+        assert finished(run).state == "done"
+    lane.submit(runs[3])
+    assert finished(runs[3]).state == "done"
+    lane.close()
+
+
+def test_closing_a_lane_stops_its_runs_and_keeps_what_they_have():
+    lane = Lane("closing", most_waiting=5)
+    keeper = MemoryKeeper()
+    running, waiting = Run(LoopEngine(10**9), keeper), Run(LoopEngine(1), MemoryKeeper())
+    lane.submit(running)
+    lane.submit(waiting)
+    eventually(lambda: running.frame, "the first frame")
+    lane.close()
+    assert running.state == "stopped"
+    assert len(keeper.finished) == 1
+    assert waiting.result is None
+
+
+@pytest.mark.parametrize("run_id", ["", None, "no such run", "0" * 32])
+def test_an_unknown_id_finds_no_run(studio, small_job, run_id):
+    run = finished(studio.runs.start(small_job))
+    assert studio.runs.get(run_id) is None
+    assert studio.runs.get(run.id) is run
+
+
+def test_a_runs_id_cannot_be_guessed_from_another_one():
+    ids = {Run(LoopEngine(1), MemoryKeeper()).id for _ in range(200)}
+    assert len(ids) == 200
+    assert all(len(name) == 32 and int(name, 16) for name in ids)
+    assert len({name[:8] for name in ids}) == 200
+
+
+def test_only_so_many_finished_runs_are_remembered_and_the_newest_of_them(studio, small_job, monkeypatch):
+    monkeypatch.setattr(runs_module, "RUNS_REMEMBERED", 3)
+    quick = dataclasses.replace(small_job, config=dataclasses.replace(SMALL, steps=1))
+    runs = [finished(studio.runs.start(quick)) for _ in range(6)]
+    going = studio.runs.start(dataclasses.replace(small_job, config=LONG))
+    assert [studio.runs.get(run.id) is run for run in runs] == [False] * 3 + [True] * 3
+    assert studio.runs.get(going.id) is going
+    assert all(run.result.is_file() for run in runs), "what is forgotten is still on disk"
+    going.stop()
+
+
+def test_at_most_a_hundred_finished_runs_are_remembered():
+    assert 1 <= runs_module.RUNS_REMEMBERED <= 100
+
+
+def test_a_run_that_is_over_keeps_no_full_size_pictures(lane):
+    run = Run(LoopEngine(2, picture=np.zeros((40, 3000, 3), np.uint8)), MemoryKeeper())
+    assert run.job.inputs["image"].shape == (40, 3000, 3)
+    lane.submit(run)
+    finished(run)
+    assert run.job.inputs == {}
+    assert max(run.frame.image.shape[:2]) == max(run.original.shape[:2]) == 1280
+    assert run._started is None
+
+
+def test_losses_are_thinned_evenly_over_a_long_run(lane):
+    run = Run(LoopEngine(2000), MemoryKeeper())
+    lane.submit(run)
+    finished(run)
+    assert runs_module.LOSSES_KEPT / 2 - 1 <= len(run.losses) <= runs_module.LOSSES_KEPT
+    gaps = np.diff(run.losses)
+    assert set(gaps) == {gaps[0]}, "one loss in every so many, from the first to the last"
+    assert run.losses[0] < 20
+    assert run.losses[-1] > 1980

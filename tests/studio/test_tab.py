@@ -1,0 +1,608 @@
+"""The Dream tab: what its events do, called directly on a studio in a temporary folder."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import dataclasses
+import io
+import json
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import numpy as np
+import pytest
+from PIL import Image, PngImagePlugin
+
+from engines.deep_dream import PRESETS, DreamConfig, presets
+from engines.jobs import Job
+from engines.parts.pictures import digest, read_picture
+from engines.parts.weights import OFFICIAL_FILES, WeightsStore
+from engines.recipes import Recipe, read_recipe, write_png
+from studio.streaming import acknowledge
+from studio.tabs.deep_dream import DEFAULT_BACKBONE, DreamTab, backbone_choices, repeated
+from tests.engines.helpers import files_in, is_one_sentence
+from tests.studio.conftest import SMALL
+from tests.studio.helpers import LONGEST_WAIT, eventually
+
+EVERY_PRESET = [(backbone, name) for backbone, named in PRESETS.items() for name in named]
+LONG = dataclasses.replace(SMALL, steps=1000)
+# The layer is another network's.
+MISFIT = dataclasses.replace(LONG, layer_weights={"mixed4": 1.0})
+
+
+@pytest.fixture
+def tab(studio_with_examples) -> DreamTab:
+    """The tab, laid out in a page of its own."""
+    tab = DreamTab(studio_with_examples)
+    with gr.Blocks():
+        tab.build()
+    return tab
+
+
+@pytest.fixture
+def photo(tmp_path, picture) -> str:
+    """The path of an uploaded photo."""
+    path = tmp_path / "photo.png"
+    Image.fromarray(picture).save(path)
+    return str(path)
+
+
+@pytest.fixture
+def result(studio, small_job) -> Path:
+    """A result of ours, made by a real run."""
+    return finished(studio.runs.start(small_job)).result
+
+
+def finished(run):
+    eventually(lambda: run.over, "the run to be over")
+    return run
+
+
+def warned(call, *arguments) -> tuple[Any, str]:
+    """What a handler returns and the one sentence that it warns with: outside a request Gradio hands it to Python."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        answer = call(*arguments)
+    (warning,) = caught
+    assert is_one_sentence(warning.message), str(warning.message)
+    return answer, str(warning.message)
+
+
+async def all_updates(updates) -> list[dict[Any, Any]]:
+    """Everything that a watching handler yields, acknowledging every message as the page does."""
+    taken = []
+    async with asyncio.timeout(LONGEST_WAIT):
+        async for update in updates:
+            taken.append(update)
+            for value in update.values():
+                if isinstance(value, dict) and "watcher" in value:
+                    acknowledge([value["watcher"], value["number"]])
+    return taken
+
+
+def value_in(update: Any) -> Any:
+    """The value that an update puts into its control."""
+    return update["value"] if isinstance(update, dict) and "value" in update else update
+
+
+def through_the_page(tab: DreamTab, updates: Sequence[Any]) -> DreamConfig:
+    """The config after a trip through the page: updates into the controls, and what these accept back out of them."""
+    values = []
+    for control, update in zip(tab.settings.values(), updates, strict=True):
+        if isinstance(update, dict):
+            bounds = {name: update[name] for name in ("minimum", "maximum") if name in update}
+            control = type(control)(**{"minimum": control.minimum, "maximum": control.maximum} | bounds)
+        values.append(control.preprocess(control.postprocess(value_in(update))))
+    return tab._config(tuple(values))
+
+
+def names_of(update: dict[str, Any]) -> list[str]:
+    """The choices that an update offers, with or without titles of their own."""
+    return [choice if isinstance(choice, str) else choice[1] for choice in update["choices"]]
+
+
+def decoded(uri: str) -> np.ndarray:
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(uri.partition(",")[2]))))
+
+
+def png_with_text(path: Path, text: str) -> str:
+    chunk = PngImagePlugin.PngInfo()
+    chunk.add_itxt("reverie", text)
+    Image.new("RGB", (40, 30)).save(path, pnginfo=chunk)
+    return str(path)
+
+
+# Controls and configs
+
+
+@pytest.mark.parametrize(("backbone", "name"), EVERY_PRESET)
+def test_every_preset_goes_into_the_controls_and_comes_out_equal(tab, backbone, name):
+    config = presets(backbone)[name]
+    assert tab._config(tuple(tab._values(config))) == config
+
+
+@pytest.mark.parametrize(("backbone", "name"), EVERY_PRESET)
+def test_every_preset_that_is_chosen_is_within_what_the_controls_accept(tab, backbone, name):
+    config = presets(backbone)[name]
+    updates = tab.preset_chosen(name, backbone, "", *tab._values(config))
+    assert through_the_page(tab, updates) == config
+
+
+def test_the_page_begins_with_the_first_preset(tab):
+    first = next(iter(presets(DEFAULT_BACKBONE).values()))
+    assert through_the_page(tab, [control.value for control in tab.settings.values()]) == first
+    assert tab.preset.value == next(iter(presets(DEFAULT_BACKBONE)))
+
+
+def test_every_setting_has_its_control_and_the_defaults_are_the_fields_own(tab):
+    assert set(tab.settings) == {field.name for field in dataclasses.fields(DreamConfig)}
+    assert tab._config(tuple(tab._values(DreamConfig()))) == DreamConfig()
+
+
+def test_numbers_come_as_floats_from_a_browser_and_empty_controls_mean_the_default(tab):
+    values = dict(zip(tab.settings, tab._values(DreamConfig()), strict=True))
+    as_floats = {name: float(value) if isinstance(value, int) else value for name, value in values.items()}
+    config = tab._config(tuple(as_floats.values()))
+    assert config == DreamConfig()
+    assert isinstance(config.octaves, int)
+    assert isinstance(config.seed, int)
+    emptied = tab._config(tuple(None for _ in tab.settings))
+    assert emptied == DreamConfig()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("octaves", 2.5, "Octaves must be a whole number"),
+        ("octaves", 99, "Octaves must be between 1 and 12"),
+        ("step_size", float("nan"), "Step size must be a finite number"),
+        ("layer_weights", "block1_conv1=much", "must be a number"),
+        ("layer_weights", "block1_conv1=0", "All layer weights are zero"),
+        ("tile_size", 100, "at least 128"),
+        ("seed", -1, "Seed must be between"),
+        ("normalization", "none", "Normalization must be one of"),
+    ],
+)
+def test_a_value_that_cannot_be_is_refused_with_a_sentence(tab, photo, studio, name, value, told):
+    values = dict(zip(tab.settings, tab._values(SMALL), strict=True)) | {name: value}
+    taken, sentence = warned(
+        lambda: asyncio.run(all_updates(tab.start(photo, None, DEFAULT_BACKBONE, None, *values.values())))
+    )
+    assert told in sentence
+    assert [set(update) for update in taken] == [{tab.go}]
+    assert studio.runs._by_id == {}
+
+
+# A photo is dropped
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [
+        ("notes.png", b"These are not pixels.", "not a picture"),
+        ("empty.png", b"", "not a picture"),
+        ("cut.jpg", None, "damaged"),
+        ("tiny.png", (8, 8), "at least 16 x 16"),
+        ("page.svg", b"<svg xmlns='http://www.w3.org/2000/svg'/>", "not a picture"),
+    ],
+)
+def test_a_bad_file_is_refused_with_one_sentence_and_the_photo_cleared(tab, tmp_path, picture, name, content, told):
+    path = tmp_path / name
+    if content is None:
+        whole = io.BytesIO()
+        Image.fromarray(picture).save(whole, "JPEG")
+        content = whole.getvalue()[:600]
+    if isinstance(content, tuple):
+        Image.new("RGB", content).save(path)
+    else:
+        path.write_bytes(content)
+    answer, sentence = warned(tab.photo_changed, str(path), "")
+    assert told in sentence
+    assert answer == {tab.photo: None, tab.restored: None}
+
+
+def test_a_picture_of_more_pixels_than_this_server_takes_is_refused(tab, studio, photo):
+    studio.max_pixels = 1000
+    answer, sentence = warned(tab.photo_changed, photo, "")
+    assert "million pixels" in sentence
+    assert answer[tab.photo] is None
+
+
+def test_a_photo_is_shown_on_the_canvas_and_nothing_else_changes(tab, photo, picture):
+    answer = tab.photo_changed(photo, "")
+    assert set(answer) == {tab.canvas}
+    assert answer[tab.canvas]["state"] == "ready"
+    assert abs(decoded(answer[tab.canvas]["original"]).astype(int) - picture).mean() < 12
+
+
+def test_a_photo_dropped_while_a_run_goes_does_not_cover_it(tab, studio, photo, small_job):
+    run = studio.runs.start(dataclasses.replace(small_job, config=LONG))
+    assert tab.photo_changed(photo, run.id) == {}
+    run.stop()
+    finished(run)
+    assert set(tab.photo_changed(photo, run.id)) == {tab.canvas}
+
+
+def test_a_cleared_photo_forgets_the_recipe(tab):
+    assert tab.photo_changed(None, "") == {tab.restored: None}
+
+
+def test_a_result_brings_back_every_control_and_its_photo(tab, studio, small_job, picture, capsys):
+    config = DreamConfig(
+        size=0,
+        octaves=2,
+        octave_scale=1.3,
+        steps=2,
+        step_size=0.03,
+        normalization="l2",
+        jitter=3,
+        max_loss=1e6,
+        layer_weights={"block1_conv1": 0.5, "block2_conv1": -1.5},
+        channel=3,
+        tile_size=128,
+        zoom=1.1,
+        turn=2.0,
+        seed=7,
+    )
+    job = dataclasses.replace(small_job, config=config, inputs={"image": picture, "guide": picture[:, ::-1]})
+    result = finished(studio.runs.start(job)).result
+    answer = tab.photo_changed(str(result), "")
+    assert through_the_page(tab, [answer[control] for control in tab.settings.values()]) == config
+    assert answer[tab.backbone] == "studio_vgg"
+    assert names_of(answer[tab.preset]) == list(presets("studio_vgg"))
+    assert answer[tab.preset]["value"] is None
+    assert json.loads(answer[tab.restored]) == json.loads(read_recipe(result).to_json())
+    np.testing.assert_array_equal(read_picture(answer[tab.photo]), picture)
+    np.testing.assert_array_equal(read_picture(answer[tab.guide]), picture[:, ::-1])
+    assert "with the photo" in capsys.readouterr().out
+
+
+def test_a_result_whose_photo_is_gone_brings_back_its_settings_and_says_so(tab, studio, result, capsys):
+    for path in studio.gallery.inputs.iterdir():
+        path.unlink()
+    answer = tab.photo_changed(str(result), "")
+    assert tab.photo not in answer
+    assert answer[tab.guide] is None
+    assert answer[tab.restored]
+    assert through_the_page(tab, [answer[control] for control in tab.settings.values()]) == SMALL
+    assert "is not here" in capsys.readouterr().out
+
+
+def good_recipe(**changes: Any) -> dict[str, Any]:
+    recipe = Recipe(
+        engine="deep_dream",
+        config=dataclasses.asdict(SMALL),
+        backbone="studio_vgg",
+        weights="",
+        inputs={"image": "0" * 64},
+    )
+    return json.loads(recipe.to_json()) | changes
+
+
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        "{",
+        "[" * 100_000,
+        "{" + " " * 300_000 + "}",
+        "null",
+        "[1, 2]",
+        '{"reverie": "1"}',
+        good_recipe(reverie=99),
+        good_recipe(surprise=1),
+        good_recipe(engine="neural_style"),
+        good_recipe(engine=["deep_dream"]),
+        good_recipe(backbone="../../etc/passwd"),
+        good_recipe(backbone=None),
+        good_recipe(config={"size": "huge"}),
+        good_recipe(config={"size": 10**9}),
+        good_recipe(config={"step_size": float("inf")}),
+        good_recipe(config={"layer_weights": {"block1_conv1": float("nan")}}),
+        good_recipe(config={"layer_weights": ["block1_conv1"]}),
+        good_recipe(config={"__class__": 1}),
+        good_recipe(config=[]),
+        good_recipe(inputs={"image": 5}),
+        good_recipe(inputs=[]),
+        good_recipe(steering=[[1, {"size": "huge"}]]),
+        good_recipe(steering=[["1", {}]]),
+        good_recipe(stopped_at="soon"),
+        good_recipe(stopped_at=True),
+    ],
+    ids=lambda recipe: str(recipe)[:12] if isinstance(recipe, str) else None,
+)
+def test_a_hostile_recipe_is_refused_with_one_sentence_and_the_picture_is_still_a_photo(tab, tmp_path, recipe):
+    text = recipe if isinstance(recipe, str) else json.dumps(recipe)
+    path = png_with_text(tmp_path / "hostile.png", text)
+    answer, sentence = warned(tab.photo_changed, path, "")
+    assert len(sentence) < 200
+    assert set(answer) == {tab.canvas, tab.restored}
+    assert answer[tab.restored] is None
+    assert answer[tab.canvas]["state"] == "ready"
+
+
+def test_the_recipe_that_the_hostile_ones_differ_from_is_good(tab, tmp_path):
+    answer = tab.photo_changed(png_with_text(tmp_path / "good.png", json.dumps(good_recipe())), "")
+    assert answer[tab.restored]
+
+
+def test_an_input_hash_in_a_recipe_cannot_name_another_file(tab, studio, tmp_path, picture):
+    Image.fromarray(picture).save(studio.gallery.folder / "private.png")
+    for hash_ in ("../private", "..\\private", "/etc/passwd"):
+        recipe = good_recipe(inputs={"image": hash_, "guide": hash_})
+        answer = tab.photo_changed(png_with_text(tmp_path / "path.png", json.dumps(recipe)), "")
+        assert tab.photo not in answer
+        assert answer[tab.guide] is None
+
+
+# Repeating
+
+
+def test_a_restored_recipe_is_replayed_only_when_nothing_was_changed(studio, small_job, picture):
+    steered = dataclasses.replace(SMALL, step_size=0.05)
+    recipe = Recipe(
+        engine="deep_dream",
+        config=dataclasses.asdict(SMALL),
+        backbone="studio_vgg",
+        weights="",
+        inputs={"image": digest(picture)},
+        steering=((1, dataclasses.asdict(steered)),),
+        stopped_at=2,
+    ).to_json()
+    again = repeated(small_job, recipe)
+    assert (again.config, again.steering, again.stop_at) == (SMALL, ((1, steered),), 2)
+    for changes in (
+        {"config": dataclasses.replace(SMALL, seed=1)},
+        {"backbone": "vgg16"},
+        {"inputs": {"image": picture[::-1]}},
+        {"inputs": {"image": picture, "guide": picture}},
+        {"inputs": {}},
+    ):
+        other = dataclasses.replace(small_job, **changes)
+        assert repeated(other, recipe) is other
+    assert repeated(small_job, None) is small_job
+    assert repeated(small_job, "") is small_job
+
+
+def test_a_steered_and_stopped_dream_repeats_to_the_same_pixels_from_its_own_file(tab, studio, small_job):
+    run = studio.runs.start(dataclasses.replace(small_job, config=LONG))
+    eventually(lambda: run.frame and run.frame.step >= 2, "two steps")
+    run.steer(dataclasses.replace(LONG, step_size=0.08))
+    at = run.frame.step
+    eventually(lambda: run.frame.step >= at + 3, "three more steps")
+    run.stop()
+    result = finished(run).result
+    answer = tab.photo_changed(str(result), "")
+    values = [value_in(answer[control]) for control in tab.settings.values()]
+    updates = asyncio.run(
+        all_updates(tab.start(answer[tab.photo], None, answer[tab.backbone], answer[tab.restored], *values))
+    )
+    again = Path(updates[-1][tab.save]["value"])
+    assert again != result
+    np.testing.assert_array_equal(np.asarray(Image.open(again)), np.asarray(Image.open(result)))
+    assert read_recipe(again) == read_recipe(result)
+
+
+# Presets, networks, guide
+
+
+def test_a_preset_keeps_the_visitors_size_seed_and_film(tab):
+    mine = dataclasses.replace(DreamConfig(), size=320, seed=7, pictures=5, octaves=8, step_size=0.09)
+    for name, preset in presets(DEFAULT_BACKBONE).items():
+        answer = tab.preset_chosen(name, DEFAULT_BACKBONE, "", *tab._values(mine))
+        assert through_the_page(tab, answer) == dataclasses.replace(preset, size=320, seed=7, pictures=5)
+
+
+def test_a_preset_that_the_network_does_not_have_changes_nothing(tab):
+    values = tab._values(DreamConfig())
+    for name in ("No such preset", None):
+        answer = tab.preset_chosen(name, DEFAULT_BACKBONE, "", *values)
+        assert len(answer) == len(values)
+        assert all(value == gr.skip() for value in answer)
+
+
+def test_a_preset_steers_the_run_that_is_going(tab, studio, small_job):
+    run = studio.runs.start(dataclasses.replace(small_job, config=LONG))
+    eventually(lambda: run.frame, "the first frame")
+    name, preset = list(presets("studio_vgg").items())[-1]
+    tab.preset_chosen(name, "studio_vgg", run.id, *tab._values(LONG))
+    at = run.frame.step
+    eventually(lambda: run.over or run.frame.step >= at + 3, "three more steps")
+    run.stop()
+    ((_, settings),) = read_recipe(finished(run).result).steering
+    assert settings["layer_weights"] == preset.layer_weights
+
+
+@pytest.mark.parametrize("backbone", list(PRESETS))
+def test_a_network_comes_with_its_own_presets_and_layers(tab, backbone):
+    preset, layers = tab.backbone_chosen(backbone)[:2]
+    assert names_of(preset) == list(presets(backbone))
+    config = next(iter(presets(backbone).values()))
+    assert layers == dict(zip(tab.settings, tab._values(config), strict=True))["layer_weights"]
+
+
+def test_a_download_is_offered_only_for_a_network_whose_weights_are_missing(tab, studio, tmp_path):
+    folder, cache, bundled = (tmp_path / name for name in ("folder", "cache", "bundled"))
+    for path in (folder, cache, bundled):
+        path.mkdir()
+    studio.workshop.store = WeightsStore(folders=(folder,), cache=cache, bundled=bundled)
+    (folder / OFFICIAL_FILES["vgg16"].name).write_bytes(b"here")
+    (cache / OFFICIAL_FILES["xception"].name).write_bytes(b"here")
+    (bundled / "studio_vgg.npz").write_bytes(b"here")
+    offered = {name: tab.offer_download(name)[0] for name in PRESETS}
+    assert {name for name, update in offered.items() if update["visible"]} == {"vgg19", "inception_v3", "resnet50"}
+    assert offered["vgg19"]["value"].endswith("(80 MB)")
+    shown = {name: title for title, name in backbone_choices(studio)}
+    assert "your file" in shown["vgg16"]
+    assert "downloaded" in shown["xception"]
+    assert "bundled" in shown["studio_vgg"]
+    assert "download 80 MB" in shown["vgg19"]
+
+
+def test_a_download_that_fails_says_so_and_can_be_tried_again(tab, studio, tmp_path, monkeypatch):
+    studio.workshop.store = WeightsStore(cache=tmp_path / "cache", bundled=tmp_path)
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    *_, (button, told, choices) = tab.download("vgg16")
+    assert button["interactive"]
+    assert "could not be downloaded" in told
+    assert choices == gr.skip()
+    assert studio.workshop.store.find("vgg16") is None
+
+
+def test_a_good_guide_stays_and_a_bad_one_is_refused(tab, photo, tmp_path):
+    assert tab.guide_changed(photo) == gr.skip()
+    assert tab.guide_changed(None) == gr.skip()
+    bad = tmp_path / "bad.png"
+    bad.write_text("no pixels")
+    answer, sentence = warned(tab.guide_changed, str(bad))
+    assert answer is None
+    assert "not a picture" in sentence
+
+
+# Starting, steering, stopping, coming back
+
+
+def test_a_dream_is_started_watched_and_its_file_is_offered(tab, photo, studio):
+    values = tab._values(SMALL)
+    first, *middle, last = asyncio.run(all_updates(tab.start(photo, None, "studio_vgg", None, *values)))
+    assert first[tab.run_id] == first[tab.remembered]
+    run = studio.runs.get(first[tab.run_id])
+    assert not first[tab.go]["interactive"]
+    assert first[tab.halt]["interactive"]
+    assert all(set(update) == {tab.canvas} for update in middle)
+    assert middle[-1][tab.canvas]["state"] == "done"
+    assert last[tab.go]["interactive"]
+    assert not last[tab.halt]["interactive"]
+    assert last[tab.save] == gr.update(value=str(run.result), interactive=True)
+    assert last[tab.again]["interactive"]
+
+
+def test_a_film_cannot_be_dreamt_on_but_is_offered(tab, photo):
+    values = tab._values(dataclasses.replace(SMALL, pictures=2, steps=1))
+    *_, last = asyncio.run(all_updates(tab.start(photo, None, "studio_vgg", None, *values)))
+    assert last[tab.save]["value"].endswith(".mp4")
+    assert not last[tab.again]["interactive"]
+
+
+def test_a_run_that_fails_says_why_and_offers_no_file(tab, photo):
+    values = tab._values(MISFIT)
+    updates, sentence = warned(lambda: asyncio.run(all_updates(tab.start(photo, None, "studio_vgg", None, *values))))
+    assert sentence.startswith("Studio VGG has no layer 'mixed4'")
+    assert updates[-2][tab.canvas]["state"] == "failed"
+    assert updates[-2][tab.canvas]["error"] == sentence
+    assert updates[-1][tab.go]["interactive"]
+    assert not updates[-1][tab.save]["interactive"]
+    assert not updates[-1][tab.again]["interactive"]
+
+
+def test_without_a_photo_nothing_starts(tab, studio):
+    taken, sentence = warned(
+        lambda: asyncio.run(all_updates(tab.start(None, None, "studio_vgg", None, *tab._values(SMALL))))
+    )
+    assert sentence.startswith("Choose a photo first")
+    assert taken == [{tab.go: gr.skip()}]
+    assert studio.runs._by_id == {}
+
+
+def test_a_network_whose_weights_are_missing_starts_nothing(tab, studio, photo, tmp_path):
+    studio.workshop.store = WeightsStore(cache=tmp_path, bundled=tmp_path)
+    _, sentence = warned(lambda: asyncio.run(all_updates(tab.start(photo, None, "vgg16", None, *tab._values(SMALL)))))
+    assert "weights are not here yet" in sentence
+    assert studio.runs._by_id == {}
+
+
+def test_a_full_line_refuses_with_a_sentence(tab, studio, photo, small_job):
+    studio.runs.render._most_waiting = 1
+    going = [studio.runs.start(dataclasses.replace(small_job, config=LONG)) for _ in range(2)]
+    _, sentence = warned(
+        lambda: asyncio.run(all_updates(tab.start(photo, None, "studio_vgg", None, *tab._values(SMALL))))
+    )
+    assert "full; try again" in sentence
+    for run in going:
+        run.stop()
+
+
+def test_stop_ends_the_run_of_its_id_only(tab, studio, small_job):
+    run = studio.runs.start(dataclasses.replace(small_job, config=LONG))
+    eventually(lambda: run.frame, "the first frame")
+    for other in ("", None, "no such run", run.id[:8]):
+        tab.stop(other)
+    at = run.frame.step
+    eventually(lambda: run.frame.step > at + 1, "two more steps")
+    tab.stop(run.id)
+    assert finished(run).state == "stopped"
+
+
+def test_steering_needs_the_runs_id_its_network_and_a_config_that_can_be(tab, studio, small_job):
+    run = studio.runs.start(dataclasses.replace(small_job, config=LONG))
+    eventually(lambda: run.frame, "the first frame")
+    weak = tab._values(dataclasses.replace(LONG, step_size=0.001))
+    tab.steer("no such run", "studio_vgg", *weak)
+    tab.steer(run.id, "vgg16", *weak)
+    _, sentence = warned(tab.steer, run.id, "studio_vgg", *tab._values(MISFIT))
+    assert "no layer 'mixed4'" in sentence
+    at = run.frame.step
+    eventually(lambda: run.frame.step > at + 2, "three more steps")
+    tab.steer(run.id, "studio_vgg", *weak)
+    at = run.frame.step
+    eventually(lambda: run.frame.step > at + 2, "three more steps")
+    run.stop()
+    ((_, settings),) = read_recipe(finished(run).result).steering
+    assert settings["step_size"] == 0.001
+    tab.steer(run.id, "studio_vgg", *weak)
+
+
+@pytest.mark.parametrize("run_id", ["", None, "no such run"])
+def test_a_page_without_a_run_forgets_the_id_and_may_dream(tab, run_id):
+    updates = asyncio.run(all_updates(tab.resume(run_id)))
+    assert [update[tab.run_id] for update in updates] == [""]
+    assert updates[-1][tab.go]["interactive"]
+    assert not any(tab.halt in update for update in updates)
+
+
+def test_a_reloaded_page_finds_its_run_and_its_result(tab, studio, small_job):
+    run = finished(studio.runs.start(small_job))
+    first, *_, last = asyncio.run(all_updates(tab.resume(run.id)))
+    assert first[tab.run_id] == run.id
+    assert last[tab.save]["value"] == str(run.result)
+
+
+def test_dreaming_on_takes_the_result_as_a_photo_without_its_recipe(tab, studio, small_job):
+    run = finished(studio.runs.start(small_job))
+    path = Path(tab.dream_on(run.id))
+    assert path.parent == studio.gallery.inputs
+    assert read_recipe(path) is None
+    np.testing.assert_array_equal(read_picture(path), read_picture(run.result))
+    assert tab.dream_on("no such run") == gr.skip()
+
+
+def test_the_examples_are_pictures_and_the_drawn_ones_are_drawn_once(tab, studio):
+    for path in tab.example_pictures:
+        assert min(read_picture(path).shape[:2]) >= 200
+    drawn = studio.gallery.folder / "examples"
+    names, times = files_in(drawn), [path.stat().st_mtime_ns for path in sorted(drawn.iterdir())]
+    assert len(names) >= 2
+    DreamTab(studio)
+    assert files_in(drawn) == names
+    assert [path.stat().st_mtime_ns for path in sorted(drawn.iterdir())] == times
+
+
+def test_a_picture_of_another_engine_keeps_its_settings_to_itself(tab, tmp_path, picture):
+    recipe = Recipe(engine="latents", config={}, backbone="none", weights="", inputs={})
+    write_png(tmp_path / "other.png", picture, recipe)
+    answer, sentence = warned(tab.photo_changed, str(tmp_path / "other.png"), "")
+    assert "another tab" in sentence
+    assert answer[tab.restored] is None
+
+
+def test_a_job_is_asked_for_by_the_names_that_the_engine_has(tab, photo, studio):
+    values = tab._values(SMALL)
+    updates = asyncio.run(all_updates(tab.start(photo, photo, "studio_vgg", None, *values)))
+    recipe = read_recipe(Path(updates[-1][tab.save]["value"]))
+    assert set(recipe.inputs) == {"image", "guide"}
+    assert isinstance(studio.runs.get(updates[0][tab.run_id]).job, Job)
