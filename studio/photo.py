@@ -22,12 +22,10 @@ class Photo(gr.Image):
 
     Gradio would decode it first: a damaged file would end in a traceback instead of our sentence, an animation in
     palette numbers, and a recipe inside a PNG would be lost. The engines' own reader handles all of these.
+    It has no __init__ of its own, as Gradio reads a component's properties off that one's parameters.
     """
 
     is_template = True  # Gradio finds a component's browser side by class name, unless it is a template
-
-    def __init__(self, *arguments: Any, **options: Any):
-        super().__init__(*arguments, **{"type": "filepath", "image_mode": None} | options)
 
     def preprocess(self, payload: Any) -> str | None:
         """The path of the uploaded file."""
