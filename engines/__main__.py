@@ -104,7 +104,7 @@ def _run(started: StartedJob, output: Path) -> int:
                     film.add(frame.image)
     except KeyboardInterrupt:
         stopped = True
-    except BaseException:
+    except Exception:
         if film:
             film.discard()
         raise
