@@ -15,7 +15,7 @@ from engines.configs import from_mapping
 from engines.frames import Frame, Frames
 from engines.parts.pictures import digest
 from engines.parts.weights import WeightsStore
-from engines.recipes import Recipe, RecipeError
+from engines.recipes import Recipe, RecipeError, from_json
 
 if TYPE_CHECKING:
     from engines.parts.backbones import Backbone
@@ -193,3 +193,18 @@ def job_from_recipe(recipe: Recipe, inputs: Mapping[str, np.ndarray]) -> Job:
         steering=tuple((step, from_mapping(config_class, settings)) for step, settings in recipe.steering),
         stop_at=recipe.stopped_at,
     )
+
+
+def repeated(job: Job, recipe_text: str | None) -> Job:
+    """The job, with what was changed while it ran and where it was stopped, if it is just what a recipe says.
+
+    A restored recipe repeats to the same pixels this way, even if its run was steered; as soon as a setting, an input
+    or the backbone is another, it is a new job.
+    """
+    if not recipe_text:
+        return job
+    recipe = from_json(recipe_text)
+    again = job_from_recipe(recipe, job.inputs)
+    same_inputs = {name: digest(image) for name, image in job.inputs.items()} == dict(recipe.inputs)
+    same = again.config == job.config and again.backbone == job.backbone and same_inputs
+    return again if same else job

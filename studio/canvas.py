@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from pathlib import Path
 
 import gradio as gr
@@ -18,11 +19,12 @@ def at_rest(original: np.ndarray) -> dict[str, str]:
     return {"state": "ready", "original": data_uri(original)}
 
 
-def live_canvas(elem_id: str, original: np.ndarray) -> gr.HTML:
-    """A canvas whose value is a message of `studio.streaming.Watcher`; at rest it shows `original`."""
+def live_canvas(elem_id: str, original: np.ndarray, invitation: str) -> gr.HTML:
+    """A canvas whose value is a message of `studio.streaming.Watcher`; at rest, `original` with an invitation on it."""
+    template = (STATIC / "canvas.html").read_text(encoding="utf-8")
     return gr.HTML(
         value=at_rest(original),
-        html_template=(STATIC / "canvas.html").read_text(encoding="utf-8"),
+        html_template=template.replace("INVITATION", html.escape(invitation)),
         js_on_load=(STATIC / "canvas.js").read_text(encoding="utf-8"),
         server_functions=[acknowledge],
         apply_default_css=False,

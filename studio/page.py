@@ -20,7 +20,7 @@ def build_page(studio: Studio) -> gr.Blocks:
         with gr.Tabs(), gr.Tab("Dream", id="dream"):
             dream = DreamTab(studio)
             dream.build()
-        dream.on_page_load(page)
+        dream.stage.on_page_load(page)
     return page
 
 

@@ -76,6 +76,7 @@ class Run:
         self._stop = threading.Event()
         self._beginning = threading.Lock()
         self._pending: Any = None
+        self._steering = threading.Lock()
         self._began: float | None = None
         self._watched = time.monotonic()
         self._loss_stride = 1
@@ -106,7 +107,14 @@ class Run:
         """
         started = self._started
         if started is not None:
-            self._pending = started.resolve(config)
+            resolved = started.resolve(config)
+            with self._steering:
+                self._pending = resolved
+
+    def _take_pending(self) -> Any:
+        with self._steering:
+            pending, self._pending = self._pending, None
+        return pending
 
     def watched(self) -> None:
         """Note that somebody has just seen a frame."""
@@ -125,8 +133,7 @@ class Run:
         self._changed()
         try:
             while not self._stop.is_set():
-                pending, self._pending = self._pending, None
-                frame = started.send(pending)
+                frame = started.send(self._take_pending())
                 self._keeper.see(frame)
                 self._note_loss(frame)
                 self.frame = frame
@@ -217,7 +224,8 @@ class Lane:
             run.advance()
         finally:
             with self._lock:
-                if run.seconds:
+                # A run that was stopped says nothing of how long one takes.
+                if run.state == "done":
                     self._durations.append(run.seconds)
                 self._runs = [r for r in self._runs if r is not run]
 

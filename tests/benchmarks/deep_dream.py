@@ -3,7 +3,8 @@
 Each contender runs in a process of its own, in turn, and reports seconds (loading the network left out, tracing
 counted, as a reader of the book would wait for it), peak resident memory and its last loss. Each turn has another
 picture: a step of 20 at the smallest octave is so large that rounding alone moves one picture's last loss by some
-percent either way, so only a mean over pictures compares. Needs the official InceptionV3 file in $REVERIE_WEIGHTS or in
+percent either way, so only a mean over pictures compares. A picture of 12 million pixels is dreamt as well, against the
+limit of 4 GiB. Needs the official InceptionV3 file in $REVERIE_WEIGHTS or in
 the shared test data.
 """
 
@@ -30,6 +31,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 WIDTH, HEIGHT = 600, 400
 STEPS, OCTAVES, OCTAVE_SCALE, STEP_SIZE = 30, 3, 1.4, 20.0
 LAYERS = {"mixed4": 1.0, "mixed5": 1.5, "mixed6": 2.0, "mixed7": 2.5}
+LARGE = (4000, 3000)
+LARGEST_MIB = 4096
 FILE = "inception_v3_weights_tf_dim_ordering_tf_kernels_notop.h5"
 
 
@@ -121,11 +124,18 @@ def engine(image: np.ndarray) -> tuple[float, float]:
 CONTENDERS = {"listing": listing, "engine": engine}
 
 
-def contend(name: str, turn: int) -> None:
-    """Run one contender on one picture in this process and print its figures."""
-    seconds, loss = CONTENDERS[name](pictures()[turn])
+def contend(name: str, turn: str) -> None:
+    """Run one contender, on one of the pictures or with one of the networks, in this process; print its figures."""
+    seconds, loss = large_picture(turn) if name == "large" else CONTENDERS[name](pictures()[int(turn)])
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(json.dumps({"seconds": seconds, "loss": loss, "peak": peak}))
+
+
+def in_a_process(name: str, turn: str) -> dict[str, float]:
+    """The figures of one contender in a process of its own."""
+    command = [sys.executable, "-m", "tests.benchmarks.deep_dream", "--contender", name, turn]
+    output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    return json.loads(output.splitlines()[-1])
 
 
 def figures() -> dict[str, dict[str, float]]:
@@ -133,14 +143,29 @@ def figures() -> dict[str, dict[str, float]]:
     runs: dict[str, list[dict[str, float]]] = {name: [] for name in CONTENDERS}
     for turn in range(len(pictures())):
         for name, results in runs.items():
-            command = [sys.executable, "-m", "tests.benchmarks.deep_dream", "--contender", name, str(turn)]
-            output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-            results.append(json.loads(output.splitlines()[-1]))
+            results.append(in_a_process(name, str(turn)))
     average = {"seconds": statistics.median, "peak": statistics.median, "loss": statistics.fmean}
     return {
         name: {key: average[key](result[key] for result in results) for key in average}
         for name, results in runs.items()
     }
+
+
+def large_picture(backbone_name: str) -> tuple[float, float]:
+    """A dream of LARGE pixels in tiles, in this process. Returns (seconds a step, last loss)."""
+    from PIL import Image
+
+    from engines.deep_dream import DreamConfig, dream
+    from engines.parts.backbones import load_backbone
+    from engines.parts.weights import WeightsStore
+
+    photo = np.asarray(Image.fromarray(pictures()[0]).resize(LARGE, Image.Resampling.BICUBIC))
+    backbone = load_backbone(backbone_name, WeightsStore(folders=(weights_folder(),)))
+    steps = 3
+    began = time.perf_counter()
+    for frame in dream(photo, DreamConfig(size=0, octaves=1, steps=steps), backbone):
+        last = frame.metrics["loss"]
+    return (time.perf_counter() - began) / steps, last
 
 
 def streaming() -> tuple[float, float]:
@@ -196,12 +221,16 @@ def measure() -> list[Row]:
         Row("speed", ours["seconds"], book["seconds"], book["seconds"] / ours["seconds"], 2.0, "s a dream"),
         Row("peak_memory", ours["peak"], book["peak"], book["peak"] / ours["peak"], 1.0, "MiB"),
         Row("loss", ours["loss"], book["loss"], ours["loss"] / book["loss"], 0.98, "mean last loss"),
+        *(
+            Row(f"large_{name}", peak, LARGEST_MIB, LARGEST_MIB / peak, 1.0, "MiB")
+            for name, peak in ((name, in_a_process("large", name)["peak"]) for name in ("studio_vgg", "vgg19"))
+        ),
         Row("streaming", watched, alone, alone / watched, 0.95, "s a dream"),
     ]
 
 
 if __name__ == "__main__":
     if "--contender" in sys.argv:
-        contend(sys.argv[-2], int(sys.argv[-1]))
+        contend(sys.argv[-2], sys.argv[-1])
     else:
         main(measure, __doc__.splitlines()[0])

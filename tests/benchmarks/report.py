@@ -38,10 +38,10 @@ def machine() -> str:
 def print_table(rows: list[Row]) -> None:
     """Print rows for a person."""
     print(machine())
-    print(f"{'':16}{'ours':>10}{'reference':>12}  {'unit':<14}{'ratio':>7}{'target':>8}")
+    print(f"{'':20}{'ours':>10}{'reference':>12}  {'unit':<14}{'ratio':>7}{'target':>8}")
     for row in rows:
         verdict = "met" if row.ratio >= row.target else "missed"
-        line = f"{row.name:16}{row.ours:10.3g}{row.reference:12.3g}  {row.unit:<14}{row.ratio:7.2f}{row.target:8.2f}"
+        line = f"{row.name:20}{row.ours:10.3g}{row.reference:12.3g}  {row.unit:<14}{row.ratio:7.2f}{row.target:8.2f}"
         print(f"{line}  {verdict}")
 
 

@@ -18,12 +18,13 @@ import pytest
 from PIL import Image, PngImagePlugin
 
 from engines.deep_dream import PRESETS, DreamConfig, presets
-from engines.jobs import Job
+from engines.jobs import Job, repeated
 from engines.parts.pictures import digest, read_picture
 from engines.parts.weights import OFFICIAL_FILES, WeightsStore
 from engines.recipes import Recipe, read_recipe, write_png
+from studio.networks import network_choices
 from studio.streaming import acknowledge
-from studio.tabs.deep_dream import DEFAULT_BACKBONE, DreamTab, backbone_choices, repeated
+from studio.tabs.deep_dream import DEFAULT_BACKBONE, DreamTab
 from tests.engines.helpers import files_in, is_one_sentence
 from tests.studio.conftest import SMALL
 from tests.studio.helpers import LONGEST_WAIT, eventually
@@ -67,7 +68,8 @@ def warned(call, *arguments) -> tuple[Any, str]:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         answer = call(*arguments)
-    (warning,) = caught
+    # Others, of unclosed sockets and the like, come from whatever else the interpreter tidies up meanwhile.
+    (warning,) = [warning for warning in caught if warning.category is UserWarning]
     assert is_one_sentence(warning.message), str(warning.message)
     return answer, str(warning.message)
 
@@ -92,12 +94,12 @@ def value_in(update: Any) -> Any:
 def through_the_page(tab: DreamTab, updates: Sequence[Any]) -> DreamConfig:
     """The config after a trip through the page: updates into the controls, and what these accept back out of them."""
     values = []
-    for control, update in zip(tab.settings.values(), updates, strict=True):
+    for control, update in zip(tab.settings.components, updates, strict=True):
         if isinstance(update, dict):
             bounds = {name: update[name] for name in ("minimum", "maximum") if name in update}
             control = type(control)(**{"minimum": control.minimum, "maximum": control.maximum} | bounds)
         values.append(control.preprocess(control.postprocess(value_in(update))))
-    return tab._config(tuple(values))
+    return tab.settings.config(tuple(values))
 
 
 def names_of(update: dict[str, Any]) -> list[str]:
@@ -122,35 +124,35 @@ def png_with_text(path: Path, text: str) -> str:
 @pytest.mark.parametrize(("backbone", "name"), EVERY_PRESET)
 def test_every_preset_goes_into_the_controls_and_comes_out_equal(tab, backbone, name):
     config = presets(backbone)[name]
-    assert tab._config(tuple(tab._values(config))) == config
+    assert tab.settings.config(tuple(tab.settings.values(config))) == config
 
 
 @pytest.mark.parametrize(("backbone", "name"), EVERY_PRESET)
 def test_every_preset_that_is_chosen_is_within_what_the_controls_accept(tab, backbone, name):
     config = presets(backbone)[name]
-    updates = tab.preset_chosen(name, backbone, "", *tab._values(config))
+    updates = tab.preset_chosen(name, backbone, "", *tab.settings.values(config))
     assert through_the_page(tab, updates) == config
 
 
 def test_the_page_begins_with_the_first_preset(tab):
     first = next(iter(presets(DEFAULT_BACKBONE).values()))
-    assert through_the_page(tab, [control.value for control in tab.settings.values()]) == first
+    assert through_the_page(tab, [control.value for control in tab.settings.components]) == first
     assert tab.preset.value == next(iter(presets(DEFAULT_BACKBONE)))
 
 
 def test_every_setting_has_its_control_and_the_defaults_are_the_fields_own(tab):
-    assert set(tab.settings) == {field.name for field in dataclasses.fields(DreamConfig)}
-    assert tab._config(tuple(tab._values(DreamConfig()))) == DreamConfig()
+    assert set(tab.settings.controls) == {field.name for field in dataclasses.fields(DreamConfig)}
+    assert tab.settings.config(tuple(tab.settings.values(DreamConfig()))) == DreamConfig()
 
 
 def test_numbers_come_as_floats_from_a_browser_and_empty_controls_mean_the_default(tab):
-    values = dict(zip(tab.settings, tab._values(DreamConfig()), strict=True))
+    values = dict(zip(tab.settings.controls, tab.settings.values(DreamConfig()), strict=True))
     as_floats = {name: float(value) if isinstance(value, int) else value for name, value in values.items()}
-    config = tab._config(tuple(as_floats.values()))
+    config = tab.settings.config(tuple(as_floats.values()))
     assert config == DreamConfig()
     assert isinstance(config.octaves, int)
     assert isinstance(config.seed, int)
-    emptied = tab._config(tuple(None for _ in tab.settings))
+    emptied = tab.settings.config(tuple(None for _ in tab.settings.controls))
     assert emptied == DreamConfig()
 
 
@@ -168,12 +170,12 @@ def test_numbers_come_as_floats_from_a_browser_and_empty_controls_mean_the_defau
     ],
 )
 def test_a_value_that_cannot_be_is_refused_with_a_sentence(tab, photo, studio, name, value, told):
-    values = dict(zip(tab.settings, tab._values(SMALL), strict=True)) | {name: value}
+    values = dict(zip(tab.settings.controls, tab.settings.values(SMALL), strict=True)) | {name: value}
     taken, sentence = warned(
         lambda: asyncio.run(all_updates(tab.start(photo, None, DEFAULT_BACKBONE, None, *values.values())))
     )
     assert told in sentence
-    assert [set(update) for update in taken] == [{tab.go}]
+    assert [set(update) for update in taken] == [{tab.stage.go}]
     assert studio.runs._by_id == {}
 
 
@@ -214,9 +216,9 @@ def test_a_picture_of_more_pixels_than_this_server_takes_is_refused(tab, studio,
 
 def test_a_photo_is_shown_on_the_canvas_and_nothing_else_changes(tab, photo, picture):
     answer = tab.photo_changed(photo, "")
-    assert set(answer) == {tab.canvas}
-    assert answer[tab.canvas]["state"] == "ready"
-    assert abs(decoded(answer[tab.canvas]["original"]).astype(int) - picture).mean() < 12
+    assert set(answer) == {tab.stage.canvas}
+    assert answer[tab.stage.canvas]["state"] == "ready"
+    assert abs(decoded(answer[tab.stage.canvas]["original"]).astype(int) - picture).mean() < 12
 
 
 def test_a_photo_dropped_while_a_run_goes_does_not_cover_it(tab, studio, photo, small_job):
@@ -224,7 +226,7 @@ def test_a_photo_dropped_while_a_run_goes_does_not_cover_it(tab, studio, photo, 
     assert tab.photo_changed(photo, run.id) == {}
     run.stop()
     finished(run)
-    assert set(tab.photo_changed(photo, run.id)) == {tab.canvas}
+    assert set(tab.photo_changed(photo, run.id)) == {tab.stage.canvas}
 
 
 def test_a_cleared_photo_forgets_the_recipe(tab):
@@ -251,7 +253,7 @@ def test_a_result_brings_back_every_control_and_its_photo(tab, studio, small_job
     job = dataclasses.replace(small_job, config=config, inputs={"image": picture, "guide": picture[:, ::-1]})
     result = finished(studio.runs.start(job)).result
     answer = tab.photo_changed(str(result), "")
-    assert through_the_page(tab, [answer[control] for control in tab.settings.values()]) == config
+    assert through_the_page(tab, [answer[control] for control in tab.settings.components]) == config
     assert answer[tab.backbone] == "studio_vgg"
     assert names_of(answer[tab.preset]) == list(presets("studio_vgg"))
     assert answer[tab.preset]["value"] is None
@@ -268,7 +270,7 @@ def test_a_result_whose_photo_is_gone_brings_back_its_settings_and_says_so(tab, 
     assert tab.photo not in answer
     assert answer[tab.guide] is None
     assert answer[tab.restored]
-    assert through_the_page(tab, [answer[control] for control in tab.settings.values()]) == SMALL
+    assert through_the_page(tab, [answer[control] for control in tab.settings.components]) == SMALL
     assert "is not here" in capsys.readouterr().out
 
 
@@ -319,9 +321,9 @@ def test_a_hostile_recipe_is_refused_with_one_sentence_and_the_picture_is_still_
     path = png_with_text(tmp_path / "hostile.png", text)
     answer, sentence = warned(tab.photo_changed, path, "")
     assert len(sentence) < 200
-    assert set(answer) == {tab.canvas, tab.restored}
+    assert set(answer) == {tab.stage.canvas, tab.restored}
     assert answer[tab.restored] is None
-    assert answer[tab.canvas]["state"] == "ready"
+    assert answer[tab.stage.canvas]["state"] == "ready"
 
 
 def test_the_recipe_that_the_hostile_ones_differ_from_is_good(tab, tmp_path):
@@ -376,11 +378,11 @@ def test_a_steered_and_stopped_dream_repeats_to_the_same_pixels_from_its_own_fil
     run.stop()
     result = finished(run).result
     answer = tab.photo_changed(str(result), "")
-    values = [value_in(answer[control]) for control in tab.settings.values()]
+    values = [value_in(answer[control]) for control in tab.settings.components]
     updates = asyncio.run(
         all_updates(tab.start(answer[tab.photo], None, answer[tab.backbone], answer[tab.restored], *values))
     )
-    again = Path(updates[-1][tab.save]["value"])
+    again = Path(updates[-1][tab.stage.save]["value"])
     assert again != result
     np.testing.assert_array_equal(np.asarray(Image.open(again)), np.asarray(Image.open(result)))
     assert read_recipe(again) == read_recipe(result)
@@ -392,12 +394,12 @@ def test_a_steered_and_stopped_dream_repeats_to_the_same_pixels_from_its_own_fil
 def test_a_preset_keeps_the_visitors_size_seed_and_film(tab):
     mine = dataclasses.replace(DreamConfig(), size=320, seed=7, pictures=5, octaves=8, step_size=0.09)
     for name, preset in presets(DEFAULT_BACKBONE).items():
-        answer = tab.preset_chosen(name, DEFAULT_BACKBONE, "", *tab._values(mine))
+        answer = tab.preset_chosen(name, DEFAULT_BACKBONE, "", *tab.settings.values(mine))
         assert through_the_page(tab, answer) == dataclasses.replace(preset, size=320, seed=7, pictures=5)
 
 
 def test_a_preset_that_the_network_does_not_have_changes_nothing(tab):
-    values = tab._values(DreamConfig())
+    values = tab.settings.values(DreamConfig())
     for name in ("No such preset", None):
         answer = tab.preset_chosen(name, DEFAULT_BACKBONE, "", *values)
         assert len(answer) == len(values)
@@ -408,7 +410,7 @@ def test_a_preset_steers_the_run_that_is_going(tab, studio, small_job):
     run = studio.runs.start(dataclasses.replace(small_job, config=LONG))
     eventually(lambda: run.frame, "the first frame")
     name, preset = list(presets("studio_vgg").items())[-1]
-    tab.preset_chosen(name, "studio_vgg", run.id, *tab._values(LONG))
+    tab.preset_chosen(name, "studio_vgg", run.id, *tab.settings.values(LONG))
     at = run.frame.step
     eventually(lambda: run.over or run.frame.step >= at + 3, "three more steps")
     run.stop()
@@ -421,7 +423,7 @@ def test_a_network_comes_with_its_own_presets_and_layers(tab, backbone):
     preset, layers = tab.backbone_chosen(backbone)[:2]
     assert names_of(preset) == list(presets(backbone))
     config = next(iter(presets(backbone).values()))
-    assert layers == dict(zip(tab.settings, tab._values(config), strict=True))["layer_weights"]
+    assert layers == dict(zip(tab.settings.controls, tab.settings.values(config), strict=True))["layer_weights"]
 
 
 def test_a_download_is_offered_only_for_a_network_whose_weights_are_missing(tab, studio, tmp_path):
@@ -432,10 +434,10 @@ def test_a_download_is_offered_only_for_a_network_whose_weights_are_missing(tab,
     (folder / OFFICIAL_FILES["vgg16"].name).write_bytes(b"here")
     (cache / OFFICIAL_FILES["xception"].name).write_bytes(b"here")
     (bundled / "studio_vgg.npz").write_bytes(b"here")
-    offered = {name: tab.offer_download(name)[0] for name in PRESETS}
+    offered = {name: tab.network.offer_download(name)[0] for name in PRESETS}
     assert {name for name, update in offered.items() if update["visible"]} == {"vgg19", "inception_v3", "resnet50"}
     assert offered["vgg19"]["value"].endswith("(80 MB)")
-    shown = {name: title for title, name in backbone_choices(studio)}
+    shown = {name: title for title, name in network_choices(studio, list(PRESETS))}
     assert "your file" in shown["vgg16"]
     assert "downloaded" in shown["xception"]
     assert "bundled" in shown["studio_vgg"]
@@ -447,7 +449,7 @@ def test_a_download_that_fails_says_so_and_can_be_tried_again(tab, studio, tmp_p
     monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
     monkeypatch.delenv("no_proxy", raising=False)
     monkeypatch.delenv("NO_PROXY", raising=False)
-    *_, (button, told, choices) = tab.download("vgg16")
+    *_, (button, told, choices) = tab.network.download("vgg16")
     assert button["interactive"]
     assert "could not be downloaded" in told
     assert choices == gr.skip()
@@ -468,50 +470,52 @@ def test_a_good_guide_stays_and_a_bad_one_is_refused(tab, photo, tmp_path):
 
 
 def test_a_dream_is_started_watched_and_its_file_is_offered(tab, photo, studio):
-    values = tab._values(SMALL)
+    values = tab.settings.values(SMALL)
     first, *middle, last = asyncio.run(all_updates(tab.start(photo, None, "studio_vgg", None, *values)))
-    assert first[tab.run_id] == first[tab.remembered]
-    run = studio.runs.get(first[tab.run_id])
-    assert not first[tab.go]["interactive"]
-    assert first[tab.halt]["interactive"]
-    assert all(set(update) == {tab.canvas} for update in middle)
-    assert middle[-1][tab.canvas]["state"] == "done"
-    assert last[tab.go]["interactive"]
-    assert not last[tab.halt]["interactive"]
-    assert last[tab.save] == gr.update(value=str(run.result), interactive=True)
-    assert last[tab.again]["interactive"]
+    assert first[tab.stage.run_id] == first[tab.stage.remembered]
+    run = studio.runs.get(first[tab.stage.run_id])
+    assert not first[tab.stage.go]["interactive"]
+    assert first[tab.stage.halt]["interactive"]
+    assert all(set(update) == {tab.stage.canvas} for update in middle)
+    assert middle[-1][tab.stage.canvas]["state"] == "done"
+    assert last[tab.stage.go]["interactive"]
+    assert not last[tab.stage.halt]["interactive"]
+    assert last[tab.stage.save] == gr.update(value=str(run.result), interactive=True)
+    assert last[tab.stage.again]["interactive"]
 
 
 def test_a_film_cannot_be_dreamt_on_but_is_offered(tab, photo):
-    values = tab._values(dataclasses.replace(SMALL, pictures=2, steps=1))
+    values = tab.settings.values(dataclasses.replace(SMALL, pictures=2, steps=1))
     *_, last = asyncio.run(all_updates(tab.start(photo, None, "studio_vgg", None, *values)))
-    assert last[tab.save]["value"].endswith(".mp4")
-    assert not last[tab.again]["interactive"]
+    assert last[tab.stage.save]["value"].endswith(".mp4")
+    assert not last[tab.stage.again]["interactive"]
 
 
 def test_a_run_that_fails_says_why_and_offers_no_file(tab, photo):
-    values = tab._values(MISFIT)
+    values = tab.settings.values(MISFIT)
     updates, sentence = warned(lambda: asyncio.run(all_updates(tab.start(photo, None, "studio_vgg", None, *values))))
     assert sentence.startswith("Studio VGG has no layer 'mixed4'")
-    assert updates[-2][tab.canvas]["state"] == "failed"
-    assert updates[-2][tab.canvas]["error"] == sentence
-    assert updates[-1][tab.go]["interactive"]
-    assert not updates[-1][tab.save]["interactive"]
-    assert not updates[-1][tab.again]["interactive"]
+    assert updates[-2][tab.stage.canvas]["state"] == "failed"
+    assert updates[-2][tab.stage.canvas]["error"] == sentence
+    assert updates[-1][tab.stage.go]["interactive"]
+    assert not updates[-1][tab.stage.save]["interactive"]
+    assert not updates[-1][tab.stage.again]["interactive"]
 
 
 def test_without_a_photo_nothing_starts(tab, studio):
     taken, sentence = warned(
-        lambda: asyncio.run(all_updates(tab.start(None, None, "studio_vgg", None, *tab._values(SMALL))))
+        lambda: asyncio.run(all_updates(tab.start(None, None, "studio_vgg", None, *tab.settings.values(SMALL))))
     )
     assert sentence.startswith("Choose a photo first")
-    assert taken == [{tab.go: gr.skip()}]
+    assert taken == [{tab.stage.go: gr.skip()}]
     assert studio.runs._by_id == {}
 
 
 def test_a_network_whose_weights_are_missing_starts_nothing(tab, studio, photo, tmp_path):
     studio.workshop.store = WeightsStore(cache=tmp_path, bundled=tmp_path)
-    _, sentence = warned(lambda: asyncio.run(all_updates(tab.start(photo, None, "vgg16", None, *tab._values(SMALL)))))
+    _, sentence = warned(
+        lambda: asyncio.run(all_updates(tab.start(photo, None, "vgg16", None, *tab.settings.values(SMALL))))
+    )
     assert "weights are not here yet" in sentence
     assert studio.runs._by_id == {}
 
@@ -520,7 +524,7 @@ def test_a_full_line_refuses_with_a_sentence(tab, studio, photo, small_job):
     studio.runs.render._most_waiting = 1
     going = [studio.runs.start(dataclasses.replace(small_job, config=LONG)) for _ in range(2)]
     _, sentence = warned(
-        lambda: asyncio.run(all_updates(tab.start(photo, None, "studio_vgg", None, *tab._values(SMALL))))
+        lambda: asyncio.run(all_updates(tab.start(photo, None, "studio_vgg", None, *tab.settings.values(SMALL))))
     )
     assert "full; try again" in sentence
     for run in going:
@@ -531,20 +535,20 @@ def test_stop_ends_the_run_of_its_id_only(tab, studio, small_job):
     run = studio.runs.start(dataclasses.replace(small_job, config=LONG))
     eventually(lambda: run.frame, "the first frame")
     for other in ("", None, "no such run", run.id[:8]):
-        tab.stop(other)
+        tab.stage.stop(other)
     at = run.frame.step
     eventually(lambda: run.frame.step > at + 1, "two more steps")
-    tab.stop(run.id)
+    tab.stage.stop(run.id)
     assert finished(run).state == "stopped"
 
 
 def test_steering_needs_the_runs_id_its_network_and_a_config_that_can_be(tab, studio, small_job):
     run = studio.runs.start(dataclasses.replace(small_job, config=LONG))
     eventually(lambda: run.frame, "the first frame")
-    weak = tab._values(dataclasses.replace(LONG, step_size=0.001))
+    weak = tab.settings.values(dataclasses.replace(LONG, step_size=0.001))
     tab.steer("no such run", "studio_vgg", *weak)
     tab.steer(run.id, "vgg16", *weak)
-    _, sentence = warned(tab.steer, run.id, "studio_vgg", *tab._values(MISFIT))
+    _, sentence = warned(tab.steer, run.id, "studio_vgg", *tab.settings.values(MISFIT))
     assert "no layer 'mixed4'" in sentence
     at = run.frame.step
     eventually(lambda: run.frame.step > at + 2, "three more steps")
@@ -559,26 +563,26 @@ def test_steering_needs_the_runs_id_its_network_and_a_config_that_can_be(tab, st
 
 @pytest.mark.parametrize("run_id", ["", None, "no such run"])
 def test_a_page_without_a_run_forgets_the_id_and_may_dream(tab, run_id):
-    updates = asyncio.run(all_updates(tab.resume(run_id)))
-    assert [update[tab.run_id] for update in updates] == [""]
-    assert updates[-1][tab.go]["interactive"]
-    assert not any(tab.halt in update for update in updates)
+    updates = asyncio.run(all_updates(tab.stage.resume(run_id)))
+    assert [update[tab.stage.run_id] for update in updates] == [""]
+    assert updates[-1][tab.stage.go]["interactive"]
+    assert not any(tab.stage.halt in update for update in updates)
 
 
 def test_a_reloaded_page_finds_its_run_and_its_result(tab, studio, small_job):
     run = finished(studio.runs.start(small_job))
-    first, *_, last = asyncio.run(all_updates(tab.resume(run.id)))
-    assert first[tab.run_id] == run.id
-    assert last[tab.save]["value"] == str(run.result)
+    first, *_, last = asyncio.run(all_updates(tab.stage.resume(run.id)))
+    assert first[tab.stage.run_id] == run.id
+    assert last[tab.stage.save]["value"] == str(run.result)
 
 
 def test_dreaming_on_takes_the_result_as_a_photo_without_its_recipe(tab, studio, small_job):
     run = finished(studio.runs.start(small_job))
-    path = Path(tab.dream_on(run.id))
+    path = Path(tab.stage.result_as_input(run.id))
     assert path.parent == studio.gallery.inputs
     assert read_recipe(path) is None
     np.testing.assert_array_equal(read_picture(path), read_picture(run.result))
-    assert tab.dream_on("no such run") == gr.skip()
+    assert tab.stage.result_as_input("no such run") == gr.skip()
 
 
 def test_the_examples_are_pictures_and_the_drawn_ones_are_drawn_once(tab, studio):
@@ -601,8 +605,8 @@ def test_a_picture_of_another_engine_keeps_its_settings_to_itself(tab, tmp_path,
 
 
 def test_a_job_is_asked_for_by_the_names_that_the_engine_has(tab, photo, studio):
-    values = tab._values(SMALL)
+    values = tab.settings.values(SMALL)
     updates = asyncio.run(all_updates(tab.start(photo, photo, "studio_vgg", None, *values)))
-    recipe = read_recipe(Path(updates[-1][tab.save]["value"]))
+    recipe = read_recipe(Path(updates[-1][tab.stage.save]["value"]))
     assert set(recipe.inputs) == {"image", "guide"}
-    assert isinstance(studio.runs.get(updates[0][tab.run_id]).job, Job)
+    assert isinstance(studio.runs.get(updates[0][tab.stage.run_id]).job, Job)

@@ -1,0 +1,78 @@
+"""The choice of a network: where its weights are, and fetching those that are not here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import gradio as gr
+
+from engines.parts.weights import OFFICIAL_FILES, WeightsError
+from studio.studio import Studio
+
+
+def network_choices(studio: Studio, names: Sequence[str]) -> list[tuple[str, str]]:
+    """Networks with where their weights are, as a dropdown shows them."""
+    from engines.parts.backbones import ARCHITECTURES
+
+    choices = []
+    for name in names:
+        located = studio.workshop.store.find(name)
+        if located is None:
+            where = f"download {OFFICIAL_FILES[name].megabytes} MB" if name in OFFICIAL_FILES else "missing"
+        else:
+            size = located.path.stat().st_size / 1e6
+            where = {"bundled": "bundled", "folder": "your file", "cache": "downloaded"}[located.source]
+            where = f"{where}, {size:.0f} MB"
+        choices.append((f"{ARCHITECTURES[name].title} · {where}", name))
+    return choices
+
+
+class NetworkChoice:
+    """A dropdown of networks, with a button that downloads the chosen one's weights where they are missing.
+
+    Args:
+        names: the networks to choose from, the one that is chosen at first in front.
+        prefix: what the ids on the page begin with.
+    """
+
+    def __init__(self, studio: Studio, names: Sequence[str], prefix: str):
+        self._studio, self.names = studio, tuple(names)
+        self.dropdown = gr.Dropdown(
+            network_choices(studio, self.names),
+            value=self.names[0],
+            label="Network",
+            info="Whose eyes the picture is seen through.",
+            elem_id=f"{prefix}-backbone",
+        )
+        self.fetch = gr.Button("Download its weights", size="sm", visible=False, elem_id=f"{prefix}-fetch")
+        self.fetched = gr.Markdown("", elem_id=f"{prefix}-fetched", visible=False)
+
+    def wire(self) -> None:
+        """Connect the button."""
+        seen: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+        self.dropdown.change(self.offer_download, [self.dropdown], [self.fetch, self.fetched], queue=False, **seen)
+        self.fetch.click(self.download, [self.dropdown], [self.fetch, self.fetched, self.dropdown], **seen)
+
+    def offer_download(self, name: str):
+        """Show the download button where the network's weights are not here."""
+        missing = self._studio.workshop.store.find(name) is None
+        megabytes = OFFICIAL_FILES[name].megabytes if name in OFFICIAL_FILES else 0
+        label = f"Download its weights ({megabytes} MB)"
+        return [
+            gr.update(visible=missing, value=label, interactive=True),
+            gr.update(value="", visible=False),
+        ]
+
+    def download(self, name: str) -> Iterator[tuple[Any, Any, Any]]:
+        """Fetch a network's weights, showing how far it is."""
+        yield gr.update(interactive=False), gr.update(value="Connecting …", visible=True), gr.skip()
+        try:
+            for done, total in self._studio.workshop.store.download(name):
+                share = f"{100 * done / total:.0f} %" if total else ""
+                yield gr.skip(), f"Downloading: {done / 1e6:.0f} MB {share}", gr.skip()
+        except WeightsError as error:
+            yield gr.update(interactive=True), str(error), gr.skip()
+            return
+        choices = gr.update(choices=network_choices(self._studio, self.names))
+        yield gr.update(visible=False), "Downloaded and verified.", choices

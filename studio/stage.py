@@ -1,0 +1,160 @@
+"""The stage of a tab: its live canvas with the buttons that begin, stop and keep, and the run that is on it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Any
+
+import gradio as gr
+import numpy as np
+
+from engines.jobs import Job
+from engines.parts.pictures import read_picture
+from studio.canvas import live_canvas
+from studio.notices import warn
+from studio.runs import Run
+from studio.streaming import Watcher
+from studio.studio import Studio
+
+
+class Stage:
+    """What a tab needs to run one thing at a time and watch it.
+
+    The parts are laid out where the tab wants them, each once: `buttons`, `canvas_with`, `under`; then `remember` and
+    `wire`.
+
+    Args:
+        prefix: what the ids on the page begin with.
+    """
+
+    def __init__(self, studio: Studio, prefix: str):
+        self._studio, self._prefix = studio, prefix
+        self.run_id = gr.State("")
+        # The browser keeps the run's secret, so that a reloaded page finds its run again and nobody else does.
+        self.remembered = gr.BrowserState("", storage_key=f"reverie-{prefix}-run", secret=f"reverie-{prefix}-run")
+
+    def buttons(self, title: str) -> None:
+        """Lay out the button that begins and Stop beside it."""
+        with gr.Row(elem_classes="actions"):
+            # Alive once the page knows whether it has a run already.
+            self.go = gr.Button(title, variant="primary", elem_id=f"{self._prefix}-go", interactive=False)
+            self.halt = gr.Button("Stop", elem_id=f"{self._prefix}-stop", interactive=False, min_width=80)
+
+    def canvas_with(self, original: np.ndarray, invitation: str) -> None:
+        """Lay out the canvas, showing `original` ((H, W, 3) uint8 RGB) and an invitation at first."""
+        self.canvas = live_canvas(f"{self._prefix}-canvas", original, invitation)
+
+    def under(self, hint: str, again: str) -> None:
+        """Lay out the row under the canvas: a hint, a button that goes on from the result, and Save."""
+        with gr.Row(elem_classes="under"):
+            gr.Markdown(hint, elem_classes="quiet")
+            self.again = gr.Button(again, size="sm", interactive=False, elem_id=f"{self._prefix}-again")
+            self.save = gr.DownloadButton("Save", size="sm", interactive=False, elem_id=f"{self._prefix}-save")
+
+    @property
+    def outputs(self) -> list[Any]:
+        """What watching a run changes."""
+        return [self.canvas, self.run_id, self.remembered, self.go, self.halt, self.save, self.again]
+
+    def wire(self) -> None:
+        """Connect Stop."""
+        # Stop never needs a toast, so it may bypass Gradio's queue.
+        self.halt.click(self.stop, [self.run_id], None, queue=False, show_progress="hidden", api_visibility="private")
+
+    def on_page_load(self, page: gr.Blocks) -> None:
+        """Have a fresh page find its run again."""
+        page.load(
+            self.resume,
+            [self.remembered],
+            self.outputs,
+            concurrency_limit=None,
+            show_progress="hidden",
+            api_visibility="private",
+        )
+
+    @property
+    def _runs(self):
+        return self._studio.runs
+
+    def run(self, run_id: str) -> Run | None:
+        """The page's run, if it has one that is remembered."""
+        return self._runs.get(run_id)
+
+    async def start(self, make_job: Callable[[], Job]) -> AsyncIterator[dict[Any, Any]]:
+        """Start what `make_job` returns and watch it to its end; a ValueError on the way becomes a toast."""
+        try:
+            run = self._runs.start(make_job())
+        except ValueError as error:
+            warn(error)
+            yield {self.go: gr.skip()}
+            return
+        async for update in self.watch(run):
+            yield update
+
+    async def resume(self, run_id: str) -> AsyncIterator[dict[Any, Any]]:
+        """Find a reloaded page's run again."""
+        run = self.run(run_id)
+        if run is None:
+            yield {self.run_id: "", self.go: gr.update(interactive=True)}
+            return
+        async for update in self.watch(run):
+            yield update
+
+    async def watch(self, run: Run) -> AsyncIterator[dict[Any, Any]]:
+        """Show a run until it is over."""
+        yield {
+            self.run_id: run.id,
+            self.remembered: run.id,
+            self.go: gr.update(interactive=False),
+            self.halt: gr.update(interactive=True),
+            self.save: gr.update(interactive=False),
+            self.again: gr.update(interactive=False),
+        }
+        async for message in Watcher(run, self._runs.render).messages():
+            yield {self.canvas: gr.skip() if message is None else message}
+        there = run.result is not None
+        if run.error:
+            warn(run.error)
+        yield {
+            self.go: gr.update(interactive=True),
+            self.halt: gr.update(interactive=False),
+            self.save: gr.update(value=str(run.result) if there else None, interactive=there),
+            self.again: gr.update(interactive=there and run.result is not None and run.result.suffix == ".png"),
+        }
+
+    def stop(self, run_id: str) -> None:
+        """Stop this page's run."""
+        run = self.run(run_id)
+        if run:
+            run.stop()
+
+    def steer(self, run_id: str, backbone: str, make_config: Callable[[], Any]) -> None:
+        """Send changed settings to this page's run, if one is going on this backbone."""
+        run = self.run(run_id)
+        if run is None or run.over or run.job.backbone != backbone:
+            return
+        try:
+            run.steer(make_config())
+        except ValueError as error:
+            warn(error)
+
+    def result_as_input(self, run_id: str):
+        """The path of the result as an input, without its recipe: it is a photo now."""
+        run = self.run(run_id)
+        if run is None or run.result is None:
+            return gr.skip()
+        return str(self._studio.gallery.keep_input(read_picture(run.result)))
+
+
+def steers(controls: Sequence[Any], steer: Callable[..., None], inputs: Sequence[Any]) -> None:
+    """Call `steer` with what `inputs` say whenever a person moves one of the controls; the newest position wins."""
+    gr.on(
+        [control.input for control in controls],
+        steer,
+        list(inputs),
+        None,
+        trigger_mode="always_last",
+        concurrency_limit=None,
+        show_progress="hidden",
+        api_visibility="private",
+    )
