@@ -101,16 +101,17 @@ async function receive(message) {
     if (message.original) await draw(before, message.original);
     if (!message.picture && message.original) await draw(after, message.original);
   }
-  status(message);
-  curve(message.losses);
   if (message.picture) {
     latest = message.picture;
     if (shown === null) await draw(after, message.picture);
     remember(message);
+    stage.dataset.drawn = Number(stage.dataset.drawn || 0) + 1;
   }
+  // Only now, so that a run that is said to be over also shows its last picture.
+  status(message);
+  curve(message.losses);
   place();
   server.acknowledge(message.watcher, message.number);
-  stage.dataset.drawn = Number(stage.dataset.drawn || 0) + (message.picture ? 1 : 0);
 }
 
 function drag(event) {

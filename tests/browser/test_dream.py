@@ -56,7 +56,7 @@ def small_and_quick(page: Page) -> None:
 
 def long_and_slow(page: Page) -> None:
     """More steps than any test waits for."""
-    page.set_slider("Size", 640)
+    page.set_slider("Size", 1280)
     page.set_slider("Octaves", 1)
     page.set_slider("Steps per octave", 100)
 
