@@ -47,7 +47,10 @@ def _parser() -> argparse.ArgumentParser:
         first, *others = engine.inputs
         one.add_argument(first, type=Path, help="the picture to work on")
         for other in others:
-            one.add_argument(f"--{other}", type=Path, help=f"another picture: the {other}")
+            many = other in engine.series
+            text = f"more pictures: the {other.replace('_', ' ')}" if many else f"another picture: the {other}"
+            option = "--" + other.replace("_", "-")
+            one.add_argument(option, type=Path, help=text.replace("_", " "), nargs="+" if many else None)
         one.add_argument("-o", "--output", type=Path, required=True, help="a .png file; .mp4 for a film")
         one.add_argument("--recipe", type=Path, help="repeat what made this file; options given beside it win")
         one.add_argument("--backbone", help="network to use [studio_vgg]")
@@ -59,8 +62,14 @@ def _parser() -> argparse.ArgumentParser:
 
 def _job(options: argparse.Namespace) -> Job:
     engine = ENGINES[options.engine]
-    files = {name: getattr(options, name) for name in engine.inputs}
-    inputs = {name: read_picture(file, max_pixels=4 * MAX_PIXELS) for name, file in files.items() if file}
+    files: dict[str, Path] = {}
+    for name in engine.inputs:
+        given = getattr(options, name)
+        if name in engine.series:
+            files |= {f"{name}_{number}": file for number, file in enumerate(given or [], 1)}
+        elif given:
+            files[name] = given
+    inputs = {name: read_picture(file, max_pixels=4 * MAX_PIXELS) for name, file in files.items()}
     changed = changed_options(options, engine.config_class)
     if not options.recipe:
         return Job(
@@ -121,10 +130,10 @@ def _run(started: StartedJob, output: Path) -> int:
 
 
 def _film_size(started: StartedJob, image) -> tuple[int, int]:
-    """Width and height of a film: a zoom film's pictures are full size; a film of one dream grows up to its photo."""
+    """Width and height of a film: a zoom film's pictures are full size; that of one run grows up to its last."""
     first = next(iter(started.job.inputs.values()))
     longest = max(getattr(started.job.config, "size", 0) or max(first.shape[:2]), max(image.shape[:2]))
-    scale = min(1.0, longest / max(first.shape[:2]))
+    scale = longest / max(first.shape[:2])
     return round(first.shape[1] * scale), round(first.shape[0] * scale)
 
 

@@ -71,7 +71,7 @@ def validate(config: Any) -> None:
         name = field.name.replace("_", " ").capitalize()
         if not _matches(value, hints[field.name]):
             raise ValueError(f"{name} must be {_kind(hints[field.name])}, not {str(value)[:60]!r}.")
-        numbers = list(value.values()) if isinstance(value, Mapping) else [value]
+        numbers = list(value.values()) if isinstance(value, Mapping) else value if isinstance(value, tuple) else [value]
         for number in numbers:
             if isinstance(number, bool) or not isinstance(number, int | float):
                 continue

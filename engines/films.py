@@ -1,14 +1,19 @@
-"""Frames -> MP4 (H.264), written while they pass."""
+"""Frames -> MP4 (H.264), written while they pass, and GIF."""
 
 from __future__ import annotations
 
 import contextlib
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 
 import av
 import numpy as np
 from PIL import Image
+
+from engines.parts.files import written_atomically
+
+GIF_SIDE = 420
 
 
 class Film:
@@ -75,6 +80,38 @@ class Film:
         with contextlib.suppress(Exception):  # a film without pictures cannot be closed, and need not be
             self._container.close()
         self._draft.unlink(missing_ok=True)
+
+
+def write_gif(
+    path: Path, images: Iterable[np.ndarray], shape: tuple[int, int], *, rate: int, held: int, comment: str
+) -> Path:
+    """Write pictures, (H, W, 3) uint8 RGB, as an endless GIF, atomically.
+
+    Args:
+        shape: (height, width) of the film; made smaller to GIF_SIDE, as GIF files grow fast.
+        rate: pictures a second.
+        held: for how many pictures' time the last one is shown.
+        comment: goes into the file.
+    """
+    scale = min(1.0, GIF_SIDE / max(shape))
+    size = (round(shape[1] * scale), round(shape[0] * scale))
+    frames = []
+    for image in images:
+        resized = Image.fromarray(image).resize(size, Image.Resampling.BILINEAR)
+        frames.append(resized.quantize(128, dither=Image.Dither.FLOYDSTEINBERG))
+    durations = [round(1000 / rate)] * len(frames)
+    durations[-1] *= held + 1
+    with written_atomically(path) as file:
+        frames[0].save(
+            file,
+            "GIF",
+            save_all=True,
+            append_images=frames[1:],
+            duration=durations,
+            loop=0,
+            comment=comment.encode(),
+        )
+    return path
 
 
 def read_comment(path: Path) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -23,6 +23,8 @@ class Frame:
         note: where in the run this is, in words ("octave 2 of 3").
         progress: share of the run's work that is done, in [0, 1], where steps cost unequally; -1 means step / total.
         keyframe: whether this moment belongs in a film of the run.
+        config: the settings that have been in force since the frame before, where the engine itself chose or changed
+            them; None where they are what was asked for and sent.
     """
 
     step: int
@@ -32,6 +34,7 @@ class Frame:
     note: str = ""
     progress: float = -1.0
     keyframe: bool = True
+    config: Any = None
 
     def __post_init__(self):
         if self.progress < 0:

@@ -32,20 +32,42 @@ class Engine:
         module: the module that holds it.
         config: name of its config class.
         function: name of the function that returns its frames.
-        inputs: names of the pictures it takes, in order; those after the first may be left out.
+        inputs: names of the pictures it takes, by its function's parameters; those after the first may be left out.
+        series: those of them that are series of pictures: `style_images` takes `style_images_1`, `style_images_2` ...
     """
 
     module: str
     config: str
     function: str
     inputs: tuple[str, ...]
+    series: frozenset[str] = frozenset()
 
     @property
     def config_class(self) -> type:
         return getattr(importlib.import_module(self.module), self.config)
 
+    def arguments(self, inputs: Mapping[str, np.ndarray]) -> dict[str, Any]:
+        """A job's inputs as the engine's function takes them: a series as a tuple, with None where one is missing."""
+        arguments: dict[str, Any] = {}
+        for name in self.inputs:
+            if name in self.series:
+                numbers = [int(key.rpartition("_")[2]) for key in inputs if key.rpartition("_")[0] == name]
+                arguments[name] = tuple(inputs.get(f"{name}_{i}") for i in range(1, max(numbers, default=0) + 1))
+            elif name in inputs:
+                arguments[name] = inputs[name]
+        return arguments
 
-ENGINES = {"deep_dream": Engine("engines.deep_dream", "DreamConfig", "dream", ("image", "guide"))}
+
+ENGINES = {
+    "deep_dream": Engine("engines.deep_dream", "DreamConfig", "dream", ("image", "guide")),
+    "style_transfer": Engine(
+        "engines.style_transfer",
+        "StyleConfig",
+        "stylize",
+        ("content_image", "style_images", "masks", "start_image"),
+        frozenset({"style_images", "masks"}),
+    ),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,12 +147,14 @@ class StartedJob(Iterator[Frame]):
             self._backbone = self._workshop.backbone(self.job.backbone)
             run = getattr(importlib.import_module(engine.module), engine.function)
             self.job = dataclasses.replace(self.job, config=self.resolve(self.job.config))
-            inputs = [self.job.inputs.get(name) for name in engine.inputs]
+            arguments = engine.arguments(self.job.inputs)
             if changed is not None:  # steered before the first step: that is where this run begins
                 self.job = dataclasses.replace(self.job, config=changed, steering=(), stop_at=None)
                 self._replay = []
-            self._frames = run(inputs[0], self.job.config, self._backbone, *inputs[1:])
+            self._frames = run(config=self.job.config, backbone=self._backbone, **arguments)
             self.last = next(self._frames)
+            if self.last.config is not None:
+                self.job = dataclasses.replace(self.job, config=self.last.config)
             return self.last
         if changed is not None:
             # A person steers: what the recipe would have done from here on no longer fits.
@@ -141,9 +165,11 @@ class StartedJob(Iterator[Frame]):
         if self.job.stop_at is not None and self.last.step >= self.job.stop_at:
             self.close()
             raise StopIteration
-        if changed is not None:
-            self._steering.append((self.last.step, changed))
+        before = self.last
         self.last = self._frames.send(changed)
+        in_force = changed if self.last.config is None else self.last.config
+        if in_force is not None:
+            self._steering.append((before.step, in_force))
         return self.last
 
     def resolve(self, config: Any) -> Any:

@@ -29,7 +29,21 @@ def parse_weights(text: str) -> dict[str, float]:
 
 def format_weights(weights: Mapping[str, float]) -> str:
     """What `parse_weights` reads."""
-    return ", ".join(f"{name}={weight:g}" for name, weight in weights.items())
+    return ", ".join(f"{name}={_number(weight)}" for name, weight in weights.items())
+
+
+def _number(value: float) -> str:
+    """As short as it can be and still be read back as the same number."""
+    short = f"{value:g}"
+    return short if float(short) == value else repr(float(value))
+
+
+def parse_numbers(text: str) -> tuple[float, ...]:
+    """Numbers from "1, 0.5"; may raise ValueError."""
+    try:
+        return tuple(float(part) for part in text.split(",") if part.strip())
+    except ValueError as error:
+        raise ValueError(f"These must be numbers with commas between them, not {text[:40]!r}.") from error
 
 
 def _reader(hint: Any) -> Any:
@@ -37,7 +51,7 @@ def _reader(hint: Any) -> Any:
     options = [h for h in typing.get_args(hint) if h is not type(None)] or [hint]
     hint = options[0] if typing.get_origin(hint) is not None and type(None) in typing.get_args(hint) else hint
     if typing.get_origin(hint) is not None:
-        return parse_weights
+        return parse_numbers if typing.get_origin(hint) is tuple else parse_weights
     return hint
 
 
@@ -52,7 +66,8 @@ def add_options(parser: argparse.ArgumentParser, config_class: type) -> None:
             group.add_argument(name, action=argparse.BooleanOptionalAction, default=_MISSING, help=text)
             continue
         reader = _reader(hints[field.name])
-        metavar = "NAME=WEIGHT,…" if reader is parse_weights else reader.__name__.upper()
+        metavars = {parse_weights: "NAME=WEIGHT,…", parse_numbers: "NUMBER,…"}
+        metavar = metavars.get(reader) or reader.__name__.upper()
         if field.default is not None and field.default is not dataclasses.MISSING:
             text = f"{text} [{field.default}]"
         choices = field.metadata.get("choices")

@@ -92,10 +92,11 @@ class Backbone:
                 title = self.architecture.title
                 raise ValueError(f"{title} has no layer {str(layer)[:40]!r}; use one of {', '.join(known)}.")
 
-    def extractor(self, layers: Sequence[str]) -> Callable[[Any], list[Any]]:
-        """A function from pictures, (B, H, W, 3) float32 RGB in [-1, 1], to one feature tensor a layer.
+    def cut(self, layers: Sequence[str], *, pooling: str = "max") -> keras.Model:
+        """The part of the network that leads to these layers, from its own input range to one output a layer.
 
-        Only the part of the network that leads to these layers runs.
+        Args:
+            pooling: "max" as trained, or "average", which lets gradients reach every pixel (Gatys et al. 2016).
 
         Raises:
             ValueError: a name that is none of this backbone's layers.
@@ -103,7 +104,20 @@ class Backbone:
         import keras
 
         self.check_layers(layers)
-        cut = keras.Model(self.network.input, [self.network.get_layer(layer).output for layer in layers])
+        network = self.network if pooling == "max" else _with_average_pooling(self.network)
+        return keras.Model(network.input, [network.get_layer(layer).output for layer in layers])
+
+    def extractor(self, layers: Sequence[str], *, pooling: str = "max") -> Callable[[Any], list[Any]]:
+        """A function from pictures, (B, H, W, 3) float32 RGB in [-1, 1], to one feature tensor a layer.
+
+        Only the part of the network that leads to these layers runs. `pooling` is as for `cut`.
+
+        Raises:
+            ValueError: a name that is none of this backbone's layers.
+        """
+        import keras
+
+        cut = self.cut(layers, pooling=pooling)
         caffe = self.architecture.caffe
 
         def features(pictures):
@@ -111,6 +125,23 @@ class Backbone:
             return keras.tree.flatten(cut(_caffe_input(pictures) if caffe else pictures, training=False))
 
         return features
+
+
+def _with_average_pooling(network: keras.Model) -> keras.Model:
+    """The same network and weights with each max pooling replaced by average pooling."""
+    import keras
+    from keras import layers
+
+    def clone(layer):
+        if isinstance(layer, layers.MaxPooling2D):
+            return layers.AveragePooling2D(
+                layer.pool_size, layer.strides, layer.padding, name=layer.name, dtype=layer.dtype_policy
+            )
+        return type(layer).from_config(layer.get_config())
+
+    averaging = keras.models.clone_model(network, clone_function=clone)
+    averaging.set_weights(network.get_weights())
+    return averaging
 
 
 def _caffe_input(pictures):

@@ -13,6 +13,18 @@ from PIL import Image, ImageOps
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
 MAX_PIXELS = 40_000_000
+# What Pillow raises over damaged files.
+DAMAGED = (
+    OSError,
+    ValueError,
+    SyntaxError,
+    EOFError,
+    MemoryError,
+    struct.error,
+    TypeError,
+    LookupError,
+    Image.DecompressionBombError,
+)
 _SIXTEEN_BIT = {"I", "I;16", "I;16B", "I;16L"}
 
 
@@ -46,7 +58,7 @@ def read_picture(source: Path | str | bytes, *, max_pixels: int = MAX_PIXELS) ->
         raise PictureError(f"There is no file {Path(str(source)).name}.") from error
     except Image.UnidentifiedImageError as error:
         raise PictureError("This file is not a picture; use a JPEG, PNG, WebP, GIF or BMP file.") from error
-    except (OSError, ValueError, SyntaxError, EOFError, MemoryError) as error:
+    except DAMAGED as error:
         raise PictureError("This picture is damaged and cannot be read; save it anew or use another.") from error
 
 

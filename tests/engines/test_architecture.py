@@ -119,7 +119,7 @@ def test_engines_never_read_the_environment():
     assert [path.name for path in library_sources() if imports_of(path) & {"os.environ", "os.getenv"}] == []
 
 
-@pytest.mark.parametrize("module", ["engines.deep_dream", "engines.jobs", "engines.recipes"])
+@pytest.mark.parametrize("module", ["engines.deep_dream", "engines.style_transfer", "engines.jobs", "engines.recipes"])
 def test_importing_what_the_page_needs_does_not_import_tensorflow(module):
     code = f"import sys, {module}; print(sorted({{'tensorflow', 'keras', 'gradio'}} & set(sys.modules)))"
     result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)

@@ -250,3 +250,16 @@ def test_a_folders_own_copy_of_the_bundled_network_comes_before_the_bundled_one(
     image = tf.random.stateless_uniform((1, 32, 32, 3), (1, 2), -1, 1)
     (features,), (expected,) = (b.extractor(["block4_conv2"])(image) for b in (backbone, studio_vgg))
     np.testing.assert_allclose(features, expected, atol=1e-6)
+
+
+def test_average_pooling_takes_the_mean_where_the_network_was_trained_with_the_greatest(picture):
+    backbone = untrained("studio_vgg")
+    image = tf.constant(to_float(picture))
+    pooled, before = "block2_conv1", "block1_conv2"
+    usual, averaging = (backbone.extractor([before, pooled], pooling=pooling)(image) for pooling in ("max", "average"))
+    np.testing.assert_allclose(averaging[0], usual[0], atol=1e-6)
+    rows, columns = usual[0].shape[1] // 2 * 2, usual[0].shape[2] // 2 * 2
+    cells = usual[0].numpy()[:, :rows, :columns].reshape(1, rows // 2, 2, columns // 2, 2, -1)
+    convolution = backbone.network.get_layer(pooled)
+    np.testing.assert_allclose(averaging[1], convolution(cells.mean((2, 4))), rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(usual[1], convolution(cells.max((2, 4))), rtol=1e-3, atol=1e-4)

@@ -224,3 +224,42 @@ def test_ctrl_c_writes_the_picture_so_far_with_a_recipe_that_says_where(photo, r
     recipe = read_recipe(results / name)
     assert 1 <= recipe.stopped_at < 1000
     assert recipe.config["steps"] == 1000
+
+
+def paint(*arguments) -> int:
+    return main(["style_transfer", *map(str, arguments)])
+
+
+SHORT = ("--seconds", "0", "--size", "64", "--scales", "1", "--steps", "2")
+
+
+def test_a_photo_is_painted_with_several_paintings_and_its_recipe_repeats_it(photo, picture, results, capsys):
+    styles = [results / "a.png", results / "b.png"]
+    for file, image in zip(styles, (picture[::-1], picture[:, ::-1]), strict=True):
+        file.write_bytes(as_png(image))
+    assert paint(photo, "-o", results / "1.png", "--style-images", *styles, *SHORT, "--blend", "1,0.5") == 0
+    assert last_line(capsys).startswith("Written to")
+    recipe = read_recipe(results / "1.png")
+    assert (recipe.engine, recipe.config["blend"], recipe.config["steps"]) == ("style_transfer", [1, 0.5], 2)
+    assert recipe.inputs["style_images_2"] == digest(picture[:, ::-1])
+    assert paint(photo, "-o", results / "2.png", "--style-images", *styles, "--recipe", results / "1.png") == 0
+    np.testing.assert_array_equal(pixels(results / "2.png"), pixels(results / "1.png"))
+    assert pixels(results / "1.png").shape == (43, 64, 3)
+
+
+def test_painting_without_a_painting_ends_with_one_sentence(photo, results, capsys):
+    assert paint(photo, "-o", results / "1.png", *SHORT) == 1
+    line = last_line(capsys)
+    assert is_one_sentence(line)
+    assert "Choose a painting" in line
+    assert files_in(results) == []
+
+
+def test_the_film_of_a_painting_grows_up_to_its_full_size(photo, results, picture):
+    style = results / "style.png"
+    style.write_bytes(as_png(picture[::-1]))
+    film = results / "film.mp4"
+    options = ("--seconds", "0", "--size", "180", "--scales", "2", "--steps", "2")
+    assert paint(photo, "-o", film, "--style-images", style, *options) == 0
+    with av.open(str(film)) as container:
+        assert [(frame.height, frame.width) for frame in container.decode(video=0)] == [(120, 180)] * 5

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from engines.films import Film, read_comment
+from engines.films import GIF_SIDE, Film, read_comment, write_gif
 from tests.engines.helpers import files_in
 
 COLORS = [(200, 40, 40), (40, 180, 60), (50, 60, 210), (230, 220, 90), (128, 128, 128)]
@@ -113,3 +113,33 @@ def test_a_file_that_is_no_film_has_no_comment(tmp_path, data):
     path.write_bytes(data)
     assert read_comment(path) is None
     assert read_comment(tmp_path / "nowhere.mp4") is None
+
+
+def test_a_gif_holds_its_pictures_for_their_time_and_the_comment(tmp_path):
+    path = tmp_path / "film.gif"
+    images = (flat(color, 48, 72) for color in COLORS)
+    assert write_gif(path, images, (48, 72), rate=10, held=4, comment="a recipe: ünïcode") == path
+    with Image.open(path) as gif:
+        assert gif.info["comment"].decode() == "a recipe: ünïcode"
+        assert gif.info["loop"] == 0
+        shown = []
+        for number in range(gif.n_frames):
+            gif.seek(number)
+            shown.append((np.asarray(gif.convert("RGB")).mean((0, 1)), gif.info["duration"]))
+    assert [duration for _, duration in shown] == [100] * (len(COLORS) - 1) + [500]
+    for (seen, _), color in zip(shown, COLORS, strict=True):
+        assert np.abs(seen - color).max() < 8
+    assert files_in(tmp_path) == ["film.gif"]
+
+
+def test_a_gif_of_large_and_small_pictures_has_one_size_that_suits_the_format(tmp_path, picture):
+    small = np.asarray(Image.fromarray(picture).resize((36, 24)))
+    write_gif(tmp_path / "film.gif", [small, picture], (900, 1200), rate=12, held=0, comment="")
+    with Image.open(tmp_path / "film.gif") as gif:
+        assert (gif.size, gif.n_frames) == ((GIF_SIDE, GIF_SIDE * 3 // 4), 2)
+
+
+def test_a_gif_without_pictures_cannot_be_written_and_leaves_nothing_behind(tmp_path):
+    with pytest.raises((ValueError, OSError, IndexError)):
+        write_gif(tmp_path / "film.gif", [], (32, 32), rate=12, held=0, comment="")
+    assert files_in(tmp_path) == []

@@ -13,6 +13,7 @@ from engines.jobs import ENGINES, Job, StartedJob, Workshop, job_from_recipe
 from engines.parts.pictures import digest
 from engines.parts.weights import WeightsError, WeightsStore
 from engines.recipes import Recipe, RecipeError, from_json
+from engines.style_transfer import StyleConfig
 from tests.engines.helpers import refusal
 
 SHORT = DreamConfig(
@@ -187,3 +188,51 @@ def test_every_engine_is_where_its_entry_says():
     for name, engine in ENGINES.items():
         assert dataclasses.is_dataclass(engine.config_class), name
         assert engine.inputs
+
+
+PAINTING = StyleConfig(seconds=0.0, size=0, scales=1, steps=3)
+
+
+def painting_job(picture, config: StyleConfig = PAINTING, **others) -> Job:
+    inputs = {"content_image": picture, "style_images_1": picture[::-1], **others}
+    return Job(engine="style_transfer", config=config, inputs=inputs, backbone="studio_vgg")
+
+
+def test_numbered_inputs_reach_the_engine_as_a_series_with_gaps_where_there_are_none(picture):
+    mask = np.full_like(picture, 255)
+    inputs = {"content_image": picture, "style_images_2": picture[:, ::-1], "style_images_1": picture[::-1]}
+    given = ENGINES["style_transfer"].arguments({**inputs, "masks_2": mask})
+    assert given["content_image"] is picture
+    assert [image is inputs[f"style_images_{i}"] for i, image in enumerate(given["style_images"], 1)] == [True, True]
+    first, second = given["masks"]
+    assert first is None
+    assert second is mask
+    assert "start_image" not in given
+
+
+def test_the_recipe_of_a_painting_holds_what_the_engine_chose_and_repeats_it(picture, workshop):
+    mask = np.zeros_like(picture)
+    mask[:, :30] = 255
+    others = {"style_images_2": picture[:, ::-1], "masks_2": mask}
+    first = workshop.start(painting_job(picture, dataclasses.replace(PAINTING, seconds=3.0), **others))
+    image = run_to_end(first)
+    recipe = first.recipe
+    assert recipe.config["seconds"] == 0
+    assert recipe.config["style_layers"]
+    assert recipe.stopped_at is None
+    again = repeated(workshop, recipe, content_image=picture, style_images_1=picture[::-1], **others)
+    np.testing.assert_array_equal(run_to_end(again), image)
+    assert again.recipe == recipe
+
+
+def test_a_painting_that_was_steered_repeats_to_the_same_pixels(picture, workshop):
+    started = workshop.start(painting_job(picture, dataclasses.replace(PAINTING, steps=6)))
+    next(started)
+    next(started)
+    started.send(dataclasses.replace(started.job.config, balance=0.8, steps=8, size=400))
+    image = run_to_end(started)
+    ((step, settings),) = started.recipe.steering
+    # What holds is recorded, not what was asked for: a painting cannot change its size on its way.
+    assert (step, settings["balance"], settings["steps"], settings["size"]) == (2, 0.8, 8, 0)
+    again = repeated(workshop, started.recipe, content_image=picture, style_images_1=picture[::-1])
+    np.testing.assert_array_equal(run_to_end(again), image)

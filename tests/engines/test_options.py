@@ -10,7 +10,9 @@ import pytest
 from engines.backbone_training import BackboneTrainingConfig
 from engines.configs import setting
 from engines.deep_dream import DreamConfig
-from engines.options import add_options, changed_options
+from engines.options import add_options, changed_options, format_weights, parse_numbers, parse_weights
+from engines.style_transfer import StyleConfig
+from tests.engines.helpers import refusal
 
 
 def parser_for(config_class: type) -> argparse.ArgumentParser:
@@ -23,7 +25,7 @@ def changed(config_class: type, *arguments: str) -> dict:
     return changed_options(parser_for(config_class).parse_args(arguments), config_class)
 
 
-@pytest.mark.parametrize("config_class", [DreamConfig, BackboneTrainingConfig])
+@pytest.mark.parametrize("config_class", [DreamConfig, StyleConfig, BackboneTrainingConfig])
 def test_every_field_is_an_option_with_its_help_and_its_default(config_class):
     # argparse breaks lines where the terminal ends, which is no matter here.
     shown = " ".join(parser_for(config_class).format_help().split())
@@ -87,3 +89,18 @@ def test_a_switch_can_be_turned_on_and_off_and_left_alone():
     assert changed(Switches, "--grain") == {"grain": True}
     assert changed(Switches, "--no-grain") == {"grain": False}
     assert "Add 5 % of grain." in parser_for(Switches).format_help()
+
+
+def test_numbers_are_read_with_commas_between_them():
+    assert changed(StyleConfig, "--blend", "1, 0.25,") == {"blend": (1.0, 0.25)}
+    assert "commas" in refusal(ValueError, parse_numbers, "1; 2")
+
+
+@pytest.mark.parametrize("weight", [1.0, 2.0, 0.1, 1 / 3, 1e-6, 2.5e-8, 123456.789])
+def test_weights_are_written_so_that_they_are_read_back_exactly(weight):
+    weights = {"block1_conv1": weight, "mixed4": 2.0}
+    assert parse_weights(format_weights(weights)) == weights
+
+
+def test_weights_are_written_short():
+    assert format_weights({"a": 1.0, "b": 0.5}) == "a=1, b=0.5"

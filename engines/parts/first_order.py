@@ -1,0 +1,51 @@
+"""Adam and SGD, one evaluation at a time, in the manner of `engines.parts.lbfgs`."""
+
+from __future__ import annotations
+
+import math
+from typing import Protocol
+
+import tensorflow as tf
+
+
+class Optimizer(Protocol):
+    """Says where to evaluate next and is told what was found there; see `engines.parts.lbfgs.LBFGS`."""
+
+    x: tf.Tensor
+    trial: tf.Tensor
+    stuck: bool
+
+    def tell(self, loss: float, gradient: tf.Tensor) -> None: ...
+
+    def forget(self) -> None: ...
+
+
+class FirstOrder:
+    """Keras's Adam, or SGD with the rate of Chollet's listing falling by 4 % every 100 steps, one step at a time.
+
+    Args:
+        learning_rate: in grey levels for Adam; for SGD as in the listing, whose picture is in grey levels too.
+    """
+
+    def __init__(self, x: tf.Tensor, kind: str, learning_rate: float):
+        import keras
+
+        self._variable = keras.Variable(x, dtype="float32")
+        self.x = self.trial = tf.convert_to_tensor(x)
+        self.stuck = False
+        if kind == "adam":
+            self._optimizer = keras.optimizers.Adam(learning_rate / 127.5)
+        else:
+            decay = keras.optimizers.schedules.ExponentialDecay(learning_rate / 127.5**2, 100, 0.96)
+            self._optimizer = keras.optimizers.SGD(decay)
+
+    def tell(self, loss: float, gradient: tf.Tensor) -> None:
+        """Take a step."""
+        self.stuck = not math.isfinite(loss)
+        if self.stuck:
+            return
+        self._optimizer.apply([gradient], [self._variable])
+        self.x = self.trial = tf.convert_to_tensor(self._variable)
+
+    def forget(self) -> None:
+        """Nothing is remembered that a changed function would make wrong."""

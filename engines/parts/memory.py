@@ -1,0 +1,50 @@
+"""How much memory is free, for whoever must decide before it is taken."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+_UNLIMITED = 1 << 60
+
+
+def free_bytes(proc: Path = Path("/proc"), cgroup: Path = Path("/sys/fs/cgroup")) -> int | None:
+    """Memory that a new job may take: what the system has left, or the container where that has less.
+
+    None where neither says (not Linux).
+    """
+    left = [value for value in (_system(proc / "meminfo"), _container(cgroup)) if value is not None]
+    return min(left) if left else None
+
+
+def _system(meminfo: Path) -> int | None:
+    try:
+        for line in meminfo.read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
+    except (OSError, ValueError, IndexError):
+        pass
+    return None
+
+
+def _container(cgroup: Path) -> int | None:
+    """The container's limit less what it uses; file caches, which it gives back when it must, do not count."""
+    for limit_file, usage_file, stat_file, cache in (
+        ("memory.max", "memory.current", "memory.stat", "inactive_file"),
+        (
+            "memory/memory.limit_in_bytes",
+            "memory/memory.usage_in_bytes",
+            "memory/memory.stat",
+            "total_inactive_file",
+        ),
+    ):
+        try:
+            text = (cgroup / limit_file).read_text().strip()
+            limit = _UNLIMITED if text == "max" else int(text)
+            if limit >= _UNLIMITED:
+                return None
+            usage = int((cgroup / usage_file).read_text())
+            stat = dict(line.split() for line in (cgroup / stat_file).read_text().splitlines())
+            return max(0, limit - usage + int(stat.get(cache, 0)))
+        except (OSError, ValueError):
+            continue
+    return None

@@ -1,0 +1,167 @@
+"""Neural style transfer: a photo painted in the manner of one or more paintings.
+
+Gatys, Ecker & Bethge, "Image Style Transfer Using Convolutional Neural Networks" (2016), in the form of Chollet's "Deep
+Learning with Python", section 12.3, and a form of our own: targets computed once, one picture through a network cut
+after its deepest layer, coarse to fine, L-BFGS.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from engines.frames import Frame, Frames
+from engines.parts.pictures import check_picture
+from engines.parts.style_config import StyleConfig
+
+if TYPE_CHECKING:
+    from engines.parts.backbones import Backbone
+    from engines.parts.scene import Pictures
+
+MOST_STYLES = 8
+LEAST_SIDE = 16
+
+
+# What suits a network: style layers with weights, and the content layer.
+_VGG = ({f"block{block}_conv1": 1.0 for block in range(1, 6)}, "block5_conv2")
+LAYERS: dict[str, tuple[dict[str, float], str]] = {
+    "studio_vgg": (
+        {f"block{name}": 1.0 for name in ("1_conv1", "1_conv2", "2_conv1", "2_conv2", "3_conv1", "3_conv3", "4_conv1")},
+        "block4_conv1",
+    ),
+    "vgg19": ({f"block{block}_conv1": 1.0 for block in range(1, 5)}, "block4_conv2"),
+    "vgg16": ({f"block{block}_conv1": 1.0 for block in range(1, 5)}, "block4_conv2"),
+}
+BOOK = StyleConfig(
+    seconds=0.0,
+    balance=0.0,
+    size=533,
+    scales=1,
+    steps=4000,
+    style_weight=1e-6,
+    content_weight=2.5e-8,
+    total_variation_weight=1e-6,
+    optimizer="sgd",
+    learning_rate=100.0,
+    pooling="max",
+    losses="book",
+    style_layers=_VGG[0],
+    content_layer=_VGG[1],
+)
+
+
+def presets(backbone_name: str) -> dict[str, StyleConfig]:
+    """Named settings that suit a backbone, the default first."""
+    ours = {
+        "Painted": StyleConfig(),
+        "Bold": StyleConfig(balance=0.04, style_scale=1.2),
+        "Faithful": StyleConfig(balance=0.5, style_scale=0.8),
+        "My colours": StyleConfig(color="photo"),
+    }
+    return ours | ({"As in the book": BOOK} if backbone_name == "vgg19" else {})
+
+
+def resolve(config: StyleConfig, backbone: Backbone) -> StyleConfig:
+    """The config as it will run on this backbone: with its layers where none are named.
+
+    Raises:
+        ValueError: a backbone that this engine has no layers for, or a layer that the backbone does not have.
+    """
+    if backbone.name not in LAYERS:
+        raise ValueError(
+            f"{backbone.architecture.title} cannot paint: style transfer needs a network in the shape of VGG."
+        )
+    style_layers, content_layer = LAYERS[backbone.name]
+    config = dataclasses.replace(
+        config,
+        style_layers=config.style_layers or style_layers,
+        content_layer=config.content_layer or content_layer,
+    )
+    backbone.check_layers([*config.style_layers, config.content_layer])
+    return config
+
+
+def stylize(
+    content_image: np.ndarray,
+    style_images: Sequence[np.ndarray],
+    config: StyleConfig,
+    backbone: Backbone,
+    *,
+    masks: Sequence[np.ndarray | None] = (),
+    start_image: np.ndarray | None = None,
+) -> Frames[StyleConfig]:
+    """Paint a photo, yielding a Frame after every evaluation of the loss.
+
+    Args:
+        content_image: (H, W, 3) uint8 RGB, the photo.
+        style_images: the paintings, each (h, w, 3) uint8 RGB; each keeps its own shape.
+        config: settings; `send` another to steer. With `seconds`, two timed evaluations choose size, scales and steps
+            for this machine, and the steps are corrected on the way.
+        backbone: a network in the shape of VGG.
+        masks: for each painting (h, w, 3) uint8, white where it belongs on the photo; None, or no entry, for a
+            painting that goes wherever no mask is.
+        start_image: (h, w, 3) uint8 RGB: go on painting this, at full size.
+
+    Yields:
+        Frames of the scale's size; the last one is the result, at full size. Metrics: `loss`, `style_loss`,
+        `content_loss`, `total_variation_loss`, weighted as they count. `config` is set where the engine itself has
+        changed the settings: on the first frame to what was chosen, later where the steps were corrected.
+
+    Raises:
+        ValueError: a picture that is none or too small, no painting or too many, an empty mask, a layer that the
+            backbone does not have, a painting that runs away to infinity.
+    """
+    from engines.parts.painting import Painting, Pictures
+
+    config = resolve(config, backbone)
+    pictures = Pictures(content_image, tuple(style_images), _aligned(masks, len(style_images)), start_image)
+    _check(pictures, config)
+    painting = Painting(pictures, config, backbone)
+    told: StyleConfig | None = painting.config  # what was chosen for this machine
+    done = 0
+    while not painting.finished:
+        evaluation = painting.step()
+        done += 1
+        changed = yield Frame(
+            step=done,
+            total=done + painting.remaining,
+            image=painting.picture(),
+            metrics={
+                "loss": evaluation.loss,
+                "style_loss": evaluation.style,
+                "content_loss": evaluation.content,
+                "total_variation_loss": evaluation.total_variation,
+            },
+            note=painting.note,
+            progress=painting.progress,
+            config=told,
+        )
+        told = None
+        if changed is not None:
+            told = painting.steer(resolve(changed, backbone))
+        told = painting.keep_pace() or told
+
+
+def _aligned(masks: Sequence[np.ndarray | None], count: int) -> tuple[np.ndarray | None, ...]:
+    if len(masks) > count:
+        raise ValueError(f"There are {len(masks)} masks for {count} paintings; give each painting at most one.")
+    return (*masks, *[None] * (count - len(masks)))
+
+
+def _check(pictures: Pictures, config: StyleConfig) -> None:
+    """Refuse what cannot be painted, with a sentence."""
+    count = len(pictures.styles)
+    if not count:
+        raise ValueError("Choose a painting first: drop one, or click one of the examples.")
+    if count > MOST_STYLES:
+        raise ValueError(f"These are {count} paintings; use at most {MOST_STYLES}.")
+    if config.blend and len(config.blend) != count:
+        raise ValueError(f"There are {len(config.blend)} painting weights for {count} paintings; give one for each.")
+    for image in (pictures.content, *pictures.styles, *([] if pictures.start is None else [pictures.start])):
+        check_picture(image, least=LEAST_SIDE)
+    for number, mask in enumerate(pictures.masks, 1):
+        if mask is not None and not (mask > 127).any():
+            raise ValueError(f"The region of painting {number} is empty; paint some of the photo for it, or clear it.")

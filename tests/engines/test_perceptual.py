@@ -1,0 +1,215 @@
+"""The losses of style transfer, against plain rewritings of the formulas, finite differences and tiles."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from engines.parts.perceptual import PerceptualLoss, gram_matrix, total_variation
+from engines.parts.scene import Pictures, Scene
+from engines.style_transfer import BOOK, StyleConfig
+
+LAYERS = ("block1_conv1", "block2_conv1", "block3_conv1")
+CONTENT = "block3_conv2"
+OURS = StyleConfig(style_layers={"block1_conv1": 1.0, "block2_conv1": 0.5, "block3_conv1": 2.0}, content_layer=CONTENT)
+OF_THE_BOOK = dataclasses.replace(BOOK, style_layers=dict.fromkeys(LAYERS, 1.0), content_layer=CONTENT)
+WHOLE = 16_384
+
+
+def noise(height: int, width: int, seed: int) -> np.ndarray:
+    """(height, width, 3) uint8: smooth blobs of colour."""
+    coarse = np.random.default_rng(seed).uniform(0, 255, (height // 6 + 2, width // 6 + 2, 3))
+    return tf.image.resize(coarse, (height, width), method="bicubic").numpy().clip(0, 255).astype(np.uint8)
+
+
+def as_floats(image: np.ndarray) -> tf.Tensor:
+    return tf.constant(image[None] / np.float32(127.5) - 1)
+
+
+def opened(backbone, config: StyleConfig, shape: tuple[int, int], masks=(None,), tile: int = WHOLE):
+    """The loss, the targets of blobs painted like other blobs, and a picture to evaluate at."""
+    styles = tuple(noise(50, 70, 10 + i) for i in range(len(masks)))
+    pictures = Pictures(noise(*shape, 1), styles, tuple(masks), None)
+    book = config.losses == "book"
+    loss = PerceptualLoss(
+        backbone,
+        tuple(config.style_layers),
+        config.content_layer,
+        pooling=config.pooling,
+        regions=pictures.regions,
+        centred=not book,
+        mirrored=not book,
+    )
+    scene = Scene(pictures, config, loss, shape, tile)
+    return loss, scene.targets(config), as_floats(noise(*shape, 2))
+
+
+def features(backbone, layer: str, image: tf.Tensor) -> np.ndarray:
+    """A layer's maps, (h, w, C)."""
+    (maps,) = backbone.extractor([layer])(image)
+    return maps.numpy()[0].astype(np.float64)
+
+
+# The sums
+
+
+@pytest.mark.parametrize(("dtype", "error"), [("float32", 1e-5), ("bfloat16", 2e-2)])
+@pytest.mark.parametrize("shape", [(7, 9, 5), (16, 24, 8), (1, 1, 3)])
+def test_a_gram_matrix_is_the_sum_of_the_products_of_channels(shape, dtype, error):
+    maps = np.random.default_rng(0).normal(size=shape).astype(np.float32)
+    products, sums = gram_matrix(tf.constant(maps, dtype))
+    flat = tf.cast(tf.constant(maps, dtype), tf.float64).numpy().reshape(-1, shape[-1])
+    scale = np.square(flat).sum()
+    np.testing.assert_allclose(products, flat.T @ flat, atol=error * scale)
+    np.testing.assert_allclose(sums, flat.sum(0), atol=1e-4 * scale)
+    assert products.dtype == sums.dtype == tf.float32
+
+
+def test_its_gradient_is_that_of_a_plain_product():
+    rng = np.random.default_rng(0)
+    maps = tf.constant(rng.normal(size=(7, 11, 6)), tf.float32)
+    slopes, sum_slopes = tf.constant(rng.normal(size=(6, 6)), tf.float32), tf.constant(rng.normal(size=6), tf.float32)
+
+    def gradient(of):
+        with tf.GradientTape() as tape:
+            tape.watch(maps)
+            products, sums = of(maps)
+            value = tf.reduce_sum(slopes * products) + tf.reduce_sum(sum_slopes * sums)
+        return tape.gradient(value, maps).numpy()
+
+    def plain(maps):
+        flat = tf.reshape(maps, (-1, 6))
+        return tf.matmul(flat, flat, transpose_a=True), tf.reduce_sum(flat, 0)
+
+    np.testing.assert_allclose(gradient(gram_matrix), gradient(plain), rtol=1e-4, atol=1e-4)
+
+
+def test_total_variation_is_that_of_the_book():
+    image = noise(20, 30, 0).astype(np.float64)
+    down = np.square(image[:-1, :-1] - image[1:, :-1])
+    right = np.square(image[:-1, :-1] - image[:-1, 1:])
+    assert float(total_variation(as_floats(noise(20, 30, 0)))) == pytest.approx(
+        ((down + right) ** 1.25).sum(), rel=1e-4
+    )
+
+
+# The losses
+
+
+def test_the_books_losses_are_those_of_its_listing(studio_vgg):
+    shape = (48, 64)
+    loss, targets, image = opened(studio_vgg, OF_THE_BOOK, shape)
+    found = loss.evaluate(image, targets, (1e-6, 2.5e-8, 1e-6), tile=WHOLE)
+    content = as_floats(noise(*shape, 1))
+    from PIL import Image
+
+    squeezed = Image.fromarray(noise(50, 70, 10)).resize(shape[::-1], Image.Resampling.LANCZOS)
+    style = as_floats(np.asarray(squeezed))
+
+    def gram(layer, picture):
+        maps = features(studio_vgg, layer, picture)
+        flat = maps.reshape(-1, maps.shape[-1])
+        return flat.T @ flat
+
+    of_style = sum(
+        np.square(gram(layer, style) - gram(layer, image)).sum() / (4 * 3**2 * (shape[0] * shape[1]) ** 2)
+        for layer in LAYERS
+    ) / len(LAYERS)
+    of_content = np.square(features(studio_vgg, CONTENT, image) - features(studio_vgg, CONTENT, content)).sum()
+    of_variation = float(total_variation(image))
+    assert found.style == pytest.approx(of_style, rel=1e-3)
+    assert found.content == pytest.approx(of_content, rel=1e-3)
+    assert found.total_variation == pytest.approx(of_variation, rel=1e-4)
+    assert found.loss == pytest.approx(1e-6 * of_style + 2.5e-8 * of_content + 1e-6 * of_variation, rel=1e-3)
+
+
+def test_our_style_loss_compares_means_and_covariances_each_by_the_paintings_own(studio_vgg):
+    shape = (48, 64)
+    loss, targets, image = opened(studio_vgg, OURS, shape)
+    found = loss.evaluate(image, targets, (1.0, 1.0, 1.0), tile=WHOLE)
+
+    def statistics(layer, picture):
+        around = [[0, 0], [loss.padding, loss.padding], [loss.padding, loss.padding], [0, 0]]
+        maps = features(studio_vgg, layer, tf.pad(picture, around, "REFLECT"))
+        flat = maps.reshape(-1, maps.shape[-1])
+        return flat.mean(0), np.cov(flat.T, bias=True)
+
+    from PIL import Image
+
+    longest = max(shape)
+    resized = Image.fromarray(noise(50, 70, 10)).resize((longest, round(50 * longest / 70)), Image.Resampling.LANCZOS)
+    style = as_floats(np.asarray(resized))
+    expected = 0.0
+    for layer, weight in OURS.style_layers.items():
+        (mean, covariance), (wanted_mean, wanted) = statistics(layer, image), statistics(layer, style)
+        of_means = np.square(mean - wanted_mean).sum() / np.square(wanted_mean).sum()
+        of_covariances = np.square(covariance - wanted).sum() / np.square(wanted).sum()
+        expected += weight / sum(OURS.style_layers.values()) * 0.5 * (of_means + of_covariances)
+    assert found.style == pytest.approx(expected, rel=2e-3)
+
+
+@pytest.mark.parametrize("config", [OURS, OF_THE_BOOK], ids=["ours", "the book's"])
+def test_the_gradient_is_that_of_finite_differences(studio_vgg, config):
+    loss, targets, image = opened(studio_vgg, dataclasses.replace(config, pooling="average"), (32, 40))
+    weights = (1e-6, 2.5e-8, 1e-6) if config.losses == "book" else (1.0, 1.0, 1.0)
+    gradient = loss.evaluate(image, targets, weights, tile=WHOLE).gradient
+    for seed in range(3):
+        # Along a smooth direction the loss changes enough to be measured in float32.
+        direction = as_floats(noise(32, 40, 100 + seed))
+        step = 3e-3
+        ahead, behind = (
+            loss.evaluate(image + sign * step * direction, targets, weights, tile=WHOLE).loss for sign in (1, -1)
+        )
+        slope = float(tf.reduce_sum(gradient * direction))
+        assert (ahead - behind) / (2 * step) == pytest.approx(slope, rel=0.03)
+
+
+# Tiles and regions
+
+
+def halves(shape: tuple[int, int]) -> np.ndarray:
+    """A mask over the left half."""
+    mask = np.zeros((*shape, 3), np.uint8)
+    mask[:, : shape[1] // 2] = 255
+    return mask
+
+
+@pytest.mark.parametrize("pooling", ["max", "average"])
+@pytest.mark.parametrize("config", [OURS, OF_THE_BOOK], ids=["ours", "the book's"])
+@pytest.mark.parametrize("masked", [False, True], ids=["everywhere", "in regions"])
+def test_in_tiles_losses_and_gradient_are_those_of_the_whole(studio_vgg, config, pooling, masked):
+    shape, tile = (117, 139), 88
+    config = dataclasses.replace(config, pooling=pooling)
+    masks = (halves(shape), None) if masked else (None,)
+    loss, targets, image = opened(studio_vgg, config, shape, masks)
+    weights = (1e-6, 2.5e-8, 1e-6) if config.losses == "book" else (1.0, 0.5, 2.0)
+    whole = loss.evaluate(image, targets, weights, tile=WHOLE)
+    tiled_targets = opened(studio_vgg, config, shape, masks, tile)[1]
+    tiled = loss.evaluate(image, tiled_targets, weights, tile=tile)
+    for name in ("loss", "style", "content", "total_variation"):
+        assert getattr(tiled, name) == pytest.approx(getattr(whole, name), rel=1e-3), name
+    error = float(tf.norm(tiled.gradient - whole.gradient) / tf.norm(whole.gradient))
+    assert error < 1e-3
+
+
+def test_a_paintings_pull_ends_where_its_region_does(studio_vgg):
+    shape = (64, 128)
+    # Two regions, but only the left one's painting counts.
+    config = dataclasses.replace(OURS, blend=(1.0, 0.0))
+    loss, targets, image = opened(studio_vgg, config, shape, (halves(shape), None))
+    gradient = np.abs(loss.evaluate(image, targets, (1.0, 0.0, 0.0), tile=WHOLE).gradient.numpy()[0])
+    edge = shape[1] // 2
+    assert gradient[:, :edge].max() > 0
+    assert gradient[:, edge + loss.margin + loss.stride :].max() == 0
+
+
+def test_only_one_path_of_layers_runs(studio_vgg):
+    loss = PerceptualLoss(studio_vgg, ["block1_conv1"], "block2_conv1", pooling="max")
+    assert set(loss.strides) == {"block1_conv1", "block2_conv1"}
+    assert (loss.strides["block1_conv1"], loss.strides["block2_conv1"]) == (1, 2)
+    deeper = PerceptualLoss(studio_vgg, ["block1_conv1"], "block4_conv1", pooling="max")
+    assert deeper.bytes_per_pixel > loss.bytes_per_pixel
+    assert deeper.margin > loss.margin
