@@ -14,6 +14,8 @@ import numpy as np
 from PIL import Image, ImageFilter
 
 from engines.parts.files import written_atomically
+from studio.noise import fractal_noise
+from studio.paintings import PAINTINGS
 
 WIDTH, HEIGHT = 720, 480
 
@@ -38,7 +40,22 @@ def photographs() -> list[Path]:
 
 def drawings(folder: Path) -> list[Path]:
     """The drawn landscapes, made where they are not there yet."""
-    painters: dict[str, Callable[[], Image.Image]] = {"hills at dusk": hills_at_dusk, "clouds over water": clouds}
+    return drawn({"hills at dusk": hills_at_dusk, "clouds over water": clouds}, folder)
+
+
+def painting_paths(folder: Path) -> list[Path]:
+    """Where the drawn paintings are, or will be."""
+    return [folder / f"{name}.png" for name in PAINTINGS]
+
+
+def paintings(folder: Path) -> list[Path]:
+    """The drawn paintings, made where they are not there yet: some seconds' work for the first time."""
+    return drawn(PAINTINGS, folder)
+
+
+def drawn(painters: dict[str, Callable[[], Image.Image]], folder: Path) -> list[Path]:
+    """Paths of pictures by their painters' names, drawn where they are not there yet."""
+    folder.mkdir(parents=True, exist_ok=True)
     paths = []
     for name, paint in painters.items():
         path = folder / f"{name}.png"
@@ -47,19 +64,6 @@ def drawings(folder: Path) -> list[Path]:
                 paint().save(file, "PNG")
         paths.append(path)
     return paths
-
-
-def fractal_noise(height: int, width: int, seed: int, *, roughness: float = 0.5, stretch: float = 1.0) -> np.ndarray:
-    """Smooth noise with detail at every scale, (height, width) float32 in [0, 1]; `stretch` widens it."""
-    rng = np.random.default_rng(seed)
-    total = np.zeros((height, width), np.float32)
-    weight = 1.0
-    for octave in range(7):
-        cells = 2 ** (octave + 1)
-        grid = rng.random((cells + 1, max(2, int(cells * width / height / stretch)) + 1)).astype(np.float32)
-        total += weight * np.asarray(Image.fromarray(grid).resize((width, height), Image.Resampling.BICUBIC))
-        weight *= roughness
-    return (total - total.min()) / np.ptp(total)
 
 
 def _mix(low: tuple[int, int, int], high: tuple[int, int, int], share: np.ndarray) -> np.ndarray:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import secrets
+import shutil
 import time
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from engines.jobs import Job, StartedJob
 from engines.parts.files import written_atomically
 from engines.parts.pictures import digest
 from engines.recipes import RecipeError, write_png
+from studio.moments import Moments
 
 
 class Gallery:
@@ -30,6 +32,9 @@ class Gallery:
         self.folder = folder.resolve()
         self.inputs = self.folder / "inputs"
         self.inputs.mkdir(parents=True, exist_ok=True)
+        # Moments live as long as their runs are remembered; those of an earlier server are nobody's.
+        self._moments = self.folder / "moments"
+        shutil.rmtree(self._moments, ignore_errors=True)
 
     def keep_input(self, image: np.ndarray) -> Path:
         """Keep (H, W, 3) uint8 RGB under its hash; the same picture is kept once."""
@@ -50,6 +55,10 @@ class Gallery:
         """What makes a result of a job's frames."""
         return ResultKeeper(self, job)
 
+    def moments(self) -> Moments:
+        """Where a new run's moments go."""
+        return Moments(self._moments / secrets.token_hex(12))
+
     def new_path(self, engine: str, suffix: str) -> Path:
         """A name that no result has yet."""
         return self.folder / f"{engine}-{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(6)}{suffix}"
@@ -60,11 +69,13 @@ class ResultKeeper:
 
     def __init__(self, gallery: Gallery, job: Job):
         self._gallery, self._job = gallery, job
+        self.moments = gallery.moments()
         self._film: Film | None = None
         self._is_film = getattr(job.config, "pictures", 1) > 1
 
     def see(self, frame: Frame) -> None:
         """Take one frame."""
+        self.moments.see(frame)
         if not self._is_film or not frame.keyframe or frame.image is None:
             return
         if self._film is None:

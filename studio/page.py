@@ -9,6 +9,7 @@ import gradio as gr
 from engines.parts.precision import native_bfloat16
 from studio.studio import Studio
 from studio.tabs.deep_dream import DreamTab
+from studio.tabs.style_transfer import StyleTab
 
 DAY = 24 * 60 * 60
 
@@ -17,10 +18,15 @@ def build_page(studio: Studio) -> gr.Blocks:
     """All tabs in one Blocks; nothing heavy is imported or computed here."""
     with gr.Blocks(title="Reverie", analytics_enabled=False, fill_width=True, delete_cache=(DAY // 24, DAY)) as page:
         gr.HTML(masthead(), apply_default_css=False)
-        with gr.Tabs(), gr.Tab("Dream", id="dream"):
-            dream = DreamTab(studio)
-            dream.build()
-        dream.stage.on_page_load(page)
+        with gr.Tabs():
+            tabs = []
+            for name, title, kind in (("dream", "Dream", DreamTab), ("style", "Style", StyleTab)):
+                with gr.Tab(title, id=name):
+                    tab = kind(studio)
+                    tab.build()
+                    tabs.append(tab)
+        for tab in tabs:
+            tab.on_page_load(page)
     return page
 
 

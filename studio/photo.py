@@ -14,7 +14,12 @@ from PIL import Image
 from studio.previews import data_uri
 
 THUMBNAIL_SIDE = 112
-_PICK = "element.querySelectorAll('button').forEach((b, i) => { b.onclick = () => trigger('pick', { index: i }); })"
+_PICK = """
+element.addEventListener('click', event => {
+  const button = event.target.closest('.thumbs button');
+  if (button) trigger('pick', { index: [...button.parentElement.children].indexOf(button) });
+});
+"""
 
 
 class Photo(gr.Image):
@@ -32,11 +37,8 @@ class Photo(gr.Image):
         return payload.path if payload else None
 
 
-def example_row(paths: Sequence[Path], photo: gr.Image, **options: Any) -> gr.HTML:
-    """A row of thumbnails; a click on one puts its picture into `photo`.
-
-    gr.Examples would do, but its thumbnails have no names that a screen reader could say.
-    """
+def thumbnails(paths: Sequence[Path]) -> str:
+    """Buttons with small pictures, as HTML."""
     buttons = []
     for path in paths:
         with Image.open(path) as picture:
@@ -47,12 +49,24 @@ def example_row(paths: Sequence[Path], photo: gr.Image, **options: Any) -> gr.HT
             f'<button type="button" title="{name}" aria-label="Use the example {name}">'
             f'<img alt="" src="{data_uri(np.asarray(thumbnail))}"></button>'
         )
+    return "".join(buttons)
+
+
+def example_row(paths: Sequence[Path], photo: gr.Image | None, **options: Any) -> gr.HTML:
+    """A row of thumbnails; a click on one puts its picture into `photo`, or is only told of by the event `pick`.
+
+    Its value is what `thumbnails` makes. gr.Examples would do, but its thumbnails have no names that a screen reader
+    could say.
+    """
     row = gr.HTML(
-        html_template=f'<div class="thumbs">{"".join(buttons)}</div>',
+        thumbnails(paths),
+        html_template='<div class="thumbs">${value}</div>',
         js_on_load=_PICK,
         apply_default_css=False,
         **options,
     )
+    if photo is None:
+        return row
 
     def picked(event: gr.EventData) -> str:
         return str(paths[event.index % len(paths)])

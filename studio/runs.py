@@ -22,18 +22,23 @@ from typing import Any, Protocol
 
 from engines.frames import Frame
 from engines.jobs import Job, StartedJob, Workshop
+from engines.recipes import Recipe
+from studio.moments import Moments
 from studio.previews import preview
 
 logger = logging.getLogger(__name__)
 
 UNWATCHED_SECONDS = 60.0
-LOSSES_KEPT = 240
+VALUES_KEPT = 240
 RUNS_REMEMBERED = 30
 OVER = ("done", "stopped", "failed")
 
 
 class Keeper(Protocol):
     """Takes a run's frames as they pass and makes its result of them; all on the lane's thread."""
+
+    @property
+    def moments(self) -> Moments: ...
 
     def see(self, frame: Frame) -> None: ...
 
@@ -56,7 +61,8 @@ class Run:
         job: what was asked for; its inputs are let go when the run is over.
         original: a preview of the job's first input, or None where it has none.
         frame: the newest frame; only a preview of its picture is kept when the run is over.
-        losses: every loss, thinned to at most LOSSES_KEPT, evenly over the run.
+        curves: every metric over the run by its name, thinned to at most VALUES_KEPT values, evenly.
+        moments: pictures of the run to look back at.
         error: the sentence to show when the run failed.
         result: the file that was made.
     """
@@ -69,7 +75,9 @@ class Run:
         self.original = preview(next(iter(self.job.inputs.values()))) if self.job.inputs else None
         self.state, self.version = "waiting", 0
         self.frame: Frame | None = None
-        self.losses: list[float] = []
+        self.curves: dict[str, list[float]] = {}
+        self.moments = keeper.moments
+        self._recipe: Recipe | None = None
         self.error = ""
         self.result: Path | None = None
         self.seconds = 0.0
@@ -79,7 +87,7 @@ class Run:
         self._steering = threading.Lock()
         self._began: float | None = None
         self._watched = time.monotonic()
-        self._loss_stride = 1
+        self._curve_stride = 1
 
     @property
     def over(self) -> bool:
@@ -91,6 +99,15 @@ class Run:
         if self._began is None or self.frame is None or self.frame.progress <= 0 or self.over:
             return None
         return (time.monotonic() - self._began) * (1 - self.frame.progress) / self.frame.progress
+
+    def recipe_at(self, step: int) -> Recipe | None:
+        """What made the picture of a step; None where there is no picture yet."""
+        started, frame = self._started, self.frame
+        recipe = started.recipe if started is not None and started.last is not None else self._recipe
+        if recipe is None or frame is None:
+            return None
+        steering = tuple(item for item in recipe.steering if item[0] < step)
+        return dataclasses.replace(recipe, steering=steering, stopped_at=step if step < frame.total else None)
 
     def stop(self) -> None:
         """End the run after the step that it is in; the last frame is its result. A waiting run ends at once."""
@@ -135,7 +152,7 @@ class Run:
             while not self._stop.is_set():
                 frame = started.send(self._take_pending())
                 self._keeper.see(frame)
-                self._note_loss(frame)
+                self._note_metrics(frame)
                 self.frame = frame
                 self._changed()
                 if self._unwatched():
@@ -158,6 +175,7 @@ class Run:
                 self._keeper.discard()
                 self._close("failed" if self.error else "stopped")
                 return
+            self._recipe = started.recipe
             self.result = self._keeper.finish(started)
         except Exception:  # a full disk, a codec: whatever it is, the run must come to an end
             logger.exception("The result of run %s could not be written.", self.id[:8])
@@ -180,12 +198,17 @@ class Run:
     def _unwatched(self) -> bool:
         return time.monotonic() - self._watched > UNWATCHED_SECONDS
 
-    def _note_loss(self, frame: Frame) -> None:
-        if "loss" not in frame.metrics or frame.step % self._loss_stride:
+    def _note_metrics(self, frame: Frame) -> None:
+        if frame.step % self._curve_stride:
             return
-        self.losses.append(frame.metrics["loss"])
-        if len(self.losses) > LOSSES_KEPT:
-            self.losses, self._loss_stride = self.losses[1::2], self._loss_stride * 2
+        curves = {name: [*self.curves.get(name, []), value] for name, value in frame.metrics.items()}
+        if any(len(values) > VALUES_KEPT for values in curves.values()):
+            curves, self._curve_stride = {name: values[1::2] for name, values in curves.items()}, 2 * self._curve_stride
+        self.curves = curves  # a new one each time: whoever watches reads it on another thread
+
+    def forget(self) -> None:
+        """Nobody will ask for this run again."""
+        self.moments.forget()
 
 
 @dataclass(frozen=True)
@@ -278,6 +301,7 @@ class Runs:
             over = [r for r in self._by_id.values() if r.over]
             for old in over[: max(0, len(over) - RUNS_REMEMBERED)]:
                 del self._by_id[old.id]
+                old.forget()
         return run
 
     def get(self, run_id: str | None) -> Run | None:
@@ -288,3 +312,5 @@ class Runs:
     def close(self) -> None:
         """Stop everything; results so far are written."""
         self.render.close()
+        for run in self._by_id.values():
+            run.forget()

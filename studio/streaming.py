@@ -111,7 +111,7 @@ class Watcher:
                 "progress": frame.progress,
                 "note": frame.note,
                 "metrics": dict(frame.metrics),
-                "losses": [float(f"{loss:.4g}") for loss in run.losses],
+                "curves": {name: [float(f"{x:.4g}") for x in values] for name, values in run.curves.items()},
             }
             if frame.image is not None and (frame is not self._drawn or run.over):
                 self._drawn = frame

@@ -46,11 +46,11 @@ class Studio:
         return read_picture(path, max_pixels=self.max_pixels)
 
     def warm(self) -> None:
-        """Load TensorFlow and the bundled backbone and trace a first dream, so that the first visitor need not wait.
+        """Load TensorFlow and the bundled backbone, trace a first dream and painting: the first visitor need not wait.
 
         Weights that cannot be loaded are a visitor's concern only once they are asked for: here they are logged.
         """
-        from engines.deep_dream import DreamConfig, dream, presets
+        from engines import deep_dream, style_transfer
 
         try:
             backbone = self.workshop.backbone("studio_vgg")
@@ -58,7 +58,11 @@ class Studio:
             logger.warning("%s", error)
             return
         noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
-        config: DreamConfig = next(iter(presets("studio_vgg").values()))
-        frames = dream(noise, config, backbone)
-        next(frames)
-        frames.close()
+        dreamt = next(iter(deep_dream.presets("studio_vgg").values()))
+        painted = next(iter(style_transfer.presets("studio_vgg").values()))
+        for frames in (
+            deep_dream.dream(noise, dreamt, backbone),
+            style_transfer.stylize(noise, [noise], painted, backbone),
+        ):
+            next(frames)
+            frames.close()

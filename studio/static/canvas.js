@@ -1,9 +1,10 @@
 // The live canvas: draws a run's pictures as they arrive and acknowledges each, so that the server never runs ahead.
 const stage = element.querySelector('.stage');
 const find = selector => stage.querySelector(selector);
-const after = find('.after'), before = find('.before'), range = find('.compare input');
-const MOMENTS = 10;
-let moments = [], run = '', latest = '', shown = null, drawing = Promise.resolve();
+const after = find('.after'), before = find('.before'), range = find('.compare input'), scrub = find('.scrub input');
+const THUMBNAILS = 10, MOST_MOMENTS = 80;
+// Pictures of the run to look back at; some of them are in the strip. `shown` is the one that is looked at, or null.
+let moments = [], stride = 1, seen = 0, run = '', latest = '', shown = null, drawing = Promise.resolve();
 
 const seconds = s => s == null ? '' : s < 1 ? 'under 1 s' : s < 90 ? `${Math.round(s)} s` : `${Math.round(s / 60)} min`;
 
@@ -50,44 +51,100 @@ function status(message) {
   find('.loss').textContent = loss == null ? '' : `loss ${loss.toPrecision(3)}`;
 }
 
-function curve(losses) {
-  if (!losses || losses.length < 2) return;
-  const low = Math.min(...losses), high = Math.max(...losses), span = high - low || 1;
-  const points = losses.map((loss, i) => `${(600 * i / (losses.length - 1)).toFixed(1)},${(116 - 112 * (loss - low) / span).toFixed(1)}`);
-  find('polyline').setAttribute('points', points.join(' '));
-  find('.range').textContent = `from ${losses[0].toPrecision(3)} to ${losses[losses.length - 1].toPrecision(3)}, highest ${high.toPrecision(3)}`;
+// Each curve fills the height on its own, on a logarithmic scale where it spans more than a decade or so.
+function draw_curves(curves) {
+  const names = Object.keys(curves || {}).filter(name => curves[name].length > 1);
+  const svg = find('.curve svg'), legend = find('.legend');
+  const lines = names.map((name, i) => {
+    const values = curves[name], low = Math.min(...values), high = Math.max(...values);
+    const scale = low > 0 && high / low > 20 ? Math.log : x => x;
+    const span = scale(high) - scale(low) || 1;
+    const points = values.map((value, k) =>
+      `${(600 * k / (values.length - 1)).toFixed(1)},${(116 - 112 * (scale(value) - scale(low)) / span).toFixed(1)}`);
+    const line = document.createElementNS('http://www.w3.org/2000/svg', 'polyline');
+    line.setAttribute('points', points.join(' '));
+    line.setAttribute('class', `curve-${i % 4}`);
+    return line;
+  });
+  svg.replaceChildren(...lines);
+  legend.replaceChildren(...names.map((name, i) => {
+    const item = document.createElement('li'), values = curves[name];
+    item.className = `curve-${i % 4}`;
+    item.textContent = `${name.replaceAll('_', ' ')}: from ${values[0].toPrecision(3)} to ${values[values.length - 1].toPrecision(3)}`;
+    return item;
+  }));
 }
 
 function show(index) {
-  shown = shown === index ? null : index;
-  [...find('.strip').children].forEach((button, i) => button.setAttribute('aria-pressed', String(i === shown)));
-  drawing = drawing.then(() => draw(after, shown === null ? latest : moments[shown].picture)).then(place);
+  shown = index;
+  const step = shown === null ? 0 : moments[shown].step;
+  for (const button of find('.strip').children) button.setAttribute('aria-pressed', String(Number(button.dataset.step) === step));
+  scrub.value = shown === null ? moments.length - 1 : shown;
+  find('.scrub output').textContent = shown === null ? '' : `step ${step}`;
+  stage.dataset.chosen = step;
+  const source = shown === null ? latest : moments[shown].picture;
+  drawing = drawing.then(() => draw(after, source)).then(place);
 }
 
-function remember(message) {
-  // One moment for each tenth of the run, and the last.
-  const tenth = Math.min(MOMENTS - 1, Math.floor((message.progress || 0) * MOMENTS));
-  if (moments.length && moments[moments.length - 1].tenth === tenth && message.state === 'running') return;
-  if (moments.length && moments[moments.length - 1].tenth === tenth) { moments.pop(); find('.strip').lastChild.remove(); }
-  const index = moments.push({ tenth, picture: message.picture }) - 1;
-  const button = document.createElement('button');
+// The server is told of a choice once a person lets go, so that it can be saved or gone on from.
+const choose = () => trigger('pick', { step: shown === null ? 0 : moments[shown].step });
+
+function thumbnail(message) {
+  const button = document.createElement('button'), picture = document.createElement('img');
   button.type = 'button';
+  button.dataset.step = message.step;
+  button.dataset.tenth = tenth_of(message);
   button.setAttribute('aria-label', `Show step ${message.step}`);
   button.setAttribute('aria-pressed', 'false');
   button.title = `step ${message.step}`;
-  const picture = document.createElement('img');
   picture.alt = ''; picture.src = message.picture;
   button.append(picture);
-  button.onclick = () => show(index);
-  find('.strip').append(button);
+  button.onclick = () => {
+    const index = moments.findIndex(moment => moment.step === message.step);
+    show(index < 0 || index === shown ? null : index);
+    choose();
+  };
+  return button;
+}
+
+const tenth_of = message => Math.min(THUMBNAILS - 1, Math.floor((message.progress || 0) * THUMBNAILS));
+
+function remember(message) {
+  // One thumbnail for each tenth of the run, and one of the last picture.
+  const strip = find('.strip'), last = strip.lastChild, over = message.state !== 'running';
+  // A run whose plan grows may fall back a tenth.
+  const again = last && tenth_of(message) <= Number(last.dataset.tenth);
+  if (!again || over) {
+    const button = thumbnail(message);
+    if (again) { button.dataset.tenth = last.dataset.tenth; last.remove(); }
+    strip.append(button);
+  }
+  seen += 1;
+  if (seen % stride === 0 || over || !again) moments.push({ step: message.step, picture: message.picture });
+  if (moments.length > MOST_MOMENTS) {
+    const kept = new Set([...strip.children].map(button => Number(button.dataset.step)));
+    const chosen = shown === null ? null : moments[shown].step;
+    moments = moments.filter((moment, i) => i % 2 === 0 || kept.has(moment.step) || moment.step === chosen);
+    shown = chosen === null ? null : moments.findIndex(moment => moment.step === chosen);
+    stride *= 2;
+  }
+  scrub.max = moments.length - 1;
+  scrub.value = shown === null ? moments.length - 1 : shown;
+}
+
+function forget_moments() {
+  moments = []; stride = 1; seen = 0; shown = null;
+  stage.dataset.chosen = 0;
+  find('.strip').replaceChildren();
+  find('.scrub output').textContent = '';
 }
 
 async function receive(message) {
   if (!message || !message.state) return;
   if (message.state === 'ready') {
     // A photo has been chosen and nothing runs: show what the dream will begin with.
-    run = ''; moments = []; shown = null; range.value = 0;
-    find('.strip').replaceChildren();
+    run = ''; range.value = 0;
+    forget_moments();
     stage.dataset.state = 'ready';
     await draw(after, message.original);
     await draw(before, message.original);
@@ -95,9 +152,8 @@ async function receive(message) {
     return;
   }
   if (message.run !== run || message.first) {
-    run = message.run; moments = []; shown = null; latest = '';
-    find('.strip').replaceChildren();
-    range.value = 0;
+    run = message.run; latest = ''; range.value = 0;
+    forget_moments();
     if (message.original) await draw(before, message.original);
     if (!message.picture && message.original) await draw(after, message.original);
   }
@@ -109,7 +165,7 @@ async function receive(message) {
   }
   // Only now, so that a run that is said to be over also shows its last picture.
   status(message);
-  curve(message.losses);
+  draw_curves(message.curves);
   place();
   server.acknowledge(message.watcher, message.number);
 }
@@ -124,6 +180,8 @@ function drag(event) {
 find('.well').addEventListener('pointerdown', drag);
 find('.well').addEventListener('pointermove', drag);
 range.addEventListener('input', place);
+scrub.addEventListener('input', () => show(Number(scrub.value) >= moments.length - 1 ? null : Number(scrub.value)));
+scrub.addEventListener('change', choose);
 addEventListener('resize', place);
 // Pictures are drawn in the order in which they came, each before the next is looked at.
 const take = () => { const message = props.value; drawing = drawing.then(() => receive(message)).catch(console.error); };

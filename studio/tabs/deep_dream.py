@@ -137,9 +137,13 @@ class DreamTab:
         self.network.wire()
         inputs = [self.photo, self.guide, self.backbone, self.restored, *controls]
         stage.go.click(self.start, inputs, stage.outputs, **quick)
-        stage.again.click(stage.result_as_input, [stage.run_id], [self.photo], **now)
+        stage.again.click(stage.chosen_as_input, [stage.run_id, stage.moment], [self.photo], **now)
         stage.wire()
         steers(controls, self.steer, [stage.run_id, self.backbone, *controls])
+
+    def on_page_load(self, page: gr.Blocks) -> None:
+        """What a fresh page does: find its run again."""
+        self.stage.on_page_load(page)
 
     def photo_changed(self, path: str | None, run_id: str) -> dict[Any, Any]:
         """Check a dropped picture at once and show it; a result of ours brings back the settings that made it."""

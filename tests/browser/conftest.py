@@ -15,8 +15,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from selenium import webdriver
 
+from tests.browser.helpers import photo_like
 from tests.browser.page import Page, Visits
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -181,3 +183,19 @@ def new_page(server, new_browser, visits) -> Iterator[Callable[[webdriver.Chrome
 def page(new_page, shared_browser) -> Page:
     """The page in the shared browser."""
     return new_page(shared_browser)
+
+
+@pytest.fixture
+def photo(tmp_path) -> Path:
+    """A photo to drop."""
+    path = tmp_path / "photo.png"
+    Image.fromarray(photo_like()).save(path)
+    return path
+
+
+@pytest.fixture
+def other_photo(tmp_path) -> Path:
+    """A photo that looks different."""
+    path = tmp_path / "other.png"
+    Image.fromarray(photo_like(80)[:, ::-1]).save(path)
+    return path

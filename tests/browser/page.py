@@ -1,4 +1,4 @@
-"""The Dream tab as a person uses it: drop, press, move, look."""
+"""A tab of the page as a person uses it: drop, press, move, look."""
 
 from __future__ import annotations
 
@@ -66,14 +66,20 @@ class Visits:
 
 
 class Page:
-    """One browser window with the page in it."""
+    """One browser window with the page in it.
+
+    Attributes:
+        tab: the tab that is used, by what the ids of its parts begin with: "dream", "style".
+    """
 
     def __init__(self, browser: webdriver.Chrome, server: Server, visits: Visits):
         self.browser, self.server, self.visits = browser, server, visits
+        self.tab = "dream"
 
     def open(self) -> None:
         """Load the page, or load it again, and wait until it can be used."""
         self.visits.note(self.browser)
+        self.tab = "dream"  # the first, which a fresh page shows
         self.browser.get(self.server.url)
         self.wait_for_the_page()
         self.visits.note(self.browser, just_left_a_page=True)
@@ -85,19 +91,31 @@ class Page:
         self.open()
 
     def wait_for_the_page(self) -> None:
-        self.until(lambda: self.all("#dream-go") and self.all("#dream-canvas .stage"), "the page")
+        self.until(lambda: self.all(self.part("go")) and self.all(self.part("canvas .stage")), "the page")
         # The page asks for its run at once. Either it is on the stage, or the answer, that there is none, has come.
         self.until(lambda: self.state_is_of_a_run or self.asked("queue.data"), "the page to look for its run")
         self.until(lambda: self.state, "the canvas to show something")
 
     def leave(self) -> None:
         """Stop what runs."""
-        if self.all("#dream-stop") and self.enabled("#dream-stop"):
-            self.click("#dream-stop")
+        if self.all(self.part("stop")) and self.enabled(self.part("stop")):
+            self.click(self.part("stop"))
             self.until(lambda: self.over, "the run to stop")
         self.visits.note(self.browser)
 
+    def show_tab(self, title: str, tab: str) -> None:
+        """Go to a tab by its title on the page."""
+        self.tab = tab
+        (button,) = [one for one in self.all("button[role=tab]") if one.text.strip() == title and one.is_displayed()]
+        button.click()
+        self.until(lambda: self.all(self.part("go")) and self.one(self.part("go")).is_displayed(), f"the tab {title}")
+        self.until(lambda: self.state, "the canvas to show something")
+
     # Waiting and finding
+
+    def part(self, name: str) -> str:
+        """The selector of a part of this tab: "go", "canvas .stage"."""
+        return f"#{self.tab}-{name}"
 
     def until(self, condition: Callable[[], Any], what: str) -> Any:
         """Wait for a condition and return it."""
@@ -122,9 +140,10 @@ class Page:
 
     # The controls
 
-    def drop(self, path: Path, selector: str = "#dream-photo") -> None:
-        """Give the photo a file and wait until the page shows that it has it."""
-        before = self.shown_photo(selector)
+    def drop(self, path: Path, part: str = "photo") -> None:
+        """Give an input a file and wait until the page shows that it has it."""
+        selector = self.part(part)
+        before = self.shown_photo(part)
         if not self.all(f"{selector} input[type=file]"):
             self.browser.execute_script(
                 "arguments[0].querySelector('button[aria-label=Clear],button[title=Clear],"
@@ -133,16 +152,41 @@ class Page:
             )
         self.until(lambda: self.all(f"{selector} input[type=file]"), "a place to drop a picture")
         self.one(f"{selector} input[type=file]").send_keys(str(path))
-        self.until(lambda: self.shown_photo(selector) not in ("", before), "the dropped picture")
+        self.until(lambda: self.shown_photo(part) not in ("", before), "the dropped picture")
 
-    def shown_photo(self, selector: str = "#dream-photo") -> str:
+    def clear_photo(self) -> None:
+        """Take the photo away."""
+        remove = self.part("photo button[aria-label='Remove Image']")
+        self.until(lambda: self.all(remove), "the photo")
+        self.click(remove)
+        self.until(lambda: self.shown_photo() == "", "the photo to be cleared")
+
+    def drop_without_waiting(self, path: Path) -> str:
+        """Drop a file as the photo, and what the page then says."""
+        self.clear_photo()
+        self.until(lambda: self.all(self.part("photo input[type=file]")), "a place to drop a picture")
+        self.one(self.part("photo input[type=file]")).send_keys(str(path))
+        self.until(lambda: self.toasts, "a toast")
+        return self.toasts[0]
+
+    def shown_photo(self, part: str = "photo") -> str:
         """The address of the picture in a photo input, or nothing."""
-        images = self.all(f"{selector} img")
+        images = self.all(self.part(f"{part} img"))
         return images[0].get_attribute("src") or "" if images else ""
 
     def control(self, name: str):
         """The input of a slider, by its label."""
-        return self.one(f'input[type=range][aria-label$="{name}"]')
+        there = self.all(f'input[type=range][aria-label$="{name}"]')
+        (control,) = [one for one in there if self.of_this_tab(one)]
+        return control
+
+    def of_this_tab(self, element) -> bool:
+        return self.browser.execute_script(
+            "return arguments[0].closest('[role=tabpanel]') === document.querySelector(arguments[1])"
+            ".closest('[role=tabpanel]')",
+            element,
+            self.part("canvas"),
+        )
 
     def set(self, control, value: float) -> None:
         self.browser.execute_script(_SET, control, str(value))
@@ -155,20 +199,25 @@ class Page:
 
     def open_more(self) -> None:
         """Open the accordion with the seed in it."""
-        if not any(box.is_displayed() for box in self.all("#dream-seed input")):
-            self.click("#dream-more button")
-        self.until(lambda: self.all("#dream-seed input"), "the seed")
+        self.unfold("more", "seed input")
+
+    def unfold(self, fold: str, content: str) -> None:
+        """Open an accordion, unless what is in it is there to be seen."""
+        if not any(one.is_displayed() for one in self.all(self.part(content))):
+            self.click(self.part(f"{fold} button"))
+        self.until(lambda: any(one.is_displayed() for one in self.all(self.part(content))), f"what is in {fold}")
 
     @property
     def seed(self) -> float:
-        return float(self.one("#dream-seed input").get_property("value"))
+        return float(self.one(self.part("seed input")).get_property("value"))
 
     # The stage
 
     @property
     def dataset(self) -> dict[str, str]:
         return self.browser.execute_script(
-            "const s = document.querySelector('#dream-canvas .stage'); return s ? {...s.dataset} : {};"
+            "const s = document.querySelector(arguments[0]); return s ? {...s.dataset} : {};",
+            self.part("canvas .stage"),
         )
 
     @property
@@ -189,7 +238,7 @@ class Page:
 
     @property
     def note(self) -> str:
-        return self.one(".stage .note").text
+        return self.one(self.part("canvas .note")).text
 
     @property
     def toasts(self) -> list[str]:
@@ -200,13 +249,13 @@ class Page:
 
     def canvas_hash(self, which: str = "after") -> str:
         """A hash of what a canvas shows, pixels and size."""
-        return self.browser.execute_script(_DRAWN, f".stage canvas.{which}")
+        return self.browser.execute_script(_DRAWN, self.part(f"canvas canvas.{which}"))
 
-    def dream(self) -> None:
-        """Press Dream and wait until a run is on the stage."""
-        self.until(lambda: self.enabled("#dream-go"), "the Dream button")
-        self.click("#dream-go")
-        self.until(lambda: self.enabled("#dream-stop"), "the run to begin")
+    def begin(self) -> None:
+        """Press the button that begins and wait until a run is on the stage."""
+        self.until(lambda: self.enabled(self.part("go")), "the button that begins")
+        self.click(self.part("go"))
+        self.until(lambda: self.enabled(self.part("stop")), "the run to begin")
 
     def until_pictures_come(self, count: int = 2) -> None:
         before = self.drawn
@@ -214,19 +263,19 @@ class Page:
 
     def until_over(self, state: str) -> None:
         self.until(lambda: self.over, "the run to be over")
-        self.until(lambda: self.enabled("#dream-go"), "the Dream button")
+        self.until(lambda: self.enabled(self.part("go")), "the button that begins")
         assert self.state == state, (self.note, self.toasts)
 
-    def save(self, folder: Path) -> Path:
-        """Press Save and wait for the file."""
+    def save(self, folder: Path, button: str = "save") -> Path:
+        """Press Save, or another button with a file behind it, and wait for the file."""
         folder.mkdir(exist_ok=True)
         there = set(folder.iterdir())
         self.browser.execute_cdp_cmd("Browser.setDownloadBehavior", {"behavior": "allow", "downloadPath": str(folder)})
-        self.until(lambda: self.enabled("#dream-save"), "the Save button")
-        self.click("#dream-save")
+        self.until(lambda: self.enabled(self.part(button)), f"the button {button}")
+        self.click(self.part(button))
 
         def fetched() -> list[Path]:
-            return [path for path in folder.iterdir() if path not in there and path.suffix in (".png", ".mp4")]
+            return [path for path in folder.iterdir() if path not in there and path.suffix in (".png", ".mp4", ".gif")]
 
         return self.until(fetched, "the saved file")[0]
 
@@ -247,3 +296,20 @@ class Page:
             "return performance.getEntriesByType('resource').filter(entry => pattern.test(entry.name)).length;",
             pattern,
         )
+
+    # What everybody should be able to use
+
+    @property
+    def nameless(self) -> list[str]:
+        """Every visible control that a screen reader could not name."""
+        # What is hidden from screen readers needs no name: Gradio measures its tabs with such copies.
+        kinds = ("button", "input:not([type=file])", "select", "textarea", "a[href]", "[role=button]", "[role=slider]")
+        controls = self.all(", ".join(f"{kind}:not([aria-hidden=true] *)" for kind in kinds))
+        visible = [control for control in controls if control.is_displayed()]
+        assert len(visible) > 10
+        return [control.get_attribute("outerHTML")[:160] for control in visible if not control.accessible_name.strip()]
+
+    @property
+    def too_wide(self) -> int:
+        """By how many pixels the page is wider than its window."""
+        return self.browser.execute_script("const d = document.documentElement; return d.scrollWidth - d.clientWidth")

@@ -9,43 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image, PngImagePlugin
-from selenium.webdriver.support.ui import WebDriverWait
 
 from engines.deep_dream import PRESETS
 from engines.recipes import read_recipe
-from tests.browser.page import PATIENCE, Page
+from tests.browser.helpers import PHONE, photo_like, pixels
+from tests.browser.page import Page
 from tests.engines.helpers import is_one_sentence
-
-PHONE = {"width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": True}
-
-
-def photo_like(shift: int = 0) -> np.ndarray:
-    """(240, 320, 3) uint8: gradients, a bright square and a little noise."""
-    y, x = np.mgrid[0:240, 0:320]
-    image = np.stack([x * 0.7, y * 0.9, 255 - x * 0.7], axis=-1)
-    image[60 + shift : 150 + shift, 80:200] = (200, 60, 40)
-    noise = np.random.default_rng(shift).integers(-12, 13, image.shape)
-    return np.clip(image + noise, 0, 255).astype(np.uint8)
-
-
-@pytest.fixture
-def photo(tmp_path) -> Path:
-    """A photo to drop."""
-    path = tmp_path / "photo.png"
-    Image.fromarray(photo_like()).save(path)
-    return path
-
-
-@pytest.fixture
-def other_photo(tmp_path) -> Path:
-    """A photo that looks different."""
-    path = tmp_path / "other.png"
-    Image.fromarray(photo_like(80)[:, ::-1]).save(path)
-    return path
-
-
-def pixels(path: Path) -> np.ndarray:
-    return np.asarray(Image.open(path).convert("RGB"))
 
 
 def small_and_quick(page: Page) -> None:
@@ -63,13 +32,13 @@ def long_and_slow(page: Page) -> None:
 
 def test_a_dropped_picture_is_dreamt_before_ones_eyes_and_saved_with_its_recipe(page, photo, tmp_path):
     page.drop(photo)
-    page.dream()
+    page.begin()
     seen = set()
     while not page.over:
         seen.add(page.canvas_hash())
     page.until_over("done")
     assert len(seen) >= 10
-    moments = page.all(".stage .strip button")
+    moments = page.all("#dream-canvas .strip button")
     assert 5 <= len(moments) <= 10
     assert all(moment.accessible_name.startswith("Show step ") for moment in moments)
     assert page.note.startswith("done in ")
@@ -92,7 +61,7 @@ def test_a_dropped_picture_is_dreamt_before_ones_eyes_and_saved_with_its_recipe(
 def test_the_size_slider_decides_the_size_of_the_result(page, photo, tmp_path):
     page.drop(photo)
     small_and_quick(page)
-    page.dream()
+    page.begin()
     page.until_over("done")
     saved = page.save(tmp_path / "saved")
     assert pixels(saved).shape == (192, 256, 3)
@@ -103,7 +72,7 @@ def test_moving_a_slider_steers_the_run_and_the_recipe_tells(page, photo, tmp_pa
     page.drop(photo)
     long_and_slow(page)
     page.set_slider("Size", 960)  # steps that take longer than a picture's way to the browser
-    page.dream()
+    page.begin()
     page.until_pictures_come(3)
     moving = page.canvas_hash()
     page.until(lambda: page.canvas_hash() != moving, "the picture to change")
@@ -129,7 +98,7 @@ def test_moving_a_slider_steers_the_run_and_the_recipe_tells(page, photo, tmp_pa
 def test_stop_keeps_the_picture_and_makes_room_for_the_next_dream(page, photo, tmp_path):
     page.drop(photo)
     long_and_slow(page)
-    page.dream()
+    page.begin()
     assert not page.enabled("#dream-go")
     page.until_pictures_come()
     page.click("#dream-stop")
@@ -141,20 +110,20 @@ def test_stop_keeps_the_picture_and_makes_room_for_the_next_dream(page, photo, t
     recipe = read_recipe(page.save(tmp_path / "saved"))
     assert 1 <= recipe.stopped_at < 100
     small_and_quick(page)
-    page.dream()
+    page.begin()
     page.until_over("done")
 
 
 def test_a_dream_can_be_dreamt_on(page, photo, tmp_path):
     page.drop(photo)
     small_and_quick(page)
-    page.dream()
+    page.begin()
     page.until_over("done")
     first = page.save(tmp_path / "saved")
     shown = page.shown_photo()
     page.click("#dream-again")
     page.until(lambda: page.shown_photo() not in ("", shown), "the result as the photo")
-    page.dream()
+    page.begin()
     page.until_over("done")
     second = page.save(tmp_path / "saved")
     assert read_recipe(second).inputs != read_recipe(first).inputs
@@ -164,7 +133,7 @@ def test_a_dream_can_be_dreamt_on(page, photo, tmp_path):
 def test_a_reloaded_page_finds_its_run_again_and_later_its_result(page, photo, tmp_path):
     page.drop(photo)
     long_and_slow(page)
-    page.dream()
+    page.begin()
     page.until_pictures_come()
     original = page.canvas_hash("before")
     page.open()
@@ -186,11 +155,11 @@ def test_two_visitors_wait_for_each_other_and_see_only_their_own_runs(page, new_
     second = new_page()
     page.drop(photo)
     long_and_slow(page)
-    page.dream()
+    page.begin()
     page.until_pictures_come()
     second.drop(other_photo)
     small_and_quick(second)
-    second.dream()
+    second.begin()
     second.until(lambda: second.state == "waiting" and "1 before you" in second.note, "the place in the line")
     assert page.canvas_hash("before") != second.canvas_hash("before")
     page.until_pictures_come()
@@ -210,10 +179,10 @@ def test_stopping_while_one_waits_does_not_stop_whoever_is_before(page, new_page
     second = new_page()
     page.drop(photo)
     long_and_slow(page)
-    page.dream()
+    page.begin()
     page.until_pictures_come()
     second.drop(other_photo)
-    second.dream()
+    second.begin()
     second.until(lambda: second.state == "waiting", "the second run to wait")
     second.click("#dream-stop")
     page.until_pictures_come(3)
@@ -229,7 +198,7 @@ def test_a_dropped_result_restores_its_settings_and_repeats_to_the_same_pixels(p
     small_and_quick(page)
     page.open_more()
     page.set(page.one("#dream-seed input"), 7)
-    page.dream()
+    page.begin()
     page.until_over("done")
     first = page.save(tmp_path / "saved")
     assert read_recipe(first).config["seed"] == 7
@@ -242,7 +211,7 @@ def test_a_dropped_result_restores_its_settings_and_repeats_to_the_same_pixels(p
     assert page.value_of_slider("Strength") == read_recipe(first).config["step_size"]
     page.until(lambda: any("Settings restored" in toast for toast in page.toasts), "a word about it")
     page.until(lambda: read_recipe(first).inputs["image"] in page.shown_photo(), "the photo that it was made from")
-    page.dream()
+    page.begin()
     page.until_over("done")
     again = page.save(tmp_path / "saved")
     assert again != first
@@ -267,20 +236,10 @@ def hostile_picture(path: Path) -> None:
     Image.fromarray(photo_like()).save(path, pnginfo=chunk)
 
 
-def dropped_without_waiting(page: Page, path: Path) -> str:
-    """Drop a file, and what the page then says."""
-    page.until(lambda: page.all("#dream-photo button[aria-label='Remove Image']"), "the photo")
-    page.click("#dream-photo button[aria-label='Remove Image']")
-    page.until(lambda: page.all("#dream-photo input[type=file]"), "a place to drop a picture")
-    page.one("#dream-photo input[type=file]").send_keys(str(path))
-    page.until(lambda: page.toasts, "a toast")
-    return page.toasts[0]
-
-
 def test_a_bad_upload_is_told_in_one_sentence_and_the_studio_goes_on(page, photo, tmp_path, server):
     bad = tmp_path / "notes.png"
     bad.write_text("These are not pixels.")
-    told = dropped_without_waiting(page, bad)
+    told = page.drop_without_waiting(bad)
     assert is_one_sentence(told)
     assert "not a picture" in told
     page.until(lambda: page.shown_photo() == "", "the photo to be cleared")
@@ -288,14 +247,12 @@ def test_a_bad_upload_is_told_in_one_sentence_and_the_studio_goes_on(page, photo
     assert "Traceback" not in server.log
     page.drop(photo)
     small_and_quick(page)
-    page.dream()
+    page.begin()
     page.until_over("done")
 
 
 def test_dreaming_without_a_photo_is_told_in_one_sentence(page):
-    page.until(lambda: page.all("#dream-photo button[aria-label='Remove Image']"), "the photo")
-    page.click("#dream-photo button[aria-label='Remove Image']")
-    page.until(lambda: page.shown_photo() == "", "the photo to be cleared")
+    page.clear_photo()
     page.click("#dream-go")
     page.until(lambda: page.toasts, "a toast")
     (told,) = page.toasts
@@ -308,7 +265,7 @@ def test_dreaming_without_a_photo_is_told_in_one_sentence(page):
 def test_words_from_a_file_are_shown_as_words_and_run_nothing(page, tmp_path):
     path = tmp_path / "hostile.png"
     hostile_picture(path)
-    told = dropped_without_waiting(page, path)
+    told = page.drop_without_waiting(path)
     assert told.startswith("This recipe holds")
     assert page.browser.title == "Reverie"
     assert page.all(".toast-body img") == []
@@ -317,35 +274,20 @@ def test_words_from_a_file_are_shown_as_words_and_run_nothing(page, tmp_path):
 def test_the_slider_under_the_result_moves_the_edge_between_before_and_after(page, photo):
     page.drop(photo)
     small_and_quick(page)
-    page.dream()
+    page.begin()
     page.until_over("done")
-    original = page.one(".stage canvas.before")
-    compare = page.one(".stage .compare input")
+    original = page.one("#dream-canvas canvas.before")
+    compare = page.one("#dream-canvas .compare input")
     assert compare.is_displayed()
     assert original.value_of_css_property("clip-path") == "inset(0px 100% 0px 0px)"
     page.set(compare, 40)
     page.until(lambda: original.value_of_css_property("clip-path") == "inset(0px 60% 0px 0px)", "the edge to move")
-    after, divider = page.one(".stage canvas.after").rect, page.one(".stage .divider").rect
+    after, divider = page.one("#dream-canvas canvas.after").rect, page.one("#dream-canvas .divider").rect
     assert divider["x"] == pytest.approx(after["x"] + 0.4 * after["width"], abs=3)
     assert original.rect == after
     page.set(compare, 100)
     page.until(lambda: "0%" in original.value_of_css_property("clip-path").replace("100%", ""), "all of the original")
     assert page.canvas_hash("before") != page.canvas_hash("after")
-
-
-def nameless(page: Page) -> list[str]:
-    """Every visible control that a screen reader could not name."""
-    # What is hidden from screen readers needs no name: Gradio measures its tabs with such copies.
-    kinds = ("button", "input:not([type=file])", "select", "textarea", "a[href]", "[role=button]", "[role=slider]")
-    controls = page.all(", ".join(f"{kind}:not([aria-hidden=true] *)" for kind in kinds))
-    visible = [control for control in controls if control.is_displayed()]
-    assert len(visible) > 10
-    return [control.get_attribute("outerHTML")[:160] for control in visible if not control.accessible_name.strip()]
-
-
-def too_wide(page: Page) -> int:
-    """By how many pixels the page is wider than its window."""
-    return page.browser.execute_script("const d = document.documentElement; return d.scrollWidth - d.clientWidth")
 
 
 @pytest.mark.parametrize("metrics", [PHONE, None], ids=["390x844", "desktop"])
@@ -355,30 +297,14 @@ def test_the_page_does_not_scroll_sideways_and_every_control_has_a_name(page, ph
     try:
         page.open()
         assert page.browser.execute_script("return innerWidth") == (390 if metrics else 1280)
-        assert (too_wide(page), nameless(page)) == (0, [])
+        assert (page.too_wide, page.nameless) == (0, [])
         page.open_more()
         page.until(lambda: page.one("#dream-seed input").is_displayed(), "the seed to be shown")
-        assert (too_wide(page), nameless(page)) == (0, [])
+        assert (page.too_wide, page.nameless) == (0, [])
         page.drop(photo)
         small_and_quick(page)
-        page.dream()
+        page.begin()
         page.until_over("done")
-        assert (too_wide(page), nameless(page)) == (0, [])
+        assert (page.too_wide, page.nameless) == (0, [])
     finally:
         page.browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
-
-
-def test_nothing_was_asked_of_any_other_host_and_nobody_complained(page, photo, visits, server):
-    """Last on purpose: it looks back at everything that the browsers did in this session."""
-    page.drop(photo)
-    small_and_quick(page)
-    page.dream()
-    page.until_over("done")
-    WebDriverWait(page.browser, PATIENCE).until(lambda browser: browser.execute_script("return document.readyState"))
-    visits.note(page.browser)
-    print(visits.complaints, server.log)
-    assert any(url.startswith(server.url) for url in visits.requests)
-    assert visits.elsewhere == []
-    assert visits.complaints == []
-    assert server.trap.caught == []
-    assert "Traceback" not in server.log

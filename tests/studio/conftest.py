@@ -2,19 +2,34 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from engines.deep_dream import DreamConfig
 from engines.jobs import Job
-from studio.examples import drawings
+from engines.style_transfer import StyleConfig
+from studio.examples import drawings, paintings
 from studio.runs import Lane
 from studio.studio import Studio
 
 SMALL = DreamConfig(size=0, octaves=1, steps=3, jitter=2, layer_weights={"block1_conv1": 1.0})
+# Ends by the number of its steps: L-BFGS would end as soon as it finds nothing better, and time would decide.
+QUICK_PAINTING = StyleConfig(
+    seconds=0.0,
+    size=64,
+    scales=1,
+    steps=3,
+    optimizer="adam",
+    style_layers={"block1_conv1": 1.0},
+    content_layer="block1_conv2",
+    tile_size=16_384,
+)
 
 
 @pytest.fixture
@@ -31,13 +46,14 @@ def drawn(tmp_path_factory) -> Path:
     """A folder with the drawn examples: drawing them for every test would take longer than the tests."""
     folder = tmp_path_factory.mktemp("drawn")
     drawings(folder)
+    paintings(folder / "paintings")
     return folder
 
 
 @pytest.fixture
 def studio_with_examples(studio, drawn) -> Studio:
     """A studio whose examples are drawn already."""
-    shutil.copytree(drawn, studio.gallery.folder / "examples")
+    shutil.copytree(drawn, studio.gallery.folder / "examples", copy_function=os.link)
     return studio
 
 
@@ -53,3 +69,25 @@ def lane() -> Iterator[Lane]:
 def small_job(picture) -> Job:
     """A dream of three steps."""
     return Job(engine="deep_dream", config=SMALL, inputs={"image": picture}, backbone="studio_vgg")
+
+
+@pytest.fixture
+def painting() -> np.ndarray:
+    """A small painting of its own shape, (40, 60, 3) uint8: stripes."""
+    stripes = np.arange(60) // 5 % 2
+    return np.broadcast_to(stripes[None, :, None] * (180, 90, 30) + (20, 60, 110), (40, 60, 3)).astype(np.uint8)
+
+
+@pytest.fixture
+def painting_job(picture, painting) -> Job:
+    """A painting of three steps."""
+    inputs = {"content_image": picture, "style_images_1": painting}
+    return Job(engine="style_transfer", config=QUICK_PAINTING, inputs=inputs, backbone="studio_vgg")
+
+
+@pytest.fixture
+def photo(tmp_path, picture) -> str:
+    """The path of an uploaded photo."""
+    path = tmp_path / "photo.png"
+    Image.fromarray(picture).save(path)
+    return str(path)

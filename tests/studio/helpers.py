@@ -1,17 +1,31 @@
-"""What the tests of the page layer share: an engine made of a loop, a keeper that remembers, a clock, waiting."""
+"""What the tests of the page layer share: an engine made of a loop, a keeper that remembers, a clock, waiting, and how
+to call a tab's handlers as the page would."""
 
 from __future__ import annotations
 
+import asyncio
+import base64
+import io
+import struct
 import threading
 import time
-from collections.abc import Callable
+import warnings
+import zlib
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image, PngImagePlugin
 
 from engines.frames import Frame
 from engines.jobs import Job
+from engines.recipes import Recipe
+from studio.moments import Moments
+from studio.runs import Run
+from studio.settings import Settings
+from studio.streaming import acknowledge
+from tests.engines.helpers import as_png, is_one_sentence
 
 LONGEST_WAIT = 60.0
 
@@ -25,6 +39,12 @@ def eventually(condition: Callable[[], Any], what: str, seconds: float = LONGEST
             return value
         time.sleep(0.005)
     raise AssertionError(f"waited {seconds:.0f} s for {what}")
+
+
+def finished(run: Run) -> Run:
+    """A run once it is over."""
+    eventually(lambda: run.over, "the run to be over")
+    return run
 
 
 class Clock:
@@ -91,15 +111,30 @@ class LoopEngine:
             raise ValueError("This does not fit.")
         return config
 
+    @property
+    def recipe(self) -> Recipe:
+        assert self.last is not None
+        return Recipe(
+            engine="deep_dream",
+            config={},
+            backbone="studio_vgg",
+            weights="",
+            inputs={},
+            steering=tuple((step, {"sent": changed}) for step, changed in self.sent),
+            stopped_at=self.last.step if self.last.step < self.last.total else None,
+        )
+
     def close(self) -> None:
         self.threads.append(threading.current_thread().name)
         self.closed += 1
 
 
 class MemoryKeeper:
-    """Keeps a run's frames in memory; `error` is what finishing raises."""
+    """Keeps a run's frames in memory; `error` is what finishing raises. It has moments only where it is given some."""
 
-    def __init__(self, error: Exception | None = None):
+    def __init__(self, error: Exception | None = None, moments: Moments | None = None):
+        self.moments = moments or Moments(Path("moments that nobody keeps"))
+        self._keeps_moments = moments is not None
         self.seen: list[Frame] = []
         self.finished: list[Frame | None] = []
         self.discarded = 0
@@ -107,6 +142,8 @@ class MemoryKeeper:
 
     def see(self, frame: Frame) -> None:
         self.seen.append(frame)
+        if self._keeps_moments:
+            self.moments.see(frame)
 
     def finish(self, started: Any) -> Path:
         if self.error is not None:
@@ -116,3 +153,90 @@ class MemoryKeeper:
 
     def discard(self) -> None:
         self.discarded += 1
+
+
+def warned(call: Callable[..., Any], *arguments: Any) -> tuple[Any, str]:
+    """What a handler returns and the one sentence that it warns with: outside a request Gradio hands it to Python."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        answer = call(*arguments)
+    # Others, of unclosed sockets and the like, come from whatever else the interpreter tidies up meanwhile.
+    (warning,) = [warning for warning in caught if warning.category is UserWarning]
+    assert is_one_sentence(warning.message), str(warning.message)
+    return answer, str(warning.message)
+
+
+async def all_updates(updates) -> list[dict[Any, Any]]:
+    """Everything that a watching handler yields, acknowledging every message as the page does."""
+    taken = []
+    async with asyncio.timeout(LONGEST_WAIT):
+        async for update in updates:
+            taken.append(update)
+            for value in update.values():
+                if isinstance(value, dict) and "watcher" in value:
+                    acknowledge([value["watcher"], value["number"]])
+    return taken
+
+
+def watched(updates) -> list[dict[Any, Any]]:
+    """The same, to the end."""
+    return asyncio.run(all_updates(updates))
+
+
+def value_in(update: Any) -> Any:
+    """The value that an update puts into its control."""
+    return update["value"] if isinstance(update, dict) and "value" in update else update
+
+
+def values_through_the_page(controls: Sequence[Any], updates: Sequence[Any]) -> list[Any]:
+    """What handlers get after a trip through the page: updates into the controls, and what these accept back out."""
+    values = []
+    for control, update in zip(controls, updates, strict=True):
+        if isinstance(update, dict):
+            bounds = {name: update[name] for name in ("minimum", "maximum") if name in update}
+            control = type(control)(**{"minimum": control.minimum, "maximum": control.maximum} | bounds)
+        values.append(control.preprocess(control.postprocess(value_in(update))))
+    return values
+
+
+def through_the_page(settings: Settings, updates: Sequence[Any]) -> Any:
+    """The config after a trip through the page."""
+    return settings.config(values_through_the_page(settings.components, updates))
+
+
+def names_of(update: dict[str, Any]) -> list[str]:
+    """The choices that an update offers, with or without titles of their own."""
+    return [choice if isinstance(choice, str) else choice[1] for choice in update["choices"]]
+
+
+def decoded(uri: str) -> np.ndarray:
+    """The picture in a data URI."""
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(uri.partition(",")[2]))))
+
+
+def png_with_text(path: Path, text: str) -> str:
+    """The path of a picture that says it has a recipe."""
+    chunk = PngImagePlugin.PngInfo()
+    chunk.add_itxt("reverie", text)
+    Image.new("RGB", (40, 30)).save(path, pnginfo=chunk)
+    return str(path)
+
+
+def png_chunk(kind: bytes, content: bytes) -> bytes:
+    """One chunk of a PNG."""
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+
+def png_with_late_chunk(image: np.ndarray, kind: bytes, content: bytes) -> bytes:
+    """A PNG with a chunk of one's choice after its pixels, where Pillow reads it when the pixels are there already."""
+    end = png_chunk(b"IEND", b"")
+    whole = as_png(image)
+    assert whole.endswith(end)
+    return whole.removesuffix(end) + png_chunk(kind, content) + end
+
+
+def huge_png(side: int) -> bytes:
+    """A PNG of few bytes that says it has so many pixels a side."""
+    header = struct.pack(">IIBBBBB", side, side, 8, 6, 0, 0, 0)
+    chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(bytes(100))), (b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(png_chunk(*chunk) for chunk in chunks)

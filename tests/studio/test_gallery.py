@@ -110,7 +110,7 @@ def test_a_run_of_several_pictures_becomes_a_film_with_its_recipe(studio, small_
     with av.open(str(path)) as film:
         shapes = [(frame.height, frame.width) for frame in film.decode(video=0)]
     assert shapes == [(48, 72)] * 3
-    assert files_in(studio.gallery.folder) == sorted([path.name, "inputs"])
+    assert files_in(studio.gallery.folder) == sorted([path.name, "inputs", "moments"])
 
 
 def test_a_film_stopped_after_its_first_picture_is_a_film_of_that_picture(studio, small_job):
@@ -132,13 +132,15 @@ def test_a_film_stopped_before_its_first_picture_is_whole_keeps_what_there_is_as
 
 
 @pytest.mark.parametrize("steps", [1, 3])
-def test_a_discarded_run_leaves_nothing(studio, small_job, steps):
+def test_a_discarded_run_leaves_nothing_but_its_moments_until_they_are_forgotten(studio, small_job, steps):
     job = dataclasses.replace(small_job, config=dataclasses.replace(SMALL, pictures=3, steps=2))
     keeper = studio.gallery.keeper(job)
     followed(studio.workshop.start(job), keeper, steps=steps)
     keeper.discard()
-    assert files_in(studio.gallery.folder) == ["inputs"]
+    assert files_in(studio.gallery.folder) == ["inputs", "moments"]
     assert files_in(studio.gallery.inputs) == []
+    keeper.moments.forget()
+    assert files_in(studio.gallery.folder / "moments") == []
 
 
 def test_a_gallery_opens_on_a_folder_that_has_results_already(tmp_path, picture):

@@ -16,14 +16,9 @@ from studio import runs as runs_module
 from studio.runs import Lane, LaneFullError, Run
 from tests.engines.helpers import is_one_sentence
 from tests.studio.conftest import SMALL
-from tests.studio.helpers import Clock, LoopEngine, MemoryKeeper, eventually
+from tests.studio.helpers import Clock, LoopEngine, MemoryKeeper, eventually, finished
 
 LONG = dataclasses.replace(SMALL, steps=1000)
-
-
-def finished(run: Run) -> Run:
-    eventually(lambda: run.over, "the run to be over")
-    return run
 
 
 def gated(steps: int = 50, **options) -> tuple[LoopEngine, threading.Semaphore]:
@@ -58,7 +53,7 @@ def test_a_real_dream_goes_through_a_lane_to_a_file(studio, small_job):
     run = finished(studio.runs.start(small_job))
     assert (run.state, run.error) == ("done", "")
     assert run.frame.step == run.frame.total == 3
-    assert len(run.losses) == 3
+    assert len(run.curves["loss"]) == 3
     recipe = read_recipe(run.result)
     assert recipe.config == dataclasses.asdict(SMALL)
     assert np.asarray(Image.open(run.result)).shape == (48, 72, 3)
@@ -478,8 +473,8 @@ def test_losses_are_thinned_evenly_over_a_long_run(lane):
     run = Run(LoopEngine(2000), MemoryKeeper())
     lane.submit(run)
     finished(run)
-    assert runs_module.LOSSES_KEPT / 2 - 1 <= len(run.losses) <= runs_module.LOSSES_KEPT
-    gaps = np.diff(run.losses)
+    assert runs_module.VALUES_KEPT / 2 - 1 <= len(run.curves["loss"]) <= runs_module.VALUES_KEPT
+    gaps = np.diff(run.curves["loss"])
     assert set(gaps) == {gaps[0]}, "one loss in every so many, from the first to the last"
-    assert run.losses[0] < 20
-    assert run.losses[-1] > 1980
+    assert run.curves["loss"][0] < 20
+    assert run.curves["loss"][-1] > 1980

@@ -208,8 +208,8 @@ def test_messages_are_plain_json_and_tell_step_note_loss_and_time(studio, small_
         assert [message["number"] for message in stream.got] == list(range(1, len(stream.got) + 1))
         assert (last["step"], last["total"], last["left"]) == (3, 3, None)
         assert last["note"] == "octave 1 of 1 · step 3 of 3"
-        assert len(last["losses"]) == 3
-        assert last["metrics"]["loss"] == pytest.approx(last["losses"][-1], rel=1e-3)
+        assert len(last["curves"]["loss"]) == 3
+        assert last["metrics"]["loss"] == pytest.approx(last["curves"]["loss"][-1], rel=1e-3)
         assert run.id not in json.dumps(stream.got), "a run's secret goes to its own page only, by another way"
 
     asyncio.run(check())

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
-import base64
 import dataclasses
 import io
 import json
-import warnings
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 import numpy as np
 import pytest
-from PIL import Image, PngImagePlugin
+from PIL import Image
 
 from engines.deep_dream import PRESETS, DreamConfig, presets
 from engines.jobs import Job, repeated
@@ -23,11 +19,22 @@ from engines.parts.pictures import digest, read_picture
 from engines.parts.weights import OFFICIAL_FILES, WeightsStore
 from engines.recipes import Recipe, read_recipe, write_png
 from studio.networks import network_choices
-from studio.streaming import acknowledge
 from studio.tabs.deep_dream import DEFAULT_BACKBONE, DreamTab
-from tests.engines.helpers import files_in, is_one_sentence
+from tests.engines.helpers import files_in
 from tests.studio.conftest import SMALL
-from tests.studio.helpers import LONGEST_WAIT, eventually
+from tests.studio.helpers import (
+    decoded,
+    eventually,
+    finished,
+    huge_png,
+    names_of,
+    png_with_late_chunk,
+    png_with_text,
+    through_the_page,
+    value_in,
+    warned,
+    watched,
+)
 
 EVERY_PRESET = [(backbone, name) for backbone, named in PRESETS.items() for name in named]
 LONG = dataclasses.replace(SMALL, steps=1000)
@@ -45,77 +52,9 @@ def tab(studio_with_examples) -> DreamTab:
 
 
 @pytest.fixture
-def photo(tmp_path, picture) -> str:
-    """The path of an uploaded photo."""
-    path = tmp_path / "photo.png"
-    Image.fromarray(picture).save(path)
-    return str(path)
-
-
-@pytest.fixture
 def result(studio, small_job) -> Path:
     """A result of ours, made by a real run."""
     return finished(studio.runs.start(small_job)).result
-
-
-def finished(run):
-    eventually(lambda: run.over, "the run to be over")
-    return run
-
-
-def warned(call, *arguments) -> tuple[Any, str]:
-    """What a handler returns and the one sentence that it warns with: outside a request Gradio hands it to Python."""
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        answer = call(*arguments)
-    # Others, of unclosed sockets and the like, come from whatever else the interpreter tidies up meanwhile.
-    (warning,) = [warning for warning in caught if warning.category is UserWarning]
-    assert is_one_sentence(warning.message), str(warning.message)
-    return answer, str(warning.message)
-
-
-async def all_updates(updates) -> list[dict[Any, Any]]:
-    """Everything that a watching handler yields, acknowledging every message as the page does."""
-    taken = []
-    async with asyncio.timeout(LONGEST_WAIT):
-        async for update in updates:
-            taken.append(update)
-            for value in update.values():
-                if isinstance(value, dict) and "watcher" in value:
-                    acknowledge([value["watcher"], value["number"]])
-    return taken
-
-
-def value_in(update: Any) -> Any:
-    """The value that an update puts into its control."""
-    return update["value"] if isinstance(update, dict) and "value" in update else update
-
-
-def through_the_page(tab: DreamTab, updates: Sequence[Any]) -> DreamConfig:
-    """The config after a trip through the page: updates into the controls, and what these accept back out of them."""
-    values = []
-    for control, update in zip(tab.settings.components, updates, strict=True):
-        if isinstance(update, dict):
-            bounds = {name: update[name] for name in ("minimum", "maximum") if name in update}
-            control = type(control)(**{"minimum": control.minimum, "maximum": control.maximum} | bounds)
-        values.append(control.preprocess(control.postprocess(value_in(update))))
-    return tab.settings.config(tuple(values))
-
-
-def names_of(update: dict[str, Any]) -> list[str]:
-    """The choices that an update offers, with or without titles of their own."""
-    return [choice if isinstance(choice, str) else choice[1] for choice in update["choices"]]
-
-
-def decoded(uri: str) -> np.ndarray:
-    return np.asarray(Image.open(io.BytesIO(base64.b64decode(uri.partition(",")[2]))))
-
-
-def png_with_text(path: Path, text: str) -> str:
-    chunk = PngImagePlugin.PngInfo()
-    chunk.add_itxt("reverie", text)
-    Image.new("RGB", (40, 30)).save(path, pnginfo=chunk)
-    return str(path)
 
 
 # Controls and configs
@@ -131,12 +70,12 @@ def test_every_preset_goes_into_the_controls_and_comes_out_equal(tab, backbone, 
 def test_every_preset_that_is_chosen_is_within_what_the_controls_accept(tab, backbone, name):
     config = presets(backbone)[name]
     updates = tab.preset_chosen(name, backbone, "", *tab.settings.values(config))
-    assert through_the_page(tab, updates) == config
+    assert through_the_page(tab.settings, updates) == config
 
 
 def test_the_page_begins_with_the_first_preset(tab):
     first = next(iter(presets(DEFAULT_BACKBONE).values()))
-    assert through_the_page(tab, [control.value for control in tab.settings.components]) == first
+    assert through_the_page(tab.settings, [control.value for control in tab.settings.components]) == first
     assert tab.preset.value == next(iter(presets(DEFAULT_BACKBONE)))
 
 
@@ -171,9 +110,7 @@ def test_numbers_come_as_floats_from_a_browser_and_empty_controls_mean_the_defau
 )
 def test_a_value_that_cannot_be_is_refused_with_a_sentence(tab, photo, studio, name, value, told):
     values = dict(zip(tab.settings.controls, tab.settings.values(SMALL), strict=True)) | {name: value}
-    taken, sentence = warned(
-        lambda: asyncio.run(all_updates(tab.start(photo, None, DEFAULT_BACKBONE, None, *values.values())))
-    )
+    taken, sentence = warned(lambda: watched(tab.start(photo, None, DEFAULT_BACKBONE, None, *values.values())))
     assert told in sentence
     assert [set(update) for update in taken] == [{tab.stage.go}]
     assert studio.runs._by_id == {}
@@ -190,7 +127,11 @@ def test_a_value_that_cannot_be_is_refused_with_a_sentence(tab, photo, studio, n
         ("cut.jpg", None, "damaged"),
         ("tiny.png", (8, 8), "at least 16 x 16"),
         ("page.svg", b"<svg xmlns='http://www.w3.org/2000/svg'/>", "not a picture"),
+        ("huge.png", huge_png(30_000), "million pixels"),
+        ("odd profile.png", png_with_late_chunk(np.zeros((40, 40, 3), np.uint8), b"iCCP", b"a"), "damaged"),
+        ("odd colours.png", png_with_late_chunk(np.zeros((40, 40, 3), np.uint8), b"cHRM", b"12345"), "damaged"),
     ],
+    ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_a_bad_file_is_refused_with_one_sentence_and_the_photo_cleared(tab, tmp_path, picture, name, content, told):
     path = tmp_path / name
@@ -253,7 +194,7 @@ def test_a_result_brings_back_every_control_and_its_photo(tab, studio, small_job
     job = dataclasses.replace(small_job, config=config, inputs={"image": picture, "guide": picture[:, ::-1]})
     result = finished(studio.runs.start(job)).result
     answer = tab.photo_changed(str(result), "")
-    assert through_the_page(tab, [answer[control] for control in tab.settings.components]) == config
+    assert through_the_page(tab.settings, [answer[control] for control in tab.settings.components]) == config
     assert answer[tab.backbone] == "studio_vgg"
     assert names_of(answer[tab.preset]) == list(presets("studio_vgg"))
     assert answer[tab.preset]["value"] is None
@@ -270,7 +211,7 @@ def test_a_result_whose_photo_is_gone_brings_back_its_settings_and_says_so(tab, 
     assert tab.photo not in answer
     assert answer[tab.guide] is None
     assert answer[tab.restored]
-    assert through_the_page(tab, [answer[control] for control in tab.settings.components]) == SMALL
+    assert through_the_page(tab.settings, [answer[control] for control in tab.settings.components]) == SMALL
     assert "is not here" in capsys.readouterr().out
 
 
@@ -379,9 +320,7 @@ def test_a_steered_and_stopped_dream_repeats_to_the_same_pixels_from_its_own_fil
     result = finished(run).result
     answer = tab.photo_changed(str(result), "")
     values = [value_in(answer[control]) for control in tab.settings.components]
-    updates = asyncio.run(
-        all_updates(tab.start(answer[tab.photo], None, answer[tab.backbone], answer[tab.restored], *values))
-    )
+    updates = watched(tab.start(answer[tab.photo], None, answer[tab.backbone], answer[tab.restored], *values))
     again = Path(updates[-1][tab.stage.save]["value"])
     assert again != result
     np.testing.assert_array_equal(np.asarray(Image.open(again)), np.asarray(Image.open(result)))
@@ -395,7 +334,7 @@ def test_a_preset_keeps_the_visitors_size_seed_and_film(tab):
     mine = dataclasses.replace(DreamConfig(), size=320, seed=7, pictures=5, octaves=8, step_size=0.09)
     for name, preset in presets(DEFAULT_BACKBONE).items():
         answer = tab.preset_chosen(name, DEFAULT_BACKBONE, "", *tab.settings.values(mine))
-        assert through_the_page(tab, answer) == dataclasses.replace(preset, size=320, seed=7, pictures=5)
+        assert through_the_page(tab.settings, answer) == dataclasses.replace(preset, size=320, seed=7, pictures=5)
 
 
 def test_a_preset_that_the_network_does_not_have_changes_nothing(tab):
@@ -471,7 +410,7 @@ def test_a_good_guide_stays_and_a_bad_one_is_refused(tab, photo, tmp_path):
 
 def test_a_dream_is_started_watched_and_its_file_is_offered(tab, photo, studio):
     values = tab.settings.values(SMALL)
-    first, *middle, last = asyncio.run(all_updates(tab.start(photo, None, "studio_vgg", None, *values)))
+    first, *middle, last = watched(tab.start(photo, None, "studio_vgg", None, *values))
     assert first[tab.stage.run_id] == first[tab.stage.remembered]
     run = studio.runs.get(first[tab.stage.run_id])
     assert not first[tab.stage.go]["interactive"]
@@ -480,20 +419,24 @@ def test_a_dream_is_started_watched_and_its_file_is_offered(tab, photo, studio):
     assert middle[-1][tab.stage.canvas]["state"] == "done"
     assert last[tab.stage.go]["interactive"]
     assert not last[tab.stage.halt]["interactive"]
-    assert last[tab.stage.save] == gr.update(value=str(run.result), interactive=True)
+    assert last[tab.stage.save] == gr.update(value=str(run.result), interactive=True, label="Save")
     assert last[tab.stage.again]["interactive"]
 
 
-def test_a_film_cannot_be_dreamt_on_but_is_offered(tab, photo):
+def test_a_film_is_offered_and_dreamt_on_from_its_last_picture(tab, photo, studio):
     values = tab.settings.values(dataclasses.replace(SMALL, pictures=2, steps=1))
-    *_, last = asyncio.run(all_updates(tab.start(photo, None, "studio_vgg", None, *values)))
+    first, *_, last = watched(tab.start(photo, None, "studio_vgg", None, *values))
     assert last[tab.stage.save]["value"].endswith(".mp4")
-    assert not last[tab.stage.again]["interactive"]
+    assert last[tab.stage.again]["interactive"]
+    path = tab.stage.chosen_as_input(first[tab.stage.run_id], 0)
+    assert Path(path).parent == studio.gallery.inputs
+    shown = studio.runs.get(first[tab.stage.run_id]).frame.image
+    assert np.abs(read_picture(path).astype(int) - shown).mean() < 4
 
 
 def test_a_run_that_fails_says_why_and_offers_no_file(tab, photo):
     values = tab.settings.values(MISFIT)
-    updates, sentence = warned(lambda: asyncio.run(all_updates(tab.start(photo, None, "studio_vgg", None, *values))))
+    updates, sentence = warned(lambda: watched(tab.start(photo, None, "studio_vgg", None, *values)))
     assert sentence.startswith("Studio VGG has no layer 'mixed4'")
     assert updates[-2][tab.stage.canvas]["state"] == "failed"
     assert updates[-2][tab.stage.canvas]["error"] == sentence
@@ -503,9 +446,7 @@ def test_a_run_that_fails_says_why_and_offers_no_file(tab, photo):
 
 
 def test_without_a_photo_nothing_starts(tab, studio):
-    taken, sentence = warned(
-        lambda: asyncio.run(all_updates(tab.start(None, None, "studio_vgg", None, *tab.settings.values(SMALL))))
-    )
+    taken, sentence = warned(lambda: watched(tab.start(None, None, "studio_vgg", None, *tab.settings.values(SMALL))))
     assert sentence.startswith("Choose a photo first")
     assert taken == [{tab.stage.go: gr.skip()}]
     assert studio.runs._by_id == {}
@@ -513,9 +454,7 @@ def test_without_a_photo_nothing_starts(tab, studio):
 
 def test_a_network_whose_weights_are_missing_starts_nothing(tab, studio, photo, tmp_path):
     studio.workshop.store = WeightsStore(cache=tmp_path, bundled=tmp_path)
-    _, sentence = warned(
-        lambda: asyncio.run(all_updates(tab.start(photo, None, "vgg16", None, *tab.settings.values(SMALL))))
-    )
+    _, sentence = warned(lambda: watched(tab.start(photo, None, "vgg16", None, *tab.settings.values(SMALL))))
     assert "weights are not here yet" in sentence
     assert studio.runs._by_id == {}
 
@@ -523,9 +462,7 @@ def test_a_network_whose_weights_are_missing_starts_nothing(tab, studio, photo, 
 def test_a_full_line_refuses_with_a_sentence(tab, studio, photo, small_job):
     studio.runs.render._most_waiting = 1
     going = [studio.runs.start(dataclasses.replace(small_job, config=LONG)) for _ in range(2)]
-    _, sentence = warned(
-        lambda: asyncio.run(all_updates(tab.start(photo, None, "studio_vgg", None, *tab.settings.values(SMALL))))
-    )
+    _, sentence = warned(lambda: watched(tab.start(photo, None, "studio_vgg", None, *tab.settings.values(SMALL))))
     assert "full; try again" in sentence
     for run in going:
         run.stop()
@@ -563,7 +500,7 @@ def test_steering_needs_the_runs_id_its_network_and_a_config_that_can_be(tab, st
 
 @pytest.mark.parametrize("run_id", ["", None, "no such run"])
 def test_a_page_without_a_run_forgets_the_id_and_may_dream(tab, run_id):
-    updates = asyncio.run(all_updates(tab.stage.resume(run_id)))
+    updates = watched(tab.stage.resume(run_id))
     assert [update[tab.stage.run_id] for update in updates] == [""]
     assert updates[-1][tab.stage.go]["interactive"]
     assert not any(tab.stage.halt in update for update in updates)
@@ -571,18 +508,18 @@ def test_a_page_without_a_run_forgets_the_id_and_may_dream(tab, run_id):
 
 def test_a_reloaded_page_finds_its_run_and_its_result(tab, studio, small_job):
     run = finished(studio.runs.start(small_job))
-    first, *_, last = asyncio.run(all_updates(tab.stage.resume(run.id)))
+    first, *_, last = watched(tab.stage.resume(run.id))
     assert first[tab.stage.run_id] == run.id
     assert last[tab.stage.save]["value"] == str(run.result)
 
 
 def test_dreaming_on_takes_the_result_as_a_photo_without_its_recipe(tab, studio, small_job):
     run = finished(studio.runs.start(small_job))
-    path = Path(tab.stage.result_as_input(run.id))
+    path = Path(tab.stage.chosen_as_input(run.id, 0))
     assert path.parent == studio.gallery.inputs
     assert read_recipe(path) is None
     np.testing.assert_array_equal(read_picture(path), read_picture(run.result))
-    assert tab.stage.result_as_input("no such run") == gr.skip()
+    assert tab.stage.chosen_as_input("no such run", 0) == gr.skip()
 
 
 def test_the_examples_are_pictures_and_the_drawn_ones_are_drawn_once(tab, studio):
@@ -606,7 +543,7 @@ def test_a_picture_of_another_engine_keeps_its_settings_to_itself(tab, tmp_path,
 
 def test_a_job_is_asked_for_by_the_names_that_the_engine_has(tab, photo, studio):
     values = tab.settings.values(SMALL)
-    updates = asyncio.run(all_updates(tab.start(photo, photo, "studio_vgg", None, *values)))
+    updates = watched(tab.start(photo, photo, "studio_vgg", None, *values))
     recipe = read_recipe(Path(updates[-1][tab.stage.save]["value"]))
     assert set(recipe.inputs) == {"image", "guide"}
     assert isinstance(studio.runs.get(updates[0][tab.stage.run_id]).job, Job)

@@ -1,0 +1,115 @@
+"""A run's pictures as they passed, thinned, on disk: to look back at, to save, to go on from and to make films of."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import shutil
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from engines.films import Film, write_gif
+from engines.frames import Frame
+
+MOST = 120
+SECONDS_APART = 0.2
+RATE = 12
+SECONDS_HELD = 1.5
+
+
+class Moments:
+    """At most MOST pictures of one run, evenly over it, in a folder of their own that goes when they are forgotten."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self._steps: list[int] = []
+        self._stride = 1
+        self._seen = 0
+        self._kept_at = 0.0
+        self._lock = threading.Lock()
+
+    def see(self, frame: Frame) -> None:
+        """Keep a frame's picture, if enough time has passed since the last that was kept."""
+        now = time.monotonic()
+        if frame.image is None or (now - self._kept_at < SECONDS_APART and frame.step < frame.total):
+            return
+        self._kept_at = now
+        self._seen += 1
+        if self._seen % self._stride and frame.step < frame.total:
+            return
+        buffer = io.BytesIO()
+        Image.fromarray(frame.image).save(buffer, "JPEG", quality=95, subsampling=0)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._path(frame.step).write_bytes(buffer.getvalue())
+        with self._lock:
+            self._steps.append(frame.step)
+            dropped = self._steps[1::2] if len(self._steps) > MOST else []
+            if dropped:
+                self._steps, self._stride = self._steps[::2], 2 * self._stride
+        for step in dropped:
+            self._path(step).unlink(missing_ok=True)
+
+    def _path(self, step: int) -> Path:
+        return self.folder / f"{step:06d}.jpg"
+
+    @property
+    def steps(self) -> list[int]:
+        """The steps whose pictures are kept."""
+        with self._lock:
+            return list(self._steps)
+
+    def at(self, step: int) -> tuple[int, np.ndarray] | None:
+        """The kept moment nearest to a step: its own step and its picture, (H, W, 3) uint8; None without any."""
+        steps = self.steps
+        if not steps:
+            return None
+        for nearest in sorted(steps, key=lambda kept: abs(kept - step)):
+            with contextlib.suppress(OSError):  # thinned away meanwhile
+                return nearest, self._read(nearest)
+        return None
+
+    def _read(self, step: int) -> np.ndarray:
+        with Image.open(self._path(step)) as picture:
+            return np.asarray(picture.convert("RGB"))
+
+    def film(self, kind: str, comment: str) -> Path | None:
+        """Write the evolution as "mp4" or "gif", the last picture held for a while; None without pictures.
+
+        Args:
+            comment: goes into the file: the recipe.
+        """
+        steps = self.steps
+        newest = self.at(steps[-1]) if steps else None
+        if newest is None:
+            return None
+        last = newest[1]
+        path = self.folder / f"evolution.{kind}"
+        held = round(RATE * SECONDS_HELD)
+        if kind == "gif":
+            return write_gif(path, self._pictures(steps), last.shape[:2], rate=RATE, held=held, comment=comment)
+        film = Film(path, (last.shape[1], last.shape[0]), rate=RATE)
+        try:
+            for picture in self._pictures(steps):
+                film.add(picture)
+            for _ in range(held):
+                film.add(last)
+        except Exception:
+            film.discard()
+            raise
+        return film.finish(comment)
+
+    def _pictures(self, steps: list[int]) -> Iterator[np.ndarray]:
+        for step in steps:
+            try:
+                yield self._read(step)
+            except OSError:
+                continue  # thinned away meanwhile
+
+    def forget(self) -> None:
+        """Delete them."""
+        shutil.rmtree(self.folder, ignore_errors=True)

@@ -1,0 +1,68 @@
+"""Regions painted on the photo: which painting goes where. Their look and behaviour are in static/."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import io
+from typing import Any
+
+import gradio as gr
+import numpy as np
+from PIL import Image
+
+from engines.parts.pictures import DAMAGED
+from studio.canvas import STATIC
+from studio.previews import data_uri
+
+SIDE = 480
+COLORS = ("#e4572e", "#2e86ab", "#f3a712", "#7b4ea3", "#3c9d4e", "#d6467f", "#17bebb", "#8a6d3b")
+_PREFIX = "data:image/png;base64,"
+
+
+def blank(photo: np.ndarray | None, count: int) -> dict[str, Any]:
+    """The value with nothing painted yet: for a photo, (H, W, 3) uint8 RGB, and so many paintings."""
+    value: dict[str, Any] = {"count": max(1, count), "colors": list(COLORS), "painted": ""}
+    if photo is not None:
+        small = Image.fromarray(photo)
+        small.thumbnail((SIDE, SIDE))
+        value["photo"] = data_uri(np.asarray(small))
+    return value
+
+
+def region_painter(elem_id: str, photo: np.ndarray) -> gr.HTML:
+    """The component; its value is what `blank` gives, with the painted regions as a PNG in a data URI."""
+    return gr.HTML(
+        value=blank(photo, 1),
+        html_template=(STATIC / "regions.html").read_text(encoding="utf-8"),
+        js_on_load=(STATIC / "regions.js").read_text(encoding="utf-8"),
+        apply_default_css=False,
+        elem_id=elem_id,
+    )
+
+
+def masks_of(value: Any, count: int) -> list[np.ndarray | None]:
+    """For each of so many paintings its mask, (h, w, 3) uint8 with white where it belongs, or None.
+
+    Raises:
+        ValueError: the browser sent something else than what was painted.
+    """
+    painted = value.get("painted") if isinstance(value, dict) else None
+    if not painted:
+        return [None] * count
+    try:
+        if not str(painted).startswith(_PREFIX):
+            raise ValueError("not a PNG")
+        with Image.open(io.BytesIO(base64.b64decode(painted[len(_PREFIX) :], validate=True)), formats=["PNG"]) as image:
+            if max(image.size) > 2 * SIDE:
+                raise ValueError("too large")
+            pixels = np.asarray(image.convert("RGBA")).astype(np.int32)
+    except (*DAMAGED, binascii.Error) as error:
+        raise ValueError("The painted regions did not arrive whole; clear them and paint them again.") from error
+    palette = np.array([[int(color[i : i + 2], 16) for i in (1, 3, 5)] for color in COLORS])
+    nearest = np.square(pixels[..., None, :3] - palette).sum(-1).argmin(-1)
+    masks: list[np.ndarray | None] = []
+    for number in range(count):
+        mask = (nearest == number) & (pixels[..., 3] > 127)
+        masks.append(np.repeat(mask[..., None], 3, axis=-1).astype(np.uint8) * 255 if mask.any() else None)
+    return masks

@@ -1,0 +1,306 @@
+"""The Style tab in a real browser: paint, steer, scrub, go on from a moment, make a film, blend, keep to regions."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from PIL import Image
+from selenium.webdriver import ActionChains
+
+from engines.recipes import read_recipe
+from tests.browser.helpers import PHONE, pixels
+from tests.browser.page import Page
+from tests.engines.helpers import is_one_sentence
+
+BALANCE = "More style ↔ more photo"
+
+
+@pytest.fixture
+def page(page) -> Page:
+    """The Style tab, with the paintings hung."""
+    return on_the_style_tab(page)
+
+
+def on_the_style_tab(page: Page) -> Page:
+    page.show_tab("Style", "style")
+    page.until(lambda: page.all("#style-paintings img"), "the first painting")
+    page.until(lambda: len(page.all("#style-examples button")) >= 6, "the example paintings")
+    return page
+
+
+def choose(page: Page, part: str, text: str) -> None:
+    """Click one of several chips."""
+    chips = [label for label in page.all(page.part(f"{part} label")) if label.text.strip() == text]
+    assert len(chips) == 1, text
+    chips[0].click()
+
+
+def by_steps(page: Page, *, size: int, scales: int, steps: int) -> None:
+    choose(page, "seconds", "By steps")
+    page.open_more()
+    page.set_slider("Size", size)
+    page.set_slider("Sizes on the way", scales)
+    page.set_slider("Steps at full size", steps)
+
+
+def small_and_quick(page: Page) -> None:
+    by_steps(page, size=192, scales=2, steps=6)
+
+
+def long_and_slow(page: Page) -> None:
+    """More steps than any test waits for."""
+    by_steps(page, size=320, scales=1, steps=500)
+
+
+def add_a_painting(page: Page, number: int) -> None:
+    """Blend an example painting with those that hang already."""
+    before = len(page.all("#style-paintings img"))
+    if not page.one("#style-several input").is_selected():
+        page.click("#style-several input")
+    page.all("#style-examples button")[number].click()
+    page.until(lambda: len(page.all("#style-paintings img")) == before + 1, "another painting")
+
+
+def film_of(page: Page, kind: str, folder: Path) -> Path:
+    """Have a film of the run made, and download it."""
+    page.unfold("evolution", "make-film")
+    choose(page, "evolution", kind.upper())
+    page.click("#style-make-film")
+    page.until(lambda: page.one("#style-film-file").text.strip() == f"Download {kind.upper()}", "the film")
+    return page.save(folder, "film-file")
+
+
+def test_a_dropped_photo_becomes_a_painting_in_the_promised_time_and_is_saved_with_its_recipe(page, photo, tmp_path):
+    page.drop(photo)
+    page.begin()
+    seen = set()
+    while not page.over:
+        seen.add(page.canvas_hash())
+    page.until_over("done")
+    assert len(seen) >= 10
+    assert page.note.startswith("done in ")
+    assert page.canvas_hash() != page.canvas_hash("before")
+    saved = page.save(tmp_path / "saved")
+    assert re.fullmatch(r"style_transfer-\d{8}-\d{6}-[0-9a-f]{12}\.png", saved.name)
+    recipe = read_recipe(saved)
+    assert (recipe.engine, recipe.backbone, recipe.stopped_at) == ("style_transfer", "studio_vgg", None)
+    assert set(recipe.inputs) == {"content_image", "style_images_1"}
+    assert recipe.config["seconds"] == 0, "a recipe holds what was chosen for this machine"
+    assert max(pixels(saved).shape) == recipe.config["size"]
+    page.click("#style-canvas summary")
+    assert len(page.all("#style-canvas .curve polyline")) == 4
+    words = " ".join(item.text for item in page.all("#style-canvas .legend li"))
+    for name in ("loss: from", "style loss: from", "content loss: from", "total variation loss: from"):
+        assert name in words
+
+
+def test_moving_a_slider_steers_the_painting_and_stop_keeps_it(page, photo, tmp_path):
+    page.drop(photo)
+    long_and_slow(page)
+    page.begin()
+    page.until_pictures_come(3)
+    answered = page.answers()
+    page.set_slider(BALANCE, 0.9)
+    page.until(lambda: page.answers() > answered, "the server's answer")
+    page.until_pictures_come(3)
+    page.click("#style-stop")
+    page.until_over("stopped")
+    assert "picture kept" in page.note
+    recipe = read_recipe(page.save(tmp_path / "saved"))
+    assert recipe.config["balance"] == 0.15
+    ((step, settings),) = recipe.steering
+    assert settings["balance"] == 0.9
+    assert 1 <= step < recipe.stopped_at < 500
+
+
+def test_a_moment_of_the_run_is_looked_at_saved_and_painted_on_from(page, photo, tmp_path):
+    page.drop(photo)
+    by_steps(page, size=256, scales=2, steps=20)
+    page.begin()
+    page.until_over("done")
+    result = page.canvas_hash()
+    scrub = page.one("#style-canvas .scrub input")
+    page.set(scrub, 1)
+    page.until(lambda: page.canvas_hash() != result, "an earlier moment")
+    page.until(lambda: page.one("#style-save").text.startswith("Save step "), "Save to be about the moment")
+    step = int(page.one("#style-save").text.removeprefix("Save step "))
+    moment = page.save(tmp_path / "saved")
+    assert read_recipe(moment).stopped_at == step
+    assert pixels(moment).shape == (110, 146, 3), "an early moment is of the first size"
+    page.click("#style-again")
+    page.until(lambda: page.shown_photo("start-image"), "the moment to go on from")
+    page.set(scrub, scrub.get_property("max"))
+    page.until(lambda: page.canvas_hash() == result, "the result again")
+    page.until(lambda: page.one("#style-save").text == "Save", "Save to be about the result")
+    small_and_quick(page)
+    page.begin()
+    page.until_over("done")
+    saved = page.save(tmp_path / "saved")
+    recipe = read_recipe(saved)
+    assert set(recipe.inputs) == {"content_image", "style_images_1", "start_image"}
+    assert pixels(saved).shape == (144, 192, 3)
+
+
+@pytest.mark.parametrize("kind", ["mp4", "gif"])
+def test_the_evolution_is_exported_as_a_film_that_ends_with_the_result(page, photo, tmp_path, kind):
+    page.drop(photo)
+    by_steps(page, size=256, scales=2, steps=12)
+    page.begin()
+    page.until_over("done")
+    result = pixels(page.save(tmp_path / "saved"))
+    film = film_of(page, kind, tmp_path / "film")
+    assert film.suffix == f".{kind}"
+    if kind == "mp4":
+        assert read_recipe(film).engine == "style_transfer"
+        with av.open(str(film)) as container:
+            frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+    else:
+        with Image.open(film) as gif:
+            assert b"style_transfer" in gif.info["comment"]
+            frames = []
+            for number in range(gif.n_frames):
+                gif.seek(number)
+                frames.append(np.asarray(gif.convert("RGB")))
+    assert {frame.shape for frame in frames} == {(192, 256, 3)}
+    assert len(frames) >= 4
+
+    def distance(frame: np.ndarray) -> float:
+        return float(np.abs(frame.astype(float) - result).mean())
+
+    assert distance(frames[-1]) < (6 if kind == "mp4" else 12)  # a GIF has few colours
+    assert distance(frames[0]) > 1.5 * distance(frames[-1])
+
+
+def test_two_paintings_are_blended_by_their_weights(page, photo, tmp_path):
+    page.drop(photo)
+    small_and_quick(page)
+    add_a_painting(page, 3)
+    page.until(lambda: page.all('input[type=range][aria-label$="Painting 2"]'), "a weight for each")
+    page.set_slider("Painting 1", 0.25)
+    page.begin()
+    page.until_over("done")
+    recipe = read_recipe(page.save(tmp_path / "saved"))
+    assert recipe.config["blend"] == [0.25, 1]
+    assert set(recipe.inputs) == {"content_image", "style_images_1", "style_images_2"}
+
+
+def test_a_region_painted_on_the_photo_is_a_mask_of_the_run(page, photo, tmp_path):
+    page.drop(photo)
+    small_and_quick(page)
+    add_a_painting(page, 3)
+    page.unfold("regions-fold", "regions canvas")
+    page.until(lambda: len(page.all("#style-regions .pens button")) == 4, "two pens, Erase and Clear")
+    canvas = page.one("#style-regions canvas")
+    page.browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", canvas)
+    drawing = ActionChains(page.browser).move_to_element_with_offset(canvas, -80, -20).click_and_hold()
+    drawing.move_by_offset(40, 10).move_by_offset(20, 20).release().perform()
+    page.until(lambda: page.one("#style-regions .regions").get_attribute("data-painted") == "true", "a region")
+    page.begin()
+    page.until_over("done")
+    recipe = read_recipe(page.save(tmp_path / "saved"))
+    assert set(recipe.inputs) == {"content_image", "style_images_1", "style_images_2", "masks_1"}
+    page.click("#style-regions .pens button:last-child")
+    page.until(lambda: page.one("#style-regions .regions").get_attribute("data-painted") == "false", "no region")
+    page.begin()
+    page.until_over("done")
+    again = read_recipe(page.save(tmp_path / "saved"))
+    assert set(again.inputs) == {"content_image", "style_images_1", "style_images_2"}
+
+
+def test_the_slider_under_the_painting_shows_the_photo(page, photo):
+    page.drop(photo)
+    small_and_quick(page)
+    page.begin()
+    page.until_over("done")
+    original = page.one("#style-canvas canvas.before")
+    page.set(page.one("#style-canvas .compare input"), 40)
+    page.until(lambda: original.value_of_css_property("clip-path") == "inset(0px 60% 0px 0px)", "the edge to move")
+
+
+def test_a_bad_file_is_told_in_one_sentence_as_photo_and_as_painting(page, photo, tmp_path, server):
+    bad = tmp_path / "notes.png"
+    bad.write_text("These are not pixels.")
+    told = page.drop_without_waiting(bad)
+    assert is_one_sentence(told)
+    assert "not a picture" in told
+    page.until(lambda: page.shown_photo() == "", "the photo to be cleared")
+    hung = [image.get_attribute("src") for image in page.all("#style-paintings img")]
+    heard = len(page.toasts)
+    page.one("input[type=file]:has(+ #style-upload)").send_keys(str(bad))
+    page.until(lambda: len(page.toasts) > heard, "a word about the painting")
+    assert all(is_one_sentence(toast) for toast in page.toasts)
+    assert [image.get_attribute("src") for image in page.all("#style-paintings img")] == hung
+    assert "Traceback" not in server.log
+    page.drop(photo)
+    small_and_quick(page)
+    page.begin()
+    page.until_over("done")
+
+
+def test_a_painting_that_is_taken_away_while_it_is_painted_from_changes_nothing_until_the_next_run(page, photo):
+    page.drop(photo)
+    long_and_slow(page)
+    page.begin()
+    page.until_pictures_come()
+    page.click("#style-paintings button[aria-label=Clear]")
+    page.until(lambda: not page.all("#style-paintings img"), "the paintings to be gone")
+    page.set_slider(BALANCE, 0.4)
+    page.until_pictures_come(3)
+    assert page.toasts == []
+    page.click("#style-stop")
+    page.until_over("stopped")
+    page.click("#style-go")
+    page.until(lambda: page.toasts, "a toast")
+    (told,) = page.toasts
+    assert is_one_sentence(told)
+    assert told.startswith("Choose a painting first")
+
+
+def test_a_dropped_painting_restores_its_settings_and_repeats_to_the_same_pixels(page, photo, tmp_path):
+    page.drop(photo)
+    small_and_quick(page)
+    page.set_slider(BALANCE, 0.3)
+    add_a_painting(page, 2)
+    page.begin()
+    page.until_over("done")
+    first = page.save(tmp_path / "saved")
+    page.set_slider(BALANCE, 0.7)
+    page.set_slider("Steps at full size", 40)
+    page.click("#style-several input")
+    page.all("#style-examples button")[4].click()
+    page.until(lambda: len(page.all("#style-paintings img")) == 1, "another painting instead")
+    page.drop(first)
+    page.until(lambda: any("Settings restored" in toast for toast in page.toasts), "a word about it")
+    page.until(lambda: page.value_of_slider(BALANCE) == 0.3, "the balance to be restored")
+    page.until(lambda: len(page.all("#style-paintings img")) == 2, "the paintings to be restored")
+    page.until(lambda: read_recipe(first).inputs["content_image"] in page.shown_photo(), "the photo")
+    page.begin()
+    page.until_over("done")
+    again = page.save(tmp_path / "saved")
+    np.testing.assert_array_equal(pixels(again), pixels(first))
+    assert read_recipe(again) == read_recipe(first)
+
+
+@pytest.mark.parametrize("metrics", [PHONE, None], ids=["390x844", "desktop"])
+def test_the_tab_does_not_scroll_sideways_and_every_control_has_a_name(page, photo, metrics):
+    if metrics:
+        page.browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    try:
+        page.open()
+        on_the_style_tab(page)
+        assert (page.too_wide, page.nameless) == (0, [])
+        page.drop(photo)
+        add_a_painting(page, 1)
+        page.unfold("regions-fold", "regions canvas")
+        small_and_quick(page)
+        assert (page.too_wide, page.nameless) == (0, [])
+        page.begin()
+        page.until_over("done")
+        page.unfold("evolution", "make-film")
+        assert (page.too_wide, page.nameless) == (0, [])
+    finally:
+        page.browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
