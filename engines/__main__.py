@@ -43,17 +43,19 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m engines", description=__doc__)
     names = parser.add_subparsers(dest="engine", required=True)
     for name, engine in ENGINES.items():
+        if engine.files:
+            continue  # trainings have a command line of their own
         one = names.add_parser(name, formatter_class=argparse.RawDescriptionHelpFormatter)
-        first, *others = engine.inputs
-        one.add_argument(first, type=Path, help="the picture to work on")
-        for other in others:
+        if engine.inputs:
+            one.add_argument(engine.inputs[0], type=Path, help="the picture to work on")
+        for other in engine.inputs[1:]:
             many = other in engine.series
             text = f"more pictures: the {other.replace('_', ' ')}" if many else f"another picture: the {other}"
             option = "--" + other.replace("_", "-")
             one.add_argument(option, type=Path, help=text.replace("_", " "), nargs="+" if many else None)
         one.add_argument("-o", "--output", type=Path, required=True, help="a .png file; .mp4 for a film")
         one.add_argument("--recipe", type=Path, help="repeat what made this file; options given beside it win")
-        one.add_argument("--backbone", help="network to use [studio_vgg]")
+        one.add_argument("--backbone", help=f"network to use [{engine.network}]")
         folder = os.environ.get("REVERIE_WEIGHTS")
         one.add_argument("--weights", type=Path, default=folder, help="folder of weights [$REVERIE_WEIGHTS]")
         add_options(one, engine.config_class)
@@ -76,7 +78,7 @@ def _job(options: argparse.Namespace) -> Job:
             engine=options.engine,
             config=engine.config_class(**changed),
             inputs=inputs,
-            backbone=options.backbone or "studio_vgg",
+            backbone=options.backbone or engine.network,
         )
     if not options.recipe.is_file():
         raise RecipeError(f"There is no file {options.recipe.name}.")
@@ -131,6 +133,8 @@ def _run(started: StartedJob, output: Path) -> int:
 
 def _film_size(started: StartedJob, image) -> tuple[int, int]:
     """Width and height of a film: a zoom film's pictures are full size; that of one run grows up to its last."""
+    if not started.job.inputs:
+        return image.shape[1], image.shape[0]
     first = next(iter(started.job.inputs.values()))
     longest = max(getattr(started.job.config, "size", 0) or max(first.shape[:2]), max(image.shape[:2]))
     scale = longest / max(first.shape[:2])

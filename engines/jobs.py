@@ -7,12 +7,14 @@ import importlib
 import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from engines.configs import from_mapping
 from engines.frames import Frame, Frames
+from engines.parts.files import sha256_of
 from engines.parts.pictures import digest
 from engines.parts.weights import WeightsStore
 from engines.recipes import Recipe, RecipeError, from_json
@@ -26,7 +28,8 @@ class Engine:
     """Where an engine is, by name, so that naming one imports nothing heavy.
 
     The module also has `resolve(config, backbone)`: the config with every default that depends on the backbone filled
-    in, or a ValueError where the two do not fit.
+    in, or a ValueError where the two do not fit. "Backbone" is whatever network the engine runs on; it knows the hash
+    of its `weights`.
 
     Attributes:
         module: the module that holds it.
@@ -34,13 +37,21 @@ class Engine:
         function: name of the function that returns its frames.
         inputs: names of the pictures it takes, by its function's parameters; those after the first may be left out.
         series: those of them that are series of pictures: `style_images` takes `style_images_1`, `style_images_2` ...
+        files: names of the files it takes, by its function's parameters.
+        film: whether its pictures are a film, which is the result, rather than ways to one picture.
+        network: name of the network that is used where none is named.
+        loader: "module:function" that loads its network, given the network's name and where weights are; "" for none.
     """
 
     module: str
     config: str
     function: str
-    inputs: tuple[str, ...]
+    inputs: tuple[str, ...] = ()
     series: frozenset[str] = frozenset()
+    files: tuple[str, ...] = ()
+    film: bool = False
+    network: str = "studio_vgg"
+    loader: str = "engines.parts.backbones:load_backbone"
 
     @property
     def config_class(self) -> type:
@@ -67,6 +78,15 @@ ENGINES = {
         ("content_image", "style_images", "masks", "start_image"),
         frozenset({"style_images", "masks"}),
     ),
+    "vae_training": Engine(
+        "engines.vae_training",
+        "VAETrainingConfig",
+        "training",
+        files=("data", "checkpoint", "output"),
+        network="",
+        loader="",
+    ),
+    "vae": Engine("engines.vae", "WalkConfig", "walk", film=True, network="digits", loader="engines.vae:load_vae"),
 }
 
 
@@ -79,6 +99,7 @@ class Job:
         config: an instance of the engine's config class.
         inputs: (H, W, 3) uint8 RGB arrays by the engine's input names.
         backbone: name of the network, resolved where the job runs.
+        files: by the engine's names for them.
         steering: (step, config) pairs to send again, when a recipe is repeated.
         stop_at: the step to stop after, when a stopped run is repeated.
     """
@@ -87,30 +108,41 @@ class Job:
     config: Any
     inputs: Mapping[str, np.ndarray]
     backbone: str
+    files: Mapping[str, Path] = field(default_factory=dict)
     steering: tuple[tuple[int, Any], ...] = ()
     stop_at: int | None = None
 
 
 @dataclass
 class Workshop:
-    """Where jobs run: the weights that are there, and the backbones already loaded."""
+    """Where jobs run: the weights that are there, and the networks already loaded."""
 
     store: WeightsStore = field(default_factory=WeightsStore)
-    _backbones: dict[str, Backbone] = field(default_factory=dict)
+    _networks: dict[tuple[str, str], Any] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def backbone(self, name: str) -> Backbone:
-        """Load a backbone once.
+    def network(self, engine: str, name: str) -> Any:
+        """Load the network of an engine once.
 
         Raises:
-            WeightsError: see `engines.parts.backbones.load_backbone`.
+            WeightsError: it is not there, or not what it should be.
         """
-        from engines.parts.backbones import load_backbone
-
+        loader = ENGINES[engine].loader
+        if not loader:
+            return None
         with self._lock:
-            if name not in self._backbones:
-                self._backbones[name] = load_backbone(name, self.store)
-            return self._backbones[name]
+            if (loader, name) not in self._networks:
+                module, function = loader.split(":")
+                self._networks[loader, name] = getattr(importlib.import_module(module), function)(name, self.store)
+            return self._networks[loader, name]
+
+    def keep(self, engine: str, name: str, network: Any) -> None:
+        """Use a network that is loaded already."""
+        self._networks[ENGINES[engine].loader, name] = network
+
+    def backbone(self, name: str) -> Backbone:
+        """A pretrained network as a feature extractor; raises as `network` does."""
+        return self.network("deep_dream", name)
 
     def start(self, job: Job) -> StartedJob:
         """Begin a job; the work itself is done as the frames are asked for."""
@@ -128,7 +160,7 @@ class StartedJob(Iterator[Frame]):
         self.last: Frame | None = None
         self._workshop = workshop
         self._frames: Frames[Any] | None = None
-        self._backbone: Backbone | None = None
+        self._backbone: Any = None
         self._steering: list[tuple[int, Any]] = []
         self._replay = list(job.steering)
 
@@ -144,10 +176,10 @@ class StartedJob(Iterator[Frame]):
         """
         engine = ENGINES[self.job.engine]
         if self._frames is None or self.last is None:
-            self._backbone = self._workshop.backbone(self.job.backbone)
+            self._backbone = self._workshop.network(self.job.engine, self.job.backbone)
             run = getattr(importlib.import_module(engine.module), engine.function)
             self.job = dataclasses.replace(self.job, config=self.resolve(self.job.config))
-            arguments = engine.arguments(self.job.inputs)
+            arguments = engine.arguments(self.job.inputs) | dict(self.job.files)
             if changed is not None:  # steered before the first step: that is where this run begins
                 self.job = dataclasses.replace(self.job, config=changed, steering=(), stop_at=None)
                 self._replay = []
@@ -179,7 +211,7 @@ class StartedJob(Iterator[Frame]):
             ValueError: a sentence that says why it cannot.
         """
         module = importlib.import_module(ENGINES[self.job.engine].module)
-        return module.resolve(config, self._workshop.backbone(self.job.backbone))
+        return module.resolve(config, self._workshop.network(self.job.engine, self.job.backbone))
 
     def close(self) -> None:
         """Stop: the engine does no further step."""
@@ -189,14 +221,16 @@ class StartedJob(Iterator[Frame]):
     @property
     def recipe(self) -> Recipe:
         """What made the last frame. Only there once a frame is."""
-        if self._backbone is None or self.last is None:
+        if self._frames is None or self.last is None:
             raise RecipeError("There is no recipe before the first frame.")
+        inputs = {name: digest(image) for name, image in self.job.inputs.items()}
+        inputs |= {name: sha256_of(path) for name, path in self.job.files.items() if name == "data" and path.is_file()}
         return Recipe(
             engine=self.job.engine,
             config=dataclasses.asdict(self.job.config),
             backbone=self.job.backbone,
-            weights=self._backbone.weights,
-            inputs={name: digest(image) for name, image in self.job.inputs.items()},
+            weights=self._backbone.weights if self._backbone else "",
+            inputs=inputs,
             steering=tuple((step, dataclasses.asdict(config)) for step, config in self._steering),
             stopped_at=self.last.step if self.last.step < self.last.total else None,
         )

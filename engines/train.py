@@ -6,42 +6,38 @@ import argparse
 import json
 import os
 import sys
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
+from PIL import Image
 from tqdm import tqdm
 
+from engines.frames import Frames
 from engines.options import add_options, changed_options
 
 WEIGHTS = Path(__file__).resolve().parent.parent / "weights"
+CHECKPOINTS = Path("checkpoints")
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; the exit status is 0 when the work was done, 1 after a one-sentence error."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's start-up notes are no news to a person
-    from engines import backbone_training
-
-    parser = argparse.ArgumentParser(prog="python -m engines.train", description=__doc__)
-    names = parser.add_subparsers(dest="name", required=True)
-    backbone = names.add_parser("backbone", help="the bundled backbone, studio_vgg")
-    backbone.add_argument("--data", type=Path, default=Path(os.environ.get("REVERIE_SHARED", "../shared")) / "data")
-    backbone.add_argument("--output", type=Path, default=WEIGHTS / "studio_vgg.npz", help="where the weights go")
-    backbone.add_argument("--checkpoint", type=Path, default=Path("checkpoints/studio_vgg.npz"))
-    backbone.add_argument("--evaluate", action="store_true", help="score the weights at --output instead")
-    backbone.add_argument("--json", action="store_true", help="print the scores as one JSON object")
-    add_options(backbone, backbone_training.BackboneTrainingConfig)
-    options = parser.parse_args(arguments)
+    options = _parser().parse_args(arguments)
+    work = _backbone if options.name == "backbone" else _vae
     try:
         if options.evaluate:
-            scores = backbone_training.evaluate(options.output, options.data)
+            scores = work(options).evaluate()
             print(json.dumps(scores) if options.json else "\n".join(f"{k}: {v:.4g}" for k, v in scores.items()))
             return 0
-        changed = changed_options(options, backbone_training.BackboneTrainingConfig)
-        config = backbone_training.BackboneTrainingConfig(**changed)
         with tqdm(unit="step", smoothing=0.05) as bar:
-            for frame in backbone_training.train(config, options.data, options.checkpoint, options.output):
+            for frame in work(options).train():
                 bar.total = frame.total
                 bar.update(frame.step - bar.n)
                 tqdm.write(f"{frame.step}: " + "  ".join(f"{k} {v:.4g}" for k, v in frame.metrics.items()))
+                if options.pictures and frame.image is not None:
+                    options.pictures.mkdir(parents=True, exist_ok=True)
+                    Image.fromarray(frame.image).save(options.pictures / f"{frame.step:06d}.png")
     except (ValueError, OSError) as error:
         print(error, file=sys.stderr)
         return 1
@@ -49,6 +45,67 @@ def main(arguments: list[str] | None = None) -> int:
         print("Stopped; the same command goes on from the last checkpoint.", file=sys.stderr)
         return 1
     return 0
+
+
+@dataclass(frozen=True)
+class Work:
+    """What the command line may ask for: frames of a training, or scores of what is shipped."""
+
+    train: Callable[[], Frames[None]]
+    evaluate: Callable[[], dict[str, float]]
+
+
+def _backbone(options: argparse.Namespace) -> Work:
+    from engines import backbone_training as training
+
+    output = options.output or WEIGHTS / "studio_vgg.npz"
+    checkpoint = options.checkpoint or CHECKPOINTS / "studio_vgg.npz"
+
+    def train() -> Frames[None]:
+        config = training.BackboneTrainingConfig(**changed_options(options, training.BackboneTrainingConfig))
+        return training.train(config, options.data, checkpoint, output)
+
+    return Work(train, lambda: training.evaluate(output, options.data))
+
+
+def _vae(options: argparse.Namespace) -> Work:
+    from engines import vae_training as training
+
+    def train() -> Frames[None]:
+        config = training.VAETrainingConfig(**changed_options(options, training.VAETrainingConfig))
+        file = f"vae_{config.model}.npz"
+        return training.train(
+            config, options.data, options.checkpoint or CHECKPOINTS / file, options.output or WEIGHTS / file
+        )
+
+    def evaluate() -> dict[str, float]:
+        folder = options.output or WEIGHTS
+        shipped = {model: folder / f"vae_{model}.npz" for model in training.ARCHITECTURES}
+        return training.evaluate({model: path for model, path in shipped.items() if path.is_file()}, options.data)
+
+    return Work(train, evaluate)
+
+
+def _parser() -> argparse.ArgumentParser:
+    from engines.backbone_training import BackboneTrainingConfig
+    from engines.vae_training import VAETrainingConfig
+
+    parser = argparse.ArgumentParser(prog="python -m engines.train", description=__doc__)
+    names = parser.add_subparsers(dest="name", required=True)
+    for name, config_class, text in (
+        ("backbone", BackboneTrainingConfig, "the bundled backbone, studio_vgg"),
+        ("vae", VAETrainingConfig, "the autoencoders of digits and faces"),
+    ):
+        one = names.add_parser(name, help=text)
+        shared = Path(os.environ.get("REVERIE_SHARED", "../shared"))
+        one.add_argument("--data", type=Path, default=shared / "data", help="the data's file, or the folder it is in")
+        one.add_argument("--output", type=Path, help="where the weights go, or with --evaluate are [weights/]")
+        one.add_argument("--checkpoint", type=Path, help="where to go on from [checkpoints/]")
+        one.add_argument("--pictures", type=Path, help="folder for what a training shows on its way")
+        one.add_argument("--evaluate", action="store_true", help="score the weights that are there instead")
+        one.add_argument("--json", action="store_true", help="print the scores as one JSON object")
+        add_options(one, config_class)
+    return parser
 
 
 if __name__ == "__main__":

@@ -83,7 +83,7 @@ def train_frames(
     count, started = 0, time.perf_counter()
     while step < total:
         for name, value in train_step(step).items():
-            sums[name] = sums[name] + value if count else value
+            sums[name] = sums[name] + value if name in sums else value
         step, count = step + 1, count + 1
         if step % interval and step != total:
             continue

@@ -15,7 +15,9 @@ import pytest
 from PIL import Image
 
 from engines.__main__ import main
+from engines.parts.autoencoders import save_vae
 from engines.parts.pictures import digest
+from engines.parts.vae_networks import ARCHITECTURES
 from engines.recipes import read_recipe
 from tests.engines.helpers import as_png, files_in, is_one_sentence
 
@@ -263,3 +265,17 @@ def test_the_film_of_a_painting_grows_up_to_its_full_size(photo, results, pictur
     assert paint(photo, "-o", film, "--style-images", style, *options) == 0
     with av.open(str(film)) as container:
         assert [(frame.height, frame.width) for frame in container.decode(video=0)] == [(120, 180)] * 5
+
+
+def test_a_walk_needs_no_picture_and_becomes_a_film(results, capsys):
+    architecture = ARCHITECTURES["digits_notes"]
+    with (results / "vae_digits.npz").open("wb") as file:
+        save_vae(file, "digits_notes", architecture.build_encoder(), architecture.build_decoder())
+    film = results / "walk.mp4"
+    options = ["--weights", str(results), "--waypoints=-1,0,1,0,1,1", "--steps", "3", "-o", str(film)]
+    assert main(["vae", *options]) == 0
+    with av.open(str(film)) as container:
+        assert sum(1 for _ in container.decode(video=0)) == 7
+    assert read_recipe(film).config["waypoints"] == [-1, 0, 1, 0, 1, 1]
+    assert main(["vae", "--weights", str(results), "--waypoints", "1,2,3", "-o", str(film)]) == 1
+    assert is_one_sentence(last_line(capsys))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import json
 
 import numpy as np
@@ -24,7 +25,9 @@ SHORT = DreamConfig(
 @pytest.fixture
 def workshop(studio_vgg) -> Workshop:
     """A workshop in which the bundled network is already loaded, with random weights."""
-    return Workshop(_backbones={"studio_vgg": studio_vgg})
+    workshop = Workshop()
+    workshop.keep("deep_dream", "studio_vgg", studio_vgg)
+    return workshop
 
 
 def job(picture, config: DreamConfig = SHORT, **others) -> Job:
@@ -187,7 +190,7 @@ def test_a_recipe_that_stops_before_its_first_step_still_ends(picture, workshop,
 def test_every_engine_is_where_its_entry_says():
     for name, engine in ENGINES.items():
         assert dataclasses.is_dataclass(engine.config_class), name
-        assert engine.inputs
+        assert callable(getattr(importlib.import_module(engine.module), engine.function)), name
 
 
 PAINTING = StyleConfig(seconds=0.0, size=0, scales=1, steps=3)

@@ -197,6 +197,12 @@ def test_matched_colours_are_the_photos_on_the_whole(studio_vgg):
     assert np.abs(means["matched"] - wanted).max() < np.abs(means["painting"] - wanted).max()
 
 
+@pytest.fixture(scope="module")
+def usual(studio_vgg) -> np.ndarray:
+    """What the settings make where none is changed."""
+    return result(blobs(48, 72, 0), [STYLE], config(), studio_vgg)
+
+
 @pytest.mark.parametrize(
     "changes",
     [
@@ -210,9 +216,8 @@ def test_matched_colours_are_the_photos_on_the_whole(studio_vgg):
         {"losses": "book"},
     ],
 )
-def test_every_setting_makes_a_difference(picture, studio_vgg, changes):
-    usual = result(picture, [STYLE], config(), studio_vgg)
-    assert difference(usual, result(picture, [STYLE], config(**changes), studio_vgg)) > 0.1
+def test_every_setting_makes_a_difference(studio_vgg, usual, changes):
+    assert difference(usual, result(blobs(48, 72, 0), [STYLE], config(**changes), studio_vgg)) > 0.1
 
 
 def test_the_settings_of_the_book_are_those_of_the_listing():
@@ -348,7 +353,7 @@ def with_free(monkeypatch, free: int) -> None:
 
 
 def test_a_painting_that_would_not_fit_is_made_in_tiles_and_says_so(studio_vgg, monkeypatch):
-    photo = blobs(420, 600, 0)
+    photo = blobs(400, 420, 0)
     whole = painted(photo, [STYLE], config(steps=2), studio_vgg)
     each = Painting(
         Pictures(photo, (STYLE,), (None,), None), resolve(config(), studio_vgg), studio_vgg

@@ -1,0 +1,244 @@
+"""Trained autoencoders: pictures to latent vectors and back, and the files that they lie in."""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from engines.parts import latent
+from engines.parts.files import UNREADABLE, sha256_of
+from engines.parts.weights import WeightsError, WeightsStore
+
+if TYPE_CHECKING:
+    import keras
+
+MOST_POINTS = 40 * 40
+BATCH = 256
+
+
+@dataclass(frozen=True)
+class Concept:
+    """A direction in a latent space along which pictures get more of something.
+
+    Attributes:
+        name: what there is more of.
+        direction: (Z,) float32: what a picture's latent vector changes by, on average, where there is one standard
+            deviation more of it. For editing.
+        gauge: (Z,) float32 of unit length: the direction whose coordinate tells best how much there is. For measuring;
+            moving along it changes as little else as can be, and so hardly anything that one sees.
+        correlation: Spearman's rank correlation of held-out pictures' ratings with their coordinate along the gauge.
+    """
+
+    name: str
+    direction: np.ndarray
+    gauge: np.ndarray
+    correlation: float
+
+
+@dataclass(frozen=True, eq=False)
+class VAE:
+    """A trained pair of networks.
+
+    Attributes:
+        name: of the architecture (`engines.parts.vae_networks.ARCHITECTURES`).
+        title: what a person calls it.
+        shape: (height, width, channels) of its pictures.
+        latent_dim: length of its latent vectors.
+        encoder: pictures, (B, H, W, C) in [0, 1] -> mean and log-variance, (B, Z).
+        decoder: latent vectors, (B, Z) -> logits, (B, H, W, C).
+        weights: SHA-256 of the file they came from.
+        principal: the directions in which encoded training pictures vary most, or None.
+        concepts: directions that have a name.
+        examples: encoded held-out pictures, (N, Z) float32, and their classes, (N,) uint8, or None.
+    """
+
+    name: str
+    title: str
+    shape: tuple[int, int, int]
+    latent_dim: int
+    encoder: keras.Model
+    decoder: keras.Model
+    weights: str = ""
+    principal: latent.PrincipalDirections | None = None
+    concepts: tuple[Concept, ...] = ()
+    examples: tuple[np.ndarray, np.ndarray] | None = None
+
+    def encode(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Where pictures lie: means and log-variances, (N, Z) float32 each.
+
+        Args:
+            images: (N, H, W, C) uint8, C as the networks have it.
+
+        Raises:
+            ValueError: pictures of another shape.
+        """
+        if images.dtype != np.uint8 or images.shape[1:] != self.shape:
+            raise ValueError(f"These networks take pictures of {self.shape}, not {images.shape[1:]}.")
+        means, log_variances = zip(*(self._encode(rows) for rows in _batches(images)), strict=True)
+        return np.concatenate([np.asarray(m) for m in means]), np.concatenate([np.asarray(v) for v in log_variances])
+
+    def decode(self, z: np.ndarray) -> np.ndarray:
+        """What lies at latent vectors, (N, Z) -> (N, H, W, C) uint8.
+
+        Raises:
+            ValueError: vectors of another length, not finite or far outside.
+        """
+        z = latent.checked(z, self.latent_dim)
+        return np.concatenate([np.asarray(self._decode(rows)) for rows in _batches(z)])
+
+    def sample(self, count: int, seed: int) -> np.ndarray:
+        """Pictures drawn from the prior, (count, H, W, C) uint8.
+
+        With principal directions the prior is the Gaussian that encoded pictures follow on the whole, which a
+        lightly regularised space has in place of the standard one.
+        """
+        return self.decode(self.sample_latents(count, seed))
+
+    def sample_latents(self, count: int, seed: int) -> np.ndarray:
+        """The latent vectors of `sample`, (count, Z) float32."""
+        rng = np.random.default_rng(seed)
+        if self.principal is None:
+            return rng.standard_normal((count, self.latent_dim)).astype(np.float32)
+        principal = self.principal
+        along = rng.standard_normal((count, len(principal.deviations))) * principal.deviations
+        return (principal.mean + along @ principal.directions).astype(np.float32)
+
+    def posterior_samples(self, mean: np.ndarray, log_variance: np.ndarray, count: int, seed: int) -> np.ndarray:
+        """Latent vectors that a picture may have come from, (count, Z) float32, given its mean and log-variance."""
+        noise = np.random.default_rng(seed).standard_normal((count, self.latent_dim))
+        return (mean + np.exp(0.5 * log_variance) * noise).astype(np.float32)
+
+    def reconstruct(self, images: np.ndarray, seed: int | None = None) -> np.ndarray:
+        """Encode and decode, (N, H, W, C) uint8 -> the same; from the mean, or with a seed from one sample."""
+        mean, log_variance = self.encode(images)
+        if seed is not None:
+            noise = np.random.default_rng(seed).standard_normal(mean.shape)
+            mean = (mean + np.exp(0.5 * log_variance) * noise).astype(np.float32)
+        return self.decode(mean)
+
+    def latent_grid(self, count: int, reach: float, spacing: str = "linear") -> np.ndarray:
+        """What lies on a grid over a latent plane, (count, count, H, W, C) uint8, in one batch.
+
+        Rows run from the largest z[1] down, columns from the smallest z[0] up, as on a figure. `spacing` is as for
+        `engines.parts.latent.axis_values`.
+
+        Raises:
+            ValueError: a latent space that is no plane, too many points, a reach or spacing that is none.
+        """
+        if self.latent_dim != 2:
+            raise ValueError("A map needs a latent space of two dimensions.")
+        if count * count > MOST_POINTS:
+            raise ValueError(f"A map has at most {MOST_POINTS} points; use a coarser grid.")
+        points = latent.latent_grid(count, reach, spacing).reshape(-1, 2)
+        return np.asarray(self._decode(points)).reshape(count, count, *self.shape)
+
+    @functools.cached_property
+    def _encode(self) -> Any:
+        import tensorflow as tf
+
+        spec = tf.TensorSpec((None, *self.shape), tf.uint8)
+        return tf.function(
+            lambda images: self.encoder(tf.cast(images, tf.float32) / 255, training=False),
+            input_signature=[spec],
+            autograph=False,
+        )
+
+    @functools.cached_property
+    def _decode(self) -> Any:
+        import tensorflow as tf
+
+        def decode(z):
+            pixels = tf.sigmoid(tf.cast(self.decoder(z, training=False), tf.float32))
+            return tf.cast(tf.round(pixels * 255), tf.uint8)
+
+        spec = tf.TensorSpec((None, self.latent_dim), tf.float32)
+        return tf.function(decode, input_signature=[spec], autograph=False)
+
+
+def _batches(rows: np.ndarray) -> list[np.ndarray]:
+    return [rows[start : start + BATCH] for start in range(0, max(1, len(rows)), BATCH)]
+
+
+# Files
+
+
+def save_vae(
+    file: Any,
+    name: str,
+    encoder: keras.Model,
+    decoder: keras.Model,
+    principal: latent.PrincipalDirections | None = None,
+    concepts: Sequence[Concept] = (),
+    examples: tuple[np.ndarray, np.ndarray] | None = None,
+) -> None:
+    """Write a pair of networks in float16 with what goes with it, into an open file, as .npz."""
+    arrays: dict[str, Any] = {"architecture": np.array(name)}
+    for part, network in (("encoder", encoder), ("decoder", decoder)):
+        for i, value in enumerate(network.get_weights()):
+            arrays[f"{part}/{i:03d}"] = value.astype(np.float16)
+    if principal is not None:
+        arrays |= {f"principal/{key}": getattr(principal, key) for key in ("mean", "directions", "deviations")}
+    if examples is not None:
+        arrays |= {"examples/latents": examples[0].astype(np.float16), "examples/labels": examples[1]}
+    for i, concept in enumerate(concepts):
+        arrays |= {f"concept/{i:03d}/{key}": getattr(concept, key) for key in ("direction", "gauge")}
+    table = [{"name": concept.name, "correlation": concept.correlation} for concept in concepts]
+    np.savez_compressed(file, concepts=np.array(json.dumps(table)), **arrays)
+
+
+def read_vae(path: Path) -> VAE:
+    """Read what `save_vae` wrote.
+
+    Raises:
+        WeightsError: the file is damaged, or belongs to another network.
+    """
+    from engines.parts.vae_networks import ARCHITECTURES
+
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = dict(file)
+        architecture = ARCHITECTURES[str(arrays["architecture"])]
+        networks = {"encoder": architecture.build_encoder(), "decoder": architecture.build_decoder()}
+        for part, network in networks.items():
+            network.set_weights([arrays[key] for key in sorted(arrays) if key.startswith(f"{part}/")])
+        principal = None
+        if "principal/mean" in arrays:
+            principal = latent.PrincipalDirections(
+                *(arrays[f"principal/{key}"] for key in ("mean", "directions", "deviations"))
+            )
+        examples = None
+        if "examples/latents" in arrays:
+            examples = arrays["examples/latents"].astype(np.float32), arrays["examples/labels"]
+        table = json.loads(str(arrays["concepts"]))
+        concepts = tuple(
+            Concept(**row, **{key: arrays[f"concept/{i:03d}/{key}"] for key in ("direction", "gauge")})
+            for i, row in enumerate(table)
+        )
+    except (*UNREADABLE, TypeError) as error:
+        raise WeightsError(f"{path.name} holds no autoencoder of this version, or is damaged.") from error
+    return VAE(
+        name=str(arrays["architecture"]),
+        title=architecture.title,
+        shape=architecture.shape,
+        latent_dim=architecture.latent_dim,
+        weights=sha256_of(path),
+        principal=principal,
+        concepts=concepts,
+        examples=examples,
+        **networks,
+    )
+
+
+def load_vae(name: str, store: WeightsStore) -> VAE:
+    """The trained networks by their name ("digits", "digits_notes", "faces"), the file's hash checked.
+
+    Raises:
+        WeightsError: not there, or not the file that it should be.
+    """
+    return read_vae(store.verified(f"vae_{name}").path)

@@ -1,0 +1,31 @@
+"""Figures with axes, as a book prints them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+
+def latent_figure(tiles: np.ndarray, axis: np.ndarray, file: Any) -> None:
+    """Draw a grid over a latent plane with its axes (Chollet, section 12.4) into an open file, as a PNG.
+
+    Args:
+        tiles: (count, count, H, W, 1) uint8, rows from the largest z[1] down.
+        axis: (count,) the values along either axis.
+    """
+    # Not pyplot, which keeps state between threads.
+    from matplotlib.figure import Figure
+
+    count, _, height, width, _ = tiles.shape
+    sheet = tiles[..., 0].transpose(0, 2, 1, 3).reshape(count * height, count * width)
+    figure = Figure(figsize=(15, 15), layout="constrained")
+    axes = figure.add_subplot()
+    axes.imshow(sheet, cmap="Greys_r")
+    step = max(1, count // 15)
+    places = np.arange(count)[::step]
+    axes.set_xticks(places * width + width / 2, [f"{value:.1f}" for value in axis[::step]])
+    axes.set_yticks(places * height + height / 2, [f"{value:.1f}" for value in axis[::-1][::step]])
+    axes.set_xlabel("z[0]")
+    axes.set_ylabel("z[1]")
+    figure.savefig(file, format="png", dpi=90)

@@ -1,0 +1,121 @@
+"""Encoders and decoders of the variational autoencoders, in `keras.layers` and `keras.ops` alone.
+
+An encoder turns pictures, (B, H, W, C) in [0, 1], into the mean and the log-variance of a Gaussian over latent vectors,
+(B, Z) each; a decoder turns latent vectors, (B, Z), into the logits of the pictures' pixels, (B, H, W, C). So they
+train on any Keras backend.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import keras
+from keras import initializers, layers, ops
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """A pair of networks by name.
+
+    Attributes:
+        title: what a person calls it.
+        shape: (height, width, channels) of the pictures.
+        latent_dim: length of the latent vectors.
+        encoder: pictures' input -> features, before the two heads.
+        decoder: latent input -> logits.
+    """
+
+    title: str
+    shape: tuple[int, int, int]
+    latent_dim: int
+    encoder: Callable[[keras.KerasTensor], keras.KerasTensor]
+    decoder: Callable[[keras.KerasTensor], keras.KerasTensor]
+
+    def build_encoder(self) -> keras.Model:
+        """Pictures -> [mean, log-variance]."""
+        inputs = keras.Input(self.shape, dtype="float32")
+        features = self.encoder(inputs)
+        # In float32: a mean that is rounded is a place that is missed.
+        heads = [
+            layers.Dense(self.latent_dim, name=name, dtype="float32")(features) for name in ("z_mean", "z_log_var")
+        ]
+        return keras.Model(inputs, heads, name="encoder")
+
+    def build_decoder(self) -> keras.Model:
+        """Latent vectors -> logits."""
+        inputs = keras.Input((self.latent_dim,), dtype="float32")
+        return keras.Model(inputs, self.decoder(inputs), name="decoder")
+
+
+def _notes_encoder(x):
+    # Chollet's listing, section 12.4.
+    x = layers.Conv2D(32, 3, strides=2, padding="same", activation="relu")(x)
+    x = layers.Conv2D(64, 3, strides=2, padding="same", activation="relu")(x)
+    return layers.Dense(16, activation="relu")(layers.Flatten()(x))
+
+
+def _notes_decoder(z):
+    # The listing's last layer has a sigmoid, which here belongs to the loss: the same function, but stable.
+    x = layers.Reshape((7, 7, 64))(layers.Dense(7 * 7 * 64, activation="relu", dtype="float32")(z))
+    x = layers.Conv2DTranspose(64, 3, strides=2, padding="same", activation="relu")(x)
+    x = layers.Conv2DTranspose(32, 3, strides=2, padding="same", activation="relu")(x)
+    return layers.Conv2D(1, 3, padding="same", dtype="float32")(x)
+
+
+def _digits_encoder(x):
+    x = layers.Dense(512, activation="relu")(layers.Flatten()(x))
+    for _ in range(2):
+        # In float32, as are the heads: what is rounded here is a place on the plane that is missed.
+        x = layers.Dense(512, activation="relu", dtype="float32")(x)
+    return x
+
+
+def _digits_decoder(z):
+    # A plane that all digits share is folded finely, and dense layers are slow to learn what is fine; waves of many
+    # lengths are not (Tancik et al. 2020; Sitzmann et al. 2020). They begin at random and are trained with the rest.
+    x = layers.Dense(
+        256,
+        activation=ops.sin,
+        kernel_initializer=initializers.RandomNormal(stddev=2.0),
+        bias_initializer=initializers.RandomUniform(-3.14, 3.14),
+        dtype="float32",
+    )(z)
+    for _ in range(3):
+        x = layers.Dense(512, activation="relu")(x)
+    return layers.Reshape((28, 28, 1))(layers.Dense(28 * 28, dtype="float32")(x))
+
+
+def _residual(x, width: int):
+    """Two convolutions of 3x3 around which the input goes; they begin as nothing, so depth costs no start."""
+    y = layers.Conv2D(width, 3, padding="same", activation="relu")(layers.ReLU()(x))
+    return layers.Add()([x, layers.Conv2D(width, 3, padding="same", kernel_initializer="zeros")(y)])
+
+
+def _faces_encoder(x):
+    # 64 -> 32 -> 16 -> 8 -> 4 pixels.
+    x = layers.Conv2D(32, 4, strides=2, padding="same", activation="relu")(x)
+    x = layers.Conv2D(64, 4, strides=2, padding="same", activation="relu")(x)
+    x = _residual(layers.Conv2D(128, 4, strides=2, padding="same")(x), 128)
+    x = _residual(layers.Conv2D(256, 4, strides=2, padding="same")(layers.ReLU()(x)), 256)
+    return layers.Flatten()(layers.ReLU()(x))
+
+
+def _faces_decoder(z):
+    x = layers.Reshape((4, 4, 256))(layers.Dense(4 * 4 * 256)(z))
+    for width in (128, 64, 48):
+        x = layers.ReLU()(_residual(x, x.shape[-1]))
+        # Doubled first and convolved then: no checkerboard (Odena et al. 2016).
+        x = layers.Conv2D(width, 3, padding="same")(layers.UpSampling2D()(x))
+    x = layers.ReLU()(_residual(x, 48))
+    # The last doubling is sub-pixel (Shi et al. 2016): convolutions of 64 x 64 pixels would take a third of the time.
+    x = layers.Conv2D(4 * 3, 3, padding="same", dtype="float32")(x)
+    x = layers.Permute((1, 3, 2, 4, 5))(layers.Reshape((32, 32, 2, 2, 3))(x))
+    return layers.Reshape((64, 64, 3))(x)
+
+
+ARCHITECTURES = {
+    "digits_notes": Architecture("Digits, as in the book", (28, 28, 1), 2, _notes_encoder, _notes_decoder),
+    "digits": Architecture("Digits", (28, 28, 1), 2, _digits_encoder, _digits_decoder),
+    "faces": Architecture("Faces", (64, 64, 3), 256, _faces_encoder, _faces_decoder),
+}

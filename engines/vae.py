@@ -1,0 +1,84 @@
+"""Variational autoencoders: pictures to and from a space that one can walk through.
+
+Kingma & Welling, "Auto-Encoding Variational Bayes" (2014); the digits after Chollet's "Deep Learning with Python",
+section 12.4. What a trained one can do is in `engines.parts.autoencoders`, how it is trained in `engines.vae_training`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+from engines.configs import setting, validate
+from engines.frames import Frame, Frames
+from engines.parts import latent
+from engines.parts.autoencoders import VAE, load_vae
+
+__all__ = ["VAE", "WalkConfig", "enlarged", "load_vae", "resolve", "walk"]
+
+SIDE = 448
+
+
+@dataclass(frozen=True, kw_only=True)
+class WalkConfig:
+    """A walk through a latent space, as a film."""
+
+    waypoints: tuple[float, ...] = setting(
+        (-1.5, -1.5, 1.5, 1.5),
+        "Places to pass, one after another: all numbers of the first, then of the next.",
+        low=-latent.MOST,
+        high=latent.MOST,
+    )
+    steps: int = setting(24, "Pictures from one place to the next.", low=1, high=500)
+    spherical: bool = setting(False, "Along great arcs around the origin instead of straight lines.")
+    closed: bool = setting(False, "And back to the first place.")
+
+    def __post_init__(self):
+        validate(self)
+
+
+def resolve(config: WalkConfig, vae: VAE) -> WalkConfig:
+    """The config, if it suits a space.
+
+    Raises:
+        ValueError: waypoints that are not of this space, or fewer than two.
+    """
+    if len(config.waypoints) % vae.latent_dim:
+        raise ValueError(f"Each place of a walk here has {vae.latent_dim} numbers; these are {len(config.waypoints)}.")
+    if len(config.waypoints) < 2 * vae.latent_dim:
+        raise ValueError("A walk needs at least two places; set another.")
+    return config
+
+
+def walk(config: WalkConfig, backbone: VAE) -> Frames[WalkConfig]:
+    """Walk from waypoint to waypoint, yielding a picture a step; a changed config takes effect on what is left.
+
+    Raises:
+        ValueError: see `resolve`.
+    """
+    step = 0
+    path = _path(resolve(config, backbone), backbone)
+    while step < len(path):
+        image = enlarged(backbone.decode(path[step])[0])
+        step += 1
+        changed = yield Frame(
+            step=step,
+            total=len(path),
+            image=image,
+            note="z " + ", ".join(f"{value:.2f}" for value in path[step - 1][:4]),
+        )
+        if changed is not None:
+            path = _path(resolve(changed, backbone), backbone)
+
+
+def _path(config: WalkConfig, vae: VAE) -> np.ndarray:
+    points = np.reshape(np.array(config.waypoints, np.float32), (-1, vae.latent_dim))
+    return latent.walk(points, config.steps, spherical=config.spherical, closed=config.closed)
+
+
+def enlarged(image: np.ndarray, side: int = SIDE) -> np.ndarray:
+    """A small picture, (H, W, C) uint8, as a person wants to see it: (side, side, 3) uint8."""
+    rgb = np.repeat(image, 3, axis=-1) if image.shape[-1] == 1 else image
+    return np.asarray(Image.fromarray(rgb).resize((side, side), Image.Resampling.BICUBIC))

@@ -1,0 +1,116 @@
+"""Training data from zips and folders: what is read, and what is refused before it does harm."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from engines.parts import datasets
+from engines.parts.datasets import digits, named_pictures, ratings
+from tests.engines.helpers import as_png, files_in, refusal
+
+
+def flat(value: int, height: int = 64, width: int = 64) -> bytes:
+    return as_png(np.full((height, width, 3), value, np.uint8))
+
+
+def zip_of(path: Path, files: dict[str, bytes]) -> Path:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in files.items():
+            archive.writestr(name, data)
+    return path
+
+
+def test_pictures_come_in_the_order_of_their_names_whatever_else_is_there(tmp_path):
+    files = {"b/2.png": flat(2), "a.png": flat(1), "c.png": flat(3), "notes.txt": b"x", "__MACOSX/d.png": b"junk"}
+    found = named_pictures(zip_of(tmp_path / "some.zip", files))
+    assert found.names == ("a.png", "b/2.png", "c.png")
+    assert found.images[:, 0, 0, 0].tolist() == [1, 2, 3]
+
+
+def test_a_folder_is_as_good_as_a_zip(tmp_path):
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep" / "1.png").write_bytes(flat(7))
+    (tmp_path / "0.png").write_bytes(flat(8))
+    assert named_pictures(tmp_path).names == ("0.png", "deep/1.png")
+
+
+def test_the_middle_square_of_a_picture_is_taken_and_resized(tmp_path):
+    wide = np.zeros((100, 300, 3), np.uint8)
+    wide[:, 100:200] = 200
+    files = {"a.png": as_png(wide), "b.png": flat(0)}
+    image = named_pictures(zip_of(tmp_path / "wide.zip", files), size=32).images[0]
+    assert (image.shape, image.min()) == ((32, 32, 3), 200)
+
+
+def test_names_that_climb_out_are_only_names(tmp_path):
+    inside = tmp_path / "inside"
+    inside.mkdir()
+    files = {"../../evil.png": flat(1), "/etc/evil.png": flat(2), "good.png": flat(3)}
+    assert len(named_pictures(zip_of(inside / "climbing.zip", files)).names) == 3
+    assert files_in(tmp_path) == ["inside"]
+    assert files_in(inside) == ["climbing.zip"]
+
+
+def bomb() -> bytes:
+    """A PNG of half a gigapixel in a few kilobytes."""
+    file = io.BytesIO()
+    Image.new("1", (30_000, 20_000)).save(file, "PNG")
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("files", "words"),
+    [
+        ({}, "holds no pictures"),
+        ({"readme.txt": b"no pictures"}, "holds no pictures"),
+        ({"a.png": flat(1)}, "holds only 1 picture;"),
+        ({"a.png": flat(1), "b.png": b"not pixels"}, "b.png in set.zip is damaged"),
+        ({"a.png": flat(1), "b.png": bytes(40 << 20)}, "too large for a picture"),
+        ({"a.png": flat(1), "b.png": bomb()}, "damaged or too large"),
+    ],
+    ids=["empty", "text", "one", "damaged", "unpacks to 40 MB", "half a gigapixel"],
+)
+def test_what_cannot_be_used_is_refused_in_a_sentence(tmp_path, files, words):
+    assert words in refusal(ValueError, named_pictures, zip_of(tmp_path / "set.zip", files))
+
+
+def test_a_zip_of_more_pictures_than_fit_is_refused_in_a_sentence(tmp_path, monkeypatch):
+    monkeypatch.setattr(datasets, "_MOST_IN_ALL", 3 * 64 * 64 * 3)
+    path = zip_of(tmp_path / "set.zip", {f"{i}.png": flat(i) for i in range(4)})
+    assert "too many to keep in memory" in refusal(ValueError, named_pictures, path)
+
+
+@pytest.mark.parametrize("data", [b"", b"PK\x03\x04 and then nothing", b"text"])
+def test_what_is_no_zip_is_refused_in_a_sentence(tmp_path, data):
+    path = tmp_path / "set.zip"
+    path.write_bytes(data)
+    assert "not a zip file" in refusal(ValueError, named_pictures, path)
+    assert "no file" in refusal(ValueError, named_pictures, tmp_path / "nowhere.zip")
+
+
+def test_digits_are_those_of_the_file_and_nothing_else_is(tmp_path):
+    images, labels = np.zeros((5, 28, 28), np.uint8), np.arange(5, dtype=np.uint8)
+    np.savez(tmp_path / "mnist.npz", x_train=images, y_train=labels, x_test=images[:2], y_test=labels[:2])
+    assert digits(tmp_path / "mnist.npz").test_labels.tolist() == [0, 1]
+    np.savez(tmp_path / "wide.npz", x_train=images[:, :20], y_train=labels, x_test=images, y_test=labels)
+    assert "something else" in refusal(ValueError, digits, tmp_path / "wide.npz")
+    np.savez(tmp_path / "other.npz", x=images)
+    assert "not the file of digits" in refusal(ValueError, digits, tmp_path / "other.npz")
+    assert "no file" in refusal(ValueError, digits, tmp_path / "nowhere.npz")
+
+
+def test_ratings_are_numbers_by_their_column(tmp_path):
+    path = zip_of(tmp_path / "rated.zip", {"attributes.csv": b"name,age\n7,30.5\n8,41\n"})
+    found = ratings(path)
+    assert found["name"].tolist() == ["7", "8"]
+    np.testing.assert_allclose(found["age"], [30.5, 41])
+    for table in (b"name,age\n7,old\n", b"name,age\n7\n", b""):
+        broken = zip_of(tmp_path / "broken.zip", {"attributes.csv": table})
+        assert "not a table of ratings" in refusal(ValueError, ratings, broken)
+    assert "holds no attributes.csv" in refusal(ValueError, ratings, zip_of(tmp_path / "none.zip", {"a.txt": b"x"}))

@@ -1,0 +1,46 @@
+"""Drawn digits: centred and sized as MNIST has its own."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from engines.parts.drawings import as_digit
+from engines.parts.pictures import PictureError
+from tests.engines.helpers import refusal
+
+
+def drawing(ink: int, paper: int, *, rows=slice(20, 80), columns=slice(150, 170)) -> np.ndarray:
+    sheet = np.full((200, 220, 3), paper, np.uint8)
+    sheet[rows, columns] = ink
+    return sheet
+
+
+@pytest.mark.parametrize(("ink", "paper"), [(255, 0), (0, 255), (90, 220)])
+def test_a_digit_in_any_corner_and_colour_is_white_on_black_in_the_middle(ink, paper):
+    digit = as_digit(drawing(ink, paper))
+    assert (digit.shape, digit.dtype) == ((28, 28, 1), np.uint8)
+    rows, columns = np.flatnonzero(digit.any((1, 2))), np.flatnonzero(digit.any((0, 2)))
+    assert (rows[0], rows[-1]) == (4, 23), "twenty pixels tall, in the middle"
+    assert columns[-1] - columns[0] <= 7, "and as narrow as it was drawn"
+    assert abs(columns.mean() - 13.5) <= 1
+    assert digit.max() == 255
+
+
+def test_the_centre_of_mass_is_put_in_the_middle():
+    heavy = drawing(255, 0)
+    heavy[20:40, 120:200] = 255  # like a 7: most of it is on top
+    digit = as_digit(heavy)[..., 0].astype(float)
+    y, x = np.mgrid[:28, :28]
+    centre = (digit * y).sum() / digit.sum(), (digit * x).sum() / digit.sum()
+    assert np.abs(np.array(centre) - 13.5).max() <= 0.75
+
+
+@pytest.mark.parametrize("sheet", [np.zeros((50, 50, 3), np.uint8), np.full((50, 50, 3), 255, np.uint8)])
+def test_an_empty_sheet_is_refused_in_a_sentence(sheet):
+    assert "draw a digit" in refusal(PictureError, as_digit, sheet)
+
+
+def test_a_dot_and_a_line_are_digits_of_a_kind():
+    for rows, columns in ((slice(100, 101), slice(100, 101)), (slice(100, 101), slice(0, 219))):
+        assert as_digit(drawing(255, 0, rows=rows, columns=columns)).any()
