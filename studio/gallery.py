@@ -13,7 +13,7 @@ from PIL import Image
 
 from engines.films import Film
 from engines.frames import Frame
-from engines.jobs import Job, StartedJob
+from engines.jobs import ENGINES, Job, StartedJob
 from engines.parts.files import written_atomically
 from engines.parts.pictures import digest
 from engines.recipes import RecipeError, write_png
@@ -55,9 +55,9 @@ class Gallery:
         """What makes a result of a job's frames."""
         return ResultKeeper(self, job)
 
-    def moments(self) -> Moments:
-        """Where a new run's moments go."""
-        return Moments(self._moments / secrets.token_hex(12))
+    def moments(self, *, every: bool = False) -> Moments:
+        """Where a new run's moments go; `every` is as for `Moments`."""
+        return Moments(self._moments / secrets.token_hex(12), every=every)
 
     def new_path(self, engine: str, suffix: str) -> Path:
         """A name that no result has yet."""
@@ -69,9 +69,10 @@ class ResultKeeper:
 
     def __init__(self, gallery: Gallery, job: Job):
         self._gallery, self._job = gallery, job
-        self.moments = gallery.moments()
+        film = ENGINES[job.engine].film
+        self.moments = gallery.moments(every=film)
         self._film: Film | None = None
-        self._is_film = getattr(job.config, "pictures", 1) > 1
+        self._is_film = film or getattr(job.config, "pictures", 1) > 1
 
     def see(self, frame: Frame) -> None:
         """Take one frame."""

@@ -23,10 +23,15 @@ SECONDS_HELD = 1.5
 
 
 class Moments:
-    """At most MOST pictures of one run, evenly over it, in a folder of their own that goes when they are forgotten."""
+    """At most MOST pictures of one run, evenly over it, in a folder of their own that goes when they are forgotten.
 
-    def __init__(self, folder: Path):
+    Args:
+        every: keep pictures however soon one comes after another; otherwise they are SECONDS_APART, but for the last.
+    """
+
+    def __init__(self, folder: Path, *, every: bool = False):
         self.folder = folder
+        self._every = every
         self._steps: list[int] = []
         self._stride = 1
         self._seen = 0
@@ -36,7 +41,8 @@ class Moments:
     def see(self, frame: Frame) -> None:
         """Keep a frame's picture, if enough time has passed since the last that was kept."""
         now = time.monotonic()
-        if frame.image is None or (now - self._kept_at < SECONDS_APART and frame.step < frame.total):
+        soon = now - self._kept_at < SECONDS_APART and not self._every
+        if frame.image is None or (soon and frame.step < frame.total):
             return
         self._kept_at = now
         self._seen += 1

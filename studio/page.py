@@ -9,9 +9,11 @@ import gradio as gr
 from engines.parts.precision import native_bfloat16
 from studio.studio import Studio
 from studio.tabs.deep_dream import DreamTab
+from studio.tabs.latent_space import LatentTab
 from studio.tabs.style_transfer import StyleTab
 
 DAY = 24 * 60 * 60
+TABS = (("dream", "Dream", DreamTab), ("style", "Style", StyleTab), ("latent", "Latent", LatentTab))
 
 
 def build_page(studio: Studio) -> gr.Blocks:
@@ -20,7 +22,7 @@ def build_page(studio: Studio) -> gr.Blocks:
         gr.HTML(masthead(), apply_default_css=False)
         with gr.Tabs():
             tabs = []
-            for name, title, kind in (("dream", "Dream", DreamTab), ("style", "Style", StyleTab)):
+            for name, title, kind in TABS:
                 with gr.Tab(title, id=name):
                     tab = kind(studio)
                     tab.build()

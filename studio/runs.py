@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from engines.frames import Frame
-from engines.jobs import Job, StartedJob, Workshop
+from engines.jobs import ENGINES, Job, StartedJob, Workshop
 from engines.recipes import Recipe
 from studio.moments import Moments
 from studio.previews import preview
@@ -31,6 +31,8 @@ logger = logging.getLogger(__name__)
 UNWATCHED_SECONDS = 60.0
 VALUES_KEPT = 240
 RUNS_REMEMBERED = 30
+# Films are made to be watched: no faster than they will play.
+FILM_PICTURES_A_SECOND = 12
 OVER = ("done", "stopped", "failed")
 
 
@@ -148,6 +150,7 @@ class Run:
                 return
             self.state, self._began = "running", time.monotonic()
         self._changed()
+        film = self.job.engine in ENGINES and ENGINES[self.job.engine].film
         try:
             while not self._stop.is_set():
                 frame = started.send(self._take_pending())
@@ -155,6 +158,8 @@ class Run:
                 self._note_metrics(frame)
                 self.frame = frame
                 self._changed()
+                if film:
+                    self._stop.wait(1 / FILM_PICTURES_A_SECOND)
                 if self._unwatched():
                     logger.info("Nobody watches run %s: stopped.", self.id[:8])
                     break

@@ -47,11 +47,12 @@ class Stage:
         """Lay out the canvas, showing `original` ((H, W, 3) uint8 RGB) and an invitation at first."""
         self.canvas = live_canvas(f"{self._prefix}-canvas", original, invitation)
 
-    def under(self, hint: str, again: str) -> None:
-        """Lay out the row under the canvas: a hint, a button that goes on from the result, and Save."""
+    def under(self, hint: str, again: str = "") -> None:
+        """Lay out the row under the canvas: a hint, a button that goes on from the result where it is named, Save."""
         with gr.Row(elem_classes="under"):
             gr.Markdown(hint, elem_classes="quiet")
-            self.again = gr.Button(again, size="sm", interactive=False, elem_id=f"{self._prefix}-again")
+            again_id = f"{self._prefix}-again"
+            self.again = gr.Button(again, size="sm", interactive=False, visible=bool(again), elem_id=again_id)
             self.save = gr.DownloadButton("Save", size="sm", interactive=False, elem_id=f"{self._prefix}-save")
         folded = gr.Accordion("Film of the run", open=False, elem_id=f"{self._prefix}-evolution", elem_classes="fold")
         with folded, gr.Row(elem_classes="under"):

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -15,6 +19,8 @@ from studio.gallery import Gallery
 from studio.runs import Runs
 
 logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 
 @dataclass
@@ -35,15 +41,21 @@ class Studio:
     workshop: Workshop = field(init=False)
     gallery: Gallery = field(init=False)
     runs: Runs = field(init=False)
+    _interactive: ThreadPoolExecutor = field(init=False, repr=False)
 
     def __post_init__(self):
         self.workshop = Workshop(WeightsStore(folders=self.weights))
         self.gallery = Gallery(self.outputs)
+        self._interactive = ThreadPoolExecutor(max_workers=1, thread_name_prefix="interactive")
         self.runs = Runs(self.workshop, self.gallery.keeper, most_waiting=self.most_waiting)
 
     def read(self, path: str) -> np.ndarray:
         """Read an uploaded picture as (H, W, 3) uint8 RGB; raises PictureError with a sentence."""
         return read_picture(path, max_pixels=self.max_pixels)
+
+    async def answer(self, work: Callable[[], T]) -> T:
+        """What `work` returns: something short, done one at a time beside the renders, so that a slider answers."""
+        return await asyncio.get_running_loop().run_in_executor(self._interactive, work)
 
     def warm(self) -> None:
         """Load TensorFlow and the bundled backbone, trace a first dream and painting: the first visitor need not wait.

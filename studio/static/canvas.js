@@ -54,6 +54,7 @@ function status(message) {
 // Each curve fills the height on its own, on a logarithmic scale where it spans more than a decade or so.
 function draw_curves(curves) {
   const names = Object.keys(curves || {}).filter(name => curves[name].length > 1);
+  stage.dataset.curves = names.length;
   const svg = find('.curve svg'), legend = find('.legend');
   const lines = names.map((name, i) => {
     const values = curves[name], low = Math.min(...values), high = Math.max(...values);
@@ -154,6 +155,7 @@ async function receive(message) {
   if (message.run !== run || message.first) {
     run = message.run; latest = ''; range.value = 0;
     forget_moments();
+    stage.dataset.original = Boolean(message.original);
     if (message.original) await draw(before, message.original);
     if (!message.picture && message.original) await draw(after, message.original);
   }

@@ -36,7 +36,7 @@ QUICK_PAINTING = StyleConfig(
 def studio(tmp_path, studio_vgg) -> Iterator[Studio]:
     """A studio that needs no weights file."""
     studio = Studio(outputs=tmp_path / "outputs")
-    studio.workshop._backbones["studio_vgg"] = studio_vgg
+    studio.workshop.keep("deep_dream", "studio_vgg", studio_vgg)
     yield studio
     studio.runs.close()
 

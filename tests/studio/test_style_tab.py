@@ -56,7 +56,7 @@ MISFIT = dataclasses.replace(LONG, content_layer="mixed4")
 def laid_out(tmp_path_factory, studio_vgg, drawn) -> Iterator[StyleTab]:
     """The tab in a page of its own: laying it out for every test would take longer than the tests."""
     studio = Studio(outputs=tmp_path_factory.mktemp("style tab") / "outputs")
-    studio.workshop._backbones["studio_vgg"] = studio_vgg
+    studio.workshop.keep("deep_dream", "studio_vgg", studio_vgg)
     shutil.copytree(drawn, studio.gallery.folder / "examples", copy_function=os.link)
     tab = StyleTab(studio)
     with gr.Blocks():

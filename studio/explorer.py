@@ -1,0 +1,80 @@
+"""The map of a latent plane: a component, and what it shows. Its look and behaviour are in static/."""
+
+from __future__ import annotations
+
+import base64
+import functools
+import io
+from typing import Any
+
+import gradio as gr
+import numpy as np
+from PIL import Image
+
+from engines.parts import latent, maps
+from engines.parts.autoencoders import VAE
+from studio.canvas import STATIC
+
+BIG_SIDE = 224
+
+
+def png_uri(image: np.ndarray) -> str:
+    """(H, W), (H, W, 3) or (H, W, 4) uint8 as a PNG data URI."""
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, "PNG")
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+
+
+def explorer(elem_id: str, value: dict[str, Any]) -> gr.HTML:
+    """The component. Its value is what `plane` gives, with what `at` and others add to it."""
+    return gr.HTML(
+        value=value,
+        html_template=(STATIC / "explorer.html").read_text(encoding="utf-8"),
+        js_on_load=(STATIC / "explorer.js").read_text(encoding="utf-8"),
+        apply_default_css=False,
+        elem_id=elem_id,
+    )
+
+
+def plane(vae: VAE, count: int, reach: float, spacing: str) -> dict[str, Any]:
+    """The tiles of a grid over a plane, and the encoded examples with their classes, as the component takes them."""
+    tiles = _tiles(vae, count, reach, spacing)
+    height, width = vae.shape[:2]
+    sheet = tiles[..., 0].transpose(0, 2, 1, 3).reshape(count * height, count * width)
+    examples = vae.examples
+    dots = [] if examples is None else [[*map(float, z), int(k)] for z, k in zip(*examples, strict=True)]
+    return {
+        "tiles": png_uri(sheet),
+        "axis": [float(value) for value in latent.axis_values(count, reach, spacing)],
+        "size": height,
+        "dots": [[round(x, 3), round(y, 3), label] for x, y, label in dots],
+        "classes": sorted({str(label) for *_, label in dots}),
+    }
+
+
+@functools.lru_cache(maxsize=16)
+def _tiles(vae: VAE, count: int, reach: float, spacing: str) -> np.ndarray:
+    return vae.latent_grid(count, reach, spacing)
+
+
+def overlay(vae: VAE, kind: str, count: int, reach: float, spacing: str) -> str:
+    """A veil over the map, as a data URI: over where no data lies ("density"), or where the picture changes fast
+    ("sensitivity"); nothing for "none"."""
+    axis = latent.axis_values(count, reach, spacing)
+    veil = np.zeros((count, count, 4), np.uint8)
+    if kind == "density" and vae.examples is not None:
+        # The root, so that thin places still differ from empty ones.
+        veil[..., 3] = np.round(255 * (1 - np.sqrt(maps.density(vae.examples[0], axis))))
+        veil[..., :3] = (20, 16, 12)
+    elif kind == "sensitivity":
+        veil[..., 3] = np.round(235 * maps.sensitivity(_tiles(vae, count, reach, spacing), axis))
+        veil[..., :3] = (249, 115, 22)
+    else:
+        return ""
+    return png_uri(veil)
+
+
+def at(vae: VAE, z: np.ndarray) -> dict[str, Any]:
+    """What exactly lies at a place, (2,), as the component takes it."""
+    picture = vae.decode(z)[0, ..., 0]
+    return {"z": [float(value) for value in z], "exact": png_uri(picture)}

@@ -1,0 +1,275 @@
+"""The latent space tab: a map of digits to walk on, faces to mix."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import numpy as np
+
+from engines.jobs import Job
+from engines.parts import latent
+from engines.parts.autoencoders import VAE
+from engines.parts.drawings import as_digit
+from engines.parts.figures import latent_figure
+from engines.parts.files import written_atomically
+from engines.parts.pictures import PictureError
+from engines.vae import WalkConfig, enlarged
+from studio.explorer import at, explorer, overlay, plane
+from studio.faces import Faces
+from studio.notices import inform, warn
+from studio.previews import data_uri
+from studio.sketch import drawn, sketch
+from studio.stage import Stage
+from studio.studio import Studio
+from studio.training import Training
+
+NETWORKS = {"Ours": "digits", "As in the book": "digits_notes"}
+SPACINGS = {"by the prior": "gaussian", "even": "linear"}
+VEILS = {"nothing": "none", "where no digits lie": "density", "where it changes fast": "sensitivity"}
+COUNT, REACH, SPACING = 24, 2.6, "gaussian"
+SAMPLES = 8
+
+
+class LatentTab:
+    """The controls of the tab and what they do."""
+
+    def __init__(self, studio: Studio):
+        self.studio = studio
+
+    def build(self) -> None:
+        """Lay the tab out and wire it, inside the page's Blocks."""
+        self.stage = Stage(self.studio, "latent")
+        self.faces = Faces(self.studio)
+        self.training = Training(self.studio)
+        with gr.Tabs():
+            with gr.Tab("Digits", id="digits"):
+                self._build_digits()
+            with gr.Tab("Faces", id="faces"):
+                self.faces.build()
+            with gr.Tab("Train", id="train"):
+                self.training.build()
+        self._wire_training()
+
+    def _build_digits(self) -> None:
+        with gr.Row(elem_classes="workbench"):
+            with gr.Column(elem_classes="inputs", min_width=300):
+                self._build_controls()
+            with gr.Column(elem_classes="outputs", min_width=320, scale=3):
+                # Filled when the page has loaded: building a page loads no networks.
+                self.map = explorer("latent-map", {})
+                with gr.Accordion("Walk", open=True, elem_id="latent-walk", elem_classes="fold"):
+                    gr.Markdown(
+                        "Press “Place a waypoint”, click the map in a few places, then walk.", elem_classes="quiet"
+                    )
+                    with gr.Row(elem_classes="under inputs"):
+                        self.steps = gr.Slider(4, 60, value=24, step=1, label="Pictures a leg", elem_id="latent-steps")
+                        self.round = gr.Checkbox(False, label="And back", container=False, elem_id="latent-closed")
+                        self.arcs = gr.Checkbox(False, label="On arcs", container=False, elem_id="latent-spherical")
+                    self.stage.buttons("Walk")
+                    blank = np.zeros((448, 448, 3), np.uint8)
+                    self.stage.canvas_with(blank, "The film of the walk plays here.")
+                    self.stage.under("Every picture is decoded exactly.")
+        self._wire()
+
+    def _build_controls(self) -> None:
+        with gr.Column(elem_classes="begin"):
+            self.network = gr.Radio(
+                list(NETWORKS.items()), value="digits", label="Network", elem_id="latent-network", elem_classes="chips"
+            )
+        self.z = [gr.Slider(-4, 4, value=0, step=0.01, label=f"z[{i}]", elem_id=f"latent-z{i}") for i in range(2)]
+        self.veil = gr.Radio(
+            list(VEILS), value="nothing", label="Veil over the map", elem_id="latent-veil", elem_classes="chips"
+        )
+        with gr.Accordion("Draw a digit", open=True, elem_id="latent-draw", elem_classes="fold"):
+            self.sheet = sketch("latent-sheet")
+            self.dropped = gr.Image(
+                label="or drop one",
+                type="filepath",
+                sources=["upload", "clipboard"],
+                height=120,
+                elem_id="latent-digit",
+                elem_classes="drop",
+            )
+            self.reconstructions = gr.HTML("", elem_id="latent-reconstructions", apply_default_css=False)
+        with gr.Accordion("Map", open=False, elem_id="latent-grid", elem_classes="fold"):
+            self.count = gr.Slider(5, 40, value=COUNT, step=1, label="Tiles a side", elem_id="latent-count")
+            self.reach = gr.Slider(0.5, 4, value=REACH, step=0.1, label="Range: z from −r to r", elem_id="latent-reach")
+            self.spacing = gr.Radio(
+                list(SPACINGS), value="by the prior", label="Spacing", elem_id="latent-spacing", elem_classes="chips"
+            )
+            self.figure = gr.DownloadButton("The figure with axes", size="sm", elem_id="latent-figure")
+
+    def _wire(self) -> None:
+        seen: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": None}
+        newest = {**seen, "trigger_mode": "always_last"}
+        grid = [self.network, self.count, self.reach, self.spacing, self.veil]
+        redraw = [self.network.input, self.count.release, self.reach.release, self.spacing.input, self.veil.input]
+        gr.on(redraw, self.redrawn, [*grid, self.map, *self.z], [self.map], **newest)
+        self.map.pick(self.picked, [self.network, self.map], [self.map, *self.z], **newest)
+        gr.on([z.input for z in self.z], self.moved, [self.network, self.map, *self.z], [self.map], **newest)
+        found = [self.map, self.reconstructions, *self.z]
+        self.sheet.change(self.sketched, [self.sheet, self.network, self.map], found, **newest)
+        self.dropped.upload(self.digit_dropped, [self.dropped, self.network, self.map], found, **seen)
+        self.figure.click(self.figure_made, [self.network, self.reach, self.spacing], [self.figure], **seen)
+        walk = [self.map, self.network, self.steps, self.arcs, self.round]
+        self.stage.go.click(self.start, walk, self.stage.outputs, **seen)
+        self.stage.wire()
+
+    def on_page_load(self, page: gr.Blocks) -> None:
+        """Have a fresh page draw its map, and find its walk again."""
+        page.load(
+            self.redrawn,
+            [self.network, self.count, self.reach, self.spacing, self.veil, self.map, *self.z],
+            [self.map],
+            show_progress="hidden",
+            api_visibility="private",
+        )
+        self.stage.on_page_load(page)
+        self.faces.on_page_load(page)
+        self.training.stage.on_page_load(page)
+
+    def _wire_training(self) -> None:
+        """What was trained here takes its place on the map or among the faces."""
+        self.training.use.click(
+            self.used,
+            [self.training.stage.run_id, self.faces.places],
+            [self.network, self.faces.places],
+            show_progress="hidden",
+            api_visibility="private",
+            concurrency_limit=None,
+        ).then(
+            self.redrawn,
+            [self.network, self.count, self.reach, self.spacing, self.veil, self.map, *self.z],
+            [self.map],
+            show_progress="hidden",
+            api_visibility="private",
+        )
+
+    async def used(self, run_id: str, places: dict[str, Any]) -> Any:
+        """Take up the network of a finished training."""
+        vae = await self._answered(lambda: self.training.finished(run_id))
+        if not isinstance(vae, VAE):
+            return [gr.skip(), gr.skip()]
+        name = f"trained-{run_id}"
+        self.studio.workshop.keep("vae", name, vae)
+        if vae.latent_dim == 2:
+            inform("Your network is on the map now: see Digits.")
+            return [gr.update(choices=[*NETWORKS.items(), ("Yours", name)], value=name), gr.skip()]
+        inform("Your network is among the faces now: press Random face.")
+        return [gr.skip(), {**places, "network": name, "first": None, "second": None}]
+
+    # The map
+
+    def _vae(self, network: str) -> VAE:
+        return self.studio.workshop.network("vae", network or "digits")
+
+    async def redrawn(
+        self, network: str, count: float, reach: float, spacing: str, veil: str, value: Any, *z: float
+    ) -> Any:
+        """The map of a network with a grid; the place, the walk and the ellipse that were on it stay."""
+
+        def draw() -> dict[str, Any]:
+            vae = self._vae(network)
+            grid = (int(count), float(reach), SPACINGS.get(spacing, "gaussian"))
+            shade = overlay(vae, VEILS.get(veil, "none"), *grid)
+            kept = {"waypoints": (value or {}).get("waypoints", [])}
+            return plane(vae, *grid) | kept | at(vae, np.array(z, np.float32)) | {"overlay": shade}
+
+        return await self._answered(draw)
+
+    async def picked(self, network: str, value: Any, event: gr.EventData) -> Any:
+        """A place on the map was clicked."""
+        z = [round(float(number), 2) for number in (event.z or [])][:2]
+        update = await self._answered(lambda: (value or {}) | at(self._vae(network), np.array(z, np.float32)))
+        return [update, *z] if isinstance(update, dict) else [gr.skip()] * 3
+
+    async def moved(self, network: str, value: Any, *z: float) -> Any:
+        """A slider was moved."""
+        return await self._answered(lambda: (value or {}) | at(self._vae(network), np.array(z, np.float32)))
+
+    async def _answered(self, work: Callable[[], Any]) -> Any:
+        """What `work` returns, done beside the renders; a sentence as a toast where it cannot be done."""
+        try:
+            return await self.studio.answer(work)
+        except ValueError as error:
+            warn(error)
+            return gr.skip()
+
+    async def figure_made(self, network: str, reach: float, spacing: str) -> Any:
+        """The book's figure: 30 x 30 digits with their axes."""
+
+        def draw() -> Path:
+            vae = self._vae(network)
+            chosen = SPACINGS.get(spacing, "gaussian")
+            path = self.studio.gallery.folder / "figures" / f"{vae.name}-{chosen}-{float(reach):.1f}.png"
+            axis = latent.axis_values(30, float(reach), chosen)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with written_atomically(path) as file:
+                latent_figure(vae.latent_grid(30, float(reach), chosen), axis, file)
+            return path
+
+        path = await self._answered(draw)
+        return str(path) if isinstance(path, Path) else path
+
+    # A digit of one's own
+
+    async def sketched(self, sheet: str, network: str, value: Any) -> Any:
+        """A digit was drawn: find its place."""
+        if not sheet:
+            return [{**(value or {}), "ellipse": None}, "", gr.skip(), gr.skip()]
+        return await self._found(lambda: drawn(sheet), network, value)
+
+    async def digit_dropped(self, path: str | None, network: str, value: Any) -> Any:
+        """A picture of a digit was dropped: find its place."""
+        if not path:
+            return [gr.skip()] * 4
+        return await self._found(lambda: self.studio.read(path), network, value)
+
+    async def _found(self, read: Callable[[], np.ndarray], network: str, value: Any) -> Any:
+        def find() -> list[Any]:
+            vae = self._vae(network)
+            digit = as_digit(read())
+            mean, log_variance = (rows[0] for rows in vae.encode(digit[None]))
+            mean = np.clip(mean, -latent.MOST, latent.MOST)
+            deviations = np.exp(0.5 * log_variance)
+            samples = vae.posterior_samples(mean, log_variance, SAMPLES, seed=0)
+            pictures = vae.decode(np.concatenate([mean[None], np.clip(samples, -latent.MOST, latent.MOST)]))
+            ellipse = {"mean": mean.tolist(), "deviations": deviations.tolist()}
+            shown = (value or {}) | at(vae, mean) | {"ellipse": ellipse}
+            return [shown, _row(digit, pictures), *(round(float(value), 2) for value in mean)]
+
+        found = await self._answered(find)
+        return found if isinstance(found, list) else [gr.skip()] * 4
+
+    # The walk
+
+    async def start(
+        self, value: Any, network: str, steps: float, arcs: bool, back: bool
+    ) -> AsyncIterator[dict[Any, Any]]:
+        """Walk through the waypoints and watch."""
+
+        def job() -> Job:
+            points = [float(number) for point in (value or {}).get("waypoints", []) for number in point]
+            if len(points) < 4:
+                raise PictureError("A walk needs at least two places; set waypoints on the map first.")
+            config = WalkConfig(waypoints=tuple(points), steps=int(steps), spherical=bool(arcs), closed=bool(back))
+            self._vae(network)  # a sentence now rather than a run that fails
+            return Job(engine="vae", config=config, inputs={}, backbone=network)
+
+        async for update in self.stage.start(job):
+            yield update
+
+
+def _row(digit: np.ndarray, pictures: np.ndarray) -> str:
+    """What was drawn, its reconstruction, and other digits that it may have been, as HTML."""
+    first, second, *others = [data_uri(enlarged(one, 84), quality=92) for one in (digit, *pictures)]
+    cells = [("as the network sees it", first), ("reconstruction", second)]
+    figures = "".join(
+        f'<figure><img alt="" src="{uri}"><figcaption>{text}</figcaption></figure>' for text, uri in cells
+    )
+    rest = "".join(f'<img alt="" src="{uri}">' for uri in others)
+    label = f"{len(others)} samples of the posterior"
+    return f'<div class="found">{figures}<div class="samples" role="img" aria-label="{label}">{rest}</div></div>'

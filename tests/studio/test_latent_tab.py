@@ -1,0 +1,283 @@
+"""The Latent tab's handlers: what the map shows, drawn and dropped digits, walks, faces, and what is refused."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import dataclasses
+import io
+from types import SimpleNamespace
+from typing import Any
+
+import gradio as gr
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+
+from engines.parts.autoencoders import VAE, Concept
+from engines.parts.latent import axis_values, principal_directions
+from engines.parts.pictures import PictureError
+from engines.parts.vae_config import MODELS, VAETrainingConfig
+from engines.parts.vae_networks import ARCHITECTURES
+from studio import explorer
+from studio.faces import CONCEPTS, DIRECTIONS, Faces, middle_square, moved
+from studio.sketch import drawn
+from studio.tabs.latent_space import LatentTab
+from tests.engines.helpers import as_png, refusal
+from tests.studio.helpers import decoded, warned, watched
+
+
+def untrained(name: str) -> VAE:
+    keras.utils.set_random_seed(0)
+    architecture = ARCHITECTURES[name]
+    networks = architecture.build_encoder(), architecture.build_decoder()
+    return VAE(name, architecture.title, architecture.shape, architecture.latent_dim, *networks)
+
+
+@pytest.fixture(scope="module")
+def digits() -> VAE:
+    rng = np.random.default_rng(0)
+    examples = rng.normal(size=(30, 2)).astype(np.float32), np.arange(30, dtype=np.uint8) % 10
+    return dataclasses.replace(untrained("digits_notes"), examples=examples)
+
+
+@pytest.fixture(scope="module")
+def faces() -> VAE:
+    rng = np.random.default_rng(0)
+    z = rng.normal(size=(200, 256)).astype(np.float32)
+    concepts = [Concept(name, row, row / np.linalg.norm(row), 0.5) for name, row in zip(CONCEPTS, z, strict=False)]
+    return dataclasses.replace(untrained("faces"), principal=principal_directions(z, 64), concepts=tuple(concepts))
+
+
+@pytest.fixture
+def tab(studio, digits, faces) -> LatentTab:
+    studio.workshop.keep("vae", "digits", digits)
+    studio.workshop.keep("vae", "faces", faces)
+    tab = LatentTab(studio)
+    with gr.Blocks():
+        tab.build()
+    return tab
+
+
+def a_seven() -> np.ndarray:
+    sheet = np.zeros((280, 280, 3), np.uint8)
+    sheet[40:60, 80:200] = 255
+    sheet[40:240, 160:190] = 255
+    return sheet
+
+
+def uri(image: np.ndarray) -> str:
+    return "data:image/png;base64," + base64.b64encode(as_png(image)).decode()
+
+
+def call(handler, *arguments: Any) -> Any:
+    """The outcome of an async handler."""
+    return asyncio.run(handler(*arguments))
+
+
+GRID = ("digits", 6, 2.0, "by the prior", "nothing")
+
+
+def test_the_models_that_can_be_named_are_those_that_there_are():
+    assert set(MODELS) == set(ARCHITECTURES)
+
+
+# The map
+
+
+def test_the_map_holds_every_tile_where_it_belongs(tab, digits):
+    value = call(tab.redrawn, *GRID, {}, 0.5, -0.5)
+    sheet = decoded(value["tiles"])
+    tiles = digits.latent_grid(6, 2.0, "gaussian")
+    np.testing.assert_array_equal(sheet[28:56, 112:140], tiles[1, 4, ..., 0])
+    np.testing.assert_allclose(value["axis"], axis_values(6, 2.0, "gaussian"))
+    assert (value["size"], len(value["dots"]), value["classes"]) == (28, 30, list("0123456789"))
+    np.testing.assert_array_equal(decoded(value["exact"]), digits.decode(np.array([0.5, -0.5]))[0, ..., 0])
+
+
+def test_what_was_set_on_the_map_stays_when_it_is_drawn_anew(tab):
+    value = call(tab.redrawn, *GRID, {"waypoints": [[0, 0], [1, 1]]}, 0.0, 0.0)
+    assert value["waypoints"] == [[0, 0], [1, 1]]
+
+
+@pytest.mark.parametrize("kind", ["density", "sensitivity"])
+def test_a_veil_is_as_fine_as_the_map_and_not_the_same_everywhere(digits, kind):
+    shade = explorer.overlay(digits, kind, 6, 2.0, "linear")
+    pixels = np.asarray(Image.open(io.BytesIO(base64.b64decode(shade.split(",")[1]))))
+    assert pixels.shape == (6, 6, 4)
+    assert np.ptp(pixels[..., 3]) > 20
+    assert explorer.overlay(digits, "none", 6, 2.0, "linear") == ""
+
+
+def test_a_click_decodes_exactly_and_moves_the_sliders(tab, digits):
+    update, *z = call(tab.picked, "digits", {"axis": [1]}, SimpleNamespace(z=[0.123456, -1.0]))
+    assert z == [0.12, -1.0]
+    assert update["axis"] == [1]
+    np.testing.assert_array_equal(decoded(update["exact"]), digits.decode(np.array([z]))[0, ..., 0])
+
+
+@pytest.mark.parametrize("z", [[float("nan"), 0.0], [1e9, 0.0], [], [1.0]])
+def test_a_place_that_is_none_is_told_in_a_sentence(tab, z):
+    _, words = warned(lambda: call(tab.picked, "digits", {}, SimpleNamespace(z=z)))
+    assert words
+
+
+def test_a_network_whose_weights_are_missing_is_told_in_a_sentence(tab, studio, tmp_path):
+    studio.workshop.store = dataclasses.replace(studio.workshop.store, bundled=tmp_path)
+    _, words = warned(lambda: call(tab.redrawn, "digits_notes", *GRID[1:], {}, 0.0, 0.0))
+    assert "no weights" in words
+
+
+def test_the_figure_with_axes_is_a_png(tab):
+    path = call(tab.figure_made, "digits", 1.0, "even")
+    with Image.open(path) as picture:
+        assert picture.format == "PNG"
+        assert min(picture.size) > 1000
+
+
+# A digit of one's own
+
+
+def test_a_drawn_digit_finds_its_place_and_its_samples(tab, digits):
+    value, shown, *z = call(tab.sketched, uri(a_seven()), "digits", {"axis": [1]})
+    assert value["axis"] == [1]
+    assert len(value["ellipse"]["deviations"]) == 2
+    np.testing.assert_allclose(z, value["ellipse"]["mean"], atol=0.006)
+    assert shown.count("<img") == 2 + 8
+    cleared, shown, *_ = call(tab.sketched, "", "digits", value)
+    assert (cleared["ellipse"], shown) == (None, "")
+
+
+def test_a_dropped_digit_finds_the_same_place(tab, tmp_path):
+    path = tmp_path / "seven.png"
+    path.write_bytes(as_png(255 - a_seven()))
+    *_, a, b = call(tab.digit_dropped, str(path), "digits", {})
+    *_, c, d = call(tab.sketched, uri(a_seven()), "digits", {})
+    assert (a, b) == (c, d)
+
+
+@pytest.mark.parametrize(
+    "value", ["data:image/png;base64,AAAA", "data:image/png;base64,é", "javascript:1", uri(a_seven())[:400]]
+)
+def test_a_drawing_that_did_not_arrive_whole_is_refused_in_a_sentence(value):
+    assert "draw again" in refusal(PictureError, drawn, value)
+
+
+def test_an_empty_sheet_is_told_in_a_sentence(tab):
+    _, words = warned(lambda: call(tab.sketched, uri(np.zeros((280, 280, 3), np.uint8)), "digits", {}))
+    assert "draw a digit first" in words
+
+
+# The walk
+
+
+def test_a_walk_through_waypoints_is_a_run(tab, studio):
+    updates = watched(tab.start({"waypoints": [[0, 0], [1, 1]]}, "digits", 4, False, True))
+    run = studio.runs.get(next(u[tab.stage.run_id] for u in updates if tab.stage.run_id in u))
+    assert run.state == "done"
+    assert run.frame.total == 9
+    assert run.result.suffix == ".mp4", "a walk is a film"
+    assert run.moments.steps == list(range(1, 10)), "and every picture of it is kept"
+
+
+def test_a_walk_without_two_places_is_told_in_a_sentence(tab):
+    _, words = warned(lambda: watched(tab.start({"waypoints": [[0, 0]]}, "digits", 4, False, False)))
+    assert "two places" in words
+
+
+# Faces
+
+
+def test_sliders_move_a_face_by_standard_deviations(faces):
+    places = {"first": np.zeros(256).tolist(), "second": np.ones(256).tolist()}
+    zeros = [0.0] * (len(CONCEPTS) + DIRECTIONS)
+    assert not moved(faces, places, 0.0, tuple(zeros)).any()
+    np.testing.assert_allclose(moved(faces, places, 1.0, tuple(zeros)), 1.0)
+    smile, first = [*zeros], [*zeros]
+    smile[0], first[len(CONCEPTS)] = 2.0, -1.5
+    np.testing.assert_allclose(moved(faces, places, 0.0, tuple(smile)), 2 * faces.concepts[0].direction, rtol=1e-5)
+    expected = -1.5 * faces.principal.deviations[0] * faces.principal.directions[0]
+    np.testing.assert_allclose(moved(faces, places, 0.0, tuple(first)), expected, rtol=1e-5)
+
+
+def test_the_middle_square_of_a_picture_is_taken():
+    wide = np.zeros((60, 200, 3), np.uint8)
+    wide[:, 70:130] = 255
+    assert middle_square(wide, 64).min() == 255
+
+
+def test_a_random_face_is_another_each_time_and_shown(tab):
+    seed, places, shown, *sliders = call(tab.faces.another, 0, {})
+    assert seed == 1
+    assert "<img" in shown
+    assert not any(sliders)
+    assert call(tab.faces.another, seed, {})[1] != places
+    edited = call(tab.faces.edited, places, 0.0, 2.0, *[0.0] * (len(CONCEPTS) + DIRECTIONS - 1))
+    assert edited != shown
+
+
+def test_a_dropped_face_is_encoded_shown_beside_and_blended_with_another(tab, tmp_path, picture):
+    path = tmp_path / "face.png"
+    path.write_bytes(as_png(picture))
+    places, shown, *_ = call(tab.faces.dropped_first, str(path), {"first": None, "second": None, "original": ""})
+    assert shown.count("<img") == 2
+    both, _, blend = call(tab.faces.dropped_second, str(path), places, 0.0, *[0.0] * (len(CONCEPTS) + DIRECTIONS))
+    assert blend == 0.5
+    np.testing.assert_allclose(both["second"], both["first"])
+
+
+def test_a_face_that_is_no_picture_is_told_in_a_sentence(tab, tmp_path):
+    path = tmp_path / "face.png"
+    path.write_text("no pixels")
+    _, words = warned(lambda: call(tab.faces.dropped_first, str(path), {}))
+    assert "not a picture" in words
+    assert isinstance(tab.faces, Faces)
+
+
+# Training
+
+
+@pytest.fixture
+def mnist(tmp_path) -> str:
+    """Forty noisy pictures in the place of digits."""
+    images = np.random.default_rng(0).integers(0, 256, (40, 28, 28)).astype(np.uint8)
+    labels = np.zeros(40, np.uint8)
+    path = tmp_path / "mnist.npz"
+    np.savez(path, x_train=images, y_train=labels, x_test=images, y_test=labels)
+    return str(path)
+
+
+def trained(tab: LatentTab, data: str | None, model: str = "digits_notes") -> str:
+    """The id of a training that was watched to its end."""
+    training = tab.training
+    config = VAETrainingConfig(model=model, epochs=2, batch_size=16, interval=2)
+    updates = watched(training.start(data, *training.settings.values(config)))
+    return next((u[training.stage.run_id] for u in updates if training.stage.run_id in u), "")
+
+
+def test_what_was_trained_here_takes_its_place_on_the_map(tab, mnist, studio):
+    run_id = trained(tab, mnist)
+    run = studio.runs.get(run_id)
+    assert (run.state, run.frame.step, run.frame.total) == ("done", 4, 4)
+    assert {"reconstruction_loss", "kl_loss", "held_out_loss"} <= set(run.curves)
+    network, _ = call(tab.used, run_id, {})
+    assert network["value"] == f"trained-{run_id}"
+    value = call(tab.redrawn, network["value"], *GRID[1:], {}, 0.0, 0.0)
+    assert len(value["dots"]) == 40
+
+
+def test_a_training_is_not_done_twice(tab, mnist, studio):
+    first, again = trained(tab, mnist), trained(tab, mnist)
+    assert studio.runs.get(first).job.files == studio.runs.get(again).job.files
+    assert (studio.runs.get(again).state, len(studio.runs.get(again).curves["held_out_loss"])) == ("done", 1)
+
+
+def test_training_without_data_or_with_something_else_is_told_in_a_sentence(tab, mnist):
+    assert "Choose the data first" in warned(lambda: trained(tab, None))[1]
+    assert "holds no pictures" in warned(lambda: trained(tab, mnist, model="faces"))[1]
+
+
+def test_using_what_is_not_there_is_told_in_a_sentence(tab):
+    _, words = warned(lambda: call(tab.used, "", {}))
+    assert "no training to use yet" in words
