@@ -1,0 +1,188 @@
+"""Autoencoders against the notes' listing: the grid, a training step, and what a slider waits for in a real browser."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from tests.benchmarks.report import Row, main
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+COUNT, REACH = 30, 1.0
+BATCH = 128
+
+
+def median_seconds(work: Callable[[], object], times: int) -> float:
+    """The median seconds of some work, once warm."""
+    work()
+    taken = []
+    for _ in range(times):
+        began = time.perf_counter()
+        work()
+        taken.append(time.perf_counter() - began)
+    return statistics.median(taken)
+
+
+def grid() -> Row:
+    """The 30 x 30 figure: the listing asks `predict` for each of 900 digits, of which 60 are timed."""
+    import keras
+
+    from engines.parts.autoencoders import load_vae
+    from engines.parts.vae_networks import ARCHITECTURES
+    from engines.parts.weights import WeightsStore
+
+    vae = load_vae("digits_notes", WeightsStore())
+    decoder = ARCHITECTURES["digits_notes"].build_decoder()
+    points = np.random.default_rng(0).uniform(-REACH, REACH, (60, 1, 2))
+    keras.utils.disable_interactive_logging()
+    decoder.predict(points[0], verbose=0)
+    began = time.perf_counter()
+    for z in points:
+        decoder.predict(z, verbose=0)
+    theirs = (time.perf_counter() - began) / len(points) * COUNT**2
+    ours = median_seconds(lambda: vae.latent_grid(COUNT, REACH), 20)
+    return Row("grid", ours, theirs, theirs / ours, 300.0, "s a figure")
+
+
+def training_step() -> Row:
+    """A step at batch 128 on the same network: the listing's runs eagerly."""
+    import keras
+    import tensorflow as tf
+
+    from engines.parts.precision import training_policy
+    from engines.parts.vae_networks import ARCHITECTURES
+    from engines.vae_training import Loss, train_step_of
+
+    architecture = ARCHITECTURES["digits_notes"]
+    images = np.random.default_rng(0).integers(0, 256, (BATCH, 28, 28, 1)).astype(np.uint8)
+    encoder, decoder = architecture.build_encoder(), architecture.build_decoder()
+    optimizer = keras.optimizers.Adam()
+    weights = [*encoder.trainable_weights, *decoder.trainable_weights]
+    data = tf.constant(images / 255, tf.float32)
+
+    def listing() -> float:
+        with tf.GradientTape() as tape:
+            mean, log_variance = encoder(data)
+            z = mean + tf.exp(0.5 * log_variance) * tf.random.normal(tf.shape(mean))
+            reconstruction = tf.sigmoid(decoder(z))
+            losses = keras.losses.binary_crossentropy(data, reconstruction)
+            loss = tf.reduce_mean(tf.reduce_sum(losses, axis=(1, 2)))
+            kl = -0.5 * (1 + log_variance - tf.square(mean) - tf.exp(log_variance))
+            loss += tf.reduce_mean(tf.reduce_sum(kl, axis=1))
+        optimizer.apply_gradients(zip(tape.gradient(loss, weights), weights, strict=True))
+        return float(loss)
+
+    theirs = median_seconds(listing, 15)
+    keras.config.set_dtype_policy(training_policy())
+    try:
+        networks = architecture.build_encoder(), architecture.build_decoder()
+    finally:
+        keras.config.set_dtype_policy("float32")
+    step = train_step_of(*networks, keras.optimizers.Adam(), Loss(architecture, 0.0), seed=0)
+    rows = tf.constant(images)
+    one = tf.constant(0), tf.constant(1.0)
+    ours = median_seconds(lambda: float(step(rows, *one)["kl_loss"]), 40)
+    return Row("training_step", ours, theirs, theirs / ours, 5.0, "s a step")
+
+
+# Moves a slider and resolves with the milliseconds until the picture is another and drawn.
+_MOVE = """
+const [input, value, done] = arguments, picture = document.querySelector('#faces-picture');
+const before = performance.now();
+const observer = new MutationObserver(async () => {
+  const image = picture.querySelector('img');
+  if (!image) return;
+  observer.disconnect();
+  await image.decode().catch(() => 0);
+  requestAnimationFrame(() => done(performance.now() - before));
+});
+observer.observe(picture, { childList: true, subtree: true, attributes: true });
+Object.getOwnPropertyDescriptor(Object.getPrototypeOf(input), 'value').set.call(input, value);
+for (const kind of ['input', 'change']) input.dispatchEvent(new Event(kind, { bubbles: true }));
+"""
+
+
+@contextlib.contextmanager
+def a_page() -> Iterator[Any]:
+    """The studio's page in a browser, from a server of its own."""
+    from selenium import webdriver
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    options = webdriver.ChromeOptions()
+    for option in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"):
+        options.add_argument(option)
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "app.py", "--port", str(port), "--outputs", folder]
+        server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        browser = None
+        try:
+            while True:
+                with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+                    break
+                time.sleep(0.1)
+            browser = webdriver.Chrome(options=options)
+            browser.set_script_timeout(30)
+            browser.get(f"http://127.0.0.1:{port}/")
+            WebDriverWait(browser, 120).until(lambda b: b.find_elements("css selector", "#style-go:not([disabled])"))
+            yield browser
+        finally:
+            if browser:
+                browser.quit()
+            server.terminate()
+            server.wait()
+
+
+def _click(browser: Any, title: str) -> None:
+    buttons = browser.find_elements("css selector", "button[role=tab]")
+    next(one for one in buttons if one.text.strip() == title and one.is_displayed()).click()
+    time.sleep(2)
+
+
+def slider_latency() -> list[Row]:
+    """From moving a slider of the faces to the picture: in peace, and while the other lane paints."""
+    with a_page() as browser:
+
+        def measured(count: int) -> list[float]:
+            slider = browser.find_element("css selector", "#faces-0 input[type=range]")
+            values = np.linspace(-2.9, 2.9, count)
+            return [browser.execute_async_script(_MOVE, slider, f"{value:.2f}") for value in values]
+
+        time.sleep(20)  # the server warms itself up
+        _click(browser, "Latent")
+        _click(browser, "Faces")
+        measured(8)
+        calm = measured(60)
+        _click(browser, "Style")
+        browser.execute_script("document.querySelector('#style-go').click()")
+        time.sleep(4)
+        _click(browser, "Latent")
+        loaded = measured(30)
+    median, late = statistics.median(calm), float(np.percentile(calm, 95))
+    busy = statistics.median(loaded)
+    return [
+        Row("slider_latency", median, 60.0, 60.0 / median, 1.0, "ms, median"),
+        Row("slider_latency_95", late, 120.0, 120.0 / late, 1.0, "ms, 95th percentile"),
+        Row("slider_latency_under_load", busy, 250.0, 250.0 / busy, 1.0, "ms, median"),
+    ]
+
+
+def measure() -> list[Row]:
+    """All rows."""
+    return [grid(), training_step(), *slider_latency()]
+
+
+if __name__ == "__main__":
+    main(measure, __doc__.splitlines()[0])
