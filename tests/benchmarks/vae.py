@@ -136,7 +136,7 @@ def a_page() -> Iterator[Any]:
             browser = webdriver.Chrome(options=options)
             browser.set_script_timeout(30)
             browser.get(f"http://127.0.0.1:{port}/")
-            WebDriverWait(browser, 120).until(lambda b: b.find_elements("css selector", "#style-go:not([disabled])"))
+            WebDriverWait(browser, 120).until(lambda b: b.find_elements("css selector", "#dream-go:not([disabled])"))
             yield browser
         finally:
             if browser:
