@@ -2,27 +2,16 @@
 
 from __future__ import annotations
 
-import base64
 import functools
-import io
 from typing import Any
 
 import gradio as gr
 import numpy as np
-from PIL import Image
 
 from engines.parts import latent, maps
 from engines.parts.autoencoders import VAE
 from studio.canvas import STATIC
-
-BIG_SIDE = 224
-
-
-def png_uri(image: np.ndarray) -> str:
-    """(H, W), (H, W, 3) or (H, W, 4) uint8 as a PNG data URI."""
-    buffer = io.BytesIO()
-    Image.fromarray(image).save(buffer, "PNG")
-    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+from studio.previews import png_uri
 
 
 def explorer(elem_id: str, value: dict[str, Any]) -> gr.HTML:
@@ -41,13 +30,13 @@ def plane(vae: VAE, count: int, reach: float, spacing: str) -> dict[str, Any]:
     tiles = _tiles(vae, count, reach, spacing)
     height, width = vae.shape[:2]
     sheet = tiles[..., 0].transpose(0, 2, 1, 3).reshape(count * height, count * width)
-    examples = vae.examples
-    dots = [] if examples is None else [[*map(float, z), int(k)] for z, k in zip(*examples, strict=True)]
+    pairs = [] if vae.examples is None else zip(*vae.examples, strict=True)
+    dots = [[round(float(x), 3), round(float(y), 3), int(label)] for (x, y), label in pairs]
     return {
         "tiles": png_uri(sheet),
         "axis": [float(value) for value in latent.axis_values(count, reach, spacing)],
         "size": height,
-        "dots": [[round(x, 3), round(y, 3), label] for x, y, label in dots],
+        "dots": dots,
         "classes": sorted({str(label) for *_, label in dots}),
     }
 

@@ -7,11 +7,9 @@ from typing import Any
 
 import gradio as gr
 import numpy as np
-from PIL import Image
 
-from engines.parts import latent
 from engines.parts.autoencoders import VAE
-from engines.parts.pictures import check_picture
+from engines.parts.pictures import check_picture, middle_square
 from engines.vae import enlarged
 from studio.notices import inform, warn
 from studio.previews import data_uri
@@ -23,16 +21,9 @@ REACH = 3.0
 SIDE = 384
 # Held-out faces are reconstructed with a mean absolute error of about a twentieth; twice that is something else.
 STRANGE = 0.1
+# A little nearer to the middle than faces are, where a random one is likelier to be whole.
+RANDOM_SPREAD = 0.8
 CONCEPTS = ("smile", "age", "masculine", "long hair", "dark hair", "daylight")
-
-
-def middle_square(image: np.ndarray, side: int) -> np.ndarray:
-    """The middle square of (H, W, 3) uint8, resized to (side, side, 3)."""
-    height, width = image.shape[:2]
-    edge = min(height, width)
-    top, left = (height - edge) // 2, (width - edge) // 2
-    cut = Image.fromarray(image[top : top + edge, left : left + edge])
-    return np.asarray(cut.resize((side, side), Image.Resampling.LANCZOS))
 
 
 class Faces:
@@ -106,10 +97,10 @@ class Faces:
         self.random.click(self.another, [self.seed, self.places], [self.seed, *everything], **seen)
         self.reset.click(self.unedited, [self.places], everything, **seen)
 
-    def on_page_load(self, page: gr.Blocks) -> None:
-        """Have a fresh page show a face."""
-        page.load(
-            self.another,
+    def on_shown(self, tab: gr.Tab) -> None:
+        """Show a face when the tab is first looked at."""
+        tab.select(
+            self.first_drawn,
             [self.seed, self.places],
             [self.seed, self.places, self.picture, self.blend, *self.concepts, *self.directions],
             show_progress="hidden",
@@ -119,6 +110,12 @@ class Faces:
     def _vae(self, places: dict[str, Any]) -> VAE:
         return self.studio.workshop.network("vae", places.get("network", NETWORK))
 
+    async def first_drawn(self, seed: int, places: dict[str, Any]) -> Any:
+        """A random face, unless there is one."""
+        if places.get("first"):
+            return [gr.skip()] * (4 + len(self.concepts) + len(self.directions))
+        return await self.another(seed, places)
+
     async def edited(self, places: dict[str, Any], blend: float, *values: float) -> Any:
         """The face that the sliders say."""
         if not places.get("first"):
@@ -127,7 +124,9 @@ class Faces:
 
     def _shown(self, places: dict[str, Any], blend: float, values: tuple[float, ...]) -> str:
         vae = self._vae(places)
-        picture = vae.decode(moved(vae, places, blend, values))[0]
+        amounts = dict(zip(CONCEPTS, values, strict=False))
+        z = vae.edited(places["first"], places.get("second"), blend, amounts, values[len(CONCEPTS) :])
+        picture = vae.decode(z)[0]
         face = f'<figure><img alt="The face that the sliders say" src="{data_uri(enlarged(picture, SIDE))}"></figure>'
         original = places.get("original")
         if not original:
@@ -139,7 +138,7 @@ class Faces:
         """A random face, each press another."""
 
         def draw() -> list[Any]:
-            z = self._vae(places).sample_latents(1, seed)[0] * 0.8
+            z = self._vae(places).sample_latents(1, seed, spread=RANDOM_SPREAD)[0]
             return [seed + 1, *self._fresh({**places, "first": z.tolist(), "second": None, "original": ""})]
 
         return await self._answered(draw, 4 + len(self.concepts) + len(self.directions))
@@ -178,8 +177,7 @@ class Faces:
         image = self.studio.read(path or "")
         check_picture(image)
         cut = middle_square(image, vae.shape[0])
-        mean = np.clip(vae.encode(cut[None])[0][0], -latent.MOST, latent.MOST)
-        error = float(np.abs(vae.decode(mean)[0].astype(np.float32) - cut).mean()) / 255
+        mean, error = vae.place_of(cut)
         if error > STRANGE:
             inform("This hardly looks like a face to the network; use a picture with one face filling its middle.")
         return mean.tolist(), cut
@@ -190,23 +188,3 @@ class Faces:
         except ValueError as error:
             warn(error)
             return [gr.skip()] * count
-
-
-def moved(vae: VAE, places: dict[str, Any], blend: float, values: tuple[float, ...]) -> np.ndarray:
-    """The latent vector that the sliders say, (Z,) float32.
-
-    Args:
-        values: how far along each concept of CONCEPTS, then along each principal direction, in standard deviations.
-    """
-    z: np.ndarray = np.array(places["first"], np.float32)
-    if places.get("second") and blend:
-        z = latent.slerp(z, np.array(places["second"], np.float32), float(blend))
-    named = {concept.name: concept for concept in vae.concepts}
-    for name, value in zip(CONCEPTS, values, strict=False):
-        if name in named and value:
-            z = z + float(value) * named[name].direction
-    if vae.principal is not None:
-        along = np.array(values[len(CONCEPTS) :], np.float32)
-        count = min(len(along), len(vae.principal.deviations))
-        z = z + (along[:count] * vae.principal.deviations[:count]) @ vae.principal.directions[:count]
-    return np.clip(z, -latent.MOST, latent.MOST)

@@ -23,9 +23,11 @@ def build_page(studio: Studio) -> gr.Blocks:
         with gr.Tabs():
             tabs = []
             for name, title, kind in TABS:
-                with gr.Tab(title, id=name):
+                with gr.Tab(title, id=name) as shown:
                     tab = kind(studio)
                     tab.build()
+                if isinstance(tab, LatentTab):
+                    tab.on_shown(shown)
                     tabs.append(tab)
         for tab in tabs:
             tab.on_page_load(page)

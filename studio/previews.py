@@ -1,14 +1,18 @@
-"""Pictures as a page shows them: no larger than a screen needs, as JPEG in a data URI."""
+"""Pictures as a page shows them: no larger than a screen needs, in a data URI; and what a browser drew, read back."""
 
 from __future__ import annotations
 
 import base64
+import binascii
 import io
 
 import numpy as np
 from PIL import Image
 
+from engines.parts.pictures import DAMAGED
+
 PREVIEW_SIDE = 1280
+_PNG = "data:image/png;base64,"
 
 
 def preview(image: np.ndarray) -> np.ndarray:
@@ -25,3 +29,28 @@ def data_uri(image: np.ndarray, quality: int = 82) -> str:
     buffer = io.BytesIO()
     Image.fromarray(preview(image)).save(buffer, "JPEG", quality=quality)
     return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+
+
+def png_from_uri(uri: object, most: int) -> Image.Image:
+    """The picture in a PNG data URI that a browser sent.
+
+    Raises:
+        ValueError: it is none, is damaged, or is wider or taller than `most`.
+    """
+    text = str(uri)
+    try:
+        if not text.startswith(_PNG):
+            raise ValueError("not a PNG")
+        with Image.open(io.BytesIO(base64.b64decode(text[len(_PNG) :], validate=True)), formats=["PNG"]) as picture:
+            if max(picture.size) > most:
+                raise ValueError("too large")
+            return picture.convert("RGBA")
+    except (*DAMAGED, binascii.Error) as error:
+        raise ValueError("What was drawn did not arrive whole; clear it and draw again.") from error
+
+
+def png_uri(image: np.ndarray) -> str:
+    """(H, W), (H, W, 3) or (H, W, 4) uint8 as a PNG data URI."""
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, "PNG")
+    return _PNG + base64.b64encode(buffer.getvalue()).decode("ascii")

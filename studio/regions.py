@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
-import io
 from typing import Any
 
 import gradio as gr
 import numpy as np
 from PIL import Image
 
-from engines.parts.pictures import DAMAGED
 from studio.canvas import STATIC
-from studio.previews import data_uri
+from studio.previews import data_uri, png_from_uri
 
 SIDE = 480
 COLORS = ("#e4572e", "#2e86ab", "#f3a712", "#7b4ea3", "#3c9d4e", "#d6467f", "#17bebb", "#8a6d3b")
-_PREFIX = "data:image/png;base64,"
 
 
 def blank(photo: np.ndarray | None, count: int) -> dict[str, Any]:
@@ -50,15 +45,7 @@ def masks_of(value: Any, count: int) -> list[np.ndarray | None]:
     painted = value.get("painted") if isinstance(value, dict) else None
     if not painted:
         return [None] * count
-    try:
-        if not str(painted).startswith(_PREFIX):
-            raise ValueError("not a PNG")
-        with Image.open(io.BytesIO(base64.b64decode(painted[len(_PREFIX) :], validate=True)), formats=["PNG"]) as image:
-            if max(image.size) > 2 * SIDE:
-                raise ValueError("too large")
-            pixels = np.asarray(image.convert("RGBA")).astype(np.int32)
-    except (*DAMAGED, binascii.Error) as error:
-        raise ValueError("The painted regions did not arrive whole; clear them and paint them again.") from error
+    pixels = np.asarray(png_from_uri(painted, 2 * SIDE)).astype(np.int32)
     palette = np.array([[int(color[i : i + 2], 16) for i in (1, 3, 5)] for color in COLORS])
     nearest = np.square(pixels[..., None, :3] - palette).sum(-1).argmin(-1)
     masks: list[np.ndarray | None] = []

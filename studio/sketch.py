@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
-import io
 from typing import Any
 
 import gradio as gr
 import numpy as np
-from PIL import Image
 
-from engines.parts.pictures import DAMAGED, PictureError
+from engines.parts.pictures import PictureError
 from studio.canvas import STATIC
+from studio.previews import png_from_uri
 
-_PREFIX = "data:image/png;base64,"
 _MOST = 1024
 
 
@@ -33,16 +29,8 @@ def drawn(value: Any) -> np.ndarray:
     """What was drawn, (H, W, 3) uint8.
 
     Raises:
-        PictureError: nothing was, or it did not arrive whole.
+        ValueError: nothing was, or it did not arrive whole.
     """
     if not value:
         raise PictureError("The drawing is empty; draw a digit first.")
-    try:
-        if not str(value).startswith(_PREFIX):
-            raise ValueError("not a PNG")
-        with Image.open(io.BytesIO(base64.b64decode(value[len(_PREFIX) :], validate=True)), formats=["PNG"]) as image:
-            if max(image.size) > _MOST:
-                raise ValueError("too large")
-            return np.asarray(image.convert("RGB"))
-    except (*DAMAGED, binascii.Error) as error:
-        raise PictureError("The drawing did not arrive whole; clear it and draw again.") from error
+    return np.asarray(png_from_uri(value, _MOST).convert("RGB"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -100,13 +100,13 @@ class VAE:
         """
         return self.decode(self.sample_latents(count, seed))
 
-    def sample_latents(self, count: int, seed: int) -> np.ndarray:
-        """The latent vectors of `sample`, (count, Z) float32."""
+    def sample_latents(self, count: int, seed: int, *, spread: float = 1.0) -> np.ndarray:
+        """The latent vectors of `sample`, (count, Z) float32; `spread` scales the standard deviation."""
         rng = np.random.default_rng(seed)
         if self.principal is None:
-            return rng.standard_normal((count, self.latent_dim)).astype(np.float32)
+            return (spread * rng.standard_normal((count, self.latent_dim))).astype(np.float32)
         principal = self.principal
-        along = rng.standard_normal((count, len(principal.deviations))) * principal.deviations
+        along = spread * rng.standard_normal((count, len(principal.deviations))) * principal.deviations
         return (principal.mean + along @ principal.directions).astype(np.float32)
 
     def posterior_samples(self, mean: np.ndarray, log_variance: np.ndarray, count: int, seed: int) -> np.ndarray:
@@ -117,10 +117,50 @@ class VAE:
     def reconstruct(self, images: np.ndarray, seed: int | None = None) -> np.ndarray:
         """Encode and decode, (N, H, W, C) uint8 -> the same; from the mean, or with a seed from one sample."""
         mean, log_variance = self.encode(images)
-        if seed is not None:
-            noise = np.random.default_rng(seed).standard_normal(mean.shape)
-            mean = (mean + np.exp(0.5 * log_variance) * noise).astype(np.float32)
-        return self.decode(mean)
+        return self.decode(mean if seed is None else self.posterior_samples(mean, log_variance, len(mean), seed))
+
+    def posterior_of(self, image: np.ndarray, count: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """A picture's posterior: mean and standard deviation, (Z,) each, and what is decoded at the mean and then at
+        samples, (1 + count, H, W, C) uint8."""
+        mean, log_variance = (rows[0] for rows in self.encode(image[None]))
+        samples = self.posterior_samples(mean, log_variance, count, seed)
+        places = np.clip(np.concatenate([mean[None], samples]), -latent.MOST, latent.MOST)
+        return places[0], np.exp(0.5 * log_variance), self.decode(places)
+
+    def place_of(self, image: np.ndarray) -> tuple[np.ndarray, float]:
+        """Where a picture, (H, W, C) uint8, lies: its mean, (Z,), and the mean absolute error of what is decoded there,
+        in [0, 1], by which one sees whether it is the kind of picture that these networks know."""
+        mean = np.clip(self.encode(image[None])[0][0], -latent.MOST, latent.MOST)
+        error = np.abs(self.decode(mean)[0].astype(np.float32) - image).mean() / 255
+        return mean, float(error)
+
+    def edited(
+        self,
+        first: Sequence[float],
+        second: Sequence[float] | None,
+        blend: float,
+        amounts: Mapping[str, float],
+        along: Sequence[float],
+    ) -> np.ndarray:
+        """A latent vector, (Z,) float32, moved.
+
+        Args:
+            first: where it begins, (Z,).
+            second: where it would be at a blend of 1, on an arc.
+            blend: share of the second, in [0, 1].
+            amounts: how far along each concept, by its name, in standard deviations; unknown names do nothing.
+            along: how far along each principal direction, from the first, in standard deviations.
+        """
+        z: np.ndarray = np.array(first, np.float32)
+        if second is not None and blend:
+            z = latent.slerp(z, np.array(second, np.float32), blend)
+        for concept in self.concepts:
+            z = z + amounts.get(concept.name, 0.0) * concept.direction
+        if self.principal is not None:
+            count = min(len(along), len(self.principal.deviations))
+            steps = np.array(along[:count], np.float32) * self.principal.deviations[:count]
+            z = z + steps @ self.principal.directions[:count]
+        return np.clip(z, -latent.MOST, latent.MOST).astype(np.float32)
 
     def latent_grid(self, count: int, reach: float, spacing: str = "linear") -> np.ndarray:
         """What lies on a grid over a latent plane, (count, count, H, W, C) uint8, in one batch.

@@ -6,7 +6,6 @@ import contextlib
 import csv
 import io
 import zipfile
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ import numpy as np
 from PIL import Image
 
 from engines.parts.files import UNREADABLE
-from engines.parts.pictures import DAMAGED
+from engines.parts.pictures import DAMAGED, middle_square
 
 _PICTURE_SUFFIXES = {".webp", ".png", ".jpg", ".jpeg", ".bmp"}
 # A picture that is larger than these, in a set for training, is a mistake or an attack.
@@ -87,7 +86,7 @@ def _opened(path: Path) -> Iterator[tuple[list[str], Callable[[str], bytes]]]:
             # A header may lie about the size, so no more is ever unpacked than is allowed.
             with archive.open(name) as file:
                 data = file.read(_MOST_BYTES + 1)
-        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError) as error:
+        except UNREADABLE as error:
             raise ValueError(f"{path.name} is damaged; fetch it again.") from error
         if len(data) > _MOST_BYTES:
             raise ValueError(f"{name[-60:]} in {path.name} is too large for a picture; leave it out.")
@@ -112,12 +111,7 @@ def _decoded(path: Path, names: Sequence[str], read: Callable[[str], bytes], siz
                 rgb = picture.convert("RGB")
         except DAMAGED as error:
             raise ValueError(f"{names[row][-60:]} in {path.name} is damaged or too large; leave it out.") from error
-        if rgb.size != (size, size):
-            side = min(rgb.size)
-            left, top = (rgb.width - side) // 2, (rgb.height - side) // 2
-            # Cut first: a resize with a box looks beyond its edges.
-            rgb = rgb.crop((left, top, left + side, top + side)).resize((size, size), Image.Resampling.LANCZOS)
-        images[row] = np.asarray(rgb)
+        images[row] = middle_square(np.asarray(rgb), size)
 
     with ThreadPoolExecutor() as pool:
         # Reading stays on one thread, as a ZipFile is not made for several; decoding runs on all.

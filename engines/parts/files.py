@@ -19,7 +19,7 @@ UNREADABLE = (
     KeyError,
     IndexError,
     EOFError,
-    RuntimeError,  # NotImplementedError among them
+    RuntimeError,
     zipfile.BadZipFile,
     zlib.error,
 )

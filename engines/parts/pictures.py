@@ -115,3 +115,15 @@ def digest(image: np.ndarray) -> str:
     """SHA-256 of a picture's size and pixels, whatever file format it came in."""
     shape = "x".join(map(str, image.shape)).encode()
     return hashlib.sha256(shape + b":" + np.ascontiguousarray(image).tobytes()).hexdigest()
+
+
+def middle_square(image: np.ndarray, side: int) -> np.ndarray:
+    """The middle square of (H, W, 3) uint8 RGB, resized to (side, side, 3)."""
+    if image.shape[:2] == (side, side):
+        return image
+    height, width = image.shape[:2]
+    edge = min(height, width)
+    top, left = (height - edge) // 2, (width - edge) // 2
+    # Cut first: a resize with a box looks beyond its edges.
+    cut = Image.fromarray(image[top : top + edge, left : left + edge])
+    return np.asarray(cut.resize((side, side), Image.Resampling.LANCZOS))

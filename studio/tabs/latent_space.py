@@ -47,8 +47,9 @@ class LatentTab:
         with gr.Tabs():
             with gr.Tab("Digits", id="digits"):
                 self._build_digits()
-            with gr.Tab("Faces", id="faces"):
+            with gr.Tab("Faces", id="faces") as faces:
                 self.faces.build()
+            self.faces.on_shown(faces)
             with gr.Tab("Train", id="train"):
                 self.training.build()
         self._wire_training()
@@ -119,16 +120,8 @@ class LatentTab:
         self.stage.wire()
 
     def on_page_load(self, page: gr.Blocks) -> None:
-        """Have a fresh page draw its map, and find its walk again."""
-        page.load(
-            self.redrawn,
-            [self.network, self.count, self.reach, self.spacing, self.veil, self.map, *self.z],
-            [self.map],
-            show_progress="hidden",
-            api_visibility="private",
-        )
+        """Have a fresh page find its walk and its training again."""
         self.stage.on_page_load(page)
-        self.faces.on_page_load(page)
         self.training.stage.on_page_load(page)
 
     def _wire_training(self) -> None:
@@ -160,6 +153,25 @@ class LatentTab:
             return [gr.update(choices=[*NETWORKS.items(), ("Yours", name)], value=name), gr.skip()]
         inform("Your network is among the faces now: press Random face.")
         return [gr.skip(), {**places, "network": name, "first": None, "second": None}]
+
+    def on_shown(self, tab: gr.Tab) -> None:
+        """Draw the map when the tab is first looked at: whoever came to dream need not wait for it."""
+        tab.select(
+            self.first_drawn,
+            [self.network, self.count, self.reach, self.spacing, self.veil, self.map, *self.z],
+            [self.map],
+            show_progress="hidden",
+            api_visibility="private",
+            concurrency_limit=None,
+        )
+
+    async def first_drawn(
+        self, network: str, count: float, reach: float, spacing: str, veil: str, value: Any, *z: float
+    ) -> Any:
+        """The map, unless it is there already."""
+        if (value or {}).get("tiles"):
+            return gr.skip()
+        return await self.redrawn(network, count, reach, spacing, veil, value, *z)
 
     # The map
 
@@ -232,11 +244,7 @@ class LatentTab:
         def find() -> list[Any]:
             vae = self._vae(network)
             digit = as_digit(read())
-            mean, log_variance = (rows[0] for rows in vae.encode(digit[None]))
-            mean = np.clip(mean, -latent.MOST, latent.MOST)
-            deviations = np.exp(0.5 * log_variance)
-            samples = vae.posterior_samples(mean, log_variance, SAMPLES, seed=0)
-            pictures = vae.decode(np.concatenate([mean[None], np.clip(samples, -latent.MOST, latent.MOST)]))
+            mean, deviations, pictures = vae.posterior_of(digit, SAMPLES, seed=0)
             ellipse = {"mean": mean.tolist(), "deviations": deviations.tolist()}
             shown = (value or {}) | at(vae, mean) | {"ellipse": ellipse}
             return [shown, _row(digit, pictures), *(round(float(value), 2) for value in mean)]

@@ -17,11 +17,11 @@ from PIL import Image
 
 from engines.parts.autoencoders import VAE, Concept
 from engines.parts.latent import axis_values, principal_directions
-from engines.parts.pictures import PictureError
+from engines.parts.pictures import middle_square
 from engines.parts.vae_config import MODELS, VAETrainingConfig
 from engines.parts.vae_networks import ARCHITECTURES
 from studio import explorer
-from studio.faces import CONCEPTS, DIRECTIONS, Faces, middle_square, moved
+from studio.faces import CONCEPTS, DIRECTIONS, Faces
 from studio.sketch import drawn
 from studio.tabs.latent_space import LatentTab
 from tests.engines.helpers import as_png, refusal
@@ -161,7 +161,7 @@ def test_a_dropped_digit_finds_the_same_place(tab, tmp_path):
     "value", ["data:image/png;base64,AAAA", "data:image/png;base64,é", "javascript:1", uri(a_seven())[:400]]
 )
 def test_a_drawing_that_did_not_arrive_whole_is_refused_in_a_sentence(value):
-    assert "draw again" in refusal(PictureError, drawn, value)
+    assert "draw again" in refusal(ValueError, drawn, value)
 
 
 def test_an_empty_sheet_is_told_in_a_sentence(tab):
@@ -190,15 +190,13 @@ def test_a_walk_without_two_places_is_told_in_a_sentence(tab):
 
 
 def test_sliders_move_a_face_by_standard_deviations(faces):
-    places = {"first": np.zeros(256).tolist(), "second": np.ones(256).tolist()}
-    zeros = [0.0] * (len(CONCEPTS) + DIRECTIONS)
-    assert not moved(faces, places, 0.0, tuple(zeros)).any()
-    np.testing.assert_allclose(moved(faces, places, 1.0, tuple(zeros)), 1.0)
-    smile, first = [*zeros], [*zeros]
-    smile[0], first[len(CONCEPTS)] = 2.0, -1.5
-    np.testing.assert_allclose(moved(faces, places, 0.0, tuple(smile)), 2 * faces.concepts[0].direction, rtol=1e-5)
+    first, second = np.zeros(256), np.ones(256)
+    assert not faces.edited(first, second, 0.0, {}, ()).any()
+    np.testing.assert_allclose(faces.edited(first, second, 1.0, {}, ()), 1.0)
+    smiling = faces.edited(first, None, 0.0, {"smile": 2.0, "unknown": 1.0}, ())
+    np.testing.assert_allclose(smiling, 2 * faces.concepts[0].direction, rtol=1e-5)
     expected = -1.5 * faces.principal.deviations[0] * faces.principal.directions[0]
-    np.testing.assert_allclose(moved(faces, places, 0.0, tuple(first)), expected, rtol=1e-5)
+    np.testing.assert_allclose(faces.edited(first, None, 0.0, {}, [-1.5]), expected, rtol=1e-5)
 
 
 def test_the_middle_square_of_a_picture_is_taken():
