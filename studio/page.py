@@ -26,11 +26,9 @@ def build_page(studio: Studio) -> gr.Blocks:
                 with gr.Tab(title, id=name) as shown:
                     tab = kind(studio)
                     tab.build()
-                if isinstance(tab, LatentTab):
-                    tab.on_shown(shown)
-                    tabs.append(tab)
-        for tab in tabs:
-            tab.on_page_load(page)
+                tabs.append((tab, shown))
+        for tab, shown in tabs:
+            tab.on_visit(page, shown)
     return page
 
 

@@ -141,8 +141,8 @@ class DreamTab:
         stage.wire()
         steers(controls, self.steer, [stage.run_id, self.backbone, *controls])
 
-    def on_page_load(self, page: gr.Blocks) -> None:
-        """What a fresh page does: find its run again."""
+    def on_visit(self, page: gr.Blocks, tab: gr.Tab) -> None:
+        """Have a fresh page find its run again."""
         self.stage.on_page_load(page)
 
     def photo_changed(self, path: str | None, run_id: str) -> dict[Any, Any]:

@@ -119,10 +119,19 @@ class LatentTab:
         self.stage.go.click(self.start, walk, self.stage.outputs, **seen)
         self.stage.wire()
 
-    def on_page_load(self, page: gr.Blocks) -> None:
-        """Have a fresh page find its walk and its training again."""
+    def on_visit(self, page: gr.Blocks, tab: gr.Tab) -> None:
+        """Have a fresh page find its walk and its training again, and draw the map when the tab is first looked at."""
         self.stage.on_page_load(page)
         self.training.stage.on_page_load(page)
+        # Not as the page loads: whoever came to dream need not wait for a map of digits.
+        tab.select(
+            self.first_drawn,
+            [self.network, self.count, self.reach, self.spacing, self.veil, self.map, *self.z],
+            [self.map],
+            show_progress="hidden",
+            api_visibility="private",
+            concurrency_limit=None,
+        )
 
     def _wire_training(self) -> None:
         """What was trained here takes its place on the map or among the faces."""
@@ -153,17 +162,6 @@ class LatentTab:
             return [gr.update(choices=[*NETWORKS.items(), ("Yours", name)], value=name), gr.skip()]
         inform("Your network is among the faces now: press Random face.")
         return [gr.skip(), {**places, "network": name, "first": None, "second": None}]
-
-    def on_shown(self, tab: gr.Tab) -> None:
-        """Draw the map when the tab is first looked at: whoever came to dream need not wait for it."""
-        tab.select(
-            self.first_drawn,
-            [self.network, self.count, self.reach, self.spacing, self.veil, self.map, *self.z],
-            [self.map],
-            show_progress="hidden",
-            api_visibility="private",
-            concurrency_limit=None,
-        )
 
     async def first_drawn(
         self, network: str, count: float, reach: float, spacing: str, veil: str, value: Any, *z: float

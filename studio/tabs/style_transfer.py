@@ -193,8 +193,8 @@ class StyleTab:
         stage.wire()
         steers(moved, self.steer, [stage.run_id, self.backbone, gallery, *moved])
 
-    def on_page_load(self, page: gr.Blocks) -> None:
-        """What a fresh page does: find its run again, and hang the example paintings once they are drawn."""
+    def on_visit(self, page: gr.Blocks, tab: gr.Tab) -> None:
+        """Have a fresh page find its run again, and hang the example paintings once they are drawn."""
         self.stage.on_page_load(page)
         self.palette.on_page_load(page)
 

@@ -12,6 +12,7 @@ import pytest
 import app
 from engines.parts.precision import compute_dtype
 from studio import page
+from studio.studio import Studio
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -116,3 +117,12 @@ def test_gradio_is_told_to_report_nothing_before_it_is_imported(tmp_path):
     code = "import os; os.environ.pop('GRADIO_ANALYTICS_ENABLED', None); import app, gradio.analytics as a; "
     code += "print(os.environ['GRADIO_ANALYTICS_ENABLED'], a.analytics_enabled())"
     assert in_a_fresh_python(code, tmp_path) == "False False"
+
+
+def test_every_stage_of_the_page_looks_for_its_run_when_the_page_loads(tmp_path):
+    config = page.build_page(Studio(outputs=tmp_path / "outputs")).get_config_file()
+    called = {part["id"]: part["props"].get("elem_id") or "" for part in config["components"]}
+    stages = {name for name in called.values() if name.endswith("-canvas")}
+    on_load = [event for event in config["dependencies"] if any(kind == "load" for _, kind in event["targets"])]
+    assert {called[part] for event in on_load for part in event["outputs"]} >= stages
+    assert len(stages) >= len(page.TABS)
