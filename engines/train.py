@@ -70,8 +70,10 @@ def _backbone(options: argparse.Namespace) -> Work:
 
 def _vae(options: argparse.Namespace) -> Work:
     from engines import vae_training as training
+    from engines.parts.shards import one_thread_an_operation
 
     def train() -> Frames[None]:
+        one_thread_an_operation()
         config = training.VAETrainingConfig(**changed_options(options, training.VAETrainingConfig))
         file = f"vae_{config.model}.npz"
         return training.train(

@@ -19,6 +19,7 @@ from engines.parts.backbones import load_backbone
 from engines.parts.datasets import digits, named_pictures, ratings
 from engines.parts.files import written_atomically
 from engines.parts.precision import training_policy
+from engines.parts.shards import mean_of, shards_of
 from engines.parts.training import batch_indices, train_frames
 from engines.parts.vae_config import VAETrainingConfig
 from engines.parts.vae_networks import ARCHITECTURES, Architecture
@@ -136,17 +137,23 @@ def train_step_of(
     weights = [*encoder.trainable_variables, *decoder.trainable_variables]
     optimizer.build(weights)
 
-    @tf.function(autograph=False)
-    def train_step(images, step, kl_weight):
-        images = tf.cast(images, tf.float32) / 255
+    def gradients(images, noise, kl_weight):
         with tf.GradientTape() as tape:
             mean, log_variance = encoder(images, training=True)
-            noise = tf.random.stateless_normal(tf.shape(mean), (seed, step))
             logits = decoder(mean + tf.exp(0.5 * log_variance) * noise, training=True)
             terms = loss(images, mean, log_variance, logits)
             whole = sum(kl_weight * value if name == "kl_loss" else value for name, value in terms.items())
-        optimizer.apply(tape.gradient(whole, weights), weights)
-        return terms
+        return terms, tape.gradient(whole, weights)
+
+    @tf.function(autograph=False)
+    def train_step(images, step, kl_weight):
+        batch_size = images.shape[0]
+        noise = tf.random.stateless_normal((batch_size, decoder.input_shape[-1]), (seed, step))
+        shards = shards_of(batch_size)
+        each = zip(tf.split(tf.cast(images, tf.float32) / 255, shards), tf.split(noise, shards), strict=True)
+        terms, slopes = zip(*(gradients(*shard, kl_weight) for shard in each), strict=True)
+        optimizer.apply([mean_of(list(one)) for one in zip(*slopes, strict=True)], weights)
+        return {name: mean_of([one[name] for one in terms]) for name in terms[0]}
 
     return train_step
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import gradio as gr
@@ -10,19 +10,19 @@ import numpy as np
 
 from engines.parts.autoencoders import VAE
 from engines.parts.pictures import check_picture, middle_square
-from engines.vae import enlarged
 from studio.notices import inform, warn
-from studio.previews import data_uri
+from studio.portrait import follow, portrait
+from studio.previews import png_uri
 from studio.studio import Studio
 
 NETWORK = "faces"
 DIRECTIONS = 12
 REACH = 3.0
-SIDE = 384
 # Held-out faces are reconstructed with a mean absolute error of about a twentieth; twice that is something else.
 STRANGE = 0.1
 # A little nearer to the middle than faces are, where a random one is likelier to be whole.
 RANDOM_SPREAD = 0.8
+NOBODY = {"network": NETWORK, "first": None, "second": None, "picture": "", "original": ""}
 CONCEPTS = ("smile", "age", "masculine", "long hair", "dark hair", "daylight")
 
 
@@ -63,12 +63,7 @@ class Faces:
                     for i, name in enumerate(CONCEPTS)
                 ]
             with gr.Column(elem_classes="outputs", min_width=320, scale=3):
-                self.picture = gr.HTML(
-                    "",
-                    html_template='<div class="faces">${value}</div>',
-                    apply_default_css=False,
-                    elem_id="faces-picture",
-                )
+                self.picture = portrait("faces-picture", NOBODY, self.edited)
                 gr.Markdown(
                     "The twelve directions in which faces differ most, in standard deviations.", elem_classes="quiet"
                 )
@@ -79,108 +74,109 @@ class Faces:
                         )
                         for i in range(DIRECTIONS)
                     ]
-        # Where the two faces lie, and what was dropped as the first.
-        self.places = gr.State({"network": NETWORK, "first": None, "second": None, "original": ""})
         self.seed = gr.State(0)
         self._wire()
 
     def _wire(self) -> None:
         seen: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": None}
         sliders = [self.blend, *self.concepts, *self.directions]
-        edit = [self.places, *sliders]
-        # Past Gradio's queue, for speed: a slider within its range is never refused, so no toast is needed.
-        live = {"show_progress": "hidden", "api_visibility": "private", "queue": False, "trigger_mode": "always_last"}
-        gr.on([slider.input for slider in sliders], self.edited, edit, [self.picture], **live)
-        everything = [self.places, self.picture, *sliders]
-        self.first.upload(self.dropped_first, [self.first, self.places], everything, **seen)
-        self.second.upload(self.dropped_second, [self.second, *edit], [self.places, self.picture, self.blend], **seen)
-        self.random.click(self.another, [self.seed, self.places], [self.seed, *everything], **seen)
-        self.reset.click(self.unedited, [self.places], everything, **seen)
+        follow(self.picture, sliders)
+        everything = [self.picture, *sliders]
+        self.first.upload(self.dropped_first, [self.first, self.picture], everything, **seen)
+        self.second.upload(self.dropped_second, [self.second, *everything], [self.picture, self.blend], **seen)
+        self.random.click(self.another, [self.seed, self.picture], [self.seed, *everything], **seen)
+        self.reset.click(self.unedited, [self.picture], everything, **seen)
 
     def on_shown(self, tab: gr.Tab) -> None:
         """Show a face when the tab is first looked at."""
         tab.select(
             self.first_drawn,
-            [self.seed, self.places],
-            [self.seed, self.places, self.picture, self.blend, *self.concepts, *self.directions],
+            [self.seed, self.picture],
+            [self.seed, self.picture, self.blend, *self.concepts, *self.directions],
             show_progress="hidden",
             api_visibility="private",
         )
 
-    def _vae(self, places: dict[str, Any]) -> VAE:
-        return self.studio.workshop.network("vae", places.get("network", NETWORK))
+    def _vae(self, network: str) -> VAE:
+        return self.studio.workshop.network("vae", network)
 
-    async def first_drawn(self, seed: int, places: dict[str, Any]) -> Any:
+    async def first_drawn(self, seed: int, value: dict[str, Any]) -> Any:
         """A random face, unless there is one."""
-        if places.get("first"):
-            return [gr.skip()] * (4 + len(self.concepts) + len(self.directions))
-        return await self.another(seed, places)
+        if value.get("first"):
+            return [gr.skip()] * (1 + self._count)
+        return await self.another(seed, value)
 
-    async def edited(self, places: dict[str, Any], blend: float, *values: float) -> Any:
-        """The face that the sliders say."""
-        if not places.get("first"):
-            return gr.skip()
-        return await self.studio.answer(lambda: self._shown(places, blend, values))
+    async def edited(self, asked: list[Any]) -> str:
+        """The face that the sliders say, as the browser asks for it: [network, first, second, sliders]."""
+        try:
+            network, first, second, (blend, *values) = asked
+            return await self.studio.answer(lambda: self._picture(str(network), first, second, float(blend), values))
+        except (TypeError, ValueError):  # nothing that this page asks for
+            return ""
 
-    def _shown(self, places: dict[str, Any], blend: float, values: tuple[float, ...]) -> str:
-        vae = self._vae(places)
+    def _picture(
+        self, network: str, first: list[float], second: list[float] | None, blend: float, values: Sequence[float]
+    ) -> str:
+        vae = self._vae(network)
         amounts = dict(zip(CONCEPTS, values, strict=False))
-        z = vae.edited(places["first"], places.get("second"), blend, amounts, values[len(CONCEPTS) :])
-        picture = vae.decode(z)[0]
-        face = f'<figure><img alt="The face that the sliders say" src="{data_uri(enlarged(picture, SIDE))}"></figure>'
-        original = places.get("original")
-        if not original:
-            return face
-        dropped = f'<figure><img alt="The face as it was dropped" src="{original}"></figure>'
-        return dropped + face
+        z = vae.edited(first, second, blend, amounts, values[len(CONCEPTS) :])
+        return png_uri(vae.decode(z)[0])
 
-    async def another(self, seed: int, places: dict[str, Any]) -> Any:
+    async def another(self, seed: int, value: dict[str, Any]) -> Any:
         """A random face, each press another."""
 
         def draw() -> list[Any]:
-            z = self._vae(places).sample_latents(1, seed, spread=RANDOM_SPREAD)[0]
-            return [seed + 1, *self._fresh({**places, "first": z.tolist(), "second": None, "original": ""})]
+            z = self._vae(value["network"]).sample_latents(1, seed, spread=RANDOM_SPREAD)[0]
+            return [seed + 1, *self._fresh({**value, "first": rounded(z), "second": None, "original": ""})]
 
-        return await self._answered(draw, 4 + len(self.concepts) + len(self.directions))
+        return await self._answered(draw, 1 + self._count)
 
-    def _fresh(self, places: dict[str, Any]) -> list[Any]:
+    @property
+    def _count(self) -> int:
+        """How many outputs a fresh face has: itself, the blend and the other sliders."""
+        return 2 + len(self.concepts) + len(self.directions)
+
+    def _fresh(self, value: dict[str, Any]) -> list[Any]:
         """A face with all sliders in the middle."""
-        zeros = [0.0] * (len(self.concepts) + len(self.directions))
-        return [places, self._shown(places, 0.0, tuple(zeros)), 0.0, *zeros]
+        zeros = [0.0] * (self._count - 1)
+        picture = self._picture(value["network"], value["first"], value["second"], *zeros[:1], zeros[1:])
+        # A page that is sent what it was sent last draws nothing, and there may be an edited face on it.
+        return [{**value, "picture": picture, "turn": value.get("turn", 0) + 1}, *zeros]
 
-    async def unedited(self, places: dict[str, Any]) -> Any:
+    async def unedited(self, value: dict[str, Any]) -> Any:
         """The face as it was before the sliders."""
-        return await self._answered(lambda: self._fresh(places), 3 + len(self.concepts) + len(self.directions))
+        return await self._answered(lambda: self._fresh(value), self._count)
 
-    async def dropped_first(self, path: str | None, places: dict[str, Any]) -> Any:
+    async def dropped_first(self, path: str | None, value: dict[str, Any]) -> Any:
         """A face was dropped: encode it."""
-        count = 3 + len(self.concepts) + len(self.directions)
 
         def encode() -> list[Any]:
-            z, cut = self._encoded(path, places)
-            return self._fresh({**places, "first": z, "original": data_uri(enlarged(cut, SIDE))})
+            z, cut = self._encoded(path, value["network"])
+            return self._fresh({**value, "first": z, "original": png_uri(cut)})
 
-        return await self._answered(encode, count) if path else [gr.skip()] * count
+        return await self._answered(encode, self._count) if path else [gr.skip()] * self._count
 
-    async def dropped_second(self, path: str | None, places: dict[str, Any], blend: float, *values: float) -> Any:
+    async def dropped_second(self, path: str | None, value: dict[str, Any], blend: float, *values: float) -> Any:
         """Another face was dropped: encode it, and show the two half and half."""
 
         def encode() -> list[Any]:
-            both = {**places, "second": self._encoded(path, places)[0]}
-            return [both, self._shown(both, 0.5, values), 0.5]
+            second, _ = self._encoded(path, value["network"])
+            first = value["first"] or second
+            picture = self._picture(value["network"], first, second, 0.5, values)
+            return [{**value, "first": first, "second": second, "picture": picture}, 0.5]
 
-        return await self._answered(encode, 3) if path else [gr.skip()] * 3
+        return await self._answered(encode, 2) if path else [gr.skip()] * 2
 
-    def _encoded(self, path: str | None, places: dict[str, Any]) -> tuple[list[float], np.ndarray]:
+    def _encoded(self, path: str | None, network: str) -> tuple[list[float], np.ndarray]:
         """Where a face lies, and the square that was cut from its picture; a word where it is hardly a face."""
-        vae = self._vae(places)
+        vae = self._vae(network)
         image = self.studio.read(path or "")
         check_picture(image)
         cut = middle_square(image, vae.shape[0])
         mean, error = vae.place_of(cut)
         if error > STRANGE:
             inform("This hardly looks like a face to the network; use a picture with one face filling its middle.")
-        return mean.tolist(), cut
+        return rounded(mean), cut
 
     async def _answered(self, work: Callable[[], list[Any]], count: int) -> list[Any]:
         try:
@@ -188,3 +184,8 @@ class Faces:
         except ValueError as error:
             warn(error)
             return [gr.skip()] * count
+
+
+def rounded(z: np.ndarray) -> list[float]:
+    """A place as the browser keeps it and sends it with every move of a slider: no longer than it must be."""
+    return [round(float(value), 4) for value in z]

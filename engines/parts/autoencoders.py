@@ -150,10 +150,13 @@ class VAE:
             blend: share of the second, in [0, 1].
             amounts: how far along each concept, by its name, in standard deviations; unknown names do nothing.
             along: how far along each principal direction, from the first, in standard deviations.
+
+        Raises:
+            ValueError: places of another length, not finite or far outside.
         """
-        z: np.ndarray = np.array(first, np.float32)
+        z: np.ndarray = latent.checked(first, self.latent_dim)[0]
         if second is not None and blend:
-            z = latent.slerp(z, np.array(second, np.float32), blend)
+            z = latent.slerp(z, latent.checked(second, self.latent_dim)[0], blend)
         for concept in self.concepts:
             z = z + amounts.get(concept.name, 0.0) * concept.direction
         if self.principal is not None:

@@ -60,7 +60,7 @@ def _notes_decoder(z):
     x = layers.Reshape((7, 7, 64))(layers.Dense(7 * 7 * 64, activation="relu", dtype="float32")(z))
     x = layers.Conv2DTranspose(64, 3, strides=2, padding="same", activation="relu")(x)
     x = layers.Conv2DTranspose(32, 3, strides=2, padding="same", activation="relu")(x)
-    return layers.Conv2D(1, 3, padding="same", dtype="float32")(x)
+    return layers.Conv2D(1, 3, padding="same")(x)
 
 
 def _digits_encoder(x):

@@ -137,8 +137,8 @@ class LatentTab:
         """What was trained here takes its place on the map or among the faces."""
         self.training.use.click(
             self.used,
-            [self.training.stage.run_id, self.faces.places],
-            [self.network, self.faces.places],
+            [self.training.stage.run_id, self.faces.picture],
+            [self.network, self.faces.picture],
             show_progress="hidden",
             api_visibility="private",
             concurrency_limit=None,
@@ -150,7 +150,7 @@ class LatentTab:
             api_visibility="private",
         )
 
-    async def used(self, run_id: str, places: dict[str, Any]) -> Any:
+    async def used(self, run_id: str, face: dict[str, Any]) -> Any:
         """Take up the network of a finished training."""
         vae = await self._answered(lambda: self.training.finished(run_id))
         if not isinstance(vae, VAE):
@@ -161,7 +161,7 @@ class LatentTab:
             inform("Your network is on the map now: see Digits.")
             return [gr.update(choices=[*NETWORKS.items(), ("Yours", name)], value=name), gr.skip()]
         inform("Your network is among the faces now: press Random face.")
-        return [gr.skip(), {**places, "network": name, "first": None, "second": None}]
+        return [gr.skip(), {**face, "network": name, "first": None, "second": None}]
 
     async def first_drawn(
         self, network: str, count: float, reach: float, spacing: str, veil: str, value: Any, *z: float

@@ -253,14 +253,17 @@ def test_training_leads_down_shows_its_work_and_leaves_weights_that_load(mnist, 
     assert found["digits_notes_total"] == pytest.approx(frames[-1].metrics["held_out_loss"], rel=0.05)
 
 
+def command_line(data: Path, folder: Path, name: str) -> list[str]:
+    """A training of a minute at most, whose checkpoint and weights go by a name."""
+    command = [sys.executable, "-u", "-m", "engines.train", "vae", "--data", str(data), "--model", "digits_notes"]
+    command += ["--epochs", "30", "--batch-size", "40", "--interval", "10"]
+    return [*command, "--checkpoint", str(folder / f"{name}_at.npz"), "--output", str(folder / f"{name}.npz")]
+
+
 def test_a_training_goes_on_where_it_was_killed_and_ends_at_the_same_weights(mnist, tmp_path):
-    config = dataclasses.replace(SHORT, epochs=30)
-    list(train(config, mnist, None, tmp_path / "straight.npz"))
-    checkpoint = tmp_path / "checkpoint.npz"
-    command = [sys.executable, "-u", "-m", "engines.train", "vae", "--data", str(mnist), "--model", "digits_notes"]
-    command += ["--epochs", "30", "--batch-size", "40", "--interval", "10", "--checkpoint", str(checkpoint)]
-    command += ["--output", str(tmp_path / "resumed.npz")]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+    quiet = {"cwd": ROOT, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+    command = command_line(mnist, tmp_path, "resumed")
+    with subprocess.Popen(command, **quiet) as process:
         seen = 0
         while seen < 20:
             line = process.stdout.readline()
@@ -268,8 +271,14 @@ def test_a_training_goes_on_where_it_was_killed_and_ends_at_the_same_weights(mni
             seen = int(line.split(b":")[0])
         os.kill(process.pid, signal.SIGKILL)
     assert not (tmp_path / "resumed.npz").exists()
-    resumed = list(train(config, mnist, checkpoint, tmp_path / "resumed.npz"))
-    assert resumed[0].step > seen, "what was told of is on disk"
+    with (
+        subprocess.Popen(command_line(mnist, tmp_path, "straight"), **quiet) as straight,
+        subprocess.Popen(command, **quiet) as resumed,
+    ):
+        told = resumed.communicate()[0].splitlines()
+        straight.communicate()
+    assert straight.returncode == resumed.returncode == 0
+    assert int(told[0].split(b":")[0]) > seen, "what was told of is on disk"
     a, b = (read_vae(tmp_path / f"{name}.npz") for name in ("straight", "resumed"))
     for one, other in zip(a.decoder.get_weights(), b.decoder.get_weights(), strict=True):
         np.testing.assert_allclose(one, other, atol=5e-3)

@@ -21,7 +21,7 @@ from engines.parts.pictures import middle_square
 from engines.parts.vae_config import MODELS, VAETrainingConfig
 from engines.parts.vae_networks import ARCHITECTURES
 from studio import explorer
-from studio.faces import CONCEPTS, DIRECTIONS, Faces
+from studio.faces import CONCEPTS, DIRECTIONS, NOBODY
 from studio.sketch import drawn
 from studio.tabs.latent_space import LatentTab
 from tests.engines.helpers import as_png, refusal
@@ -205,32 +205,65 @@ def test_the_middle_square_of_a_picture_is_taken():
     assert middle_square(wide, 64).min() == 255
 
 
+SLIDERS = len(CONCEPTS) + DIRECTIONS + 1
+
+
 def test_a_random_face_is_another_each_time_and_shown(tab):
-    seed, places, shown, *sliders = call(tab.faces.another, 0, {})
+    seed, value, *sliders = call(tab.faces.another, 0, NOBODY)
     assert seed == 1
-    assert "<img" in shown
-    assert not any(sliders)
-    assert call(tab.faces.another, seed, {})[1] != places
-    edited = call(tab.faces.edited, places, 0.0, 2.0, *[0.0] * (len(CONCEPTS) + DIRECTIONS - 1))
-    assert edited != shown
+    assert decoded(value["picture"]).shape == (64, 64, 3)
+    assert sliders == [0.0] * SLIDERS
+    assert call(tab.faces.another, seed, value)[1]["first"] != value["first"]
+
+
+def test_the_browser_asks_for_what_its_sliders_say(tab):
+    value = call(tab.faces.another, 0, NOBODY)[1]
+    at_rest = call(tab.faces.edited, ["faces", value["first"], None, [0.0] * SLIDERS])
+    assert at_rest == value["picture"]
+    assert call(tab.faces.edited, ["faces", value["first"], None, [0.0, 2.0, *[0.0] * (SLIDERS - 2)]]) != at_rest
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        None,
+        [],
+        ["faces"],
+        ["../faces", [0.0] * 256, None, [0.0] * SLIDERS],
+        ["faces", None, None, [0.0] * SLIDERS],
+        ["faces", [0.0] * 3, None, [0.0] * SLIDERS],
+        ["faces", [0.0] * 256, [0.0], [0.5] * SLIDERS],
+        ["faces", [0.0] * 256, None, ["much"] * SLIDERS],
+        ["faces", [0.0] * 256, None, []],
+    ],
+)
+def test_what_no_slider_says_gives_no_picture_and_no_traceback(tab, asked):
+    assert call(tab.faces.edited, asked) == ""
 
 
 def test_a_dropped_face_is_encoded_shown_beside_and_blended_with_another(tab, tmp_path, picture):
     path = tmp_path / "face.png"
     path.write_bytes(as_png(picture))
-    places, shown, *_ = call(tab.faces.dropped_first, str(path), {"first": None, "second": None, "original": ""})
-    assert shown.count("<img") == 2
-    both, _, blend = call(tab.faces.dropped_second, str(path), places, 0.0, *[0.0] * (len(CONCEPTS) + DIRECTIONS))
+    value, *_ = call(tab.faces.dropped_first, str(path), NOBODY)
+    np.testing.assert_array_equal(decoded(value["original"]), middle_square(picture, 64))
+    both, blend = call(tab.faces.dropped_second, str(path), value, *[0.0] * SLIDERS)
     assert blend == 0.5
     np.testing.assert_allclose(both["second"], both["first"])
+
+
+def test_another_face_alone_is_the_first(tab, tmp_path, picture):
+    path = tmp_path / "face.png"
+    path.write_bytes(as_png(picture))
+    value, _ = call(tab.faces.dropped_second, str(path), NOBODY, *[0.0] * SLIDERS)
+    assert value["first"]
+    assert decoded(value["picture"]).shape == (64, 64, 3)
 
 
 def test_a_face_that_is_no_picture_is_told_in_a_sentence(tab, tmp_path):
     path = tmp_path / "face.png"
     path.write_text("no pixels")
-    _, words = warned(lambda: call(tab.faces.dropped_first, str(path), {}))
+    _, words = warned(lambda: call(tab.faces.dropped_first, str(path), NOBODY))
     assert "not a picture" in words
-    assert isinstance(tab.faces, Faces)
 
 
 # Training

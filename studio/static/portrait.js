@@ -1,0 +1,43 @@
+// A face and what the sliders make of it. A moved slider asks the server for a picture; what is moved meanwhile is asked
+// for next, all in one, so that a slow line shows fewer pictures and never old ones.
+const root = element.querySelector('.faces');
+let wanted = null, asking = false, version = 0;
+
+async function draw(name, uri) {
+  const figure = root.querySelector(`.${name}`);
+  figure.hidden = !uri;
+  if (!uri) return;
+  const bitmap = await createImageBitmap(await (await fetch(uri)).blob());
+  const canvas = figure.querySelector('canvas'), context = canvas.getContext('2d');
+  context.imageSmoothingQuality = 'high';
+  context.drawImage(bitmap, 0, 0, canvas.width, canvas.height);
+}
+
+async function show(picture) {
+  await draw('edited', picture);
+  root.dataset.drawn = Number(root.dataset.drawn) + 1;
+}
+
+async function take() {
+  version += 1;
+  const { picture, original } = props.value || {};
+  await draw('original', original);
+  if (picture) await show(picture);
+}
+
+async function follow() {
+  if (asking) return;
+  asking = true;
+  try {
+    while (wanted) {
+      const { network, first, second } = props.value || {}, sliders = wanted, asked = version;
+      wanted = null;
+      const picture = first ? await server.edited(network, first, second, sliders) : '';
+      if (picture && asked === version) await show(picture);
+    }
+  } finally { asking = false; }
+}
+
+root.addEventListener('moved', event => { wanted = event.detail; follow().catch(console.error); });
+watch('value', () => take().catch(console.error));
+take();

@@ -1,0 +1,67 @@
+"""A batch in shards: how many, and that a step taken so is the same step."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from engines import vae_training
+from engines.parts import shards
+from engines.parts.vae_networks import ARCHITECTURES
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.mark.parametrize(
+    ("threads", "cores", "batch_size", "expected"), [(0, 4, 128, 1), (1, 4, 128, 4), (1, 4, 126, 3), (1, 2, 7, 1)]
+)
+def test_there_is_an_equal_shard_for_each_core_where_operations_have_one_thread(
+    monkeypatch, threads, cores, batch_size, expected
+):
+    monkeypatch.setattr(tf.config.threading, "get_intra_op_parallelism_threads", lambda: threads)
+    monkeypatch.setattr(shards.os, "sched_getaffinity", lambda _: set(range(cores)), raising=False)
+    assert shards.shards_of(batch_size) == expected
+
+
+def step_in(count: int, monkeypatch) -> tuple[dict[str, float], list[np.ndarray]]:
+    """The terms and the weights after one step of the notes' networks in so many shards."""
+    monkeypatch.setattr(vae_training, "shards_of", lambda _: count)
+    architecture = ARCHITECTURES["digits_notes"]
+    keras.utils.set_random_seed(0)
+    networks = architecture.build_encoder(), architecture.build_decoder()
+    loss = vae_training.Loss(architecture, 0.0)
+    step = vae_training.train_step_of(*networks, keras.optimizers.SGD(1e-5), loss, seed=3)
+    images = np.random.default_rng(0).integers(0, 256, (8, 28, 28, 1)).astype(np.uint8)
+    terms = step(tf.constant(images), tf.constant(5), tf.constant(0.5))
+    return {name: float(value) for name, value in terms.items()}, [np.asarray(w) for n in networks for w in n.weights]
+
+
+def test_a_step_in_shards_is_the_step_of_the_whole_batch(monkeypatch):
+    whole, weights = step_in(1, monkeypatch)
+    split, others = step_in(4, monkeypatch)
+    assert split == pytest.approx(whole, rel=1e-5)
+    for one, other in zip(weights, others, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-6)
+
+
+def test_a_program_that_has_begun_to_compute_keeps_its_threads():
+    code = """
+import tensorflow as tf
+from engines.parts.shards import one_thread_an_operation, shards_of
+one_thread_an_operation()
+print(tf.config.threading.get_intra_op_parallelism_threads())
+tf.config.threading.set_intra_op_parallelism_threads(0)
+float(tf.constant(1.0) + 1)
+one_thread_an_operation()
+print(tf.config.threading.get_intra_op_parallelism_threads(), shards_of(128))
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    first, second = done.stdout.splitlines()
+    assert first == "1"
+    assert second.split()[1] == "1", second
