@@ -139,7 +139,7 @@ class Faces:
     def _fresh(self, value: dict[str, Any]) -> list[Any]:
         """A face with all sliders in the middle."""
         zeros = [0.0] * (self._count - 1)
-        picture = self._picture(value["network"], value["first"], value["second"], *zeros[:1], zeros[1:])
+        picture = self._picture(value["network"], value["first"], value["second"], 0.0, zeros[1:])
         # A page that is sent what it was sent last draws nothing, and there may be an edited face on it.
         return [{**value, "picture": picture, "turn": value.get("turn", 0) + 1}, *zeros]
 

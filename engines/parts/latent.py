@@ -17,7 +17,7 @@ MOST = 40.0
 SPACINGS = ("linear", "gaussian")
 
 
-def checked(latents: np.ndarray, length: int) -> np.ndarray:
+def checked(latents: np.ndarray | Sequence[float], length: int) -> np.ndarray:
     """Latent vectors as (N, length) float32.
 
     Raises:
