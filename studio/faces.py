@@ -64,16 +64,12 @@ class Faces:
                 ]
             with gr.Column(elem_classes="outputs", min_width=320, scale=3):
                 self.picture = portrait("faces-picture", NOBODY, self.edited)
-                gr.Markdown(
-                    "The twelve directions in which faces differ most, in standard deviations.", elem_classes="quiet"
-                )
-                with gr.Row(elem_classes="directions inputs"):
-                    self.directions = [
-                        gr.Slider(
-                            -REACH, REACH, value=0, step=0.05, label=f"Direction {i + 1}", elem_id=f"faces-d{i + 1}"
-                        )
-                        for i in range(DIRECTIONS)
-                    ]
+        gr.Markdown("The twelve directions in which faces differ most, in standard deviations.", elem_classes="quiet")
+        with gr.Row(elem_classes="directions inputs"):
+            self.directions = [
+                gr.Slider(-REACH, REACH, value=0, step=0.05, label=f"Direction {i + 1}", elem_id=f"faces-d{i + 1}")
+                for i in range(DIRECTIONS)
+            ]
         self.seed = gr.State(0)
         self._wire()
 

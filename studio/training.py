@@ -41,7 +41,7 @@ class Training:
                         label="mnist.npz, or a zip of pictures",
                         file_types=[".npz", ".zip"],
                         type="filepath",
-                        height=120,
+                        height=170,
                         elem_id="train-data",
                         elem_classes="drop",
                     )

@@ -3,14 +3,22 @@
 const root = element.querySelector('.faces');
 let wanted = null, asking = false, version = 0;
 
+function enlarged(picture, canvas) {
+  const context = canvas.getContext('2d');
+  context.imageSmoothingQuality = 'high';
+  context.drawImage(picture, 0, 0, canvas.width, canvas.height);
+  return canvas;
+}
+
 async function draw(name, uri) {
   const figure = root.querySelector(`.${name}`);
   figure.hidden = !uri;
   if (!uri) return;
-  const bitmap = await createImageBitmap(await (await fetch(uri)).blob());
-  const canvas = figure.querySelector('canvas'), context = canvas.getContext('2d');
-  context.imageSmoothingQuality = 'high';
-  context.drawImage(bitmap, 0, 0, canvas.width, canvas.height);
+  let picture = await createImageBitmap(await (await fetch(uri)).blob());
+  const canvas = figure.querySelector('canvas');
+  // Doubled again and again: enlarged at once, its pixels would show as facets.
+  for (let side = 2 * picture.width; side < canvas.width; side *= 2) picture = enlarged(picture, new OffscreenCanvas(side, side));
+  enlarged(picture, canvas);
 }
 
 async function show(picture) {
