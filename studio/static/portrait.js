@@ -12,13 +12,15 @@ function enlarged(picture, canvas) {
 
 async function draw(name, uri) {
   const figure = root.querySelector(`.${name}`);
-  figure.hidden = !uri;
-  if (!uri) return;
+  if (!uri) { figure.hidden = true; return; }
   let picture = await createImageBitmap(await (await fetch(uri)).blob());
   const canvas = figure.querySelector('canvas');
   // Doubled again and again: enlarged at once, its pixels would show as facets.
-  for (let side = 2 * picture.width; side < canvas.width; side *= 2) picture = enlarged(picture, new OffscreenCanvas(side, side));
+  for (let side = 2 * picture.width; side < canvas.width; side *= 2) {
+    picture = enlarged(picture, new OffscreenCanvas(side, side));
+  }
   enlarged(picture, canvas);
+  figure.hidden = false;
 }
 
 async function show(picture) {
