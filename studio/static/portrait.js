@@ -6,6 +6,7 @@ let wanted = null, asking = false, version = 0;
 function enlarged(picture, canvas) {
   const context = canvas.getContext('2d');
   context.imageSmoothingQuality = 'high';
+  context.globalCompositeOperation = 'copy';  // smoothed edges are not quite opaque
   context.drawImage(picture, 0, 0, canvas.width, canvas.height);
   return canvas;
 }
