@@ -14,10 +14,11 @@ import tensorflow as tf
 
 from engines.frames import Frame, Frames
 from engines.parts import latent
-from engines.parts.autoencoders import VAE, Concept, read_vae, save_vae
+from engines.parts.autoencoders import VAE, Concept, read_vae, save_vae, untrained
 from engines.parts.backbones import load_backbone
 from engines.parts.datasets import digits, named_pictures, ratings
 from engines.parts.files import written_atomically
+from engines.parts.inference import binary_cross_entropy, kl_loss
 from engines.parts.precision import training_policy
 from engines.parts.shards import mean_of, shards_of
 from engines.parts.training import batch_indices, train_frames
@@ -70,19 +71,6 @@ def read_pictures(model: str, data: Path) -> Pictures:
     images = named_pictures(data / FACES_FILE if (data / FACES_FILE).is_file() else data, height, least=16).images
     held_out = min(FACES_HELD_OUT, len(images) // 8)
     return Pictures(images[:-held_out], images[-held_out:])
-
-
-def kl_loss(mean: Any, log_variance: Any) -> Any:
-    """Kullback-Leibler divergence of N(mean, exp(log_variance)) from N(0, 1) in nats, (B, Z), (B, Z) -> (B,).
-
-    Summed over the latent dimensions (Kingma & Welling 2014, appendix B); Chollet's listing takes their mean.
-    """
-    return -0.5 * tf.reduce_sum(1 + log_variance - tf.square(mean) - tf.exp(log_variance), axis=-1)
-
-
-def binary_cross_entropy(images: Any, logits: Any) -> Any:
-    """In nats, summed over the pixels: (B, H, W, C) in [0, 1], logits of the same shape -> (B,)."""
-    return tf.reduce_sum(tf.nn.sigmoid_cross_entropy_with_logits(images, logits), axis=(1, 2, 3))
 
 
 def absolute_and_squared_error(images: Any, logits: Any) -> Any:
@@ -162,8 +150,8 @@ def train(config: VAETrainingConfig, data: Path, checkpoint: Path | None, output
     """Train, yielding a frame every interval; write `output` when done.
 
     Metrics: `reconstruction_loss`, `kl_loss` and `perceptual_loss` over the interval; `held_out_loss`: the first two
-    in nats for digits, the mean absolute error in [0, 1] for colours. The picture: held-out pictures, their
-    reconstructions, and samples.
+    in nats for digits, as the encoder alone places them, the mean absolute error in [0, 1] for colours. The picture:
+    held-out pictures, their reconstructions, and samples.
 
     Raises:
         ValueError: data missing or damaged, or a checkpoint of another training.
@@ -201,10 +189,11 @@ def train(config: VAETrainingConfig, data: Path, checkpoint: Path | None, output
         chosen = update_full if step >= config.perceptual_from * total else update_plain
         return chosen(tf.constant(images), tf.constant(step, tf.int32), tf.constant(kl_weight, tf.float32))
 
-    shown = VAE(config.model, architecture.title, architecture.shape, architecture.latent_dim, encoder, decoder)
+    shown = untrained(config.model, encoder, decoder)
+    by_encoder = dataclasses.replace(shown, refinement_steps=0)
 
     def monitor(_: int) -> tuple[np.ndarray, dict[str, float]]:
-        terms = scores(shown, pictures.held_out[:1000], config.seed)
+        terms = scores(by_encoder, pictures.held_out[:1000], config.seed)
         return sheet(shown, pictures.held_out[:10], config.seed), {
             "held_out_loss": terms["total"] if not faces else terms["mae"],
         }
@@ -278,8 +267,8 @@ def scores(vae: VAE, images: np.ndarray, seed: int = 0) -> dict[str, float]:
     """
     reconstruction = kl = error = 0.0
     for start in range(0, len(images), 500):
+        mean, log_variance = (tf.constant(array) for array in vae.encode(images[start : start + 500]))
         rows = tf.cast(images[start : start + 500], tf.float32) / 255
-        mean, log_variance = vae.encoder(rows, training=False)
         noise = tf.random.stateless_normal(tf.shape(mean), (seed, start))
         logits = tf.cast(vae.decoder(mean + tf.exp(0.5 * log_variance) * noise, training=False), tf.float32)
         reconstruction += float(tf.reduce_sum(binary_cross_entropy(rows, logits)))
@@ -350,8 +339,9 @@ def evaluate(weights: dict[str, Path], data: Path) -> dict[str, float]:
         weights: files by model, as `train` wrote them.
 
     Returns:
-        `{model}_total`, `_reconstruction` and `_kl` in nats for digits, `{model}_mae` in [0, 1], and for faces
-        `concept_{name}`: rank correlations.
+        `{model}_total`, `_reconstruction` and `_kl` in nats for digits, with `_encoder_total`, what it would be by the
+        encoder's guess, where that is refined; `{model}_mae` in [0, 1], and for faces `concept_{name}`: rank
+        correlations.
     """
     keras.config.set_dtype_policy("float32")
     found: dict[str, float] = {}
@@ -361,5 +351,7 @@ def evaluate(weights: dict[str, Path], data: Path) -> dict[str, float]:
         terms = scores(vae, images)
         kept = ("mae",) if vae.shape[-1] == 3 else ("total", "reconstruction", "kl", "mae")
         found |= {f"{model}_{name}": terms[name] for name in kept}
+        if vae.refinement_steps:
+            found[f"{model}_encoder_total"] = scores(dataclasses.replace(vae, refinement_steps=0), images)["total"]
         found |= {f"{model}_concept_{concept.name.replace(' ', '_')}": concept.correlation for concept in vae.concepts}
     return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import json
 from collections.abc import Mapping, Sequence
@@ -55,6 +56,7 @@ class VAE:
         weights: SHA-256 of the file they came from.
         principal: the directions in which encoded training pictures vary most, or None.
         concepts: directions that have a name.
+        refinement_steps: by how many steps the encoder's guess is refined (`engines.parts.inference`).
         examples: encoded held-out pictures, (N, Z) float32, and their classes, (N,) uint8, or None.
     """
 
@@ -68,6 +70,7 @@ class VAE:
     principal: latent.PrincipalDirections | None = None
     concepts: tuple[Concept, ...] = ()
     examples: tuple[np.ndarray, np.ndarray] | None = None
+    refinement_steps: int = 0
 
     def encode(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Where pictures lie: means and log-variances, (N, Z) float32 each.
@@ -185,12 +188,22 @@ class VAE:
     def _encode(self) -> Any:
         import tensorflow as tf
 
+        from engines.parts.inference import binary_cross_entropy, kl_loss, refined
+
+        def encode(images):
+            images = tf.cast(images, tf.float32) / 255
+            mean, log_variance = self.encoder(images, training=False)
+            if not self.refinement_steps:
+                return mean, log_variance
+
+            def negative_bound(mean, log_variance, z):
+                logits = tf.cast(self.decoder(z, training=False), tf.float32)
+                return binary_cross_entropy(images, logits) + kl_loss(mean, log_variance)
+
+            return refined(negative_bound, mean, log_variance, self.refinement_steps)
+
         spec = tf.TensorSpec((None, *self.shape), tf.uint8)
-        return tf.function(
-            lambda images: self.encoder(tf.cast(images, tf.float32) / 255, training=False),
-            input_signature=[spec],
-            autograph=False,
-        )
+        return tf.function(encode, input_signature=[spec], autograph=False)
 
     @functools.cached_property
     def _decode(self) -> Any:
@@ -206,6 +219,22 @@ class VAE:
 
 def _batches(rows: np.ndarray) -> list[np.ndarray]:
     return [rows[start : start + BATCH] for start in range(0, max(1, len(rows)), BATCH)]
+
+
+def untrained(name: str, encoder: keras.Model, decoder: keras.Model) -> VAE:
+    """A pair of networks of an architecture, whatever their weights are."""
+    from engines.parts.vae_networks import ARCHITECTURES
+
+    architecture = ARCHITECTURES[name]
+    return VAE(
+        name=name,
+        title=architecture.title,
+        shape=architecture.shape,
+        latent_dim=architecture.latent_dim,
+        encoder=encoder,
+        decoder=decoder,
+        refinement_steps=architecture.refinement_steps,
+    )
 
 
 # Files
@@ -246,9 +275,9 @@ def read_vae(path: Path) -> VAE:
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = dict(file)
-        architecture = ARCHITECTURES[str(arrays["architecture"])]
-        networks = {"encoder": architecture.build_encoder(), "decoder": architecture.build_decoder()}
-        for part, network in networks.items():
+        name = str(arrays["architecture"])
+        networks = ARCHITECTURES[name].build_encoder(), ARCHITECTURES[name].build_decoder()
+        for part, network in zip(("encoder", "decoder"), networks, strict=True):
             network.set_weights([arrays[key] for key in sorted(arrays) if key.startswith(f"{part}/")])
         principal = None
         if "principal/mean" in arrays:
@@ -265,16 +294,12 @@ def read_vae(path: Path) -> VAE:
         )
     except (*UNREADABLE, TypeError) as error:
         raise WeightsError(f"{path.name} holds no autoencoder of this version, or is damaged.") from error
-    return VAE(
-        name=str(arrays["architecture"]),
-        title=architecture.title,
-        shape=architecture.shape,
-        latent_dim=architecture.latent_dim,
+    return dataclasses.replace(
+        untrained(name, *networks),
         weights=sha256_of(path),
         principal=principal,
         concepts=concepts,
         examples=examples,
-        **networks,
     )
 
 

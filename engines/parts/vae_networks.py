@@ -24,6 +24,8 @@ class Architecture:
         latent_dim: length of the latent vectors.
         encoder: pictures' input -> features, before the two heads.
         decoder: latent input -> logits.
+        refinement_steps: by how many steps an encoder's guess is refined (`engines.parts.inference`); for pictures of
+            one channel.
     """
 
     title: str
@@ -31,6 +33,7 @@ class Architecture:
     latent_dim: int
     encoder: Callable[[keras.KerasTensor], keras.KerasTensor]
     decoder: Callable[[keras.KerasTensor], keras.KerasTensor]
+    refinement_steps: int = 0
 
     def build_encoder(self) -> keras.Model:
         """Pictures -> [mean, log-variance]."""
@@ -119,6 +122,6 @@ def _faces_decoder(z):
 
 ARCHITECTURES = {
     "digits_notes": Architecture("Digits, as in the book", (28, 28, 1), 2, _notes_encoder, _notes_decoder),
-    "digits": Architecture("Digits", (28, 28, 1), 2, _digits_encoder, _digits_decoder),
+    "digits": Architecture("Digits", (28, 28, 1), 2, _digits_encoder, _digits_decoder, 20),
     "faces": Architecture("Faces", (64, 64, 3), 256, _faces_encoder, _faces_decoder),
 }

@@ -9,13 +9,14 @@ from typing import Any
 import gradio as gr
 import numpy as np
 
-from engines.jobs import Job
+from engines.jobs import Job, job_from_recipe
 from engines.parts import latent
 from engines.parts.autoencoders import VAE
 from engines.parts.drawings import as_digit
 from engines.parts.figures import latent_figure
 from engines.parts.files import written_atomically
 from engines.parts.pictures import PictureError
+from engines.recipes import RecipeError, read_recipe
 from engines.vae import WalkConfig, enlarged
 from studio.explorer import at, explorer, overlay, plane
 from studio.faces import Faces
@@ -73,6 +74,15 @@ class LatentTab:
                     blank = np.zeros((448, 448, 3), np.uint8)
                     self.stage.canvas_with(blank, "The film of the walk plays here.")
                     self.stage.under("Every picture is decoded exactly.")
+                    with gr.Row(elem_classes="under"):
+                        gr.Markdown("A walk saved as MP4 brings its places and settings back.", elem_classes="quiet")
+                        self.saved = gr.UploadButton(
+                            "Bring back a walk",
+                            file_types=[".mp4"],
+                            size="sm",
+                            type="filepath",
+                            elem_id="latent-saved",
+                        )
         self._wire()
 
     def _build_controls(self) -> None:
@@ -117,6 +127,9 @@ class LatentTab:
         self.figure.click(self.figure_made, [self.network, self.reach, self.spacing], [self.figure], **seen)
         walk = [self.map, self.network, self.steps, self.arcs, self.round]
         self.stage.go.click(self.start, walk, self.stage.outputs, **seen)
+        self.saved.upload(self.walk_restored, [self.saved, self.map], walk, **seen).then(
+            self.redrawn, [*grid, self.map, *self.z], [self.map], **seen
+        )
         self.stage.wire()
 
     def on_visit(self, page: gr.Blocks, tab: gr.Tab) -> None:
@@ -251,6 +264,25 @@ class LatentTab:
         return found if isinstance(found, list) else [gr.skip()] * 4
 
     # The walk
+
+    def walk_restored(self, path: str, value: Any) -> list[Any]:
+        """A film of a walk was dropped: put its places on the map, and its settings beside them."""
+        try:
+            recipe = read_recipe(Path(path))
+            if recipe is None:
+                raise RecipeError("There is no walk in this file: bring an MP4 that was saved here.")
+            if recipe.engine != "vae":
+                raise RecipeError("This film was made on another tab; drop it there.")
+            job = job_from_recipe(recipe, {})
+            config = job.config
+            if job.backbone not in NETWORKS.values() or len(config.waypoints) % 2:
+                raise RecipeError("This walk went through a network that is not here any more.")
+        except ValueError as error:
+            warn(error)
+            return [gr.skip()] * 5
+        inform("The walk is back on the map; press Walk to see it.")
+        places = [list(pair) for pair in zip(config.waypoints[::2], config.waypoints[1::2], strict=True)]
+        return [{**(value or {}), "waypoints": places}, job.backbone, config.steps, config.spherical, config.closed]
 
     async def start(
         self, value: Any, network: str, steps: float, arcs: bool, back: bool

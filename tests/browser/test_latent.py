@@ -108,6 +108,10 @@ def test_a_walk_through_waypoints_plays_and_is_saved_as_a_film(page, tmp_path):
         assert sum(1 for _ in container.decode(video=0)) == 2 * 24 + 1
     recipe = read_recipe(film)
     assert (recipe.engine, len(recipe.config["waypoints"])) == ("vae", 6)
+    page.click("#latent-map [data-clear]")
+    page.until(lambda: explorer(page)["waypoints"] == "0", "no waypoints")
+    page.one("#latent-saved input[type=file], #latent-walk input[type=file]").send_keys(str(film))
+    page.until(lambda: explorer(page)["waypoints"] == "3", "the walk to come back")
     page.unfold("evolution", "make-film")
     gif = next(label for label in page.all("#latent-evolution label") if label.text.strip() == "GIF")
     gif.click()

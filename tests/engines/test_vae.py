@@ -20,7 +20,7 @@ from PIL import Image
 
 from engines import vae_training
 from engines.jobs import Job, Workshop
-from engines.parts.autoencoders import VAE, Concept, read_vae, save_vae
+from engines.parts.autoencoders import VAE, Concept, read_vae, save_vae, untrained
 from engines.parts.latent import latent_grid, principal_directions
 from engines.parts.vae_networks import ARCHITECTURES
 from engines.parts.weights import WeightsError, WeightsStore
@@ -31,28 +31,19 @@ from tests.engines.helpers import files_in, refusal
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def untrained(name: str, **extras) -> VAE:
+def with_random_weights(name: str) -> VAE:
     keras.utils.set_random_seed(0)
-    architecture = ARCHITECTURES[name]
-    return VAE(
-        name,
-        architecture.title,
-        architecture.shape,
-        architecture.latent_dim,
-        architecture.build_encoder(),
-        architecture.build_decoder(),
-        **extras,
-    )
+    return untrained(name, ARCHITECTURES[name].build_encoder(), ARCHITECTURES[name].build_decoder())
 
 
 @pytest.fixture(scope="module")
 def digits() -> VAE:
-    return untrained("digits_notes")
+    return with_random_weights("digits_notes")
 
 
 @pytest.fixture(scope="module")
 def faces() -> VAE:
-    return untrained("faces")
+    return with_random_weights("faces")
 
 
 def pictures(count: int, *shape: int) -> np.ndarray:

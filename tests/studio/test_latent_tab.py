@@ -15,11 +15,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from engines.parts.autoencoders import VAE, Concept
+from engines.films import Film
+from engines.parts.autoencoders import VAE, Concept, untrained
 from engines.parts.latent import axis_values, principal_directions
 from engines.parts.pictures import middle_square
 from engines.parts.vae_config import MODELS, VAETrainingConfig
 from engines.parts.vae_networks import ARCHITECTURES
+from engines.recipes import Recipe
 from studio import explorer
 from studio.faces import CONCEPTS, DIRECTIONS, NOBODY
 from studio.sketch import drawn
@@ -28,18 +30,16 @@ from tests.engines.helpers import as_png, refusal
 from tests.studio.helpers import decoded, warned, watched
 
 
-def untrained(name: str) -> VAE:
+def with_random_weights(name: str) -> VAE:
     keras.utils.set_random_seed(0)
-    architecture = ARCHITECTURES[name]
-    networks = architecture.build_encoder(), architecture.build_decoder()
-    return VAE(name, architecture.title, architecture.shape, architecture.latent_dim, *networks)
+    return untrained(name, ARCHITECTURES[name].build_encoder(), ARCHITECTURES[name].build_decoder())
 
 
 @pytest.fixture(scope="module")
 def digits() -> VAE:
     rng = np.random.default_rng(0)
     examples = rng.normal(size=(30, 2)).astype(np.float32), np.arange(30, dtype=np.uint8) % 10
-    return dataclasses.replace(untrained("digits_notes"), examples=examples)
+    return dataclasses.replace(with_random_weights("digits_notes"), examples=examples)
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +47,9 @@ def faces() -> VAE:
     rng = np.random.default_rng(0)
     z = rng.normal(size=(200, 256)).astype(np.float32)
     concepts = [Concept(name, row, row / np.linalg.norm(row), 0.5) for name, row in zip(CONCEPTS, z, strict=False)]
-    return dataclasses.replace(untrained("faces"), principal=principal_directions(z, 64), concepts=tuple(concepts))
+    return dataclasses.replace(
+        with_random_weights("faces"), principal=principal_directions(z, 64), concepts=tuple(concepts)
+    )
 
 
 @pytest.fixture
@@ -179,6 +181,34 @@ def test_a_walk_through_waypoints_is_a_run(tab, studio):
     assert run.frame.total == 9
     assert run.result.suffix == ".mp4", "a walk is a film"
     assert run.moments.steps == list(range(1, 10)), "and every picture of it is kept"
+
+
+def test_a_saved_walk_brings_its_places_and_settings_back(tab, studio):
+    updates = watched(tab.start({"waypoints": [[0, 0.5], [1, -1]]}, "digits", 4, True, True))
+    run = studio.runs.get(next(u[tab.stage.run_id] for u in updates if tab.stage.run_id in u))
+    value, *settings = tab.walk_restored(str(run.result), {"dots": [[0, 0, 1]]})
+    assert value == {"dots": [[0, 0, 1]], "waypoints": [[0, 0.5], [1, -1]]}
+    assert settings == ["digits", 4, True, True]
+
+
+@pytest.mark.parametrize(
+    ("engine", "backbone", "words"),
+    [
+        ("deep_dream", "studio_vgg", "on another tab"),
+        ("vae", "faces", "not here any more"),
+        ("vae", "trained-0", "not here any more"),
+        (None, "", "no walk in this file"),
+    ],
+)
+def test_a_film_that_is_no_walk_of_ours_is_told_in_a_sentence(tab, tmp_path, engine, backbone, words):
+    path = tmp_path / "film.mp4"
+    recipe = Recipe(engine=engine or "", config={}, backbone=backbone, weights="", inputs={})
+    film = Film(path, (32, 32), 12)
+    film.add(np.zeros((32, 32, 3), np.uint8))
+    film.finish(recipe.to_json() if engine else "")
+    outcome, said = warned(lambda: tab.walk_restored(str(path), {}))
+    assert words in said
+    assert len(outcome) == 5
 
 
 def test_a_walk_without_two_places_is_told_in_a_sentence(tab):
