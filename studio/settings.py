@@ -110,6 +110,10 @@ class Settings(Generic[C]):
                 updates.append(value)
         return updates
 
+    def restored(self, config: C) -> dict[Any, Any]:
+        """The updates that put a config into the controls, by control."""
+        return dict(zip(self.components, self.shown(self.values(config)), strict=True))
+
     def named(self, values: Sequence[Any]) -> dict[str, Any]:
         """What the controls say, by field name."""
         return dict(zip(self._controls, values, strict=True))

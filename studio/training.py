@@ -16,6 +16,9 @@ from engines.jobs import Job
 from engines.parts.autoencoders import VAE, read_vae
 from engines.parts.files import sha256_of
 from engines.parts.vae_config import VAETrainingConfig
+from engines.recipes import RecipeError, read_recipe
+from studio.notices import inform, warn
+from studio.restoring import job_for_tab
 from studio.settings import Settings
 from studio.stage import Stage
 from studio.studio import Studio
@@ -39,7 +42,7 @@ class Training:
                 with gr.Column(elem_classes="begin"):
                     self.data = gr.File(
                         label="mnist.npz, or a zip of pictures",
-                        file_types=[".npz", ".zip"],
+                        file_types=[".npz", ".zip", ".png"],
                         type="filepath",
                         height=170,
                         elem_id="train-data",
@@ -65,7 +68,24 @@ class Training:
                     self.use = gr.Button("Use it", size="sm", elem_id="train-use")
         seen: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": None}
         self.stage.go.click(self.start, [self.data, *settings.components], self.stage.outputs, **seen)
+        self.data.upload(self.data_chosen, [self.data], [self.data, *settings.components], **seen)
         self.stage.wire()
+
+    def data_chosen(self, path: str) -> dict[Any, Any]:
+        """A saved result in the place of the data brings back the settings that it was trained with."""
+        if Path(path).suffix.lower() != ".png":
+            return {self.data: gr.skip()}
+        try:
+            recipe = read_recipe(Path(path))
+            if recipe is None:
+                raise RecipeError("A single picture is too little to train on: choose mnist.npz, or a zip of pictures.")
+            elsewhere = "This picture was made on another tab; drop it there."
+            job = job_for_tab(recipe, "vae_training", [""], elsewhere)
+        except ValueError as error:
+            warn(error)
+            return {self.data: None}
+        inform("Settings restored: now choose the data.")
+        return {self.data: None} | self.settings.restored(job.config)
 
     async def start(self, data: str | None, *values: Any) -> AsyncIterator[dict[Any, Any]]:
         """Start a training, or go on with one that was stopped, and watch it."""

@@ -9,16 +9,17 @@ from typing import Any
 import gradio as gr
 
 from engines.deep_dream import PRESETS, DreamConfig, presets
-from engines.jobs import Job, job_from_recipe, repeated
+from engines.jobs import Job, repeated
 from engines.options import format_weights, parse_weights
 from engines.parts.pictures import PictureError, check_picture
 from engines.parts.weights import WeightsError
-from engines.recipes import Recipe, RecipeError, read_recipe
+from engines.recipes import Recipe, read_recipe
 from studio.canvas import at_rest
 from studio.examples import examples
 from studio.networks import NetworkChoice
 from studio.notices import inform, warn
 from studio.photo import Photo, example_row
+from studio.restoring import job_for_tab
 from studio.settings import Settings
 from studio.stage import Stage, steers
 from studio.studio import Studio
@@ -170,16 +171,10 @@ class DreamTab:
         Raises:
             ValueError: a recipe of another tab, or one that this version cannot follow.
         """
-        if recipe.engine != "deep_dream":
-            raise RecipeError("This picture was made on another tab; it can be dreamt on, its settings stay there.")
-        job = job_from_recipe(recipe, {})
-        if job.backbone not in self.network.names:
-            raise RecipeError(f"This recipe names a network that is not here: {job.backbone[:40]!r}.")
+        elsewhere = "This picture was made on another tab; it can be dreamt on, its settings stay there."
+        job = job_for_tab(recipe, "deep_dream", self.network.names, elsewhere)
         found = {name: self.studio.gallery.find_input(hash_) for name, hash_ in recipe.inputs.items()}
-        settings = self.settings
-        updates = settings.shown(settings.values(job.config))
-        update: dict[Any, Any] = dict(zip(settings.components, updates, strict=True))
-        update |= {self.backbone: job.backbone, self.restored: recipe.to_json()}
+        update = self.settings.restored(job.config) | {self.backbone: job.backbone, self.restored: recipe.to_json()}
         update[self.preset] = gr.update(choices=list(presets(job.backbone)), value=None)
         update[self.guide] = str(found["guide"]) if found.get("guide") else None
         if found.get("image"):

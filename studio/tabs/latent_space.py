@@ -9,7 +9,7 @@ from typing import Any
 import gradio as gr
 import numpy as np
 
-from engines.jobs import Job, job_from_recipe
+from engines.jobs import Job
 from engines.parts import latent
 from engines.parts.autoencoders import VAE
 from engines.parts.drawings import as_digit
@@ -17,11 +17,12 @@ from engines.parts.figures import latent_figure
 from engines.parts.files import written_atomically
 from engines.parts.pictures import PictureError
 from engines.recipes import RecipeError, read_recipe
-from engines.vae import WalkConfig, enlarged
+from engines.vae import WalkConfig, enlarged, resolve
 from studio.explorer import at, explorer, overlay, plane
 from studio.faces import Faces
 from studio.notices import inform, warn
 from studio.previews import data_uri
+from studio.restoring import job_for_tab
 from studio.sketch import drawn, sketch
 from studio.stage import Stage
 from studio.studio import Studio
@@ -271,12 +272,8 @@ class LatentTab:
             recipe = read_recipe(Path(path))
             if recipe is None:
                 raise RecipeError("There is no walk in this file: bring an MP4 that was saved here.")
-            if recipe.engine != "vae":
-                raise RecipeError("This film was made on another tab; drop it there.")
-            job = job_from_recipe(recipe, {})
-            config = job.config
-            if job.backbone not in NETWORKS.values() or len(config.waypoints) % 2:
-                raise RecipeError("This walk went through a network that is not here any more.")
+            job = job_for_tab(recipe, "vae", NETWORKS.values(), "This film was made on another tab; drop it there.")
+            config = resolve(job.config, self._vae(job.backbone))
         except ValueError as error:
             warn(error)
             return [gr.skip()] * 5

@@ -10,11 +10,11 @@ from typing import Any
 import gradio as gr
 import numpy as np
 
-from engines.jobs import Job, job_from_recipe, repeated
+from engines.jobs import Job, repeated
 from engines.options import format_weights, parse_weights
 from engines.parts.pictures import PictureError, check_picture
 from engines.parts.weights import WeightsError
-from engines.recipes import Recipe, RecipeError, read_recipe
+from engines.recipes import Recipe, read_recipe
 from engines.style_transfer import LAYERS, MOST_STYLES, StyleConfig, presets
 from studio.canvas import at_rest
 from studio.examples import examples
@@ -23,6 +23,7 @@ from studio.notices import inform, warn
 from studio.palette import Palette, blend_of, paths_in
 from studio.photo import Photo, example_row
 from studio.regions import blank, masks_of, region_painter
+from studio.restoring import job_for_tab
 from studio.settings import Settings
 from studio.stage import Stage, steers
 from studio.studio import Studio
@@ -227,16 +228,10 @@ class StyleTab:
         Raises:
             ValueError: a recipe of another tab, or one that this version cannot follow.
         """
-        if recipe.engine != "style_transfer":
-            raise RecipeError("This picture was made on another tab; it can be painted, its settings stay there.")
-        job = job_from_recipe(recipe, {})
-        if job.backbone not in self.network.names:
-            raise RecipeError(f"This recipe names a network that is not here: {job.backbone[:40]!r}.")
+        elsewhere = "This picture was made on another tab; it can be painted, its settings stay there."
+        job = job_for_tab(recipe, "style_transfer", self.network.names, elsewhere)
         found = {name: self.studio.gallery.find_input(hash_) for name, hash_ in recipe.inputs.items()}
-        settings = self.settings
-        updates = settings.shown(settings.values(job.config))
-        update: dict[Any, Any] = dict(zip(settings.components, updates, strict=True))
-        update |= {self.backbone: job.backbone, self.restored: recipe.to_json()}
+        update = self.settings.restored(job.config) | {self.backbone: job.backbone, self.restored: recipe.to_json()}
         update[self.preset] = gr.update(choices=list(presets(job.backbone)), value=None)
         for i, slider in enumerate(self.palette.blend):
             weight = job.config.blend[i] if i < len(job.config.blend) else 1.0

@@ -195,8 +195,8 @@ def test_a_saved_walk_brings_its_places_and_settings_back(tab, studio):
     ("engine", "backbone", "words"),
     [
         ("deep_dream", "studio_vgg", "on another tab"),
-        ("vae", "faces", "not here any more"),
-        ("vae", "trained-0", "not here any more"),
+        ("vae", "faces", "network that is not here"),
+        ("vae", "trained-0", "network that is not here"),
         (None, "", "no walk in this file"),
     ],
 )
@@ -332,6 +332,22 @@ def test_a_training_is_not_done_twice(tab, mnist, studio):
     first, again = trained(tab, mnist), trained(tab, mnist)
     assert studio.runs.get(first).job.files == studio.runs.get(again).job.files
     assert (studio.runs.get(again).state, len(studio.runs.get(again).curves["held_out_loss"])) == ("done", 1)
+
+
+def test_a_saved_result_brings_the_settings_of_its_training_back(tab, mnist, studio):
+    run = studio.runs.get(trained(tab, mnist))
+    update = tab.training.data_chosen(str(run.result))
+    assert update[tab.training.data] is None, "a result is no data"
+    assert update[tab.training.settings.controls["epochs"]]["value"] == 2
+    assert update[tab.training.settings.controls["model"]] == "digits_notes"
+
+
+def test_a_picture_that_no_training_made_is_told_in_a_sentence(tab, tmp_path, picture):
+    path = tmp_path / "one.png"
+    path.write_bytes(as_png(picture))
+    update, said = warned(lambda: tab.training.data_chosen(str(path)))
+    assert "too little to train on" in said
+    assert update == {tab.training.data: None}
 
 
 def test_training_without_data_or_with_something_else_is_told_in_a_sentence(tab, mnist):

@@ -1,0 +1,78 @@
+"""The style transfer tab in a studio of its own."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import shutil
+from collections.abc import Iterator
+
+import gradio as gr
+import pytest
+from PIL import Image
+
+from studio import moments as moments_module
+from studio.runs import Run
+from studio.studio import Studio
+from studio.tabs.style_transfer import StyleTab
+from tests.studio.conftest import QUICK_PAINTING
+from tests.studio.helpers import (
+    finished,
+)
+
+
+@pytest.fixture(scope="package")
+def laid_out(tmp_path_factory, studio_vgg, drawn) -> Iterator[StyleTab]:
+    """The tab in a page of its own: laying it out for every test would take longer than the tests."""
+    studio = Studio(outputs=tmp_path_factory.mktemp("style tab") / "outputs")
+    studio.workshop.keep("deep_dream", "studio_vgg", studio_vgg)
+    shutil.copytree(drawn, studio.gallery.folder / "examples", copy_function=os.link)
+    tab = StyleTab(studio)
+    with gr.Blocks():
+        tab.build()
+    yield tab
+    studio.runs.close()
+
+
+@pytest.fixture
+def studio(laid_out) -> Iterator[Studio]:
+    """The tab's studio; what a test leaves in it is gone before the next."""
+    studio = laid_out.studio
+    yield studio
+    for run in list(studio.runs._by_id.values()):
+        run.stop()
+        finished(run)
+        run.forget()
+    studio.runs._by_id.clear()
+    for path in studio.gallery.inputs.iterdir():
+        path.unlink()
+
+
+@pytest.fixture
+def tab(laid_out, studio) -> StyleTab:
+    """The tab."""
+    return laid_out
+
+
+@pytest.fixture
+def every_moment(monkeypatch) -> None:
+    """Runs of which every picture is kept, however soon it comes after the one before."""
+    monkeypatch.setattr(moments_module, "SECONDS_APART", 0.0)
+
+
+@pytest.fixture
+def styles(tmp_path, painting) -> list[tuple[str, None]]:
+    """Two small paintings as a handler gets them from the gallery."""
+    paths = [tmp_path / "stripes.png", tmp_path / "bars.png"]
+    for path, image in zip(paths, (painting, painting.transpose(1, 0, 2)[:, ::-1]), strict=True):
+        Image.fromarray(image).save(path)
+    return [(str(path), None) for path in paths]
+
+
+@pytest.fixture
+def painted_run(studio, painting_job, every_moment) -> Run:
+    """A run of five steps that is over, with every moment kept."""
+    config = dataclasses.replace(QUICK_PAINTING, steps=5)
+    run = finished(studio.runs.start(dataclasses.replace(painting_job, config=config)))
+    assert run.moments.steps == [1, 2, 3, 4, 5]
+    return run

@@ -1,0 +1,67 @@
+"""What the page would send to the style transfer tab, and what it would see."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from engines.recipes import read_recipe
+from engines.style_transfer import LAYERS, MOST_STYLES, StyleConfig, presets
+from studio.runs import Run
+from studio.tabs.style_transfer import StyleTab
+from tests.studio.conftest import QUICK_PAINTING
+from tests.studio.helpers import eventually, finished, values_through_the_page, watched
+
+EVERY_PRESET = [(backbone, name) for backbone in LAYERS for name in presets(backbone)]
+LONG = dataclasses.replace(QUICK_PAINTING, steps=20_000)
+# The layer is another network's.
+MISFIT = dataclasses.replace(LONG, content_layer="mixed4")
+
+
+def controls(tab: StyleTab, config: StyleConfig, blend: Sequence[float] = ()) -> list[Any]:
+    """What the controls and the paintings' weights say for a config."""
+    return [*tab.settings.values(config), *blend, *[1] * (MOST_STYLES - len(blend))]
+
+
+def start(
+    tab: StyleTab,
+    photo: str | None,
+    gallery: Any,
+    values: Sequence[Any],
+    *,
+    regions: Any = None,
+    start_image: str | None = None,
+    restored: str | None = None,
+) -> list[dict[Any, Any]]:
+    """Everything that the page is sent when a painting is started and watched to its end."""
+    return watched(tab.start(photo, gallery, regions, start_image, "studio_vgg", restored, *values))
+
+
+def result_of(tab: StyleTab, updates: list[dict[Any, Any]]) -> Path:
+    """The file that is offered at the end."""
+    return Path(updates[-1][tab.stage.save]["value"])
+
+
+def of_the_page(tab: StyleTab, answer: dict[Any, Any], paintings: int) -> StyleConfig:
+    """The config that the controls say after they were restored."""
+    sliders = tab.palette.blend[:paintings]
+    blend = values_through_the_page(sliders, [answer[slider] for slider in sliders])
+    values = values_through_the_page(tab.settings.components, [answer[control] for control in tab.settings.components])
+    return tab._config([*values, *blend], paintings)
+
+
+def moment(step: int) -> gr.EventData:
+    """A click on a moment of the strip; 0 goes back to the newest."""
+    return gr.EventData(None, {"step": step})
+
+
+def steering_of(run: Run) -> list[Any]:
+    """What changed while a run went, after a few more of its steps."""
+    at = run.frame.step
+    eventually(lambda: run.over or run.frame.step >= at + 3, "three more steps")
+    run.stop()
+    return list(read_recipe(finished(run).result).steering)
