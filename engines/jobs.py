@@ -140,6 +140,10 @@ class Workshop:
         """Use a network that is loaded already."""
         self._networks[ENGINES[engine].loader, name] = network
 
+    def forget(self, engine: str, name: str) -> None:
+        """Let go of a network that was kept, if it is there."""
+        self._networks.pop((ENGINES[engine].loader, name), None)
+
     def backbone(self, name: str) -> Backbone:
         """A pretrained network as a feature extractor; raises as `network` does."""
         return self.network("deep_dream", name)

@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from engines.frames import Frame, Frames
 from engines.parts import latent
-from engines.parts.autoencoders import VAE, Concept, read_vae, save_vae, untrained
+from engines.parts.autoencoders import VAE, Concept, read_vae, save_vae, vae_of_networks
 from engines.parts.backbones import load_backbone
 from engines.parts.datasets import digits, named_pictures, ratings
 from engines.parts.files import written_atomically
@@ -189,7 +189,7 @@ def train(config: VAETrainingConfig, data: Path, checkpoint: Path | None, output
         chosen = update_full if step >= config.perceptual_from * total else update_plain
         return chosen(tf.constant(images), tf.constant(step, tf.int32), tf.constant(kl_weight, tf.float32))
 
-    shown = untrained(config.model, encoder, decoder)
+    shown = vae_of_networks(config.model, encoder, decoder)
     by_encoder = dataclasses.replace(shown, refinement_steps=0)
 
     def monitor(_: int) -> tuple[np.ndarray, dict[str, float]]:

@@ -26,6 +26,20 @@ from studio.studio import Studio
 TITLES = {"Digits": "digits", "Digits, as in the book": "digits_notes", "Colour pictures, 64 x 64": "faces"}
 FIRST = VAETrainingConfig(epochs=5, interval=60)
 
+# Checkpoints of faces take 200 MB each; whoever trains a tenth time has seldom use for the first.
+MOST_BYTES = 2_000_000_000
+
+
+def make_room(folder: Path, most: int) -> None:
+    """Remove the files of a folder that were not touched for longest, until the rest have at most so many bytes."""
+    files = sorted((path for path in folder.iterdir() if path.is_file()), key=lambda path: path.stat().st_mtime)
+    size = sum(path.stat().st_size for path in files)
+    for path in files:
+        if size <= most:
+            break
+        size -= path.stat().st_size
+        path.unlink()
+
 
 class Training:
     """The controls of a training and what they do."""
@@ -96,6 +110,7 @@ class Training:
             config = self.settings.config(values)
             folder = self.studio.gallery.folder / "trainings"
             folder.mkdir(parents=True, exist_ok=True)
+            make_room(folder, MOST_BYTES)
             # The same settings on the same data go on where they were stopped.
             said = json.dumps([sha256_of(Path(data)), asdict(config)], sort_keys=True)
             key = hashlib.sha256(said.encode()).hexdigest()[:24]

@@ -221,7 +221,7 @@ def _batches(rows: np.ndarray) -> list[np.ndarray]:
     return [rows[start : start + BATCH] for start in range(0, max(1, len(rows)), BATCH)]
 
 
-def untrained(name: str, encoder: keras.Model, decoder: keras.Model) -> VAE:
+def vae_of_networks(name: str, encoder: keras.Model, decoder: keras.Model) -> VAE:
     """A pair of networks of an architecture, whatever their weights are."""
     from engines.parts.vae_networks import ARCHITECTURES
 
@@ -295,7 +295,7 @@ def read_vae(path: Path) -> VAE:
     except (*UNREADABLE, TypeError) as error:
         raise WeightsError(f"{path.name} holds no autoencoder of this version, or is damaged.") from error
     return dataclasses.replace(
-        untrained(name, *networks),
+        vae_of_networks(name, *networks),
         weights=sha256_of(path),
         principal=principal,
         concepts=concepts,

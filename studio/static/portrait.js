@@ -30,7 +30,6 @@ async function show(picture) {
 }
 
 async function take() {
-  version += 1;
   const { picture, original } = props.value || {};
   await draw('original', original);
   if (picture) await show(picture);
@@ -50,5 +49,8 @@ async function follow() {
 }
 
 root.addEventListener('moved', event => { wanted = event.detail; follow().catch(console.error); });
-watch('value', () => take().catch(console.error));
-take();
+// What the page sends is drawn in the order in which it came.
+let taking = Promise.resolve();
+const next = () => { version += 1; taking = taking.then(take).catch(console.error); };
+watch('value', next);
+next();

@@ -33,6 +33,8 @@ SPACINGS = {"by the prior": "gaussian", "even": "linear"}
 VEILS = {"nothing": "none", "where no digits lie": "density", "where it changes fast": "sensitivity"}
 COUNT, REACH, SPACING = 24, 2.6, "gaussian"
 SAMPLES = 8
+# How many networks of visitors are held in memory; of an older one the page says that it is not there.
+MOST_TRAINED = 8
 
 
 class LatentTab:
@@ -40,6 +42,7 @@ class LatentTab:
 
     def __init__(self, studio: Studio):
         self.studio = studio
+        self._trained: list[str] = []
 
     def build(self) -> None:
         """Lay the tab out and wire it, inside the page's Blocks."""
@@ -171,6 +174,9 @@ class LatentTab:
             return [gr.skip(), gr.skip()]
         name = f"trained-{run_id}"
         self.studio.workshop.keep("vae", name, vae)
+        self._trained = [*(one for one in self._trained if one != name), name]
+        while len(self._trained) > MOST_TRAINED:
+            self.studio.workshop.forget("vae", self._trained.pop(0))
         if vae.latent_dim == 2:
             inform("Your network is on the map now: see Digits.")
             return [gr.update(choices=[*NETWORKS.items(), ("Yours", name)], value=name), gr.skip()]

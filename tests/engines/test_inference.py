@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from engines.parts.autoencoders import VAE, untrained
+from engines.parts.autoencoders import VAE, vae_of_networks
 from engines.parts.inference import kl_loss, refined
 from engines.parts.vae_networks import ARCHITECTURES
 from engines.vae_training import scores
@@ -18,7 +18,7 @@ from engines.vae_training import scores
 @pytest.fixture(scope="module")
 def digits() -> VAE:
     keras.utils.set_random_seed(0)
-    return untrained("digits", ARCHITECTURES["digits"].build_encoder(), ARCHITECTURES["digits"].build_decoder())
+    return vae_of_networks("digits", ARCHITECTURES["digits"].build_encoder(), ARCHITECTURES["digits"].build_decoder())
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,7 @@ from PIL import Image
 
 from engines import vae_training
 from engines.jobs import Job, Workshop
-from engines.parts.autoencoders import VAE, Concept, read_vae, save_vae, untrained
+from engines.parts.autoencoders import VAE, Concept, read_vae, save_vae, vae_of_networks
 from engines.parts.latent import latent_grid, principal_directions
 from engines.parts.vae_networks import ARCHITECTURES
 from engines.parts.weights import WeightsError, WeightsStore
@@ -33,7 +33,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def with_random_weights(name: str) -> VAE:
     keras.utils.set_random_seed(0)
-    return untrained(name, ARCHITECTURES[name].build_encoder(), ARCHITECTURES[name].build_decoder())
+    return vae_of_networks(name, ARCHITECTURES[name].build_encoder(), ARCHITECTURES[name].build_decoder())
 
 
 @pytest.fixture(scope="module")

@@ -6,6 +6,7 @@ import asyncio
 import base64
 import dataclasses
 import io
+import os
 from types import SimpleNamespace
 from typing import Any
 
@@ -16,7 +17,7 @@ import pytest
 from PIL import Image
 
 from engines.films import Film
-from engines.parts.autoencoders import VAE, Concept, untrained
+from engines.parts.autoencoders import VAE, Concept, vae_of_networks
 from engines.parts.latent import axis_values, principal_directions
 from engines.parts.pictures import middle_square
 from engines.parts.vae_config import MODELS, VAETrainingConfig
@@ -25,14 +26,16 @@ from engines.recipes import Recipe
 from studio import explorer
 from studio.faces import CONCEPTS, DIRECTIONS, NOBODY
 from studio.sketch import drawn
+from studio.tabs import latent_space
 from studio.tabs.latent_space import LatentTab
-from tests.engines.helpers import as_png, refusal
+from studio.training import make_room
+from tests.engines.helpers import as_png, files_in, refusal
 from tests.studio.helpers import decoded, warned, watched
 
 
 def with_random_weights(name: str) -> VAE:
     keras.utils.set_random_seed(0)
-    return untrained(name, ARCHITECTURES[name].build_encoder(), ARCHITECTURES[name].build_decoder())
+    return vae_of_networks(name, ARCHITECTURES[name].build_encoder(), ARCHITECTURES[name].build_decoder())
 
 
 @pytest.fixture(scope="module")
@@ -348,6 +351,26 @@ def test_a_picture_that_no_training_made_is_told_in_a_sentence(tab, tmp_path, pi
     update, said = warned(lambda: tab.training.data_chosen(str(path)))
     assert "too little to train on" in said
     assert update == {tab.training.data: None}
+
+
+def test_of_many_trained_networks_the_newest_are_kept(tab, digits, studio, monkeypatch):
+    monkeypatch.setattr(latent_space, "MOST_TRAINED", 2)
+    monkeypatch.setattr(tab.training, "finished", lambda run_id: digits)
+    for run_id in ("one", "two", "one", "three"):
+        call(tab.used, run_id, {})
+    assert studio.workshop.network("vae", "trained-one") is digits
+    assert studio.workshop.network("vae", "trained-three") is digits
+    assert "no weights named" in refusal(ValueError, lambda: studio.workshop.network("vae", "trained-two"))
+
+
+def test_the_trainings_not_touched_for_longest_make_room(tmp_path):
+    for age, name in enumerate(("new", "middle", "old")):
+        (tmp_path / name).write_bytes(b"12345")
+        os.utime(tmp_path / name, (1000 - age, 1000 - age))
+    make_room(tmp_path, 15)
+    assert files_in(tmp_path) == ["middle", "new", "old"]
+    make_room(tmp_path, 9)
+    assert files_in(tmp_path) == ["new"]
 
 
 def test_training_without_data_or_with_something_else_is_told_in_a_sentence(tab, mnist):
