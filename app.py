@@ -33,6 +33,13 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--weights", type=Path, default=weights, help="folder of weights to look into first [$REVERIE_WEIGHTS]"
     )
+    data = os.environ.get("REVERIE_DATA")
+    parser.add_argument(
+        "--data",
+        type=Path,
+        default=data,
+        help="the pictures that the faces were trained on, to look up the nearest: a folder or a zip [$REVERIE_DATA]",
+    )
     parser.add_argument("--outputs", type=Path, default=Path("outputs"), help="folder for results [%(default)s]")
     parser.add_argument("--queue-size", type=int, default=20, help="how many runs may wait [%(default)s]")
     parser.add_argument("--max-pixels", type=int, default=40_000_000, help="largest picture accepted [%(default)s]")
@@ -42,6 +49,8 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         parser.error("--auth takes USER:PASSWORD")
     if options.weights and not options.weights.is_dir():
         parser.error(f"--weights: there is no folder {options.weights}")
+    if options.data and not options.data.exists():
+        parser.error(f"--data: there is no file or folder {options.data}")
     if not 0 < options.port < 65536:
         parser.error("--port must be between 1 and 65535")
     if options.queue_size < 1 or options.max_pixels < 1000:
@@ -57,6 +66,7 @@ def main() -> None:
         outputs=options.outputs,
         most_waiting=options.queue_size,
         max_pixels=options.max_pixels,
+        data=options.data,
     )
     page = build_page(studio)
     serve(

@@ -82,7 +82,7 @@ def validate(config: Any) -> None:
                 span = f"between {low} and {high}" if high is not None else f"at least {low}"
                 raise ValueError(f"{name} must be {span}, not {_short(number)}.")
         choices = meta.get("choices")
-        if choices and value not in choices:
+        if choices and value is not None and value not in choices:
             raise ValueError(f"{name} must be one of {', '.join(choices)}, not {str(value)[:60]!r}.")
 
 

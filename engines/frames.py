@@ -25,6 +25,7 @@ class Frame:
         keyframe: whether this moment belongs in a film of the run.
         config: the settings that have been in force since the frame before, where the engine itself chose or changed
             them; None where they are what was asked for and sent.
+        z: where in a latent space the picture lies, (Z,) float32; None for engines without one.
     """
 
     step: int
@@ -35,6 +36,7 @@ class Frame:
     progress: float = -1.0
     keyframe: bool = True
     config: Any = None
+    z: np.ndarray | None = None
 
     def __post_init__(self):
         if self.progress < 0:

@@ -86,6 +86,26 @@ ENGINES = {
         network="",
         loader="",
     ),
+    "dcgan": Engine("engines.dcgan", "DrawConfig", "draw", network="faces", loader="engines.parts.gans:load_gan"),
+    "dcgan_walk": Engine(
+        "engines.dcgan", "FaceWalkConfig", "walk", film=True, network="faces", loader="engines.parts.gans:load_gan"
+    ),
+    "dcgan_projection": Engine(
+        "engines.dcgan_projection",
+        "ProjectionConfig",
+        "project",
+        ("image",),
+        network="faces",
+        loader="engines.parts.gans:load_gan",
+    ),
+    "dcgan_training": Engine(
+        "engines.dcgan_training",
+        "DCGANTrainingConfig",
+        "training",
+        files=("data", "checkpoint", "output"),
+        network="",
+        loader="",
+    ),
     "vae": Engine("engines.vae", "WalkConfig", "walk", film=True, network="digits", loader="engines.vae:load_vae"),
 }
 

@@ -46,13 +46,26 @@ def parse_numbers(text: str) -> tuple[float, ...]:
         raise ValueError(f"These must be numbers with commas between them, not {text[:40]!r}.") from error
 
 
+def parse_whole_numbers(text: str) -> tuple[int, ...]:
+    """Whole numbers from "1, 2"; may raise ValueError."""
+    try:
+        return tuple(int(part) for part in text.split(",") if part.strip())
+    except ValueError as error:
+        raise ValueError(f"These must be whole numbers with commas between them, not {text[:40]!r}.") from error
+
+
+def _without_none(hint: Any) -> Any:
+    """`float | None` -> `float`; other types as they are."""
+    parts = typing.get_args(hint)
+    return next(part for part in parts if part is not type(None)) if type(None) in parts else hint
+
+
 def _reader(hint: Any) -> Any:
     """The function that reads an option's text into a field's type."""
-    options = [h for h in typing.get_args(hint) if h is not type(None)] or [hint]
-    hint = options[0] if typing.get_origin(hint) is not None and type(None) in typing.get_args(hint) else hint
-    if typing.get_origin(hint) is not None:
-        return parse_numbers if typing.get_origin(hint) is tuple else parse_weights
-    return hint
+    hint = _without_none(hint)
+    if typing.get_origin(hint) is tuple:
+        return parse_whole_numbers if typing.get_args(hint)[0] is int else parse_numbers
+    return hint if typing.get_origin(hint) is None else parse_weights
 
 
 def add_options(parser: argparse.ArgumentParser, config_class: type) -> None:
@@ -62,11 +75,11 @@ def add_options(parser: argparse.ArgumentParser, config_class: type) -> None:
     for field in dataclasses.fields(config_class):
         name = "--" + field.name.replace("_", "-")
         text = field.metadata["help"].replace("%", "%%")
-        if hints[field.name] is bool:
+        if _without_none(hints[field.name]) is bool:
             group.add_argument(name, action=argparse.BooleanOptionalAction, default=_MISSING, help=text)
             continue
         reader = _reader(hints[field.name])
-        metavars = {parse_weights: "NAME=WEIGHT,…", parse_numbers: "NUMBER,…"}
+        metavars = {parse_weights: "NAME=WEIGHT,…", parse_numbers: "NUMBER,…", parse_whole_numbers: "NUMBER,…"}
         metavar = metavars.get(reader) or reader.__name__.upper()
         if field.default is not None and field.default is not dataclasses.MISSING:
             text = f"{text} [{field.default}]"

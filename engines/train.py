@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 from tqdm import tqdm
@@ -24,7 +25,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command line; the exit status is 0 when the work was done, 1 after a one-sentence error."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's start-up notes are no news to a person
     options = _parser().parse_args(arguments)
-    work = _backbone if options.name == "backbone" else _vae
+    work = {"backbone": _backbone, "vae": _vae, "dcgan": _dcgan}[options.name]
     try:
         if options.evaluate:
             scores = work(options).evaluate()
@@ -51,7 +52,7 @@ def main(arguments: list[str] | None = None) -> int:
 class Work:
     """What the command line may ask for: frames of a training, or scores of what is shipped."""
 
-    train: Callable[[], Frames[None]]
+    train: Callable[[], Frames[Any]]
     evaluate: Callable[[], dict[str, float]]
 
 
@@ -88,8 +89,35 @@ def _vae(options: argparse.Namespace) -> Work:
     return Work(train, evaluate)
 
 
+def _dcgan(options: argparse.Namespace) -> Work:
+    from engines import dcgan_training as training
+    from engines.parts.dcgan_config import MODELS, DCGANTrainingConfig
+    from engines.parts.shards import one_thread_an_operation
+    from engines.parts.weights import WeightsStore
+
+    def train() -> Frames[Any]:
+        one_thread_an_operation()
+        config = DCGANTrainingConfig(**changed_options(options, DCGANTrainingConfig))
+        file = f"dcgan_{config.model}.npz"
+        return training.train(
+            config, options.data, options.checkpoint or CHECKPOINTS / file, options.output or WEIGHTS / file
+        )
+
+    def evaluate() -> dict[str, float]:
+        folder = options.output or WEIGHTS
+        shipped = {model: folder / f"dcgan_{model}.npz" for model in MODELS}
+        # InceptionV3's weights lie beside the data, or where this project's own are.
+        store = WeightsStore(folders=(options.data / "../weights", WEIGHTS))
+        return training.evaluate(
+            {model: path for model, path in shipped.items() if path.is_file()}, options.data, store
+        )
+
+    return Work(train, evaluate)
+
+
 def _parser() -> argparse.ArgumentParser:
     from engines.backbone_training import BackboneTrainingConfig
+    from engines.parts.dcgan_config import DCGANTrainingConfig
     from engines.vae_training import VAETrainingConfig
 
     parser = argparse.ArgumentParser(prog="python -m engines.train", description=__doc__)
@@ -97,6 +125,7 @@ def _parser() -> argparse.ArgumentParser:
     for name, config_class, text in (
         ("backbone", BackboneTrainingConfig, "the bundled backbone, studio_vgg"),
         ("vae", VAETrainingConfig, "the autoencoders of digits and faces"),
+        ("dcgan", DCGANTrainingConfig, "the generator of faces and its critic"),
     ):
         one = names.add_parser(name, help=text)
         shared = Path(os.environ.get("REVERIE_SHARED", "../shared"))

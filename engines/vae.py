@@ -9,16 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image
 
 from engines.configs import setting, validate
-from engines.frames import Frame, Frames
+from engines.frames import Frames
 from engines.parts import latent
 from engines.parts.autoencoders import VAE, load_vae
+from engines.parts.walks import walked
 
-__all__ = ["VAE", "WalkConfig", "enlarged", "load_vae", "resolve", "walk"]
-
-SIDE = 448
+__all__ = ["VAE", "WalkConfig", "load_vae", "resolve", "walk"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,27 +56,9 @@ def walk(config: WalkConfig, backbone: VAE) -> Frames[WalkConfig]:
     Raises:
         ValueError: see `resolve`.
     """
-    step = 0
-    path = _path(resolve(config, backbone), backbone)
-    while step < len(path):
-        image = enlarged(backbone.decode(path[step])[0])
-        step += 1
-        changed = yield Frame(
-            step=step,
-            total=len(path),
-            image=image,
-            note="z " + ", ".join(f"{value:.2f}" for value in path[step - 1][:4]),
-        )
-        if changed is not None:
-            path = _path(resolve(changed, backbone), backbone)
+    yield from walked(config, lambda now: _path(resolve(now, backbone), backbone), backbone.decode)
 
 
 def _path(config: WalkConfig, vae: VAE) -> np.ndarray:
     points = np.reshape(np.array(config.waypoints, np.float32), (-1, vae.latent_dim))
     return latent.walk(points, config.steps, spherical=config.spherical, closed=config.closed)
-
-
-def enlarged(image: np.ndarray, side: int = SIDE) -> np.ndarray:
-    """A small picture, (H, W, C) uint8, as a person wants to see it: (side, side, 3) uint8."""
-    rgb = np.repeat(image, 3, axis=-1) if image.shape[-1] == 1 else image
-    return np.asarray(Image.fromarray(rgb).resize((side, side), Image.Resampling.BICUBIC))

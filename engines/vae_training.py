@@ -15,21 +15,17 @@ import tensorflow as tf
 from engines.frames import Frame, Frames
 from engines.parts import latent
 from engines.parts.autoencoders import VAE, Concept, read_vae, save_vae, vae_of_networks
-from engines.parts.backbones import load_backbone
-from engines.parts.datasets import digits, named_pictures, ratings
+from engines.parts.datasets import digits, named_pictures, ratings, split_pictures
 from engines.parts.files import written_atomically
 from engines.parts.inference import binary_cross_entropy, kl_loss
+from engines.parts.likeness import perceptual_loss
 from engines.parts.precision import training_policy
 from engines.parts.shards import mean_of, shards_of
 from engines.parts.training import batch_indices, train_frames
 from engines.parts.vae_config import VAETrainingConfig
 from engines.parts.vae_networks import ARCHITECTURES, Architecture
-from engines.parts.weights import WeightsStore
 
-DIGITS_FILE, FACES_FILE, RATINGS_FILE = "mnist.npz", "faces64.zip", "faces64_attributes.zip"
-FACES_HELD_OUT = 2000
-# Layers of the bundled backbone at which pictures should look alike, up to a quarter of a picture's side.
-PERCEPTUAL_LAYERS = ("block1_conv2", "block2_conv2", "block3_conv3")
+DIGITS_FILE, RATINGS_FILE = "mnist.npz", "faces64_attributes.zip"
 DIRECTIONS = 64
 EXAMPLES = 2000
 # Columns of the ratings, and what there is more of along the direction.
@@ -54,7 +50,7 @@ class Pictures:
 
 
 def read_pictures(model: str, data: Path) -> Pictures:
-    """The pictures for a model: MNIST's own split, or of named pictures the last, at most FACES_HELD_OUT, held out.
+    """The pictures for a model: MNIST's own split, or of named pictures the last held out (`split_pictures`).
 
     Args:
         data: the file itself, a folder of pictures, or the folder that holds the file.
@@ -68,34 +64,14 @@ def read_pictures(model: str, data: Path) -> Pictures:
         # The file is sorted by class, and whoever looks at the first thousand wants some of each.
         order = np.random.default_rng(0).permutation(len(found.test))
         return Pictures(found.train[..., None], found.test[order][..., None], found.test_labels[order])
-    images = named_pictures(data / FACES_FILE if (data / FACES_FILE).is_file() else data, height, least=16).images
-    held_out = min(FACES_HELD_OUT, len(images) // 8)
-    return Pictures(images[:-held_out], images[-held_out:])
+    split = split_pictures(data, height)
+    return Pictures(split.train, split.held_out)
 
 
 def absolute_and_squared_error(images: Any, logits: Any) -> Any:
     """Summed over the pixels: (B, H, W, C) in [0, 1], logits of the same shape -> (B,)."""
     difference = tf.abs(images - tf.sigmoid(logits))
     return tf.reduce_sum(difference + 2 * tf.square(difference), axis=(1, 2, 3))
-
-
-def perceptual_loss() -> Callable[[Any, Any], Any]:
-    """A function of pictures and reconstructions, (B, H, W, 3) in [0, 1] -> (B,): how differently the bundled backbone
-    sees them, each layer by the size of what it sees in the pictures (Johnson et al. 2016; Larsen et al. 2016).
-    """
-    backbone = load_backbone("studio_vgg", WeightsStore())
-    extract = backbone.extractor(PERCEPTUAL_LAYERS)
-
-    def loss(images: Any, reconstructions: Any) -> Any:
-        wanted = [tf.stop_gradient(tf.cast(f, tf.float32)) for f in extract(2 * images - 1)]
-        seen = [tf.cast(f, tf.float32) for f in extract(2 * reconstructions - 1)]
-        terms = [
-            tf.reduce_mean(tf.abs(a - b), axis=(1, 2, 3)) / (tf.reduce_mean(tf.abs(a)) + 1e-6)
-            for a, b in zip(wanted, seen, strict=True)
-        ]
-        return tf.add_n(terms) / len(terms)
-
-    return loss
 
 
 class Loss:

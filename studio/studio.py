@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -32,12 +33,14 @@ class Studio:
         outputs: folder of results.
         most_waiting: how many runs may wait in a lane.
         max_pixels: largest picture that is accepted.
+        data: the pictures that the bundled networks were trained on, a folder or a zip, where they are here.
     """
 
     weights: tuple[Path, ...] = ()
     outputs: Path = Path("outputs")
     most_waiting: int = 20
     max_pixels: int = 40_000_000
+    data: Path | None = None
     workshop: Workshop = field(init=False)
     gallery: Gallery = field(init=False)
     runs: Runs = field(init=False)
@@ -55,7 +58,13 @@ class Studio:
 
     async def answer(self, work: Callable[[], T]) -> T:
         """What `work` returns: something short, done one at a time beside the renders, so that a slider answers."""
-        return await asyncio.get_running_loop().run_in_executor(self._interactive, work)
+        # With the context of who asks, so that what is said meanwhile is said on that page.
+        asked = contextvars.copy_context()
+        return await asyncio.get_running_loop().run_in_executor(self._interactive, asked.run, work)
+
+    async def answer_slowly(self, work: Callable[[], T]) -> T:
+        """What `work` returns: something that takes seconds, done where no slider waits for it."""
+        return await asyncio.to_thread(work)
 
     def warm(self) -> None:
         """Load TensorFlow and the bundled backbone, trace a first dream and painting: the first visitor need not wait.

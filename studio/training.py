@@ -1,11 +1,12 @@
-"""Training an autoencoder on the page: from a file of digits or a zip of pictures to a network on the map."""
+"""Training networks on the page: from data that a person brings to a network that the page can use."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import AsyncIterator
-from dataclasses import asdict
+import zipfile
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,7 @@ import gradio as gr
 import numpy as np
 
 from engines.jobs import Job
-from engines.parts.autoencoders import VAE, read_vae
-from engines.parts.files import sha256_of
-from engines.parts.vae_config import VAETrainingConfig
+from engines.parts.files import sha256_of, written_atomically
 from engines.recipes import RecipeError, read_recipe
 from studio.notices import inform, warn
 from studio.restoring import job_for_tab
@@ -23,8 +22,35 @@ from studio.settings import Settings
 from studio.stage import Stage
 from studio.studio import Studio
 
-TITLES = {"Digits": "digits", "Digits, as in the book": "digits_notes", "Colour pictures, 64 x 64": "faces"}
-FIRST = VAETrainingConfig(epochs=5, interval=60)
+
+@dataclass(frozen=True)
+class Kind:
+    """What is trained, and what the page says of it.
+
+    Attributes:
+        engine: key in `engines.jobs.ENGINES`.
+        first: the settings that the controls show at first.
+        data: what the data is, in a few words.
+        suffixes: of its files.
+        choose: lays out the control above the buttons.
+        adjust: lays out those below.
+        invitation: what the canvas says before there is anything on it.
+        used: what becomes of a finished network.
+        read: a file that the engine wrote -> the network.
+        steerable: fields that may be changed while it runs, or when it goes on.
+    """
+
+    engine: str
+    first: Any
+    data: str
+    suffixes: tuple[str, ...]
+    choose: Callable[[Settings], None]
+    adjust: Callable[[Settings], None]
+    invitation: str
+    used: str
+    read: Callable[[Path], Any]
+    steerable: Collection[str] = ()
+
 
 # Checkpoints of faces take 200 MB each; whoever trains a tenth time has seldom use for the first.
 MOST_BYTES = 2_000_000_000
@@ -41,91 +67,104 @@ def make_room(folder: Path, most: int) -> None:
         path.unlink()
 
 
+def packed(paths: Sequence[str], folder: Path) -> Path:
+    """The file that was chosen; of several, one zip of them in `folder`, the same for the same files."""
+    if len(paths) == 1:
+        return Path(paths[0])
+    files = sorted((Path(path) for path in paths), key=lambda path: path.name)
+    said = json.dumps([[path.name, sha256_of(path)] for path in files])
+    whole = folder / f"{hashlib.sha256(said.encode()).hexdigest()[:24]}-pictures.zip"
+    if not whole.is_file():
+        with written_atomically(whole) as file, zipfile.ZipFile(file, "w") as archive:
+            for number, path in enumerate(files):
+                # Pictures of two folders may have one name. A date would make two zips of the same files differ.
+                entry = zipfile.ZipInfo(f"{number:05d}-{path.name}")
+                archive.writestr(entry, path.read_bytes())
+    return whole
+
+
 class Training:
     """The controls of a training and what they do."""
 
-    def __init__(self, studio: Studio):
-        self.studio = studio
-        self.stage = Stage(studio, "train")
+    def __init__(self, studio: Studio, kind: Kind, prefix: str):
+        self.studio, self.kind, self._prefix = studio, kind, prefix
+        self.stage = Stage(studio, prefix)
 
     def build(self) -> None:
         """Lay them out and wire them."""
-        self.settings = settings = Settings(FIRST, "train")
+        kind, prefix = self.kind, self._prefix
+        self.settings = settings = Settings(kind.first, prefix)
         with gr.Row(elem_classes="workbench"):
             with gr.Column(elem_classes="inputs", min_width=300):
                 with gr.Column(elem_classes="begin"):
                     self.data = gr.File(
-                        label="mnist.npz, or a zip of pictures",
-                        file_types=[".npz", ".zip", ".png"],
+                        label=kind.data[0].upper() + kind.data[1:],
+                        file_types=[*kind.suffixes, ".png"],
+                        file_count="multiple",
                         type="filepath",
                         height=170,
-                        elem_id="train-data",
+                        elem_id=f"{prefix}-data",
                         elem_classes="drop",
                     )
-                    settings.choice("model", "Networks", TITLES)
+                    kind.choose(settings)
                     self.stage.buttons("Train")
-                settings.slider("epochs", "Epochs", 1, 100, 1)
-                settings.slider("batch_size", "Batch size", 16, 512, 16)
-                settings.slider("kl_weight", "Weight of the divergence (beta)", 0.0, 4.0, 0.05)
-                with gr.Accordion("More", open=False, elem_id="train-more", elem_classes="fold"):
-                    settings.number("learning_rate", "Learning rate")
-                    settings.slider("kl_warmup", "Its warm-up", 0.0, 1.0, 0.05)
-                    settings.slider("perceptual_weight", "Perceptual weight (colours)", 0.0, 1.0, 0.01)
-                    settings.slider("interval", "Steps between pictures", 10, 2000, 10)
-                    settings.number("seed", "Seed")
+                kind.adjust(settings)
             with gr.Column(elem_classes="outputs", min_width=320, scale=3):
                 blank = np.zeros((112, 280, 3), np.uint8)
-                self.stage.canvas_with(blank, "Held-out pictures, what becomes of them, and samples appear here.")
+                self.stage.canvas_with(blank, kind.invitation)
                 self.stage.under("Stop when you like: Train goes on from the last picture, with the same settings.")
                 with gr.Row(elem_classes="under"):
-                    gr.Markdown("A finished network can take its place on the map.", elem_classes="quiet")
-                    self.use = gr.Button("Use it", size="sm", elem_id="train-use")
+                    gr.Markdown(kind.used, elem_classes="quiet")
+                    self.use = gr.Button("Use it", size="sm", elem_id=f"{prefix}-use")
         seen: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": None}
         self.stage.go.click(self.start, [self.data, *settings.components], self.stage.outputs, **seen)
         self.data.upload(self.data_chosen, [self.data], [self.data, *settings.components], **seen)
         self.stage.wire()
 
-    def data_chosen(self, path: str) -> dict[Any, Any]:
+    def data_chosen(self, paths: Sequence[str]) -> dict[Any, Any]:
         """A saved result in the place of the data brings back the settings that it was trained with."""
-        if Path(path).suffix.lower() != ".png":
+        path = paths[0]
+        if len(paths) > 1 or Path(path).suffix.lower() != ".png":
             return {self.data: gr.skip()}
         try:
             recipe = read_recipe(Path(path))
             if recipe is None:
-                raise RecipeError("A single picture is too little to train on: choose mnist.npz, or a zip of pictures.")
+                raise RecipeError(f"A single picture is too little to train on: choose {self.kind.data}.")
             elsewhere = "This picture was made on another tab; drop it there."
-            job = job_for_tab(recipe, "vae_training", [""], elsewhere)
+            job = job_for_tab(recipe, self.kind.engine, [""], elsewhere)
         except ValueError as error:
             warn(error)
             return {self.data: None}
         inform("Settings restored: now choose the data.")
         return {self.data: None} | self.settings.restored(job.config)
 
-    async def start(self, data: str | None, *values: Any) -> AsyncIterator[dict[Any, Any]]:
+    async def start(self, paths: Sequence[str] | None, *values: Any) -> AsyncIterator[dict[Any, Any]]:
         """Start a training, or go on with one that was stopped, and watch it."""
 
         def job() -> Job:
-            if not data:
-                raise ValueError("Choose the data first: mnist.npz, or a zip of pictures.")
+            if not paths:
+                raise ValueError(f"Choose the data first: {self.kind.data}.")
             config = self.settings.config(values)
             folder = self.studio.gallery.folder / "trainings"
             folder.mkdir(parents=True, exist_ok=True)
             make_room(folder, MOST_BYTES)
+            data = packed(paths, folder)
             # The same settings on the same data go on where they were stopped.
-            said = json.dumps([sha256_of(Path(data)), asdict(config)], sort_keys=True)
+            lasting = {name: value for name, value in asdict(config).items() if name not in self.kind.steerable}
+            said = json.dumps([sha256_of(data), lasting], sort_keys=True)
             key = hashlib.sha256(said.encode()).hexdigest()[:24]
             files = {
-                "data": Path(data),
+                "data": data,
                 "checkpoint": folder / f"{key}-checkpoint.npz",
                 "output": folder / f"{key}-{config.model}.npz",
             }
-            return Job(engine="vae_training", config=config, inputs={}, backbone="", files=files)
+            return Job(engine=self.kind.engine, config=config, inputs={}, backbone="", files=files)
 
         async for update in self.stage.start(job):
             yield update
 
-    def finished(self, run_id: str) -> VAE:
-        """What a finished training made.
+    def finished(self, run_id: str) -> Any:
+        """The network that a finished training made.
 
         Raises:
             ValueError: there is none yet.
@@ -136,4 +175,4 @@ class Training:
             raise ValueError("There is no training to use yet; press Train first.")
         if not path.is_file():
             raise ValueError("This training is not finished; press Train to go on with it.")
-        return read_vae(path)
+        return self.kind.read(path)

@@ -21,6 +21,8 @@ _PICTURE_SUFFIXES = {".webp", ".png", ".jpg", ".jpeg", ".bmp"}
 # A picture that is larger than these, in a set for training, is a mistake or an attack.
 _MOST_BYTES, _MOST_PIXELS = 32 << 20, 50_000_000
 _MOST_IN_ALL = 4 << 30
+FACES_FILE, FACES_HELD_OUT = "faces64.zip", 2000
+LEAST_TO_TRAIN_ON = 16
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,19 @@ class NamedPictures:
     """
 
     images: np.ndarray
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class SplitPictures:
+    """Pictures to train on, and pictures held out from it, (N, size, size, 3) uint8 each.
+
+    Attributes:
+        names: of the training pictures, within their zip or folder.
+    """
+
+    train: np.ndarray
+    held_out: np.ndarray
     names: tuple[str, ...]
 
 
@@ -153,6 +168,21 @@ def named_pictures(path: Path, size: int = 64, least: int = 2) -> NamedPictures:
             few = "no pictures" if not names else f"only {len(names)} picture{'s' * (len(names) > 1)}"
             raise ValueError(f"{path.name} holds {few}; at least {least} are needed.")
         return NamedPictures(_decoded(path, names, read, size), tuple(names))
+
+
+def split_pictures(data: Path, size: int = 64) -> SplitPictures:
+    """Named pictures, the last by name held out: at most FACES_HELD_OUT, of few pictures an eighth.
+
+    Args:
+        data: the file itself, a folder of pictures, or the folder that holds FACES_FILE.
+
+    Raises:
+        ValueError: as `named_pictures`, at least LEAST_TO_TRAIN_ON being needed.
+    """
+    path = data / FACES_FILE if (data / FACES_FILE).is_file() else data
+    found = named_pictures(path, size, least=LEAST_TO_TRAIN_ON)
+    held_out = min(FACES_HELD_OUT, len(found.images) // 8)
+    return SplitPictures(found.images[:-held_out], found.images[-held_out:], found.names[:-held_out])
 
 
 def digits(path: Path) -> Digits:

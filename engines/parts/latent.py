@@ -127,11 +127,39 @@ def principal_directions(latents: np.ndarray, count: int) -> PrincipalDirections
     mean = latents.mean(0)
     variances, vectors = np.linalg.eigh(np.cov((latents - mean).T.astype(np.float64)))
     order = np.argsort(variances)[::-1][:count]
-    directions = vectors.T[order]
-    largest = np.take_along_axis(directions, np.abs(directions).argmax(1)[:, None], 1)
-    directions = directions * np.sign(largest)
+    directions = _signed(vectors.T[order])
     deviations = np.sqrt(np.maximum(variances[order], 0))
     return PrincipalDirections(*(a.astype(np.float32) for a in (mean, directions, deviations)))
+
+
+def first_layer_directions(matrix: np.ndarray, count: int) -> np.ndarray:
+    """What a network's first layer answers to most, (count, Z) float32, orthogonal, of unit length, strongest first.
+
+    The eigenvectors of A Aᵀ for the layer's matrix A, (Z, D), which maximise ‖Aᵀ n‖ (SeFa: Shen & Zhou 2021,
+    "Closed-form factorization of latent semantics in GANs", equation 6), signed so that the largest number is positive.
+    """
+    values, vectors = np.linalg.eigh(matrix.astype(np.float64) @ matrix.T.astype(np.float64))
+    return _signed(vectors.T[np.argsort(values)[::-1][:count]]).astype(np.float32)
+
+
+def directions_of_features(latents: np.ndarray, features: np.ndarray, count: int) -> PrincipalDirections:
+    """The directions of a standard normal latent space along which features vary most, made orthogonal.
+
+    The features' principal components, each regressed on the latent vectors (GANSpace: Härkönen et al. 2020, section
+    2.2). The mean is 0 and the deviations are 1, as the prior has them.
+
+    Args:
+        latents: (N, Z), from the prior.
+        features: (N, D), of what was made from them.
+    """
+    centred = (features - features.mean(0)).astype(np.float64)
+    _, _, components = np.linalg.svd(centred, full_matrices=False)
+    scores = centred @ components[:count].T
+    slopes = (latents - latents.mean(0)).T.astype(np.float64) @ scores
+    orthogonal, _ = np.linalg.qr(slopes)
+    directions = _signed(orthogonal.T)
+    length, size = latents.shape[1], len(directions)
+    return PrincipalDirections(np.zeros(length, np.float32), directions.astype(np.float32), np.ones(size, np.float32))
 
 
 def difference_of_means(latents: np.ndarray, ratings: np.ndarray) -> np.ndarray:
@@ -176,6 +204,12 @@ def rank_correlation(a: Sequence[float] | np.ndarray, b: Sequence[float] | np.nd
 def _ranks(values: np.ndarray) -> np.ndarray:
     _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
     return (np.cumsum(counts) - (counts - 1) / 2)[inverse]
+
+
+def _signed(directions: np.ndarray) -> np.ndarray:
+    """Each direction, (D, Z), or its opposite: the one whose largest number is positive."""
+    largest = np.take_along_axis(directions, np.abs(directions).argmax(1)[:, None], 1)
+    return directions * np.sign(largest)
 
 
 def _unit(vector: np.ndarray) -> np.ndarray:

@@ -56,3 +56,123 @@ class FusedBatchNormalization(keras.layers.Layer):
         self.moving_mean.assign(self.moving_mean * self.momentum + mean * (1 - self.momentum))
         self.moving_variance.assign(self.moving_variance * self.momentum + variance * (1 - self.momentum))
         return outputs
+
+
+class _Spectral(keras.layers.Layer):
+    """Linear map whose largest singular value is held at 1 (Miyato et al. 2018, "Spectral normalization").
+
+    The value is estimated by power iteration, one a training step: `iterate` does it. Keras's own wrapper iterates at
+    each call and writes the kernel back, so that the parts of a batch would wait for one another, and a step that looks
+    at pictures twice would not be the same in whatever order that is done.
+    """
+
+    def __init__(self, units: int, **kwargs):
+        super().__init__(**kwargs)
+        self.units = units
+
+    def _build(self, shape):
+        # In float32 whatever the arithmetic is in: a norm of rounded numbers would be another kernel's.
+        self.kernel = self.add_weight(shape=(*shape, self.units), name="kernel", autocast=False)
+        self.bias = self.add_weight(shape=(self.units,), initializer="zeros", name="bias")
+        normal = keras.initializers.RandomNormal(stddev=1.0)
+        self.u = self.add_weight(
+            shape=(self.units,), initializer=normal, trainable=False, name="singular_vector", autocast=False
+        )
+
+    def _left_vector(self):
+        product = ops.matmul(ops.reshape(self.kernel, (-1, self.units)), self.u)
+        return product, product / (ops.norm(product) + 1e-12)
+
+    def iterate(self) -> None:
+        """One step of power iteration towards the kernel's first right singular vector."""
+        _, v = self._left_vector()
+        product = ops.matmul(v, ops.reshape(self.kernel, (-1, self.units)))
+        self.u.assign(product / (ops.norm(product) + 1e-12))
+
+    def normalized_kernel(self):
+        """The kernel divided by the estimate of its largest singular value."""
+        product, v = self._left_vector()
+        return self.kernel / (ops.sum(ops.stop_gradient(v) * product) + 1e-12)
+
+
+class SpectralConv2D(_Spectral):
+    """2D convolution with a spectrally normalised kernel, (B, H, W, C) -> (B, H / strides, W / strides, units)."""
+
+    def __init__(self, units: int, kernel_size: int, strides: int = 1, **kwargs):
+        super().__init__(units, **kwargs)
+        self.kernel_size, self.strides = kernel_size, strides
+
+    def build(self, input_shape):
+        self._build((self.kernel_size, self.kernel_size, input_shape[-1]))
+
+    def call(self, inputs):
+        kernel = ops.cast(self.normalized_kernel(), inputs.dtype)
+        return ops.conv(inputs, kernel, self.strides, "same") + ops.cast(self.bias, inputs.dtype)
+
+    def compute_output_shape(self, input_shape):
+        height, width = (None if side is None else -(-side // self.strides) for side in input_shape[1:3])
+        return (input_shape[0], height, width, self.units)
+
+
+class SpectralDense(_Spectral):
+    """Dense layer with a spectrally normalised kernel, (B, C) -> (B, units)."""
+
+    def build(self, input_shape):
+        self._build((input_shape[-1],))
+
+    def call(self, inputs):
+        return ops.matmul(inputs, ops.cast(self.normalized_kernel(), inputs.dtype)) + ops.cast(self.bias, inputs.dtype)
+
+
+class SteerableDropout(keras.layers.Layer):
+    """Dropout (Srivastava et al. 2014) whose rate may be changed between steps, without tracing again.
+
+    Args:
+        rate: share of the inputs that is set to 0 in training, in [0, 1); the variable `rate` has it afterwards.
+    """
+
+    def __init__(self, rate: float, **kwargs):
+        super().__init__(**kwargs)
+        self._first_rate = rate
+        self._seeds = keras.random.SeedGenerator()
+
+    def build(self, input_shape):
+        initializer = keras.initializers.Constant(self._first_rate)
+        self.rate = self.add_weight(shape=(), initializer=initializer, trainable=False, name="rate", autocast=False)
+
+    def call(self, inputs, training=False):
+        if not training:
+            return inputs
+        kept = keras.random.uniform(ops.shape(inputs), seed=self._seeds) >= self.rate
+        return inputs * ops.cast(kept, inputs.dtype) / ops.cast(1 - self.rate, inputs.dtype)
+
+
+class BatchDeviation(keras.layers.Layer):
+    """One more feature: how unlike the pictures of a batch are, (B, H, W, C) -> (B, H, W, C + 1).
+
+    A critic that is told so notices when all that is drawn is alike (minibatch standard deviation: Karras et al. 2018,
+    section 3). It is told in groups of `group` pictures that follow one another, so that real and drawn ones do not mix
+    where either come in multiples of it. Outside training, where pictures come alone, it is told what was usual.
+    """
+
+    def __init__(self, group: int, momentum: float = 0.99, **kwargs):
+        super().__init__(**kwargs)
+        self.group, self.momentum = group, momentum
+
+    def build(self, input_shape):
+        self.usual = self.add_weight(shape=(), initializer="zeros", trainable=False, name="usual", autocast=False)
+
+    def call(self, inputs, training=False):
+        height, width, channels = inputs.shape[1:]
+        if training:
+            values = ops.reshape(ops.cast(inputs, "float32"), (-1, self.group, height, width, channels))
+            deviation = ops.mean(ops.sqrt(ops.var(values, axis=1) + 1e-8), axis=(1, 2, 3))
+            self.usual.assign(self.usual * self.momentum + ops.mean(deviation) * (1 - self.momentum))
+            told = ops.repeat(deviation, self.group)[:, None, None, None]
+        else:
+            told = ops.reshape(self.usual, (1, 1, 1, 1))
+        told = ops.broadcast_to(ops.cast(told, inputs.dtype), (*ops.shape(inputs)[:-1], 1))
+        return ops.concatenate([inputs, told], axis=-1)
+
+    def compute_output_shape(self, input_shape):
+        return (*input_shape[:-1], input_shape[-1] + 1)

@@ -41,7 +41,7 @@ def load_checkpoint(path: Path, variables: Sequence[Any], settings: Mapping[str,
     """Put a checkpoint's values into `variables` and return its step number.
 
     Raises:
-        ValueError: the file is damaged, or was made with other settings or another network.
+        ValueError: the file is damaged, or was made with other settings, other data or another network.
     """
     try:
         with np.load(path, allow_pickle=False) as arrays:
@@ -51,7 +51,7 @@ def load_checkpoint(path: Path, variables: Sequence[Any], settings: Mapping[str,
     except UNREADABLE as error:
         raise ValueError(f"The checkpoint {path.name} cannot be read; delete it to begin again.") from error
     if made_with != json.loads(json.dumps(settings)):
-        raise ValueError(f"The checkpoint {path.name} was made with other settings; delete it or use those.")
+        raise ValueError(f"The checkpoint {path.name} was made with other settings or data; delete it or use those.")
     if [v.shape for v in values] != [tuple(v.shape) for v in variables]:
         raise ValueError(f"The checkpoint {path.name} belongs to another network; delete it to begin again.")
     for variable, value in zip(variables, values, strict=True):

@@ -24,15 +24,18 @@ async function draw(name, uri) {
   figure.hidden = false;
 }
 
-async function show(picture) {
+async function show(picture, caption) {
   await draw('edited', picture);
+  const line = root.querySelector('figcaption');
+  line.hidden = !caption;
+  line.textContent = caption || '';
   root.dataset.drawn = Number(root.dataset.drawn) + 1;
 }
 
 async function take() {
-  const { picture, original } = props.value || {};
+  const { picture, original, caption } = props.value || {};
   await draw('original', original);
-  if (picture) await show(picture);
+  if (picture) await show(picture, caption);
 }
 
 async function follow() {
@@ -42,8 +45,8 @@ async function follow() {
     while (wanted) {
       const { network, first, second } = props.value || {}, sliders = wanted, asked = version;
       wanted = null;
-      const picture = first ? await server.edited(network, first, second, sliders) : '';
-      if (picture && asked === version) await show(picture);
+      const answer = first ? await server.edited(network, first, second, sliders) : null;
+      if (answer && asked === version) await show(answer.picture, answer.caption);
     }
   } finally { asking = false; }
 }

@@ -11,22 +11,25 @@ import numpy as np
 
 from engines.jobs import Job
 from engines.parts import latent
-from engines.parts.autoencoders import VAE
+from engines.parts.autoencoders import VAE, read_vae
 from engines.parts.drawings import as_digit
 from engines.parts.figures import latent_figure
 from engines.parts.files import written_atomically
 from engines.parts.pictures import PictureError
+from engines.parts.vae_config import VAETrainingConfig
+from engines.parts.walks import enlarged
 from engines.recipes import RecipeError, read_recipe
-from engines.vae import WalkConfig, enlarged, resolve
+from engines.vae import WalkConfig, resolve
 from studio.explorer import at, explorer, overlay, plane
-from studio.faces import Faces
+from studio.face_editor import FaceEditor
 from studio.notices import inform, warn
 from studio.previews import data_uri
 from studio.restoring import job_for_tab
+from studio.settings import Settings
 from studio.sketch import drawn, sketch
 from studio.stage import Stage
 from studio.studio import Studio
-from studio.training import Training
+from studio.training import Kind, Training
 
 NETWORKS = {"Ours": "digits", "As in the book": "digits_notes"}
 SPACINGS = {"by the prior": "gaussian", "even": "linear"}
@@ -35,6 +38,36 @@ COUNT, REACH, SPACING = 24, 2.6, "gaussian"
 SAMPLES = 8
 # How many networks of visitors are held in memory; of an older one the page says that it is not there.
 MOST_TRAINED = 8
+
+
+def _choose_networks(settings: Settings) -> None:
+    titles = {"Digits": "digits", "Digits, as in the book": "digits_notes", "Colour pictures, 64 x 64": "faces"}
+    settings.choice("model", "Networks", titles)
+
+
+def _adjust_training(settings: Settings) -> None:
+    settings.slider("epochs", "Epochs", 1, 100, 1)
+    settings.slider("batch_size", "Batch size", 16, 512, 16)
+    settings.slider("kl_weight", "Weight of the divergence (beta)", 0.0, 4.0, 0.05)
+    with gr.Accordion("More", open=False, elem_id="train-more", elem_classes="fold"):
+        settings.number("learning_rate", "Learning rate")
+        settings.slider("kl_warmup", "Its warm-up", 0.0, 1.0, 0.05)
+        settings.slider("perceptual_weight", "Perceptual weight (colours)", 0.0, 1.0, 0.01)
+        settings.slider("interval", "Steps between pictures", 10, 2000, 10)
+        settings.number("seed", "Seed")
+
+
+TRAINING = Kind(
+    engine="vae_training",
+    first=VAETrainingConfig(epochs=5, interval=60),
+    data="mnist.npz, or a zip of pictures",
+    suffixes=(".npz", ".zip"),
+    choose=_choose_networks,
+    adjust=_adjust_training,
+    invitation="Held-out pictures, what becomes of them, and samples appear here.",
+    used="A finished network can take its place on the map.",
+    read=read_vae,
+)
 
 
 class LatentTab:
@@ -47,12 +80,12 @@ class LatentTab:
     def build(self) -> None:
         """Lay the tab out and wire it, inside the page's Blocks."""
         self.stage = Stage(self.studio, "latent")
-        self.faces = Faces(self.studio)
-        self.training = Training(self.studio)
+        self.faces = FaceEditor(self.studio)
+        self.training = Training(self.studio, TRAINING, "train")
         with gr.Tabs():
             with gr.Tab("Digits", id="digits"):
                 self._build_digits()
-            with gr.Tab("Faces", id="faces") as faces:
+            with gr.Tab("Portraits", id="portraits") as faces:
                 self.faces.build()
             self.faces.on_shown(faces)
             with gr.Tab("Train", id="train"):

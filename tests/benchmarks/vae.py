@@ -2,38 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
-import multiprocessing
 import os
-import socket
 import statistics
-import subprocess
-import sys
-import tempfile
 import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
-from typing import Any
 
 import numpy as np
 
 from tests.benchmarks.report import Row, main
+from tests.benchmarks.timing import a_page, in_a_fresh_process, median_seconds, show_tab, slider_milliseconds
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 COUNT, REACH = 30, 1.0
 BATCH = 128
-
-
-def median_seconds(work: Callable[[], object], times: int) -> float:
-    """The median seconds of some work, once warm."""
-    work()
-    taken = []
-    for _ in range(times):
-        began = time.perf_counter()
-        work()
-        taken.append(time.perf_counter() - began)
-    return statistics.median(taken)
 
 
 def grid() -> Row:
@@ -110,34 +91,15 @@ def _batch() -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (BATCH, 28, 28, 1)).astype(np.uint8)
 
 
-def _in_a_fresh_process(work: Callable[..., float], *arguments: Any) -> float:
-    """How many threads an operation gets is settled once a process."""
-    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
-        return pool.submit(work, *arguments).result()
-
-
 def training_step() -> list[Row]:
     """A step at batch 128 on the same network: as `python -m engines.train` takes it, and as the page does."""
-    theirs = _in_a_fresh_process(_step_of_the_listing)
+    theirs = in_a_fresh_process(_step_of_the_listing)
     rows = []
     for name, program in (("training_step", True), ("training_step_page", False)):
-        ours = _in_a_fresh_process(_step_of_ours, program)
+        ours = in_a_fresh_process(_step_of_ours, program)
         rows.append(Row(name, ours, theirs, theirs / ours, 5.0, "s a step"))
     return rows
 
-
-# Moves a slider and resolves with the milliseconds until another picture is on the canvas.
-_MOVE = """
-const [input, value, done] = arguments, faces = document.querySelector('#faces-picture .faces');
-const before = performance.now();
-const observer = new MutationObserver(() => {
-  observer.disconnect();
-  requestAnimationFrame(() => done(performance.now() - before));
-});
-observer.observe(faces, { attributeFilter: ['data-drawn'] });
-Object.getOwnPropertyDescriptor(Object.getPrototypeOf(input), 'value').set.call(input, value);
-for (const kind of ['input', 'change']) input.dispatchEvent(new Event(kind, { bubbles: true }));
-"""
 
 # Moves the pointer over the map, once a frame of the screen, and resolves with the seconds that took, how many pictures
 # were drawn meanwhile, and how many requests were made.
@@ -160,44 +122,6 @@ requestAnimationFrame(move);
 """
 
 
-@contextlib.contextmanager
-def a_page() -> Iterator[Any]:
-    """The studio's page in a browser, from a server of its own."""
-    from selenium import webdriver
-    from selenium.webdriver.support.ui import WebDriverWait
-
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-    options = webdriver.ChromeOptions()
-    for option in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"):
-        options.add_argument(option)
-    with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "app.py", "--port", str(port), "--outputs", folder]
-        server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        browser = None
-        try:
-            while server.poll() is None:
-                with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-                    break
-                time.sleep(0.1)
-            browser = webdriver.Chrome(options=options)
-            browser.set_script_timeout(30)
-            browser.get(f"http://127.0.0.1:{port}/")
-            WebDriverWait(browser, 120).until(lambda b: b.find_elements("css selector", "#dream-go:not([disabled])"))
-            yield browser
-        finally:
-            if browser:
-                browser.quit()
-            server.terminate()
-            server.wait()
-
-
-def _click(browser: Any, title: str) -> None:
-    buttons = browser.find_elements("css selector", "button[role=tab]")
-    next(one for one in buttons if one.text.strip() == title and one.is_displayed()).click()
-    time.sleep(2)
-
-
 def in_the_browser() -> list[Row]:
     """The pointer on the map, and from moving a slider of the faces to the picture: in peace, and while the other lane
     paints.
@@ -205,21 +129,20 @@ def in_the_browser() -> list[Row]:
     with a_page() as browser:
 
         def measured(count: int) -> list[float]:
-            slider = browser.find_element("css selector", "#faces-0 input[type=range]")
             values = np.linspace(-2.9, 2.9, count)
-            return [browser.execute_async_script(_MOVE, slider, f"{value:.2f}") for value in values]
+            return slider_milliseconds(browser, "#faces-0", "#faces-picture .faces", values)
 
         time.sleep(20)  # the server warms itself up
-        _click(browser, "Latent")
+        show_tab(browser, "Latent")
         seconds, drawn, requests = browser.execute_async_script(_POINT, 240)
         assert requests == 0, f"{requests} requests were made while the pointer moved"
-        _click(browser, "Faces")
+        show_tab(browser, "Portraits")
         measured(8)
         calm = measured(60)
-        _click(browser, "Style")
+        show_tab(browser, "Style")
         browser.execute_script("document.querySelector('#style-go').click()")
         time.sleep(4)
-        _click(browser, "Latent")
+        show_tab(browser, "Latent")
         loaded = measured(30)
     median, late = statistics.median(calm), float(np.percentile(calm, 95))
     busy = statistics.median(loaded)

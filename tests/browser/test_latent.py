@@ -129,7 +129,7 @@ def test_a_walk_without_waypoints_is_told_in_one_sentence(page):
 
 
 def test_faces_follow_the_sliders(page):
-    inner_tab(page, "Faces")
+    inner_tab(page, "Portraits")
 
     def picture() -> str:
         script = "const c = document.querySelector('#faces-picture .edited canvas');"

@@ -12,6 +12,23 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from engines.parts.gans import GAN
+
+
+def untrained_gan(name: str = "faces") -> GAN:
+    """Networks of random weights that are large enough to draw pictures that differ."""
+    import keras
+
+    from engines.parts.dcgan_networks import ARCHITECTURES
+    from engines.parts.gans import gan_of_networks
+
+    keras.utils.set_random_seed(0)
+    generator, critic = ARCHITECTURES[name].build_generator(), ARCHITECTURES[name].build_critic()
+    for layer in generator.layers:
+        if isinstance(layer, keras.layers.Conv2DTranspose):
+            layer.kernel.assign(4 * layer.kernel.value)
+    return gan_of_networks(name, generator, critic)
+
 
 def is_one_sentence(text: object) -> bool:
     """Whether a person can be shown this as it is: one line, one sentence, closed by a full stop."""

@@ -24,7 +24,7 @@ from engines.parts.vae_config import MODELS, VAETrainingConfig
 from engines.parts.vae_networks import ARCHITECTURES
 from engines.recipes import Recipe
 from studio import explorer
-from studio.faces import CONCEPTS, DIRECTIONS, NOBODY
+from studio.face_editor import CONCEPTS, DIRECTIONS, NOBODY
 from studio.sketch import drawn
 from studio.tabs import latent_space
 from studio.tabs.latent_space import LatentTab
@@ -252,7 +252,7 @@ def test_a_random_face_is_another_each_time_and_shown(tab):
 def test_the_browser_asks_for_what_its_sliders_say(tab):
     value = call(tab.faces.another, 0, NOBODY)[1]
     at_rest = call(tab.faces.edited, ["faces", value["first"], None, [0.0] * SLIDERS])
-    assert at_rest == value["picture"]
+    assert at_rest == {"picture": value["picture"]}
     assert call(tab.faces.edited, ["faces", value["first"], None, [0.0, 2.0, *[0.0] * (SLIDERS - 2)]]) != at_rest
 
 
@@ -271,7 +271,7 @@ def test_the_browser_asks_for_what_its_sliders_say(tab):
     ],
 )
 def test_what_no_slider_says_gives_no_picture_and_no_traceback(tab, asked):
-    assert call(tab.faces.edited, asked) == ""
+    assert call(tab.faces.edited, asked) is None
 
 
 def test_a_dropped_face_is_encoded_shown_beside_and_blended_with_another(tab, tmp_path, picture):
@@ -316,7 +316,7 @@ def trained(tab: LatentTab, data: str | None, model: str = "digits_notes") -> st
     """The id of a training that was watched to its end."""
     training = tab.training
     config = VAETrainingConfig(model=model, epochs=2, batch_size=16, interval=2)
-    updates = watched(training.start(data, *training.settings.values(config)))
+    updates = watched(training.start([data] if data else None, *training.settings.values(config)))
     return next((u[training.stage.run_id] for u in updates if training.stage.run_id in u), "")
 
 
@@ -339,7 +339,7 @@ def test_a_training_is_not_done_twice(tab, mnist, studio):
 
 def test_a_saved_result_brings_the_settings_of_its_training_back(tab, mnist, studio):
     run = studio.runs.get(trained(tab, mnist))
-    update = tab.training.data_chosen(str(run.result))
+    update = tab.training.data_chosen([str(run.result)])
     assert update[tab.training.data] is None, "a result is no data"
     assert update[tab.training.settings.controls["epochs"]]["value"] == 2
     assert update[tab.training.settings.controls["model"]] == "digits_notes"
@@ -348,7 +348,7 @@ def test_a_saved_result_brings_the_settings_of_its_training_back(tab, mnist, stu
 def test_a_picture_that_no_training_made_is_told_in_a_sentence(tab, tmp_path, picture):
     path = tmp_path / "one.png"
     path.write_bytes(as_png(picture))
-    update, said = warned(lambda: tab.training.data_chosen(str(path)))
+    update, said = warned(lambda: tab.training.data_chosen([str(path)]))
     assert "too little to train on" in said
     assert update == {tab.training.data: None}
 

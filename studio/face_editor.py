@@ -26,7 +26,7 @@ NOBODY = {"network": NETWORK, "first": None, "second": None, "picture": "", "ori
 CONCEPTS = ("smile", "age", "masculine", "long hair", "dark hair", "daylight")
 
 
-class Faces:
+class FaceEditor:
     """The faces' controls and what they do."""
 
     def __init__(self, studio: Studio):
@@ -102,13 +102,15 @@ class Faces:
             return [gr.skip()] * (1 + self._count)
         return await self.another(seed, value)
 
-    async def edited(self, asked: list[Any]) -> str:
+    async def edited(self, asked: list[Any]) -> dict[str, str] | None:
         """The face that the sliders say, as the browser asks for it: [network, first, second, sliders]."""
         try:
             network, first, second, (blend, *values) = asked
-            return await self.studio.answer(lambda: self._picture(str(network), first, second, float(blend), values))
+            return await self.studio.answer(
+                lambda: {"picture": self._picture(str(network), first, second, float(blend), values)}
+            )
         except (TypeError, ValueError):  # nothing that this page asks for
-            return ""
+            return None
 
     def _picture(
         self, network: str, first: list[float], second: list[float] | None, blend: float, values: Sequence[float]

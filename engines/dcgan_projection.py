@@ -1,0 +1,141 @@
+"""Finding a given picture among those that a generator can draw.
+
+A generator has no encoder: a latent vector is looked for, by gradient descent, whose picture is as much like the given
+one as can be, to the eyes of the bundled backbone and pixel by pixel (Zhu et al. 2016; Abdal et al. 2019).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from engines.configs import setting, validate
+from engines.frames import Frame, Frames
+from engines.parts.gans import GAN
+from engines.parts.pictures import check_picture, middle_square
+from engines.parts.walks import enlarged
+
+CANDIDATES, BATCH = 512, 64
+_DECAYS = (0.9, 0.99)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProjectionConfig:
+    """How a picture is looked for."""
+
+    steps: int = setting(120, "Steps of gradient descent.", low=1, high=5000)
+    starts: int = setting(4, "From how many places at once; the best one is shown and kept.", low=1, high=32)
+    learning_rate: float = setting(0.08, "How far a step goes; falls to nothing towards the end.", low=1e-4, high=1.0)
+    perceptual_weight: float = setting(1.0, "What likeness to the bundled backbone's eyes counts.", low=0.0, high=100.0)
+    pixel_weight: float = setting(1.0, "What the error of each pixel counts.", low=0.0, high=100.0)
+    prior_weight: float = setting(
+        0.02,
+        "What straying from where the generator was trained counts; 0 draws likelier monsters.",
+        low=0.0,
+        high=10.0,
+    )
+    seed: int = setting(0, "Where it begins.", low=0, high=2**31 - 1)
+
+    def __post_init__(self):
+        validate(self)
+        if self.perceptual_weight == 0 and self.pixel_weight == 0:
+            raise ValueError("The perceptual weight or the pixel weight must be above 0: nothing would be looked for.")
+
+
+def resolve(config: ProjectionConfig, gan: GAN) -> ProjectionConfig:
+    """The config as it is: any generator will do."""
+    return config
+
+
+def project(image: np.ndarray, config: ProjectionConfig, backbone: GAN) -> Frames[ProjectionConfig]:
+    """Look for a picture, yielding the best found so far after every step; steerable but for steps, starts and seed.
+
+    Args:
+        image: (H, W, 3) uint8 RGB; its middle square is taken.
+
+    Yields:
+        Frames with the drawn picture, its latent vector `z`, and its `loss`, `pixel_error` (mean absolute, in [0, 1])
+        and `perceptual_loss`.
+
+    Raises:
+        PictureError: no picture.
+    """
+    check_picture(image)
+    target = middle_square(image, backbone.shape[0])
+    search = _Search(backbone, target, config)
+    for step in range(1, config.steps + 1):
+        search.advance(step, config)
+        changed = yield Frame(
+            step=step,
+            total=search.total,
+            image=enlarged(backbone.decode(search.best)[0]),
+            metrics=search.terms,
+            note="looking for this picture",
+            z=search.best,
+        )
+        if changed is not None:
+            config = changed
+
+
+class _Search:
+    """Adam (Kingma & Ba 2015) on several latent vectors at once.
+
+    Attributes:
+        total: how many steps there will be.
+        best: the latent vector of least loss so far, (Z,) float32.
+        terms: of its loss.
+    """
+
+    def __init__(self, gan: GAN, target: np.ndarray, config: ProjectionConfig):
+        import tensorflow as tf
+
+        from engines.parts.likeness import Likeness
+
+        likeness = Likeness()
+        pixels = tf.constant(target, tf.float32)[None] / 255
+        wanted = likeness.features(pixels)
+
+        def losses(z: Any, weights: Any) -> dict[str, Any]:
+            pictures = tf.cast(gan.generator(z, training=False), tf.float32)
+            pixel_error = tf.reduce_mean(tf.abs(pictures - pixels), axis=(1, 2, 3))
+            perceptual_loss = likeness.distance(wanted, likeness.features(pictures))
+            strayed = tf.reduce_mean(tf.square(z), axis=1)
+            loss = weights[0] * perceptual_loss + 4 * weights[1] * pixel_error + weights[2] * strayed
+            return {"loss": loss, "pixel_error": pixel_error, "perceptual_loss": perceptual_loss}
+
+        @tf.function(autograph=False)
+        def gradient(z: Any, weights: Any) -> tuple[dict[str, Any], Any]:
+            with tf.GradientTape() as tape:
+                tape.watch(z)
+                terms = losses(z, weights)
+                whole = tf.reduce_sum(terms["loss"])
+            return terms, tape.gradient(whole, z)
+
+        self._gradient = gradient
+        rng = np.random.default_rng(config.seed)
+        candidates = rng.standard_normal((CANDIDATES, gan.latent_dim)).astype(np.float32)
+        parts = np.split(candidates, CANDIDATES // BATCH)
+        found = [np.asarray(losses(tf.constant(part), _weights(config))["loss"]) for part in parts]
+        self._places = candidates[np.argsort(np.concatenate(found))[: config.starts]]
+        self._first, self._second = np.zeros_like(self._places), np.zeros_like(self._places)
+        self.total = config.steps
+        self.best, self.terms = self._places[0], {"loss": np.inf}
+
+    def advance(self, step: int, config: ProjectionConfig) -> None:
+        """Look at where it is, and go a step (counted from 1) from there."""
+        terms, slope = self._gradient(self._places, _weights(config))
+        nearest = int(np.argmin(terms["loss"]))
+        if terms["loss"][nearest] < self.terms["loss"]:
+            self.best = self._places[nearest]
+            self.terms = {name: float(values[nearest]) for name, values in terms.items()}
+        self._first = _DECAYS[0] * self._first + (1 - _DECAYS[0]) * slope.numpy()
+        self._second = _DECAYS[1] * self._second + (1 - _DECAYS[1]) * slope.numpy() ** 2
+        first, second = self._first / (1 - _DECAYS[0] ** step), self._second / (1 - _DECAYS[1] ** step)
+        rate = config.learning_rate * 0.5 * (1 + np.cos(np.pi * (step - 1) / self.total))
+        self._places = (self._places - rate * first / (np.sqrt(second) + 1e-8)).astype(np.float32)
+
+
+def _weights(config: ProjectionConfig) -> np.ndarray:
+    return np.array([config.perceptual_weight, config.pixel_weight, config.prior_weight], np.float32)

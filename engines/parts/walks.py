@@ -1,0 +1,43 @@
+"""A walk through a latent space as frames, whatever it is that decodes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import numpy as np
+from PIL import Image
+
+from engines.frames import Frame, Frames
+
+C = TypeVar("C")
+
+SIDE = 448
+
+
+def walked(config: C, path_of: Callable[[C], np.ndarray], decode: Callable[[np.ndarray], np.ndarray]) -> Frames[C]:
+    """Walk along a path, yielding an enlarged picture a step; a changed config takes effect on what is left.
+
+    Args:
+        path_of: a config -> the latent vectors to pass, (M, Z); may raise ValueError.
+        decode: latent vectors, (N, Z) -> pictures, (N, H, W, C) uint8.
+    """
+    step, path = 0, path_of(config)
+    while step < len(path):
+        image = enlarged(decode(path[step])[0])
+        step += 1
+        changed = yield Frame(
+            step=step,
+            total=len(path),
+            image=image,
+            note="z " + ", ".join(f"{value:.2f}" for value in path[step - 1][:4]),
+            z=path[step - 1],
+        )
+        if changed is not None:
+            path = path_of(changed)
+
+
+def enlarged(image: np.ndarray, side: int = SIDE) -> np.ndarray:
+    """A small picture, (H, W, C) uint8, as a person wants to see it: (side, side, 3) uint8."""
+    rgb = np.repeat(image, 3, axis=-1) if image.shape[-1] == 1 else image
+    return np.asarray(Image.fromarray(rgb).resize((side, side), Image.Resampling.BICUBIC))

@@ -1,0 +1,82 @@
+"""Which training picture is nearest to a drawn face: whether it was drawn from memory."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import gradio as gr
+import numpy as np
+
+from engines.parts.datasets import split_pictures
+from engines.parts.nearest import Neighbourhood
+from studio.notices import warn
+from studio.previews import png_uri
+from studio.studio import Studio
+
+HINT = "The training pictures most like the large face. The first time, all of them are read."
+NEEDED = (
+    "This needs the pictures that the networks were trained on: start the studio with <code>--data FOLDER</code>, the "
+    "folder or zip that holds them."
+)
+
+
+class Neighbours:
+    """A button under a face, and what it answers."""
+
+    def __init__(self, studio: Studio):
+        self._studio = studio
+        self._lock = threading.Lock()
+        self._found: Neighbourhood | None = None
+
+    def build(self) -> None:
+        """Lay them out."""
+        there = self._studio.data is not None
+        with gr.Accordion("Was it drawn from memory?", open=False, elem_id="gan-nearest-fold", elem_classes="fold"):
+            hint = (
+                "The training pictures most like the large face. The first time, all of them are read."
+                if there
+                else NEEDED
+            )
+            gr.Markdown(hint, elem_classes="quiet")
+            self.ask = gr.Button("Nearest training pictures", size="sm", interactive=there, elem_id="gan-nearest")
+            self.answer = gr.HTML("", elem_id="gan-nearest-answer", apply_default_css=False)
+
+    def wire(self, face: Any, sliders: list[Any], shown: Callable[[dict[str, Any], Sequence[Any]], np.ndarray]) -> None:
+        """Connect the button.
+
+        Args:
+            shown: a face's value and the sliders' -> its picture.
+        """
+
+        async def asked(value: dict[str, Any], *values: Any) -> Any:
+            try:
+                image = await self._studio.answer(lambda: shown(value, values))
+                return await self._studio.answer_slowly(lambda: self.nearest(image))
+            except ValueError as error:
+                warn(error)
+                return gr.skip()
+
+        self.ask.click(asked, [face, *sliders], [self.answer], api_visibility="private", concurrency_limit=None)
+
+    def nearest(self, image: np.ndarray) -> str:
+        """The nearest training pictures of (64, 64, 3) uint8, as HTML.
+
+        Raises:
+            ValueError: no data, or none that can be used.
+        """
+        with self._lock:
+            if self._found is None:
+                if self._studio.data is None:
+                    raise ValueError("There are no training pictures here; start the studio with --data FOLDER.")
+                self._found = Neighbourhood(split_pictures(self._studio.data))
+            found = self._found
+        figures = "".join(
+            f'<figure><img alt="" src="{png_uri(one.image)}"><figcaption>{one.distance:.2f}</figcaption></figure>'
+            for one in found.nearest(image, 4)
+        )
+        return (
+            f'<div class="found">{figures}</div><p class="quiet">Distances as the bundled backbone sees them: 0 would '
+            f"be a copy, and a photograph that was never trained on is usually {found.usual:.2f} from its nearest.</p>"
+        )

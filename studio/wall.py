@@ -1,0 +1,39 @@
+"""A wall of drawn pictures to choose from: a component, and what it shows. Its look and behaviour are in static/."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gradio as gr
+
+from engines.dcgan import sheet
+from engines.parts.gans import GAN
+from studio.canvas import STATIC
+from studio.previews import data_uri
+
+
+def wall(elem_id: str) -> gr.HTML:
+    """The component, empty. Its value is what `drawn` gives; the event `pick` says which picture was clicked."""
+    return gr.HTML(
+        value={},
+        html_template=(STATIC / "wall.html").read_text(encoding="utf-8"),
+        js_on_load=(STATIC / "wall.js").read_text(encoding="utf-8"),
+        apply_default_css=False,
+        elem_id=elem_id,
+    )
+
+
+def drawn(gan: GAN, seed: int, count: int, truncation: float) -> dict[str, Any]:
+    """The pictures of seeds, and what the critic says of each, as the component takes them."""
+    pictures = gan.sample(range(seed, seed + count), truncation)
+    whole = sheet(pictures)
+    standings = [gan.standing(float(verdict)) for verdict in gan.verdicts(pictures)]
+    return {
+        "sheet": data_uri(whole, quality=92),
+        "columns": whole.shape[1] // gan.shape[1],
+        "size": gan.shape[0],
+        "standings": [None if standing is None else round(standing) for standing in standings],
+        "seed": seed,
+        "truncation": truncation,
+        "chosen": 0,
+    }

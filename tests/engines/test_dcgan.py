@@ -1,0 +1,557 @@
+"""DCGAN: pictures from noise, walks, a search, the critic, and a training that alarms, goes back, resumes exactly."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import zipfile
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from engines import dcgan_training
+from engines.dcgan import DrawConfig, FaceWalkConfig, draw, resolve, sheet, walk
+from engines.dcgan_projection import ProjectionConfig, project
+from engines.dcgan_training import (
+    Networks,
+    alarm,
+    diversity,
+    evaluate,
+    finish,
+    hinge,
+    noisy_labels,
+    train,
+    train_step_of,
+)
+from engines.frames import Frame
+from engines.jobs import Job, Workshop, job_from_recipe
+from engines.parts import gans
+from engines.parts.dcgan_config import DCGANTrainingConfig
+from engines.parts.dcgan_networks import ARCHITECTURES
+from engines.parts.gans import GAN, read_gan, save_gan
+from engines.parts.weights import WeightsError, WeightsStore
+from engines.recipes import from_json
+from tests.engines.helpers import as_png, encoded, files_in, is_one_sentence, refusal, untrained_gan
+
+TINY = DCGANTrainingConfig(images=160, batch_size=8, interval=5, averaging=0.5)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def principal_directions_from_few_pictures():
+    """As many as there are directions would do to see that they are found."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(gans, "PICTURES", 32)
+        yield
+
+
+@pytest.fixture(scope="module")
+def gan() -> GAN:
+    """Untrained networks of ours, with what goes with trained ones."""
+    return finish(untrained_gan(), blocks(40), seen=7)
+
+
+@pytest.fixture
+def data(tmp_path) -> Path:
+    """A zip of forty pictures of mixed sizes, modes and kinds of file."""
+    path = tmp_path / "pictures.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for i, image in enumerate(blocks(40)):
+            picture = Image.fromarray(image)
+            if i % 4 == 1:
+                picture = picture.resize((90, 70)).convert("L")
+            elif i % 4 == 2:
+                picture = picture.convert("RGBA")
+            elif i % 4 == 3:
+                picture = picture.convert("P")
+            archive.writestr(f"{i:02d}.png", encoded(picture, "PNG"))
+    return path
+
+
+def blocks(count: int, seed: int = 0) -> np.ndarray:
+    rough = np.random.default_rng(seed).integers(0, 256, (count, 8, 8, 3)).astype(np.uint8)
+    return rough.repeat(8, 1).repeat(8, 2)
+
+
+def weights_of(path: Path) -> list[np.ndarray]:
+    with np.load(path) as arrays:
+        return [arrays[name] for name in sorted(arrays.files) if name.startswith(("generator", "critic"))]
+
+
+# Networks
+
+
+def test_the_books_networks_have_the_books_numbers_of_weights():
+    notes = ARCHITECTURES["notes"]
+    generator, critic = notes.build_generator(), notes.build_critic()
+    expected = 128 * 8192 + 8192
+    for before, after in ((128, 128), (128, 256), (256, 512)):
+        expected += 4 * 4 * before * after + after
+    assert generator.count_params() == expected + 5 * 5 * 512 * 3 + 3
+    trainable = sum(int(np.prod(weight.shape)) for weight in critic.trainable_weights)
+    layers = 4 * 4 * (3 * 64 + 64 * 128 + 128 * 128) + 64 + 128 + 128
+    assert trainable == layers + 8 * 8 * 128 + 1
+    assert generator.output_shape == (None, 64, 64, 3)
+
+
+def test_our_generator_and_critic_do_a_fifth_of_the_arithmetic_of_the_books():
+    def products(network: keras.Model) -> float:
+        total = 0
+        for layer in network.layers:
+            kernel = getattr(layer, "kernel", None)
+            if kernel is None:
+                continue
+            # A transposed convolution multiplies once for each pixel that comes in, others for each that goes out.
+            places = layer.input.shape if isinstance(layer, keras.layers.Conv2DTranspose) else layer.output.shape
+            total += int(np.prod(kernel.shape)) * int(np.prod(places[1:3] if len(places) == 4 else (1,)))
+        return total
+
+    def step(name: str) -> float:
+        return 3 * products(ARCHITECTURES[name].build_generator()) + 9 * products(ARCHITECTURES[name].build_critic())
+
+    assert step("faces") < 0.2 * step("notes")
+
+
+# Losses
+
+
+def test_the_hinge_losses_are_the_papers():
+    real, fake = np.array([[2.0], [0.5]], np.float32), np.array([[-3.0], [0.25]], np.float32)
+    d_loss, g_loss = hinge(tf.constant(real), tf.constant(fake))
+    assert float(d_loss) == pytest.approx((0 + 0.5) / 2 + (0 + 1.25) / 2)
+    assert float(g_loss) == pytest.approx((3 - 0.25) / 2)
+
+
+def test_the_books_losses_are_keras_binary_cross_entropy_with_its_labels():
+    rng = np.random.default_rng(0)
+    real, fake = (rng.normal(size=(6, 1)).astype(np.float32) for _ in range(2))
+    noise = rng.random((2, 6, 1)).astype(np.float32)
+    d_loss, g_loss = noisy_labels(tf.constant(real), tf.constant(fake), tf.constant(noise))
+    labels = np.concatenate([np.ones((6, 1)), np.zeros((6, 1))]) + 0.05 * noise.reshape(12, 1)
+    said = 1 / (1 + np.exp(-np.concatenate([fake, real])))
+    expected = -np.mean(labels * np.log(said) + (1 - labels) * np.log(1 - said))
+    assert float(d_loss) == pytest.approx(expected, rel=1e-5)
+    by_keras = keras.losses.BinaryCrossentropy()(np.zeros((6, 1)), said[:6])
+    assert float(g_loss) == pytest.approx(float(by_keras), rel=1e-5)
+
+
+# Drawing
+
+
+def test_a_picture_is_a_function_of_its_seed_alone(gan):
+    together = gan.sample([5, 6, 7])
+    assert together.shape == (3, 64, 64, 3)
+    assert together.dtype == np.uint8
+    np.testing.assert_allclose(gan.sample([6])[0].astype(int), together[1].astype(int), atol=1)
+    assert not np.array_equal(together[0], together[1])
+
+
+def test_truncation_shortens_latent_vectors_and_makes_pictures_more_alike(gan):
+    np.testing.assert_allclose(gan.latents([1, 2], 0.5), 0.5 * gan.latents([1, 2]), rtol=1e-6)
+    assert diversity(gan.sample(range(16), 0.3)) < diversity(gan.sample(range(16), 1.0))
+
+
+@pytest.mark.parametrize("seed", [-1, 2**31])
+def test_a_seed_that_is_none_is_refused(gan, seed):
+    assert "A seed must be between" in refusal(ValueError, gan.latents, [seed])
+
+
+def test_a_sheet_has_pictures_in_rows_and_black_where_none_is_left():
+    whole = sheet(blocks(5))
+    assert whole.shape == (2 * 64, 3 * 64, 3)
+    np.testing.assert_array_equal(whole[64:, 64:128], blocks(5)[4])
+    assert not whole[64:, 128:].any()
+
+
+def test_drawing_is_a_frame_and_steering_draws_again(gan):
+    frames = draw(DrawConfig(seed=3, count=4), gan)
+    first = next(frames)
+    assert (first.step, first.total, first.image.shape) == (1, 1, (128, 128, 3))
+    again = frames.send(DrawConfig(seed=3, count=4, truncation=0.1))
+    assert again.step == 2
+    assert not np.array_equal(again.image, first.image)
+    assert next(frames, None) is None
+
+
+def test_an_edited_face_is_moved_along_the_directions_and_towards_another(gan):
+    z, other = gan.latents([1, 2])
+    assert len(gan.directions) == 12
+    np.testing.assert_allclose(np.linalg.norm(gan.directions, axis=1), 1, rtol=1e-5)
+    np.testing.assert_allclose(gan.edited(z, None, 0, [0, 2.0]), z + 2 * gan.directions[1], rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(gan.edited(z, other, 1.0, []), other, rtol=1e-4, atol=1e-5)
+    config = DrawConfig(z=tuple(map(float, z)), second=tuple(map(float, other)), blend=0.5, along=(1.0,))
+    frame = next(draw(config, gan))
+    np.testing.assert_allclose(frame.z, gan.edited(z, other, 0.5, [1.0]), rtol=1e-5, atol=1e-6)
+
+
+def test_the_first_layers_directions_count_the_normalisation_in(gan):
+    scaled = keras.models.clone_model(gan.generator)
+    scaled.set_weights(gan.generator.get_weights())
+    after = scaled.layers[[layer.name for layer in scaled.layers].index("first") + 2]
+    after.gamma.assign(np.linspace(0.1, 5, 384))
+    other = dataclasses.replace(gan, generator=scaled)
+    # In the pre-activation the direction of largest answer beats any other, with the normalisation as it is.
+    answer = keras.Model(scaled.input, after.output)
+
+    def length(direction: np.ndarray) -> float:
+        moved = answer(np.stack([direction, np.zeros(128, np.float32)]))
+        return float(np.linalg.norm(moved[0] - moved[1]))
+
+    rng = np.random.default_rng(0).standard_normal((20, 128)).astype(np.float32)
+    others = rng / np.linalg.norm(rng, axis=1, keepdims=True)
+    assert length(other.directions[0]) > max(length(one) for one in (*others, *gan.directions[:1]))
+
+
+@pytest.mark.parametrize(
+    ("config", "told"),
+    [
+        (DrawConfig(z=(0.0,) * 3), "has 128 numbers, not 3"),
+        (DrawConfig(z=(0.0,) * 128, second=(1.0,)), "has 128 numbers, not 1"),
+        (DrawConfig(along=(0.0,) * 13), "There are 12 directions"),
+        (FaceWalkConfig(waypoints=(0.0,) * 200), "has 128 numbers"),
+        (FaceWalkConfig(waypoints=(0.0,) * 128), "at least two places"),
+        (FaceWalkConfig(seeds=(4,)), "at least two places"),
+        (FaceWalkConfig(seeds=()), "at least two places"),
+    ],
+)
+def test_a_latent_vector_of_the_wrong_length_or_a_walk_of_one_place_is_refused(gan, config, told):
+    assert told in refusal(ValueError, resolve, config, gan)
+
+
+# Walks
+
+
+def test_a_loop_passes_its_places_and_ends_before_it_would_stand_still(gan):
+    frames = list(walk(FaceWalkConfig(seeds=(1, 2, 3), steps=4, truncation=1.0), gan))
+    assert [frame.step for frame in frames] == list(range(1, 13))
+    assert frames[-1].total == 12
+    np.testing.assert_allclose(frames[4].z, gan.latents([2])[0], rtol=1e-4, atol=1e-5)
+    lengths = [float(np.linalg.norm(frame.z)) for frame in frames]
+    ends = [float(np.linalg.norm(z)) for z in gan.latents([1, 2, 3])]
+    assert min(ends) - 1e-3 <= min(lengths), "an arc stays where samples are"
+    assert max(lengths) <= max(ends) + 1e-3
+
+
+def test_an_open_walk_ends_at_its_last_place_and_waypoints_replace_seeds(gan):
+    places = gan.latents([8, 9])
+    config = FaceWalkConfig(waypoints=tuple(map(float, places.ravel())), steps=3, closed=False)
+    frames = list(walk(config, gan))
+    assert len(frames) == 4
+    np.testing.assert_allclose(frames[-1].z, places[1], rtol=1e-5, atol=1e-6)
+
+
+def test_a_recipe_gives_the_same_walk_again(gan):
+    workshop = Workshop()
+    workshop.keep("dcgan", "faces", gan)
+    first = workshop.start(Job(engine="dcgan_walk", config=FaceWalkConfig(steps=2), inputs={}, backbone="faces"))
+    images = [frame.image for frame in first]
+    again = workshop.start(job_from_recipe(from_json(first.recipe.to_json()), {}))
+    for one, other in zip(images, (frame.image for frame in again), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+# The critic
+
+
+def test_verdicts_do_not_depend_on_what_else_is_judged(gan):
+    images = blocks(5)
+    together = gan.verdicts(images)
+    assert together.shape == (5,)
+    np.testing.assert_allclose([gan.verdicts(image[None])[0] for image in images], together, atol=1e-4)
+
+
+def test_the_books_critic_is_turned_round_so_that_more_is_realer():
+    gan = untrained_gan("notes")
+    images = blocks(3)
+    said = gan.critic(images.astype(np.float32) / 255, training=False)
+    np.testing.assert_allclose(gan.verdicts(images), -np.asarray(said)[:, 0], atol=1e-5)
+    assert gan.standing(0.0) is None
+
+
+def test_a_verdicts_standing_is_the_share_of_photographs_below_it(gan):
+    verdicts = gan.verdicts(blocks(40))
+    assert gan.standing(float(np.median(verdicts))) == pytest.approx(50, abs=2)
+    assert (gan.standing(1e6), gan.standing(-1e6)) == (100, 0)
+
+
+def test_attention_is_where_a_change_would_move_the_verdict(gan):
+    where = gan.attention(blocks(1)[0])
+    assert where.shape == (64, 64)
+    assert where.max() == pytest.approx(1, abs=1e-4)
+    assert 0 <= where.min() < 0.9
+
+
+@pytest.mark.parametrize("image", [np.zeros((32, 32, 3), np.uint8), np.zeros((64, 64, 3), np.float32)])
+def test_the_critic_refuses_what_is_no_picture_of_its_size(gan, image):
+    refusal(ValueError, gan.verdicts, image[None])
+    refusal(ValueError, gan.attention, image)
+
+
+# Looking for a picture
+
+
+def test_a_search_comes_nearer_and_yields_the_best_that_it_found(gan):
+    target = gan.sample([1234])[0]
+    frames = list(project(target, ProjectionConfig(steps=12, starts=2), gan))
+    losses = [frame.metrics["loss"] for frame in frames]
+    assert [frame.step for frame in frames] == list(range(1, 13))
+    assert losses == sorted(losses, reverse=True)
+    assert losses[-1] < losses[0]
+    assert set(frames[0].metrics) == {"loss", "pixel_error", "perceptual_loss"}
+    shown = gan.decode(frames[-1].z)[0].astype(float)
+    assert np.abs(shown - target).mean() / 255 == pytest.approx(frames[-1].metrics["pixel_error"], abs=0.01)
+
+
+def test_the_same_seed_finds_the_same_face_and_closing_ends_the_search(gan, picture):
+    config = ProjectionConfig(steps=3, starts=2)
+    first, again = (list(project(picture, config, gan))[-1].z for _ in range(2))
+    np.testing.assert_array_equal(first, again)
+    frames = project(picture, config, gan)
+    next(frames)
+    frames.close()
+    assert next(frames, None) is None
+
+
+def test_a_search_that_looks_for_nothing_and_a_picture_that_is_none_are_refused(gan):
+    told = refusal(ValueError, ProjectionConfig, perceptual_weight=0.0, pixel_weight=0.0)
+    assert "nothing would be looked for" in told
+    refusal(ValueError, lambda: next(project(np.zeros((4, 4, 3), np.uint8), ProjectionConfig(), gan)))
+
+
+# Files
+
+
+def test_what_is_saved_is_read_back_in_half_precision(gan, tmp_path):
+    path = tmp_path / "gan.npz"
+    with path.open("wb") as file:
+        save_gan(file, gan)
+    back = read_gan(path)
+    assert (back.name, back.seen, back.realness) == ("faces", 7, 1.0)
+    np.testing.assert_array_equal(back.yardstick, gan.yardstick)
+    np.testing.assert_allclose(back.principal.directions, gan.principal.directions)
+    difference = back.sample([1, 2]).astype(int) - gan.sample([1, 2])
+    assert np.abs(difference).max() <= 2
+    path.write_bytes(path.read_bytes()[:2000])
+    assert "damaged" in refusal(WeightsError, read_gan, path)
+
+
+# Training
+
+
+def frames_of(config, data, *paths):
+    return list(train(config, data, *paths))
+
+
+def test_a_training_shows_losses_accuracies_diversity_and_the_same_noise_drawn(data, tmp_path):
+    frames = frames_of(TINY, data, None, tmp_path / "out.npz")
+    assert [(frame.step, frame.total) for frame in frames] == [(5, 20), (10, 20), (15, 20), (20, 20)]
+    names = {"d_loss", "g_loss", "real_accuracy", "fake_accuracy", "diversity", "steps_per_second"}
+    assert set(frames[0].metrics) == names
+    assert frames[-1].image.shape == (8 * 64, 8 * 64, 3)
+    assert not np.array_equal(frames[0].image, frames[-1].image)
+    trained = read_gan(tmp_path / "out.npz")
+    assert (trained.name, trained.seen) == ("faces", 160)
+    assert trained.principal is not None
+
+
+def test_the_critic_learns_to_tell_noise_from_pictures(data):
+    frames = frames_of(dataclasses.replace(TINY, images=480, interval=20, g_learning_rate=1e-7), data, None, None)
+    losses = [frame.metrics["d_loss"] for frame in frames]
+    assert losses[-1] < losses[0] - 0.3
+
+
+@pytest.mark.parametrize("model", ["faces", "notes"])
+def test_a_training_that_is_killed_and_resumed_ends_with_the_very_same_weights(data, tmp_path, model):
+    # The book's networks take their time: four steps of them.
+    steps = 20 if model == "faces" else 4
+    config = dataclasses.replace(TINY, model=model, images=8 * steps, interval=steps // 2, averaging=None)
+    frames_of(config, data, None, tmp_path / "whole.npz")
+    half = train(config, data, tmp_path / "checkpoint.npz", None)
+    assert next(half).step == steps // 2
+    half.close()
+    rest = frames_of(config, data, tmp_path / "checkpoint.npz", tmp_path / "resumed.npz")
+    assert [frame.step for frame in rest] == [steps]
+    for one, other in zip(weights_of(tmp_path / "whole.npz"), weights_of(tmp_path / "resumed.npz"), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_a_finished_training_only_writes_its_result_again(data, tmp_path):
+    paths = tmp_path / "checkpoint.npz", tmp_path / "out.npz"
+    frames_of(TINY, data, *paths)
+    before = weights_of(paths[1])
+    (frame,) = frames_of(TINY, data, *paths)
+    assert frame.step == frame.total == 20
+    for one, other in zip(before, weights_of(paths[1]), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_what_is_moved_while_it_trains_takes_effect_and_may_be_another_when_it_goes_on(data, tmp_path):
+    frames = train(TINY, data, tmp_path / "checkpoint.npz", None)
+    next(frames)
+    still = frames.send(dataclasses.replace(TINY, d_learning_rate=1e-7, dropout=0.5))
+    frames.close()
+    plain = frames_of(TINY, data, None, None)[1]
+    assert still.metrics["d_loss"] != plain.metrics["d_loss"]
+    other = dataclasses.replace(TINY, d_learning_rate=3e-4, dropout=0.1, rollbacks=2)
+    assert next(train(other, data, tmp_path / "checkpoint.npz", None)).step == 15
+
+
+def test_one_more_rollback_puts_the_networks_back_and_the_steps_go_on(data, tmp_path, monkeypatch):
+    monkeypatch.setattr(dcgan_training, "alarm", lambda frame, _: "alarm: it is late" if frame.step > 5 else "")
+    frames = train(TINY, data, tmp_path / "checkpoint.npz", None)
+    assert next(frames).note == ""
+    assert next(frames).note == "alarm: it is late"
+    with np.load(tmp_path / "checkpoint-good.npz") as good:
+        assert json.loads(str(good["header"]))["step"] == 5
+    seen = []
+    monkeypatch.setattr(
+        dcgan_training, "load_checkpoint", lambda path, *rest: seen.append(path.name) or load(path, *rest)
+    )
+    from engines.parts.training import load_checkpoint as load
+
+    assert frames.send(dataclasses.replace(TINY, rollbacks=1)).step == 15
+    assert seen == ["checkpoint-good.npz"]
+
+
+def frame_with(progress: float = 0.5, **metrics: float) -> Frame:
+    usual = {"real_accuracy": 0.8, "fake_accuracy": 0.8, "diversity": 0.9}
+    return Frame(step=1, total=2, progress=progress, metrics=usual | metrics)
+
+
+@pytest.mark.parametrize(
+    ("frame", "told"),
+    [
+        (frame_with(), ""),
+        (frame_with(diversity=0.3), "grow alike"),
+        (frame_with(real_accuracy=0.995, fake_accuracy=0.999), "tells all pictures apart"),
+        (frame_with(0.01, real_accuracy=0.995, fake_accuracy=0.999), ""),
+        (frame_with(fake_accuracy=0.0), "is fooled"),
+    ],
+)
+def test_the_alarm_says_what_is_wrong_and_what_to_do(frame, told):
+    said = alarm(frame, most_varied=0.9)
+    assert told in said
+    assert bool(said) == bool(told)
+
+
+def test_diversity_is_the_mean_distance_of_all_pairs():
+    images = np.zeros((3, 4, 4, 3), np.uint8)
+    images[1], images[2] = 51, 255
+    assert diversity(images) == pytest.approx((0.2 + 1.0 + 0.8) / 3, rel=1e-6)
+
+
+def test_the_average_follows_the_weights():
+    config = dataclasses.replace(TINY, averaging=0.9).filled()
+    networks = Networks(config)
+    start = networks.averaged.get_weights()[0].copy()
+    step = train_step_of(networks, config, 10)
+    images = tf.constant(blocks(8))
+    rates = tf.constant(4e-4), tf.constant(0.0)
+    after = []
+    for i in range(3):
+        step(images, tf.constant(i), *rates)
+        after.append(networks.generator.get_weights()[0].copy())
+    expected = start
+    for i, weights in enumerate(after):
+        kept = min(0.9, (1 + i) / (10 + i))
+        expected = kept * expected + (1 - kept) * weights
+    np.testing.assert_allclose(networks.averaged.get_weights()[0], expected, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("contents", "told"),
+    [
+        ({}, "no pictures"),
+        ({"notes.txt": b"no picture"}, "no pictures"),
+        ({f"{i}.png": as_png(image) for i, image in enumerate(blocks(3))}, "only 3 pictures; at least 16"),
+        ({f"{i}.png": as_png(blocks(1)[0]) for i in range(20)}, "are the same one"),
+        ({f"{i}.png": as_png(image)[:200] for i, image in enumerate(blocks(20))}, "damaged"),
+    ],
+)
+def test_data_that_nothing_can_be_learnt_from_is_refused_in_a_sentence(tmp_path, contents, told):
+    path = tmp_path / "data.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in contents.items():
+            archive.writestr(name, content)
+    assert told in refusal(ValueError, lambda: next(train(TINY, path, None, None)))
+
+
+def test_data_that_is_no_zip_or_not_there_is_refused_in_a_sentence(tmp_path):
+    (tmp_path / "data.zip").write_bytes(b"no zip")
+    assert "not a zip" in refusal(ValueError, lambda: next(train(TINY, tmp_path / "data.zip", None, None)))
+    assert "no file" in refusal(ValueError, lambda: next(train(TINY, tmp_path / "missing.zip", None, None)))
+
+
+def test_a_folder_serves_as_well_as_a_zip_and_few_pictures_make_small_batches(tmp_path):
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    for i, image in enumerate(blocks(18)):
+        (folder / f"{i}.png").write_bytes(as_png(image))
+    config = dataclasses.replace(TINY, batch_size=64, images=64, interval=2)
+    assert [frame.step for frame in train(config, folder, None, None)] == [2, 4]
+
+
+def test_resuming_with_other_data_or_settings_is_refused(data, tmp_path):
+    checkpoint = tmp_path / "checkpoint.npz"
+    first = train(TINY, data, checkpoint, None)
+    next(first)
+    first.close()
+    folder = tmp_path / "other"
+    folder.mkdir()
+    for i, image in enumerate(blocks(40, seed=5)):
+        (folder / f"{i:02d}.png").write_bytes(as_png(image))
+    told = refusal(ValueError, lambda: next(train(TINY, folder, checkpoint, None)))
+    assert "other settings or data" in told
+    changed = dataclasses.replace(TINY, augmentation="none")
+    assert "other settings" in refusal(ValueError, lambda: next(train(changed, data, checkpoint, None)))
+
+
+def test_a_failed_training_leaves_no_draft_behind(data, tmp_path):
+    folder = tmp_path / "out"
+    frames = train(TINY, data, folder / "checkpoint.npz", folder / "out.npz")
+    next(frames)
+    frames.close()
+    assert files_in(folder) == ["checkpoint-good.npz", "checkpoint.npz"]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"batch_size": 6},
+        {"batch_size": 0},
+        {"objective": "wasserstein"},
+        {"augmentation": "mirrors"},
+        {"images": 3},
+        {"averaging": 1.0},
+        {"dropout": -0.1},
+        {"d_learning_rate": float("nan")},
+        {"model": "stylegan"},
+        {"mirrored": "yes"},
+    ],
+)
+def test_a_setting_out_of_range_is_refused_in_a_sentence(wrong):
+    assert is_one_sentence(refusal(ValueError, DCGANTrainingConfig, **wrong))
+
+
+def test_what_is_left_to_the_model_is_filled_in_and_what_is_said_stays():
+    ours, notes = DCGANTrainingConfig().filled(), DCGANTrainingConfig(model="notes", dropout=0.4).filled()
+    assert (ours.objective, ours.augmentation, ours.mirrored) == ("hinge", "colour and shift", True)
+    assert (notes.objective, notes.g_learning_rate, notes.averaging, notes.dropout) == ("noisy labels", 1e-4, 0.0, 0.4)
+    assert ours.filled() == ours
+
+
+# Scores
+
+
+def test_evaluate_prints_the_distance_of_what_is_drawn(monkeypatch, data, tmp_path, gan):
+    monkeypatch.setattr(dcgan_training, "features", lambda images, _: images.reshape(len(images), -1)[:, :50] / 255.0)
+    for name in ("faces", "notes"):
+        with (tmp_path / f"{name}.npz").open("wb") as file:
+            save_gan(file, gan)
+    paths = {name: tmp_path / f"{name}.npz" for name in ("faces", "notes")}
+    scores = evaluate(paths, data, WeightsStore())
+    assert set(scores) == {"kid", "kid_notes", "kid_real", "kid_ratio_to_notes", "pictures_faces", "pictures_notes"}
+    assert scores["kid_ratio_to_notes"] == pytest.approx(1)

@@ -1,0 +1,394 @@
+"""The Faces tab's handlers: the wall, the large face, walks, a search, training, and what is refused."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import zipfile
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import gradio as gr
+import numpy as np
+import pytest
+from PIL import Image
+
+from engines.dcgan_projection import ProjectionConfig
+from engines.jobs import ENGINES
+from engines.parts import augmentation, dcgan_config, gans
+from engines.parts.dcgan_config import DCGANTrainingConfig
+from engines.parts.dcgan_networks import ARCHITECTURES
+from engines.parts.gans import GAN
+from engines.recipes import read_recipe
+from studio.studio import Studio
+from studio.tabs import faces
+from studio.tabs.faces import COUNT, DIRECTIONS, NOBODY, FacesTab, said_of
+from studio.training import packed
+from tests.engines.helpers import as_png, refusal, untrained_gan
+from tests.studio.helpers import decoded, eventually, through_the_page, warned, watched
+
+SLIDERS = 2 + DIRECTIONS
+AT_REST = [0.0, False, *[0.0] * DIRECTIONS]
+
+
+@pytest.fixture(scope="module")
+def gan() -> GAN:
+    untrained = untrained_gan()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(gans, "PICTURES", 32)
+        principal = gans.principal_directions(untrained)
+    yardstick = np.linspace(-2, 2, 101).astype(np.float32)
+    return dataclasses.replace(untrained, principal=principal, yardstick=yardstick)
+
+
+@pytest.fixture
+def tab(studio, gan) -> FacesTab:
+    return tab_of(studio, gan)
+
+
+def tab_of(studio: Studio, gan: GAN) -> FacesTab:
+    for name in ("faces", "notes"):
+        studio.workshop.keep("dcgan", name, gan)
+    tab = FacesTab(studio)
+    with gr.Blocks():
+        tab.build()
+    return tab
+
+
+def call(handler, *arguments: Any) -> Any:
+    return asyncio.run(handler(*arguments))
+
+
+def a_wall(tab: FacesTab) -> tuple[dict[str, Any], dict[str, Any]]:
+    """A wall and its first face."""
+    shown, face, *sliders = call(tab.same_wall, "faces", {}, 0.8)
+    assert sliders == AT_REST
+    return shown, face
+
+
+def test_what_the_settings_name_is_what_there_is():
+    assert set(dcgan_config.MODELS) == set(ARCHITECTURES) == set(dcgan_config.MODELS_OWN)
+    assert dcgan_config.AUGMENTATIONS == augmentation.AUGMENTATIONS
+    assert len(faces.NETWORKS) == 2
+
+
+# The wall
+
+
+def test_the_wall_shows_the_pictures_of_its_seeds_with_what_the_critic_says(tab, gan):
+    shown, face = a_wall(tab)
+    pictures = gan.sample(range(COUNT), 0.8)
+    sheet = decoded(shown["sheet"])
+    column, row = 3 % shown["columns"], 3 // shown["columns"]
+    tile = sheet[row * 64 : row * 64 + 64, column * 64 : column * 64 + 64]
+    # It is a JPEG, in which noise is not what it was: still it goes with no other as well.
+    light = pictures.mean(-1).reshape(COUNT, -1)
+    light = (light - light.mean(1, keepdims=True)) / light.std(1, keepdims=True)
+    assert (light @ tile.mean(-1).ravel()).argmax() == 3
+    expected = [round(gan.standing(float(verdict))) for verdict in gan.verdicts(pictures)]
+    assert shown["standings"] == expected
+    np.testing.assert_allclose(decoded(face["picture"]).astype(int), pictures[0].astype(int), atol=1)
+
+
+def test_new_faces_are_others_and_variety_draws_the_same_noise_again(tab):
+    first, _ = a_wall(tab)
+    second = call(tab.next_wall, "faces", first, 0.8)[0]
+    assert (first["seed"], second["seed"]) == (0, COUNT)
+    third = call(tab.same_wall, "faces", second, 0.3)[0]
+    assert third["seed"] == COUNT
+    assert third["sheet"] != second["sheet"]
+
+
+def test_a_wall_that_is_there_is_not_drawn_again_when_the_tab_is_shown(tab):
+    shown, _ = a_wall(tab)
+    assert call(tab.first_wall, "faces", {}, 0.8)[0]["sheet"] == shown["sheet"]
+    assert all(update == gr.skip() for update in call(tab.first_wall, "faces", shown, 0.8))
+
+
+def test_a_face_of_the_wall_becomes_the_large_one(tab, gan):
+    shown, face = a_wall(tab)
+    chosen, *sliders = call(tab.picked, "faces", shown, face, SimpleNamespace(index=7))
+    assert sliders == AT_REST
+    np.testing.assert_allclose(chosen["first"], gan.latents([7], 0.8)[0], atol=1e-4)
+    np.testing.assert_allclose(decoded(chosen["picture"]).astype(int), gan.sample([7], 0.8)[0].astype(int), atol=1)
+    assert chosen["turn"] > face["turn"]
+
+
+# The large face
+
+
+def test_the_browser_asks_for_what_its_sliders_say(tab, gan):
+    _, face = a_wall(tab)
+    answer = call(tab.edited, ["faces", face["first"], None, AT_REST])
+    assert (answer["picture"], answer["caption"]) == (face["picture"], face["caption"])
+    moved = call(tab.edited, ["faces", face["first"], None, [0.0, False, 3.0, *[0.0] * (DIRECTIONS - 1)]])
+    expected = gan.decode(gan.edited(face["first"], None, 0.0, [3.0]))[0]
+    np.testing.assert_array_equal(decoded(moved["picture"]), expected)
+
+
+def test_where_the_critic_looks_is_shown_on_demand(tab):
+    _, face = a_wall(tab)
+    lit = call(tab.edited, ["faces", face["first"], None, [0.0, True, *[0.0] * DIRECTIONS]])
+    plain = decoded(face["picture"]).astype(int)
+    shown = decoded(lit["picture"]).astype(int)
+    assert (shown <= plain + 1).all()
+    assert shown.mean() < plain.mean()
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        None,
+        [],
+        ["../faces", [0.0] * 128, None, AT_REST],
+        ["faces", None, None, AT_REST],
+        ["faces", [0.0] * 3, None, AT_REST],
+        ["faces", [0.0] * 128, [0.0], [0.5, *AT_REST[1:]]],
+        ["faces", [0.0] * 128, None, ["much"] * SLIDERS],
+        ["faces", [0.0] * 128, None, []],
+    ],
+)
+def test_what_no_slider_says_gives_no_picture_and_no_traceback(tab, asked):
+    assert call(tab.edited, asked) is None
+
+
+def test_a_held_face_is_the_other_end_of_the_slider(tab, gan):
+    shown, face = a_wall(tab)
+    held, *_ = call(tab.held, face, *AT_REST)
+    assert held["second"] == face["first"]
+    other, *_ = call(tab.picked, "faces", shown, held, SimpleNamespace(index=5))
+    assert other["second"] == face["first"]
+    halfway = call(tab.edited, ["faces", other["first"], other["second"], [0.5, *AT_REST[1:]]])
+    z = gan.edited(other["first"], other["second"], 0.5, [])
+    np.testing.assert_array_equal(decoded(halfway["picture"]), gan.decode(z)[0])
+    again, *sliders = call(tab.unedited, other)
+    assert (again["second"], again["first"], sliders) == (None, other["first"], AT_REST)
+
+
+def test_a_saved_face_comes_back_with_its_sliders(tab):
+    shown, face = a_wall(tab)
+    held, *_ = call(tab.held, face, *AT_REST)
+    other, *_ = call(tab.picked, "faces", shown, held, SimpleNamespace(index=2))
+    sliders = [0.25, False, 1.5, *[0.0] * (DIRECTIONS - 2), -2.0]
+    path = call(tab.kept, other, *sliders)
+    recipe = read_recipe(Path(path))
+    assert (recipe.engine, recipe.backbone) == ("dcgan", "faces")
+    network, truncation, _, back, *rest = call(tab.restored, path, {})
+    assert (network, truncation, rest[:SLIDERS]) == ("faces", 0.8, sliders)
+    assert (back["first"], back["second"]) == (other["first"], other["second"])
+    assert back["picture"] == call(tab.edited, ["faces", other["first"], other["second"], sliders])["picture"]
+    assert np.asarray(Image.open(path)).shape == (448, 448, 3)
+
+
+def test_without_a_face_nothing_is_saved_held_or_added_but_a_sentence(tab):
+    for handler in (lambda: call(tab.kept, NOBODY, *AT_REST), lambda: call(tab.held, NOBODY, *AT_REST)):
+        assert "no face yet" in warned(handler)[1]
+    assert "no face yet" in warned(lambda: call(tab.added, [], NOBODY, *AT_REST))[1]
+    assert "no face yet" in warned(lambda: call(tab.unedited, NOBODY))[1]
+
+
+def test_the_verdict_is_told_as_a_share_of_photographs(gan):
+    assert said_of(gan, 0.0, "It is") == "It is more real than 50 % of photographs (score 0.00)"
+    assert said_of(dataclasses.replace(gan, yardstick=None), 1.0, "It is") == "It is 1.00 real"
+
+
+# Walks
+
+
+def test_faces_are_collected_and_walked_through_and_the_walk_comes_back(tab, studio):
+    shown, face = a_wall(tab)
+    places, strip = call(tab.added, [], face, *AT_REST)
+    other, *_ = call(tab.picked, "faces", shown, face, SimpleNamespace(index=1))
+    places, strip = call(tab.added, places, other, *AT_REST)
+    assert (len(places), strip.count("<img"), "2 faces" in strip) == (2, 2, True)
+    updates = watched(tab.start_walk("faces", shown, places, 2, True, True))
+    run = studio.runs.get(next(u[tab.stage.run_id] for u in updates if tab.stage.run_id in u))
+    assert (run.state, run.frame.step, run.result.suffix) == ("done", 4, ".mp4")
+    back = call(tab.restored, str(run.result), shown)
+    _, _, *same = back[: 3 + 1 + SLIDERS]
+    assert all(update == gr.skip() for update in same)
+    assert back[-5:] == [places, back[-4], 2, True, True]
+    assert tab.cleared("faces")[0] == []
+
+
+def test_a_walk_without_chosen_faces_passes_the_first_five_of_the_wall(tab, studio):
+    shown = call(tab.next_wall, "faces", {"seed": 0}, 0.6)[0]
+    updates = watched(tab.start_walk("faces", shown, [], 1, False, False))
+    run = studio.runs.get(next(u[tab.stage.run_id] for u in updates if tab.stage.run_id in u))
+    assert run.job.config.seeds == tuple(range(COUNT, COUNT + 5))
+    assert (run.frame.total, run.job.config.truncation) == (5, 0.6)
+
+
+def test_a_walk_of_one_face_or_too_many_is_told_in_a_sentence(tab):
+    shown, face = a_wall(tab)
+    assert (
+        "at least two places"
+        in warned(lambda: watched(tab.start_walk("faces", shown, [face["first"]], 2, True, True)))[1]
+    )
+    many = [face["first"]] * faces.PLACES
+    assert "at most" in warned(lambda: call(tab.added, many, face, *AT_REST))[1]
+
+
+def test_what_is_no_face_or_walk_of_this_tab_is_told_in_a_sentence(tab, tmp_path, picture):
+    plain = tmp_path / "plain.png"
+    plain.write_bytes(as_png(picture))
+    assert "no recipe in this file" in warned(lambda: call(tab.restored, str(plain), {}))[1]
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"engine": "deep_dream", "config": {}, "backbone": "studio_vgg"}, "another tab"),
+        ({"backbone": "trained-elsewhere"}, "a network that is not here"),
+        ({"config": {"z": [0.0, 1.0]}}, "has 128 numbers, not 2"),
+        ({"config": {"seed": -4}}, "Seed must be"),
+        ({"engine": "dcgan_walk", "config": {"waypoints": [0.0] * 130}}, "has 128 numbers"),
+    ],
+)
+def test_a_recipe_that_cannot_be_followed_is_told_in_a_sentence(tab, tmp_path, changes, told):
+    from engines.recipes import Recipe, write_png
+
+    usual = {"engine": "dcgan", "config": {}, "backbone": "faces", "weights": "", "inputs": {}}
+    path = tmp_path / "saved.png"
+    write_png(path, np.zeros((8, 8, 3), np.uint8), Recipe(**usual | changes))
+    assert told in warned(lambda: call(tab.restored, str(path), {}))[1]
+
+
+# A search
+
+
+def test_a_dropped_face_is_judged_looked_for_and_used(tab, studio, photo):
+    _, opinion, message, *_ = call(tab.face_dropped, photo, "faces")
+    assert opinion.startswith("The critic finds your photograph more real than")
+    assert message["state"] == "ready"
+    values = tab.sought.values(ProjectionConfig(steps=2, starts=1))
+    updates = watched(tab.start_search(photo, "faces", *values))
+    run_id = next(u[tab.search.run_id] for u in updates if tab.search.run_id in u)
+    run = studio.runs.get(run_id)
+    assert (run.state, run.frame.step) == ("done", 2)
+    face, *_ = call(tab.found_used, run_id, "faces")
+    np.testing.assert_allclose(face["first"], run.frame.z, atol=1e-4)
+    assert decoded(face["original"]).shape == (128, 128, 3)
+    kept, _, _, *settings = call(tab.face_dropped, str(run.result), "faces")
+    assert kept is not None
+    assert through_the_page(tab.sought, settings).steps == 2
+
+
+def test_looking_for_nothing_and_using_what_was_not_found_is_told_in_a_sentence(tab, tmp_path):
+    values = tab.sought.values(ProjectionConfig())
+    assert "Drop a face first" in warned(lambda: watched(tab.start_search(None, "faces", *values)))[1]
+    assert "no found face yet" in warned(lambda: call(tab.found_used, "", "faces"))[1]
+    bad = tmp_path / "bad.png"
+    bad.write_text("no pixels")
+    assert "not a picture" in warned(lambda: call(tab.face_dropped, str(bad), "faces"))[1]
+
+
+def test_the_weights_of_a_search_may_be_moved_while_it_looks(tab, studio, photo):
+    run = studio.runs.start(
+        faces.Job(
+            engine="dcgan_projection",
+            config=ProjectionConfig(steps=4000, starts=1),
+            inputs={"image": studio.read(photo)},
+            backbone="faces",
+        )
+    )
+    eventually(lambda: run.frame, "a first frame")
+    tab.search_steered(run.id, "faces", *tab.sought.values(ProjectionConfig(steps=4000, starts=1, pixel_weight=3.0)))
+    eventually(lambda: run.recipe_at(run.frame.step).steering, "the steering to be taken up")
+    run.stop()
+    eventually(lambda: run.over, "the run to stop")
+    assert read_recipe(run.result).steering[0][1]["pixel_weight"] == 3.0
+
+
+# Nearest training pictures
+
+
+def zip_of(path: Path, count: int = 24) -> Path:
+    rough = np.random.default_rng(0).integers(0, 256, (count, 8, 8, 3)).astype(np.uint8)
+    with zipfile.ZipFile(path, "w") as archive:
+        for i, image in enumerate(rough.repeat(8, 1).repeat(8, 2)):
+            archive.writestr(f"{i:02d}.png", as_png(image))
+    return path
+
+
+def test_without_data_the_page_says_what_the_nearest_pictures_need(tab, gan):
+    assert not tab.neighbours.ask.interactive
+    assert "--data FOLDER" in refusal(ValueError, tab.neighbours.nearest, gan.sample([0])[0])
+
+
+def test_with_data_the_nearest_training_pictures_are_shown(studio, gan, tmp_path):
+    studio.data = zip_of(tmp_path / "pictures.zip")
+    tab = tab_of(studio, gan)
+    assert tab.neighbours.ask.interactive
+    answer = tab.neighbours.nearest(gan.sample([0])[0])
+    assert answer.count("<img") == 4
+    assert "never trained on" in answer
+
+
+# Training
+
+
+TINY = DCGANTrainingConfig(images=64, batch_size=8, interval=4)
+
+
+def trained(tab: FacesTab, paths: list[str] | None, config: DCGANTrainingConfig = TINY) -> str:
+    training = tab.training
+    updates = watched(training.start(paths, *training.settings.values(config.filled())))
+    return next((u[training.stage.run_id] for u in updates if training.stage.run_id in u), "")
+
+
+def test_what_was_trained_here_draws_on_the_wall(tab, studio, tmp_path, monkeypatch):
+    monkeypatch.setattr(gans, "PICTURES", 32)
+    run_id = trained(tab, [str(zip_of(tmp_path / "pictures.zip"))])
+    run = studio.runs.get(run_id)
+    assert (run.state, run.frame.step, run.frame.total) == ("done", 8, 8)
+    assert {"d_loss", "g_loss", "real_accuracy", "fake_accuracy", "diversity"} <= set(run.curves)
+    update = call(tab.trained_used, run_id)
+    assert update["value"] == f"trained-{run_id}"
+    shown, face, *_ = call(tab.same_wall, update["value"], {}, 0.8)
+    assert (len(shown["standings"]), face["network"]) == (COUNT, update["value"])
+    saved = tab.training.data_chosen([str(run.result)])
+    assert saved[tab.training.settings.controls["images"]]["value"] == 64
+
+
+def test_using_or_sending_back_what_is_not_there_is_told_in_a_sentence(tab):
+    assert "no training to use yet" in warned(lambda: call(tab.trained_used, ""))[1]
+    assert "Choose the data first" in warned(lambda: trained(tab, None))[1]
+    assert warned(lambda: tab.once_more("", 3)) == (3, "No training is running that could go back.")
+
+
+def test_three_pictures_are_too_few_to_train_on(tab, tmp_path):
+    paths = [str(tmp_path / f"{i}.png") for i in range(3)]
+    for path in paths:
+        Path(path).write_bytes(as_png(np.zeros((20, 20, 3), np.uint8)))
+    assert "only 3 pictures; at least 16 are needed" in warned(lambda: trained(tab, paths))[1]
+
+
+def test_several_files_are_packed_into_one_and_the_same_ones_into_the_same(tmp_path):
+    names = ("b.png", "a.png")
+    for name in names:
+        (tmp_path / name).write_bytes(as_png(np.full((4, 4, 3), len(name), np.uint8)))
+    paths = [str(tmp_path / name) for name in names]
+    whole = packed(paths, tmp_path)
+    assert packed(paths[::-1], tmp_path) == whole
+    with zipfile.ZipFile(whole) as archive:
+        assert archive.namelist() == ["00000-a.png", "00001-b.png"]
+    assert packed(paths[:1], tmp_path) == tmp_path / "b.png"
+
+
+def test_other_networks_bring_their_own_settings_and_leave_the_rest(tab):
+    settings = tab.training.settings
+    values = settings.values(dataclasses.replace(TINY, images=9984, seed=5).filled())
+    config = through_the_page(settings, tab.models_own("notes", *values))
+    assert (config.model, config.objective, config.g_learning_rate, config.averaging) == (
+        "notes",
+        "noisy labels",
+        1e-4,
+        0,
+    )
+    assert (config.images, config.seed, config.batch_size) == (9984, 5, 8)
+
+
+def test_every_engine_of_this_tab_is_known():
+    assert {"dcgan", "dcgan_walk", "dcgan_projection", "dcgan_training"} <= set(ENGINES)
