@@ -133,8 +133,9 @@ def train_step_of(networks: Networks, config: DCGANTrainingConfig, total: int) -
         return tf.cast(critic(augmented(images, seed, config.augmentation or "none"), training=True), tf.float32)
 
     def losses(real: Any, fake: Any, seed: Any) -> tuple[Any, Any]:
+        real, fake = realness * real, realness * fake
         if by_the_book:
-            return noisy_labels(real, fake, tf.random.stateless_uniform((2, size, 1), seed))
+            return noisy_labels(-real, -fake, tf.random.stateless_uniform((2, size, 1), seed))
         return hinge(real, fake)
 
     def critics_part(images: Any, fakes: Any, seed: Any) -> tuple[dict[str, Any], list[Any]]:

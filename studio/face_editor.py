@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import gradio as gr
@@ -10,7 +10,7 @@ import numpy as np
 
 from engines.parts.autoencoders import VAE
 from engines.parts.pictures import check_picture, middle_square
-from studio.notices import inform, warn
+from studio.notices import answered, inform
 from studio.portrait import follow, portrait
 from studio.previews import png_uri
 from studio.studio import Studio
@@ -127,7 +127,7 @@ class FaceEditor:
             z = self._vae(value["network"]).sample_latents(1, seed, spread=RANDOM_SPREAD)[0]
             return [seed + 1, *self._fresh({**value, "first": rounded(z), "second": None, "original": ""})]
 
-        return await self._answered(draw, 1 + self._count)
+        return await answered(self.studio, draw, 1 + self._count)
 
     @property
     def _count(self) -> int:
@@ -143,7 +143,7 @@ class FaceEditor:
 
     async def unedited(self, value: dict[str, Any]) -> Any:
         """The face as it was before the sliders."""
-        return await self._answered(lambda: self._fresh(value), self._count)
+        return await answered(self.studio, lambda: self._fresh(value), self._count)
 
     async def dropped_first(self, path: str | None, value: dict[str, Any]) -> Any:
         """A face was dropped: encode it."""
@@ -152,7 +152,7 @@ class FaceEditor:
             z, cut = self._encoded(path, value["network"])
             return self._fresh({**value, "first": z, "original": png_uri(cut)})
 
-        return await self._answered(encode, self._count) if path else [gr.skip()] * self._count
+        return await answered(self.studio, encode, self._count) if path else [gr.skip()] * self._count
 
     async def dropped_second(self, path: str | None, value: dict[str, Any], blend: float, *values: float) -> Any:
         """Another face was dropped: encode it, and show the two half and half."""
@@ -163,7 +163,7 @@ class FaceEditor:
             picture = self._picture(value["network"], first, second, 0.5, values)
             return [{**value, "first": first, "second": second, "picture": picture}, 0.5]
 
-        return await self._answered(encode, 2) if path else [gr.skip()] * 2
+        return await answered(self.studio, encode, 2) if path else [gr.skip()] * 2
 
     def _encoded(self, path: str | None, network: str) -> tuple[list[float], np.ndarray]:
         """Where a face lies, and the square that was cut from its picture; a word where it is hardly a face."""
@@ -175,13 +175,6 @@ class FaceEditor:
         if error > STRANGE:
             inform("This hardly looks like a face to the network; use a picture with one face filling its middle.")
         return rounded(mean), cut
-
-    async def _answered(self, work: Callable[[], list[Any]], count: int) -> list[Any]:
-        try:
-            return await self.studio.answer(work)
-        except ValueError as error:
-            warn(error)
-            return [gr.skip()] * count
 
 
 def rounded(z: np.ndarray) -> list[float]:

@@ -3,13 +3,27 @@
 from __future__ import annotations
 
 import html
+from collections.abc import Callable
+from typing import Any
 
 import gradio as gr
+
+from studio.studio import Studio
 
 
 def warn(error: Exception | str) -> None:
     """Show a warning. Words that came out of a file are shown as words: Gradio would take them for HTML."""
     gr.Warning(html.escape(str(error), quote=False))
+
+
+async def answered(studio: Studio, work: Callable[[], Any], count: int = 1) -> Any:
+    """What `work` returns, done beside the renders; where it cannot be done, its sentence as a toast, and no change of
+    the handler's outputs, of which there are `count`."""
+    try:
+        return await studio.answer(work)
+    except ValueError as error:
+        warn(error)
+        return gr.skip() if count == 1 else [gr.skip()] * count
 
 
 def inform(sentence: str) -> None:

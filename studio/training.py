@@ -54,6 +54,29 @@ class Kind:
 
 # Checkpoints of faces take 200 MB each; whoever trains a tenth time has seldom use for the first.
 MOST_BYTES = 2_000_000_000
+MOST_TRAINED = 8
+
+
+class Trained:
+    """Networks that were trained on this server and taken up: the newest MOST_TRAINED of an engine are held in memory,
+    and of an older one the page says that it is not there.
+
+    Attributes:
+        names: of those that are held, as jobs name them.
+    """
+
+    def __init__(self, studio: Studio, engine: str):
+        self._workshop, self._engine = studio.workshop, engine
+        self.names: list[str] = []
+
+    def take_up(self, run_id: str, network: Any) -> str:
+        """Hold what a run has trained, and return its name."""
+        name = f"trained-{run_id}"
+        self._workshop.keep(self._engine, name, network)
+        self.names = [*(one for one in self.names if one != name), name]
+        while len(self.names) > MOST_TRAINED:
+            self._workshop.forget(self._engine, self.names.pop(0))
+        return name
 
 
 def make_room(folder: Path, most: int) -> None:

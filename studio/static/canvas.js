@@ -36,12 +36,13 @@ function place() {
 function status(message) {
   const words = {
     waiting: message.before ? `waiting: ${message.before} before you` : 'starting',
-    running: message.note || 'starting',
+    running: message.note || (message.step ? `step ${message.step} of ${message.total}` : 'starting'),
     done: `done in ${seconds(message.seconds)}`,
     stopped: message.step ? `stopped after ${seconds(message.seconds)}, picture kept` : 'stopped',
     failed: message.error || 'failed',
   };
   stage.dataset.state = message.state;
+  stage.dataset.alarm = message.state === 'running' && (message.note || '').startsWith('alarm');
   find('.note').textContent = words[message.state] || '';
   find('.track i').style.width = `${100 * (message.progress || 0)}%`;
   const waiting = message.state === 'waiting';

@@ -22,22 +22,20 @@ from engines.recipes import RecipeError, read_recipe
 from engines.vae import WalkConfig, resolve
 from studio.explorer import at, explorer, overlay, plane
 from studio.face_editor import FaceEditor
-from studio.notices import inform, warn
+from studio.notices import answered, inform, warn
 from studio.previews import data_uri
 from studio.restoring import job_for_tab
 from studio.settings import Settings
 from studio.sketch import drawn, sketch
 from studio.stage import Stage
 from studio.studio import Studio
-from studio.training import Kind, Training
+from studio.training import Kind, Trained, Training
 
 NETWORKS = {"Ours": "digits", "As in the book": "digits_notes"}
 SPACINGS = {"by the prior": "gaussian", "even": "linear"}
 VEILS = {"nothing": "none", "where no digits lie": "density", "where it changes fast": "sensitivity"}
 COUNT, REACH, SPACING = 24, 2.6, "gaussian"
 SAMPLES = 8
-# How many networks of visitors are held in memory; of an older one the page says that it is not there.
-MOST_TRAINED = 8
 
 
 def _choose_networks(settings: Settings) -> None:
@@ -75,7 +73,7 @@ class LatentTab:
 
     def __init__(self, studio: Studio):
         self.studio = studio
-        self._trained: list[str] = []
+        self._trained = Trained(studio, "vae")
 
     def build(self) -> None:
         """Lay the tab out and wire it, inside the page's Blocks."""
@@ -202,14 +200,10 @@ class LatentTab:
 
     async def used(self, run_id: str, face: dict[str, Any]) -> Any:
         """Take up the network of a finished training."""
-        vae = await self._answered(lambda: self.training.finished(run_id))
+        vae = await answered(self.studio, lambda: self.training.finished(run_id))
         if not isinstance(vae, VAE):
             return [gr.skip(), gr.skip()]
-        name = f"trained-{run_id}"
-        self.studio.workshop.keep("vae", name, vae)
-        self._trained = [*(one for one in self._trained if one != name), name]
-        while len(self._trained) > MOST_TRAINED:
-            self.studio.workshop.forget("vae", self._trained.pop(0))
+        name = self._trained.take_up(run_id, vae)
         if vae.latent_dim == 2:
             inform("Your network is on the map now: see Digits.")
             return [gr.update(choices=[*NETWORKS.items(), ("Yours", name)], value=name), gr.skip()]
@@ -241,25 +235,17 @@ class LatentTab:
             kept = {"waypoints": (value or {}).get("waypoints", [])}
             return plane(vae, *grid) | kept | at(vae, np.array(z, np.float32)) | {"overlay": shade}
 
-        return await self._answered(draw)
+        return await answered(self.studio, draw)
 
     async def picked(self, network: str, value: Any, event: gr.EventData) -> Any:
         """A place on the map was clicked."""
         z = [round(float(number), 2) for number in (event.z or [])][:2]
-        update = await self._answered(lambda: (value or {}) | at(self._vae(network), np.array(z, np.float32)))
+        update = await answered(self.studio, lambda: (value or {}) | at(self._vae(network), np.array(z, np.float32)))
         return [update, *z] if isinstance(update, dict) else [gr.skip()] * 3
 
     async def moved(self, network: str, value: Any, *z: float) -> Any:
         """A slider was moved."""
-        return await self._answered(lambda: (value or {}) | at(self._vae(network), np.array(z, np.float32)))
-
-    async def _answered(self, work: Callable[[], Any]) -> Any:
-        """What `work` returns, done beside the renders; a sentence as a toast where it cannot be done."""
-        try:
-            return await self.studio.answer(work)
-        except ValueError as error:
-            warn(error)
-            return gr.skip()
+        return await answered(self.studio, lambda: (value or {}) | at(self._vae(network), np.array(z, np.float32)))
 
     async def figure_made(self, network: str, reach: float, spacing: str) -> Any:
         """The book's figure: 30 x 30 digits with their axes."""
@@ -274,7 +260,7 @@ class LatentTab:
                 latent_figure(vae.latent_grid(30, float(reach), chosen), axis, file)
             return path
 
-        path = await self._answered(draw)
+        path = await answered(self.studio, draw)
         return str(path) if isinstance(path, Path) else path
 
     # A digit of one's own
@@ -300,7 +286,7 @@ class LatentTab:
             shown = (value or {}) | at(vae, mean) | {"ellipse": ellipse}
             return [shown, _row(digit, pictures), *(round(float(value), 2) for value in mean)]
 
-        found = await self._answered(find)
+        found = await answered(self.studio, find)
         return found if isinstance(found, list) else [gr.skip()] * 4
 
     # The walk

@@ -21,15 +21,16 @@ from engines.parts.dcgan_config import DCGANTrainingConfig
 from engines.parts.dcgan_networks import ARCHITECTURES
 from engines.parts.gans import GAN
 from engines.recipes import read_recipe
+from studio.gan_training import NETWORKS
+from studio.large_face import AT_REST, DIRECTIONS, NOBODY, said_of
 from studio.studio import Studio
 from studio.tabs import faces
-from studio.tabs.faces import COUNT, DIRECTIONS, NOBODY, FacesTab, said_of
+from studio.tabs.faces import COUNT, FacesTab
 from studio.training import packed
 from tests.engines.helpers import as_png, refusal, untrained_gan
 from tests.studio.helpers import decoded, eventually, through_the_page, warned, watched
 
 SLIDERS = 2 + DIRECTIONS
-AT_REST = [0.0, False, *[0.0] * DIRECTIONS]
 
 
 @pytest.fixture(scope="module")
@@ -63,14 +64,14 @@ def call(handler, *arguments: Any) -> Any:
 def a_wall(tab: FacesTab) -> tuple[dict[str, Any], dict[str, Any]]:
     """A wall and its first face."""
     shown, face, *sliders = call(tab.same_wall, "faces", {}, 0.8)
-    assert sliders == AT_REST
+    assert sliders == [*AT_REST]
     return shown, face
 
 
 def test_what_the_settings_name_is_what_there_is():
     assert set(dcgan_config.MODELS) == set(ARCHITECTURES) == set(dcgan_config.MODELS_OWN)
     assert dcgan_config.AUGMENTATIONS == augmentation.AUGMENTATIONS
-    assert len(faces.NETWORKS) == 2
+    assert set(NETWORKS.values()) == set(ARCHITECTURES)
 
 
 # The wall
@@ -109,7 +110,7 @@ def test_a_wall_that_is_there_is_not_drawn_again_when_the_tab_is_shown(tab):
 def test_a_face_of_the_wall_becomes_the_large_one(tab, gan):
     shown, face = a_wall(tab)
     chosen, *sliders = call(tab.picked, "faces", shown, face, SimpleNamespace(index=7))
-    assert sliders == AT_REST
+    assert sliders == [*AT_REST]
     np.testing.assert_allclose(chosen["first"], gan.latents([7], 0.8)[0], atol=1e-4)
     np.testing.assert_allclose(decoded(chosen["picture"]).astype(int), gan.sample([7], 0.8)[0].astype(int), atol=1)
     assert chosen["turn"] > face["turn"]
@@ -120,16 +121,16 @@ def test_a_face_of_the_wall_becomes_the_large_one(tab, gan):
 
 def test_the_browser_asks_for_what_its_sliders_say(tab, gan):
     _, face = a_wall(tab)
-    answer = call(tab.edited, ["faces", face["first"], None, AT_REST])
+    answer = call(tab.face.edited, ["faces", face["first"], None, AT_REST])
     assert (answer["picture"], answer["caption"]) == (face["picture"], face["caption"])
-    moved = call(tab.edited, ["faces", face["first"], None, [0.0, False, 3.0, *[0.0] * (DIRECTIONS - 1)]])
+    moved = call(tab.face.edited, ["faces", face["first"], None, [0.0, False, 3.0, *[0.0] * (DIRECTIONS - 1)]])
     expected = gan.decode(gan.edited(face["first"], None, 0.0, [3.0]))[0]
     np.testing.assert_array_equal(decoded(moved["picture"]), expected)
 
 
 def test_where_the_critic_looks_is_shown_on_demand(tab):
     _, face = a_wall(tab)
-    lit = call(tab.edited, ["faces", face["first"], None, [0.0, True, *[0.0] * DIRECTIONS]])
+    lit = call(tab.face.edited, ["faces", face["first"], None, [0.0, True, *[0.0] * DIRECTIONS]])
     plain = decoded(face["picture"]).astype(int)
     shown = decoded(lit["picture"]).astype(int)
     assert (shown <= plain + 1).all()
@@ -150,42 +151,42 @@ def test_where_the_critic_looks_is_shown_on_demand(tab):
     ],
 )
 def test_what_no_slider_says_gives_no_picture_and_no_traceback(tab, asked):
-    assert call(tab.edited, asked) is None
+    assert call(tab.face.edited, asked) is None
 
 
 def test_a_held_face_is_the_other_end_of_the_slider(tab, gan):
     shown, face = a_wall(tab)
-    held, *_ = call(tab.held, face, *AT_REST)
+    held, *_ = call(tab.face.held, face, *AT_REST)
     assert held["second"] == face["first"]
     other, *_ = call(tab.picked, "faces", shown, held, SimpleNamespace(index=5))
     assert other["second"] == face["first"]
-    halfway = call(tab.edited, ["faces", other["first"], other["second"], [0.5, *AT_REST[1:]]])
+    halfway = call(tab.face.edited, ["faces", other["first"], other["second"], [0.5, *AT_REST[1:]]])
     z = gan.edited(other["first"], other["second"], 0.5, [])
     np.testing.assert_array_equal(decoded(halfway["picture"]), gan.decode(z)[0])
-    again, *sliders = call(tab.unedited, other)
-    assert (again["second"], again["first"], sliders) == (None, other["first"], AT_REST)
+    again, *sliders = call(tab.face.unedited, other)
+    assert (again["second"], again["first"], sliders) == (None, other["first"], [*AT_REST])
 
 
 def test_a_saved_face_comes_back_with_its_sliders(tab):
     shown, face = a_wall(tab)
-    held, *_ = call(tab.held, face, *AT_REST)
+    held, *_ = call(tab.face.held, face, *AT_REST)
     other, *_ = call(tab.picked, "faces", shown, held, SimpleNamespace(index=2))
     sliders = [0.25, False, 1.5, *[0.0] * (DIRECTIONS - 2), -2.0]
-    path = call(tab.kept, other, *sliders)
+    path = call(tab.face.kept, other, *sliders)
     recipe = read_recipe(Path(path))
     assert (recipe.engine, recipe.backbone) == ("dcgan", "faces")
-    network, truncation, _, back, *rest = call(tab.restored, path, {})
+    network, truncation, _, back, *rest = call(tab.restored, path)
     assert (network, truncation, rest[:SLIDERS]) == ("faces", 0.8, sliders)
     assert (back["first"], back["second"]) == (other["first"], other["second"])
-    assert back["picture"] == call(tab.edited, ["faces", other["first"], other["second"], sliders])["picture"]
+    assert back["picture"] == call(tab.face.edited, ["faces", other["first"], other["second"], sliders])["picture"]
     assert np.asarray(Image.open(path)).shape == (448, 448, 3)
 
 
 def test_without_a_face_nothing_is_saved_held_or_added_but_a_sentence(tab):
-    for handler in (lambda: call(tab.kept, NOBODY, *AT_REST), lambda: call(tab.held, NOBODY, *AT_REST)):
+    for handler in (lambda: call(tab.face.kept, NOBODY, *AT_REST), lambda: call(tab.face.held, NOBODY, *AT_REST)):
         assert "no face yet" in warned(handler)[1]
     assert "no face yet" in warned(lambda: call(tab.added, [], NOBODY, *AT_REST))[1]
-    assert "no face yet" in warned(lambda: call(tab.unedited, NOBODY))[1]
+    assert "no face yet" in warned(lambda: call(tab.face.unedited, NOBODY))[1]
 
 
 def test_the_verdict_is_told_as_a_share_of_photographs(gan):
@@ -205,11 +206,11 @@ def test_faces_are_collected_and_walked_through_and_the_walk_comes_back(tab, stu
     updates = watched(tab.start_walk("faces", shown, places, 2, True, True))
     run = studio.runs.get(next(u[tab.stage.run_id] for u in updates if tab.stage.run_id in u))
     assert (run.state, run.frame.step, run.result.suffix) == ("done", 4, ".mp4")
-    back = call(tab.restored, str(run.result), shown)
+    back = call(tab.restored, str(run.result))
     _, _, *same = back[: 3 + 1 + SLIDERS]
     assert all(update == gr.skip() for update in same)
     assert back[-5:] == [places, back[-4], 2, True, True]
-    assert tab.cleared("faces")[0] == []
+    assert tab.cleared()[0] == []
 
 
 def test_a_walk_without_chosen_faces_passes_the_first_five_of_the_wall(tab, studio):
@@ -233,7 +234,7 @@ def test_a_walk_of_one_face_or_too_many_is_told_in_a_sentence(tab):
 def test_what_is_no_face_or_walk_of_this_tab_is_told_in_a_sentence(tab, tmp_path, picture):
     plain = tmp_path / "plain.png"
     plain.write_bytes(as_png(picture))
-    assert "no recipe in this file" in warned(lambda: call(tab.restored, str(plain), {}))[1]
+    assert "no recipe in this file" in warned(lambda: call(tab.restored, str(plain)))[1]
 
 
 @pytest.mark.parametrize(
@@ -252,36 +253,36 @@ def test_a_recipe_that_cannot_be_followed_is_told_in_a_sentence(tab, tmp_path, c
     usual = {"engine": "dcgan", "config": {}, "backbone": "faces", "weights": "", "inputs": {}}
     path = tmp_path / "saved.png"
     write_png(path, np.zeros((8, 8, 3), np.uint8), Recipe(**usual | changes))
-    assert told in warned(lambda: call(tab.restored, str(path), {}))[1]
+    assert told in warned(lambda: call(tab.restored, str(path)))[1]
 
 
 # A search
 
 
 def test_a_dropped_face_is_judged_looked_for_and_used(tab, studio, photo):
-    _, opinion, message, *_ = call(tab.face_dropped, photo, "faces")
+    _, opinion, message, *_ = call(tab.search.face_dropped, photo, "faces")
     assert opinion.startswith("The critic finds your photograph more real than")
     assert message["state"] == "ready"
-    values = tab.sought.values(ProjectionConfig(steps=2, starts=1))
-    updates = watched(tab.start_search(photo, "faces", *values))
-    run_id = next(u[tab.search.run_id] for u in updates if tab.search.run_id in u)
+    values = tab.search.settings.values(ProjectionConfig(steps=2, starts=1))
+    updates = watched(tab.search.start(photo, "faces", *values))
+    run_id = next(u[tab.search.stage.run_id] for u in updates if tab.search.stage.run_id in u)
     run = studio.runs.get(run_id)
     assert (run.state, run.frame.step) == ("done", 2)
-    face, *_ = call(tab.found_used, run_id, "faces")
+    face, *_ = call(tab.search.used, run_id)
     np.testing.assert_allclose(face["first"], run.frame.z, atol=1e-4)
     assert decoded(face["original"]).shape == (128, 128, 3)
-    kept, _, _, *settings = call(tab.face_dropped, str(run.result), "faces")
+    kept, _, _, *settings = call(tab.search.face_dropped, str(run.result), "faces")
     assert kept is not None
-    assert through_the_page(tab.sought, settings).steps == 2
+    assert through_the_page(tab.search.settings, settings).steps == 2
 
 
 def test_looking_for_nothing_and_using_what_was_not_found_is_told_in_a_sentence(tab, tmp_path):
-    values = tab.sought.values(ProjectionConfig())
-    assert "Drop a face first" in warned(lambda: watched(tab.start_search(None, "faces", *values)))[1]
-    assert "no found face yet" in warned(lambda: call(tab.found_used, "", "faces"))[1]
+    values = tab.search.settings.values(ProjectionConfig())
+    assert "Drop a face first" in warned(lambda: watched(tab.search.start(None, "faces", *values)))[1]
+    assert "no found face yet" in warned(lambda: call(tab.search.used, ""))[1]
     bad = tmp_path / "bad.png"
     bad.write_text("no pixels")
-    assert "not a picture" in warned(lambda: call(tab.face_dropped, str(bad), "faces"))[1]
+    assert "not a picture" in warned(lambda: call(tab.search.face_dropped, str(bad), "faces"))[1]
 
 
 def test_the_weights_of_a_search_may_be_moved_while_it_looks(tab, studio, photo):
@@ -294,7 +295,9 @@ def test_the_weights_of_a_search_may_be_moved_while_it_looks(tab, studio, photo)
         )
     )
     eventually(lambda: run.frame, "a first frame")
-    tab.search_steered(run.id, "faces", *tab.sought.values(ProjectionConfig(steps=4000, starts=1, pixel_weight=3.0)))
+    tab.search.steered(
+        run.id, "faces", *tab.search.settings.values(ProjectionConfig(steps=4000, starts=1, pixel_weight=3.0))
+    )
     eventually(lambda: run.recipe_at(run.frame.step).steering, "the steering to be taken up")
     run.stop()
     eventually(lambda: run.over, "the run to stop")
@@ -355,7 +358,7 @@ def test_what_was_trained_here_draws_on_the_wall(tab, studio, tmp_path, monkeypa
 def test_using_or_sending_back_what_is_not_there_is_told_in_a_sentence(tab):
     assert "no training to use yet" in warned(lambda: call(tab.trained_used, ""))[1]
     assert "Choose the data first" in warned(lambda: trained(tab, None))[1]
-    assert warned(lambda: tab.once_more("", 3)) == (3, "No training is running that could go back.")
+    assert warned(lambda: tab.training.once_more("", 3)) == (3, "No training is running that could go back.")
 
 
 def test_three_pictures_are_too_few_to_train_on(tab, tmp_path):
@@ -380,7 +383,7 @@ def test_several_files_are_packed_into_one_and_the_same_ones_into_the_same(tmp_p
 def test_other_networks_bring_their_own_settings_and_leave_the_rest(tab):
     settings = tab.training.settings
     values = settings.values(dataclasses.replace(TINY, images=9984, seed=5).filled())
-    config = through_the_page(settings, tab.models_own("notes", *values))
+    config = through_the_page(settings, tab.training.models_own("notes", *values))
     assert (config.model, config.objective, config.g_learning_rate, config.averaging) == (
         "notes",
         "noisy labels",

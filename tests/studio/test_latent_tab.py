@@ -23,10 +23,9 @@ from engines.parts.pictures import middle_square
 from engines.parts.vae_config import MODELS, VAETrainingConfig
 from engines.parts.vae_networks import ARCHITECTURES
 from engines.recipes import Recipe
-from studio import explorer
+from studio import explorer, training
 from studio.face_editor import CONCEPTS, DIRECTIONS, NOBODY
 from studio.sketch import drawn
-from studio.tabs import latent_space
 from studio.tabs.latent_space import LatentTab
 from studio.training import make_room
 from tests.engines.helpers import as_png, files_in, refusal
@@ -354,7 +353,7 @@ def test_a_picture_that_no_training_made_is_told_in_a_sentence(tab, tmp_path, pi
 
 
 def test_of_many_trained_networks_the_newest_are_kept(tab, digits, studio, monkeypatch):
-    monkeypatch.setattr(latent_space, "MOST_TRAINED", 2)
+    monkeypatch.setattr(training, "MOST_TRAINED", 2)
     monkeypatch.setattr(tab.training, "finished", lambda run_id: digits)
     for run_id in ("one", "two", "one", "three"):
         call(tab.used, run_id, {})

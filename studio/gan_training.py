@@ -1,0 +1,90 @@
+"""Training a generator and its critic on the page: what is set, what may be moved while it runs, and the way back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gradio as gr
+
+from engines.parts.dcgan_config import STEERABLE, DCGANTrainingConfig
+from engines.parts.gans import read_gan
+from studio.notices import inform, warn
+from studio.settings import Settings
+from studio.stage import steers
+from studio.studio import Studio
+from studio.training import Kind, Training
+
+NETWORKS = {"Ours": "faces", "As in the book": "notes"}
+# What other networks leave as it was set.
+THE_PERSONS_OWN = ("images", "batch_size", "interval", "seed", "rollbacks")
+
+
+class GANTraining(Training):
+    """The controls of the training and what they do."""
+
+    def __init__(self, studio: Studio):
+        kind = Kind(
+            engine="dcgan_training",
+            first=DCGANTrainingConfig(images=100_000, interval=50).filled(),
+            data="a zip of pictures, or all pictures of a folder",
+            suffixes=(".zip", ".jpg", ".jpeg", ".png", ".webp"),
+            choose=self._choose,
+            adjust=self._adjust,
+            invitation="What the generator draws from the same noise, again and again, appears here.",
+            used="Finished networks can draw on the wall.",
+            read=read_gan,
+            steerable=STEERABLE,
+        )
+        super().__init__(studio, kind, "gan-train")
+
+    def _choose(self, settings: Settings) -> None:
+        self.model = settings.choice("model", "Networks", NETWORKS)
+
+    def _adjust(self, settings: Settings) -> None:
+        settings.slider("images", "Pictures in all", 5_000, 2_000_000, 5_000)
+        settings.slider("d_learning_rate", "Critic’s learning rate", 1e-5, 2e-3, 1e-5)
+        settings.slider("dropout", "Hidden from the critic (dropout)", 0.0, 0.8, 0.05)
+        self.back = gr.Button("Back to the last good moment", size="sm", elem_id="gan-train-back")
+        settings.add("rollbacks", gr.State(0))
+        with gr.Accordion("More", open=False, elem_id="gan-train-more", elem_classes="fold"):
+            settings.number("g_learning_rate", "Generator’s learning rate")
+            settings.slider("batch_size", "Batch size", 16, 256, 16)
+            settings.choice("objective", "Loss", {"Hinge": "hinge", "Cross-entropy, noisy labels": "noisy labels"})
+            kinds = {"None": "none", "Colour": "colour", "Colour and shift": "colour and shift"}
+            settings.choice("augmentation", "Augmentation", kinds)
+            settings.number("averaging", "Averaging of weights")
+            hint = settings.hint("mirrored")
+            settings.add("mirrored", gr.Checkbox(True, label="Mirrored too", info=hint, elem_id="gan-train-mirrored"))
+            settings.slider("interval", "Steps between pictures", 10, 1000, 10)
+            settings.number("seed", "Seed")
+
+    def build(self) -> None:
+        """Lay them out and wire them."""
+        super().build()
+        settings, seen = self.settings, {"show_progress": "hidden", "api_visibility": "private"}
+        self.model.input(self.models_own, [self.model, *settings.components], settings.components, **seen)
+        steered = [self.stage.run_id, *settings.components]
+        rollbacks = settings.controls["rollbacks"]
+        steers([settings.controls[name] for name in ("d_learning_rate", "dropout")], self.steered, steered)
+        self.back.click(self.once_more, [self.stage.run_id, rollbacks], [rollbacks], **seen).then(
+            self.steered, steered, None, **seen
+        )
+
+    def models_own(self, model: str, *values: Any) -> list[Any]:
+        """Other networks were chosen: their own settings."""
+        fresh = self.settings.values(DCGANTrainingConfig(model=model).filled())
+        both = zip(self.settings.controls, values, fresh, strict=True)
+        return self.settings.shown([set_ if name in THE_PERSONS_OWN else own for name, set_, own in both])
+
+    def once_more(self, run_id: str, rollbacks: int) -> int:
+        """One more step back."""
+        run = self.stage.run(run_id)
+        if run is None or run.over:
+            warn("No training is running that could go back.")
+            return rollbacks
+        inform("Going back to the last moment without an alarm.")
+        return rollbacks + 1
+
+    def steered(self, run_id: str, *values: Any) -> None:
+        """What may be moved while it trains was moved."""
+        self.stage.steer(run_id, "", lambda: self.settings.config(values))
