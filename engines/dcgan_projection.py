@@ -32,7 +32,7 @@ class ProjectionConfig:
     pixel_weight: float = setting(1.0, "What the error of each pixel counts.", low=0.0, high=100.0)
     prior_weight: float = setting(
         0.02,
-        "What straying from where the generator was trained counts; 0 draws likelier monsters.",
+        "What straying from likely faces counts; at 0 it may find monsters.",
         low=0.0,
         high=10.0,
     )

@@ -55,7 +55,7 @@ class FaceSearch:
                         elem_classes="drop",
                     )
                     self.opinion = gr.Markdown(
-                        "Its middle square is looked for among what the generator can draw.",
+                        "One face that fills the middle square of its picture: that is what the generator can draw.",
                         elem_id="sought-opinion",
                         elem_classes="quiet",
                     )

@@ -42,6 +42,7 @@ function status(message) {
     failed: message.error || 'failed',
   };
   stage.dataset.state = message.state;
+  stage.dataset.begun = ['running', 'done', 'stopped'].includes(message.state);
   stage.dataset.alarm = message.state === 'running' && (message.note || '').startsWith('alarm');
   find('.note').textContent = words[message.state] || '';
   find('.track i').style.width = `${100 * (message.progress || 0)}%`;
@@ -148,6 +149,7 @@ async function receive(message) {
     run = ''; range.value = 0;
     forget_moments();
     stage.dataset.state = 'ready';
+    stage.dataset.begun = false;
     await draw(after, message.original);
     await draw(before, message.original);
     place();
