@@ -30,7 +30,7 @@ class DrawConfig:
 
     seed: int = setting(0, "The first picture's; each next one has the next.", low=0, high=MOST_SEED - 400)
     count: int = setting(32, "How many pictures.", low=1, high=400)
-    truncation: float = setting(0.8, _TRUNCATION, low=0.0, high=2.0)
+    truncation: float = setting(1.0, _TRUNCATION, low=0.0, high=2.0)
     z: tuple[float, ...] = setting(
         (), "Instead of seeds: the latent vector of a single picture.", low=-latent.MOST, high=latent.MOST
     )
@@ -49,7 +49,7 @@ class FaceWalkConfig:
     """A walk from picture to picture, as a film."""
 
     seeds: tuple[int, ...] = setting((0, 1, 2, 3, 4), "Pictures to pass, by their seeds.", low=0, high=MOST_SEED)
-    truncation: float = setting(0.8, _TRUNCATION, low=0.0, high=2.0)
+    truncation: float = setting(1.0, _TRUNCATION, low=0.0, high=2.0)
     waypoints: tuple[float, ...] = setting(
         (),
         "Instead of seeds: latent vectors to pass, all numbers of the first, then of the next.",

@@ -26,7 +26,7 @@ from studio.studio import Studio
 from studio.training import Trained
 from studio.wall import drawn, wall
 
-COUNT, TRUNCATION, PLACES = 40, 0.8, 12
+COUNT, TRUNCATION, PLACES = 40, 1.0, 12
 
 
 class FacesTab:

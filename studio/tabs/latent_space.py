@@ -63,6 +63,7 @@ TRAINING = Kind(
     choose=_choose_networks,
     adjust=_adjust_training,
     invitation="Held-out pictures, what becomes of them, and samples appear here.",
+    shape=(112, 280),
     used="A finished network can take its place on the map.",
     read=read_vae,
 )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Callable
+import zipfile
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,20 @@ import pytest
 from PIL import Image
 
 from engines.parts.gans import GAN
+
+
+def blocks(count: int, seed: int = 0) -> np.ndarray:
+    """Pictures of coloured blocks, (count, 64, 64, 3) uint8, each another."""
+    rough = np.random.default_rng(seed).integers(0, 256, (count, 8, 8, 3)).astype(np.uint8)
+    return rough.repeat(8, 1).repeat(8, 2)
+
+
+def zip_of(path: Path, images: Iterable[np.ndarray]) -> Path:
+    """A zip of pictures, in the order of their names."""
+    with zipfile.ZipFile(path, "w") as archive:
+        for i, image in enumerate(images):
+            archive.writestr(f"{i:02d}.png", as_png(image))
+    return path
 
 
 def untrained_gan(name: str = "faces") -> GAN:

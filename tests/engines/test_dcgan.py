@@ -1,46 +1,26 @@
-"""DCGAN: pictures from noise, walks, a search, the critic, and a training that alarms, goes back, resumes exactly."""
+"""DCGAN: its networks, pictures from noise, walks, the critic's opinion, a search, and its files."""
 
 from __future__ import annotations
 
 import dataclasses
-import json
-import subprocess
-import sys
-import time
-import zipfile
-from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
-from PIL import Image
 
-from engines import dcgan_training
 from engines.dcgan import DrawConfig, FaceWalkConfig, draw, resolve, sheet, walk
 from engines.dcgan_projection import ProjectionConfig, project
 from engines.dcgan_training import (
-    Networks,
-    alarm,
     diversity,
-    evaluate,
     finish,
-    hinge,
-    noisy_labels,
-    train,
-    train_step_of,
 )
-from engines.frames import Frame
 from engines.jobs import Job, Workshop, job_from_recipe
 from engines.parts import gans
-from engines.parts.dcgan_config import DCGANTrainingConfig
 from engines.parts.dcgan_networks import ARCHITECTURES
 from engines.parts.gans import GAN, read_gan, save_gan
-from engines.parts.weights import WeightsError, WeightsStore
+from engines.parts.weights import WeightsError
 from engines.recipes import from_json
-from tests.engines.helpers import as_png, encoded, files_in, is_one_sentence, refusal, untrained_gan
-
-TINY = DCGANTrainingConfig(images=160, batch_size=8, interval=5, averaging=0.5)
+from tests.engines.helpers import blocks, refusal, untrained_gan
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -55,33 +35,6 @@ def principal_directions_from_few_pictures():
 def gan() -> GAN:
     """Untrained networks of ours, with what goes with trained ones."""
     return finish(untrained_gan(), blocks(40), seen=7)
-
-
-@pytest.fixture
-def data(tmp_path) -> Path:
-    """A zip of forty pictures of mixed sizes, modes and kinds of file."""
-    path = tmp_path / "pictures.zip"
-    with zipfile.ZipFile(path, "w") as archive:
-        for i, image in enumerate(blocks(40)):
-            picture = Image.fromarray(image)
-            if i % 4 == 1:
-                picture = picture.resize((90, 70)).convert("L")
-            elif i % 4 == 2:
-                picture = picture.convert("RGBA")
-            elif i % 4 == 3:
-                picture = picture.convert("P")
-            archive.writestr(f"{i:02d}.png", encoded(picture, "PNG"))
-    return path
-
-
-def blocks(count: int, seed: int = 0) -> np.ndarray:
-    rough = np.random.default_rng(seed).integers(0, 256, (count, 8, 8, 3)).astype(np.uint8)
-    return rough.repeat(8, 1).repeat(8, 2)
-
-
-def weights_of(path: Path) -> list[np.ndarray]:
-    with np.load(path) as arrays:
-        return [arrays[name] for name in sorted(arrays.files) if name.startswith(("generator", "critic"))]
 
 
 # Networks
@@ -116,29 +69,6 @@ def test_our_generator_and_critic_do_a_fifth_of_the_arithmetic_of_the_books():
         return 3 * products(ARCHITECTURES[name].build_generator()) + 9 * products(ARCHITECTURES[name].build_critic())
 
     assert step("faces") < 0.2 * step("notes")
-
-
-# Losses
-
-
-def test_the_hinge_losses_are_the_papers():
-    real, fake = np.array([[2.0], [0.5]], np.float32), np.array([[-3.0], [0.25]], np.float32)
-    d_loss, g_loss = hinge(tf.constant(real), tf.constant(fake))
-    assert float(d_loss) == pytest.approx((0 + 0.5) / 2 + (0 + 1.25) / 2)
-    assert float(g_loss) == pytest.approx((3 - 0.25) / 2)
-
-
-def test_the_books_losses_are_keras_binary_cross_entropy_with_its_labels():
-    rng = np.random.default_rng(0)
-    real, fake = (rng.normal(size=(6, 1)).astype(np.float32) for _ in range(2))
-    noise = rng.random((2, 6, 1)).astype(np.float32)
-    d_loss, g_loss = noisy_labels(tf.constant(real), tf.constant(fake), tf.constant(noise))
-    labels = np.concatenate([np.ones((6, 1)), np.zeros((6, 1))]) + 0.05 * noise.reshape(12, 1)
-    said = 1 / (1 + np.exp(-np.concatenate([fake, real])))
-    expected = -np.mean(labels * np.log(said) + (1 - labels) * np.log(1 - said))
-    assert float(d_loss) == pytest.approx(expected, rel=1e-5)
-    by_keras = keras.losses.BinaryCrossentropy()(np.zeros((6, 1)), said[:6])
-    assert float(g_loss) == pytest.approx(float(by_keras), rel=1e-5)
 
 
 # Drawing
@@ -339,242 +269,3 @@ def test_what_is_saved_is_read_back_in_half_precision(gan, tmp_path):
     assert np.abs(difference).max() <= 2
     path.write_bytes(path.read_bytes()[:2000])
     assert "damaged" in refusal(WeightsError, read_gan, path)
-
-
-# Training
-
-
-def frames_of(config, data, *paths):
-    return list(train(config, data, *paths))
-
-
-def test_a_training_shows_losses_accuracies_diversity_and_the_same_noise_drawn(data, tmp_path):
-    frames = frames_of(TINY, data, None, tmp_path / "out.npz")
-    assert [(frame.step, frame.total) for frame in frames] == [(5, 20), (10, 20), (15, 20), (20, 20)]
-    names = {"d_loss", "g_loss", "real_accuracy", "fake_accuracy", "diversity", "steps_per_second"}
-    assert set(frames[0].metrics) == names
-    assert frames[-1].image.shape == (8 * 64, 8 * 64, 3)
-    assert not np.array_equal(frames[0].image, frames[-1].image)
-    trained = read_gan(tmp_path / "out.npz")
-    assert (trained.name, trained.seen) == ("faces", 160)
-    assert trained.principal is not None
-
-
-def test_the_critic_learns_to_tell_noise_from_pictures(data):
-    frames = frames_of(dataclasses.replace(TINY, images=480, interval=20, g_learning_rate=1e-7), data, None, None)
-    losses = [frame.metrics["d_loss"] for frame in frames]
-    assert losses[-1] < losses[0] - 0.3
-
-
-def kill_at_the_first_checkpoint(config: DCGANTrainingConfig, data: Path, checkpoint: Path) -> None:
-    """Train in a process of its own, and kill it so that nothing can be tidied up."""
-    code = f"""
-from pathlib import Path
-from engines.dcgan_training import train
-from engines.parts.dcgan_config import DCGANTrainingConfig
-list(train({config!r}, Path({str(data)!r}), Path({str(checkpoint)!r}), None))
-"""
-    process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True)
-    while not checkpoint.exists():
-        assert process.poll() is None, process.communicate()[1]
-        time.sleep(0.005)
-    process.kill()
-    process.communicate()
-    with np.load(checkpoint) as arrays:
-        assert json.loads(str(arrays["header"]))["step"] < config.images // config.batch_size
-
-
-@pytest.mark.parametrize("model", ["faces", "notes"])
-def test_a_training_that_is_killed_and_resumed_ends_with_the_very_same_weights(data, tmp_path, model):
-    # The book's networks take their time: four steps of them.
-    steps = 20 if model == "faces" else 4
-    config = dataclasses.replace(TINY, model=model, images=8 * steps, interval=steps // 2, averaging=None)
-    frames_of(config, data, None, tmp_path / "whole.npz")
-    checkpoint = tmp_path / "checkpoint.npz"
-    if model == "faces":
-        kill_at_the_first_checkpoint(config, data, checkpoint)
-    else:
-        next(train(config, data, checkpoint, None))
-    rest = frames_of(config, data, checkpoint, tmp_path / "resumed.npz")
-    assert [frame.step for frame in rest] == [steps]
-    for one, other in zip(weights_of(tmp_path / "whole.npz"), weights_of(tmp_path / "resumed.npz"), strict=True):
-        np.testing.assert_array_equal(one, other)
-
-
-def test_a_finished_training_only_writes_its_result_again(data, tmp_path):
-    paths = tmp_path / "checkpoint.npz", tmp_path / "out.npz"
-    frames_of(TINY, data, *paths)
-    before = weights_of(paths[1])
-    (frame,) = frames_of(TINY, data, *paths)
-    assert frame.step == frame.total == 20
-    for one, other in zip(before, weights_of(paths[1]), strict=True):
-        np.testing.assert_array_equal(one, other)
-
-
-def test_what_is_moved_while_it_trains_takes_effect_and_may_be_another_when_it_goes_on(data, tmp_path):
-    frames = train(TINY, data, tmp_path / "checkpoint.npz", None)
-    next(frames)
-    still = frames.send(dataclasses.replace(TINY, d_learning_rate=1e-7, dropout=0.5))
-    frames.close()
-    plain = frames_of(TINY, data, None, None)[1]
-    assert still.metrics["d_loss"] != plain.metrics["d_loss"]
-    other = dataclasses.replace(TINY, d_learning_rate=3e-4, dropout=0.1, rollbacks=2)
-    assert next(train(other, data, tmp_path / "checkpoint.npz", None)).step == 15
-
-
-def test_one_more_rollback_puts_the_networks_back_and_the_steps_go_on(data, tmp_path, monkeypatch):
-    monkeypatch.setattr(dcgan_training, "alarm", lambda frame, _: "alarm: it is late" if frame.step > 5 else "")
-    frames = train(TINY, data, tmp_path / "checkpoint.npz", None)
-    assert next(frames).note == ""
-    assert next(frames).note == "alarm: it is late"
-    with np.load(tmp_path / "checkpoint-good.npz") as good:
-        assert json.loads(str(good["header"]))["step"] == 5
-    seen = []
-    monkeypatch.setattr(
-        dcgan_training, "load_checkpoint", lambda path, *rest: seen.append(path.name) or load(path, *rest)
-    )
-    from engines.parts.training import load_checkpoint as load
-
-    assert frames.send(dataclasses.replace(TINY, rollbacks=1)).step == 15
-    assert seen == ["checkpoint-good.npz"]
-
-
-def frame_with(progress: float = 0.5, **metrics: float) -> Frame:
-    usual = {"real_accuracy": 0.8, "fake_accuracy": 0.8, "diversity": 0.9}
-    return Frame(step=1, total=2, progress=progress, metrics=usual | metrics)
-
-
-@pytest.mark.parametrize(
-    ("frame", "told"),
-    [
-        (frame_with(), ""),
-        (frame_with(diversity=0.3), "grow alike"),
-        (frame_with(real_accuracy=0.995, fake_accuracy=0.999), "tells all pictures apart"),
-        (frame_with(0.01, real_accuracy=0.995, fake_accuracy=0.999), ""),
-        (frame_with(fake_accuracy=0.0), "is fooled"),
-    ],
-)
-def test_the_alarm_says_what_is_wrong_and_what_to_do(frame, told):
-    said = alarm(frame, most_varied=0.9)
-    assert told in said
-    assert bool(said) == bool(told)
-
-
-def test_diversity_is_the_mean_distance_of_all_pairs():
-    images = np.zeros((3, 4, 4, 3), np.uint8)
-    images[1], images[2] = 51, 255
-    assert diversity(images) == pytest.approx((0.2 + 1.0 + 0.8) / 3, rel=1e-6)
-
-
-def test_the_average_follows_the_weights():
-    config = dataclasses.replace(TINY, averaging=0.9).filled()
-    networks = Networks(config)
-    start = networks.averaged.get_weights()[0].copy()
-    step = train_step_of(networks, config, 10)
-    images = tf.constant(blocks(8))
-    rates = tf.constant(4e-4), tf.constant(0.0)
-    after = []
-    for i in range(3):
-        step(images, tf.constant(i), *rates)
-        after.append(networks.generator.get_weights()[0].copy())
-    expected = start
-    for i, weights in enumerate(after):
-        kept = min(0.9, (1 + i) / (10 + i))
-        expected = kept * expected + (1 - kept) * weights
-    np.testing.assert_allclose(networks.averaged.get_weights()[0], expected, atol=1e-6)
-
-
-@pytest.mark.parametrize(
-    ("contents", "told"),
-    [
-        ({}, "no pictures"),
-        ({"notes.txt": b"no picture"}, "no pictures"),
-        ({f"{i}.png": as_png(image) for i, image in enumerate(blocks(3))}, "only 3 pictures; at least 16"),
-        ({f"{i}.png": as_png(blocks(1)[0]) for i in range(20)}, "are the same one"),
-        ({f"{i}.png": as_png(image)[:200] for i, image in enumerate(blocks(20))}, "damaged"),
-    ],
-)
-def test_data_that_nothing_can_be_learnt_from_is_refused_in_a_sentence(tmp_path, contents, told):
-    path = tmp_path / "data.zip"
-    with zipfile.ZipFile(path, "w") as archive:
-        for name, content in contents.items():
-            archive.writestr(name, content)
-    assert told in refusal(ValueError, lambda: next(train(TINY, path, None, None)))
-
-
-def test_data_that_is_no_zip_or_not_there_is_refused_in_a_sentence(tmp_path):
-    (tmp_path / "data.zip").write_bytes(b"no zip")
-    assert "not a zip" in refusal(ValueError, lambda: next(train(TINY, tmp_path / "data.zip", None, None)))
-    assert "no file" in refusal(ValueError, lambda: next(train(TINY, tmp_path / "missing.zip", None, None)))
-
-
-def test_a_folder_serves_as_well_as_a_zip_and_few_pictures_make_small_batches(tmp_path):
-    folder = tmp_path / "folder"
-    folder.mkdir()
-    for i, image in enumerate(blocks(18)):
-        (folder / f"{i}.png").write_bytes(as_png(image))
-    config = dataclasses.replace(TINY, batch_size=64, images=64, interval=2)
-    assert [frame.step for frame in train(config, folder, None, None)] == [2, 4]
-
-
-def test_resuming_with_other_data_or_settings_is_refused(data, tmp_path):
-    checkpoint = tmp_path / "checkpoint.npz"
-    first = train(TINY, data, checkpoint, None)
-    next(first)
-    first.close()
-    folder = tmp_path / "other"
-    folder.mkdir()
-    for i, image in enumerate(blocks(40, seed=5)):
-        (folder / f"{i:02d}.png").write_bytes(as_png(image))
-    told = refusal(ValueError, lambda: next(train(TINY, folder, checkpoint, None)))
-    assert "other settings or data" in told
-    changed = dataclasses.replace(TINY, augmentation="none")
-    assert "other settings" in refusal(ValueError, lambda: next(train(changed, data, checkpoint, None)))
-
-
-def test_a_failed_training_leaves_no_draft_behind(data, tmp_path):
-    folder = tmp_path / "out"
-    frames = train(TINY, data, folder / "checkpoint.npz", folder / "out.npz")
-    next(frames)
-    frames.close()
-    assert files_in(folder) == ["checkpoint-good.npz", "checkpoint.npz"]
-
-
-@pytest.mark.parametrize(
-    "wrong",
-    [
-        {"batch_size": 6},
-        {"batch_size": 0},
-        {"objective": "wasserstein"},
-        {"augmentation": "mirrors"},
-        {"images": 3},
-        {"averaging": 1.0},
-        {"dropout": -0.1},
-        {"d_learning_rate": float("nan")},
-        {"model": "stylegan"},
-        {"mirrored": "yes"},
-    ],
-)
-def test_a_setting_out_of_range_is_refused_in_a_sentence(wrong):
-    assert is_one_sentence(refusal(ValueError, DCGANTrainingConfig, **wrong))
-
-
-def test_what_is_left_to_the_model_is_filled_in_and_what_is_said_stays():
-    ours, notes = DCGANTrainingConfig().filled(), DCGANTrainingConfig(model="notes", dropout=0.4).filled()
-    assert (ours.objective, ours.augmentation, ours.mirrored) == ("hinge", "colour and shift", True)
-    assert (notes.objective, notes.g_learning_rate, notes.averaging, notes.dropout) == ("noisy labels", 1e-4, 0.0, 0.4)
-    assert ours.filled() == ours
-
-
-# Scores
-
-
-def test_evaluate_prints_the_distance_of_what_is_drawn(monkeypatch, data, tmp_path, gan):
-    monkeypatch.setattr(dcgan_training, "features", lambda images, _: images.reshape(len(images), -1)[:, :50] / 255.0)
-    for name in ("faces", "notes"):
-        with (tmp_path / f"{name}.npz").open("wb") as file:
-            save_gan(file, gan)
-    paths = {name: tmp_path / f"{name}.npz" for name in ("faces", "notes")}
-    scores = evaluate(paths, data, WeightsStore())
-    assert set(scores) == {"kid", "kid_notes", "kid_real", "kid_ratio_to_notes", "pictures_faces", "pictures_notes"}
-    assert scores["kid_ratio_to_notes"] == pytest.approx(1)

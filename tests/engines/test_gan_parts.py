@@ -16,17 +16,11 @@ from engines.parts.kernel_distance import kernel_distance, polynomial_kernel
 from engines.parts.layers import BatchDeviation, SpectralConv2D, SpectralDense, SteerableDropout
 from engines.parts.maps import lit
 from engines.parts.nearest import Neighbourhood
-from tests.engines.helpers import refusal
+from tests.engines.helpers import blocks, refusal
 
 
 def random(*shape: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
-
-
-def pictures(count: int, seed: int = 0) -> np.ndarray:
-    """Smooth pictures that differ, (count, 64, 64, 3) uint8."""
-    rough = np.random.default_rng(seed).integers(0, 256, (count, 8, 8, 3)).astype(np.uint8)
-    return rough.repeat(8, 1).repeat(8, 2)
 
 
 # Layers
@@ -96,7 +90,7 @@ def test_the_deviation_is_that_of_each_group_and_outside_training_the_usual_one(
 
 
 def test_augmentation_changes_each_picture_in_its_own_way_and_the_same_way_again():
-    images = tf.constant(pictures(4)[[0, 0, 1, 2]], tf.float32) / 255
+    images = tf.constant(blocks(4)[[0, 0, 1, 2]], tf.float32) / 255
     seed = tf.constant([3, 4])
     assert augmented(images, seed, "none") is images
     for kind in AUGMENTATIONS[1:]:
@@ -119,7 +113,7 @@ def test_a_shift_moves_pixels_and_lets_black_in():
 
 
 def test_what_comes_back_through_the_augmentation_is_its_gradient():
-    images = tf.constant(pictures(2), tf.float32) / 255
+    images = tf.constant(blocks(2), tf.float32) / 255
     toward = random(2, 64, 64, 3, seed=5)
     with tf.GradientTape() as tape:
         tape.watch(images)
@@ -183,9 +177,9 @@ def test_the_kernel_distance_of_one_source_with_itself_is_about_nothing():
 
 
 def test_a_training_picture_is_nearest_to_itself_from_either_side():
-    train = pictures(30)
+    train = blocks(30)
     names = tuple(f"{i}.png" for i in range(30))
-    neighbourhood = Neighbourhood(SplitPictures(train, pictures(4, seed=9), names))
+    neighbourhood = Neighbourhood(SplitPictures(train, blocks(4, seed=9), names))
     for image in (train[17], train[17][:, ::-1]):
         first, second = neighbourhood.nearest(image, 2)
         assert (first.name, first.distance) == ("17.png", pytest.approx(0, abs=1e-3))

@@ -27,7 +27,7 @@ from studio.studio import Studio
 from studio.tabs import faces
 from studio.tabs.faces import COUNT, FacesTab
 from studio.training import packed
-from tests.engines.helpers import as_png, refusal, untrained_gan
+from tests.engines.helpers import as_png, blocks, refusal, untrained_gan, zip_of
 from tests.studio.helpers import decoded, eventually, through_the_page, warned, watched
 
 SLIDERS = 2 + DIRECTIONS
@@ -176,7 +176,7 @@ def test_a_saved_face_comes_back_with_its_sliders(tab):
     recipe = read_recipe(Path(path))
     assert (recipe.engine, recipe.backbone) == ("dcgan", "faces")
     network, truncation, _, back, *rest = call(tab.restored, path)
-    assert (network, truncation, rest[:SLIDERS]) == ("faces", 0.8, sliders)
+    assert (network, truncation, rest[:SLIDERS]) == ("faces", 1.0, sliders)
     assert (back["first"], back["second"]) == (other["first"], other["second"])
     assert back["picture"] == call(tab.face.edited, ["faces", other["first"], other["second"], sliders])["picture"]
     assert np.asarray(Image.open(path)).shape == (448, 448, 3)
@@ -307,21 +307,13 @@ def test_the_weights_of_a_search_may_be_moved_while_it_looks(tab, studio, photo)
 # Nearest training pictures
 
 
-def zip_of(path: Path, count: int = 24) -> Path:
-    rough = np.random.default_rng(0).integers(0, 256, (count, 8, 8, 3)).astype(np.uint8)
-    with zipfile.ZipFile(path, "w") as archive:
-        for i, image in enumerate(rough.repeat(8, 1).repeat(8, 2)):
-            archive.writestr(f"{i:02d}.png", as_png(image))
-    return path
-
-
 def test_without_data_the_page_says_what_the_nearest_pictures_need(tab, gan):
     assert not tab.neighbours.ask.interactive
     assert "--data FOLDER" in refusal(ValueError, tab.neighbours.nearest, gan.sample([0])[0])
 
 
 def test_with_data_the_nearest_training_pictures_are_shown(studio, gan, tmp_path):
-    studio.data = zip_of(tmp_path / "pictures.zip")
+    studio.data = zip_of(tmp_path / "pictures.zip", blocks(24))
     tab = tab_of(studio, gan)
     assert tab.neighbours.ask.interactive
     answer = tab.neighbours.nearest(gan.sample([0])[0])
@@ -343,7 +335,7 @@ def trained(tab: FacesTab, paths: list[str] | None, config: DCGANTrainingConfig 
 
 def test_what_was_trained_here_draws_on_the_wall(tab, studio, tmp_path, monkeypatch):
     monkeypatch.setattr(gans, "PICTURES", 32)
-    run_id = trained(tab, [str(zip_of(tmp_path / "pictures.zip"))])
+    run_id = trained(tab, [str(zip_of(tmp_path / "pictures.zip", blocks(24)))])
     run = studio.runs.get(run_id)
     assert (run.state, run.frame.step, run.frame.total) == ("done", 8, 8)
     assert {"d_loss", "g_loss", "real_accuracy", "fake_accuracy", "diversity"} <= set(run.curves)
