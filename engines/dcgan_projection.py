@@ -18,6 +18,8 @@ from engines.parts.pictures import check_picture, middle_square
 from engines.parts.walks import enlarged
 
 CANDIDATES, BATCH = 512, 64
+# An error of a pixel is about a fourth of how differently pictures are seen; counted so, the two weigh alike.
+PIXELS = 4.0
 _DECAYS = (0.9, 0.99)
 
 
@@ -91,41 +93,28 @@ class _Search:
     def __init__(self, gan: GAN, target: np.ndarray, config: ProjectionConfig):
         import tensorflow as tf
 
-        from engines.parts.likeness import Likeness
+        from engines.parts.likeness import likeness
 
-        likeness = Likeness()
-        pixels = tf.constant(target, tf.float32)[None] / 255
-        wanted = likeness.features(pixels)
-
-        def losses(z: Any, weights: Any) -> dict[str, Any]:
-            pictures = tf.cast(gan.generator(z, training=False), tf.float32)
-            pixel_error = tf.reduce_mean(tf.abs(pictures - pixels), axis=(1, 2, 3))
-            perceptual_loss = likeness.distance(wanted, likeness.features(pictures))
-            strayed = tf.reduce_mean(tf.square(z), axis=1)
-            loss = weights[0] * perceptual_loss + 4 * weights[1] * pixel_error + weights[2] * strayed
-            return {"loss": loss, "pixel_error": pixel_error, "perceptual_loss": perceptual_loss}
-
-        @tf.function(autograph=False)
-        def gradient(z: Any, weights: Any) -> tuple[dict[str, Any], Any]:
-            with tf.GradientTape() as tape:
-                tape.watch(z)
-                terms = losses(z, weights)
-                whole = tf.reduce_sum(terms["loss"])
-            return terms, tape.gradient(whole, z)
-
-        self._gradient = gradient
+        pixels = tf.constant(target[None], tf.float32) / 255
+        self._wanted = pixels, likeness().features(pixels)
+        losses, self._gradient = gan.memory.setdefault("projection", _compiled(gan))
         rng = np.random.default_rng(config.seed)
         candidates = rng.standard_normal((CANDIDATES, gan.latent_dim)).astype(np.float32)
         parts = np.split(candidates, CANDIDATES // BATCH)
-        found = [np.asarray(losses(tf.constant(part), _weights(config))["loss"]) for part in parts]
+        found = [np.asarray(losses(part, *self._wanted, _weights(config))["loss"]) for part in parts]
         self._places = candidates[np.argsort(np.concatenate(found))[: config.starts]]
         self._first, self._second = np.zeros_like(self._places), np.zeros_like(self._places)
         self.total = config.steps
         self.best, self.terms = self._places[0], {"loss": np.inf}
+        self._weighed = _weights(config)
 
     def advance(self, step: int, config: ProjectionConfig) -> None:
         """Look at where it is, and go a step (counted from 1) from there."""
-        terms, slope = self._gradient(self._places, _weights(config))
+        weights = _weights(config)
+        if (weights != self._weighed).any():
+            # The best by other weights is none to compare with.
+            self._weighed, self.terms = weights, {"loss": np.inf}
+        terms, slope = self._gradient(self._places, *self._wanted, weights)
         nearest = int(np.argmin(terms["loss"]))
         if terms["loss"][nearest] < self.terms["loss"]:
             self.best = self._places[nearest]
@@ -135,6 +124,31 @@ class _Search:
         first, second = self._first / (1 - _DECAYS[0] ** step), self._second / (1 - _DECAYS[1] ** step)
         rate = config.learning_rate * 0.5 * (1 + np.cos(np.pi * (step - 1) / self.total))
         self._places = (self._places - rate * first / (np.sqrt(second) + 1e-8)).astype(np.float32)
+
+
+def _compiled(gan: GAN) -> tuple[Any, Any]:
+    """The terms of the loss of latent vectors, and the same with the gradient; compiled when they are first called."""
+    import tensorflow as tf
+
+    from engines.parts.likeness import likeness
+
+    def losses(z: Any, pixels: Any, wanted: Any, weights: Any) -> dict[str, Any]:
+        pictures = tf.cast(gan.generator(z, training=False), tf.float32)
+        pixel_error = tf.reduce_mean(tf.abs(pictures - pixels), axis=(1, 2, 3))
+        perceptual_loss = likeness().distance(wanted, likeness().features(pictures))
+        strayed = tf.reduce_mean(tf.square(z), axis=1)
+        loss = weights[0] * perceptual_loss + PIXELS * weights[1] * pixel_error + weights[2] * strayed
+        return {"loss": loss, "pixel_error": pixel_error, "perceptual_loss": perceptual_loss}
+
+    def gradient(z: Any, pixels: Any, wanted: Any, weights: Any) -> tuple[dict[str, Any], Any]:
+        with tf.GradientTape() as tape:
+            tape.watch(z)
+            terms = losses(z, pixels, wanted, weights)
+            whole = tf.reduce_sum(terms["loss"])
+        return terms, tape.gradient(whole, z)
+
+    options = {"autograph": False, "reduce_retracing": True}
+    return tf.function(losses, **options), tf.function(gradient, **options)
 
 
 def _weights(config: ProjectionConfig) -> np.ndarray:

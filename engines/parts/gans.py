@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,6 +42,7 @@ class GAN:
         seen: how many real pictures the critic was shown in training.
         yardstick: (101,) float32: the percentiles of what the critic says of pictures it was not trained on, or None.
         principal: the directions in which drawn pictures vary most, or None.
+        memory: what engines keep with the networks so that a second run does not trace again.
     """
 
     name: str
@@ -55,6 +56,7 @@ class GAN:
     seen: int = 0
     yardstick: np.ndarray | None = None
     principal: latent.PrincipalDirections | None = None
+    memory: dict[str, Any] = field(init=False, default_factory=dict, repr=False)
 
     def latents(self, seeds: Sequence[int], truncation: float = 1.0) -> np.ndarray:
         """Latent vectors from the prior N(0, I), (N, Z) float32, each a function of its seed alone.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -34,13 +35,19 @@ class Likeness:
         return tf.add_n(terms) / len(terms)
 
 
+@functools.cache
+def likeness() -> Likeness:
+    """The one that all share."""
+    return Likeness()
+
+
 def perceptual_loss() -> Callable[[Any, Any], Any]:
     """A function of pictures and reconstructions, (B, H, W, 3) in [0, 1] -> (B,): how differently they are seen. Only
     the reconstructions have a gradient."""
-    likeness = Likeness()
+    eyes = likeness()
 
     def loss(images: Any, reconstructions: Any) -> Any:
-        wanted = [tf.stop_gradient(layer) for layer in likeness.features(images)]
-        return likeness.distance(wanted, likeness.features(reconstructions))
+        wanted = [tf.stop_gradient(layer) for layer in eyes.features(images)]
+        return eyes.distance(wanted, eyes.features(reconstructions))
 
     return loss

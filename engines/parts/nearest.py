@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -73,16 +72,11 @@ def _small(images: np.ndarray) -> np.ndarray:
     return rows - rows.mean(1, keepdims=True)
 
 
-@functools.cache
-def _seen() -> Any:
-    from engines.parts.likeness import Likeness
-
-    return Likeness()
-
-
 def _distances(image: np.ndarray, candidates: np.ndarray) -> np.ndarray:
     import tensorflow as tf
 
-    likeness = _seen()
-    wanted = likeness.features(tf.constant(image[None], tf.float32) / 255)
-    return np.asarray(likeness.distance(wanted, likeness.features(tf.constant(candidates, tf.float32) / 255)))
+    from engines.parts.likeness import likeness
+
+    eyes = likeness()
+    wanted = eyes.features(tf.constant(image[None], tf.float32) / 255)
+    return np.asarray(eyes.distance(wanted, eyes.features(tf.constant(candidates, tf.float32) / 255)))

@@ -248,6 +248,15 @@ def test_the_same_seed_finds_the_same_face_and_closing_ends_the_search(gan, pict
     assert next(frames, None) is None
 
 
+def test_with_other_weights_the_best_is_looked_for_anew(gan, picture):
+    config = ProjectionConfig(steps=6, starts=2)
+    frames = project(picture, config, gan)
+    before = [next(frames), next(frames)][-1].metrics
+    heavier = frames.send(dataclasses.replace(config, pixel_weight=10.0)).metrics
+    assert heavier["loss"] > before["loss"]
+    assert [frame.metrics["loss"] for frame in frames][-1] <= heavier["loss"]
+
+
 def test_a_search_that_looks_for_nothing_and_a_picture_that_is_none_are_refused(gan):
     told = refusal(ValueError, ProjectionConfig, perceptual_weight=0.0, pixel_weight=0.0)
     assert "nothing would be looked for" in told
