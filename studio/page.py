@@ -9,11 +9,17 @@ import gradio as gr
 from engines.parts.precision import native_bfloat16
 from studio.studio import Studio
 from studio.tabs.deep_dream import DreamTab
+from studio.tabs.faces import FacesTab
 from studio.tabs.latent_space import LatentTab
 from studio.tabs.style_transfer import StyleTab
 
 DAY = 24 * 60 * 60
-TABS = (("dream", "Dream", DreamTab), ("style", "Style", StyleTab), ("latent", "Latent", LatentTab))
+TABS = (
+    ("dream", "Dream", DreamTab),
+    ("style", "Style", StyleTab),
+    ("latent", "Latent", LatentTab),
+    ("faces", "Faces", FacesTab),
+)
 
 
 def build_page(studio: Studio) -> gr.Blocks:

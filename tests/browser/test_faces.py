@@ -1,0 +1,163 @@
+"""The Faces tab in a real browser: a wall, a face that follows sliders, a walk and its film, a search, a training."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import av
+import pytest
+from PIL import Image
+from selenium.webdriver.common.keys import Keys
+
+from engines.recipes import read_recipe
+from tests.browser.helpers import PHONE
+from tests.browser.page import Page
+from tests.engines.helpers import blocks, zip_of
+
+FACE = """
+const c = document.querySelector('#gan-portrait .edited canvas');
+return c && !c.closest('[hidden]') ? c.toDataURL() : '';
+"""
+
+
+@pytest.fixture
+def page(page) -> Page:
+    """The Faces tab, with its wall drawn and its first face large."""
+    return on_the_faces_tab(page)
+
+
+def on_the_faces_tab(page: Page) -> Page:
+    page.show_tab("Faces", "gan")
+    page.until(lambda: len(tiles(page)) == 40 and face(page), "the wall")
+    return page
+
+
+def tiles(page: Page) -> list:
+    return page.all("#gan-wall .wall button")
+
+
+def face(page: Page) -> str:
+    return page.browser.execute_script(FACE)
+
+
+def caption(page: Page) -> str:
+    return page.one("#gan-portrait figcaption").get_property("textContent")
+
+
+def after(page: Page, act: Callable[[], None]) -> str:
+    """The face that is shown once something was done that draws one."""
+    script = "return Number(document.querySelector('#gan-portrait .faces').dataset.drawn)"
+    before = page.browser.execute_script(script)
+    act()
+    page.until(lambda: page.browser.execute_script(script) > before, "a face to be drawn")
+    return face(page)
+
+
+def slider(page: Page, name: str, value: float) -> None:
+    page.set(page.one(f"#gan-{name} input[type=range]"), value)
+
+
+def test_a_wall_is_made_a_face_chosen_edited_held_blended_and_saved(page, tmp_path):
+    first = face(page)
+    assert caption(page).startswith("The critic finds it more real than")
+    assert "%" in tiles(page)[3].text
+    chosen = after(page, tiles(page)[3].click)
+    assert tiles(page)[3].get_attribute("aria-pressed") == "true"
+    second = after(page, lambda: tiles(page)[3].send_keys(Keys.ARROW_RIGHT))
+    assert tiles(page)[4].get_attribute("aria-pressed") == "true"
+    edited = after(page, lambda: slider(page, "d1", 4))
+    lit = after(page, lambda: page.click("#gan-looking input"))
+    assert len({first, chosen, second, edited, lit}) == 5
+    assert after(page, lambda: page.click("#gan-looking input")) == edited
+    after(page, lambda: page.click("#gan-hold"))
+    assert page.one("#gan-d1 input[type=range]").get_property("value") == "0"
+    page.until(lambda: any(toast.startswith("Held") for toast in page.toasts), "a word about it")
+    other = after(page, tiles(page)[7].click)
+    blended = after(page, lambda: slider(page, "blend", 0.5))
+    assert blended != other
+    path = page.save(tmp_path / "saved", "keep")
+    recipe = read_recipe(path)
+    assert (recipe.engine, recipe.config["blend"], len(recipe.config["second"])) == ("dcgan", 0.5, 128)
+    assert after(page, lambda: page.click("#gan-new")) != blended
+    bring = page.one("input[type=file]:has(+ #gan-saved)").send_keys
+    assert after(page, lambda: bring(str(path))) == blended
+    assert after(page, lambda: slider(page, "truncation", 0.4)) != blended
+
+
+def test_a_walk_through_chosen_faces_plays_and_is_saved_as_a_film(page, tmp_path):
+    for count, tile in enumerate((2, 9), 1):
+        after(page, tiles(page)[tile].click)
+        page.click("#gan-add")
+        page.until(lambda number=count: len(page.all("#gan-places img")) == number, "the face in the walk")
+    page.set(page.one("#gan-steps input[type=range]"), 6)
+    page.begin()
+    page.until_over("done")
+    assert not page.one("#gan-canvas .compare").is_displayed(), "a walk has no original"
+    film = page.save(tmp_path / "film")
+    with av.open(str(film)) as container:
+        assert sum(1 for _ in container.decode(video=0)) == 12
+    page.click("#gan-clear")
+    page.until(lambda: not page.all("#gan-places img"), "an empty walk")
+    page.one("input[type=file]:has(+ #gan-saved)").send_keys(str(film))
+    page.until(lambda: len(page.all("#gan-places img")) == 2, "the walk to come back")
+    page.unfold("evolution", "make-film")
+    next(label for label in page.all("#gan-evolution label") if label.text.strip() == "GIF").click()
+    page.click("#gan-make-film")
+    page.until(lambda: page.one("#gan-film-file").text.strip() == "Download GIF", "the film")
+    with Image.open(page.save(tmp_path / "gif", "film-file")) as gif:
+        assert gif.n_frames >= 10
+
+
+def test_a_dropped_face_is_looked_for_and_taken_up(page, photo):
+    page.click("#gan-search button")
+    page.tab = "sought"
+    page.drop(photo)
+    page.until(lambda: "your photograph more real" in page.one("#sought-opinion").text, "what the critic says")
+    page.set(page.one("#sought-steps input[type=range]"), 20)
+    page.begin()
+    page.until_over("done")
+    assert "loss" in page.one("#sought-canvas .loss").text
+    after(page, lambda: page.click("#sought-again"))
+    assert page.one("#gan-portrait .original").is_displayed()
+    page.click("#gan-nearest-fold button")
+    page.until(lambda: page.all("#gan-nearest"), "what is in the fold")
+    assert not page.enabled("#gan-nearest"), "this server has no training pictures"
+
+
+def test_networks_are_trained_before_ones_eyes_and_draw_on_the_wall(page, tmp_path):
+    before = face(page)
+    next(one for one in page.all("button[role=tab]") if one.text.strip() == "Train" and one.is_displayed()).click()
+    page.tab = "gan-train"
+    page.until(lambda: page.all("#gan-train-data input[type=file]"), "a place for the data")
+    page.one("#gan-train-data input[type=file]").send_keys(str(zip_of(tmp_path / "pictures.zip", blocks(40))))
+    page.until(lambda: "pictures" in page.one("#gan-train-data").text, "the data")
+    page.open_more()
+    page.set(page.one("#gan-train-interval input[type=range]"), 10)
+    page.set(page.one("#gan-train-images input[type=range]"), 5000)
+    page.set(page.one("#gan-train-batch_size input[type=range]"), 16)
+    page.begin()
+    page.until_pictures_come(1)
+    page.set(page.one("#gan-train-dropout input[type=range]"), 0.3)
+    page.click("#gan-train-back")
+    page.until(lambda: any("Going back" in toast for toast in page.toasts), "a word about it")
+    page.click("#gan-train-stop")
+    page.until_over("stopped")
+    page.click("#gan-train-canvas summary")
+    assert len(page.all("#gan-train-canvas .curve polyline")) >= 4
+    page.click("#gan-train-use")
+    page.until(lambda: any("not finished" in toast for toast in page.toasts), "that it is not finished")
+    assert face(page) == before
+
+
+@pytest.mark.parametrize("metrics", [PHONE, None], ids=["390x844", "desktop"])
+def test_the_tab_does_not_scroll_sideways_and_every_control_has_a_name(page, metrics):
+    if metrics:
+        page.browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    try:
+        page.open()
+        on_the_faces_tab(page)
+        page.click("#gan-search button")
+        page.until(lambda: page.all("#sought-go") and page.one("#sought-go").is_displayed(), "the search")
+        assert (page.too_wide, page.nameless) == (0, [])
+    finally:
+        page.browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
