@@ -35,14 +35,6 @@ OPTIONS = (
 )
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """One worker has all tests in browsers: they share a server and look at what it was asked in the end."""
-    for item in items:
-        if Path(__file__).parent in item.path.parents:
-            item.add_marker(pytest.mark.xdist_group("browser"))
-
-
 class ConnectionTrap:
     """Stands where a proxy would be and notes whoever connects: nothing should."""
 
