@@ -25,7 +25,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command line; the exit status is 0 when the work was done, 1 after a one-sentence error."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's start-up notes are no news to a person
     options = _parser().parse_args(arguments)
-    work = {"backbone": _backbone, "vae": _vae, "dcgan": _dcgan}[options.name]
+    work = {"backbone": _backbone, "vae": _vae, "dcgan": _dcgan, "language_model": _language_model}[options.name]
     try:
         if options.evaluate:
             scores = work(options).evaluate()
@@ -115,9 +115,31 @@ def _dcgan(options: argparse.Namespace) -> Work:
     return Work(train, evaluate)
 
 
+def _language_model(options: argparse.Namespace) -> Work:
+    from engines import language_training as training
+    from engines.parts.language_config import MODELS, LanguageTrainingConfig
+    from engines.parts.shards import one_thread_an_operation
+
+    def train() -> Frames[Any]:
+        one_thread_an_operation()
+        config = LanguageTrainingConfig(**changed_options(options, LanguageTrainingConfig))
+        file = f"language_model_{config.model}.npz"
+        return training.train(
+            config, options.data, options.checkpoint or CHECKPOINTS / file, options.output or WEIGHTS / file
+        )
+
+    def evaluate() -> dict[str, float]:
+        folder = options.output or WEIGHTS
+        shipped = {model: folder / f"language_model_{model}.npz" for model in MODELS}
+        return training.evaluate({model: path for model, path in shipped.items() if path.is_file()}, options.data)
+
+    return Work(train, evaluate)
+
+
 def _parser() -> argparse.ArgumentParser:
     from engines.backbone_training import BackboneTrainingConfig
     from engines.parts.dcgan_config import DCGANTrainingConfig
+    from engines.parts.language_config import LanguageTrainingConfig
     from engines.vae_training import VAETrainingConfig
 
     parser = argparse.ArgumentParser(prog="python -m engines.train", description=__doc__)
@@ -126,6 +148,7 @@ def _parser() -> argparse.ArgumentParser:
         ("backbone", BackboneTrainingConfig, "the bundled backbone, studio_vgg"),
         ("vae", VAETrainingConfig, "the autoencoders of digits and faces"),
         ("dcgan", DCGANTrainingConfig, "the generator of faces and its critic"),
+        ("language_model", LanguageTrainingConfig, "the language models of film reviews"),
     ):
         one = names.add_parser(name, help=text)
         shared = Path(os.environ.get("REVERIE_SHARED", "../shared"))

@@ -1,0 +1,288 @@
+"""Train and score the language models of `engines.language_model`."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from engines.frames import Frame, Frames
+from engines.parts.files import written_atomically
+from engines.parts.language_config import EXTENSIBLE, STEERABLE, LanguageTrainingConfig
+from engines.parts.language_models import LanguageModel, build_network, read_language_model, save_language_model
+from engines.parts.muon import Muon
+from engines.parts.precision import training_policy
+from engines.parts.shards import mean_of, shards_of
+from engines.parts.texts import SplitTexts, split_texts
+from engines.parts.token_loss import next_token_loss
+from engines.parts.token_losses import token_losses
+from engines.parts.tokenisers import TOKENISERS
+from engines.parts.training import epoch_order, train_frames
+from engines.parts.transformers import TransformerConfig
+
+# Adam's rate for the embedding, as a share of Muon's for the matrices.
+ADAM_SHARE = 0.15
+# Windows of held-out text that are scored at each interval.
+HELD_OUT_WINDOWS = 64
+
+
+def resolve(config: LanguageTrainingConfig, backbone: None) -> LanguageTrainingConfig:
+    """The config with what was left to the model filled in."""
+    return config.filled()
+
+
+@dataclass(frozen=True)
+class Windows:
+    """A stream of tokens cut into pieces of equal length, each with the tokens that come next.
+
+    Every epoch cuts at other places, where there is enough text, and in another order.
+
+    Attributes:
+        stream: (T,) integers.
+        block_size: length of a window.
+        seed: of the order.
+    """
+
+    stream: np.ndarray
+    block_size: int
+    seed: int
+
+    @property
+    def count(self) -> int:
+        """Windows of an epoch."""
+        whole = (len(self.stream) - self.block_size) // self.block_size
+        return whole or math.ceil((len(self.stream) - 1) / self.block_size)
+
+    def batch(self, size: int, step: int) -> tuple[np.ndarray, np.ndarray]:
+        """The windows that a step, from 0, trains on.
+
+        Returns:
+            tokens, (size, block_size + 1) int32, and the weights of all but the first, (size, block_size) float32:
+            0 for what pads a window because the text ends.
+        """
+        epoch, position = divmod(step, max(1, self.count // size))
+        shift = 0
+        if self.count * self.block_size + self.block_size <= len(self.stream):
+            shift = int(np.random.default_rng((self.seed, 1, epoch)).integers(self.block_size))
+        rows = epoch_order(self.count, epoch, self.seed)[position * size : (position + 1) * size]
+        return self.at(rows * self.block_size + shift)
+
+    def at(self, starts: Sequence[int] | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The same for windows that start at given places."""
+        places = np.asarray(starts)[:, None] + np.arange(self.block_size + 1)
+        there = places < len(self.stream)
+        tokens = np.where(there, self.stream[np.where(there, places, 0)], 0).astype(np.int32)
+        return tokens, there[:, 1:].astype(np.float32)
+
+
+class Learner:
+    """A network in training, with its optimiser.
+
+    Attributes:
+        network: in training.
+        weights: what it learns, in the order of the gradients.
+        variables: everything that a step changes.
+    """
+
+    def __init__(self, config: LanguageTrainingConfig, shape: TransformerConfig):
+        keras.utils.set_random_seed(config.seed)
+        policy = training_policy()
+        self.network = build_network(shape, policy)
+        self.rate = config.learning_rate or 0.0
+        self.weights = list(self.network.trainable_variables)
+        self.muon = self.rmsprop = None
+        if config.optimizer == "muon":
+            # The first and the last layer are no maps from activations to activations; Adam suits them better.
+            outer = {"embedding", "positions", "last"}
+            matrices = [w for w in self.weights if len(w.shape) == 2 and not outer & set(w.path.split("/"))]
+            known = {id(matrix) for matrix in matrices}
+            others = [w for w in self.weights if id(w) not in known]
+            parts = [3 if "joint" in w.path.split("/") else 1 for w in matrices]
+            low = "bfloat16" if policy == "mixed_bfloat16" else "float32"
+            self.muon = Muon(matrices, parts, others, self.rate, ADAM_SHARE * self.rate, low)
+            self.weights = [*matrices, *others]
+        else:
+            self.rmsprop = keras.optimizers.RMSprop(self.rate)
+            self.rmsprop.build(self.weights)
+
+    @property
+    def variables(self) -> list[Any]:
+        optimizer = self.muon or self.rmsprop
+        return [*self.network.variables, *(optimizer.variables if optimizer else [])]
+
+    def apply(self, gradients: Sequence[Any], factor: Any) -> None:
+        """Take a step with `factor` times the rate."""
+        if self.muon:
+            self.muon.apply(gradients, factor)
+        elif self.rmsprop:
+            self.rmsprop.learning_rate.assign(self.rate * factor)
+            self.rmsprop.apply(gradients, self.weights)
+
+
+def losses_of(network: Any, tokens: Any, weights: Any) -> Any:
+    """The sum of a network's losses at the tokens of windows, (B, T + 1), with their weights, (B, T)."""
+    activations = network.read(tokens[:, :-1])[0]
+    flat = tf.reshape(activations, (-1, activations.shape[-1]))
+    targets, weights = tf.reshape(tokens[:, 1:], (-1,)), tf.reshape(weights, (-1,))
+    return next_token_loss(flat, network.output_layer, targets, weights)
+
+
+def train_step_of(learner: Learner, batch: int) -> Callable[..., Any]:
+    """One compiled step: tokens (batch, T + 1), weights (batch, T), the rate's factor -> the mean loss in nats."""
+    shards = shards_of(batch)
+
+    @tf.function(autograph=False)
+    def train_step(tokens: Any, weights: Any, factor: Any) -> Any:
+        share = tf.reduce_sum(weights) / shards
+        losses, slopes = [], []
+        for some, there in zip(tf.split(tokens, shards), tf.split(weights, shards), strict=True):
+            with tf.GradientTape() as tape:
+                loss = losses_of(learner.network, some, there) / share
+            losses.append(loss)
+            # Of an embedding it comes in pieces.
+            slopes.append([tf.convert_to_tensor(one) for one in tape.gradient(loss, learner.weights)])
+        learner.apply([mean_of(list(one)) for one in zip(*slopes, strict=True)], factor)
+        return mean_of(losses)
+
+    return train_step
+
+
+def rate_at(step: int, total: int, falling: float) -> float:
+    """What share of the rate a step, from 0, has: all of it, and over the last `falling` of the steps linearly less
+    (Hu et al. 2024, "MiniCPM", section 4)."""
+    return min(1.0, (total - step) / (total * falling)) if falling else 1.0
+
+
+def train(
+    config: LanguageTrainingConfig, data: Path, checkpoint: Path | None, output: Path | None
+) -> Frames[LanguageTrainingConfig]:
+    """Train, yielding a frame every interval; write `output` when done.
+
+    While it runs, `rate_factor` may be changed. Metrics over the interval: `loss`, in nats a token, `perplexity` (of
+    held-out text, a token), `bits_per_character` (of the same) and `tokens_per_second`.
+
+    Raises:
+        ValueError: data missing or damaged, or a checkpoint of another training.
+    """
+    config = config.filled()
+    texts = split_texts(data)
+    tokeniser = TOKENISERS[config.tokeniser or ""].train(texts.train, config.vocab_size or 0)
+    windows = Windows(compact(tokeniser.stream(texts.train), tokeniser.vocab_size), config.block_size or 0, config.seed)
+    shape = TransformerConfig(
+        architecture=config.model,
+        vocab_size=tokeniser.vocab_size,
+        **{name: getattr(config, name) for name in ("block_size", "embed_dim", "num_layers", "num_heads", "dense_dim")},
+    )
+    batch = min(max(1, config.batch_tokens // windows.block_size), windows.count)
+    total = max(1, config.tokens // (batch * windows.block_size))
+    learner = Learner(config, shape)
+    update = train_step_of(learner, batch)
+    score = held_out_scores(learner.network, texts, tokeniser, windows.block_size)
+
+    def train_step(step: int) -> dict[str, Any]:
+        tokens, weights = windows.batch(batch, step)
+        factor = config.rate_factor * rate_at(step, total, config.falling or 0.0)
+        return {"loss": update(tf.constant(tokens), tf.constant(weights), tf.constant(factor, tf.float32))}
+
+    # What may be moved while it runs may be another when it goes on.
+    free = (*STEERABLE, *EXTENSIBLE)
+    settings = {name: value for name, value in dataclasses.asdict(config).items() if name not in free}
+    settings["data"] = hashlib.sha256(windows.stream.tobytes()).hexdigest()
+    steps = train_frames(
+        variables=learner.variables,
+        train_step=train_step,
+        total=total,
+        interval=config.interval,
+        settings=settings,
+        checkpoint=checkpoint,
+        monitor=lambda _: (None, score()),
+    )
+    there = False
+    for frame in steps:
+        there = True
+        metrics = dict(frame.metrics)
+        metrics["tokens_per_second"] = metrics.pop("steps_per_second") * batch * windows.block_size
+        changed = yield dataclasses.replace(frame, metrics=metrics)
+        if changed is not None:
+            config = dataclasses.replace(config, **{name: getattr(changed, name) for name in STEERABLE})
+    if not there:  # it was finished before
+        yield Frame(step=total, total=total, metrics=score())
+    if output:
+        seen = total * batch * windows.block_size
+        with written_atomically(output) as file:
+            save_language_model(file, LanguageModel(learner.network, tokeniser, seen))
+
+
+def compact(tokens: np.ndarray, vocab_size: int) -> np.ndarray:
+    """The same tokens in half the memory, where there are not too many different ones."""
+    return tokens.astype(np.uint16) if vocab_size <= 1 << 16 else tokens
+
+
+def held_out_scores(network: Any, texts: SplitTexts, tokeniser: Any, block_size: int) -> Callable[[], dict[str, float]]:
+    """What scores a network in training on some windows spread over the held-out texts."""
+    text = texts.held_out
+    characters = sum(map(len, text))
+    windows = Windows(compact(tokeniser.stream(text), tokeniser.vocab_size), block_size, 0)
+    last = max(0, len(windows.stream) - 1 - block_size)
+    count = min(HELD_OUT_WINDOWS, max(1, last // block_size))
+    chosen, there = (tf.constant(part) for part in windows.at(np.linspace(0, last, count).astype(np.int64)))
+    shards = shards_of(count)
+    tokens_per_character = (len(windows.stream) - 1) / characters
+
+    @tf.function(autograph=False)
+    def total_loss() -> Any:
+        parts = zip(tf.split(chosen, shards), tf.split(there, shards), strict=True)
+        return tf.add_n([losses_of(network, some, weights) for some, weights in parts])
+
+    def scores() -> dict[str, float]:
+        mean = float(total_loss()) / float(tf.reduce_sum(there))
+        bits = mean / math.log(2) * tokens_per_character
+        return {"perplexity": math.exp(min(mean, 50.0)), "bits_per_character": bits}
+
+    return scores
+
+
+def training(
+    config: LanguageTrainingConfig,
+    backbone: None,
+    *,
+    data: Path,
+    checkpoint: Path | None = None,
+    output: Path | None = None,
+) -> Frames[LanguageTrainingConfig]:
+    """`train` as a job: stopped between steps, going on from its checkpoint when it is started again."""
+    yield from train(config, data, checkpoint, output)
+
+
+def evaluate(weights: dict[str, Path], data: Path) -> dict[str, float]:
+    """Score shipped weights on all of the held-out texts.
+
+    Args:
+        weights: files by model, as `train` wrote them.
+
+    Returns:
+        `perplexity`, a token, and `bits_per_character` of ours, with the ends of the texts counted as tokens but not as
+        characters; the same of the book's with `_notes`, how many tokens either was trained on, and
+        `perplexity_ratio_to_notes`, ours over the book's.
+    """
+    texts = split_texts(data)
+    characters = sum(map(len, texts.held_out))
+    found: dict[str, float] = {}
+    for name, path in weights.items():
+        model = read_language_model(path)
+        losses = token_losses(model.network, model.tokeniser.stream(texts.held_out))
+        ending = "" if name == "ours" else f"_{name}"
+        found[f"perplexity{ending}"] = float(np.exp(losses.mean()))
+        found[f"bits_per_character{ending}"] = float(losses.sum() / math.log(2) / characters)
+        found[f"tokens_{name}"] = model.seen
+    if {"perplexity", "perplexity_notes"} <= set(found):
+        found["perplexity_ratio_to_notes"] = found["perplexity"] / found["perplexity_notes"]
+    return found

@@ -1,0 +1,87 @@
+"""Language models as they are stored: a network, its tokeniser, and what it was trained on."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import keras
+import numpy as np
+
+from engines.parts import tokenisers
+from engines.parts.files import UNREADABLE, sha256_of
+from engines.parts.tokenisers import Tokeniser
+from engines.parts.transformers import NETWORKS, TransformerConfig
+from engines.parts.weights import WeightsError, WeightsStore
+
+
+@dataclass(frozen=True)
+class LanguageModel:
+    """A network that says how a text may go on, with the tokeniser that it was trained with.
+
+    Attributes:
+        network: one of `NETWORKS`; reads tokens, (B, T) integers, and gives logits, (B, T, vocab_size).
+        tokeniser: between texts and these tokens.
+        seen: how many tokens it has been trained on.
+        weights: SHA-256 of the file that it came from; "" for one that came from none.
+    """
+
+    network: Any
+    tokeniser: Tokeniser
+    seen: int = 0
+    weights: str = ""
+
+    @property
+    def config(self) -> TransformerConfig:
+        """The shape of the network."""
+        return self.network.config
+
+
+def build_network(config: TransformerConfig, dtype: str = "float32") -> keras.Model:
+    """A network with new weights, in a Keras dtype policy."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(dtype)
+    try:
+        network = NETWORKS[config.architecture](config)
+        network(np.zeros((1, 2), np.int32))
+    finally:
+        keras.config.set_dtype_policy(before)
+    return network
+
+
+def save_language_model(file: IO[bytes], model: LanguageModel) -> None:
+    """Write weights in float16, shape and tokeniser into one .npz file."""
+    header = json.dumps({"config": dataclasses.asdict(model.config), "seen": model.seen})
+    arrays: dict[str, Any] = {
+        f"weight_{i:03d}": np.asarray(weight, np.float16) for i, weight in enumerate(model.network.get_weights())
+    }
+    tokeniser = np.frombuffer(model.tokeniser.to_json().encode(), np.uint8)
+    np.savez_compressed(file, header=np.array(header), tokeniser=tokeniser, **arrays)
+
+
+def read_language_model(path: Path) -> LanguageModel:
+    """Read what `save_language_model` wrote.
+
+    Raises:
+        WeightsError: the file is damaged, or something else.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            header = json.loads(str(arrays["header"]))
+            tokeniser = tokenisers.from_json(arrays["tokeniser"].tobytes().decode())
+            weights = [arrays[name].astype(np.float32) for name in sorted(arrays.files) if name.startswith("weight_")]
+        config = TransformerConfig(**header["config"])
+        network = build_network(config)
+        network.set_weights(weights)
+        seen = int(header["seen"])
+    except (*UNREADABLE, TypeError) as error:
+        raise WeightsError(f"{path.name} is no language model of this studio's, or it is damaged.") from error
+    return LanguageModel(network, tokeniser, seen, sha256_of(path))
+
+
+def load_language_model(name: str, store: WeightsStore) -> LanguageModel:
+    """A shipped model by name; raises as `read_language_model`, and where the file is not there."""
+    return read_language_model(store.verified(f"language_model_{name}").path)

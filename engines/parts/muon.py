@@ -1,0 +1,118 @@
+"""Muon: matrices learn by steps whose singular values are all made one; all else learns by Adam.
+
+Jordan et al., "Muon: an optimizer for hidden layers in neural networks", 2024. Keras has it as
+`keras.optimizers.Muon`, which takes one matrix after the other; on a processor, where a network's matrices are small,
+it is faster to take all of one shape at once, and in bfloat16.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+# Of the polynomial a x + b x^3 + c x^5, iterated: singular values in (0, 1] end up between 0.7 and 1.2.
+_A, _B, _C = 3.4445, -4.7750, 2.0315
+ITERATIONS = 5
+MOMENTUM = 0.95
+ADAM_BETAS = (0.9, 0.95)
+
+
+def orthogonalised(matrices: Any, dtype: str = "float32") -> Any:
+    """Matrices with singular values near one and with the same singular vectors, by Newton and Schulz.
+
+    Args:
+        matrices: (K, n, m) float32 with n <= m.
+        dtype: what the products are computed in; bfloat16 is good enough.
+
+    Returns:
+        (K, n, m) float32.
+    """
+    norm = tf.sqrt(tf.reduce_sum(tf.square(matrices), axis=(1, 2), keepdims=True))
+    x = tf.cast(matrices / (norm + 1e-7), dtype)
+    for _ in range(ITERATIONS):
+        gram = tf.matmul(x, x, transpose_b=True)
+        x = _A * x + tf.matmul(_B * gram + _C * tf.matmul(gram, gram), x)
+    return tf.cast(x, tf.float32)
+
+
+class Muon:
+    """Muon for the matrices among some weights, Adam for the others.
+
+    Args:
+        matrices: weights, (n, m) each, or of several matrices side by side: (n, k m) with k given in `parts`.
+        parts: into how many matrices each of these is cut.
+        others: weights for Adam.
+        rate: of the matrices; a step moves a matrix by this times a matrix whose singular values are one, or the root
+            of m / n where m > n.
+        adam_rate: of the others.
+    """
+
+    def __init__(
+        self,
+        matrices: Sequence[Any],
+        parts: Sequence[int],
+        others: Sequence[Any],
+        rate: float,
+        adam_rate: float,
+        dtype: str = "float32",
+    ):
+        self.matrices, self.parts, self.others = list(matrices), list(parts), list(others)
+        self.rate, self.adam_rate, self.dtype = rate, adam_rate, dtype
+        # Which weights are stacked, by the shape of their matrices laid down: (n, m) with n <= m.
+        self.groups: dict[tuple[int, int], list[int]] = {}
+        for i, (weight, count) in enumerate(zip(self.matrices, self.parts, strict=True)):
+            rows, columns = weight.shape[0], weight.shape[1] // count
+            self.groups.setdefault((min(rows, columns), max(rows, columns)), []).append(i)
+        self.momenta = [
+            tf.Variable(np.zeros((sum(self.parts[i] for i in members), *shape), np.float32))
+            for shape, members in self.groups.items()
+        ]
+        self.first = [tf.Variable(tf.zeros(weight.shape)) for weight in self.others]
+        self.second = [tf.Variable(tf.zeros(weight.shape)) for weight in self.others]
+        self.count = tf.Variable(0.0)
+
+    @property
+    def variables(self) -> list[Any]:
+        """Its state."""
+        return [*self.momenta, *self.first, *self.second, self.count]
+
+    def apply(self, gradients: Sequence[Any], factor: Any = 1.0) -> None:
+        """Take a step.
+
+        Args:
+            gradients: those of `matrices`, and then those of `others`.
+            factor: of both rates.
+        """
+        for momentum, (shape, members) in zip(self.momenta, self.groups.items(), strict=True):
+            gradient = tf.concat([self._stacked(gradients[i], i, shape) for i in members], axis=0)
+            moved = momentum.assign(MOMENTUM * momentum + (1 - MOMENTUM) * gradient)
+            steps = orthogonalised((1 - MOMENTUM) * gradient + MOMENTUM * moved, self.dtype)
+            for i, step in zip(members, tf.split(steps, [self.parts[i] for i in members]), strict=True):
+                self._move(i, step, shape, factor)
+        count = self.count.assign_add(1.0)
+        for weight, gradient, first, second in zip(
+            self.others, gradients[len(self.matrices) :], self.first, self.second, strict=True
+        ):
+            gradient = tf.convert_to_tensor(gradient)  # of an embedding it comes in pieces
+            beta_1, beta_2 = ADAM_BETAS
+            mean = first.assign(beta_1 * first + (1 - beta_1) * gradient) / (1 - beta_1**count)
+            square = second.assign(beta_2 * second + (1 - beta_2) * tf.square(gradient)) / (1 - beta_2**count)
+            weight.assign_sub(factor * self.adam_rate * mean / (tf.sqrt(square) + 1e-8))
+
+    def _stacked(self, gradient: Any, i: int, shape: tuple[int, int]) -> Any:
+        """A weight's matrices one behind the other and laid down, (k, n, m)."""
+        rows, columns = gradient.shape
+        apart = tf.transpose(tf.reshape(gradient, (rows, self.parts[i], columns // self.parts[i])), (1, 0, 2))
+        return apart if rows == shape[0] else tf.transpose(apart, (0, 2, 1))
+
+    def _move(self, i: int, step: Any, shape: tuple[int, int], factor: Any) -> None:
+        weight, count = self.matrices[i], self.parts[i]
+        rows, columns = weight.shape[0], weight.shape[1] // count
+        if rows != shape[0]:
+            step = tf.transpose(step, (0, 2, 1))
+        step = tf.reshape(tf.transpose(step, (1, 0, 2)), (rows, count * columns))
+        # A matrix that widens has to move further to change what it puts out by as much.
+        weight.assign_sub(factor * self.rate * max(1.0, columns / rows) ** 0.5 * step)

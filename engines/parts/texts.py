@@ -1,0 +1,131 @@
+"""Texts to train on, read from where they lie."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+# The Large Movie Review Dataset: what is trained on, and what is held out.
+REVIEWS_TRAIN, REVIEWS_HELD_OUT = ("imdb_train.jsonl.gz", "imdb_unsup.jsonl.gz"), "imdb_test.jsonl.gz"
+# What is more than this is a mistake or an attack; all of it is kept in memory.
+MOST_BYTES = 200 << 20
+LEAST_CHARACTERS = 2000
+HELD_OUT = 0.1
+_SUFFIXES = (".txt", ".md", ".text", ".jsonl", ".jsonl.gz")
+
+
+@dataclass(frozen=True)
+class SplitTexts:
+    """Texts to train on, and texts held out from it."""
+
+    train: tuple[str, ...]
+    held_out: tuple[str, ...]
+
+
+def split_texts(data: Path) -> SplitTexts:
+    """Texts to train on, and others.
+
+    Args:
+        data: a UTF-8 text file; a file with a JSON object with a "text" a line, packed by gzip or not; a folder of
+            such files; or the folder that holds the reviews' three files, which have a held-out part of their own. Of
+            all others the last tenth is held out.
+
+    Raises:
+        ValueError: nothing there that can be used, too little, or too much.
+    """
+    if data.is_dir() and (data / REVIEWS_HELD_OUT).is_file():
+        held_out = tuple(_documents(data / REVIEWS_HELD_OUT))
+        # Some reviews are in both parts; one that is scored must not have been learnt.
+        known = set(held_out)
+        train = tuple(text for name in REVIEWS_TRAIN for text in _documents(data / name) if text not in known)
+        return SplitTexts(train, held_out)
+    texts = [text for path in _files(data) for text in _documents(path)]
+    characters = sum(map(len, texts))
+    if characters < LEAST_CHARACTERS:
+        raise ValueError(
+            f"{data.name} holds {characters} characters of text; at least {LEAST_CHARACTERS:,} are needed."
+        )
+    return _split(texts, round(characters * (1 - HELD_OUT)))
+
+
+def _split(texts: list[str], most: int) -> SplitTexts:
+    """The first `most` characters, and the rest; a text that is in both is cut at a space if one is near."""
+    train, held_out = [], []
+    for text in texts:
+        if most <= 0:
+            held_out.append(text)
+            continue
+        if len(text) > most:
+            cut = text.rfind(" ", most * 9 // 10, most)
+            cut = cut if cut > 0 else most
+            held_out.append(text[cut:])
+            train.append(text[:cut])
+        else:
+            train.append(text)
+        most -= len(text)
+    return SplitTexts(tuple(train), tuple(held_out))
+
+
+def _files(data: Path) -> list[Path]:
+    if not data.exists():
+        raise ValueError(f"There is no file {data.name} in {data.parent}; name a text file or a folder of them.")
+    if data.is_file():
+        return [data]
+    files = sorted(path for path in data.rglob("*") if path.is_file() and path.name.lower().endswith(_SUFFIXES))
+    if not files:
+        raise ValueError(f"{data.name} holds no text files; their names should end in .txt, .md or .jsonl.")
+    if sum(path.stat().st_size for path in files) > MOST_BYTES:
+        raise ValueError(f"{data.name} holds more than {MOST_BYTES >> 20} MB of text; use less.")
+    return files
+
+
+def _read(path: Path) -> bytes:
+    """What is in a file, unpacked; a file may say of itself that it is smaller than it is."""
+    limit = f"{path.name} holds more than {MOST_BYTES >> 20} MB of text; use a part of it."
+    if path.stat().st_size > MOST_BYTES:
+        raise ValueError(limit)
+    if path.suffix.lower() != ".gz":
+        return path.read_bytes()
+    try:
+        with gzip.open(path) as file:
+            content = file.read(MOST_BYTES + 1)
+    except (OSError, EOFError, zlib.error) as error:
+        raise ValueError(f"{path.name} is damaged; fetch it again.") from error
+    if len(content) > MOST_BYTES:
+        raise ValueError(limit)
+    return content
+
+
+def _documents(path: Path) -> Iterator[str]:
+    """The texts in one file, without those that are empty."""
+    if not path.is_file():
+        raise ValueError(f"There is no file {path.name} in {path.parent}; name the folder that holds it.")
+    try:
+        content = _read(path).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path.name} is no text in UTF-8; save it as UTF-8 first.") from error
+    if not path.name.lower().endswith((".jsonl", ".jsonl.gz")):
+        # Null bytes are no text, but what a program has left between.
+        if text := content.replace("\0", "").replace("\r\n", "\n").strip():
+            yield text
+        return
+    for number, line in enumerate(content.split("\n"), 1):
+        if not line.strip():
+            continue
+        try:
+            text = json.loads(line)["text"]
+        except (json.JSONDecodeError, KeyError, TypeError, RecursionError) as error:
+            raise ValueError(f'Line {number} of {path.name} is no JSON object with a "text".') from error
+        if not isinstance(text, str):
+            raise ValueError(f'The "text" in line {number} of {path.name} is no text.')
+        if text := without_breaks(text):
+            yield text
+
+
+def without_breaks(text: str) -> str:
+    """A review with its HTML line breaks as line breaks."""
+    return text.replace("<br />", "\n").strip()
