@@ -9,8 +9,9 @@ ARGS ?=
 run: $(VENV)/.run
 	$(BIN)/python app.py $(ARGS)
 
+# One worker drives the browsers, another does the rest.
 test: check browser
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup $(ARGS)
 
 check: $(VENV)/.dev
 	@# Gradio writes a stub beside every subclass of a component when it is imported; it is not ours to check.
