@@ -19,11 +19,12 @@ def at_rest(original: np.ndarray) -> dict[str, str]:
     return {"state": "ready", "original": data_uri(original)}
 
 
-def live_canvas(elem_id: str, original: np.ndarray, invitation: str) -> gr.HTML:
-    """A canvas whose value is a message of `studio.streaming.Watcher`; at rest, `original` with an invitation on it."""
+def live_canvas(elem_id: str, original: np.ndarray | None, invitation: str) -> gr.HTML:
+    """A canvas whose value is a message of `studio.streaming.Watcher`; at rest, an invitation, and behind it `original`
+    if there is one."""
     template = (STATIC / "canvas.html").read_text(encoding="utf-8")
     return gr.HTML(
-        value=at_rest(original),
+        value={"state": "ready"} if original is None else at_rest(original),
         html_template=template.replace("INVITATION", html.escape(invitation)),
         js_on_load=(STATIC / "canvas.js").read_text(encoding="utf-8"),
         server_functions=[acknowledge],

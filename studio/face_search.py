@@ -69,8 +69,7 @@ class FaceSearch:
                     settings.number("learning_rate", "Learning rate")
                     settings.number("seed", "Seed")
             with gr.Column(elem_classes="outputs", min_width=320, scale=3):
-                blank = np.zeros((SIDE, SIDE, 3), np.uint8)
-                self.stage.canvas_with(blank, "The nearest face that can be drawn appears here.")
+                self.stage.canvas_with(None, "The nearest face that can be drawn appears here.")
                 self.stage.under("“Stay likely” and the weights act while it looks.", "Use this face")
 
     def wire(self, network: Any) -> None:

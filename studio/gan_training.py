@@ -31,7 +31,6 @@ class GANTraining(Training):
             choose=self._choose,
             adjust=self._adjust,
             invitation="What the generator draws from the same noise, again and again, appears here.",
-            shape=(512, 512),
             used="Finished networks can draw on the wall.",
             read=read_gan,
             steerable=STEERABLE,

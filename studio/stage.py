@@ -43,8 +43,8 @@ class Stage:
             self.go = gr.Button(title, variant="primary", elem_id=f"{self._prefix}-go", interactive=False)
             self.halt = gr.Button("Stop", elem_id=f"{self._prefix}-stop", interactive=False, min_width=80)
 
-    def canvas_with(self, original: np.ndarray, invitation: str) -> None:
-        """Lay out the canvas, showing `original` ((H, W, 3) uint8 RGB) and an invitation at first."""
+    def canvas_with(self, original: np.ndarray | None, invitation: str) -> None:
+        """Lay out the canvas, showing an invitation at first, behind it `original`, (H, W, 3) uint8 RGB, or nothing."""
         self.canvas = live_canvas(f"{self._prefix}-canvas", original, invitation)
 
     def under(self, hint: str, again: str = "") -> None:

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
-import numpy as np
 
 from engines.jobs import Job
 from engines.parts.files import sha256_of, written_atomically
@@ -35,7 +34,6 @@ class Kind:
         choose: lays out the control above the buttons.
         adjust: lays out those below.
         invitation: what the canvas says before there is anything on it.
-        shape: (height, width) of what it will show, or as many times that.
         used: what becomes of a finished network.
         read: a file that the engine wrote -> the network.
         steerable: fields that may be changed while it runs, or when it goes on.
@@ -48,7 +46,6 @@ class Kind:
     choose: Callable[[Settings], None]
     adjust: Callable[[Settings], None]
     invitation: str
-    shape: tuple[int, int]
     used: str
     read: Callable[[Path], Any]
     steerable: Collection[str] = ()
@@ -135,8 +132,7 @@ class Training:
                     self.stage.buttons("Train")
                 kind.adjust(settings)
             with gr.Column(elem_classes="outputs", min_width=320, scale=3):
-                blank = np.zeros((*kind.shape, 3), np.uint8)
-                self.stage.canvas_with(blank, kind.invitation)
+                self.stage.canvas_with(None, kind.invitation)
                 self.stage.under("Stop when you like: Train goes on from the last picture, with the same settings.")
                 with gr.Row(elem_classes="under"):
                     gr.Markdown(kind.used, elem_classes="quiet")

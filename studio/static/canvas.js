@@ -66,13 +66,13 @@ function draw_curves(curves) {
       `${(600 * k / (values.length - 1)).toFixed(1)},${(116 - 112 * (scale(value) - scale(low)) / span).toFixed(1)}`);
     const line = document.createElementNS('http://www.w3.org/2000/svg', 'polyline');
     line.setAttribute('points', points.join(' '));
-    line.setAttribute('class', `curve-${i % 4}`);
+    line.setAttribute('class', `curve-${i % 7}`);
     return line;
   });
   svg.replaceChildren(...lines);
   legend.replaceChildren(...names.map((name, i) => {
     const item = document.createElement('li'), values = curves[name];
-    item.className = `curve-${i % 4}`;
+    item.className = `curve-${i % 7}`;
     item.textContent = `${name.replaceAll('_', ' ')}: from ${values[0].toPrecision(3)} to ${values[values.length - 1].toPrecision(3)}`;
     return item;
   }));
@@ -145,14 +145,17 @@ function forget_moments() {
 async function receive(message) {
   if (!message || !message.state) return;
   if (message.state === 'ready') {
-    // A photo has been chosen and nothing runs: show what the dream will begin with.
+    // Nothing runs: show the photo that has been chosen, where there is one.
     run = ''; range.value = 0;
     forget_moments();
     stage.dataset.state = 'ready';
     stage.dataset.begun = false;
-    await draw(after, message.original);
-    await draw(before, message.original);
-    place();
+    stage.dataset.original = Boolean(message.original);
+    if (message.original) {
+      await draw(after, message.original);
+      await draw(before, message.original);
+      place();
+    }
     return;
   }
   if (message.run !== run || message.first) {

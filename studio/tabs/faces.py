@@ -105,8 +105,7 @@ class FacesTab:
                 self.arcs = gr.Checkbox(True, label="On arcs", container=False, elem_id="gan-spherical")
                 self.loop = gr.Checkbox(True, label="In a loop", container=False, elem_id="gan-closed")
             with gr.Column(elem_classes="outputs", min_width=320, scale=3):
-                blank = np.zeros((448, 448, 3), np.uint8)
-                self.stage.canvas_with(blank, "A walk from face to face plays here.")
+                self.stage.canvas_with(None, "A walk from face to face plays here.")
                 self.stage.under("Every picture is drawn from its own latent vector.")
 
     def _wire(self) -> None:

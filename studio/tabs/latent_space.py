@@ -63,7 +63,6 @@ TRAINING = Kind(
     choose=_choose_networks,
     adjust=_adjust_training,
     invitation="Held-out pictures, what becomes of them, and samples appear here.",
-    shape=(112, 280),
     used="A finished network can take its place on the map.",
     read=read_vae,
 )
@@ -107,8 +106,7 @@ class LatentTab:
                         self.round = gr.Checkbox(False, label="And back", container=False, elem_id="latent-closed")
                         self.arcs = gr.Checkbox(False, label="On arcs", container=False, elem_id="latent-spherical")
                     self.stage.buttons("Walk")
-                    blank = np.zeros((448, 448, 3), np.uint8)
-                    self.stage.canvas_with(blank, "The film of the walk plays here.")
+                    self.stage.canvas_with(None, "The film of the walk plays here.")
                     self.stage.under("Every picture is decoded exactly.")
                     with gr.Row(elem_classes="under"):
                         gr.Markdown("A walk saved as MP4 brings its places and settings back.", elem_classes="quiet")
