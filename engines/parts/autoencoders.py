@@ -14,6 +14,7 @@ import numpy as np
 
 from engines.parts import latent
 from engines.parts.files import UNREADABLE, sha256_of
+from engines.parts.packing import packed_directions, packed_network, unpack_network, unpacked_directions
 from engines.parts.weights import WeightsError, WeightsStore
 
 if TYPE_CHECKING:
@@ -251,11 +252,7 @@ def save_vae(
 ) -> None:
     """Write a pair of networks in float16 with what goes with it, into an open file, as .npz."""
     arrays: dict[str, Any] = {"architecture": np.array(name)}
-    for part, network in (("encoder", encoder), ("decoder", decoder)):
-        for i, value in enumerate(network.get_weights()):
-            arrays[f"{part}/{i:03d}"] = value.astype(np.float16)
-    if principal is not None:
-        arrays |= {f"principal/{key}": getattr(principal, key) for key in ("mean", "directions", "deviations")}
+    arrays |= packed_network("encoder", encoder) | packed_network("decoder", decoder) | packed_directions(principal)
     if examples is not None:
         arrays |= {"examples/latents": examples[0].astype(np.float16), "examples/labels": examples[1]}
     for i, concept in enumerate(concepts):
@@ -278,12 +275,8 @@ def read_vae(path: Path) -> VAE:
         name = str(arrays["architecture"])
         networks = ARCHITECTURES[name].build_encoder(), ARCHITECTURES[name].build_decoder()
         for part, network in zip(("encoder", "decoder"), networks, strict=True):
-            network.set_weights([arrays[key] for key in sorted(arrays) if key.startswith(f"{part}/")])
-        principal = None
-        if "principal/mean" in arrays:
-            principal = latent.PrincipalDirections(
-                *(arrays[f"principal/{key}"] for key in ("mean", "directions", "deviations"))
-            )
+            unpack_network(part, network, arrays)
+        principal = unpacked_directions(arrays)
         examples = None
         if "examples/latents" in arrays:
             examples = arrays["examples/latents"].astype(np.float32), arrays["examples/labels"]

@@ -13,6 +13,7 @@ import numpy as np
 
 from engines.parts import latent
 from engines.parts.files import UNREADABLE, sha256_of
+from engines.parts.packing import packed_directions, packed_network, unpack_network, unpacked_directions
 from engines.parts.weights import WeightsError, WeightsStore
 
 if TYPE_CHECKING:
@@ -230,14 +231,10 @@ def principal_directions(gan: GAN, count: int = DIRECTIONS) -> latent.PrincipalD
 def save_gan(file: Any, gan: GAN) -> None:
     """Write a pair of networks in float16 with what goes with it, into an open file, as .npz."""
     arrays: dict[str, Any] = {"architecture": np.array(gan.name), "seen": np.array(gan.seen)}
-    for part, network in (("generator", gan.generator), ("critic", gan.critic)):
-        for i, value in enumerate(network.get_weights()):
-            arrays[f"{part}/{i:03d}"] = value.astype(np.float16) if value.dtype == np.float32 else value
+    arrays |= packed_network("generator", gan.generator) | packed_network("critic", gan.critic)
     if gan.yardstick is not None:
         arrays["yardstick"] = gan.yardstick
-    if gan.principal is not None:
-        arrays |= {f"principal/{key}": getattr(gan.principal, key) for key in ("mean", "directions", "deviations")}
-    np.savez_compressed(file, **arrays)
+    np.savez_compressed(file, **(arrays | packed_directions(gan.principal)))
 
 
 def read_gan(path: Path) -> GAN:
@@ -254,11 +251,8 @@ def read_gan(path: Path) -> GAN:
         name = str(arrays["architecture"])
         networks = ARCHITECTURES[name].build_generator(), ARCHITECTURES[name].build_critic()
         for part, network in zip(("generator", "critic"), networks, strict=True):
-            network.set_weights([arrays[key] for key in sorted(arrays) if key.startswith(f"{part}/")])
-        principal = None
-        if "principal/mean" in arrays:
-            keys = ("mean", "directions", "deviations")
-            principal = latent.PrincipalDirections(*(arrays[f"principal/{key}"] for key in keys))
+            unpack_network(part, network, arrays)
+        principal = unpacked_directions(arrays)
         seen, yardstick = int(arrays["seen"]), arrays.get("yardstick")
     except (*UNREADABLE, TypeError) as error:
         raise WeightsError(f"{path.name} holds no adversarial networks of this version, or is damaged.") from error

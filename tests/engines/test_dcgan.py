@@ -12,29 +12,15 @@ from engines.dcgan import DrawConfig, FaceWalkConfig, draw, resolve, sheet, walk
 from engines.dcgan_projection import ProjectionConfig, project
 from engines.dcgan_training import (
     diversity,
-    finish,
 )
 from engines.jobs import Job, Workshop, job_from_recipe
-from engines.parts import gans
 from engines.parts.dcgan_networks import ARCHITECTURES
-from engines.parts.gans import GAN, read_gan, save_gan
+from engines.parts.gans import read_gan, save_gan
 from engines.parts.weights import WeightsError
 from engines.recipes import from_json
 from tests.engines.helpers import blocks, refusal, untrained_gan
 
-
-@pytest.fixture(scope="module", autouse=True)
-def principal_directions_from_few_pictures():
-    """As many as there are directions would do to see that they are found."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(gans, "PICTURES", 32)
-        yield
-
-
-@pytest.fixture(scope="module")
-def gan() -> GAN:
-    """Untrained networks of ours, with what goes with trained ones."""
-    return finish(untrained_gan(), blocks(40), seen=7)
+pytestmark = pytest.mark.usefixtures("principal_directions_from_few_pictures")
 
 
 # Networks

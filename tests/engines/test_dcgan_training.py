@@ -22,34 +22,21 @@ from engines.dcgan_training import (
     alarm,
     diversity,
     evaluate,
-    finish,
     hinge,
     noisy_labels,
     train,
     train_step_of,
 )
 from engines.frames import Frame
-from engines.parts import gans
 from engines.parts.dcgan_config import DCGANTrainingConfig
-from engines.parts.gans import GAN, read_gan, save_gan
+from engines.parts.gans import read_gan, save_gan
 from engines.parts.weights import WeightsStore
-from tests.engines.helpers import as_png, blocks, encoded, files_in, is_one_sentence, refusal, untrained_gan
+from tests.engines.helpers import as_png, blocks, encoded, files_in, is_one_sentence, refusal
 
 TINY = DCGANTrainingConfig(images=160, batch_size=8, interval=5, averaging=0.5)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def principal_directions_from_few_pictures():
-    """As many as there are directions would do to see that they are found."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(gans, "PICTURES", 32)
-        yield
-
-
-@pytest.fixture(scope="module")
-def gan() -> GAN:
-    """Untrained networks of ours, with what goes with trained ones."""
-    return finish(untrained_gan(), blocks(40), seen=7)
+pytestmark = pytest.mark.usefixtures("principal_directions_from_few_pictures")
 
 
 @pytest.fixture
