@@ -2,16 +2,25 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
-ARGS ?=
 
-.PHONY: run test check bench browser
+.PHONY: run test test-in-browsers test-without-browsers check bench browser
 
 run: $(VENV)/.run
 	$(BIN)/python app.py $(ARGS)
 
-# One worker drives the browsers, another does the rest.
+# Browsers mostly wait, so they are driven while all else is tested. With ARGS, one process does as it is told.
 test: check browser
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup $(ARGS)
+ifdef ARGS
+	$(BIN)/python -m pytest $(ARGS)
+else
+	@$(MAKE) --no-print-directory --jobs 2 --keep-going --output-sync=target test-in-browsers test-without-browsers
+endif
+
+test-in-browsers:
+	$(BIN)/python -m pytest tests/browser
+
+test-without-browsers:
+	$(BIN)/python -m pytest --ignore tests/browser
 
 check: $(VENV)/.dev
 	@# Gradio writes a stub beside every subclass of a component when it is imported; it is not ours to check.

@@ -19,6 +19,59 @@ STEERABLE = ("rate_factor",)
 EXTENSIBLE = ("tokens", "falling")
 
 
+MOST_PROMPT = 100_000
+MOST_BEGUN = 20_000
+# The notes' callback writes at these.
+TEMPERATURES = (0.2, 0.5, 0.7, 1.0, 1.5)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SamplingConfig:
+    """How the next token is chosen among those that a model finds likely. All but `tokens`, `seed` and the number of
+    `temperatures` may be changed while it writes."""
+
+    tokens: int = setting(200, "How many tokens it writes at most.", low=1, high=5000)
+    temperature: float = setting(
+        0.7, "Below 1 what is likely becomes likelier; at 0 always the likeliest (greedy).", low=0.0, high=10.0
+    )
+    temperatures: tuple[float, ...] = setting(
+        (), "Instead of one: several, written side by side from the same noise.", low=0.0, high=10.0
+    )
+    top_k: int = setting(0, "Choose among this many likeliest tokens only; 0 for all.", low=0, high=10**6)
+    top_p: float = setting(
+        1.0, "Choose among the fewest likeliest tokens that have this share of the probability.", low=0.0, high=1.0
+    )
+    min_p: float = setting(
+        0.0, "Leave out what has less than this share of the likeliest token's probability.", low=0.0, high=1.0
+    )
+    repetition_penalty: float = setting(
+        1.0, "Above 1 tokens that are there already become less likely.", low=0.1, high=10.0
+    )
+    stop: tuple[str, ...] = setting((), "Texts at which it stops, without writing them.")
+    ends: bool = setting(True, "Whether it stops where the model ends its text; otherwise it may not end it.")
+    seed: int = setting(0, "Of the noise that chooses.", low=0, high=2**31 - 1)
+
+    def __post_init__(self):
+        validate(self)
+        if len(self.temperatures) > 8:
+            raise ValueError(f"At most 8 temperatures are written side by side, not {len(self.temperatures)}.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class WritingConfig(SamplingConfig):
+    """A text, and how it goes on."""
+
+    prompt: str = setting("", "The text that is gone on with; what is too far back for the model is not seen.")
+    begun: tuple[int, ...] = setting((), "Tokens that stand after the prompt already.", low=0, high=10**6)
+
+    def __post_init__(self):
+        super().__post_init__()
+        if len(self.prompt) > MOST_PROMPT:
+            raise ValueError(f"The prompt has {len(self.prompt):,} characters; at most {MOST_PROMPT:,} are taken.")
+        if len(self.begun) > MOST_BEGUN:
+            raise ValueError(f"{len(self.begun):,} tokens are begun with; at most {MOST_BEGUN:,} are taken.")
+
+
 @dataclass(frozen=True, kw_only=True)
 class LanguageTrainingConfig:
     """How a language model is trained. What is None is as the model has it: see `MODELS_OWN`."""

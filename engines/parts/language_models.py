@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ import numpy as np
 
 from engines.parts import tokenisers
 from engines.parts.files import UNREADABLE, sha256_of
+from engines.parts.reading import Reader
 from engines.parts.tokenisers import Tokeniser
 from engines.parts.transformers import NETWORKS, TransformerConfig
 from engines.parts.weights import WeightsError, WeightsStore
@@ -33,6 +35,11 @@ class LanguageModel:
     tokeniser: Tokeniser
     seen: int = 0
     weights: str = ""
+
+    @functools.cached_property
+    def reader(self) -> Reader:
+        """What reads texts with the network; making it takes a moment."""
+        return Reader(self.network)
 
     @property
     def config(self) -> TransformerConfig:

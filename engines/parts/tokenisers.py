@@ -6,6 +6,7 @@ ended what it was writing.
 
 from __future__ import annotations
 
+import codecs
 import json
 import re
 import string
@@ -42,9 +43,14 @@ class Tokeniser(ABC):
         """(T,) int32."""
         return self.encode_all([text])[0]
 
-    @abstractmethod
     def decode(self, tokens: Iterable[int]) -> str:
         """The text of tokens; END has none."""
+        return "".join(self.pieces(tokens))
+
+    @abstractmethod
+    def pieces(self, tokens: Iterable[int]) -> list[str]:
+        """What each token adds to the text of those before it. A character that takes several tokens comes with the
+        last of them; one that is never finished comes as the replacement character."""
 
     @abstractmethod
     def to_json(self) -> str:
@@ -70,6 +76,10 @@ class Subwords(Tokeniser):
     def __init__(self, bpe: tokenizers.Tokenizer):
         self._bpe = bpe
         self.vocab_size = bpe.get_vocab_size() + 1
+        numbers = {symbol: byte for byte, symbol in enumerate(_byte_symbols())}
+        self._bytes = [b""] * self.vocab_size
+        for piece, number in bpe.get_vocab().items():
+            self._bytes[number + 1] = bytes(numbers[symbol] for symbol in piece)
 
     @classmethod
     def train(cls, texts: Sequence[str], vocab_size: int) -> Subwords:
@@ -87,11 +97,22 @@ class Subwords(Tokeniser):
         found = self._bpe.encode_batch_fast([_encodable(text) for text in texts], add_special_tokens=False)
         return [np.array(one.ids, np.int32) + 1 for one in found]
 
-    def decode(self, tokens: Iterable[int]) -> str:
-        return self._bpe.decode([int(token) - 1 for token in tokens if token != END])
+    def pieces(self, tokens: Iterable[int]) -> list[str]:
+        decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        found = [decoder.decode(self._bytes[token]) for token in tokens]
+        if found:
+            found[-1] += decoder.decode(b"", final=True)
+        return found
 
     def to_json(self) -> str:
         return json.dumps({"kind": self.kind, "bpe": json.loads(self._bpe.to_str())})
+
+
+def _byte_symbols() -> list[str]:
+    """For each byte the character that stands for it in a byte-level vocabulary: itself where it can be seen."""
+    seen = {*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)}
+    unseen = iter(range(256))
+    return [chr(byte) if byte in seen else chr(256 + next(unseen)) for byte in range(256)]
 
 
 def _encodable(text: str) -> str:
@@ -111,24 +132,29 @@ class _Listed(Tokeniser):
 
     @staticmethod
     @abstractmethod
-    def pieces(text: str) -> Sequence[str]:
+    def cut(text: str) -> Sequence[str]:
         """A text, cut up."""
 
     @classmethod
     def train(cls, texts: Sequence[str], vocab_size: int) -> Tokeniser:
         counts: Counter[str] = Counter()
         for text in texts:
-            counts.update(cls.pieces(text))
+            counts.update(cls.cut(text))
         # Of those that are equally frequent the ones that come first in the alphabet, so that it is always the same.
         ranked = sorted(counts, key=lambda piece: (-counts[piece], piece))
         return cls(ranked[: vocab_size - 2])
 
     def encode_all(self, texts: Sequence[str]) -> list[np.ndarray]:
         numbers, unknown = self._numbers, self.unknown
-        return [np.array([numbers.get(piece, unknown) for piece in self.pieces(text)], np.int32) for text in texts]
+        return [np.array([numbers.get(piece, unknown) for piece in self.cut(text)], np.int32) for text in texts]
 
-    def decode(self, tokens: Iterable[int]) -> str:
-        return self.between.join(self.vocabulary[token] for token in tokens if token != END)
+    def pieces(self, tokens: Iterable[int]) -> list[str]:
+        found: list[str] = []
+        begun = False
+        for token in tokens:
+            found.append((self.between if begun and token != END else "") + self.vocabulary[token])
+            begun = begun or token != END
+        return found
 
     def to_json(self) -> str:
         return json.dumps({"kind": self.kind, "vocabulary": self.vocabulary[2:]})
@@ -142,7 +168,7 @@ class Words(_Listed):
     between = " "
 
     @staticmethod
-    def pieces(text: str) -> Sequence[str]:
+    def cut(text: str) -> Sequence[str]:
         return _PUNCTUATION.sub("", text.lower()).split()
 
 
@@ -153,7 +179,7 @@ class Characters(_Listed):
     between = ""
 
     @staticmethod
-    def pieces(text: str) -> Sequence[str]:
+    def cut(text: str) -> Sequence[str]:
         return text
 
 

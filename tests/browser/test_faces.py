@@ -14,9 +14,6 @@ from tests.browser.helpers import PHONE
 from tests.browser.page import Page
 from tests.engines.helpers import blocks, zip_of
 
-# One worker has all tests in browsers: they share a server, and look at what it was asked in the end.
-pytestmark = pytest.mark.xdist_group("browser")
-
 FACE = """
 const c = document.querySelector('#gan-portrait .edited canvas');
 return c && !c.closest('[hidden]') ? c.toDataURL() : '';

@@ -13,9 +13,6 @@ from engines.recipes import read_recipe
 from tests.browser.helpers import PHONE
 from tests.browser.page import Page
 
-# One worker has all tests in browsers: they share a server, and look at what it was asked in the end.
-pytestmark = pytest.mark.xdist_group("browser")
-
 EXPLORER = "const e = document.querySelector('.explorer'); return e ? {...e.dataset} : {}"
 
 

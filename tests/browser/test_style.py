@@ -16,9 +16,6 @@ from tests.browser.helpers import PHONE, pixels
 from tests.browser.page import Page
 from tests.engines.helpers import is_one_sentence
 
-# One worker has all tests in browsers: they share a server, and look at what it was asked in the end.
-pytestmark = pytest.mark.xdist_group("browser")
-
 BALANCE = "More style ↔ more photo"
 
 

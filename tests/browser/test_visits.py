@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import pytest
 from selenium.webdriver.support.ui import WebDriverWait
 
 from tests.browser.page import PATIENCE
-
-# One worker has all tests in browsers: they share a server, and look at what it was asked in the end.
-pytestmark = pytest.mark.xdist_group("browser")
 
 
 def test_nothing_was_asked_of_any_other_host_and_nobody_complained(page, photo, visits, server):
