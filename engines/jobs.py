@@ -106,6 +106,21 @@ ENGINES = {
         network="",
         loader="",
     ),
+    "language_model": Engine(
+        "engines.language_model",
+        "WritingConfig",
+        "write",
+        network="ours",
+        loader="engines.parts.language_models:load_language_model",
+    ),
+    "language_training": Engine(
+        "engines.language_training",
+        "LanguageTrainingConfig",
+        "training",
+        files=("data", "checkpoint", "output"),
+        network="",
+        loader="",
+    ),
     "vae": Engine("engines.vae", "WalkConfig", "walk", film=True, network="digits", loader="engines.vae:load_vae"),
 }
 

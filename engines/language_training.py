@@ -15,8 +15,15 @@ import numpy as np
 import tensorflow as tf
 
 from engines.frames import Frame, Frames
+from engines.language_model import Writing, generate
 from engines.parts.files import written_atomically
-from engines.parts.language_config import EXTENSIBLE, STEERABLE, LanguageTrainingConfig
+from engines.parts.language_config import (
+    EXTENSIBLE,
+    STEERABLE,
+    TEMPERATURES,
+    LanguageTrainingConfig,
+    SamplingConfig,
+)
 from engines.parts.language_models import LanguageModel, build_network, read_language_model, save_language_model
 from engines.parts.muon import Muon
 from engines.parts.precision import training_policy
@@ -32,6 +39,8 @@ from engines.parts.transformers import TransformerConfig
 ADAM_SHARE = 0.15
 # Windows of held-out text that are scored at each interval.
 HELD_OUT_WINDOWS = 64
+# Of a sample, as in the notes' callback.
+SAMPLE_TOKENS = 50
 
 
 def resolve(config: LanguageTrainingConfig, backbone: None) -> LanguageTrainingConfig:
@@ -166,8 +175,9 @@ def train(
 ) -> Frames[LanguageTrainingConfig]:
     """Train, yielding a frame every interval; write `output` when done.
 
-    While it runs, `rate_factor` may be changed. Metrics over the interval: `loss`, in nats a token, `perplexity` (of
-    held-out text, a token), `bits_per_character` (of the same) and `tokens_per_second`.
+    While it runs, `rate_factor` and `prompt` may be changed. Metrics over the interval: `loss`, in nats a token,
+    `perplexity` (of held-out text, a token), `bits_per_character` (of the same) and `tokens_per_second`. What is
+    written: samples at `TEMPERATURES`, always from the same noise.
 
     Raises:
         ValueError: data missing or damaged, or a checkpoint of another training.
@@ -186,6 +196,7 @@ def train(
     learner = Learner(config, shape)
     update = train_step_of(learner, batch)
     score = held_out_scores(learner.network, texts, tokeniser, windows.block_size)
+    model = LanguageModel(learner.network, tokeniser, batch * total * windows.block_size)
 
     def train_step(step: int) -> dict[str, Any]:
         tokens, weights = windows.batch(batch, step)
@@ -210,15 +221,21 @@ def train(
         there = True
         metrics = dict(frame.metrics)
         metrics["tokens_per_second"] = metrics.pop("steps_per_second") * batch * windows.block_size
-        changed = yield dataclasses.replace(frame, metrics=metrics)
+        changed = yield dataclasses.replace(frame, metrics=metrics, written=samples(model, config.prompt))
         if changed is not None:
             config = dataclasses.replace(config, **{name: getattr(changed, name) for name in STEERABLE})
     if not there:  # it was finished before
-        yield Frame(step=total, total=total, metrics=score())
+        yield Frame(step=total, total=total, metrics=score(), written=samples(model, config.prompt))
     if output:
-        seen = total * batch * windows.block_size
         with written_atomically(output) as file:
-            save_language_model(file, LanguageModel(learner.network, tokeniser, seen))
+            save_language_model(file, model)
+
+
+def samples(model: LanguageModel, prompt: str) -> tuple[Writing, ...]:
+    """What a model writes at each of `TEMPERATURES`."""
+    config = SamplingConfig(tokens=SAMPLE_TOKENS, temperatures=TEMPERATURES)
+    *_, last = generate(prompt, config, model)
+    return last.written
 
 
 def compact(tokens: np.ndarray, vocab_size: int) -> np.ndarray:

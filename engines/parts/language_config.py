@@ -14,7 +14,7 @@ MODELS = ("ours", "notes")
 TOKENISERS = ("subwords", "words", "characters")
 OPTIMIZERS = ("muon", "rmsprop")
 # Fields that may be changed while a training runs, or when it goes on.
-STEERABLE = ("rate_factor",)
+STEERABLE = ("rate_factor", "prompt")
 # Fields that a checkpoint does not depend on as long as the rate has not begun to fall: a training may be made longer.
 EXTENSIBLE = ("tokens", "falling")
 
@@ -94,11 +94,14 @@ class LanguageTrainingConfig:
         None, "Over which last share of the training the rate falls to nothing.", low=0.0, high=1.0
     )
     rate_factor: float = setting(1.0, "Of the rate; may be moved while it runs.", low=0.0, high=10.0)
+    prompt: str = setting("", "What its samples go on from; may be changed while it runs.")
     interval: int = setting(250, "Steps between samples and checkpoints.", low=1, high=1_000_000)
     seed: int = setting(0, "Order of the texts and initial weights.", low=0, high=2**31 - 1)
 
     def __post_init__(self):
         validate(self)
+        if len(self.prompt) > MOST_PROMPT:
+            raise ValueError(f"The prompt has {len(self.prompt):,} characters; at most {MOST_PROMPT:,} are taken.")
         filled = self.filled() if any(getattr(self, name) is None for name in MODELS_OWN[self.model]) else self
         if filled.model == "ours" and (filled.embed_dim or 0) % (2 * (filled.num_heads or 1)):
             raise ValueError(

@@ -24,7 +24,7 @@ class Reader:
         self.block_size: int = network.config.block_size
         pieces = tf.TensorSpec((None, None), tf.int32)
         # A past of no tokens is a past too: one graph serves the first piece and all that follow.
-        _, presents = network.read(tf.zeros((1, 1), tf.int32))
+        _, presents = network.read(tf.zeros((1, 2), tf.int32))
         past = [tuple(tf.TensorSpec((None, None, *one.shape[2:]), one.dtype) for one in pair) for pair in presents]
         self._empty = [tuple(tf.zeros((1, 0, *one.shape[2:]), one.dtype) for one in pair) for pair in presents]
 

@@ -1,0 +1,303 @@
+"""Training of language models: its steps, exact resume, its windows, losses and optimiser."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from engines.language_training import Windows, evaluate, rate_at, samples, train
+from engines.parts.language_config import TEMPERATURES, LanguageTrainingConfig
+from engines.parts.language_models import LanguageModel, build_network, read_language_model
+from engines.parts.muon import Muon, orthogonalised
+from engines.parts.token_loss import next_token_loss
+from engines.parts.tokenisers import Characters
+from engines.parts.transformers import TransformerConfig
+from tests.engines.helpers import files_in, refusal
+
+TINY = LanguageTrainingConfig(
+    tokens=16 * 64 * 8,
+    tokeniser="characters",
+    vocab_size=64,
+    block_size=16,
+    embed_dim=32,
+    num_layers=1,
+    num_heads=2,
+    dense_dim=64,
+    batch_tokens=64 * 8,
+    interval=8,
+)
+TEXT = "the cat sat on the mat and the dog sat on the log. " * 120
+
+
+@pytest.fixture
+def data(tmp_path) -> Path:
+    path = tmp_path / "text.txt"
+    path.write_text(TEXT, encoding="utf-8")
+    return path
+
+
+def weights_in(path: Path) -> list[np.ndarray]:
+    return read_language_model(path).network.get_weights()
+
+
+# Training
+
+
+@pytest.mark.parametrize("model", ["ours", "notes"])
+def test_a_training_gets_better_and_shows_how_and_writes_samples(data, tmp_path, model):
+    config = dataclasses.replace(TINY, model=model, tokens=60 * 512, interval=20)
+    frames = list(train(config, data, None, tmp_path / "out.npz"))
+    assert [(frame.step, frame.total) for frame in frames] == [(20, 60), (40, 60), (60, 60)]
+    assert set(frames[0].metrics) == {"loss", "perplexity", "bits_per_character", "tokens_per_second"}
+    losses = [frame.metrics["loss"] for frame in frames]
+    assert losses[0] > losses[1] > losses[2]
+    last = frames[-1].metrics
+    assert last["perplexity"] < frames[0].metrics["perplexity"]
+    # A token is a character here, and one of each text is its end.
+    assert last["bits_per_character"] == pytest.approx(math.log2(last["perplexity"]), rel=0.01)
+    assert [writing.temperature for writing in frames[-1].written] == list(TEMPERATURES)
+    trained = read_language_model(tmp_path / "out.npz")
+    assert (trained.seen, trained.config.architecture) == (60 * 512, model)
+    assert trained.tokeniser.decode(trained.tokeniser.encode("the cat")) == "the cat"
+
+
+def test_samples_change_nothing_of_what_is_learnt(data, tmp_path):
+    often, never = (dataclasses.replace(TINY, interval=interval) for interval in (2, 16))
+    list(train(often, data, None, tmp_path / "often.npz"))
+    list(train(dataclasses.replace(never, prompt="the "), data, None, tmp_path / "never.npz"))
+    for one, other in zip(weights_in(tmp_path / "often.npz"), weights_in(tmp_path / "never.npz"), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def kill_at_the_first_checkpoint(config: LanguageTrainingConfig, data: Path, checkpoint: Path) -> None:
+    """Train in a process of its own, and kill it so that nothing can be tidied up."""
+    code = f"""
+from pathlib import Path
+from engines.language_training import LanguageTrainingConfig, train
+list(train({config!r}, Path({str(data)!r}), Path({str(checkpoint)!r}), None))
+"""
+    process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True)
+    while not checkpoint.exists():
+        assert process.poll() is None, process.communicate()[1]
+        time.sleep(0.005)
+    process.kill()
+    process.communicate()
+
+
+@pytest.mark.parametrize("model", ["ours", "notes"])
+def test_a_training_that_is_killed_and_resumed_ends_with_the_very_same_weights(data, tmp_path, model):
+    config = dataclasses.replace(TINY, model=model)
+    list(train(config, data, None, tmp_path / "whole.npz"))
+    checkpoint = tmp_path / "checkpoint.npz"
+    if model == "ours":
+        kill_at_the_first_checkpoint(config, data, checkpoint)
+    else:
+        next(train(config, data, checkpoint, None))
+    with np.load(checkpoint) as arrays:
+        assert json.loads(str(arrays["header"]))["step"] == 8
+    frames = list(train(config, data, checkpoint, tmp_path / "resumed.npz"))
+    assert [frame.step for frame in frames] == [16]
+    for one, other in zip(weights_in(tmp_path / "whole.npz"), weights_in(tmp_path / "resumed.npz"), strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert "checkpoint.npz" in files_in(tmp_path)
+
+
+def test_a_training_whose_rate_has_not_begun_to_fall_may_be_made_longer(data, tmp_path):
+    longer = dataclasses.replace(TINY, tokens=2 * TINY.tokens)
+    list(train(longer, data, None, tmp_path / "whole.npz"))
+    checkpoint = tmp_path / "checkpoint.npz"
+    next(train(TINY, data, checkpoint, None))
+    list(train(longer, data, checkpoint, tmp_path / "longer.npz"))
+    for one, other in zip(weights_in(tmp_path / "whole.npz"), weights_in(tmp_path / "longer.npz"), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_a_finished_training_only_writes_its_result_again(data, tmp_path):
+    checkpoint = tmp_path / "checkpoint.npz"
+    list(train(TINY, data, checkpoint, tmp_path / "out.npz"))
+    before = (tmp_path / "out.npz").read_bytes()
+    (tmp_path / "out.npz").unlink()
+    (frame,) = train(TINY, data, checkpoint, tmp_path / "out.npz")
+    assert frame.step == frame.total == 16
+    for one, other in zip(weights_in(tmp_path / "out.npz"), weights_in(tmp_path / "out.npz"), strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert len(before) == (tmp_path / "out.npz").stat().st_size
+
+
+def test_the_rate_may_be_moved_while_it_runs(data):
+    frames = train(dataclasses.replace(TINY, interval=4), data, None, None)
+    next(frames)
+    still = frames.send(dataclasses.replace(TINY, rate_factor=0.0))
+    last = frames.send(None)
+    assert last.metrics["perplexity"] == pytest.approx(still.metrics["perplexity"], rel=1e-5)
+
+
+def test_other_data_or_settings_than_the_checkpoints_are_refused(data, tmp_path):
+    checkpoint = tmp_path / "checkpoint.npz"
+    next(train(TINY, data, checkpoint, None))
+    other = dataclasses.replace(TINY, embed_dim=16)
+    assert "other settings or data" in refusal(ValueError, next, train(other, data, checkpoint, None))
+    data.write_text(TEXT.replace("cat", "cow"), encoding="utf-8")
+    assert "other settings or data" in refusal(ValueError, next, train(TINY, data, checkpoint, None))
+
+
+def test_heads_that_do_not_fit_are_refused():
+    assert "multiple of twice" in refusal(ValueError, LanguageTrainingConfig, embed_dim=30, num_heads=4)
+
+
+def test_a_short_text_and_long_windows_are_enough_for_one_step(tmp_path):
+    path = tmp_path / "short.txt"
+    path.write_text("all of it in one window, and little enough to be padded. " * 36, encoding="utf-8")
+    config = dataclasses.replace(TINY, block_size=1024, tokens=2048, batch_tokens=4096, interval=1)
+    *_, last = train(config, path, None, None)
+    assert math.isfinite(last.metrics["loss"])
+
+
+# Windows
+
+
+def test_an_epoch_shows_each_window_once_and_the_next_cuts_elsewhere():
+    stream = np.arange(1000)
+    windows = Windows(stream, 16, seed=3)
+    per_epoch = windows.count // 4
+    for epoch in range(2):
+        batches = [windows.batch(4, epoch * per_epoch + i) for i in range(per_epoch)]
+        tokens = np.concatenate([tokens for tokens, _ in batches])
+        assert all(weights.all() for _, weights in batches)
+        assert len(set(tokens[:, 0])) == len(tokens), "no window twice"
+        assert len(set(tokens[:, 0] % 16)) == 1, "windows lie side by side"
+        np.testing.assert_array_equal(tokens, tokens[:, :1] + np.arange(17))
+    starts = {int(windows.batch(4, epoch * per_epoch)[0][0, 0] % 16) for epoch in range(6)}
+    assert len(starts) > 2
+
+
+def test_what_pads_the_last_window_of_a_short_text_has_no_weight():
+    tokens, weights = Windows(np.arange(1, 22), 16, seed=0).batch(2, 0)
+    order = np.argsort(tokens[:, 0])
+    assert tokens[order][1].tolist() == [17, 18, 19, 20, 21, *[0] * 12]
+    assert weights[order].sum(1).tolist() == [16, 4]
+
+
+def test_the_loss_counts_real_tokens_only(data):
+    rng = np.random.default_rng(0)
+    activations, matrix = rng.normal(size=(6, 8)).astype(np.float32), rng.normal(size=(20, 8)).astype(np.float32)
+    targets = np.array([3, 1, 4, 1, 5, 0], np.int32)
+    whole = next_token_loss(tf.constant(activations[:5]), (tf.constant(matrix), None), targets[:5], np.ones(5, "f"))
+    padded = next_token_loss(
+        tf.constant(activations), (tf.constant(matrix), None), targets, np.array([1, 1, 1, 1, 1, 0], np.float32)
+    )
+    assert float(padded) == pytest.approx(float(whole))
+
+
+@pytest.mark.parametrize("with_bias", [False, True])
+def test_the_written_out_gradient_is_the_one_of_keras_cross_entropy(with_bias):
+    rng = np.random.default_rng(0)
+    activations = tf.Variable(rng.normal(size=(30, 8)).astype(np.float32))
+    matrix = tf.Variable(rng.normal(size=(20, 8)).astype(np.float32))
+    bias = tf.Variable(rng.normal(size=20).astype(np.float32)) if with_bias else None
+    targets, weights = rng.integers(0, 20, 30).astype(np.int32), (rng.random(30) < 0.7).astype(np.float32)
+    variables = [activations, matrix, *([bias] if with_bias else [])]
+    with tf.GradientTape(persistent=True) as tape:
+        ours = 3 * next_token_loss(tf.convert_to_tensor(activations), (matrix, bias), targets, weights)
+        logits = activations @ tf.transpose(matrix) + (bias if with_bias else 0.0)
+        losses = keras.losses.sparse_categorical_crossentropy(targets, logits, from_logits=True)
+        theirs = 3 * tf.reduce_sum(weights * losses)
+    assert float(ours) == pytest.approx(float(theirs), rel=1e-5)
+    for one, other in zip(tape.gradient(ours, variables), tape.gradient(theirs, variables), strict=True):
+        np.testing.assert_allclose(tf.convert_to_tensor(one), tf.convert_to_tensor(other), atol=2e-5)
+
+
+# Rates and optimiser
+
+
+def test_the_rate_is_constant_and_then_falls_to_nothing():
+    rates = [rate_at(step, 100, 0.5) for step in range(100)]
+    assert rates[:51] == [1.0] * 51
+    assert rates[75] == pytest.approx(0.5)
+    assert rates[99] == pytest.approx(0.02)
+    assert {rate_at(step, 100, 0.0) for step in range(100)} == {1.0}
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_singular_values_are_made_one_and_vectors_kept(dtype):
+    matrices = np.random.default_rng(0).normal(size=(3, 16, 40)).astype(np.float32)
+    found = np.asarray(orthogonalised(tf.constant(matrices), dtype))
+    for before, after in zip(matrices, found, strict=True):
+        u, _, v = np.linalg.svd(before, full_matrices=False)
+        inner = u.T @ after @ v.T
+        values = np.diag(inner)
+        assert values.min() > 0.6
+        assert values.max() < 1.35
+        assert np.abs(inner - np.diag(values)).max() < (0.01 if dtype == "float32" else 0.1)
+
+
+def test_a_step_of_muon_is_that_of_keras():
+    rng = np.random.default_rng(0)
+    start, gradients = rng.normal(size=(12, 30)).astype(np.float32), rng.normal(size=(4, 12, 30)).astype(np.float32)
+    ours, theirs = tf.Variable(start), keras.Variable(start)
+    optimizer = Muon([ours], [1], [], rate=0.1, adam_rate=0.0)
+    reference = keras.optimizers.Muon(0.1, adam_weight_decay=0.0, weight_decay=0.0, rms_rate=None, ns_steps=5)
+    reference.build([theirs])
+    for gradient in gradients:
+        optimizer.apply([tf.constant(gradient)])
+        reference.apply([tf.constant(gradient)], [theirs])
+    moved, expected = np.asarray(ours) - start, np.asarray(theirs) - start
+    cosine = (moved * expected).sum() / np.linalg.norm(moved) / np.linalg.norm(expected)
+    assert cosine > 0.99
+
+
+def test_matrices_side_by_side_are_taken_one_by_one():
+    rng = np.random.default_rng(0)
+    first, second = rng.normal(size=(2, 8, 12)).astype(np.float32)
+    joint = tf.Variable(np.concatenate([first, second], axis=1))
+    alone = [tf.Variable(first), tf.Variable(second)]
+    gradient = rng.normal(size=(8, 24)).astype(np.float32)
+    Muon([joint], [2], [], 0.1, 0.0).apply([tf.constant(gradient)])
+    Muon(alone, [1, 1], [], 0.1, 0.0).apply([tf.constant(gradient[:, :12]), tf.constant(gradient[:, 12:])])
+    np.testing.assert_allclose(joint, np.concatenate([np.asarray(one) for one in alone], axis=1), atol=1e-5)
+
+
+def test_what_is_no_matrix_learns_by_adam():
+    start, gradients = np.ones((5, 3), np.float32), np.random.default_rng(0).normal(size=(3, 5, 3)).astype(np.float32)
+    ours, theirs = tf.Variable(start), keras.Variable(start)
+    optimizer = Muon([], [], [ours], 0.0, 0.01)
+    reference = keras.optimizers.Adam(0.01, beta_1=0.9, beta_2=0.95, epsilon=1e-8)
+    reference.build([theirs])
+    for gradient in gradients:
+        optimizer.apply([tf.constant(gradient)])
+        reference.apply([tf.constant(gradient)], [theirs])
+    np.testing.assert_allclose(np.asarray(ours), np.asarray(theirs), atol=1e-5)
+
+
+# Scores
+
+
+def test_what_is_shipped_is_scored_on_all_of_the_held_out_text(data, tmp_path):
+    files = {}
+    for model in ("ours", "notes"):
+        files[model] = tmp_path / f"{model}.npz"
+        list(train(dataclasses.replace(TINY, model=model), data, None, files[model]))
+    scores = evaluate(files, data)
+    assert scores["perplexity_ratio_to_notes"] == pytest.approx(scores["perplexity"] / scores["perplexity_notes"])
+    assert scores["bits_per_character"] == pytest.approx(math.log2(scores["perplexity"]), rel=0.01)
+    assert (scores["tokens_ours"], scores["tokens_notes"]) == (TINY.tokens, TINY.tokens)
+
+
+def test_samples_begin_with_nothing_or_with_a_prompt():
+    tokeniser = Characters.train([TEXT], 64)
+    config = TransformerConfig(
+        vocab_size=tokeniser.vocab_size, block_size=8, embed_dim=8, num_layers=1, num_heads=1, dense_dim=8
+    )
+    model = LanguageModel(build_network(config), tokeniser)
+    for prompt in ("", "the "):
+        assert len(samples(model, prompt)) == len(TEMPERATURES)

@@ -1,0 +1,100 @@
+"""Texts to train on, read from where they lie."""
+
+from __future__ import annotations
+
+import gzip
+import json
+
+import pytest
+
+from engines.parts.texts import MOST_BYTES, REVIEWS_HELD_OUT, REVIEWS_TRAIN, split_texts
+from tests.engines.helpers import refusal
+
+LONG = "Once more into the dream, once more. " * 100
+
+
+def lines(*texts: str) -> bytes:
+    return "".join(json.dumps({"text": text, "label": 1}) + "\n" for text in texts).encode()
+
+
+def test_the_last_tenth_of_a_file_is_held_out_and_cut_between_words(tmp_path):
+    path = tmp_path / "dream.txt"
+    path.write_text(LONG, encoding="utf-8")
+    texts = split_texts(path)
+    train, held_out = "".join(texts.train), "".join(texts.held_out)
+    assert (train + held_out).split() == LONG.split()
+    assert 0.08 < len(held_out) / len(LONG) < 0.12
+    assert held_out[0] == " "
+
+
+def test_a_folder_is_read_in_the_order_of_its_names_with_all_kinds_of_files(tmp_path):
+    (tmp_path / "b.txt").write_text("Second. " * 200)
+    (tmp_path / "a.md").write_bytes("\ufeffFirst\r\nline. ".encode() * 200)
+    (tmp_path / "c").mkdir()
+    (tmp_path / "c" / "d.jsonl.gz").write_bytes(gzip.compress(lines("Third<br />line. " * 100, "", "Fourth. " * 100)))
+    (tmp_path / "picture.png").write_bytes(b"\x89PNG")
+    texts = split_texts(tmp_path)
+    first, second, third, *_ = texts.train
+    assert first.startswith("First\nline.")
+    assert second.startswith("Second.")
+    assert third.startswith("Third\nline.")
+    assert "Fourth." in "".join(texts.held_out)
+
+
+def test_the_reviews_have_a_held_out_part_of_their_own_of_which_nothing_is_trained_on(tmp_path):
+    for name, content in zip(
+        (*REVIEWS_TRAIN, REVIEWS_HELD_OUT),
+        (lines("one", "two"), lines("three", "four"), lines("four", "five", "one")),
+        strict=True,
+    ):
+        (tmp_path / name).write_bytes(gzip.compress(content))
+    texts = split_texts(tmp_path)
+    assert texts.train == ("two", "three")
+    assert texts.held_out == ("four", "five", "one")
+
+
+def test_null_bytes_are_left_out(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_bytes(b"a\0b " * 2000)
+    assert "".join(split_texts(path).train).startswith("ab ab")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "part"),
+    [
+        ("ten.txt", b"only ten words are in here and that is few", "at least 2,000"),
+        ("empty.txt", b"", "at least 2,000"),
+        ("latin.txt", "café ".encode("latin-1") * 1000, "UTF-8"),
+        ("utf16.txt", ("word " * 1000).encode("utf-16"), "UTF-8"),
+        ("cut.jsonl.gz", gzip.compress(lines("word " * 2000))[:60], "damaged"),
+        ("not.jsonl.gz", b"no gzip at all", "damaged"),
+        ("rows.jsonl", b'{"text": "fine"}\n[1]\n', "Line 2"),
+        ("rows.jsonl", b'{"title": "fine"}\n', "Line 1"),
+        ("rows.jsonl", b'{"text": 3}\n', "line 1"),
+        ("deep.jsonl", b"[" * 100_000, "Line 1"),
+        ("bomb.txt.gz", gzip.compress(b"0" * (MOST_BYTES + 1)), "more than 200 MB"),
+    ],
+)
+def test_what_cannot_be_learnt_from_is_refused_with_one_sentence(tmp_path, name, content, part):
+    path = tmp_path / name
+    path.write_bytes(content)
+    assert part in refusal(ValueError, split_texts, path)
+
+
+def test_two_gigabytes_are_refused_before_they_are_read(tmp_path):
+    path = tmp_path / "huge.txt"
+    with path.open("wb") as file:
+        file.truncate(2 << 30)
+    assert "more than 200 MB" in refusal(ValueError, split_texts, path)
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    for i in range(3):
+        with (folder / f"{i}.txt").open("wb") as file:
+            file.truncate(MOST_BYTES // 2)
+    assert "more than 200 MB" in refusal(ValueError, split_texts, folder)
+
+
+def test_nothing_there_is_said_so(tmp_path):
+    assert "no file" in refusal(ValueError, split_texts, tmp_path / "missing.txt")
+    (tmp_path / "a.png").write_bytes(b"")
+    assert "no text files" in refusal(ValueError, split_texts, tmp_path)
