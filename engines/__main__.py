@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import os
 import sys
 from pathlib import Path
@@ -14,7 +15,7 @@ from engines.jobs import ENGINES, Job, StartedJob, Workshop, job_from_recipe
 from engines.options import add_options, changed_options
 from engines.parts.pictures import MAX_PIXELS, digest, read_picture
 from engines.parts.weights import WeightsStore
-from engines.recipes import RecipeError, read_recipe, write_png
+from engines.recipes import RecipeError, read_recipe, write_png, write_text
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -35,8 +36,12 @@ def main(arguments: list[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("Stopped before there was a picture.", file=sys.stderr)
+        print("Stopped before there was anything to keep.", file=sys.stderr)
         return 130
+
+
+# By whether an engine writes.
+_OUTPUTS = {False: "a .png file; .mp4 for a film", True: "a .txt file; what made it is written beside it as .json"}
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -53,7 +58,7 @@ def _parser() -> argparse.ArgumentParser:
             text = f"more pictures: the {other.replace('_', ' ')}" if many else f"another picture: the {other}"
             option = "--" + other.replace("_", "-")
             one.add_argument(option, type=Path, help=text.replace("_", " "), nargs="+" if many else None)
-        one.add_argument("-o", "--output", type=Path, required=True, help="a .png file; .mp4 for a film")
+        one.add_argument("-o", "--output", type=Path, required=True, help=_OUTPUTS[engine.writes])
         one.add_argument("--recipe", type=Path, help="repeat what made this file; options given beside it win")
         one.add_argument("--backbone", help=f"network to use [{engine.network}]")
         folder = os.environ.get("REVERIE_WEIGHTS")
@@ -93,15 +98,17 @@ def _job(options: argparse.Namespace) -> Job:
             print(f"Note: the {name} is not the one that the recipe was made with.", file=sys.stderr)
     if changed or options.backbone:
         # Other settings make another run, in which the recorded changes would come at the wrong moments.
-        config = engine.config_class(**{**recipe.config, **changed})
+        config = dataclasses.replace(job.config, **changed)
         return Job(engine=job.engine, config=config, inputs=inputs, backbone=options.backbone or job.backbone)
     return job
 
 
 def _run(started: StartedJob, output: Path) -> int:
     film, stopped = None, False
-    wants_film = output.suffix.lower() == ".mp4"
-    if not wants_film and output.suffix.lower() != ".png":
+    wants_film, writes = output.suffix.lower() == ".mp4", ENGINES[started.job.engine].writes
+    if writes and output.suffix.lower() != ".txt":
+        raise ValueError("The output must be a .txt file.")
+    if not writes and output.suffix.lower() not in (".png", ".mp4"):
         raise ValueError("The output must be a .png file, or a .mp4 file for a film.")
     output.parent.mkdir(parents=True, exist_ok=True)
     try:
@@ -121,13 +128,17 @@ def _run(started: StartedJob, output: Path) -> int:
         raise
     finally:
         started.close()
-    if started.last is None or started.last.image is None or (wants_film and film is None):
+    last = started.last
+    if last is None or (last.image is None and not writes) or (wants_film and film is None):
         raise KeyboardInterrupt
-    if film:
+    if writes:
+        write_text(output, last.text, started.recipe)
+    elif film:
         film.finish(started.recipe.to_json())
-    else:
-        write_png(output, started.last.image, started.recipe)
-    print(f"{'Stopped; the picture so far is' if stopped else 'Written to'} {output}", file=sys.stderr)
+    elif last.image is not None:
+        write_png(output, last.image, started.recipe)
+    what = "text" if writes else "picture"
+    print(f"{f'Stopped; the {what} so far is' if stopped else 'Written to'} {output}", file=sys.stderr)
     return 130 if stopped else 0
 
 

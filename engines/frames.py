@@ -26,6 +26,7 @@ class Frame:
         config: the settings that have been in force since the frame before, where the engine itself chose or changed
             them; None where they are what was asked for and sent.
         written: of an engine that writes: its texts as they stand, an `engines.language_model.Writing` each.
+        text: what of it a person keeps.
         z: where in a latent space the picture lies, (Z,) float32; None for engines without one.
     """
 
@@ -38,6 +39,7 @@ class Frame:
     keyframe: bool = True
     config: Any = None
     written: tuple[Any, ...] = ()
+    text: str = ""
     z: np.ndarray | None = None
 
     def __post_init__(self):

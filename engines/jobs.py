@@ -38,6 +38,7 @@ class Engine:
         inputs: names of the pictures it takes, by its function's parameters; those after the first may be left out.
         series: those of them that are series of pictures: `style_images` takes `style_images_1`, `style_images_2` ...
         files: names of the files it takes, by its function's parameters.
+        writes: whether its result is a text.
         film: whether its pictures are a film, which is the result, rather than ways to one picture.
         network: name of the network that is used where none is named.
         loader: "module:function" that loads its network, given the network's name and where weights are; "" for none.
@@ -49,6 +50,7 @@ class Engine:
     inputs: tuple[str, ...] = ()
     series: frozenset[str] = frozenset()
     files: tuple[str, ...] = ()
+    writes: bool = False
     film: bool = False
     network: str = "studio_vgg"
     loader: str = "engines.parts.backbones:load_backbone"
@@ -110,6 +112,7 @@ ENGINES = {
         "engines.language_model",
         "WritingConfig",
         "write",
+        writes=True,
         network="ours",
         loader="engines.parts.language_models:load_language_model",
     ),

@@ -127,6 +127,7 @@ def generate(
             total=step if over else config.tokens,
             metrics={"perplexity": float(np.exp(surprise.mean()))},
             written=written,
+            text=_kept(prompt, written),
         )
         if over or step == config.tokens:
             return
@@ -135,6 +136,14 @@ def generate(
                 raise ValueError("How many temperatures are written side by side cannot be changed while they are.")
             config = dataclasses.replace(changed, tokens=config.tokens, seed=config.seed)
         reading.next([row.tokens for row in rows])
+
+
+def _kept(prompt: str, written: Sequence[Writing]) -> str:
+    """What a person keeps: prompt and text, or those of each temperature under its name."""
+    texts = [prompt + "".join(writing.pieces) for writing in written]
+    if len(texts) == 1:
+        return texts[0]
+    return "\n\n".join(f"Temperature {w.temperature:g}\n\n{text}" for w, text in zip(written, texts, strict=True))
 
 
 class _Row:

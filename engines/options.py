@@ -54,6 +54,11 @@ def parse_whole_numbers(text: str) -> tuple[int, ...]:
         raise ValueError(f"These must be whole numbers with commas between them, not {text[:40]!r}.") from error
 
 
+def parse_text(text: str) -> tuple[str, ...]:
+    r"""One text, with \n for a new line."""
+    return (text.replace("\\n", "\n"),) if text else ()
+
+
 def _without_none(hint: Any) -> Any:
     """`float | None` -> `float`; other types as they are."""
     parts = typing.get_args(hint)
@@ -64,7 +69,7 @@ def _reader(hint: Any) -> Any:
     """The function that reads an option's text into a field's type."""
     hint = _without_none(hint)
     if typing.get_origin(hint) is tuple:
-        return parse_whole_numbers if typing.get_args(hint)[0] is int else parse_numbers
+        return {int: parse_whole_numbers, float: parse_numbers, str: parse_text}[typing.get_args(hint)[0]]
     return hint if typing.get_origin(hint) is None else parse_weights
 
 
@@ -79,7 +84,12 @@ def add_options(parser: argparse.ArgumentParser, config_class: type) -> None:
             group.add_argument(name, action=argparse.BooleanOptionalAction, default=_MISSING, help=text)
             continue
         reader = _reader(hints[field.name])
-        metavars = {parse_weights: "NAME=WEIGHT,…", parse_numbers: "NUMBER,…", parse_whole_numbers: "NUMBER,…"}
+        metavars = {
+            parse_weights: "NAME=WEIGHT,…",
+            parse_numbers: "NUMBER,…",
+            parse_whole_numbers: "NUMBER,…",
+            parse_text: "TEXT",
+        }
         metavar = metavars.get(reader) or reader.__name__.upper()
         if field.default is not None and field.default is not dataclasses.MISSING:
             text = f"{text} [{field.default}]"

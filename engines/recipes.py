@@ -1,4 +1,4 @@
-"""What made a result: written into the file, read back from it.
+"""What made a result: written into the file, or beside a text, and read back from it.
 
 A recipe is plain JSON: the engine, its settings, the backbone with the SHA-256 of its weights, the SHA-256 of every
 input, what was changed while it ran, and where it was stopped. Nothing in it is executed and no path is in it.
@@ -19,7 +19,7 @@ from engines.parts.files import written_atomically
 
 VERSION = 1
 KEY = "reverie"
-MAX_CHARACTERS = 200_000
+MAX_CHARACTERS = 300_000
 
 
 class RecipeError(ValueError):
@@ -107,12 +107,27 @@ def write_png(path: Path, image: np.ndarray, recipe: Recipe) -> None:
         Image.fromarray(image).save(file, "PNG", pnginfo=text, compress_level=4)
 
 
+def write_text(path: Path, text: str, recipe: Recipe) -> None:
+    """Write a text as UTF-8, and its recipe beside it as .json, each atomically."""
+    for file_path, content in ((path.with_suffix(".json"), recipe.to_json()), (path, text)):
+        with written_atomically(file_path) as file:
+            file.write(content.encode("utf-8", "replace"))
+
+
 def read_recipe(path: Path) -> Recipe | None:
-    """The recipe in a PNG or MP4 file, or None where the file has none or is not readable as either.
+    """The recipe in a PNG, MP4 or JSON file, or beside a TXT file; None where there is none, or the file is not
+    readable as what its name says.
 
     Raises:
         RecipeError: there is one, but it cannot be used.
     """
+    if path.suffix.lower() in (".txt", ".json"):
+        beside = path.with_suffix(".json")
+        try:
+            said = beside.read_bytes().decode("utf-8") if beside.is_file() else ""
+        except (OSError, UnicodeDecodeError):
+            return None
+        return from_json(said) if f'"{KEY}"' in said else None
     if path.suffix.lower() == ".mp4":
         from engines.films import read_comment
 
