@@ -17,9 +17,10 @@ from studio.canvas import at_rest
 from studio.large_face import LargeFace, said_of
 from studio.notices import answered, inform
 from studio.photo import Photo
+from studio.picture_stage import PictureStage
 from studio.previews import png_uri
 from studio.settings import Settings
-from studio.stage import Stage, steers
+from studio.stage import steers
 from studio.studio import Studio
 
 # A photo is looked for as it is seen here: larger would be no better, and 64 pixels are what is drawn.
@@ -37,7 +38,7 @@ class FaceSearch:
 
     def __init__(self, studio: Studio, face: LargeFace, job_of: Callable[[Recipe, str], Job]):
         self.studio, self._face, self._job_of = studio, face, job_of
-        self.stage = Stage(studio, "sought")
+        self.stage = PictureStage(studio, "sought")
 
     def build(self) -> None:
         """Lay them out."""

@@ -16,9 +16,9 @@ from engines.jobs import Job
 from engines.parts.files import sha256_of, written_atomically
 from engines.recipes import RecipeError, read_recipe
 from studio.notices import inform, warn
+from studio.picture_stage import PictureStage
 from studio.restoring import job_for_tab
 from studio.settings import Settings
-from studio.stage import Stage
 from studio.studio import Studio
 
 
@@ -110,7 +110,7 @@ class Training:
 
     def __init__(self, studio: Studio, kind: Kind, prefix: str):
         self.studio, self.kind, self._prefix = studio, kind, prefix
-        self.stage = Stage(studio, prefix)
+        self.stage = PictureStage(studio, prefix)
 
     def build(self) -> None:
         """Lay them out and wire them."""

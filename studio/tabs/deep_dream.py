@@ -19,9 +19,10 @@ from studio.examples import examples
 from studio.networks import NetworkChoice
 from studio.notices import inform, warn
 from studio.photo import Photo, example_row
+from studio.picture_stage import PictureStage
 from studio.restoring import job_for_tab
 from studio.settings import Settings
-from studio.stage import Stage, steers
+from studio.stage import steers
 from studio.studio import Studio
 
 DEFAULT_BACKBONE = next(iter(PRESETS))
@@ -40,7 +41,7 @@ class DreamTab:
         first = self.example_pictures[0]
         names = list(presets(DEFAULT_BACKBONE))
         self.settings = settings = Settings(presets(DEFAULT_BACKBONE)[names[0]], "dream")
-        self.stage = Stage(self.studio, "dream")
+        self.stage = PictureStage(self.studio, "dream")
         with gr.Row(elem_classes="workbench"):
             with gr.Column(elem_classes="inputs", min_width=300):
                 with gr.Column(elem_classes="begin"):

@@ -19,9 +19,9 @@ from studio.gan_training import NETWORKS, GANTraining
 from studio.large_face import LargeFace
 from studio.neighbours import Neighbours
 from studio.notices import answered, inform
+from studio.picture_stage import PictureStage
 from studio.previews import png_uri
 from studio.restoring import job_for_tab
-from studio.stage import Stage
 from studio.studio import Studio
 from studio.training import Trained
 from studio.wall import drawn, wall
@@ -34,7 +34,7 @@ class FacesTab:
 
     def __init__(self, studio: Studio):
         self.studio = studio
-        self.stage = Stage(studio, "gan")
+        self.stage = PictureStage(studio, "gan")
         self.face = LargeFace(studio)
         self.search = FaceSearch(studio, self.face, self._job_of)
         self.neighbours = Neighbours(studio)

@@ -23,11 +23,11 @@ from engines.vae import WalkConfig, resolve
 from studio.explorer import at, explorer, overlay, plane
 from studio.face_editor import FaceEditor
 from studio.notices import answered, inform, warn
+from studio.picture_stage import PictureStage
 from studio.previews import data_uri
 from studio.restoring import job_for_tab
 from studio.settings import Settings
 from studio.sketch import drawn, sketch
-from studio.stage import Stage
 from studio.studio import Studio
 from studio.training import Kind, Trained, Training
 
@@ -77,7 +77,7 @@ class LatentTab:
 
     def build(self) -> None:
         """Lay the tab out and wire it, inside the page's Blocks."""
-        self.stage = Stage(self.studio, "latent")
+        self.stage = PictureStage(self.studio, "latent")
         self.faces = FaceEditor(self.studio)
         self.training = Training(self.studio, TRAINING, "train")
         with gr.Tabs():

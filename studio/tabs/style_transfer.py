@@ -22,10 +22,11 @@ from studio.networks import NetworkChoice
 from studio.notices import inform, warn
 from studio.palette import Palette, blend_of, paths_in
 from studio.photo import Photo, example_row
+from studio.picture_stage import PictureStage
 from studio.regions import blank, masks_of, region_painter
 from studio.restoring import job_for_tab
 from studio.settings import Settings
-from studio.stage import Stage, steers
+from studio.stage import steers
 from studio.studio import Studio
 
 DEFAULT_BACKBONE = next(iter(LAYERS))
@@ -59,7 +60,7 @@ class StyleTab:
         photo = self.studio.read(str(first))
         names = list(presets(DEFAULT_BACKBONE))
         self.settings = settings = Settings(presets(DEFAULT_BACKBONE)[names[0]], "style")
-        self.stage = Stage(self.studio, "style")
+        self.stage = PictureStage(self.studio, "style")
         with gr.Row(elem_classes="workbench"):
             with gr.Column(elem_classes="inputs", min_width=300):
                 with gr.Column(elem_classes="begin"):

@@ -1,0 +1,107 @@
+"""The stage of a tab that makes pictures: its live canvas, moments to look back at, films."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gradio as gr
+import numpy as np
+
+from engines.parts.pictures import read_picture
+from engines.recipes import write_png
+from studio.canvas import live_canvas
+from studio.notices import warn
+from studio.runs import Run
+from studio.stage import Stage
+from studio.studio import Studio
+
+
+class PictureStage(Stage):
+    """A stage with a live canvas."""
+
+    def __init__(self, studio: Studio, prefix: str):
+        super().__init__(studio, prefix)
+        # The step of the moment that a person looks back at; 0 for the newest picture.
+        self.moment = gr.State(0)
+
+    def canvas_with(self, original: np.ndarray | None, invitation: str) -> None:
+        """Lay out the canvas, showing an invitation at first, behind it `original`, (H, W, 3) uint8 RGB, or nothing."""
+        self.canvas = live_canvas(f"{self._prefix}-canvas", original, invitation)
+
+    def under(self, hint: str, again: str = "") -> None:
+        """Lay out the row under the canvas: a hint, a button that goes on from the result where it is named, Save."""
+        with gr.Row(elem_classes="under"):
+            gr.Markdown(hint, elem_classes="quiet")
+            again_id = f"{self._prefix}-again"
+            self.again = gr.Button(again, size="sm", interactive=False, visible=bool(again), elem_id=again_id)
+            self.save = gr.DownloadButton("Save", size="sm", interactive=False, elem_id=f"{self._prefix}-save")
+        folded = gr.Accordion("Film of the run", open=False, elem_id=f"{self._prefix}-evolution", elem_classes="fold")
+        with folded, gr.Row(elem_classes="under"):
+            kinds = [("MP4", "mp4"), ("GIF", "gif")]
+            self.film_kind = gr.Radio(kinds, value="mp4", show_label=False, label="Kind", elem_classes="chips")
+            self.make_film = gr.Button("Make the film", size="sm", elem_id=f"{self._prefix}-make-film")
+            file_id = f"{self._prefix}-film-file"
+            self.film = gr.DownloadButton("Download", size="sm", interactive=False, elem_id=file_id)
+
+    @property
+    def outputs(self) -> list[Any]:
+        """What watching a run changes."""
+        return [*super().outputs, self.moment, self.again, self.film]
+
+    def begun(self) -> dict[Any, Any]:
+        """Nothing is looked back at, gone on from or made a film of yet."""
+        nothing = gr.update(value=None, interactive=False)
+        return {self.moment: 0, self.again: gr.update(interactive=False), self.film: nothing}
+
+    def ended(self, run: Run) -> dict[Any, Any]:
+        """The newest picture is looked at; what was made can be gone on from."""
+        return {self.moment: 0, self.again: gr.update(interactive=run.moments.steps != [])}
+
+    def wire(self) -> None:
+        """Connect Stop, the moments and the film."""
+        super().wire()
+        seen: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+        self.canvas.pick(
+            self.picked, [self.run_id], [self.moment, self.save, self.again], trigger_mode="always_last", **seen
+        )
+        self.make_film.click(self.filmed, [self.run_id, self.film_kind], [self.film], **seen)
+
+    def picked(self, run_id: str, event: gr.EventData):
+        """A moment of the run is looked back at, or no longer: what Save and going on refer to."""
+        run = self.run(run_id)
+        if run is None:
+            return gr.skip(), gr.skip(), gr.skip()
+        moment = run.moments.at(int(event.step)) if event.step else None
+        if moment is None:
+            return 0, self.saving(run), gr.update(interactive=run.over and run.moments.steps != [])
+        step, image = moment
+        recipe = run.recipe_at(step)
+        if recipe is None:
+            return gr.skip(), gr.skip(), gr.skip()
+        path = run.moments.folder / f"{run.job.engine}-step-{step}.png"
+        write_png(path, image, recipe)
+        return (
+            step,
+            gr.update(value=str(path), interactive=True, label=f"Save step {step}"),
+            gr.update(interactive=True),
+        )
+
+    def filmed(self, run_id: str, kind: str):
+        """Make a film of the run so far."""
+        run = self.run(run_id)
+        recipe = run.recipe_at(run.frame.step) if run is not None and run.frame is not None else None
+        if run is None or recipe is None:
+            warn("There is nothing to make a film of yet; start a run first.")
+            return gr.skip()
+        path = run.moments.film(kind, recipe.to_json())
+        return gr.update(value=str(path), interactive=True, label=f"Download {kind.upper()}")
+
+    def chosen_as_input(self, run_id: str, step: int):
+        """The path of the chosen moment, or of the result, as an input; without its recipe: it is a photo now."""
+        run = self.run(run_id)
+        if run is None:
+            return gr.skip()
+        if step or run.result is None or run.result.suffix != ".png":
+            moment = run.moments.at(step or 10**9)
+            return str(self._studio.gallery.keep_input(moment[1])) if moment else gr.skip()
+        return str(self._studio.gallery.keep_input(read_picture(run.result)))
