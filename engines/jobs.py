@@ -121,6 +121,7 @@ ENGINES = {
         "LanguageTrainingConfig",
         "training",
         files=("data", "checkpoint", "output"),
+        writes=True,
         network="",
         loader="",
     ),
@@ -140,6 +141,7 @@ class Job:
         files: by the engine's names for them.
         steering: (step, config) pairs to send again, when a recipe is repeated.
         stop_at: the step to stop after, when a stopped run is repeated.
+        pace: how many frames a second there may be at most, for somebody who watches; 0 for as many as there can be.
     """
 
     engine: str
@@ -149,6 +151,7 @@ class Job:
     files: Mapping[str, Path] = field(default_factory=dict)
     steering: tuple[tuple[int, Any], ...] = ()
     stop_at: int | None = None
+    pace: float = 0.0
 
 
 @dataclass

@@ -221,21 +221,23 @@ def train(
         there = True
         metrics = dict(frame.metrics)
         metrics["tokens_per_second"] = metrics.pop("steps_per_second") * batch * windows.block_size
-        changed = yield dataclasses.replace(frame, metrics=metrics, written=samples(model, config.prompt))
+        written, text = samples(model, config.prompt)
+        changed = yield dataclasses.replace(frame, metrics=metrics, written=written, text=text)
         if changed is not None:
             config = dataclasses.replace(config, **{name: getattr(changed, name) for name in STEERABLE})
     if not there:  # it was finished before
-        yield Frame(step=total, total=total, metrics=score(), written=samples(model, config.prompt))
+        written, text = samples(model, config.prompt)
+        yield Frame(step=total, total=total, metrics=score(), written=written, text=text)
     if output:
         with written_atomically(output) as file:
             save_language_model(file, model)
 
 
-def samples(model: LanguageModel, prompt: str) -> tuple[Writing, ...]:
-    """What a model writes at each of `TEMPERATURES`."""
+def samples(model: LanguageModel, prompt: str) -> tuple[tuple[Writing, ...], str]:
+    """What a model writes at each of `TEMPERATURES`, and all of it as one text."""
     config = SamplingConfig(tokens=SAMPLE_TOKENS, temperatures=TEMPERATURES)
     *_, last = generate(prompt, config, model)
-    return last.written
+    return last.written, last.text
 
 
 def compact(tokens: np.ndarray, vocab_size: int) -> np.ndarray:

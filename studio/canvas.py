@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import html
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import gradio as gr
 import numpy as np
@@ -19,16 +21,31 @@ def at_rest(original: np.ndarray) -> dict[str, str]:
     return {"state": "ready", "original": data_uri(original)}
 
 
-def live_canvas(elem_id: str, original: np.ndarray | None, invitation: str) -> gr.HTML:
-    """A canvas whose value is a message of `studio.streaming.Watcher`; at rest, an invitation, and behind it `original`
-    if there is one."""
-    template = (STATIC / "canvas.html").read_text(encoding="utf-8")
+def live(name: str, elem_id: str, value: dict[str, Any], invitation: str, *, classes: Sequence[str] = ()) -> gr.HTML:
+    """A component that shows a run, whose value is a message of `studio.streaming.Watcher`.
+
+    Args:
+        name: of its template and its script in static/. The template has INVITATION, STATUS and CURVES where these
+            belong.
+        value: the message at first.
+        classes: that it has besides its own.
+    """
+    template, status, curves = (
+        (STATIC / file).read_text(encoding="utf-8") for file in (f"{name}.html", "status.html", "curves.html")
+    )
+    template = template.replace("INVITATION", html.escape(invitation))
+    scripts = [(STATIC / file).read_text(encoding="utf-8") for file in ("run.js", f"{name}.js")]
     return gr.HTML(
-        value={"state": "ready"} if original is None else at_rest(original),
-        html_template=template.replace("INVITATION", html.escape(invitation)),
-        js_on_load=(STATIC / "canvas.js").read_text(encoding="utf-8"),
+        value=value,
+        html_template=template.replace("STATUS", status).replace("CURVES", curves),
+        js_on_load="\n".join(scripts),
         server_functions=[acknowledge],
         apply_default_css=False,
         elem_id=elem_id,
-        elem_classes="live-canvas",
+        elem_classes=[f"live-{name}", *classes],
     )
+
+
+def live_canvas(elem_id: str, original: np.ndarray | None, invitation: str) -> gr.HTML:
+    """A canvas for pictures; at rest, an invitation, and behind it `original` if there is one."""
+    return live("canvas", elem_id, {"state": "ready"} if original is None else at_rest(original), invitation)

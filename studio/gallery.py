@@ -1,4 +1,5 @@
-"""Results on disk: the files are the truth. PNG and MP4 with their recipe inside, inputs by their hash."""
+"""Results on disk: the files are the truth. PNG and MP4 with their recipe inside, TXT with it beside them, inputs by
+their hash."""
 
 from __future__ import annotations
 
@@ -16,16 +17,17 @@ from engines.frames import Frame
 from engines.jobs import ENGINES, Job, StartedJob
 from engines.parts.files import written_atomically
 from engines.parts.pictures import digest
-from engines.recipes import RecipeError, write_png
+from engines.recipes import RecipeError, write_png, write_text
 from studio.moments import Moments
 
 
 class Gallery:
     """A folder of results.
 
-    Results are `<engine>-<date>-<time>-<random>.png` or `.mp4`: the random part keeps one visitor from guessing
-    another's. Inputs are kept beside them as `inputs/<hash>.png`, so that a recipe can find what it was made from; a
-    result does not carry its photo inside, as whoever shares a dream may not want to share the photo.
+    Results are `<engine>-<date>-<time>-<random>.png`, `.mp4` or `.txt`, the last with its recipe beside it as `.json`:
+    the random part keeps one visitor from guessing another's. Inputs are kept beside them as `inputs/<hash>.png`, so
+    that a recipe can find what it was made from; a result does not carry its photo inside, as whoever shares a dream
+    may not want to share the photo.
     """
 
     def __init__(self, folder: Path):
@@ -65,7 +67,7 @@ class Gallery:
 
 
 class ResultKeeper:
-    """Turns a run's frames into a PNG of the last one or, where a run makes several pictures, an MP4 of them."""
+    """Turns a run's frames into a PNG of the last one, an MP4 of several where a run makes a film, or a text."""
 
     def __init__(self, gallery: Gallery, job: Job):
         self._gallery, self._job = gallery, job
@@ -90,6 +92,10 @@ class ResultKeeper:
             self._gallery.keep_input(image)
         if self._film:
             return self._film.finish(started.recipe.to_json())
+        if ENGINES[self._job.engine].writes and started.last is not None:
+            path = self._gallery.new_path(self._job.engine, ".txt")
+            write_text(path, started.last.text, started.recipe)
+            return path
         if started.last is None or started.last.image is None:
             raise RecipeError("There is nothing to keep.")
         path = self._gallery.new_path(self._job.engine, ".png")

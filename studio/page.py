@@ -12,6 +12,7 @@ from studio.tabs.deep_dream import DreamTab
 from studio.tabs.faces import FacesTab
 from studio.tabs.latent_space import LatentTab
 from studio.tabs.style_transfer import StyleTab
+from studio.tabs.text import TextTab
 
 DAY = 24 * 60 * 60
 TABS = (
@@ -19,6 +20,7 @@ TABS = (
     ("style", "Style", StyleTab),
     ("latent", "Latent", LatentTab),
     ("faces", "Faces", FacesTab),
+    ("text", "Words", TextTab),
 )
 
 

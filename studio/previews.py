@@ -1,10 +1,14 @@
-"""Pictures as a page shows them: no larger than a screen needs, in a data URI; and what a browser drew, read back."""
+"""What a page shows, in as little as it needs: pictures no larger than a screen, texts; and what a browser drew, read
+back."""
 
 from __future__ import annotations
 
 import base64
 import binascii
 import io
+import math
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -12,6 +16,7 @@ from PIL import Image
 from engines.parts.pictures import DAMAGED
 
 PREVIEW_SIDE = 1280
+SHOWN_OF_A_PROMPT = 2000
 _PNG = "data:image/png;base64,"
 
 
@@ -29,6 +34,33 @@ def data_uri(image: np.ndarray, quality: int = 82) -> str:
     buffer = io.BytesIO()
     Image.fromarray(preview(image)).save(buffer, "JPEG", quality=quality)
     return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+
+
+def written_rows(written: Sequence[Any]) -> list[dict[str, Any]]:
+    """Texts as the live text takes them, by `engines.language_model.Writing`: pieces, how surprising each was in bits,
+    and where each first parts from the one before it."""
+    rows = []
+    for index, writing in enumerate(written):
+        parts = None
+        if index:
+            before = written[index - 1].tokens
+            same = (one == other for one, other in zip(writing.tokens, before, strict=False))
+            parts = next((place for place, alike in enumerate(same) if not alike), None)
+        rows.append(
+            {
+                "temperature": writing.temperature,
+                "pieces": writing.pieces,
+                "bits": [round(-math.log2(max(one.before, 1e-30)), 2) for one in writing.dice],
+                "ended": writing.ended,
+                "parts": parts,
+            }
+        )
+    return rows
+
+
+def prompt_tail(prompt: str) -> str:
+    """The end of a long prompt."""
+    return prompt if len(prompt) <= SHOWN_OF_A_PROMPT else "… " + prompt[-SHOWN_OF_A_PROMPT:]
 
 
 def png_from_uri(uri: object, most: int) -> Image.Image:

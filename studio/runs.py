@@ -151,6 +151,7 @@ class Run:
             self.state, self._began = "running", time.monotonic()
         self._changed()
         film = self.job.engine in ENGINES and ENGINES[self.job.engine].film
+        pace = self.job.pace or (FILM_PICTURES_A_SECOND if film else 0)
         try:
             while not self._stop.is_set():
                 frame = started.send(self._take_pending())
@@ -158,8 +159,8 @@ class Run:
                 self._note_metrics(frame)
                 self.frame = frame
                 self._changed()
-                if film:
-                    self._stop.wait(1 / FILM_PICTURES_A_SECOND)
+                if pace:
+                    self._stop.wait(1 / pace)
                 if self._unwatched():
                     logger.info("Nobody watches run %s: stopped.", self.id[:8])
                     break

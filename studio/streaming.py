@@ -1,7 +1,8 @@
 """From a Run to a canvas in the browser, as fast as the browser draws and no faster.
 
-Pictures travel as JPEG inside the canvas component's value. The browser acknowledges every one that it has drawn; no
-more than WINDOW are on their way, so a slow link sees fewer pictures rather than older ones, and nothing piles up.
+Pictures travel as JPEG inside the canvas component's value, texts as their pieces. The browser acknowledges every one
+that it has drawn; no more than WINDOW are on their way, so a slow link sees fewer pictures rather than older ones, and
+nothing piles up.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import uuid
 from collections.abc import AsyncIterator
 from typing import Any
 
-from studio.previews import data_uri
+from studio.previews import data_uri, prompt_tail, written_rows
 from studio.runs import Lane, Run
 
 WINDOW = 2
@@ -113,6 +114,9 @@ class Watcher:
                 "metrics": dict(frame.metrics),
                 "curves": {name: [float(f"{x:.4g}") for x in values] for name, values in run.curves.items()},
             }
+            if frame.written:
+                prompt = getattr(run.job.config, "prompt", "")
+                message |= {"prompt": prompt_tail(prompt), "written": written_rows(frame.written)}
             if frame.image is not None and (frame is not self._drawn or run.over):
                 self._drawn = frame
                 message["picture"] = await asyncio.to_thread(data_uri, frame.image, 92 if run.over else 82)

@@ -9,10 +9,11 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
+from engines.frames import Frames
 from engines.jobs import Workshop
 from engines.parts.pictures import read_picture
 from engines.parts.weights import WeightsError, WeightsStore
@@ -67,11 +68,12 @@ class Studio:
         return await asyncio.to_thread(work)
 
     def warm(self) -> None:
-        """Load TensorFlow and the bundled backbone, trace a first dream and painting: the first visitor need not wait.
+        """Load TensorFlow and the bundled networks, trace a first dream, painting and word: the first visitor need not
+        wait.
 
         Weights that cannot be loaded are a visitor's concern only once they are asked for: here they are logged.
         """
-        from engines import deep_dream, style_transfer
+        from engines import deep_dream, language_model, style_transfer
 
         try:
             backbone = self.workshop.backbone("studio_vgg")
@@ -81,9 +83,13 @@ class Studio:
         noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
         dreamt = next(iter(deep_dream.presets("studio_vgg").values()))
         painted = next(iter(style_transfer.presets("studio_vgg").values()))
-        for frames in (
+        runs: list[Frames[Any]] = [
             deep_dream.dream(noise, dreamt, backbone),
             style_transfer.stylize(noise, [noise], painted, backbone),
-        ):
+        ]
+        if self.workshop.store.find("language_model_ours"):
+            writer = self.workshop.network("language_model", "ours")
+            runs.append(language_model.generate("", language_model.SamplingConfig(tokens=2), writer))
+        for frames in runs:
             next(frames)
             frames.close()

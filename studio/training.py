@@ -19,6 +19,7 @@ from studio.notices import inform, warn
 from studio.picture_stage import PictureStage
 from studio.restoring import job_for_tab
 from studio.settings import Settings
+from studio.stage import Stage
 from studio.studio import Studio
 
 
@@ -37,6 +38,7 @@ class Kind:
         used: what becomes of a finished network.
         read: a file that the engine wrote -> the network.
         steerable: fields that may be changed while it runs, or when it goes on.
+        saved: suffix of the file that holds the recipe of a result.
     """
 
     engine: str
@@ -49,6 +51,7 @@ class Kind:
     used: str
     read: Callable[[Path], Any]
     steerable: Collection[str] = ()
+    saved: str = ".png"
 
 
 # Checkpoints of faces take 200 MB each; whoever trains a tenth time has seldom use for the first.
@@ -95,7 +98,7 @@ def packed(paths: Sequence[str], folder: Path) -> Path:
         return Path(paths[0])
     files = sorted((Path(path) for path in paths), key=lambda path: path.name)
     said = json.dumps([[path.name, sha256_of(path)] for path in files])
-    whole = folder / f"{hashlib.sha256(said.encode()).hexdigest()[:24]}-pictures.zip"
+    whole = folder / f"{hashlib.sha256(said.encode()).hexdigest()[:24]}.zip"
     if not whole.is_file():
         with written_atomically(whole) as file, zipfile.ZipFile(file, "w") as archive:
             for number, path in enumerate(files):
@@ -108,9 +111,9 @@ def packed(paths: Sequence[str], folder: Path) -> Path:
 class Training:
     """The controls of a training and what they do."""
 
-    def __init__(self, studio: Studio, kind: Kind, prefix: str):
+    def __init__(self, studio: Studio, kind: Kind, prefix: str, stage: Stage | None = None):
         self.studio, self.kind, self._prefix = studio, kind, prefix
-        self.stage = PictureStage(studio, prefix)
+        self.stage = stage or PictureStage(studio, prefix)
 
     def build(self) -> None:
         """Lay them out and wire them."""
@@ -121,7 +124,7 @@ class Training:
                 with gr.Column(elem_classes="begin"):
                     self.data = gr.File(
                         label=kind.data[0].upper() + kind.data[1:],
-                        file_types=[*kind.suffixes, ".png"],
+                        file_types=[*kind.suffixes, kind.saved],
                         file_count="multiple",
                         type="filepath",
                         height=170,
@@ -133,7 +136,7 @@ class Training:
                 kind.adjust(settings)
             with gr.Column(elem_classes="outputs", min_width=320, scale=3):
                 self.stage.canvas_with(None, kind.invitation)
-                self.stage.under("Stop when you like: Train goes on from the last picture, with the same settings.")
+                self.stage.under("Stop when you like: Train goes on from there, with the same settings.")
                 with gr.Row(elem_classes="under"):
                     gr.Markdown(kind.used, elem_classes="quiet")
                     self.use = gr.Button("Use it", size="sm", elem_id=f"{prefix}-use")
@@ -145,13 +148,13 @@ class Training:
     def data_chosen(self, paths: Sequence[str]) -> dict[Any, Any]:
         """A saved result in the place of the data brings back the settings that it was trained with."""
         path = paths[0]
-        if len(paths) > 1 or Path(path).suffix.lower() != ".png":
+        if len(paths) > 1 or Path(path).suffix.lower() != self.kind.saved:
             return {self.data: gr.skip()}
         try:
             recipe = read_recipe(Path(path))
             if recipe is None:
-                raise RecipeError(f"A single picture is too little to train on: choose {self.kind.data}.")
-            elsewhere = "This picture was made on another tab; drop it there."
+                raise RecipeError(f"There is nothing to train on in this file: choose {self.kind.data}.")
+            elsewhere = "This was made on another tab; drop it there."
             job = job_for_tab(recipe, self.kind.engine, [""], elsewhere)
         except ValueError as error:
             warn(error)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gzip
+import io
 import json
+import zipfile
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -30,9 +32,9 @@ def split_texts(data: Path) -> SplitTexts:
     """Texts to train on, and others.
 
     Args:
-        data: a UTF-8 text file; a file with a JSON object with a "text" a line, packed by gzip or not; a folder of
-            such files; or the folder that holds the reviews' three files, which have a held-out part of their own. Of
-            all others the last tenth is held out.
+        data: a UTF-8 text file; a file with a JSON object with a "text" a line, packed by gzip or not; a folder or a
+            zip of such files; or the folder that holds the reviews' three files, which have a held-out part of their
+            own. Of all others the last tenth is held out.
 
     Raises:
         ValueError: nothing there that can be used, too little, or too much.
@@ -79,51 +81,79 @@ def _files(data: Path) -> list[Path]:
     if not files:
         raise ValueError(f"{data.name} holds no text files; their names should end in .txt, .md or .jsonl.")
     if sum(path.stat().st_size for path in files) > MOST_BYTES:
-        raise ValueError(f"{data.name} holds more than {MOST_BYTES >> 20} MB of text; use less.")
+        raise ValueError(_too_much(data))
     return files
 
 
-def _read(path: Path) -> bytes:
-    """What is in a file, unpacked; a file may say of itself that it is smaller than it is."""
-    limit = f"{path.name} holds more than {MOST_BYTES >> 20} MB of text; use a part of it."
-    if path.stat().st_size > MOST_BYTES:
-        raise ValueError(limit)
-    if path.suffix.lower() != ".gz":
-        return path.read_bytes()
-    try:
-        with gzip.open(path) as file:
-            content = file.read(MOST_BYTES + 1)
-    except (OSError, EOFError, zlib.error) as error:
-        raise ValueError(f"{path.name} is damaged; fetch it again.") from error
-    if len(content) > MOST_BYTES:
-        raise ValueError(limit)
-    return content
+def _too_much(path: Path) -> str:
+    return f"{path.name} holds more than {MOST_BYTES >> 20} MB of text; use a part of it."
 
 
 def _documents(path: Path) -> Iterator[str]:
     """The texts in one file, without those that are empty."""
     if not path.is_file():
         raise ValueError(f"There is no file {path.name} in {path.parent}; name the folder that holds it.")
+    if path.stat().st_size > MOST_BYTES:
+        raise ValueError(_too_much(path))
+    if path.suffix.lower() != ".zip":
+        yield from _texts_in(path.name, _unpacked(path, path.read_bytes(), path.name))
+        return
     try:
-        content = _read(path).decode("utf-8-sig")
+        with zipfile.ZipFile(path) as archive:
+            entries = sorted(
+                (entry for entry in archive.infolist() if entry.filename.lower().endswith(_SUFFIXES)),
+                key=lambda entry: entry.filename,
+            )
+            if not entries:
+                raise ValueError(f"{path.name} holds no text files; their names should end in .txt, .md or .jsonl.")
+            left = MOST_BYTES
+            for entry in entries:
+                # An archive may say of itself that it is smaller than it is.
+                with archive.open(entry) as file:
+                    content = file.read(left + 1)
+                left -= len(content)
+                if left < 0:
+                    raise ValueError(_too_much(path))
+                yield from _texts_in(entry.filename, _unpacked(path, content, entry.filename))
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError) as error:
+        raise ValueError(f"{path.name} is damaged; fetch it again.") from error
+
+
+def _unpacked(path: Path, content: bytes, name: str) -> bytes:
+    """What is in a file; of one that is packed by gzip what it holds, which may be more than it says."""
+    if not name.lower().endswith(".gz"):
+        return content
+    try:
+        with gzip.open(io.BytesIO(content)) as file:
+            content = file.read(MOST_BYTES + 1)
+    except (OSError, EOFError, zlib.error) as error:
+        raise ValueError(f"{name} is damaged; fetch it again.") from error
+    if len(content) > MOST_BYTES:
+        raise ValueError(_too_much(path))
+    return content
+
+
+def _texts_in(name: str, content: bytes) -> Iterator[str]:
+    try:
+        text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise ValueError(f"{path.name} is no text in UTF-8; save it as UTF-8 first.") from error
-    if not path.name.lower().endswith((".jsonl", ".jsonl.gz")):
+        raise ValueError(f"{name} is no text in UTF-8; save it as UTF-8 first.") from error
+    if not name.lower().endswith((".jsonl", ".jsonl.gz")):
         # Null bytes are no text, but what a program has left between.
-        if text := content.replace("\0", "").replace("\r\n", "\n").strip():
+        if text := text.replace("\0", "").replace("\r\n", "\n").strip():
             yield text
         return
-    for number, line in enumerate(content.split("\n"), 1):
+    for number, line in enumerate(text.split("\n"), 1):
         if not line.strip():
             continue
         try:
-            text = json.loads(line)["text"]
+            said = json.loads(line)["text"]
         except (json.JSONDecodeError, KeyError, TypeError, RecursionError) as error:
-            raise ValueError(f'Line {number} of {path.name} is no JSON object with a "text".') from error
-        if not isinstance(text, str):
-            raise ValueError(f'The "text" in line {number} of {path.name} is no text.')
-        if text := without_breaks(text):
-            yield text
+            raise ValueError(f'Line {number} of {name} is no JSON object with a "text".') from error
+        if not isinstance(said, str):
+            raise ValueError(f'The "text" in line {number} of {name} is no text.')
+        if said := without_breaks(said):
+            yield said
 
 
 def without_breaks(text: str) -> str:

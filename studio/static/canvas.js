@@ -1,12 +1,8 @@
 // The live canvas: draws a run's pictures as they arrive and acknowledges each, so that the server never runs ahead.
-const stage = element.querySelector('.stage');
-const find = selector => stage.querySelector(selector);
 const after = find('.after'), before = find('.before'), range = find('.compare input'), scrub = find('.scrub input');
 const THUMBNAILS = 10, MOST_MOMENTS = 80;
 // Pictures of the run to look back at; some of them are in the strip. `shown` is the one that is looked at, or null.
 let moments = [], stride = 1, seen = 0, run = '', latest = '', shown = null, drawing = Promise.resolve();
-
-const seconds = s => s == null ? '' : s < 1 ? 'under 1 s' : s < 90 ? `${Math.round(s)} s` : `${Math.round(s / 60)} min`;
 
 async function draw(canvas, source) {
   const bitmap = await createImageBitmap(await (await fetch(source)).blob());
@@ -31,51 +27,6 @@ function place() {
   const box = after.getBoundingClientRect(), well = room.getBoundingClientRect();
   find('.divider').style.left = `${box.left - well.left + box.width * share}px`;
   stage.dataset.comparing = share > 0;
-}
-
-function status(message) {
-  const words = {
-    waiting: message.before ? `waiting: ${message.before} before you` : 'starting',
-    running: message.note || (message.step ? `step ${message.step} of ${message.total}` : 'starting'),
-    done: `done in ${seconds(message.seconds)}`,
-    stopped: message.step ? `stopped after ${seconds(message.seconds)}, picture kept` : 'stopped',
-    failed: message.error || 'failed',
-  };
-  stage.dataset.state = message.state;
-  stage.dataset.begun = ['running', 'done', 'stopped'].includes(message.state);
-  stage.dataset.alarm = message.state === 'running' && (message.note || '').startsWith('alarm');
-  find('.note').textContent = words[message.state] || '';
-  find('.track i').style.width = `${100 * (message.progress || 0)}%`;
-  const waiting = message.state === 'waiting';
-  find('.left').textContent = message.left == null ? (waiting && message.before ? 'wait not known yet' : '')
-    : waiting ? `about ${seconds(message.left)}` : `${seconds(message.left)} left`;
-  const loss = message.metrics?.loss;
-  find('.loss').textContent = loss == null ? '' : `loss ${loss.toPrecision(3)}`;
-}
-
-// Each curve fills the height on its own, on a logarithmic scale where it spans more than a decade or so.
-function draw_curves(curves) {
-  const names = Object.keys(curves || {}).filter(name => curves[name].length > 1);
-  stage.dataset.curves = names.length;
-  const svg = find('.curve svg'), legend = find('.legend');
-  const lines = names.map((name, i) => {
-    const values = curves[name], low = Math.min(...values), high = Math.max(...values);
-    const scale = low > 0 && high / low > 20 ? Math.log : x => x;
-    const span = scale(high) - scale(low) || 1;
-    const points = values.map((value, k) =>
-      `${(600 * k / (values.length - 1)).toFixed(1)},${(116 - 112 * (scale(value) - scale(low)) / span).toFixed(1)}`);
-    const line = document.createElementNS('http://www.w3.org/2000/svg', 'polyline');
-    line.setAttribute('points', points.join(' '));
-    line.setAttribute('class', `curve-${i % 7}`);
-    return line;
-  });
-  svg.replaceChildren(...lines);
-  legend.replaceChildren(...names.map((name, i) => {
-    const item = document.createElement('li'), values = curves[name];
-    item.className = `curve-${i % 7}`;
-    item.textContent = `${name.replaceAll('_', ' ')}: from ${values[0].toPrecision(3)} to ${values[values.length - 1].toPrecision(3)}`;
-    return item;
-  }));
 }
 
 function show(index) {

@@ -275,7 +275,8 @@ class Page:
         self.click(self.part(button))
 
         def fetched() -> list[Path]:
-            return [path for path in folder.iterdir() if path not in there and path.suffix in (".png", ".mp4", ".gif")]
+            kinds = (".png", ".mp4", ".gif", ".txt", ".json")
+            return [path for path in folder.iterdir() if path not in there and path.suffix in kinds]
 
         return self.until(fetched, "the saved file")[0]
 

@@ -300,4 +300,4 @@ def test_samples_begin_with_nothing_or_with_a_prompt():
     )
     model = LanguageModel(build_network(config), tokeniser)
     for prompt in ("", "the "):
-        assert len(samples(model, prompt)) == len(TEMPERATURES)
+        assert len(samples(model, prompt)[0]) == len(TEMPERATURES)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gzip
+import io
 import json
+import zipfile
 
 import pytest
 
@@ -15,6 +17,14 @@ LONG = "Once more into the dream, once more. " * 100
 
 def lines(*texts: str) -> bytes:
     return "".join(json.dumps({"text": text, "label": 1}) + "\n" for text in texts).encode()
+
+
+def zip_file(*entries: tuple[str, bytes]) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in entries:
+            archive.writestr(name, content)
+    return buffer.getvalue()
 
 
 def test_the_last_tenth_of_a_file_is_held_out_and_cut_between_words(tmp_path):
@@ -39,6 +49,21 @@ def test_a_folder_is_read_in_the_order_of_its_names_with_all_kinds_of_files(tmp_
     assert second.startswith("Second.")
     assert third.startswith("Third\nline.")
     assert "Fourth." in "".join(texts.held_out)
+
+
+def test_a_zip_is_read_as_a_folder_is(tmp_path):
+    path = tmp_path / "texts.zip"
+    path.write_bytes(
+        zip_file(
+            ("b/second.txt", b"Second. " * 200),
+            ("a.txt", b"First. " * 200),
+            ("c.jsonl.gz", gzip.compress(lines("Third. " * 200))),
+            ("d.png", b"picture"),
+        )
+    )
+    texts = split_texts(path)
+    assert [text[:5] for text in texts.train] == ["First", "Secon", "Third"]
+    assert texts.held_out[0].strip().startswith("Third")
 
 
 def test_the_reviews_have_a_held_out_part_of_their_own_of_which_nothing_is_trained_on(tmp_path):
@@ -72,6 +97,10 @@ def test_null_bytes_are_left_out(tmp_path):
         ("rows.jsonl", b'{"title": "fine"}\n', "Line 1"),
         ("rows.jsonl", b'{"text": 3}\n', "line 1"),
         ("deep.jsonl", b"[" * 100_000, "Line 1"),
+        ("empty.zip", zip_file(("picture.png", b"")), "no text files"),
+        ("cut.zip", zip_file(("a.txt", b"word " * 1000))[:50], "damaged"),
+        ("latin.zip", zip_file(("a.txt", "café ".encode("latin-1") * 1000)), "UTF-8"),
+        ("bomb.zip", zip_file(("a.txt", b"0" * (MOST_BYTES + 1))), "more than 200 MB"),
         ("bomb.txt.gz", gzip.compress(b"0" * (MOST_BYTES + 1)), "more than 200 MB"),
     ],
 )

@@ -1,0 +1,95 @@
+"""Training a language model on the page: what is set, and what may be moved while it runs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gradio as gr
+
+from engines.parts.language_config import STEERABLE, LanguageTrainingConfig
+from studio.settings import Settings
+from studio.stage import steers
+from studio.studio import Studio
+from studio.text_stage import TextStage
+from studio.training import Kind, Training
+
+NETWORKS = {"Ours": "ours", "As in the book": "notes"}
+CUTS = {"Subwords": "subwords", "Words": "words", "Characters": "characters"}
+# What another network leaves as it was set.
+THE_PERSONS_OWN = ("tokens", "interval", "seed", "rate_factor", "prompt", "batch_tokens")
+# Small enough that a text of some pages is learnt while one watches.
+FIRST = LanguageTrainingConfig(
+    tokens=500_000, embed_dim=128, num_layers=4, dense_dim=512, vocab_size=2048, block_size=128, interval=20
+)
+
+
+def read_model(path: Any) -> Any:
+    """A file that a training wrote -> the model."""
+    from engines.parts.language_models import read_language_model
+
+    return read_language_model(path)
+
+
+class LanguageTraining(Training):
+    """The controls of the training and what they do."""
+
+    def __init__(self, studio: Studio):
+        kind = Kind(
+            engine="language_training",
+            first=FIRST.filled(),
+            data="a text file in UTF-8, or several",
+            suffixes=(".txt", ".md", ".jsonl", ".gz", ".zip"),
+            choose=self._choose,
+            adjust=self._adjust,
+            invitation="What it would write, at five temperatures, appears here as it learns.",
+            used="A finished model can write.",
+            read=read_model,
+            steerable=STEERABLE,
+            saved=".json",
+        )
+        super().__init__(studio, kind, "text-train", TextStage(studio, "text-train"))
+
+    def _choose(self, settings: Settings) -> None:
+        self.model = settings.choice("model", "Network", NETWORKS)
+        self.cut = settings.choice("tokeniser", "Cut into", CUTS)
+
+    def _adjust(self, settings: Settings) -> None:
+        settings.slider("tokens", "Tokens in all", 50_000, 20_000_000, 50_000)
+        settings.slider("rate_factor", "Learning rate, times", 0.0, 3.0, 0.05)
+        settings.add(
+            "prompt",
+            gr.Textbox("", label="Samples go on from", info=settings.hint("prompt"), elem_id="text-train-prompt"),
+            read=lambda text: text or "",
+        )
+        with gr.Accordion("More", open=False, elem_id="text-train-more", elem_classes="fold"):
+            settings.slider("vocab_size", "Vocabulary", 64, 16_384, 64)
+            settings.slider("block_size", "Context", 16, 512, 4)
+            settings.slider("embed_dim", "Width", 32, 512, 32)
+            settings.slider("num_layers", "Blocks", 1, 12, 1)
+            settings.slider("num_heads", "Heads", 1, 8, 1)
+            settings.slider("dense_dim", "Width between", 64, 4096, 64)
+            settings.slider("batch_tokens", "Tokens a step", 256, 16_384, 256)
+            settings.choice("optimizer", "Optimiser", {"Muon and Adam": "muon", "RMSprop": "rmsprop"})
+            settings.number("learning_rate", "Learning rate")
+            settings.slider("falling", "Falls over the last share", 0.0, 1.0, 0.05)
+            settings.slider("interval", "Steps between samples", 5, 500, 5)
+            settings.number("seed", "Seed")
+
+    def build(self) -> None:
+        """Lay them out and wire them."""
+        super().build()
+        settings, seen = self.settings, {"show_progress": "hidden", "api_visibility": "private"}
+        self.model.input(self.models_own, [self.model, *settings.components], settings.components, **seen)
+        steered = [self.stage.run_id, *settings.components]
+        steers([settings.controls[name] for name in STEERABLE], self.steered, steered)
+
+    def models_own(self, model: str, *values: Any) -> list[Any]:
+        """Another network was chosen: its own settings."""
+        own = FIRST if model == FIRST.model else LanguageTrainingConfig(model=model)
+        fresh = self.settings.values(own.filled())
+        both = zip(self.settings.controls, values, fresh, strict=True)
+        return self.settings.shown([set_ if name in THE_PERSONS_OWN else own for name, set_, own in both])
+
+    def steered(self, run_id: str, *values: Any) -> None:
+        """What may be moved while it trains was moved."""
+        self.stage.steer(run_id, "", lambda: self.settings.config(values))

@@ -1,0 +1,46 @@
+// The dice of one token: what might have stood in its place, before and after temperature and cut-offs.
+const panel = element.querySelector('.dice');
+const find = selector => panel.querySelector(selector);
+const share = value => value === 0 ? '0 %' : value < 0.001 ? '< 0.1 %' : `${(100 * value).toFixed(value < 0.1 ? 1 : 0)} %`;
+// What cannot be seen is named.
+const seen = piece => piece === '' ? '(end)' : piece.replaceAll('\n', '⏎').replace(/^ /, '␣').replace(/ $/, '␣');
+
+function bar(kind, value, most) {
+  const whole = document.createElement('i'), part = document.createElement('b');
+  whole.className = kind;
+  part.style.width = `${100 * value / most}%`;
+  whole.append(part);
+  return whole;
+}
+
+function draw(value) {
+  panel.hidden = !value?.alternatives;
+  if (panel.hidden) return;
+  find('.what').textContent = `${seen(value.piece)}: ${share(value.before)} by the model, ${share(value.after)} after ` +
+    'temperature and cut-offs';
+  // The longest bar fills its line: where many words are likely, each has little.
+  const most = Math.max(1e-9, ...value.alternatives.flatMap(([, before, after]) => [before, after]));
+  find('.bars').replaceChildren(...value.alternatives.map(([piece, before, after, token]) => {
+    const button = document.createElement('button'), name = document.createElement('span'), numbers = document.createElement('span');
+    button.type = 'button';
+    button.dataset.token = token;
+    button.disabled = !value.rewritable;
+    button.setAttribute('aria-pressed', String(token === value.token));
+    name.className = 'name'; name.textContent = seen(piece);
+    numbers.className = 'numbers'; numbers.textContent = `${share(before)} → ${share(after)}`;
+    const both = document.createElement('span');
+    both.className = 'both';
+    both.append(bar('before', before, most), bar('after', after, most));
+    button.append(name, both, numbers);
+    button.setAttribute('aria-label', `${seen(piece)}: ${share(before)}, then ${share(after)}`);
+    button.onclick = () => trigger('pick', { token });
+    return button;
+  }));
+  find('.entropy').textContent = `Entropy ${value.entropy.toFixed(2)} bits, after temperature and cut-offs ` +
+    `${value.entropy_after.toFixed(2)}: like choosing among ${Math.max(1, 2 ** value.entropy_after).toFixed(1)} equally likely words.`;
+  panel.dataset.drawn = Number(panel.dataset.drawn) + 1;
+}
+
+const take = () => draw(props.value);
+watch('value', take);
+take();

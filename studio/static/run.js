@@ -1,0 +1,49 @@
+// What every stage does, whatever its runs make: says how a run is going, and draws its curves.
+const stage = element.querySelector('.stage');
+const find = selector => stage.querySelector(selector);
+const seconds = s => s == null ? '' : s < 1 ? 'under 1 s' : s < 90 ? `${Math.round(s)} s` : `${Math.round(s / 60)} min`;
+
+function status(message) {
+  const words = {
+    waiting: message.before ? `waiting: ${message.before} before you` : 'starting',
+    running: message.note || (message.step ? `step ${message.step} of ${message.total}` : 'starting'),
+    done: `done in ${seconds(message.seconds)}`,
+    stopped: message.step ? `stopped after ${seconds(message.seconds)}, ${stage.dataset.makes} kept` : 'stopped',
+    failed: message.error || 'failed',
+  };
+  stage.dataset.state = message.state;
+  stage.dataset.begun = ['running', 'done', 'stopped'].includes(message.state);
+  stage.dataset.alarm = message.state === 'running' && (message.note || '').startsWith('alarm');
+  find('.note').textContent = words[message.state] || '';
+  find('.track i').style.width = `${100 * (message.progress || 0)}%`;
+  const waiting = message.state === 'waiting';
+  find('.left').textContent = message.left == null ? (waiting && message.before ? 'wait not known yet' : '')
+    : waiting ? `about ${seconds(message.left)}` : `${seconds(message.left)} left`;
+  const loss = message.metrics?.loss;
+  find('.loss').textContent = loss == null ? '' : `loss ${loss.toPrecision(3)}`;
+}
+
+// Each curve fills the height on its own, on a logarithmic scale where it spans more than a decade or so.
+function draw_curves(curves) {
+  const names = Object.keys(curves || {}).filter(name => curves[name].length > 1);
+  stage.dataset.curves = names.length;
+  const svg = find('.curve svg'), legend = find('.legend');
+  const lines = names.map((name, i) => {
+    const values = curves[name], low = Math.min(...values), high = Math.max(...values);
+    const scale = low > 0 && high / low > 20 ? Math.log : x => x;
+    const span = scale(high) - scale(low) || 1;
+    const points = values.map((value, k) =>
+      `${(600 * k / (values.length - 1)).toFixed(1)},${(116 - 112 * (scale(value) - scale(low)) / span).toFixed(1)}`);
+    const line = document.createElementNS('http://www.w3.org/2000/svg', 'polyline');
+    line.setAttribute('points', points.join(' '));
+    line.setAttribute('class', `curve-${i % 7}`);
+    return line;
+  });
+  svg.replaceChildren(...lines);
+  legend.replaceChildren(...names.map((name, i) => {
+    const item = document.createElement('li'), values = curves[name];
+    item.className = `curve-${i % 7}`;
+    item.textContent = `${name.replaceAll('_', ' ')}: from ${values[0].toPrecision(3)} to ${values[values.length - 1].toPrecision(3)}`;
+    return item;
+  }));
+}

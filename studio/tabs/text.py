@@ -1,0 +1,345 @@
+"""The words tab: a text that goes on, with the dice of each of its words; a text scored; training."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from engines.jobs import Job, repeated
+from engines.options import parse_text
+from engines.parts.language_config import MOST_PROMPT, TEMPERATURES, WritingConfig
+from engines.recipes import RecipeError, read_recipe
+from studio.language_training import LanguageTraining
+from studio.notices import answered, inform, warn
+from studio.restoring import job_for_tab
+from studio.runs import Run
+from studio.settings import Settings
+from studio.stage import steers
+from studio.studio import Studio
+from studio.text_score import TextScore
+from studio.text_stage import TextStage, dice_of, dice_panel
+from studio.training import Trained
+
+PROMPT = "This movie"
+ONE, SIDE_BY_SIDE, GREEDY = "One text", "Five temperatures", "Greedy against sampling"
+MANNERS: dict[str, tuple[float, ...]] = {ONE: (), SIDE_BY_SIDE: TEMPERATURES, GREEDY: (0.0, 0.7)}
+# As fast as it can.
+FASTEST = 200
+COLOURED = "(on) => document.querySelector('#text-canvas').classList.toggle('coloured', on)"
+
+
+class TextTab:
+    """The controls of the tab and what they do."""
+
+    def __init__(self, studio: Studio):
+        self.studio = studio
+        self.stage = TextStage(studio, "text")
+        self.score = TextScore(studio)
+        self.training = LanguageTraining(studio)
+        self._trained = Trained(studio, "language_model")
+        # Those whose weights are here.
+        names = {"Ours": "ours", "As in the book": "notes"}
+        store = studio.workshop.store
+        self._shipped = {title: name for title, name in names.items() if store.find(f"language_model_{name}")}
+
+    def build(self) -> None:
+        """Lay the tab out and wire it, inside the page's Blocks."""
+        with gr.Tabs():
+            with gr.Tab("Write", id="write"):
+                self._build_writing()
+            with gr.Tab("Score a text", id="score"):
+                self.score.build()
+            with gr.Tab("Train", id="text-training"):
+                self.training.build()
+        self._wire()
+
+    def _build_writing(self) -> None:
+        self.settings = settings = Settings(WritingConfig(prompt=PROMPT), "text")
+        stage = self.stage
+        with gr.Row(elem_classes="workbench"):
+            with gr.Column(elem_classes="inputs", min_width=300):
+                with gr.Column(elem_classes="begin"):
+                    settings.add(
+                        "prompt",
+                        gr.Textbox(
+                            PROMPT,
+                            label="Prompt",
+                            info="The text that is gone on with; empty: a review begins.",
+                            lines=3,
+                            max_lines=8,
+                            elem_id="text-prompt",
+                        ),
+                        read=lambda text: text or "",
+                    )
+                    self.model = gr.Radio(
+                        list(self._shipped.items()),
+                        value=next(iter(self._shipped.values()), None),
+                        label="Model",
+                        elem_id="text-model",
+                        elem_classes="chips",
+                    )
+                    settings.add(
+                        "temperatures",
+                        gr.Radio(
+                            list(MANNERS),
+                            value=ONE,
+                            label="At once",
+                            info="Side by side all are chosen by the same noise.",
+                            elem_id="text-manner",
+                            elem_classes="chips",
+                        ),
+                        show=manner_of,
+                        read=lambda manner: MANNERS.get(manner, ()),
+                    )
+                    stage.buttons("Write")
+                settings.slider("temperature", "Temperature", 0.0, 2.0, 0.05)
+                settings.slider("tokens", "Length", 10, 1000, 10)
+                self.pace = gr.Slider(
+                    5,
+                    FASTEST,
+                    value=40,
+                    step=5,
+                    label="Pace",
+                    info=f"Tokens a second at most; {FASTEST}: as fast as it can.",
+                    elem_id="text-pace",
+                )
+                with gr.Accordion(
+                    "More: cut-offs, repetition, ends, seed", open=False, elem_id="text-more", elem_classes="fold"
+                ):
+                    settings.number("top_k", "Top-k")
+                    settings.slider("top_p", "Top-p", 0.0, 1.0, 0.01)
+                    settings.slider("min_p", "Min-p", 0.0, 1.0, 0.01)
+                    settings.slider("repetition_penalty", "Repetition penalty", 0.5, 3.0, 0.05)
+                    settings.add(
+                        "stop",
+                        gr.Textbox("", label="Stop at", info="A text; \\n is a new line.", elem_id="text-stop-at"),
+                        show=lambda stop: stop[0].replace("\n", "\\n") if stop else "",
+                        read=lambda text: parse_text(text or ""),
+                    )
+                    settings.add("ends", gr.Checkbox(True, label="May end its text", elem_id="text-ends"))
+                    settings.number("seed", "Seed")
+                gr.Markdown(
+                    "A saved recipe brings its settings back; another text becomes the prompt.", elem_classes="quiet"
+                )
+                self.saved = gr.UploadButton(
+                    "Bring back a text", file_types=[".json", ".txt"], size="sm", type="filepath", elem_id="text-saved"
+                )
+            with gr.Column(elem_classes="outputs", min_width=320, scale=3):
+                stage.canvas_with(None, "Press Write, and watch one word follow another.")
+                with gr.Row(elem_classes="under"):
+                    self.coloured = gr.Checkbox(
+                        False,
+                        label="Colour words by how surprising they were",
+                        container=False,
+                        elem_id="text-coloured",
+                    )
+                    self.go_on = gr.Button("Continue", size="sm", elem_id="text-continue")
+                stage.under("Move a slider while it writes: the next word follows.")
+                self.dice = dice_panel("text-dice")
+                with gr.Row(elem_classes="under"):
+                    hint = "Click a word for its dice: the ten likeliest at that place. Choose one to write on from it."
+                    gr.Markdown(hint, elem_classes="quiet")
+                    self.again = gr.Button("Try again from here", size="sm", interactive=False, elem_id="text-again")
+        settings.add("begun", gr.State(()), read=tuple)
+        self.restored = gr.State(None)
+
+    def _wire(self) -> None:
+        stage, controls = self.stage, self.settings.components
+        seen: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": None}
+        asked = [self.model, self.pace, *controls]
+        watched = [*stage.outputs, self.dice, self.again]
+        stage.go.click(self.start, [self.restored, *asked], watched, **seen)
+        by_hand = [*watched, *controls]
+        here = [stage.run_id, stage.place, *asked]
+        self.go_on.click(self.continued, here, by_hand, **seen)
+        self.again.click(self.tried_again, here, by_hand, **seen)
+        self.dice.pick(self.rewritten, here, by_hand, **seen)
+        stage.canvas.pick(
+            self.picked, [stage.run_id], [stage.place, self.dice, self.again], trigger_mode="always_last", **seen
+        )
+        self.coloured.change(None, [self.coloured], None, js=COLOURED)
+        # What stands after a prompt belongs to it.
+        prompt, begun = self.settings.controls["prompt"], self.settings.controls["begun"]
+        gr.on([prompt.input, self.model.input], lambda: ((), None), None, [begun, self.restored], queue=False, **seen)
+        restorable = [self.model, self.restored, *controls]
+        self.saved.upload(self.brought_back, [self.saved], restorable, **seen)
+        moved = ("temperature", "top_k", "top_p", "min_p", "repetition_penalty", "stop", "ends")
+        steers([self.settings.controls[name] for name in moved], self.steered, [stage.run_id, self.model, *controls])
+        stage.wire()
+        self.score.wire(self.model)
+        self.training.use.click(self.trained_used, [self.training.stage.run_id], [self.model], **seen)
+
+    def on_visit(self, page: gr.Blocks, tab: gr.Tab) -> None:
+        """Have a fresh page find its runs again."""
+        for stage in (self.stage, self.training.stage):
+            stage.on_page_load(page)
+
+    # Writing
+
+    async def start(self, restored: str | None, model: str, pace: float, *values: Any) -> AsyncIterator[dict[Any, Any]]:
+        """Write, and watch it to the end."""
+
+        def job() -> Job:
+            return repeated(self._job(self.settings.config(values), model, pace), restored)
+
+        async for update in self._watched(job):
+            yield update
+
+    def _job(self, config: WritingConfig, model: str | None, pace: float) -> Job:
+        if not model:
+            raise ValueError("There is no language model here yet; train one, or restore the bundled weights.")
+        return Job(
+            engine="language_model",
+            config=config,
+            inputs={},
+            backbone=model,
+            pace=0.0 if pace >= FASTEST else float(pace),
+        )
+
+    async def _watched(self, job: Any) -> AsyncIterator[dict[Any, Any]]:
+        yield {self.dice: {}, self.again: gr.update(interactive=False)}
+        async for update in self.stage.start(job):
+            yield update
+
+    async def _from(
+        self, run_id: str, row: int, pace: float, values: tuple[Any, ...], change: Any
+    ) -> AsyncIterator[dict[Any, Any]]:
+        """Write on from what a row of the run has written, once `change` has made another of it.
+
+        Args:
+            change: the tokens of the row, and the config -> the tokens to begin with, and the config.
+        """
+        run = self.stage.run(run_id)
+        if run is None or run.frame is None or not run.frame.written:
+            warn("There is no text to go on from yet; press Write first.")
+            yield {self.stage.go: gr.skip()}
+            return
+        run.stop()
+        written = run.frame.written[min(row, len(run.frame.written) - 1)]
+        try:
+            config = dataclasses.replace(
+                self.settings.config(values),
+                prompt=run.job.config.prompt,
+                temperatures=(),
+                **({"temperature": written.temperature} if run.job.config.temperatures else {}),
+            )
+            begun, config = change(written.tokens, config)
+            begun = tuple(token for token in begun if token)
+        except ValueError as error:
+            warn(error)
+            yield {self.stage.go: gr.skip()}
+            return
+        # The controls show what is written with, but for what stands there already, which would be begun with again.
+        yield self.settings.restored(config)
+        async for update in self._watched(
+            lambda: self._job(dataclasses.replace(config, begun=begun), run.job.backbone, pace)
+        ):
+            yield update
+
+    async def continued(
+        self, run_id: str, place: list[int] | None, model: str, pace: float, *values: Any
+    ) -> AsyncIterator[dict[Any, Any]]:
+        """Go on where the text has stopped; of several texts, the one with the chosen word."""
+
+        def on(tokens: tuple[int, ...], config: WritingConfig) -> tuple[tuple[int, ...], WritingConfig]:
+            # The same dice would end it in the same place.
+            over = bool(tokens) and tokens[-1] == 0
+            return tokens, dataclasses.replace(config, seed=config.seed + 1) if over else config
+
+        async for update in self._from(run_id, place[0] if place else 0, pace, values, on):
+            yield update
+
+    async def tried_again(
+        self, run_id: str, place: list[int] | None, model: str, pace: float, *values: Any
+    ) -> AsyncIterator[dict[Any, Any]]:
+        """Write anew from the chosen word on, with other dice."""
+        row, index = place or (0, 0)
+
+        def anew(tokens: tuple[int, ...], config: WritingConfig) -> tuple[tuple[int, ...], WritingConfig]:
+            return tokens[:index], dataclasses.replace(config, seed=config.seed + 1)
+
+        async for update in self._from(run_id, row, pace, values, anew):
+            yield update
+
+    async def rewritten(
+        self, run_id: str, place: list[int] | None, event: gr.EventData, model: str, pace: float, *values: Any
+    ) -> AsyncIterator[dict[Any, Any]]:
+        """Put another word in the place of the chosen one, and write on from it."""
+        row, index = place or (0, 0)
+        token = int(event.token)
+        async for update in self._from(run_id, row, pace, values, lambda tokens, c: ((*tokens[:index], token), c)):
+            yield update
+
+    def steered(self, run_id: str, model: str, *values: Any) -> None:
+        """What may be moved while it writes was moved."""
+        run = self.stage.run(run_id)
+        if run is None or run.over:
+            return
+        kept = {name: getattr(run.job.config, name) for name in ("prompt", "begun", "tokens", "seed", "temperatures")}
+        self.stage.steer(run_id, model, lambda: dataclasses.replace(self.settings.config(values), **kept))
+
+    # The dice
+
+    def picked(self, run_id: str, event: gr.EventData) -> list[Any]:
+        """A word was chosen: its dice."""
+        run = self.stage.run(run_id)
+        row, index = int(event.row), int(event.index)
+        shown = self._dice(run, row, index) if run is not None else None
+        if shown is None:
+            return [None, {}, gr.update(interactive=False)]
+        return [[row, index], shown, gr.update(interactive=True)]
+
+    def _dice(self, run: Run, row: int, index: int) -> dict[str, Any] | None:
+        written = run.frame.written if run.frame is not None else ()
+        if not (0 <= row < len(written) and 0 <= index < len(written[row].dice)):
+            return None
+        tokeniser = self.studio.workshop.network("language_model", run.job.backbone).tokeniser
+        writing = written[row]
+        return dice_of(writing.dice, writing.pieces, index, lambda token: tokeniser.pieces([token])[0], rewritable=True)
+
+    # What comes back
+
+    def brought_back(self, path: str) -> dict[Any, Any]:
+        """A recipe puts its settings into the controls; a text becomes the prompt."""
+        try:
+            recipe = read_recipe(Path(path))
+            if recipe is not None:
+                names = [*self._shipped.values(), *self._trained.names]
+                elsewhere = "This recipe was made on another tab; drop it there."
+                job = job_for_tab(recipe, "language_model", names, elsewhere)
+                inform("Settings restored; press Write to repeat the text.")
+                shown = self.settings.restored(job.config)
+                return shown | {self.model: job.backbone, self.restored: recipe.to_json()}
+            if Path(path).suffix.lower() != ".txt":
+                raise RecipeError("There is no recipe in this file: bring one that was saved here, or a .txt file.")
+            text = Path(path).read_bytes()[: 8 * MOST_PROMPT].decode("utf-8").replace("\0", "")
+            WritingConfig(prompt=text)
+        except UnicodeDecodeError:
+            warn("This file is no text in UTF-8; save it as UTF-8 first.")
+            return {self.restored: None}
+        except ValueError as error:
+            warn(error)
+            return {self.restored: None}
+        inform("The text is the prompt now.")
+        prompt, begun = self.settings.controls["prompt"], self.settings.controls["begun"]
+        return {prompt: text, begun: (), self.restored: None}
+
+    # What was trained
+
+    async def trained_used(self, run_id: str) -> Any:
+        """Take up the model of a finished training."""
+        model = await answered(self.studio, lambda: self.training.finished(run_id))
+        if not hasattr(model, "tokeniser"):
+            return gr.skip()
+        name = self._trained.take_up(run_id, model)
+        inform("Your model writes now: see Write.")
+        return gr.update(choices=[*self._shipped.items(), ("Yours", name)], value=name)
+
+
+def manner_of(temperatures: tuple[float, ...]) -> str:
+    """What the page calls some temperatures."""
+    return next((manner for manner, known in MANNERS.items() if known == tuple(temperatures)), SIDE_BY_SIDE)

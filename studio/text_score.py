@@ -1,0 +1,89 @@
+"""A text that a person pastes, and how likely a language model finds it, word by word."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from typing import Any
+
+import gradio as gr
+
+from engines.parts.language_config import SamplingConfig
+from studio.notices import warn
+from studio.previews import written_rows
+from studio.studio import Studio
+from studio.text_stage import dice_of, dice_panel, live_text
+
+
+class TextScore:
+    """Its controls and what they do."""
+
+    def __init__(self, studio: Studio):
+        self.studio = studio
+
+    def build(self) -> None:
+        """Lay them out."""
+        with gr.Row(elem_classes="workbench"):
+            with gr.Column(elem_classes="inputs", min_width=300), gr.Column(elem_classes="begin"):
+                self.text = gr.Textbox(
+                    label="Text",
+                    info="Up to 20,000 characters.",
+                    lines=8,
+                    max_lines=16,
+                    placeholder="Paste a text, or type one.",
+                    elem_id="score-text",
+                )
+                with gr.Row(elem_classes="actions"):
+                    self.go = gr.Button("Score", variant="primary", elem_id="score-go")
+            with gr.Column(elem_classes="outputs", min_width=320, scale=3):
+                invitation = "How surprising the model finds each word of a text, in colours."
+                self.canvas = live_text("score-canvas", invitation, classes=["coloured"])
+                self.said = gr.Markdown("", elem_id="score-said")
+                self.dice = dice_panel("score-dice")
+        self.scored = gr.State(None)
+
+    def wire(self, model: Any) -> None:
+        """Connect them; `model` is the control that names the model."""
+        seen: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": None}
+        outputs = [self.canvas, self.said, self.scored, self.dice]
+        self.go.click(self.score, [self.text, model], outputs, **seen)
+        self.canvas.pick(self.picked, [self.scored, model], [self.dice], trigger_mode="always_last", **seen)
+
+    async def score(self, text: str | None, name: str | None) -> list[Any]:
+        """Score a text."""
+
+        def work() -> list[Any]:
+            from engines.language_model import Writing, score
+
+            if not name:
+                raise ValueError("There is no language model here yet; train one, or restore the bundled weights.")
+            begun = time.monotonic()
+            model = self.studio.workshop.network("language_model", name)
+            found = score(text or "", SamplingConfig(temperature=1.0), model)
+            message = {
+                "state": "done",
+                "run": uuid.uuid4().hex[:8],
+                "progress": 1,
+                "seconds": time.monotonic() - begun,
+                "written": written_rows([Writing(1.0, found.pieces, found.dice)]),
+            }
+            said = (
+                f"Perplexity **{found.perplexity:.1f}** a token over {len(found.dice):,} tokens, "
+                f"**{found.bits_per_character:.2f}** bits a character. Click a word to see what else might "
+                "have stood there."
+            )
+            return [message, said, found, {}]
+
+        try:
+            return await self.studio.answer(work)
+        except ValueError as error:
+            warn(error)
+            return [gr.skip()] * 4
+
+    def picked(self, scored: Any, name: str, event: gr.EventData) -> dict[str, Any]:
+        """A word was chosen: its dice."""
+        index = int(event.index)
+        if scored is None or not 0 <= index < len(scored.dice):
+            return {}
+        tokeniser = self.studio.workshop.network("language_model", name).tokeniser
+        return dice_of(scored.dice, scored.pieces, index, lambda token: tokeniser.pieces([token])[0], rewritable=False)

@@ -1,0 +1,87 @@
+"""The stage of a tab that writes: its live text, and the dice of a word that is chosen in it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import gradio as gr
+
+from studio.canvas import STATIC, live
+from studio.runs import Run
+from studio.stage import Stage
+from studio.studio import Studio
+
+
+def live_text(elem_id: str, invitation: str, *, classes: Sequence[str] = ()) -> gr.HTML:
+    """A text as it is being written; at rest, an invitation. The event `pick` says which row's which token was
+    chosen."""
+    return live("text", elem_id, {"state": "ready"}, invitation, classes=classes)
+
+
+def dice_panel(elem_id: str) -> gr.HTML:
+    """The dice of one token, as `dice_of` gives them; empty at first. The event `pick` says which other token was
+    chosen."""
+    return gr.HTML(
+        value={},
+        html_template=(STATIC / "dice.html").read_text(encoding="utf-8"),
+        js_on_load=(STATIC / "dice.js").read_text(encoding="utf-8"),
+        apply_default_css=False,
+        elem_id=elem_id,
+    )
+
+
+def dice_of(dice: Sequence[Any], pieces: Sequence[str], index: int, name: Any, *, rewritable: bool) -> dict[str, Any]:
+    """What a dice panel shows for one token of a text.
+
+    Args:
+        dice: `engines.parts.sampling.Dice` of each token; pieces: what each adds to the text.
+        name: token -> its text.
+        rewritable: whether another token may be chosen.
+    """
+    one = dice[index]
+    return {
+        "piece": pieces[index],
+        "token": one.token,
+        "before": one.before,
+        "after": one.after,
+        "entropy": one.entropy,
+        "entropy_after": one.entropy_after,
+        "alternatives": [[name(token), before, after, token] for token, before, after in one.alternatives],
+        "rewritable": rewritable,
+    }
+
+
+class TextStage(Stage):
+    """A stage with a live text."""
+
+    def __init__(self, studio: Studio, prefix: str):
+        super().__init__(studio, prefix)
+        # Row and index of the token that was chosen; None for none.
+        self.place = gr.State(None)
+
+    def canvas_with(self, original: None, invitation: str) -> None:
+        """Lay out the live text."""
+        self.canvas = live_text(f"{self._prefix}-canvas", invitation)
+
+    def under(self, hint: str) -> None:
+        """Lay out the row under the text: a hint, Save and the recipe that goes with it."""
+        with gr.Row(elem_classes="under"):
+            gr.Markdown(hint, elem_classes="quiet")
+            self.save = gr.DownloadButton("Save", size="sm", interactive=False, elem_id=f"{self._prefix}-save")
+            self.recipe = gr.DownloadButton("Recipe", size="sm", interactive=False, elem_id=f"{self._prefix}-recipe")
+
+    @property
+    def outputs(self) -> list[Any]:
+        """What watching a run changes."""
+        return [*super().outputs, self.place, self.recipe]
+
+    def begun(self) -> dict[Any, Any]:
+        """No word is chosen, and there is no recipe yet."""
+        return {self.place: None, self.recipe: gr.update(value=None, interactive=False)}
+
+    def ended(self, run: Run) -> dict[Any, Any]:
+        """The recipe lies beside the text."""
+        there = run.result is not None
+        path = str(run.result.with_suffix(".json")) if run.result is not None else None
+        return {self.recipe: gr.update(value=path, interactive=there)}

@@ -1,0 +1,236 @@
+"""Language models against the notes' listing: writing, the cache, five temperatures at once, the first word, training."""
+
+from __future__ import annotations
+
+import os
+import time
+
+import numpy as np
+
+from tests.benchmarks.report import Row, main
+from tests.benchmarks.timing import a_page, in_a_fresh_process, median_seconds, show_tab
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+WORDS, LENGTH, TOKENS = 15_000, 100, 200
+
+
+def _texts(count: int) -> list[str]:
+    """Texts of words that are as frequent as words are, all of the vocabulary among them."""
+    rng = np.random.default_rng(0)
+    names = np.array([f"w{i}" for i in range(WORDS)])
+    likelihoods = 1 / np.arange(2.0, WORDS + 2)
+    drawn = rng.choice(names, (count, LENGTH + 1), p=likelihoods / likelihoods.sum())
+    return [" ".join(names), *(" ".join(row) for row in drawn)]
+
+
+def _listing():
+    """The listing's model and vectoriser as they are written, with the one undefined mask put right."""
+    import keras
+    import tensorflow as tf
+    from keras import layers
+
+    class PositionalEmbedding(layers.Layer):
+        def __init__(self, length, words, width):
+            super().__init__()
+            self.tokens, self.positions = layers.Embedding(words, width), layers.Embedding(length, width)
+
+        def call(self, inputs):
+            return self.tokens(inputs) + self.positions(tf.range(tf.shape(inputs)[-1]))
+
+    class TransformerDecoder(layers.Layer):
+        def __init__(self, width, dense, heads):
+            super().__init__()
+            self.attention_1 = layers.MultiHeadAttention(heads, width)
+            self.attention_2 = layers.MultiHeadAttention(heads, width)
+            self.dense = keras.Sequential([layers.Dense(dense, activation="relu"), layers.Dense(width)])
+            self.norms = [layers.LayerNormalization() for _ in range(3)]
+
+        def call(self, inputs, encoded):
+            batch, length = tf.shape(inputs)[0], tf.shape(inputs)[1]
+            i, j = tf.range(length)[:, None], tf.range(length)
+            mask = tf.tile(tf.cast(i >= j, tf.int32)[None], (batch, 1, 1))
+            first = self.norms[0](inputs + self.attention_1(inputs, inputs, key=inputs, attention_mask=mask))
+            second = self.norms[1](first + self.attention_2(first, encoded, key=encoded, attention_mask=mask))
+            return self.norms[2](second + self.dense(second))
+
+    vectorise = layers.TextVectorization(WORDS, output_mode="int", output_sequence_length=LENGTH)
+    vectorise.adapt(_texts(0))
+    inputs = keras.Input((None,), dtype="int64")
+    x = PositionalEmbedding(LENGTH, WORDS, 256)(inputs)
+    outputs = layers.Dense(WORDS, activation="softmax")(TransformerDecoder(256, 2048, 2)(x, x))
+    model = keras.Model(inputs, outputs)
+    model.compile(loss="sparse_categorical_crossentropy", optimizer="rmsprop")
+    return model, vectorise
+
+
+def _written_by_the_listing() -> float:
+    """Tokens a second of its callback's loop."""
+    model, vectorise = _listing()
+    index = dict(enumerate(vectorise.get_vocabulary()))
+
+    def sample_next(predictions, temperature=1.0):
+        predictions = np.asarray(predictions).astype("float64")
+        predictions = np.exp(np.log(predictions) / temperature)
+        return np.argmax(np.random.multinomial(1, predictions / np.sum(predictions), 1))
+
+    def write(count: int) -> None:
+        sentence = "w1 w2"
+        for i in range(count):
+            predictions = model(vectorise([sentence]))
+            sentence += " " + index[sample_next(predictions[0, min(i, LENGTH - 1), :])]
+
+    write(5)
+    began = time.perf_counter()
+    write(TOKENS)
+    return TOKENS / (time.perf_counter() - began)
+
+
+def _written_by_us() -> float:
+    """Tokens a second of ours on the listing's network."""
+    from engines.language_model import SamplingConfig, generate
+    from engines.parts.language_models import LanguageModel, build_network
+    from engines.parts.tokenisers import Words
+    from engines.parts.transformers import TransformerConfig
+
+    tokeniser = Words.train(_texts(0), WORDS)
+    shape = TransformerConfig(
+        architecture="notes",
+        vocab_size=WORDS,
+        block_size=LENGTH,
+        embed_dim=256,
+        num_layers=1,
+        num_heads=2,
+        dense_dim=2048,
+    )
+    model = LanguageModel(build_network(shape), tokeniser)
+    config = SamplingConfig(tokens=TOKENS, temperature=1.0, ends=False)
+    return TOKENS / median_seconds(lambda: list(generate("w1 w2", config, model)), 3)
+
+
+def generation() -> Row:
+    """200 tokens of the notes' network."""
+    theirs, ours = in_a_fresh_process(_written_by_the_listing), in_a_fresh_process(_written_by_us)
+    return Row("generation", ours, theirs, ours / theirs, 15.0, "tokens/s")
+
+
+def _shipped():
+    from engines.parts.language_models import load_language_model
+    from engines.parts.weights import WeightsStore
+
+    return load_language_model("ours", WeightsStore())
+
+
+def cache() -> Row:
+    """256 tokens of ours with the cache, and with the whole text read again for each."""
+    model = _shipped()
+    tokens = [0, *np.random.default_rng(0).integers(1, model.tokeniser.vocab_size, 255).tolist()]
+
+    def with_cache() -> None:
+        reading = model.reader.begin([tokens[:1]])
+        for end in range(2, len(tokens) + 1):
+            reading.next([tokens[:end]])
+
+    def without() -> None:
+        for end in range(1, len(tokens) + 1):
+            model.reader.begin([tokens[:end]])
+
+    ours, theirs = 256 / median_seconds(with_cache, 3), 256 / median_seconds(without, 2)
+    return Row("cache", ours, theirs, ours / theirs, 4.0, "tokens/s")
+
+
+def five_temperatures() -> Row:
+    """Five texts at once against one."""
+    from engines.language_model import SamplingConfig, generate
+    from engines.parts.language_config import TEMPERATURES
+
+    model = _shipped()
+    one, five = SamplingConfig(ends=False), SamplingConfig(ends=False, temperatures=TEMPERATURES)
+    alone, at_once = (median_seconds(lambda c=c: list(generate("This movie", c, model)), 3) for c in (one, five))
+    return Row("five_temperatures", at_once, 2 * alone, 2 * alone / at_once, 1.0, "s")
+
+
+# Presses Write and resolves with the milliseconds until there is a word.
+PRESS = """
+const done = arguments[0], rows = document.querySelector('#text-canvas .rows'), before = performance.now();
+const observer = new MutationObserver(() => {
+  if (!rows.querySelector('.word')) return;
+  observer.disconnect();
+  requestAnimationFrame(() => done(performance.now() - before));
+});
+observer.observe(rows, { childList: true, subtree: true });
+rows.replaceChildren();
+document.querySelector('#text-go').click();
+"""
+
+
+def first_word() -> Row:
+    """From the press of Write to the first word on the page, in milliseconds."""
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    with a_page() as browser:
+        time.sleep(20)  # the server warms itself up
+        show_tab(browser, "Words")
+        taken = []
+        for _ in range(12):
+            WebDriverWait(browser, 60).until(lambda b: b.find_elements("css selector", "#text-go:not([disabled])"))
+            taken.append(browser.execute_async_script(PRESS))
+            browser.execute_script("document.querySelector('#text-stop').click()")
+            time.sleep(1)
+    median = float(np.median(taken[2:]))
+    return Row("first_word", median, 300.0, 300.0 / median, 1.0, "ms, median")
+
+
+BATCH = 64
+
+
+def _trained_by_the_listing() -> float:
+    """Tokens a second of the listing's `fit`."""
+    import tensorflow as tf
+
+    model, vectorise = _listing()
+    texts = tf.data.Dataset.from_tensor_slices(_texts(8 * BATCH)[1:]).batch(BATCH)
+
+    def pairs(batch):
+        rows = vectorise(batch)
+        return rows[:, :-1], rows[:, 1:]
+
+    data = texts.map(pairs, num_parallel_calls=4)
+    model.fit(data.take(1), verbose=0)
+    began = time.perf_counter()
+    model.fit(data, verbose=0)
+    return 8 * BATCH * (LENGTH - 1) / (time.perf_counter() - began)
+
+
+def _trained_by_us() -> float:
+    """Tokens a second of our loop, as `python -m engines.train` takes it, on the same network and batch."""
+    import tensorflow as tf
+
+    from engines.language_training import Learner, train_step_of
+    from engines.parts.language_config import LanguageTrainingConfig
+    from engines.parts.shards import one_thread_an_operation
+    from engines.parts.transformers import TransformerConfig
+
+    one_thread_an_operation()
+    config = LanguageTrainingConfig(model="notes").filled()
+    names = ("vocab_size", "block_size", "embed_dim", "num_layers", "num_heads", "dense_dim")
+    shape = TransformerConfig(architecture="notes", **{name: getattr(config, name) for name in names})
+    step = train_step_of(Learner(config, shape), BATCH)
+    tokens = tf.constant(np.random.default_rng(0).integers(0, WORDS, (BATCH, LENGTH)).astype(np.int32))
+    weights = tf.ones((BATCH, LENGTH - 1))
+    return BATCH * (LENGTH - 1) / median_seconds(lambda: float(step(tokens, weights, tf.constant(1.0))), 6)
+
+
+def training() -> Row:
+    """The notes' network in our loop against the listing's `fit`."""
+    theirs, ours = in_a_fresh_process(_trained_by_the_listing), in_a_fresh_process(_trained_by_us)
+    return Row("training", ours, theirs, ours / theirs, 1.5, "tokens/s")
+
+
+def measure() -> list[Row]:
+    """All rows."""
+    return [generation(), cache(), five_temperatures(), first_word(), training()]
+
+
+if __name__ == "__main__":
+    main(measure, __doc__.splitlines()[0])
