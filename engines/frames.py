@@ -25,7 +25,7 @@ class Frame:
         keyframe: whether this moment belongs in a film of the run.
         config: the settings that have been in force since the frame before, where the engine itself chose or changed
             them; None where they are what was asked for and sent.
-        written: of an engine that writes: its texts as they stand, an `engines.language_model.Writing` each.
+        written: of an engine that writes: its texts as they stand, an `engines.parts.writing.Writing` each.
         text: what of it a person keeps.
         z: where in a latent space the picture lies, (Z,) float32; None for engines without one.
     """

@@ -1,23 +1,22 @@
 """Language models: text that goes on, a token at a time, and how likely a model finds a text that is there.
 
 Vaswani et al., "Attention is all you need" (2017); Chollet's "Deep Learning with Python", section 12.1. The networks
-are in `engines.parts.transformers`, how they are trained in `engines.language_training`, how a token is chosen in
-`engines.parts.sampling`.
+are in `engines.parts.transformers`, how they are trained in `engines.language_training`, how a text goes on in
+`engines.parts.writing`, how a token is chosen in `engines.parts.sampling`.
 """
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from engines.frames import Frame, Frames
+from engines.frames import Frames
 from engines.parts.language_config import SamplingConfig, WritingConfig
 from engines.parts.language_models import LanguageModel, load_language_model
-from engines.parts.sampling import Dice, dice, noise, reshaped
+from engines.parts.sampling import Dice
 from engines.parts.tokenisers import END
+from engines.parts.writing import Writing, generate, looked_at
 
 __all__ = [
     "LanguageModel",
@@ -32,30 +31,8 @@ __all__ = [
     "write",
 ]
 
-# The longest text that is scored.
-MOST_SCORED = 20_000
-
-
-@dataclass(frozen=True)
-class Writing:
-    """A text as it stands, with what each of its tokens was chosen from.
-
-    Attributes:
-        temperature: that it is written at.
-        pieces: what each token after the prompt adds to the text.
-        dice: what each was chosen from.
-        ended: why it is over: "" as long as it is not, "end" of the text, or "stop" for a stop string.
-    """
-
-    temperature: float
-    pieces: tuple[str, ...]
-    dice: tuple[Dice, ...]
-    ended: str = ""
-
-    @property
-    def tokens(self) -> tuple[int, ...]:
-        """The tokens after the prompt."""
-        return tuple(one.token for one in self.dice)
+# The longest text that is scored, in characters.
+MOST_SCORED = 10_000
 
 
 @dataclass(frozen=True)
@@ -93,136 +70,6 @@ def write(config: WritingConfig, backbone: LanguageModel) -> Frames[WritingConfi
     yield from generate(config.prompt, config, backbone, config.begun)
 
 
-def generate(
-    prompt: str, config: SamplingConfig, model: LanguageModel, begun: Sequence[int] = ()
-) -> Frames[SamplingConfig]:
-    """Go on with a text, yielding a frame a token.
-
-    A changed config takes effect with the next token, but for `tokens`, `seed` and the number of `temperatures`. The
-    same seed chooses the same wherever a text is cut in two: to go on is the same as never to have stopped.
-
-    Args:
-        prompt: any text, or none: then a text begins.
-        model: network and tokeniser.
-        begun: tokens that stand after the prompt already.
-
-    Yields:
-        frames with `written`: a `Writing` for the temperature, or for each of several. Metrics: `perplexity` of what
-        the first of them has written, by the model itself.
-    """
-    rows = [_Row(prompt, tuple(begun), config, i, model) for i in range(max(1, len(config.temperatures)))]
-    if begun:
-        for row in rows:
-            row.dice = _looked_at(row.tokens, row.first, config, row.temperature(config), model)
-    reading = model.reader.begin([row.tokens for row in rows])
-    for step in range(1, config.tokens + 1):
-        chooser = noise(config.seed, len(begun) + step - 1, model.tokeniser.vocab_size)
-        for row, of_row in zip(rows, reading.logits, strict=True):
-            row.choose(of_row, chooser, config)
-        over = all(row.ended for row in rows)
-        written = tuple(row.writing(config) for row in rows)
-        surprise = -np.log([max(one.before, 1e-300) for one in rows[0].dice])
-        changed = yield Frame(
-            step=step,
-            total=step if over else config.tokens,
-            metrics={"perplexity": float(np.exp(surprise.mean()))},
-            written=written,
-            text=_kept(prompt, written),
-        )
-        if over or step == config.tokens:
-            return
-        if changed is not None:
-            if len(changed.temperatures) != len(config.temperatures):
-                raise ValueError("How many temperatures are written side by side cannot be changed while they are.")
-            config = dataclasses.replace(changed, tokens=config.tokens, seed=config.seed)
-        reading.next([row.tokens for row in rows])
-
-
-def _kept(prompt: str, written: Sequence[Writing]) -> str:
-    """What a person keeps: prompt and text, or those of each temperature under its name."""
-    texts = [prompt + "".join(writing.pieces) for writing in written]
-    if len(texts) == 1:
-        return texts[0]
-    return "\n\n".join(f"Temperature {w.temperature:g}\n\n{text}" for w, text in zip(written, texts, strict=True))
-
-
-class _Row:
-    """One text that is being written.
-
-    Attributes:
-        tokens: END, those of the prompt, and those after it.
-        first: where those after the prompt begin.
-    """
-
-    def __init__(self, prompt: str, begun: tuple[int, ...], config: SamplingConfig, index: int, model: LanguageModel):
-        self._model, self._index = model, index
-        self.tokens = [END, *map(int, model.tokeniser.encode(prompt))]
-        self.first = len(self.tokens)
-        self.tokens += begun
-        self.dice: list[Dice] = []
-        self.ended = ""
-        self._stopped: tuple[str, ...] = ()
-        self._there = np.zeros(model.tokeniser.vocab_size, bool)
-        self._there[self.tokens] = True
-
-    def temperature(self, config: SamplingConfig) -> float:
-        return config.temperatures[self._index] if config.temperatures else config.temperature
-
-    def choose(self, logits: np.ndarray, chooser: np.ndarray, config: SamplingConfig) -> None:
-        """Add a token; one that has ended only grows longer unseen, so that all rows are of one length."""
-        if self.ended:
-            self.tokens.append(END)
-            return
-        forbidden = _forbidden(self._model, config)
-        after = reshaped(logits, config, self.temperature(config), forbidden, self._there)
-        token = int(np.argmax(after + chooser))
-        self.tokens.append(token)
-        self._there[token] = True
-        self.dice.append(dice(token, logits, after))
-        if token == END:
-            self.ended = "end"
-        elif any(config.stop) and self._stop_at(config):
-            self.ended = "stop"
-
-    def _stop_at(self, config: SamplingConfig) -> bool:
-        """Cut off the first stop string that is there, and whatever of the last token is behind it."""
-        pieces = self._model.tokeniser.pieces(one.token for one in self.dice)
-        text = "".join(pieces)
-        places = [place for stop in config.stop if stop and (place := text.find(stop)) >= 0]
-        if not places:
-            return False
-        left = min(places)
-        kept = []
-        for piece in pieces:
-            kept.append(piece[:left])
-            left -= len(kept[-1])
-        self._stopped = tuple(kept)
-        return True
-
-    def writing(self, config: SamplingConfig) -> Writing:
-        pieces = self._stopped or tuple(self._model.tokeniser.pieces(one.token for one in self.dice))
-        return Writing(self.temperature(config), pieces, tuple(self.dice), self.ended)
-
-
-def _forbidden(model: LanguageModel, config: SamplingConfig) -> list[int]:
-    unknown = [] if model.tokeniser.unknown is None else [model.tokeniser.unknown]
-    return unknown if config.ends else [END, *unknown]
-
-
-def _looked_at(
-    tokens: Sequence[int], first: int, config: SamplingConfig, temperature: float, model: LanguageModel
-) -> list[Dice]:
-    """What each token from `first` on would have been chosen from."""
-    there = np.zeros(model.tokeniser.vocab_size, bool)
-    there[list(tokens[:first])] = True
-    found = []
-    for place, logits in model.reader.all_logits(tokens, first):
-        after = reshaped(logits, config, temperature, _forbidden(model, config), there)
-        found.append(dice(int(tokens[place]), logits, after))
-        there[tokens[place]] = True
-    return found
-
-
 def score(text: str, config: SamplingConfig, model: LanguageModel) -> Scored:
     """How likely a model finds a text, token by token.
 
@@ -234,7 +81,7 @@ def score(text: str, config: SamplingConfig, model: LanguageModel) -> Scored:
     tokens = [END, *map(int, model.tokeniser.encode(text))]
     if len(tokens) < 2:
         raise ValueError("There is no text to score; type or paste some.")
-    looked = _looked_at(tokens, 1, config, config.temperature, model)
+    looked = looked_at(tokens, 1, config, config.temperature, model)
     nats = -np.log([max(one.before, 1e-300) for one in looked])
     return Scored(
         pieces=tuple(model.tokeniser.pieces(tokens[1:])),

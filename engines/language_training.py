@@ -15,7 +15,6 @@ import numpy as np
 import tensorflow as tf
 
 from engines.frames import Frame, Frames
-from engines.language_model import Writing, generate
 from engines.parts.files import written_atomically
 from engines.parts.language_config import (
     EXTENSIBLE,
@@ -34,6 +33,7 @@ from engines.parts.token_losses import token_losses
 from engines.parts.tokenisers import TOKENISERS
 from engines.parts.training import epoch_order, train_frames
 from engines.parts.transformers import TransformerConfig
+from engines.parts.writing import Writing, generate
 
 # Adam's rate for the embedding, as a share of Muon's for the matrices.
 ADAM_SHARE = 0.15

@@ -27,7 +27,7 @@ class TextScore:
             with gr.Column(elem_classes="inputs", min_width=300), gr.Column(elem_classes="begin"):
                 self.text = gr.Textbox(
                     label="Text",
-                    info="Up to 20,000 characters.",
+                    info="Up to 10,000 characters.",
                     lines=8,
                     max_lines=16,
                     placeholder="Paste a text, or type one.",
@@ -75,7 +75,7 @@ class TextScore:
             return [message, said, found, {}]
 
         try:
-            return await self.studio.answer(work)
+            return await self.studio.answer_slowly(work)
         except ValueError as error:
             warn(error)
             return [gr.skip()] * 4

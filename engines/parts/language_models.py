@@ -14,6 +14,7 @@ import numpy as np
 
 from engines.parts import tokenisers
 from engines.parts.files import UNREADABLE, sha256_of
+from engines.parts.packing import packed_network, unpack_network
 from engines.parts.reading import Reader
 from engines.parts.tokenisers import Tokeniser
 from engines.parts.transformers import NETWORKS, TransformerConfig
@@ -62,11 +63,9 @@ def build_network(config: TransformerConfig, dtype: str = "float32") -> keras.Mo
 def save_language_model(file: IO[bytes], model: LanguageModel) -> None:
     """Write weights in float16, shape and tokeniser into one .npz file."""
     header = json.dumps({"config": dataclasses.asdict(model.config), "seen": model.seen})
-    arrays: dict[str, Any] = {
-        f"weight_{i:03d}": np.asarray(weight, np.float16) for i, weight in enumerate(model.network.get_weights())
-    }
-    tokeniser = np.frombuffer(model.tokeniser.to_json().encode(), np.uint8)
-    np.savez_compressed(file, header=np.array(header), tokeniser=tokeniser, **arrays)
+    arrays: dict[str, Any] = {"header": np.array(header)}
+    arrays["tokeniser"] = np.frombuffer(model.tokeniser.to_json().encode(), np.uint8)
+    np.savez_compressed(file, **(arrays | packed_network("network", model.network)))
 
 
 def read_language_model(path: Path) -> LanguageModel:
@@ -79,10 +78,8 @@ def read_language_model(path: Path) -> LanguageModel:
         with np.load(path, allow_pickle=False) as arrays:
             header = json.loads(str(arrays["header"]))
             tokeniser = tokenisers.from_json(arrays["tokeniser"].tobytes().decode())
-            weights = [arrays[name].astype(np.float32) for name in sorted(arrays.files) if name.startswith("weight_")]
-        config = TransformerConfig(**header["config"])
-        network = build_network(config)
-        network.set_weights(weights)
+            network = build_network(TransformerConfig(**header["config"]))
+            unpack_network("network", network, arrays)
         seen = int(header["seen"])
     except (*UNREADABLE, TypeError) as error:
         raise WeightsError(f"{path.name} is no language model of this studio's, or it is damaged.") from error

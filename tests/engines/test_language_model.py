@@ -294,7 +294,7 @@ def test_each_token_of_a_long_text_has_at_least_half_a_window_before_it(model, l
 
 def test_what_cannot_be_scored_is_refused_with_one_sentence(ours):
     assert "no text" in refusal(ValueError, score, "", SamplingConfig(), ours)
-    assert "at most 20,000" in refusal(ValueError, score, "x" * 20_001, SamplingConfig(), ours)
+    assert "at most 10,000" in refusal(ValueError, score, "x" * 10_001, SamplingConfig(), ours)
 
 
 # Files

@@ -306,7 +306,7 @@ def test_a_text_is_scored_word_by_word_and_each_has_its_dice(tab):
 
 @pytest.mark.parametrize(
     ("text", "name", "part"),
-    [("", "ours", "no text"), ("x" * 20_001, "ours", "20,000"), ("a", None, "no language model")],
+    [("", "ours", "no text"), ("x" * 10_001, "ours", "10,000"), ("a", None, "no language model")],
 )
 def test_what_cannot_be_scored_is_said_in_one_sentence(tab, text, name, part):
     answer, sentence = warned(asyncio.run, tab.score.score(text, name))
