@@ -37,7 +37,7 @@ class TextScore:
                     self.go = gr.Button("Score", variant="primary", elem_id="score-go")
             with gr.Column(elem_classes="outputs", min_width=320, scale=3):
                 invitation = "How surprising the model finds each word of a text, in colours."
-                self.canvas = live_text("score-canvas", invitation, classes=["coloured"])
+                self.canvas = live_text("scored", invitation, classes=["coloured"])
                 self.said = gr.Markdown("", elem_id="score-said")
                 self.dice = dice_panel("score-dice")
         self.scored = gr.State(None)

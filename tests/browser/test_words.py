@@ -154,8 +154,8 @@ def test_a_text_is_scored_word_by_word(page):
     page.set(page.one("#score-text textarea"), "A wonderful film with a zebra in it.")
     page.click("#score-go")
     page.until(lambda: "Perplexity" in page.one("#score-said").text, "the score")
-    assert texts(page, "#score-canvas") == ["A wonderful film with a zebra in it."]
-    page.browser.execute_script("arguments[0].click()", words(page, "#score-canvas")[2])
+    assert texts(page, "#scored") == ["A wonderful film with a zebra in it."]
+    page.browser.execute_script("arguments[0].click()", words(page, "#scored")[2])
     page.until(lambda: len(page.all("#score-dice .bars button")) == 10, "the dice")
     assert not page.all("#score-dice .bars button")[0].is_enabled(), "there is nothing to write on from"
 
