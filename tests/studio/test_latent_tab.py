@@ -348,7 +348,7 @@ def test_a_picture_that_no_training_made_is_told_in_a_sentence(tab, tmp_path, pi
     path = tmp_path / "one.png"
     path.write_bytes(as_png(picture))
     update, said = warned(lambda: tab.training.data_chosen([str(path)]))
-    assert "too little to train on" in said
+    assert "nothing to train on in this file" in said
     assert update == {tab.training.data: None}
 
 
