@@ -87,9 +87,13 @@ class Studio:
             deep_dream.dream(noise, dreamt, backbone),
             style_transfer.stylize(noise, [noise], painted, backbone),
         ]
-        if self.workshop.store.find("language_model_ours"):
-            writer = self.workshop.network("language_model", "ours")
-            runs.append(language_model.generate("", language_model.SamplingConfig(tokens=2), writer))
         for frames in runs:
             next(frames)
             frames.close()
+        if self.workshop.store.find("language_model_ours"):
+            writer = self.workshop.network("language_model", "ours")
+            # One text, greedy against sampling, five temperatures: for each number of texts it is compiled once.
+            for count in (1, 2, 5):
+                config = language_model.SamplingConfig(tokens=2, temperatures=(0.7,) * count, ends=False)
+                for _ in language_model.generate("", config, writer):
+                    pass

@@ -59,6 +59,7 @@ class TextStage(Stage):
         super().__init__(studio, prefix)
         # Row and index of the token that was chosen; None for none.
         self.place = gr.State(None)
+        self.go_on: gr.Button | None = None
 
     def canvas_with(self, original: None, invitation: str) -> None:
         """Lay out the live text."""
@@ -71,17 +72,25 @@ class TextStage(Stage):
             self.save = gr.DownloadButton("Save", size="sm", interactive=False, elem_id=f"{self._prefix}-save")
             self.recipe = gr.DownloadButton("Recipe", size="sm", interactive=False, elem_id=f"{self._prefix}-recipe")
 
+    def going_on(self, label: str) -> None:
+        """Lay out a button to go on with a text that has stopped."""
+        self.go_on = gr.Button(label, size="sm", interactive=False, elem_id=f"{self._prefix}-continue")
+
     @property
     def outputs(self) -> list[Any]:
         """What watching a run changes."""
-        return [*super().outputs, self.place, self.recipe]
+        return [*super().outputs, self.place, self.recipe, *([self.go_on] if self.go_on else [])]
 
     def begun(self) -> dict[Any, Any]:
-        """No word is chosen, and there is no recipe yet."""
-        return {self.place: None, self.recipe: gr.update(value=None, interactive=False)}
+        """No word is chosen, there is no recipe yet, and nothing to go on with."""
+        return {self.place: None, self.recipe: gr.update(value=None, interactive=False)} | self._may_go_on(False)
 
     def ended(self, run: Run) -> dict[Any, Any]:
         """The recipe lies beside the text."""
         there = run.result is not None
         path = str(run.result.with_suffix(".json")) if run.result is not None else None
-        return {self.recipe: gr.update(value=path, interactive=there)}
+        written = run.frame is not None and bool(run.frame.written)
+        return {self.recipe: gr.update(value=path, interactive=there)} | self._may_go_on(written)
+
+    def _may_go_on(self, there: bool) -> dict[Any, Any]:
+        return {self.go_on: gr.update(interactive=there)} if self.go_on else {}

@@ -20,6 +20,9 @@ from engines.parts.tokenisers import Tokeniser
 from engines.parts.transformers import NETWORKS, TransformerConfig
 from engines.parts.weights import WeightsError, WeightsStore
 
+# What a weight takes in a file. The book's network is there to be compared with; 8 bits cost it 0.1 % of perplexity.
+BITS = {"ours": 16, "notes": 8}
+
 
 @dataclass(frozen=True)
 class LanguageModel:
@@ -61,11 +64,11 @@ def build_network(config: TransformerConfig, dtype: str = "float32") -> keras.Mo
 
 
 def save_language_model(file: IO[bytes], model: LanguageModel) -> None:
-    """Write weights in float16, shape and tokeniser into one .npz file."""
+    """Write weights, `BITS` each, shape and tokeniser into one .npz file."""
     header = json.dumps({"config": dataclasses.asdict(model.config), "seen": model.seen})
     arrays: dict[str, Any] = {"header": np.array(header)}
     arrays["tokeniser"] = np.frombuffer(model.tokeniser.to_json().encode(), np.uint8)
-    np.savez_compressed(file, **(arrays | packed_network("network", model.network)))
+    np.savez_compressed(file, **(arrays | packed_network("network", model.network, BITS[model.config.architecture])))
 
 
 def read_language_model(path: Path) -> LanguageModel:

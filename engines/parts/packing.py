@@ -12,10 +12,25 @@ from engines.parts.latent import PrincipalDirections
 _DIRECTIONS = ("mean", "directions", "deviations")
 
 
-def packed_network(part: str, network: Any) -> dict[str, np.ndarray]:
-    """A network's weights in float16 (other than float32 ones as they are), by names that begin with "part/"."""
-    weights = enumerate(network.get_weights())
-    return {f"{part}/{i:03d}": w.astype(np.float16) if w.dtype == np.float32 else w for i, w in weights}
+def packed_network(part: str, network: Any, bits: int = 16) -> dict[str, np.ndarray]:
+    """A network's weights by names that begin with "part/".
+
+    Args:
+        bits: 16: float32 weights become float16; 8: those of two axes or more become integers, with a scale for each
+            index of the first axis. What is not float32 stays as it is.
+    """
+    arrays: dict[str, np.ndarray] = {}
+    for i, weights in enumerate(network.get_weights()):
+        key = f"{part}/{i:03d}"
+        if weights.dtype != np.float32:
+            arrays[key] = weights
+        elif bits == 8 and weights.ndim > 1:
+            scale = np.abs(weights).max(axis=tuple(range(1, weights.ndim)), keepdims=True) / 127
+            arrays[key] = np.rint(weights / np.where(scale > 0, scale, 1)).astype(np.int8)
+            arrays[f"scale/{key}"] = scale
+        else:
+            arrays[key] = weights.astype(np.float16)
+    return arrays
 
 
 def unpack_network(part: str, network: Any, arrays: Mapping[str, np.ndarray]) -> None:
@@ -24,7 +39,9 @@ def unpack_network(part: str, network: Any, arrays: Mapping[str, np.ndarray]) ->
     Raises:
         ValueError: they are another network's.
     """
-    network.set_weights([arrays[key] for key in sorted(arrays) if key.startswith(f"{part}/")])
+    keys = [key for key in sorted(arrays) if key.startswith(f"{part}/")]
+    scales = {key: arrays[f"scale/{key}"] for key in keys if f"scale/{key}" in arrays}
+    network.set_weights([arrays[key] * scales[key] if key in scales else arrays[key] for key in keys])
 
 
 def packed_directions(principal: PrincipalDirections | None) -> dict[str, np.ndarray]:

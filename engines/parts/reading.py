@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from engines.parts.transformers import Past
+
 # When a text has filled all that a network sees, it is read again from here on: this share of what it sees.
 KEPT = 0.75
 
@@ -20,24 +22,30 @@ class Reader:
     """
 
     def __init__(self, network: Any):
-        self._network = network
         self.block_size: int = network.config.block_size
         pieces = tf.TensorSpec((None, None), tf.int32)
-        # A past of no tokens is a past too: one graph serves the first piece and all that follow.
-        _, presents = network.read(tf.zeros((1, 2), tf.int32))
-        past = [tuple(tf.TensorSpec((None, None, *one.shape[2:]), one.dtype) for one in pair) for pair in presents]
-        self._empty = [tuple(tf.zeros((1, 0, *one.shape[2:]), one.dtype) for one in pair) for pair in presents]
 
-        @tf.function(autograph=False, input_signature=[pieces, past])
-        def read(tokens: Any, past: Any) -> tuple[Any, Any]:
-            activations, presents = network.read(tokens, past)
+        @tf.function(autograph=False, input_signature=[pieces])
+        def read_first(tokens: Any) -> tuple[Any, Any]:
+            activations, presents = network.read(tokens)
             return network.logits(activations[:, -1]), presents
+
+        # One token of a text is little work in many operations: compiled into one, once for each number of texts.
+        @tf.function(autograph=False, jit_compile=True)
+        def read_next(tokens: Any, length: Any, pairs: Any) -> Any:
+            past = Past([(keys.read_value(), values.read_value()) for keys, values in pairs], length)
+            activations, presents = network.read(tokens, past)
+            # Compiled, this is done in place.
+            for kept, present in zip(pairs, presents, strict=True):
+                for variable, new in zip(kept, present, strict=True):
+                    variable.assign(new)
+            return network.logits(activations[:, -1])
 
         @tf.function(autograph=False, input_signature=[pieces])
         def read_all(tokens: Any) -> Any:
             return network(tokens)
 
-        self._read, self._read_all = read, read_all
+        self._read_first, self._read_next, self._read_all = read_first, read_next, read_all
 
     def begin(self, texts: Sequence[Sequence[int]]) -> Reading:
         """Read the beginning of texts, all equally long."""
@@ -74,18 +82,25 @@ class Reading:
     def _again(self, texts: Sequence[Sequence[int]]) -> None:
         most = self._reader.block_size
         # What fills all that the network sees would be read again for every token.
-        kept = len(texts[0]) if len(texts[0]) < most else max(1, int(KEPT * most))
-        tails = np.asarray([text[-kept:] for text in texts], np.int32)
-        empty = [tuple(tf.repeat(one, len(texts), axis=0) for one in pair) for pair in self._reader._empty]
-        self._go_on(tails, empty)
-
-    def _go_on(self, tokens: np.ndarray, past: Any) -> None:
-        logits, self._past = self._reader._read(tf.constant(tokens), past)
+        self._length = len(texts[0]) if len(texts[0]) < most else max(1, int(KEPT * most))
+        logits, presents = self._reader._read_first(np.asarray([text[-self._length :] for text in texts], np.int32))
+        room, none = (0, most - self._length), (0, 0)
+        self._past = [
+            (tf.Variable(tf.pad(keys, [none, none, none, room])), tf.Variable(tf.pad(values, [none, none, room, none])))
+            for keys, values in presents
+        ]
         self.logits: np.ndarray = logits.numpy()
+        # Found once, and not by what it is given each time.
+        self._read_next = self._reader._read_next.get_concrete_function(
+            tf.TensorSpec((len(texts), 1), tf.int32), tf.TensorSpec((), tf.int32), self._past
+        )
 
     def next(self, texts: Sequence[Sequence[int]]) -> None:
         """Read the last token of texts that have become one longer."""
-        if self._past[0][0].shape[1] >= self._reader.block_size:
+        if self._length >= self._reader.block_size:
             self._again(texts)
-        else:
-            self._go_on(np.asarray([text[-1:] for text in texts], np.int32), self._past)
+            return
+        tokens = np.asarray([text[-1:] for text in texts], np.int32)
+        logits = self._read_next(tf.constant(tokens), tf.constant(self._length), self._past)
+        self._length += 1
+        self.logits = logits.numpy()

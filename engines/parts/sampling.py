@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection
 from dataclasses import dataclass
 
@@ -10,6 +11,8 @@ import numpy as np
 from engines.parts.language_config import SamplingConfig
 
 ALTERNATIVES = 10
+# In the place of the logarithm of zero: times a probability of zero it is nothing.
+_LEAST = -1e9
 
 
 @dataclass(frozen=True)
@@ -100,25 +103,26 @@ def noise(seed: int, place: int, size: int) -> np.ndarray:
     Added to logarithms of probabilities it makes the largest sum a sample (Gumbel 1954), and what is chosen from two
     distributions that are nearly alike is mostly the same.
     """
-    return np.random.default_rng((seed, place)).gumbel(size=size)
+    # Minus the logarithm of an exponential variable is a Gumbel one; NumPy's own sampler takes three times as long.
+    return -np.log(np.random.default_rng((seed, place)).standard_exponential(size))
 
 
 def dice(token: int, logits: np.ndarray, after: np.ndarray) -> Dice:
     """What a token was chosen from: logits (V,) and what `reshaped` made of them."""
     before = log_probabilities(logits)
-    first = np.argpartition(-before, min(ALTERNATIVES, len(before)) - 1)[:ALTERNATIVES]
+    first = np.argpartition(before, -min(ALTERNATIVES, len(before)))[-ALTERNATIVES:]
     first = first[np.argsort(-before[first], kind="stable")]
+    likely, likely_after = np.exp(before), np.exp(after)
     return Dice(
         token=token,
-        before=float(np.exp(before[token])),
-        after=float(np.exp(after[token])),
-        entropy=entropy(before),
-        entropy_after=entropy(after),
-        alternatives=tuple((int(i), float(np.exp(before[i])), float(np.exp(after[i]))) for i in first),
+        before=float(likely[token]),
+        after=float(likely_after[token]),
+        entropy=entropy(likely, before),
+        entropy_after=entropy(likely_after, after),
+        alternatives=tuple(zip(first.tolist(), likely[first].tolist(), likely_after[first].tolist(), strict=True)),
     )
 
 
-def entropy(log_probabilities: np.ndarray) -> float:
-    """Of a distribution by its logarithms, (V,), in bits."""
-    there = log_probabilities[log_probabilities > -np.inf]
-    return float(-(np.exp(there) * there).sum() / np.log(2)) + 0.0
+def entropy(probabilities: np.ndarray, logarithms: np.ndarray) -> float:
+    """Of a distribution, (V,), in bits."""
+    return -float(probabilities @ np.maximum(logarithms, _LEAST)) / math.log(2) + 0.0

@@ -22,6 +22,19 @@ END = 0
 _PUNCTUATION = re.compile(f"[{re.escape(string.punctuation)}]")
 
 
+class Speller(ABC):
+    """Spells a text that comes a token at a time."""
+
+    @abstractmethod
+    def add(self, token: int) -> str:
+        """What one more token adds to the text."""
+
+    @property
+    def unfinished(self) -> str:
+        """What would end the text if no token came any more."""
+        return ""
+
+
 class Tokeniser(ABC):
     """A text as numbers below `vocab_size`, END not among them, and back."""
 
@@ -47,10 +60,18 @@ class Tokeniser(ABC):
         """The text of tokens; END has none."""
         return "".join(self.pieces(tokens))
 
-    @abstractmethod
     def pieces(self, tokens: Iterable[int]) -> list[str]:
         """What each token adds to the text of those before it. A character that takes several tokens comes with the
         last of them; one that is never finished comes as the replacement character."""
+        speller = self.speller()
+        found = [speller.add(token) for token in tokens]
+        if found:
+            found[-1] += speller.unfinished
+        return found
+
+    @abstractmethod
+    def speller(self) -> Speller:
+        """What spells a text that comes a token at a time."""
 
     @abstractmethod
     def to_json(self) -> str:
@@ -97,15 +118,24 @@ class Subwords(Tokeniser):
         found = self._bpe.encode_batch_fast([_encodable(text) for text in texts], add_special_tokens=False)
         return [np.array(one.ids, np.int32) + 1 for one in found]
 
-    def pieces(self, tokens: Iterable[int]) -> list[str]:
-        decoder = codecs.getincrementaldecoder("utf-8")("replace")
-        found = [decoder.decode(self._bytes[token]) for token in tokens]
-        if found:
-            found[-1] += decoder.decode(b"", final=True)
-        return found
+    def speller(self) -> Speller:
+        return _ByteSpeller(self._bytes)
 
     def to_json(self) -> str:
         return json.dumps({"kind": self.kind, "bpe": json.loads(self._bpe.to_str())})
+
+
+class _ByteSpeller(Speller):
+    def __init__(self, pieces: Sequence[bytes]):
+        self._pieces = pieces
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+
+    def add(self, token: int) -> str:
+        return self._decoder.decode(self._pieces[token])
+
+    @property
+    def unfinished(self) -> str:
+        return self._decoder.getstate()[0].decode("utf-8", "replace")
 
 
 def _byte_symbols() -> list[str]:
@@ -148,16 +178,21 @@ class _Listed(Tokeniser):
         numbers, unknown = self._numbers, self.unknown
         return [np.array([numbers.get(piece, unknown) for piece in self.cut(text)], np.int32) for text in texts]
 
-    def pieces(self, tokens: Iterable[int]) -> list[str]:
-        found: list[str] = []
-        begun = False
-        for token in tokens:
-            found.append((self.between if begun and token != END else "") + self.vocabulary[token])
-            begun = begun or token != END
-        return found
+    def speller(self) -> Speller:
+        return _ListSpeller(self.vocabulary, self.between)
 
     def to_json(self) -> str:
         return json.dumps({"kind": self.kind, "vocabulary": self.vocabulary[2:]})
+
+
+class _ListSpeller(Speller):
+    def __init__(self, vocabulary: Sequence[str], between: str):
+        self._vocabulary, self._between, self._begun = vocabulary, between, False
+
+    def add(self, token: int) -> str:
+        between = self._between if self._begun and token != END else ""
+        self._begun = self._begun or token != END
+        return between + self._vocabulary[token]
 
 
 class Words(_Listed):

@@ -1,7 +1,7 @@
 """The networks of `engines.language_model`: decoder-only transformers that read a text and say how it may go on.
 
-Either is read in pieces: what an attention has computed of the tokens so far, its keys and values, is handed back and
-taken again with the next piece, so that a token more costs one token's work (the key-value cache).
+Either is read in pieces: what an attention has computed of a piece, its keys and values, is handed back and taken again
+with the pieces that follow, so that a token more costs one token's work (the key-value cache).
 """
 
 from __future__ import annotations
@@ -15,8 +15,23 @@ import keras
 import numpy as np
 from keras import initializers, layers, ops
 
-# For each attention the keys and the values of the tokens so far, (B, P, H, D) each.
-Past = Sequence[tuple[Any, Any]]
+
+@dataclass(frozen=True)
+class Past:
+    """What attentions have computed of the tokens so far.
+
+    Attributes:
+        pairs: for each attention keys, (B, H, D, P), and values, (B, H, P, D).
+        length: how many of the P places there are tokens for, the first ones: an integer, or a tensor of one. Behind
+            them there is room for the next piece.
+    """
+
+    pairs: Sequence[tuple[Any, Any]]
+    length: Any
+
+    def of(self, attention: int) -> tuple[Any, Any, Any]:
+        """Keys, values and length for one of them."""
+        return *self.pairs[attention], ops.convert_to_tensor(self.length)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,29 +57,35 @@ class TransformerConfig:
     dense_dim: int = 1024
 
 
-def causal_mask(length: int, past: int) -> Any:
-    """(length, past + length) of booleans: token i of a piece sees all that came before the piece, and the piece up to
-    itself."""
-    return ops.arange(past + length)[None, :] <= ops.arange(length)[:, None] + past
-
-
-def attend(queries: Any, keys: Any, values: Any, mask: Any | None) -> Any:
-    """Scaled dot-product attention (Vaswani et al. 2017, section 3.2.1).
+def attend(queries: Any, keys: Any, values: Any, past: tuple[Any, Any, Any] | None = None) -> Any:
+    """Scaled dot-product attention (Vaswani et al. 2017, section 3.2.1) in which no token sees what comes after it.
 
     Args:
-        queries: (B, T, H, D); keys and values: (B, S, H, D).
-        mask: (T, S) or (B, T, S), true where a query may look; None where it may look everywhere.
+        queries, keys, values: (B, T, H, D), of a piece of text.
+        past: of what came before it keys, (B, H, D, P), values, (B, H, P, D), and how many of the P there are.
 
     Returns:
-        (B, T, H, D).
+        (B, T, H, D), and keys and values: those of the piece alone, or the past's with those of the piece behind them.
     """
-    # (B, H, T, D) and (B, H, D, S): matrix products over the last two axes are what processors do fast.
+    # Matrix products over the last two axes are what processors do fast.
     queries = ops.transpose(queries / math.sqrt(queries.shape[-1]), (0, 2, 1, 3))
-    scores = ops.matmul(queries, ops.transpose(keys, (0, 2, 3, 1)))
-    if mask is not None:
-        mask = mask[None, None] if len(mask.shape) == 2 else mask[:, None]
-        scores = ops.where(mask, scores, ops.cast(-1e9, scores.dtype))
-    return ops.transpose(ops.matmul(ops.softmax(scores), ops.transpose(values, (0, 2, 1, 3))), (0, 2, 1, 3))
+    keys, values = ops.transpose(keys, (0, 2, 3, 1)), ops.transpose(values, (0, 2, 1, 3))
+    places = ops.arange(ops.shape(queries)[2])
+    if past is not None:
+        old_keys, old_values, length = past
+        places = places + length
+        keys = ops.slice_update(old_keys, (0, 0, 0, length), keys)
+        values = ops.slice_update(old_values, (0, 0, length, 0), values)
+    scores = ops.matmul(queries, keys)
+    seen = ops.arange(ops.shape(values)[2])[None, :] <= places[:, None]
+    weights = ops.softmax(ops.where(seen, scores, ops.cast(-1e9, scores.dtype)))
+    return ops.transpose(ops.matmul(weights, values), (0, 2, 1, 3)), (keys, values)
+
+
+def places_of(tokens: Any, past: Past | None) -> Any:
+    """(T,) integers: where the tokens of a piece, (B, T), stand in the text."""
+    places = ops.arange(ops.shape(tokens)[1])
+    return places if past is None else places + past.length
 
 
 def rms_normalised(x: Any) -> Any:
@@ -111,12 +132,8 @@ class CausalSelfAttention(layers.Layer):
         batch, length = ops.shape(x)[0], ops.shape(x)[1]
         q, k, v = ops.unstack(ops.reshape(self.joint(x), (batch, length, 3, *self.heads)), axis=2)
         q, k = rotated(rms_normalised(q), angles), rotated(rms_normalised(k), angles)
-        before = 0
-        if past is not None:
-            before = ops.shape(past[0])[1]
-            k, v = (ops.concatenate([old, new], axis=1) for old, new in zip(past, (k, v), strict=True))
-        out = attend(q, k, v, causal_mask(length, before))
-        return self.projection(ops.reshape(out, (batch, length, self.heads[0] * self.heads[1]))), (k, v)
+        out, present = attend(q, k, v, past)
+        return self.projection(ops.reshape(out, (batch, length, self.heads[0] * self.heads[1]))), present
 
 
 def _scaled(fan_in: int) -> Any:
@@ -136,7 +153,7 @@ class Block(layers.Layer):
         self.narrow = layers.Dense(config.embed_dim, use_bias=False, kernel_initializer="zeros", name="narrow")
 
     def call(self, x, angles, past=None):
-        attended, present = self.attention(rms_normalised(x), angles, past)
+        attended, present = self.attention(rms_normalised(x), angles, past=past)
         x = x + attended
         return x + self.narrow(ops.square(ops.relu(self.widen(rms_normalised(x))))), present
 
@@ -162,17 +179,17 @@ class Transformer(keras.Model):
 
         Args:
             tokens: (B, T) integers.
-            past: as it was handed back with the piece before.
+            past: of the pieces before, if there are any.
 
         Returns:
-            activations, (B, T, embed_dim), and the past with this piece.
+            activations, (B, T, embed_dim), and for each attention keys, (B, H, D, P), and values, (B, H, P, D): of the
+            past with this piece behind its tokens; without a past those of the piece alone.
         """
-        before = 0 if past is None else ops.shape(past[0][0])[1]
-        angles = ops.convert_to_tensor(self.angles)[before : before + ops.shape(tokens)[1]]
+        angles = ops.take(self.angles, places_of(tokens, past), axis=0)
         x = rms_normalised(ops.cast(ops.take(self.embedding, tokens, axis=0), self.compute_dtype))
         presents = []
         for i, block in enumerate(self.blocks):
-            x, present = block(x, angles, None if past is None else past[i])
+            x, present = block(x, angles, past=None if past is None else past.of(i))
             presents.append(present)
         return rms_normalised(x), presents
 
@@ -191,28 +208,24 @@ class Transformer(keras.Model):
 
 
 class NotesAttention(layers.Layer):
-    """`keras.layers.MultiHeadAttention` with weights and layers of its own shapes, each head as wide as the stream, but
-    with a past."""
+    """`keras.layers.MultiHeadAttention` with each head as wide as the stream, and with a past. Its arrays of three axes
+    are matrices here, which are faster."""
 
     def __init__(self, config: TransformerConfig, **kwargs):
         super().__init__(**kwargs)
-        shape = (None, config.num_heads, config.embed_dim)
-        self.query, self.key, self.value = (
-            layers.EinsumDense("btd,dhk->bthk", output_shape=shape, bias_axes="hk", name=name)
-            for name in ("query", "key", "value")
-        )
-        self.projection = layers.EinsumDense(
-            "bthk,hkd->btd", output_shape=(None, config.embed_dim), bias_axes="d", name="projection"
-        )
+        self.shape = (config.num_heads, config.embed_dim)
+        joined = config.num_heads * config.embed_dim
+        self.query, self.key, self.value = (layers.Dense(joined, name=name) for name in ("query", "key", "value"))
+        self.projection = layers.Dense(config.embed_dim, name="projection")
 
     def call(self, query, source, past=None):
-        k, v = self.key(source), self.value(source)
-        before = 0
-        if past is not None:
-            before = ops.shape(past[0])[1]
-            k, v = (ops.concatenate([old, new], axis=1) for old, new in zip(past, (k, v), strict=True))
-        mask = causal_mask(ops.shape(query)[1], before)
-        return self.projection(attend(self.query(query), k, v, mask)), (k, v)
+        batch = ops.shape(query)[0]
+        q, k, v = (
+            ops.reshape(layer(x), (batch, -1, *self.shape))
+            for layer, x in ((self.query, query), (self.key, source), (self.value, source))
+        )
+        out, present = attend(q, k, v, past)
+        return self.projection(ops.reshape(out, (batch, -1, self.shape[0] * self.shape[1]))), present
 
 
 class NotesDecoder(layers.Layer):
@@ -227,11 +240,10 @@ class NotesDecoder(layers.Layer):
         self.dense_2 = layers.Dense(config.embed_dim, name="dense_2")
         self.norm_1, self.norm_2, self.norm_3 = (layers.LayerNormalization(name=f"norm_{i}") for i in (1, 2, 3))
 
-    def call(self, x, past=None):
-        past_1, past_2 = past or (None, None)
-        attended, present_1 = self.attention_1(x, x, past_1)
+    def call(self, x, past_1=None, past_2=None):
+        attended, present_1 = self.attention_1(x, x, past=past_1)
         first = self.norm_1(x + attended)
-        attended, present_2 = self.attention_2(first, x, past_2)
+        attended, present_2 = self.attention_2(first, x, past=past_2)
         second = self.norm_2(first + attended)
         return self.norm_3(second + self.dense_2(self.dense_1(second))), (present_1, present_2)
 
@@ -256,13 +268,13 @@ class NotesTransformer(keras.Model):
         self.last = layers.Dense(config.vocab_size, name="last")
 
     def read(self, tokens: Any, past: Past | None = None) -> tuple[Any, list[tuple[Any, Any]]]:
-        """As `Transformer.read`; of each block there are two pairs in the past."""
-        before = 0 if past is None else ops.shape(past[0][0])[1]
-        positions = ops.convert_to_tensor(self.positions)[before : before + ops.shape(tokens)[1]]
+        """As `Transformer.read`; a block has two attentions."""
+        positions = ops.take(self.positions, places_of(tokens, past), axis=0)
         x = ops.cast(ops.take(self.embedding, tokens, axis=0) + positions, self.compute_dtype)
         presents: list[tuple[Any, Any]] = []
         for i, decoder in enumerate(self.decoders):
-            x, present = decoder(x, None if past is None else past[2 * i : 2 * i + 2])
+            first, second = (None, None) if past is None else (past.of(2 * i), past.of(2 * i + 1))
+            x, present = decoder(x, past_1=first, past_2=second)
             presents += present
         return x, presents
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -57,7 +58,8 @@ def generate(
     rows = [_Row(prompt, tuple(begun), config, i, model) for i in range(max(1, len(config.temperatures)))]
     if begun:
         for row in rows:
-            row.dice = looked_at(row.tokens, row.first, config, row.temperature(config), model)
+            for one in looked_at(row.tokens, row.first, config, row.temperature(config), model):
+                row.add(one)
     reading = model.reader.begin([row.tokens for row in rows])
     for step in range(1, config.tokens + 1):
         chooser = noise(config.seed, len(begun) + step - 1, model.tokeniser.vocab_size)
@@ -65,11 +67,10 @@ def generate(
             row.choose(of_row, chooser, config)
         over = all(row.ended for row in rows)
         written = tuple(row.writing(config) for row in rows)
-        surprise = -np.log([max(one.before, 1e-300) for one in rows[0].dice])
         changed = yield Frame(
             step=step,
             total=step if over else config.tokens,
-            metrics={"perplexity": float(np.exp(surprise.mean()))},
+            metrics={"perplexity": rows[0].perplexity},
             written=written,
             text=_kept(prompt, written),
         )
@@ -103,14 +104,28 @@ class _Row:
         self.tokens = [END, *map(int, model.tokeniser.encode(prompt))]
         self.first = len(self.tokens)
         self.tokens += begun
-        self.dice: list[Dice] = []
         self.ended = ""
+        self._dice: list[Dice] = []
+        self._surprise = 0.0
+        self._pieces: list[str] = []
+        self._speller = model.tokeniser.speller()
         self._stopped: tuple[str, ...] = ()
         self._there = np.zeros(model.tokeniser.vocab_size, bool)
         self._there[self.tokens] = True
 
     def temperature(self, config: SamplingConfig) -> float:
         return config.temperatures[self._index] if config.temperatures else config.temperature
+
+    @property
+    def perplexity(self) -> float:
+        """Of what stands after the prompt, by the model itself."""
+        return math.exp(self._surprise / len(self._dice))
+
+    def add(self, one: Dice) -> None:
+        """Put a token that the model has been asked about after those after the prompt."""
+        self._dice.append(one)
+        self._surprise -= math.log(max(one.before, 1e-300))
+        self._pieces.append(self._speller.add(one.token))
 
     def choose(self, logits: np.ndarray, chooser: np.ndarray, config: SamplingConfig) -> None:
         """Add a token; one that has ended only grows longer unseen, so that all rows are of one length."""
@@ -122,7 +137,7 @@ class _Row:
         token = int(np.argmax(after + chooser))
         self.tokens.append(token)
         self._there[token] = True
-        self.dice.append(dice(token, logits, after))
+        self.add(dice(token, logits, after))
         if token == END:
             self.ended = "end"
         elif any(config.stop) and self._stop_at(config):
@@ -130,7 +145,7 @@ class _Row:
 
     def _stop_at(self, config: SamplingConfig) -> bool:
         """Cut off the first stop string that is there, and whatever of the last token is behind it."""
-        pieces = self._model.tokeniser.pieces(one.token for one in self.dice)
+        pieces = self._spelled()
         text = "".join(pieces)
         places = [place for stop in config.stop if stop and (place := text.find(stop)) >= 0]
         if not places:
@@ -143,9 +158,11 @@ class _Row:
         self._stopped = tuple(kept)
         return True
 
+    def _spelled(self) -> tuple[str, ...]:
+        return (*self._pieces[:-1], self._pieces[-1] + self._speller.unfinished)
+
     def writing(self, config: SamplingConfig) -> Writing:
-        pieces = self._stopped or tuple(self._model.tokeniser.pieces(one.token for one in self.dice))
-        return Writing(self.temperature(config), pieces, tuple(self.dice), self.ended)
+        return Writing(self.temperature(config), self._stopped or self._spelled(), tuple(self._dice), self.ended)
 
 
 def _forbidden(model: LanguageModel, config: SamplingConfig) -> list[int]:

@@ -79,6 +79,7 @@ class TextTab:
                         list(self._shipped.items()),
                         value=next(iter(self._shipped.values()), None),
                         label="Model",
+                        visible=len(self._shipped) > 1,
                         elem_id="text-model",
                         elem_classes="chips",
                     )
@@ -137,7 +138,7 @@ class TextTab:
                         container=False,
                         elem_id="text-coloured",
                     )
-                    self.go_on = gr.Button("Continue", size="sm", elem_id="text-continue")
+                    stage.going_on("Continue")
                 stage.under("Move a slider while it writes: the next word follows.")
                 self.dice = dice_panel("text-dice")
                 with gr.Row(elem_classes="under"):
@@ -155,7 +156,8 @@ class TextTab:
         stage.go.click(self.start, [self.restored, *asked], watched, **seen)
         by_hand = [*watched, *controls]
         here = [stage.run_id, stage.place, *asked]
-        self.go_on.click(self.continued, here, by_hand, **seen)
+        assert stage.go_on is not None
+        stage.go_on.click(self.continued, here, by_hand, **seen)
         self.again.click(self.tried_again, here, by_hand, **seen)
         self.dice.pick(self.rewritten, here, by_hand, **seen)
         stage.canvas.pick(
@@ -337,7 +339,7 @@ class TextTab:
             return gr.skip()
         name = self._trained.take_up(run_id, model)
         inform("Your model writes now: see Write.")
-        return gr.update(choices=[*self._shipped.items(), ("Yours", name)], value=name)
+        return gr.update(choices=[*self._shipped.items(), ("Yours", name)], value=name, visible=True)
 
 
 def manner_of(temperatures: tuple[float, ...]) -> str:

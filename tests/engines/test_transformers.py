@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from engines.parts.language_models import build_network
-from engines.parts.transformers import TransformerConfig, rotary_angles, rotated
+from engines.parts.transformers import Past, TransformerConfig, rotary_angles, rotated
 
 SMALL = {
     "ours": TransformerConfig(vocab_size=50, block_size=24, embed_dim=32, num_layers=3, num_heads=2, dense_dim=64),
@@ -40,7 +40,7 @@ def test_the_books_network_computes_what_keras_own_layers_compute():
     x = np.asarray(network.embedding)[TOKENS] + np.asarray(network.positions)[None]
     for theirs, ours in zip(attentions, (decoder.attention_1, decoder.attention_2), strict=True):
         theirs(x, x)
-        theirs.set_weights(ours.get_weights())
+        theirs.set_weights([w.reshape(t.shape) for w, t in zip(ours.get_weights(), theirs.weights, strict=True)])
     for theirs, ours in zip(
         [*norms, *dense],
         (decoder.norm_1, decoder.norm_2, decoder.norm_3, decoder.dense_1, decoder.dense_2),
@@ -122,10 +122,20 @@ def test_a_token_changes_nothing_that_was_said_before_it(network):
 @pytest.mark.parametrize("cuts", [[2] * 12, [23, 1], [7, 9, 8], [3, 20, 1]])
 def test_in_pieces_a_text_has_the_logits_of_the_whole(network, cuts):
     whole = np.asarray(network(TOKENS))
-    past, start, found = None, 0, []
-    for length in cuts:
-        activations, past = network.read(TOKENS[:, start : start + length], past)
-        found.append(np.asarray(network.logits(activations)))
+    activations, presents = network.read(TOKENS[:, : cuts[0]])
+    room = 24 - cuts[0]
+    # Behind the tokens there is something that nobody may see.
+    pairs = [
+        (
+            np.pad(keys, [(0, 0), (0, 0), (0, 0), (0, room)], constant_values=9.0),
+            np.pad(values, [(0, 0), (0, 0), (0, room), (0, 0)], constant_values=9.0),
+        )
+        for keys, values in presents
+    ]
+    found, start = [network.logits(activations)], cuts[0]
+    for length in cuts[1:]:
+        activations, pairs = network.read(TOKENS[:, start : start + length], Past(pairs, start))
+        found.append(network.logits(activations))
         start += length
     np.testing.assert_allclose(np.concatenate(found, axis=1), whole, atol=1e-4)
 
@@ -147,3 +157,13 @@ def test_new_blocks_pass_on_what_they_are_given():
     embedded = np.asarray(network.embedding)[TOKENS]
     activations = embedded / np.sqrt((embedded**2).mean(-1, keepdims=True) + 1e-6)
     np.testing.assert_allclose(np.asarray(network.read(TOKENS)[0]), activations, rtol=0.01)
+
+
+def test_the_books_network_begins_as_keras_own_layers_begin():
+    config = TransformerConfig(architecture="notes", num_layers=1, num_heads=2, vocab_size=9, block_size=8)
+    attention = build_network(config).decoders[0].attention_1
+    theirs = keras.layers.MultiHeadAttention(config.num_heads, key_dim=config.embed_dim)
+    theirs.build((None, None, config.embed_dim), (None, None, config.embed_dim))
+    for ours, other in zip(attention.get_weights(), theirs.get_weights(), strict=True):
+        assert ours.std() == pytest.approx(other.std(), rel=0.02)
+        assert np.abs(ours).max() == pytest.approx(np.abs(other).max(), rel=0.02)
