@@ -31,7 +31,8 @@ class Stage(ABC):
         self._studio, self._prefix = studio, prefix
         self.run_id = gr.State("")
         # The browser keeps the run's secret, so that a reloaded page finds its run again and nobody else does.
-        self.remembered = gr.BrowserState("", storage_key=f"reverie-{prefix}-run", secret=f"reverie-{prefix}-run")
+        key = f"reverie-{prefix}-run"
+        self.remembered = gr.BrowserState("", storage_key=key, secret=key, render=False)
 
     def buttons(self, title: str) -> None:
         """Lay out the button that begins and Stop beside it."""
@@ -67,7 +68,9 @@ class Stage(ABC):
         self.halt.click(self.stop, [self.run_id], None, queue=False, show_progress="hidden", api_visibility="private")
 
     def on_page_load(self, page: gr.Blocks) -> None:
-        """Have a fresh page find its run again."""
+        """Have a fresh page find its run again. Called outside of all tabs: what is in one is not there on a fresh page
+        before the tab is opened."""
+        self.remembered.render()
         page.load(
             self.resume,
             [self.remembered],
@@ -102,11 +105,16 @@ class Stage(ABC):
         if run is None:
             yield {self.run_id: "", self.go: gr.update(interactive=True)}
             return
-        async for update in self.watch(run):
+        async for update in self.watch(run, found=True):
             yield update
 
-    async def watch(self, run: Run) -> AsyncIterator[dict[Any, Any]]:
-        """Show a run until it is over."""
+    async def watch(self, run: Run, *, found: bool = False) -> AsyncIterator[dict[Any, Any]]:
+        """Show a run until it is over.
+
+        Args:
+            found: by a page that may not have opened the run's tab yet. Of what such a tab is sent only the very last
+                is there when it is opened: it is all that there is to show.
+        """
         yield {
             self.run_id: run.id,
             self.remembered: run.id,
@@ -114,7 +122,8 @@ class Stage(ABC):
             self.halt: gr.update(interactive=True),
             self.save: gr.update(value=None, interactive=False, label="Save"),
         } | self.begun()
-        async for message in Watcher(run, self._runs.render).messages():
+        watcher = Watcher(run, self._runs.render)
+        async for message in watcher.messages():
             yield {self.canvas: gr.skip() if message is None else message}
         if run.error:
             warn(run.error)
@@ -122,6 +131,7 @@ class Stage(ABC):
             self.go: gr.update(interactive=True),
             self.halt: gr.update(interactive=False),
             self.save: self.saving(run),
+            self.canvas: await watcher.whole() if found else gr.skip(),
         } | self.ended(run)
 
     def saving(self, run: Run):

@@ -74,6 +74,10 @@ class Watcher:
         finally:
             _watchers.pop(self.id, None)
 
+    async def whole(self) -> dict[str, Any]:
+        """All that there is to show of a run, in one message."""
+        return await self._message(first=True)
+
     def _ready(self) -> bool:
         now = time.monotonic()
         waited = now - self._sent_at

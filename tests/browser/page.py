@@ -19,6 +19,17 @@ if TYPE_CHECKING:
 
 PATIENCE = 60
 
+# Notes that a button has been enabled.
+_SEE_A_RUN = """
+const stop = arguments[0];
+window.seenARun = false;
+new MutationObserver((_, observer) => {
+  if (stop.disabled) return;
+  window.seenARun = true;
+  observer.disconnect();
+}).observe(stop, { attributes: true });
+"""
+
 _DRAWN = """
 const canvas = document.querySelector(arguments[0]), text = canvas.toDataURL();
 let hash = 0;
@@ -254,8 +265,11 @@ class Page:
     def begin(self) -> None:
         """Press the button that begins and wait until a run is on the stage."""
         self.until(lambda: self.enabled(self.part("go")), "the button that begins")
+        # A short run may be over before one looks.
+        self.browser.execute_script(_SEE_A_RUN, self.one(self.part("stop")))
         self.click(self.part("go"))
-        self.until(lambda: self.enabled(self.part("stop")), "the run to begin")
+        seen = "return window.seenARun"
+        self.until(lambda: self.enabled(self.part("stop")) or self.browser.execute_script(seen), "the run to begin")
 
     def until_pictures_come(self, count: int = 2) -> None:
         before = self.drawn

@@ -161,13 +161,13 @@ def test_a_text_is_scored_word_by_word(page):
 
 
 def test_a_model_is_trained_before_ones_eyes_and_writes(page, tmp_path):
-    path = tmp_path / "text.txt"
+    path = tmp_path / "melody.txt"
     path.write_text("do re mi fa so la ti do. " * 400, encoding="utf-8")
     next(one for one in page.all("button[role=tab]") if one.text.strip() == "Train" and one.is_displayed()).click()
     page.tab = "text-train"
     page.until(lambda: page.all("#text-train-data input[type=file]"), "a place for the data")
     page.one("#text-train-data input[type=file]").send_keys(str(path))
-    page.until(lambda: "text.txt" in page.one("#text-train-data").text, "the data")
+    page.until(lambda: "melody" in page.one("#text-train-data").text, "the data")
     page.open_more()
     for name, value in (("block_size", 32), ("embed_dim", 32), ("num_layers", 1), ("interval", 5), ("tokens", 50_000)):
         page.set(page.one(f"#text-train-{name} input[type=range]"), value)
