@@ -127,12 +127,16 @@ class Stage(ABC):
             yield {self.canvas: gr.skip() if message is None else message}
         if run.error:
             warn(run.error)
-        yield {
-            self.go: gr.update(interactive=True),
-            self.halt: gr.update(interactive=False),
-            self.save: self.saving(run),
-            self.canvas: await watcher.whole() if found else gr.skip(),
-        } | self.ended(run)
+        shown = {self.canvas: await watcher.whole()} if found else {}
+        yield (
+            shown
+            | {
+                self.go: gr.update(interactive=True),
+                self.halt: gr.update(interactive=False),
+                self.save: self.saving(run),
+            }
+            | self.ended(run)
+        )
 
     def saving(self, run: Run):
         """What Save does with the result."""
