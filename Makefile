@@ -3,24 +3,28 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test test-in-browsers test-without-browsers check bench browser
+.PHONY: run test test-in-browsers test-engines test-the-rest check bench browser
 
 run: $(VENV)/.run
 	$(BIN)/python app.py $(ARGS)
 
-# Browsers mostly wait, so they are driven while all else is tested. With ARGS, one process does as it is told.
+# Tests wait a lot, browsers most of all, so three processes share them. With ARGS, one process does as it is told.
 test: check browser
 ifdef ARGS
 	$(BIN)/python -m pytest $(ARGS)
 else
-	@$(MAKE) --no-print-directory --jobs 2 --keep-going --output-sync=target test-in-browsers test-without-browsers
+	@$(MAKE) --no-print-directory --jobs 3 --keep-going --output-sync=target \
+	  test-in-browsers test-engines test-the-rest
 endif
 
 test-in-browsers:
 	$(BIN)/python -m pytest tests/browser
 
-test-without-browsers:
-	$(BIN)/python -m pytest --ignore tests/browser
+test-engines:
+	$(BIN)/python -m pytest tests/engines
+
+test-the-rest:
+	$(BIN)/python -m pytest --ignore tests/browser --ignore tests/engines
 
 check: $(VENV)/.dev
 	@# Gradio writes a stub beside every subclass of a component when it is imported; it is not ours to check.

@@ -282,25 +282,29 @@ def training(
 
 
 def evaluate(weights: dict[str, Path], data: Path) -> dict[str, float]:
-    """Score shipped weights on all of the held-out texts.
+    """Score trained weights on all of the held-out texts.
 
     Args:
-        weights: files by model, as `train` wrote them.
+        weights: files as `train` wrote them, by name: "ours", "notes", "notes_words" …
 
     Returns:
         `perplexity`, a token, and `bits_per_character` of ours, with the ends of the texts counted as tokens but not as
-        characters; the same of the book's with `_notes`, how many tokens either was trained on, and
-        `perplexity_ratio_to_notes`, ours over the book's.
+        characters; the same of others with `_` and their name; how many tokens each was trained on;
+        `perplexity_ratio_to_notes`, ours over the book's; and of what has no token for every word `unknown_share`, how
+        many of its tokens stand for one that it does not know.
     """
     texts = split_texts(data)
     characters = sum(map(len, texts.held_out))
     found: dict[str, float] = {}
     for name, path in weights.items():
         model = read_language_model(path)
-        losses = token_losses(model.network, model.tokeniser.stream(texts.held_out))
+        stream = model.tokeniser.stream(texts.held_out)
+        losses = token_losses(model.network, stream)
         ending = "" if name == "ours" else f"_{name}"
         found[f"perplexity{ending}"] = float(np.exp(losses.mean()))
         found[f"bits_per_character{ending}"] = float(losses.sum() / math.log(2) / characters)
+        if model.tokeniser.unknown is not None:
+            found[f"unknown_share{ending}"] = float((stream == model.tokeniser.unknown).mean())
         found[f"tokens_{name}"] = model.seen
     if {"perplexity", "perplexity_notes"} <= set(found):
         found["perplexity_ratio_to_notes"] = found["perplexity"] / found["perplexity_notes"]

@@ -19,6 +19,7 @@ from engines.options import add_options, changed_options
 
 WEIGHTS = Path(__file__).resolve().parent.parent / "weights"
 CHECKPOINTS = Path("checkpoints")
+LANGUAGE_MODEL = "language_model_"  # how the files of language models begin
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -117,21 +118,22 @@ def _dcgan(options: argparse.Namespace) -> Work:
 
 def _language_model(options: argparse.Namespace) -> Work:
     from engines import language_training as training
-    from engines.parts.language_config import MODELS, LanguageTrainingConfig
+    from engines.parts.language_config import LanguageTrainingConfig
     from engines.parts.shards import one_thread_an_operation
 
     def train() -> Frames[Any]:
         one_thread_an_operation()
-        config = LanguageTrainingConfig(**changed_options(options, LanguageTrainingConfig))
-        file = f"language_model_{config.model}.npz"
+        config = LanguageTrainingConfig(**changed_options(options, LanguageTrainingConfig)).filled()
+        # Named after how it cuts texts up too, unless it does as the shipped ones do.
+        kind = "" if config.tokeniser == "subwords" else f"_{config.tokeniser}"
+        file = f"{LANGUAGE_MODEL}{config.model}{kind}.npz"
         return training.train(
             config, options.data, options.checkpoint or CHECKPOINTS / file, options.output or WEIGHTS / file
         )
 
     def evaluate() -> dict[str, float]:
-        folder = options.output or WEIGHTS
-        shipped = {model: folder / f"language_model_{model}.npz" for model in MODELS}
-        return training.evaluate({model: path for model, path in shipped.items() if path.is_file()}, options.data)
+        paths = sorted((options.output or WEIGHTS).glob(f"{LANGUAGE_MODEL}*.npz"))
+        return training.evaluate({path.stem.removeprefix(LANGUAGE_MODEL): path for path in paths}, options.data)
 
     return Work(train, evaluate)
 

@@ -19,8 +19,9 @@ from engines.language_training import Windows, evaluate, rate_at, samples, train
 from engines.parts.language_config import TEMPERATURES, LanguageTrainingConfig
 from engines.parts.language_models import LanguageModel, build_network, read_language_model
 from engines.parts.muon import Muon, orthogonalised
+from engines.parts.texts import split_texts
 from engines.parts.token_loss import next_token_loss
-from engines.parts.tokenisers import Characters
+from engines.parts.tokenisers import Characters, Words
 from engines.parts.transformers import TransformerConfig
 from tests.engines.helpers import files_in, refusal
 
@@ -283,14 +284,22 @@ def test_what_is_no_matrix_learns_by_adam():
 
 
 def test_what_is_shipped_is_scored_on_all_of_the_held_out_text(data, tmp_path):
+    data.write_text(TEXT + "the zebra sat on the mat. " * 12, encoding="utf-8")  # of zebras only the held-out end tells
     files = {}
-    for model in ("ours", "notes"):
-        files[model] = tmp_path / f"{model}.npz"
-        list(train(dataclasses.replace(TINY, model=model), data, None, files[model]))
+    for name, tokeniser in (("ours", "characters"), ("notes", "characters"), ("notes_words", "words")):
+        files[name] = tmp_path / f"{name}.npz"
+        config = dataclasses.replace(TINY, model=name.partition("_")[0], tokeniser=tokeniser)
+        list(train(config, data, None, files[name]))
     scores = evaluate(files, data)
     assert scores["perplexity_ratio_to_notes"] == pytest.approx(scores["perplexity"] / scores["perplexity_notes"])
     assert scores["bits_per_character"] == pytest.approx(math.log2(scores["perplexity"]), rel=0.01)
     assert (scores["tokens_ours"], scores["tokens_notes"]) == (TINY.tokens, TINY.tokens)
+    known = set(read_language_model(files["notes_words"]).tokeniser.vocabulary)
+    words = [word for text in split_texts(data).held_out for word in Words.cut(text)]
+    unknown = sum(word not in known for word in words)
+    count = len(words) + len(split_texts(data).held_out) + 1
+    assert scores["unknown_share_notes_words"] == pytest.approx(unknown / count)
+    assert unknown == 12
 
 
 def test_samples_begin_with_nothing_or_with_a_prompt():
