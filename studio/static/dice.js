@@ -16,10 +16,12 @@ function bar(kind, value, most) {
 function draw(value) {
   panel.hidden = !value?.alternatives;
   if (panel.hidden) return;
-  find('.what').textContent = `${seen(value.piece)}: ${share(value.before)} by the model, ${share(value.after)} after ` +
-    'temperature and cut-offs';
+  // A text that was only scored has been through no temperature and no cut-offs.
+  const reshaped = value.rewritable;
+  find('.what').textContent = `${seen(value.piece)}: ${share(value.before)} by the model` +
+    (reshaped ? `, ${share(value.after)} after temperature and cut-offs` : '');
   // The longest bar fills its line: where many words are likely, each has little.
-  const most = Math.max(1e-9, ...value.alternatives.flatMap(([, before, after]) => [before, after]));
+  const most = Math.max(1e-9, ...value.alternatives.flatMap(([, before, after]) => reshaped ? [before, after] : [before]));
   find('.bars').replaceChildren(...value.alternatives.map(([piece, before, after, token]) => {
     const button = document.createElement('button'), name = document.createElement('span'), numbers = document.createElement('span');
     button.type = 'button';
@@ -27,17 +29,20 @@ function draw(value) {
     button.disabled = !value.rewritable;
     button.setAttribute('aria-pressed', String(token === value.token));
     name.className = 'name'; name.textContent = seen(piece);
-    numbers.className = 'numbers'; numbers.textContent = `${share(before)} → ${share(after)}`;
+    numbers.className = 'numbers'; numbers.textContent = share(before) + (reshaped ? ` → ${share(after)}` : '');
     const both = document.createElement('span');
     both.className = 'both';
-    both.append(bar('before', before, most), bar('after', after, most));
+    both.append(bar('before', before, most));
+    if (reshaped) both.append(bar('after', after, most));
     button.append(name, both, numbers);
-    button.setAttribute('aria-label', `${seen(piece)}: ${share(before)}, then ${share(after)}`);
+    button.setAttribute('aria-label', `${seen(piece)}: ${share(before)}` + (reshaped ? `, then ${share(after)}` : ''));
     button.onclick = () => trigger('pick', { token });
     return button;
   }));
-  find('.entropy').textContent = `Entropy ${value.entropy.toFixed(2)} bits, after temperature and cut-offs ` +
-    `${value.entropy_after.toFixed(2)}: like choosing among ${Math.max(1, 2 ** value.entropy_after).toFixed(1)} equally likely words.`;
+  const among = Math.max(1, 2 ** (reshaped ? value.entropy_after : value.entropy));
+  find('.entropy').textContent = `Entropy ${value.entropy.toFixed(2)} bits` +
+    (reshaped ? `, after temperature and cut-offs ${value.entropy_after.toFixed(2)}` : '') +
+    `: like choosing among ${among < 100 ? among.toFixed(1) : Math.round(among).toLocaleString('en')} equally likely words.`;
   panel.dataset.drawn = Number(panel.dataset.drawn) + 1;
 }
 
