@@ -235,6 +235,27 @@ def test_a_picture_is_not_sent_twice_while_it_is_the_newest(lane, never_impatien
     gate.release(10)
 
 
+def test_the_very_first_picture_does_not_wait_its_turn(lane, never_impatient, monkeypatch):
+    monkeypatch.setattr(streaming, "MOST_PICTURES_A_SECOND", 1 / NEVER)
+    gate = threading.Semaphore(0)
+    run = Run(LoopEngine(10, gate=gate), MemoryKeeper())
+    lane.submit(run)
+
+    async def check():
+        stream = Stream(run, lane)
+        assert "step" not in await stream.next()
+        gate.release()
+        assert (await stream.until(lambda message: "step" in message))["step"] == 1
+        gate.release()
+        eventually(lambda: run.frame.step == 2, "another frame")
+        assert await stream.next() is None, "the second waits"
+        await stream.close()
+        run.stop()
+        gate.release(10)
+
+    asyncio.run(check())
+
+
 def test_a_waiting_page_is_told_its_place(lane):
     gate = threading.Semaphore(0)
     first, second = Run(LoopEngine(1, gate=gate), MemoryKeeper()), Run(LoopEngine(1), MemoryKeeper())
