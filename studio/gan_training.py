@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import gradio as gr
 
 from engines.parts.dcgan_config import STEERABLE, DCGANTrainingConfig
 from engines.parts.gans import read_gan
 from studio.notices import inform, warn
 from studio.settings import Settings
-from studio.stage import steers
 from studio.studio import Studio
 from studio.training import Kind, Training
 
 NETWORKS = {"Ours": "faces", "As in the book": "notes"}
-# What other networks leave as it was set.
-THE_PERSONS_OWN = ("images", "batch_size", "interval", "seed", "rollbacks")
 
 
 class GANTraining(Training):
@@ -34,6 +29,8 @@ class GANTraining(Training):
             used="Finished networks can draw on the wall.",
             read=read_gan,
             steerable=STEERABLE,
+            own=lambda model: DCGANTrainingConfig(model=model),
+            persons_own=("images", "batch_size", "interval", "seed", "rollbacks"),
         )
         super().__init__(studio, kind, "gan-train")
 
@@ -61,20 +58,12 @@ class GANTraining(Training):
     def build(self) -> None:
         """Lay them out and wire them."""
         super().build()
+        self.wire_network(self.model, ("d_learning_rate", "dropout"))
         settings, seen = self.settings, {"show_progress": "hidden", "api_visibility": "private"}
-        self.model.input(self.models_own, [self.model, *settings.components], settings.components, **seen)
-        steered = [self.stage.run_id, *settings.components]
         rollbacks = settings.controls["rollbacks"]
-        steers([settings.controls[name] for name in ("d_learning_rate", "dropout")], self.steered, steered)
         self.back.click(self.once_more, [self.stage.run_id, rollbacks], [rollbacks], **seen).then(
-            self.steered, steered, None, **seen
+            self.steered, [self.stage.run_id, *settings.components], None, **seen
         )
-
-    def models_own(self, model: str, *values: Any) -> list[Any]:
-        """Other networks were chosen: their own settings."""
-        fresh = self.settings.values(DCGANTrainingConfig(model=model).filled())
-        both = zip(self.settings.controls, values, fresh, strict=True)
-        return self.settings.shown([set_ if name in THE_PERSONS_OWN else own for name, set_, own in both])
 
     def once_more(self, run_id: str, rollbacks: int) -> int:
         """One more step back."""
@@ -84,7 +73,3 @@ class GANTraining(Training):
             return rollbacks
         inform("Going back to the last moment without an alarm.")
         return rollbacks + 1
-
-    def steered(self, run_id: str, *values: Any) -> None:
-        """What may be moved while it trains was moved."""
-        self.stage.steer(run_id, "", lambda: self.settings.config(values))

@@ -8,15 +8,12 @@ import gradio as gr
 
 from engines.parts.language_config import STEERABLE, LanguageTrainingConfig
 from studio.settings import Settings
-from studio.stage import steers
 from studio.studio import Studio
 from studio.text_stage import TextStage
 from studio.training import Kind, Training
 
 NETWORKS = {"Ours": "ours", "As in the book": "notes"}
 CUTS = {"Subwords": "subwords", "Words": "words", "Characters": "characters"}
-# What another network leaves as it was set.
-THE_PERSONS_OWN = ("tokens", "interval", "seed", "rate_factor", "prompt", "batch_tokens")
 # Small enough that a text of some pages is learnt while one watches.
 FIRST = LanguageTrainingConfig(
     tokens=500_000, embed_dim=128, num_layers=4, dense_dim=512, vocab_size=2048, block_size=128, interval=20
@@ -46,6 +43,8 @@ class LanguageTraining(Training):
             read=read_model,
             steerable=STEERABLE,
             saved=".json",
+            own=lambda model: FIRST if model == FIRST.model else LanguageTrainingConfig(model=model),
+            persons_own=("tokens", "interval", "seed", "rate_factor", "prompt", "batch_tokens"),
         )
         super().__init__(studio, kind, "text-train", TextStage(studio, "text-train"))
 
@@ -78,18 +77,4 @@ class LanguageTraining(Training):
     def build(self) -> None:
         """Lay them out and wire them."""
         super().build()
-        settings, seen = self.settings, {"show_progress": "hidden", "api_visibility": "private"}
-        self.model.input(self.models_own, [self.model, *settings.components], settings.components, **seen)
-        steered = [self.stage.run_id, *settings.components]
-        steers([settings.controls[name] for name in STEERABLE], self.steered, steered)
-
-    def models_own(self, model: str, *values: Any) -> list[Any]:
-        """Another network was chosen: its own settings."""
-        own = FIRST if model == FIRST.model else LanguageTrainingConfig(model=model)
-        fresh = self.settings.values(own.filled())
-        both = zip(self.settings.controls, values, fresh, strict=True)
-        return self.settings.shown([set_ if name in THE_PERSONS_OWN else own for name, set_, own in both])
-
-    def steered(self, run_id: str, *values: Any) -> None:
-        """What may be moved while it trains was moved."""
-        self.stage.steer(run_id, "", lambda: self.settings.config(values))
+        self.wire_network(self.model, STEERABLE)

@@ -19,7 +19,7 @@ from studio.notices import inform, warn
 from studio.picture_stage import PictureStage
 from studio.restoring import job_for_tab
 from studio.settings import Settings
-from studio.stage import Stage
+from studio.stage import Stage, steers
 from studio.studio import Studio
 
 
@@ -39,6 +39,8 @@ class Kind:
         read: a file that the engine wrote -> the network.
         steerable: fields that may be changed while it runs, or when it goes on.
         saved: suffix of the file that holds the recipe of a result.
+        own: a network's name -> the config that suits it, where there are several networks.
+        persons_own: fields that stay as they were set when another network is chosen.
     """
 
     engine: str
@@ -52,6 +54,8 @@ class Kind:
     read: Callable[[Path], Any]
     steerable: Collection[str] = ()
     saved: str = ".png"
+    own: Callable[[str], Any] | None = None
+    persons_own: Collection[str] = ()
 
 
 # Checkpoints of faces take 200 MB each; whoever trains a tenth time has seldom use for the first.
@@ -144,6 +148,29 @@ class Training:
         self.stage.go.click(self.start, [self.data, *settings.components], self.stage.outputs, **seen)
         self.data.upload(self.data_chosen, [self.data], [self.data, *settings.components], **seen)
         self.stage.wire()
+
+    def wire_network(self, model: gr.Dropdown, moved: Collection[str]) -> None:
+        """Have the choice of another network bring its own settings, and what is moved while it trains take effect.
+
+        Args:
+            moved: fields whose controls may be moved meanwhile.
+        """
+        components = self.settings.components
+        seen: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+        model.input(self.models_own, [model, *components], components, **seen)
+        controls = [self.settings.controls[name] for name in moved]
+        steers(controls, self.steered, [self.stage.run_id, *components])
+
+    def models_own(self, model: str, *values: Any) -> list[Any]:
+        """Another network was chosen: its own settings."""
+        assert self.kind.own is not None
+        fresh = self.settings.values(self.kind.own(model).filled())
+        both = zip(self.settings.controls, values, fresh, strict=True)
+        return self.settings.shown([old if name in self.kind.persons_own else new for name, old, new in both])
+
+    def steered(self, run_id: str, *values: Any) -> None:
+        """What may be moved while it trains was moved."""
+        self.stage.steer(run_id, "", lambda: self.settings.config(values))
 
     def data_chosen(self, paths: Sequence[str]) -> dict[Any, Any]:
         """A saved result in the place of the data brings back the settings that it was trained with."""
