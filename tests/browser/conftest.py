@@ -18,7 +18,7 @@ import pytest
 from PIL import Image
 from selenium import webdriver
 
-from tests.browser.helpers import photo_like
+from tests.browser.helpers import PHONE, photo_like
 from tests.browser.page import Page, Visits
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -183,6 +183,18 @@ def new_page(server, new_browser, visits) -> Iterator[Callable[[webdriver.Chrome
 def page(new_page, shared_browser) -> Page:
     """The page in the shared browser."""
     return new_page(shared_browser)
+
+
+@pytest.fixture(params=[PHONE, None], ids=["390x844", "desktop"])
+def any_window(page, request) -> Iterator[tuple[Page, int]]:
+    """The page opened anew in a phone's window and in a desktop's, with the window's width."""
+    if request.param:
+        page.browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", request.param)
+    try:
+        page.open()
+        yield page, request.param["width"] if request.param else 1280
+    finally:
+        page.browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from PIL import Image, PngImagePlugin
 
 from engines.deep_dream import PRESETS
 from engines.recipes import read_recipe
-from tests.browser.helpers import PHONE, photo_like, pixels
+from tests.browser.helpers import photo_like, pixels
 from tests.browser.page import Page
 from tests.engines.helpers import is_one_sentence
 
@@ -290,21 +290,15 @@ def test_the_slider_under_the_result_moves_the_edge_between_before_and_after(pag
     assert page.canvas_hash("before") != page.canvas_hash("after")
 
 
-@pytest.mark.parametrize("metrics", [PHONE, None], ids=["390x844", "desktop"])
-def test_the_page_does_not_scroll_sideways_and_every_control_has_a_name(page, photo, metrics):
-    if metrics:
-        page.browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
-    try:
-        page.open()
-        assert page.browser.execute_script("return innerWidth") == (390 if metrics else 1280)
-        assert (page.too_wide, page.nameless) == (0, [])
-        page.open_more()
-        page.until(lambda: page.one("#dream-seed input").is_displayed(), "the seed to be shown")
-        assert (page.too_wide, page.nameless) == (0, [])
-        page.drop(photo)
-        small_and_quick(page)
-        page.begin()
-        page.until_over("done")
-        assert (page.too_wide, page.nameless) == (0, [])
-    finally:
-        page.browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+def test_the_page_does_not_scroll_sideways_and_every_control_has_a_name(any_window, photo):
+    page, width = any_window
+    assert page.browser.execute_script("return innerWidth") == width
+    assert (page.too_wide, page.nameless) == (0, [])
+    page.open_more()
+    page.until(lambda: page.one("#dream-seed input").is_displayed(), "the seed to be shown")
+    assert (page.too_wide, page.nameless) == (0, [])
+    page.drop(photo)
+    small_and_quick(page)
+    page.begin()
+    page.until_over("done")
+    assert (page.too_wide, page.nameless) == (0, [])

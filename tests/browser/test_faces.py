@@ -10,7 +10,6 @@ from PIL import Image
 from selenium.webdriver.common.keys import Keys
 
 from engines.recipes import read_recipe
-from tests.browser.helpers import PHONE
 from tests.browser.page import Page
 from tests.engines.helpers import blocks, zip_of
 
@@ -149,15 +148,9 @@ def test_networks_are_trained_before_ones_eyes_and_draw_on_the_wall(page, tmp_pa
     assert face(page) == before
 
 
-@pytest.mark.parametrize("metrics", [PHONE, None], ids=["390x844", "desktop"])
-def test_the_tab_does_not_scroll_sideways_and_every_control_has_a_name(page, metrics):
-    if metrics:
-        page.browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
-    try:
-        page.open()
-        on_the_faces_tab(page)
-        page.click("#gan-search button")
-        page.until(lambda: page.all("#sought-go") and page.one("#sought-go").is_displayed(), "the search")
-        assert (page.too_wide, page.nameless) == (0, [])
-    finally:
-        page.browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+def test_the_tab_does_not_scroll_sideways_and_every_control_has_a_name(any_window):
+    page, _ = any_window
+    on_the_faces_tab(page)
+    page.click("#gan-search button")
+    page.until(lambda: page.all("#sought-go") and page.one("#sought-go").is_displayed(), "the search")
+    assert (page.too_wide, page.nameless) == (0, [])

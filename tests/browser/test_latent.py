@@ -10,7 +10,6 @@ from selenium.webdriver import ActionChains
 from selenium.webdriver.common.keys import Keys
 
 from engines.recipes import read_recipe
-from tests.browser.helpers import PHONE
 from tests.browser.page import Page
 
 EXPLORER = "const e = document.querySelector('.explorer'); return e ? {...e.dataset} : {}"
@@ -176,14 +175,8 @@ def test_a_network_is_trained_before_ones_eyes_and_used_on_the_map(page, tmp_pat
     page.until(lambda: explorer(page)["dots"] == "64", "its map")
 
 
-@pytest.mark.parametrize("metrics", [PHONE, None], ids=["390x844", "desktop"])
-def test_the_tab_does_not_scroll_sideways_and_every_control_has_a_name(page, metrics):
-    if metrics:
-        page.browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
-    try:
-        page.open()
-        on_the_latent_tab(page)
-        page.unfold("grid", "figure")
-        assert (page.too_wide, page.nameless) == (0, [])
-    finally:
-        page.browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+def test_the_tab_does_not_scroll_sideways_and_every_control_has_a_name(any_window):
+    page, _ = any_window
+    on_the_latent_tab(page)
+    page.unfold("grid", "figure")
+    assert (page.too_wide, page.nameless) == (0, [])

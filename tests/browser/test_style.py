@@ -12,7 +12,7 @@ from PIL import Image
 from selenium.webdriver import ActionChains
 
 from engines.recipes import read_recipe
-from tests.browser.helpers import PHONE, pixels
+from tests.browser.helpers import pixels
 from tests.browser.page import Page
 from tests.engines.helpers import is_one_sentence
 
@@ -282,22 +282,16 @@ def test_a_dropped_painting_restores_its_settings_and_repeats_to_the_same_pixels
     assert read_recipe(again) == read_recipe(first)
 
 
-@pytest.mark.parametrize("metrics", [PHONE, None], ids=["390x844", "desktop"])
-def test_the_tab_does_not_scroll_sideways_and_every_control_has_a_name(page, photo, metrics):
-    if metrics:
-        page.browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
-    try:
-        page.open()
-        on_the_style_tab(page)
-        assert (page.too_wide, page.nameless) == (0, [])
-        page.drop(photo)
-        add_a_painting(page, 1)
-        page.unfold("regions-fold", "regions canvas")
-        small_and_quick(page)
-        assert (page.too_wide, page.nameless) == (0, [])
-        page.begin()
-        page.until_over("done")
-        page.unfold("evolution", "make-film")
-        assert (page.too_wide, page.nameless) == (0, [])
-    finally:
-        page.browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+def test_the_tab_does_not_scroll_sideways_and_every_control_has_a_name(any_window, photo):
+    page, _ = any_window
+    on_the_style_tab(page)
+    assert (page.too_wide, page.nameless) == (0, [])
+    page.drop(photo)
+    add_a_painting(page, 1)
+    page.unfold("regions-fold", "regions canvas")
+    small_and_quick(page)
+    assert (page.too_wide, page.nameless) == (0, [])
+    page.begin()
+    page.until_over("done")
+    page.unfold("evolution", "make-film")
+    assert (page.too_wide, page.nameless) == (0, [])

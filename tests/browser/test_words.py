@@ -7,7 +7,6 @@ import pytest
 from selenium.webdriver.common.keys import Keys
 
 from engines.recipes import read_recipe
-from tests.browser.helpers import PHONE
 from tests.browser.page import Page
 
 TEXTS = "return [...document.querySelectorAll(arguments[0] + ' .text')].map(text => text.textContent)"
@@ -187,19 +186,13 @@ def test_a_model_is_trained_before_ones_eyes_and_writes(page, tmp_path):
     assert texts(page)[0].startswith("do re mi")
 
 
-@pytest.mark.parametrize("metrics", [PHONE, None], ids=["390x844", "desktop"])
-def test_the_tab_does_not_scroll_sideways_and_every_control_has_a_name(page, metrics):
-    if metrics:
-        page.browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
-    try:
-        page.open()
-        on_the_words_tab(page)
-        choose(page, "Five temperatures")
-        length(page, 20)
-        page.begin()
-        page.until_over("done")
-        dice(page, 1)
-        assert (page.too_wide, page.nameless) == (0, [])
-        choose(page, "One text")
-    finally:
-        page.browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+def test_the_tab_does_not_scroll_sideways_and_every_control_has_a_name(any_window):
+    page, _ = any_window
+    on_the_words_tab(page)
+    choose(page, "Five temperatures")
+    length(page, 20)
+    page.begin()
+    page.until_over("done")
+    dice(page, 1)
+    assert (page.too_wide, page.nameless) == (0, [])
+    choose(page, "One text")
