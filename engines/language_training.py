@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import math
 from collections.abc import Callable, Sequence
@@ -12,9 +13,10 @@ from typing import Any
 
 import keras
 import numpy as np
-import tensorflow as tf
+from keras import ops
 
 from engines.frames import Frame, Frames
+from engines.parts.compiled import compiled_loss, compiled_step
 from engines.parts.files import written_atomically
 from engines.parts.language_config import (
     EXTENSIBLE,
@@ -26,7 +28,6 @@ from engines.parts.language_config import (
 from engines.parts.language_models import LanguageModel, build_network, read_language_model, save_language_model
 from engines.parts.muon import Muon
 from engines.parts.precision import training_policy
-from engines.parts.shards import mean_of, shards_of
 from engines.parts.texts import SplitTexts, split_texts
 from engines.parts.token_loss import next_token_loss
 from engines.parts.token_losses import token_losses
@@ -116,7 +117,9 @@ class Learner:
             others = [w for w in self.weights if id(w) not in known]
             parts = [3 if "joint" in w.path.split("/") else 1 for w in matrices]
             low = "bfloat16" if policy == "mixed_bfloat16" else "float32"
-            self.muon = Muon(matrices, parts, others, self.rate, ADAM_SHARE * self.rate, low)
+            self.muon = Muon(
+                matrices, parts, others, self.rate, ADAM_SHARE * self.rate, low, config.weight_decay or 0.0
+            )
             self.weights = [*matrices, *others]
         else:
             self.rmsprop = keras.optimizers.RMSprop(self.rate)
@@ -139,29 +142,15 @@ class Learner:
 def losses_of(network: Any, tokens: Any, weights: Any) -> Any:
     """The sum of a network's losses at the tokens of windows, (B, T + 1), with their weights, (B, T)."""
     activations = network.read(tokens[:, :-1])[0]
-    flat = tf.reshape(activations, (-1, activations.shape[-1]))
-    targets, weights = tf.reshape(tokens[:, 1:], (-1,)), tf.reshape(weights, (-1,))
+    flat = ops.reshape(activations, (-1, activations.shape[-1]))
+    targets, weights = ops.reshape(tokens[:, 1:], (-1,)), ops.reshape(weights, (-1,))
     return next_token_loss(flat, network.output_layer, targets, weights)
 
 
 def train_step_of(learner: Learner, batch: int) -> Callable[..., Any]:
     """One compiled step: tokens (batch, T + 1), weights (batch, T), the rate's factor -> the mean loss in nats."""
-    shards = shards_of(batch)
-
-    @tf.function(autograph=False)
-    def train_step(tokens: Any, weights: Any, factor: Any) -> Any:
-        share = tf.reduce_sum(weights) / shards
-        losses, slopes = [], []
-        for some, there in zip(tf.split(tokens, shards), tf.split(weights, shards), strict=True):
-            with tf.GradientTape() as tape:
-                loss = losses_of(learner.network, some, there) / share
-            losses.append(loss)
-            # Of an embedding it comes in pieces.
-            slopes.append([tf.convert_to_tensor(one) for one in tape.gradient(loss, learner.weights)])
-        learner.apply([mean_of(list(one)) for one in zip(*slopes, strict=True)], factor)
-        return mean_of(losses)
-
-    return train_step
+    loss = functools.partial(losses_of, learner.network)
+    return compiled_step(loss, learner.weights, learner.variables, learner.apply, batch)
 
 
 def rate_at(step: int, total: int, falling: float) -> float:
@@ -191,7 +180,7 @@ def train(
         vocab_size=tokeniser.vocab_size,
         **{name: getattr(config, name) for name in ("block_size", "embed_dim", "num_layers", "num_heads", "dense_dim")},
     )
-    batch = min(max(1, config.batch_tokens // windows.block_size), windows.count)
+    batch = min(max(1, (config.batch_tokens or 0) // windows.block_size), windows.count)
     total = max(1, config.tokens // (batch * windows.block_size))
     learner = Learner(config, shape)
     update = train_step_of(learner, batch)
@@ -201,7 +190,7 @@ def train(
     def train_step(step: int) -> dict[str, Any]:
         tokens, weights = windows.batch(batch, step)
         factor = config.rate_factor * rate_at(step, total, config.falling or 0.0)
-        return {"loss": update(tf.constant(tokens), tf.constant(weights), tf.constant(factor, tf.float32))}
+        return {"loss": update(tokens, weights, factor)}
 
     # What may be moved while it runs may be another when it goes on.
     free = (*STEERABLE, *EXTENSIBLE)
@@ -234,7 +223,9 @@ def train(
 
 
 def samples(model: LanguageModel, prompt: str) -> tuple[tuple[Writing, ...], str]:
-    """What a model writes at each of `TEMPERATURES`, and all of it as one text."""
+    """What a model writes at each of `TEMPERATURES`, and all of it as one text; nothing on JAX, where it cannot."""
+    if keras.config.backend() != "tensorflow":
+        return (), ""
     config = SamplingConfig(tokens=SAMPLE_TOKENS, temperatures=TEMPERATURES)
     *_, last = generate(prompt, config, model)
     return last.written, last.text
@@ -252,17 +243,12 @@ def held_out_scores(network: Any, texts: SplitTexts, tokeniser: Any, block_size:
     windows = Windows(compact(tokeniser.stream(text), tokeniser.vocab_size), block_size, 0)
     last = max(0, len(windows.stream) - 1 - block_size)
     count = min(HELD_OUT_WINDOWS, max(1, last // block_size))
-    chosen, there = (tf.constant(part) for part in windows.at(np.linspace(0, last, count).astype(np.int64)))
-    shards = shards_of(count)
+    chosen, there = windows.at(np.linspace(0, last, count).astype(np.int64))
+    total_loss = compiled_loss(functools.partial(losses_of, network), network.variables, count)
     tokens_per_character = (len(windows.stream) - 1) / characters
 
-    @tf.function(autograph=False)
-    def total_loss() -> Any:
-        parts = zip(tf.split(chosen, shards), tf.split(there, shards), strict=True)
-        return tf.add_n([losses_of(network, some, weights) for some, weights in parts])
-
     def scores() -> dict[str, float]:
-        mean = float(total_loss()) / float(tf.reduce_sum(there))
+        mean = float(total_loss(chosen, there)) / float(there.sum())
         bits = mean / math.log(2) * tokens_per_character
         return {"perplexity": math.exp(min(mean, 50.0)), "bits_per_character": bits}
 

@@ -59,12 +59,13 @@ class Work:
 
 def _backbone(options: argparse.Namespace) -> Work:
     from engines import backbone_training as training
+    from engines.parts.backbone_config import BackboneTrainingConfig
 
     output = options.output or WEIGHTS / "studio_vgg.npz"
     checkpoint = options.checkpoint or CHECKPOINTS / "studio_vgg.npz"
 
     def train() -> Frames[None]:
-        config = training.BackboneTrainingConfig(**changed_options(options, training.BackboneTrainingConfig))
+        config = BackboneTrainingConfig(**changed_options(options, BackboneTrainingConfig))
         return training.train(config, options.data, checkpoint, output)
 
     return Work(train, lambda: training.evaluate(output, options.data))
@@ -73,10 +74,11 @@ def _backbone(options: argparse.Namespace) -> Work:
 def _vae(options: argparse.Namespace) -> Work:
     from engines import vae_training as training
     from engines.parts.shards import one_thread_an_operation
+    from engines.parts.vae_config import VAETrainingConfig
 
     def train() -> Frames[None]:
         one_thread_an_operation()
-        config = training.VAETrainingConfig(**changed_options(options, training.VAETrainingConfig))
+        config = VAETrainingConfig(**changed_options(options, VAETrainingConfig))
         file = f"vae_{config.model}.npz"
         return training.train(
             config, options.data, options.checkpoint or CHECKPOINTS / file, options.output or WEIGHTS / file
@@ -139,10 +141,10 @@ def _language_model(options: argparse.Namespace) -> Work:
 
 
 def _parser() -> argparse.ArgumentParser:
-    from engines.backbone_training import BackboneTrainingConfig
+    from engines.parts.backbone_config import BackboneTrainingConfig
     from engines.parts.dcgan_config import DCGANTrainingConfig
     from engines.parts.language_config import LanguageTrainingConfig
-    from engines.vae_training import VAETrainingConfig
+    from engines.parts.vae_config import VAETrainingConfig
 
     parser = argparse.ArgumentParser(prog="python -m engines.train", description=__doc__)
     names = parser.add_subparsers(dest="name", required=True)

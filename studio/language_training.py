@@ -44,7 +44,7 @@ class LanguageTraining(Training):
             steerable=STEERABLE,
             saved=".json",
             own=lambda model: FIRST if model == FIRST.model else LanguageTrainingConfig(model=model),
-            persons_own=("tokens", "interval", "seed", "rate_factor", "prompt", "batch_tokens"),
+            persons_own=("tokens", "interval", "seed", "rate_factor", "prompt"),
         )
         super().__init__(studio, kind, "text-train", TextStage(studio, "text-train"))
 
@@ -67,7 +67,7 @@ class LanguageTraining(Training):
             settings.slider("num_layers", "Blocks", 1, 12, 1)
             settings.slider("num_heads", "Heads", 1, 8, 1)
             settings.slider("dense_dim", "Width between", 64, 4096, 64)
-            settings.slider("batch_tokens", "Tokens a step", 256, 16_384, 256)
+            settings.slider("batch_tokens", "Tokens a step", 256, 32_768, 256)
             settings.choice("optimizer", "Optimiser", {"Muon and Adam": "muon", "RMSprop": "rmsprop"})
             settings.number("learning_rate", "Learning rate")
             settings.slider("falling", "Falls over the last share", 0.0, 1.0, 0.05)

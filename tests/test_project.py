@@ -57,10 +57,20 @@ def test_the_space_runs_the_gradio_and_python_that_were_tested():
     assert (ROOT / matter["app_file"]).is_file()
 
 
-@pytest.mark.parametrize("name", ["requirements.txt", "requirements-dev.txt"])
+def test_a_gpu_trains_with_the_versions_that_were_tested():
+    lines = [
+        (ROOT / name).read_text(encoding="utf-8").split() for name in ("requirements-gpu.txt", "requirements-dev.txt")
+    ]
+    on_gpu, tested = ({line for line in some if "==" in line} for some in lines)
+    for line in on_gpu:
+        name, version = re.sub(r"\[.*\]", "", line).split("==")
+        assert pinned_requirements().get(name) == version or f"{name}=={version}" in tested, line
+
+
+@pytest.mark.parametrize("name", ["requirements.txt", "requirements-dev.txt", "requirements-gpu.txt"])
 def test_every_requirement_is_pinned(name):
     lines = (ROOT / name).read_text(encoding="utf-8").split("\n")
-    assert all("==" in line for line in lines if line and not line.startswith("-r "))
+    assert all("==" in line for line in lines if line and not line.startswith(("-r ", "#")))
 
 
 def test_ci_runs_the_readmes_test_command_and_nothing_else():

@@ -85,11 +85,14 @@ class LanguageTrainingConfig:
     num_layers: int | None = setting(None, "How many blocks it has.", low=1, high=24)
     num_heads: int | None = setting(None, "Heads of each attention.", low=1, high=16)
     dense_dim: int | None = setting(None, "Width of the layers between the attentions.", low=16, high=8192)
-    batch_tokens: int = setting(4096, "Tokens a step.", low=64, high=1 << 20)
+    batch_tokens: int | None = setting(None, "Tokens a step.", low=64, high=1 << 20)
     optimizer: str | None = setting(
         None, "Muon for the matrices and Adam for the rest, or the book's RMSprop.", choices=OPTIMIZERS
     )
     learning_rate: float | None = setting(None, "The optimiser's rate.", low=1e-6, high=1.0)
+    weight_decay: float | None = setting(
+        None, "By what share of Muon's rate its matrices shrink at each step.", low=0.0, high=1.0
+    )
     falling: float | None = setting(
         None, "Over which last share of the training the rate falls to nothing.", low=0.0, high=1.0
     )
@@ -124,8 +127,10 @@ MODELS_OWN: dict[str, dict[str, Any]] = {
         "num_layers": 6,
         "num_heads": 4,
         "dense_dim": 1024,
+        "batch_tokens": 4096,
         "optimizer": "muon",
         "learning_rate": 0.02,
+        "weight_decay": 0.02,
         "falling": 0.5,
     },
     # Chollet's listing, section 12.1.
@@ -137,8 +142,10 @@ MODELS_OWN: dict[str, dict[str, Any]] = {
         "num_layers": 1,
         "num_heads": 2,
         "dense_dim": 2048,
+        "batch_tokens": 256 * 100,
         "optimizer": "rmsprop",
         "learning_rate": 1e-3,
+        "weight_decay": 0.0,
         "falling": 0.0,
     },
 }

@@ -7,7 +7,7 @@ import functools
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import keras
 import numpy as np
@@ -15,10 +15,12 @@ import numpy as np
 from engines.parts import tokenisers
 from engines.parts.files import UNREADABLE, sha256_of
 from engines.parts.packing import packed_network, unpack_network
-from engines.parts.reading import Reader
 from engines.parts.tokenisers import Tokeniser
 from engines.parts.transformers import NETWORKS, TransformerConfig
 from engines.parts.weights import WeightsError, WeightsStore
+
+if TYPE_CHECKING:
+    from engines.parts.reading import Reader
 
 # What a weight takes in a file. The book's network is there to be compared with; 8 bits cost it 0.02 % of perplexity.
 BITS = {"ours": 16, "notes": 8}
@@ -43,6 +45,8 @@ class LanguageModel:
     @functools.cached_property
     def reader(self) -> Reader:
         """What reads texts with the network; making it takes a moment."""
+        from engines.parts.reading import Reader
+
         return Reader(self.network)
 
     @property

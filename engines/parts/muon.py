@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-import tensorflow as tf
+import keras
+from keras import ops
 
 # Of the polynomial a x + b x^3 + c x^5, iterated: singular values in (0, 1] end up between 0.7 and 1.2.
 _A, _B, _C = 3.4445, -4.7750, 2.0315
@@ -30,12 +30,12 @@ def orthogonalised(matrices: Any, dtype: str = "float32") -> Any:
     Returns:
         (K, n, m) float32.
     """
-    norm = tf.sqrt(tf.reduce_sum(tf.square(matrices), axis=(1, 2), keepdims=True))
-    x = tf.cast(matrices / (norm + 1e-7), dtype)
+    norm = ops.sqrt(ops.sum(ops.square(matrices), axis=(1, 2), keepdims=True))
+    x = ops.cast(matrices / (norm + 1e-7), dtype)
     for _ in range(ITERATIONS):
-        gram = tf.matmul(x, x, transpose_b=True)
-        x = _A * x + tf.matmul(_B * gram + _C * tf.matmul(gram, gram), x)
-    return tf.cast(x, tf.float32)
+        gram = ops.matmul(x, ops.transpose(x, (0, 2, 1)))
+        x = _A * x + ops.matmul(_B * gram + _C * ops.matmul(gram, gram), x)
+    return ops.cast(x, "float32")
 
 
 class Muon:
@@ -48,6 +48,7 @@ class Muon:
         rate: of the matrices; a step moves a matrix by this times a matrix whose singular values are one, or the root
             of m / n where m > n.
         adam_rate: of the others.
+        decay: a step makes a matrix smaller by this share of the rate (Loshchilov & Hutter 2019).
     """
 
     def __init__(
@@ -58,21 +59,19 @@ class Muon:
         rate: float,
         adam_rate: float,
         dtype: str = "float32",
+        decay: float = 0.0,
     ):
         self.matrices, self.parts, self.others = list(matrices), list(parts), list(others)
-        self.rate, self.adam_rate, self.dtype = rate, adam_rate, dtype
+        self.rate, self.adam_rate, self.dtype, self.decay = rate, adam_rate, dtype, decay
         # Which weights are stacked, by the shape of their matrices laid down: (n, m) with n <= m.
         self.groups: dict[tuple[int, int], list[int]] = {}
         for i, (weight, count) in enumerate(zip(self.matrices, self.parts, strict=True)):
             rows, columns = weight.shape[0], weight.shape[1] // count
             self.groups.setdefault((min(rows, columns), max(rows, columns)), []).append(i)
-        self.momenta = [
-            tf.Variable(np.zeros((sum(self.parts[i] for i in members), *shape), np.float32))
-            for shape, members in self.groups.items()
-        ]
-        self.first = [tf.Variable(tf.zeros(weight.shape)) for weight in self.others]
-        self.second = [tf.Variable(tf.zeros(weight.shape)) for weight in self.others]
-        self.count = tf.Variable(0.0)
+        self.momenta = [_zeros((sum(self.parts[i] for i in members), *shape)) for shape, members in self.groups.items()]
+        self.first = [_zeros(weight.shape) for weight in self.others]
+        self.second = [_zeros(weight.shape) for weight in self.others]
+        self.count = _zeros(())
 
     @property
     def variables(self) -> list[Any]:
@@ -87,32 +86,38 @@ class Muon:
             factor: of both rates.
         """
         for momentum, (shape, members) in zip(self.momenta, self.groups.items(), strict=True):
-            gradient = tf.concat([self._stacked(gradients[i], i, shape) for i in members], axis=0)
+            gradient = ops.concatenate([self._stacked(gradients[i], i, shape) for i in members], axis=0)
             moved = momentum.assign(MOMENTUM * momentum + (1 - MOMENTUM) * gradient)
             steps = orthogonalised((1 - MOMENTUM) * gradient + MOMENTUM * moved, self.dtype)
-            for i, step in zip(members, tf.split(steps, [self.parts[i] for i in members]), strict=True):
-                self._move(i, step, shape, factor)
-        count = self.count.assign_add(1.0)
+            first = 0
+            for i in members:
+                self._move(i, steps[first : first + self.parts[i]], shape, factor)
+                first += self.parts[i]
+        count = self.count.assign(self.count + 1.0)
         for weight, gradient, first, second in zip(
             self.others, gradients[len(self.matrices) :], self.first, self.second, strict=True
         ):
-            gradient = tf.convert_to_tensor(gradient)  # of an embedding it comes in pieces
             beta_1, beta_2 = ADAM_BETAS
             mean = first.assign(beta_1 * first + (1 - beta_1) * gradient) / (1 - beta_1**count)
-            square = second.assign(beta_2 * second + (1 - beta_2) * tf.square(gradient)) / (1 - beta_2**count)
-            weight.assign_sub(factor * self.adam_rate * mean / (tf.sqrt(square) + 1e-8))
+            square = second.assign(beta_2 * second + (1 - beta_2) * ops.square(gradient)) / (1 - beta_2**count)
+            weight.assign(weight - factor * self.adam_rate * mean / (ops.sqrt(square) + 1e-8))
 
     def _stacked(self, gradient: Any, i: int, shape: tuple[int, int]) -> Any:
         """A weight's matrices one behind the other and laid down, (k, n, m)."""
         rows, columns = gradient.shape
-        apart = tf.transpose(tf.reshape(gradient, (rows, self.parts[i], columns // self.parts[i])), (1, 0, 2))
-        return apart if rows == shape[0] else tf.transpose(apart, (0, 2, 1))
+        apart = ops.transpose(ops.reshape(gradient, (rows, self.parts[i], columns // self.parts[i])), (1, 0, 2))
+        return apart if rows == shape[0] else ops.transpose(apart, (0, 2, 1))
 
     def _move(self, i: int, step: Any, shape: tuple[int, int], factor: Any) -> None:
         weight, count = self.matrices[i], self.parts[i]
         rows, columns = weight.shape[0], weight.shape[1] // count
         if rows != shape[0]:
-            step = tf.transpose(step, (0, 2, 1))
-        step = tf.reshape(tf.transpose(step, (1, 0, 2)), (rows, count * columns))
+            step = ops.transpose(step, (0, 2, 1))
+        step = ops.reshape(ops.transpose(step, (1, 0, 2)), (rows, count * columns))
         # A matrix that widens has to move further to change what it puts out by as much.
-        weight.assign_sub(factor * self.rate * max(1.0, columns / rows) ** 0.5 * step)
+        kept = weight * (1 - factor * self.rate * self.decay) if self.decay else weight
+        weight.assign(kept - factor * self.rate * max(1.0, columns / rows) ** 0.5 * step)
+
+
+def _zeros(shape: Sequence[int]) -> Any:
+    return keras.Variable(ops.zeros(shape), trainable=False, autocast=False)

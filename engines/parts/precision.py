@@ -28,13 +28,27 @@ def native_bfloat16() -> bool:
 
 def compute_dtype() -> str:
     """ "bfloat16" where the processor or a GPU computes it natively, else "float32"."""
-    if native_bfloat16():
+    if native_bfloat16() and not _on_jax():
         return "bfloat16"
-    import tensorflow as tf
-
-    return "bfloat16" if tf.config.list_physical_devices("GPU") else "float32"
+    return "bfloat16" if _has_gpu() else "float32"
 
 
 def training_policy() -> str:
     """The Keras dtype policy for training: weights in float32, arithmetic in the machine's fastest format."""
     return "mixed_bfloat16" if compute_dtype() == "bfloat16" else "float32"
+
+
+def _on_jax() -> bool:
+    import keras
+
+    return keras.config.backend() == "jax"
+
+
+def _has_gpu() -> bool:
+    if _on_jax():
+        import jax
+
+        return jax.default_backend() == "gpu"
+    import tensorflow as tf
+
+    return bool(tf.config.list_physical_devices("GPU"))

@@ -10,7 +10,7 @@ import contextlib
 import os
 from typing import Any
 
-import tensorflow as tf
+import keras
 
 
 def one_thread_an_operation() -> None:
@@ -18,12 +18,18 @@ def one_thread_an_operation() -> None:
 
     A server must not: it also paints single large pictures, which want all cores at once.
     """
+    if keras.config.backend() != "tensorflow":
+        return
+    import tensorflow as tf
+
     with contextlib.suppress(RuntimeError):  # TensorFlow has begun, and a training is as right with all its threads
         tf.config.threading.set_intra_op_parallelism_threads(1)
 
 
 def shards_of(batch_size: int) -> int:
     """Into how many equal shards a batch is split here: 1, or one for each core."""
+    import tensorflow as tf
+
     if tf.config.threading.get_intra_op_parallelism_threads() != 1:
         return 1
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -32,4 +38,4 @@ def shards_of(batch_size: int) -> int:
 
 def mean_of(values: list[Any]) -> Any:
     """The mean of what equal shards found, each of one shape."""
-    return values[0] if len(values) == 1 else tf.add_n(values) / len(values)
+    return values[0] if len(values) == 1 else sum(values[1:], values[0]) / len(values)

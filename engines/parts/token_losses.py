@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
 # Windows that are read at once.
 _BATCH = 16
@@ -24,6 +23,8 @@ def token_losses(network: Any, tokens: np.ndarray) -> np.ndarray:
     Returns:
         (T - 1,) float64.
     """
+    import tensorflow as tf
+
     block_size = network.config.block_size
     stride = block_size // 2
     losses = np.zeros(len(tokens) - 1)

@@ -21,13 +21,14 @@ PATIENCE = 60
 
 # Notes that a button has been enabled.
 _SEE_A_RUN = """
-const stop = arguments[0];
+const selector = arguments[0];
 window.seenARun = false;
+// Of the whole page: the button may be drawn anew.
 new MutationObserver((_, observer) => {
-  if (stop.disabled) return;
+  if (document.querySelector(selector)?.disabled !== false) return;
   window.seenARun = true;
   observer.disconnect();
-}).observe(stop, { attributes: true });
+}).observe(document.body, { attributes: true, attributeFilter: ["disabled"], childList: true, subtree: true });
 """
 
 _DRAWN = """
@@ -266,7 +267,7 @@ class Page:
         """Press the button that begins and wait until a run is on the stage."""
         self.until(lambda: self.enabled(self.part("go")), "the button that begins")
         # A short run may be over before one looks.
-        self.browser.execute_script(_SEE_A_RUN, self.one(self.part("stop")))
+        self.browser.execute_script(_SEE_A_RUN, self.part("stop"))
         self.click(self.part("go"))
         seen = "return window.seenARun"
         self.until(lambda: self.enabled(self.part("stop")) or self.browser.execute_script(seen), "the run to begin")

@@ -7,10 +7,10 @@ import dataclasses
 
 import pytest
 
-from engines.backbone_training import BackboneTrainingConfig
 from engines.configs import setting
 from engines.deep_dream import DreamConfig
 from engines.options import add_options, changed_options, format_weights, parse_numbers, parse_weights
+from engines.parts.backbone_config import BackboneTrainingConfig
 from engines.style_transfer import StyleConfig
 from tests.engines.helpers import refusal
 

@@ -14,7 +14,8 @@ import pytest
 import tensorflow as tf
 
 from engines import backbone_training
-from engines.backbone_training import BackboneTrainingConfig, crop_size, evaluate, one_cycle, random_boxes
+from engines.backbone_training import crop_size, evaluate, one_cycle, random_boxes
+from engines.parts.backbone_config import BackboneTrainingConfig
 from engines.parts.backbones import load_backbone
 from engines.parts.datasets import labelled_pictures
 from engines.parts.layers import FusedBatchNormalization
