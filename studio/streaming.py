@@ -28,7 +28,7 @@ _watchers: dict[str, Watcher] = {}
 
 
 def acknowledge(data: list[Any]) -> None:
-    """Called by the browser when it has drawn message `data[1]` of watcher `data[0]`."""
+    """Called by the browser when it has drawn message `data[1]` of watcher `data[0]`; 0 when nothing is there yet."""
     try:
         watcher, number = _watchers.get(str(data[0])), int(data[1])
     except (TypeError, ValueError, IndexError, KeyError, OverflowError):
@@ -47,10 +47,12 @@ class Watcher:
         self._sent_at = 0.0
         self._version = -1
         self._begun = False
+        self._missed = False
         self._drawn: Any = None
 
     def acknowledged(self, number: int) -> None:
-        """The browser has drawn message `number`: somebody is watching."""
+        """The browser has drawn message `number`, or with 0 has missed what there was: somebody is watching."""
+        self._missed = self._missed or number == 0
         self._seen = min(self._sent, max(self._seen, number))
         self._run.watched()
 
@@ -64,7 +66,7 @@ class Watcher:
             while True:
                 over = self._run.over
                 if over or self._ready():
-                    yield await self._message(first=False)
+                    yield await self._message(first=self._missed)
                     quiet = time.monotonic()
                     if over:
                         return
@@ -82,6 +84,8 @@ class Watcher:
     def _ready(self) -> bool:
         now = time.monotonic()
         waited = now - self._sent_at
+        if self._missed:
+            return True
         if self._run.state == "waiting":
             return waited > 1
         if self._run.version == self._version:
@@ -96,6 +100,7 @@ class Watcher:
         run = self._run
         self._version, self._sent_at = run.version, time.monotonic()
         self._sent += 1
+        self._missed = False
         frame, state = run.frame, run.state
         message: dict[str, Any] = {
             "run": run.id[:8],
@@ -125,7 +130,7 @@ class Watcher:
             if frame.written:
                 prompt = getattr(run.job.config, "prompt", "")
                 message |= {"prompt": prompt_tail(prompt), "written": written_rows(frame.written)}
-            if frame.image is not None and (frame is not self._drawn or run.over):
+            if frame.image is not None and (first or frame is not self._drawn or run.over):
                 self._drawn = frame
                 message["picture"] = await asyncio.to_thread(data_uri, frame.image, 92 if run.over else 82)
         return message

@@ -109,6 +109,8 @@ async function receive(message) {
     }
     return;
   }
+  // A canvas that comes to be while a run goes on, as when its tab is opened only now, asks for what was sent before.
+  if (message.run !== run && !message.first) server.acknowledge(message.watcher, 0);
   if (message.run !== run || message.first) {
     run = message.run; latest = ''; range.value = 0;
     forget_moments();

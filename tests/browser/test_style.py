@@ -98,6 +98,19 @@ def test_a_dropped_photo_becomes_a_painting_in_the_promised_time_and_is_saved_wi
         assert name in words
 
 
+def test_a_tab_that_is_opened_only_after_a_reload_shows_all_of_its_run(page, photo):
+    page.drop(photo)
+    long_and_slow(page)
+    page.begin()
+    page.until_pictures_come()
+    original = page.canvas_hash("before")
+    page.browser.refresh()
+    page.until(lambda: page.all("button[role=tab]"), "the tabs")
+    page.show_tab("Style", "style")
+    page.until(lambda: page.state == "running" and page.drawn >= 2, "the run to be found")
+    assert page.canvas_hash("before") == original
+
+
 def test_moving_a_slider_steers_the_painting_and_stop_keeps_it(page, photo, tmp_path):
     page.drop(photo)
     long_and_slow(page)

@@ -99,6 +99,22 @@ def picture_of(message: dict[str, Any]) -> np.ndarray:
     return np.asarray(Image.open(io.BytesIO(base64.b64decode(content, validate=True))))
 
 
+def test_a_stage_that_comes_to_be_late_is_sent_all_that_it_has_missed(going, lane, never_impatient):
+    async def check():
+        stream = Stream(going, lane)
+        for _ in range(WINDOW):
+            assert (await stream.next())["first"] == (len(stream.got) == 1)
+        acknowledge([stream.watcher.id, 0])
+        message = await stream.next()
+        assert message["first"]
+        assert "picture" in message
+        acknowledge([stream.watcher.id, message["number"]])
+        assert not (await stream.next())["first"]
+        await stream.close()
+
+    asyncio.run(check())
+
+
 def test_no_more_messages_are_on_their_way_than_the_window_holds(going, lane, never_impatient):
     async def check():
         stream = Stream(going, lane)
