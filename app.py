@@ -13,7 +13,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 from studio.page import build_page
-from studio.serving import serve
+from studio.serving import LOOPBACK, serve
 from studio.studio import Studio
 
 
@@ -67,6 +67,7 @@ def main() -> None:
         most_waiting=options.queue_size,
         max_pixels=options.max_pixels,
         data=options.data,
+        shared=options.share or options.host not in LOOPBACK,
     )
     page = build_page(studio)
     serve(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -208,6 +209,7 @@ class StartedJob(Iterator[Frame]):
         self._backbone: Any = None
         self._steering: list[tuple[int, Any]] = []
         self._replay = list(job.steering)
+        self._began = self._seconds = 0.0
 
     def __next__(self) -> Frame:
         return self.send(None)
@@ -219,6 +221,13 @@ class StartedJob(Iterator[Frame]):
             StopIteration: the run is over.
             ValueError: a sentence that says why the engine cannot go on.
         """
+        self._began = self._began or time.monotonic()
+        try:
+            return self._send(changed)
+        finally:
+            self._seconds = time.monotonic() - self._began
+
+    def _send(self, changed: Any | None) -> Frame:
         engine = ENGINES[self.job.engine]
         if self._frames is None or self.last is None:
             self._backbone = self._workshop.network(self.job.engine, self.job.backbone)
@@ -278,6 +287,7 @@ class StartedJob(Iterator[Frame]):
             inputs=inputs,
             steering=tuple((step, dataclasses.asdict(config)) for step, config in self._steering),
             stopped_at=self.last.step if self.last.step < self.last.total else None,
+            seconds=round(self._seconds, 1),
         )
 
 

@@ -38,6 +38,7 @@ class Recipe:
         inputs: SHA-256 of each input (`engines.parts.pictures.digest`), by the input's name.
         steering: (step, settings) pairs: settings that took effect after that step.
         stopped_at: the step after which the run was stopped; None if it ran to its end.
+        seconds: how long it took; 0 where that is not known. It makes no recipe another.
     """
 
     engine: str
@@ -47,6 +48,7 @@ class Recipe:
     inputs: Mapping[str, str]
     steering: tuple[tuple[int, Mapping[str, Any]], ...] = ()
     stopped_at: int | None = None
+    seconds: float = field(default=0.0, compare=False)
     version: int = field(default=VERSION)
 
     def to_json(self) -> str:
@@ -63,7 +65,10 @@ _SHAPES: dict[str, type | tuple[type, ...]] = {
     "inputs": dict,
     "steering": list,
     "stopped_at": (int, type(None)),
+    "seconds": (int, float),
 }
+# What recipes of earlier days do not say.
+_LATER = {"seconds": 0.0}
 
 
 def from_json(text: str) -> Recipe:
@@ -83,6 +88,7 @@ def from_json(text: str) -> Recipe:
     version = values.pop(KEY)
     if version > VERSION:
         raise RecipeError(f"This recipe is of a newer version ({version}) than this studio ({VERSION}); update it.")
+    values = {**_LATER, **values}
     unknown = sorted(set(values) - set(_SHAPES))
     if unknown:
         raise RecipeError(f"This recipe holds {unknown[0][:40]!r}, which this version does not know.")

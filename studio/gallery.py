@@ -3,22 +3,66 @@ their hash."""
 
 from __future__ import annotations
 
+import datetime
+import os
 import re
 import secrets
-import shutil
 import time
+import zipfile
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from engines.films import Film
-from engines.frames import Frame
-from engines.jobs import ENGINES, Job, StartedJob
 from engines.parts.files import written_atomically
 from engines.parts.pictures import digest
-from engines.recipes import RecipeError, write_png, write_text
+from engines.recipes import Recipe, RecipeError, read_recipe
 from studio.moments import Moments
+
+_NAME = re.compile(r"([a-z_]+)-(\d{8})-(\d{6})-([0-9a-f]{12})(\.png|\.mp4|\.txt)")
+# Archives that were fetched, or never will be.
+ARCHIVES_KEPT = 3
+
+
+@dataclass(frozen=True)
+class Result:
+    """One result.
+
+    Attributes:
+        engine: that made it, as in `engines.jobs.ENGINES`.
+        stamp: when it was finished, by this machine's clock: YYYYmmddHHMMSS.
+    """
+
+    path: Path
+    engine: str
+    stamp: str
+
+    @property
+    def name(self) -> str:
+        """Of its file, which no other result has."""
+        return self.path.name
+
+    @property
+    def made(self) -> datetime.datetime | None:
+        """When it was finished; None where its name tells no date."""
+        try:
+            return datetime.datetime.strptime(self.stamp, "%Y%m%d%H%M%S")
+        except ValueError:
+            return None
+
+    @property
+    def kind(self) -> str:
+        """ "picture", "film" or "text"."""
+        return {".png": "picture", ".mp4": "film", ".txt": "text"}[self.path.suffix]
+
+    def recipe(self) -> Recipe | None:
+        """What made it; None where the file is damaged or says nothing of it."""
+        try:
+            return read_recipe(self.path)
+        except RecipeError:
+            return None
 
 
 class Gallery:
@@ -27,16 +71,19 @@ class Gallery:
     Results are `<engine>-<date>-<time>-<random>.png`, `.mp4` or `.txt`, the last with its recipe beside it as `.json`:
     the random part keeps one visitor from guessing another's. Inputs are kept beside them as `inputs/<hash>.png`, so
     that a recipe can find what it was made from; a result does not carry its photo inside, as whoever shares a dream
-    may not want to share the photo.
+    may not want to share the photo. Nothing else is kept of them: what a person moves, damages or deletes by hand is
+    moved, damaged or deleted.
+
+    Args:
+        moments: folder for the moments of runs; `folder`/moments by default.
     """
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path, moments: Path | None = None):
         self.folder = folder.resolve()
         self.inputs = self.folder / "inputs"
-        self.inputs.mkdir(parents=True, exist_ok=True)
-        # Moments live as long as their runs are remembered; those of an earlier server are nobody's.
-        self._moments = self.folder / "moments"
-        shutil.rmtree(self._moments, ignore_errors=True)
+        self._moments = moments or self.folder / "moments"
+
+    # Inputs
 
     def keep_input(self, image: np.ndarray) -> Path:
         """Keep (H, W, 3) uint8 RGB under its hash; the same picture is kept once."""
@@ -53,56 +100,69 @@ class Gallery:
         path = self.inputs / f"{hash_}.png"
         return path if path.is_file() else None
 
-    def keeper(self, job: Job) -> ResultKeeper:
-        """What makes a result of a job's frames."""
-        return ResultKeeper(self, job)
+    # Results
 
     def moments(self, *, every: bool = False) -> Moments:
         """Where a new run's moments go; `every` is as for `Moments`."""
         return Moments(self._moments / secrets.token_hex(12), every=every)
 
     def new_path(self, engine: str, suffix: str) -> Path:
-        """A name that no result has yet."""
+        """A name that no result has yet, in a folder that is there."""
+        self.folder.mkdir(parents=True, exist_ok=True)
         return self.folder / f"{engine}-{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(6)}{suffix}"
 
+    def results(self, engines: Collection[str] | None = None) -> list[Result]:
+        """All results, the newest first; of some engines only, if they are named."""
+        found = []
+        if not self.folder.is_dir():
+            return []
+        with os.scandir(self.folder) as entries:
+            for entry in entries:
+                result = self._result(entry.name)
+                if result is not None and (engines is None or result.engine in engines):
+                    found.append(result)
+        return sorted(found, key=lambda result: (result.stamp, result.name), reverse=True)
 
-class ResultKeeper:
-    """Turns a run's frames into a PNG of the last one, an MP4 of several where a run makes a film, or a text."""
+    def find(self, name: str) -> Result | None:
+        """The result whose file has this name, or None."""
+        result = self._result(name)
+        return result if result is not None and result.path.is_file() else None
 
-    def __init__(self, gallery: Gallery, job: Job):
-        self._gallery, self._job = gallery, job
-        film = ENGINES[job.engine].film
-        self.moments = gallery.moments(every=film)
-        self._film: Film | None = None
-        self._is_film = film or getattr(job.config, "pictures", 1) > 1
+    def _result(self, name: str) -> Result | None:
+        match = _NAME.fullmatch(name)
+        return Result(self.folder / name, match[1], match[2] + match[3]) if match else None
 
-    def see(self, frame: Frame) -> None:
-        """Take one frame."""
-        self.moments.see(frame)
-        if not self._is_film or not frame.keyframe or frame.image is None:
-            return
-        if self._film is None:
-            height, width = frame.image.shape[:2]
-            self._film = Film(self._gallery.new_path(self._job.engine, ".mp4"), (width, height))
-        self._film.add(frame.image)
+    def remove(self, names: Collection[str]) -> int:
+        """Delete results, and say how many were there."""
+        found = [result for name in names if (result := self.find(name))]
+        for result in found:
+            for path in (result.path, result.path.with_suffix(".json"), self.thumbnail(result)):
+                path.unlink(missing_ok=True)
+        return len(found)
 
-    def finish(self, started: StartedJob) -> Path:
-        """Write the result and the inputs it was made from."""
-        for image in self._job.inputs.values():
-            self._gallery.keep_input(image)
-        if self._film:
-            return self._film.finish(started.recipe.to_json())
-        if ENGINES[self._job.engine].writes and started.last is not None:
-            path = self._gallery.new_path(self._job.engine, ".txt")
-            write_text(path, started.last.text, started.recipe)
-            return path
-        if started.last is None or started.last.image is None:
-            raise RecipeError("There is nothing to keep.")
-        path = self._gallery.new_path(self._job.engine, ".png")
-        write_png(path, started.last.image, started.recipe)
+    def thumbnail(self, result: Result) -> Path:
+        """Where the thumbnail of a result is, or would be."""
+        return self.folder / "thumbnails" / f"{result.path.stem}.jpg"
+
+    def archive(self, names: Sequence[str]) -> Path:
+        """A zip of results, each with its recipe beside it as .json.
+
+        Raises:
+            ValueError: none of them is there any longer.
+        """
+        found = [result for name in names if (result := self.find(name))]
+        if not found:
+            raise ValueError("Choose what to export first: tick the results.")
+        folder = self.folder / "archives"
+        folder.mkdir(exist_ok=True)
+        for old in sorted(folder.iterdir(), key=lambda path: path.stat().st_mtime)[: 1 - ARCHIVES_KEPT]:
+            old.unlink(missing_ok=True)
+        path = folder / f"reverie-{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(6)}.zip"
+        # Pictures and films are packed already.
+        with written_atomically(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+            for result in found:
+                archive.write(result.path, result.name)
+                recipe = result.recipe()
+                if recipe is not None:
+                    archive.writestr(f"{result.path.stem}.json", recipe.to_json())
         return path
-
-    def discard(self) -> None:
-        """Leave nothing behind."""
-        if self._film:
-            self._film.discard()

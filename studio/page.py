@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 import gradio as gr
 
@@ -37,6 +38,9 @@ def build_page(studio: Studio) -> gr.Blocks:
                 tabs.append((tab, shown))
         for tab, shown in tabs:
             tab.on_visit(page, shown)
+        secret = gr.BrowserState("", storage_key="reverie-visitor", secret="reverie-visitor")
+        quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+        page.load(studio.visitors.welcome, [secret], [secret], queue=False, **quiet)
     return page
 
 

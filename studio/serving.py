@@ -75,7 +75,7 @@ def serve(
         css=STYLE.read_text(encoding="utf-8"),
         js=forced or None,
         app_kwargs={"middleware": middleware},
-        allowed_paths=[str(studio.gallery.folder)],
+        allowed_paths=[str(studio.outputs)],
         max_file_size="100mb",
         ssr_mode=False,
         enable_monitoring=False,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import logging
+import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -14,11 +15,13 @@ from typing import Any, TypeVar
 import numpy as np
 
 from engines.frames import Frames
-from engines.jobs import Workshop
+from engines.jobs import Job, Workshop
 from engines.parts.pictures import read_picture
 from engines.parts.weights import WeightsError, WeightsStore
 from studio.gallery import Gallery
+from studio.keeper import ResultKeeper
 from studio.runs import Runs
+from studio.visitors import Visitors
 
 logger = logging.getLogger(__name__)
 
@@ -35,6 +38,8 @@ class Studio:
         most_waiting: how many runs may wait in a lane.
         max_pixels: largest picture that is accepted.
         data: the pictures that the bundled networks were trained on, a folder or a zip, where they are here.
+        shared: whether there are several visitors, who are to see their own results only.
+        visitors: who is on which page.
     """
 
     weights: tuple[Path, ...] = ()
@@ -42,16 +47,31 @@ class Studio:
     most_waiting: int = 20
     max_pixels: int = 40_000_000
     data: Path | None = None
+    shared: bool = False
+    visitors: Visitors = field(default_factory=Visitors)
     workshop: Workshop = field(init=False)
-    gallery: Gallery = field(init=False)
     runs: Runs = field(init=False)
     _interactive: ThreadPoolExecutor = field(init=False, repr=False)
 
     def __post_init__(self):
         self.workshop = Workshop(WeightsStore(folders=self.weights))
-        self.gallery = Gallery(self.outputs)
+        self.outputs = self.outputs.resolve()
+        self.outputs.mkdir(parents=True, exist_ok=True)
+        # Moments live as long as their runs are remembered; those of an earlier server are nobody's.
+        shutil.rmtree(self.outputs / "moments", ignore_errors=True)
         self._interactive = ThreadPoolExecutor(max_workers=1, thread_name_prefix="interactive")
-        self.runs = Runs(self.workshop, self.gallery.keeper, most_waiting=self.most_waiting)
+        self.runs = Runs(self.workshop, self.keeper, most_waiting=self.most_waiting)
+
+    @property
+    def gallery(self) -> Gallery:
+        """The results of whoever's event is being handled."""
+        visitor = self.visitors.current() if self.shared else ""
+        folder = self.outputs / "visitors" / visitor if visitor else self.outputs
+        return Gallery(folder, self.outputs / "moments")
+
+    def keeper(self, job: Job) -> ResultKeeper:
+        """What makes a result of a job's frames, for whoever's event is being handled."""
+        return ResultKeeper(self.gallery, job)
 
     def read(self, path: str) -> np.ndarray:
         """Read an uploaded picture as (H, W, 3) uint8 RGB; raises PictureError with a sentence."""

@@ -196,7 +196,7 @@ class Training:
             if not paths:
                 raise ValueError(f"Choose the data first: {self.kind.data}.")
             config = self.settings.config(values)
-            folder = self.studio.gallery.folder / "trainings"
+            folder = self.studio.outputs / "trainings"
             folder.mkdir(parents=True, exist_ok=True)
             make_room(folder, MOST_BYTES)
             data = packed(paths, folder)

@@ -34,7 +34,7 @@ class DreamTab:
 
     def __init__(self, studio: Studio):
         self.studio = studio
-        self.example_pictures = examples(studio.gallery.folder / "examples")
+        self.example_pictures = examples(studio.outputs / "examples")
 
     def build(self) -> None:
         """Lay the tab out and wire it, inside the page's Blocks."""

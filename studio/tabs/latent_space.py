@@ -252,7 +252,7 @@ class LatentTab:
         def draw() -> Path:
             vae = self._vae(network)
             chosen = SPACINGS.get(spacing, "gaussian")
-            path = self.studio.gallery.folder / "figures" / f"{vae.name}-{chosen}-{float(reach):.1f}.png"
+            path = self.studio.outputs / "figures" / f"{vae.name}-{chosen}-{float(reach):.1f}.png"
             axis = latent.axis_values(30, float(reach), chosen)
             path.parent.mkdir(parents=True, exist_ok=True)
             with written_atomically(path) as file:

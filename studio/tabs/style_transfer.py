@@ -50,7 +50,7 @@ class StyleTab:
 
     def __init__(self, studio: Studio):
         self.studio = studio
-        folder = studio.gallery.folder / "examples"
+        folder = studio.outputs / "examples"
         self.example_photos = examples(folder)
         self.palette = Palette(studio, folder / "paintings", "style")
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import zipfile
+from pathlib import Path
 
 import av
 import numpy as np
@@ -11,9 +13,11 @@ import pytest
 from PIL import Image
 
 from engines.parts.pictures import digest, read_picture
-from engines.recipes import read_recipe
-from studio.gallery import Gallery, ResultKeeper
-from tests.engines.helpers import files_in
+from engines.recipes import from_json, read_recipe
+from studio.gallery import Gallery
+from studio.keeper import ResultKeeper
+from studio.studio import Studio
+from tests.engines.helpers import files_in, refusal
 from tests.studio.conftest import SMALL
 
 
@@ -74,7 +78,7 @@ def test_nothing_but_a_hash_is_looked_for(gallery, picture):
 
 
 def test_a_result_holds_its_recipe_and_its_input_is_found_again(studio, small_job, picture):
-    keeper = studio.gallery.keeper(small_job)
+    keeper = studio.keeper(small_job)
     started = followed(studio.workshop.start(small_job), keeper)
     path = keeper.finish(started)
     assert path.parent == studio.gallery.folder
@@ -85,7 +89,7 @@ def test_a_result_holds_its_recipe_and_its_input_is_found_again(studio, small_jo
 
 
 def test_a_result_carries_neither_photo_nor_path_inside(studio, small_job):
-    keeper = studio.gallery.keeper(small_job)
+    keeper = studio.keeper(small_job)
     path = keeper.finish(followed(studio.workshop.start(small_job), keeper))
     with Image.open(path) as result:
         result.load()
@@ -95,14 +99,14 @@ def test_a_result_carries_neither_photo_nor_path_inside(studio, small_job):
 
 def test_a_guide_is_kept_too(studio, small_job, picture):
     job = dataclasses.replace(small_job, inputs={"image": picture, "guide": picture[::-1]})
-    keeper = studio.gallery.keeper(job)
+    keeper = studio.keeper(job)
     recipe = read_recipe(keeper.finish(followed(studio.workshop.start(job), keeper)))
     np.testing.assert_array_equal(read_picture(studio.gallery.find_input(recipe.inputs["guide"])), picture[::-1])
 
 
 def test_a_run_of_several_pictures_becomes_a_film_with_its_recipe(studio, small_job):
     job = dataclasses.replace(small_job, config=dataclasses.replace(SMALL, pictures=3, steps=2))
-    keeper = studio.gallery.keeper(job)
+    keeper = studio.keeper(job)
     started = followed(studio.workshop.start(job), keeper)
     path = keeper.finish(started)
     assert path.suffix == ".mp4"
@@ -115,7 +119,7 @@ def test_a_run_of_several_pictures_becomes_a_film_with_its_recipe(studio, small_
 
 def test_a_film_stopped_after_its_first_picture_is_a_film_of_that_picture(studio, small_job):
     job = dataclasses.replace(small_job, config=dataclasses.replace(SMALL, pictures=3, steps=2))
-    keeper = studio.gallery.keeper(job)
+    keeper = studio.keeper(job)
     path = keeper.finish(followed(studio.workshop.start(job), keeper, steps=3))
     assert path.suffix == ".mp4"
     assert read_recipe(path).stopped_at == 3
@@ -125,7 +129,7 @@ def test_a_film_stopped_after_its_first_picture_is_a_film_of_that_picture(studio
 
 def test_a_film_stopped_before_its_first_picture_is_whole_keeps_what_there_is_as_a_picture(studio, small_job):
     job = dataclasses.replace(small_job, config=dataclasses.replace(SMALL, pictures=3, steps=2))
-    keeper = studio.gallery.keeper(job)
+    keeper = studio.keeper(job)
     path = keeper.finish(followed(studio.workshop.start(job), keeper, steps=1))
     assert path.suffix == ".png"
     assert read_recipe(path).stopped_at == 1
@@ -134,11 +138,10 @@ def test_a_film_stopped_before_its_first_picture_is_whole_keeps_what_there_is_as
 @pytest.mark.parametrize("steps", [1, 3])
 def test_a_discarded_run_leaves_nothing_but_its_moments_until_they_are_forgotten(studio, small_job, steps):
     job = dataclasses.replace(small_job, config=dataclasses.replace(SMALL, pictures=3, steps=2))
-    keeper = studio.gallery.keeper(job)
+    keeper = studio.keeper(job)
     followed(studio.workshop.start(job), keeper, steps=steps)
     keeper.discard()
-    assert files_in(studio.gallery.folder) == ["inputs", "moments"]
-    assert files_in(studio.gallery.inputs) == []
+    assert files_in(studio.gallery.folder) == ["moments"]
     keeper.moments.forget()
     assert files_in(studio.gallery.folder / "moments") == []
 
@@ -146,3 +149,98 @@ def test_a_discarded_run_leaves_nothing_but_its_moments_until_they_are_forgotten
 def test_a_gallery_opens_on_a_folder_that_has_results_already(tmp_path, picture):
     kept = Gallery(tmp_path / "results").keep_input(picture)
     assert Gallery(tmp_path / "results").find_input(digest(picture)) == kept
+
+
+# Results as a list
+
+
+def put(gallery: Gallery, name: str, content: bytes = b"not a picture") -> Path:
+    path = gallery.folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    return path
+
+
+def test_results_come_newest_first_and_by_engine_and_nothing_else_is_one(gallery):
+    old, new = "deep_dream-20260101-120000-0123456789ab.png", "vae-20260102-000000-ffffffffffff.mp4"
+    text = "language_model-20260101-120001-0123456789ab.txt"
+    for name in (
+        old,
+        text,
+        new,
+        "deep_dream-20260101-120000-0123456789ab.json",
+        ".vae-20260101-120000-x.mp4",
+        "me.png",
+    ):
+        put(gallery, name)
+    put(gallery, "inputs/" + "0" * 64 + ".png")
+    assert [result.name for result in gallery.results()] == [new, text, old]
+    assert [result.kind for result in gallery.results()] == ["film", "text", "picture"]
+    assert [result.name for result in gallery.results(["vae", "dcgan"])] == [new]
+    assert str(gallery.find(old).made) == "2026-01-01 12:00:00"
+    assert Gallery(gallery.folder / "nothing there").results() == []
+
+
+def test_ten_thousand_results_are_listed_without_reading_them(gallery):
+    for i in range(10_000):
+        put(gallery, f"deep_dream-20260101-{i // 3600:02d}{i // 60 % 60:02d}{i % 60:02d}-{i:012x}.png", b"")
+    stamps = [result.stamp for result in gallery.results()]
+    assert len(stamps) == 10_000
+    assert stamps == sorted(stamps, reverse=True)
+
+
+@pytest.mark.parametrize("name", ["../secret.png", "inputs", "", "deep_dream-1-2-3.png", "a\0b.png", "x" * 5000])
+def test_nothing_but_a_result_is_found_or_removed(gallery, name):
+    outside = put(gallery, "../secret.png")
+    assert gallery.find(name) is None
+    assert gallery.remove([name]) == 0
+    assert outside.exists()
+
+
+def test_a_removed_result_takes_its_recipe_and_thumbnail_along(gallery):
+    kept = put(gallery, "language_model-20260101-120000-000000000000.txt")
+    result = gallery.find(put(gallery, "language_model-20260101-120001-000000000000.txt").name)
+    put(gallery, "language_model-20260101-120001-000000000000.json")
+    put(gallery, "thumbnails/" + gallery.thumbnail(result).name)
+    assert gallery.remove([result.name, "language_model-20260101-120002-000000000000.txt"]) == 1
+    assert files_in(gallery.folder) == [kept.name, "thumbnails"]
+    assert files_in(gallery.folder / "thumbnails") == []
+
+
+def test_an_archive_holds_results_with_their_recipes_and_few_archives_are_kept(studio, small_job):
+    gallery, names = studio.gallery, []
+    for _ in range(2):
+        keeper = studio.keeper(small_job)
+        names.append(keeper.finish(followed(studio.workshop.start(small_job), keeper)).name)
+    damaged = put(gallery, "deep_dream-20260101-120000-000000000000.png").name
+    for _ in range(5):
+        path = gallery.archive([*names, damaged, "deep_dream-20260101-120000-111111111111.png"])
+    with zipfile.ZipFile(path) as archive:
+        stems = [name.removesuffix(".png") for name in names]
+        assert sorted(archive.namelist()) == sorted([*names, damaged, *(f"{stem}.json" for stem in stems)])
+        assert archive.read(names[0]) == (gallery.folder / names[0]).read_bytes()
+        assert from_json(archive.read(f"{stems[1]}.json").decode()) == read_recipe(gallery.folder / names[1])
+    assert len(files_in(path.parent)) == 3
+    assert "tick the results" in refusal(ValueError, gallery.archive, ["deep_dream-20260101-120000-111111111111.png"])
+
+
+def test_each_visitor_has_a_gallery_where_there_are_several(tmp_path, monkeypatch):
+    shared, alone = Studio(outputs=tmp_path / "shared", shared=True), Studio(outputs=tmp_path / "alone")
+    sessions: dict[str, str] = {}
+    monkeypatch.setattr("studio.visitors.current_session", lambda: sessions.get("now", ""))
+
+    def folder(studio: Studio, session: str) -> Path:
+        sessions["now"] = session
+        return studio.gallery.folder
+
+    assert folder(alone, "one") == folder(alone, "two") == tmp_path / "alone"
+    assert len({folder(shared, session) for session in ("one", "two", "")}) == 3
+    # The browser's secret outlives the session, and no name of a folder gives it away.
+    sessions["now"] = "one"
+    secret = shared.visitors.welcome("")
+    before = folder(shared, "one")
+    sessions["now"] = "three"
+    assert shared.visitors.welcome(secret) == secret
+    assert folder(shared, "three") == before
+    assert secret not in str(before)
+    assert shared.visitors.welcome("short") != "short"

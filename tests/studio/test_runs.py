@@ -207,7 +207,6 @@ def test_a_result_that_cannot_be_written_fails_the_run_with_a_sentence_and_the_l
 
 
 def test_a_result_that_cannot_be_written_to_a_real_folder_fails_the_run(studio, small_job):
-    studio.gallery.inputs.rmdir()
     studio.gallery.inputs.write_text("a file where the folder of inputs should be")
     run = finished(studio.runs.start(small_job))
     assert (run.state, run.result) == ("failed", None)
