@@ -146,7 +146,11 @@ def five_temperatures() -> Row:
 
     model = _shipped()
     one, five = SamplingConfig(ends=False), SamplingConfig(ends=False, temperatures=TEMPERATURES)
-    alone, at_once = (median_seconds(lambda c=c: list(generate("This movie", c, model)), 3) for c in (one, five))
+    # In turn, so that what else the machine does meanwhile takes from both.
+    pairs = [
+        [median_seconds(lambda c=c: list(generate("This movie", c, model)), 1) for c in (one, five)] for _ in range(5)
+    ]
+    alone, at_once = (float(seconds) for seconds in np.median(pairs, axis=0))
     return Row("five_temperatures", at_once, 2 * alone, 2 * alone / at_once, 1.0, "s")
 
 
