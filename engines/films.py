@@ -121,3 +121,27 @@ def read_comment(path: Path) -> str | None:
             return container.metadata.get("comment")
     except (av.error.FFmpegError, OSError):
         return None
+
+
+def middle_picture(path: Path) -> np.ndarray | None:
+    """A picture from the middle of an MP4, (H, W, 3) uint8 RGB; None where the file is no film."""
+    try:
+        with av.open(str(path)) as container:
+            stream = container.streams.video[0]
+            if stream.duration:
+                container.seek(stream.duration // 2, stream=stream)
+            for frame in container.decode(stream):
+                return frame.to_ndarray(format="rgb24")
+    except (av.error.FFmpegError, OSError, IndexError):
+        pass
+    return None
+
+
+def film_size(path: Path) -> tuple[int, int] | None:
+    """(width, height) of an MP4; None where the file is no film."""
+    try:
+        with av.open(str(path)) as container:
+            stream = container.streams.video[0]
+            return stream.width, stream.height
+    except (av.error.FFmpegError, OSError, IndexError):
+        return None

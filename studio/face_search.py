@@ -78,8 +78,9 @@ class FaceSearch:
         seen: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": None}
         settings = self.settings.components
         looked = [self.photo, network]
-        found = [self.photo, self.opinion, self.stage.canvas, *settings]
-        self.photo.upload(self.face_dropped, looked, found, **seen)
+        # What `face_dropped` fills.
+        self.found = [self.photo, self.opinion, self.stage.canvas, *settings]
+        self.photo.upload(self.face_dropped, looked, self.found, **seen)
         self.stage.go.click(self.start, [*looked, *settings], self.stage.outputs, **seen)
         self.stage.again.click(self.used, [self.stage.run_id], self._face.everything, **seen)
         steered = [self.settings.controls[name] for name in STEERED]
@@ -94,16 +95,24 @@ class FaceSearch:
         def look() -> list[Any]:
             recipe = read_recipe(Path(path or ""))
             if recipe is not None:
-                job = self._job_of(recipe, "dcgan_projection")
-                kept = self.studio.gallery.find_input(recipe.inputs.get("image", ""))
-                inform("Settings restored." if kept else "Settings restored: now drop the photo that was looked for.")
-                restored = self.settings.shown(self.settings.values(job.config))
-                return [str(kept) if kept else None, gr.skip(), gr.skip(), *restored]
+                return self.restored(recipe)
             gan, square = self._face.gan(network), self._square(path)
             verdict = float(gan.verdicts(middle_square(square, gan.shape[0])[None])[0])
             return [gr.skip(), said_of(gan, verdict, "The critic finds your photograph"), at_rest(square), *same]
 
         return await answered(self.studio, look, count) if path else [gr.skip()] * count
+
+    def restored(self, recipe: Recipe) -> list[Any]:
+        """Put the recipe of a search into the controls, and the photo that it was for where it is still here.
+
+        Raises:
+            ValueError: a recipe of another tab, or one that this version cannot follow.
+        """
+        job = self._job_of(recipe, "dcgan_projection")
+        kept = self.studio.gallery.find_input(recipe.inputs.get("image", ""))
+        inform("Settings restored." if kept else "Settings restored: now drop the photo that was looked for.")
+        restored = self.settings.shown(self.settings.values(job.config))
+        return [str(kept) if kept else None, gr.skip(), gr.skip(), *restored]
 
     def _square(self, path: str | None) -> np.ndarray:
         if not path:

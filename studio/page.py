@@ -11,6 +11,7 @@ from engines.parts.precision import native_bfloat16
 from studio.studio import Studio
 from studio.tabs.deep_dream import DreamTab
 from studio.tabs.faces import FacesTab
+from studio.tabs.gallery import GalleryTab
 from studio.tabs.latent_space import LatentTab
 from studio.tabs.style_transfer import StyleTab
 from studio.tabs.text import TextTab
@@ -29,13 +30,19 @@ def build_page(studio: Studio) -> gr.Blocks:
     """All tabs in one Blocks; nothing heavy is imported or computed here."""
     with gr.Blocks(title="Reverie", analytics_enabled=False, fill_width=True, delete_cache=(DAY // 24, DAY)) as page:
         gr.HTML(masthead(), apply_default_css=False)
-        with gr.Tabs():
-            tabs = []
+        with gr.Tabs(overflow_behavior="wrap") as everything:
+            tabs: list[tuple[Any, gr.Tab]] = []
             for name, title, kind in TABS:
                 with gr.Tab(title, id=name) as shown:
                     tab = kind(studio)
                     tab.build()
                 tabs.append((tab, shown))
+            doors = [door for tab, _ in tabs for door in tab.doors()]
+            with gr.Tab("Gallery", id="gallery") as shown:
+                gallery = GalleryTab(studio)
+                gallery.build()
+                gallery.connect(everything, doors)
+            tabs.append((gallery, shown))
         for tab, shown in tabs:
             tab.on_visit(page, shown)
         secret = gr.BrowserState("", storage_key="reverie-visitor", secret="reverie-visitor")

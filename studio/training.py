@@ -14,7 +14,7 @@ import gradio as gr
 
 from engines.jobs import Job
 from engines.parts.files import sha256_of, written_atomically
-from engines.recipes import RecipeError, read_recipe
+from engines.recipes import Recipe, RecipeError, read_recipe
 from studio.notices import inform, warn
 from studio.picture_stage import PictureStage
 from studio.restoring import job_for_tab
@@ -146,7 +146,7 @@ class Training:
                     self.use = gr.Button("Use it", size="sm", elem_id=f"{prefix}-use")
         seen: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": None}
         self.stage.go.click(self.start, [self.data, *settings.components], self.stage.outputs, **seen)
-        self.data.upload(self.data_chosen, [self.data], [self.data, *settings.components], **seen)
+        self.data.upload(self.data_chosen, [self.data], self.restorable, **seen)
         self.stage.wire()
 
     def wire_network(self, model: gr.Dropdown, moved: Collection[str]) -> None:
@@ -181,11 +181,23 @@ class Training:
             recipe = read_recipe(Path(path))
             if recipe is None:
                 raise RecipeError(f"There is nothing to train on in this file: choose {self.kind.data}.")
-            elsewhere = "This was made on another tab; drop it there."
-            job = job_for_tab(recipe, self.kind.engine, [""], elsewhere)
+            return self.restored(recipe)
         except ValueError as error:
             warn(error)
             return {self.data: None}
+
+    @property
+    def restorable(self) -> list[Any]:
+        """What `restored` changes."""
+        return [self.data, *self.settings.components]
+
+    def restored(self, recipe: Recipe) -> dict[Any, Any]:
+        """Put a recipe into the controls.
+
+        Raises:
+            ValueError: a recipe of another tab, or one that this version cannot follow.
+        """
+        job = job_for_tab(recipe, self.kind.engine, [""], "This was made on another tab; drop it there.")
         inform("Settings restored: now choose the data.")
         return {self.data: None} | self.settings.restored(job.config)
 

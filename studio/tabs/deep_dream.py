@@ -15,6 +15,7 @@ from engines.parts.pictures import PictureError, check_picture
 from engines.parts.weights import WeightsError
 from engines.recipes import Recipe, read_recipe
 from studio.canvas import at_rest
+from studio.doors import Door
 from studio.examples import examples
 from studio.networks import NetworkChoice
 from studio.notices import inform, warn
@@ -130,8 +131,8 @@ class DreamTab:
         # Events that bypass Gradio's queue cannot show a toast, so only those that never need one do.
         now = {**seen, "queue": False}
         quick = {**seen, "concurrency_limit": None}
-        restorable = [self.photo, self.backbone, self.preset, *controls, self.restored, self.guide, stage.canvas]
-        self.photo.change(self.photo_changed, [self.photo, stage.run_id], restorable, **quick)
+        self._restorable = [self.photo, self.backbone, self.preset, *controls, self.restored, self.guide, stage.canvas]
+        self.photo.change(self.photo_changed, [self.photo, stage.run_id], self._restorable, **quick)
         self.guide.change(self.guide_changed, [self.guide], [self.guide], **quick)
         self.preset.input(self.preset_chosen, [self.preset, self.backbone, stage.run_id, *controls], controls, **quick)
         # A person's choice brings the network's own presets; a recipe's comes with its own settings.
@@ -146,6 +147,19 @@ class DreamTab:
     def on_visit(self, page: gr.Blocks, tab: gr.Tab) -> None:
         """Have a fresh page find its run again."""
         self.stage.on_page_load(page)
+
+    def doors(self) -> list[Door]:
+        """A dream comes back; any picture may be dreamt on, or be what is looked for."""
+        photo = [self.stage.run_id], self._restorable
+        return [
+            Door("dream", self._restore, [], self._restorable, engines=("deep_dream",)),
+            Door("dream", self.photo_entered, *photo, title="Dream on it", kinds=("picture",)),
+            Door("dream", lambda path: {self.guide: path}, [], [self.guide], title="Dream of it", kinds=("picture",)),
+        ]
+
+    def photo_entered(self, path: str, run_id: str) -> dict[Any, Any]:
+        """A picture comes from another tab: as if it were dropped."""
+        return {self.photo: path} | self.photo_changed(path, run_id)
 
     def photo_changed(self, path: str | None, run_id: str) -> dict[Any, Any]:
         """Check a dropped picture at once and show it; a result of ours brings back the settings that made it."""

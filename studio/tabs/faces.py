@@ -13,6 +13,7 @@ from engines.dcgan import FaceWalkConfig, resolve
 from engines.jobs import Job
 from engines.parts.gans import GAN
 from engines.recipes import Recipe, RecipeError, read_recipe
+from studio.doors import Door
 from studio.face_editor import rounded
 from studio.face_search import FaceSearch
 from studio.gan_training import NETWORKS, GANTraining
@@ -43,12 +44,14 @@ class FacesTab:
 
     def build(self) -> None:
         """Lay the tab out and wire it, inside the page's Blocks."""
-        with gr.Tabs():
+        with gr.Tabs() as self.parts:
             with gr.Tab("Draw", id="draw"):
                 self._build_drawing()
                 with gr.Accordion("Walk", open=True, elem_id="gan-walk", elem_classes="fold"):
                     self._build_walk()
-                with gr.Accordion("Look for a face of your own", open=False, elem_id="gan-search", elem_classes="fold"):
+                title = "Look for a face of your own"
+                self.look = gr.Accordion(title, open=False, elem_id="gan-search", elem_classes="fold")
+                with self.look:
                     self.search.build()
                 self.neighbours.build()
             with gr.Tab("Train", id="gan-training"):
@@ -121,7 +124,8 @@ class FacesTab:
         self.face.add.click(self.added, [self.places, *everything], [self.places, self.strip], **seen)
         self.clear.click(self.cleared, None, [self.places, self.strip], **seen)
         way = [self.places, self.strip, self.steps, self.arcs, self.loop]
-        self.saved.upload(self.restored, [self.saved], [self.network, self.truncation, *whole, *way], **seen)
+        self._restorable = [self.network, self.truncation, *whole, *way]
+        self.saved.upload(self.restored, [self.saved], self._restorable, **seen)
         walk = [self.network, self.wall, self.places, self.steps, self.arcs, self.loop]
         self.stage.go.click(self.start_walk, walk, self.stage.outputs, **seen)
         self.stage.wire()
@@ -220,6 +224,45 @@ class FacesTab:
 
     # What comes back
 
+    def doors(self) -> list[Door]:
+        """Faces, walks, searches and trainings come back; any picture may be looked for."""
+        drawing, looking = [self.parts, *self._restorable], [self.parts, self.look, *self.search.found]
+        training = [self.parts, *self.training.restorable]
+        return [
+            Door("faces", self.entered, [], drawing, engines=("dcgan", "dcgan_walk")),
+            Door("faces", self.search_back, [], looking, engines=("dcgan_projection",)),
+            Door("faces", self.training_entered, [], training, engines=("dcgan_training",)),
+            Door(
+                "faces",
+                self.search_entered,
+                [self.network],
+                looking,
+                title="Look for this face",
+                kinds=("picture",),
+            ),
+        ]
+
+    async def entered(self, recipe: Recipe) -> dict[Any, Any]:
+        """A face or a walk comes back from another tab."""
+        updates = await self.studio.answer(lambda: self._back(recipe))
+        return dict(zip(self._restorable, updates, strict=True)) | {self.parts: gr.update(selected="draw")}
+
+    def training_entered(self, recipe: Recipe) -> dict[Any, Any]:
+        """A training comes back from another tab."""
+        return self.training.restored(recipe) | {self.parts: gr.update(selected="gan-training")}
+
+    def search_back(self, recipe: Recipe) -> dict[Any, Any]:
+        """A search comes back from another tab."""
+        updates = dict(zip(self.search.found, self.search.restored(recipe), strict=True))
+        return updates | {self.parts: gr.update(selected="draw"), self.look: gr.update(open=True)}
+
+    async def search_entered(self, path: str, network: str) -> dict[Any, Any]:
+        """A picture comes from another tab: as if it were dropped where a face is looked for."""
+        updates = dict(zip(self.search.found, await self.search.face_dropped(path, network), strict=True))
+        if isinstance(updates[self.search.opinion], str):  # it can be looked for
+            updates[self.search.photo] = path
+        return updates | {self.parts: gr.update(selected="draw"), self.look: gr.update(open=True)}
+
     async def restored(self, path: str) -> Any:
         """A saved face or walk was dropped: put it back on the page."""
 
@@ -227,9 +270,12 @@ class FacesTab:
             recipe = read_recipe(Path(path))
             if recipe is None:
                 raise RecipeError("There is no recipe in this file: bring a PNG or an MP4 that was saved here.")
-            return self._walk_back(recipe) if recipe.engine == "dcgan_walk" else self._face_back(recipe)
+            return self._back(recipe)
 
         return await answered(self.studio, bring, 8 + len(self.face.everything))
+
+    def _back(self, recipe: Recipe) -> list[Any]:
+        return self._walk_back(recipe) if recipe.engine == "dcgan_walk" else self._face_back(recipe)
 
     def _job_of(self, recipe: Recipe, engine: str) -> Job:
         networks = [*NETWORKS.values(), *self._trained.names]

@@ -18,8 +18,9 @@ from engines.parts.files import written_atomically
 from engines.parts.pictures import PictureError
 from engines.parts.vae_config import VAETrainingConfig
 from engines.parts.walks import enlarged
-from engines.recipes import RecipeError, read_recipe
+from engines.recipes import Recipe, RecipeError, read_recipe
 from engines.vae import WalkConfig, resolve
+from studio.doors import Door
 from studio.explorer import at, explorer, overlay, plane
 from studio.face_editor import FaceEditor
 from studio.notices import answered, inform, warn
@@ -80,7 +81,7 @@ class LatentTab:
         self.stage = PictureStage(self.studio, "latent")
         self.faces = FaceEditor(self.studio)
         self.training = Training(self.studio, TRAINING, "train")
-        with gr.Tabs():
+        with gr.Tabs() as self.parts:
             with gr.Tab("Digits", id="digits"):
                 self._build_digits()
             with gr.Tab("Portraits", id="portraits") as faces:
@@ -159,7 +160,7 @@ class LatentTab:
         self.sheet.change(self.sketched, [self.sheet, self.network, self.map], found, **newest)
         self.dropped.upload(self.digit_dropped, [self.dropped, self.network, self.map], found, **seen)
         self.figure.click(self.figure_made, [self.network, self.reach, self.spacing], [self.figure], **seen)
-        walk = [self.map, self.network, self.steps, self.arcs, self.round]
+        walk = self._walk = [self.map, self.network, self.steps, self.arcs, self.round]
         self.stage.go.click(self.start, walk, self.stage.outputs, **seen)
         self.saved.upload(self.walk_restored, [self.saved, self.map], walk, **seen).then(
             self.redrawn, [*grid, self.map, *self.z], [self.map], **seen
@@ -290,17 +291,43 @@ class LatentTab:
 
     # The walk
 
+    def doors(self) -> list[Door]:
+        """A walk and a training come back."""
+        grid = [self.count, self.reach, self.spacing, self.veil, self.map, *self.z]
+        return [
+            Door("latent", self.walk_entered, grid, [self.parts, *self._walk], engines=("vae",)),
+            Door(
+                "latent", self.training_entered, [], [self.parts, *self.training.restorable], engines=("vae_training",)
+            ),
+        ]
+
+    def training_entered(self, recipe: Recipe) -> dict[Any, Any]:
+        """A training comes back from another tab."""
+        return self.training.restored(recipe) | {self.parts: gr.update(selected="train")}
+
+    async def walk_entered(
+        self, recipe: Recipe, count: float, reach: float, spacing: str, veil: str, value: Any, *z: float
+    ) -> dict[Any, Any]:
+        """A walk comes back from another tab, onto its network's map."""
+        updates = dict(zip(self._walk, self._walk_back(recipe, value), strict=True))
+        network, walked = updates[self.network], updates[self.map]
+        updates[self.map] = await self.redrawn(network, count, reach, spacing, veil, walked, *z)
+        return updates | {self.parts: gr.update(selected="digits")}
+
     def walk_restored(self, path: str, value: Any) -> list[Any]:
         """A film of a walk was dropped: put its places on the map, and its settings beside them."""
         try:
             recipe = read_recipe(Path(path))
             if recipe is None:
                 raise RecipeError("There is no walk in this file: bring an MP4 that was saved here.")
-            job = job_for_tab(recipe, "vae", NETWORKS.values(), "This film was made on another tab; drop it there.")
-            config = resolve(job.config, self._vae(job.backbone))
+            return self._walk_back(recipe, value)
         except ValueError as error:
             warn(error)
             return [gr.skip()] * 5
+
+    def _walk_back(self, recipe: Recipe, value: Any) -> list[Any]:
+        job = job_for_tab(recipe, "vae", NETWORKS.values(), "This film was made on another tab; drop it there.")
+        config = resolve(job.config, self._vae(job.backbone))
         inform("The walk is back on the map; press Walk to see it.")
         places = [list(pair) for pair in zip(config.waypoints[::2], config.waypoints[1::2], strict=True)]
         return [{**(value or {}), "waypoints": places}, job.backbone, config.steps, config.spherical, config.closed]

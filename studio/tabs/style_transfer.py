@@ -17,6 +17,7 @@ from engines.parts.weights import WeightsError
 from engines.recipes import Recipe, read_recipe
 from engines.style_transfer import LAYERS, MOST_STYLES, StyleConfig, presets
 from studio.canvas import at_rest
+from studio.doors import Door
 from studio.examples import examples
 from studio.networks import NetworkChoice
 from studio.notices import inform, warn
@@ -178,9 +179,9 @@ class StyleTab:
         # Events that bypass Gradio's queue cannot show a toast, so only those that never need one do.
         now = {**seen, "queue": False}
         quick = {**seen, "concurrency_limit": None}
-        restorable = [self.photo, gallery, self.backbone, self.preset, *moved, self.restored, self.start_image]
-        restorable += [self.regions, stage.canvas]
-        self.photo.change(self.photo_changed, [self.photo, gallery, stage.run_id], restorable, **quick)
+        self._restorable = [self.photo, gallery, self.backbone, self.preset, *moved, self.restored, self.start_image]
+        self._restorable += [self.regions, stage.canvas]
+        self.photo.change(self.photo_changed, [self.photo, gallery, stage.run_id], self._restorable, **quick)
         self.start_image.change(self.start_changed, [self.start_image], [self.start_image], **quick)
         self.palette.wire(regions_for, [self.regions], [self.regions])
         inputs = [self.preset, self.backbone, stage.run_id, gallery, *moved]
@@ -201,6 +202,20 @@ class StyleTab:
         self.palette.on_page_load(page)
 
     # Pictures
+
+    def doors(self) -> list[Door]:
+        """A painting comes back; any picture may be painted, or be what is painted like."""
+        gallery = self.palette.gallery
+        photo = [gallery, self.stage.run_id], self._restorable
+        return [
+            Door("style", self._restore, [], self._restorable, engines=("style_transfer",)),
+            Door("style", self.photo_entered, *photo, title="Paint it", kinds=("picture",)),
+            Door("style", lambda path: {gallery: [path]}, [], [gallery], title="Paint like it", kinds=("picture",)),
+        ]
+
+    def photo_entered(self, path: str, gallery: Any, run_id: str) -> dict[Any, Any]:
+        """A picture comes from another tab: as if it were dropped."""
+        return {self.photo: path} | self.photo_changed(path, gallery, run_id)
 
     def photo_changed(self, path: str | None, gallery: Any, run_id: str) -> dict[Any, Any]:
         """Check a dropped photo at once and show it; a result of ours brings back the settings that made it."""

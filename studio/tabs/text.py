@@ -12,7 +12,8 @@ import gradio as gr
 from engines.jobs import Job, repeated
 from engines.options import parse_text
 from engines.parts.language_config import MOST_PROMPT, TEMPERATURES, WritingConfig
-from engines.recipes import RecipeError, read_recipe
+from engines.recipes import Recipe, RecipeError, read_recipe
+from studio.doors import Door
 from studio.language_training import LanguageTraining
 from studio.notices import answered, inform, warn
 from studio.restoring import job_for_tab
@@ -48,7 +49,7 @@ class TextTab:
 
     def build(self) -> None:
         """Lay the tab out and wire it, inside the page's Blocks."""
-        with gr.Tabs():
+        with gr.Tabs() as self.parts:
             with gr.Tab("Write", id="write"):
                 self._build_writing()
             with gr.Tab("Score a text", id="score"):
@@ -167,8 +168,8 @@ class TextTab:
         # What stands after a prompt belongs to it.
         prompt, begun = self.settings.controls["prompt"], self.settings.controls["begun"]
         gr.on([prompt.input, self.model.input], lambda: ((), None), None, [begun, self.restored], queue=False, **seen)
-        restorable = [self.model, self.restored, *controls]
-        self.saved.upload(self.brought_back, [self.saved], restorable, **seen)
+        self._restorable = [self.model, self.restored, *controls]
+        self.saved.upload(self.brought_back, [self.saved], self._restorable, **seen)
         moved = ("temperature", "top_k", "top_p", "min_p", "repetition_penalty", "stop", "ends")
         steers([self.settings.controls[name] for name in moved], self.steered, [stage.run_id, self.model, *controls])
         stage.wire()
@@ -305,19 +306,46 @@ class TextTab:
 
     # What comes back
 
+    def doors(self) -> list[Door]:
+        """Texts and trainings come back; any text may be gone on with."""
+        here = {self.parts: gr.update(selected="write")}
+        outputs = [self.parts, *self._restorable]
+        training = [self.parts, *self.training.restorable]
+        return [
+            Door("text", lambda recipe: here | self._restore(recipe), [], outputs, engines=("language_model",)),
+            Door("text", self.training_entered, [], training, engines=("language_training",)),
+            Door("text", lambda path: here | self.prompted(path), [], outputs, title="Go on with it", kinds=("text",)),
+        ]
+
+    def training_entered(self, recipe: Recipe) -> dict[Any, Any]:
+        """A training comes back from another tab."""
+        return self.training.restored(recipe) | {self.parts: gr.update(selected="text-training")}
+
     def brought_back(self, path: str) -> dict[Any, Any]:
         """A recipe puts its settings into the controls; a text becomes the prompt."""
         try:
             recipe = read_recipe(Path(path))
-            if recipe is not None:
-                names = [*self._shipped.values(), *self._trained.names]
-                elsewhere = "This recipe was made on another tab; drop it there."
-                job = job_for_tab(recipe, "language_model", names, elsewhere)
-                inform("Settings restored; press Write to repeat the text.")
-                shown = self.settings.restored(job.config)
-                return shown | {self.model: job.backbone, self.restored: recipe.to_json()}
-            if Path(path).suffix.lower() != ".txt":
+            if recipe is None and Path(path).suffix.lower() != ".txt":
                 raise RecipeError("There is no recipe in this file: bring one that was saved here, or a .txt file.")
+            return self.prompted(path) if recipe is None else self._restore(recipe)
+        except ValueError as error:
+            warn(error)
+            return {self.restored: None}
+
+    def _restore(self, recipe: Recipe) -> dict[Any, Any]:
+        """Put a recipe into the controls.
+
+        Raises:
+            ValueError: a recipe of another tab, or one that this version cannot follow.
+        """
+        names = [*self._shipped.values(), *self._trained.names]
+        job = job_for_tab(recipe, "language_model", names, "This recipe was made on another tab; drop it there.")
+        inform("Settings restored; press Write to repeat the text.")
+        return self.settings.restored(job.config) | {self.model: job.backbone, self.restored: recipe.to_json()}
+
+    def prompted(self, path: str) -> dict[Any, Any]:
+        """A text becomes the prompt."""
+        try:
             text = Path(path).read_bytes()[: 8 * MOST_PROMPT].decode("utf-8").replace("\0", "")
             WritingConfig(prompt=text)
         except UnicodeDecodeError:

@@ -283,14 +283,18 @@ class Page:
 
     def save(self, folder: Path, button: str = "save") -> Path:
         """Press Save, or another button with a file behind it, and wait for the file."""
+        self.until(lambda: self.enabled(self.part(button)), f"the button {button}")
+        return self.download(folder, self.part(button))
+
+    def download(self, folder: Path, selector: str) -> Path:
+        """Press what has a file behind it, and wait for the file."""
         folder.mkdir(exist_ok=True)
         there = set(folder.iterdir())
         self.browser.execute_cdp_cmd("Browser.setDownloadBehavior", {"behavior": "allow", "downloadPath": str(folder)})
-        self.until(lambda: self.enabled(self.part(button)), f"the button {button}")
-        self.click(self.part(button))
+        self.click(selector)
 
         def fetched() -> list[Path]:
-            kinds = (".png", ".mp4", ".gif", ".txt", ".json")
+            kinds = (".png", ".mp4", ".gif", ".txt", ".json", ".zip")
             return [path for path in folder.iterdir() if path not in there and path.suffix in kinds]
 
         return self.until(fetched, "the saved file")[0]

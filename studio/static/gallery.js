@@ -1,0 +1,65 @@
+// Results as cards, a page of them at a time. A click on one opens it; a tick chooses it for what is done to several.
+const find = selector => element.querySelector(selector);
+const gallery = find('.gallery'), cards = find('.cards');
+
+function card(result, ticked) {
+  const item = document.createElement('li'), open = document.createElement('button');
+  const tick = document.createElement('input'), label = document.createElement('label');
+  item.dataset.name = result.name;
+  open.type = 'button'; open.className = 'open';
+  if (result.thumbnail) {
+    const picture = document.createElement('img');
+    picture.alt = ''; picture.src = result.thumbnail; picture.loading = 'lazy';
+    open.append(picture);
+  } else {
+    const words = document.createElement('span');
+    words.className = 'words'; words.textContent = result.words;
+    open.append(words);
+  }
+  if (result.film) open.classList.add('film');
+  const caption = document.createElement('span');
+  caption.className = 'caption'; caption.textContent = result.title;
+  const facts = document.createElement('span');
+  facts.className = 'facts'; facts.textContent = result.facts;
+  open.append(caption, facts);
+  open.setAttribute('aria-label', `${result.title}, ${result.facts}`);
+  open.onclick = () => trigger('pick', { name: result.name });
+  tick.type = 'checkbox'; tick.checked = ticked;
+  tick.setAttribute('aria-label', `${props.value.choose}: ${result.title}, ${result.facts}`);
+  tick.onchange = () => {
+    const chosen = (props.value.chosen || []).filter(name => name !== result.name);
+    props.value = { ...props.value, chosen: tick.checked ? [...chosen, result.name] : chosen };
+    gallery.dataset.chosen = props.value.chosen.length;
+  };
+  label.className = 'tick';
+  label.append(tick);
+  item.append(open, label);
+  return item;
+}
+
+function show() {
+  const value = props.value || {}, results = value.results || [], chosen = new Set(value.chosen || []);
+  cards.replaceChildren(...results.map(result => card(result, chosen.has(result.name))));
+  find('.nothing').hidden = results.length > 0;
+  find('.nothing').textContent = value.nothing || '';
+  find('.pages').hidden = !(value.pages > 1);
+  find('.where').textContent = value.where || '';
+  find('.newer').disabled = !(value.page > 0);
+  find('.older').disabled = !(value.page < value.pages - 1);
+  gallery.dataset.shown = value.stamp || '';
+  gallery.dataset.chosen = chosen.size;
+}
+
+// Arrow keys walk over the cards.
+cards.addEventListener('keydown', event => {
+  const buttons = [...cards.querySelectorAll('.open')], at = buttons.indexOf(document.activeElement);
+  const across = getComputedStyle(cards).gridTemplateColumns.split(' ').length;
+  const by = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -across, ArrowDown: across }[event.key];
+  if (at < 0 || !by || !buttons[at + by]) return;
+  event.preventDefault();
+  buttons[at + by].focus();
+});
+find('.newer').onclick = () => trigger('pick', { page: props.value.page - 1 });
+find('.older').onclick = () => trigger('pick', { page: props.value.page + 1 });
+watch('value', show);
+show();

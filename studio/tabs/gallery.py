@@ -1,0 +1,334 @@
+"""The gallery tab: every result, to look at, to compare, to go on with, to take along and to delete."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import gradio as gr
+
+from engines.parts.pictures import read_picture
+from studio.canvas import STATIC
+from studio.doors import Door
+from studio.gallery import Result
+from studio.networks import title_of_network
+from studio.notices import inform, warn
+from studio.studio import Studio
+from studio.thumbnails import first_words, picture_size, thumbnail_uri
+
+A_PAGE = 24
+MOST_TEXT = 20_000
+# What a person calls what an engine makes, and the tab that it is made on.
+TITLES = {
+    "deep_dream": ("Dream", "dream"),
+    "style_transfer": ("Painting", "style"),
+    "vae": ("Walk among digits", "latent"),
+    "vae_training": ("Training of an autoencoder", "latent"),
+    "dcgan": ("Face", "faces"),
+    "dcgan_walk": ("Walk among faces", "faces"),
+    "dcgan_projection": ("Face found", "faces"),
+    "dcgan_training": ("Training on faces", "faces"),
+    "language_model": ("Text", "text"),
+    "language_training": ("Training on a text", "text"),
+}
+FILTERS = {"All": "", "Dream": "dream", "Style": "style", "Latent": "latent", "Faces": "faces", "Words": "text"}
+NOTHING = "Nothing here yet. Whatever you make on the other tabs appears here."
+
+
+def _component(name: str, elem_id: str, value: dict[str, Any]) -> gr.HTML:
+    return gr.HTML(
+        value=value,
+        html_template=(STATIC / f"{name}.html").read_text(encoding="utf-8"),
+        js_on_load=(STATIC / f"{name}.js").read_text(encoding="utf-8"),
+        apply_default_css=False,
+        elem_id=elem_id,
+    )
+
+
+class GalleryTab:
+    """The controls of the tab and what they do."""
+
+    def __init__(self, studio: Studio):
+        self.studio = studio
+
+    def build(self) -> None:
+        """Lay the tab out, inside the page's Blocks."""
+        self.open = gr.State("")
+        self.asked = gr.State([])
+        with gr.Column(visible=False, elem_classes="opened") as self.opened:
+            self.viewer = _component("viewer", "gallery-viewer", {})
+            with gr.Row(elem_classes="under ways") as self.ways:
+                self.restore = gr.Button("Bring back its settings", size="sm", elem_id="gallery-restore")
+            with gr.Row(elem_classes="under ways"):
+                self.save = gr.DownloadButton("Save", size="sm", elem_id="gallery-save")
+                self.delete = gr.Button("Delete", size="sm", elem_id="gallery-delete")
+                self.close = gr.Button("Close", size="sm", elem_id="gallery-close")
+        with gr.Row(elem_classes="under gallery-tools"):
+            self.filter = gr.Radio(
+                list(FILTERS),
+                value="All",
+                label="Show",
+                show_label=False,
+                elem_id="gallery-filter",
+                elem_classes="chips",
+            )
+            self.compare = gr.Button("Compare two", size="sm", elem_id="gallery-compare")
+            self.export = gr.Button("Export", size="sm", elem_id="gallery-export")
+            self.remove = gr.Button("Delete", size="sm", elem_id="gallery-remove")
+            self.archive = gr.DownloadButton("Archive", elem_id="gallery-archive", elem_classes="offstage")
+        self.grid = _component("gallery", "gallery-grid", {})
+
+    def connect(self, tabs: gr.Tabs, doors: Sequence[Door]) -> None:
+        """Wire the tab, once all others are built: their doors are the ways out of here."""
+        seen: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": None}
+        self._sends = [door for door in doors if door.title]
+        self._backs = [door for door in doors if door.engines]
+        with self.ways:
+            self._buttons = [
+                gr.Button(door.title, size="sm", visible=False, elem_id=f"gallery-way-{i}")
+                for i, door in enumerate(self._sends)
+            ]
+        shown = [self.opened, self.viewer, self.open, self.restore, self.save, self.delete, *self._buttons]
+        listed = [self.filter, self.grid]
+        self.filter.input(self.listed, listed, [self.grid], **seen)
+        self.grid.pick(self.picked, listed, [self.grid, *shown], **seen)
+        self.compare.click(self.compared, [self.grid], shown, **seen)
+        self.close.click(self.closed, None, shown, **seen)
+        self.export.click(self.exported, [self.grid], [self.archive], **seen).success(
+            None,
+            [self.archive],
+            None,
+            js="file => { if (file) setTimeout(() => document.querySelector('#gallery-archive').click(), 300); }",
+        )
+        asked = [self.asked, self.delete, self.remove]
+        gone = [self.grid, *asked, *shown]
+        self.delete.click(self.deleted, [self.open, self.asked, *listed], gone, **seen)
+        self.remove.click(self.removed, [self.asked, *listed], gone, **seen)
+        for button, door in zip(self._buttons, self._sends, strict=True):
+            sent = self._sent(door)
+            button.click(sent, [self.open, *door.inputs], _once([tabs, *door.outputs]), **seen)
+        inputs, outputs = ([one for door in self._backs for one in side(door)] for side in (_inputs, _outputs))
+        self._tabs = tabs
+        self.restore.click(self.restored, [self.open, *inputs], _once([tabs, *outputs]), **seen)
+
+    def on_visit(self, page: gr.Blocks, tab: gr.Tab) -> None:
+        """List the results whenever the tab is looked at."""
+        tab.select(
+            self.listed,
+            [self.filter, self.grid],
+            [self.grid],
+            show_progress="hidden",
+            api_visibility="private",
+            concurrency_limit=None,
+        )
+
+    # The list
+
+    def listed(self, shown: str, value: dict[str, Any] | None, page: int = 0) -> dict[str, Any]:
+        """The results of a filter, a page of them."""
+        gallery, wanted = self.studio.gallery, FILTERS.get(shown, "")
+        engines = [engine for engine, (_, tab) in TITLES.items() if wanted in ("", tab)]
+        results = gallery.results(engines)
+        pages = max(1, -(-len(results) // A_PAGE))
+        page = min(max(0, page), pages - 1)
+        some = results[page * A_PAGE : (page + 1) * A_PAGE]
+        there = {result.name for result in results}
+        return {
+            "results": [
+                {
+                    "name": result.name,
+                    "title": title_of(result),
+                    "facts": when(result),
+                    "film": result.kind == "film",
+                    "thumbnail": (uri := thumbnail_uri(gallery, result)),
+                    "words": "" if uri else first_words(result) or "This file cannot be read.",
+                }
+                for result in some
+            ],
+            "page": page,
+            "pages": pages,
+            "where": f"{page * A_PAGE + 1}–{page * A_PAGE + len(some)} of {len(results):,}",
+            "chosen": [name for name in (value or {}).get("chosen", []) if name in there],
+            "choose": "Choose",
+            "nothing": NOTHING,
+            "stamp": secrets.token_hex(4),
+        }
+
+    def picked(self, shown: str, value: dict[str, Any] | None, event: gr.EventData) -> dict[Any, Any]:
+        """A result is opened, or another page of them is turned to."""
+        said = getattr(event, "_data", None) or {}
+        if "page" in said:
+            return {self.grid: self.listed(shown, value, int(said["page"]))}
+        return self._opened(str(said.get("name", "")))
+
+    # One of them, or two
+
+    def _opened(self, name: str) -> dict[Any, Any]:
+        result = self.studio.gallery.find(name)
+        if result is None:
+            warn("This result is no longer there.")
+            return {self.open: gr.skip()}
+        recipe = result.recipe()
+        known = {engine for door in self._backs for engine in door.engines}
+        ways = [gr.update(visible=result.kind in door.kinds) for door in self._sends]
+        return {
+            self.opened: gr.update(visible=True),
+            self.viewer: viewed(result),
+            self.open: name,
+            self.restore: gr.update(visible=recipe is not None and recipe.engine in known),
+            self.save: gr.update(value=str(result.path), visible=True),
+            self.delete: gr.update(visible=True, value="Delete"),
+            **dict(zip(self._buttons, ways, strict=True)),
+        }
+
+    def compared(self, value: dict[str, Any] | None) -> dict[Any, Any]:
+        """Two pictures, one over the other."""
+        found = [self.studio.gallery.find(name) for name in (value or {}).get("chosen", [])]
+        pictures = [result for result in found if result is not None and result.kind == "picture"]
+        if len(pictures) != 2:
+            warn("Tick two pictures to compare them.")
+            return {self.open: gr.skip()}
+        left, right = pictures
+        nothing = gr.update(visible=False)
+        return {
+            self.opened: gr.update(visible=True),
+            self.viewer: {
+                "kind": "compare",
+                "url": url_of(left.path),
+                "other": url_of(right.path),
+                "left": f"{title_of(left)}, {when(left)}",
+                "right": f"{title_of(right)}, {when(right)}",
+                "between": "Where the one ends and the other begins",
+                "fresh": secrets.token_hex(4),
+            },
+            self.open: "",
+            **dict.fromkeys([self.restore, self.save, self.delete, *self._buttons], nothing),
+        }
+
+    def closed(self) -> dict[Any, Any]:
+        """Nothing is open."""
+        return {self.opened: gr.update(visible=False), self.viewer: {}, self.open: ""}
+
+    # Taking along, and away
+
+    def exported(self, value: dict[str, Any] | None) -> Any:
+        """A zip of what is ticked, with recipes."""
+        try:
+            return str(self.studio.gallery.archive((value or {}).get("chosen", [])))
+        except ValueError as error:
+            warn(error)
+            return None
+
+    def deleted(self, name: str, asked: list[str], shown: str, value: dict[str, Any] | None) -> dict[Any, Any]:
+        """Delete what is open, when asked twice."""
+        return self._gone([name], asked, shown, value, self.delete)
+
+    def removed(self, asked: list[str], shown: str, value: dict[str, Any] | None) -> dict[Any, Any]:
+        """Delete what is ticked, when asked twice."""
+        return self._gone(list((value or {}).get("chosen", [])), asked, shown, value, self.remove)
+
+    def _gone(
+        self, names: list[str], asked: list[str], shown: str, value: dict[str, Any] | None, button: Any
+    ) -> dict[Any, Any]:
+        if not any(names):
+            warn("Choose what to delete first: tick the results.")
+            return {self.asked: []}
+        if names != asked:
+            many = f"Really delete {len(names)}?" if len(names) > 1 else "Really delete?"
+            return {self.asked: names, button: gr.update(value=many, variant="stop")}
+        count = self.studio.gallery.remove(names)
+        inform("One result is deleted." if count == 1 else f"{count} results are deleted.")
+        page = int((value or {}).get("page", 0))
+        calm = gr.update(value="Delete", variant="secondary")
+        left = {self.grid: self.listed(shown, value, page), self.asked: [], self.delete: calm, self.remove: calm}
+        return left | self.closed()
+
+    # Going on with it
+
+    def _sent(self, door: Door):
+        async def sent(name: str, *values: Any) -> dict[Any, Any]:
+            result = self.studio.gallery.find(name)
+            try:
+                if result is None:
+                    raise ValueError("This result is no longer there.")
+                path = result.path
+                if result.kind == "picture":
+                    # Without its recipe: it is a photo now.
+                    path = self.studio.gallery.keep_input(read_picture(path))
+                updates = await door.open(str(path), values)
+            except ValueError as error:
+                warn(error)
+                return {self._tabs: gr.skip()}
+            return updates | {self._tabs: gr.update(selected=door.tab)}
+
+        return sent
+
+    async def restored(self, name: str, *values: Any) -> dict[Any, Any]:
+        """A result goes back to where it was made, with its settings."""
+        result = self.studio.gallery.find(name)
+        recipe = result.recipe() if result is not None else None
+        try:
+            if recipe is None:
+                raise ValueError("This result does not say what made it.")
+            before = 0
+            for door in self._backs:
+                if recipe.engine in door.engines:
+                    updates = await door.open(recipe, values[before : before + len(door.inputs)])
+                    return updates | {self._tabs: gr.update(selected=door.tab)}
+                before += len(door.inputs)
+            raise ValueError("This result was made by something that this version does not have.")
+        except ValueError as error:
+            warn(error)
+            return {self._tabs: gr.skip()}
+
+
+def _inputs(door: Door) -> Sequence[Any]:
+    return door.inputs
+
+
+def _outputs(door: Door) -> Sequence[Any]:
+    return door.outputs
+
+
+def _once(components: Sequence[Any]) -> list[Any]:
+    """The same components, each only once."""
+    return list({component._id: component for component in components}.values())
+
+
+def title_of(result: Result) -> str:
+    """What a person calls it."""
+    return TITLES.get(result.engine, (result.engine, ""))[0]
+
+
+def when(result: Result) -> str:
+    """When it was made, in figures."""
+    return "" if result.made is None else f"{result.made:%Y-%m-%d %H:%M}"
+
+
+def url_of(path: Path) -> str:
+    """Where a browser finds a file of the gallery."""
+    return f"gradio_api/file={quote(str(path))}"
+
+
+def viewed(result: Result) -> dict[str, Any]:
+    """A result as the viewer shows it."""
+    recipe, size = result.recipe(), picture_size(result)
+    facts = [title_of(result), when(result)]
+    if recipe is not None and recipe.seconds:
+        facts.append(f"took {recipe.seconds:.0f} s" if recipe.seconds >= 1 else "took under 1 s")
+    if recipe is not None:
+        facts.append(title_of_network(recipe.backbone))
+    if size:
+        facts.append(f"{size[0]} × {size[1]}")
+    value = {"title": title_of(result), "facts": " · ".join(filter(None, facts)), "fresh": secrets.token_hex(4)}
+    if result.kind == "text":
+        try:
+            return value | {"kind": "text", "text": result.path.read_bytes()[:MOST_TEXT].decode("utf-8", "replace")}
+        except OSError:
+            return value | {"kind": "damaged", "text": "This file cannot be read."}
+    if size is None:
+        return value | {"kind": "damaged", "text": "This file cannot be read."}
+    return value | {"kind": result.kind, "url": url_of(result.path)}

@@ -1,0 +1,138 @@
+"""The gallery in a real browser: open, bring back, send on, compare, export, delete."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from engines.recipes import Recipe, write_png, write_text
+from studio.gallery import Gallery
+from tests.browser.helpers import photo_like
+from tests.browser.page import Page
+
+
+@pytest.fixture
+def names(server) -> list[str]:
+    """Three dreams and a text that are the newest results."""
+    gallery = Gallery(server.outputs)
+    paths = [gallery.new_path("deep_dream", ".png") for _ in range(3)]
+    for i, path in enumerate(paths):
+        config = {"octaves": 2, "steps": 11 + i, "layer_weights": {"block3_conv1": 1.0}}
+        recipe = Recipe(engine="deep_dream", config=config, backbone="studio_vgg", weights="", inputs={}, seconds=5)
+        write_png(path, photo_like(i), recipe)
+    text = gallery.new_path("language_model", ".txt")
+    recipe = Recipe(engine="language_model", config={"tokens": 10}, backbone="ours", weights="", inputs={})
+    write_text(text, "It was a film that nobody saw.", recipe)
+    return [path.name for path in [*paths, text]]
+
+
+def on_the_gallery(page: Page) -> None:
+    """Go there, and wait until it has been listed anew."""
+    stamp = "return document.querySelector('#gallery-grid [data-shown]')?.dataset.shown || ''"
+    before = page.browser.execute_script(stamp)
+    tab(page, "Gallery")
+    page.until(lambda: page.browser.execute_script(stamp) not in ("", before), "the results")
+
+
+def tab(page: Page, title: str) -> None:
+    (button,) = [one for one in page.all("button[role=tab]") if one.text.strip() == title and one.is_displayed()]
+    button.click()
+
+
+def open_result(page: Page, name: str) -> None:
+    page.click(f'.cards [data-name="{name}"] .open')
+    page.until(lambda: name in viewed(page) or page.all(".viewer[data-kind=text]"), "the result")
+
+
+def viewed(page: Page) -> str:
+    return page.browser.execute_script("return document.querySelector('.viewer .one')?.src || ''")
+
+
+def tick(page: Page, name: str) -> None:
+    page.click(f'.cards [data-name="{name}"] .tick input')
+
+
+def press_way(page: Page, title: str) -> None:
+    def button():
+        return [one for one in page.all("[id^=gallery-way]") if one.is_displayed() and one.text.strip() == title]
+
+    page.until(button, title)
+    button()[0].click()
+
+
+def selected(page: Page) -> str:
+    return page.one("button[role=tab][aria-selected=true]").text.strip()
+
+
+def test_results_are_opened_brought_back_sent_on_compared_exported_and_deleted(page, names, tmp_path, server):
+    *dreams, text = names
+    on_the_gallery(page)
+    assert page.one(".cards li").get_attribute("data-name") in names, "the newest first"
+    open_result(page, dreams[1])
+    page.until(lambda: page.browser.execute_script("return document.querySelector('.viewer .one').naturalWidth"), "it")
+    assert "Dream · " in page.one(".viewer figcaption").text
+    assert "took 5 s" in page.one(".viewer figcaption").text
+    saved = page.download(tmp_path / "saved", "#gallery-save")
+    assert saved.read_bytes() == (server.outputs / dreams[1]).read_bytes()
+    # Back with its settings.
+    page.click("#gallery-restore")
+    page.until(lambda: selected(page) == "Dream", "the Dream tab")
+    page.until(lambda: page.one("#dream-steps input[type=number]").get_property("value") == "12", "its settings")
+    # On as a painting's photo.
+    on_the_gallery(page)
+    press_way(page, "Paint it")
+    page.until(lambda: selected(page) == "Style", "the Style tab")
+    page.tab = "style"
+    page.until(lambda: page.dataset.get("original") == "true" and page.all("#style-photo img"), "the photo")
+    # A text becomes a prompt.
+    on_the_gallery(page)
+    open_result(page, text)
+    assert page.one(".viewer .text").text == "It was a film that nobody saw."
+    press_way(page, "Go on with it")
+    page.until(lambda: selected(page) == "Words", "the Words tab")
+    prompt = "#text-prompt textarea"
+    page.until(lambda: page.one(prompt).get_property("value") == "It was a film that nobody saw.", "the prompt")
+    # Two, one over the other, by keyboard.
+    on_the_gallery(page)
+    for name in dreams[:2]:
+        tick(page, name)
+    page.click("#gallery-compare")
+    page.until(lambda: page.all(".viewer[data-kind=compare]"), "the comparison")
+    range_ = page.one(".viewer .compare input")
+    clip = "return document.querySelector('.viewer .other').style.clipPath"
+    before = page.until(lambda: page.browser.execute_script(clip), "the line")
+    range_.send_keys("\ue012\ue012")
+    page.until(lambda: page.browser.execute_script(clip) != before, "the line to move")
+    archive = page.download(tmp_path / "archive", "#gallery-export")
+    with zipfile.ZipFile(archive) as whole:
+        assert sorted(whole.namelist()) == sorted([*dreams[:2], *(Path(one).stem + ".json" for one in dreams[:2])])
+    page.click("#gallery-remove")
+    page.until(lambda: page.one("#gallery-remove").text.strip() == "Really delete 2?", "the question")
+    assert (server.outputs / dreams[0]).exists()
+    page.click("#gallery-remove")
+    page.until(lambda: not page.all(f'.cards [data-name="{dreams[0]}"]'), "it to be gone")
+    assert not any((server.outputs / name).exists() for name in dreams[:2])
+    assert (server.outputs / dreams[2]).exists()
+
+
+def test_on_a_phone_the_gallery_fits(any_window, names):
+    page, width = any_window
+    on_the_gallery(page)
+    open_result(page, names[0])
+    assert page.browser.execute_script("return document.documentElement.scrollWidth") <= width
+    columns = page.browser.execute_script(
+        "return getComputedStyle(document.querySelector('.cards')).gridTemplateColumns"
+    )
+    assert len(columns.split()) >= 2
+
+
+def test_files_that_were_removed_or_damaged_by_hand_are_said_to_be(page, names, server):
+    (server.outputs / names[0]).write_bytes(np.zeros(100, np.uint8).tobytes())
+    on_the_gallery(page)
+    page.until(lambda: "cannot be read" in page.one(f'.cards [data-name="{names[0]}"]').text, "the sentence")
+    (server.outputs / names[1]).unlink()
+    page.click(f'.cards [data-name="{names[1]}"] .open')
+    page.until(lambda: any("no longer there" in toast for toast in page.toasts), "the sentence")

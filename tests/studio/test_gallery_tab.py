@@ -1,0 +1,231 @@
+"""The gallery tab's handlers: the list, what is opened, compared, sent on, brought back, exported and deleted."""
+
+from __future__ import annotations
+
+import asyncio
+import zipfile
+from types import SimpleNamespace
+from typing import Any
+
+import gradio as gr
+import numpy as np
+import pytest
+
+from engines.deep_dream import DreamConfig
+from engines.jobs import ENGINES, Job
+from engines.language_model import WritingConfig
+from engines.parts.pictures import digest, read_picture
+from engines.recipes import Recipe, read_recipe, write_png, write_text
+from studio.studio import Studio
+from studio.tabs.deep_dream import DreamTab
+from studio.tabs.gallery import A_PAGE, NOTHING, TITLES, GalleryTab
+from studio.tabs.style_transfer import StyleTab
+from tests.engines.helpers import files_in
+from tests.studio.conftest import SMALL
+from tests.studio.helpers import value_in, warned
+
+
+@pytest.fixture
+def tabs(studio_with_examples) -> SimpleNamespace:
+    """The gallery with two tabs that pictures may go to."""
+    dream, style = DreamTab(studio_with_examples), StyleTab(studio_with_examples)
+    gallery = GalleryTab(studio_with_examples)
+    with gr.Blocks(), gr.Tabs() as everything:
+        for tab in (dream, style, gallery):
+            with gr.Tab("tab"):
+                tab.build()
+        gallery.connect(everything, [*dream.doors(), *style.doors()])
+    return SimpleNamespace(gallery=gallery, dream=dream, style=style, everything=everything)
+
+
+def made(studio: Studio, job: Job) -> str:
+    """The name of a job's result."""
+    keeper, started = studio.keeper(job), studio.workshop.start(job)
+    for frame in started:
+        keeper.see(frame)
+    return keeper.finish(started).name
+
+
+def written(studio: Studio, text: str) -> str:
+    path = studio.gallery.new_path("language_model", ".txt")
+    config = {"prompt": "", "tokens": 10}
+    write_text(path, text, Recipe(engine="language_model", config=config, backbone="ours", weights="", inputs={}))
+    return path.name
+
+
+def drawn(studio: Studio, shade: int, engine: str = "dcgan") -> str:
+    path = studio.gallery.new_path(engine, ".png")
+    recipe = Recipe(engine=engine, config={}, backbone="faces", weights="", inputs={}, seconds=3.2)
+    write_png(path, np.full((30, 40, 3), shade, np.uint8), recipe)
+    return path.name
+
+
+def picks(**data: Any) -> Any:
+    return SimpleNamespace(_data=data)
+
+
+def names_in(value: dict[str, Any]) -> list[str]:
+    return [result["name"] for result in value["results"]]
+
+
+def test_every_engine_with_a_result_has_a_title_and_a_way_back():
+    assert set(TITLES) == set(ENGINES)
+
+
+def test_results_are_listed_with_thumbnails_and_first_words_and_by_tab(tabs, studio_with_examples):
+    studio = studio_with_examples
+    assert tabs.gallery.listed("All", None)["nothing"] == NOTHING
+    face, text = drawn(studio, 90), written(studio, "A film that I liked.")
+    value = tabs.gallery.listed("All", None)
+    assert set(names_in(value)) == {face, text}
+    by_name = {result["name"]: result for result in value["results"]}
+    assert by_name[face]["thumbnail"].startswith("data:image/jpeg;base64,")
+    assert (by_name[text]["thumbnail"], by_name[text]["words"]) == ("", "A film that I liked.")
+    assert names_in(tabs.gallery.listed("Words", None)) == [text]
+    assert files_in(studio.gallery.folder / "thumbnails") == [face.replace(".png", ".jpg")]
+
+
+def test_pages_hold_so_many_and_ticks_are_kept_over_pages_as_long_as_there_is_something_to_tick(
+    tabs, studio_with_examples
+):
+    names = [drawn(studio_with_examples, i) for i in range(A_PAGE + 3)]
+    first = tabs.gallery.listed("All", {"chosen": [names[0], "gone"]})
+    second = tabs.gallery.picked("All", first, picks(page=1))[tabs.gallery.grid]
+    assert (first["page"], first["pages"], len(first["results"])) == (0, 2, A_PAGE)
+    assert (second["page"], len(second["results"]), second["where"]) == (1, 3, f"25–{A_PAGE + 3} of {A_PAGE + 3}")
+    assert second["chosen"] == [names[0]]
+    assert set(names_in(first)) | set(names_in(second)) == set(names)
+    assert tabs.gallery.listed("All", second, page=99)["page"] == 1
+
+
+def test_an_opened_picture_says_what_it_is_and_offers_what_can_be_done_with_it(tabs, studio_with_examples, small_job):
+    gallery = tabs.gallery
+    name = made(studio_with_examples, small_job)
+    shown = gallery.picked("All", None, picks(name=name))
+    viewed = shown[gallery.viewer]
+    assert viewed["kind"] == "picture"
+    assert viewed["url"].endswith(name)
+    assert "Dream · " in viewed["facts"]
+    assert "took " in viewed["facts"]
+    assert "Studio VGG" in viewed["facts"]
+    assert "72 × 48" in viewed["facts"]
+    assert shown[gallery.restore]["visible"]
+    offered = {button.value: shown[button]["visible"] for button in gallery._buttons}
+    assert offered == dict.fromkeys(["Dream on it", "Dream of it", "Paint it", "Paint like it"], True)
+    text = gallery.picked("All", None, picks(name=written(studio_with_examples, "Words.")))
+    assert text[gallery.viewer]["text"] == "Words."
+    assert not any(text[button]["visible"] for button in gallery._buttons)
+    assert not text[gallery.restore]["visible"], "no tab here takes texts back"
+
+
+def test_damaged_and_missing_files_are_said_to_be_so(tabs, studio_with_examples):
+    gallery, folder = tabs.gallery, studio_with_examples.gallery.folder
+    for name in ("deep_dream-20260101-000000-000000000000.png", "vae-20260101-000000-000000000000.mp4"):
+        (folder / name).write_bytes(b"junk")
+        assert gallery.picked("All", None, picks(name=name))[gallery.viewer]["kind"] == "damaged"
+    assert [result["words"] for result in gallery.listed("All", None)["results"]] == ["This file cannot be read."] * 2
+    for name in ("deep_dream-20260101-000000-111111111111.png", "../../etc/passwd", ""):
+        _, sentence = warned(gallery.picked, "All", None, picks(name=name))
+        assert "no longer there" in sentence
+
+
+def test_two_ticked_pictures_are_compared_and_nothing_else_is(tabs, studio_with_examples):
+    gallery = tabs.gallery
+    left, right, text = (
+        drawn(studio_with_examples, 1),
+        drawn(studio_with_examples, 2),
+        written(studio_with_examples, ""),
+    )
+    viewed = gallery.compared({"chosen": [left, right]})[gallery.viewer]
+    assert (viewed["kind"], viewed["url"].endswith(left), viewed["other"].endswith(right)) == ("compare", True, True)
+    for chosen in ([], [left], [left, text], [left, left, right]):
+        assert "Tick two pictures" in warned(gallery.compared, {"chosen": chosen})[1]
+
+
+def test_a_picture_goes_to_another_tab_as_a_photo_without_its_recipe(tabs, studio_with_examples, small_job):
+    name = made(studio_with_examples, small_job)
+    image = read_picture(studio_with_examples.gallery.folder / name)
+    for i, (title, tab, component) in enumerate(
+        [
+            ("Dream on it", "dream", tabs.dream.photo),
+            ("Dream of it", "dream", tabs.dream.guide),
+            ("Paint it", "style", tabs.style.photo),
+            ("Paint like it", "style", tabs.style.palette.gallery),
+        ]
+    ):
+        door = tabs.gallery._sends[i]
+        assert (door.title, door.tab) == (title, tab)
+        updates = asyncio.run(tabs.gallery._sent(door)(name, *[None] * len(door.inputs)))
+        assert updates[tabs.everything]["selected"] == tab
+        path = updates[component][0] if isinstance(updates[component], list) else updates[component]
+        np.testing.assert_array_equal(read_picture(path), image)
+        assert read_recipe(studio_with_examples.gallery.find_input(digest(image))) is None
+    _, sentence = warned(asyncio.run, tabs.gallery._sent(door)("gone"))
+    assert "no longer there" in sentence
+
+
+def test_a_result_goes_back_to_its_tab_with_its_settings(tabs, studio_with_examples, small_job, painting_job, picture):
+    gallery = tabs.gallery
+    nothing = [None] * sum(len(door.inputs) for door in gallery._backs)
+    dreamt = asyncio.run(gallery.restored(made(studio_with_examples, small_job), *nothing))
+    assert dreamt[tabs.everything]["selected"] == "dream"
+    np.testing.assert_array_equal(read_picture(dreamt[tabs.dream.photo]), picture)
+    values = [value_in(dreamt[one]) for one in tabs.dream.settings.components]
+    config: DreamConfig = tabs.dream.settings.config(values)
+    assert (config.steps, config.layer_weights) == (SMALL.steps, SMALL.layer_weights)
+    painted = asyncio.run(gallery.restored(made(studio_with_examples, painting_job), *nothing))
+    assert painted[tabs.everything]["selected"] == "style"
+    np.testing.assert_array_equal(read_picture(painted[tabs.style.photo]), picture)
+    for name, said in (
+        (written(studio_with_examples, "."), "does not have"),
+        ("gone", "does not say"),
+        (drawn(studio_with_examples, 3, "deep_dream"), "network that is not here"),
+    ):
+        _, sentence = warned(asyncio.run, gallery.restored(name, *nothing))
+        assert said in sentence
+
+
+def test_deleting_is_asked_twice_and_for_the_very_same_results(tabs, studio_with_examples):
+    gallery, names = tabs.gallery, [drawn(studio_with_examples, i) for i in range(4)]
+    folder = studio_with_examples.gallery.folder
+    value = gallery.listed("All", {"chosen": names[:2]})
+    asked = gallery.removed([], "All", value)
+    assert asked[gallery.remove]["value"] == "Really delete 2?"
+    other = {**value, "chosen": names[:3]}
+    assert gallery.removed(asked[gallery.asked], "All", other)[gallery.asked] == names[:3]
+    assert all((folder / name).exists() for name in names)
+    gone = gallery.removed(asked[gallery.asked], "All", value)
+    assert set(names_in(gone[gallery.grid])) == set(names[2:])
+    assert [(folder / name).exists() for name in names] == [False, False, True, True]
+    first = gallery.deleted(names[2], gone[gallery.asked], "All", gone[gallery.grid])
+    assert first[gallery.delete]["value"] == "Really delete?"
+    last = gallery.deleted(names[2], first[gallery.asked], "All", gone[gallery.grid])
+    assert names_in(last[gallery.grid]) == [names[3]]
+    assert not last[gallery.opened]["visible"], "what is deleted is not open any longer"
+    assert "tick the results" in warned(gallery.removed, [], "All", {"chosen": []})[1]
+
+
+def test_what_is_ticked_is_exported_with_its_recipe(tabs, studio_with_examples):
+    name = drawn(studio_with_examples, 5)
+    with zipfile.ZipFile(tabs.gallery.exported({"chosen": [name]})) as archive:
+        assert sorted(archive.namelist()) == [name.replace(".png", ".json"), name]
+    assert "tick the results" in warned(tabs.gallery.exported, {"chosen": []})[1]
+
+
+def test_a_text_is_gone_on_with_and_comes_back_to_the_words_tab(studio):
+    from studio.tabs.text import TextTab
+
+    text, gallery = TextTab(studio), GalleryTab(studio)
+    with gr.Blocks(), gr.Tabs() as everything:
+        for tab in (text, gallery):
+            with gr.Tab("tab"):
+                tab.build()
+        gallery.connect(everything, text.doors())
+    name = written(studio, "It was a good film.")
+    (door,) = gallery._sends
+    updates = asyncio.run(gallery._sent(door)(name))
+    assert updates[text.settings.controls["prompt"]] == "It was a good film."
+    back = asyncio.run(gallery.restored(name))
+    values = [value_in(back[one]) for one in text.settings.components]
+    assert text.settings.config(values) == WritingConfig(prompt="", tokens=10)
+    assert back[text.parts]["selected"] == "write"
