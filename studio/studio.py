@@ -53,9 +53,10 @@ class Studio:
         self._interactive = ThreadPoolExecutor(max_workers=1, thread_name_prefix="interactive")
         self.runs = Runs(self.workshop, self.gallery.keeper, most_waiting=self.most_waiting)
 
-    def read(self, path: str) -> np.ndarray:
-        """Read an uploaded picture as (H, W, 3) uint8 RGB; raises PictureError with a sentence."""
-        return read_picture(path, max_pixels=self.max_pixels)
+    def read(self, picture: str | bytes) -> np.ndarray:
+        """Read an uploaded picture, a path or what is in the file, as (H, W, 3) uint8 RGB; raises PictureError with a
+        sentence."""
+        return read_picture(picture, max_pixels=self.max_pixels)
 
     async def answer(self, work: Callable[[], T]) -> T:
         """What `work` returns: something short, done one at a time beside the renders, so that a slider answers."""
