@@ -7,6 +7,7 @@ import os
 import gradio as gr
 
 from engines.parts.precision import native_bfloat16
+from studio.api import add_api
 from studio.studio import Studio
 from studio.tabs.deep_dream import DreamTab
 from studio.tabs.faces import FacesTab
@@ -37,6 +38,7 @@ def build_page(studio: Studio) -> gr.Blocks:
                 tabs.append((tab, shown))
         for tab, shown in tabs:
             tab.on_visit(page, shown)
+        add_api(studio, page)
     return page
 
 
