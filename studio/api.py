@@ -168,8 +168,9 @@ class Api:
     async def job_again(self, values: dict[str, Any]) -> Job:
         """The job that repeats a recipe."""
         recipe = from_json(json.dumps(values["recipe"]))
-        job = job_from_recipe(recipe, {})
-        endpoint = next(one for one in ENDPOINTS.values() if one.engine == recipe.engine)
+        endpoint = next((one for one in ENDPOINTS.values() if one.engine == recipe.engine), None)
+        if endpoint is None:
+            raise RecipeError(f"This recipe is for {recipe.engine[:40]!r}, which this version does not have.")
         if endpoint.trains:
             raise RecipeError(f"A training is repeated by its own endpoint, {recipe.engine}, with these settings.")
         check_names(recipe, endpoint)
@@ -181,7 +182,9 @@ class Api:
             image = await asyncio.to_thread(checked, self._studio, await fetched(value, "pictures"))
             sent[digest(image)] = image
         inputs = {name: await self._found(name, hash_, sent) for name, hash_ in recipe.inputs.items()}
-        return dataclasses.replace(job, inputs=inputs, pace=UNHURRIED if ENGINES[recipe.engine].film else 0.0)
+        # The first of an engine's recipes may load TensorFlow.
+        job = await asyncio.to_thread(job_from_recipe, recipe, inputs)
+        return dataclasses.replace(job, pace=UNHURRIED if ENGINES[recipe.engine].film else 0.0)
 
     async def _found(self, name: str, hash_: str, sent: Mapping[str, np.ndarray]) -> np.ndarray:
         """An input of a recipe, as it was sent or as it is still here."""

@@ -338,6 +338,10 @@ def test_a_recipe_whose_picture_is_nowhere_says_so(client, photo):
     training = {**recipe, "engine": "vae_training", "config": {}, "inputs": {}}
     with pytest.raises(AppError, match="repeated by its own endpoint"):
         client.predict(recipe=training, api_name="/repeat")
+    with pytest.raises(AppError, match="which this version does not have"):
+        client.predict(recipe={**recipe, "engine": "diffusion"}, api_name="/repeat")
+    with pytest.raises(AppError, match="Steps must be between"):
+        client.predict(recipe={**recipe, "config": {"steps": 0}}, api_name="/repeat")
 
 
 # Tools for language models
