@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 import threading
 from pathlib import Path
 
@@ -15,6 +16,7 @@ os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 from studio.page import build_page
 from studio.serving import LOOPBACK, serve
 from studio.studio import Studio
+from studio.tools import ToolsError
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -44,9 +46,14 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--queue-size", type=int, default=20, help="how many runs may wait [%(default)s]")
     parser.add_argument("--max-pixels", type=int, default=40_000_000, help="largest picture accepted [%(default)s]")
     parser.add_argument("--theme", choices=("system", "light", "dark"), default="system", help="colours [%(default)s]")
+    parser.add_argument(
+        "--mcp", action="store_true", help="also serve the endpoints as tools for language models, at /gradio_api/mcp/"
+    )
     options = parser.parse_args(arguments)
     if options.auth and ":" not in options.auth:
         parser.error("--auth takes USER:PASSWORD")
+    if options.auth and options.mcp:
+        parser.error("--mcp and --auth do not go together: a tool cannot log in")
     if options.weights and not options.weights.is_dir():
         parser.error(f"--weights: there is no folder {options.weights}")
     if options.data and not options.data.exists():
@@ -70,16 +77,21 @@ def main() -> None:
         shared=options.share or options.host not in LOOPBACK,
     )
     page = build_page(studio)
-    serve(
-        page,
-        studio,
-        host=options.host,
-        port=options.port,
-        share=options.share,
-        auth=options.auth,
-        theme=options.theme,
-        ready=lambda: threading.Thread(target=studio.warm, name="warm-up", daemon=True).start(),
-    )
+    try:
+        serve(
+            page,
+            studio,
+            host=options.host,
+            port=options.port,
+            share=options.share,
+            auth=options.auth,
+            theme=options.theme,
+            mcp=options.mcp,
+            ready=lambda: threading.Thread(target=studio.warm, name="warm-up", daemon=True).start(),
+        )
+    except ToolsError as error:
+        studio.runs.close()
+        sys.exit(f"python app.py: {error}")
 
 
 if __name__ == "__main__":

@@ -16,6 +16,11 @@ def warn(error: Exception | str) -> None:
     gr.Warning(html.escape(str(error), quote=False))
 
 
+def refused(error: Exception | str) -> gr.Error:
+    """The error that tells a program the same, with nothing in the server's log."""
+    return gr.Error(html.escape(str(error), quote=False), print_exception=False)
+
+
 async def answered(studio: Studio, work: Callable[[], Any], count: int = 1) -> Any:
     """What `work` returns, done beside the renders; where it cannot be done, its sentence as a toast, and no change of
     the handler's outputs, of which there are `count`."""

@@ -8,6 +8,7 @@ from typing import Any
 import gradio as gr
 
 from engines.parts.precision import native_bfloat16
+from studio.api import add_api
 from studio.studio import Studio
 from studio.tabs.deep_dream import DreamTab
 from studio.tabs.faces import FacesTab
@@ -48,6 +49,7 @@ def build_page(studio: Studio) -> gr.Blocks:
         secret = gr.BrowserState("", storage_key="reverie-visitor", secret="reverie-visitor")
         quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
         page.load(studio.visitors.welcome, [secret], [secret], queue=False, **quiet)
+        add_api(studio, page)
     return page
 
 

@@ -20,19 +20,19 @@ SHOWN_OF_A_PROMPT = 2000
 _PNG = "data:image/png;base64,"
 
 
-def preview(image: np.ndarray) -> np.ndarray:
-    """(H, W, 3) uint8 RGB, at most PREVIEW_SIDE on its longer side; the same array where it is no larger."""
-    if max(image.shape[:2]) <= PREVIEW_SIDE:
+def preview(image: np.ndarray, side: int = PREVIEW_SIDE) -> np.ndarray:
+    """(H, W, 3) uint8 RGB, at most `side` on its longer side; the same array where it is no larger."""
+    if max(image.shape[:2]) <= side:
         return image
     picture = Image.fromarray(image)
-    picture.thumbnail((PREVIEW_SIDE, PREVIEW_SIDE), Image.Resampling.BILINEAR, reducing_gap=1.5)
+    picture.thumbnail((side, side), Image.Resampling.BILINEAR, reducing_gap=1.5)
     return np.asarray(picture)
 
 
-def data_uri(image: np.ndarray, quality: int = 82) -> str:
+def data_uri(image: np.ndarray, quality: int = 82, side: int = PREVIEW_SIDE) -> str:
     """The preview of (H, W, 3) uint8 RGB as a JPEG data URI."""
     buffer = io.BytesIO()
-    Image.fromarray(preview(image)).save(buffer, "JPEG", quality=quality)
+    Image.fromarray(preview(image, side)).save(buffer, "JPEG", quality=quality)
     return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
 
 

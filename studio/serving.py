@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from studio.studio import Studio
 from studio.theme import theme as studio_theme
+from studio.tools import ToolsError, check_installed, check_served
 
 STYLE = Path(__file__).parent / "static" / "studio.css"
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -54,10 +55,20 @@ def serve(
     share: bool = False,
     auth: str | None = None,
     theme: str = "system",
+    mcp: bool = False,
     ready: Callable[[], object] = lambda: None,
     block: bool = True,
 ) -> None:
-    """Serve the page until interrupted; `ready` is called once it answers."""
+    """Serve the page until interrupted; `ready` is called once it answers.
+
+    Args:
+        mcp: whether the programming interface is served as tools for language models too (Model Context Protocol).
+
+    Raises:
+        ToolsError: it cannot be.
+    """
+    if mcp:
+        check_installed()
     # On loopback a foreign Host header means DNS rebinding: another site's page posing as ours.
     hosts = list(LOOPBACK) if host in LOOPBACK and not share else ["*"]
     middleware = [Middleware(TrustedHostMiddleware, allowed_hosts=hosts), Middleware(SecurityHeaders)]
@@ -83,8 +94,15 @@ def serve(
         footer_links=[],
         show_error=False,
         quiet=False,
+        mcp_server=mcp,
         prevent_thread_lock=True,
     )
+    if mcp:
+        try:
+            check_served(page)
+        except ToolsError:
+            page.close()
+            raise
     ready()
     if not block:
         return

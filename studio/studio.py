@@ -73,9 +73,10 @@ class Studio:
         """What makes a result of a job's frames, for whoever's event is being handled."""
         return ResultKeeper(self.gallery, job)
 
-    def read(self, path: str) -> np.ndarray:
-        """Read an uploaded picture as (H, W, 3) uint8 RGB; raises PictureError with a sentence."""
-        return read_picture(path, max_pixels=self.max_pixels)
+    def read(self, picture: str | bytes) -> np.ndarray:
+        """Read an uploaded picture, a path or what is in the file, as (H, W, 3) uint8 RGB; raises PictureError with a
+        sentence."""
+        return read_picture(picture, max_pixels=self.max_pixels)
 
     async def answer(self, work: Callable[[], T]) -> T:
         """What `work` returns: something short, done one at a time beside the renders, so that a slider answers."""

@@ -112,6 +112,28 @@ def packed(paths: Sequence[str], folder: Path) -> Path:
     return whole
 
 
+def training_job(studio: Studio, engine: str, config: Any, paths: Sequence[str], steerable: Collection[str]) -> Job:
+    """The training on chosen files; one with the same settings on the same data goes on where it was stopped.
+
+    Args:
+        config: with every setting filled in.
+        steerable: fields that may be other ones when it goes on.
+    """
+    folder = studio.outputs / "trainings"
+    folder.mkdir(parents=True, exist_ok=True)
+    make_room(folder, MOST_BYTES)
+    data = packed(paths, folder)
+    lasting = {name: value for name, value in asdict(config).items() if name not in steerable}
+    said = json.dumps([sha256_of(data), lasting], sort_keys=True)
+    key = hashlib.sha256(said.encode()).hexdigest()[:24]
+    files = {
+        "data": data,
+        "checkpoint": folder / f"{key}-checkpoint.npz",
+        "output": folder / f"{key}-{config.model}.npz",
+    }
+    return Job(engine=engine, config=config, inputs={}, backbone="", files=files)
+
+
 class Training:
     """The controls of a training and what they do."""
 
@@ -208,20 +230,7 @@ class Training:
             if not paths:
                 raise ValueError(f"Choose the data first: {self.kind.data}.")
             config = self.settings.config(values)
-            folder = self.studio.outputs / "trainings"
-            folder.mkdir(parents=True, exist_ok=True)
-            make_room(folder, MOST_BYTES)
-            data = packed(paths, folder)
-            # The same settings on the same data go on where they were stopped.
-            lasting = {name: value for name, value in asdict(config).items() if name not in self.kind.steerable}
-            said = json.dumps([sha256_of(data), lasting], sort_keys=True)
-            key = hashlib.sha256(said.encode()).hexdigest()[:24]
-            files = {
-                "data": data,
-                "checkpoint": folder / f"{key}-checkpoint.npz",
-                "output": folder / f"{key}-{config.model}.npz",
-            }
-            return Job(engine=self.kind.engine, config=config, inputs={}, backbone="", files=files)
+            return training_job(self.studio, self.kind.engine, config, paths, self.kind.steerable)
 
         async for update in self.stage.start(job):
             yield update

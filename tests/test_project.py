@@ -67,10 +67,15 @@ def test_a_gpu_trains_with_the_versions_that_were_tested():
         assert pinned_requirements().get(name) == version or f"{name}=={version}" in tested, line
 
 
-@pytest.mark.parametrize("name", ["requirements.txt", "requirements-dev.txt", "requirements-gpu.txt"])
-def test_every_requirement_is_pinned(name):
-    lines = (ROOT / name).read_text(encoding="utf-8").split("\n")
+@pytest.mark.parametrize("kind", ["", "-dev", "-gpu", "-mcp"])
+def test_every_requirement_is_pinned(kind):
+    lines = (ROOT / f"requirements{kind}.txt").read_text(encoding="utf-8").split("\n")
     assert all("==" in line for line in lines if line and not line.startswith(("-r ", "#")))
+
+
+def test_the_tools_need_the_gradio_that_was_tested():
+    lines = (ROOT / "requirements-mcp.txt").read_text(encoding="utf-8").splitlines()
+    assert f"gradio[mcp]=={pinned_requirements()['gradio']}" in lines
 
 
 def test_ci_runs_the_readmes_test_command_and_nothing_else():
