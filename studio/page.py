@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import Any
 
 import gradio as gr
@@ -13,17 +14,20 @@ from studio.studio import Studio
 from studio.tabs.deep_dream import DreamTab
 from studio.tabs.faces import FacesTab
 from studio.tabs.gallery import GalleryTab
+from studio.tabs.home import HomeTab
 from studio.tabs.latent_space import LatentTab
 from studio.tabs.style_transfer import StyleTab
 from studio.tabs.text import TextTab
 
 DAY = 24 * 60 * 60
-TABS = (
+TABS: tuple[tuple[str, str, type], ...] = (
+    ("home", "Home", HomeTab),
     ("dream", "Dream", DreamTab),
     ("style", "Style", StyleTab),
     ("latent", "Latent", LatentTab),
     ("faces", "Faces", FacesTab),
     ("text", "Words", TextTab),
+    ("gallery", "Gallery", GalleryTab),
 )
 
 
@@ -31,26 +35,40 @@ def build_page(studio: Studio) -> gr.Blocks:
     """All tabs in one Blocks; nothing heavy is imported or computed here."""
     with gr.Blocks(title="Reverie", analytics_enabled=False, fill_width=True, delete_cache=(DAY // 24, DAY)) as page:
         gr.HTML(masthead(), apply_default_css=False)
+        tabs: list[tuple[Any, gr.Tab]] = []
         with gr.Tabs(overflow_behavior="wrap") as everything:
-            tabs: list[tuple[Any, gr.Tab]] = []
             for name, title, kind in TABS:
                 with gr.Tab(title, id=name) as shown:
                     tab = kind(studio)
                     tab.build()
                 tabs.append((tab, shown))
-            doors = [door for tab, _ in tabs for door in tab.doors()]
-            with gr.Tab("Gallery", id="gallery") as shown:
-                gallery = GalleryTab(studio)
-                gallery.build()
-                gallery.connect(everything, doors)
-            tabs.append((gallery, shown))
+        doors = [door for tab, _ in tabs for door in tab.doors()]
         for tab, shown in tabs:
+            if isinstance(tab, HomeTab | GalleryTab):
+                tab.connect(everything, doors)
             tab.on_visit(page, shown)
+        remember_the_tab(page, everything, [shown for _, shown in tabs])
         secret = gr.BrowserState("", storage_key="reverie-visitor", secret="reverie-visitor")
-        quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
-        page.load(studio.visitors.welcome, [secret], [secret], queue=False, **quiet)
+        page.load(
+            studio.visitors.welcome,
+            [secret],
+            [secret],
+            queue=False,
+            show_progress="hidden",
+            api_visibility="private",
+        )
         add_api(studio, page)
     return page
+
+
+def remember_the_tab(page: gr.Blocks, tabs: gr.Tabs, each: Sequence[gr.Tab]) -> None:
+    """Have a reloaded page show the tab that was looked at last; a first visit begins with the first."""
+    seen: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+    last = gr.BrowserState("", storage_key="reverie-tab", secret="reverie-tab")
+    for tab in each:
+        tab.select(None, None, [last], js=f"() => '{tab.id}'", **seen)
+    names = {str(tab.id) for tab in each}
+    page.load(lambda name: gr.Tabs(selected=name) if name in names else gr.skip(), [last], [tabs], queue=False, **seen)
 
 
 def masthead() -> str:

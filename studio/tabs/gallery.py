@@ -114,6 +114,10 @@ class GalleryTab:
         self._tabs = tabs
         self.restore.click(self.restored, [self.open, *inputs], _once([tabs, *outputs]), **seen)
 
+    def doors(self) -> list[Door]:
+        """Results come here by themselves."""
+        return []
+
     def on_visit(self, page: gr.Blocks, tab: gr.Tab) -> None:
         """List the results whenever the tab is looked at."""
         tab.select(

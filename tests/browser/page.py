@@ -91,8 +91,10 @@ class Page:
     def open(self) -> None:
         """Load the page, or load it again, and wait until it can be used."""
         self.visits.note(self.browser)
-        self.tab = "dream"  # the first, which a fresh page shows
+        self.tab = "dream"
         self.browser.get(self.server.url)
+        self.until(lambda: self.all("button[role=tab][aria-selected=true]"), "the tabs")
+        self.go_to("Dream")
         self.wait_for_the_page()
         self.visits.note(self.browser, just_left_a_page=True)
 
@@ -118,10 +120,14 @@ class Page:
     def show_tab(self, title: str, tab: str) -> None:
         """Go to a tab by its title on the page."""
         self.tab = tab
-        (button,) = [one for one in self.all("button[role=tab]") if one.text.strip() == title and one.is_displayed()]
-        button.click()
+        self.go_to(title)
         self.until(lambda: self.all(self.part("go")) and self.one(self.part("go")).is_displayed(), f"the tab {title}")
         self.until(lambda: self.state, "the canvas to show something")
+
+    def go_to(self, title: str) -> None:
+        """Choose a tab by its title."""
+        (button,) = [one for one in self.all("button[role=tab]") if one.text.strip() == title and one.is_displayed()]
+        button.click()
 
     # Waiting and finding
 

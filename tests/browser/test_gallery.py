@@ -33,13 +33,8 @@ def on_the_gallery(page: Page) -> None:
     """Go there, and wait until it has been listed anew."""
     stamp = "return document.querySelector('#gallery-grid [data-shown]')?.dataset.shown || ''"
     before = page.browser.execute_script(stamp)
-    tab(page, "Gallery")
+    page.go_to("Gallery")
     page.until(lambda: page.browser.execute_script(stamp) not in ("", before), "the results")
-
-
-def tab(page: Page, title: str) -> None:
-    (button,) = [one for one in page.all("button[role=tab]") if one.text.strip() == title and one.is_displayed()]
-    button.click()
 
 
 def open_result(page: Page, name: str) -> None:

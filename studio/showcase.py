@@ -1,0 +1,72 @@
+"""The pictures on the first tab, made by the studio itself: python -m studio.showcase makes them anew."""
+
+from __future__ import annotations
+
+import dataclasses
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from engines.jobs import Job, Workshop
+from engines.parts.files import written_atomically
+from engines.parts.pictures import read_picture
+from studio.examples import drawings, paintings
+
+FOLDER = Path(__file__).parent / "static" / "home"
+SIZE = (480, 360)
+
+
+def picture_of(workshop: Workshop, engine: str, config: Any, backbone: str, **inputs: np.ndarray) -> np.ndarray:
+    """The last picture of a job, (H, W, 3) uint8."""
+    image = None
+    for frame in workshop.start(Job(engine=engine, config=config, inputs=inputs, backbone=backbone)):
+        image = frame.image if frame.image is not None else image
+    assert image is not None
+    return image
+
+
+def pictures() -> dict[str, np.ndarray]:
+    """A picture for each tab that makes some, by the tab's name."""
+    from engines import deep_dream, style_transfer
+    from engines.dcgan import DrawConfig
+    from engines.parts.autoencoders import load_vae
+
+    workshop = Workshop()
+    with tempfile.TemporaryDirectory() as folder:
+        hills, clouds = (read_picture(path) for path in drawings(Path(folder)))
+        stars = read_picture(paintings(Path(folder) / "paintings")[0])
+    dreamt = dataclasses.replace(next(iter(deep_dream.presets("studio_vgg").values())), size=640)
+    painted = dataclasses.replace(next(iter(style_transfer.presets("studio_vgg").values())), seconds=60.0)
+    # As many as are seen of it: rows are cut off above and below.
+    digits = load_vae("digits", workshop.store).latent_grid(16, 2.4, "gaussian")
+    sheet = digits.transpose(0, 2, 1, 3, 4).reshape(16 * digits.shape[2], 16 * digits.shape[3], -1)
+    return {
+        "dream": picture_of(workshop, "deep_dream", dreamt, "studio_vgg", image=hills),
+        "style": picture_of(
+            workshop, "style_transfer", painted, "studio_vgg", content_image=clouds, style_images_1=stars
+        ),
+        "latent": np.broadcast_to(sheet, (*sheet.shape[:2], 3)).copy(),
+        "faces": picture_of(workshop, "dcgan", DrawConfig(count=12, seed=8, truncation=0.8), "faces"),
+    }
+
+
+def fitted(image: np.ndarray) -> Image.Image:
+    """The middle of a picture in the shape of a card."""
+    picture, shape = Image.fromarray(image), SIZE[0] / SIZE[1]
+    width, height = min(picture.width, round(picture.height * shape)), min(picture.height, round(picture.width / shape))
+    left, top = (picture.width - width) // 2, (picture.height - height) // 2
+    return picture.crop((left, top, left + width, top + height)).resize(SIZE, Image.Resampling.LANCZOS)
+
+
+def main() -> None:
+    """Make them."""
+    for name, image in pictures().items():
+        with written_atomically(FOLDER / f"{name}.jpg") as file:
+            fitted(image).save(file, "JPEG", quality=84)
+
+
+if __name__ == "__main__":
+    main()

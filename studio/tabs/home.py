@@ -1,0 +1,74 @@
+"""The first tab: what this is, in five pictures that open the tabs."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from studio.doors import Door
+from studio.studio import Studio
+
+PICTURES = Path(__file__).parents[1] / "static" / "home"
+CARDS = (
+    ("dream", "Dream", "What a network sees in your picture, drawn into it."),
+    ("style", "Style", "Your photo, painted in the manner of a painting."),
+    ("latent", "Latent", "All handwritten digits on one map, to walk over."),
+    ("faces", "Faces", "People who never were, drawn from noise."),
+    ("text", "Words", "A text that goes on, with the dice of every word."),
+)
+WORDS = "This movie was wonderful. I saw it when it first came out and I have a copy of it. It’s one of those movies."
+_PICK = """
+element.addEventListener('click', event => {
+  const button = event.target.closest('button[data-tab]');
+  if (button) trigger('pick', { tab: button.dataset.tab });
+});
+"""
+
+
+def cards() -> str:
+    """The pictures as buttons, as HTML."""
+    items = []
+    for name, title, line in CARDS:
+        path = PICTURES / f"{name}.jpg"
+        picture = (
+            f'<img alt="" width="480" height="360" src="gradio_api/file={path}">'
+            if path.is_file()
+            else f'<span class="words">{html.escape(WORDS)}</span>'
+        )
+        said = f'<span class="title">{html.escape(title)}</span><span class="line">{html.escape(line)}</span>'
+        items.append(f'<li><button type="button" data-tab="{name}">{picture}{said}</button></li>')
+    return f'<ul class="home">{"".join(items)}</ul>'
+
+
+class HomeTab:
+    """The pictures and what they do."""
+
+    def __init__(self, studio: Studio):
+        # The same for everybody, and kept by browsers.
+        gr.set_static_paths([PICTURES])
+
+    def build(self) -> None:
+        """Lay the tab out, inside the page's Blocks."""
+        self.cards = gr.HTML(
+            cards(), html_template="${value}", js_on_load=_PICK, apply_default_css=False, elem_id="home-cards"
+        )
+
+    def connect(self, tabs: gr.Tabs, doors: Sequence[Door]) -> None:
+        """Have each picture open its tab."""
+        names = {name for name, _, _ in CARDS}
+
+        def picked(event: gr.EventData) -> Any:
+            return gr.Tabs(selected=event.tab) if event.tab in names else gr.skip()
+
+        self.cards.pick(picked, None, [tabs], show_progress="hidden", queue=False, api_visibility="private")
+
+    def doors(self) -> list[Door]:
+        """Nothing comes here."""
+        return []
+
+    def on_visit(self, page: gr.Blocks, tab: gr.Tab) -> None:
+        """It is always the same."""
