@@ -290,7 +290,7 @@ class Page:
         self.click(self.part(button))
 
         def fetched() -> list[Path]:
-            kinds = (".png", ".mp4", ".gif", ".txt", ".json")
+            kinds = (".png", ".mp4", ".gif", ".webp", ".txt", ".json")
             return [path for path in folder.iterdir() if path not in there and path.suffix in kinds]
 
         return self.until(fetched, "the saved file")[0]
