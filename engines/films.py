@@ -33,7 +33,7 @@ class FilmConfig:
 
     kind: str = setting("mp4", "A film, or a picture that moves.", choices=KINDS)
     speed: int = setting(12, "Pictures a second.", low=4, high=30)
-    hold: float = setting(1.5, "For how many seconds the last picture stays.", low=0.0, high=5.0)
+    hold: float = setting(1.5, "Seconds on the last picture.", low=0.0, high=5.0)
 
     def __post_init__(self):
         validate(self)

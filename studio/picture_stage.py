@@ -45,7 +45,7 @@ class PictureStage(Stage):
 
     def _film_controls(self) -> None:
         self.film_settings = settings = Settings(FilmConfig(), f"{self._prefix}-evolution")
-        with gr.Row():
+        with gr.Row(elem_classes="directions inputs"):
             settings.slider("speed", "Speed", 4, 30, 1)
             settings.slider("hold", "Hold", 0, 5, 0.5)
         with gr.Row(elem_classes="under"):

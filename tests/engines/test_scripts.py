@@ -53,6 +53,7 @@ def jobs(picture: np.ndarray) -> Iterator[tuple[str, Job]]:
     # Of pictures of very few lines the codec does not make the same film each time.
     zoom = dataclasses.replace(DREAM, size=128, octaves=1, steps=2, pictures=2)
     yield "zoom", Job(engine="deep_dream", config=zoom, inputs={"image": picture}, backbone="studio_vgg")
+    yield "begun zoom", Job(engine="deep_dream", config=zoom, inputs={"image": picture}, backbone="studio_vgg")
     style = StyleConfig(seconds=0.0, size=0, scales=1, steps=3, blend=(1.0, 0.25), color="matched")
     # Out of order, as a page may have put them together.
     hung = {"style_images_2": picture[:, ::-1], "content_image": picture, "style_images_1": picture[::-1]}
@@ -69,8 +70,9 @@ def jobs(picture: np.ndarray) -> Iterator[tuple[str, Job]]:
 
 
 def made(workshop: Workshop, job: Job, name: str, folder: Path) -> StartedJob:
-    """The job when it is over; a film of its keyframes is in the folder. The dream is steered twice and stopped."""
-    started, film = workshop.start(job), None
+    """The job when it is over; a film of its keyframes is in the folder. The dream is steered twice and stopped, the
+    zoom that is only begun is stopped before its first picture is whole."""
+    started, film, stop = workshop.start(job), None, {"dream": 4, "begun zoom": 1}.get(name)
     changes = {1: dataclasses.replace(DREAM, step_size=0.3, octaves=3), 2: DREAM} if name == "dream" else {}
     try:
         frame = next(started)
@@ -78,7 +80,7 @@ def made(workshop: Workshop, job: Job, name: str, folder: Path) -> StartedJob:
             if frame.keyframe and frame.image is not None:
                 film = film or Film(folder / f"{name}.mp4", (frame.image.shape[1], frame.image.shape[0]))
                 film.add(frame.image)
-            if name == "dream" and frame.step == 4:
+            if frame.step == stop:
                 break
             frame = started.send(changes.get(frame.step))
     except StopIteration:
