@@ -1,19 +1,42 @@
-"""Frames -> MP4 (H.264), written while they pass, and GIF."""
+"""Frames -> MP4 (H.264), GIF and animated WebP, written while they pass, with a comment inside: the recipe."""
 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import tempfile
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 import av
 import numpy as np
 from PIL import Image
 
+from engines.configs import setting, validate
+from engines.parts.animations import HUNDREDTHS, THOUSANDTHS, read_animation_comment, timed, write_gif, write_webp
 from engines.parts.files import written_atomically
+from engines.parts.pictures import DAMAGED
 
-GIF_SIDE = 420
+KINDS = ("mp4", "gif", "webp")
+# Longest sides: these files grow faster than an MP4.
+GIF_SIDE, WEBP_SIDE = 420, 720
+
+
+class FilmError(ValueError):
+    """A film that cannot be made; the message is a sentence for a person."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FilmConfig:
+    """How pictures become a film."""
+
+    kind: str = setting("mp4", "A film, or a picture that moves.", choices=KINDS)
+    speed: int = setting(12, "Pictures a second.", low=4, high=30)
+    hold: float = setting(1.5, "Seconds on the last picture.", low=0.0, high=5.0)
+
+    def __post_init__(self):
+        validate(self)
 
 
 class Film:
@@ -53,11 +76,11 @@ class Film:
 
     def finish(self, comment: str) -> Path:
         """Close the film, put `comment` into it and move it to its place."""
-        for packet in self._stream.encode():
-            self._container.mux(packet)
-        self._container.close()
         whole = self._draft.with_name(self._draft.stem + "-whole.mp4")
         try:
+            for packet in self._stream.encode():
+                self._container.mux(packet)
+            self._container.close()
             # What the recipe says is known only now, and an MP4's header is written first: copy the packets.
             with (
                 av.open(str(self._draft)) as source,
@@ -82,44 +105,60 @@ class Film:
         self._draft.unlink(missing_ok=True)
 
 
-def write_gif(
-    path: Path, images: Iterable[np.ndarray], shape: tuple[int, int], *, rate: int, held: int, comment: str
+def write_film(
+    path: Path, images: Iterable[np.ndarray], shape: tuple[int, int], config: FilmConfig, comment: str
 ) -> Path:
-    """Write pictures, (H, W, 3) uint8 RGB, as an endless GIF, atomically.
+    """Write pictures, (H, W, 3) uint8 RGB, as a film of the config's kind, atomically. GIF and WebP run endlessly.
+
+    Memory does not grow with the number of pictures: they are asked for one by one.
 
     Args:
-        shape: (height, width) of the film; made smaller to GIF_SIDE, as GIF files grow fast.
-        rate: pictures a second.
-        held: for how many pictures' time the last one is shown.
+        shape: (height, width) of the film; a GIF's is made smaller to GIF_SIDE, a WebP's to WEBP_SIDE.
         comment: goes into the file.
+
+    Raises:
+        FilmError: there are no pictures.
     """
-    scale = min(1.0, GIF_SIDE / max(shape))
-    size = (round(shape[1] * scale), round(shape[0] * scale))
-    frames = []
-    for image in images:
-        resized = Image.fromarray(image).resize(size, Image.Resampling.BILINEAR)
-        frames.append(resized.quantize(128, dither=Image.Dither.FLOYDSTEINBERG))
-    durations = [round(1000 / rate)] * len(frames)
-    durations[-1] *= held + 1
+    pictures = iter(images)
+    first = next(pictures, None)
+    if first is None:
+        raise FilmError("There are no pictures to make a film of.")
+    pictures = itertools.chain([first], pictures)
+    height, width = shape
+    if config.kind == "mp4":
+        return _write_mp4(Film(path, (width, height), rate=config.speed), pictures, config, comment)
+    write, most, units = _ANIMATIONS[config.kind]
+    scale = min(1.0, most / max(shape))
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
     with written_atomically(path) as file:
-        frames[0].save(
-            file,
-            "GIF",
-            save_all=True,
-            append_images=frames[1:],
-            duration=durations,
-            loop=0,
-            comment=comment.encode(),
-        )
+        write(file, timed(pictures, config.speed, config.hold, units), size, comment)
     return path
 
 
-def read_comment(path: Path) -> str | None:
-    """The comment in an MP4, or None where there is none or the file is no film."""
+_ANIMATIONS = {"gif": (write_gif, GIF_SIDE, HUNDREDTHS), "webp": (write_webp, WEBP_SIDE, THOUSANDTHS)}
+
+
+def _write_mp4(film: Film, images: Iterable[np.ndarray], config: FilmConfig, comment: str) -> Path:
     try:
+        for image in images:
+            film.add(image)
+        for _ in range(round(config.hold * config.speed)):
+            film.add(image)
+        return film.finish(comment)
+    except Exception:
+        film.discard()
+        raise
+
+
+def read_comment(path: Path) -> str | None:
+    """The comment in an MP4, a GIF or a WebP, by the file's name; None where there is none or the file is no film."""
+    kind = path.suffix.lower().removeprefix(".")
+    try:
+        if kind in _ANIMATIONS:
+            return read_animation_comment(path, kind)
         with av.open(str(path), metadata_errors="replace") as container:
             return container.metadata.get("comment")
-    except (av.error.FFmpegError, OSError):
+    except (av.error.FFmpegError, *DAMAGED):
         return None
 
 

@@ -121,8 +121,8 @@ def write_text(path: Path, text: str, recipe: Recipe) -> None:
 
 
 def read_recipe(path: Path) -> Recipe | None:
-    """The recipe in a PNG, MP4 or JSON file, or beside a TXT file; None where there is none, or the file is not
-    readable as what its name says.
+    """The recipe in a PNG, MP4, GIF, WebP or JSON file, or beside a TXT file; None where there is none, or the file
+    is not readable as what its name says.
 
     Raises:
         RecipeError: there is one, but it cannot be used.
@@ -134,7 +134,7 @@ def read_recipe(path: Path) -> Recipe | None:
         except (OSError, UnicodeDecodeError):
             return None
         return from_json(said) if f'"{KEY}"' in said else None
-    if path.suffix.lower() == ".mp4":
+    if path.suffix.lower() in (".mp4", ".gif", ".webp"):
         from engines.films import read_comment
 
         text = read_comment(path)

@@ -13,13 +13,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from engines.films import Film, write_gif
+from engines.films import FilmConfig, write_film
 from engines.frames import Frame
 
 MOST = 120
 SECONDS_APART = 0.2
-RATE = 12
-SECONDS_HELD = 1.5
 
 
 class Moments:
@@ -83,8 +81,8 @@ class Moments:
         with Image.open(self._path(step)) as picture:
             return np.asarray(picture.convert("RGB"))
 
-    def film(self, kind: str, comment: str) -> Path | None:
-        """Write the evolution as "mp4" or "gif", the last picture held for a while; None without pictures.
+    def film(self, config: FilmConfig, comment: str) -> Path | None:
+        """Write the evolution as a film; None without pictures.
 
         Args:
             comment: goes into the file: the recipe.
@@ -93,21 +91,8 @@ class Moments:
         newest = self.at(steps[-1]) if steps else None
         if newest is None:
             return None
-        last = newest[1]
-        path = self.folder / f"evolution.{kind}"
-        held = round(RATE * SECONDS_HELD)
-        if kind == "gif":
-            return write_gif(path, self._pictures(steps), last.shape[:2], rate=RATE, held=held, comment=comment)
-        film = Film(path, (last.shape[1], last.shape[0]), rate=RATE)
-        try:
-            for picture in self._pictures(steps):
-                film.add(picture)
-            for _ in range(held):
-                film.add(last)
-        except Exception:
-            film.discard()
-            raise
-        return film.finish(comment)
+        path = self.folder / f"evolution.{config.kind}"
+        return write_film(path, self._pictures(steps), newest[1].shape[:2], config, comment)
 
     def _pictures(self, steps: list[int]) -> Iterator[np.ndarray]:
         for step in steps:

@@ -7,13 +7,17 @@ from typing import Any
 import gradio as gr
 import numpy as np
 
+from engines.films import FilmConfig, FilmError
 from engines.parts.pictures import read_picture
 from engines.recipes import write_png
 from studio.canvas import live_canvas
 from studio.notices import warn
 from studio.runs import Run
+from studio.settings import Settings
 from studio.stage import Stage
 from studio.studio import Studio
+
+FILM_KINDS = [("MP4", "mp4"), ("GIF", "gif"), ("WebP", "webp")]
 
 
 class PictureStage(Stage):
@@ -36,9 +40,18 @@ class PictureStage(Stage):
             self.again = gr.Button(again, size="sm", interactive=False, visible=bool(again), elem_id=again_id)
             self.save = gr.DownloadButton("Save", size="sm", interactive=False, elem_id=f"{self._prefix}-save")
         folded = gr.Accordion("Film of the run", open=False, elem_id=f"{self._prefix}-evolution", elem_classes="fold")
-        with folded, gr.Row(elem_classes="under"):
-            kinds = [("MP4", "mp4"), ("GIF", "gif")]
-            self.film_kind = gr.Radio(kinds, value="mp4", show_label=False, label="Kind", elem_classes="chips")
+        with folded:
+            self._film_controls()
+
+    def _film_controls(self) -> None:
+        self.film_settings = settings = Settings(FilmConfig(), f"{self._prefix}-evolution")
+        with gr.Row(elem_classes="directions inputs"):
+            settings.slider("speed", "Speed", 4, 30, 1)
+            settings.slider("hold", "Hold", 0, 5, 0.5)
+        with gr.Row(elem_classes="under"):
+            first = settings.first.kind
+            kinds = gr.Radio(FILM_KINDS, value=first, show_label=False, label="Kind", elem_classes="chips")
+            settings.add("kind", kinds)
             self.make_film = gr.Button("Make the film", size="sm", elem_id=f"{self._prefix}-make-film")
             file_id = f"{self._prefix}-film-file"
             self.film = gr.DownloadButton("Download", size="sm", interactive=False, elem_id=file_id)
@@ -64,7 +77,7 @@ class PictureStage(Stage):
         self.canvas.pick(
             self.picked, [self.run_id], [self.moment, self.save, self.again], trigger_mode="always_last", **seen
         )
-        self.make_film.click(self.filmed, [self.run_id, self.film_kind], [self.film], **seen)
+        self.make_film.click(self.filmed, [self.run_id, *self.film_settings.components], [self.film], **seen)
 
     def picked(self, run_id: str, event: gr.EventData):
         """A moment of the run is looked back at, or no longer: what Save and going on refer to."""
@@ -86,15 +99,20 @@ class PictureStage(Stage):
             gr.update(interactive=True),
         )
 
-    def filmed(self, run_id: str, kind: str):
-        """Make a film of the run so far."""
+    def filmed(self, run_id: str, *values: Any):
+        """Make a film of the run so far, as the controls of films say."""
         run = self.run(run_id)
         recipe = run.recipe_at(run.frame.step) if run is not None and run.frame is not None else None
-        if run is None or recipe is None:
-            warn("There is nothing to make a film of yet; start a run first.")
+        try:
+            config = self.film_settings.config(values)
+            path = run.moments.film(config, recipe.to_json()) if run is not None and recipe is not None else None
+            if path is None:
+                raise FilmError("There is nothing to make a film of yet; start a run first.")
+        except ValueError as error:
+            warn(error)
             return gr.skip()
-        path = run.moments.film(kind, recipe.to_json())
-        return gr.update(value=str(path), interactive=True, label=f"Download {kind.upper()}")
+        title = next(title for title, kind in FILM_KINDS if kind == config.kind)
+        return gr.update(value=str(path), interactive=True, label=f"Download {title}")
 
     def chosen_as_input(self, run_id: str, step: int):
         """The path of the chosen moment, or of the result, as an input; without its recipe: it is a photo now."""

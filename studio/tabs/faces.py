@@ -85,7 +85,7 @@ class FacesTab:
                 gr.Markdown("A saved face or walk brings its settings back.", elem_classes="quiet")
                 self.saved = gr.UploadButton(
                     "Bring back a face or a walk",
-                    file_types=[".png", ".mp4"],
+                    file_types=[".png", ".mp4", ".gif", ".webp"],
                     size="sm",
                     type="filepath",
                     elem_id="gan-saved",

@@ -113,7 +113,7 @@ class LatentTab:
                         gr.Markdown("A walk saved as MP4 brings its places and settings back.", elem_classes="quiet")
                         self.saved = gr.UploadButton(
                             "Bring back a walk",
-                            file_types=[".mp4"],
+                            file_types=[".mp4", ".gif", ".webp"],
                             size="sm",
                             type="filepath",
                             elem_id="latent-saved",

@@ -300,7 +300,7 @@ class Page:
         self.click(selector)
 
         def fetched() -> list[Path]:
-            kinds = (".png", ".mp4", ".gif", ".txt", ".json", ".zip")
+            kinds = (".png", ".mp4", ".gif", ".webp", ".txt", ".json", ".zip")
             return [path for path in folder.iterdir() if path not in there and path.suffix in kinds]
 
         return self.until(fetched, "the saved file")[0]

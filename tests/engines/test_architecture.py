@@ -11,7 +11,18 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 ENGINES, STUDIO = ROOT / "engines", ROOT / "studio"
-INFRASTRUCTURE = {"frames", "configs", "options", "recipes", "jobs", "films", "__main__", "train"}
+INFRASTRUCTURE = {
+    "frames",
+    "configs",
+    "options",
+    "recipes",
+    "jobs",
+    "films",
+    "differences",
+    "scripts",
+    "__main__",
+    "train",
+}
 ENTRY_POINTS = {"__main__", "train"}
 
 
@@ -119,7 +130,10 @@ def test_engines_never_read_the_environment():
     assert [path.name for path in library_sources() if imports_of(path) & {"os.environ", "os.getenv"}] == []
 
 
-@pytest.mark.parametrize("module", ["engines.deep_dream", "engines.style_transfer", "engines.jobs", "engines.recipes"])
+@pytest.mark.parametrize(
+    "module",
+    [f"engines.{name}" for name in ("deep_dream", "style_transfer", "jobs", "recipes", "differences", "scripts")],
+)
 def test_importing_what_the_page_needs_does_not_import_tensorflow(module):
     code = f"import sys, {module}; print(sorted({{'tensorflow', 'keras', 'gradio'}} & set(sys.modules)))"
     result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import tracemalloc
+from collections.abc import Iterator
+
 import av
 import numpy as np
 import pytest
 from PIL import Image
 
-from engines.films import GIF_SIDE, Film, read_comment, write_gif
-from tests.engines.helpers import files_in
+from engines.films import GIF_SIDE, KINDS, WEBP_SIDE, Film, FilmConfig, FilmError, read_comment, write_film
+from engines.recipes import RecipeError, read_recipe
+from tests.engines.helpers import files_in, refusal
+from tests.engines.test_recipes import recipe
 
 COLORS = [(200, 40, 40), (40, 180, 60), (50, 60, 210), (230, 220, 90), (128, 128, 128)]
 
@@ -115,31 +121,143 @@ def test_a_file_that_is_no_film_has_no_comment(tmp_path, data):
     assert read_comment(tmp_path / "nowhere.mp4") is None
 
 
-def test_a_gif_holds_its_pictures_for_their_time_and_the_comment(tmp_path):
-    path = tmp_path / "film.gif"
+# Films of all kinds
+
+WORDS = 'Ünïcode 漢字 🌀 = ; # \\ " \n next line ' * 300
+
+
+def shown(path) -> list[tuple[np.ndarray, float]]:
+    """Every picture of a film as it is shown, with for how many seconds."""
+    if path.suffix == ".mp4":
+        with av.open(str(path)) as container:
+            rate = float(container.streams[0].average_rate)
+        return [(frame, 1 / rate) for frame in frames_of(path)]
+    pictures = []
+    with Image.open(path) as film:
+        assert film.info["loop"] == 0
+        for number in range(film.n_frames):
+            film.seek(number)
+            film.load()
+            pictures.append((np.asarray(film.convert("RGB")), film.info["duration"] / 1000))
+    return pictures
+
+
+def write(folder, kind: str, images, shape: tuple[int, int], comment: str = WORDS, **options):
+    path = folder / f"film.{kind}"
+    assert write_film(path, images, shape, FilmConfig(kind=kind, **options), comment) == path
+    assert files_in(folder) == [path.name]
+    return path
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(("speed", "hold"), [(12, 1.5), (4, 0), (30, 5.0)])
+def test_a_film_shows_every_picture_for_its_time_and_holds_the_last(tmp_path, kind, speed, hold):
     images = (flat(color, 48, 72) for color in COLORS)
-    assert write_gif(path, images, (48, 72), rate=10, held=4, comment="a recipe: ünïcode") == path
-    with Image.open(path) as gif:
-        assert gif.info["comment"].decode() == "a recipe: ünïcode"
-        assert gif.info["loop"] == 0
-        shown = []
-        for number in range(gif.n_frames):
-            gif.seek(number)
-            shown.append((np.asarray(gif.convert("RGB")).mean((0, 1)), gif.info["duration"]))
-    assert [duration for _, duration in shown] == [100] * (len(COLORS) - 1) + [500]
-    for (seen, _), color in zip(shown, COLORS, strict=True):
-        assert np.abs(seen - color).max() < 8
-    assert files_in(tmp_path) == ["film.gif"]
+    path = write(tmp_path, kind, images, (48, 72), speed=speed, hold=hold)
+    pictures = shown(path)
+    if kind == "mp4":
+        assert len(pictures) == len(COLORS) + round(speed * hold)
+    else:
+        assert len(pictures) == len(COLORS)
+        # A GIF counts in hundredths of a second: one may be shorter than another, but they keep step.
+        assert np.allclose(
+            np.cumsum([time for _, time in pictures[:-1]]), np.arange(1, len(COLORS)) / speed, atol=0.006
+        )
+    assert sum(time for _, time in pictures) == pytest.approx(len(COLORS) / speed + hold, abs=0.02)
+    for (seen, _), color in zip(pictures, COLORS, strict=False):
+        assert np.abs(seen.mean((0, 1)) - color).max() < 8
+    assert read_comment(path) == WORDS
 
 
-def test_a_gif_of_large_and_small_pictures_has_one_size_that_suits_the_format(tmp_path, picture):
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_shapes_in_every_picture_are_where_they_were(tmp_path, kind, picture):
+    still, images = picture.copy(), []
+    for place in (4, 20, 20, 40):  # a small thing that moves, and once does not
+        images.append(still.copy())
+        images[-1][10:18, place : place + 8] = 255
+    pictures = shown(write(tmp_path, kind, images, (48, 72), hold=0))
+    assert len(pictures) == 4
+    for (seen, _), image in zip(pictures, images, strict=True):
+        # Where the thing is, and where it has been: nothing of it is left behind.
+        assert np.abs(seen[10:18, 4:48].astype(int) - image[10:18, 4:48]).mean() < 15
+
+
+@pytest.mark.parametrize(("kind", "most"), [("gif", GIF_SIDE), ("webp", WEBP_SIDE)])
+def test_large_and_small_pictures_have_one_size_that_suits_the_kind(tmp_path, kind, most, picture):
     small = np.asarray(Image.fromarray(picture).resize((36, 24)))
-    write_gif(tmp_path / "film.gif", [small, picture], (900, 1200), rate=12, held=0, comment="")
-    with Image.open(tmp_path / "film.gif") as gif:
-        assert (gif.size, gif.n_frames) == ((GIF_SIDE, GIF_SIDE * 3 // 4), 2)
+    with Image.open(write(tmp_path, kind, [small, picture], (900, 1200))) as film:
+        assert (film.size, film.n_frames) == ((most, most * 3 // 4), 2)
+    with Image.open(write(tmp_path, kind, [picture[:, :1]], (48, 1))) as film:
+        assert film.size == (1, 48)
 
 
-def test_a_gif_without_pictures_cannot_be_written_and_leaves_nothing_behind(tmp_path):
-    with pytest.raises((ValueError, OSError, IndexError)):
-        write_gif(tmp_path / "film.gif", [], (32, 32), rate=12, held=0, comment="")
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_film_without_pictures_is_refused_and_leaves_nothing_behind(tmp_path, kind):
+    refusal(FilmError, write_film, tmp_path / f"film.{kind}", [], (32, 32), FilmConfig(kind=kind), "")
     assert files_in(tmp_path) == []
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_film_that_fails_on_the_way_leaves_the_old_one_and_nothing_else(tmp_path, kind):
+    def images() -> Iterator[np.ndarray]:
+        yield flat(COLORS[0], 32, 32)
+        raise OSError(28, "No space left on device")
+
+    path = tmp_path / f"film.{kind}"
+    path.write_bytes(b"an older film")
+    with pytest.raises(OSError, match="No space"):
+        write_film(path, images(), (32, 32), FilmConfig(kind=kind), "")
+    assert files_in(tmp_path) == [path.name]
+    assert path.read_bytes() == b"an older film"
+
+
+@pytest.mark.parametrize(
+    "settings", [{"kind": "avi"}, {"speed": 3}, {"speed": 31}, {"speed": 12.5}, {"hold": -1}, {"hold": 5.1}], ids=str
+)
+def test_what_a_film_cannot_be_is_refused_with_one_sentence(settings):
+    refusal(ValueError, lambda: FilmConfig(**settings))
+
+
+@pytest.mark.parametrize("kind", ["gif", "webp"])
+def test_memory_does_not_grow_with_the_number_of_pictures(tmp_path, kind):
+    """Of what Python holds; a picture of 240 x 320 has 230 KB, and an encoded one about 20 KB."""
+    rng = np.random.default_rng(0)
+    noise = rng.integers(0, 256, (240, 320, 3)).astype(np.uint8)
+
+    def peak(count: int) -> int:
+        tracemalloc.start()
+        try:
+            images = (np.roll(noise, number, axis=0) for number in range(count))
+            write_film(tmp_path / f"film.{kind}", images, noise.shape[:2], FilmConfig(kind=kind), "")
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    peak(2)
+    assert peak(24) < 1.2 * peak(4)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_recipe_in_a_film_is_read_back(tmp_path, kind, picture):
+    written = recipe(backbone='Ünïcode 漢字 🌀 "quoted"', steering=tuple((i, {"size": i}) for i in range(300)))
+    path = write(tmp_path, kind, [picture, picture[::-1]], (48, 72), written.to_json())
+    assert read_recipe(path) == written
+    write(tmp_path, kind, [picture], (48, 72), "My holiday in reverie")
+    assert read_recipe(path) is None
+    write(tmp_path, kind, [picture], (48, 72), "")
+    assert read_recipe(path) is None
+    write(tmp_path, kind, [picture], (48, 72), json.dumps({"reverie": 1}))
+    refusal(RecipeError, read_recipe, path)
+
+
+@pytest.mark.parametrize("kind", ["gif", "webp"])
+def test_a_damaged_animation_or_another_picture_has_no_recipe_and_is_no_error(tmp_path, kind, picture):
+    path = write(tmp_path, kind, [picture, picture[::-1]], (48, 72), recipe().to_json())
+    whole = path.read_bytes()
+    for length in (0, 3, 12, 40, len(whole) // 3):
+        path.write_bytes(whole[:length])
+        read_recipe(path)
+    Image.fromarray(picture).save(path, "PNG")
+    assert read_recipe(path) is None
+    Image.fromarray(picture).save(path, kind.upper())
+    assert read_recipe(path) is None

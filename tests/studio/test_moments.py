@@ -9,15 +9,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from engines.films import GIF_SIDE, read_comment
+from engines.films import GIF_SIDE, KINDS, FilmConfig, read_comment
 from engines.frames import Frame
 from studio import moments as moments_module
-from studio.moments import MOST, RATE, SECONDS_APART, SECONDS_HELD, Moments
+from studio.moments import MOST, SECONDS_APART, Moments
 from tests.engines.helpers import files_in
 from tests.studio.helpers import Clock
 
 COMMENT = '{"reverie": 1, "of": "Wörter, “quoted”"}'
-HELD = round(RATE * SECONDS_HELD)
+RATE = FilmConfig().speed
+HELD = round(RATE * FilmConfig().hold)
 
 
 @pytest.fixture
@@ -156,7 +157,7 @@ def test_a_kept_picture_looks_as_it_was(moments, picture):
 
 def test_an_mp4_has_every_picture_in_its_order_the_last_held_and_the_comment(moments, clock):
     seen(moments, clock, 6, shape=(48, 64))
-    path = moments.film("mp4", COMMENT)
+    path = moments.film(FilmConfig(kind="mp4"), COMMENT)
     assert path.suffix == ".mp4"
     frames = film_frames(path)
     assert len(frames) == 6 + HELD
@@ -168,7 +169,7 @@ def test_an_mp4_has_every_picture_in_its_order_the_last_held_and_the_comment(mom
 
 def test_a_gif_has_every_picture_the_last_held_and_the_comment(moments, clock):
     seen(moments, clock, 6)
-    path = moments.film("gif", COMMENT)
+    path = moments.film(FilmConfig(kind="gif"), COMMENT)
     with Image.open(path) as film:
         assert film.format == "GIF"
         assert film.n_frames == 6
@@ -186,14 +187,14 @@ def test_a_gif_has_every_picture_the_last_held_and_the_comment(moments, clock):
 
 def test_a_gif_is_no_larger_than_such_files_may_be_and_keeps_its_shape(moments):
     moments.see(Frame(step=1, total=1, image=grey(3, (300, 900))))
-    with Image.open(moments.film("gif", COMMENT)) as film:
+    with Image.open(moments.film(FilmConfig(kind="gif"), COMMENT)) as film:
         assert film.size == (GIF_SIDE, GIF_SIDE // 3)
 
 
-@pytest.mark.parametrize("kind", ["mp4", "gif"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_run_of_one_picture_makes_a_film_too(moments, clock, kind):
     seen(moments, clock, 1)
-    path = moments.film(kind, COMMENT)
+    path = moments.film(FilmConfig(kind=kind), COMMENT)
     if kind == "mp4":
         assert len(film_frames(path)) == 1 + HELD
     else:
@@ -201,12 +202,12 @@ def test_a_run_of_one_picture_makes_a_film_too(moments, clock, kind):
             assert film.size == (24, 16)
 
 
-@pytest.mark.parametrize("kind", ["mp4", "gif"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_pictures_that_grew_on_the_way_make_a_film_of_the_last_ones_size(moments, clock, kind):
     for step, shape in enumerate([(16, 24), (32, 48), (49, 73)], 1):
         clock.now += 1
         moments.see(Frame(step=step, total=3, image=grey(step, shape)))
-    path = moments.film(kind, COMMENT)
+    path = moments.film(FilmConfig(kind=kind), COMMENT)
     if kind == "mp4":
         assert {frame.shape for frame in film_frames(path)} == {(48, 72, 3)}
     else:
@@ -214,16 +215,16 @@ def test_pictures_that_grew_on_the_way_make_a_film_of_the_last_ones_size(moments
             assert (film.size, film.n_frames) == ((73, 49), 3)
 
 
-@pytest.mark.parametrize("kind", ["mp4", "gif"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_without_pictures_there_is_no_film(moments, kind):
-    assert moments.film(kind, COMMENT) is None
+    assert moments.film(FilmConfig(kind=kind), COMMENT) is None
     assert not moments.folder.exists()
 
 
-@pytest.mark.parametrize("kind", ["mp4", "gif"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_film_that_is_made_again_takes_the_place_of_the_first_and_leaves_no_draft(moments, clock, kind):
     for steps in (3, 5):
-        path = seen(Moments(moments.folder), clock, steps).film(kind, COMMENT)
+        path = seen(Moments(moments.folder), clock, steps).film(FilmConfig(kind=kind), COMMENT)
     assert files_in(moments.folder) == [*(f"{step:06d}.jpg" for step in range(1, 6)), f"evolution.{kind}"]
     if kind == "mp4":
         assert len(film_frames(path)) == 5 + HELD
@@ -231,11 +232,11 @@ def test_a_film_that_is_made_again_takes_the_place_of_the_first_and_leaves_no_dr
 
 @pytest.mark.parametrize("how", ["missing", "empty", "cut short", "no picture"])
 @pytest.mark.parametrize("step", [1, 3])
-@pytest.mark.parametrize("kind", ["mp4", "gif"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_film_is_made_without_a_picture_that_cannot_be_read(moments, clock, kind, step, how):
     seen(moments, clock, 5, shape=(48, 64))
     damage(moments.folder / f"{step:06d}.jpg", how)
-    path = moments.film(kind, COMMENT)
+    path = moments.film(FilmConfig(kind=kind), COMMENT)
     if kind == "mp4":
         assert len(film_frames(path)) == 4 + HELD
     else:
@@ -243,11 +244,11 @@ def test_a_film_is_made_without_a_picture_that_cannot_be_read(moments, clock, ki
             assert film.n_frames == 4
 
 
-@pytest.mark.parametrize("kind", ["mp4", "gif"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_film_whose_last_picture_cannot_be_read_ends_with_the_one_before(moments, clock, kind):
     seen(moments, clock, 3, shape=(48, 64))
     damage(moments.folder / "000003.jpg", "missing")
-    path = moments.film(kind, COMMENT)
+    path = moments.film(FilmConfig(kind=kind), COMMENT)
     if kind == "mp4":
         assert abs(film_frames(path)[-1].mean() - 40) < 6
     else:
@@ -260,7 +261,7 @@ def test_a_film_whose_last_picture_cannot_be_read_ends_with_the_one_before(momen
 
 def test_forgetting_deletes_pictures_and_films_and_nothing_else(moments, clock, tmp_path):
     (tmp_path / "other.txt").write_text("not theirs")
-    seen(moments, clock, 3).film("gif", COMMENT)
+    seen(moments, clock, 3).film(FilmConfig(kind="gif"), COMMENT)
     moments.forget()
     assert files_in(tmp_path) == ["other.txt"]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from pathlib import Path
 
 import av
@@ -16,7 +15,6 @@ from engines.jobs import job_from_recipe
 from engines.parts.pictures import digest, read_picture
 from engines.recipes import read_recipe
 from engines.style_transfer import MOST_STYLES, stylize
-from studio.moments import RATE, SECONDS_HELD
 from tests.studio.conftest import QUICK_PAINTING
 from tests.studio.helpers import (
     eventually,
@@ -108,7 +106,7 @@ def test_a_moment_can_be_saved_while_the_run_goes_on(tab, studio, painting_job, 
 def test_without_a_run_there_is_no_moment_no_film_and_nothing_to_go_on_from(tab, run_id):
     assert tab.stage.picked(run_id, moment(1)) == (gr.skip(), gr.skip(), gr.skip())
     assert tab.stage.chosen_as_input(run_id, 1) == gr.skip()
-    answer, sentence = warned(tab.stage.filmed, run_id, "mp4")
+    answer, sentence = warned(filmed, tab, run_id, "mp4")
     assert answer == gr.skip()
     assert "start a run first" in sentence
 
@@ -141,30 +139,47 @@ def test_a_run_that_still_goes_is_gone_on_from_where_it_is(tab, studio, painting
 # Films of a run
 
 
+def filmed(tab, run_id: str, kind: str, speed: float = 12, hold: float = 1.5):
+    """What pressing the button answers, with the controls of films so."""
+    said = {"kind": kind, "speed": speed, "hold": hold}
+    return tab.stage.filmed(run_id, *(said[name] for name in tab.stage.film_settings.controls))
+
+
 def test_an_mp4_of_a_run_shows_every_moment_and_holds_its_recipe(tab, painted_run):
-    answer = tab.stage.filmed(painted_run.id, "mp4")
+    answer = filmed(tab, painted_run.id, "mp4")
     assert answer == gr.update(value=answer["value"], interactive=True, label="Download MP4")
     path = Path(answer["value"])
     assert read_recipe(path) == read_recipe(painted_run.result)
     with av.open(str(path)) as film:
         frames = [frame.to_ndarray(format="rgb24") for frame in film.decode(video=0)]
-    assert len(frames) == 5 + round(RATE * SECONDS_HELD)
+    assert len(frames) == 5 + 18
     shown = read_picture(painted_run.result)[: frames[-1].shape[0], : frames[-1].shape[1]]
     assert np.abs(frames[-1].astype(int) - shown).mean() < 12
 
 
-def test_a_gif_of_a_run_shows_every_moment_and_holds_its_recipe(tab, painted_run):
-    answer = tab.stage.filmed(painted_run.id, "gif")
-    assert answer["label"] == "Download GIF"
+@pytest.mark.parametrize(("kind", "title", "milliseconds"), [("gif", "GIF", 2050), ("webp", "WebP", 2050)])
+def test_an_animation_of_a_run_goes_at_its_speed_and_holds_its_recipe(tab, painted_run, kind, title, milliseconds):
+    answer = filmed(tab, painted_run.id, kind, speed=20, hold=2)
+    assert answer["label"] == f"Download {title}"
     with Image.open(answer["value"]) as film:
         assert film.n_frames == 5
-        assert json.loads(film.info["comment"]) == json.loads(read_recipe(painted_run.result).to_json())
+        film.seek(4)
+        film.load()
+        assert film.info["duration"] == milliseconds
+    assert read_recipe(Path(answer["value"])) == read_recipe(painted_run.result)
+
+
+@pytest.mark.parametrize(("said", "word"), [(("avi",), "Kind"), (("gif", 99), "Speed"), (("webp", 12, -1), "Hold")])
+def test_a_film_that_cannot_be_is_refused_with_a_sentence(tab, painted_run, said, word):
+    answer, sentence = warned(filmed, tab, painted_run.id, *said)
+    assert answer == gr.skip()
+    assert sentence.startswith(word)
 
 
 def test_a_film_of_a_run_that_goes_on_ends_where_it_is(tab, studio, painting_job, every_moment):
     run = studio.runs.start(dataclasses.replace(painting_job, config=LONG))
     eventually(lambda: run.frame and run.frame.step >= 2, "two steps")
-    path = Path(tab.stage.filmed(run.id, "mp4")["value"])
+    path = Path(filmed(tab, run.id, "mp4")["value"])
     assert read_recipe(path).stopped_at >= 2
     assert not run.over
 
@@ -172,6 +187,6 @@ def test_a_film_of_a_run_that_goes_on_ends_where_it_is(tab, studio, painting_job
 def test_a_run_that_waits_has_no_film_yet(tab, studio, painting_job):
     studio.runs.start(dataclasses.replace(painting_job, config=LONG))
     waiting = studio.runs.start(painting_job)
-    answer, sentence = warned(tab.stage.filmed, waiting.id, "gif")
+    answer, sentence = warned(filmed, tab, waiting.id, "gif")
     assert answer == gr.skip()
     assert sentence.startswith("There is nothing to make a film of yet")

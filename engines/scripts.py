@@ -1,0 +1,209 @@
+"""A result's recipe as a short Python script that makes it again, with the engines as a library."""
+
+from __future__ import annotations
+
+import dataclasses
+import pprint
+import re
+import shlex
+from typing import Any
+
+from engines.jobs import ENGINES, Job, job_from_recipe
+from engines.recipes import Recipe, RecipeError
+
+# What `engines.train` calls the engines that train.
+TRAININGS = {"vae_training": "vae", "dcgan_training": "dcgan", "language_training": "language_model"}
+_WIDTH = 100
+
+_READING = """\
+if len(sys.argv) != 1 + len(pictures):
+    sys.exit(f"Use: python {sys.argv[0]} " + " ".join(pictures))
+inputs = {name: read_picture(path) for name, path in zip(pictures, sys.argv[1:])}
+for name, image in inputs.items():
+    if not digest(image).startswith(pictures[name]):
+        print(f"Note: the {name} is not the one that the result was made from.")
+"""
+_RUNNING = """\
+run = workshop.start(job)
+for frame in run:
+    print(f"step {frame.step} of {frame.total}", end="\\r")
+"""
+_FILMING = """\
+run, film = workshop.start(job), None
+for frame in run:
+    print(f"step {frame.step} of {frame.total}", end="\\r")
+    if frame.keyframe:
+        height, width = frame.image.shape[:2]
+        film = film or Film(path, (width, height))
+        film.add(frame.image)
+"""
+_FINISHING = "film.finish(run.recipe.to_json())\n"
+# Of a zoom film, which may have been stopped before its first picture was whole.
+_FINISHING_WHAT_THERE_IS = """\
+if film:
+    film.finish(run.recipe.to_json())
+else:
+    path = path.with_suffix(".png")
+    write_png(path, frame.image, run.recipe)
+"""
+
+
+def script_of(recipe: Recipe) -> str:
+    """The script that makes a recipe's result again, the same pixels on the same processor; of a training, its command.
+
+    It runs in the project's folder, `python repeat.py PICTURE …` with the pictures in the order that it says, and
+    writes its result beside itself. All that it takes from the recipe is checked first and written as literals, so
+    that nothing in a stranger's recipe is ever executed.
+
+    Raises:
+        ValueError: an engine, a setting, an input or a hash that no recipe of this version has.
+    """
+    job = job_from_recipe(recipe, {})
+    for said in (recipe.weights, *recipe.inputs.values()):
+        if not re.fullmatch(r"([0-9a-f]{64})?", said):
+            raise RecipeError("This recipe is damaged: it holds a SHA-256 that cannot be one.")
+    if ENGINES[job.engine].files:
+        return _command(job, recipe.inputs.get("data", ""))
+    inputs = {name: recipe.inputs[name] for name in _in_order(job.engine, recipe)}
+    parts = [_heading(job, inputs), _settings(job), _reading(inputs), _running(job, recipe.weights, inputs)]
+    return "\n".join(filter(None, parts))
+
+
+def _in_order(engine: str, recipe: Recipe) -> list[str]:
+    """The names of a recipe's inputs in the order in which the engine takes them."""
+    taken, places = ENGINES[engine], {}
+    for name in recipe.inputs:
+        series, _, number = name.rpartition("_")
+        if series in taken.series and re.fullmatch("[1-9][0-9]?", number):
+            places[name] = (taken.inputs.index(series), int(number))
+        elif name in taken.inputs and name not in taken.series:
+            places[name] = (taken.inputs.index(name), 0)
+        else:
+            raise RecipeError(f"This recipe was made from {name[:40]!r}, which its engine does not take.")
+    if taken.inputs and taken.inputs[0] not in places:
+        raise RecipeError("This recipe does not say which picture it was made from.")
+    return sorted(places, key=places.__getitem__)
+
+
+def _is_film(job: Job) -> bool:
+    return ENGINES[job.engine].film or getattr(job.config, "pictures", 1) > 1
+
+
+def _heading(job: Job, inputs: dict[str, str]) -> str:
+    engine = ENGINES[job.engine]
+    usage = " ".join(["python repeat.py", *(name.upper() for name in inputs)])
+    writer = "write_text" if engine.writes else "write_png"
+    replace = "from dataclasses import replace\n" if job.steering else ""
+    imports = [
+        f"from {engine.module} import {engine.config}\n",
+        "from engines.films import Film\n" if _is_film(job) else "",
+        "from engines.jobs import Job, Workshop\n",
+        "from engines.parts.pictures import digest, read_picture\n" if inputs else "",
+        "" if engine.film else f"from engines.recipes import {writer}\n",
+    ]
+    return (
+        f'"""Makes a result of {job.engine} again, in Reverie\'s folder: {usage}\n\n'
+        'The result is written beside this file."""\n\n'
+        "import sys\n"
+        f"{replace}from pathlib import Path\n\n"
+        'sys.path.insert(0, ".")  # where the engines are, wherever this file is\n\n'
+        f"{''.join(sorted(imports))}"
+    )
+
+
+def _settings(job: Job) -> str:
+    name = ENGINES[job.engine].config
+    config = _call(name, _changed(job.config, type(job.config)()))
+    text = f"# Settings that are not named are as they are by default.\nconfig = {config}\n"
+    if job.steering:
+        changes = [
+            f"    ({step!r}, {_call('replace', _changed(config, job.config), 'config', margin=4)}),\n"
+            for step, config in job.steering
+        ]
+        text += "# After which step the settings were changed, and to what.\n"
+        text += f"steering = (\n{''.join(changes)})\n"
+    return text
+
+
+def _reading(inputs: dict[str, str]) -> str:
+    if not inputs:
+        return ""
+    text = "# The pictures in their order on the command line; beside each, how the SHA-256 of its pixels begins.\n"
+    lines = [f"    {name!r}: {said[:12]!r},  # the {name.replace('_', ' ')}\n" for name, said in inputs.items()]
+    return f"{text}pictures = {{\n{''.join(lines)}}}\n{_READING}"
+
+
+def _running(job: Job, weights: str, inputs: dict[str, str]) -> str:
+    text = "workshop = Workshop()\n"
+    if weights:
+        text += (
+            f"network = workshop.network({job.engine!r}, {job.backbone!r})\n"
+            f"if network.weights != {weights!r}:\n"
+            '    sys.exit("These are not the weights that the result was made with.")\n'
+        )
+    options = {
+        "engine": repr(job.engine),
+        "config": "config",
+        "inputs": "inputs" if inputs else "{}",
+        "backbone": repr(job.backbone),
+        "steering": "steering" if job.steering else "",
+        "stop_at": "" if job.stop_at is None else repr(job.stop_at),
+    }
+    text += f"job = Job({', '.join(f'{name}={said}' for name, said in options.items() if said)})\n"
+    if _is_film(job):
+        suffix, steps = ".mp4", _FILMING + (_FINISHING if ENGINES[job.engine].film else _FINISHING_WHAT_THERE_IS)
+    elif ENGINES[job.engine].writes:
+        suffix, steps = ".txt", _RUNNING + "write_text(path, frame.text, run.recipe)\n"
+    else:
+        suffix, steps = ".png", _RUNNING + "write_png(path, frame.image, run.recipe)\n"
+    return f'{text}path = Path(__file__).with_suffix("{suffix}")\n{steps}print("Written to", path)\n'
+
+
+def _changed(config: Any, standard: Any) -> dict[str, Any]:
+    """The fields of a config that are not as those of `standard`."""
+    values = {field.name: getattr(config, field.name) for field in dataclasses.fields(config)}
+    return {name: value for name, value in values.items() if value != getattr(standard, name)}
+
+
+def _call(function: str, options: dict[str, Any], *first: str, margin: int = 0) -> str:
+    """A call with checked values as its options, one a line."""
+    if not options:
+        return f"{function}({', '.join(first)})"
+    indent = " " * (margin + 4)
+    written = [*first, *(f"{name}={_literal(value, margin + 5 + len(name))}" for name, value in options.items())]
+    return f"{function}(\n" + "".join(f"{indent}{one},\n" for one in written) + f"{' ' * margin})"
+
+
+def _literal(value: Any, column: int) -> str:
+    """A checked value by its `repr`, which stands at a column: in several lines where it is long."""
+    lines = pprint.pformat(value, width=max(40, _WIDTH - column), compact=True, sort_dicts=False).splitlines()
+    return ("\n" + " " * column).join(lines)
+
+
+def _command(job: Job, data: str) -> str:
+    """The command line of a training; what it cannot do again is said before it."""
+    name, model = TRAININGS[job.engine], job.config.model
+    # What a network's own settings are need not be said either.
+    config, standard = job.config, type(job.config)(model=model)
+    if hasattr(config, "filled"):
+        config, standard = config.filled(), standard.filled()
+    lines = [f"# DATA is the file whose SHA-256 begins with {data[:12]}."] if data else []
+    for step, settings in job.steering:
+        changes = _changed(settings, job.config).items()
+        told = ", ".join(f"{field} = {value!r}" for field, value in changes) or "nothing"
+        lines.append(f"# After step {step!r} it was changed, which this does not do again: {told}")
+    if job.stop_at is not None:
+        lines.append(f"# It was stopped after step {job.stop_at!r}: press Ctrl-C there.")
+    files = f"--data DATA --output {name}.npz --checkpoint {name}-so-far.npz"
+    options = [_option(field, value) for field, value in _changed(config, standard).items()]
+    lines.append(" ".join([f"python -m engines.train {name} {files} --model {model}", *options]))
+    return "\n".join(lines) + "\n"
+
+
+def _option(field: str, value: Any) -> str:
+    name = field.replace("_", "-")
+    if isinstance(value, bool):
+        return f"--{name}" if value else f"--no-{name}"
+    if not all(character.isprintable() or character in "\n\t" for character in str(value)):
+        raise RecipeError(f"This {field.replace('_', ' ')} has characters that cannot stand in a command.")
+    return f"--{name}={shlex.quote(str(value))}"
