@@ -11,11 +11,13 @@ from urllib.parse import quote
 import gradio as gr
 
 from engines.parts.pictures import read_picture
+from engines.recipes import Recipe, from_json
 from studio.canvas import STATIC
 from studio.doors import Door
 from studio.gallery import Result
 from studio.networks import title_of_network
 from studio.notices import inform, warn
+from studio.recipe_panel import RecipePanel
 from studio.studio import Studio
 from studio.thumbnails import first_words, picture_size, thumbnail_uri
 
@@ -53,6 +55,7 @@ class GalleryTab:
 
     def __init__(self, studio: Studio):
         self.studio = studio
+        self.panel = RecipePanel()
 
     def build(self) -> None:
         """Lay the tab out, inside the page's Blocks."""
@@ -66,6 +69,7 @@ class GalleryTab:
                 self.save = gr.DownloadButton("Save", size="sm", elem_id="gallery-save")
                 self.delete = gr.Button("Delete", size="sm", elem_id="gallery-delete")
                 self.close = gr.Button("Close", size="sm", elem_id="gallery-close")
+            self.panel.build()
         with gr.Row(elem_classes="under gallery-tools"):
             self.filter = gr.Radio(
                 list(FILTERS),
@@ -80,6 +84,7 @@ class GalleryTab:
             self.remove = gr.Button("Delete", size="sm", elem_id="gallery-remove")
             self.archive = gr.DownloadButton("Archive", elem_id="gallery-archive", elem_classes="offstage")
         self.grid = _component("gallery", "gallery-grid", {})
+        self.panel.build_pasting()
 
     def connect(self, tabs: gr.Tabs, doors: Sequence[Door]) -> None:
         """Wire the tab, once all others are built: their doors are the ways out of here."""
@@ -92,6 +97,7 @@ class GalleryTab:
                 for i, door in enumerate(self._sends)
             ]
         shown = [self.opened, self.viewer, self.open, self.restore, self.save, self.delete, *self._buttons]
+        shown += self.panel.outputs
         listed = [self.filter, self.grid]
         self.filter.input(self.listed, listed, [self.grid], **seen)
         self.grid.pick(self.picked, listed, [self.grid, *shown], **seen)
@@ -112,7 +118,9 @@ class GalleryTab:
             button.click(sent, [self.open, *door.inputs], _once([tabs, *door.outputs]), **seen)
         inputs, outputs = ([one for door in self._backs for one in side(door)] for side in (_inputs, _outputs))
         self._tabs = tabs
-        self.restore.click(self.restored, [self.open, *inputs], _once([tabs, *outputs]), **seen)
+        back = _once([tabs, *outputs])
+        self.restore.click(self.restored, [self.open, *inputs], back, **seen)
+        self.panel.follow.click(self.followed, [self.panel.pasted, *inputs], back, **seen)
 
     def doors(self) -> list[Door]:
         """Results come here by themselves."""
@@ -186,6 +194,7 @@ class GalleryTab:
             self.save: gr.update(value=str(result.path), visible=True),
             self.delete: gr.update(visible=True, value="Delete"),
             **dict(zip(self._buttons, ways, strict=True)),
+            **self.panel.said_of(recipe),
         }
 
     def compared(self, value: dict[str, Any] | None) -> dict[Any, Any]:
@@ -210,6 +219,7 @@ class GalleryTab:
             },
             self.open: "",
             **dict.fromkeys([self.restore, self.save, self.delete, *self._buttons], nothing),
+            **self.panel.compared(left, right),
         }
 
     def closed(self) -> dict[Any, Any]:
@@ -274,9 +284,22 @@ class GalleryTab:
         """A result goes back to where it was made, with its settings."""
         result = self.studio.gallery.find(name)
         recipe = result.recipe() if result is not None else None
+        if recipe is None:
+            warn("This result does not say what made it.")
+            return {self._tabs: gr.skip()}
+        return await self._back(recipe, values)
+
+    async def followed(self, text: str | None, *values: Any) -> dict[Any, Any]:
+        """A recipe was pasted: its settings come back."""
         try:
-            if recipe is None:
-                raise ValueError("This result does not say what made it.")
+            recipe = from_json(text or "")
+        except ValueError as error:
+            warn(error)
+            return {self._tabs: gr.skip()}
+        return await self._back(recipe, values)
+
+    async def _back(self, recipe: Recipe, values: Sequence[Any]) -> dict[Any, Any]:
+        try:
             before = 0
             for door in self._backs:
                 if recipe.engine in door.engines:

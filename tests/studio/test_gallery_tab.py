@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import zipfile
 from types import SimpleNamespace
 from typing import Any
@@ -15,7 +16,8 @@ from engines.deep_dream import DreamConfig
 from engines.jobs import ENGINES, Job
 from engines.language_model import WritingConfig
 from engines.parts.pictures import digest, read_picture
-from engines.recipes import Recipe, read_recipe, write_png, write_text
+from engines.recipes import Recipe, from_json, read_recipe, write_png, write_text
+from studio.recipe_panel import table_of
 from studio.studio import Studio
 from studio.tabs.deep_dream import DreamTab
 from studio.tabs.gallery import A_PAGE, NOTHING, TITLES, GalleryTab
@@ -183,6 +185,31 @@ def test_a_result_goes_back_to_its_tab_with_its_settings(tabs, studio_with_examp
     ):
         _, sentence = warned(asyncio.run, gallery.restored(name, *nothing))
         assert said in sentence
+
+
+def test_what_made_a_result_is_read_and_taken_as_code_and_pasted_back(tabs, studio_with_examples, small_job):
+    gallery, name = tabs.gallery, made(studio_with_examples, small_job)
+    shown = gallery.picked("All", None, picks(name=name))
+    assert from_json(shown[gallery.panel.recipe]) == read_recipe(studio_with_examples.gallery.folder / name)
+    compile(shown[gallery.panel.code], "repeat.py", "exec")
+    nothing = [None] * sum(len(door.inputs) for door in gallery._backs)
+    back = asyncio.run(gallery.followed(shown[gallery.panel.recipe], *nothing))
+    assert back[tabs.everything]["selected"] == "dream"
+    for text in ("", "{}", "no recipe", None):
+        assert "recipe" in warned(asyncio.run, gallery.followed(text, *nothing))[1]
+
+
+def test_two_compared_results_say_why_they_differ(tabs, studio_with_examples, small_job):
+    gallery = tabs.gallery
+    other = dataclasses.replace(small_job, config=dataclasses.replace(SMALL, steps=2))
+    names = [made(studio_with_examples, job) for job in (small_job, other)]
+    said = gallery.compared({"chosen": names})[gallery.panel.differences]
+    assert "Why different?" in said
+    assert "<td>3</td><td>2</td>" in said
+    same = gallery.compared({"chosen": [names[0], made(studio_with_examples, small_job)]})
+    assert "The same recipe" in same[gallery.panel.differences]
+    hostile = Recipe(engine="deep_dream", config={"steps": "<script>"}, backbone="", weights="", inputs={})
+    assert "<script>" not in table_of(hostile, dataclasses.replace(hostile, config={"steps": 2}))
 
 
 def test_deleting_is_asked_twice_and_for_the_very_same_results(tabs, studio_with_examples):

@@ -1,0 +1,90 @@
+"""What made a result, to read, to copy and to take along as code; why two differ; a recipe pasted to follow it."""
+
+from __future__ import annotations
+
+import html
+import json
+from typing import Any
+
+import gradio as gr
+
+from engines.recipes import Recipe, RecipeError
+from studio.gallery import Result
+
+
+class RecipePanel:
+    """The panel under an opened result, and the place to paste a recipe. The parts are laid out where the tab wants
+    them, each once: `build`, `build_pasting`."""
+
+    def build(self) -> None:
+        """Lay the panel out."""
+        self.fold = gr.Accordion("Recipe and code", open=False, elem_id="gallery-recipe", elem_classes="fold")
+        with self.fold:
+            gr.Markdown(
+                "The code makes the same result again: save it as repeat.py in the project's folder.",
+                elem_classes="quiet",
+            )
+            with gr.Row(elem_classes="codes"):
+                self.recipe = gr.Code(language="json", label="Recipe", interactive=False, max_lines=20, wrap_lines=True)
+                self.code = gr.Code(language="python", label="Code", interactive=False, max_lines=20)
+        self.differences = gr.HTML("", apply_default_css=False, elem_id="gallery-differences")
+
+    def build_pasting(self) -> None:
+        """Lay out the place to paste a recipe."""
+        with gr.Accordion("Paste a recipe", open=False, elem_id="gallery-paste", elem_classes="fold"):
+            self.pasted = gr.Textbox(
+                "",
+                label="Recipe",
+                info="As it is shown here, or saved beside a result: its settings come back.",
+                lines=4,
+                max_lines=12,
+                elem_id="gallery-pasted",
+            )
+            self.follow = gr.Button("Bring back its settings", size="sm", elem_id="gallery-follow")
+
+    @property
+    def outputs(self) -> list[Any]:
+        """What `said_of` and `compared` change."""
+        return [self.fold, self.recipe, self.code, self.differences]
+
+    def said_of(self, recipe: Recipe | None) -> dict[Any, Any]:
+        """What made a result, where it says so."""
+        from engines.scripts import script_of
+
+        if recipe is None:
+            return {self.fold: gr.update(visible=False), self.differences: ""}
+        try:
+            code = script_of(recipe)
+        except ValueError as error:
+            code = f"# {error}"
+        return {
+            self.fold: gr.update(visible=True),
+            self.recipe: json.dumps(json.loads(recipe.to_json()), ensure_ascii=False, indent=1),
+            self.code: code,
+            self.differences: "",
+        }
+
+    def compared(self, left: Result, right: Result) -> dict[Any, Any]:
+        """Why two results differ."""
+        first, second = left.recipe(), right.recipe()
+        shown = "" if first is None or second is None else table_of(first, second)
+        return {self.fold: gr.update(visible=False), self.differences: shown}
+
+
+def table_of(first: Recipe, second: Recipe) -> str:
+    """The differences of two recipes, as HTML."""
+    from engines.differences import SAME, differences
+
+    try:
+        found = differences(first, second)
+    except RecipeError as error:
+        return f'<p class="quiet">{html.escape(str(error))}</p>'
+    if not found:
+        return f'<p class="quiet">{html.escape(SAME)}</p>'
+    rows = []
+    for one in found:
+        hint = f'<span class="quiet">{html.escape(one.help)}</span>' if one.help else ""
+        cells = "".join(f"<td>{html.escape(value)}</td>" for value in (one.first, one.second))
+        rows.append(f'<tr><th scope="row">{html.escape(one.name)}{hint}</th>{cells}</tr>')
+    heading = "<caption>Why different?</caption>"
+    return f'<table class="differences">{heading}<tbody>{"".join(rows)}</tbody></table>'
