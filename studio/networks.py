@@ -7,7 +7,8 @@ from typing import Any
 
 import gradio as gr
 
-from engines.parts.weights import OFFICIAL_FILES, WeightsError
+from engines.parts.official_files import OFFICIAL_FILES
+from engines.parts.weights import WeightsError
 from studio.studio import Studio
 
 
