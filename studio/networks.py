@@ -54,16 +54,36 @@ class NetworkChoice:
         seen: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
         self.dropdown.change(self.offer_download, [self.dropdown], [self.fetch, self.fetched], queue=False, **seen)
         self.fetch.click(self.download, [self.dropdown], [self.fetch, self.fetched, self.dropdown], **seen)
+        gr.on(self._arrivals(), self.looked, [self.dropdown], [self.dropdown, self.fetch], queue=False, **seen)
+
+    def _arrivals(self) -> list[Any]:
+        """When somebody comes to where this is: the page is loaded, or its tab is shown."""
+        arrivals, place = [], self.dropdown.parent
+        while place is not None:
+            if isinstance(place, gr.Tab):
+                arrivals.append(place.select)
+            if isinstance(place, gr.Blocks):
+                arrivals.append(place.load)
+            place = place.parent
+        return arrivals
+
+    def looked(self, name: str):
+        """Show anew what is here: weights come and go on other tabs and pages too."""
+        missing = self._studio.workshop.store.find(name) is None
+        fetch = gr.update(visible=missing, value=self._offer(name))
+        return [gr.update(choices=network_choices(self._studio, self.names)), fetch]
 
     def offer_download(self, name: str):
         """Show the download button where the network's weights are not here."""
         missing = self._studio.workshop.store.find(name) is None
-        megabytes = OFFICIAL_FILES[name].megabytes if name in OFFICIAL_FILES else 0
-        label = f"Download its weights ({megabytes} MB)"
         return [
-            gr.update(visible=missing, value=label, interactive=True),
+            gr.update(visible=missing, value=self._offer(name), interactive=True),
             gr.update(value="", visible=False),
         ]
+
+    def _offer(self, name: str) -> str:
+        megabytes = OFFICIAL_FILES[name].megabytes if name in OFFICIAL_FILES else 0
+        return f"Download its weights ({megabytes} MB)"
 
     def download(self, name: str) -> Iterator[tuple[Any, Any, Any]]:
         """Fetch a network's weights, showing how far it is."""
@@ -76,4 +96,4 @@ class NetworkChoice:
             yield gr.update(interactive=True), str(error), gr.skip()
             return
         choices = gr.update(choices=network_choices(self._studio, self.names))
-        yield gr.update(visible=False), "Downloaded and verified.", choices
+        yield gr.update(visible=False, interactive=True), "Downloaded and verified.", choices

@@ -11,6 +11,7 @@ from studio.studio import Studio
 from studio.tabs.deep_dream import DreamTab
 from studio.tabs.faces import FacesTab
 from studio.tabs.latent_space import LatentTab
+from studio.tabs.models import ModelsTab
 from studio.tabs.style_transfer import StyleTab
 from studio.tabs.text import TextTab
 
@@ -21,6 +22,7 @@ TABS = (
     ("latent", "Latent", LatentTab),
     ("faces", "Faces", FacesTab),
     ("text", "Words", TextTab),
+    ("models", "Models", ModelsTab),
 )
 
 

@@ -13,7 +13,7 @@ import http.client
 import threading
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
@@ -94,7 +94,7 @@ def forget_part(destination: Path) -> bool:
     return True
 
 
-def fetch(url: str, destination: Path, md5: str, *, timeout: float = 20) -> Iterator[tuple[int, int]]:
+def fetch(url: str, destination: Path, md5: str, *, timeout: float = 20) -> Generator[tuple[int, int], None, None]:
     """Fetch a file, yielding (bytes so far, bytes in all; 0 if unknown). Closing the iterator keeps what has arrived.
 
     Who asks for a file that somebody else in this process is fetching sees how far that is; if that one gives up, the

@@ -7,7 +7,7 @@ then Keras's own cache. Nothing is downloaded unless `download` is called.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -92,7 +92,9 @@ class WeightsStore:
             raise WeightsError(f"{located.path.name} is damaged; remove it from Keras's cache and download it again.")
         return located
 
-    def download(self, name: str, *, url: str | None = None, timeout: float = 20) -> Iterator[tuple[int, int]]:
+    def download(
+        self, name: str, *, url: str | None = None, timeout: float = 20
+    ) -> Generator[tuple[int, int], None, None]:
         """Fetch an official file into the cache, yielding (bytes so far, bytes in all; 0 if unknown).
 
         The file appears in the cache only once it is whole and its MD5 is the one that Keras publishes. What arrived
