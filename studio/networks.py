@@ -50,10 +50,12 @@ class NetworkChoice:
         self.fetched = gr.Markdown("", elem_id=f"{prefix}-fetched", visible=False)
 
     def wire(self) -> None:
-        """Connect the button."""
+        """Connect the button, and have the choice follow what is here."""
         seen: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
         self.dropdown.change(self.offer_download, [self.dropdown], [self.fetch, self.fetched], queue=False, **seen)
-        self.fetch.click(self.download, [self.dropdown], [self.fetch, self.fetched, self.dropdown], **seen)
+        # Whoever asks for a file that another visitor is fetching watches that, instead of waiting in Gradio's line.
+        fetched = [self.fetch, self.fetched, self.dropdown]
+        self.fetch.click(self.download, [self.dropdown], fetched, concurrency_limit=None, **seen)
         gr.on(self._arrivals(), self.looked, [self.dropdown], [self.dropdown, self.fetch], queue=False, **seen)
 
     def _arrivals(self) -> list[Any]:
