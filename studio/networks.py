@@ -7,7 +7,8 @@ from typing import Any
 
 import gradio as gr
 
-from engines.parts.weights import OFFICIAL_FILES, WeightsError
+from engines.parts.official_files import OFFICIAL_FILES
+from engines.parts.weights import WeightsError
 from studio.studio import Studio
 
 
@@ -35,6 +36,14 @@ def network_choices(studio: Studio, names: Sequence[str]) -> list[tuple[str, str
     return choices
 
 
+def require_weights(studio: Studio, name: str) -> None:
+    """Raise WeightsError where a network cannot be used because its weights are not here."""
+    if studio.workshop.store.find(name) is None:
+        raise WeightsError(
+            "This network's weights are not here yet; download them under More or on the Models tab, or use another."
+        )
+
+
 class NetworkChoice:
     """A dropdown of networks, with a button that downloads the chosen one's weights where they are missing.
 
@@ -56,20 +65,42 @@ class NetworkChoice:
         self.fetched = gr.Markdown("", elem_id=f"{prefix}-fetched", visible=False)
 
     def wire(self) -> None:
-        """Connect the button."""
+        """Connect the button, and have the choice follow what is here."""
         seen: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
         self.dropdown.change(self.offer_download, [self.dropdown], [self.fetch, self.fetched], queue=False, **seen)
-        self.fetch.click(self.download, [self.dropdown], [self.fetch, self.fetched, self.dropdown], **seen)
+        # Whoever asks for a file that another visitor is fetching watches that, instead of waiting in Gradio's line.
+        fetched = [self.fetch, self.fetched, self.dropdown]
+        self.fetch.click(self.download, [self.dropdown], fetched, concurrency_limit=None, **seen)
+        gr.on(self._arrivals(), self.looked, [self.dropdown], [self.dropdown, self.fetch], queue=False, **seen)
+
+    def _arrivals(self) -> list[Any]:
+        """When somebody comes to where this is: the page is loaded, or its tab is shown."""
+        arrivals, place = [], self.dropdown.parent
+        while place is not None:
+            if isinstance(place, gr.Tab):
+                arrivals.append(place.select)
+            if isinstance(place, gr.Blocks):
+                arrivals.append(place.load)
+            place = place.parent
+        return arrivals
+
+    def looked(self, name: str):
+        """Show anew what is here: weights come and go on other tabs and pages too."""
+        missing = self._studio.workshop.store.find(name) is None
+        fetch = gr.update(visible=missing, value=self._offer(name))
+        return [gr.update(choices=network_choices(self._studio, self.names)), fetch]
 
     def offer_download(self, name: str):
         """Show the download button where the network's weights are not here."""
         missing = self._studio.workshop.store.find(name) is None
-        megabytes = OFFICIAL_FILES[name].megabytes if name in OFFICIAL_FILES else 0
-        label = f"Download its weights ({megabytes} MB)"
         return [
-            gr.update(visible=missing, value=label, interactive=True),
+            gr.update(visible=missing, value=self._offer(name), interactive=True),
             gr.update(value="", visible=False),
         ]
+
+    def _offer(self, name: str) -> str:
+        megabytes = OFFICIAL_FILES[name].megabytes if name in OFFICIAL_FILES else 0
+        return f"Download its weights ({megabytes} MB)"
 
     def download(self, name: str) -> Iterator[tuple[Any, Any, Any]]:
         """Fetch a network's weights, showing how far it is."""
@@ -82,4 +113,4 @@ class NetworkChoice:
             yield gr.update(interactive=True), str(error), gr.skip()
             return
         choices = gr.update(choices=network_choices(self._studio, self.names))
-        yield gr.update(visible=False), "Downloaded and verified.", choices
+        yield gr.update(visible=False, interactive=True), "Downloaded and verified.", choices

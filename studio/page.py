@@ -16,6 +16,7 @@ from studio.tabs.faces import FacesTab
 from studio.tabs.gallery import GalleryTab
 from studio.tabs.home import HomeTab
 from studio.tabs.latent_space import LatentTab
+from studio.tabs.models import ModelsTab
 from studio.tabs.style_transfer import StyleTab
 from studio.tabs.text import TextTab
 
@@ -28,6 +29,7 @@ TABS: tuple[tuple[str, str, type], ...] = (
     ("faces", "Faces", FacesTab),
     ("text", "Words", TextTab),
     ("gallery", "Gallery", GalleryTab),
+    ("models", "Models", ModelsTab),
 )
 
 
@@ -67,8 +69,10 @@ def remember_the_tab(page: gr.Blocks, tabs: gr.Tabs, each: Sequence[gr.Tab]) -> 
     last = gr.BrowserState("", storage_key="reverie-tab", secret="reverie-tab")
     for tab in each:
         tab.select(None, None, [last], js=f"() => '{tab.id}'", **seen)
-    names = {str(tab.id) for tab in each}
-    page.load(lambda name: gr.Tabs(selected=name) if name in names else gr.skip(), [last], [tabs], queue=False, **seen)
+    # In the browser: an answer of the server's might come when a person has chosen another already.
+    names = [str(tab.id) for tab in each]
+    chosen = f"name => ({{ __type__: 'update', ...({names}.includes(name) && {{ selected: name }}) }})"
+    page.load(None, [last], [tabs], js=chosen, **seen)
 
 
 def masthead() -> str:

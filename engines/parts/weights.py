@@ -1,4 +1,4 @@
-"""From a backbone's name to a verified file: bundled, found in a folder, or downloaded with progress.
+"""From a backbone's name to a verified file: bundled, found in a folder, downloaded with progress, or brought.
 
 The order is: the folders given and the project's weights/ (official Keras files dropped there are used as they are),
 then Keras's own cache. Nothing is downloaded unless `download` is called.
@@ -6,46 +6,21 @@ then Keras's own cache. Nothing is downloaded unless `download` is called.
 
 from __future__ import annotations
 
-import hashlib
-import http.client
 import json
-import urllib.request
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
 
-from engines.parts.files import sha256_of, written_atomically
+from engines.parts import downloads
+from engines.parts.files import md5_of, sha256_of
+from engines.parts.official_files import OFFICIAL_FILES
 
 BUNDLED_FOLDER = Path(__file__).resolve().parents[2] / "weights"
 KERAS_CACHE = Path.home() / ".keras" / "models"
-_KERAS_HOST = "https://storage.googleapis.com/tensorflow/keras-applications/"
-_NOTOP = "_weights_tf_dim_ordering_tf_kernels_notop.h5"
 
 
 class WeightsError(ValueError):
     """Weights that are missing, damaged or cannot be fetched; the message is a sentence for a person."""
-
-
-@dataclass(frozen=True)
-class OfficialFile:
-    """A file that keras.applications publishes, with the MD5 that Keras checks it by."""
-
-    name: str
-    url: str
-    md5: str
-    megabytes: int
-
-
-OFFICIAL_FILES = {
-    name: OfficialFile(f"{name}{_NOTOP}", f"{_KERAS_HOST}{folder}/{name}{_NOTOP}", md5, megabytes)
-    for name, folder, md5, megabytes in (
-        ("vgg16", "vgg16", "6d6bbae143d832006294945121d1f1fc", 59),
-        ("vgg19", "vgg19", "253f8cb515780f3b799900260a226db6", 80),
-        ("inception_v3", "inception_v3", "bcbd6486424b2319ff4ef7d526e38f63", 88),
-        ("xception", "xception", "b0042744bf5b25fce3cb969f33bebb97", 84),
-        ("resnet50", "resnet", "4d473c1dd8becc155b73f8504c6f6626", 95),
-    )
-}
 
 
 @dataclass(frozen=True)
@@ -113,44 +88,95 @@ class WeightsStore:
                     f"{located.path.name} is not the file that weights/manifest.json describes; "
                     "restore it from the project."
                 )
-        if located.source == "cache" and _md5_of(located.path) != OFFICIAL_FILES[name].md5:
-            raise WeightsError(f"{located.path.name} in {self.cache} is damaged; delete it and download it again.")
+        if located.source == "cache" and md5_of(located.path) != OFFICIAL_FILES[name].md5:
+            raise WeightsError(f"{located.path.name} is damaged; remove it from Keras's cache and download it again.")
         return located
 
-    def download(self, name: str, *, url: str | None = None, timeout: float = 20) -> Iterator[tuple[int, int]]:
+    def download(
+        self, name: str, *, url: str | None = None, timeout: float = 20
+    ) -> Generator[tuple[int, int], None, None]:
         """Fetch an official file into the cache, yielding (bytes so far, bytes in all; 0 if unknown).
 
-        The file appears in the cache only once it is whole and its MD5 is the one that Keras publishes.
+        The file appears in the cache only once it is whole and its MD5 is the one that Keras publishes. What arrived
+        before it was interrupted or given up is kept, and the next download goes on from there.
 
         Raises:
-            WeightsError: no such file, no network, or not the file that Keras publishes.
+            WeightsError: no such file, no network, no room, or not the file that Keras publishes.
         """
         if name not in OFFICIAL_FILES:
             raise WeightsError(f"{name} cannot be downloaded.")
         official = OFFICIAL_FILES[name]
-        hasher, done = hashlib.md5(usedforsecurity=False), 0
         try:
-            with (
-                urllib.request.urlopen(url or official.url, timeout=timeout) as response,
-                written_atomically(self.cache / official.name) as file,
-            ):
-                total = response.length or 0
-                while chunk := response.read(1 << 18):
-                    file.write(chunk)
-                    hasher.update(chunk)
-                    done += len(chunk)
-                    yield done, total
-                if hasher.hexdigest() != official.md5:
-                    raise WeightsError(
-                        f"What was downloaded for {name} is not the file that Keras publishes; nothing was kept."
-                    )
-        except (OSError, http.client.HTTPException) as error:
+            yield from downloads.fetch(url or official.url, self.cache / official.name, official.md5, timeout=timeout)
+        except downloads.UnreachableError as error:
             raise WeightsError(
-                f"{name} could not be downloaded (no connection, or not enough disk); "
-                f"put {official.name} into the weights folder instead, or use the bundled backbone."
+                f"{name} could not be downloaded, as there is no connection to Keras's server; try again to go on from "
+                f"where it stopped, put {official.name} into the weights folder, or use the bundled backbone."
+            ) from error
+        except downloads.UnwritableError as error:
+            raise WeightsError(
+                f"{official.name} cannot be written into Keras's cache; make room on the disk, or have the server's "
+                "owner allow it."
+            ) from error
+        except downloads.WrongContentError as error:
+            raise WeightsError(
+                f"What was downloaded for {name} is not the file that Keras publishes; nothing was kept."
             ) from error
 
+    def arrived(self, name: str) -> int:
+        """Bytes of an official file that an interrupted download has left in the cache."""
+        return downloads.size_of(downloads.part_of(self.cache / OFFICIAL_FILES[name].name))
 
-def _md5_of(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+    def take(self, path: Path) -> str:
+        """Copy a file that somebody brings into the cache, and return the name of its backbone.
+
+        It is recognised by the MD5 that Keras publishes, whatever it is called.
+
+        Raises:
+            WeightsError: it is none of the official files, it only has the name of one, or it cannot be written.
+        """
+        try:
+            md5 = md5_of(path)
+            name = next((name for name, official in OFFICIAL_FILES.items() if official.md5 == md5), None)
+            if name is None:
+                raise WeightsError(_not_official(path.name))
+            destination = self.cache / OFFICIAL_FILES[name].name
+            if not downloads.copied_if(path, destination, md5):
+                raise WeightsError(f"{path.name} was changed while it was read; bring it again.")
+        except OSError as error:
+            raise WeightsError(
+                f"{path.name} cannot be written into Keras's cache; make room on the disk, or have the server's owner "
+                "allow it."
+            ) from error
+        downloads.forget_part(destination)
+        return name
+
+    def remove(self, name: str) -> None:
+        """Remove an official file from the cache, and what has arrived of it.
+
+        Raises:
+            WeightsError: it is not in the cache, it is being downloaded, or it cannot be removed.
+        """
+        official = OFFICIAL_FILES.get(name)
+        if official is None:
+            raise WeightsError("Bundled weights cannot be removed; they are a part of the project.")
+        destination = self.cache / official.name
+        if not destination.is_file() and not self.arrived(name):
+            raise WeightsError(f"{official.name} is not in Keras's cache, so there is nothing to remove.")
+        try:
+            if not downloads.forget_part(destination):
+                raise WeightsError(f"{official.name} is being downloaded; cancel that first, or wait until it is done.")
+            destination.unlink(missing_ok=True)
+        except OSError as error:
+            raise WeightsError(f"{official.name} cannot be removed; have the server's owner allow it.") from error
+
+
+def _not_official(file_name: str) -> str:
+    """Why a file is not taken, by what it is called."""
+    for official in OFFICIAL_FILES.values():
+        if file_name == official.name:
+            return f"{file_name} is not the file that Keras publishes under this name; download it anew and bring that."
+        if file_name == official.with_classifier:
+            return f"{file_name} is the network with its classifier; bring {official.name} instead."
+    known = ", ".join(OFFICIAL_FILES)
+    return f"This is none of the files that Keras publishes for {known}; bring one whose name ends with _notop.h5."

@@ -12,12 +12,11 @@ from engines.deep_dream import PRESETS, DreamConfig, presets
 from engines.jobs import Job, repeated
 from engines.options import format_weights, parse_weights
 from engines.parts.pictures import PictureError, check_picture
-from engines.parts.weights import WeightsError
 from engines.recipes import Recipe, read_recipe
 from studio.canvas import at_rest
 from studio.doors import Door
 from studio.examples import examples
-from studio.networks import NetworkChoice
+from studio.networks import NetworkChoice, require_weights
 from studio.notices import inform, warn
 from studio.photo import Photo, example_row
 from studio.picture_stage import PictureStage
@@ -251,8 +250,7 @@ class DreamTab:
             inputs["guide"] = self.studio.read(guide)
         for image in inputs.values():
             check_picture(image)
-        if self.studio.workshop.store.find(backbone) is None:
-            raise WeightsError("This network's weights are not here yet; download them under More, or use another.")
+        require_weights(self.studio, backbone)
         config: DreamConfig = self.settings.config(values)
         return Job(engine="deep_dream", config=config, inputs=inputs, backbone=backbone)
 

@@ -13,13 +13,12 @@ import numpy as np
 from engines.jobs import Job, repeated
 from engines.options import format_weights, parse_weights
 from engines.parts.pictures import PictureError, check_picture
-from engines.parts.weights import WeightsError
 from engines.recipes import Recipe, read_recipe
 from engines.style_transfer import LAYERS, MOST_STYLES, StyleConfig, presets
 from studio.canvas import at_rest
 from studio.doors import Door
 from studio.examples import examples
-from studio.networks import NetworkChoice
+from studio.networks import NetworkChoice, require_weights
 from studio.notices import inform, warn
 from studio.palette import Palette, blend_of, paths_in
 from studio.photo import Photo, example_row
@@ -345,8 +344,7 @@ class StyleTab:
         for name, image in inputs.items():
             if not name.startswith("masks"):
                 check_picture(image)
-        if self.studio.workshop.store.find(backbone) is None:
-            raise WeightsError("This network's weights are not here yet; download them under More, or use another.")
+        require_weights(self.studio, backbone)
         return Job(engine="style_transfer", config=self._config(values, len(styles)), inputs=inputs, backbone=backbone)
 
     def _split(self, values: Sequence[Any]) -> tuple[Sequence[Any], Sequence[Any]]:

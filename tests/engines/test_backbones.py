@@ -21,8 +21,9 @@ from engines.parts.backbones import (
 )
 from engines.parts.files import sha256_of
 from engines.parts.layers import FusedBatchNormalization
+from engines.parts.official_files import OFFICIAL_FILES
 from engines.parts.pictures import to_float
-from engines.parts.weights import OFFICIAL_FILES, WeightsStore
+from engines.parts.weights import WeightsStore
 from tests.engines.helpers import refusal
 
 

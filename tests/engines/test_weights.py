@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
+import dataclasses
 import json
-import socket
-import threading
-from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import keras
@@ -18,8 +13,10 @@ import pytest
 from engines.parts import weights as weights_module
 from engines.parts.backbones import load_backbone
 from engines.parts.files import sha256_of
-from engines.parts.weights import OFFICIAL_FILES, OfficialFile, WeightsError, WeightsStore
+from engines.parts.official_files import OFFICIAL_FILES
+from engines.parts.weights import WeightsError, WeightsStore
 from tests.engines.helpers import files_in, refusal
+from tests.engines.servers import FileServer, md5_hex, server
 
 VGG16 = OFFICIAL_FILES["vgg16"].name
 PAYLOAD = np.random.default_rng(0).bytes(1_500_000)
@@ -219,154 +216,54 @@ def test_a_truncated_h5_file_is_refused_with_one_sentence(tmp_path, shared):
 
 def publish(monkeypatch, data: bytes) -> None:
     """Have `data` be what Keras publishes for VGG16."""
-    official = OfficialFile(VGG16, "http://127.0.0.1:9/never", hashlib.md5(data).hexdigest(), 2)
+    official = dataclasses.replace(OFFICIAL_FILES["vgg16"], url="http://127.0.0.1:9/never", md5=md5_hex(data))
     monkeypatch.setitem(OFFICIAL_FILES, "vgg16", official)
 
 
-@contextlib.contextmanager
-def server(answer: Callable[[BaseHTTPRequestHandler], None]) -> Iterator[str]:
-    """The address of a server that answers every request so."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self):
-            answer(self)
-
-        def log_message(self, *arguments):
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as running:
-        thread = threading.Thread(target=running.serve_forever)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{running.server_port}/file.h5"
-        finally:
-            running.shutdown()
-            thread.join()
-
-
-@pytest.fixture(autouse=True)
-def no_proxy(monkeypatch):
-    """A proxy of the machine's must not stand between a test and its own server."""
-    monkeypatch.setenv("no_proxy", "*")
-
-
-def answers(data: bytes, *, length: int | None = None, status: int = 200, chunked: bool = False, raw: bytes = b""):
-    """A way to answer: `data`, with a stated length that may be a lie, or bytes that are no HTTP at all."""
-
-    def answer(handler: BaseHTTPRequestHandler) -> None:
-        if raw:
-            handler.wfile.write(raw)
-            return
-        handler.send_response(status)
-        if chunked:
-            handler.send_header("Transfer-Encoding", "chunked")
-        elif length is None or length >= 0:
-            handler.send_header("Content-Length", str(len(data) if length is None else length))
-        handler.end_headers()
-        if chunked:  # a piece is announced, and the connection ends in the middle of it
-            handler.wfile.write(f"{len(data) + 999:x}\r\n".encode())
-        handler.wfile.write(data)
-
-    return answer
-
-
-def test_a_download_is_written_into_the_cache_and_its_progress_rises_to_the_total(tmp_path, monkeypatch):
+def test_a_download_is_written_into_the_cache(tmp_path, monkeypatch):
     publish(monkeypatch, PAYLOAD)
     weights = WeightsStore(cache=tmp_path / "new" / "cache", bundled=tmp_path)
-    with server(answers(PAYLOAD)) as url:
+    with server(FileServer(PAYLOAD).answer) as url:
         progress = list(weights.download("vgg16", url=url))
-    done = [step for step, _ in progress]
-    assert done == sorted(set(done))
-    assert len(done) > 2
     assert progress[-1] == (len(PAYLOAD), len(PAYLOAD))
-    assert {total for _, total in progress} == {len(PAYLOAD)}
     assert files_in(tmp_path / "new" / "cache") == [VGG16]
     assert weights.verified("vgg16").path.read_bytes() == PAYLOAD
+    assert weights.arrived("vgg16") == 0
 
 
-def test_a_download_of_unknown_length_says_so_and_works(tmp_path, monkeypatch):
+def test_an_interrupted_download_says_how_to_go_on_and_how_much_has_arrived(tmp_path, monkeypatch):
     publish(monkeypatch, PAYLOAD)
     weights = store(tmp_path)
-    with server(answers(PAYLOAD, length=-1)) as url:
-        progress = list(weights.download("vgg16", url=url))
-    assert progress[-1] == (len(PAYLOAD), 0)
-    assert weights.verified("vgg16").path.read_bytes() == PAYLOAD
-
-
-FAULTS = {
-    "other content": answers(PAYLOAD[::-1]),
-    "one bit": answers(PAYLOAD[:-1] + bytes([PAYLOAD[-1] ^ 1])),
-    "empty": answers(b""),
-    "connection closed early": answers(PAYLOAD[:700_000], length=len(PAYLOAD)),
-    "shorter than meant": answers(PAYLOAD[:700_000]),
-    "not found": answers(b"no such file", status=404),
-    "server error": answers(b"sorry", status=503),
-    "closed in a piece": answers(PAYLOAD[:700_000], chunked=True),
-    "no http": answers(b"", raw=b"SSH-2.0-OpenSSH_9.6\r\n"),
-    "nothing said": answers(b"", raw=b"\0"),
-}
-
-
-@pytest.mark.parametrize(
-    "fault",
-    list(FAULTS),
-)
-@pytest.mark.parametrize("before", [None, b"what was there before"], ids=["empty cache", "older file"])
-def test_a_download_that_fails_leaves_the_cache_as_it_was_and_says_why_in_one_sentence(
-    tmp_path, monkeypatch, fault, before
-):
-    publish(monkeypatch, PAYLOAD)
-    weights = store(tmp_path)
-    if before:
-        (tmp_path / "cache" / VGG16).write_bytes(before)
-    with server(FAULTS[fault]) as url:
+    with server(FileServer(PAYLOAD, breaks_after=700_000).answer) as url:
         sentence = refusal(WeightsError, list, weights.download("vgg16", url=url))
-    assert "vgg16" in sentence
-    assert files_in(tmp_path / "cache") == ([VGG16] if before else [])
-    if before:
-        assert (tmp_path / "cache" / VGG16).read_bytes() == before
-
-
-def test_a_refused_connection_is_one_sentence_that_says_what_to_do_instead(tmp_path):
-    with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))  # bound but not listening: whoever connects is refused
-        url = f"http://127.0.0.1:{unused.getsockname()[1]}/file.h5"
-        sentence = refusal(WeightsError, list, store(tmp_path).download("vgg16", url=url))
+    assert "try again" in sentence
     assert VGG16 in sentence
+    assert weights.arrived("vgg16") == 700_000
+    assert weights.find("vgg16") is None
+    weights.remove("vgg16")
     assert files_in(tmp_path / "cache") == []
 
 
-def test_a_server_that_stops_talking_is_given_up_on(tmp_path, monkeypatch):
+def test_a_download_that_is_another_file_leaves_the_cache_as_it_was(tmp_path, monkeypatch):
     publish(monkeypatch, PAYLOAD)
-    enough = threading.Event()
-
-    def answer(handler):
-        answers(PAYLOAD[:300_000], length=len(PAYLOAD))(handler)
-        enough.wait(30)
-
-    with server(answer) as url:
-        refusal(WeightsError, list, store(tmp_path).download("vgg16", url=url, timeout=0.3))
-        enough.set()
+    weights = store(tmp_path)
+    with server(FileServer(PAYLOAD[::-1]).answer) as url:
+        sentence = refusal(WeightsError, list, weights.download("vgg16", url=url))
+    assert "not the file that Keras publishes" in sentence
     assert files_in(tmp_path / "cache") == []
 
 
-def test_a_download_that_is_given_up_leaves_nothing_in_the_cache(tmp_path, monkeypatch):
-    publish(monkeypatch, PAYLOAD)
-    with server(answers(PAYLOAD)) as url:
-        download = store(tmp_path).download("vgg16", url=url)
-        next(download)
-        assert files_in(tmp_path / "cache") != []
-        assert VGG16 not in files_in(tmp_path / "cache")
-        download.close()
-    assert files_in(tmp_path / "cache") == []
-
-
-def test_a_cache_that_cannot_be_written_is_one_sentence(tmp_path, monkeypatch):
+def test_a_cache_that_cannot_be_written_is_one_sentence_without_its_path(tmp_path, monkeypatch):
     publish(monkeypatch, PAYLOAD)
     (tmp_path / "file").write_text("a file where a folder should be")
     weights = WeightsStore(cache=tmp_path / "file" / "cache", bundled=tmp_path)
-    with server(answers(PAYLOAD)) as url:
-        refusal(WeightsError, list, weights.download("vgg16", url=url))
+    (tmp_path / "brought.h5").write_bytes(PAYLOAD)
+    with server(FileServer(PAYLOAD).answer) as url:
+        downloaded = refusal(WeightsError, list, weights.download("vgg16", url=url))
+    brought = refusal(WeightsError, weights.take, tmp_path / "brought.h5")
+    for sentence in (downloaded, brought):
+        assert "cannot be written" in sentence
+        assert str(tmp_path) not in sentence
 
 
 @pytest.mark.parametrize("name", ["studio_vgg", "nothing"])
@@ -380,3 +277,63 @@ def test_the_official_addresses_are_those_of_keras():
         assert official.url.startswith("https://storage.googleapis.com/tensorflow/keras-applications/")
         assert len(official.md5) == 32
     assert weights_module.KERAS_CACHE.parts[-2:] == (".keras", "models")
+
+
+# Files that somebody brings, and files that go
+
+
+@pytest.mark.parametrize("called", [VGG16, "from a stick.h5", OFFICIAL_FILES["vgg19"].name])
+def test_a_brought_file_is_recognised_by_its_content_and_copied_into_the_cache(tmp_path, monkeypatch, called):
+    publish(monkeypatch, PAYLOAD)
+    weights = store(tmp_path)
+    brought = tmp_path / called
+    brought.write_bytes(PAYLOAD)
+    (tmp_path / "cache" / f"{VGG16}.part").write_bytes(PAYLOAD[:100])
+    assert weights.take(brought) == "vgg16"
+    assert weights.verified("vgg16").source == "cache"
+    assert files_in(tmp_path / "cache") == [VGG16]
+    assert brought.is_file()
+
+
+@pytest.mark.parametrize(
+    ("called", "told"),
+    [
+        (VGG16, "not the file that Keras publishes under this name"),
+        (OFFICIAL_FILES["vgg16"].with_classifier, f"bring {VGG16} instead"),
+        ("cats.h5", "none of the files that Keras publishes for vgg16, vgg19"),
+    ],
+)
+def test_a_brought_file_of_other_content_is_refused_by_its_name(tmp_path, called, told):
+    weights = store(tmp_path)
+    (tmp_path / "cache" / VGG16).write_bytes(b"what was there before")
+    (tmp_path / called).write_bytes(PAYLOAD)
+    assert told in refusal(WeightsError, weights.take, tmp_path / called)
+    assert files_in(tmp_path / "cache") == [VGG16]
+    assert (tmp_path / "cache" / VGG16).read_bytes() == b"what was there before"
+
+
+def test_only_what_is_in_the_cache_can_be_removed(tmp_path):
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    weights = store(tmp_path, folder)
+    bundle(tmp_path, b"something")
+    (folder / OFFICIAL_FILES["vgg19"].name).write_bytes(b"a person's own")
+    (tmp_path / "cache" / VGG16).write_bytes(b"downloaded")
+    assert "Bundled" in refusal(WeightsError, weights.remove, "studio_vgg")
+    assert "nothing to remove" in refusal(WeightsError, weights.remove, "vgg19")
+    weights.remove("vgg16")
+    assert files_in(tmp_path / "cache") == []
+    assert weights.find("vgg16") is None
+    assert weights.find("vgg19").source == "folder"
+    assert weights.find("studio_vgg").source == "bundled"
+
+
+def test_what_is_being_downloaded_cannot_be_removed(tmp_path, monkeypatch):
+    publish(monkeypatch, PAYLOAD)
+    weights = store(tmp_path)
+    with server(FileServer(PAYLOAD).answer) as url:
+        download = weights.download("vgg16", url=url)
+        next(download)
+        assert "being downloaded" in refusal(WeightsError, weights.remove, "vgg16")
+        list(download)
+    assert weights.verified("vgg16").source == "cache"

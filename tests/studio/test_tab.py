@@ -15,8 +15,9 @@ from PIL import Image
 
 from engines.deep_dream import PRESETS, DreamConfig, presets
 from engines.jobs import Job, repeated
+from engines.parts.official_files import OFFICIAL_FILES
 from engines.parts.pictures import digest, read_picture
-from engines.parts.weights import OFFICIAL_FILES, WeightsStore
+from engines.parts.weights import WeightsStore
 from engines.recipes import Recipe, read_recipe, write_png
 from studio.networks import network_choices
 from studio.tabs.deep_dream import DEFAULT_BACKBONE, DreamTab

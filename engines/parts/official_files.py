@@ -1,0 +1,56 @@
+"""The weights that Keras publishes of networks trained on ImageNet, and what is known of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+_HOST = "https://storage.googleapis.com/tensorflow/keras-applications/"
+_ENDING = "_weights_tf_dim_ordering_tf_kernels"
+NOTOP = f"{_ENDING}_notop.h5"
+
+DATA = "ImageNet (ILSVRC 2012): 1.28 million training pictures of 1,000 classes"
+# Keras stated a licence a network until its documentation of 2019; later pages state none.
+LICENCE_FOUND = "keras.io/applications, in the documentation of Keras 2.2 (2019)"
+SCORE_FOUND = "ImageNet's 50,000 validation pictures, with the classifier, as keras.io/api/applications states"
+_OXFORD = "CC BY 4.0: ported from the weights that the Visual Geometry Group at Oxford released"
+_TENSORFLOW = "Apache-2.0: released with TensorFlow's models"
+_KERAS = "MIT: trained by Keras's authors"
+_HE = "MIT: ported from the weights that Kaiming He released"
+
+
+@dataclass(frozen=True)
+class OfficialFile:
+    """A file that keras.applications publishes.
+
+    Attributes:
+        name: of the file, without its folder.
+        url: where it is fetched from.
+        md5: what Keras checks it by; it publishes no SHA-256.
+        megabytes: its size.
+        licence: of the weights, as stated in `LICENCE_FOUND`.
+        top1: accuracy of the whole network, as stated in `SCORE_FOUND`.
+    """
+
+    name: str
+    url: str
+    md5: str
+    megabytes: int
+    licence: str
+    top1: float
+
+    @property
+    def with_classifier(self) -> str:
+        """Name of the file of the same network with its classifier, which the studio cannot use."""
+        return self.name.removesuffix(NOTOP) + f"{_ENDING}.h5"
+
+
+OFFICIAL_FILES = {
+    name: OfficialFile(f"{name}{NOTOP}", f"{_HOST}{folder}/{name}{NOTOP}", md5, megabytes, licence, top1)
+    for name, folder, md5, megabytes, licence, top1 in (
+        ("vgg16", "vgg16", "6d6bbae143d832006294945121d1f1fc", 59, _OXFORD, 0.713),
+        ("vgg19", "vgg19", "253f8cb515780f3b799900260a226db6", 80, _OXFORD, 0.713),
+        ("inception_v3", "inception_v3", "bcbd6486424b2319ff4ef7d526e38f63", 88, _TENSORFLOW, 0.779),
+        ("xception", "xception", "b0042744bf5b25fce3cb969f33bebb97", 84, _KERAS, 0.790),
+        ("resnet50", "resnet", "4d473c1dd8becc155b73f8504c6f6626", 95, _HE, 0.749),
+    )
+}

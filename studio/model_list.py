@@ -1,0 +1,199 @@
+"""The list of models: a component, and what it says of each file. Its look and behaviour are in static/."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from engines.parts.backbones import ARCHITECTURES
+from engines.parts.downloads import size_of
+from engines.parts.official_files import DATA, LICENCE_FOUND, OFFICIAL_FILES, SCORE_FOUND
+from engines.parts.weights import WeightsError, WeightsStore
+from studio.canvas import STATIC
+
+TITLES = {
+    "studio_vgg": "Studio VGG",
+    "vae_digits": "Digits",
+    "vae_digits_notes": "Digits, as in the book",
+    "vae_faces": "Faces, autoencoder",
+    "dcgan_faces": "Faces, adversarial",
+    "dcgan_notes": "Faces, adversarial, as in the book",
+    "language_model_ours": "Film reviews",
+    "language_model_notes": "Film reviews, as in the book",
+}
+SCORES = {
+    "top1": "Top-1 accuracy: {value}",
+    "total": "Loss: {value}",
+    "encoder_total": "Loss with the encoder's own guess: {value}",
+    "reconstruction": "Reconstruction loss: {value}",
+    "kl": "KL divergence: {value}",
+    "mae": "Mean absolute error: {value}",
+    "concept_smile": "Concept “smile”: {value}",
+    "concept_age": "Concept “age”: {value}",
+    "concept_masculine": "Concept “masculine”: {value}",
+    "concept_long_hair": "Concept “long hair”: {value}",
+    "concept_dark_hair": "Concept “dark hair”: {value}",
+    "concept_daylight": "Concept “daylight”: {value}",
+    "kid": "Kernel distance: {value}",
+    "kid_real": "Kernel distance of photographs from each other: {value}",
+    "perplexity": "Perplexity: {value}",
+    "bits_per_character": "Bits a character: {value}",
+}
+WHERE = {
+    "bundled": "Bundled",
+    "folder": "In your weights folder",
+    "cache": "In Keras's cache",
+    "part": "Partly downloaded",
+    "missing": "Not here",
+}
+# What the buttons of a row say, and what a screen reader says of them.
+WORDS = {
+    "get": ("Download", "Download {title}"),
+    "rest": ("Download the rest", "Download the rest of {title}"),
+    "remove": ("Remove", "Remove {title}"),
+    "discard": ("Discard the part", "Discard the part of {title} that has arrived"),
+    "halt": ("Cancel", "Cancel the download of {title}"),
+    "yes": ("Yes, remove it", "Yes, remove {title}"),
+    "no": ("Keep it", "Keep {title}"),
+}
+ASK = "{title} would be gone from Keras's cache, for all who use this server. Remove it?"
+
+
+def model_list(elem_id: str) -> gr.HTML:
+    """The component, empty. Its value is what `listed` gives.
+
+    Its events are `obtain`, `halt` and `remove`; each says with `name` which official file is meant.
+    """
+    return gr.HTML(
+        value={},
+        html_template=(STATIC / "models.html").read_text(encoding="utf-8"),
+        js_on_load=(STATIC / "models.js").read_text(encoding="utf-8"),
+        apply_default_css=False,
+        elem_id=elem_id,
+    )
+
+
+def listed(
+    store: WeightsStore, *, going: Mapping[str, Any] | None = None, about: str = "", said: str = ""
+) -> dict[str, Any]:
+    """All models of a store, as the component takes them.
+
+    Args:
+        going: the download that this page watches, as `progress` gives it.
+        about: the name of the model that `said` is about.
+        said: what has become of it.
+    """
+    try:
+        bundled = [_bundled(store, entry) for entry in store.manifest().values()]
+        note = ""
+    except WeightsError as error:
+        bundled, note = [], str(error)
+    official = [_official(store, name) for name in OFFICIAL_FILES]
+    return {
+        "groups": [
+            {"title": "Bundled with the studio", "note": note, "rows": bundled},
+            {"title": "Published by Keras, trained on ImageNet", "note": "", "rows": official},
+        ],
+        "going": going,
+        "about": about,
+        "said": said,
+    }
+
+
+def title_of(name: str) -> str:
+    """What a person calls a model, by its file's name without the ending."""
+    return TITLES.get(name) or (ARCHITECTURES[name].title if name in ARCHITECTURES else name)
+
+
+def progress(name: str, done: int, total: int) -> dict[str, Any]:
+    """How far a download is, as the component takes it; `total` is 0 where nobody knows."""
+    words = {"title": title_of(name), "done": f"{done / 1e6:.0f}", "total": f"{total / 1e6:.0f}"}
+    if not done:
+        text = "Connecting to fetch {title} …"
+    elif not total:
+        text = "Downloading {title}: {done} MB so far."
+    else:
+        text = "Downloading {title}: {done} of {total} MB."
+    return {"name": name, "share": done / total if total else None, "text": text.format(**words)}
+
+
+def cancelling(name: str) -> dict[str, Any]:
+    """A download that will end as soon as the network lets it, as the component takes it."""
+    return {"name": name, "share": None, "text": f"Cancelling the download of {title_of(name)} …"}
+
+
+def _bundled(store: WeightsStore, entry: Mapping[str, Any]) -> dict[str, Any]:
+    name = Path(entry["file"]).stem
+    located = store.find(name)
+    source = located.source if located else "missing"
+    facts = [
+        _fact("What it is", entry.get("what")),
+        _fact("Trained on", entry.get("data")),
+        _fact("Licence", entry.get("licence")),
+        _fact("Source", entry.get("source")),
+        _fact("Score", _scores(entry.get("score"))),
+        _fact("Training command", entry.get("command"), "code"),
+        _fact("File", entry["file"], "code"),
+        _fact("SHA-256", entry.get("sha256"), "code"),
+    ]
+    if source == "folder":
+        facts.insert(0, _fact("Note", "Your own file of this name is used; what follows is about the bundled one."))
+    if source == "missing":
+        facts.insert(0, _fact("Note", "The file is missing: restore it from the project."))
+    return _row(name, source, f"{entry.get('bytes', 0) / 1e6:.1f} MB", facts)
+
+
+def _official(store: WeightsStore, name: str) -> dict[str, Any]:
+    official, located, arrived = OFFICIAL_FILES[name], store.find(name), store.arrived(name)
+    source = located.source if located else "part" if arrived else "missing"
+    facts = [
+        _fact("What it is", f"{title_of(name)} without its classifier, as keras.applications publishes it."),
+        _fact("Trained on", DATA),
+        _fact("Licence", [official.licence, f"Stated on {LICENCE_FOUND}"]),
+        _fact("Source", official.url, "link"),
+        _fact("Score", [SCORES["top1"].format(value=official.top1), SCORE_FOUND]),
+        _fact("Training command", "None: these weights were trained by others."),
+        _fact("File", official.name, "code"),
+        _fact("MD5", official.md5, "code"),
+        _fact("SHA-256", "Keras publishes none; the file is checked by its MD5."),
+    ]
+    if source == "folder":
+        facts.insert(0, _fact("Note", "Your own file of this name is used as it is; what follows is about Keras's."))
+    size = f"{size_of(located.path) / 1e6:.0f} MB" if located else f"{official.megabytes} MB"
+    if source == "part":
+        size = f"{arrived / 1e6:.0f} of {official.megabytes} MB"
+    acts = {"missing": ["get"], "part": ["rest", "discard"], "cache": ["remove"]}.get(source, [])
+    return _row(name, source, size, facts, acts)
+
+
+def _row(name: str, source: str, size: str, facts: list[dict[str, Any]], acts: list[str] | None = None):
+    title = title_of(name)
+    return {
+        "name": name,
+        "title": title,
+        "where": WHERE[source],
+        "here": source in ("bundled", "folder", "cache"),
+        "size": size,
+        "facts": [fact for fact in facts if fact["lines"]],
+        "acts": acts or [],
+        "words": {act: [shown, spoken.format(title=title)] for act, (shown, spoken) in WORDS.items()},
+        "ask": ASK.format(title=title),
+    }
+
+
+def _fact(label: str, text: str | list[str] | None, kind: str = "text") -> dict[str, Any]:
+    lines = [text] if isinstance(text, str) else text or []
+    return {"label": label, "lines": lines, "kind": kind}
+
+
+def _scores(score: Mapping[str, Any] | None) -> list[str]:
+    """Each figure in a line, and at last what it was measured on."""
+    figures = [
+        SCORES.get(name, f"{name}: {{value}}").format(value=value)
+        for name, value in (score or {}).items()
+        if name != "on"
+    ]
+    return [*figures, str(score["on"])] if score and "on" in score else figures

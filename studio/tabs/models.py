@@ -1,0 +1,135 @@
+"""The Models tab: which weights are here, fetching the others, and bringing or removing them."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from engines.parts.weights import WeightsError, WeightsStore
+from studio.doors import Door
+from studio.model_list import cancelling, listed, model_list, progress, title_of
+from studio.notices import inform, warn
+from studio.studio import Studio
+
+# Seconds between two messages of how far a download is: a message has the whole list.
+PAUSE = 0.4
+BRING = (
+    "Files that Keras publishes end with **_notop.h5**. One is recognised by its content, verified, and copied into "
+    "Keras's cache on this server."
+)
+OFFLINE = """**Without a connection**
+
+All that is bundled works as it is. For another network:
+
+1. Unfold its row here and note its source.
+2. Where there is a connection, open that address and save the file.
+3. Carry it here and drop it above.
+
+Whoever runs the server may also put it into a folder and name that with `--weights FOLDER`."""
+
+
+class ModelsTab:
+    """The controls of the tab and what they do."""
+
+    def __init__(self, studio: Studio):
+        self.studio = studio
+        self._going: dict[str, threading.Event] = {}
+
+    @property
+    def store(self) -> WeightsStore:
+        """Where weights lie."""
+        return self.studio.workshop.store
+
+    def build(self) -> None:
+        """Lay the tab out and wire it, inside the page's Blocks."""
+        with gr.Row(elem_classes="workbench"):
+            with gr.Column(elem_classes="inputs", min_width=300):
+                self.file = gr.File(
+                    label="Drop a weights file",
+                    file_types=[".h5"],
+                    type="filepath",
+                    height=170,
+                    elem_id="models-file",
+                    elem_classes="drop",
+                )
+                gr.Markdown(BRING, elem_classes="quiet")
+                gr.Markdown(OFFLINE, elem_id="models-offline", elem_classes="quiet")
+            with gr.Column(elem_classes="outputs", min_width=320, scale=3):
+                self.list = model_list("models-list")
+        seen: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": None}
+        self.list.obtain(self.download, None, [self.list], **seen)
+        # Not Gradio's `cancels`: that acts after the answer, and a late message would show the download going on.
+        self.list.halt(self.halted, None, [self.list], **seen)
+        self.list.remove(self.removed, None, [self.list], **seen)
+        self.file.upload(self.brought, [self.file], [self.file, self.list], **seen)
+
+    def doors(self) -> list[Door]:
+        """Nothing comes here."""
+        return []
+
+    def on_visit(self, page: gr.Blocks, tab: gr.Tab) -> None:
+        """Look anew at what is here whenever somebody comes to the tab."""
+        seen: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "queue": False}
+        tab.select(self.visited, [self.list], [self.list], **seen)
+
+    def visited(self, shown: Any) -> Any:
+        """What is here now; a page that watches a download goes on with that."""
+        return gr.skip() if isinstance(shown, dict) and shown.get("going") else listed(self.store)
+
+    def download(self, event: gr.EventData, request: gr.Request) -> Iterator[dict[str, Any]]:
+        """Fetch an official file and say how far it is; closing this gives the download up."""
+        name, page = str(event.name), str(request.session_hash)
+        yield listed(self.store, going=progress(name, 0, 0))
+        halted = self._going[page] = threading.Event()
+        frames, told = self.store.download(name), 0.0
+        try:
+            for done, total in frames:
+                if halted.is_set():
+                    frames.close()
+                    yield listed(self.store, about=name, said="Cancelled; what has arrived is kept.")
+                    return
+                if time.monotonic() - told >= PAUSE:
+                    told = time.monotonic()
+                    yield listed(self.store, going=progress(name, done, total))
+        except WeightsError as error:
+            yield listed(self.store, about=name, said=str(error))
+            return
+        finally:
+            frames.close()
+            self._going.pop(page, None)
+        yield listed(self.store, about=name, said=f"{title_of(name)} is downloaded and verified.")
+
+    def halted(self, event: gr.EventData, request: gr.Request) -> Any:
+        """Have this page's download end; where the network has gone silent that takes some seconds."""
+        halted = self._going.get(str(request.session_hash))
+        if halted is None:
+            return gr.skip()
+        halted.set()
+        return listed(self.store, going=cancelling(str(event.name)))
+
+    def removed(self, event: gr.EventData) -> dict[str, Any]:
+        """Remove an official file, or a part of one, from the cache."""
+        name = str(event.name)
+        try:
+            self.store.remove(name)
+        except WeightsError as error:
+            return listed(self.store, about=name, said=str(error))
+        self.studio.workshop.forget("deep_dream", name)
+        return listed(self.store, about=name, said=f"{title_of(name)} is removed.")
+
+    async def brought(self, path: str | None) -> Any:
+        """A file was dropped: take it if it is one of Keras's."""
+        if not path:
+            return [gr.skip(), gr.skip()]
+        try:
+            name = await self.studio.answer_slowly(lambda: self.store.take(Path(path)))
+        except WeightsError as error:
+            warn(error)
+            return [None, gr.skip()]
+        inform(f"{title_of(name)} was recognised and verified; it can be used now.")
+        return [None, listed(self.store, about=name, said=f"{title_of(name)} was brought as a file and verified.")]
