@@ -17,6 +17,7 @@ from studio.page import build_page
 from studio.serving import LOOPBACK, serve
 from studio.studio import Studio
 from studio.tools import ToolsError
+from studio.upkeep import Bounds, keep_tidy
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -43,6 +44,16 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         help="the pictures that the faces were trained on, to look up the nearest: a folder or a zip [$REVERIE_DATA]",
     )
     parser.add_argument("--outputs", type=Path, default=Path("outputs"), help="folder for results [%(default)s]")
+    day, gigabyte = (1.0, 2.0) if on_space else (0.0, 0.0)
+    parser.add_argument(
+        "--keep-days", type=float, default=day, help="delete results after so many days; 0 keeps them [%(default)s]"
+    )
+    parser.add_argument(
+        "--keep-gigabytes",
+        type=float,
+        default=gigabyte,
+        help="delete the oldest results beyond so much; 0 keeps them [%(default)s]",
+    )
     parser.add_argument("--queue-size", type=int, default=20, help="how many runs may wait [%(default)s]")
     parser.add_argument("--max-pixels", type=int, default=40_000_000, help="largest picture accepted [%(default)s]")
     parser.add_argument("--theme", choices=("system", "light", "dark"), default="system", help="colours [%(default)s]")
@@ -62,6 +73,8 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         parser.error("--port must be between 1 and 65535")
     if options.queue_size < 1 or options.max_pixels < 1000:
         parser.error("--queue-size must be at least 1 and --max-pixels at least 1000")
+    if options.keep_days < 0 or options.keep_gigabytes < 0:
+        parser.error("--keep-days and --keep-gigabytes must not be negative")
     return options
 
 
@@ -77,6 +90,7 @@ def main() -> None:
         shared=options.share or options.host not in LOOPBACK,
     )
     page = build_page(studio)
+    keep_tidy(studio.outputs, Bounds(seconds=options.keep_days * 24 * 3600, size=int(options.keep_gigabytes * 1e9)))
     try:
         serve(
             page,

@@ -287,7 +287,7 @@ class StartedJob(Iterator[Frame]):
             inputs=inputs,
             steering=tuple((step, dataclasses.asdict(config)) for step, config in self._steering),
             stopped_at=self.last.step if self.last.step < self.last.total else None,
-            seconds=round(self._seconds, 1),
+            seconds=max(0.01, round(self._seconds, 2)),
         )
 
 

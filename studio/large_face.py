@@ -15,6 +15,7 @@ from engines.parts.gans import GAN
 from engines.parts.maps import lit
 from engines.recipes import write_png
 from studio.face_editor import rounded
+from studio.fetching import fetched_when_made
 from studio.notices import answered, inform
 from studio.portrait import follow, portrait
 from studio.previews import png_uri
@@ -83,9 +84,7 @@ class LargeFace:
         seen: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": None}
         follow(self.picture, self.sliders)
         self.hold.click(self.held, self.everything, self.everything, **seen)
-        self.keep.click(self.kept, self.everything, [self.file], **seen).then(
-            None, None, None, js="() => setTimeout(() => document.querySelector('#gan-file').click(), 300)"
-        )
+        fetched_when_made(self.keep.click(self.kept, self.everything, [self.file], **seen), self.file)
 
     def gan(self, network: str) -> GAN:
         """The networks by their name."""

@@ -18,6 +18,7 @@ from studio.doors import Door
 from studio.examples import examples
 from studio.networks import NetworkChoice, require_weights
 from studio.notices import inform, warn
+from studio.own_settings import OwnSettings
 from studio.photo import Photo, example_row
 from studio.picture_stage import PictureStage
 from studio.restoring import job_for_tab
@@ -71,6 +72,8 @@ class DreamTab:
                     settings.slider("pictures", "Length", 1, 120, 1)
                     settings.slider("zoom", "Zoom", 0.9, 1.3, 0.01)
                     settings.slider("turn", "Turn", -15, 15, 0.5)
+                self.own = OwnSettings(self.studio, settings, "dream")
+                self.own.build()
             with gr.Column(elem_classes="outputs", min_width=320, scale=3):
                 invitation = "Press Dream, and watch what the network sees in your picture."
                 self.stage.canvas_with(self.studio.read(str(first)), invitation)
@@ -141,11 +144,13 @@ class DreamTab:
         stage.go.click(self.start, inputs, stage.outputs, **quick)
         stage.again.click(stage.chosen_as_input, [stage.run_id, stage.moment], [self.photo], **now)
         stage.wire()
+        self.own.wire(stage.go)
         steers(controls, self.steer, [stage.run_id, self.backbone, *controls])
 
     def on_visit(self, page: gr.Blocks, tab: gr.Tab) -> None:
         """Have a fresh page find its run again."""
         self.stage.on_page_load(page)
+        self.own.on_visit(tab)
 
     def doors(self) -> list[Door]:
         """A dream comes back; any picture may be dreamt on, or be what is looked for."""

@@ -14,6 +14,7 @@ from engines.parts.pictures import read_picture
 from engines.recipes import Recipe, from_json
 from studio.canvas import STATIC
 from studio.doors import Door
+from studio.fetching import fetched_when_made
 from studio.gallery import Result
 from studio.networks import title_of_network
 from studio.notices import inform, warn
@@ -103,12 +104,7 @@ class GalleryTab:
         self.grid.pick(self.picked, listed, [self.grid, *shown], **seen)
         self.compare.click(self.compared, [self.grid], shown, **seen)
         self.close.click(self.closed, None, shown, **seen)
-        self.export.click(self.exported, [self.grid], [self.archive], **seen).success(
-            None,
-            [self.archive],
-            None,
-            js="file => { if (file) setTimeout(() => document.querySelector('#gallery-archive').click(), 300); }",
-        )
+        fetched_when_made(self.export.click(self.exported, [self.grid], [self.archive], **seen), self.archive)
         asked = [self.asked, self.delete, self.remove]
         gone = [self.grid, *asked, *shown]
         self.delete.click(self.deleted, [self.open, self.asked, *listed], gone, **seen)

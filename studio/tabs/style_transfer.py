@@ -20,6 +20,7 @@ from studio.doors import Door
 from studio.examples import examples
 from studio.networks import NetworkChoice, require_weights
 from studio.notices import inform, warn
+from studio.own_settings import OwnSettings
 from studio.palette import Palette, blend_of, paths_in
 from studio.photo import Photo, example_row
 from studio.picture_stage import PictureStage
@@ -104,6 +105,8 @@ class StyleTab:
                     "More: size, weights, network, optimiser", open=False, elem_id="style-more", elem_classes="fold"
                 ):
                     self._build_more()
+                self.own = OwnSettings(self.studio, settings, "style")
+                self.own.build()
             with gr.Column(elem_classes="outputs", min_width=320, scale=3):
                 invitation = "Press Paint, and watch the photo become a painting."
                 self.stage.canvas_with(photo, invitation)
@@ -193,11 +196,13 @@ class StyleTab:
             lambda: gr.update(open=True), None, [self.start_fold], **now
         )
         stage.wire()
+        self.own.wire(stage.go)
         steers(moved, self.steer, [stage.run_id, self.backbone, gallery, *moved])
 
     def on_visit(self, page: gr.Blocks, tab: gr.Tab) -> None:
         """Have a fresh page find its run again, and hang the example paintings once they are drawn."""
         self.stage.on_page_load(page)
+        self.own.on_visit(tab)
         self.palette.on_page_load(page)
 
     # Pictures

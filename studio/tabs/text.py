@@ -16,6 +16,7 @@ from engines.recipes import Recipe, RecipeError, read_recipe
 from studio.doors import Door
 from studio.language_training import LanguageTraining
 from studio.notices import answered, inform, warn
+from studio.own_settings import OwnSettings
 from studio.restoring import job_for_tab
 from studio.runs import Run
 from studio.settings import Settings
@@ -124,6 +125,8 @@ class TextTab:
                     )
                     settings.add("ends", gr.Checkbox(True, label="May end its text", elem_id="text-ends"))
                     settings.number("seed", "Seed")
+                self.own = OwnSettings(self.studio, settings, "text")
+                self.own.build()
                 gr.Markdown(
                     "A saved recipe brings its settings back; another text becomes the prompt.", elem_classes="quiet"
                 )
@@ -173,6 +176,7 @@ class TextTab:
         moved = ("temperature", "top_k", "top_p", "min_p", "repetition_penalty", "stop", "ends")
         steers([self.settings.controls[name] for name in moved], self.steered, [stage.run_id, self.model, *controls])
         stage.wire()
+        self.own.wire(stage.go)
         self.score.wire(self.model)
         self.training.use.click(self.trained_used, [self.training.stage.run_id], [self.model], **seen)
 
@@ -180,6 +184,7 @@ class TextTab:
         """Have a fresh page find its runs again."""
         for stage in (self.stage, self.training.stage):
             stage.on_page_load(page)
+        self.own.on_visit(tab)
 
     # Writing
 

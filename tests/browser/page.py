@@ -104,6 +104,13 @@ class Page:
             self.go_to("Dream")
         return bool(self.all(self.part("go"))) and self.one(self.part("go")).is_displayed()
 
+    def reload(self) -> None:
+        """Load the page again, and wait for no more than its tabs."""
+        self.visits.note(self.browser)
+        self.browser.refresh()
+        self.until(lambda: self.all("button[role=tab][aria-selected=true]"), "the tabs")
+        self.visits.note(self.browser, just_left_a_page=True)
+
     def open_as_a_stranger(self) -> None:
         """Load the page without anything that this browser remembers of it."""
         here = {"origin": self.server.url.rstrip("/"), "storageTypes": "local_storage"}
@@ -133,7 +140,8 @@ class Page:
     def go_to(self, title: str) -> None:
         """Choose a tab by its title."""
         (button,) = [one for one in self.all("button[role=tab]") if one.text.strip() == title and one.is_displayed()]
-        button.click()
+        # Not by the mouse: while a page is being loaded a veil lies over it.
+        self.browser.execute_script("arguments[0].click()", button)
 
     # Waiting and finding
 
@@ -334,6 +342,10 @@ class Page:
     @property
     def nameless(self) -> list[str]:
         """Every visible control that a screen reader could not name."""
+        # In a tuple, as nothing is what is hoped for; again where the page draws something anew meanwhile.
+        return self.until(lambda: (self._nameless(),), "the controls")[0]
+
+    def _nameless(self) -> list[str]:
         # What is hidden from screen readers needs no name: Gradio measures its tabs with such copies.
         kinds = ("button", "input:not([type=file])", "select", "textarea", "a[href]", "[role=button]", "[role=slider]")
         controls = self.all(", ".join(f"{kind}:not([aria-hidden=true] *)" for kind in kinds))

@@ -68,6 +68,34 @@ def test_the_size_slider_decides_the_size_of_the_result(page, photo, tmp_path):
     assert (read_recipe(saved).config["size"], read_recipe(saved).config["steps"]) == (256, 8)
 
 
+def test_settings_used_last_come_back_after_a_reload_and_others_are_saved_by_name(page, photo, tmp_path):
+    steps = "#dream-steps input[type=number]"
+
+    def said() -> str:
+        return page.one(steps).get_property("value")
+
+    page.drop(photo)
+    small_and_quick(page)
+    page.begin()
+    page.until_over("done")
+    page.open()
+    page.until(lambda: said() == "8", f"the settings used last, not {said()}")
+    page.unfold("own", "own-name")
+    page.one("#dream-own-name input, #dream-own-name textarea").send_keys("quick")
+    page.click("#dream-own-save")
+    page.until(lambda: page.one("#dream-own-choice input").get_property("value") == "quick", "it to be saved")
+    exported = page.download(tmp_path / "exported", "#dream-own-export")
+    assert list(json.loads(exported.read_text())["settings"]) == ["quick"]
+    page.open()
+    page.set_slider("Steps per octave", 30)
+    page.unfold("own", "own-choice")
+    page.one("#dream-own-choice input").click()
+    page.until(lambda: page.all("#dream-own-choice [role=option]"), "what is saved")
+    (option,) = page.all("#dream-own-choice [role=option]")
+    option.click()
+    page.until(lambda: said() == "8", "the saved settings")
+
+
 def test_moving_a_slider_steers_the_run_and_the_recipe_tells(page, photo, tmp_path):
     page.drop(photo)
     long_and_slow(page)

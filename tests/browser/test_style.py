@@ -104,8 +104,7 @@ def test_a_tab_that_is_opened_only_after_a_reload_shows_all_of_its_run(page, pho
     page.begin()
     page.until_pictures_come()
     original = page.canvas_hash("before")
-    page.browser.refresh()
-    page.until(lambda: page.all("button[role=tab]"), "the tabs")
+    page.reload()
     page.show_tab("Style", "style")
     page.until(lambda: page.state == "running" and page.drawn >= 2, "the run to be found")
     assert page.canvas_hash("before") == original

@@ -44,7 +44,7 @@ def studio(laid_out) -> Iterator[Studio]:
         finished(run)
         run.forget()
     studio.runs._by_id.clear()
-    for path in studio.gallery.inputs.iterdir():
+    for path in studio.gallery.inputs.glob("*"):
         path.unlink()
 
 

@@ -1,0 +1,19 @@
+"""Files that are made when they are asked for: one press makes them and fetches them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gradio as gr
+
+
+def fetched_when_made(made: Any, file: gr.DownloadButton) -> None:
+    """Have the browser fetch what an event has put into a button that nobody sees, unless it was nothing.
+
+    Args:
+        made: what connecting the event returned.
+        file: with the class "offstage" and an id.
+    """
+    # The button's own link is another only once the page has drawn it anew.
+    js = f"file => {{ if (file) setTimeout(() => document.querySelector('#{file.elem_id}').click(), 300); }}"
+    made.success(None, [file], None, js=js, show_progress="hidden", api_visibility="private")

@@ -1,0 +1,96 @@
+"""Keeping the outputs folder within bounds on a server for others: nothing older than allowed, and not too much."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+logger = logging.getLogger(__name__)
+
+EVERY_SECONDS = 600.0
+# Archives and films are fetched at once or never.
+FETCHED_WITHIN = 3600.0
+_FETCHED = ("archives", "figures")
+# Drawn once, and wanted for ever.
+_KEPT = ("examples",)
+# Moments belong to runs that are remembered; whoever forgets these removes them.
+_OTHERS = ("moments",)
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """What the outputs folder may hold; 0 is no bound.
+
+    Attributes:
+        seconds: how old a file may grow.
+        size: of all files together, in bytes.
+    """
+
+    seconds: float = 0.0
+    size: int = 0
+
+    @property
+    def any(self) -> bool:
+        """Whether there is a bound at all."""
+        return self.seconds > 0 or self.size > 0
+
+
+def tidy(outputs: Path, bounds: Bounds, now: float) -> int:
+    """Delete what is too old, and then the oldest until the rest is not too much; return the bytes that are left.
+
+    Args:
+        now: seconds since the epoch, as files have them.
+    """
+    files = []
+    for path, status in _files(outputs):
+        age = now - status.st_mtime
+        fetched = path.relative_to(outputs).parts[0] in _FETCHED or path.parent.name in _FETCHED
+        if (bounds.seconds and age > bounds.seconds) or (fetched and age > FETCHED_WITHIN):
+            path.unlink(missing_ok=True)
+        else:
+            files.append((status.st_mtime, status.st_size, path))
+    left = sum(size for _, size, _ in files)
+    for _, size, path in sorted(files):
+        if not bounds.size or left <= bounds.size:
+            break
+        path.unlink(missing_ok=True)
+        left -= size
+    _without_empty_folders(outputs / "visitors")
+    return left
+
+
+def _files(outputs: Path) -> Iterator[tuple[Path, os.stat_result]]:
+    for folder, names, files in os.walk(outputs):
+        if Path(folder) == outputs:
+            names[:] = [name for name in names if name not in (*_KEPT, *_OTHERS)]
+        for name in files:
+            path = Path(folder) / name
+            with contextlib.suppress(OSError):  # gone meanwhile
+                yield path, path.stat()
+
+
+def _without_empty_folders(root: Path) -> None:
+    for folder, _, _ in os.walk(root, topdown=False):
+        if Path(folder) != root:
+            with contextlib.suppress(OSError):  # not empty
+                Path(folder).rmdir()
+
+
+def keep_tidy(outputs: Path, bounds: Bounds) -> None:
+    """Tidy now and again from now on, as long as the server runs."""
+
+    def watch() -> None:
+        while True:
+            try:
+                tidy(outputs, bounds, time.time())
+            except OSError:
+                logger.exception("The outputs folder could not be tidied.")
+            time.sleep(EVERY_SECONDS)
+
+    threading.Thread(target=watch, name="upkeep", daemon=True).start()

@@ -1,0 +1,103 @@
+"""A person's own settings: saved, chosen, deleted, taken along, found again; and what is refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import gradio as gr
+import pytest
+
+from engines.deep_dream import DreamConfig
+from studio.own_settings import LONGEST_NAME, MOST, OwnSettings
+from studio.settings import Settings
+from tests.studio.helpers import value_in, warned
+
+
+@pytest.fixture
+def own(studio) -> OwnSettings:
+    settings = Settings(DreamConfig(layer_weights={"block1_conv1": 1.0}), "test")
+    with gr.Blocks():
+        settings.slider("octaves", "Octaves", 1, 8, 1)
+        settings.slider("steps", "Steps", 1, 100, 1)
+        own = OwnSettings(studio, settings, "test")
+        own.build()
+        own.wire(gr.Button("Go"))
+    return own
+
+
+def shown(updates) -> list:
+    return [value_in(update) for update in updates]
+
+
+def test_settings_are_saved_under_a_name_chosen_again_and_deleted(own):
+    kept, choice, name = own.saved({}, "  mine ", 2, 33)
+    assert (choice["choices"], choice["value"], name) == (["mine"], "mine", "")
+    assert shown(own.chosen(kept, "mine")) == [2, 33]
+    kept, *_ = own.saved(kept, "other", 3, 44)
+    kept, *_ = own.saved(kept, "mine", 4, 55)
+    assert shown(own.chosen(kept, "mine")) == [4, 55]
+    kept, choice = own.dropped(kept, "mine")
+    assert list(kept) == ["other"]
+
+
+def test_what_is_kept_is_json_that_names_the_fields(own):
+    kept, *_ = own.saved({}, "mine", 2, 33)
+    assert json.loads(json.dumps(kept))["mine"]["steps"] == 33
+
+
+def test_settings_used_last_are_found_again_after_a_reload(own):
+    last = own.used(5, 66)
+    choice, *updates = own.found({"mine": last}, last)
+    assert shown(updates) == [5, 66]
+    assert choice["choices"] == ["mine"]
+
+
+@pytest.mark.parametrize("last", [{}, None, [], "x", {"steps": "many"}, {"other": 1}, {"steps": 10**9}])
+def test_what_a_browser_keeps_of_another_version_is_passed_over(own, last):
+    _, *updates = own.found("damaged", last)
+    assert [update == gr.skip() for update in updates] == [True, True]
+
+
+def test_a_name_is_asked_for_and_there_is_room_for_so_many(own):
+    assert "name first" in warned(own.saved, {}, "  ", 2, 3)[1]
+    full = {str(i): {} for i in range(MOST)}
+    assert f"At most {MOST}" in warned(own.saved, full, "one more", 2, 3)[1]
+    kept, *_ = own.saved(full, "0", 2, 3)
+    assert len(kept) == MOST
+    (long_name,) = own.saved({}, "x" * 500, 2, 3)[0]
+    assert len(long_name) == LONGEST_NAME
+    assert "delete first" in warned(own.dropped, full, "gone")[1]
+    assert "damaged" in warned(own.chosen, {}, "gone")[1]
+
+
+def test_saved_settings_are_exported_and_imported_elsewhere(own):
+    kept, *_ = own.saved({}, "mine", 2, 33)
+    path = own.exported(kept)
+    there, _ = own.imported(path, {"already": kept["mine"]})
+    assert set(there) == {"already", "mine"}
+    assert shown(own.chosen(there, "mine")) == [2, 33]
+    assert "no saved settings to export" in warned(own.exported, {})[1]
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("", "no saved settings"),
+        ("[]", "no saved settings"),
+        ('{"reverie": 1}', "no saved settings"),
+        ("[" * 100_000, "no saved settings"),
+        ('{"reverie_settings": 1, "tab": "style", "settings": {}}', "another tab"),
+        ('{"reverie_settings": 2, "tab": "test", "settings": {}}', "another version"),
+        ('{"reverie_settings": 1, "tab": "test", "settings": {"a": {"steps": -1}}}', "Steps must be"),
+        ('{"reverie_settings": 1, "tab": "test", "settings": {"a": {"x": 1}}}', "does not know"),
+        ('{"reverie_settings": 1, "tab": "test", "settings": {"a": 1}}', "damaged"),
+        (" " * 400_000, "too large"),
+    ],
+)
+def test_a_file_that_holds_no_such_settings_is_refused_with_one_sentence(own, tmp_path, content, said):
+    path = Path(tmp_path / "settings.json")
+    path.write_text(content, encoding="utf-8")
+    answer, sentence = warned(own.imported, str(path), {"mine": {}})
+    assert said in sentence
+    assert answer == [gr.skip()] * 2
