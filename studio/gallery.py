@@ -111,17 +111,17 @@ class Gallery:
         self.folder.mkdir(parents=True, exist_ok=True)
         return self.folder / f"{engine}-{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(6)}{suffix}"
 
-    def results(self, engines: Collection[str] | None = None) -> list[Result]:
-        """All results, the newest first; of some engines only, if they are named."""
-        found = []
+    def names(self, engines: Collection[str] | None = None) -> list[str]:
+        """The names of all results, the newest first; of some engines only, if they are named."""
         if not self.folder.is_dir():
             return []
-        with os.scandir(self.folder) as entries:
-            for entry in entries:
-                result = self._result(entry.name)
-                if result is not None and (engines is None or result.engine in engines):
-                    found.append(result)
-        return sorted(found, key=lambda result: (result.stamp, result.name), reverse=True)
+        found = [match for name in os.listdir(self.folder) if (match := _NAME.fullmatch(name))]
+        kept = [(match[2], match[3], match[0]) for match in found if engines is None or match[1] in engines]
+        return [name for _, _, name in sorted(kept, reverse=True)]
+
+    def results(self, engines: Collection[str] | None = None) -> list[Result]:
+        """The same as results."""
+        return [result for name in self.names(engines) if (result := self._result(name))]
 
     def find(self, name: str) -> Result | None:
         """The result whose file has this name, or None."""

@@ -9,6 +9,7 @@ from engines.frames import Frame
 from engines.jobs import ENGINES, Job, StartedJob
 from engines.recipes import RecipeError, write_png, write_text
 from studio.gallery import Gallery
+from studio.thumbnails import thumbnail_uri
 
 
 class ResultKeeper:
@@ -32,7 +33,14 @@ class ResultKeeper:
         self._film.add(frame.image)
 
     def finish(self, started: StartedJob) -> Path:
-        """Write the result and the inputs it was made from."""
+        """Write the result, its thumbnail and the inputs it was made from."""
+        path = self._written(started)
+        result = self._gallery.find(path.name)
+        if result is not None:
+            thumbnail_uri(self._gallery, result)
+        return path
+
+    def _written(self, started: StartedJob) -> Path:
         for image in self._job.inputs.values():
             self._gallery.keep_input(image)
         if self._film:

@@ -10,6 +10,7 @@ import gradio as gr
 
 from engines.parts.precision import native_bfloat16
 from studio.api import add_api
+from studio.canvas import STATIC
 from studio.studio import Studio
 from studio.tabs.deep_dream import DreamTab
 from studio.tabs.faces import FacesTab
@@ -36,7 +37,7 @@ TABS: tuple[tuple[str, str, type], ...] = (
 def build_page(studio: Studio) -> gr.Blocks:
     """All tabs in one Blocks; nothing heavy is imported or computed here."""
     with gr.Blocks(title="Reverie", analytics_enabled=False, fill_width=True, delete_cache=(DAY // 24, DAY)) as page:
-        gr.HTML(masthead(), apply_default_css=False)
+        masthead(machine())
         tabs: list[tuple[Any, gr.Tab]] = []
         with gr.Tabs(overflow_behavior="wrap") as everything:
             for name, title, kind in TABS:
@@ -75,8 +76,18 @@ def remember_the_tab(page: gr.Blocks, tabs: gr.Tabs, each: Sequence[gr.Tab]) -> 
     page.load(None, [last], [tabs], js=chosen, **seen)
 
 
-def masthead() -> str:
-    """The wordmark, and what this machine computes with."""
+def machine() -> str:
+    """What this machine computes with, in a few words."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    machine = f"{cores} core{'s' if cores > 1 else ''}" + (" · bfloat16" if native_bfloat16() else "")
-    return f'<header class="masthead"><h1>Reverie</h1><span class="machine">{machine}</span></header>'
+    return f"{cores} core{'s' if cores > 1 else ''}" + (" · bfloat16" if native_bfloat16() else "")
+
+
+def masthead(beside: str) -> gr.HTML:
+    """The wordmark with a few words beside it, and the keys that work everywhere."""
+    return gr.HTML(
+        beside,
+        html_template=(STATIC / "masthead.html").read_text(encoding="utf-8"),
+        js_on_load=(STATIC / "masthead.js").read_text(encoding="utf-8"),
+        apply_default_css=False,
+        elem_id="masthead",
+    )

@@ -16,13 +16,19 @@ SIDE = 320
 FIRST_WORDS = 240
 
 
-def thumbnail_uri(gallery: Gallery, result: Result) -> str:
-    """A picture's or a film's thumbnail as a data URI; "" for a text, and where the file is damaged."""
+def thumbnail_uri(gallery: Gallery, result: Result, *, make: bool = True) -> str | None:
+    """A picture's or a film's thumbnail as a data URI; "" for a text, and where the file is damaged.
+
+    Args:
+        make: whether one that is not there yet is made; else it is None.
+    """
     if result.kind == "text":
         return ""
     path = gallery.thumbnail(result)
     try:
         if not path.is_file():
+            if not make:
+                return None
             picture = Image.fromarray(_picture_of(result))
             picture.thumbnail((SIDE, SIDE), Image.Resampling.BILINEAR, reducing_gap=2)
             with written_atomically(path) as file:

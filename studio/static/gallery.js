@@ -47,6 +47,7 @@ function show() {
   find('.newer').disabled = !(value.page > 0);
   find('.older').disabled = !(value.page < value.pages - 1);
   gallery.dataset.shown = value.stamp || '';
+  if (results.some(result => result.pending)) setTimeout(() => trigger('pick', { page: value.page }), 50);
   gallery.dataset.chosen = chosen.size;
 }
 

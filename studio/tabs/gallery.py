@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,8 @@ from studio.studio import Studio
 from studio.thumbnails import first_words, picture_size, thumbnail_uri
 
 A_PAGE = 24
+# For so many seconds a list is kept waiting while thumbnails are made that are not there; it asks again for the rest.
+PATIENCE = 0.1
 MOST_TEXT = 20_000
 # What a person calls what an engine makes, and the tab that it is made on.
 TITLES = {
@@ -139,27 +142,33 @@ class GalleryTab:
         """The results of a filter, a page of them."""
         gallery, wanted = self.studio.gallery, FILTERS.get(shown, "")
         engines = [engine for engine, (_, tab) in TITLES.items() if wanted in ("", tab)]
-        results = gallery.results(engines)
-        pages = max(1, -(-len(results) // A_PAGE))
+        names = gallery.names(engines)
+        pages = max(1, -(-len(names) // A_PAGE))
         page = min(max(0, page), pages - 1)
-        some = results[page * A_PAGE : (page + 1) * A_PAGE]
-        there = {result.name for result in results}
-        return {
-            "results": [
+        # One may be deleted meanwhile.
+        some = [result for name in names[page * A_PAGE : (page + 1) * A_PAGE] if (result := gallery.find(name))]
+        chosen = list((value or {}).get("chosen", []))
+        there = set(names) if chosen else set()
+        cards, until = [], time.monotonic() + PATIENCE
+        for result in some:
+            uri = thumbnail_uri(gallery, result, make=time.monotonic() < until)
+            cards.append(
                 {
                     "name": result.name,
                     "title": title_of(result),
                     "facts": when(result),
                     "film": result.kind == "film",
-                    "thumbnail": (uri := thumbnail_uri(gallery, result)),
-                    "words": "" if uri else first_words(result) or "This file cannot be read.",
+                    "thumbnail": uri or "",
+                    "words": "" if uri or uri is None else first_words(result) or "This file cannot be read.",
+                    "pending": uri is None,
                 }
-                for result in some
-            ],
+            )
+        return {
+            "results": cards,
             "page": page,
             "pages": pages,
-            "where": f"{page * A_PAGE + 1}–{page * A_PAGE + len(some)} of {len(results):,}",
-            "chosen": [name for name in (value or {}).get("chosen", []) if name in there],
+            "where": f"{page * A_PAGE + 1}–{page * A_PAGE + len(some)} of {len(names):,}",
+            "chosen": [name for name in chosen if name in there],
             "choose": "Choose",
             "nothing": NOTHING,
             "stamp": secrets.token_hex(4),

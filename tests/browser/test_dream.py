@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image, PngImagePlugin
+from selenium.webdriver.common.keys import Keys
 
 from engines.deep_dream import PRESETS
 from engines.recipes import read_recipe
@@ -121,6 +122,25 @@ def test_moving_a_slider_steers_the_run_and_the_recipe_tells(page, photo, tmp_pa
     ((steered_at, settings),) = recipe.steering
     assert settings["step_size"] == 0
     assert before <= steered_at <= after + 2
+
+
+def test_a_dream_is_begun_and_stopped_by_keyboard_alone_and_the_keys_are_listed(page, photo):
+    page.drop(photo)
+    long_and_slow(page)
+    body = page.one("body")
+    body.send_keys("?")
+    page.until(lambda: page.one("dialog.shortcuts").is_displayed(), "the list of keys")
+    assert "Stop what runs" in page.one("dialog.shortcuts").text
+    page.one("dialog.shortcuts").send_keys(Keys.ESCAPE)
+    page.until(lambda: not page.one("dialog.shortcuts").is_displayed(), "it to be closed")
+    slider = page.one("#dream-step_size input[type=range]")
+    before = slider.get_property("value")
+    slider.send_keys(Keys.ARROW_RIGHT)
+    page.until(lambda: slider.get_property("value") != before, "the slider to move")
+    slider.send_keys(Keys.ENTER)
+    page.until_pictures_come()
+    page.one("body").send_keys(Keys.ESCAPE)
+    page.until_over("stopped")
 
 
 def test_stop_keeps_the_picture_and_makes_room_for_the_next_dream(page, photo, tmp_path):

@@ -88,12 +88,12 @@ def test_help_tells_every_flags_default(capsys):
 
 def test_the_masthead_names_the_cores_and_the_number_format(monkeypatch):
     cores = len(os.sched_getaffinity(0))
-    assert f"{cores} core{'s' if cores > 1 else ''}" in page.masthead()
-    assert compute_dtype() in page.masthead()
+    assert f"{cores} core{'s' if cores > 1 else ''}" in page.machine()
+    assert compute_dtype() in page.machine()
     monkeypatch.setattr(page.os, "sched_getaffinity", lambda _: {0})
-    assert "1 core ·" in page.masthead()
+    assert "1 core ·" in page.machine()
     monkeypatch.setattr(page.os, "sched_getaffinity", lambda _: set(range(12)))
-    assert "12 cores ·" in page.masthead()
+    assert "12 cores ·" in page.machine()
 
 
 @pytest.mark.parametrize("flags", ["this machine's", "avx2"])

@@ -114,7 +114,7 @@ def test_a_run_of_several_pictures_becomes_a_film_with_its_recipe(studio, small_
     with av.open(str(path)) as film:
         shapes = [(frame.height, frame.width) for frame in film.decode(video=0)]
     assert shapes == [(48, 72)] * 3
-    assert files_in(studio.gallery.folder) == sorted([path.name, "inputs", "moments"])
+    assert files_in(studio.gallery.folder) == sorted([path.name, "inputs", "moments", "thumbnails"])
 
 
 def test_a_film_stopped_after_its_first_picture_is_a_film_of_that_picture(studio, small_job):

@@ -87,6 +87,22 @@ def test_results_are_listed_with_thumbnails_and_first_words_and_by_tab(tabs, stu
     assert files_in(studio.gallery.folder / "thumbnails") == [face.replace(".png", ".jpg")]
 
 
+def test_thumbnails_that_are_missing_keep_nobody_waiting(tabs, studio_with_examples, monkeypatch):
+    names = [drawn(studio_with_examples, i) for i in range(3)]
+    monkeypatch.setattr("studio.tabs.gallery.PATIENCE", -1.0)
+    assert [result["pending"] for result in tabs.gallery.listed("All", None)["results"]] == [True] * 3
+    monkeypatch.undo()
+    cards = tabs.gallery.listed("All", None)["results"]
+    assert all(card["thumbnail"] and not card["pending"] for card in cards)
+    assert {card["name"] for card in cards} == set(names)
+
+
+def test_a_run_leaves_a_thumbnail_beside_its_result(tabs, studio_with_examples, small_job, monkeypatch):
+    made(studio_with_examples, small_job)
+    monkeypatch.setattr("studio.tabs.gallery.PATIENCE", -1.0)
+    assert tabs.gallery.listed("All", None)["results"][0]["thumbnail"].startswith("data:image/jpeg")
+
+
 def test_pages_hold_so_many_and_ticks_are_kept_over_pages_as_long_as_there_is_something_to_tick(
     tabs, studio_with_examples
 ):
