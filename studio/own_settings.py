@@ -84,7 +84,7 @@ class OwnSettings:
             found,
             [looked_at, self.kept, self.last],
             [looked_at, *shown],
-            concurrency_limit=None,
+            queue=False,  # nothing is said of it
             show_progress="hidden",
             api_visibility="private",
         )

@@ -103,7 +103,7 @@ class GalleryTab:
         shown = [self.opened, self.viewer, self.open, self.restore, self.save, self.delete, *self._buttons]
         shown += self.panel.outputs
         listed = [self.filter, self.grid]
-        self.filter.input(self.listed, listed, [self.grid], **seen)
+        self.filter.input(self.listed, listed, [self.grid], queue=False, **seen)
         self.grid.pick(self.picked, listed, [self.grid, *shown], **seen)
         self.compare.click(self.compared, [self.grid], shown, **seen)
         self.close.click(self.closed, None, shown, **seen)
@@ -131,9 +131,9 @@ class GalleryTab:
             self.listed,
             [self.filter, self.grid],
             [self.grid],
+            queue=False,  # nothing is said of it
             show_progress="hidden",
             api_visibility="private",
-            concurrency_limit=None,
         )
 
     # The list

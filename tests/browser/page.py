@@ -20,17 +20,6 @@ if TYPE_CHECKING:
 PATIENCE = 60
 
 # Notes that a button has been enabled.
-_SEE_A_RUN = """
-const selector = arguments[0];
-window.seenARun = false;
-// Of the whole page: the button may be drawn anew.
-new MutationObserver((_, observer) => {
-  if (document.querySelector(selector)?.disabled !== false) return;
-  window.seenARun = true;
-  observer.disconnect();
-}).observe(document.body, { attributes: true, attributeFilter: ["disabled"], childList: true, subtree: true });
-"""
-
 _DRAWN = """
 const canvas = document.querySelector(arguments[0]), text = canvas.toDataURL();
 let hash = 0;
@@ -283,14 +272,15 @@ class Page:
         """A hash of what a canvas shows, pixels and size."""
         return self.browser.execute_script(_DRAWN, self.part(f"canvas canvas.{which}"))
 
-    def begin(self) -> None:
-        """Press the button that begins and wait until a run is on the stage."""
-        self.until(lambda: self.enabled(self.part("go")), "the button that begins")
-        # A short run may be over before one looks.
-        self.browser.execute_script(_SEE_A_RUN, self.part("stop"))
-        self.click(self.part("go"))
-        seen = "return window.seenARun"
-        self.until(lambda: self.enabled(self.part("stop")) or self.browser.execute_script(seen), "the run to begin")
+    def begin(self, button: str = "go") -> None:
+        """Press the button that begins, or another that does, and wait until a run is on the stage."""
+        self.until(lambda: self.enabled(self.part(button)), "the button that begins")
+        # A short run may be over before one looks, and what was there before may look like it.
+        self.browser.execute_script(
+            "document.querySelector(arguments[0]).dataset.state = 'asked'", self.part("canvas .stage")
+        )
+        self.click(self.part(button))
+        self.until(lambda: self.state != "asked", "the run to begin")
 
     def until_pictures_come(self, count: int = 2) -> None:
         before = self.drawn

@@ -133,7 +133,7 @@ def test_words_are_coloured_and_reached_by_the_keyboard(page):
     page.until(lambda: page.all("#text-dice .bars button"), "the dice")
     chosen = page.one("#text-canvas .word.chosen")
     assert chosen.get_attribute("data-index") == "1"
-    page.click("#text-again")
+    page.begin("again")
     page.until_over("done")
 
 
