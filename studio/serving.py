@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +17,7 @@ from studio.theme import theme as studio_theme
 from studio.tools import ToolsError, check_installed, check_served
 
 STYLE = Path(__file__).parent / "static" / "studio.css"
+PATIENCE_SECONDS = 10.0
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 # The page may fetch from its own server only. Gradio evaluates component scripts, hence 'unsafe-eval'.
 _POLICY = (
@@ -46,6 +48,36 @@ class SecurityHeaders:
         await self.app(scope, receive, with_headers if scope["type"] == "http" else send)
 
 
+class PatientStreams:
+    """Lets a stream of events end by itself once it has said that it ends.
+
+    A browser hangs up as soon as it hears that. Gradio would take that for a visitor who leaves and would drop what the
+    page has asked for meanwhile: a press of a button that nothing comes of.
+    """
+
+    def __init__(self, app: ASGIApp):
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or not scope["path"].endswith("/queue/data"):
+            await self.app(scope, receive, send)
+            return
+        ending = False
+
+        async def noting(message: Message) -> None:
+            nonlocal ending
+            ending = ending or b'"close_stream"' in message.get("body", b"")
+            await send(message)
+
+        async def patient() -> Message:
+            message = await receive()
+            if ending and message["type"] == "http.disconnect":
+                await asyncio.sleep(PATIENCE_SECONDS)  # ends with the stream
+            return message
+
+        await self.app(scope, patient, noting)
+
+
 def serve(
     page: gr.Blocks,
     studio: Studio,
@@ -71,7 +103,11 @@ def serve(
         check_installed()
     # On loopback a foreign Host header means DNS rebinding: another site's page posing as ours.
     hosts = list(LOOPBACK) if host in LOOPBACK and not share else ["*"]
-    middleware = [Middleware(TrustedHostMiddleware, allowed_hosts=hosts), Middleware(SecurityHeaders)]
+    middleware = [
+        Middleware(TrustedHostMiddleware, allowed_hosts=hosts),
+        Middleware(SecurityHeaders),
+        Middleware(PatientStreams),
+    ]
     forced = (
         "" if theme == "system" else f"() => document.body.classList.toggle('dark', {str(theme == 'dark').lower()})"
     )

@@ -116,7 +116,8 @@ class Page:
         """Stop what runs."""
         if self.all(self.part("stop")) and self.enabled(self.part("stop")):
             self.click(self.part("stop"))
-            self.until(lambda: self.over, "the run to stop")
+            # The button is told last: then nothing is on its way any longer.
+            self.until(lambda: self.over and self.enabled(self.part("go")), "the run to stop")
         self.visits.note(self.browser)
 
     def show_tab(self, title: str, tab: str) -> None:

@@ -108,6 +108,8 @@ def test_a_tab_that_is_opened_only_after_a_reload_shows_all_of_its_run(page, pho
     page.show_tab("Style", "style")
     page.until(lambda: page.state == "running" and page.drawn >= 2, "the run to be found")
     assert page.canvas_hash("before") == original
+    page.click("#style-stop")
+    page.until_over("stopped")
 
 
 def test_moving_a_slider_steers_the_painting_and_stop_keeps_it(page, photo, tmp_path):
