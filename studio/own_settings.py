@@ -67,7 +67,7 @@ class OwnSettings:
         self.choice.input(self.chosen, [self.kept, self.choice], controls, **seen)
         self.bring.upload(self.imported, [self.bring, self.kept], changed, **seen)
         fetched_when_made(self.export.click(self.exported, [self.kept], [self.file], **seen), self.file)
-        begin.click(self.used, controls, [self.last], **seen)
+        begin.click(self.used, controls, [self.last], queue=False, **seen)
 
     def on_visit(self, tab: gr.Tab) -> None:
         """Have a fresh page find them again when the tab is first looked at. Called outside of all tabs: what is in one

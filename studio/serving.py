@@ -17,7 +17,7 @@ from studio.theme import theme as studio_theme
 from studio.tools import ToolsError, check_installed, check_served
 
 STYLE = Path(__file__).parent / "static" / "studio.css"
-PATIENCE_SECONDS = 10.0
+PATIENCE_SECONDS = 2.0
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 # The page may fetch from its own server only. Gradio evaluates component scripts, hence 'unsafe-eval'.
 _POLICY = (
@@ -49,33 +49,24 @@ class SecurityHeaders:
 
 
 class PatientStreams:
-    """Lets a stream of events end by itself once it has said that it ends.
+    """Gives a stream of events a moment to end by itself when its browser hangs up.
 
-    A browser hangs up as soon as it hears that. Gradio would take that for a visitor who leaves and would drop what the
-    page has asked for meanwhile: a press of a button that nothing comes of.
+    A browser does so as soon as all that it has asked for is answered. Gradio would take that for a visitor who leaves
+    and would drop what the page has asked for meanwhile: a press of a button that nothing comes of.
     """
 
     def __init__(self, app: ASGIApp):
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or not scope["path"].endswith("/queue/data"):
-            await self.app(scope, receive, send)
-            return
-        ending = False
-
-        async def noting(message: Message) -> None:
-            nonlocal ending
-            ending = ending or b'"close_stream"' in message.get("body", b"")
-            await send(message)
-
         async def patient() -> Message:
             message = await receive()
-            if ending and message["type"] == "http.disconnect":
+            if message["type"] == "http.disconnect":
                 await asyncio.sleep(PATIENCE_SECONDS)  # ends with the stream
             return message
 
-        await self.app(scope, patient, noting)
+        of_events = scope["type"] == "http" and scope["path"].endswith("/queue/data")
+        await self.app(scope, patient if of_events else receive, send)
 
 
 def serve(
