@@ -6,111 +6,29 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 from contourpy import contour_generator
-from PIL import Image, ImageDraw, ImageFilter
+from PIL import Image, ImageDraw
 
-from studio.noise import fractal_noise
-
-# Everything is drawn at twice the size, so that the edges come out smooth.
-WIDTH, HEIGHT = 1280, 1024
-
-
-def _grid(step: int = 1) -> tuple[np.ndarray, np.ndarray]:
-    """The x and y of every `step`-th pixel, in heights of the picture."""
-    y, x = np.mgrid[0:HEIGHT:step, 0:WIDTH:step].astype(np.float32) / HEIGHT
-    return x, y
-
-
-def _noise(like: np.ndarray, seed: int, *, roughness: float = 0.5, stretch: float = 1.0) -> np.ndarray:
-    """Noise around zero with detail at every scale, as large as another field."""
-    return fractal_noise(like.shape[0], like.shape[1], seed, roughness=roughness, stretch=stretch) - 0.5
-
-
-def _at(field: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """What a field over the whole canvas, of any resolution, holds at points (..., 2); the edge's for those outside."""
-    rows, columns = field.shape[:2]
-    column, row = (points[..., 0] * columns / WIDTH).astype(int), (points[..., 1] * rows / HEIGHT).astype(int)
-    return field[np.clip(row, 0, rows - 1), np.clip(column, 0, columns - 1)]
-
-
-def _palette(stops: str, share: np.ndarray) -> np.ndarray:
-    """The colours at `share` (0 to 1) of the way through the hexadecimal `stops`, as floats."""
-    colours = np.array([list(bytes.fromhex(stop)) for stop in stops.split()], np.float32)
-    places = np.linspace(0, 1, len(colours))
-    return np.stack([np.interp(share, places, channel) for channel in colours.T], axis=-1).astype(np.float32)
-
-
-def _inks(colours: np.ndarray, thickness: np.ndarray) -> list[tuple[int, ...]]:
-    """What to draw with for colours (..., 3) and how thick (...) the paint lies, in a flat list."""
-    inks = np.concatenate([colours, thickness[..., None]], axis=-1).reshape(-1, 4)
-    return [tuple(ink) for ink in np.clip(inks, 0, 255).astype(int).tolist()]
-
-
-def _finished(pixels: np.ndarray, seed: int, *, relief: float = 0.0, grain: float = 5.0) -> Image.Image:
-    """The picture at its size, lit from the upper left where a fourth channel tells how thick the paint is."""
-    colours = pixels[..., :3].astype(np.float32)
-    if relief:
-        thickness = pixels[..., 3].astype(np.float32)
-        slope = np.zeros_like(thickness)
-        slope[2:, 2:] = thickness[2:, 2:] - thickness[:-2, :-2]
-        colours += np.clip(slope * relief, -46, 60)[..., None]
-    image = Image.fromarray(np.clip(colours, 0, 255).astype(np.uint8))
-    small = np.asarray(image.resize((WIDTH // 2, HEIGHT // 2), Image.Resampling.LANCZOS))
-    noise = np.random.default_rng(seed).normal(0, grain, (HEIGHT // 2, WIDTH // 2, 1))
-    return Image.fromarray(np.clip(small + noise, 0, 255).astype(np.uint8))
-
-
-def _scattered(spacing: float, rng: np.random.Generator) -> np.ndarray:
-    """Points (n, 2) that cover the canvas evenly but not regularly, in random order."""
-    y, x = np.mgrid[-spacing : HEIGHT + spacing : spacing, -spacing : WIDTH + spacing : spacing]
-    points = np.stack([x, y], axis=-1).reshape(-1, 2)
-    return rng.permutation(points + rng.uniform(-0.6, 0.6, points.shape) * spacing)
-
-
-def _along(stream: np.ndarray) -> np.ndarray:
-    """The angle at which a current flows whose streamlines are the contours of `stream`."""
-    slope_y, slope_x = np.gradient(stream)
-    return np.arctan2(-slope_x, slope_y)
-
-
-def _brushed(
-    scene: np.ndarray, angle: np.ndarray, region: np.ndarray, layers: Sequence[tuple[float, float, float]], seed: int
-) -> np.ndarray:
-    """A scene in bristly strokes along the `angle` field that end with their region, higher regions on top.
-
-    `layers` are the strokes' (spacing, length, width); the fourth channel of the result is how thick the paint lies.
-    """
-    rng = np.random.default_rng(seed)
-    canvas = Image.fromarray(np.clip(scene * 0.7, 0, 255).astype(np.uint8)).resize((WIDTH, HEIGHT)).convert("RGBA")
-    canvas.putalpha(50)
-    draw = ImageDraw.Draw(canvas)
-    for spacing, length, width in layers:
-        starts = _scattered(spacing, rng)
-        starts = starts[np.argsort(_at(region, starts), kind="stable")]
-        count, steps, bristles = len(starts), 9, round(width / 4)
-        path, turns = np.repeat(starts[:, None], steps, axis=1), np.empty((count, steps))
-        stride = length / steps * rng.uniform(0.6, 1.3, count)
-        for step in range(steps):
-            here = path[:, step]
-            turns[:, step] = turn = _at(angle, here)
-            stride = np.where(_at(region, here) == _at(region, starts), stride, stride * 0.6)
-            path[:, step + 1 :] += np.stack([stride * np.cos(turn), stride * np.sin(turn)], axis=-1)[:, None]
-        swell = np.sin(np.linspace(0.5, np.pi - 0.25, steps)) * width * rng.uniform(0.65, 1.25, (count, 1))
-        across = np.stack([-np.sin(turns), np.cos(turns)], axis=-1) * swell[..., None]
-        places = np.linspace(-0.5, 0.5, bristles)
-        lines = path[:, None] + across[:, None] * places[:, None, None]
-        shade = rng.normal(0, 13, (count, bristles, 1)) + rng.normal(0, 4, (count, bristles, 3))
-        body = rng.uniform(50, 255, (count, bristles)) * (1 - 0.5 * np.abs(places))
-        inks = _inks(_at(scene, starts)[:, None] + shade, body)
-        for line, ink in zip(lines.reshape(len(inks), -1).tolist(), inks, strict=True):
-            draw.line(line, fill=ink, width=round(width / bristles * 1.5))
-    return np.asarray(canvas)
+from studio.brushwork import (
+    HEIGHT,
+    WIDTH,
+    blurred,
+    brushed,
+    finished,
+    flowing_along,
+    grid,
+    inks_of,
+    noise_like,
+    palette,
+    sampled,
+    scattered,
+)
 
 
 def swirling_night() -> Image.Image:
     """A night sky of thick swirling strokes, with stars, over hills and a field of wheat."""
-    x, y = _grid(4)
+    x, y = grid(4)
     chance = np.random.default_rng(4).normal(0, 0.16, x.shape)
-    stream = 1.1 * y + 0.12 * np.sin(3.3 * x + 0.6) + 0.10 * _noise(x, 8)
+    stream = 1.1 * y + 0.12 * np.sin(3.3 * x + 0.6) + 0.10 * noise_like(x, 8)
     glow = np.zeros_like(x)
     for centre_x, centre_y, size, turn, shines in [
         (1.04, 0.20, 0.115, -0.52, 1), (0.50, 0.34, 0.13, 0.60, 0), (0.75, 0.48, 0.085, -0.36, 0),
@@ -124,73 +42,75 @@ def swirling_night() -> Image.Image:
     is_wheat = y > 0.82 + 0.05 * np.sin(2.4 * x + 4.6)
     region = np.select([is_wheat, is_hill, glow > 0.3], [3, 2, 1], 0)
     slopes = np.arctan(np.cos(3.2 * x + 2.2) * (1.1 - y)) + 0.35 * np.sin(9 * x + 14 * y)
-    angle = np.choose(region, [_along(stream), _along(stream), slopes, -1.2 + 0.7 * np.sin(5 * x + 6 * y)])
-    share = 0.41 + 0.31 * np.sin(stream * 46) + 0.56 * _noise(x, 3, roughness=0.7) + chance
+    angle = np.choose(
+        region, [flowing_along(stream), flowing_along(stream), slopes, -1.2 + 0.7 * np.sin(5 * x + 6 * y)]
+    )
+    share = 0.41 + 0.31 * np.sin(stream * 46) + 0.56 * noise_like(x, 3, roughness=0.7) + chance
     paints = [
-        _palette("0b1440 14276b 1f459c 2f6cb8 5c9fcf a9d0cf", share),
-        _palette("4f8fae b9b35c e9b52c f7d94e fff3b0", glow + chance * 0.8),
-        _palette("0c1a33 12333f 1d5a58 3f8a72 7fae86", share + 0.05),
-        _palette("4a3a16 7d5a14 cf921c ecbd3c f8e28a", 0.45 + chance * 1.7),
+        palette("0b1440 14276b 1f459c 2f6cb8 5c9fcf a9d0cf", share),
+        palette("4f8fae b9b35c e9b52c f7d94e fff3b0", glow + chance * 0.8),
+        palette("0c1a33 12333f 1d5a58 3f8a72 7fae86", share + 0.05),
+        palette("4a3a16 7d5a14 cf921c ecbd3c f8e28a", 0.45 + chance * 1.7),
     ]
     scene = np.choose(region[..., None], paints)
-    strokes = _brushed(scene, angle, region, [(30, 140, 30), (20, 90, 17)], 4)
-    return _finished(strokes, 1, relief=0.2)
+    strokes = brushed(scene, angle, region, [(30, 140, 30), (20, 90, 17)], 4)
+    return finished(strokes, 1, relief=0.2)
 
 
 def burning_sky() -> Image.Image:
     """Long bands of fire over a dark fjord and its shore."""
-    x, y = _grid(4)
-    drift = _noise(x, 2, roughness=0.45, stretch=1.5)
+    x, y = grid(4)
+    drift = noise_like(x, 2, roughness=0.45, stretch=1.5)
     wave = 0.05 * np.sin(4.4 * x + 3 * y) + 0.03 * np.sin(9 * x - 6 * y + 1) + 0.16 * drift
     shore = y - 0.93 + 0.40 * np.exp(-(((x - 1.35) / 0.42) ** 2)) + 0.05 * np.sin(5 * x)
     region = np.select([shore > 0, y > 0.50 + 0.02 * np.sin(4 * x + 1) + 0.02 * np.sin(11 * x)], [2, 1], 0)
     eddy = 0.13 * np.exp(-(((x - 0.36) / 0.22) ** 2 + ((y - 0.7) / 0.1) ** 2))
     bay = 0.75 * y + 0.05 * np.sin(6 * x + 5 * y) + eddy
     stream = np.choose(region, [y + wave * (1.3 - 1.2 * y), bay, shore + 0.03 * np.sin(12 * x)])
-    bands = 0.5 + 0.42 * np.sin(stream * 38 + 9 * drift) + 0.7 * _noise(x, 7, roughness=0.75, stretch=3)
+    bands = 0.5 + 0.42 * np.sin(stream * 38 + 9 * drift) + 0.7 * noise_like(x, 7, roughness=0.75, stretch=3)
     share = np.where(region == 0, bands * 0.75 + 0.35 * y, bands * 0.8 + np.clip((0.6 - y) * 3, -0.12, 0.3))
     share += np.random.default_rng(11).normal(0, 0.1, x.shape)
     paints = [
-        _palette("6d1022 a81d20 d93a1a ee6a1b f7a02e fbd06a", share),
-        _palette("07161f 0d2b38 14505a 2d7a78 7fae92 f0964a", share),
-        _palette("120d1a 28182c 4a2038 7a3030 5c6a34", share),
+        palette("6d1022 a81d20 d93a1a ee6a1b f7a02e fbd06a", share),
+        palette("07161f 0d2b38 14505a 2d7a78 7fae92 f0964a", share),
+        palette("120d1a 28182c 4a2038 7a3030 5c6a34", share),
     ]
     scene = np.choose(region[..., None], paints)
-    strokes = _brushed(scene, _along(stream), region, [(30, 300, 26), (21, 210, 13)], 11)
-    return _finished(strokes, 2, relief=0.12, grain=8)
+    strokes = brushed(scene, flowing_along(stream), region, [(30, 300, 26), (21, 210, 13)], 11)
+    return finished(strokes, 2, relief=0.12, grain=8)
 
 
 def pointillism() -> Image.Image:
     """Dots of pure colours: poplars and a river at sunset."""
     rng = np.random.default_rng(21)
-    x, y = _grid(2)
+    x, y = grid(2)
     horizon = 0.56
     mirrored = np.where(y > horizon, 2 * horizon - y + 0.012 * np.sin(y * 160), y)
-    scene = _palette("3b5bb0 7a76c0 dc8fa6 f7a56c fcd67c", np.clip(mirrored / horizon, 0, 1) ** 1.3)
+    scene = palette("3b5bb0 7a76c0 dc8fa6 f7a56c fcd67c", np.clip(mirrored / horizon, 0, 1) ** 1.3)
     sun = np.exp(-(((x - 0.78) ** 2 + (mirrored - 0.42) ** 2) / 0.010))[..., None]
     scene += (np.array([255, 246, 200]) - scene) * sun
     hill = 0.48 - 0.05 * np.sin(2.6 * x + 0.4) - 0.02 * np.sin(7 * x)
-    slope = _palette("6a62b4 4a6a9c 3f8a80 86b060", (mirrored - hill) * 9)
+    slope = palette("6a62b4 4a6a9c 3f8a80 86b060", (mirrored - hill) * 9)
     scene = np.where((mirrored > hill)[..., None], slope, scene)
     for centre, top, size in [(0.10, 0.06, 0.055), (0.23, 0.14, 0.045), (0.33, 0.25, 0.035), (1.10, 0.17, 0.055)]:
         taper = np.sqrt(np.sin(np.clip((mirrored - top) / (0.58 - top), 0, 1) * 3.0))
-        leaf = _palette("f0c24a 86ae44 2f7a5a 24407a 2a2f6a", (centre + size - x) / (2 * size))
+        leaf = palette("f0c24a 86ae44 2f7a5a 24407a 2a2f6a", (centre + size - x) / (2 * size))
         scene = np.where((np.abs(x - centre) < size * taper)[..., None], leaf, scene)
     bank = 0.86 - 0.13 * np.exp(-((x / 0.4) ** 2)) + 0.03 * np.sin(5 * x)
-    scene = np.where((y > bank)[..., None], _palette("ecc84e 9cb83c 4f9a4a 2f6a6a 2f3f7a", (y - bank) * 5), scene)
+    scene = np.where((y > bank)[..., None], palette("ecc84e 9cb83c 4f9a4a 2f6a6a 2f3f7a", (y - bank) * 5), scene)
     canvas = Image.new("RGBA", (WIDTH, HEIGHT), (236, 222, 196, 30))
     draw = ImageDraw.Draw(canvas)
     for spacing, size, purity in [(13, 8.0, 0.6), (10, 5.6, 1.0)]:
-        places = _scattered(spacing, rng)
-        colours = _at(scene, places) + purity * rng.normal(0, 24, (len(places), 3))
+        places = scattered(spacing, rng)
+        colours = sampled(scene, places) + purity * rng.normal(0, 24, (len(places), 3))
         grey = colours.mean(axis=1, keepdims=True)
         # The complement of a colour at the same lightness: beside it, both look brighter.
         turn = np.where(rng.random((len(places), 1)) < 0.14 * purity, -0.9, 1.25)
-        inks = _inks(grey + turn * (colours - grey), rng.uniform(90, 255, len(places)))
+        inks = inks_of(grey + turn * (colours - grey), rng.uniform(90, 255, len(places)))
         sizes = size * rng.uniform(0.7, 1.25, grey.shape)
         for box, ink in zip(np.hstack([places - sizes, places + sizes]).tolist(), inks, strict=True):
             draw.ellipse(box, fill=ink)
-    return _finished(np.asarray(canvas), 3, relief=0.12)
+    return finished(np.asarray(canvas), 3, relief=0.12)
 
 
 def _seams(label: np.ndarray, radius: float) -> np.ndarray:
@@ -198,19 +118,13 @@ def _seams(label: np.ndarray, radius: float) -> np.ndarray:
     seam = np.zeros(label.shape, np.uint8)
     seam[:-1] |= label[:-1] != label[1:]
     seam[:, :-1] |= label[:, :-1] != label[:, 1:]
-    return _blurred(seam, radius)
-
-
-def _blurred(mask: np.ndarray, radius: float) -> np.ndarray:
-    """A mask with soft edges, 0 to 1."""
-    image = Image.fromarray(mask.astype(np.uint8) * 255).filter(ImageFilter.GaussianBlur(radius))
-    return np.asarray(image).astype(np.float32) / 255
+    return blurred(seam, radius)
 
 
 def stained_glass() -> Image.Image:
     """A leaded window: a sun with its rays, hills and a lake."""
-    x, y = _grid()
-    bend = _noise(x, 41, roughness=0.35)
+    x, y = grid()
+    bend = noise_like(x, 41, roughness=0.35)
     off_x, off_y = x - 0.80, y - 0.37
     radii = np.array([0.05, 0.12, 0.19, 0.26, 0.34, 0.43, 0.54, 0.67, 0.82])
     ring = np.digitize(np.hypot(off_x, off_y) * (1 + 0.06 * bend), radii)
@@ -233,29 +147,29 @@ def stained_glass() -> Image.Image:
     chance = np.random.default_rng(5).random(15000)
     towards_sun = 1.3 - np.arange(15000) // 100 / 7.2 + 0.6 * (chance - 0.5)
     glass = [
-        _palette("fff0b4 ffcf3f f59a1b", chance),
-        _palette("0b2480 1650b4 3c80cc 944cb8 dc3f78 f58a44", towards_sun),
-        _palette("2a1a66 50308f 2f4a9c 7a3f94", chance),
-        _palette("0b5a50 2f9a6a 9cc040 14766a", chance),
-        _palette("0f6fa0 35b0c8 a8e4dc 1d86b4 f7d070", chance),
-        _palette("6a0c1c c41e2c e8552a 9a1428", chance),
+        palette("fff0b4 ffcf3f f59a1b", chance),
+        palette("0b2480 1650b4 3c80cc 944cb8 dc3f78 f58a44", towards_sun),
+        palette("2a1a66 50308f 2f4a9c 7a3f94", chance),
+        palette("0b5a50 2f9a6a 9cc040 14766a", chance),
+        palette("0f6fa0 35b0c8 a8e4dc 1d86b4 f7d070", chance),
+        palette("6a0c1c c41e2c e8552a 9a1428", chance),
     ]
     colours = np.stack(glass)[zone, piece]
     # Solder runs together where lines meet, as a blur does that is cut off at a level.
     lead = np.maximum(_seams(piece, 2.6) * 16 - 0.8, _seams(zone, 4.5) * 26 - 0.8).clip(0, 1)
-    streaks = _noise(x, 43, roughness=0.85, stretch=0.3)
-    ripples = _noise(x, 44, roughness=0.95, stretch=2)
-    light = (1.2 - 0.75 * _blurred(lead > 0.5, 15) + 0.6 * streaks + 0.7 * ripples)[..., None]
+    streaks = noise_like(x, 43, roughness=0.85, stretch=0.3)
+    ripples = noise_like(x, 44, roughness=0.95, stretch=2)
+    light = (1.2 - 0.75 * blurred(lead > 0.5, 15) + 0.6 * streaks + 0.7 * ripples)[..., None]
     colours = colours * light + 40 * np.clip(light - 1, 0, 1)
     colours += (np.array([28, 27, 32]) - colours) * lead[..., None]
-    return _finished(np.concatenate([colours, 80 * _blurred(lead > 0.5, 2)[..., None]], axis=-1), 5, relief=1.0)
+    return finished(np.concatenate([colours, 80 * blurred(lead > 0.5, 2)[..., None]], axis=-1), 5, relief=1.0)
 
 
 def marbled_paper() -> Image.Image:
     """Bands of floating ink, drawn into feathers with a comb and a stylus."""
     rng = np.random.default_rng(8)
-    x, y = _grid()
-    x, y = x + 0.03 * _noise(x, 51), y + 0.03 * _noise(x, 52)
+    x, y = grid()
+    x, y = x + 0.03 * noise_like(x, 51), y + 0.03 * noise_like(x, 52)
     for centre_x, centre_y, turn in [(0.34, 0.34, 2.3), (0.92, 0.70, -2.3), (0.98, 0.2, 1.5), (0.25, 0.84, -1.6)]:
         off_x, off_y = x - centre_x, y - centre_y
         angle = turn * np.exp(-np.hypot(off_x, off_y) / 0.12)
@@ -266,8 +180,8 @@ def marbled_paper() -> Image.Image:
     widths = rng.choice([0.008, 0.02, 0.034, 0.05], 120)
     band = np.searchsorted(np.cumsum(widths), y + 0.6)
     stops = "f7ecd6 8c1a2c 1c1a2c e0a83c c8402e f2d9a6 4a1022 e8824a f7ecd6 2c5f66 d9a23c b02a34"
-    colours = _palette(stops, rng.integers(0, 12, 121) / 11)[band]
-    return _finished(colours * (1 + 0.16 * _noise(x, 53, roughness=0.9)[..., None]), 6)
+    colours = palette(stops, rng.integers(0, 12, 121) / 11)[band]
+    return finished(colours * (1 + 0.16 * noise_like(x, 53, roughness=0.9)[..., None]), 6)
 
 
 def _curled(points: np.ndarray, crests: Sequence[tuple[float, float]], base: float) -> np.ndarray:
@@ -308,11 +222,11 @@ def _foam(wave: np.ndarray, crests: Sequence[tuple[float, float]], base: float, 
 def ink_waves() -> Image.Image:
     """Breaking waves with claws of foam before a red sun, printed from wood blocks on cream paper."""
     rng = np.random.default_rng(73)
-    x, y = _grid()
-    bleed = _noise(x, 71, stretch=6)
-    sky = _palette("3f6088 a3b4b6 efe2c2 f3e0b4 efc795", y / 0.7 + 0.1 * bleed)
+    x, y = grid()
+    bleed = noise_like(x, 71, stretch=6)
+    sky = palette("3f6088 a3b4b6 efe2c2 f3e0b4 efc795", y / 0.7 + 0.1 * bleed)
     sun = np.hypot(x - 0.95, y - 0.25) < 0.13
-    sky = np.where(sun[..., None], _palette("c8381f e8864e", (y - 0.14) * 4 + bleed), sky)
+    sky = np.where(sun[..., None], palette("c8381f e8864e", (y - 0.14) * 4 + bleed), sky)
     sky -= 12 * np.sin(y * 480 + 26 * bleed + 3 * np.sin(5 * x))[..., None]
     picture = Image.fromarray(np.clip(sky, 0, 255).astype(np.uint8))
     draw = ImageDraw.Draw(picture)
@@ -337,9 +251,9 @@ def ink_waves() -> Image.Image:
             wide = np.maximum(0, foam[:, 2:] * inner + grow)
             for box in np.concatenate([foam[:, :2] - wide, foam[:, :2] + wide], axis=1).tolist():
                 draw.ellipse(box, fill=ink)
-    wood = _noise(x, 72, roughness=0.95, stretch=14)[..., None]
-    fibres = _noise(x, 74, roughness=0.95)[..., None]
-    return _finished(np.asarray(picture) * (1 + 0.3 * wood) + 26 * fibres, 8, grain=6)
+    wood = noise_like(x, 72, roughness=0.95, stretch=14)[..., None]
+    fibres = noise_like(x, 74, roughness=0.95)[..., None]
+    return finished(np.asarray(picture) * (1 + 0.3 * wood) + 26 * fibres, 8, grain=6)
 
 
 def _outline(points: str) -> np.ndarray:
@@ -354,7 +268,7 @@ def _outline(points: str) -> np.ndarray:
 
 def _rows(away: np.ndarray, tile: float, step: int, rng: np.random.Generator) -> list[np.ndarray]:
     """Tiles (4, 2) in rows along the contours of a distance in pixels, positive where tiles go."""
-    x, y = _grid(step)
+    x, y = grid(step)
     traced = contour_generator(x * HEIGHT, y * HEIGHT, away)
     tiles: list[np.ndarray] = []
     for level in np.arange(tile / 2, away.max(), tile):
@@ -381,7 +295,7 @@ def mosaic() -> Image.Image:
         ImageDraw.Draw(shape).polygon([tuple(point) for point in part.tolist()], fill=value)
     step, tile = 4, 19
     region = np.asarray(shape)[::step, ::step]
-    x, y = _grid(step)
+    x, y = grid(step)
     # Small stones first: they show where the rows leave gaps.
     corners = [(0, 0), (13, 0), (13, 13), (0, 13)]
     tiles = [np.array((a, b)) + corners for a in range(0, WIDTH, 13) for b in range(0, HEIGHT, 13)]
@@ -394,20 +308,20 @@ def mosaic() -> Image.Image:
         distance = np.where(region == value, away, distance)
     scale = np.hypot((x * 12 + 0.5 * np.floor(y * 14)) % 1 - 0.5, (y * 14) % 1)
     belly = (y + 0.25 * x - 0.45) * 2.2 + 0.3 * (np.abs(scale - 0.6) < 0.16)
-    noise = _noise(x, 92)
+    noise = noise_like(x, 92)
     ripples = distance / 300 + 0.22 * np.sin(distance / 30 + 14 * noise) + 0.6 * noise
     paints = [
-        _palette("e8f0d4 8fd4c0 2aa39c 11707c 0d4358 2a8f94 0b3046", ripples),
-        _palette("b01e2c f2a63a", 0.5 + 2 * np.sin(x * 60 - y * 34)),
-        _palette("7a1028 c92c22 ee6a28 f8ae3c fbe3b0", belly),
-        _palette("fbf3dc f2b43a 101828", distance / 30),
+        palette("e8f0d4 8fd4c0 2aa39c 11707c 0d4358 2a8f94 0b3046", ripples),
+        palette("b01e2c f2a63a", 0.5 + 2 * np.sin(x * 60 - y * 34)),
+        palette("7a1028 c92c22 ee6a28 f8ae3c fbe3b0", belly),
+        palette("fbf3dc f2b43a 101828", distance / 30),
     ]
     design = np.choose(region[..., None], paints)
     design[(distance < tile) & np.isin(region, (1, 2))] = (24, 26, 48)
     slots = np.stack(tiles)
     middles = slots.mean(axis=1, keepdims=True)
     shade = rng.normal(0, 15, (len(slots), 1)) + rng.normal(0, 8, (len(slots), 3))
-    inks = _inks(_at(design, middles[:, 0]) + shade, rng.uniform(110, 240, len(slots)))
+    inks = inks_of(sampled(design, middles[:, 0]) + shade, rng.uniform(110, 240, len(slots)))
     stones = middles + (slots - middles) * 0.8 + rng.uniform(-1.3, 1.3, slots.shape)
     mortar = (52, 44, 42, 0)
     canvas = Image.new("RGBA", (WIDTH, HEIGHT), mortar)
@@ -415,7 +329,7 @@ def mosaic() -> Image.Image:
     for slot, stone, ink in zip(slots.reshape(-1, 8).tolist(), stones.reshape(-1, 8).tolist(), inks, strict=True):
         draw.polygon(slot, fill=mortar)
         draw.polygon(stone, fill=ink)
-    return _finished(np.asarray(canvas), 9, relief=0.22)
+    return finished(np.asarray(canvas), 9, relief=0.22)
 
 
 PAINTINGS: dict[str, Callable[[], Image.Image]] = {
