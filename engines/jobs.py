@@ -209,6 +209,7 @@ class StartedJob(Iterator[Frame]):
         self._backbone: Any = None
         self._steering: list[tuple[int, Any]] = []
         self._replay = list(job.steering)
+        self._in_force: Any = None
         self._began = self._seconds = 0.0
 
     def __next__(self) -> Frame:
@@ -241,7 +242,10 @@ class StartedJob(Iterator[Frame]):
             self.last = next(self._frames)
             if self.last.config is not None:
                 self.job = dataclasses.replace(self.job, config=self.last.config)
+            self._in_force = self.job.config
             return self.last
+        if changed == self._in_force:
+            changed = None  # a control was touched, and says what it said before
         if changed is not None:
             # A person steers: what the recipe would have done from here on no longer fits.
             self._replay = []
@@ -256,6 +260,7 @@ class StartedJob(Iterator[Frame]):
         in_force = changed if self.last.config is None else self.last.config
         if in_force is not None:
             self._steering.append((before.step, in_force))
+            self._in_force = in_force
         return self.last
 
     def resolve(self, config: Any) -> Any:

@@ -137,6 +137,20 @@ def test_steering_in_a_repeated_run_drops_what_the_recipe_would_still_have_chang
     assert again.last.step == again.last.total == 6
 
 
+def test_a_control_that_says_what_it_said_before_is_no_steering(picture, workshop):
+    recipe = steered_run(picture, workshop).recipe
+    again = repeated(workshop, recipe, image=picture)
+    next(again)
+    again.send(dataclasses.replace(SHORT))
+    run_to_end(again)
+    assert again.recipe == recipe, "what the recipe changes on the way is still changed"
+    moved = workshop.start(job(picture))
+    next(moved)
+    for _ in range(3):
+        moved.send(dataclasses.replace(SHORT, step_size=0.0))
+    assert [step for step, _ in moved.recipe.steering] == [1]
+
+
 def test_a_config_that_does_not_fit_the_backbone_is_refused_and_the_run_goes_on(picture, workshop):
     started = workshop.start(job(picture))
     next(started)
