@@ -92,8 +92,10 @@ class OwnSettings:
     # What the browser keeps
 
     def _said(self, values: tuple[Any, ...]) -> dict[str, Any]:
-        """What the controls say, as JSON has it."""
-        return json.loads(json.dumps(dataclasses.asdict(self._settings.config(values))))
+        """What the controls say, as JSON has it; not what no control shows, which nobody would expect to come back."""
+        said = dataclasses.asdict(self._settings.config(values))
+        hidden = {name for name, control in self._settings.controls.items() if isinstance(control, gr.State)}
+        return json.loads(json.dumps({name: value for name, value in said.items() if name not in hidden}))
 
     def _config(self, said: Any) -> Any:
         if not isinstance(said, Mapping):

@@ -46,6 +46,15 @@ def test_what_is_kept_is_json_that_names_the_fields(own):
     assert json.loads(json.dumps(kept))["mine"]["steps"] == 33
 
 
+def test_what_no_control_shows_does_not_come_back(studio):
+    settings = Settings(DreamConfig(layer_weights={"block1_conv1": 1.0}), "test")
+    with gr.Blocks():
+        settings.slider("octaves", "Octaves", 1, 8, 1)
+        settings.add("seed", gr.State(0))
+        own = OwnSettings(studio, settings, "test")
+    assert "seed" not in own.used(2, 99)
+
+
 def test_settings_used_last_are_found_again_after_a_reload(own):
     last = own.used(5, 66)
     choice, *updates = own.found({"mine": last}, last)
