@@ -33,8 +33,9 @@ def compiled_step(
     Returns:
         examples, their weights, the rate's factor (arrays, a number) -> the weighted mean, a scalar tensor.
     """
-    build = _step_on_jax if keras.config.backend() == "jax" else _step_on_tensorflow
-    return build(loss, weights, variables, apply, batch)
+    if keras.config.backend() == "jax":
+        return _step_on_jax(loss, weights, variables, apply)
+    return _step_on_tensorflow(loss, weights, apply, shards_of(batch))
 
 
 def compiled_loss(loss: Callable[[Any, Any], Any], variables: Sequence[Any], batch: int) -> Callable[[Any, Any], Any]:
@@ -56,12 +57,8 @@ def compiled_loss(loss: Callable[[Any, Any], Any], variables: Sequence[Any], bat
     return lambda examples, there: total(tf.constant(examples), tf.constant(there))
 
 
-def _step_on_tensorflow(
-    loss: Any, weights: Sequence[Any], variables: Sequence[Any], apply: Any, batch: int
-) -> Callable[[Any, Any, Any], Any]:
+def _step_on_tensorflow(loss: Any, weights: Sequence[Any], apply: Any, shards: int) -> Callable[[Any, Any, Any], Any]:
     import tensorflow as tf
-
-    shards = shards_of(batch)
 
     @tf.function(autograph=False)
     def step(examples: Any, there: Any, factor: Any) -> Any:
@@ -82,7 +79,7 @@ def _step_on_tensorflow(
 
 
 def _step_on_jax(
-    loss: Any, weights: Sequence[Any], variables: Sequence[Any], apply: Any, batch: int
+    loss: Any, weights: Sequence[Any], variables: Sequence[Any], apply: Any
 ) -> Callable[[Any, Any, Any], Any]:
     import jax
 

@@ -28,9 +28,8 @@ def native_bfloat16() -> bool:
 
 def compute_dtype() -> str:
     """ "bfloat16" where the processor or a GPU computes it natively, else "float32"."""
-    if native_bfloat16() and not _on_jax():
-        return "bfloat16"
-    return "bfloat16" if _has_gpu() else "float32"
+    # JAX is here for GPUs; on a processor it is held to what every processor does.
+    return "bfloat16" if (native_bfloat16() and not _on_jax()) or _has_gpu() else "float32"
 
 
 def training_policy() -> str:
