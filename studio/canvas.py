@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import html
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
 import numpy as np
 
+from studio.components import asset, component
 from studio.previews import data_uri
 from studio.streaming import acknowledge
-
-STATIC = Path(__file__).parent / "static"
 
 
 def at_rest(original: np.ndarray) -> dict[str, str]:
@@ -30,18 +28,14 @@ def live(name: str, elem_id: str, value: dict[str, Any], invitation: str, *, cla
         value: the message at first.
         classes: that it has besides its own.
     """
-    template, status, curves = (
-        (STATIC / file).read_text(encoding="utf-8") for file in (f"{name}.html", "status.html", "curves.html")
-    )
-    template = template.replace("INVITATION", html.escape(invitation))
-    scripts = [(STATIC / file).read_text(encoding="utf-8") for file in ("run.js", f"{name}.js")]
-    return gr.HTML(
-        value=value,
-        html_template=template.replace("STATUS", status).replace("CURVES", curves),
-        js_on_load="\n".join(scripts),
+    template = asset(f"{name}.html").replace("INVITATION", html.escape(invitation))
+    return component(
+        name,
+        elem_id,
+        value,
+        html_template=template.replace("STATUS", asset("status.html")).replace("CURVES", asset("curves.html")),
+        js_on_load="\n".join([asset("run.js"), asset(f"{name}.js")]),
         server_functions=[acknowledge],
-        apply_default_css=False,
-        elem_id=elem_id,
         elem_classes=[f"live-{name}", *classes],
     )
 

@@ -10,19 +10,13 @@ import numpy as np
 
 from engines.parts import latent, maps
 from engines.parts.autoencoders import VAE
-from studio.canvas import STATIC
+from studio.components import component
 from studio.previews import png_uri
 
 
 def explorer(elem_id: str, value: dict[str, Any]) -> gr.HTML:
     """The component. Its value is what `plane` gives, with what `at` and others add to it."""
-    return gr.HTML(
-        value=value,
-        html_template=(STATIC / "explorer.html").read_text(encoding="utf-8"),
-        js_on_load=(STATIC / "explorer.js").read_text(encoding="utf-8"),
-        apply_default_css=False,
-        elem_id=elem_id,
-    )
+    return component("explorer", elem_id, value)
 
 
 def plane(vae: VAE, count: int, reach: float, spacing: str) -> dict[str, Any]:

@@ -119,10 +119,6 @@ class Gallery:
         kept = [(match[2], match[3], match[0]) for match in found if engines is None or match[1] in engines]
         return [name for _, _, name in sorted(kept, reverse=True)]
 
-    def results(self, engines: Collection[str] | None = None) -> list[Result]:
-        """The same as results."""
-        return [result for name in self.names(engines) if (result := self._result(name))]
-
     def find(self, name: str) -> Result | None:
         """The result whose file has this name, or None."""
         result = self._result(name)

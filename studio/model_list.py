@@ -12,7 +12,7 @@ from engines.parts.backbones import ARCHITECTURES
 from engines.parts.downloads import size_of
 from engines.parts.official_files import DATA, LICENCE_FOUND, OFFICIAL_FILES, SCORE_FOUND
 from engines.parts.weights import WeightsError, WeightsStore
-from studio.canvas import STATIC
+from studio.components import component
 
 TITLES = {
     "studio_vgg": "Studio VGG",
@@ -67,13 +67,7 @@ def model_list(elem_id: str) -> gr.HTML:
 
     Its events are `obtain`, `halt` and `remove`; each says with `name` which official file is meant.
     """
-    return gr.HTML(
-        value={},
-        html_template=(STATIC / "models.html").read_text(encoding="utf-8"),
-        js_on_load=(STATIC / "models.js").read_text(encoding="utf-8"),
-        apply_default_css=False,
-        elem_id=elem_id,
-    )
+    return component("models", elem_id, {})
 
 
 def listed(

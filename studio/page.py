@@ -10,7 +10,7 @@ import gradio as gr
 
 from engines.parts.precision import native_bfloat16
 from studio.api import add_api
-from studio.canvas import STATIC
+from studio.components import component
 from studio.studio import Studio
 from studio.tabs.deep_dream import DreamTab
 from studio.tabs.faces import FacesTab
@@ -84,10 +84,4 @@ def machine() -> str:
 
 def masthead(beside: str) -> gr.HTML:
     """The wordmark with a few words beside it, and the keys that work everywhere."""
-    return gr.HTML(
-        beside,
-        html_template=(STATIC / "masthead.html").read_text(encoding="utf-8"),
-        js_on_load=(STATIC / "masthead.js").read_text(encoding="utf-8"),
-        apply_default_css=False,
-        elem_id="masthead",
-    )
+    return component("masthead", "masthead", beside)

@@ -7,7 +7,7 @@ from typing import Any
 
 import gradio as gr
 
-from studio.canvas import STATIC
+from studio.components import component
 
 Answer = Callable[[list[Any]], Awaitable[dict[str, str] | None]]
 
@@ -34,14 +34,7 @@ def portrait(
     ) -> dict[str, str] | None:  # Gradio marks what the browser may call, which a method cannot bear
         return await answer(asked)
 
-    return gr.HTML(
-        value=value,
-        html_template=(STATIC / "portrait.html").read_text(encoding="utf-8"),
-        js_on_load=(STATIC / "portrait.js").read_text(encoding="utf-8"),
-        server_functions=[edited],
-        apply_default_css=False,
-        elem_id=elem_id,
-    )
+    return component("portrait", elem_id, value, server_functions=[edited])
 
 
 def follow(picture: gr.HTML, sliders: Sequence[Any]) -> None:

@@ -8,7 +8,7 @@ import gradio as gr
 import numpy as np
 from PIL import Image
 
-from studio.canvas import STATIC
+from studio.components import component
 from studio.previews import data_uri, png_from_uri
 
 SIDE = 480
@@ -27,13 +27,7 @@ def blank(photo: np.ndarray | None, count: int) -> dict[str, Any]:
 
 def region_painter(elem_id: str, photo: np.ndarray) -> gr.HTML:
     """The component; its value is what `blank` gives, with the painted regions as a PNG in a data URI."""
-    return gr.HTML(
-        value=blank(photo, 1),
-        html_template=(STATIC / "regions.html").read_text(encoding="utf-8"),
-        js_on_load=(STATIC / "regions.js").read_text(encoding="utf-8"),
-        apply_default_css=False,
-        elem_id=elem_id,
-    )
+    return component("regions", elem_id, blank(photo, 1))
 
 
 def masks_of(value: Any, count: int) -> list[np.ndarray | None]:

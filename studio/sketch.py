@@ -8,7 +8,7 @@ import gradio as gr
 import numpy as np
 
 from engines.parts.pictures import PictureError
-from studio.canvas import STATIC
+from studio.components import component
 from studio.previews import png_from_uri
 
 _MOST = 1024
@@ -16,13 +16,7 @@ _MOST = 1024
 
 def sketch(elem_id: str) -> gr.HTML:
     """The component; its value is what was drawn, as a PNG in a data URI, or nothing."""
-    return gr.HTML(
-        value="",
-        html_template=(STATIC / "sketch.html").read_text(encoding="utf-8"),
-        js_on_load=(STATIC / "sketch.js").read_text(encoding="utf-8"),
-        apply_default_css=False,
-        elem_id=elem_id,
-    )
+    return component("sketch", elem_id, "")
 
 
 def drawn(value: Any) -> np.ndarray:

@@ -7,7 +7,8 @@ from typing import Any
 
 import gradio as gr
 
-from studio.canvas import STATIC, live
+from studio.canvas import live
+from studio.components import component
 from studio.runs import Run
 from studio.stage import Stage
 from studio.studio import Studio
@@ -22,13 +23,7 @@ def live_text(elem_id: str, invitation: str, *, classes: Sequence[str] = ()) -> 
 def dice_panel(elem_id: str) -> gr.HTML:
     """The dice of one token, as `dice_of` gives them; empty at first. The event `pick` says which other token was
     chosen."""
-    return gr.HTML(
-        value={},
-        html_template=(STATIC / "dice.html").read_text(encoding="utf-8"),
-        js_on_load=(STATIC / "dice.js").read_text(encoding="utf-8"),
-        apply_default_css=False,
-        elem_id=elem_id,
-    )
+    return component("dice", elem_id, {})
 
 
 def dice_of(dice: Sequence[Any], pieces: Sequence[str], index: int, name: Any, *, rewritable: bool) -> dict[str, Any]:

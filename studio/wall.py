@@ -8,19 +8,13 @@ import gradio as gr
 
 from engines.dcgan import sheet
 from engines.parts.gans import GAN
-from studio.canvas import STATIC
+from studio.components import component
 from studio.previews import data_uri
 
 
 def wall(elem_id: str) -> gr.HTML:
     """The component, empty. Its value is what `drawn` gives; the event `pick` says which picture was clicked."""
-    return gr.HTML(
-        value={},
-        html_template=(STATIC / "wall.html").read_text(encoding="utf-8"),
-        js_on_load=(STATIC / "wall.js").read_text(encoding="utf-8"),
-        apply_default_css=False,
-        elem_id=elem_id,
-    )
+    return component("wall", elem_id, {})
 
 
 def drawn(gan: GAN, seed: int, count: int, truncation: float) -> dict[str, Any]:

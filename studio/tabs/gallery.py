@@ -13,7 +13,7 @@ import gradio as gr
 
 from engines.parts.pictures import read_picture
 from engines.recipes import Recipe, from_json
-from studio.canvas import STATIC
+from studio.components import component
 from studio.doors import Door
 from studio.fetching import fetched_when_made
 from studio.gallery import Result
@@ -44,16 +44,6 @@ FILTERS = {"All": "", "Dream": "dream", "Style": "style", "Latent": "latent", "F
 NOTHING = "Nothing here yet. Whatever you make on the other tabs appears here."
 
 
-def _component(name: str, elem_id: str, value: dict[str, Any]) -> gr.HTML:
-    return gr.HTML(
-        value=value,
-        html_template=(STATIC / f"{name}.html").read_text(encoding="utf-8"),
-        js_on_load=(STATIC / f"{name}.js").read_text(encoding="utf-8"),
-        apply_default_css=False,
-        elem_id=elem_id,
-    )
-
-
 class GalleryTab:
     """The controls of the tab and what they do."""
 
@@ -66,7 +56,7 @@ class GalleryTab:
         self.open = gr.State("")
         self.asked = gr.State([])
         with gr.Column(visible=False, elem_classes="opened") as self.opened:
-            self.viewer = _component("viewer", "gallery-viewer", {})
+            self.viewer = component("viewer", "gallery-viewer", {})
             with gr.Row(elem_classes="under ways") as self.ways:
                 self.restore = gr.Button("Bring back its settings", size="sm", elem_id="gallery-restore")
             with gr.Row(elem_classes="under ways"):
@@ -87,7 +77,7 @@ class GalleryTab:
             self.export = gr.Button("Export", size="sm", elem_id="gallery-export")
             self.remove = gr.Button("Delete", size="sm", elem_id="gallery-remove")
             self.archive = gr.DownloadButton("Archive", elem_id="gallery-archive", elem_classes="offstage")
-        self.grid = _component("gallery", "gallery-grid", {})
+        self.grid = component("gallery", "gallery-grid", {})
         self.panel.build_pasting()
 
     def connect(self, tabs: gr.Tabs, doors: Sequence[Door]) -> None:
@@ -115,7 +105,8 @@ class GalleryTab:
         for button, door in zip(self._buttons, self._sends, strict=True):
             sent = self._sent(door)
             button.click(sent, [self.open, *door.inputs], _once([tabs, *door.outputs]), **seen)
-        inputs, outputs = ([one for door in self._backs for one in side(door)] for side in (_inputs, _outputs))
+        inputs = [one for door in self._backs for one in door.inputs]
+        outputs = [one for door in self._backs for one in door.outputs]
         self._tabs = tabs
         back = _once([tabs, *outputs])
         self.restore.click(self.restored, [self.open, *inputs], back, **seen)
@@ -176,10 +167,10 @@ class GalleryTab:
 
     def picked(self, shown: str, value: dict[str, Any] | None, event: gr.EventData) -> dict[Any, Any]:
         """A result is opened, or another page of them is turned to."""
-        said = getattr(event, "_data", None) or {}
-        if "page" in said:
-            return {self.grid: self.listed(shown, value, int(said["page"]))}
-        return self._opened(str(said.get("name", "")))
+        page = getattr(event, "page", None)
+        if page is not None:
+            return {self.grid: self.listed(shown, value, int(page))}
+        return self._opened(str(getattr(event, "name", "")))
 
     # One of them, or two
 
@@ -193,7 +184,7 @@ class GalleryTab:
         ways = [gr.update(visible=result.kind in door.kinds) for door in self._sends]
         return {
             self.opened: gr.update(visible=True),
-            self.viewer: viewed(result),
+            self.viewer: viewed(result, recipe),
             self.open: name,
             self.restore: gr.update(visible=recipe is not None and recipe.engine in known),
             self.save: gr.update(value=str(result.path), visible=True),
@@ -317,14 +308,6 @@ class GalleryTab:
             return {self._tabs: gr.skip()}
 
 
-def _inputs(door: Door) -> Sequence[Any]:
-    return door.inputs
-
-
-def _outputs(door: Door) -> Sequence[Any]:
-    return door.outputs
-
-
 def _once(components: Sequence[Any]) -> list[Any]:
     """The same components, each only once."""
     return list({component._id: component for component in components}.values())
@@ -345,9 +328,9 @@ def url_of(path: Path) -> str:
     return f"gradio_api/file={quote(str(path))}"
 
 
-def viewed(result: Result) -> dict[str, Any]:
-    """A result as the viewer shows it."""
-    recipe, size = result.recipe(), picture_size(result)
+def viewed(result: Result, recipe: Recipe | None) -> dict[str, Any]:
+    """A result, and what made it, as the viewer shows them."""
+    size = picture_size(result)
     facts = [title_of(result), when(result)]
     if recipe is not None and recipe.seconds:
         facts.append(f"took {recipe.seconds:.0f} s" if recipe.seconds >= 1 else "took under 1 s")

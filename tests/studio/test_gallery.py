@@ -174,17 +174,17 @@ def test_results_come_newest_first_and_by_engine_and_nothing_else_is_one(gallery
     ):
         put(gallery, name)
     put(gallery, "inputs/" + "0" * 64 + ".png")
-    assert [result.name for result in gallery.results()] == [new, text, old]
-    assert [result.kind for result in gallery.results()] == ["film", "text", "picture"]
-    assert [result.name for result in gallery.results(["vae", "dcgan"])] == [new]
+    assert gallery.names() == [new, text, old]
+    assert [gallery.find(name).kind for name in gallery.names()] == ["film", "text", "picture"]
+    assert gallery.names(["vae", "dcgan"]) == [new]
     assert str(gallery.find(old).made) == "2026-01-01 12:00:00"
-    assert Gallery(gallery.folder / "nothing there").results() == []
+    assert Gallery(gallery.folder / "nothing there").names() == []
 
 
 def test_ten_thousand_results_are_listed_without_reading_them(gallery):
     for i in range(10_000):
         put(gallery, f"deep_dream-20260101-{i // 3600:02d}{i // 60 % 60:02d}{i % 60:02d}-{i:012x}.png", b"")
-    stamps = [result.stamp for result in gallery.results()]
+    stamps = [gallery.find(name).stamp for name in gallery.names()]
     assert len(stamps) == 10_000
     assert stamps == sorted(stamps, reverse=True)
 

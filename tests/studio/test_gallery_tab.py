@@ -63,7 +63,7 @@ def drawn(studio: Studio, shade: int, engine: str = "dcgan") -> str:
 
 
 def picks(**data: Any) -> Any:
-    return SimpleNamespace(_data=data)
+    return SimpleNamespace(**data)
 
 
 def names_in(value: dict[str, Any]) -> list[str]:
