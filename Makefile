@@ -20,11 +20,14 @@ endif
 test-in-browsers:
 	$(BIN)/python -m pytest tests/browser
 
+# Side by side, processes whose every operation wants all cores get in each other's way.
+ONE_THREAD := TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1 OMP_NUM_THREADS=1
+
 test-engines:
-	$(BIN)/python -m pytest tests/engines
+	$(ONE_THREAD) $(BIN)/python -m pytest tests/engines
 
 test-the-rest:
-	$(BIN)/python -m pytest --ignore tests/browser --ignore tests/engines
+	$(ONE_THREAD) $(BIN)/python -m pytest --ignore tests/browser --ignore tests/engines
 
 check: $(VENV)/.dev
 	@# Gradio writes a stub beside every subclass of a component when it is imported; it is not ours to check.

@@ -186,15 +186,14 @@ def page(new_page, shared_browser) -> Page:
 
 
 @pytest.fixture(params=[PHONE, None], ids=["390x844", "desktop"])
-def any_window(page, request) -> Iterator[tuple[Page, int]]:
-    """The page opened anew in a phone's window and in a desktop's, with the window's width."""
+def any_window(new_page, shared_browser, request) -> Iterator[tuple[Page, int]]:
+    """The page in a phone's window and in a desktop's, with the window's width."""
     if request.param:
-        page.browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", request.param)
+        shared_browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", request.param)
     try:
-        page.open()
-        yield page, request.param["width"] if request.param else 1280
+        yield new_page(shared_browser), request.param["width"] if request.param else 1280
     finally:
-        page.browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+        shared_browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
 
 
 @pytest.fixture

@@ -14,6 +14,22 @@ import pytest
 from PIL import Image
 
 from engines.parts.gans import GAN
+from engines.parts.language_config import LanguageTrainingConfig
+
+# The smallest training of a language model that learns something: sixteen steps, two checkpoints.
+TINY_LANGUAGE_TRAINING = LanguageTrainingConfig(
+    tokens=16 * 64 * 8,
+    tokeniser="characters",
+    vocab_size=64,
+    block_size=16,
+    embed_dim=32,
+    num_layers=1,
+    num_heads=2,
+    dense_dim=64,
+    batch_tokens=64 * 8,
+    interval=8,
+)
+LITTLE_TEXT = "the cat sat on the mat and the dog sat on the log. " * 120
 
 
 def blocks(count: int, seed: int = 0) -> np.ndarray:

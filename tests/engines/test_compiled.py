@@ -12,29 +12,16 @@ import numpy as np
 import pytest
 
 from engines.language_training import train
-from engines.parts.language_config import LanguageTrainingConfig
 from engines.parts.language_models import read_language_model
-
-CONFIG = LanguageTrainingConfig(
-    tokens=12 * 512,
-    tokeniser="characters",
-    vocab_size=64,
-    block_size=16,
-    embed_dim=32,
-    num_layers=1,
-    num_heads=2,
-    dense_dim=64,
-    batch_tokens=512,
-    interval=4,
-)
+from tests.engines.helpers import LITTLE_TEXT, TINY_LANGUAGE_TRAINING
 
 
 @pytest.mark.parametrize("model", ["ours", "notes"])
 def test_a_training_begun_on_tensorflow_ends_on_jax_as_it_would_have_there(tmp_path, monkeypatch, model):
     monkeypatch.setattr("engines.language_training.training_policy", lambda: "float32")
-    config = dataclasses.replace(CONFIG, model=model)
+    config = dataclasses.replace(TINY_LANGUAGE_TRAINING, model=model, tokens=12 * 512, interval=4)
     data, checkpoint = tmp_path / "text.txt", tmp_path / "checkpoint.npz"
-    data.write_text("the cat sat on the mat and the dog sat on the log. " * 120, encoding="utf-8")
+    data.write_text(LITTLE_TEXT, encoding="utf-8")
     frames = train(config, data, checkpoint, tmp_path / "tensorflow.npz")
     next(frames)
     shutil.copy(checkpoint, tmp_path / "taken_along.npz")

@@ -23,27 +23,14 @@ from engines.parts.texts import split_texts
 from engines.parts.token_loss import next_token_loss
 from engines.parts.tokenisers import Characters, Words
 from engines.parts.transformers import TransformerConfig
-from tests.engines.helpers import files_in, refusal
-
-TINY = LanguageTrainingConfig(
-    tokens=16 * 64 * 8,
-    tokeniser="characters",
-    vocab_size=64,
-    block_size=16,
-    embed_dim=32,
-    num_layers=1,
-    num_heads=2,
-    dense_dim=64,
-    batch_tokens=64 * 8,
-    interval=8,
-)
-TEXT = "the cat sat on the mat and the dog sat on the log. " * 120
+from tests.engines.helpers import LITTLE_TEXT, files_in, refusal
+from tests.engines.helpers import TINY_LANGUAGE_TRAINING as TINY
 
 
 @pytest.fixture
 def data(tmp_path) -> Path:
     path = tmp_path / "text.txt"
-    path.write_text(TEXT, encoding="utf-8")
+    path.write_text(LITTLE_TEXT, encoding="utf-8")
     return path
 
 
@@ -148,7 +135,7 @@ def test_other_data_or_settings_than_the_checkpoints_are_refused(data, tmp_path)
     next(train(TINY, data, checkpoint, None))
     other = dataclasses.replace(TINY, embed_dim=16)
     assert "other settings or data" in refusal(ValueError, next, train(other, data, checkpoint, None))
-    data.write_text(TEXT.replace("cat", "cow"), encoding="utf-8")
+    data.write_text(LITTLE_TEXT.replace("cat", "cow"), encoding="utf-8")
     assert "other settings or data" in refusal(ValueError, next, train(TINY, data, checkpoint, None))
 
 
@@ -284,7 +271,9 @@ def test_what_is_no_matrix_learns_by_adam():
 
 
 def test_what_is_shipped_is_scored_on_all_of_the_held_out_text(data, tmp_path):
-    data.write_text(TEXT + "the zebra sat on the mat. " * 12, encoding="utf-8")  # of zebras only the held-out end tells
+    data.write_text(
+        LITTLE_TEXT + "the zebra sat on the mat. " * 12, encoding="utf-8"
+    )  # of zebras only the held-out end tells
     files = {}
     for name, tokeniser in (("ours", "characters"), ("notes", "characters"), ("notes_words", "words")):
         files[name] = tmp_path / f"{name}.npz"
@@ -303,7 +292,7 @@ def test_what_is_shipped_is_scored_on_all_of_the_held_out_text(data, tmp_path):
 
 
 def test_samples_begin_with_nothing_or_with_a_prompt():
-    tokeniser = Characters.train([TEXT], 64)
+    tokeniser = Characters.train([LITTLE_TEXT], 64)
     config = TransformerConfig(
         vocab_size=tokeniser.vocab_size, block_size=8, embed_dim=8, num_layers=1, num_heads=1, dense_dim=8
     )

@@ -1,0 +1,23 @@
+"""What tests of dreams and of their steps share."""
+
+from __future__ import annotations
+
+import numpy as np
+import tensorflow as tf
+
+from engines.parts.ascent import BORDER
+
+
+def features_of(backbone, image: np.ndarray, layers) -> list[np.ndarray]:
+    """What the layers see in a (1, H, W, 3) picture, as numpy arrays."""
+    return [np.asarray(f) for f in backbone.extractor(tuple(layers))(tf.constant(image))]
+
+
+def without_border(features: np.ndarray) -> np.ndarray:
+    return features[:, BORDER:-BORDER, BORDER:-BORDER, :]
+
+
+def large_picture() -> np.ndarray:
+    """(288, 336, 3): larger than a tile with its margins, with blobs rather than noise, as a photo has."""
+    coarse = np.random.default_rng(3).integers(0, 256, (29, 34, 3)).astype(np.uint8)
+    return tf.image.resize(coarse[None], (288, 336), "bicubic")[0].numpy().clip(0, 255).astype(np.uint8)
