@@ -154,6 +154,11 @@ class Job:
     stop_at: int | None = None
     pace: float = 0.0
 
+    @property
+    def makes_film(self) -> bool:
+        """Whether its pictures are a film, by its engine or because it was asked for several."""
+        return ENGINES[self.engine].film or getattr(self.config, "pictures", 1) > 1
+
 
 @dataclass
 class Workshop:

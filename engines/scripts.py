@@ -85,10 +85,6 @@ def _in_order(engine: str, recipe: Recipe) -> list[str]:
     return sorted(places, key=places.__getitem__)
 
 
-def _is_film(job: Job) -> bool:
-    return ENGINES[job.engine].film or getattr(job.config, "pictures", 1) > 1
-
-
 def _heading(job: Job, inputs: dict[str, str]) -> str:
     engine = ENGINES[job.engine]
     usage = " ".join(["python repeat.py", *(name.upper() for name in inputs)])
@@ -96,7 +92,7 @@ def _heading(job: Job, inputs: dict[str, str]) -> str:
     replace = "from dataclasses import replace\n" if job.steering else ""
     imports = [
         f"from {engine.module} import {engine.config}\n",
-        "from engines.films import Film\n" if _is_film(job) else "",
+        "from engines.films import Film\n" if job.makes_film else "",
         "from engines.jobs import Job, Workshop\n",
         "from engines.parts.pictures import digest, read_picture\n" if inputs else "",
         "" if engine.film else f"from engines.recipes import {writer}\n",
@@ -150,7 +146,7 @@ def _running(job: Job, weights: str, inputs: dict[str, str]) -> str:
         "stop_at": "" if job.stop_at is None else repr(job.stop_at),
     }
     text += f"job = Job({', '.join(f'{name}={said}' for name, said in options.items() if said)})\n"
-    if _is_film(job):
+    if job.makes_film:
         suffix, steps = ".mp4", _FILMING + (_FINISHING if ENGINES[job.engine].film else _FINISHING_WHAT_THERE_IS)
     elif ENGINES[job.engine].writes:
         suffix, steps = ".txt", _RUNNING + "write_text(path, frame.text, run.recipe)\n"

@@ -17,15 +17,13 @@ class ResultKeeper:
 
     def __init__(self, gallery: Gallery, job: Job):
         self._gallery, self._job = gallery, job
-        film = ENGINES[job.engine].film
-        self.moments = gallery.moments(every=film)
+        self.moments = gallery.moments(every=ENGINES[job.engine].film)
         self._film: Film | None = None
-        self._is_film = film or getattr(job.config, "pictures", 1) > 1
 
     def see(self, frame: Frame) -> None:
         """Take one frame."""
         self.moments.see(frame)
-        if not self._is_film or not frame.keyframe or frame.image is None:
+        if not self._job.makes_film or not frame.keyframe or frame.image is None:
             return
         if self._film is None:
             height, width = frame.image.shape[:2]
