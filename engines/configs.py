@@ -29,6 +29,8 @@ def setting(
 
 def _matches(value: Any, hint: Any) -> bool:
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if hint is Any:
+        return True
     if origin in (typing.Union, types.UnionType):
         return any(_matches(value, argument) for argument in arguments)
     if origin is not None and issubclass(origin, Mapping):

@@ -65,6 +65,11 @@ class DreamConfig:
         if 0 < self.tile_size < 128:
             raise ValueError("Tile size must be 0 or at least 128 pixels.")
 
+    @property
+    def without_effect(self) -> dict[str, str]:
+        """The settings that change nothing as the others stand, and why."""
+        return dict.fromkeys(("pictures", "zoom", "turn"), "it is for films") if self.pictures == 1 else {}
+
 
 def resolve(config: DreamConfig, backbone: Backbone) -> DreamConfig:
     """The config as it will run on this backbone: with its layers where none are named.
@@ -136,6 +141,7 @@ def dream(
                 note=prefix + run.note,
                 progress=(number - 1 + run.progress) / config.pictures,
                 keyframe=config.pictures == 1 or run.finished,
+                seam=run.finished,
             )
             if changed is not None:
                 config = _steered(config, changed, backbone)

@@ -11,6 +11,7 @@ from typing import Any
 
 from engines.jobs import ENGINES
 from engines.recipes import Recipe, RecipeError
+from engines.sweeps import SweepConfig
 
 SAME = "The same recipe: the same processor makes the same pixels from it."
 
@@ -73,9 +74,9 @@ def _found(first: Recipe, second: Recipe) -> Iterator[Difference]:
 
 def _settings(first: Recipe, second: Recipe) -> Iterator[Difference]:
     fields = _fields(second.engine) | _fields(first.engine)
-    ordered = dict.fromkeys((*fields, *first.config, *second.config))
-    for name in ordered:
-        values = first.config.get(name, _LACKING), second.config.get(name, _LACKING)
+    configs = _flat(first.config), _flat(second.config)
+    for name in dict.fromkeys((*fields, *configs[0], *configs[1])):
+        values = configs[0].get(name, _LACKING), configs[1].get(name, _LACKING)
         lacking = sum(value is _LACKING for value in values)
         if lacking == 2 or (lacking and first.engine != second.engine) or _same(*values):
             continue
@@ -91,7 +92,19 @@ def _fields(engine: str) -> dict[str, dataclasses.Field]:
     """The fields of an engine's settings by name; none for an engine that is not here."""
     if engine not in ENGINES:
         return {}
-    return {field.name: field for field in dataclasses.fields(ENGINES[engine].config_class)}
+    config_class = ENGINES[engine].config_class
+    shared = (
+        dataclasses.fields(ENGINES[config_class.engine].config_class) if issubclass(config_class, SweepConfig) else ()
+    )
+    return {field.name: field for field in (*dataclasses.fields(config_class), *shared)}
+
+
+def _flat(settings: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The settings of a sweep with those that its pictures share beside them; any others as they are."""
+    shared = settings.get("settings")
+    if not isinstance(shared, Mapping):
+        return settings
+    return {**{name: value for name, value in settings.items() if name != "settings"}, **shared}
 
 
 def _lacking(field: dataclasses.Field | None) -> str:
@@ -112,8 +125,9 @@ def _steering(first: Recipe, second: Recipe) -> Iterator[Difference]:
 
 def _changes(recipe: Recipe) -> dict[int, list[dict[str, Any]]]:
     """By step, of all settings that took effect after it, those that were others before."""
-    before, changes = recipe.config, dict[int, list[dict[str, Any]]]()
-    for step, settings in recipe.steering:
+    before, changes = _flat(recipe.config), dict[int, list[dict[str, Any]]]()
+    for step, steered in recipe.steering:
+        settings = _flat(steered)
         pairs = {name: (before.get(name, _LACKING), settings.get(name, _LACKING)) for name in {**before, **settings}}
         moved = {name: now for name, (then, now) in pairs.items() if not _same(then, now)}
         changes.setdefault(step, []).append(moved)

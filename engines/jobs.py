@@ -41,6 +41,7 @@ class Engine:
         files: names of the files it takes, by its function's parameters.
         writes: whether its result is a text.
         film: whether its pictures are a film, which is the result, rather than ways to one picture.
+        sheet: whether its picture is a sheet of several, which is not to be compared with what it was made from.
         network: name of the network that is used where none is named.
         loader: "module:function" that loads its network, given the network's name and where weights are; "" for none.
     """
@@ -53,6 +54,7 @@ class Engine:
     files: tuple[str, ...] = ()
     writes: bool = False
     film: bool = False
+    sheet: bool = False
     network: str = "studio_vgg"
     loader: str = "engines.parts.backbones:load_backbone"
 
@@ -80,6 +82,15 @@ ENGINES = {
         "stylize",
         ("content_image", "style_images", "masks", "start_image"),
         frozenset({"style_images", "masks"}),
+    ),
+    "deep_dream_sweep": Engine("engines.sweeps", "DreamSweepConfig", "sweep", ("image", "guide"), sheet=True),
+    "style_transfer_sweep": Engine(
+        "engines.sweeps",
+        "StyleSweepConfig",
+        "sweep",
+        ("content_image", "style_images", "masks", "start_image"),
+        frozenset({"style_images", "masks"}),
+        sheet=True,
     ),
     "vae_training": Engine(
         "engines.vae_training",
@@ -159,6 +170,10 @@ class Job:
         """Whether its pictures are a film, by its engine or because it was asked for several."""
         return ENGINES[self.engine].film or getattr(self.config, "pictures", 1) > 1
 
+    def started(self, workshop: Workshop) -> StartedJob:
+        """The job begun, see `Workshop.start`."""
+        return StartedJob(self, workshop)
+
 
 @dataclass
 class Workshop:
@@ -197,14 +212,21 @@ class Workshop:
 
     def start(self, job: Job) -> StartedJob:
         """Begin a job; the work itself is done as the frames are asked for."""
-        return StartedJob(job, self)
+        return job.started(self)
 
 
 class StartedJob(Iterator[Frame]):
     """A job's frames, which know the recipe of what they have made so far.
 
     Iterate to run, `send` a config to steer, `close` to stop: as with the engine's own frames.
+
+    Attributes:
+        job: what is at work, with its config as the engine runs it.
+        last: the newest frame.
+        notices: what a person should be told of the run when it is over, in sentences.
     """
+
+    notices: tuple[str, ...] = ()
 
     def __init__(self, job: Job, workshop: Workshop):
         self.job = job

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import json
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 _MISSING = object()
@@ -46,6 +47,11 @@ def parse_numbers(text: str) -> tuple[float, ...]:
         raise ValueError(f"These must be numbers with commas between them, not {text[:40]!r}.") from error
 
 
+def format_numbers(numbers: Iterable[float]) -> str:
+    """What `parse_numbers` reads."""
+    return ", ".join(map(_number, numbers))
+
+
 def parse_whole_numbers(text: str) -> tuple[int, ...]:
     """Whole numbers from "1, 2"; may raise ValueError."""
     try:
@@ -59,6 +65,21 @@ def parse_text(text: str) -> tuple[str, ...]:
     return (text.replace("\\n", "\n"),) if text else ()
 
 
+def parse_settings(text: str) -> dict[str, Any]:
+    """Settings by name from a JSON object.
+
+    Raises:
+        ValueError: it is none.
+    """
+    try:
+        settings = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f'Settings must be a JSON object, as {{"steps": 10}}, not {text[:40]!r}.') from error
+    if not isinstance(settings, dict):
+        raise ValueError(f'Settings must be a JSON object, as {{"steps": 10}}, not {text[:40]!r}.')
+    return settings
+
+
 def _without_none(hint: Any) -> Any:
     """`float | None` -> `float`; other types as they are."""
     parts = typing.get_args(hint)
@@ -70,7 +91,9 @@ def _reader(hint: Any) -> Any:
     hint = _without_none(hint)
     if typing.get_origin(hint) is tuple:
         return {int: parse_whole_numbers, float: parse_numbers, str: parse_text}[typing.get_args(hint)[0]]
-    return hint if typing.get_origin(hint) is None else parse_weights
+    if typing.get_origin(hint) is None:
+        return hint
+    return parse_settings if typing.get_args(hint)[1] is Any else parse_weights
 
 
 def add_options(parser: argparse.ArgumentParser, config_class: type) -> None:
@@ -89,6 +112,7 @@ def add_options(parser: argparse.ArgumentParser, config_class: type) -> None:
             parse_numbers: "NUMBER,…",
             parse_whole_numbers: "NUMBER,…",
             parse_text: "TEXT",
+            parse_settings: "JSON",
         }
         metavar = metavars.get(reader) or reader.__name__.upper()
         if field.default is not None and field.default is not dataclasses.MISSING:

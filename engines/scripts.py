@@ -10,6 +10,7 @@ from typing import Any
 
 from engines.jobs import ENGINES, Job, job_from_recipe
 from engines.recipes import Recipe, RecipeError
+from engines.sweeps import SweepConfig
 
 # What `engines.train` calls the engines that train.
 TRAININGS = {"vae_training": "vae", "dcgan_training": "dcgan", "language_training": "language_model"}
@@ -158,7 +159,12 @@ def _running(job: Job, weights: str, inputs: dict[str, str]) -> str:
 def _changed(config: Any, standard: Any) -> dict[str, Any]:
     """The fields of a config that are not as those of `standard`."""
     values = {field.name: getattr(config, field.name) for field in dataclasses.fields(config)}
-    return {name: value for name, value in values.items() if value != getattr(standard, name)}
+    changed = {name: value for name, value in values.items() if value != getattr(standard, name)}
+    if isinstance(config, SweepConfig) and "settings" in changed:
+        # Those that its pictures share have defaults of their own.
+        default = type(config)().settings
+        changed["settings"] = {name: value for name, value in config.settings.items() if value != default[name]}
+    return changed
 
 
 def _call(function: str, options: dict[str, Any], *first: str, margin: int = 0) -> str:

@@ -14,13 +14,14 @@ from typing import Any
 import gradio as gr
 import numpy as np
 
+from engines.batches import Batch, batch_of, picture_files
 from engines.configs import from_mapping
 from engines.jobs import ENGINES, Job, job_from_recipe
 from engines.parts.language_config import MODELS, SamplingConfig
 from engines.parts.pictures import digest
 from engines.recipes import RecipeError, from_json, read_recipe
 from engines.style_transfer import MOST_STYLES
-from studio.endpoints import ENDPOINTS, TRAINED, Endpoint, check_names, network_parameter
+from studio.endpoints import ENDPOINTS, IMAGES, TRAINED, Endpoint, check_names, network_parameter
 from studio.following import Caller, followed, said_of
 from studio.notices import refused
 from studio.parameters import Parameter, expose, file_parameter, setting_parameters
@@ -41,7 +42,10 @@ RETURNS = [
         "was trained.",
     ),
     Parameter(
-        "result", gr.FileData | None, "The result's file, a PNG, an MP4 or a TXT; null until the run is over.", None
+        "result",
+        gr.FileData | None,
+        "The result's file, a PNG, an MP4 or a TXT, or of a batch a ZIP; null until the run is over.",
+        None,
     ),
     Parameter("recipe", dict | None, "What made it, for `repeat`; null until the run is over.", None),
 ]
@@ -139,19 +143,28 @@ class Api:
                     training_job, self._studio, endpoint.engine, config, paths, endpoint.steerable
                 )
             self._check_network(endpoint.engine, endpoint.networks, values["backbone"])
-            return Job(
+            job = Job(
                 engine=endpoint.engine,
                 config=config,
                 inputs=await self._inputs(endpoint, values),
                 backbone=values["backbone"],
                 pace=UNHURRIED if ENGINES[endpoint.engine].film else 0.0,
             )
+            return self._batch(endpoint, job, values[IMAGES]) if endpoint.batch else job
 
         return make_job
+
+    def _batch(self, endpoint: Endpoint, job: Job, pictures: Any) -> Batch:
+        if not isinstance(pictures, list):
+            raise ValueError(f"The parameter {IMAGES} must be a list of pictures.")
+        files = picture_files(uploaded(value, IMAGES) for value in pictures)
+        return batch_of(job, files, endpoint.batch, self._studio.max_pixels)
 
     async def _inputs(self, endpoint: Endpoint, values: Mapping[str, Any]) -> dict[str, np.ndarray]:
         inputs = {}
         for name in endpoint.files:
+            if name == IMAGES:
+                continue  # read when their turn comes
             several = name in ENGINES[endpoint.engine].series
             given = values[name] if several else [values[name]]
             if not isinstance(given, list) or (name in endpoint.needed and not given):
@@ -168,7 +181,7 @@ class Api:
     async def job_again(self, values: dict[str, Any]) -> Job:
         """The job that repeats a recipe."""
         recipe = from_json(json.dumps(values["recipe"]))
-        endpoint = next((one for one in ENDPOINTS.values() if one.engine == recipe.engine), None)
+        endpoint = next((one for one in ENDPOINTS.values() if one.engine == recipe.engine and not one.batch), None)
         if endpoint is None:
             raise RecipeError(f"This recipe is for {recipe.engine[:40]!r}, which this version does not have.")
         if endpoint.trains:

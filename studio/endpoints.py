@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from engines.batches import MOST_PICTURES
 from engines.dcgan import DrawConfig, FaceWalkConfig
 from engines.dcgan_projection import ProjectionConfig
 from engines.deep_dream import PRESETS, DreamConfig
@@ -16,6 +17,7 @@ from engines.parts.autoencoders import read_vae
 from engines.parts.gans import read_gan
 from engines.recipes import Recipe, RecipeError
 from engines.style_transfer import LAYERS, MOST_STYLES, StyleConfig
+from engines.sweeps import DreamSweepConfig, StyleSweepConfig
 from engines.vae import WalkConfig
 from studio.language_training import read_model
 from studio.parameters import Parameter, file_parameter, setting_parameters
@@ -34,6 +36,7 @@ class Endpoint:
         networks: that it runs on, by name; none for a training.
         steerable: fields that may be other ones when a training goes on.
         left_out: fields that only mean something while somebody steers.
+        batch: the picture of which there are many, by the engine's name for it; "" where there is one.
     """
 
     engine: str
@@ -44,6 +47,7 @@ class Endpoint:
     networks: Collection[str] = ()
     steerable: Collection[str] = ()
     left_out: Collection[str] = ()
+    batch: str = ""
 
     @property
     def trains(self) -> bool:
@@ -54,7 +58,7 @@ class Endpoint:
         """Its parameters: files, the network, settings."""
         series = ENGINES[self.engine].series
         files = [
-            file_parameter(name, help, several=name in series, needed=name in self.needed)
+            file_parameter(name, help, several=name in series or name == IMAGES, needed=name in self.needed)
             for name, help in self.files.items()
         ]
         return [*files, *self.network, *setting_parameters(self.config, self.left_out)]
@@ -64,27 +68,66 @@ class Endpoint:
         return [] if self.trains else [network_parameter(self.engine, self.networks)]
 
 
+# What the many pictures of a batch are called.
+IMAGES = "images"
+_MANY = f"Pictures, or zips of them, at most {MOST_PICTURES}."
+_DREAMS = {"image": "The photo.", "guide": "A picture of what the dream should look for."}
+_PAINTINGS = {
+    "content_image": "The photo.",
+    "style_images": f"The paintings, at most {MOST_STYLES}.",
+    "masks": "For each painting a picture that is white where it belongs on the photo; none for anywhere.",
+    "start_image": "A picture to go on painting, instead of the photo.",
+}
 ENDPOINTS = {
     "deep_dream": Endpoint(
         "deep_dream",
         DreamConfig,
         "DeepDream: change a picture so that a network sees more of what it sees in it.",
-        {"image": "The photo.", "guide": "A picture of what the dream should look for."},
+        _DREAMS,
         ("image",),
         tuple(PRESETS),
+    ),
+    "deep_dream_sweep": Endpoint(
+        "deep_dream_sweep",
+        DreamSweepConfig,
+        "A sheet of dreams that differ in one setting of deep_dream, or in two.",
+        _DREAMS,
+        ("image",),
+        tuple(PRESETS),
+    ),
+    "deep_dream_batch": Endpoint(
+        "deep_dream",
+        DreamConfig,
+        "Dream on many pictures with the same settings; the result is a zip.",
+        {IMAGES: _MANY, "guide": _DREAMS["guide"]},
+        (IMAGES,),
+        tuple(PRESETS),
+        batch="image",
     ),
     "style_transfer": Endpoint(
         "style_transfer",
         StyleConfig,
         "Neural style transfer: paint a photo in the manner of paintings.",
-        {
-            "content_image": "The photo.",
-            "style_images": f"The paintings, at most {MOST_STYLES}.",
-            "masks": "For each painting a picture that is white where it belongs on the photo; none for anywhere.",
-            "start_image": "A picture to go on painting, instead of the photo.",
-        },
+        _PAINTINGS,
         ("content_image", "style_images"),
         tuple(LAYERS),
+    ),
+    "style_transfer_sweep": Endpoint(
+        "style_transfer_sweep",
+        StyleSweepConfig,
+        "A sheet of paintings that differ in one setting of style_transfer, or in two.",
+        _PAINTINGS,
+        ("content_image", "style_images"),
+        tuple(LAYERS),
+    ),
+    "style_transfer_batch": Endpoint(
+        "style_transfer",
+        StyleConfig,
+        "Paint many photos with the same settings; the result is a zip.",
+        {IMAGES: _MANY, "style_images": _PAINTINGS["style_images"]},
+        (IMAGES, "style_images"),
+        tuple(LAYERS),
+        batch="content_image",
     ),
     "vae_walk": Endpoint(
         "vae",

@@ -4,6 +4,7 @@ their hash."""
 from __future__ import annotations
 
 import datetime
+import itertools
 import os
 import re
 import secrets
@@ -12,6 +13,7 @@ import zipfile
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 import numpy as np
 from PIL import Image
@@ -140,13 +142,18 @@ class Gallery:
         """Where the thumbnail of a result is, or would be."""
         return self.folder / "thumbnails" / f"{result.path.stem}.jpg"
 
-    def archive(self, names: Sequence[str]) -> Path:
+    def archive(self, names: Sequence[str], called: Sequence[str] = ()) -> Path:
         """A zip of results, each with its recipe beside it as .json.
+
+        Args:
+            called: what each of them is called in the zip, without suffix; by its own name if not given. Where two
+                would be called the same, the later is numbered.
 
         Raises:
             ValueError: none of them is there any longer.
         """
-        found = [result for name in names if (result := self.find(name))]
+        titles = called or [Path(name).stem for name in names]
+        found = [(result, title) for name, title in zip(names, titles, strict=True) if (result := self.find(name))]
         if not found:
             raise ValueError("Choose what to export first: tick the results.")
         folder = self.folder / "archives"
@@ -156,9 +163,29 @@ class Gallery:
         path = folder / f"reverie-{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(6)}.zip"
         # Pictures and films are packed already.
         with written_atomically(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
-            for result in found:
-                archive.write(result.path, result.name)
+            for (result, _), title in zip(found, _told_apart([title for _, title in found]), strict=True):
+                archive.write(result.path, f"{title}{result.path.suffix}")
                 recipe = result.recipe()
                 if recipe is not None:
-                    archive.writestr(f"{result.path.stem}.json", recipe.to_json())
+                    archive.writestr(f"{title}.json", recipe.to_json())
         return path
+
+
+def _told_apart(titles: Sequence[str]) -> list[str]:
+    """The same titles, with a number behind each that was there before, whatever the case of its letters."""
+    seen: set[str] = set()
+    told = []
+    for title in titles:
+        name = next(
+            one
+            for one in itertools.chain([title], (f"{title}-{i}" for i in itertools.count(2)))
+            if one.lower() not in seen
+        )
+        seen.add(name.lower())
+        told.append(name)
+    return told
+
+
+def url_of(path: Path) -> str:
+    """Where a browser finds a file of the gallery."""
+    return f"gradio_api/file={quote(str(path))}"

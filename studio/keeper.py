@@ -4,26 +4,42 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from engines.batches import Batch, StartedBatch
 from engines.films import Film
-from engines.frames import Frame
 from engines.jobs import ENGINES, Job, StartedJob
 from engines.recipes import RecipeError, write_png, write_text
 from studio.gallery import Gallery
+from studio.runs import Keeper
 from studio.thumbnails import thumbnail_uri
+
+
+def keeper_for(gallery: Gallery, job: Job) -> Keeper:
+    """What keeps what a job makes."""
+    return BatchKeeper(gallery, job) if isinstance(job, Batch) else ResultKeeper(gallery, job)
 
 
 class ResultKeeper:
     """Turns a run's frames into a PNG of the last one, an MP4 of several where a run makes a film, or a text."""
+
+    results: tuple[Path, ...] = ()
 
     def __init__(self, gallery: Gallery, job: Job):
         self._gallery, self._job = gallery, job
         self.moments = gallery.moments(every=ENGINES[job.engine].film)
         self._film: Film | None = None
 
-    def see(self, frame: Frame) -> None:
-        """Take one frame."""
+    def see(self, started: StartedJob) -> None:
+        """Take the newest frame."""
+        frame = started.last
+        if frame is None:
+            return
         self.moments.see(frame)
-        if not self._job.makes_film or not frame.keyframe or frame.image is None:
+        self.film(started)
+
+    def film(self, started: StartedJob) -> None:
+        """Take the newest frame for the film, where one is made; it is no moment to look back at."""
+        frame = started.last
+        if frame is None or not self._job.makes_film or not frame.keyframe or frame.image is None:
             return
         if self._film is None:
             height, width = frame.image.shape[:2]
@@ -57,3 +73,52 @@ class ResultKeeper:
         """Leave nothing behind."""
         if self._film:
             self._film.discard()
+
+
+class BatchKeeper:
+    """Turns the frames of a batch into a result for each of its pictures, and in the end a zip of them.
+
+    There are no moments of a batch to look back at: its pictures are in the gallery as they come.
+    """
+
+    def __init__(self, gallery: Gallery, batch: Batch):
+        self._gallery = gallery
+        self.moments = gallery.moments()
+        self._part: StartedJob | None = None
+        self._keeper: ResultKeeper | None = None
+        self._name = ""
+        self._kept: dict[Path, str] = {}
+
+    @property
+    def results(self) -> tuple[Path, ...]:
+        """What is finished."""
+        return tuple(self._kept)
+
+    def see(self, started: StartedJob) -> None:
+        """Take the newest frame, and if it is a picture's last, keep that."""
+        assert isinstance(started, StartedBatch)
+        if started.part is not self._part or self._keeper is None:
+            self.discard()  # of a picture that ran away in the middle
+            self._part, self._name = started.part, started.name
+            self._keeper = ResultKeeper(self._gallery, started.job)
+        if self._part is not None:
+            self._keeper.film(self._part)
+        if started.last is not None and started.last.seam:
+            self._keep()
+
+    def _keep(self) -> None:
+        """Keep the picture at work as it is now."""
+        if self._keeper is not None and self._part is not None:
+            self._kept[self._keeper.finish(self._part)] = self._name
+        self._keeper = self._part = None
+
+    def finish(self, started: StartedJob) -> Path:
+        """Keep a picture that the batch was stopped in, and pack all."""
+        self._keep()
+        return self._gallery.archive([path.name for path in self._kept], list(self._kept.values()))
+
+    def discard(self) -> None:
+        """Leave nothing behind of a picture that is not kept."""
+        if self._keeper is not None:
+            self._keeper.discard()
+        self._keeper = self._part = None

@@ -8,8 +8,10 @@ import gradio as gr
 import numpy as np
 
 from engines.films import FilmConfig, FilmError
+from engines.jobs import ENGINES
 from engines.parts.pictures import read_picture
 from engines.recipes import write_png
+from studio.batches import finished_row
 from studio.canvas import live_canvas
 from studio.notices import warn
 from studio.runs import Run
@@ -39,6 +41,13 @@ class PictureStage(Stage):
             again_id = f"{self._prefix}-again"
             self.again = gr.Button(again, size="sm", interactive=False, visible=bool(again), elem_id=again_id)
             self.save = gr.DownloadButton("Save", size="sm", interactive=False, elem_id=f"{self._prefix}-save")
+        self.finished = gr.HTML(
+            "",
+            html_template='<div class="links">${value}</div>',
+            apply_default_css=False,
+            elem_classes="finished",
+            elem_id=f"{self._prefix}-finished",
+        )
         folded = gr.Accordion("Film of the run", open=False, elem_id=f"{self._prefix}-evolution", elem_classes="fold")
         with folded:
             self._film_controls()
@@ -59,16 +68,25 @@ class PictureStage(Stage):
     @property
     def outputs(self) -> list[Any]:
         """What watching a run changes."""
-        return [*super().outputs, self.moment, self.again, self.film]
+        return [*super().outputs, self.moment, self.again, self.film, self.finished]
 
     def begun(self) -> dict[Any, Any]:
         """Nothing is looked back at, gone on from or made a film of yet."""
         nothing = gr.update(value=None, interactive=False)
-        return {self.moment: 0, self.again: gr.update(interactive=False), self.film: nothing}
+        return {self.moment: 0, self.again: gr.update(interactive=False), self.film: nothing, self.finished: ""}
+
+    def came(self, run: Run) -> dict[Any, Any]:
+        """What is finished before the run is, in little."""
+        return {self.finished: finished_row(self._studio.gallery, run.results)}
 
     def ended(self, run: Run) -> dict[Any, Any]:
         """The newest picture is looked at; what was made can be gone on from."""
-        return {self.moment: 0, self.again: gr.update(interactive=run.moments.steps != [])}
+        return {self.moment: 0, self.again: gr.update(interactive=self._goes_on(run))}
+
+    def _goes_on(self, run: Run) -> bool:
+        """Whether there is a picture of this run to go on from; nobody goes on from a sheet of them."""
+        sheet = run.job.engine in ENGINES and ENGINES[run.job.engine].sheet
+        return run.over and run.moments.steps != [] and not sheet
 
     def wire(self) -> None:
         """Connect Stop, the moments and the film."""
@@ -86,7 +104,7 @@ class PictureStage(Stage):
             return gr.skip(), gr.skip(), gr.skip()
         moment = run.moments.at(int(event.step)) if event.step else None
         if moment is None:
-            return 0, self.saving(run), gr.update(interactive=run.over and run.moments.steps != [])
+            return 0, self.saving(run), gr.update(interactive=self._goes_on(run))
         step, image = moment
         recipe = run.recipe_at(step)
         if recipe is None:
@@ -96,7 +114,7 @@ class PictureStage(Stage):
         return (
             step,
             gr.update(value=str(path), interactive=True, label=f"Save step {step}"),
-            gr.update(interactive=True),
+            gr.update(interactive=not ENGINES[run.job.engine].sheet),
         )
 
     def filmed(self, run_id: str, *values: Any):

@@ -12,14 +12,14 @@ def job_for_tab(recipe: Recipe, engine: str, networks: Collection[str], elsewher
     """The job of a recipe, without its inputs.
 
     Args:
-        engine: the tab's own.
+        engine: the tab's own; its sweeps are the tab's too.
         networks: names of those that are here.
         elsewhere: the sentence for a recipe of another tab.
 
     Raises:
         ValueError: a recipe of another tab, for a network that is not here, or that this version cannot follow.
     """
-    if recipe.engine != engine:
+    if recipe.engine not in (engine, f"{engine}_sweep"):
         raise RecipeError(elsewhere)
     job = job_from_recipe(recipe, {})
     if job.backbone not in networks:

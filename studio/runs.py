@@ -20,6 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
+
 from engines.frames import Frame
 from engines.jobs import ENGINES, Job, StartedJob, Workshop
 from engines.recipes import Recipe
@@ -37,12 +39,20 @@ OVER = ("done", "stopped", "failed")
 
 
 class Keeper(Protocol):
-    """Takes a run's frames as they pass and makes its result of them; all on the lane's thread."""
+    """Takes a run's frames as they pass and makes its result of them; all on the lane's thread.
+
+    Attributes:
+        moments: pictures of the run to look back at.
+        results: files of the gallery that are finished before the run is.
+    """
 
     @property
     def moments(self) -> Moments: ...
 
-    def see(self, frame: Frame) -> None: ...
+    @property
+    def results(self) -> tuple[Path, ...]: ...
+
+    def see(self, started: StartedJob) -> None: ...
 
     def finish(self, started: StartedJob) -> Path: ...
 
@@ -61,12 +71,15 @@ class Run:
         state: "waiting", "running", "done", "stopped" or "failed".
         version: grows with every change that a page may want to show.
         job: what was asked for; its inputs are let go when the run is over.
-        original: a preview of the job's first input, or None where it has none.
+        original: a preview of the first input of what is at work, or None where there is none to compare it with.
         frame: the newest frame; only a preview of its picture is kept when the run is over.
         curves: every metric over the run by its name, thinned to at most VALUES_KEPT values, evenly.
         moments: pictures of the run to look back at.
         error: the sentence to show when the run failed.
+        notices: sentences of what else there is to say when it is over.
+        results: files of the gallery that were finished on the way.
         result: the file that was made.
+        seconds: how long it has worked; not what it gave way to.
     """
 
     def __init__(self, started: StartedJob, keeper: Keeper):
@@ -74,20 +87,23 @@ class Run:
         self._started: StartedJob | None = started
         self._keeper = keeper
         self.job = started.job
-        self.original = preview(next(iter(self.job.inputs.values()))) if self.job.inputs else None
+        self.original = original_of(started.job)
         self.state, self.version = "waiting", 0
         self.frame: Frame | None = None
         self.curves: dict[str, list[float]] = {}
         self.moments = keeper.moments
         self._recipe: Recipe | None = None
         self.error = ""
+        self.notices: tuple[str, ...] = ()
+        self.results: tuple[Path, ...] = ()
         self.result: Path | None = None
         self.seconds = 0.0
         self._stop = threading.Event()
         self._beginning = threading.Lock()
         self._pending: Any = None
         self._steering = threading.Lock()
-        self._began: float | None = None
+        self._resumed: float | None = None
+        self._exhausted = False
         self._watched = time.monotonic()
         self._curve_stride = 1
 
@@ -98,9 +114,11 @@ class Run:
     @property
     def seconds_left(self) -> float | None:
         """What the rest of the run will take if it goes on as it went; None while that is unknown."""
-        if self._began is None or self.frame is None or self.frame.progress <= 0 or self.over:
+        frame, resumed = self.frame, self._resumed
+        if frame is None or frame.progress <= 0 or self.over:
             return None
-        return (time.monotonic() - self._began) * (1 - self.frame.progress) / self.frame.progress
+        worked = self.seconds + (0 if resumed is None else time.monotonic() - resumed)
+        return worked * (1 - frame.progress) / frame.progress
 
     def recipe_at(self, step: int) -> Recipe | None:
         """What made the picture of a step; None where there is no picture yet."""
@@ -114,9 +132,15 @@ class Run:
     def stop(self) -> None:
         """End the run after the step that it is in; the last frame is its result. A waiting run ends at once."""
         self._stop.set()
+        if self._taken_from_the_lane():
+            self._end()
+
+    def _taken_from_the_lane(self) -> bool:
+        """Whether the run was waiting: it is whoever asks first who goes on with it."""
         with self._beginning:
-            if self.state == "waiting":
-                self._close("stopped")
+            waited = self.state == "waiting"
+            self.state = "running" if waited else self.state
+            return waited
 
     def steer(self, config: Any) -> None:
         """Have the engine go on with another config from its next step; nothing happens when the run is over.
@@ -139,23 +163,39 @@ class Run:
         """Note that somebody has just seen a frame."""
         self._watched = time.monotonic()
 
-    def advance(self) -> None:
-        """Run to the end. Called once, by the lane."""
-        with self._beginning:
-            started = self._started
-            if started is None or self.over:
-                return
-            if self._unwatched():
-                self._close("stopped")
-                return
-            self.state, self._began = "running", time.monotonic()
+    def advance(self, gives_way: Callable[[], bool] = lambda: False) -> None:
+        """Run to the end, or to a seam at which it gives way. Called by the lane, until the run is over."""
+        if not self._taken_from_the_lane():
+            return
+        if self._unwatched():
+            self._end()
+            return
+        self._resumed = time.monotonic()
         self._changed()
+        self._work(gives_way)
+        self.seconds += time.monotonic() - self._resumed
+        self._resumed = None
+        with self._beginning:
+            over = self._exhausted or self.error or self._stop.is_set() or self._unwatched()
+            self.state = "running" if over else "waiting"
+        if over:
+            self._end()
+        self._changed()
+
+    def _work(self, gives_way: Callable[[], bool]) -> None:
+        """Take frames until there are no more, the run is stopped or fails, or has come to where it gives way."""
+        started = self._started
+        assert started is not None
         film = self.job.engine in ENGINES and ENGINES[self.job.engine].film
         pace = self.job.pace or (FILM_PICTURES_A_SECOND if film else 0)
         try:
             while not self._stop.is_set():
+                at_work = started.job.inputs
                 frame = started.send(self._take_pending())
-                self._keeper.see(frame)
+                if started.job.inputs is not at_work:
+                    self.original = original_of(started.job)
+                self._keeper.see(started)
+                self.results = self._keeper.results
                 self._note_metrics(frame)
                 self.frame = frame
                 self._changed()
@@ -164,29 +204,34 @@ class Run:
                 if self._unwatched():
                     logger.info("Nobody watches run %s: stopped.", self.id[:8])
                     break
+                if frame.seam and gives_way():
+                    break
         except StopIteration:
-            pass
+            self._exhausted = True
         except ValueError as error:
             self.error = str(error)
         except Exception:  # whatever a library raises must end this run alone, not the lane
             logger.exception("Run %s failed.", self.id[:8])
             self.error = "Something went wrong inside the engine; the details are in the server's log."
-        self.seconds = time.monotonic() - self._began
-        self._end(started)
 
-    def _end(self, started: StartedJob) -> None:
+    def _end(self) -> None:
+        """Write the result of what there is, and close."""
+        started, frame = self._started, self.frame
+        assert started is not None
         try:
             started.close()
-            if self.frame is None:
+            self.notices = started.notices
+            if frame is None:
                 self._keeper.discard()
                 self._close("failed" if self.error else "stopped")
                 return
             self._recipe = started.recipe
             self.result = self._keeper.finish(started)
+            self.results = self._keeper.results
         except Exception:  # a full disk, a codec: whatever it is, the run must come to an end
             logger.exception("The result of run %s could not be written.", self.id[:8])
             self.error = self.error or "The result could not be written; is the disk full?"
-        whole = (self.frame is not None and self.frame.step >= self.frame.total) or self.job.stop_at is not None
+        whole = self._exhausted or (frame is not None and frame.step >= frame.total)
         self._close("failed" if self.error else "done" if whole and not self._stop.is_set() else "stopped")
 
     def _close(self, state: str) -> None:
@@ -215,6 +260,12 @@ class Run:
     def forget(self) -> None:
         """Nobody will ask for this run again."""
         self.moments.forget()
+
+
+def original_of(job: Job) -> np.ndarray | None:
+    """A preview of what a job's pictures can be compared with, (H, W, 3) uint8 RGB; None where there is nothing."""
+    sheet = job.engine in ENGINES and ENGINES[job.engine].sheet
+    return preview(next(iter(job.inputs.values()))) if job.inputs and not sheet else None
 
 
 @dataclass(frozen=True)
@@ -250,13 +301,22 @@ class Lane:
 
     def _advance(self, run: Run) -> None:
         try:
-            run.advance()
+            run.advance(lambda: self._others_wait(run))
         finally:
             with self._lock:
                 # A run that was stopped says nothing of how long one takes.
                 if run.state == "done":
                     self._durations.append(run.seconds)
                 self._runs = [r for r in self._runs if r is not run]
+                goes_on = run.state == "waiting"
+                if goes_on:
+                    self._runs.append(run)
+            if goes_on:
+                self._executor.submit(self._advance, run)
+
+    def _others_wait(self, run: Run) -> bool:
+        with self._lock:
+            return any(other is not run and not other.over for other in self._runs)
 
     def place(self, run: Run) -> Place:
         """Where a waiting run stands. The estimate is what is left of the running one plus the median of recent runs

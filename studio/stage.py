@@ -9,6 +9,7 @@ from typing import Any
 import gradio as gr
 
 from engines.jobs import Job
+from engines.sweeps import SweepConfig
 from studio.notices import warn
 from studio.runs import Run
 from studio.streaming import Watcher
@@ -35,10 +36,14 @@ class Stage(ABC):
         self.remembered = gr.BrowserState("", storage_key=key, secret=key, render=False)
 
     def buttons(self, title: str) -> None:
-        """Lay out the button that begins and Stop beside it."""
+        """Lay out the button that begins and Stop beside it.
+
+        Others that begin something on this stage are added to `begins`.
+        """
         with gr.Row(elem_classes="actions"):
             # Alive once the page knows whether it has a run already.
             self.go = gr.Button(title, variant="primary", elem_id=f"{self._prefix}-go", interactive=False)
+            self.begins: list[gr.Button] = [self.go]
             self.halt = gr.Button("Stop", elem_id=f"{self._prefix}-stop", interactive=False, min_width=80)
 
     @abstractmethod
@@ -52,10 +57,18 @@ class Stage(ABC):
     @property
     def outputs(self) -> list[Any]:
         """What watching a run changes."""
-        return [self.canvas, self.run_id, self.remembered, self.go, self.halt, self.save]
+        return [self.canvas, self.run_id, self.remembered, *self.begins, self.halt, self.save]
+
+    def free(self, free: bool) -> dict[Any, Any]:
+        """The buttons that begin something are alive, or not."""
+        return {button: gr.update(interactive=free) for button in self.begins}
 
     def begun(self) -> dict[Any, Any]:
         """What else changes when a run begins."""
+        return {}
+
+    def came(self, run: Run) -> dict[Any, Any]:
+        """What else changes while a run goes on: results that are finished before it is."""
         return {}
 
     def ended(self, run: Run) -> dict[Any, Any]:
@@ -103,7 +116,7 @@ class Stage(ABC):
         """Find a reloaded page's run again."""
         run = self.run(run_id)
         if run is None:
-            yield {self.run_id: "", self.go: gr.update(interactive=True)}
+            yield {self.run_id: ""} | self.free(True)
             return
         async for update in self.watch(run, found=True):
             yield update
@@ -118,30 +131,30 @@ class Stage(ABC):
         yield {
             self.run_id: run.id,
             self.remembered: run.id,
-            self.go: gr.update(interactive=False),
+            **self.free(False),
             self.halt: gr.update(interactive=True),
             self.save: gr.update(value=None, interactive=False, label="Save"),
-        } | self.begun()
+            **self.begun(),
+        }
         watcher = Watcher(run, self._runs.render)
+        finished: tuple[Any, ...] = ()
         async for message in watcher.messages():
-            yield {self.canvas: gr.skip() if message is None else message}
-        if run.error:
-            warn(run.error)
+            update: dict[Any, Any] = {self.canvas: gr.skip() if message is None else message}
+            if run.results != finished:
+                finished = run.results
+                update |= self.came(run)
+            yield update
+        for sentence in filter(None, (run.error, *run.notices)):
+            warn(sentence)
         shown = {self.canvas: await watcher.whole()} if found else {}
-        yield (
-            shown
-            | {
-                self.go: gr.update(interactive=True),
-                self.halt: gr.update(interactive=False),
-                self.save: self.saving(run),
-            }
-            | self.ended(run)
-        )
+        still = {self.halt: gr.update(interactive=False), self.save: self.saving(run)}
+        yield shown | self.free(True) | still | self.came(run) | self.ended(run)
 
     def saving(self, run: Run):
         """What Save does with the result."""
         there = run.result is not None
-        return gr.update(value=str(run.result) if there else None, interactive=there, label="Save")
+        label = "Save all" if run.results else "Save"
+        return gr.update(value=str(run.result) if there else None, interactive=there, label=label)
 
     def stop(self, run_id: str) -> None:
         """Stop this page's run."""
@@ -155,7 +168,8 @@ class Stage(ABC):
         if run is None or run.over or run.job.backbone != backbone:
             return
         try:
-            run.steer(make_config())
+            config, swept = make_config(), run.job.config
+            run.steer(swept.following(config) if isinstance(swept, SweepConfig) else config)
         except ValueError as error:
             warn(error)
 

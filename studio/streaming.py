@@ -49,6 +49,7 @@ class Watcher:
         self._begun = False
         self._missed = False
         self._drawn: Any = None
+        self._original: Any = None
 
     def acknowledged(self, number: int) -> None:
         """The browser has drawn message `number`, or with 0 has missed what there was: somebody is watching."""
@@ -115,7 +116,8 @@ class Watcher:
         if state == "waiting":
             place = self._lane.place(run)
             message |= {"before": place.before, "left": place.seconds}
-        if first and run.original is not None:
+        if run.original is not None and (first or run.original is not self._original):
+            self._original = run.original
             message["original"] = await asyncio.to_thread(data_uri, run.original)
         if frame is not None:
             self._begun = True

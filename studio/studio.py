@@ -19,8 +19,8 @@ from engines.jobs import Job, Workshop
 from engines.parts.pictures import read_picture
 from engines.parts.weights import WeightsError, WeightsStore
 from studio.gallery import Gallery
-from studio.keeper import ResultKeeper
-from studio.runs import Runs
+from studio.keeper import keeper_for
+from studio.runs import Keeper, Runs
 from studio.visitors import Visitors
 
 logger = logging.getLogger(__name__)
@@ -69,9 +69,9 @@ class Studio:
         folder = self.outputs / "visitors" / visitor if visitor else self.outputs
         return Gallery(folder, self.outputs / "moments")
 
-    def keeper(self, job: Job) -> ResultKeeper:
+    def keeper(self, job: Job) -> Keeper:
         """What makes a result of a job's frames, for whoever's event is being handled."""
-        return ResultKeeper(self.gallery, job)
+        return keeper_for(self.gallery, job)
 
     def read(self, picture: str | bytes) -> np.ndarray:
         """Read an uploaded picture, a path or what is in the file, as (H, W, 3) uint8 RGB; raises PictureError with a

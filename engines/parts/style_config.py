@@ -61,3 +61,9 @@ class StyleConfig:
             raise ValueError("All style layers have weight zero; give at least one a weight.")
         if self.blend and not any(self.blend):
             raise ValueError("All paintings have weight zero; give at least one a weight.")
+
+    @property
+    def without_effect(self) -> dict[str, str]:
+        """The settings that change nothing as the others stand, and why."""
+        timed = dict.fromkeys(("size", "scales", "steps"), "the time decides it; choose to go by steps instead")
+        return timed if self.seconds else {}

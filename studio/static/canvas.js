@@ -117,6 +117,10 @@ async function receive(message) {
     stage.dataset.original = Boolean(message.original);
     if (message.original) await draw(before, message.original);
     if (!message.picture && message.original) await draw(after, message.original);
+  } else if (message.original) {
+    // Another picture's turn: those before it are no moments of this one.
+    forget_moments();
+    await draw(before, message.original);
   }
   if (message.picture) {
     latest = message.picture;

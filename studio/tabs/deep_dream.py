@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import dataclasses
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from engines.jobs import Job, repeated
 from engines.options import format_weights, parse_weights
 from engines.parts.pictures import PictureError, check_picture
 from engines.recipes import Recipe, read_recipe
+from engines.sweeps import DreamSweepConfig
+from studio.batches import BatchPanel
 from studio.canvas import at_rest
 from studio.doors import Door
 from studio.examples import examples
@@ -25,6 +28,7 @@ from studio.restoring import job_for_tab
 from studio.settings import Settings
 from studio.stage import steers
 from studio.studio import Studio
+from studio.sweeps import SweepPanel
 
 DEFAULT_BACKBONE = next(iter(PRESETS))
 BOOK = "As in the book"
@@ -72,6 +76,10 @@ class DreamTab:
                     settings.slider("pictures", "Length", 1, 120, 1)
                     settings.slider("zoom", "Zoom", 0.9, 1.3, 0.01)
                     settings.slider("turn", "Turn", -15, 15, 0.5)
+                self.sweep = SweepPanel(settings, DreamSweepConfig, "dream")
+                self.sweep.build(self.stage)
+                self.batch = BatchPanel(self.studio, "image", "dream")
+                self.batch.build(self.stage, "All are dreamt on with the settings above, one after another.")
                 self.own = OwnSettings(self.studio, settings, "dream")
                 self.own.build()
             with gr.Column(elem_classes="outputs", min_width=320, scale=3):
@@ -134,6 +142,7 @@ class DreamTab:
         now = {**seen, "queue": False}
         quick = {**seen, "concurrency_limit": None}
         self._restorable = [self.photo, self.backbone, self.preset, *controls, self.restored, self.guide, stage.canvas]
+        self._restorable += self.sweep.components
         self.photo.change(self.photo_changed, [self.photo, stage.run_id], self._restorable, **quick)
         self.guide.change(self.guide_changed, [self.guide], [self.guide], **quick)
         self.preset.input(self.preset_chosen, [self.preset, self.backbone, stage.run_id, *controls], controls, **quick)
@@ -142,6 +151,10 @@ class DreamTab:
         self.network.wire()
         inputs = [self.photo, self.guide, self.backbone, self.restored, *controls]
         stage.go.click(self.start, inputs, stage.outputs, **quick)
+        self.sweep.go.click(self.start_sweep, [*self.sweep.components, *inputs], stage.outputs, **quick)
+        shared = [self.batch.files, self.guide, self.backbone, *controls]
+        self.batch.go.click(self.start_batch, shared, stage.outputs, **quick)
+        self.sweep.wire()
         stage.again.click(stage.chosen_as_input, [stage.run_id, stage.moment], [self.photo], **now)
         stage.wire()
         self.own.wire(stage.go)
@@ -156,7 +169,7 @@ class DreamTab:
         """A dream comes back; any picture may be dreamt on, or be what is looked for."""
         photo = [self.stage.run_id], self._restorable
         return [
-            Door("dream", self._restore, [], self._restorable, engines=("deep_dream",)),
+            Door("dream", self._restore, [], self._restorable, engines=("deep_dream", "deep_dream_sweep")),
             Door("dream", self.photo_entered, *photo, title="Dream on it", kinds=("picture",)),
             Door("dream", lambda path: {self.guide: path}, [], [self.guide], title="Dream of it", kinds=("picture",)),
         ]
@@ -193,7 +206,10 @@ class DreamTab:
         elsewhere = "This picture was made on another tab; it can be dreamt on, its settings stay there."
         job = job_for_tab(recipe, "deep_dream", self.network.names, elsewhere)
         found = {name: self.studio.gallery.find_input(hash_) for name, hash_ in recipe.inputs.items()}
-        update = self.settings.restored(job.config) | {self.backbone: job.backbone, self.restored: recipe.to_json()}
+        swept = job.config if isinstance(job.config, DreamSweepConfig) else None
+        config = job.config if swept is None else DreamConfig(**swept.settings)
+        update = self.settings.restored(config) | {self.backbone: job.backbone, self.restored: recipe.to_json()}
+        update |= {} if swept is None else self.sweep.restored(swept)
         update[self.preset] = gr.update(choices=list(presets(job.backbone)), value=None)
         update[self.guide] = str(found["guide"]) if found.get("guide") else None
         if found.get("image"):
@@ -242,7 +258,27 @@ class DreamTab:
         async for update in self.stage.start(lambda: repeated(self._job(photo, guide, backbone, values), restored)):
             yield update
 
-    def _job(self, photo: str | None, guide: str | None, backbone: str, values: tuple[Any, ...]) -> Job:
+    async def start_sweep(
+        self, columns: str, column_values: str, rows: str, row_values: str, photo: str | None, *others: Any
+    ) -> AsyncIterator[dict[Any, Any]]:
+        """Start a sweep of dreams and watch it to its end."""
+        guide, backbone, restored, *values = others
+
+        def job() -> Job:
+            one = self._job(photo, guide, backbone, values)
+            return repeated(self.sweep.job(one, columns, column_values, rows, row_values), restored)
+
+        async for update in self.stage.start(job):
+            yield update
+
+    async def start_batch(
+        self, files: list[str] | None, guide: str | None, backbone: str, *values: Any
+    ) -> AsyncIterator[dict[Any, Any]]:
+        """Dream on many pictures, and watch it to its end."""
+        async for update in self.stage.start(lambda: self.batch.job(self._shared(guide, backbone, values), files)):
+            yield update
+
+    def _job(self, photo: str | None, guide: str | None, backbone: str, values: Sequence[Any]) -> Job:
         """What is asked for.
 
         Raises:
@@ -250,11 +286,17 @@ class DreamTab:
         """
         if not photo:
             raise PictureError("Choose a photo first: drop one, or click one of the examples.")
-        inputs = {"image": self.studio.read(photo)}
+        image = self.studio.read(photo)
+        check_picture(image)
+        job = self._shared(guide, backbone, values)
+        return dataclasses.replace(job, inputs={"image": image, **job.inputs})
+
+    def _shared(self, guide: str | None, backbone: str, values: Sequence[Any]) -> Job:
+        """The same without a photo; raises as `_job`."""
+        inputs = {}
         if guide:
             inputs["guide"] = self.studio.read(guide)
-        for image in inputs.values():
-            check_picture(image)
+            check_picture(inputs["guide"])
         require_weights(self.studio, backbone)
         config: DreamConfig = self.settings.config(values)
         return Job(engine="deep_dream", config=config, inputs=inputs, backbone=backbone)

@@ -5,9 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import gradio as gr
 
@@ -16,7 +14,7 @@ from engines.recipes import Recipe, from_json
 from studio.components import component
 from studio.doors import Door
 from studio.fetching import fetched_when_made
-from studio.gallery import Result
+from studio.gallery import Result, url_of
 from studio.networks import title_of_network
 from studio.notices import inform, warn
 from studio.recipe_panel import RecipePanel
@@ -31,6 +29,8 @@ MOST_TEXT = 20_000
 TITLES = {
     "deep_dream": ("Dream", "dream"),
     "style_transfer": ("Painting", "style"),
+    "deep_dream_sweep": ("Sweep of dreams", "dream"),
+    "style_transfer_sweep": ("Sweep of paintings", "style"),
     "vae": ("Walk among digits", "latent"),
     "vae_training": ("Training of an autoencoder", "latent"),
     "dcgan": ("Face", "faces"),
@@ -321,11 +321,6 @@ def title_of(result: Result) -> str:
 def when(result: Result) -> str:
     """When it was made, in figures."""
     return "" if result.made is None else f"{result.made:%Y-%m-%d %H:%M}"
-
-
-def url_of(path: Path) -> str:
-    """Where a browser finds a file of the gallery."""
-    return f"gradio_api/file={quote(str(path))}"
 
 
 def viewed(result: Result, recipe: Recipe | None) -> dict[str, Any]:

@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
-import numpy as np
 
 from engines.jobs import Job, repeated
 from engines.options import format_weights, parse_weights
 from engines.parts.pictures import PictureError, check_picture
 from engines.recipes import Recipe, read_recipe
 from engines.style_transfer import LAYERS, MOST_STYLES, StyleConfig, presets
+from engines.sweeps import StyleSweepConfig
+from studio.batches import BatchPanel
 from studio.canvas import at_rest
 from studio.doors import Door
 from studio.examples import examples
@@ -29,6 +30,7 @@ from studio.restoring import job_for_tab
 from studio.settings import Settings
 from studio.stage import steers
 from studio.studio import Studio
+from studio.sweeps import SweepPanel
 
 DEFAULT_BACKBONE = next(iter(LAYERS))
 TIMES = {"Quick · 15 s": 15.0, "Good · 1 min": 60.0, "Fine · 5 min": 300.0, "By steps": 0.0}
@@ -105,6 +107,12 @@ class StyleTab:
                     "More: size, weights, network, optimiser", open=False, elem_id="style-more", elem_classes="fold"
                 ):
                     self._build_more()
+                self.sweep = SweepPanel(settings, StyleSweepConfig, "style")
+                self.sweep.build(self.stage)
+                self.batch = BatchPanel(self.studio, "content_image", "style")
+                self.batch.build(
+                    self.stage, "All are painted with the settings above, one after another; regions are not used."
+                )
                 self.own = OwnSettings(self.studio, settings, "style")
                 self.own.build()
             with gr.Column(elem_classes="outputs", min_width=320, scale=3):
@@ -182,7 +190,7 @@ class StyleTab:
         now = {**seen, "queue": False}
         quick = {**seen, "concurrency_limit": None}
         self._restorable = [self.photo, gallery, self.backbone, self.preset, *moved, self.restored, self.start_image]
-        self._restorable += [self.regions, stage.canvas]
+        self._restorable += [self.regions, stage.canvas, *self.sweep.components]
         self.photo.change(self.photo_changed, [self.photo, gallery, stage.run_id], self._restorable, **quick)
         self.start_image.change(self.start_changed, [self.start_image], [self.start_image], **quick)
         self.palette.wire(regions_for, [self.regions], [self.regions])
@@ -192,6 +200,10 @@ class StyleTab:
         self.network.wire()
         inputs = [self.photo, gallery, self.regions, self.start_image, self.backbone, self.restored, *moved]
         stage.go.click(self.start, inputs, stage.outputs, **quick)
+        self.sweep.go.click(self.start_sweep, [*self.sweep.components, *inputs], stage.outputs, **quick)
+        shared = [self.batch.files, gallery, self.backbone, *moved]
+        self.batch.go.click(self.start_batch, shared, stage.outputs, **quick)
+        self.sweep.wire()
         stage.again.click(stage.chosen_as_input, [stage.run_id, stage.moment], [self.start_image], **now).then(
             lambda: gr.update(open=True), None, [self.start_fold], **now
         )
@@ -212,7 +224,7 @@ class StyleTab:
         gallery = self.palette.gallery
         photo = [gallery, self.stage.run_id], self._restorable
         return [
-            Door("style", self._restore, [], self._restorable, engines=("style_transfer",)),
+            Door("style", self._restore, [], self._restorable, engines=("style_transfer", "style_transfer_sweep")),
             Door("style", self.photo_entered, *photo, title="Paint it", kinds=("picture",)),
             Door("style", lambda path: {gallery: [path]}, [], [gallery], title="Paint like it", kinds=("picture",)),
         ]
@@ -251,10 +263,13 @@ class StyleTab:
         elsewhere = "This picture was made on another tab; it can be painted, its settings stay there."
         job = job_for_tab(recipe, "style_transfer", self.network.names, elsewhere)
         found = {name: self.studio.gallery.find_input(hash_) for name, hash_ in recipe.inputs.items()}
-        update = self.settings.restored(job.config) | {self.backbone: job.backbone, self.restored: recipe.to_json()}
+        swept = job.config if isinstance(job.config, StyleSweepConfig) else None
+        config = job.config if swept is None else StyleConfig(**swept.settings)
+        update = self.settings.restored(config) | {self.backbone: job.backbone, self.restored: recipe.to_json()}
+        update |= {} if swept is None else self.sweep.restored(swept)
         update[self.preset] = gr.update(choices=list(presets(job.backbone)), value=None)
         for i, slider in enumerate(self.palette.blend):
-            weight = job.config.blend[i] if i < len(job.config.blend) else 1.0
+            weight = config.blend[i] if i < len(config.blend) else 1.0
             update[slider] = gr.update(value=weight, maximum=max(1.0, weight))
         styles = [found.get(f"style_images_{i}") for i in range(1, MOST_STYLES + 1)]
         update[self.palette.gallery] = [str(path) for path in styles if path]
@@ -319,6 +334,26 @@ class StyleTab:
         async for update in self.stage.start(job):
             yield update
 
+    async def start_sweep(
+        self, columns: str, column_values: str, rows: str, row_values: str, photo: str | None, *others: Any
+    ) -> AsyncIterator[dict[Any, Any]]:
+        """Start a sweep of paintings and watch it to its end."""
+        gallery, regions, start_image, backbone, restored, *values = others
+
+        def job() -> Job:
+            one = self._job(photo, gallery, regions, start_image, backbone, values)
+            return repeated(self.sweep.job(one, columns, column_values, rows, row_values), restored)
+
+        async for update in self.stage.start(job):
+            yield update
+
+    async def start_batch(
+        self, files: list[str] | None, gallery: Any, backbone: str, *values: Any
+    ) -> AsyncIterator[dict[Any, Any]]:
+        """Paint many photos, and watch it to its end."""
+        async for update in self.stage.start(lambda: self.batch.job(self._shared(gallery, backbone, values), files)):
+            yield update
+
     def _job(
         self,
         photo: str | None,
@@ -335,20 +370,26 @@ class StyleTab:
         """
         if not photo:
             raise PictureError("Choose a photo first: drop one, or click one of the examples.")
+        job = self._shared(gallery, backbone, values)
+        own = {"content_image": self.studio.read(photo)}
+        if start_image:
+            own["start_image"] = self.studio.read(start_image)
+        for image in own.values():
+            check_picture(image)
+        masks = masks_of(regions, len(job.inputs))
+        own |= {f"masks_{i}": mask for i, mask in enumerate(masks, 1) if mask is not None}
+        return dataclasses.replace(job, inputs=own | dict(job.inputs))
+
+    def _shared(self, gallery: Any, backbone: str, values: Sequence[Any]) -> Job:
+        """The same without a photo and all that belongs to it; raises as `_job`."""
         styles = paths_in(gallery)
         if not styles:
             raise PictureError("Choose a painting first: drop one, or click one of the examples.")
         if len(styles) > MOST_STYLES:
             raise PictureError(f"These are {len(styles)} paintings; use at most {MOST_STYLES}.")
-        inputs: dict[str, np.ndarray] = {"content_image": self.studio.read(photo)}
-        inputs |= {f"style_images_{i}": self.studio.read(path) for i, path in enumerate(styles, 1)}
-        masks = masks_of(regions, len(styles))
-        inputs |= {f"masks_{i}": mask for i, mask in enumerate(masks, 1) if mask is not None}
-        if start_image:
-            inputs["start_image"] = self.studio.read(start_image)
-        for name, image in inputs.items():
-            if not name.startswith("masks"):
-                check_picture(image)
+        inputs = {f"style_images_{i}": self.studio.read(path) for i, path in enumerate(styles, 1)}
+        for image in inputs.values():
+            check_picture(image)
         require_weights(self.studio, backbone)
         return Job(engine="style_transfer", config=self._config(values, len(styles)), inputs=inputs, backbone=backbone)
 

@@ -17,6 +17,8 @@ INFRASTRUCTURE = {
     "options",
     "recipes",
     "jobs",
+    "sweeps",
+    "batches",
     "films",
     "differences",
     "scripts",
@@ -132,7 +134,10 @@ def test_engines_never_read_the_environment():
 
 @pytest.mark.parametrize(
     "module",
-    [f"engines.{name}" for name in ("deep_dream", "style_transfer", "jobs", "recipes", "differences", "scripts")],
+    [
+        f"engines.{name}"
+        for name in ("deep_dream", "style_transfer", "jobs", "recipes", "differences", "scripts", "sweeps", "batches")
+    ],
 )
 def test_importing_what_the_page_needs_does_not_import_tensorflow(module):
     code = f"import sys, {module}; print(sorted({{'tensorflow', 'keras', 'gradio'}} & set(sys.modules)))"

@@ -28,6 +28,7 @@ from engines.parts.vae_config import VAETrainingConfig
 from engines.recipes import Recipe, RecipeError, from_json, read_recipe
 from engines.scripts import script_of
 from engines.style_transfer import StyleConfig
+from engines.sweeps import DreamSweepConfig, StyleSweepConfig
 from engines.vae import WalkConfig
 from tests.engines.helpers import as_png, refusal
 
@@ -58,6 +59,13 @@ def jobs(picture: np.ndarray) -> Iterator[tuple[str, Job]]:
     # Out of order, as a page may have put them together.
     hung = {"style_images_2": picture[:, ::-1], "content_image": picture, "style_images_1": picture[::-1]}
     yield "style", Job(engine="style_transfer", config=style, inputs=hung, backbone="studio_vgg")
+    sheet = DreamSweepConfig(
+        settings={"size": 64, "octaves": 1, "steps": 2}, columns="jitter", column_values=(0.0, 4.0)
+    )
+    yield "sheet", Job(engine="deep_dream_sweep", config=sheet, inputs={"image": picture}, backbone="studio_vgg")
+    paintings = StyleSweepConfig(settings={"seconds": 0.0, "size": 48, "scales": 1, "steps": 2})
+    hung = {"content_image": picture, "style_images_1": picture[::-1]}
+    yield "paintings", Job(engine="style_transfer_sweep", config=paintings, inputs=hung, backbone="studio_vgg")
     yield "vae", Job(engine="vae", config=WalkConfig(steps=3), inputs={}, backbone="digits")
     drawing = DrawConfig(seed=5, count=4, truncation=0.7)
     yield "drawing", Job(engine="dcgan", config=drawing, inputs={}, backbone="faces")

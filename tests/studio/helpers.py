@@ -66,7 +66,10 @@ class LoopEngine:
         error: what the step after `fail_after` raises.
         picture: what every frame shows.
         on_step: called in each step.
+        seams: after how many steps a part of the run ends, again and again; 0 for never.
     """
+
+    notices: tuple[str, ...] = ()
 
     def __init__(
         self,
@@ -77,7 +80,9 @@ class LoopEngine:
         fail_after: int = 0,
         picture: np.ndarray | None = None,
         on_step: Callable[[], None] = lambda: None,
+        seams: int = 0,
     ):
+        self.seams = seams
         self.picture = np.zeros((24, 32, 3), np.uint8) if picture is None else picture
         self.job = Job(engine="deep_dream", config=None, inputs={"image": self.picture}, backbone="studio_vgg")
         self.last: Frame | None = None
@@ -103,6 +108,7 @@ class LoopEngine:
             total=self.steps,
             image=np.full_like(self.picture, (done + 1) % 256),
             metrics={"loss": float(done)},
+            seam=bool(self.seams) and (done + 1) % self.seams == 0,
         )
         return self.last
 
@@ -134,16 +140,17 @@ class MemoryKeeper:
 
     def __init__(self, error: Exception | None = None, moments: Moments | None = None):
         self.moments = moments or Moments(Path("moments that nobody keeps"))
+        self.results: tuple[Path, ...] = ()
         self._keeps_moments = moments is not None
         self.seen: list[Frame] = []
         self.finished: list[Frame | None] = []
         self.discarded = 0
         self.error = error
 
-    def see(self, frame: Frame) -> None:
-        self.seen.append(frame)
+    def see(self, started: Any) -> None:
+        self.seen.append(started.last)
         if self._keeps_moments:
-            self.moments.see(frame)
+            self.moments.see(started.last)
 
     def finish(self, started: Any) -> Path:
         if self.error is not None:

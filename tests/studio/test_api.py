@@ -12,6 +12,7 @@ import os
 import shutil
 import socket
 import subprocess
+import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -159,6 +160,11 @@ def test_the_manuals_examples_in_python_run(served, example, monkeypatch, capsys
     if made is not None:
         assert names["progress"]["state"] == "done"
         assert Path(made).stat().st_size > 0
+        if made.endswith(".zip"):
+            with zipfile.ZipFile(made) as archive:
+                assert {Path(name).suffix for name in archive.namelist()} == {".png", ".json"}
+            assert names["recipe"] is None
+            return
         recipe = read_recipe(served.studio.gallery.folder / Path(made).name)
         assert recipe is not None
         assert json.loads(recipe.to_json()) == names["recipe"]

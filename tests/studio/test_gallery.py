@@ -30,7 +30,7 @@ def gallery(tmp_path) -> Gallery:
 def followed(started, keeper: ResultKeeper, steps: int | None = None):
     """A job's frames shown to its keeper, all or the first so many."""
     for frame in started:
-        keeper.see(frame)
+        keeper.see(started)
         if frame.step == steps:
             break
     return started

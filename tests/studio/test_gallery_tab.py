@@ -43,8 +43,8 @@ def tabs(studio_with_examples) -> SimpleNamespace:
 def made(studio: Studio, job: Job) -> str:
     """The name of a job's result."""
     keeper, started = studio.keeper(job), studio.workshop.start(job)
-    for frame in started:
-        keeper.see(frame)
+    for _ in started:
+        keeper.see(started)
     return keeper.finish(started).name
 
 

@@ -308,7 +308,7 @@ def test_a_run_that_nobody_waits_for_any_more_never_starts(lane, monkeypatch):
     monkeypatch.setattr(runs_module, "UNWATCHED_SECONDS", -1.0)
     open_for_good(gate)
     finished(run)
-    assert (run.state, forgotten.threads) == ("stopped", [])
+    assert (run.state, forgotten.last) == ("stopped", None)
 
 
 def test_a_stopped_waiting_run_never_starts(lane):
@@ -325,7 +325,7 @@ def test_a_stopped_waiting_run_never_starts(lane):
     open_for_good(gate)
     finished(last)
     assert (first.state, waiting.state, last.state) == ("done", "stopped", "done")
-    assert (waiting_engine.threads, waiting.result) == ([], None)
+    assert (waiting_engine.last, waiting.result) == (None, None)
 
 
 def test_a_waiting_run_that_is_stopped_is_over_while_others_still_run_and_leaves_the_line(lane):

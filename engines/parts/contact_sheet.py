@@ -1,0 +1,144 @@
+"""A contact sheet: small pictures side by side, each under what made it another."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+# Longest side of a sheet, in pixels, without what is written around its pictures.
+SHEET_SIDE = 2400
+LEAST_CELL, MOST_CELL = 96, 640
+PAPER, EMPTY, INK = (250, 248, 244), (236, 231, 222), (43, 38, 34)
+GAP = 12
+
+
+@dataclass(frozen=True)
+class Heading:
+    """What stands along one side of a sheet.
+
+    Attributes:
+        title: what is varied.
+        values: each value, as it is written.
+    """
+
+    title: str
+    values: tuple[str, ...]
+
+
+class ContactSheet:
+    """A sheet whose pictures come one by one.
+
+    With `rows`, a table: the one's values along its top, the other's along its left. Without, a series that is broken
+    into lines of much the same length, each picture under its own value.
+
+    Args:
+        shape: (height, width) of the pictures that will come; others are resized to the same cell.
+    """
+
+    def __init__(self, columns: Heading, rows: Heading | None, shape: tuple[int, int]):
+        self._columns, self._rows = columns, rows
+        count = len(columns.values)
+        self._across = count if rows else _line_length(count)
+        self._down = len(rows.values) if rows else math.ceil(count / self._across)
+        room = SHEET_SIDE / max(self._across * shape[1], self._down * shape[0])
+        scale = min(room, MOST_CELL / max(shape))
+        scale = max(scale, LEAST_CELL / max(shape))
+        self._cell = max(1, round(shape[0] * scale)), max(1, round(shape[1] * scale))
+        self._size = max(13, min(26, round(max(self._cell) / 18)))
+        self._image = self._blank()
+
+    @property
+    def image(self) -> np.ndarray:
+        """The sheet as it is now, (H, W, 3) uint8 RGB; a copy."""
+        return self._image.copy()
+
+    def put(self, index: int, picture: np.ndarray) -> None:
+        """Lay (H, W, 3) uint8 RGB into a cell, counted line by line."""
+        height, width = self._cell
+        top, left = self._corner(index)
+        small = Image.fromarray(picture).resize((width, height), Image.Resampling.LANCZOS, reducing_gap=2.0)
+        self._image[top : top + height, left : left + width] = np.asarray(small)
+
+    # Where things are
+
+    @property
+    def _line(self) -> int:
+        """Height of a line of writing with the space around it."""
+        return round(self._size * 1.7)
+
+    @property
+    def _left(self) -> int:
+        if self._rows is None:
+            return GAP
+        widest = max(_font(self._size).getlength(value) for value in self._rows.values)
+        return GAP + self._line + math.ceil(widest) + GAP
+
+    @property
+    def _top(self) -> int:
+        return GAP + self._line
+
+    @property
+    def _pitch(self) -> tuple[int, int]:
+        """From one cell's corner to the next: down, and to the right."""
+        written = 0 if self._rows else self._line
+        return self._cell[0] + GAP + written, self._cell[1] + GAP
+
+    def _corner(self, index: int) -> tuple[int, int]:
+        down, right = self._pitch
+        return self._top + self._line + index // self._across * down, self._left + index % self._across * right
+
+    def _blank(self) -> np.ndarray:
+        down, right = self._pitch
+        height = self._top + self._line + self._down * down + (0 if self._rows else GAP - self._line)
+        width = self._left + self._across * right
+        sheet = Image.new("RGB", (width, height), PAPER)
+        draw = ImageDraw.Draw(sheet)
+        cells = len(self._columns.values) * (len(self._rows.values) if self._rows else 1)
+        for index in range(cells):
+            top, left = self._corner(index)
+            draw.rectangle((left, top, left + self._cell[1] - 1, top + self._cell[0] - 1), fill=EMPTY)
+        self._write(sheet, draw)
+        return np.array(sheet)
+
+    def _write(self, sheet: Image.Image, draw: ImageDraw.ImageDraw) -> None:
+        font, middle = _font(self._size), (self._left + sheet.width - GAP) / 2
+        draw.text((middle, GAP + self._line / 2), self._columns.title, INK, font, anchor="mm")
+        for index, value in enumerate(self._columns.values):
+            top, left = self._corner(index)
+            draw.text((left + self._cell[1] / 2, top - self._line / 2), value, INK, font, anchor="mm")
+        if self._rows is None:
+            return
+        for line, value in enumerate(self._rows.values):
+            top, left = self._corner(line * self._across)
+            draw.text((left - GAP, top + self._cell[0] / 2), value, INK, font, anchor="rm")
+        along = Image.new("RGB", (sheet.height - self._top - self._line, self._line), PAPER)
+        place = along.width / 2, self._line / 2
+        ImageDraw.Draw(along).text(place, self._rows.title, INK, font, anchor="mm")
+        sheet.paste(along.rotate(90, expand=True), (GAP, self._top + self._line))
+
+
+def _line_length(count: int) -> int:
+    """How many pictures of a series stand in a line: all where they are few, else such that lines are alike."""
+    if count <= 4:
+        return count
+    lines = max(2, round(math.sqrt(count / 1.5)))
+    return math.ceil(count / lines)
+
+
+@lru_cache(maxsize=16)
+def _font(size: int) -> ImageFont.FreeTypeFont:
+    import matplotlib
+
+    # Pillow's own font has no Greek letters and no arrows, which settings have in their names.
+    return ImageFont.truetype(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf", size)
+
+
+def headed(title: str, values: Sequence[float]) -> Heading:
+    """Numbers along a side, each as short as it can be."""
+    return Heading(title, tuple(f"{value:g}" for value in values))

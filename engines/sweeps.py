@@ -1,0 +1,205 @@
+"""Sweeps: one engine's run for each of a few values of one setting, or of two, as one contact sheet.
+
+A sweep is an engine like the others, so that Stop, recipes and all else that is made for engines serve it too. Its
+cells run one after another. Where the engine chooses settings for the machine it is on, the first cell's choice holds
+for all of them: they differ in what is swept and in nothing else.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from engines.configs import from_mapping, setting, validate
+from engines.frames import Frame, Frames
+from engines.jobs import ENGINES
+from engines.parts.contact_sheet import ContactSheet, headed
+
+MOST_CELLS = 36
+
+
+@dataclass(frozen=True, kw_only=True)
+class SweepConfig:
+    """What is swept. `settings` may change while it runs; what is swept may not.
+
+    Attributes:
+        engine: key in `engines.jobs.ENGINES` of the engine that makes the cells.
+    """
+
+    engine: ClassVar[str]
+
+    settings: Mapping[str, Any] = setting(dict, "The settings that all pictures share, by name; others as by default.")
+    columns: str = setting("", "Name of the setting that differs from picture to picture.")
+    column_values: tuple[float, ...] = setting((), "Its values.")
+    rows: str = setting("", "Name of another setting, which differs from row to row; none if not given.")
+    row_values: tuple[float, ...] = setting((), "Its values.")
+    column_title: str = setting("", "What the sheet calls the first; by its name if not given.")
+    row_title: str = setting("", "What the sheet calls the other; by its name if not given.")
+
+    def __post_init__(self):
+        validate(self)
+        object.__setattr__(self, "settings", dataclasses.asdict(from_mapping(self.config_class, self.settings)))
+        if self.columns == self.rows:
+            raise ValueError("A sweep takes one setting, or two different ones; choose another for the rows.")
+        for name, values in self.swept.items():
+            self._check(name, values)
+        if not self.column_values:
+            raise ValueError("Give the values to sweep over, as in 0.01, 0.02, 0.04.")
+        if self.row_values and not self.rows:
+            raise ValueError("There are values for the rows of the sheet, but no setting; name one.")
+        if self.cells > MOST_CELLS:
+            raise ValueError(f"These would be {self.cells} pictures; a sweep makes at most {MOST_CELLS}.")
+        for index in range(self.cells):
+            self.cell(index)
+
+    @property
+    def config_class(self) -> type:
+        """Of the settings."""
+        return ENGINES[self.engine].config_class
+
+    @property
+    def swept(self) -> dict[str, tuple[float, ...]]:
+        """The values of each setting that is swept, by its name."""
+        named = {self.columns: self.column_values}
+        return named | ({self.rows: self.row_values} if self.rows else {})
+
+    @property
+    def cells(self) -> int:
+        """How many pictures there are."""
+        return len(self.column_values) * max(1, len(self.row_values))
+
+    def _check(self, name: str, values: tuple[float, ...]) -> None:
+        title = name.replace("_", " ").capitalize()
+        if name not in sweepable(self.config_class):
+            raise ValueError(f"There is no setting {name[:40]!r} that could be swept here.")
+        if not values:
+            raise ValueError(f"Give the values of {title} to sweep over, with commas between them.")
+        if len(set(values)) < len(values):
+            raise ValueError(f"A value of {title} is there twice; give each once.")
+        reason = getattr(from_mapping(self.config_class, self.settings), "without_effect", {}).get(name)
+        if reason:
+            raise ValueError(f"{title} changes nothing as it is: {reason}.")
+
+    def values(self, index: int) -> dict[str, float]:
+        """What a cell has for what is swept; cells are counted line by line."""
+        row, column = divmod(index, len(self.column_values))
+        chosen = {self.columns: self.column_values[column]}
+        return chosen | ({self.rows: self.row_values[row]} if self.rows else {})
+
+    def cell(self, index: int) -> Any:
+        """The config of a cell.
+
+        Raises:
+            ValueError: a value that the engine does not allow.
+        """
+        hints = typing.get_type_hints(self.config_class)
+        chosen: dict[str, float] = self.values(index)
+        whole = {name: int(value) for name, value in chosen.items() if float(value).is_integer()}
+        chosen |= {name: value for name, value in whole.items() if hints[name] is int}
+        return from_mapping(self.config_class, {**self.settings, **chosen})
+
+    def following(self, config: Any) -> SweepConfig:
+        """The same sweep where its cells go on with another config, but for what is swept."""
+        kept = {name: self.settings[name] for name in self.swept}
+        return dataclasses.replace(self, settings=dataclasses.asdict(config) | kept)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DreamSweepConfig(SweepConfig):
+    """A sweep of dreams."""
+
+    engine: ClassVar[str] = "deep_dream"
+
+    columns: str = setting("step_size", "Name of the setting that differs from picture to picture.")
+    column_values: tuple[float, ...] = setting((0.01, 0.02, 0.04), "Its values.")
+
+    def __post_init__(self):
+        # A sheet of films could not be printed.
+        object.__setattr__(self, "settings", {**self.settings, "pictures": 1})
+        super().__post_init__()
+
+
+@dataclass(frozen=True, kw_only=True)
+class StyleSweepConfig(SweepConfig):
+    """A sweep of paintings."""
+
+    engine: ClassVar[str] = "style_transfer"
+
+    columns: str = setting("balance", "Name of the setting that differs from picture to picture.")
+    column_values: tuple[float, ...] = setting((0.05, 0.15, 0.4), "Its values.")
+
+
+def sweepable(config_class: type) -> tuple[str, ...]:
+    """The fields of a config class that hold one number each."""
+    hints = typing.get_type_hints(config_class)
+    return tuple(field.name for field in dataclasses.fields(config_class) if hints[field.name] in (int, float))
+
+
+def resolve(config: SweepConfig, backbone: Any) -> SweepConfig:
+    """The config as it will run on this backbone, as the engine of its cells says.
+
+    Raises:
+        ValueError: the two do not fit, in whichever cell.
+    """
+    module = importlib.import_module(ENGINES[config.engine].module)
+    resolved = [module.resolve(config.cell(index), backbone) for index in range(config.cells)]
+    return config.following(resolved[0])
+
+
+def sweep(config: SweepConfig, backbone: Any, **inputs: Any) -> Frames[SweepConfig]:
+    """Run an engine once for each cell, yielding the sheet as it fills.
+
+    Args:
+        config: what is swept; `send` another with other `settings` to steer the cell at work and all after it.
+        backbone, inputs: as the engine takes them.
+
+    Yields:
+        A frame for each of a cell's, with its metrics; the last of each cell is a keyframe and a seam. `config` is set
+        where the cell's engine has chosen settings itself.
+
+    Raises:
+        ValueError: what the engine raises.
+    """
+    engine = ENGINES[config.engine]
+    run = getattr(importlib.import_module(engine.module), engine.function)
+    config, sheet, done = resolve(config, backbone), None, 0
+    for cell in range(config.cells):
+        frames = run(config=config.cell(cell), backbone=backbone, **inputs)
+        sent, ended = None, False
+        while not ended:
+            frame = frames.send(sent)
+            sheet = sheet or _sheet(config, frame.image.shape[:2])
+            sheet.put(cell, frame.image)
+            done, sent = done + 1, None
+            ended = frame.step >= frame.total
+            told = None
+            if frame.config is not None:
+                told = config = config.following(frame.config)
+            changed = yield Frame(
+                step=done,
+                total=done + frame.total - frame.step + frame.total * (config.cells - cell - 1),
+                image=sheet.image,
+                metrics=frame.metrics,
+                note=f"picture {cell + 1} of {config.cells} · {frame.note}",
+                progress=(cell + frame.progress) / config.cells,
+                keyframe=ended,
+                config=told,
+                seam=ended,
+            )
+            if changed is not None:
+                config = dataclasses.replace(config, settings=changed.settings)
+                sent = config.cell(cell)
+        frames.close()
+
+
+def _sheet(config: SweepConfig, shape: tuple[int, int]) -> ContactSheet:
+    def side(name: str, title: str, values: tuple[float, ...]):
+        return headed(title or name.replace("_", " ").capitalize(), values)
+
+    columns = side(config.columns, config.column_title, config.column_values)
+    rows = side(config.rows, config.row_title, config.row_values) if config.rows else None
+    return ContactSheet(columns, rows, shape)
