@@ -247,7 +247,7 @@ def test_training_leads_down_shows_its_work_and_leaves_weights_that_load(mnist, 
 def command_line(data: Path, folder: Path, name: str) -> list[str]:
     """A training of a minute at most, whose checkpoint and weights go by a name."""
     command = [sys.executable, "-u", "-m", "engines.train", "vae", "--data", str(data), "--model", "digits_notes"]
-    command += ["--epochs", "30", "--batch-size", "40", "--interval", "10"]
+    command += ["--epochs", "12", "--batch-size", "40", "--interval", "4"]
     return [*command, "--checkpoint", str(folder / f"{name}_at.npz"), "--output", str(folder / f"{name}.npz")]
 
 
@@ -256,7 +256,7 @@ def test_a_training_goes_on_where_it_was_killed_and_ends_at_the_same_weights(mni
     command = command_line(mnist, tmp_path, "resumed")
     with subprocess.Popen(command, **quiet) as process:
         seen = 0
-        while seen < 20:
+        while seen < 8:
             line = process.stdout.readline()
             assert line, "the training ended before it could be killed"
             seen = int(line.split(b":")[0])
