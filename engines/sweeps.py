@@ -48,7 +48,7 @@ class SweepConfig:
 
     def __post_init__(self):
         validate(self)
-        settings = from_mapping(self.config_class, {**self.settings, **self.fixed})
+        settings: Any = from_mapping(self.config_class, {**self.settings, **self.fixed})
         object.__setattr__(self, "settings", dataclasses.asdict(settings))
         if self.rows and self.columns == self.rows:
             raise ValueError("A sweep takes one setting, or two different ones; choose another for the rows.")

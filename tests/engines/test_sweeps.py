@@ -6,6 +6,7 @@ import dataclasses
 import json
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 from PIL import Image
@@ -406,3 +407,13 @@ def test_a_sweep_on_the_command_line_is_a_sheet_with_its_recipe(tmp_path, pictur
     capsys.readouterr()
     assert main(["deep_dream_sweep", photo, "-o", sheet, "--columns", "strength"]) == 1
     assert capsys.readouterr().err.startswith("There is no setting 'strength'")
+
+
+def test_a_film_of_a_sweep_has_the_shape_of_its_sheet(tmp_path, picture, capsys):
+    (tmp_path / "photo.png").write_bytes(as_png(picture))
+    settings = {"size": 32, "octaves": 1, "steps": 1, "layer_weights": {"block1_conv1": 1.0}}
+    options = ["--settings", json.dumps(settings), "--columns", "jitter", "--column-values", "0,2,4"]
+    assert main(["deep_dream_sweep", str(tmp_path / "photo.png"), "-o", str(tmp_path / "film.mp4"), *options]) == 0
+    with av.open(str(tmp_path / "film.mp4")) as film:
+        shown = next(film.decode(video=0))
+    assert shown.width > 3 * shown.height
