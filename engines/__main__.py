@@ -144,7 +144,7 @@ def _run(started: StartedJob, output: Path) -> int:
 
 def _film_size(started: StartedJob, image) -> tuple[int, int]:
     """Width and height of a film: a zoom film's pictures are full size; that of one run grows up to its last."""
-    if not started.job.inputs:
+    if not started.job.inputs or ENGINES[started.job.engine].sheet:
         return image.shape[1], image.shape[0]
     first = next(iter(started.job.inputs.values()))
     longest = max(getattr(started.job.config, "size", 0) or max(first.shape[:2]), max(image.shape[:2]))

@@ -18,6 +18,8 @@ from engines.parts.pictures import MAX_PIXELS, PictureError, read_picture
 from engines.recipes import Recipe
 
 MOST_PICTURES = 200
+# How many pictures that were left out are told of one by one.
+MOST_NOTICES = 3
 # Of a picture in a zip, unpacked: a header may lie about it.
 MOST_BYTES = 100 << 20
 _SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp"}
@@ -38,7 +40,8 @@ class PictureFile:
     @property
     def name(self) -> str:
         """What a person calls it: its file's name without folders and suffix."""
-        return PurePosixPath(self.member or self.path.name).stem
+        # Some zips are packed with the other kind of stroke.
+        return PurePosixPath((self.member or self.path.name).replace("\\", "/")).stem
 
     def read(self, max_pixels: int = MAX_PIXELS) -> np.ndarray:
         """(H, W, 3) uint8 RGB; raises PictureError with a sentence."""
@@ -70,18 +73,20 @@ def picture_files(paths: Iterable[Path]) -> tuple[PictureFile, ...]:
                 names = sorted(archive.namelist())
         except UNREADABLE as error:
             raise PictureError(f"{path.name[:60]} is not a zip file, or is damaged; make it anew.") from error
-        members = [PurePosixPath(name) for name in names]
-        # Beside each file a Mac packs one of its own, with a name that begins with a dot.
-        found += [
-            PictureFile(path, str(name))
-            for name in members
-            if name.suffix.lower() in _SUFFIXES and not name.name.startswith(".")
-        ]
+        found += [PictureFile(path, name) for name in names if _is_picture(name)]
     if not found:
         raise PictureError("There are no pictures to work on; choose some, or a zip of them.")
     if len(found) > MOST_PICTURES:
         raise PictureError(f"These are {len(found)} pictures; a batch takes at most {MOST_PICTURES}.")
     return tuple(found)
+
+
+def _is_picture(name: str) -> bool:
+    """Whether what has this name in a zip is one of the pictures that a person has packed."""
+    path = PurePosixPath(name)
+    # Beside each file a Mac packs one of its own, in a folder of that name and with a dot before it.
+    hidden = any(part.startswith(".") or part == "__MACOSX" for part in path.parts)
+    return path.suffix.lower() in _SUFFIXES and not hidden and not name.endswith("/")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,11 +131,12 @@ class StartedBatch(StartedJob):
     """A batch's frames: those of each picture's own job, counted through.
 
     A picture that cannot be read, or that the engine refuses, is left out and told of in `notices`; where every one
-    is, the first refusal is raised. What is sent to steer holds for the picture at work and all after it.
+    is, the first refusal is raised at the end. What is sent to steer holds for the picture at work and all after it.
 
     Attributes:
         job: that of the picture at work.
-        part: its run, which knows its recipe; None between two pictures.
+        part: its run, which knows its recipe; None where none is at work: before the first picture, and after one that
+            was left out.
         number: which of the pictures it is, counted from 0.
     """
 
@@ -140,7 +146,8 @@ class StartedBatch(StartedJob):
         self.part: StartedJob | None = None
         self.number = -1
         self._config = batch.config
-        self._done = 0
+        self._done = self._finished = 0
+        self._closed = False
         self._latest: StartedJob | None = None
         self._refused: list[tuple[str, ValueError]] = []
 
@@ -151,6 +158,8 @@ class StartedBatch(StartedJob):
 
     def send(self, changed: Any | None) -> Frame:
         """The next frame of whichever picture's turn it is; raises as `StartedJob.send`."""
+        if self._closed:
+            raise StopIteration
         if changed is not None:
             self._config = changed
         while True:
@@ -164,6 +173,7 @@ class StartedBatch(StartedJob):
             except ValueError as error:
                 self._refuse(error)
                 continue
+            self._finished += frame.step >= frame.total
             self.last, self.job, self._latest = self._counted(frame), part.job, part
             return self.last
 
@@ -176,7 +186,8 @@ class StartedBatch(StartedJob):
         """
         self.part = None
         if self.number + 1 >= len(self.batch.pictures):
-            if self.last is None and self._refused:
+            if self._refused and not self._finished:
+                self.notices = ()
                 raise self._refused[0][1]
             raise StopIteration
         self.number += 1
@@ -190,7 +201,11 @@ class StartedBatch(StartedJob):
     def _refuse(self, error: ValueError) -> None:
         self.part = None
         self._refused.append((self.name, error))
-        self.notices = tuple(f"{name[:60]} was left out: {error}" for name, error in self._refused)
+        told, rest = self._refused[:MOST_NOTICES], len(self._refused) - MOST_NOTICES
+        self.notices = tuple(f"{name[:60]} was left out: {error}" for name, error in told)
+        if rest > 0:
+            others = "another picture was" if rest == 1 else f"{rest} other pictures were"
+            self.notices += (f"Besides, {others} left out.",)
 
     def _counted(self, frame: Frame) -> Frame:
         """A picture's frame as one of the batch."""
@@ -206,12 +221,9 @@ class StartedBatch(StartedJob):
             seam=frame.step >= frame.total,
         )
 
-    def resolve(self, config: Any) -> Any:
-        """A config as the engine will run it; raises as `StartedJob.resolve`."""
-        return StartedJob(self.batch, self._workshop).resolve(config)
-
     def close(self) -> None:
         """Stop: no further step is done, no further picture begun."""
+        self._closed = True
         if self.part is not None:
             self.part.close()
 

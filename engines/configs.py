@@ -50,6 +50,8 @@ _KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: 
 
 
 def _kind(hint: Any) -> str:
+    if typing.get_origin(hint) is Mapping:
+        return "settings by name" if Any in typing.get_args(hint) else "a list of names with numbers"
     for part in (hint, *typing.get_args(hint)):
         if part in _KINDS:
             return _KINDS[part]

@@ -68,7 +68,14 @@ class DreamConfig:
     @property
     def without_effect(self) -> dict[str, str]:
         """The settings that change nothing as the others stand, and why."""
-        return dict.fromkeys(("pictures", "zoom", "turn"), "it is for films") if self.pictures == 1 else {}
+        none: dict[str, str] = {}
+        if self.pictures == 1:
+            none |= dict.fromkeys(("zoom", "turn"), "it is for films")
+        if self.jitter == 0:
+            none["seed"] = "without jitter there is no chance in a dream"
+        if self.octaves == 1:
+            none["octave_scale"] = "there is one octave only"
+        return none
 
 
 def resolve(config: DreamConfig, backbone: Backbone) -> DreamConfig:

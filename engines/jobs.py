@@ -237,7 +237,7 @@ class StartedJob(Iterator[Frame]):
         self._steering: list[tuple[int, Any]] = []
         self._replay = list(job.steering)
         self._in_force: Any = None
-        self._began = self._seconds = 0.0
+        self._seconds = 0.0
 
     def __next__(self) -> Frame:
         return self.send(None)
@@ -249,11 +249,12 @@ class StartedJob(Iterator[Frame]):
             StopIteration: the run is over.
             ValueError: a sentence that says why the engine cannot go on.
         """
-        self._began = self._began or time.monotonic()
+        began = time.monotonic()
         try:
             return self._send(changed)
         finally:
-            self._seconds = time.monotonic() - self._began
+            # Only what was worked: between two frames another run may have had its turn.
+            self._seconds += time.monotonic() - began
 
     def _send(self, changed: Any | None) -> Frame:
         engine = ENGINES[self.job.engine]

@@ -30,11 +30,13 @@ def parse_weights(text: str) -> dict[str, float]:
 
 def format_weights(weights: Mapping[str, float]) -> str:
     """What `parse_weights` reads."""
-    return ", ".join(f"{name}={_number(weight)}" for name, weight in weights.items())
+    return ", ".join(f"{name}={format_number(weight)}" for name, weight in weights.items())
 
 
-def _number(value: float) -> str:
+def format_number(value: float) -> str:
     """As short as it can be and still be read back as the same number."""
+    if abs(value) < 1e15 and value == int(value):
+        return str(int(value))
     short = f"{value:g}"
     return short if float(short) == value else repr(float(value))
 
@@ -49,7 +51,7 @@ def parse_numbers(text: str) -> tuple[float, ...]:
 
 def format_numbers(numbers: Iterable[float]) -> str:
     """What `parse_numbers` reads."""
-    return ", ".join(map(_number, numbers))
+    return ", ".join(map(format_number, numbers))
 
 
 def parse_whole_numbers(text: str) -> tuple[int, ...]:

@@ -17,9 +17,11 @@ from typing import Any, ClassVar
 from engines.configs import from_mapping, setting, validate
 from engines.frames import Frame, Frames
 from engines.jobs import ENGINES
-from engines.parts.contact_sheet import ContactSheet, headed
+from engines.options import format_number
+from engines.parts.contact_sheet import ContactSheet, Heading
 
 MOST_CELLS = 36
+MOST_LETTERS = 60
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,9 +30,13 @@ class SweepConfig:
 
     Attributes:
         engine: key in `engines.jobs.ENGINES` of the engine that makes the cells.
+        fixed: settings that all cells have, whatever is asked for.
+        apart: settings that are not swept: another clock, or another way of computing, makes no picture to compare.
     """
 
     engine: ClassVar[str]
+    fixed: ClassVar[Mapping[str, Any]] = {}
+    apart: ClassVar[frozenset[str]] = frozenset()
 
     settings: Mapping[str, Any] = setting(dict, "The settings that all pictures share, by name; others as by default.")
     columns: str = setting("", "Name of the setting that differs from picture to picture.")
@@ -42,19 +48,21 @@ class SweepConfig:
 
     def __post_init__(self):
         validate(self)
-        object.__setattr__(self, "settings", dataclasses.asdict(from_mapping(self.config_class, self.settings)))
-        if self.columns == self.rows:
+        settings: Any = from_mapping(self.config_class, {**self.settings, **self.fixed})
+        object.__setattr__(self, "settings", dataclasses.asdict(settings))
+        if self.rows and self.columns == self.rows:
             raise ValueError("A sweep takes one setting, or two different ones; choose another for the rows.")
         for name, values in self.swept.items():
             self._check(name, values)
-        if not self.column_values:
-            raise ValueError("Give the values to sweep over, as in 0.01, 0.02, 0.04.")
         if self.row_values and not self.rows:
             raise ValueError("There are values for the rows of the sheet, but no setting; name one.")
         if self.cells > MOST_CELLS:
             raise ValueError(f"These would be {self.cells} pictures; a sweep makes at most {MOST_CELLS}.")
-        for index in range(self.cells):
-            self.cell(index)
+        cells = [self.cell(index) for index in range(self.cells)]
+        for name in self.swept:
+            reasons = [cell.without_effect.get(name) for cell in cells]
+            if all(reasons):
+                raise ValueError(f"{self.title(name)} changes nothing as it is: {reasons[0]}.")
 
     @property
     def config_class(self) -> type:
@@ -72,17 +80,27 @@ class SweepConfig:
         """How many pictures there are."""
         return len(self.column_values) * max(1, len(self.row_values))
 
+    @classmethod
+    def sweepable(cls) -> tuple[str, ...]:
+        """The settings that can be swept: those that are one number each."""
+        config_class = ENGINES[cls.engine].config_class
+        hints = typing.get_type_hints(config_class)
+        names = [field.name for field in dataclasses.fields(config_class) if hints[field.name] in (int, float)]
+        return tuple(name for name in names if name not in cls.apart)
+
+    def title(self, name: str) -> str:
+        """What a person calls a setting that is swept."""
+        given = self.column_title if name == self.columns else self.row_title
+        return given[:MOST_LETTERS] or name.replace("_", " ").capitalize()
+
     def _check(self, name: str, values: tuple[float, ...]) -> None:
-        title = name.replace("_", " ").capitalize()
-        if name not in sweepable(self.config_class):
-            raise ValueError(f"There is no setting {name[:40]!r} that could be swept here.")
+        if name not in self.sweepable():
+            names = ", ".join(self.sweepable())
+            raise ValueError(f"There is no setting {name[:40]!r} that could be swept here; use one of {names}.")
         if not values:
-            raise ValueError(f"Give the values of {title} to sweep over, with commas between them.")
+            raise ValueError(f"Give the values of {self.title(name)} to sweep over, with commas between them.")
         if len(set(values)) < len(values):
-            raise ValueError(f"A value of {title} is there twice; give each once.")
-        reason = getattr(from_mapping(self.config_class, self.settings), "without_effect", {}).get(name)
-        if reason:
-            raise ValueError(f"{title} changes nothing as it is: {reason}.")
+            raise ValueError(f"A value of {self.title(name)} is there twice; give each once.")
 
     def values(self, index: int) -> dict[str, float]:
         """What a cell has for what is swept; cells are counted line by line."""
@@ -113,14 +131,12 @@ class DreamSweepConfig(SweepConfig):
     """A sweep of dreams."""
 
     engine: ClassVar[str] = "deep_dream"
+    # A sheet of films could not be printed.
+    fixed: ClassVar[Mapping[str, Any]] = {"pictures": 1}
+    apart: ClassVar[frozenset[str]] = frozenset({"pictures", "zoom", "turn", "tile_size"})
 
     columns: str = setting("step_size", "Name of the setting that differs from picture to picture.")
     column_values: tuple[float, ...] = setting((0.01, 0.02, 0.04), "Its values.")
-
-    def __post_init__(self):
-        # A sheet of films could not be printed.
-        object.__setattr__(self, "settings", {**self.settings, "pictures": 1})
-        super().__post_init__()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,15 +144,10 @@ class StyleSweepConfig(SweepConfig):
     """A sweep of paintings."""
 
     engine: ClassVar[str] = "style_transfer"
+    apart: ClassVar[frozenset[str]] = frozenset({"seconds", "tile_size"})
 
     columns: str = setting("balance", "Name of the setting that differs from picture to picture.")
     column_values: tuple[float, ...] = setting((0.05, 0.15, 0.4), "Its values.")
-
-
-def sweepable(config_class: type) -> tuple[str, ...]:
-    """The fields of a config class that hold one number each."""
-    hints = typing.get_type_hints(config_class)
-    return tuple(field.name for field in dataclasses.fields(config_class) if hints[field.name] in (int, float))
 
 
 def resolve(config: SweepConfig, backbone: Any) -> SweepConfig:
@@ -154,12 +165,13 @@ def sweep(config: SweepConfig, backbone: Any, **inputs: Any) -> Frames[SweepConf
     """Run an engine once for each cell, yielding the sheet as it fills.
 
     Args:
-        config: what is swept; `send` another with other `settings` to steer the cell at work and all after it.
+        config: what is swept; `send` another with other `settings` to steer the cell at work and all after it. What
+            the engine has chosen itself stays as it is.
         backbone, inputs: as the engine takes them.
 
     Yields:
         A frame for each of a cell's, with its metrics; the last of each cell is a keyframe and a seam. `config` is set
-        where the cell's engine has chosen settings itself.
+        where it is another than what was asked for and sent: the cell's engine has chosen settings itself.
 
     Raises:
         ValueError: what the engine raises.
@@ -167,18 +179,20 @@ def sweep(config: SweepConfig, backbone: Any, **inputs: Any) -> Frames[SweepConf
     engine = ENGINES[config.engine]
     run = getattr(importlib.import_module(engine.module), engine.function)
     config, sheet, done = resolve(config, backbone), None, 0
+    told, chosen = config, set[str]()
     for cell in range(config.cells):
         frames = run(config=config.cell(cell), backbone=backbone, **inputs)
         sent, ended = None, False
         while not ended:
+            asked = config.cell(cell)
             frame = frames.send(sent)
             sheet = sheet or _sheet(config, frame.image.shape[:2])
             sheet.put(cell, frame.image)
             done, sent = done + 1, None
             ended = frame.step >= frame.total
-            told = None
             if frame.config is not None:
-                told = config = config.following(frame.config)
+                chosen |= _unlike(asked, frame.config)
+                config = config.following(frame.config)
             changed = yield Frame(
                 step=done,
                 total=done + frame.total - frame.step + frame.total * (config.cells - cell - 1),
@@ -187,19 +201,25 @@ def sweep(config: SweepConfig, backbone: Any, **inputs: Any) -> Frames[SweepConf
                 note=f"picture {cell + 1} of {config.cells} · {frame.note}",
                 progress=(cell + frame.progress) / config.cells,
                 keyframe=ended,
-                config=told,
+                config=None if config == told else config,
                 seam=ended,
             )
+            told = config
             if changed is not None:
-                config = dataclasses.replace(config, settings=changed.settings)
+                told = changed
+                kept = {name: config.settings[name] for name in chosen}
+                config = dataclasses.replace(config, settings={**changed.settings, **kept})
                 sent = config.cell(cell)
         frames.close()
 
 
-def _sheet(config: SweepConfig, shape: tuple[int, int]) -> ContactSheet:
-    def side(name: str, title: str, values: tuple[float, ...]):
-        return headed(title or name.replace("_", " ").capitalize(), values)
+def _unlike(first: Any, second: Any) -> set[str]:
+    """The names of the fields in which two configs differ."""
+    return {
+        field.name for field in dataclasses.fields(first) if getattr(first, field.name) != getattr(second, field.name)
+    }
 
-    columns = side(config.columns, config.column_title, config.column_values)
-    rows = side(config.rows, config.row_title, config.row_values) if config.rows else None
-    return ContactSheet(columns, rows, shape)
+
+def _sheet(config: SweepConfig, shape: tuple[int, int]) -> ContactSheet:
+    sides = [Heading(config.title(name), tuple(map(format_number, values))) for name, values in config.swept.items()]
+    return ContactSheet(sides[0], sides[1] if config.rows else None, shape)

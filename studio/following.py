@@ -72,7 +72,8 @@ async def followed(run: Run, lane: Lane, caller: Caller) -> AsyncGenerator[dict[
                     yield update
             await asyncio.sleep(POLL_SECONDS)
     finally:
-        run.stop()
+        # A run that waits to go on writes its result here and now.
+        await asyncio.to_thread(run.stop)
 
 
 def said_of(run: Run, lane: Lane) -> dict[str, Any]:

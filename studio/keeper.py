@@ -112,10 +112,15 @@ class BatchKeeper:
             self._kept[self._keeper.finish(self._part)] = self._name
         self._keeper = self._part = None
 
-    def finish(self, started: StartedJob) -> Path:
-        """Keep a picture that the batch was stopped in, and pack all."""
-        self._keep()
-        return self._gallery.archive([path.name for path in self._kept], list(self._kept.values()))
+    def finish(self, started: StartedJob) -> Path | None:
+        """Keep a picture that the batch was stopped in, and pack all that are there; None where there are none."""
+        assert isinstance(started, StartedBatch)
+        if started.part is self._part:
+            self._keep()
+        else:
+            self.discard()  # of a last picture that ran away
+        there = {path.name: name for path, name in self._kept.items() if path.is_file()}
+        return self._gallery.archive(list(there), list(there.values())) if there else None
 
     def discard(self) -> None:
         """Leave nothing behind of a picture that is not kept."""

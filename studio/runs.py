@@ -54,7 +54,7 @@ class Keeper(Protocol):
 
     def see(self, started: StartedJob) -> None: ...
 
-    def finish(self, started: StartedJob) -> Path: ...
+    def finish(self, started: StartedJob) -> Path | None: ...
 
     def discard(self) -> None: ...
 
@@ -103,6 +103,9 @@ class Run:
         self._pending: Any = None
         self._steering = threading.Lock()
         self._resumed: float | None = None
+        # Of the part at work, the seconds worked before it; of the part before, how long it took.
+        self._part_began = 0.0
+        self._part_seconds: float | None = None
         self._exhausted = False
         self._watched = time.monotonic()
         self._curve_stride = 1
@@ -114,11 +117,22 @@ class Run:
     @property
     def seconds_left(self) -> float | None:
         """What the rest of the run will take if it goes on as it went; None while that is unknown."""
-        frame, resumed = self.frame, self._resumed
+        frame = self.frame
         if frame is None or frame.progress <= 0 or self.over:
             return None
-        worked = self.seconds + (0 if resumed is None else time.monotonic() - resumed)
-        return worked * (1 - frame.progress) / frame.progress
+        return self._worked() * (1 - frame.progress) / frame.progress
+
+    @property
+    def seconds_in_the_way(self) -> float | None:
+        """How long whoever waits behind it has to: until it gives way, as far as the part before tells, or is over."""
+        left, part = self.seconds_left, self._part_seconds
+        if left is None or part is None:
+            return left
+        return min(left, max(0.0, part - (self._worked() - self._part_began)))
+
+    def _worked(self) -> float:
+        resumed = self._resumed
+        return self.seconds + (0 if resumed is None else time.monotonic() - resumed)
 
     def recipe_at(self, step: int) -> Recipe | None:
         """What made the picture of a step; None where there is no picture yet."""
@@ -164,7 +178,11 @@ class Run:
         self._watched = time.monotonic()
 
     def advance(self, gives_way: Callable[[], bool] = lambda: False) -> None:
-        """Run to the end, or to a seam at which it gives way. Called by the lane, until the run is over."""
+        """Run to the end, or to a seam at which it gives way: then it waits again. Called by the lane until it is over.
+
+        Args:
+            gives_way: whether another run waits.
+        """
         if not self._taken_from_the_lane():
             return
         if self._unwatched():
@@ -192,11 +210,11 @@ class Run:
             while not self._stop.is_set():
                 at_work = started.job.inputs
                 frame = started.send(self._take_pending())
-                if started.job.inputs is not at_work:
-                    self.original = original_of(started.job)
                 self._keeper.see(started)
                 self.results = self._keeper.results
                 self._note_metrics(frame)
+                if started.job.inputs is not at_work:
+                    self.original = original_of(started.job)
                 self.frame = frame
                 self._changed()
                 if pace:
@@ -204,7 +222,11 @@ class Run:
                 if self._unwatched():
                     logger.info("Nobody watches run %s: stopped.", self.id[:8])
                     break
-                if frame.seam and gives_way():
+                if frame.seam:
+                    worked = self._worked()
+                    self._part_began, self._part_seconds = worked, worked - self._part_began
+                # A run that has done all that it had to do does not wait to say so.
+                if frame.seam and frame.step < frame.total and gives_way():
                     break
         except StopIteration:
             self._exhausted = True
@@ -263,9 +285,12 @@ class Run:
 
 
 def original_of(job: Job) -> np.ndarray | None:
-    """A preview of what a job's pictures can be compared with, (H, W, 3) uint8 RGB; None where there is nothing."""
-    sheet = job.engine in ENGINES and ENGINES[job.engine].sheet
-    return preview(next(iter(job.inputs.values()))) if job.inputs and not sheet else None
+    """A preview of what a job's pictures can be compared with, (H, W, 3) uint8 RGB; None where there is nothing, as
+    before a batch's first picture."""
+    engine = ENGINES.get(job.engine)
+    if engine is None or engine.sheet or not engine.inputs or engine.inputs[0] not in job.inputs:
+        return None
+    return preview(job.inputs[engine.inputs[0]])
 
 
 @dataclass(frozen=True)
@@ -319,14 +344,14 @@ class Lane:
             return any(other is not run and not other.over for other in self._runs)
 
     def place(self, run: Run) -> Place:
-        """Where a waiting run stands. The estimate is what is left of the running one plus the median of recent runs
-        for each other before it, and is None until a run has been timed."""
+        """Where a waiting run stands. The estimate is the time until the running one is over or gives way, plus the
+        median of recent runs for each other before it, and is None until a run has been timed."""
         with self._lock:
             ahead = [r for r in self._runs[: self._runs.index(run)] if not r.over] if run in self._runs else []
             typical = statistics.median(self._durations) if self._durations else None
         seconds = 0.0
         for other in ahead:
-            left = other.seconds_left if other.state == "running" else typical
+            left = other.seconds_in_the_way if other.state == "running" else typical
             if left is None:
                 return Place(len(ahead), None)
             seconds += left

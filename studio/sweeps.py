@@ -10,7 +10,7 @@ import gradio as gr
 
 from engines.jobs import Job
 from engines.options import format_numbers, parse_numbers
-from engines.sweeps import SweepConfig, sweepable
+from engines.sweeps import SweepConfig
 from studio.settings import Settings
 from studio.stage import Stage
 
@@ -28,11 +28,10 @@ class SweepPanel:
 
     def __init__(self, settings: Settings, kind: type[SweepConfig], prefix: str):
         self._settings, self._kind, self._prefix = settings, kind, f"{prefix}-sweep"
-        numbers = sweepable(type(settings.first))
         self._titles = {
             name: control.label
             for name, control in settings.controls.items()
-            if name in numbers and isinstance(control, gr.Slider | gr.Number)
+            if name in kind.sweepable() and isinstance(control, gr.Slider | gr.Number)
         }
 
     def build(self, stage: Stage) -> None:
@@ -74,8 +73,9 @@ class SweepPanel:
         """A few values around what a setting's control says."""
         if name not in self._titles:
             return gr.update(value="", visible=False)
-        said = self._settings.named(values)[name]
-        return gr.update(value=format_numbers(spread(self._settings.controls[name], said)), visible=True)
+        said, whole = self._settings.named(values)[name], isinstance(getattr(self._settings.first, name), int)
+        wanted = spread(self._settings.controls[name], said, whole=whole)
+        return gr.update(value=format_numbers(wanted), visible=True)
 
     def job(self, job: Job, columns: str, column_values: str, rows: str | None, row_values: str | None) -> Job:
         """The sweep of a job.
@@ -104,11 +104,13 @@ class SweepPanel:
         }
 
 
-def spread(control: Any, value: float | None) -> Sequence[float]:
-    """Half, once and twice what a control says, as far as it reaches; over its whole reach where that is nothing."""
+def spread(control: Any, value: float | None, *, whole: bool = False) -> Sequence[float]:
+    """Values around what a control says: half, once and twice as much, as far as a slider reaches, or over all of it
+    where that is nothing; of a box for a whole number, a seed, the next ones.
+    """
     value = value or 0
     if not isinstance(control, gr.Slider):
-        return (value, value + 1, value + 2)
-    low, high, step = control.minimum, control.maximum, control.step or 1
-    wanted = (value / 2, value, value * 2) if value else (low, (low + high) / 2, high)
-    return sorted({round(min(max(round(one / step) * step, low), high), 6) for one in wanted})
+        return (value, value + 1, value + 2) if whole or not value else (value / 2, value, value * 2)
+    low, high, step = min(control.minimum, value), max(control.maximum, value), control.step or 1
+    wanted = (value / 2, value * 2) if value else (low, (low + high) / 2, high)
+    return sorted({value, *(round(min(max(round(one / step) * step, low), high), 6) for one in wanted)})

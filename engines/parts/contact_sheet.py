@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -72,31 +72,47 @@ class ContactSheet:
         """Height of a line of writing with the space around it."""
         return round(self._size * 1.7)
 
+    def _widest(self, texts: Iterable[str]) -> int:
+        return math.ceil(max(_font(self._size).getlength(text) for text in texts))
+
     @property
     def _left(self) -> int:
         if self._rows is None:
             return GAP
-        widest = max(_font(self._size).getlength(value) for value in self._rows.values)
-        return GAP + self._line + math.ceil(widest) + GAP
+        return GAP + self._line + self._widest(self._rows.values) + GAP
 
     @property
     def _top(self) -> int:
-        return GAP + self._line
+        """Where the slots begin; above it stand a table's values."""
+        return GAP + 2 * self._line
+
+    @property
+    def _slot(self) -> tuple[int, int]:
+        """Height and width of a cell and of what is written of it, which may need more room than a narrow picture."""
+        heading = math.ceil(self._widest([self._columns.title]) / self._across)
+        width = max(self._cell[1], self._widest(self._columns.values), heading)
+        if self._rows is None:
+            return self._cell[0], width
+        return max(self._cell[0], self._line, math.ceil(self._widest([self._rows.title]) / self._down)), width
 
     @property
     def _pitch(self) -> tuple[int, int]:
-        """From one cell's corner to the next: down, and to the right."""
+        """From one slot's corner to the next: down, and to the right."""
         written = 0 if self._rows else self._line
-        return self._cell[0] + GAP + written, self._cell[1] + GAP
+        height, width = self._slot
+        return height + GAP + written, width + GAP
 
     def _corner(self, index: int) -> tuple[int, int]:
-        down, right = self._pitch
-        return self._top + self._line + index // self._across * down, self._left + index % self._across * right
+        """Of a cell, which is in the middle of its slot."""
+        slot, pitch = self._slot, self._pitch
+        line, place = divmod(index, self._across)
+        top, left = self._top + line * pitch[0], self._left + place * pitch[1]
+        return top + (slot[0] - self._cell[0]) // 2, left + (slot[1] - self._cell[1]) // 2
 
     def _blank(self) -> np.ndarray:
-        down, right = self._pitch
-        height = self._top + self._line + self._down * down + (0 if self._rows else GAP - self._line)
-        width = self._left + self._across * right
+        slot, pitch = self._slot, self._pitch
+        height = self._top + (self._down - 1) * pitch[0] + slot[0] + GAP
+        width = self._left + (self._across - 1) * pitch[1] + slot[1] + GAP
         sheet = Image.new("RGB", (width, height), PAPER)
         draw = ImageDraw.Draw(sheet)
         cells = len(self._columns.values) * (len(self._rows.values) if self._rows else 1)
@@ -108,19 +124,21 @@ class ContactSheet:
 
     def _write(self, sheet: Image.Image, draw: ImageDraw.ImageDraw) -> None:
         font, middle = _font(self._size), (self._left + sheet.width - GAP) / 2
+        slot, pitch = self._slot, self._pitch
         draw.text((middle, GAP + self._line / 2), self._columns.title, INK, font, anchor="mm")
         for index, value in enumerate(self._columns.values):
-            top, left = self._corner(index)
-            draw.text((left + self._cell[1] / 2, top - self._line / 2), value, INK, font, anchor="mm")
+            line, place = divmod(index, self._across)
+            left, above = self._left + place * pitch[1], self._top + line * pitch[0] - self._line / 2
+            draw.text((left + slot[1] / 2, above), value, INK, font, anchor="mm")
         if self._rows is None:
             return
         for line, value in enumerate(self._rows.values):
-            top, left = self._corner(line * self._across)
-            draw.text((left - GAP, top + self._cell[0] / 2), value, INK, font, anchor="rm")
-        along = Image.new("RGB", (sheet.height - self._top - self._line, self._line), PAPER)
-        place = along.width / 2, self._line / 2
-        ImageDraw.Draw(along).text(place, self._rows.title, INK, font, anchor="mm")
-        sheet.paste(along.rotate(90, expand=True), (GAP, self._top + self._line))
+            beside = self._left - GAP, self._top + line * pitch[0] + slot[0] / 2
+            draw.text(beside, value, INK, font, anchor="rm")
+        along = Image.new("RGB", (sheet.height - self._top - GAP, self._line), PAPER)
+        place_along = along.width / 2, self._line / 2
+        ImageDraw.Draw(along).text(place_along, self._rows.title, INK, font, anchor="mm")
+        sheet.paste(along.rotate(90, expand=True), (GAP, self._top))
 
 
 def _line_length(count: int) -> int:
@@ -137,8 +155,3 @@ def _font(size: int) -> ImageFont.FreeTypeFont:
 
     # Pillow's own font has no Greek letters and no arrows, which settings have in their names.
     return ImageFont.truetype(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf", size)
-
-
-def headed(title: str, values: Sequence[float]) -> Heading:
-    """Numbers along a side, each as short as it can be."""
-    return Heading(title, tuple(f"{value:g}" for value in values))

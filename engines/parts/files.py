@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import lzma
 import os
 import tempfile
 import zipfile
@@ -22,6 +23,7 @@ UNREADABLE = (
     RuntimeError,
     zipfile.BadZipFile,
     zlib.error,
+    lzma.LZMAError,
 )
 
 

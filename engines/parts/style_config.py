@@ -65,5 +65,13 @@ class StyleConfig:
     @property
     def without_effect(self) -> dict[str, str]:
         """The settings that change nothing as the others stand, and why."""
-        timed = dict.fromkeys(("size", "scales", "steps"), "the time decides it; choose to go by steps instead")
-        return timed if self.seconds else {}
+        none: dict[str, str] = {}
+        if self.seconds:
+            none |= dict.fromkeys(("size", "scales", "steps"), "the time decides it; choose to go by steps instead")
+        if self.start == "content":
+            none["seed"] = "the painting begins from the photo; begin from noise instead"
+        if self.optimizer == "lbfgs":
+            none["learning_rate"] = "L-BFGS finds its own; choose another optimiser instead"
+        if self.balance and self.style_weight and self.content_weight:
+            none["content_weight"] = "the balance decides it; set that to 0 instead"
+        return none

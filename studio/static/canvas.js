@@ -120,6 +120,7 @@ async function receive(message) {
   } else if (message.original) {
     // Another picture's turn: those before it are no moments of this one.
     forget_moments();
+    stage.dataset.original = true;
     await draw(before, message.original);
   }
   if (message.picture) {

@@ -12,6 +12,7 @@ from engines.differences import MOST_CHARACTERS, SAME, Difference, differences
 from engines.parts.language_config import WritingConfig
 from engines.parts.style_config import StyleConfig
 from engines.recipes import Recipe, RecipeError, from_json
+from engines.sweeps import DreamSweepConfig
 from tests.engines.helpers import is_one_sentence, refusal
 
 CONFIG = dataclasses.asdict(DreamConfig(size=64, layer_weights={"block4_conv2": 1.5}))
@@ -117,6 +118,39 @@ def test_recipes_of_two_engines_say_so_first_and_are_compared_in_what_they_share
     found = differences(recipe(), painting)
     assert found[0] == Difference("Engine", "deep dream", "style transfer")
     assert [difference.name for difference in found[1:]] == ["Seed"]
+
+
+def test_sweeps_are_compared_in_what_is_swept_and_in_each_setting_that_their_pictures_share():
+    one = sweep_recipe(settings={"jitter": 4})
+    other = sweep_recipe(settings={"jitter": 8}, columns="octaves", column_values=(1, 2))
+    found = {difference.name: (difference.first, difference.second) for difference in differences(one, other)}
+    assert found == {
+        "Columns": ("step_size", "octaves"),
+        "Column values": ("0.01, 0.02, 0.04", "1, 2"),
+        "Jitter": ("4", "8"),
+    }
+    assert only(sweep_recipe(), sweep_recipe(settings={"size": 99})).help == help_of(DreamConfig, "size")
+    assert differences(one, from_json(one.to_json())) == ()
+
+
+def test_what_was_changed_during_a_sweep_is_told_by_the_settings_alone():
+    one, other = (sweep_recipe(steering=((3, sweep_config({"jitter": jitter})),)) for jitter in (4, 8))
+    assert only(one, other) == Difference("Changed after step 3", "jitter 4", "jitter 8")
+
+
+def test_a_sweep_and_a_dream_are_compared_in_the_settings_that_they_share():
+    found = differences(recipe(steering=()), sweep_recipe(settings={"size": 99}))
+    assert [difference.name for difference in found] == ["Engine", "Size"]
+
+
+def sweep_config(settings: dict, **changes) -> dict:
+    return dataclasses.asdict(DreamSweepConfig(settings={**CONFIG, **settings}, **changes))
+
+
+def sweep_recipe(settings: dict | None = None, steering: tuple = (), **changes) -> Recipe:
+    """The recipe of a sweep of dreams."""
+    made = recipe(engine="deep_dream_sweep", steering=steering)
+    return dataclasses.replace(made, config=sweep_config(settings or {}, **changes))
 
 
 def test_of_long_values_the_place_is_shown_where_they_part():

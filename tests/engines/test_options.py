@@ -9,9 +9,18 @@ import pytest
 
 from engines.configs import setting
 from engines.deep_dream import DreamConfig
-from engines.options import add_options, changed_options, format_weights, parse_numbers, parse_weights
+from engines.options import (
+    add_options,
+    changed_options,
+    format_numbers,
+    format_weights,
+    parse_numbers,
+    parse_settings,
+    parse_weights,
+)
 from engines.parts.backbone_config import BackboneTrainingConfig
 from engines.style_transfer import StyleConfig
+from engines.sweeps import DreamSweepConfig
 from tests.engines.helpers import refusal
 
 
@@ -25,7 +34,7 @@ def changed(config_class: type, *arguments: str) -> dict:
     return changed_options(parser_for(config_class).parse_args(arguments), config_class)
 
 
-@pytest.mark.parametrize("config_class", [DreamConfig, StyleConfig, BackboneTrainingConfig])
+@pytest.mark.parametrize("config_class", [DreamConfig, StyleConfig, BackboneTrainingConfig, DreamSweepConfig])
 def test_every_field_is_an_option_with_its_help_and_its_default(config_class):
     # argparse breaks lines where the terminal ends, which is no matter here.
     shown = " ".join(parser_for(config_class).format_help().split())
@@ -104,3 +113,29 @@ def test_weights_are_written_so_that_they_are_read_back_exactly(weight):
 
 def test_weights_are_written_short():
     assert format_weights({"a": 1.0, "b": 0.5}) == "a=1, b=0.5"
+
+
+@pytest.mark.parametrize("number", [0, 1, -2.5, 0.1, 1 / 3, 1e-6, 2.5e-8, 123456.789, 4e6, 2**31 - 1, 1e300, -0.05])
+def test_numbers_are_written_so_that_they_are_read_back_exactly(number):
+    assert parse_numbers(format_numbers((number, 7.0))) == (number, 7.0)
+
+
+def test_numbers_are_written_short_and_whole_ones_with_all_their_digits():
+    assert format_numbers((0.01, 2.0, 2**31 - 1, 4e6)) == "0.01, 2, 2147483647, 4000000"
+    assert format_numbers(()) == ""
+    assert parse_numbers("") == ()
+
+
+def test_settings_are_read_from_a_json_object():
+    text = '{"steps": 10, "layer_weights": {"block1_conv1": 1.5}}'
+    wanted = {"steps": 10, "layer_weights": {"block1_conv1": 1.5}}
+    assert parse_settings(text) == wanted
+    assert changed(DreamSweepConfig, "--settings", text) == {"settings": wanted}
+    assert parse_settings("{}") == {}
+
+
+@pytest.mark.parametrize("text", ["", "steps=10", "[1, 2]", "7", '"steps"', "{", "[" * 100_000, "x" * 10_000])
+def test_what_is_no_json_object_is_refused_as_settings_with_a_sentence(text):
+    sentence = refusal(ValueError, parse_settings, text)
+    assert sentence.startswith("Settings must be a JSON object")
+    assert len(sentence) < 150
