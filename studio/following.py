@@ -91,6 +91,7 @@ def said_of(run: Run, lane: Lane) -> dict[str, Any]:
         "metrics": {} if frame is None else {k: v if math.isfinite(v) else None for k, v in _numbers(frame.metrics)},
         "text": "" if frame is None else frame.text,
         "preview": None,
+        "notices": list(run.notices),
     }
     return said
 

@@ -124,6 +124,8 @@ class PictureStage(Stage):
         try:
             config = self.film_settings.config(values)
             path = run.moments.film(config, recipe.to_json()) if run is not None and recipe is not None else None
+            if path is None and run is not None and run.results:
+                raise FilmError("There is no film of a batch; its pictures are in the gallery.")
             if path is None:
                 raise FilmError("There is nothing to make a film of yet; start a run first.")
         except ValueError as error:
