@@ -297,7 +297,7 @@ class Painting:
         if each * height * width <= budget:
             return dataclasses.replace(config, tile_size=WHOLE)
         tile = next((tile for tile in TILES if each * tile**2 <= budget), TILES[-1])
-        self._fitting += " · in tiles, to fit the memory" if not self._fitting else ", in tiles"
+        self._fitting += " · in tiles" if self._fitting else " · in tiles, to fit the memory"
         return dataclasses.replace(config, tile_size=tile)
 
     def _timed(self, config: StyleConfig) -> StyleConfig:
