@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
 import gradio as gr
@@ -46,15 +46,18 @@ class Neighbours:
             shown: a face's value and the sliders' -> its picture.
         """
 
-        async def asked(value: dict[str, Any], *values: Any) -> Any:
+        async def asked(value: dict[str, Any], *values: Any) -> AsyncIterator[str]:
+            # What Gradio says meanwhile, it says in English.
+            yield f'<p class="quiet">{phrase("Comparing with the training pictures …")}</p>'
             try:
                 image = await self._studio.answer(lambda: shown(value, values))
-                return await self._studio.answer_slowly(lambda: self.nearest(image))
+                yield await self._studio.answer_slowly(lambda: self.nearest(image))
             except ValueError as error:
                 warn(error)
-                return gr.skip()
+                yield ""
 
-        self.ask.click(asked, [face, *sliders], [self.answer], api_visibility="private", concurrency_limit=None)
+        seen: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": None}
+        self.ask.click(asked, [face, *sliders], [self.answer], **seen)
 
     def nearest(self, image: np.ndarray) -> str:
         """The nearest training pictures of (64, 64, 3) uint8, as HTML.

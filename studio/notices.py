@@ -14,7 +14,7 @@ from studio.studio import Studio
 
 def warn(error: Exception | str) -> None:
     """Show a warning. Words that came out of a file are shown as words: Gradio would take them for HTML."""
-    gr.Warning(html.escape(phrase(str(error)), quote=False), title=phrase("Warning"))
+    gr.Warning(html.escape(phrase(str(error)), quote=False))
 
 
 def refused(error: Exception | str) -> gr.Error:
@@ -34,4 +34,4 @@ async def answered(studio: Studio, work: Callable[[], Any], count: int = 1) -> A
 
 def inform(sentence: str) -> None:
     """Show a piece of news."""
-    gr.Info(html.escape(phrase(sentence), quote=False), title=phrase("Info"))
+    gr.Info(html.escape(phrase(sentence), quote=False))

@@ -53,7 +53,6 @@ def build_page(studio: Studio) -> gr.Blocks:
 
 def build_route(studio: Studio, page: gr.Blocks) -> None:
     """All tabs, as a language's page has them."""
-    gr.Navbar(visible=False)  # the masthead leads to the other languages
     masthead(phrase(machine()))
     tabs: list[tuple[Any, gr.Tab]] = []
     with gr.Tabs(overflow_behavior="wrap") as everything:

@@ -36,7 +36,7 @@ OF_CODE = {"engines/scripts.py"}
 SAYING = {"phrase": 0, "warn": 0, "inform": 0, "setting": 1, "_fact": 0, "_difference": 0, "Difference": 0}
 # Said, where no rule of this file finds it.
 SAID_TOO = {
-    *("yes", "no", "none", "nothing", "text", "Warning", "Info", "it", "missing"),
+    *("yes", "no", "none", "nothing", "text", "it", "missing"),
 }
 # Looks like it is said, and is not; or is a name, or the same in every language.
 STAYS_ENGLISH = {
@@ -164,11 +164,19 @@ def _silent(tree: ast.AST) -> Iterator[ast.AST]:
             if isinstance(first, ast.Expr):
                 yield first.value
         if isinstance(node, ast.JoinedStr):
-            yield from (inner for inner in ast.walk(node) if inner is not node)
+            yield from (inner for inner in _within(node) if inner is not node)
         if isinstance(node, ast.keyword) and node.arg in ("elem_classes", "elem_id"):
             yield from ast.walk(node)
         if isinstance(node, ast.Call) and ast.unparse(node.func).startswith("logger."):
             yield from ast.walk(node)
+
+
+def _within(node: ast.AST) -> Iterator[ast.AST]:
+    """A literal and the parts of it, without what is said by itself inside of it."""
+    yield node
+    for part in ast.iter_child_nodes(node):
+        if not (isinstance(part, ast.Call) and ast.unparse(part.func) == "phrase"):
+            yield from _within(part)
 
 
 def _certain(tree: ast.AST, *, tables: bool) -> Iterator[ast.AST]:
