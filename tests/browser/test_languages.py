@@ -18,9 +18,12 @@ ALIKE = re.compile(
     r"[\d.,]+ ?MB|\w+\.(npz|zip|jpg|jpeg|png|webp|txt|md|jsonl|gz|h5|json)"
 )
 # The texts that can be seen, with everything unfolded; not what is a command, an address or a hash.
-_READ = """
+_UNFOLD = """
 for (const fold of document.querySelectorAll('.label-wrap:not(.open)')) if (fold.checkVisibility()) fold.click();
 for (const details of document.querySelectorAll('details')) details.open = true;
+return !document.querySelector('.label-wrap:not(.open)')?.checkVisibility();
+"""
+_READ = """
 const texts = new Set(), walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
 while (walker.nextNode()) {
   const within = walker.currentNode.parentElement, shown = { visibilityProperty: true, opacityProperty: true };
@@ -70,7 +73,7 @@ def test_a_run_is_found_again_in_another_language_and_all_is_said_in_it(forgetfu
     page.until(lambda: page.enabled(page.part("stop")), "the button that stops")
     page.click(page.part("stop"))
     page.until_over("stopped")
-    assert re.search(r"멈췄어요\. 그림은 남겨 뒀어요", page.note)
+    assert re.search(r"멈췄어요\(.+\)\. 그림은 남겨 뒀어요", page.note)
 
     page.clear_photo()
     page.click(page.part("go"))
@@ -83,6 +86,7 @@ def test_a_run_is_found_again_in_another_language_and_all_is_said_in_it(forgetfu
             lambda title=title: page.one("button[role=tab][aria-selected=true]").text == KOREAN.translate(title), title
         )
         page.until(lambda: len(page.browser.execute_script(_READ)) > 8, "what is on the tab")
+        page.until(lambda: page.browser.execute_script(_UNFOLD), "what is folded")
         left |= {title: found} if (found := english_on(page)) else {}
     assert left == {}
 
