@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -40,14 +40,22 @@ def forgetful(page) -> Iterator[Page]:
     yield page
     page.leave()
     page.browser.delete_all_cookies()
-    page.browser.execute_cdp_cmd("Emulation.setLocaleOverride", {})
 
 
-def switch(page: Page, code: str) -> None:
-    """Choose a language in the masthead, and wait for its page."""
-    page.click(f".languages a[lang={code}]")
-    page.until(lambda: page.browser.execute_script("return document.documentElement.lang") == code, "the language")
+def leave_for(page: Page, go: Callable[[], object], address: str) -> None:
+    """Have the browser go to another page, and wait until that can be used."""
+    page.visits.note(page.browser)
+    go()
+    page.until(lambda: page.browser.current_url == page.server.url + address, f"the page {address!r}")
     page.until(lambda: page.all("button[role=tab][aria-selected=true]"), "the tabs")
+    page.visits.note(page.browser, just_left_a_page=True)
+
+
+def switch(page: Page, code: str, address: str) -> None:
+    """Choose a language in the masthead."""
+    leave_for(page, lambda: page.click(f".languages a[lang={code}]"), address)
+    assert page.browser.execute_script("return document.documentElement.lang") == code
+    assert page.browser.title == "Reverie"
 
 
 def english_on(page: Page) -> list[str]:
@@ -64,9 +72,7 @@ def test_a_run_is_found_again_in_another_language_and_all_is_said_in_it(forgetfu
     page.until_pictures_come()
     assert page.note.startswith("octave")
 
-    switch(page, "ko")
-    assert page.browser.current_url.split("?")[0] == f"{page.server.url}ko"
-    assert page.browser.title == "Reverie"
+    switch(page, "ko", "ko?language=ko")
     page.until(lambda: page.one("button[role=tab][aria-selected=true]").text == "딥드림", "the tab looked at last")
     page.until(lambda: page.state == "running" and page.drawn, "the run")
     page.until(lambda: "옥타브" in page.note, "a note in Korean")
@@ -90,8 +96,7 @@ def test_a_run_is_found_again_in_another_language_and_all_is_said_in_it(forgetfu
         left |= {title: found} if (found := english_on(page)) else {}
     assert left == {}
 
-    switch(page, "en")
-    assert page.browser.title == "Reverie"
+    switch(page, "en", "?language=en")
     page.until(lambda: page.one("button[role=tab][aria-selected=true]").text == "Models", "the tab looked at last")
 
 
@@ -100,12 +105,10 @@ def test_a_browser_that_prefers_korean_is_led_to_the_korean_page(forgetful):
     agent = page.browser.execute_script("return navigator.userAgent")
     page.browser.execute_cdp_cmd(override, {"userAgent": agent, "acceptLanguage": "ko-KR,ko"})
     try:
-        page.browser.get(f"{page.server.url}?__theme=light")
-        assert page.browser.current_url == f"{page.server.url}ko?__theme=light"
-        page.until(lambda: page.all("button[role=tab][aria-selected=true]"), "the tabs")
+        first = f"{page.server.url}?__theme=light"
+        leave_for(page, lambda: page.browser.get(first), "ko?__theme=light")
         # What a person chooses counts more than what their browser prefers, then and later.
-        switch(page, "en")
-        page.browser.get(page.server.url)
-        assert page.browser.current_url == page.server.url
+        switch(page, "en", "?__theme=light&language=en")
+        leave_for(page, lambda: page.browser.get(page.server.url), "")
     finally:
         page.browser.execute_cdp_cmd(override, {"userAgent": agent, "acceptLanguage": "en-US,en"})
