@@ -10,6 +10,7 @@ import gradio as gr
 import numpy as np
 
 from studio.components import asset, component
+from studio.languages import phrase
 from studio.previews import data_uri
 from studio.streaming import acknowledge
 
@@ -28,7 +29,7 @@ def live(name: str, elem_id: str, value: dict[str, Any], invitation: str, *, cla
         value: the message at first.
         classes: that it has besides its own.
     """
-    template = asset(f"{name}.html").replace("INVITATION", html.escape(invitation))
+    template = asset(f"{name}.html").replace("INVITATION", html.escape(phrase(invitation)))
     return component(
         name,
         elem_id,

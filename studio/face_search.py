@@ -98,7 +98,7 @@ class FaceSearch:
                 return self.restored(recipe)
             gan, square = self._face.gan(network), self._square(path)
             verdict = float(gan.verdicts(middle_square(square, gan.shape[0])[None])[0])
-            return [gr.skip(), said_of(gan, verdict, "The critic finds your photograph"), at_rest(square), *same]
+            return [gr.skip(), said_of(gan, verdict, "your photograph"), at_rest(square), *same]
 
         return await answered(self.studio, look, count) if path else [gr.skip()] * count
 

@@ -13,7 +13,7 @@ from studio.text_stage import TextStage
 from studio.training import Kind, Training
 
 NETWORKS = {"Ours": "ours", "As in the book": "notes"}
-CUTS = {"Subwords": "subwords", "Words": "words", "Characters": "characters"}
+CUTS = {"Subwords": "subwords", "Whole words": "words", "Characters": "characters"}
 # Small enough that a text of some pages is learnt while one watches.
 FIRST = LanguageTrainingConfig(
     tokens=500_000, embed_dim=128, num_layers=4, dense_dim=512, vocab_size=2048, block_size=128, interval=20

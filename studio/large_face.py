@@ -16,6 +16,7 @@ from engines.parts.maps import lit
 from engines.recipes import write_png
 from studio.face_editor import rounded
 from studio.fetching import fetched_when_made
+from studio.languages import phrase
 from studio.notices import answered, inform
 from studio.portrait import follow, portrait
 from studio.previews import png_uri
@@ -122,7 +123,7 @@ class LargeFace:
         gan, image = self.gan(face["network"]), self.shown(face, sliders)
         verdict = float(gan.verdicts(image[None])[0])
         picture = lit(image, gan.attention(image)) if sliders[1] else image
-        return {"picture": png_uri(picture), "caption": said_of(gan, verdict, "The critic finds it")}
+        return {"picture": png_uri(picture), "caption": said_of(gan, verdict)}
 
     async def edited(self, asked: list[Any]) -> dict[str, str] | None:
         """The face that the sliders say, as the browser asks for it: [network, first, second, sliders]."""
@@ -185,9 +186,9 @@ class LargeFace:
         return [face | self.drawn(face, sliders), *sliders]
 
 
-def said_of(gan: GAN, verdict: float, beginning: str) -> str:
-    """The critic's verdict in words."""
+def said_of(gan: GAN, verdict: float, whom: str = "it") -> str:
+    """The critic's verdict on a picture in words."""
     standing = gan.standing(verdict)
     if standing is None:
-        return f"{beginning} {verdict:.2f} real"
-    return f"{beginning} more real than {standing:.0f} % of photographs (score {verdict:.2f})"
+        return phrase(f"The critic finds {whom} {verdict:.2f} real")
+    return phrase(f"The critic finds {whom} more real than {standing:.0f} % of photographs (score {verdict:.2f})")

@@ -13,6 +13,7 @@ from engines.parts.downloads import size_of
 from engines.parts.official_files import DATA, LICENCE_FOUND, OFFICIAL_FILES, SCORE_FOUND
 from engines.parts.weights import WeightsError, WeightsStore
 from studio.components import component
+from studio.languages import phrase
 
 TITLES = {
     "studio_vgg": "Studio VGG",
@@ -84,22 +85,22 @@ def listed(
         bundled = [_bundled(store, entry) for entry in store.manifest().values()]
         note = ""
     except WeightsError as error:
-        bundled, note = [], str(error)
+        bundled, note = [], phrase(str(error))
     official = [_official(store, name) for name in OFFICIAL_FILES]
     return {
         "groups": [
-            {"title": "Bundled with the studio", "note": note, "rows": bundled},
-            {"title": "Published by Keras, trained on ImageNet", "note": "", "rows": official},
+            {"title": phrase("Bundled with the studio"), "note": note, "rows": bundled},
+            {"title": phrase("Published by Keras, trained on ImageNet"), "note": "", "rows": official},
         ],
         "going": going,
         "about": about,
-        "said": said,
+        "said": phrase(said),
     }
 
 
 def title_of(name: str) -> str:
     """What a person calls a model, by its file's name without the ending."""
-    return TITLES.get(name) or (ARCHITECTURES[name].title if name in ARCHITECTURES else name)
+    return phrase(TITLES.get(name) or (ARCHITECTURES[name].title if name in ARCHITECTURES else name))
 
 
 def progress(name: str, done: int, total: int) -> dict[str, Any]:
@@ -111,12 +112,12 @@ def progress(name: str, done: int, total: int) -> dict[str, Any]:
         text = "Downloading {title}: {done} MB so far."
     else:
         text = "Downloading {title}: {done} of {total} MB."
-    return {"name": name, "share": done / total if total else None, "text": text.format(**words)}
+    return {"name": name, "share": done / total if total else None, "text": phrase(text.format(**words))}
 
 
 def cancelling(name: str) -> dict[str, Any]:
     """A download that will end as soon as the network lets it, as the component takes it."""
-    return {"name": name, "share": None, "text": f"Cancelling the download of {title_of(name)} …"}
+    return {"name": name, "share": None, "text": phrase(f"Cancelling the download of {title_of(name)} …")}
 
 
 def _bundled(store: WeightsStore, entry: Mapping[str, Any]) -> dict[str, Any]:
@@ -168,19 +169,19 @@ def _row(name: str, source: str, size: str, facts: list[dict[str, Any]], acts: l
     return {
         "name": name,
         "title": title,
-        "where": WHERE[source],
+        "where": phrase(WHERE[source]),
         "here": source in ("bundled", "folder", "cache"),
-        "size": size,
+        "size": phrase(size),
         "facts": [fact for fact in facts if fact["lines"]],
         "acts": acts or [],
-        "words": {act: [shown, spoken.format(title=title)] for act, (shown, spoken) in WORDS.items()},
-        "ask": ASK.format(title=title),
+        "words": {act: [phrase(shown), phrase(spoken.format(title=title))] for act, (shown, spoken) in WORDS.items()},
+        "ask": phrase(ASK.format(title=title)),
     }
 
 
 def _fact(label: str, text: str | list[str] | None, kind: str = "text") -> dict[str, Any]:
     lines = [text] if isinstance(text, str) else text or []
-    return {"label": label, "lines": lines, "kind": kind}
+    return {"label": phrase(label), "lines": [*map(phrase, lines)], "kind": kind}
 
 
 def _scores(score: Mapping[str, Any] | None) -> list[str]:

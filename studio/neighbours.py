@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
 import gradio as gr
@@ -11,6 +11,7 @@ import numpy as np
 
 from engines.parts.datasets import split_pictures
 from engines.parts.nearest import Neighbourhood
+from studio.languages import phrase
 from studio.notices import warn
 from studio.previews import png_uri
 from studio.studio import Studio
@@ -34,12 +35,7 @@ class Neighbours:
         """Lay them out."""
         there = self._studio.data is not None
         with gr.Accordion("Was it drawn from memory?", open=False, elem_id="gan-nearest-fold", elem_classes="fold"):
-            hint = (
-                "The training pictures most like the large face. The first time, all of them are read."
-                if there
-                else NEEDED
-            )
-            gr.Markdown(hint, elem_classes="quiet")
+            gr.Markdown(HINT if there else NEEDED, elem_classes="quiet")
             self.ask = gr.Button("Nearest training pictures", size="sm", interactive=there, elem_id="gan-nearest")
             self.answer = gr.HTML("", elem_id="gan-nearest-answer", apply_default_css=False)
 
@@ -50,15 +46,18 @@ class Neighbours:
             shown: a face's value and the sliders' -> its picture.
         """
 
-        async def asked(value: dict[str, Any], *values: Any) -> Any:
+        async def asked(value: dict[str, Any], *values: Any) -> AsyncIterator[str]:
+            # What Gradio says meanwhile, it says in English.
+            yield f'<p class="quiet">{phrase("Comparing with the training pictures …")}</p>'
             try:
                 image = await self._studio.answer(lambda: shown(value, values))
-                return await self._studio.answer_slowly(lambda: self.nearest(image))
+                yield await self._studio.answer_slowly(lambda: self.nearest(image))
             except ValueError as error:
                 warn(error)
-                return gr.skip()
+                yield ""
 
-        self.ask.click(asked, [face, *sliders], [self.answer], api_visibility="private", concurrency_limit=None)
+        seen: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": None}
+        self.ask.click(asked, [face, *sliders], [self.answer], **seen)
 
     def nearest(self, image: np.ndarray) -> str:
         """The nearest training pictures of (64, 64, 3) uint8, as HTML.
@@ -76,7 +75,8 @@ class Neighbours:
             f'<figure><img alt="" src="{png_uri(one.image)}"><figcaption>{one.distance:.2f}</figcaption></figure>'
             for one in found.nearest(image, 4)
         )
-        return (
-            f'<div class="found">{figures}</div><p class="quiet">Distances as the bundled backbone sees them: 0 would '
-            f"be a copy, and a photograph that was never trained on is usually {found.usual:.2f} from its nearest.</p>"
+        said = phrase(
+            "Distances as the bundled backbone sees them: 0 would be a copy, and a photograph that was never trained "
+            f"on is usually {found.usual:.2f} from its nearest."
         )
+        return f'<div class="found">{figures}</div><p class="quiet">{said}</p>'

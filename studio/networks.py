@@ -29,9 +29,12 @@ def network_choices(studio: Studio, names: Sequence[str]) -> list[tuple[str, str
         if located is None:
             where = f"download {OFFICIAL_FILES[name].megabytes} MB" if name in OFFICIAL_FILES else "missing"
         else:
-            size = located.path.stat().st_size / 1e6
-            where = {"bundled": "bundled", "folder": "your file", "cache": "downloaded"}[located.source]
-            where = f"{where}, {size:.0f} MB"
+            size = f"{located.path.stat().st_size / 1e6:.0f}"
+            where = {
+                "bundled": f"bundled, {size} MB",
+                "folder": f"your file, {size} MB",
+                "cache": f"downloaded, {size} MB",
+            }[located.source]
         choices.append((f"{ARCHITECTURES[name].title} · {where}", name))
     return choices
 

@@ -8,12 +8,13 @@ from typing import Any
 
 import gradio as gr
 
+from studio.languages import phrase
 from studio.studio import Studio
 
 
 def warn(error: Exception | str) -> None:
     """Show a warning. Words that came out of a file are shown as words: Gradio would take them for HTML."""
-    gr.Warning(html.escape(str(error), quote=False))
+    gr.Warning(html.escape(phrase(str(error)), quote=False))
 
 
 def refused(error: Exception | str) -> gr.Error:
@@ -33,4 +34,4 @@ async def answered(studio: Studio, work: Callable[[], Any], count: int = 1) -> A
 
 def inform(sentence: str) -> None:
     """Show a piece of news."""
-    gr.Info(html.escape(sentence, quote=False))
+    gr.Info(html.escape(phrase(sentence), quote=False))

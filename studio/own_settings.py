@@ -19,6 +19,7 @@ from studio.fetching import fetched_when_made
 from studio.notices import inform, warn
 from studio.settings import Settings
 from studio.studio import Studio
+from studio.translation import OWN
 
 KEY, VERSION = "reverie_settings", 1
 MOST, LONGEST_NAME, MOST_BYTES = 50, 60, 300_000
@@ -39,7 +40,7 @@ class OwnSettings:
         """Lay them out."""
         prefix = f"{self._prefix}-own"
         with gr.Accordion("Your settings", open=False, elem_id=prefix, elem_classes="fold"):
-            self.choice = gr.Dropdown([], label="Saved", elem_id=f"{prefix}-choice")
+            self.choice = gr.Dropdown([], label="Saved", elem_id=f"{prefix}-choice", elem_classes=OWN)
             with gr.Row(elem_classes="pair"):
                 self.name = gr.Textbox(
                     "", label="Name", max_length=LONGEST_NAME, elem_id=f"{prefix}-name", min_width=120

@@ -1,4 +1,4 @@
-"""The page: masthead and tabs."""
+"""The page: masthead and tabs, in each language."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ import gradio as gr
 
 from engines.parts.precision import native_bfloat16
 from studio.api import add_api
-from studio.components import component
+from studio.components import asset, component
+from studio.entrance import addresses
+from studio.languages import ENGLISH, LANGUAGES, phrase, speaking, spoken
 from studio.studio import Studio
 from studio.tabs.deep_dream import DreamTab
 from studio.tabs.faces import FacesTab
@@ -20,6 +22,7 @@ from studio.tabs.latent_space import LatentTab
 from studio.tabs.models import ModelsTab
 from studio.tabs.style_transfer import StyleTab
 from studio.tabs.text import TextTab
+from studio.translation import translate_page
 
 DAY = 24 * 60 * 60
 TABS: tuple[tuple[str, str, type], ...] = (
@@ -35,33 +38,45 @@ TABS: tuple[tuple[str, str, type], ...] = (
 
 
 def build_page(studio: Studio) -> gr.Blocks:
-    """All tabs in one Blocks; nothing heavy is imported or computed here."""
-    with gr.Blocks(title="Reverie", analytics_enabled=False, fill_width=True, delete_cache=(DAY // 24, DAY)) as page:
-        masthead(machine())
-        tabs: list[tuple[Any, gr.Tab]] = []
-        with gr.Tabs(overflow_behavior="wrap") as everything:
-            for name, title, kind in TABS:
-                with gr.Tab(title, id=name) as shown:
-                    tab = kind(studio)
-                    tab.build()
-                tabs.append((tab, shown))
-        doors = [door for tab, _ in tabs for door in tab.doors()]
-        for tab, shown in tabs:
-            if isinstance(tab, HomeTab | GalleryTab):
-                tab.connect(everything, doors)
-            tab.on_visit(page, shown)
-        remember_the_tab(page, everything, [shown for _, shown in tabs])
-        secret = gr.BrowserState("", storage_key="reverie-visitor", secret="reverie-visitor")
-        page.load(
-            studio.visitors.welcome,
-            [secret],
-            [secret],
-            queue=False,
-            show_progress="hidden",
-            api_visibility="private",
-        )
-        add_api(studio, page)
+    """All tabs in one Blocks, once for each language; nothing heavy is imported or computed here."""
+    page = gr.Blocks(title="Reverie", analytics_enabled=False, fill_width=True, delete_cache=(DAY // 24, DAY))
+    for language in LANGUAGES:
+        route = page if language is ENGLISH else page.route(language.title, language.path, show_in_navbar=False)
+        with route, speaking(language):
+            build_route(studio, page)
+            if language is ENGLISH:
+                add_api(studio, page)
+        if language is not ENGLISH:
+            translate_page(page, language)
     return page
+
+
+def build_route(studio: Studio, page: gr.Blocks) -> None:
+    """All tabs, as a language's page has them."""
+    masthead(phrase(machine()))
+    tabs: list[tuple[Any, gr.Tab]] = []
+    with gr.Tabs(overflow_behavior="wrap") as everything:
+        for name, title, kind in TABS:
+            with gr.Tab(title, id=name) as shown:
+                tab = kind(studio)
+                tab.build()
+            tabs.append((tab, shown))
+    doors = [door for tab, _ in tabs for door in tab.doors()]
+    for tab, shown in tabs:
+        if isinstance(tab, HomeTab | GalleryTab):
+            tab.connect(everything, doors)
+        tab.on_visit(page, shown)
+    remember_the_tab(page, everything, [shown for _, shown in tabs])
+    # The keys of what a browser keeps are the same in each language: whoever changes it finds all again.
+    secret = gr.BrowserState("", storage_key="reverie-visitor", secret="reverie-visitor")
+    page.load(
+        studio.visitors.welcome,
+        [secret],
+        [secret],
+        queue=False,
+        show_progress="hidden",
+        api_visibility="private",
+    )
 
 
 def remember_the_tab(page: gr.Blocks, tabs: gr.Tabs, each: Sequence[gr.Tab]) -> None:
@@ -83,5 +98,11 @@ def machine() -> str:
 
 
 def masthead(beside: str) -> gr.HTML:
-    """The wordmark with a few words beside it, and the keys that work everywhere."""
-    return component("masthead", "masthead", beside)
+    """The wordmark with a few words beside it, the way to the other languages, and the keys that work everywhere."""
+    links = []
+    for language, address in addresses():
+        here = ' aria-current="true"' if language is spoken() else ""
+        code = language.code
+        links.append(f'<a href="{address}" lang="{code}" hreflang="{code}"{here}>{language.title}</a>')
+    template = asset("masthead.html").replace("LANGUAGES", "".join(links))
+    return component("masthead", "masthead", beside, html_template=template)

@@ -11,6 +11,7 @@ import gradio as gr
 import numpy as np
 from PIL import Image
 
+from studio.languages import phrase
 from studio.previews import data_uri
 
 THUMBNAIL_SIDE = 112
@@ -44,9 +45,10 @@ def thumbnails(paths: Sequence[Path]) -> str:
         with Image.open(path) as picture:
             thumbnail = picture.convert("RGB")
             thumbnail.thumbnail((2 * THUMBNAIL_SIDE, 2 * THUMBNAIL_SIDE))
-        name = html.escape(path.stem.replace("_", " "))
+        name = phrase(path.stem.replace("_", " "))
+        use = phrase(f"Use the example {name}")
         buttons.append(
-            f'<button type="button" title="{name}" aria-label="Use the example {name}">'
+            f'<button type="button" title="{html.escape(name)}" aria-label="{html.escape(use)}">'
             f'<img alt="" src="{data_uri(np.asarray(thumbnail))}"></button>'
         )
     return "".join(buttons)

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import html
 import json
+import re
 from typing import Any
 
 import gradio as gr
 
 from engines.recipes import Recipe, RecipeError
 from studio.gallery import Result
+from studio.languages import phrase
+
+# Fields of words of a person's own, as `engines.differences` names them.
+WRITTEN = ("Prompt", "Stop")
 
 
 class RecipePanel:
@@ -56,7 +61,7 @@ class RecipePanel:
         try:
             code = script_of(recipe)
         except ValueError as error:
-            code = f"# {error}"
+            code = f"# {phrase(str(error))}"
         return {
             self.fold: gr.update(visible=True),
             self.recipe: json.dumps(json.loads(recipe.to_json()), ensure_ascii=False, indent=1),
@@ -78,13 +83,30 @@ def table_of(first: Recipe, second: Recipe) -> str:
     try:
         found = differences(first, second)
     except RecipeError as error:
-        return f'<p class="quiet">{html.escape(str(error))}</p>'
+        return f'<p class="quiet">{html.escape(phrase(str(error)))}</p>'
     if not found:
-        return f'<p class="quiet">{html.escape(SAME)}</p>'
+        return f'<p class="quiet">{html.escape(phrase(SAME))}</p>'
     rows = []
     for one in found:
-        hint = f'<span class="quiet">{html.escape(one.help)}</span>' if one.help else ""
-        cells = "".join(f"<td>{html.escape(value)}</td>" for value in (one.first, one.second))
-        rows.append(f'<tr><th scope="row">{html.escape(one.name)}{hint}</th>{cells}</tr>')
-    heading = "<caption>Why different?</caption>"
-    return f'<table class="differences">{heading}<tbody>{"".join(rows)}</tbody></table>'
+        hint = f'<span class="quiet">{html.escape(phrase(one.help))}</span>' if one.help else ""
+        told = (one.first, one.second) if one.name in WRITTEN else map(said_change, (one.first, one.second))
+        cells = "".join(f"<td>{html.escape(value)}</td>" for value in told)
+        rows.append(f'<tr><th scope="row">{html.escape(phrase(one.name))}{hint}</th>{cells}</tr>')
+    why = phrase("Why different?")
+    return f'<table class="differences"><caption>{why}</caption><tbody>{"".join(rows)}</tbody></table>'
+
+
+def said_change(told: str) -> str:
+    """What a recipe has, or what was changed on the way, "step size 0.02, octaves 3", as the page's language has it."""
+    if phrase(told) != told:
+        return phrase(told)
+    return "".join(map(_said_setting, re.split("([,;] )", told)))
+
+
+def _said_setting(told: str) -> str:
+    words = told.split(" ")
+    for count in range(len(words), 0, -1):
+        name = " ".join(words[:count]).capitalize()
+        if phrase(name) != name:
+            return " ".join([phrase(name), *map(phrase, words[count:])])
+    return phrase(told)

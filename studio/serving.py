@@ -12,6 +12,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from studio.entrance import Entrance
 from studio.studio import Studio
 from studio.theme import theme as studio_theme
 from studio.tools import ToolsError, check_installed, check_served
@@ -98,6 +99,7 @@ def serve(
         Middleware(TrustedHostMiddleware, allowed_hosts=hosts),
         Middleware(SecurityHeaders),
         Middleware(PatientStreams),
+        Middleware(Entrance),
     ]
     forced = (
         "" if theme == "system" else f"() => document.body.classList.toggle('dark', {str(theme == 'dark').lower()})"

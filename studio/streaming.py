@@ -13,6 +13,7 @@ import uuid
 from collections.abc import AsyncIterator
 from typing import Any
 
+from studio.languages import phrase
 from studio.previews import data_uri, prompt_tail, written_rows
 from studio.runs import Lane, Run
 
@@ -108,7 +109,7 @@ class Watcher:
             "watcher": self.id,
             "number": self._sent,
             "state": state,
-            "error": run.error,
+            "error": phrase(run.error),
             "left": run.seconds_left,
             "seconds": run.seconds,
             "first": first,
@@ -125,9 +126,10 @@ class Watcher:
                 "step": frame.step,
                 "total": frame.total,
                 "progress": frame.progress,
-                "note": frame.note,
+                "note": phrase(frame.note),
+                "alarm": frame.note.startswith("alarm"),
                 "metrics": dict(frame.metrics),
-                "curves": {name: [float(f"{x:.4g}") for x in values] for name, values in run.curves.items()},
+                "curves": {named(name): [float(f"{x:.4g}") for x in values] for name, values in run.curves.items()},
             }
             if frame.written:
                 prompt = getattr(run.job.config, "prompt", "")
@@ -136,3 +138,8 @@ class Watcher:
                 self._drawn = frame
                 message["picture"] = await asyncio.to_thread(data_uri, frame.image, 92 if run.over else 82)
         return message
+
+
+def named(metric: str) -> str:
+    """What a person calls a metric."""
+    return phrase(metric.replace("_", " "))

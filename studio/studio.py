@@ -40,6 +40,7 @@ class Studio:
         data: the pictures that the bundled networks were trained on, a folder or a zip, where they are here.
         shared: whether there are several visitors, who are to see their own results only.
         visitors: who is on which page.
+        trained: names of the networks that were trained here and taken up, by their engines.
     """
 
     weights: tuple[Path, ...] = ()
@@ -49,6 +50,7 @@ class Studio:
     data: Path | None = None
     shared: bool = False
     visitors: Visitors = field(default_factory=Visitors)
+    trained: dict[str, list[str]] = field(default_factory=dict)
     workshop: Workshop = field(init=False)
     runs: Runs = field(init=False)
     _interactive: ThreadPoolExecutor = field(init=False, repr=False)

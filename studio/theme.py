@@ -9,8 +9,10 @@ _FONT = (
     "system-ui",
     "Segoe UI",
     "Apple SD Gothic Neo",
+    "Malgun Gothic",
     "Noto Sans KR",
     "Noto Sans CJK KR",
+    "NanumGothic",
     "sans-serif",
 )
 _ACCENT = gr.themes.Color(

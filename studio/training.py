@@ -73,13 +73,14 @@ class Trained:
 
     def __init__(self, studio: Studio, engine: str):
         self._workshop, self._engine = studio.workshop, engine
-        self.names: list[str] = []
+        # The same for all that ask: a network that was taken up on one language's page is there on the others too.
+        self.names = studio.trained.setdefault(engine, [])
 
     def take_up(self, run_id: str, network: Any) -> str:
         """Hold what a run has trained, and return its name."""
         name = f"trained-{run_id}"
         self._workshop.keep(self._engine, name, network)
-        self.names = [*(one for one in self.names if one != name), name]
+        self.names[:] = [*(one for one in self.names if one != name), name]
         while len(self.names) > MOST_TRAINED:
             self._workshop.forget(self._engine, self.names.pop(0))
         return name

@@ -53,7 +53,7 @@ class Painting:
         self._began = time.monotonic()
         self._promise = config.seconds
         self._rng = np.random.default_rng(config.seed)
-        self._fitting = ""  # what was done to fit the memory, in words
+        self._fitting: list[str] = []  # what was done to fit the memory, in words
         self.config = self._planned(config)
         self._shapes = self._ladder(self.config)
         self._weights = (1.0, 1.0, 1.0)
@@ -101,8 +101,9 @@ class Painting:
     @property
     def note(self) -> str:
         height, width = self._shapes[self._scale]
-        step = f"size {self._scale + 1} of {len(self._shapes)}, {width} x {height}"
-        return f"{step} · step {self._done_here} of {max(self._steps_at(self._scale), self._done_here)}{self._fitting}"
+        size = f"size {self._scale + 1} of {len(self._shapes)}, {width} x {height}"
+        step = f"step {self._done_here} of {max(self._steps_at(self._scale), self._done_here)}"
+        return " · ".join([size, step, *self._fitting])
 
     @property
     def best(self) -> tf.Tensor:
@@ -293,11 +294,11 @@ class Painting:
             longest = max(SIZES[0], int(longest * math.sqrt(most / (height * width))))
             config = dataclasses.replace(config, size=longest)
             height, width = self._full_shape(longest)
-            self._fitting = f" · {longest} pixels wide at most, to fit the memory"
+            self._fitting.append(f"{longest} pixels wide at most, to fit the memory")
         if each * height * width <= budget:
             return dataclasses.replace(config, tile_size=WHOLE)
         tile = next((tile for tile in TILES if each * tile**2 <= budget), TILES[-1])
-        self._fitting += " · in tiles, to fit the memory" if not self._fitting else ", in tiles"
+        self._fitting.append("in tiles" if self._fitting else "in tiles, to fit the memory")
         return dataclasses.replace(config, tile_size=tile)
 
     def _timed(self, config: StyleConfig) -> StyleConfig:

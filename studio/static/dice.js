@@ -3,7 +3,7 @@ const panel = element.querySelector('.dice');
 const find = selector => panel.querySelector(selector);
 const share = value => value === 0 ? '0 %' : value < 0.001 ? '< 0.1 %' : `${(100 * value).toFixed(value < 0.1 ? 1 : 0)} %`;
 // What cannot be seen is named.
-const seen = piece => piece === '' ? '(end)' : piece.replaceAll('\n', '⏎').replace(/^ /, '␣').replace(/ $/, '␣');
+const seen = piece => piece === '' ? phrase('(end)') : piece.replaceAll('\n', '⏎').replace(/^ /, '␣').replace(/ $/, '␣');
 
 function bar(kind, value, most) {
   const whole = document.createElement('i'), part = document.createElement('b');
@@ -18,8 +18,9 @@ function draw(value) {
   if (panel.hidden) return;
   // A text that was only scored has been through no temperature and no cut-offs.
   const reshaped = value.rewritable;
-  find('.what').textContent = `${seen(value.piece)}: ${share(value.before)} by the model` +
-    (reshaped ? `, ${share(value.after)} after temperature and cut-offs` : '');
+  const what = [seen(value.piece), share(value.before), share(value.after)];
+  find('.what').textContent = reshaped ? phrase('{}: {} by the model, {} after temperature and cut-offs', ...what)
+    : phrase('{}: {} by the model', ...what);
   // The longest bar fills its line: where many words are likely, each has little.
   const most = Math.max(1e-9, ...value.alternatives.flatMap(([, before, after]) => reshaped ? [before, after] : [before]));
   find('.bars').replaceChildren(...value.alternatives.map(([piece, before, after, token]) => {
@@ -35,14 +36,17 @@ function draw(value) {
     both.append(bar('before', before, most));
     if (reshaped) both.append(bar('after', after, most));
     button.append(name, both, numbers);
-    button.setAttribute('aria-label', `${seen(piece)}: ${share(before)}` + (reshaped ? `, then ${share(after)}` : ''));
+    const shares = [seen(piece), share(before), share(after)];
+    button.setAttribute('aria-label', reshaped ? phrase('{}: {}, then {}', ...shares) : `${shares[0]}: ${shares[1]}`);
     button.onclick = () => trigger('pick', { token });
     return button;
   }));
   const among = Math.max(1, 2 ** (reshaped ? value.entropy_after : value.entropy));
-  find('.entropy').textContent = `Entropy ${value.entropy.toFixed(2)} bits` +
-    (reshaped ? `, after temperature and cut-offs ${value.entropy_after.toFixed(2)}` : '') +
-    `: like choosing among ${among < 100 ? among.toFixed(1) : Math.round(among).toLocaleString('en')} equally likely words.`;
+  const words = among < 100 ? among.toFixed(1) : Math.round(among).toLocaleString('en'), bits = value.entropy.toFixed(2);
+  find('.entropy').textContent = reshaped
+    ? phrase('Entropy {} bits, after temperature and cut-offs {}: like choosing among {} equally likely words.',
+      bits, value.entropy_after.toFixed(2), words)
+    : phrase('Entropy {} bits: like choosing among {} equally likely words.', bits, words);
   panel.dataset.drawn = Number(panel.dataset.drawn) + 1;
 }
 

@@ -72,7 +72,7 @@ function look() {
   frame = 0;
   if (!point || !pixels) return;
   blend(point);
-  say(point, 'blended from the map');
+  say(point, phrase('blended from the map'));
   root.dataset.drawn = Number(root.dataset.drawn) + 1;
 }
 
@@ -153,7 +153,7 @@ async function take() {
   if (exact && exact !== exact_source) {
     exact_source = exact;
     show(await bitmap(exact));
-    say(z, 'decoded exactly');
+    say(z, phrase('decoded exactly'));
     root.dataset.exact = Number(root.dataset.exact || 0) + 1;
   }
   draw_marks();
@@ -167,7 +167,7 @@ map.addEventListener('pointermove', event => {
   point = under(event);
   frame = frame || requestAnimationFrame(look);
 });
-map.addEventListener('pointerleave', () => { if (exact_source) { point = null; bitmap(exact_source).then(show); say(value().z, 'decoded exactly'); } });
+map.addEventListener('pointerleave', () => { if (exact_source) { point = null; bitmap(exact_source).then(show); say(value().z, phrase('decoded exactly')); } });
 map.addEventListener('click', event => {
   if (!pixels) return;
   const z = under(event);

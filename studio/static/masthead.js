@@ -5,6 +5,13 @@ const shown = selector => [...document.querySelectorAll(selector)].find(one => o
 const has_its_own = target => target.closest('button, a, summary, select, textarea, [role=combobox], [role=listbox], [role=textbox], [contenteditable=true], dialog');
 const is_text = target => target.closest('textarea, [contenteditable=true], input:not([type=range], [type=checkbox], [type=radio])');
 
+// Whoever changes the language keeps what else the address says.
+for (const link of element.querySelectorAll('.languages a')) {
+  const chosen = new URL(link.href), kept = new URLSearchParams(location.search);
+  for (const [name, value] of chosen.searchParams) kept.set(name, value);
+  link.href = `${chosen.pathname}?${kept}`;
+}
+
 element.querySelector('.keys').onclick = () => dialog.showModal();
 
 document.addEventListener('keydown', event => {

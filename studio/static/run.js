@@ -1,26 +1,29 @@
 // What every stage does, whatever its runs make: says how a run is going, and draws its curves.
 const stage = element.querySelector('.stage');
 const find = selector => stage.querySelector(selector);
-const seconds = s => s == null ? '' : s < 1 ? 'under 1 s' : s < 90 ? `${Math.round(s)} s` : `${Math.round(s / 60)} min`;
+const seconds = s => s == null ? '' : s < 1 ? phrase('under 1 s')
+  : s < 90 ? phrase('{} s', Math.round(s)) : phrase('{} min', Math.round(s / 60));
+const stopped = after => stage.dataset.makes === 'text' ? phrase('stopped after {}, text kept', after)
+  : phrase('stopped after {}, picture kept', after);
 
 function status(message) {
   const words = {
-    waiting: message.before ? `waiting: ${message.before} before you` : 'starting',
-    running: message.note || (message.step ? `step ${message.step} of ${message.total}` : 'starting'),
-    done: `done in ${seconds(message.seconds)}`,
-    stopped: message.step ? `stopped after ${seconds(message.seconds)}, ${stage.dataset.makes} kept` : 'stopped',
-    failed: message.error || 'failed',
+    waiting: message.before ? phrase('waiting: {} before you', message.before) : phrase('starting'),
+    running: message.note || (message.step ? phrase('step {} of {}', message.step, message.total) : phrase('starting')),
+    done: phrase('done in {}', seconds(message.seconds)),
+    stopped: message.step ? stopped(seconds(message.seconds)) : phrase('stopped'),
+    failed: message.error || phrase('failed'),
   };
   stage.dataset.state = message.state;
   stage.dataset.begun = ['running', 'done', 'stopped'].includes(message.state);
-  stage.dataset.alarm = message.state === 'running' && (message.note || '').startsWith('alarm');
+  stage.dataset.alarm = message.state === 'running' && message.alarm;
   find('.note').textContent = words[message.state] || '';
   find('.track i').style.width = `${100 * (message.progress || 0)}%`;
   const waiting = message.state === 'waiting';
-  find('.left').textContent = message.left == null ? (waiting && message.before ? 'wait not known yet' : '')
-    : waiting ? `about ${seconds(message.left)}` : `${seconds(message.left)} left`;
+  find('.left').textContent = message.left == null ? (waiting && message.before ? phrase('wait not known yet') : '')
+    : waiting ? phrase('about {}', seconds(message.left)) : phrase('{} left', seconds(message.left));
   const loss = message.metrics?.loss;
-  find('.loss').textContent = loss == null ? '' : `loss ${loss.toPrecision(3)}`;
+  find('.loss').textContent = loss == null ? '' : phrase('loss {}', loss.toPrecision(3));
 }
 
 // Each curve fills the height on its own, on a logarithmic scale where it spans more than a decade or so.
@@ -43,7 +46,7 @@ function draw_curves(curves) {
   legend.replaceChildren(...names.map((name, i) => {
     const item = document.createElement('li'), values = curves[name];
     item.className = `curve-${i % 7}`;
-    item.textContent = `${name.replaceAll('_', ' ')}: from ${values[0].toPrecision(3)} to ${values[values.length - 1].toPrecision(3)}`;
+    item.textContent = phrase('{}: from {} to {}', name, values[0].toPrecision(3), values[values.length - 1].toPrecision(3));
     return item;
   }));
 }

@@ -21,10 +21,10 @@ function say(word, piece, bits, parts) {
   const shown = piece || '\u200b';
   if (word.firstChild?.data !== shown) word.textContent = shown;
   if (piece.trim()) word.removeAttribute('aria-label');
-  else word.setAttribute('aria-label', piece.includes('\n') ? 'line break' : piece ? 'space' : 'end, or a part of a character');
+  else word.setAttribute('aria-label', piece.includes('\n') ? phrase('line break') : piece ? phrase('space') : phrase('end, or a part of a character'));
   word.dataset.level = level(bits);
   word.classList.toggle('parts', parts);
-  word.title = `${bits.toFixed(1)} bits` + (parts ? ': here it parts from the temperature before' : '');
+  word.title = parts ? phrase('{} bits: here it parts from the temperature before', bits.toFixed(1)) : phrase('{} bits', bits.toFixed(1));
 }
 
 function column(index) {
@@ -44,7 +44,7 @@ function write(written, prompt, many) {
   rows.dataset.count = written.length;
   for (const [index, row] of written.entries()) {
     const [title, text] = rows.children[index].children;
-    title.textContent = many ? (row.temperature ? `Temperature ${row.temperature}` : 'Greedy') : '';
+    title.textContent = many ? (row.temperature ? phrase('Temperature {}', row.temperature) : phrase('Greedy')) : '';
     text.firstChild.textContent = prompt;
     while (text.children.length > row.pieces.length + 1) text.lastChild.remove();
     for (const [place, piece] of row.pieces.entries()) {

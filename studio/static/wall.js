@@ -2,8 +2,8 @@
 const wall = element.querySelector('.wall');
 let drawing = Promise.resolve();
 
-const spoken = (name, index, standing) => `${name} ${index + 1}` +
-  (standing == null ? '' : `: the critic finds it more real than ${standing} % of photographs`);
+const spoken = (index, standing) => standing == null ? phrase('Face {}', index + 1)
+  : phrase('Face {}: the critic finds it more real than {} % of photographs', index + 1, standing);
 
 async function draw(value) {
   const { sheet, columns, size, standings = [], chosen = 0 } = value || {};
@@ -23,7 +23,7 @@ async function draw(value) {
     canvas.getContext('2d').drawImage(bitmap, (index % columns) * size, Math.floor(index / columns) * size,
       size, size, 0, 0, size, size);
     button.querySelector('span').textContent = standing == null ? '' : `${standing} %`;
-    button.title = spoken('Face', index, standing);
+    button.title = spoken(index, standing);
     button.setAttribute('aria-label', button.title);
   }
   bitmap.close();

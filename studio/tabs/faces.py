@@ -17,6 +17,7 @@ from studio.doors import Door
 from studio.face_editor import rounded
 from studio.face_search import FaceSearch
 from studio.gan_training import NETWORKS, GANTraining
+from studio.languages import phrase
 from studio.large_face import LargeFace
 from studio.neighbours import Neighbours
 from studio.notices import answered, inform
@@ -317,7 +318,8 @@ class FacesTab:
 def strip(pictures: Sequence[np.ndarray]) -> str:
     """The faces of a walk, as HTML."""
     if not pictures:
-        return '<p class="places">“Add to the walk” collects faces; without any: the first five of the wall.</p>'
+        hint = phrase("“Add to the walk” collects faces; without any: the first five of the wall.")
+        return f'<p class="places">{hint}</p>'
     images = "".join(f'<img alt="" src="{png_uri(one)}">' for one in pictures)
-    count = f"{len(pictures)} face{'s' * (len(pictures) > 1)} in the walk"
+    count = phrase(f"{len(pictures)} face{'s' * (len(pictures) > 1)} in the walk")
     return f'<div class="places" role="img" aria-label="{count}">{images}</div>'

@@ -15,6 +15,7 @@ from studio.components import component
 from studio.doors import Door
 from studio.fetching import fetched_when_made
 from studio.gallery import Result, url_of
+from studio.languages import phrase
 from studio.networks import title_of_network
 from studio.notices import inform, warn
 from studio.recipe_panel import RecipePanel
@@ -41,6 +42,7 @@ TITLES = {
     "language_training": ("Training on a text", "text"),
 }
 FILTERS = {"All": "", "Dream": "dream", "Style": "style", "Latent": "latent", "Faces": "faces", "Words": "text"}
+UNREADABLE = "This file cannot be read."
 NOTHING = "Nothing here yet. Whatever you make on the other tabs appears here."
 
 
@@ -150,7 +152,7 @@ class GalleryTab:
                     "facts": when(result),
                     "film": result.kind == "film",
                     "thumbnail": uri or "",
-                    "words": "" if uri or uri is None else first_words(result) or "This file cannot be read.",
+                    "words": "" if uri or uri is None else first_words(result) or phrase(UNREADABLE),
                     "pending": uri is None,
                 }
             )
@@ -158,10 +160,10 @@ class GalleryTab:
             "results": cards,
             "page": page,
             "pages": pages,
-            "where": f"{page * A_PAGE + 1}–{page * A_PAGE + len(some)} of {len(names):,}",
+            "where": phrase(f"{page * A_PAGE + 1}–{page * A_PAGE + len(some)} of {len(names):,}"),
             "chosen": [name for name in chosen if name in there],
-            "choose": "Choose",
-            "nothing": NOTHING,
+            "choose": phrase("Choose"),
+            "nothing": phrase(NOTHING),
             "stamp": secrets.token_hex(4),
         }
 
@@ -210,7 +212,7 @@ class GalleryTab:
                 "other": url_of(right.path),
                 "left": f"{title_of(left)}, {when(left)}",
                 "right": f"{title_of(right)}, {when(right)}",
-                "between": "Where the one ends and the other begins",
+                "between": phrase("Where the one ends and the other begins"),
                 "fresh": secrets.token_hex(4),
             },
             self.open: "",
@@ -315,7 +317,7 @@ def _once(components: Sequence[Any]) -> list[Any]:
 
 def title_of(result: Result) -> str:
     """What a person calls it."""
-    return TITLES.get(result.engine, (result.engine, ""))[0]
+    return phrase(TITLES.get(result.engine, (result.engine, ""))[0])
 
 
 def when(result: Result) -> str:
@@ -328,7 +330,7 @@ def viewed(result: Result, recipe: Recipe | None) -> dict[str, Any]:
     size = picture_size(result)
     facts = [title_of(result), when(result)]
     if recipe is not None and recipe.seconds:
-        facts.append(f"took {recipe.seconds:.0f} s" if recipe.seconds >= 1 else "took under 1 s")
+        facts.append(phrase(f"took {recipe.seconds:.0f} s" if recipe.seconds >= 1 else "took under 1 s"))
     if recipe is not None:
         facts.append(title_of_network(recipe.backbone))
     if size:
@@ -338,7 +340,7 @@ def viewed(result: Result, recipe: Recipe | None) -> dict[str, Any]:
         try:
             return value | {"kind": "text", "text": result.path.read_bytes()[:MOST_TEXT].decode("utf-8", "replace")}
         except OSError:
-            return value | {"kind": "damaged", "text": "This file cannot be read."}
+            return value | {"kind": "damaged", "text": phrase(UNREADABLE)}
     if size is None:
-        return value | {"kind": "damaged", "text": "This file cannot be read."}
+        return value | {"kind": "damaged", "text": phrase(UNREADABLE)}
     return value | {"kind": result.kind, "url": url_of(result.path)}

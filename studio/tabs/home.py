@@ -10,6 +10,7 @@ from typing import Any
 import gradio as gr
 
 from studio.doors import Door
+from studio.languages import phrase
 from studio.studio import Studio
 
 PICTURES = Path(__file__).parents[1] / "static" / "home"
@@ -39,7 +40,8 @@ def cards() -> str:
             if path.is_file()
             else f'<span class="words">{html.escape(WORDS)}</span>'
         )
-        said = f'<span class="title">{html.escape(title)}</span><span class="line">{html.escape(line)}</span>'
+        said = f'<span class="title">{html.escape(phrase(title))}</span>'
+        said += f'<span class="line">{html.escape(phrase(line))}</span>'
         items.append(f'<li><button type="button" data-tab="{name}">{picture}{said}</button></li>')
     return f'<ul class="home">{"".join(items)}</ul>'
 

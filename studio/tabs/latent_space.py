@@ -23,6 +23,7 @@ from engines.vae import WalkConfig, resolve
 from studio.doors import Door
 from studio.explorer import at, explorer, overlay, plane
 from studio.face_editor import FaceEditor
+from studio.languages import phrase
 from studio.notices import answered, inform, warn
 from studio.picture_stage import PictureStage
 from studio.previews import data_uri
@@ -352,10 +353,10 @@ class LatentTab:
 def _row(digit: np.ndarray, pictures: np.ndarray) -> str:
     """What was drawn, its reconstruction, and other digits that it may have been, as HTML."""
     first, second, *others = [data_uri(enlarged(one, 84), quality=92) for one in (digit, *pictures)]
-    cells = [("as the network sees it", first), ("reconstruction", second)]
+    cells = [(phrase("as the network sees it"), first), (phrase("reconstruction"), second)]
     figures = "".join(
         f'<figure><img alt="" src="{uri}"><figcaption>{text}</figcaption></figure>' for text, uri in cells
     )
     rest = "".join(f'<img alt="" src="{uri}">' for uri in others)
-    label = f"{len(others)} samples of the posterior"
+    label = phrase(f"{len(others)} samples of the posterior")
     return f'<div class="found">{figures}<div class="samples" role="img" aria-label="{label}">{rest}</div></div>'

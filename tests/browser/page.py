@@ -102,7 +102,7 @@ class Page:
 
     def open_as_a_stranger(self) -> None:
         """Load the page without anything that this browser remembers of it."""
-        here = {"origin": self.server.url.rstrip("/"), "storageTypes": "local_storage"}
+        here = {"origin": self.server.url.rstrip("/"), "storageTypes": "local_storage,cookies"}
         self.browser.execute_cdp_cmd("Storage.clearDataForOrigin", here)
         self.open()
 

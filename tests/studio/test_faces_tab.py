@@ -190,8 +190,8 @@ def test_without_a_face_nothing_is_saved_held_or_added_but_a_sentence(tab):
 
 
 def test_the_verdict_is_told_as_a_share_of_photographs(gan):
-    assert said_of(gan, 0.0, "It is") == "It is more real than 50 % of photographs (score 0.00)"
-    assert said_of(dataclasses.replace(gan, yardstick=None), 1.0, "It is") == "It is 1.00 real"
+    assert said_of(gan, 0.0) == "The critic finds it more real than 50 % of photographs (score 0.00)"
+    assert said_of(dataclasses.replace(gan, yardstick=None), 1.0) == "The critic finds it 1.00 real"
 
 
 # Walks

@@ -351,7 +351,7 @@ def test_a_model_is_trained_on_a_text_shows_samples_and_writes(tab, text):
     assert run.state == "done"
     message = next(u[stage.canvas] for u in reversed(updates) if isinstance(u.get(stage.canvas), dict))
     assert len(message["written"]) == 5
-    assert {"loss", "perplexity", "bits_per_character"} <= set(message["curves"])
+    assert {"loss", "perplexity", "bits per character"} <= set(message["curves"])
     assert run.result.read_text(encoding="utf-8").startswith("Temperature 0.2")
     choice = asyncio.run(tab.trained_used(run.id))
     assert choice["value"] == f"trained-{run.id}"

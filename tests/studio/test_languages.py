@@ -1,0 +1,285 @@
+"""The page in other languages: nothing is missing, nothing is left over, and what handlers send is translated too."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import gradio as gr
+import pytest
+
+from engines.deep_dream import DreamConfig
+from engines.frames import Frame
+from studio import page as pages
+from studio.components import component, said_in_script, said_in_template
+from studio.languages import KOREAN, LANGUAGES, LOCALES, PLACE, phrase, speaking, spoken
+from studio.runs import Run
+from studio.streaming import Watcher
+from studio.studio import Studio
+from studio.translation import OWN, in_language, translate_page, words_of
+from tests.studio import sentences
+from tests.studio.helpers import LoopEngine, MemoryKeeper
+
+HANGUL = re.compile("[가-힣]")
+# The same in Korean: numbers with their unit.
+ALIKE = {"{} MB"}
+TRANSLATIONS = [language for language in LANGUAGES if language.sentences]
+
+
+@pytest.fixture(scope="module")
+def studio(tmp_path_factory) -> Iterator[Studio]:
+    studio = Studio(outputs=tmp_path_factory.mktemp("outputs"))
+    yield studio
+    studio.runs.close()
+
+
+@pytest.fixture(scope="module")
+def said(studio) -> dict[str, str]:
+    """All that is said in English, and where."""
+    with gr.Blocks() as page:
+        pages.build_route(studio, page)
+    return sentences.everything_said(page)
+
+
+@pytest.fixture(scope="module")
+def whole_page(studio) -> gr.Blocks:
+    return pages.build_page(studio)
+
+
+@pytest.mark.parametrize("language", TRANSLATIONS, ids=lambda language: language.code)
+def test_all_that_is_said_is_translated_and_nothing_else(said, language):
+    missing = {text: where for text, where in said.items() if text not in language.sentences}
+    assert missing == {}, f"not in {language.code}.json"
+    assert [text for text in language.sentences if text not in said] == [], "nobody says these any longer"
+
+
+@pytest.mark.parametrize("language", TRANSLATIONS, ids=lambda language: language.code)
+def test_a_translation_has_the_places_of_the_english(language):
+    for text, sentence in language.sentences.items():
+        places = {str(index) for index in range(text.count(PLACE))}
+        # The s of a plural is a place too, and may be left out.
+        plural = {str(text[: found.start()].count(PLACE)) for found in re.finditer(r"(?<=[a-z])\{\}", text)}
+        used = sentences.places_of(sentence)
+        assert places - plural <= used <= places, text
+
+
+def test_korean_is_korean():
+    for text, sentence in KOREAN.sentences.items():
+        assert HANGUL.search(sentence) or text in ALIKE, text
+
+
+@pytest.mark.parametrize("language", TRANSLATIONS, ids=lambda language: language.code)
+def test_a_file_of_sentences_is_sorted_so_that_two_changes_to_it_merge(language):
+    written = json.loads((LOCALES / f"{language.code}.json").read_text(encoding="utf-8"), object_pairs_hook=list)
+    keys = [key for key, _ in written]
+    assert keys == sorted(set(keys))
+
+
+def test_nothing_on_the_korean_page_is_english(whole_page):
+    config = whole_page.get_config_file()
+    there = set(config["page"]["ko"]["components"])
+    left = set()
+    for block in whole_page.blocks.values():
+        if block._id in there:
+            for name, value in words_of(block).items():
+                left |= set([shown for shown, _ in value] if name == "choices" else [value])
+    english = {text for text in left if re.search("[A-Za-z]{2,}", text) and not HANGUL.search(text)}
+    assert english - sentences.STAYS_ENGLISH - {"Yours"} <= {text for text in english if " · " in text or "[" in text}
+
+
+def test_values_and_ids_are_the_same_on_every_page(whole_page):
+    blocks: dict[str, dict[str, object]] = {"": {}, "ko": {}}
+    for block in whole_page.blocks.values():
+        if isinstance(block, gr.Radio | gr.Dropdown) and block.elem_id:
+            blocks[block.page][block.elem_id] = ([meant for _, meant in block.choices], block.value)
+    assert blocks[""] == blocks["ko"] != {}
+
+
+def test_programs_find_each_endpoint_once(whole_page):
+    names = list(whole_page.get_api_info()["named_endpoints"])
+    assert len(names) == len(set(names))
+    assert all(fn.page == "" for fn in whole_page.fns.values() if fn.api_visibility == "public")
+
+
+@pytest.mark.parametrize(
+    ("english", "korean"),
+    [
+        ("octave 2 of 3 · step 4 of 30", "옥타브 2/3 · 스텝 4/30"),
+        ("picture 1 of 2 · octave 2 of 3 · step 4 of 30", "그림 1/2 · 옥타브 2/3 · 스텝 4/30"),
+        ("Studio VGG · bundled, 7 MB", "Studio VGG · 함께 들어 있음, 7 MB"),
+        ("Quick · 15 s", "빠르게 · 15초"),
+        ("12 cores · bfloat16", "코어 12개 · bfloat16"),
+        ("1 core", "코어 1개"),
+        ("a prompt of somebody's own", "a prompt of somebody's own"),
+        ("", ""),
+    ],
+)
+def test_a_line_is_translated_part_by_part(english, korean):
+    assert KOREAN.translate(english) == korean
+
+
+def test_the_sentence_of_an_engine_names_the_setting_in_the_page_s_language():
+    with pytest.raises(ValueError, match="Step size") as refused:
+        DreamConfig(step_size=-1)
+    assert KOREAN.translate(str(refused.value)) == "스텝 크기에는 0.0부터 1000.0까지의 값만 쓸 수 있어요(지금 값: -1)."
+
+
+def test_english_is_spoken_but_where_a_page_of_another_language_is_at_work():
+    assert phrase("Save") == "Save"
+    with speaking(KOREAN):
+        assert (phrase("Save"), spoken().code) == ("저장", "ko")
+    assert phrase("Save") == "Save"
+
+
+def test_templates_and_scripts_say_their_words():
+    assert said_in_template('<b title="[[Clear]]">[[Close]]</b>') == '<b title="Clear">Close</b>'
+    assert said_in_script("trigger('pick')") == "trigger('pick')"
+    with speaking(KOREAN):
+        assert said_in_template('<b title="[[Clear]]">[[Close]]</b>') == '<b title="모두 지우기">닫기</b>'
+        assert '"step {}": "스텝 {}"' in said_in_script("phrase('step {}', 3)")
+
+
+@pytest.fixture
+def parts():
+    """A page with a component of each kind, built as for Korean."""
+    page = gr.Blocks()
+    with page.route("한국어", "ko"):
+        made = {
+            "button": gr.Button("Save"),
+            "markdown": gr.Markdown("Save"),
+            "text": gr.Textbox("Save", label="Prompt", info="Where it begins.", placeholder="all"),
+            "radio": gr.Radio(["All", ("Style", "s")], value="All", label="Show"),
+            "own": gr.Dropdown(["Save"], label="Saved", elem_classes=OWN),
+        }
+    return page, made
+
+
+def test_what_components_say_is_translated_and_what_persons_say_is_not(parts):
+    page, made = parts
+    translate_page(page, KOREAN)
+    assert (made["button"].value, made["markdown"].value) == ("저장", "저장")
+    text = made["text"]
+    assert (text.value, text.label, text.info, text.placeholder) == (
+        "Save",
+        "프롬프트",
+        "어디서 시작할지 정해요.",
+        "전체",
+    )
+    assert (made["radio"].choices, made["radio"].value) == ([("전체", "All"), ("스타일", "s")], "All")
+    assert (made["own"].label, made["own"].choices) == ("저장해 둔 설정", [("Save", "Save")])
+    assert made["radio"].constructor_args["choices"] == made["radio"].choices
+
+
+def answers_of(kind: str, answer):
+    """A handler of a kind, which says which language it was called in."""
+
+    def function():
+        return [answer, phrase("Save")]
+
+    def generator():
+        yield [answer, phrase("Save")]
+
+    async def coroutine():
+        return [answer, phrase("Save")]
+
+    async def async_generator():
+        yield [answer, phrase("Save")]
+
+    return {"function": function, "generator": generator, "coroutine": coroutine, "async": async_generator}[kind]
+
+
+@pytest.mark.parametrize("kind", ["function", "generator", "coroutine", "async"])
+def test_handlers_of_every_kind_speak_the_language_and_so_does_what_they_send(parts, kind):
+    _, made = parts
+    handler = in_language(answers_of(kind, "Save"), KOREAN, [made["button"], made["text"]])
+    if kind == "function":
+        answer = handler()
+    elif kind == "generator":
+        (answer,) = handler()
+    elif kind == "coroutine":
+        answer = asyncio.run(handler())
+    else:
+
+        async def all_of() -> list:
+            return [one async for one in handler()]
+
+        (answer,) = asyncio.run(all_of())
+    assert answer == ["저장", "저장"]
+    assert spoken().code == "en"
+
+
+def test_a_handler_that_is_closed_closes_what_it_has_begun(parts):
+    over = []
+
+    async def asynchronous():
+        try:
+            yield "Save"
+            yield "Save"
+        finally:
+            over.append("async")
+
+    def synchronous():
+        try:
+            yield "Save"
+            yield "Save"
+        finally:
+            over.append("sync")
+
+    async def begin_and_leave() -> None:
+        answers = in_language(asynchronous, KOREAN, [parts[1]["button"]])()
+        assert await anext(answers) == "저장"
+        await answers.aclose()
+
+    asyncio.run(begin_and_leave())
+    answers = in_language(synchronous, KOREAN, [parts[1]["button"]])()
+    assert next(answers) == "저장"
+    answers.close()
+    assert over == ["async", "sync"]
+
+
+def test_updates_are_translated_by_what_they_are_for(parts):
+    _, made = parts
+
+    def handler():
+        return {
+            made["button"]: gr.update(value="Delete", interactive=True),
+            made["text"]: gr.update(value="Delete", label="Prompt"),
+            made["radio"]: gr.update(choices=["All"], value="All"),
+            made["own"]: gr.update(choices=["Delete"], value="Delete"),
+        }
+
+    sent = in_language(handler, KOREAN, list(made.values()))()
+    assert sent[made["button"]]["value"] == "지우기"
+    assert (sent[made["text"]]["value"], sent[made["text"]]["label"]) == ("Delete", "프롬프트")
+    assert (sent[made["radio"]]["choices"], sent[made["radio"]]["value"]) == ([("전체", "All")], "All")
+    assert (sent[made["own"]]["choices"], sent[made["own"]]["value"]) == (["Delete"], "Delete")
+
+
+def test_a_run_is_told_of_in_the_language_of_who_watches(lane):
+    run = Run(LoopEngine(), MemoryKeeper())
+    run.frame = Frame(step=1, total=2, note="alarm: the critic is fooled by all that is drawn; raise its rate")
+    run.curves = {"style_loss": [1.0, 2.0]}
+    run.error = "The drawing is empty; draw a digit first."
+    with speaking(KOREAN):
+        told = asyncio.run(Watcher(run, lane).whole())
+    assert told["note"].startswith("경보")
+    assert told["alarm"] is True
+    assert list(told["curves"]) == ["스타일 손실"]
+    assert told["error"].startswith("그린 것이")
+
+
+def test_what_a_component_s_script_asks_of_the_server_is_answered_in_the_language():
+    def edited(asked):
+        return phrase("Save")
+
+    with gr.Blocks(), speaking(KOREAN):
+        made = component("portrait", "a-face", {}, server_functions=[edited])
+    assert made.edited([]) == "저장"
+
+
+def test_every_language_but_the_first_has_a_file():
+    there = {path.stem for path in Path(LOCALES).glob("*.json")}
+    assert there == {language.code for language in LANGUAGES[1:]}
