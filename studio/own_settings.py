@@ -140,8 +140,10 @@ class OwnSettings:
 
     def chosen(self, kept: Any, name: str | None) -> list[Any]:
         """Put saved settings into the controls."""
+        if not name:
+            return [gr.skip()] * len(self._settings.components)  # a choice that was left without one
         try:
-            config = self._config(dict(kept or {}).get(name or ""))
+            config = self._config(dict(kept or {}).get(name))
         except ValueError as error:
             warn(error)
             return [gr.skip()] * len(self._settings.components)

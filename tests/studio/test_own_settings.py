@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from pathlib import Path
 
 import gradio as gr
@@ -78,6 +79,12 @@ def test_a_name_is_asked_for_and_there_is_room_for_so_many(own):
     assert len(long_name) == LONGEST_NAME
     assert "delete first" in warned(own.dropped, full, "gone")[1]
     assert "damaged" in warned(own.chosen, {}, "gone")[1]
+
+
+def test_whoever_walks_past_the_choice_by_keyboard_is_told_nothing(own):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert own.chosen({}, None) == own.chosen({}, "") == [gr.skip()] * 2
 
 
 def test_saved_settings_are_exported_and_imported_elsewhere(own):
