@@ -10,7 +10,7 @@ import gradio as gr
 
 from engines.parts.precision import native_bfloat16
 from studio.api import add_api
-from studio.components import component
+from studio.components import asset, component
 from studio.studio import Studio
 from studio.tabs.deep_dream import DreamTab
 from studio.tabs.faces import FacesTab
@@ -83,5 +83,5 @@ def machine() -> str:
 
 
 def masthead(beside: str) -> gr.HTML:
-    """The wordmark with a few words beside it, and the keys that work everywhere."""
-    return component("masthead", "masthead", beside)
+    """The wordmark with a few words beside it, the keys that work everywhere, and what Gradio leaves out for some."""
+    return component("masthead", "masthead", beside, js_on_load=asset("masthead.js") + asset("mending.js"))
