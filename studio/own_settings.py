@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -54,8 +54,12 @@ class OwnSettings:
                 )
             self.file = gr.DownloadButton("File", elem_id=f"{prefix}-file", elem_classes="offstage")
 
-    def wire(self, begin: gr.Button) -> None:
-        """Connect them; `begin` starts a run, whose settings are those used last."""
+    def wire(self, begin: gr.Button, others: Sequence[Any] = ()) -> None:
+        """Connect them; `begin` starts a run, whose settings are those used last.
+
+        Args:
+            others: other events that use the settings.
+        """
         seen: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": None}
         key = f"reverie-{self._prefix}"
         # Kept by the browser from its first answer on; rendered outside of the tab, see `on_visit`.
@@ -65,14 +69,15 @@ class OwnSettings:
         changed = [self.kept, self.choice]
         self.save.click(self.saved, [self.kept, self.name, *controls], [*changed, self.name], **seen)
         self.drop.click(self.dropped, [self.kept, self.choice], changed, **seen)
-        self.choice.input(self.chosen, [self.kept, self.choice], controls, **seen)
+        # The event of settings being taken up: what shows them otherwise than by a run follows it.
+        self.taken = self.choice.input(self.chosen, [self.kept, self.choice], controls, **seen)
         self.bring.upload(self.imported, [self.bring, self.kept], changed, **seen)
         fetched_when_made(self.export.click(self.exported, [self.kept], [self.file], **seen), self.file)
-        begin.click(self.used, controls, [self.last], queue=False, **seen)
+        gr.on([begin.click, *others], self.used, controls, [self.last], queue=False, **seen)
 
-    def on_visit(self, tab: gr.Tab) -> None:
-        """Have a fresh page find them again when the tab is first looked at. Called outside of all tabs: what is in one
-        is not there on a fresh page before the tab is opened."""
+    def on_visit(self, tab: gr.Tab) -> Any:
+        """Have a fresh page find them again when the tab is first looked at, and return the event of it. Called outside
+        of all tabs: what is in one is not there on a fresh page before the tab is opened."""
         self.kept.render()
         self.last.render()
         looked_at = gr.State(False)
@@ -81,7 +86,7 @@ class OwnSettings:
             return [True, *([gr.skip()] * len(shown) if before else self.found(kept, last))]
 
         shown = [self.choice, *self._settings.components]
-        tab.select(
+        return tab.select(
             found,
             [looked_at, self.kept, self.last],
             [looked_at, *shown],
@@ -95,8 +100,8 @@ class OwnSettings:
     def _said(self, values: tuple[Any, ...]) -> dict[str, Any]:
         """What the controls say, as JSON has it; not what no control shows, which nobody would expect to come back."""
         said = dataclasses.asdict(self._settings.config(values))
-        hidden = {name for name, control in self._settings.controls.items() if isinstance(control, gr.State)}
-        return json.loads(json.dumps({name: value for name, value in said.items() if name not in hidden}))
+        shown = [name for name, control in self._settings.controls.items() if not isinstance(control, gr.State)]
+        return json.loads(json.dumps({name: said[name] for name in shown}))
 
     def _config(self, said: Any) -> Any:
         if not isinstance(said, Mapping):
@@ -141,8 +146,10 @@ class OwnSettings:
 
     def chosen(self, kept: Any, name: str | None) -> list[Any]:
         """Put saved settings into the controls."""
+        if not name:
+            return [gr.skip()] * len(self._settings.components)  # a choice that was left without one
         try:
-            config = self._config(dict(kept or {}).get(name or ""))
+            config = self._config(dict(kept or {}).get(name))
         except ValueError as error:
             warn(error)
             return [gr.skip()] * len(self._settings.components)

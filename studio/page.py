@@ -98,11 +98,13 @@ def machine() -> str:
 
 
 def masthead(beside: str) -> gr.HTML:
-    """The wordmark with a few words beside it, the way to the other languages, and the keys that work everywhere."""
+    """The wordmark with a few words beside it, the way to the other languages, the keys that work everywhere, and
+    what Gradio leaves out for some."""
     links = []
     for language, address in addresses():
         here = ' aria-current="true"' if language is spoken() else ""
         code = language.code
         links.append(f'<a href="{address}" lang="{code}" hreflang="{code}"{here}>{language.title}</a>')
     template = asset("masthead.html").replace("LANGUAGES", "".join(links))
-    return component("masthead", "masthead", beside, html_template=template)
+    script = asset("masthead.js") + asset("mending.js")
+    return component("masthead", "masthead", beside, html_template=template, js_on_load=script)

@@ -20,6 +20,11 @@ from studio.tools import ToolsError, check_installed, check_served
 STYLE = Path(__file__).parent / "static" / "studio.css"
 PATIENCE_SECONDS = 2.0
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
+# Not in the style, whose media queries Gradio keeps from its own messages and from what is drawn before and after.
+_STILL = (
+    "<style>@media (prefers-reduced-motion: reduce) { *, *::before, *::after { scroll-behavior: auto !important; "
+    "transition: none !important; animation: none !important; } }</style>"
+)
 # The page may fetch from its own server only. Gradio evaluates component scripts, hence 'unsafe-eval'.
 _POLICY = (
     "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
@@ -114,6 +119,7 @@ def serve(
         theme=studio_theme(),
         css=STYLE.read_text(encoding="utf-8"),
         js=forced or None,
+        head=_STILL,
         app_kwargs={"middleware": middleware},
         allowed_paths=[str(studio.outputs)],
         max_file_size="100mb",

@@ -67,6 +67,8 @@ function say(z, how) {
   find('.place').textContent = `z = (${words.join(', ')})`;
   find('.how').textContent = how;
 }
+// Said aloud only of a place that was chosen, as the pointer passes over many.
+const say_aloud = words => { find('.aloud').textContent = words; };
 
 function look() {
   frame = 0;
@@ -154,6 +156,7 @@ async function take() {
     exact_source = exact;
     show(await bitmap(exact));
     say(z, phrase('decoded exactly'));
+    say_aloud(`${find('.place').textContent}, ${phrase('decoded exactly')}`);
     root.dataset.exact = Number(root.dataset.exact || 0) + 1;
   }
   draw_marks();
@@ -176,6 +179,11 @@ map.addEventListener('click', event => {
   } else trigger('pick', { z });
 });
 map.addEventListener('keydown', event => {
+  if (event.key === ' ' && mode === 'walk' && value().z) {
+    event.preventDefault();
+    place([...(value().waypoints || []), value().z].slice(-24));
+    return;
+  }
   const moves = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] }, move = moves[event.key];
   if (!move || !value().z) return;
   event.preventDefault();
@@ -188,6 +196,7 @@ for (const button of root.querySelectorAll('[data-mode]')) button.onclick = () =
 };
 function place(waypoints) {
   props.value = { ...value(), waypoints };
+  say_aloud(`${waypoints.length} waypoint${waypoints.length === 1 ? '' : 's'}`);
   trigger('change');
   next();
 }

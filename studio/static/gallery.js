@@ -1,6 +1,7 @@
 // Results as cards, a page of them at a time. A click on one opens it; a tick chooses it for what is done to several.
 const find = selector => element.querySelector(selector);
 const gallery = find('.gallery'), cards = find('.cards');
+let opened = '';
 
 function card(result, ticked) {
   const item = document.createElement('li'), open = document.createElement('button');
@@ -23,7 +24,7 @@ function card(result, ticked) {
   facts.className = 'facts'; facts.textContent = result.facts;
   open.append(caption, facts);
   open.setAttribute('aria-label', `${result.title}, ${result.facts}`);
-  open.onclick = () => trigger('pick', { name: result.name });
+  open.onclick = () => { opened = result.name; trigger('pick', { name: result.name }); };
   tick.type = 'checkbox'; tick.checked = ticked;
   tick.setAttribute('aria-label', `${props.value.choose}: ${result.title}, ${result.facts}`);
   tick.onchange = () => {
@@ -37,9 +38,13 @@ function card(result, ticked) {
   return item;
 }
 
+const button_of = name => [...cards.children].find(item => item.dataset.name === name)?.querySelector('.open');
+
 function show() {
   const value = props.value || {}, results = value.results || [], chosen = new Set(value.chosen || []);
+  const held = document.activeElement.closest?.('.cards li')?.dataset.name;
   cards.replaceChildren(...results.map(result => card(result, chosen.has(result.name))));
+  if (held) button_of(held)?.focus();
   find('.nothing').hidden = results.length > 0;
   find('.nothing').textContent = value.nothing || '';
   find('.pages').hidden = !(value.pages > 1);
@@ -59,6 +64,14 @@ cards.addEventListener('keydown', event => {
   if (at < 0 || !by || !buttons[at + by]) return;
   event.preventDefault();
   buttons[at + by].focus();
+});
+// Once a result is closed, or deleted, the focus is where it was opened.
+async function come_back() {
+  for (let tries = 0; tries < 180 && document.querySelector('#gallery-close')?.offsetParent; tries++) await new Promise(requestAnimationFrame);
+  if (!document.querySelector('#gallery-close')?.offsetParent) (button_of(opened) || cards.querySelector('.open'))?.focus();
+}
+document.addEventListener('click', event => {
+  if (element.isConnected && event.target.closest?.('#gallery-close, #gallery-delete')) come_back();
 });
 find('.newer').onclick = () => trigger('pick', { page: props.value.page - 1 });
 find('.older').onclick = () => trigger('pick', { page: props.value.page + 1 });

@@ -16,9 +16,11 @@ element.querySelector('.keys').onclick = () => dialog.showModal();
 
 document.addEventListener('keydown', event => {
   if (event.defaultPrevented || event.isComposing || dialog.open || !(event.target instanceof Element)) return;
+  // A list that is open closes first.
+  if (event.key === 'Escape' && event.target.getAttribute('aria-expanded') === 'true') return;
   if (event.key === 'Escape') (shown('[id$="-stop"]') || shown('#gallery-close'))?.click();
   else if (event.key === 'Enter' && (event.ctrlKey || event.metaKey || !has_its_own(event.target))) {
-    const go = shown('[id$="-go"]');
+    const go = shown('[id$="-go"]') || shown('.actions .primary');
     if (!go) return;
     event.preventDefault();
     // What is typed is the server's once the field is left.

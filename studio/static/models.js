@@ -101,7 +101,7 @@ function draw(value) {
   while (groups.children.length < value.groups.length) groups.append(copyOf('a-group'));
   for (const [index, group] of value.groups.entries()) {
     const section = groups.children[index], list = section.querySelector('ul');
-    section.querySelector('h3').textContent = group.title;
+    section.querySelector('h2').textContent = group.title;
     section.querySelector('.note').textContent = group.note;
     for (const model of group.rows) {
       if (!rows.has(model.name)) rows.set(model.name, copyOf('a-model'));

@@ -1,7 +1,7 @@
 // A face and what the sliders make of it. A moved slider asks the server for a picture; what is moved meanwhile is asked
 // for next, all in one, so that a slow line shows fewer pictures and never old ones.
 const root = element.querySelector('.faces');
-let wanted = null, asking = false, version = 0;
+let wanted = null, asking = false, version = 0, speaking = 0;
 
 function enlarged(picture, canvas) {
   const context = canvas.getContext('2d');
@@ -29,6 +29,9 @@ async function show(picture, caption) {
   const line = root.querySelector('figcaption');
   line.hidden = !caption;
   line.textContent = caption || '';
+  // Said aloud once a slider rests.
+  clearTimeout(speaking);
+  speaking = setTimeout(() => { root.querySelector('.aloud').textContent = caption || ''; }, 700);
   root.dataset.drawn = Number(root.dataset.drawn) + 1;
 }
 

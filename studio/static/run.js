@@ -24,6 +24,17 @@ function status(message) {
     : waiting ? phrase('about {}', seconds(message.left)) : phrase('{} left', seconds(message.left));
   const loss = message.metrics?.loss;
   find('.loss').textContent = loss == null ? '' : phrase('loss {}', loss.toPrecision(3));
+  speak(message);
+}
+
+// Said aloud when a run begins, at every tenth of it, and when it ends: what is written changes far more often.
+let spoken = '';
+function speak({ state, run, progress }) {
+  const words = [find('.note'), find('.left')].map(part => part.textContent).filter(Boolean).join(', ');
+  const mark = state === 'running' ? [run, stage.dataset.alarm, Math.floor(10 * (progress || 0))].join() : run + words;
+  if (mark === spoken) return;
+  spoken = mark;
+  find('.aloud').textContent = words;
 }
 
 // Each curve fills the height on its own, on a logarithmic scale where it spans more than a decade or so.

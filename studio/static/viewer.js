@@ -42,6 +42,10 @@ function show() {
   if (value.kind && value.fresh !== viewer.dataset.fresh) {
     viewer.dataset.fresh = value.fresh || '';
     if (viewer.getBoundingClientRect().top < 0) viewer.scrollIntoView({ block: 'start' });
+    // Whoever opened it by keyboard goes on from here; a screen reader says what it is.
+    if (value.between) viewer.setAttribute('aria-label', value.between);
+    else viewer.removeAttribute('aria-label');
+    viewer.focus({ preventScroll: true });
   }
   place();
 }

@@ -21,9 +21,11 @@ from studio.languages import phrase
 from studio.large_face import LargeFace
 from studio.neighbours import Neighbours
 from studio.notices import answered, inform
+from studio.own_settings import OwnSettings
 from studio.picture_stage import PictureStage
 from studio.previews import png_uri
 from studio.restoring import job_for_tab
+from studio.settings import Settings
 from studio.studio import Studio
 from studio.training import Trained
 from studio.wall import drawn, wall
@@ -45,6 +47,8 @@ class FacesTab:
 
     def build(self) -> None:
         """Lay the tab out and wire it, inside the page's Blocks."""
+        self.settings = Settings(FaceWalkConfig(truncation=TRUNCATION), "gan")
+        self.own = OwnSettings(self.studio, self.settings, "faces")
         with gr.Tabs() as self.parts:
             with gr.Tab("Draw", id="draw"):
                 self._build_drawing()
@@ -73,7 +77,7 @@ class FacesTab:
                     with gr.Row(elem_classes="actions"):
                         self.again = gr.Button("New faces", variant="primary", elem_id="gan-new")
                         self.reset = gr.Button("Reset", elem_id="gan-reset", min_width=80)
-                self.truncation = gr.Slider(
+                variety = gr.Slider(
                     0.2,
                     1.2,
                     value=TRUNCATION,
@@ -82,6 +86,7 @@ class FacesTab:
                     info="Lower: nearer to the mean face, less varied and likelier to be whole.",
                     elem_id="gan-truncation",
                 )
+                self.truncation = self.settings.add("truncation", variety)
                 self.face.controls()
                 gr.Markdown("A saved face or walk brings its settings back.", elem_classes="quiet")
                 self.saved = gr.UploadButton(
@@ -91,6 +96,7 @@ class FacesTab:
                     type="filepath",
                     elem_id="gan-saved",
                 )
+                self.own.build()
             with gr.Row(elem_classes="outputs gallery-and-face"):
                 self.wall = wall("gan-wall")
                 with gr.Column(min_width=300):
@@ -105,9 +111,11 @@ class FacesTab:
                     self.strip = gr.HTML(strip([]), elem_id="gan-places", apply_default_css=False)
                     self.clear = gr.Button("Clear the walk", size="sm", elem_id="gan-clear")
                     self.stage.buttons("Walk")
-                self.steps = gr.Slider(4, 60, value=24, step=1, label="Pictures a leg", elem_id="gan-steps")
-                self.arcs = gr.Checkbox(True, label="On arcs", container=False, elem_id="gan-spherical")
-                self.loop = gr.Checkbox(True, label="In a loop", container=False, elem_id="gan-closed")
+                add = self.settings.add
+                steps = gr.Slider(4, 60, value=24, step=1, label="Pictures a leg", elem_id="gan-steps")
+                arcs = gr.Checkbox(True, label="On arcs", container=False, elem_id="gan-spherical")
+                loop = gr.Checkbox(True, label="In a loop", container=False, elem_id="gan-closed")
+                self.steps, self.arcs, self.loop = add("steps", steps), add("spherical", arcs), add("closed", loop)
             with gr.Column(elem_classes="outputs", min_width=320, scale=3):
                 self.stage.canvas_with(None, "A walk from face to face plays here.")
                 self.stage.under("Every picture is drawn from its own latent vector.")
@@ -130,6 +138,8 @@ class FacesTab:
         walk = [self.network, self.wall, self.places, self.steps, self.arcs, self.loop]
         self.stage.go.click(self.start_walk, walk, self.stage.outputs, **seen)
         self.stage.wire()
+        self.own.wire(self.stage.go, [self.again.click, self.truncation.release])
+        self.own.taken.then(self.same_wall, said, whole, **seen)
         self.face.wire()
         self.search.wire(self.network)
         self.neighbours.wire(self.face.picture, self.face.sliders, self.face.shown)
@@ -141,7 +151,7 @@ class FacesTab:
         """Have a fresh page find its runs again, and draw the wall when the tab is first looked at."""
         for stage in (self.stage, self.search.stage, self.training.stage):
             stage.on_page_load(page)
-        tab.select(
+        self.own.on_visit(tab).then(
             self.first_wall,
             [self.network, self.wall, self.truncation],
             [self.wall, *self.face.everything],

@@ -24,7 +24,9 @@ from studio.doors import Door
 from studio.explorer import at, explorer, overlay, plane
 from studio.face_editor import FaceEditor
 from studio.languages import phrase
+from studio.map_settings import SPACINGS, VEILS, MapSettings
 from studio.notices import answered, inform, warn
+from studio.own_settings import OwnSettings
 from studio.picture_stage import PictureStage
 from studio.previews import data_uri
 from studio.restoring import job_for_tab
@@ -34,9 +36,6 @@ from studio.studio import Studio
 from studio.training import Kind, Trained, Training
 
 NETWORKS = {"Ours": "digits", "As in the book": "digits_notes"}
-SPACINGS = {"by the prior": "gaussian", "even": "linear"}
-VEILS = {"nothing": "none", "where no digits lie": "density", "where it changes fast": "sensitivity"}
-COUNT, REACH, SPACING = 24, 2.6, "gaussian"
 SAMPLES = 8
 
 
@@ -82,6 +81,8 @@ class LatentTab:
         self.stage = PictureStage(self.studio, "latent")
         self.faces = FaceEditor(self.studio)
         self.training = Training(self.studio, TRAINING, "train")
+        self.settings = MapSettings()
+        self.own = OwnSettings(self.studio, self.settings, "latent")
         with gr.Tabs() as self.parts:
             with gr.Tab("Digits", id="digits"):
                 self._build_digits()
@@ -104,9 +105,7 @@ class LatentTab:
                         "Press “Place a waypoint”, click the map in a few places, then walk.", elem_classes="quiet"
                     )
                     with gr.Row(elem_classes="under inputs"):
-                        self.steps = gr.Slider(4, 60, value=24, step=1, label="Pictures a leg", elem_id="latent-steps")
-                        self.round = gr.Checkbox(False, label="And back", container=False, elem_id="latent-closed")
-                        self.arcs = gr.Checkbox(False, label="On arcs", container=False, elem_id="latent-spherical")
+                        self.steps, self.arcs, self.round = self.settings.walk()
                     self.stage.buttons("Walk")
                     self.stage.canvas_with(None, "The film of the walk plays here.")
                     self.stage.under("Every picture is decoded exactly.")
@@ -127,9 +126,7 @@ class LatentTab:
                 list(NETWORKS.items()), value="digits", label="Network", elem_id="latent-network", elem_classes="chips"
             )
         self.z = [gr.Slider(-4, 4, value=0, step=0.01, label=f"z[{i}]", elem_id=f"latent-z{i}") for i in range(2)]
-        self.veil = gr.Radio(
-            list(VEILS), value="nothing", label="Veil over the map", elem_id="latent-veil", elem_classes="chips"
-        )
+        self.veil = self.settings.veil()
         with gr.Accordion("Draw a digit", open=True, elem_id="latent-draw", elem_classes="fold"):
             self.sheet = sketch("latent-sheet")
             self.dropped = gr.Image(
@@ -142,17 +139,14 @@ class LatentTab:
             )
             self.reconstructions = gr.HTML("", elem_id="latent-reconstructions", apply_default_css=False)
         with gr.Accordion("Map", open=False, elem_id="latent-grid", elem_classes="fold"):
-            self.count = gr.Slider(5, 40, value=COUNT, step=1, label="Tiles a side", elem_id="latent-count")
-            self.reach = gr.Slider(0.5, 4, value=REACH, step=0.1, label="Range: z from −r to r", elem_id="latent-reach")
-            self.spacing = gr.Radio(
-                list(SPACINGS), value="by the prior", label="Spacing", elem_id="latent-spacing", elem_classes="chips"
-            )
+            self.count, self.reach, self.spacing = self.settings.grid()
             self.figure = gr.DownloadButton("The figure with axes", size="sm", elem_id="latent-figure")
+        self.own.build()
 
     def _wire(self) -> None:
         seen: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": None}
         newest = {**seen, "trigger_mode": "always_last"}
-        grid = [self.network, self.count, self.reach, self.spacing, self.veil]
+        grid = self._grid = [self.network, self.count, self.reach, self.spacing, self.veil]
         redraw = [self.network.input, self.count.release, self.reach.release, self.spacing.input, self.veil.input]
         gr.on(redraw, self.redrawn, [*grid, self.map, *self.z], [self.map], **newest)
         self.map.pick(self.picked, [self.network, self.map], [self.map, *self.z], **newest)
@@ -167,15 +161,17 @@ class LatentTab:
             self.redrawn, [*grid, self.map, *self.z], [self.map], **seen
         )
         self.stage.wire()
+        self.own.wire(self.stage.go, redraw[1:])
+        self.own.taken.then(self.redrawn, [*grid, self.map, *self.z], [self.map], **seen)
 
     def on_visit(self, page: gr.Blocks, tab: gr.Tab) -> None:
         """Have a fresh page find its walk and its training again, and draw the map when the tab is first looked at."""
         self.stage.on_page_load(page)
         self.training.stage.on_page_load(page)
         # Not as the page loads: whoever came to dream need not wait for a map of digits.
-        tab.select(
+        self.own.on_visit(tab).then(
             self.first_drawn,
-            [self.network, self.count, self.reach, self.spacing, self.veil, self.map, *self.z],
+            [*self._grid, self.map, *self.z],
             [self.map],
             show_progress="hidden",
             api_visibility="private",

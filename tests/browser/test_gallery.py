@@ -6,27 +6,8 @@ import zipfile
 from pathlib import Path
 
 import numpy as np
-import pytest
 
-from engines.recipes import Recipe, write_png, write_text
-from studio.gallery import Gallery
-from tests.browser.helpers import photo_like
 from tests.browser.page import Page
-
-
-@pytest.fixture
-def names(server) -> list[str]:
-    """Three dreams and a text that are the newest results."""
-    gallery = Gallery(server.outputs)
-    paths = [gallery.new_path("deep_dream", ".png") for _ in range(3)]
-    for i, path in enumerate(paths):
-        config = {"octaves": 2, "steps": 11 + i, "layer_weights": {"block3_conv1": 1.0}}
-        recipe = Recipe(engine="deep_dream", config=config, backbone="studio_vgg", weights="", inputs={}, seconds=5)
-        write_png(path, photo_like(i), recipe)
-    text = gallery.new_path("language_model", ".txt")
-    recipe = Recipe(engine="language_model", config={"tokens": 10}, backbone="ours", weights="", inputs={})
-    write_text(text, "It was a film that nobody saw.", recipe)
-    return [path.name for path in [*paths, text]]
 
 
 def on_the_gallery(page: Page) -> None:

@@ -80,6 +80,22 @@ def test_a_click_decodes_exactly_and_the_sliders_and_arrows_walk_on(page):
     assert "−1.50" in page.one(".explorer .place").text
 
 
+def test_a_map_comes_back_as_it_was_drawn_last(page):
+    def tiles() -> str:
+        return page.browser.execute_script("return document.querySelector('#latent-map .tiles').toDataURL()")
+
+    first = tiles()
+    page.unfold("grid", "figure")
+    page.set_slider("Tiles a side", 8)
+    page.until(lambda: tiles() != first, "larger tiles")
+    coarse = tiles()
+    page.open()
+    on_the_latent_tab(page)
+    page.unfold("grid", "figure")
+    page.until(lambda: page.value_of_slider("Tiles a side") == 8, "what was used last")
+    assert tiles() == coarse
+
+
 def test_a_drawn_digit_is_found_on_the_map(page):
     page.unfold("draw", "sheet canvas")
     sheet = page.one("#latent-sheet canvas")

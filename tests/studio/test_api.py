@@ -287,6 +287,12 @@ def test_what_cannot_be_done_is_said_in_one_sentence(client, endpoint, parameter
     assert is_one_sentence(caught.value.message.replace("&lt;", "").replace("&gt;", "")), caught.value.message
 
 
+def test_on_this_machine_no_other_name_is_answered_to(served):
+    assert httpx.get(served.url).status_code == 200
+    for name in ("evil.example", "someone-reverie.hf.space"):
+        assert httpx.get(served.url, headers={"Host": name}).status_code == 400
+
+
 def test_no_file_of_the_server_is_taken_for_an_upload(served):
     secret = served.folder / "secret.png"
     Image.new("RGB", (32, 32)).save(secret)

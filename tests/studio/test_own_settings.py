@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from pathlib import Path
 
 import gradio as gr
@@ -11,6 +12,8 @@ import pytest
 from engines.deep_dream import DreamConfig
 from studio.own_settings import LONGEST_NAME, MOST, OwnSettings
 from studio.settings import Settings
+from studio.tabs.faces import FacesTab
+from studio.tabs.latent_space import LatentTab
 from tests.studio.helpers import value_in, warned
 
 
@@ -80,6 +83,12 @@ def test_a_name_is_asked_for_and_there_is_room_for_so_many(own):
     assert "damaged" in warned(own.chosen, {}, "gone")[1]
 
 
+def test_whoever_walks_past_the_choice_by_keyboard_is_told_nothing(own):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert own.chosen({}, None) == own.chosen({}, "") == [gr.skip()] * 2
+
+
 def test_saved_settings_are_exported_and_imported_elsewhere(own):
     kept, *_ = own.saved({}, "mine", 2, 33)
     path = own.exported(kept)
@@ -110,3 +119,33 @@ def test_a_file_that_holds_no_such_settings_is_refused_with_one_sentence(own, tm
     answer, sentence = warned(own.imported, str(path), {"mine": {}})
     assert said in sentence
     assert answer == [gr.skip()] * 2
+
+
+# Of the map and of faces
+
+
+def test_settings_of_the_map_and_of_a_walk_on_it_come_back(studio):
+    with gr.Blocks():
+        tab = LatentTab(studio)
+        tab.build()
+    said = {"count": 7, "reach": 1.5, "steps": 9, "spherical": True, "closed": True}
+    said |= {"spacing": "even", "veil": "where no digits lie"}
+    values = [said[name] for name in tab.settings.controls]
+    kept = {"mine": tab.own.used(*values)}
+    assert kept["mine"] == said | {"spacing": "linear", "veil": "density"}
+    assert shown(tab.own.chosen(kept, "mine")) == values
+    assert "Count must be between 5 and 40" in warned(tab.own.chosen, {"mine": {"count": 1000}}, "mine")[1]
+
+
+def test_settings_of_faces_come_back_and_the_wall_is_drawn_anew(studio):
+    with gr.Blocks() as page:
+        tab = FacesTab(studio)
+        tab.build()
+    said = {"truncation": 0.7, "steps": 9, "spherical": False, "closed": False}
+    values = [said[name] for name in tab.settings.controls]
+    assert tab.own.used(*values) == said
+    assert shown(tab.own.chosen({"mine": said}, "mine")) == values
+    events = page.get_config_file()["dependencies"]
+    taken = next(event["id"] for event in events if event["targets"] == [(tab.own.choice._id, "input")])
+    following = [event for event in events if event["trigger_after"] == taken]
+    assert [tab.wall._id in event["outputs"] for event in following] == [True]

@@ -1,0 +1,147 @@
+"""The page without a mouse: begun and stopped by keys on every tab, the focus kept, runs told of aloud now and then."""
+
+from __future__ import annotations
+
+import pytest
+from selenium.webdriver import ActionChains
+from selenium.webdriver.common.keys import Keys
+
+from tests.browser.page import Page
+from tests.browser.test_gallery import on_the_gallery
+from tests.browser.test_latent import inner_tab, on_the_latent_tab
+
+# A slider of each tab that runs something, and what makes its run long enough to be stopped.
+TABS = {
+    ("Style", "style"): ("Strokes", {}),
+    ("Faces", "gan"): ("Pictures a leg", {"Pictures a leg": 60}),
+    ("Words", "text"): ("Temperature", {"Length": 500, "Pace": 10}),
+}
+_LISTEN = """
+window.told = []; window.written = 0;
+const stage = document.querySelector(arguments[0]), aloud = stage.querySelector('.aloud');
+new MutationObserver(() => window.told.push(aloud.textContent)).observe(aloud, { childList: true });
+const note = stage.querySelector('.note');
+new MutationObserver(() => { window.written += 1; }).observe(note, { childList: true });
+"""
+
+
+def press(page: Page, *keys: str) -> None:
+    """Press keys wherever the focus is."""
+    ActionChains(page.browser).send_keys(*keys).perform()
+
+
+def focus(page: Page, selector: str) -> None:
+    page.browser.execute_script("document.querySelector(arguments[0]).focus()", selector)
+
+
+def focused(page: Page) -> str:
+    """The id of what has the focus, or its class."""
+    return page.browser.execute_script("const e = document.activeElement; return e.id || e.className")
+
+
+def leave_the_focus(page: Page) -> None:
+    page.browser.execute_script("document.activeElement.blur()")
+
+
+def begins_and_stops(page: Page) -> None:
+    """Enter begins a run, wherever one is, and Escape stops it."""
+    page.until(lambda: page.enabled(page.part("go")), "the button that begins")
+    leave_the_focus(page)
+    press(page, Keys.ENTER)
+    page.until(lambda: page.state in ("waiting", "running") and page.enabled(page.part("stop")), "the run to begin")
+    press(page, Keys.ESCAPE)
+    page.until_over("stopped")
+
+
+@pytest.mark.parametrize(("title", "tab"), list(TABS))
+def test_keys_move_a_slider_begin_and_stop_and_are_listed(page, title, tab):
+    slider, settings = TABS[title, tab]
+    page.show_tab(title, tab)
+    for name, value in settings.items():
+        page.until(lambda name=name: page.all(f'input[type=range][aria-label$="{name}"]'), name)
+        page.set_slider(name, value)
+    control = page.control(slider)
+    before = float(control.get_property("value"))
+    control.send_keys(Keys.ARROW_LEFT)
+    assert float(control.get_property("value")) < before
+    leave_the_focus(page)
+    press(page, "?")
+    page.until(lambda: page.one("dialog.shortcuts").is_displayed(), "the list of keys")
+    press(page, Keys.ESCAPE)
+    page.until(lambda: not page.one("dialog.shortcuts").is_displayed(), "it to be closed")
+    begins_and_stops(page)
+
+
+def test_a_walk_is_placed_on_the_map_and_begun_by_keys_alone(page):
+    on_the_latent_tab(page)
+    page.set_slider("Pictures a leg", 60)
+    focus(page, "#latent-map [data-mode=walk]")
+    press(page, Keys.SPACE)
+    explorer = page.one("#latent-map .explorer")
+    focus(page, "#latent-map .tiles")
+    for count in (1, 2):
+        exact = explorer.get_attribute("data-exact")
+        press(page, Keys.ARROW_RIGHT)
+        page.until(lambda exact=exact: explorer.get_attribute("data-exact") != exact, "a step to the right")
+        press(page, Keys.SPACE)
+        page.until(lambda count=count: explorer.get_attribute("data-waypoints") == str(count), "a waypoint")
+    assert page.one("#latent-map .aloud").get_property("textContent") == "2 waypoints"
+    begins_and_stops(page)
+
+
+def test_enter_draws_another_face_and_with_ctrl_scores_what_is_typed(page):
+    page.go_to("Latent")
+    page.until(lambda: page.all("button[role=tab]"), "its parts")
+    inner_tab(page, "Portraits")
+    faces = "return document.querySelector('#faces-picture .faces')?.dataset.drawn || '0'"
+    page.until(lambda: page.browser.execute_script(faces) == "1", "a face")
+    leave_the_focus(page)
+    press(page, Keys.ENTER)
+    page.until(lambda: int(page.browser.execute_script(faces)) > 1, "another face")
+    page.show_tab("Words", "text")
+    inner_tab(page, "Score a text")
+    page.until(lambda: page.one("#score-text textarea").is_displayed(), "a place for a text")
+    page.one("#score-text textarea").send_keys("It was a good film.")
+    ActionChains(page.browser).key_down(Keys.CONTROL).send_keys(Keys.ENTER).key_up(Keys.CONTROL).perform()
+    page.until(lambda: page.all("#scored .word"), "its words")
+
+
+def test_the_focus_goes_from_the_button_that_begins_to_stop_and_back(page, photo):
+    page.drop(photo)
+    for name, value in {"Size": 960, "Octaves": 1, "Steps per octave": 100}.items():
+        page.set_slider(name, value)
+    page.until(lambda: page.enabled("#dream-go"), "the button that begins")
+    focus(page, "#dream-go")
+    press(page, Keys.ENTER)
+    page.until(lambda: focused(page) == "dream-stop", "the focus on Stop")
+    press(page, Keys.ENTER)
+    page.until_over("stopped")
+    page.until(lambda: focused(page) == "dream-go", "the focus on Dream")
+
+
+def test_a_run_is_told_of_aloud_when_it_begins_at_every_tenth_and_when_it_ends(page, photo):
+    page.drop(photo)
+    for name, value in {"Size": 480, "Octaves": 1, "Steps per octave": 60}.items():
+        page.set_slider(name, value)
+    page.browser.execute_script(_LISTEN, "#dream-canvas .stage")
+    page.begin()
+    page.until_over("done")
+    told, written = page.browser.execute_script("return [window.told, window.written]")
+    assert told[0].startswith("starting")
+    assert told[-1].startswith("done in ")
+    assert 3 <= len(told) <= min(14, written - 1)
+    status = page.one("#dream-canvas .aloud")
+    assert (status.get_attribute("role"), status.get_property("textContent")) == ("status", told[-1])
+
+
+def test_a_result_opened_by_keys_has_the_focus_and_gives_it_back(page, names):
+    on_the_gallery(page)
+    card = f'.cards [data-name="{names[0]}"] .open'
+    focus(page, card)
+    press(page, Keys.ENTER)
+    page.until(lambda: focused(page) == "viewer", "the focus on the result")
+    press(page, Keys.ESCAPE)
+    held = "return document.activeElement.closest('li')?.dataset.name || ''"
+    page.until(lambda: page.browser.execute_script(held) == names[0], "the focus on its card again")
+    press(page, Keys.ARROW_RIGHT)
+    page.until(lambda: page.browser.execute_script(held) not in ("", names[0]), "the next card")
