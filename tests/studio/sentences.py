@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
 import json
 import re
 from collections.abc import Iterator
@@ -112,7 +113,7 @@ def in_words(name: str) -> str:
 def names() -> Iterator[str]:
     """What a person reads of settings, inputs and engines by their names, and of presets."""
     for config in [*(endpoint.config for endpoint in ENDPOINTS.values()), FilmConfig]:
-        yield from (in_words(name) for name in config.__dataclass_fields__ if _WORDS.search(name))
+        yield from (in_words(field.name) for field in dataclasses.fields(config) if _WORDS.search(field.name))
     for name, engine in ENGINES.items():
         yield name.replace("_", " ")
         for picture in engine.inputs:
