@@ -138,8 +138,9 @@ def violations(page: Page, where: str) -> list[str]:
     return found
 
 
-def dream(page: Page) -> None:
-    for name, value in {"Size": 64, "Octaves": 2, "Steps per octave": 4}.items():
+def dream(page: Page, photo: Path) -> None:
+    page.drop(photo)
+    for name, value in {"Size": 192, "Octaves": 2, "Steps per octave": 8}.items():
         page.set_slider(name, value)
     page.begin()
     page.until_over("done")
@@ -168,9 +169,9 @@ def say_something(page: Page) -> None:
     page.until(lambda: page.toasts, "a message")
 
 
-def test_no_tab_has_a_grave_fault(still_page):
+def test_no_tab_has_a_grave_fault(still_page, photo):
     page, found = still_page, []
-    dream(page)
+    dream(page, photo)
     write_in_colours(page)
     for view, ready in VIEWS.items():
         for title in view.split("/"):
