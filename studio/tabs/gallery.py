@@ -96,7 +96,8 @@ class GalleryTab:
         shown += self.panel.outputs
         listed = [self.filter, self.grid]
         self.filter.input(self.listed, listed, [self.grid], queue=False, **seen)
-        self.grid.pick(self.picked, listed, [self.grid, *shown], **seen)
+        # A list whose thumbnails are still being made asks for the rest: a click meanwhile is not to be dropped.
+        self.grid.pick(self.picked, listed, [self.grid, *shown], trigger_mode="multiple", **seen)
         self.compare.click(self.compared, [self.grid], shown, **seen)
         self.close.click(self.closed, None, shown, **seen)
         fetched_when_made(self.export.click(self.exported, [self.grid], [self.archive], **seen), self.archive)
