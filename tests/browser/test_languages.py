@@ -27,7 +27,7 @@ _READ = """
 const texts = new Set(), walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
 while (walker.nextNode()) {
   const within = walker.currentNode.parentElement, shown = { visibilityProperty: true, opacityProperty: true };
-  const ours = !within.closest('script, style, code, a[href^=http], .toast-title, .home .words');
+  const ours = !within.closest('script, style, code, a[href^=http], .toast-title, .home .words, #gallery-grid .words');
   if (ours && within.checkVisibility(shown)) texts.add(walker.currentNode.data.trim());
 }
 return [...texts].filter(Boolean);
