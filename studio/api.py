@@ -59,6 +59,7 @@ SCORE = Parameter(
 
 def add_api(studio: Studio, page: gr.Blocks) -> None:
     """Add the endpoints to a page. Called once, inside its Blocks."""
+    gr.Markdown("# Reverie for programs\n\nWhat there is to ask for is listed at `gradio_api/openapi.json`.")
     api = Api(studio, page)
     for name, endpoint in ENDPOINTS.items():
         api.add(name, endpoint.does, endpoint.parameters, api.job_of(endpoint))

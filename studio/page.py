@@ -25,6 +25,7 @@ from studio.tabs.text import TextTab
 from studio.translation import translate_page
 
 DAY = 24 * 60 * 60
+PROGRAMS = "programs"
 TABS: tuple[tuple[str, str, type], ...] = (
     ("home", "Home", HomeTab),
     ("dream", "Dream", DreamTab),
@@ -44,10 +45,11 @@ def build_page(studio: Studio) -> gr.Blocks:
         route = page if language is ENGLISH else page.route(language.title, language.path, show_in_navbar=False)
         with route, speaking(language):
             build_route(studio, page)
-            if language is ENGLISH:
-                add_api(studio, page)
         if language is not ENGLISH:
             translate_page(page, language)
+    # On a page of its own, as browsers need not be sent what only programs ask for.
+    with page.route("Reverie", PROGRAMS, show_in_navbar=False):
+        add_api(studio, page)
     return page
 
 

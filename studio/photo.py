@@ -14,7 +14,8 @@ from PIL import Image
 from studio.languages import phrase
 from studio.previews import data_uri
 
-THUMBNAIL_SIDE = 112
+# Twice as many pixels as are shown, for screens that have them.
+THUMBNAIL_SIDE = 64
 _PICK = """
 element.addEventListener('click', event => {
   const button = event.target.closest('.thumbs button');
