@@ -187,13 +187,12 @@ def page(new_page, shared_browser) -> Page:
     return new_page(shared_browser)
 
 
-@pytest.fixture(params=[PHONE, None], ids=["390x844", "desktop"])
-def any_window(new_page, shared_browser, request) -> Iterator[tuple[Page, int]]:
-    """The page in a phone's window and in a desktop's, with the window's width."""
-    if request.param:
-        shared_browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", request.param)
+@pytest.fixture
+def phone(new_page, shared_browser) -> Iterator[Page]:
+    """The page in a phone's window."""
+    shared_browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", PHONE)
     try:
-        yield new_page(shared_browser), request.param["width"] if request.param else 1280
+        yield new_page(shared_browser)
     finally:
         shared_browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
 

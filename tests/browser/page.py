@@ -331,20 +331,6 @@ class Page:
     # What everybody should be able to use
 
     @property
-    def nameless(self) -> list[str]:
-        """Every visible control that a screen reader could not name."""
-        # In a tuple, as nothing is what is hoped for; again where the page draws something anew meanwhile.
-        return self.until(lambda: (self._nameless(),), "the controls")[0]
-
-    def _nameless(self) -> list[str]:
-        # What is hidden from screen readers needs no name: Gradio measures its tabs with such copies.
-        kinds = ("button", "input:not([type=file])", "select", "textarea", "a[href]", "[role=button]", "[role=slider]")
-        controls = self.all(", ".join(f"{kind}:not([aria-hidden=true] *)" for kind in kinds))
-        visible = [control for control in controls if control.is_displayed()]
-        assert len(visible) > 10
-        return [control.get_attribute("outerHTML")[:160] for control in visible if not control.accessible_name.strip()]
-
-    @property
     def too_wide(self) -> int:
         """By how many pixels the page is wider than its window."""
         return self.browser.execute_script("const d = document.documentElement; return d.scrollWidth - d.clientWidth")

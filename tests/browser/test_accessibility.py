@@ -112,19 +112,22 @@ def settle(page: Page) -> None:
 
 
 def violations(page: Page, where: str) -> list[str]:
-    """What is grave, each with the element and the rule that it breaks, and controls that do not show the focus."""
+    """What is grave, each with the element and the rule that it breaks, what is too wide, and controls that do not show
+    the focus."""
     found = []
     page.browser.execute_script(_PARK)
-    for window, name in ((DESKTOP, "wide"), (PHONE, "narrow")):
+    # All but colours is the same in the dark, and they are the same on a phone.
+    for window, name, themes in ((DESKTOP, "wide", ("light", "dark")), (PHONE, "narrow", ("light",))):
         page.browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", window)
         settle(page)
-        # All but colours is the same in the dark.
-        for dark, rules in ((False, None), (True, ["color-contrast"])):
+        found += [f"{where}, {name}: {page.too_wide} pixels too wide"] if page.too_wide else []
+        for theme in themes:
+            dark, rules = theme == "dark", ["color-contrast"] if theme == "dark" else None
             page.browser.execute_script("document.body.classList.toggle('dark', arguments[0])", dark)
             told: Any = page.browser.execute_async_script(_AXE, rules)
             assert isinstance(told, list), told
             found += [
-                f"{where}, {name}, {'dark' if dark else 'light'}: {target} breaks {broken['rule']}: {html}\n{why}"
+                f"{where}, {name}, {theme}: {target} breaks {broken['rule']}: {html}\n{why}"
                 for broken in told
                 if broken["impact"] in GRAVE
                 for target, html, why in broken["nodes"]

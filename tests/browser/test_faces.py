@@ -146,11 +146,3 @@ def test_networks_are_trained_before_ones_eyes_and_draw_on_the_wall(page, tmp_pa
     page.click("#gan-train-use")
     page.until(lambda: any("not finished" in toast for toast in page.toasts), "that it is not finished")
     assert face(page) == before
-
-
-def test_the_tab_does_not_scroll_sideways_and_every_control_has_a_name(any_window):
-    page, _ = any_window
-    on_the_faces_tab(page)
-    page.click("#gan-search button")
-    page.until(lambda: page.all("#sought-go") and page.one("#sought-go").is_displayed(), "the search")
-    assert (page.too_wide, page.nameless) == (0, [])

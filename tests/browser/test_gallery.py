@@ -94,11 +94,11 @@ def test_results_are_opened_brought_back_sent_on_compared_exported_and_deleted(p
     assert (server.outputs / dreams[2]).exists()
 
 
-def test_on_a_phone_the_gallery_fits(any_window, names):
-    page, width = any_window
+def test_on_a_phone_the_gallery_fits(phone, names):
+    page = phone
     on_the_gallery(page)
     open_result(page, names[0])
-    assert page.browser.execute_script("return document.documentElement.scrollWidth") <= width
+    assert page.too_wide == 0
     columns = page.browser.execute_script(
         "return getComputedStyle(document.querySelector('.cards')).gridTemplateColumns"
     )

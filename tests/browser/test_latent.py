@@ -189,10 +189,3 @@ def test_a_network_is_trained_before_ones_eyes_and_used_on_the_map(page, tmp_pat
     page.until(lambda: any("on the map now" in toast for toast in page.toasts), "a word about it")
     inner_tab(page, "Digits")
     page.until(lambda: explorer(page)["dots"] == "64", "its map")
-
-
-def test_the_tab_does_not_scroll_sideways_and_every_control_has_a_name(any_window):
-    page, _ = any_window
-    on_the_latent_tab(page)
-    page.unfold("grid", "figure")
-    assert (page.too_wide, page.nameless) == (0, [])

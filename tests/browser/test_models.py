@@ -21,7 +21,6 @@ from studio.serving import serve
 from studio.studio import Studio
 from studio.tabs.models import ModelsTab
 from tests.browser.conftest import free_port
-from tests.browser.helpers import PHONE
 from tests.browser.page import Page, Visits
 from tests.engines.servers import FileServer, md5_hex, server
 
@@ -72,18 +71,15 @@ def browser(new_browser):
     return new_browser()
 
 
-@pytest.fixture(params=[PHONE, None], ids=["390x844", "desktop"])
-def page(browser, address, request) -> Iterator[Page]:
-    """The tab, opened anew in a phone's window or a desktop's."""
-    if request.param:
-        browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", request.param)
+@pytest.fixture
+def page(browser, address) -> Page:
+    """The tab, opened anew."""
     page = Page(browser, SimpleNamespace(url=address), Visits(address))
     page.tab = "models"
     browser.get(address)
     show(page, "Models")
     page.until(lambda: page.all(VGG19), "the list")
-    yield page
-    browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+    return page
 
 
 def show(page: Page, title: str) -> None:

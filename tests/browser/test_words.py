@@ -184,15 +184,3 @@ def test_a_model_is_trained_before_ones_eyes_and_writes(page, tmp_path):
     page.begin()
     page.until_over("done")
     assert texts(page)[0].startswith("do re mi")
-
-
-def test_the_tab_does_not_scroll_sideways_and_every_control_has_a_name(any_window):
-    page, _ = any_window
-    on_the_words_tab(page)
-    choose(page, "Five temperatures")
-    length(page, 20)
-    page.begin()
-    page.until_over("done")
-    dice(page, 1)
-    assert (page.too_wide, page.nameless) == (0, [])
-    choose(page, "One text")
