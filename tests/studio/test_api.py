@@ -368,7 +368,6 @@ def test_tools_that_cannot_be_served_are_refused_with_what_to_install(monkeypatc
 
 
 def test_the_endpoints_are_tools_and_their_pictures_come_back(tmp_path, drawn):
-    pytest.importorskip("mcp", reason="needs what requirements-mcp.txt names")
     from mcp import ClientSession
     from mcp.client.streamable_http import streamablehttp_client
 
