@@ -11,9 +11,10 @@ from typing import Any
 import gradio as gr
 from gradio.context import LocalContext
 
+from studio.lanes import Lane
 from studio.notices import refused
 from studio.previews import data_uri
-from studio.runs import Lane, Run
+from studio.runs import Run
 
 MOST_UPDATES_A_SECOND = 5
 POLL_SECONDS = 0.05

@@ -13,9 +13,10 @@ import uuid
 from collections.abc import AsyncIterator
 from typing import Any
 
+from studio.lanes import Lane
 from studio.languages import phrase
 from studio.previews import data_uri, prompt_tail, written_rows
-from studio.runs import Lane, Run
+from studio.runs import Run
 
 WINDOW = 2
 MOST_PICTURES_A_SECOND = 10

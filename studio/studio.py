@@ -20,7 +20,8 @@ from engines.parts.pictures import read_picture
 from engines.parts.weights import WeightsError, WeightsStore
 from studio.gallery import Gallery
 from studio.keeper import keeper_for
-from studio.runs import Keeper, Runs
+from studio.lanes import Runs
+from studio.runs import Keeper
 from studio.visitors import Visitors
 
 logger = logging.getLogger(__name__)

@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import AsyncIterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
+import numpy as np
 
 from engines.deep_dream import PRESETS, DreamConfig, presets
 from engines.jobs import Job, repeated
 from engines.options import format_weights, parse_weights
 from engines.parts.pictures import PictureError, check_picture
-from engines.recipes import Recipe, read_recipe
+from engines.recipes import Recipe
 from engines.sweeps import DreamSweepConfig
 from studio.batches import BatchPanel
 from studio.canvas import at_rest
 from studio.doors import Door
+from studio.dropped import checked_at_once, taken_in
 from studio.examples import examples
 from studio.networks import NetworkChoice, require_weights
-from studio.notices import inform, warn
+from studio.notices import inform
 from studio.own_settings import OwnSettings
 from studio.photo import Photo, example_row
 from studio.picture_stage import PictureStage
@@ -180,22 +181,12 @@ class DreamTab:
 
     def photo_changed(self, path: str | None, run_id: str) -> dict[Any, Any]:
         """Check a dropped picture at once and show it; a result of ours brings back the settings that made it."""
-        if not path:
-            return {self.restored: None}
-        try:
-            image = self.studio.read(path)
-            check_picture(image)
-        except PictureError as error:
-            warn(error)
-            return {self.photo: None, self.restored: None}
         run = self.stage.run(run_id)
-        shown = {} if run and not run.over else {self.stage.canvas: at_rest(image)}
-        try:
-            recipe = read_recipe(Path(path))
-            return shown if recipe is None else shown | self._restore(recipe)
-        except ValueError as error:
-            warn(error)
-            return shown | {self.restored: None}
+
+        def show(image: np.ndarray) -> dict[Any, Any]:
+            return {} if run and not run.over else {self.stage.canvas: at_rest(image)}
+
+        return taken_in(self.studio, path, self.photo, self.restored, show, self._restore)
 
     def _restore(self, recipe: Recipe) -> dict[Any, Any]:
         """Put a recipe into the controls, and the photo that it was made from where it is still here.
@@ -221,13 +212,7 @@ class DreamTab:
 
     def guide_changed(self, path: str | None):
         """Check a guide at once."""
-        try:
-            if path:
-                check_picture(self.studio.read(path))
-        except PictureError as error:
-            warn(error)
-            return None
-        return gr.skip()
+        return checked_at_once(self.studio, path)
 
     def preset_chosen(self, name: str, backbone: str, run_id: str, *values: Any):
         """Put a preset's settings into the controls, and into the run if one is going."""

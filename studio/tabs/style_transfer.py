@@ -8,19 +8,21 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+import numpy as np
 
 from engines.jobs import Job, repeated
 from engines.options import format_weights, parse_weights
 from engines.parts.pictures import PictureError, check_picture
-from engines.recipes import Recipe, read_recipe
+from engines.recipes import Recipe
 from engines.style_transfer import LAYERS, MOST_STYLES, StyleConfig, presets
 from engines.sweeps import StyleSweepConfig
 from studio.batches import BatchPanel
 from studio.canvas import at_rest
 from studio.doors import Door
+from studio.dropped import checked_at_once, taken_in
 from studio.examples import examples
 from studio.networks import NetworkChoice, require_weights
-from studio.notices import inform, warn
+from studio.notices import inform
 from studio.own_settings import OwnSettings
 from studio.palette import Palette, blend_of, paths_in
 from studio.photo import Photo, example_row
@@ -235,24 +237,13 @@ class StyleTab:
 
     def photo_changed(self, path: str | None, gallery: Any, run_id: str) -> dict[Any, Any]:
         """Check a dropped photo at once and show it; a result of ours brings back the settings that made it."""
-        if not path:
-            return {self.restored: None}
-        try:
-            image = self.studio.read(path)
-            check_picture(image)
-        except PictureError as error:
-            warn(error)
-            return {self.photo: None, self.restored: None}
         run = self.stage.run(run_id)
-        shown: dict[Any, Any] = {self.regions: blank(image, len(gallery or []))}
-        if run is None or run.over:
-            shown[self.stage.canvas] = at_rest(image)
-        try:
-            recipe = read_recipe(Path(path))
-            return shown if recipe is None else shown | self._restore(recipe)
-        except ValueError as error:
-            warn(error)
-            return shown | {self.restored: None}
+
+        def show(image: np.ndarray) -> dict[Any, Any]:
+            shown: dict[Any, Any] = {self.regions: blank(image, len(gallery or []))}
+            return shown if run and not run.over else shown | {self.stage.canvas: at_rest(image)}
+
+        return taken_in(self.studio, path, self.photo, self.restored, show, self._restore)
 
     def _restore(self, recipe: Recipe) -> dict[Any, Any]:
         """Put a recipe into the controls, and the pictures that it was made from where they are still here.
@@ -288,13 +279,7 @@ class StyleTab:
 
     def start_changed(self, path: str | None):
         """Check a picture to go on from at once."""
-        try:
-            if path:
-                check_picture(self.studio.read(path))
-        except PictureError as error:
-            warn(error)
-            return None
-        return gr.skip()
+        return checked_at_once(self.studio, path)
 
     # Settings and runs
 

@@ -32,6 +32,7 @@ OPTIONS = (
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    "--disable-features=BackForwardCache",
     "--no-first-run",
     "--window-size=1280,900",
 )

@@ -142,7 +142,7 @@ class Page:
     def until(self, condition: Callable[[], Any], what: str) -> Any:
         """Wait for a condition and return it."""
         replaced = [StaleElementReferenceException]
-        wait = WebDriverWait(self.browser, PATIENCE, poll_frequency=0.05, ignored_exceptions=replaced)
+        wait = WebDriverWait(self.browser, PATIENCE, poll_frequency=0.1, ignored_exceptions=replaced)
         try:
             return wait.until(lambda _: condition())
         except TimeoutException:

@@ -15,7 +15,7 @@ from engines.deep_dream import DreamConfig
 from engines.jobs import Job
 from engines.style_transfer import StyleConfig
 from studio.examples import drawings, paintings
-from studio.runs import Lane
+from studio.lanes import Lane
 from studio.studio import Studio
 
 SMALL = DreamConfig(size=0, octaves=1, steps=3, jitter=2, layer_weights={"block1_conv1": 1.0})

@@ -12,8 +12,10 @@ from PIL import Image
 
 from engines.jobs import StartedJob
 from engines.recipes import read_recipe
+from studio import lanes
 from studio import runs as runs_module
-from studio.runs import Lane, LaneFullError, Run
+from studio.lanes import Lane, LaneFullError
+from studio.runs import Run
 from tests.engines.helpers import is_one_sentence
 from tests.studio.conftest import SMALL
 from tests.studio.helpers import Clock, LoopEngine, MemoryKeeper, eventually, finished
@@ -444,7 +446,7 @@ def test_a_runs_id_cannot_be_guessed_from_another_one():
 
 
 def test_only_so_many_finished_runs_are_remembered_and_the_newest_of_them(studio, small_job, monkeypatch):
-    monkeypatch.setattr(runs_module, "RUNS_REMEMBERED", 3)
+    monkeypatch.setattr(lanes, "RUNS_REMEMBERED", 3)
     quick = dataclasses.replace(small_job, config=dataclasses.replace(SMALL, steps=1))
     runs = [finished(studio.runs.start(quick)) for _ in range(6)]
     going = studio.runs.start(dataclasses.replace(small_job, config=LONG))
@@ -455,7 +457,7 @@ def test_only_so_many_finished_runs_are_remembered_and_the_newest_of_them(studio
 
 
 def test_at_most_a_hundred_finished_runs_are_remembered():
-    assert 1 <= runs_module.RUNS_REMEMBERED <= 100
+    assert 1 <= lanes.RUNS_REMEMBERED <= 100
 
 
 def test_a_run_that_is_over_keeps_no_full_size_pictures(lane):
