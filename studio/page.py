@@ -100,13 +100,13 @@ def machine() -> str:
 
 
 def masthead(beside: str) -> gr.HTML:
-    """The wordmark with a few words beside it, the way to the other languages, the keys that work everywhere, and
-    what Gradio leaves out for some."""
+    """The wordmark with a few words beside it, the way to the other languages, light or dark, the keys that work
+    everywhere, and what Gradio leaves out for some."""
     links = []
     for language, address in addresses():
         here = ' aria-current="true"' if language is spoken() else ""
         code = language.code
         links.append(f'<a href="{address}" lang="{code}" hreflang="{code}"{here}>{language.title}</a>')
     template = asset("masthead.html").replace("LANGUAGES", "".join(links))
-    script = asset("masthead.js") + asset("mending.js")
+    script = asset("masthead.js") + asset("looks.js") + asset("mending.js")
     return component("masthead", "masthead", beside, html_template=template, js_on_load=script)

@@ -106,9 +106,10 @@ def serve(
         Middleware(PatientStreams),
         Middleware(Entrance),
     ]
-    forced = (
-        "" if theme == "system" else f"() => document.body.classList.toggle('dark', {str(theme == 'dark').lower()})"
-    )
+    dark = str(theme == "dark").lower()
+    # What somebody has chosen on the page holds, see static/looks.js.
+    chosen = "localStorage.getItem('reverie-theme')"
+    forced = "" if theme == "system" else f"() => {chosen} || document.body.classList.toggle('dark', {dark})"
     # Watching a run takes no thread (it is a coroutine), so Gradio's limit of one event a function is lifted there.
     page.queue(max_size=200)
     page.launch(

@@ -145,3 +145,18 @@ def test_a_result_opened_by_keys_has_the_focus_and_gives_it_back(page, names):
     page.until(lambda: page.browser.execute_script(held) == names[0], "the focus on its card again")
     press(page, Keys.ARROW_RIGHT)
     page.until(lambda: page.browser.execute_script(held) not in ("", names[0]), "the next card")
+
+
+def test_light_or_dark_is_chosen_and_kept(page):
+    def dark() -> bool:
+        return page.browser.execute_script("return document.body.classList.contains('dark')")
+
+    before = dark()
+    page.one(".masthead .looks").send_keys(Keys.ENTER)
+    assert dark() is not before
+    assert page.one(".masthead .looks").get_attribute("aria-pressed") == str(dark()).lower()
+    page.reload()
+    page.until(lambda: dark() is not before, "the choice after a reload")
+    page.until(lambda: page.all(".masthead .looks"), "the masthead")
+    page.one(".masthead .looks").send_keys(Keys.ENTER)
+    assert dark() is before
