@@ -170,6 +170,11 @@ class Job:
         """Whether its pictures are a film, by its engine or because it was asked for several."""
         return ENGINES[self.engine].film or getattr(self.config, "pictures", 1) > 1
 
+    @property
+    def makes_sheet(self) -> bool:
+        """Whether its picture is a sheet of several, from which nobody goes on."""
+        return ENGINES[self.engine].sheet
+
     def started(self, workshop: Workshop) -> StartedJob:
         """The job begun, see `Workshop.start`."""
         return StartedJob(self, workshop)

@@ -8,7 +8,6 @@ import gradio as gr
 import numpy as np
 
 from engines.films import FilmConfig, FilmError
-from engines.jobs import ENGINES
 from engines.parts.pictures import read_picture
 from engines.recipes import write_png
 from studio.batches import finished_row
@@ -85,8 +84,7 @@ class PictureStage(Stage):
 
     def _goes_on(self, run: Run) -> bool:
         """Whether there is a picture of this run to go on from; nobody goes on from a sheet of them."""
-        sheet = run.job.engine in ENGINES and ENGINES[run.job.engine].sheet
-        return run.over and run.moments.steps != [] and not sheet
+        return run.over and run.moments.steps != [] and not run.job.makes_sheet
 
     def wire(self) -> None:
         """Connect Stop, the moments and the film."""
@@ -114,7 +112,7 @@ class PictureStage(Stage):
         return (
             step,
             gr.update(value=str(path), interactive=True, label=f"Save step {step}"),
-            gr.update(interactive=not ENGINES[run.job.engine].sheet),
+            gr.update(interactive=not run.job.makes_sheet),
         )
 
     def filmed(self, run_id: str, *values: Any):

@@ -6,6 +6,8 @@ from __future__ import annotations
 import asyncio
 import base64
 import io
+import os
+import shutil
 import struct
 import threading
 import time
@@ -25,6 +27,7 @@ from studio.moments import Moments
 from studio.runs import Run
 from studio.settings import Settings
 from studio.streaming import acknowledge
+from studio.studio import Studio
 from tests.engines.helpers import as_png, is_one_sentence
 
 LONGEST_WAIT = 60.0
@@ -160,6 +163,23 @@ class MemoryKeeper:
 
     def discard(self) -> None:
         self.discarded += 1
+
+
+def studio_of_its_own(folder: Path, studio_vgg: Any, drawn: Path) -> Studio:
+    """A studio that several tests share, with a network of random weights and the examples drawn."""
+    studio = Studio(outputs=folder / "outputs")
+    studio.workshop.keep("deep_dream", "studio_vgg", studio_vgg)
+    shutil.copytree(drawn, studio.gallery.folder / "examples", copy_function=os.link)
+    return studio
+
+
+def forget_runs(studio: Studio) -> None:
+    """Stop a studio's runs and forget them, so that the next test finds none."""
+    for run in list(studio.runs._by_id.values()):
+        run.stop()
+        finished(run)
+        run.forget()
+    studio.runs._by_id.clear()
 
 
 def warned(call: Callable[..., Any], *arguments: Any) -> tuple[Any, str]:

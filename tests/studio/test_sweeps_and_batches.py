@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import re
-import shutil
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,7 +30,9 @@ from tests.studio.conftest import QUICK_PAINTING, SMALL
 from tests.studio.helpers import (
     eventually,
     finished,
+    forget_runs,
     png_with_text,
+    studio_of_its_own,
     through_the_page,
     value_in,
     values_through_the_page,
@@ -46,9 +46,7 @@ LONG = dataclasses.replace(SMALL, steps=1000)
 @pytest.fixture(scope="module")
 def laid_out(tmp_path_factory, studio_vgg, drawn) -> Iterator[SimpleNamespace]:
     """Both tabs in a page of their own: laying them out for every test would take longer than the tests."""
-    studio = Studio(outputs=tmp_path_factory.mktemp("sweeps and batches") / "outputs")
-    studio.workshop.keep("deep_dream", "studio_vgg", studio_vgg)
-    shutil.copytree(drawn, studio.gallery.folder / "examples", copy_function=os.link)
+    studio = studio_of_its_own(tmp_path_factory.mktemp("sweeps and batches"), studio_vgg, drawn)
     dream, style = DreamTab(studio), StyleTab(studio)
     with gr.Blocks():
         with gr.Tab("Dream"):
@@ -64,11 +62,7 @@ def studio(laid_out) -> Iterator[Studio]:
     """The tabs' studio; what a test leaves in it is gone before the next."""
     studio = laid_out.studio
     yield studio
-    for run in list(studio.runs._by_id.values()):
-        run.stop()
-        finished(run)
-        run.forget()
-    studio.runs._by_id.clear()
+    forget_runs(studio)
     studio.gallery.remove(studio.gallery.names())
 
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
-import shutil
 from collections.abc import Iterator
 
 import gradio as gr
@@ -18,15 +16,15 @@ from studio.tabs.style_transfer import StyleTab
 from tests.studio.conftest import QUICK_PAINTING
 from tests.studio.helpers import (
     finished,
+    forget_runs,
+    studio_of_its_own,
 )
 
 
 @pytest.fixture(scope="package")
 def laid_out(tmp_path_factory, studio_vgg, drawn) -> Iterator[StyleTab]:
     """The tab in a page of its own: laying it out for every test would take longer than the tests."""
-    studio = Studio(outputs=tmp_path_factory.mktemp("style tab") / "outputs")
-    studio.workshop.keep("deep_dream", "studio_vgg", studio_vgg)
-    shutil.copytree(drawn, studio.gallery.folder / "examples", copy_function=os.link)
+    studio = studio_of_its_own(tmp_path_factory.mktemp("style tab"), studio_vgg, drawn)
     tab = StyleTab(studio)
     with gr.Blocks():
         tab.build()
@@ -39,11 +37,7 @@ def studio(laid_out) -> Iterator[Studio]:
     """The tab's studio; what a test leaves in it is gone before the next."""
     studio = laid_out.studio
     yield studio
-    for run in list(studio.runs._by_id.values()):
-        run.stop()
-        finished(run)
-        run.forget()
-    studio.runs._by_id.clear()
+    forget_runs(studio)
     for path in studio.gallery.inputs.glob("*"):
         path.unlink()
 
