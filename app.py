@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 import threading
 from pathlib import Path
@@ -13,6 +14,7 @@ os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
+from studio.cluster import Cluster, ClusterError, ClusterOptions
 from studio.page import build_page
 from studio.serving import LOOPBACK, serve
 from studio.studio import Studio
@@ -60,6 +62,20 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--mcp", action="store_true", help="also serve the endpoints as tools for language models, at /gradio_api/mcp/"
     )
+    cluster = parser.add_argument_group("more machines, see the README")
+    cluster.add_argument(
+        "--ray", metavar="ADDRESS", help="have runs done on a Ray cluster: auto, or HOST:PORT of its head"
+    )
+    cluster.add_argument("--ray-cpus", type=float, default=2, help="cores of each run there [%(default)g]")
+    cluster.add_argument(
+        "--ray-gpus", type=float, default=1, help="GPUs of each run on machines that have some free [%(default)g]"
+    )
+    cluster.add_argument(
+        "--ray-project",
+        metavar="FOLDER",
+        default="",
+        help="where each machine has this version of Reverie; it is sent to them if this is not given",
+    )
     options = parser.parse_args(arguments)
     if options.auth and ":" not in options.auth:
         parser.error("--auth takes USER:PASSWORD")
@@ -73,14 +89,29 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         parser.error("--port must be between 1 and 65535")
     if options.queue_size < 1 or options.max_pixels < 1000:
         parser.error("--queue-size must be at least 1 and --max-pixels at least 1000")
+    if options.ray is not None and options.ray != "auto" and not re.fullmatch(r"[^\s:/]+:\d{1,5}", options.ray):
+        parser.error("--ray takes auto, or the address of a cluster's head as HOST:PORT")
+    if options.ray_cpus < 1 or options.ray_gpus < 0:
+        parser.error("--ray-cpus must be at least 1 and --ray-gpus must not be negative")
     if options.keep_days < 0 or options.keep_gigabytes < 0:
         parser.error("--keep-days and --keep-gigabytes must not be negative")
     return options
 
 
+def cluster_options(options: argparse.Namespace) -> ClusterOptions:
+    """How the cluster is used, as the command line says."""
+    return ClusterOptions(
+        address=options.ray, cpus=options.ray_cpus, gpus=options.ray_gpus, project=options.ray_project
+    )
+
+
 def main() -> None:
     """Build the page, serve it, and warm TensorFlow up meanwhile."""
     options = parse()
+    try:
+        cluster = Cluster(cluster_options(options)) if options.ray else None
+    except ClusterError as error:
+        sys.exit(f"python app.py: {error}")
     studio = Studio(
         weights=(options.weights,) if options.weights else (),
         outputs=options.outputs,
@@ -88,7 +119,10 @@ def main() -> None:
         max_pixels=options.max_pixels,
         data=options.data,
         shared=options.share or options.host not in LOOPBACK,
+        cluster=cluster,
     )
+    if cluster is not None:
+        cluster.join()
     page = build_page(studio)
     keep_tidy(studio.outputs, Bounds(seconds=options.keep_days * 24 * 3600, size=int(options.keep_gigabytes * 1e9)))
     try:

@@ -68,6 +68,9 @@ def _found(first: Recipe, second: Recipe) -> Iterator[Difference]:
             yield _difference(_words(re.sub(r"s_(\d+)$", r" \1", name)), hashes[0][:12], hashes[1][:12])
     if one_engine:
         yield from _steering(first, second)
+    if first.interruptions != second.interruptions:
+        told = [", ".join(map(str, recipe.interruptions)) or "never" for recipe in (first, second)]
+        yield _difference("Went on from its picture after step", told[0], told[1])
     if first.stopped_at != second.stopped_at:
         yield Difference("Stopped", *(_stopped(recipe.stopped_at) for recipe in (first, second)))
 

@@ -28,6 +28,8 @@ class Frame:
             them; None where they are what was asked for and sent.
         written: of an engine that writes: its texts as they stand, an `engines.parts.writing.Writing` each.
         text: what of it a person keeps.
+        position: where in the run this is, for its engine to go on from this picture where the run is lost; None where
+            it cannot.
         z: where in a latent space the picture lies, (Z,) float32; None for engines without one.
     """
 
@@ -43,6 +45,7 @@ class Frame:
     written: tuple[Any, ...] = ()
     text: str = ""
     z: np.ndarray | None = None
+    position: Mapping[str, int] | None = None
 
     def __post_init__(self):
         if self.progress < 0:

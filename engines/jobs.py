@@ -44,6 +44,7 @@ class Engine:
         sheet: whether its picture is a sheet of several, which is not to be compared with what it was made from.
         network: name of the network that is used where none is named.
         loader: "module:function" that loads its network, given the network's name and where weights are; "" for none.
+        weights: what the file of a network is called, without its suffix, with {} for the network's name.
     """
 
     module: str
@@ -57,6 +58,7 @@ class Engine:
     sheet: bool = False
     network: str = "studio_vgg"
     loader: str = "engines.parts.backbones:load_backbone"
+    weights: str = "{}"
 
     @property
     def config_class(self) -> type:
@@ -100,9 +102,17 @@ ENGINES = {
         network="",
         loader="",
     ),
-    "dcgan": Engine("engines.dcgan", "DrawConfig", "draw", network="faces", loader="engines.parts.gans:load_gan"),
+    "dcgan": Engine(
+        "engines.dcgan", "DrawConfig", "draw", network="faces", loader="engines.parts.gans:load_gan", weights="dcgan_{}"
+    ),
     "dcgan_walk": Engine(
-        "engines.dcgan", "FaceWalkConfig", "walk", film=True, network="faces", loader="engines.parts.gans:load_gan"
+        "engines.dcgan",
+        "FaceWalkConfig",
+        "walk",
+        film=True,
+        network="faces",
+        loader="engines.parts.gans:load_gan",
+        weights="dcgan_{}",
     ),
     "dcgan_projection": Engine(
         "engines.dcgan_projection",
@@ -111,6 +121,7 @@ ENGINES = {
         ("image",),
         network="faces",
         loader="engines.parts.gans:load_gan",
+        weights="dcgan_{}",
     ),
     "dcgan_training": Engine(
         "engines.dcgan_training",
@@ -127,6 +138,7 @@ ENGINES = {
         writes=True,
         network="ours",
         loader="engines.parts.language_models:load_language_model",
+        weights="language_model_{}",
     ),
     "language_training": Engine(
         "engines.language_training",
@@ -137,7 +149,15 @@ ENGINES = {
         network="",
         loader="",
     ),
-    "vae": Engine("engines.vae", "WalkConfig", "walk", film=True, network="digits", loader="engines.vae:load_vae"),
+    "vae": Engine(
+        "engines.vae",
+        "WalkConfig",
+        "walk",
+        film=True,
+        network="digits",
+        loader="engines.vae:load_vae",
+        weights="vae_{}",
+    ),
 }
 
 
@@ -153,6 +173,8 @@ class Job:
         files: by the engine's names for them.
         steering: (step, config) pairs to send again, when a recipe is repeated.
         stop_at: the step to stop after, when a stopped run is repeated.
+        interruptions: the steps after which to go on from the picture as it was seen, as after a loss, when a recipe is
+            repeated.
         pace: how many frames a second there may be at most, for somebody who watches; 0 for as many as there can be.
     """
 
@@ -163,6 +185,7 @@ class Job:
     files: Mapping[str, Path] = field(default_factory=dict)
     steering: tuple[tuple[int, Any], ...] = ()
     stop_at: int | None = None
+    interruptions: tuple[int, ...] = ()
     pace: float = 0.0
 
     @property
@@ -186,6 +209,7 @@ class Workshop:
 
     store: WeightsStore = field(default_factory=WeightsStore)
     _networks: dict[tuple[str, str], Any] = field(default_factory=dict)
+    _files: dict[tuple[str, str], Path] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def network(self, engine: str, name: str) -> Any:
@@ -203,13 +227,31 @@ class Workshop:
                 self._networks[loader, name] = getattr(importlib.import_module(module), function)(name, self.store)
             return self._networks[loader, name]
 
-    def keep(self, engine: str, name: str, network: Any) -> None:
-        """Use a network that is loaded already."""
+    def keep(self, engine: str, name: str, network: Any, file: Path | None = None) -> None:
+        """Use a network that is loaded already, from a file where that is named."""
         self._networks[ENGINES[engine].loader, name] = network
+        if file is not None:
+            self._files[ENGINES[engine].loader, name] = file
+
+    def weights_file(self, engine: str, name: str) -> Path | None:
+        """The file of an engine's network; None where it needs none, or its weights come with the project.
+
+        Raises:
+            WeightsError: it is not there, or not what it should be.
+        """
+        told = ENGINES[engine]
+        if not told.loader:
+            return None
+        kept = self._files.get((told.loader, name))
+        if kept is not None:
+            return kept
+        located = self.store.verified(told.weights.format(name))
+        return None if located.source == "bundled" else located.path
 
     def forget(self, engine: str, name: str) -> None:
         """Let go of a network that was kept, if it is there."""
         self._networks.pop((ENGINES[engine].loader, name), None)
+        self._files.pop((ENGINES[engine].loader, name), None)
 
     def backbone(self, name: str) -> Backbone:
         """A pretrained network as a feature extractor; raises as `network` does."""
@@ -220,29 +262,68 @@ class Workshop:
         return job.started(self)
 
 
+@dataclass(frozen=True, kw_only=True)
+class History:
+    """What a run has been up to a frame: with the job, all that its recipe says.
+
+    Attributes:
+        config: the settings that it began with, as the engine ran them; None before the first frame.
+        in_force: those at the frame.
+        steering: (step, config) pairs that took effect after that step.
+        interruptions: the steps after which it went on from the picture as it was seen, having been lost.
+        weights: SHA-256 of the network's weights.
+        seconds: how long it was worked.
+    """
+
+    config: Any = None
+    in_force: Any = None
+    steering: tuple[tuple[int, Any], ...] = ()
+    interruptions: tuple[int, ...] = ()
+    weights: str = ""
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where a run stood: a frame that its engine can go on from, or None where a checkpoint has it; and the history."""
+
+    frame: Frame | None
+    history: History
+
+
 class StartedJob(Iterator[Frame]):
     """A job's frames, which know the recipe of what they have made so far.
 
     Iterate to run, `send` a config to steer, `close` to stop: as with the engine's own frames.
 
+    Args:
+        standing: where the same job stood that was lost, to go on from there; None to begin.
+
     Attributes:
         job: what is at work, with its config as the engine runs it.
         last: the newest frame.
+        history: of the run up to it.
         notices: what a person should be told of the run when it is over, in sentences.
+        where: which machine it is on, in a few words; "" where there is only one.
+        can_give_way: whether another run may come between its seams.
+        unfinished: what can be gone on with where it failed through no fault of its own; None otherwise.
     """
 
     notices: tuple[str, ...] = ()
+    where: str = ""
+    can_give_way: bool = True
+    unfinished: Any = None
 
-    def __init__(self, job: Job, workshop: Workshop):
+    def __init__(self, job: Job, workshop: Workshop, standing: Standing | None = None):
         self.job = job
         self.last: Frame | None = None
+        self.history = History() if standing is None else standing.history
         self._workshop = workshop
+        self._standing = standing
         self._frames: Frames[Any] | None = None
-        self._backbone: Any = None
-        self._steering: list[tuple[int, Any]] = []
         self._replay = list(job.steering)
-        self._in_force: Any = None
-        self._seconds = 0.0
+        self._interruptions = list(job.interruptions)
+        self._held: Any = None
 
     def __next__(self) -> Frame:
         return self.send(None)
@@ -259,42 +340,71 @@ class StartedJob(Iterator[Frame]):
             return self._send(changed)
         finally:
             # Only what was worked: between two frames another run may have had its turn.
-            self._seconds += time.monotonic() - began
+            worked = self.history.seconds + time.monotonic() - began
+            self.history = dataclasses.replace(self.history, seconds=worked)
 
     def _send(self, changed: Any | None) -> Frame:
-        engine = ENGINES[self.job.engine]
         if self._frames is None or self.last is None:
-            self._backbone = self._workshop.network(self.job.engine, self.job.backbone)
-            run = getattr(importlib.import_module(engine.module), engine.function)
-            self.job = dataclasses.replace(self.job, config=self.resolve(self.job.config))
-            arguments = engine.arguments(self.job.inputs) | dict(self.job.files)
-            if changed is not None:  # steered before the first step: that is where this run begins
-                self.job = dataclasses.replace(self.job, config=changed, steering=(), stop_at=None)
-                self._replay = []
-            self._frames = run(config=self.job.config, backbone=self._backbone, **arguments)
-            self.last = next(self._frames)
-            if self.last.config is not None:
-                self.job = dataclasses.replace(self.job, config=self.last.config)
-            self._in_force = self.job.config
-            return self.last
-        if changed == self._in_force:
+            return self._go_on(changed, self._standing) if self._standing else self._begin(changed)
+        changed, self._held = (self._held if changed is None else changed), None
+        if changed == self.history.in_force:
             changed = None  # a control was touched, and says what it said before
         if changed is not None:
             # A person steers: what the recipe would have done from here on no longer fits.
-            self._replay = []
+            self._replay, self._interruptions = [], []
             self.job = dataclasses.replace(self.job, stop_at=None)
-        elif self._replay and self._replay[0][0] <= self.last.step:
-            changed = self._replay.pop(0)[1]
         if self.job.stop_at is not None and self.last.step >= self.job.stop_at:
             self.close()
             raise StopIteration
+        if self._interruptions and self.last.step >= self._interruptions[0]:
+            self._interruptions.pop(0)
+            if self.last.position is not None:
+                self._frames.close()
+                return self._go_on(changed, Standing(self.last, self.history))
+        if changed is None and self._replay and self._replay[0][0] <= self.last.step:
+            changed = self._replay.pop(0)[1]
         before = self.last
         self.last = self._frames.send(changed)
         in_force = changed if self.last.config is None else self.last.config
         if in_force is not None:
-            self._steering.append((before.step, in_force))
-            self._in_force = in_force
+            steering = (*self.history.steering, (before.step, in_force))
+            self.history = dataclasses.replace(self.history, steering=steering, in_force=in_force)
         return self.last
+
+    def _begin(self, changed: Any | None) -> Frame:
+        """The first frame of a new run."""
+        if changed is not None:  # steered before the first step: that is where this run begins
+            self.job = dataclasses.replace(self.job, config=changed, steering=(), stop_at=None, interruptions=())
+            self._replay, self._interruptions = [], []
+        network = self._workshop.network(self.job.engine, self.job.backbone)
+        config = self.resolve(self.job.config)
+        self._frames = self._engine_frames(config, network)
+        self.last = next(self._frames)
+        config = config if self.last.config is None else self.last.config
+        self.job = dataclasses.replace(self.job, config=config)
+        self.history = dataclasses.replace(
+            self.history, config=config, in_force=config, weights=network.weights if network else ""
+        )
+        return self.last
+
+    def _go_on(self, changed: Any | None, standing: Standing) -> Frame:
+        """The first frame of a run that goes on from where one was lost; `changed` takes effect after it."""
+        network = self._workshop.network(self.job.engine, self.job.backbone)
+        self._held = changed
+        after = {} if standing.frame is None else {"after": standing.frame}
+        self._frames = self._engine_frames(standing.history.in_force, network, **after)
+        self.last = next(self._frames)
+        self.job = dataclasses.replace(self.job, config=standing.history.config)
+        if standing.frame is not None:
+            interruptions = (*standing.history.interruptions, standing.frame.step)
+            self.history = dataclasses.replace(standing.history, interruptions=interruptions)
+        return self.last
+
+    def _engine_frames(self, config: Any, network: Any, **after: Frame) -> Frames[Any]:
+        engine = ENGINES[self.job.engine]
+        run = getattr(importlib.import_module(engine.module), engine.function)
+        arguments = engine.arguments(self.job.inputs) | dict(self.job.files)
+        return run(config=config, backbone=network, **arguments, **after)
 
     def resolve(self, config: Any) -> Any:
         """A config as the engine will run it on this job's backbone.
@@ -313,19 +423,20 @@ class StartedJob(Iterator[Frame]):
     @property
     def recipe(self) -> Recipe:
         """What made the last frame. Only there once a frame is."""
-        if self._frames is None or self.last is None:
+        if self.last is None:
             raise RecipeError("There is no recipe before the first frame.")
         inputs = {name: digest(image) for name, image in self.job.inputs.items()}
         inputs |= {name: sha256_of(path) for name, path in self.job.files.items() if name == "data" and path.is_file()}
         return Recipe(
             engine=self.job.engine,
-            config=dataclasses.asdict(self.job.config),
+            config=dataclasses.asdict(self.history.config),
             backbone=self.job.backbone,
-            weights=self._backbone.weights if self._backbone else "",
+            weights=self.history.weights,
             inputs=inputs,
-            steering=tuple((step, dataclasses.asdict(config)) for step, config in self._steering),
+            steering=tuple((step, dataclasses.asdict(config)) for step, config in self.history.steering),
             stopped_at=self.last.step if self.last.step < self.last.total else None,
-            seconds=max(0.01, round(self._seconds, 2)),
+            interruptions=self.history.interruptions,
+            seconds=max(0.01, round(self.history.seconds, 2)),
         )
 
 
@@ -345,6 +456,7 @@ def job_from_recipe(recipe: Recipe, inputs: Mapping[str, np.ndarray]) -> Job:
         backbone=recipe.backbone,
         steering=tuple((step, from_mapping(config_class, settings)) for step, settings in recipe.steering),
         stop_at=recipe.stopped_at,
+        interruptions=recipe.interruptions,
     )
 
 

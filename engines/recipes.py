@@ -38,6 +38,8 @@ class Recipe:
         inputs: SHA-256 of each input (`engines.parts.pictures.digest`), by the input's name.
         steering: (step, settings) pairs: settings that took effect after that step.
         stopped_at: the step after which the run was stopped; None if it ran to its end.
+        interruptions: the steps after which the run, its machine lost, went on elsewhere from the picture as it was
+            seen.
         seconds: how long it took; 0 where that is not known. It makes no recipe another.
     """
 
@@ -48,12 +50,15 @@ class Recipe:
     inputs: Mapping[str, str]
     steering: tuple[tuple[int, Mapping[str, Any]], ...] = ()
     stopped_at: int | None = None
+    interruptions: tuple[int, ...] = ()
     seconds: float = field(default=0.0, compare=False)
     version: int = field(default=VERSION)
 
     def to_json(self) -> str:
         """One JSON object; `from_json` reads it back."""
         values = asdict(self)
+        if not self.interruptions:  # hardly any recipe has some
+            del values["interruptions"]
         return json.dumps({KEY: values.pop("version"), **values}, ensure_ascii=False)
 
 
@@ -65,10 +70,11 @@ _SHAPES: dict[str, type | tuple[type, ...]] = {
     "inputs": dict,
     "steering": list,
     "stopped_at": (int, type(None)),
+    "interruptions": list,
     "seconds": (int, float),
 }
 # What recipes of earlier days do not say.
-_LATER = {"seconds": 0.0}
+_LATER: dict[str, Any] = {"seconds": 0.0, "interruptions": []}
 
 
 def from_json(text: str) -> Recipe:
@@ -97,12 +103,15 @@ def from_json(text: str) -> Recipe:
             raise RecipeError(f"The recipe in this file is damaged: {name!r} is missing or not what it should be.")
     if not all(isinstance(item, str) for item in values["inputs"].values()):
         raise RecipeError("The recipe in this file is damaged: 'inputs' is not what it should be.")
+    if not all(type(step) is int for step in values["interruptions"]):
+        raise RecipeError("The recipe in this file is damaged: 'interruptions' is not what it should be.")
     steering = []
     for item in values["steering"]:
         if not (isinstance(item, list) and len(item) == 2 and type(item[0]) is int and isinstance(item[1], dict)):
             raise RecipeError("The recipe in this file is damaged: 'steering' is not what it should be.")
         steering.append((item[0], item[1]))
-    return Recipe(**{**values, "steering": tuple(steering), "version": version})
+    interruptions = tuple(values["interruptions"])
+    return Recipe(**{**values, "steering": tuple(steering), "interruptions": interruptions, "version": version})
 
 
 def write_png(path: Path, image: np.ndarray, recipe: Recipe) -> None:

@@ -145,6 +145,7 @@ def _running(job: Job, weights: str, inputs: dict[str, str]) -> str:
         "backbone": repr(job.backbone),
         "steering": "steering" if job.steering else "",
         "stop_at": "" if job.stop_at is None else repr(job.stop_at),
+        "interruptions": repr(job.interruptions) if job.interruptions else "",
     }
     text += f"job = Job({', '.join(f'{name}={said}' for name, said in options.items() if said)})\n"
     if job.makes_film:

@@ -88,6 +88,7 @@ def said_of(run: Run, lane: Lane) -> dict[str, Any]:
         "progress": 0.0 if frame is None else float(frame.progress),
         "left": run.seconds_left,
         "note": "" if frame is None else frame.note,
+        "where": run.where,
         # JSON has no infinity, and a loss may be one.
         "metrics": {} if frame is None else {k: v if math.isfinite(v) else None for k, v in _numbers(frame.metrics)},
         "text": "" if frame is None else frame.text,

@@ -9,7 +9,9 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from engines.jobs import Job, Workshop
+from engines.jobs import Job, StartedJob, Workshop
+from studio.cluster import MOST_ROOM, Cluster
+from studio.remote import RemoteJob
 from studio.runs import Keeper, Run
 
 RUNS_REMEMBERED = 30
@@ -28,14 +30,22 @@ class Place:
 
 
 class Lane:
-    """One thread that advances runs one after another."""
+    """Advances runs in the order in which they came, as many at once as there is room for.
 
-    def __init__(self, name: str, most_waiting: int):
-        self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix=name)
-        self._most_waiting = most_waiting
-        self._runs: list[Run] = []
+    Args:
+        room: how many that is at this moment.
+        most_room: how many it can be at most: each run at work has a thread.
+    """
+
+    def __init__(self, name: str, most_waiting: int, room: Callable[[], int] = lambda: 1, most_room: int = 1):
+        self._executor = ThreadPoolExecutor(max_workers=most_room, thread_name_prefix=name)
+        self._most_waiting, self._room, self._most_room = most_waiting, room, most_room
+        self._waiting: deque[Run] = deque()
+        self._working: list[Run] = []
+        self._lent = 0
         self._durations: deque[float] = deque(maxlen=10)
         self._lock = threading.Lock()
+        self._closed = False
 
     def submit(self, run: Run) -> None:
         """Put a run at the end of the lane.
@@ -44,49 +54,91 @@ class Lane:
             LaneFullError: too many are waiting.
         """
         with self._lock:
-            self._runs = [r for r in self._runs if not r.over]
-            if len(self._runs) > self._most_waiting:
+            self._leave_out_the_over()
+            if len(self._waiting) >= self._most_waiting and not self._free:
                 raise LaneFullError("The studio is busy and its waiting line is full; try again in a minute.")
-            self._runs.append(run)
-        self._executor.submit(self._advance, run)
+            self._waiting.append(run)
+        self.look()
+
+    def look(self) -> None:
+        """Have runs that wait begin, where there is room: called when there may be more than before."""
+        with self._lock:
+            self._leave_out_the_over()
+            while self._waiting and self._free and not self._closed:
+                run = self._waiting.popleft()
+                self._working.append(run)
+                self._executor.submit(self._advance, run)
+
+    @property
+    def _free(self) -> int:
+        """How many more may begin. Called with the lock held."""
+        return max(0, min(self._room(), self._most_room) - len(self._working) - self._lent)
+
+    def _leave_out_the_over(self) -> None:
+        self._waiting = deque(run for run in self._waiting if not run.over)
 
     def _advance(self, run: Run) -> None:
         try:
-            run.advance(lambda: self._others_wait(run))
+            run.advance(lambda: self._others_wait())
         finally:
             with self._lock:
                 # A run that was stopped says nothing of how long one takes.
                 if run.state == "done":
                     self._durations.append(run.seconds)
-                self._runs = [r for r in self._runs if r is not run]
-                goes_on = run.state == "waiting"
-                if goes_on:
-                    self._runs.append(run)
-            if goes_on:
-                self._executor.submit(self._advance, run)
+                self._working.remove(run)
+                if run.state == "waiting":
+                    # Who gave way waits behind the others; who lost its place has waited already.
+                    (self._waiting.appendleft if run.displaced else self._waiting.append)(run)
+            self.look()
 
-    def _others_wait(self, run: Run) -> bool:
+    def _others_wait(self) -> bool:
+        """Whether a run waits that a place would help."""
         with self._lock:
-            return any(other is not run and not other.over for other in self._runs)
+            return any(not run.over for run in self._waiting)
+
+    def borrow(self) -> bool:
+        """Take a place for a part of a run at work, if one is free and nobody waits for it."""
+        with self._lock:
+            self._leave_out_the_over()
+            lent = not self._waiting and self._free > 0
+            self._lent += lent
+            return lent
+
+    def give_back(self) -> None:
+        """Give a place back that was borrowed."""
+        with self._lock:
+            self._lent -= 1
+        self.look()
 
     def place(self, run: Run) -> Place:
-        """Where a waiting run stands. The estimate is the time until the running one is over or gives way, plus the
-        median of recent runs for each other before it, and is None until a run has been timed."""
+        """Where a waiting run stands: how many must end or give way before it begins.
+
+        The estimate takes the median of recent runs for each that waits before it, and is None until a run has been
+        timed.
+        """
         with self._lock:
-            ahead = [r for r in self._runs[: self._runs.index(run)] if not r.over] if run in self._runs else []
+            waiting = [other for other in self._waiting if not other.over]
+            working = [other for other in self._working if not other.over]
             typical = statistics.median(self._durations) if self._durations else None
-        seconds = 0.0
-        for other in ahead:
-            left = other.seconds_in_the_way if other.state == "running" else typical
-            if left is None:
-                return Place(len(ahead), None)
-            seconds += left
-        return Place(len(ahead), seconds)
+        ahead = waiting.index(run) if run in waiting else 0
+        free = self._room() - len(working)
+        before = max(0, ahead + 1 - max(0, free)) if working else ahead
+        if not before:
+            return Place(0, 0.0)
+        ends = [other.seconds_in_the_way for other in working]
+        if None in ends or (ahead and typical is None):
+            return Place(before, None)
+        # Whoever waits longest takes the place that is free first.
+        soonest = [0.0] * max(0, free) + sorted(end for end in ends if end is not None)
+        for _ in range(ahead):
+            soonest = sorted([*soonest[1:], soonest[0] + (typical or 0.0)])
+        return Place(before, soonest[0])
 
     def close(self) -> None:
-        """Stop all runs and the thread."""
+        """Stop all runs and the threads."""
         with self._lock:
-            runs = list(self._runs)
+            self._closed = True
+            runs = [*self._working, *self._waiting]
         for run in runs:
             run.stop()
         self._executor.shutdown(wait=True, cancel_futures=True)
@@ -96,11 +148,27 @@ class Runs:
     """The runs that a page may ask for by id, and the lane that they wait in.
 
     Runs that are over are remembered for a while, so that a reloaded page still finds its result.
+
+    Args:
+        cluster: where they go when it is there; None for here.
     """
 
-    def __init__(self, workshop: Workshop, make_keeper: Callable[[Job], Keeper], *, most_waiting: int = 20):
-        self.workshop = workshop
-        self.render = Lane("render", most_waiting)
+    def __init__(
+        self,
+        workshop: Workshop,
+        make_keeper: Callable[[Job], Keeper],
+        *,
+        most_waiting: int = 20,
+        cluster: Cluster | None = None,
+    ):
+        self.workshop, self.cluster = workshop, cluster
+        if cluster is None:
+            self.render = Lane("render", most_waiting)
+        else:
+            # While the cluster is away one run at a time is done here.
+            room = lambda: cluster.status.room if cluster.status.useful else 1  # noqa: E731
+            self.render = Lane("render", most_waiting, room, MOST_ROOM)
+            cluster.on_change(self.render.look)
         self._make_keeper = make_keeper
         self._by_id: dict[str, Run] = {}
         self._lock = threading.Lock()
@@ -111,7 +179,22 @@ class Runs:
         Raises:
             LaneFullError: too many are waiting.
         """
-        run = Run(self.workshop.start(job), self._make_keeper(job))
+        return self._started(begun_on(job, self.workshop, self.cluster), job)
+
+    def go_on(self, run: Run) -> Run:
+        """Queue what is left of a run whose machine was lost, as a run of its own.
+
+        Raises:
+            LaneFullError: too many are waiting.
+            ValueError: nothing is left of it.
+        """
+        rest = run.unfinished
+        if rest is None or self.cluster is None:
+            raise ValueError("There is nothing to go on with; start it anew.")
+        return self._started(RemoteJob(rest.job, self.workshop, self.cluster, rest), rest.job)
+
+    def _started(self, started: StartedJob, job: Job) -> Run:
+        run = Run(started, self._make_keeper(job))
         self.render.submit(run)
         with self._lock:
             self._by_id[run.id] = run
@@ -129,5 +212,12 @@ class Runs:
     def close(self) -> None:
         """Stop everything; results so far are written."""
         self.render.close()
+        if self.cluster is not None:
+            self.cluster.close()
         for run in self._by_id.values():
             run.forget()
+
+
+def begun_on(job: Job, workshop: Workshop, cluster: Cluster | None) -> StartedJob:
+    """A job begun on the cluster, or here where there is none."""
+    return workshop.start(job) if cluster is None else RemoteJob(job, workshop, cluster)

@@ -54,6 +54,10 @@ class Keeper(Protocol):
     def discard(self) -> None: ...
 
 
+class Displaced(Exception):  # noqa: N818 - no error: the run waits again
+    """The place of a run is gone, or there is none at this moment. Raised by what it takes its frames from."""
+
+
 class Run:
     """One engine at work.
 
@@ -71,6 +75,8 @@ class Run:
         results: files of the gallery that were finished on the way.
         result: the file that was made.
         seconds: how long it has worked; not what it gave way to.
+        displaced: whether it waits because its place is gone.
+        unfinished: what can be gone on with where it failed through no fault of its own.
     """
 
     def __init__(self, started: StartedJob, keeper: Keeper):
@@ -89,6 +95,8 @@ class Run:
         self.results: tuple[Path, ...] = ()
         self.result: Path | None = None
         self.seconds = 0.0
+        self.displaced = False
+        self.unfinished: Any = None
         self._stop = threading.Event()
         self._beginning = threading.Lock()
         self._pending: Any = None
@@ -104,6 +112,12 @@ class Run:
     @property
     def over(self) -> bool:
         return self.state in OVER
+
+    @property
+    def where(self) -> str:
+        """Which machine it is on, in a few words; "" where there is only one."""
+        started = self._started
+        return "" if started is None else started.where
 
     @property
     def seconds_left(self) -> float | None:
@@ -132,7 +146,9 @@ class Run:
         if recipe is None or frame is None:
             return None
         steering = tuple(item for item in recipe.steering if item[0] < step)
-        return dataclasses.replace(recipe, steering=steering, stopped_at=step if step < frame.total else None)
+        interruptions = tuple(after for after in recipe.interruptions if after < step)
+        stopped_at = step if step < frame.total else None
+        return dataclasses.replace(recipe, steering=steering, interruptions=interruptions, stopped_at=stopped_at)
 
     def stop(self) -> None:
         """End the run after the step that it is in; the last frame is its result. A waiting run ends at once."""
@@ -180,6 +196,7 @@ class Run:
             self._end()
             return
         self._resumed = time.monotonic()
+        self.displaced = False
         self._changed()
         self._work(gives_way)
         self.seconds += time.monotonic() - self._resumed
@@ -201,6 +218,8 @@ class Run:
             while not self._stop.is_set():
                 at_work = started.job.inputs
                 frame = started.send(self._take_pending())
+                if frame is self.frame:
+                    continue  # it does again what was lost
                 self._keeper.see(started)
                 self.results = self._keeper.results
                 self._note_metrics(frame)
@@ -217,10 +236,12 @@ class Run:
                     worked = self._worked()
                     self._part_began, self._part_seconds = worked, worked - self._part_began
                 # A run that has done all that it had to do does not wait to say so.
-                if frame.seam and frame.step < frame.total and gives_way():
+                if frame.seam and frame.step < frame.total and started.can_give_way and gives_way():
                     break
         except StopIteration:
             self._exhausted = True
+        except Displaced:
+            self.displaced = True
         except ValueError as error:
             self.error = str(error)
         except Exception:  # whatever a library raises must end this run alone, not the lane
@@ -233,6 +254,7 @@ class Run:
         assert started is not None
         try:
             started.close()
+            self.unfinished = started.unfinished
             self.notices = started.notices
             if frame is None:
                 self._keeper.discard()

@@ -112,6 +112,7 @@ class Watcher:
             "state": state,
             "error": phrase(run.error),
             "left": run.seconds_left,
+            "where": phrase(run.where),
             "seconds": run.seconds,
             "first": first,
         }

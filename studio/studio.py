@@ -10,14 +10,14 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 
-from engines.frames import Frames
 from engines.jobs import Job, Workshop
 from engines.parts.pictures import read_picture
 from engines.parts.weights import WeightsError, WeightsStore
+from studio.cluster import Cluster
 from studio.gallery import Gallery
 from studio.keeper import keeper_for
 from studio.lanes import Runs
@@ -42,6 +42,7 @@ class Studio:
         shared: whether there are several visitors, who are to see their own results only.
         visitors: who is on which page.
         trained: names of the networks that were trained here and taken up, by their engines.
+        cluster: where runs go when it is there; None for here.
     """
 
     weights: tuple[Path, ...] = ()
@@ -52,6 +53,7 @@ class Studio:
     shared: bool = False
     visitors: Visitors = field(default_factory=Visitors)
     trained: dict[str, list[str]] = field(default_factory=dict)
+    cluster: Cluster | None = None
     workshop: Workshop = field(init=False)
     runs: Runs = field(init=False)
     _interactive: ThreadPoolExecutor = field(init=False, repr=False)
@@ -63,7 +65,7 @@ class Studio:
         # Moments live as long as their runs are remembered; those of an earlier server are nobody's.
         shutil.rmtree(self.outputs / "moments", ignore_errors=True)
         self._interactive = ThreadPoolExecutor(max_workers=1, thread_name_prefix="interactive")
-        self.runs = Runs(self.workshop, self.keeper, most_waiting=self.most_waiting)
+        self.runs = Runs(self.workshop, self.keeper, most_waiting=self.most_waiting, cluster=self.cluster)
 
     @property
     def gallery(self) -> Gallery:
@@ -97,27 +99,11 @@ class Studio:
 
         Weights that cannot be loaded are a visitor's concern only once they are asked for: here they are logged.
         """
-        from engines import deep_dream, language_model, style_transfer
+        from engines.warm_up import compile_writer, trace
 
         try:
-            backbone = self.workshop.backbone("studio_vgg")
+            trace(self.workshop)
         except WeightsError as error:
             logger.warning("%s", error)
             return
-        noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
-        dreamt = next(iter(deep_dream.presets("studio_vgg").values()))
-        painted = next(iter(style_transfer.presets("studio_vgg").values()))
-        runs: list[Frames[Any]] = [
-            deep_dream.dream(noise, dreamt, backbone),
-            style_transfer.stylize(noise, [noise], painted, backbone),
-        ]
-        for frames in runs:
-            next(frames)
-            frames.close()
-        if self.workshop.store.find("language_model_ours"):
-            writer = self.workshop.network("language_model", "ours")
-            # One text, greedy against sampling, five temperatures: for each number of texts it is compiled once.
-            for count in (1, 2, 5):
-                config = language_model.SamplingConfig(tokens=2, temperatures=(0.7,) * count, ends=False)
-                for _ in language_model.generate("", config, writer):
-                    pass
+        compile_writer(self.workshop)

@@ -13,7 +13,7 @@ from typing import Any
 import gradio as gr
 
 from engines.jobs import Job
-from engines.parts.files import sha256_of, written_atomically
+from engines.parts.files import make_room, sha256_of, written_atomically
 from engines.recipes import Recipe, RecipeError, read_recipe
 from studio.notices import inform, warn
 from studio.picture_stage import PictureStage
@@ -72,29 +72,21 @@ class Trained:
     """
 
     def __init__(self, studio: Studio, engine: str):
-        self._workshop, self._engine = studio.workshop, engine
+        self._studio, self._workshop, self._engine = studio, studio.workshop, engine
         # The same for all that ask: a network that was taken up on one language's page is there on the others too.
         self.names = studio.trained.setdefault(engine, [])
 
     def take_up(self, run_id: str, network: Any) -> str:
         """Hold what a run has trained, and return its name."""
         name = f"trained-{run_id}"
-        self._workshop.keep(self._engine, name, network)
+        run = self._studio.runs.get(run_id)
+        # For a machine that has to load it from its file.
+        file = None if run is None else run.job.files.get("output")
+        self._workshop.keep(self._engine, name, network, file)
         self.names[:] = [*(one for one in self.names if one != name), name]
         while len(self.names) > MOST_TRAINED:
             self._workshop.forget(self._engine, self.names.pop(0))
         return name
-
-
-def make_room(folder: Path, most: int) -> None:
-    """Remove the files of a folder that were not touched for longest, until the rest have at most so many bytes."""
-    files = sorted((path for path in folder.iterdir() if path.is_file()), key=lambda path: path.stat().st_mtime)
-    size = sum(path.stat().st_size for path in files)
-    for path in files:
-        if size <= most:
-            break
-        size -= path.stat().st_size
-        path.unlink()
 
 
 def packed(paths: Sequence[str], folder: Path) -> Path:

@@ -54,3 +54,18 @@ def md5_of(path: Path) -> str:
     """The MD5 of a file, in hexadecimal: no protection against forgery, but what Keras publishes."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+
+
+def make_room(folder: Path, most: int) -> None:
+    """Remove the files of a folder that were not touched for longest, until the rest have at most so many bytes."""
+    found: list[tuple[float, int, Path]] = []
+    for path in folder.iterdir():
+        with contextlib.suppress(OSError):  # somebody else may be making room too
+            stat = path.stat()
+            found += [(stat.st_mtime, stat.st_size, path)] if path.is_file() else []
+    size = sum(each for _, each, _ in found)
+    for _, each, path in sorted(found):
+        if size <= most:
+            break
+        size -= each
+        path.unlink(missing_ok=True)

@@ -18,6 +18,7 @@ from PIL import Image
 
 from engines.films import Film
 from engines.parts.autoencoders import VAE, Concept, vae_of_networks
+from engines.parts.files import make_room
 from engines.parts.latent import axis_values, principal_directions
 from engines.parts.pictures import middle_square
 from engines.parts.vae_config import MODELS, VAETrainingConfig
@@ -27,7 +28,6 @@ from studio import explorer, training
 from studio.face_editor import CONCEPTS, DIRECTIONS, NOBODY
 from studio.sketch import drawn
 from studio.tabs.latent_space import LatentTab
-from studio.training import make_room
 from tests.engines.helpers import as_png, files_in, refusal
 from tests.studio.helpers import decoded, warned, watched
 

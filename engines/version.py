@@ -1,0 +1,23 @@
+"""Which version of the project this is: its number, and a digest of the engines' sources and the bundled weights."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from pathlib import Path
+
+from engines.parts.weights import BUNDLED_FOLDER
+
+NUMBER = "0.1.0"
+
+
+@functools.cache
+def version() -> str:
+    """Such as "0.1.0 (1f4a0c2e)": two machines of one version make the same of the same job."""
+    hasher, folder = hashlib.sha256(), Path(__file__).parent
+    sources = sorted(folder.rglob("*.py"))
+    for path in sources:
+        hasher.update(path.relative_to(folder).as_posix().encode() + b"\0" + path.read_bytes())
+    manifest = BUNDLED_FOLDER / "manifest.json"
+    hasher.update(manifest.read_bytes() if manifest.is_file() else b"")
+    return f"{NUMBER} ({hasher.hexdigest()[:8]})"

@@ -1,0 +1,214 @@
+"""A job that is done wherever there is room: on a worker of the cluster, or here while there is none.
+
+When a worker is lost the run goes on: a training from its last checkpoint, a dream or a painting from its last picture,
+anything else by doing again, unseen, what it had done.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from engines.frames import Frame
+from engines.jobs import ENGINES, History, Job, Standing, StartedJob, Workshop
+from engines.parts.files import sha256_of
+from engines.worker import Order, SentFile, Told
+from studio.cluster import AwayError, BusyError, Cluster, LostError, WorkerPlace
+from studio.runs import Displaced
+
+logger = logging.getLogger(__name__)
+
+# By itself a run goes on elsewhere so many times; then a person is asked.
+LOSSES_BORNE = 1
+
+
+class LostTwiceError(ValueError):
+    """The run's machine was lost once more than it bears; the message is a sentence for a person."""
+
+
+@dataclass(frozen=True)
+class Unfinished:
+    """All that is left of a run whose machine was lost, to go on from.
+
+    Attributes:
+        job: to be begun with `standing`.
+        seen: up to which step its frames were seen: what comes before is done again, unseen.
+        in_force: the settings that were in force, where those of `standing` are older.
+    """
+
+    job: Job
+    standing: Standing | None = None
+    seen: int = 0
+    in_force: Any = None
+
+
+class RemoteJob(StartedJob):
+    """A job's frames, wherever they are made.
+
+    Args:
+        unfinished: what another was lost with; None to begin.
+    """
+
+    def __init__(self, job: Job, workshop: Workshop, cluster: Cluster, unfinished: Unfinished | None = None):
+        super().__init__(job, workshop)
+        self._cluster = cluster
+        self._rest = unfinished or Unfinished(job)
+        self._hand: StartedJob | WorkerRun | None = None
+        self._losses = 0
+        self._pending: Any = self._rest.in_force
+        self._kept: Standing | None = None
+        if unfinished and unfinished.standing:
+            self.history = unfinished.standing.history
+
+    @property
+    def where(self) -> str:  # type: ignore[override]
+        """The machine that it is on."""
+        return self._hand.where if self._hand is not None else ""
+
+    @property
+    def can_give_way(self) -> bool:  # type: ignore[override]
+        """Whether another run may come between; a worker holds what it is at."""
+        return isinstance(self._hand, StartedJob)
+
+    def send(self, changed: Any | None) -> Frame:
+        """The next frame, after `changed` has taken effect; the same frame again while it catches up.
+
+        Raises:
+            Displaced: its place is gone, or there is none at this moment.
+            LostTwiceError: its place was lost, and not for the first time.
+            StopIteration, ValueError: as `StartedJob.send`.
+        """
+        if changed is not None:
+            self._pending = changed
+            if changed != self.history.in_force:
+                # What the recipe would have done from here on no longer fits.
+                self.job = dataclasses.replace(self.job, steering=(), stop_at=None, interruptions=())
+        try:
+            hand = self._hand = self._hand or self._taken_up()
+            frame = hand.send(self._pending)
+        except LostError as error:
+            self._lose(error)
+            raise Displaced from None
+        except (StopIteration, ValueError):
+            self._let_go()
+            raise
+        self._pending = None
+        if self.last is not None and frame.step <= self._rest.seen:
+            return self.last
+        self.last, self.history = frame, hand.history
+        self.job = dataclasses.replace(self.job, config=hand.history.config)
+        if frame.position is not None:
+            self._kept = Standing(frame, hand.history)
+        return frame
+
+    def _taken_up(self) -> StartedJob | WorkerRun:
+        """The rest of the job begun, where there is room.
+
+        Raises:
+            Displaced: there is none at this moment.
+            LostError: the worker that took it up is gone.
+        """
+        rest = self._rest
+        try:
+            place = self._cluster.take(self.job.backbone)
+        except AwayError:
+            return StartedJob(rest.job, self._workshop, rest.standing)
+        except BusyError:
+            raise Displaced from None
+        try:
+            return WorkerRun(place, rest, self._workshop)
+        except ValueError:
+            place.give_back()
+            raise
+
+    def _lose(self, error: LostError) -> None:
+        """Its place is gone."""
+        logger.warning("A run's place is lost, step %d: %s", self.last.step if self.last else 0, error)
+        self._hand = None
+        self._rest = self._what_is_left()
+        self._pending = self._rest.in_force if self._pending is None else self._pending
+        self._losses += 1
+        if self._losses > LOSSES_BORNE:
+            again = "press Train" if "checkpoint" in self.job.files else "press Go on"
+            raise LostTwiceError(f"The machine that this was on is lost, for the second time; {again} to go on.")
+
+    def _what_is_left(self) -> Unfinished:
+        job, history = self.job, self.history
+        if self.last is None:
+            return self._rest
+        if "checkpoint" in job.files:
+            return Unfinished(job, Standing(None, history))
+        if self._kept is not None:
+            # Settings that were changed since then are sent again.
+            changed = history.in_force if history.in_force != self._kept.history.in_force else None
+            at = self._kept.frame.step if self._kept.frame else 0
+            left = tuple(item for item in job.steering if item[0] >= at)
+            return Unfinished(dataclasses.replace(job, steering=left, interruptions=()), self._kept, 0, changed)
+        left = tuple(item for item in job.steering if item[0] >= self.last.step)
+        again = dataclasses.replace(job, config=history.config, steering=(*history.steering, *left))
+        return Unfinished(again, None, self.last.step)
+
+    @property
+    def unfinished(self) -> Unfinished | None:
+        """What a lost run can be gone on with; None where it was not lost, or its checkpoint serves."""
+        lost = self._losses > LOSSES_BORNE and "checkpoint" not in self.job.files
+        return self._rest if lost else None
+
+    def _let_go(self) -> None:
+        hand, self._hand = self._hand, None
+        if hand is not None:
+            hand.close()
+
+    def close(self) -> None:
+        """Stop: no further step is done; the worker is free for the next run."""
+        self._let_go()
+
+
+class WorkerRun:
+    """A job on a worker.
+
+    Raises:
+        LostError: it is gone.
+        ValueError: its files are not there, or were changed on their way.
+    """
+
+    def __init__(self, place: WorkerPlace, rest: Unfinished, workshop: Workshop):
+        self._place = place
+        self.where = place.title
+        job, read, paths = rest.job, dict[str, SentFile](), dict[str, Path]()
+        weights = None
+        file = workshop.weights_file(job.engine, job.backbone)
+        if file is not None:
+            weights = SentFile(ENGINES[job.engine].weights.format(job.backbone) + file.suffix, sha256_of(file))
+            # What Keras publishes has a name of its own, by which it is looked for.
+            weights = weights if file.suffix != ".h5" else SentFile(file.name, weights.sha256)
+            paths[weights.sha256] = file
+        for name, path in job.files.items():
+            if name != "output" and path.is_file():
+                read[name] = SentFile(path.name, sha256_of(path))
+                paths[read[name].sha256] = path
+        writes = {name: path for name, path in job.files.items() if name in ("checkpoint", "output")}
+        order = Order(
+            job=dataclasses.replace(job, files={}),
+            files=read,
+            writes={name: path.name for name, path in writes.items()},
+            weights=weights,
+            standing=rest.standing,
+        )
+        place.begin(order, paths, writes)
+        self.history = rest.standing.history if rest.standing else History()
+
+    def send(self, changed: Any | None) -> Frame:
+        """The next frame, after `changed` has taken effect; raises as `Cluster.ask`, StopIteration at the end."""
+        told: Told = self._place.call("send", changed)
+        self.history = told.history
+        if told.frame is None:
+            raise StopIteration
+        return told.frame
+
+    def close(self) -> None:
+        """Do no further step, and let the worker go."""
+        self._place.give_back()
