@@ -73,6 +73,9 @@ class LoopEngine:
     """
 
     notices: tuple[str, ...] = ()
+    where = ""
+    can_give_way = True
+    unfinished = None
 
     def __init__(
         self,
