@@ -29,6 +29,7 @@ class Frame:
         written: of an engine that writes: its texts as they stand, an `engines.parts.writing.Writing` each.
         text: what of it a person keeps.
         z: where in a latent space the picture lies, (Z,) float32; None for engines without one.
+        position: where the run stands, for its engine to go on from this frame's picture; None where it cannot.
     """
 
     step: int
@@ -43,6 +44,7 @@ class Frame:
     written: tuple[Any, ...] = ()
     text: str = ""
     z: np.ndarray | None = None
+    position: Mapping[str, int] | None = None
 
     def __post_init__(self):
         if self.progress < 0:
