@@ -122,7 +122,8 @@ def dream(
         guide: (H, W, 3) uint8 RGB; what the dream should look for, instead of whatever is strongest.
         after: a frame, with a `position`, of a run with the same inputs that was lost: go on from it. `config` is then
             what was in force at that frame. The same frame always gives the same dream, but not quite that of the lost
-            run: its picture was rounded to bytes, and other random shifts follow.
+            run: beyond black and white its picture was cut off, so that the loss is smaller, and other random shifts
+            follow.
 
     Yields:
         Frames of the octave's size; the last one is the result, at full size. Metrics: `loss`. In a zoom film

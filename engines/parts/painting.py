@@ -41,6 +41,8 @@ _CORRECTIONS = 10
 _KEPT_PER_PIXEL = (2 * _CORRECTIONS + 14) * 3 * 4
 _LOSSES_KEPT = 4
 _LAST_LEARNING_RATE = 0.5
+# A first step so much shorter suits a picture that is painted already: a whole one would only be taken back.
+_SHORTER = 0.1
 _NO_PLACE = "A painting cannot go on from this frame with these settings; begin it anew."
 
 
@@ -97,7 +99,7 @@ class Painting:
         image = to_float(picture)
         if self.config.color == "photo":  # lightness is painted; the colours in the frame were laid over it
             image = np.repeat(luminance(image)[..., None], 3, axis=-1)
-        self._optimizer = self._new_optimizer(tf.constant(image))
+        self._optimizer = self._new_optimizer(tf.constant(image), _SHORTER)
         self._begin_scale(position["step"])
 
     # Where it stands
@@ -270,9 +272,9 @@ class Painting:
         """A step that moves every pixel by a few grey levels."""
         return 0.03 * math.sqrt(3 * self._area(self._scale))
 
-    def _new_optimizer(self, x: tf.Tensor) -> Optimizer:
+    def _new_optimizer(self, x: tf.Tensor, share: float = 1.0) -> Optimizer:
         if self.config.optimizer == "lbfgs":
-            return LBFGS(x, first_step=self._first_step(), corrections=_CORRECTIONS)
+            return LBFGS(x, first_step=share * self._first_step(), corrections=_CORRECTIONS)
         return FirstOrder(x, self.config.optimizer, self.config.learning_rate)
 
     def _loss_for(self, config: StyleConfig) -> PerceptualLoss:
