@@ -170,13 +170,18 @@ class RemoteJob(StartedJob):
 class WorkerRun:
     """A job on a worker.
 
+    Attributes:
+        place: the worker's.
+        where: what its machine is called.
+        history: of the run up to the newest frame.
+
     Raises:
         LostError: it is gone.
         ValueError: its files are not there, or were changed on their way.
     """
 
     def __init__(self, place: WorkerPlace, rest: Unfinished, workshop: Workshop):
-        self._place = place
+        self.place = place
         self.where = place.title
         job, read, paths = rest.job, dict[str, SentFile](), dict[str, Path]()
         weights = None
@@ -203,7 +208,7 @@ class WorkerRun:
 
     def send(self, changed: Any | None) -> Frame:
         """The next frame, after `changed` has taken effect; raises as `Cluster.ask`, StopIteration at the end."""
-        told: Told = self._place.call("send", changed)
+        told: Told = self.place.call("send", changed)
         self.history = told.history
         if told.frame is None:
             raise StopIteration
@@ -211,4 +216,4 @@ class WorkerRun:
 
     def close(self) -> None:
         """Do no further step, and let the worker go."""
-        self._place.give_back()
+        self.place.give_back()
