@@ -48,7 +48,7 @@ class Machines:
         self._folder = tempfile.TemporaryDirectory(prefix="ray-", dir="/tmp")
         self.ray = RayCluster(
             initialize_head=True,
-            head_node_args=options | ({"port": port} if port else {}) | {"temp_dir": self._folder.name},
+            head_node_args=options | ({"gcs_server_port": port} if port else {}) | {"temp_dir": self._folder.name},
         )
         self.nodes = [self.add() for _ in range(count)]
 
@@ -66,7 +66,11 @@ class Machines:
 
     def workers(self) -> list[int]:
         """Process ids of the workers that are there."""
-        raylets = {int(info.process.pid) for node in self._all for info in node.all_processes.get("raylet", [])}
+        return [pid for node in self._all for pid in self.workers_of(node)]
+
+    def workers_of(self, node: Any) -> list[int]:
+        """Process ids of the workers on a machine."""
+        raylets = {int(info.process.pid) for info in node.all_processes.get("raylet", [])}
         return [pid for pid in _processes("ray::RayWorker") if _parent(pid) in raylets]
 
     @property
