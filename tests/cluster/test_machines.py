@@ -17,7 +17,7 @@ from engines.recipes import read_recipe
 from engines.version import version
 from studio.cluster import ClusterError
 from studio.studio import Studio
-from tests.cluster.conftest import Machines, joined, kill
+from tests.cluster.machines import Machines, joined, kill
 from tests.cluster.test_workers import at, lasting, over
 from tests.engines.helpers import is_one_sentence
 from tests.studio.helpers import eventually
