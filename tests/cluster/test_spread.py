@@ -27,29 +27,36 @@ from tests.studio.helpers import eventually, finished
 from tests.studio.test_spread import pixels, same_results, threads_ahead
 
 CONFIG = DreamConfig(size=96, octaves=2, steps=4, jitter=4)
+# Long enough for what is said of the machines once a second to tell of it.
+LONGER = dataclasses.replace(CONFIG, steps=60)
 LONG = dataclasses.replace(CONFIG, steps=400)
 
 
 @pytest.fixture(scope="module")
-def two_machines() -> Iterator[Any]:
-    """A cluster of two machines of one core each, beside its head, on this machine."""
+def head() -> Iterator[Any]:
+    """The head of a cluster on this machine, and one machine of one core beside it."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     import ray.cluster_utils
 
     made = ray.cluster_utils.Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
-    for _ in range(2):
-        made.add_node(num_cpus=1)
+    made.add_node(num_cpus=1)
     yield made
     made.shutdown()
 
 
 @pytest.fixture(scope="module")
-def joined(two_machines, tmp_path_factory) -> Iterator[Studio]:
-    """A studio that uses it."""
-    cluster = Cluster(ClusterOptions(address=two_machines.address, cpus=1), warm=False)
+def joined(head, tmp_path_factory, photos) -> Iterator[Studio]:
+    """A studio that uses it, when there are two machines."""
+    cluster = Cluster(ClusterOptions(address=head.address, cpus=1), warm=False)
     studio = Studio(outputs=tmp_path_factory.mktemp("outputs"), cluster=cluster)
     cluster.join()
-    eventually(lambda: cluster.status.room == 2, "the cluster to answer")
+    eventually(lambda: cluster.status.useful, "the cluster to answer")
+    # Machines that are one in truth share a folder, and unpack the project into it one after another.
+    for machines in (1, 2):
+        if machines == 2:
+            head.add_node(num_cpus=1)
+            eventually(lambda: cluster.status.room == 2, "the other machine")
+        followed(studio, studio.runs.start(batch(tmp_path_factory.mktemp("first"), photos[:machines])))
     yield studio
     studio.runs.close()
 
@@ -88,19 +95,18 @@ def workers_at_work(studio: Studio) -> int:
     return sum(len(machine.busy) for machine in studio.cluster.status.machines)
 
 
-def followed(studio: Studio, run: Run) -> tuple[set[str], int]:
-    """On which machines a run was until it was over, and how many of them were at work at once at most."""
-    where, most = set[str](), 0
+def followed(studio: Studio, run: Run) -> int:
+    """How many machines were at work at once at most, until a run was over."""
+    most = 0
 
     def look() -> bool:
         nonlocal most
         run.watched()
-        where.add(run.where)
         most = max(most, workers_at_work(studio))
         return run.over
 
     eventually(look, "the run to be over", 240)
-    return where - {""}, most
+    return most
 
 
 def nothing_is_left(studio: Studio) -> None:
@@ -110,9 +116,10 @@ def nothing_is_left(studio: Studio) -> None:
 
 
 def test_a_batch_comes_from_both_machines_as_it_comes_from_here(tmp_path, joined, alone, photos):
-    run = joined.runs.start(batch(tmp_path, photos))
-    _, most = followed(joined, run)
-    same_results(run, finished(alone.runs.start(batch(tmp_path, photos))))
+    job = batch(tmp_path, photos, LONGER)
+    run = joined.runs.start(job)
+    most = followed(joined, run)
+    same_results(run, finished(alone.runs.start(job)))
     assert most == 2
     assert len(run.results) == 5
     nothing_is_left(joined)
@@ -141,12 +148,11 @@ def test_what_is_stopped_frees_both_machines(tmp_path, joined, photos, kind):
     nothing_is_left(joined)
 
 
-def test_a_machine_that_goes_away_takes_no_picture_with_it(tmp_path, joined, two_machines, photos):
-    long = dataclasses.replace(CONFIG, steps=60)
-    run = joined.runs.start(batch(tmp_path, photos, long))
+def test_a_machine_that_goes_away_takes_no_picture_with_it(tmp_path, joined, head, photos):
+    run = joined.runs.start(batch(tmp_path, photos, LONGER))
     eventually(lambda: workers_at_work(joined) == 2 and run.frame, "both to be at work")
     before = joined.cluster.status.room
-    two_machines.remove_node(sorted(two_machines.worker_nodes, key=id)[0])
+    head.remove_node(next(iter(head.worker_nodes)))
     eventually(lambda: joined.cluster.status.room < before, "the studio to notice")
     followed(joined, run)
     assert (run.state, run.error, run.notices) == ("done", "", ())
