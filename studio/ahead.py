@@ -22,6 +22,8 @@ logger = logging.getLogger(__name__)
 MOST_KEYFRAMES = 48
 # What parts ahead hold together, inputs and frames, when no further one is begun.
 MOST_BYTES = 1 << 30
+# Of those, what a part counts as while its picture is not read.
+UNREAD_BYTES = MOST_BYTES // 16
 # Until a part ahead that had no worker asks again.
 AGAIN_SECONDS = 1.0
 # A part that only waits gives its worker up when its run has not been at work for so long.
@@ -186,10 +188,11 @@ class Part(StartedJob):
     @property
     def size(self) -> int:
         """Bytes of the pictures that it holds."""
-        images = [pulled.frame.image for pulled in self._unseen]
         made = self._made
-        inputs = [] if made is None else list(made.job.inputs.values())
-        return sum(image.nbytes for image in [*images, *inputs] if image is not None)
+        if made is None:
+            return 0 if self._error is not None else UNREAD_BYTES
+        images = [*made.job.inputs.values(), *(pulled.frame.image for pulled in self._unseen)]
+        return sum(image.nbytes for image in images if image is not None)
 
     def go_ahead(self) -> None:
         """Begin, or go on, before its turn, on a place that was borrowed."""
@@ -311,6 +314,7 @@ class Ahead:
                 if self._closed or held > MOST_BYTES or not self._places.borrow():
                     return
                 part = self._parts[number] = part or self._begun(number)
+                held += part.size
                 part.go_ahead()
 
     def _begun(self, number: int) -> Part:

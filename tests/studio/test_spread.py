@@ -18,6 +18,7 @@ from PIL import Image
 from engines import deep_dream
 from engines.batches import Batch, batch_of, picture_files
 from engines.deep_dream import DreamConfig
+from engines.films import Film
 from engines.jobs import Job, Workshop, job_from_recipe
 from engines.recipes import Recipe, read_recipe
 from engines.sweeps import DreamSweepConfig, StyleSweepConfig
@@ -44,7 +45,7 @@ class Machines:
         gates: by label, what a job waits for before each step.
         where: by label, the machine that a job was begun on last.
         lost: labels of jobs whose worker is lost at their next step, once each.
-        busy: how many have a job, and how many had at most at once.
+        busy: how many have a job.
     """
 
     def __init__(self, workshop: Workshop, count: int, label: Callable[[Job], Any]):
@@ -54,7 +55,7 @@ class Machines:
         self.gates: dict[Any, threading.Semaphore] = {}
         self.where: dict[Any, str] = {}
         self.lost: list[Any] = []
-        self.busy = self.most_busy = 0
+        self.busy = 0
         self.lock = threading.RLock()
         self._numbers = itertools.count(1)
         self.changed: Callable[[], None] = lambda: None
@@ -79,7 +80,6 @@ class Machines:
             if self.busy >= self.count:
                 raise BusyError
             self.busy += 1
-            self.most_busy = max(self.busy, self.most_busy)
         return Place(self, next(self._numbers))
 
     def hold(self, *labels: Any) -> None:
@@ -227,9 +227,34 @@ def same_results(one: Run, other: Run) -> None:
         assert first.namelist() == second.namelist()
 
 
+@pytest.fixture(autouse=True)
+def filmed(monkeypatch) -> None:
+    """What went into each film: the encoder does not always make the same of the same."""
+    pictures_in.clear()
+    add, finish = Film.add, Film.finish
+    going_in: dict[int, list[np.ndarray]] = {}
+
+    def adding(film: Film, image: np.ndarray) -> None:
+        going_in.setdefault(id(film), []).append(image.copy())
+        add(film, image)
+
+    def finishing(film: Film, comment: str) -> Path:
+        path = finish(film, comment)
+        pictures_in[path] = going_in.pop(id(film))
+        return path
+
+    monkeypatch.setattr(Film, "add", adding)
+    monkeypatch.setattr(Film, "finish", finishing)
+
+
+pictures_in: dict[Path, list[np.ndarray]] = {}
+
+
 def pictures_of(film: Path) -> list[np.ndarray]:
+    """The pictures that went into a film, of which there are as many in its file."""
     with av.open(str(film)) as container:
-        return [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+        assert sum(1 for _ in container.decode(video=0)) == len(pictures_in[film])
+    return pictures_in[film]
 
 
 def steered_at(run_of: Callable[[], Run], steers: dict[int, Any]) -> tuple[Run, list[tuple[int, int, float]]]:
@@ -270,8 +295,12 @@ def test_a_spread_batch_is_the_batch_done_one_after_another(tmp_path, studio, sp
     job = batch(tmp_path / "uploads", 6, bad=(0, 3))
     alone, _ = steered_at(here(studio, job), {})
     wide, machines = spread(3)
-    same_results(finished(wide.runs.start(job)), alone)
-    assert machines.most_busy == 3
+    machines.hold(1, 2, 4)
+    run = wide.runs.start(job)
+    machines.let_go(1, 1)
+    eventually(lambda: machines.busy == 3, "three to be at work")
+    let_all_go(machines)
+    same_results(finished(run), alone)
     assert sorted(machines.begun) == [1, 2, 4, 5], "each is done once"
 
 
@@ -352,6 +381,24 @@ def test_a_steered_batch_is_what_it_were_one_after_another(tmp_path, studio, spr
     same_results(steered, alone)
     assert [read_recipe(path).config["step_size"] for path in steered.results] == [0.1, 0.5, 0.5, 0.5]
     assert [machines.begun.count(number) for number in range(4)] == [1, 2, 2, 2], "begun again with other settings"
+
+
+def test_no_more_is_begun_ahead_than_there_is_memory_for(tmp_path, spread, monkeypatch):
+    monkeypatch.setattr(ahead, "MOST_BYTES", 2 * 24 * 32 * 3 * 2 - 1)
+    monkeypatch.setattr(ahead, "UNREAD_BYTES", 1)
+    wide, machines = spread(6)
+    job = batch(tmp_path / "uploads", 6)
+    run = there(wide, job)()
+    started = run._started
+    for _ in range(2):
+        started.send(None)
+        eventually(lambda: not threads_ahead(), "what is begun ahead to be done")
+    waiting = set(machines.begun) - {0}
+    started.send(None)
+    assert set(machines.begun) - {0} == waiting, "two hold all that may be held"
+    while not run.over:
+        run.advance()
+    assert len(run.results) == 6
 
 
 def test_settings_that_are_the_same_change_nothing(tmp_path, spread):
@@ -594,7 +641,6 @@ def test_a_spread_sweep_is_the_sweep_done_cell_by_cell_and_repeats_here(picture,
     eventually(lambda: machines.steps.get(0.4) == 4, "all others to be done ahead")
     machines.let_go(0.05)
     recipe = same_sheet(finished(run), swept(studio, job))
-    assert machines.most_busy == 3
     assert sorted(machines.begun) == [0.05, 0.1, 0.2, 0.4]
     same_sheet(swept(studio, job_from_recipe(recipe, job.inputs)), run)
 
@@ -648,9 +694,11 @@ def test_paintings_in_a_given_time_are_spread_when_the_first_is_done(picture, st
     machines.let_go(0.1, 3)
     eventually(lambda: run.frame and run.frame.step == 3, "some steps of the first")
     assert machines.begun == [0.1]
+    machines.hold(0.3, 0.6)
     machines.let_go(0.1)
+    eventually(lambda: machines.busy == 2, "both others to be at work")
+    let_all_go(machines)
     finished(run)
-    assert machines.most_busy == 2
     recipe = read_recipe(run.result)
     assert recipe.config["settings"]["seconds"] == 0
     same_sheet(swept(studio, job_from_recipe(recipe, job.inputs)), run)
@@ -671,6 +719,31 @@ def test_a_cell_whose_worker_is_lost_is_done_again_so_that_the_recipe_holds(pict
     let_all_go(machines)
     same_sheet(finished(run), swept(studio, job))
     assert machines.begun.count(lost) == 2
+
+
+def test_what_is_sent_while_a_lost_cell_catches_up_takes_effect_where_it_was_sent(picture, studio, spread):
+    job = sweep_of(dreams((0.05, 0.1)), picture)
+    steers = {2: dreams((0.05, 0.1), layer_weights={"block2_conv1": 1.0})}
+    wide, machines = spread(1, of_cell)
+    lost: list[float] = []
+
+    def lost_after_two_steps() -> Run:
+        run = there(wide, job)()
+        send = run._started.send
+
+        def losing(changed: Any) -> Any:
+            if run.frame and run.frame.step == 2 and not lost:
+                lost.append(0.05)
+                machines.lost.append(0.05)
+            return send(changed)
+
+        run._started.send = losing
+        return run
+
+    steered, _ = steered_at(lost_after_two_steps, dict(steers))
+    recipe = same_sheet(steered, swept(studio, job, steers))
+    assert [step for step, _ in recipe.steering] == [2]
+    assert machines.begun == [0.05, 0.05, 0.1]
 
 
 def test_a_sweep_of_which_a_cell_was_lost_twice_can_be_gone_on_with(picture, studio, spread):
