@@ -107,9 +107,9 @@ class Batch(Job):
         """The batch begun, see `Workshop.start`."""
         return StartedBatch(self, workshop)
 
-    def of(self, picture: np.ndarray, config: Any) -> Job:
-        """The job for one of the pictures, (H, W, 3) uint8 RGB."""
-        inputs = {self.varies: picture, **self.inputs}
+    def job_of(self, number: int, config: Any) -> Job:
+        """The job for one of the pictures, which is read now; raises PictureError with a sentence."""
+        inputs = {self.varies: self.pictures[number].read(self.max_pixels), **self.inputs}
         return Job(engine=self.engine, config=config, inputs=inputs, backbone=self.backbone, pace=self.pace)
 
 
@@ -169,13 +169,17 @@ class StartedBatch(StartedJob):
                 self._turn_to_next()
                 continue
             try:
-                frame = part.send(changed)
+                frame, steps = self._pulled(part, changed)
             except ValueError as error:
                 self._refuse(error)
                 continue
             self._finished += frame.step >= frame.total
-            self.last, self.job, self._latest = self._counted(frame), part.job, part
+            self.last, self.job, self._latest = self._counted(frame, steps), part.job, part
             return self.last
+
+    def _pulled(self, part: StartedJob, changed: Any | None) -> tuple[Frame, int]:
+        """The next frame of the picture at work, and for how many steps it stands; raises as `StartedJob.send`."""
+        return part.send(changed), 1
 
     def _turn_to_next(self) -> None:
         """Turn to the next picture, if it can be read.
@@ -192,11 +196,13 @@ class StartedBatch(StartedJob):
             raise StopIteration
         self.number += 1
         try:
-            picture = self.batch.pictures[self.number].read(self.batch.max_pixels)
+            self.part = self._begun(self.number)
         except ValueError as error:
             self._refuse(error)
-            return
-        self.part = self._workshop.start(self.batch.of(picture, self._config))
+
+    def _begun(self, number: int) -> StartedJob:
+        """A picture's own run, begun; raises PictureError where it cannot be read."""
+        return self._workshop.start(self.batch.job_of(number, self._config))
 
     def _refuse(self, error: ValueError) -> None:
         self.part = None
@@ -207,9 +213,9 @@ class StartedBatch(StartedJob):
             others = "another picture was" if rest == 1 else f"{rest} other pictures were"
             self.notices += (f"Besides, {others} left out.",)
 
-    def _counted(self, frame: Frame) -> Frame:
-        """A picture's frame as one of the batch."""
-        self._done += 1
+    def _counted(self, frame: Frame, steps: int) -> Frame:
+        """A picture's frame, which stands for so many steps, as one of the batch."""
+        self._done += steps
         count = len(self.batch.pictures)
         left = count - self.number - 1
         return dataclasses.replace(

@@ -361,10 +361,12 @@ class StartedJob(Iterator[Frame]):
             if self.last.position is not None:
                 self._frames.close()
                 return self._go_on(changed, Standing(self.last, self.history))
-        if changed is None and self._replay and self._replay[0][0] <= self.last.step:
-            changed = self._replay.pop(0)[1]
+        replayed = changed is None and bool(self._replay) and self._replay[0][0] <= self.last.step
+        changed = self._replay[0][1] if replayed else changed
         before = self.last
         self.last = self._frames.send(changed)
+        if replayed:
+            self._replay.pop(0)
         in_force = changed if self.last.config is None else self.last.config
         if in_force is not None:
             steering = (*self.history.steering, (before.step, in_force))

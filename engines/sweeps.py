@@ -88,6 +88,11 @@ class SweepConfig:
         names = [field.name for field in dataclasses.fields(config_class) if hints[field.name] in (int, float)]
         return tuple(name for name in names if name not in cls.apart)
 
+    @property
+    def chosen_on_the_way(self) -> bool:
+        """Whether what the engine chooses for the first cell may change until that is done: it is to keep a time."""
+        return bool(self.settings.get("seconds"))
+
     def title(self, name: str) -> str:
         """What a person calls a setting that is swept."""
         given = self.column_title if name == self.columns else self.row_title
@@ -178,39 +183,65 @@ def sweep(config: SweepConfig, backbone: Any, **inputs: Any) -> Frames[SweepConf
     """
     engine = ENGINES[config.engine]
     run = getattr(importlib.import_module(engine.module), engine.function)
-    config, sheet, done = resolve(config, backbone), None, 0
-    told, chosen = config, set[str]()
+    filling = Filling(resolve(config, backbone))
     for cell in range(config.cells):
-        frames = run(config=config.cell(cell), backbone=backbone, **inputs)
+        frames = run(config=filling.config.cell(cell), backbone=backbone, **inputs)
         sent, ended = None, False
         while not ended:
-            asked = config.cell(cell)
             frame = frames.send(sent)
-            sheet = sheet or _sheet(config, frame.image.shape[:2])
-            sheet.put(cell, frame.image)
-            done, sent = done + 1, None
             ended = frame.step >= frame.total
-            if frame.config is not None:
-                chosen |= _unlike(asked, frame.config)
-                config = config.following(frame.config)
-            changed = yield Frame(
-                step=done,
-                total=done + frame.total - frame.step + frame.total * (config.cells - cell - 1),
-                image=sheet.image,
-                metrics=frame.metrics,
-                note=f"picture {cell + 1} of {config.cells} · {frame.note}",
-                progress=(cell + frame.progress) / config.cells,
-                keyframe=ended,
-                config=None if config == told else config,
-                seam=ended,
-            )
-            told = config
+            changed = yield filling.laid(cell, frame)
+            sent = None
             if changed is not None:
-                told = changed
-                kept = {name: config.settings[name] for name in chosen}
-                config = dataclasses.replace(config, settings={**changed.settings, **kept})
-                sent = config.cell(cell)
+                filling.steer(changed)
+                sent = filling.config.cell(cell)
         frames.close()
+
+
+class Filling:
+    """A sweep's sheet as it fills, and the settings that hold for its cells meanwhile, whoever works them.
+
+    Attributes:
+        config: in force: what was asked for and sent, with what the engine has chosen itself.
+    """
+
+    def __init__(self, config: SweepConfig):
+        self.config = config
+        self._told = config
+        self._chosen = set[str]()
+        self._sheet: ContactSheet | None = None
+        self._done = 0
+
+    def laid(self, cell: int, frame: Frame, steps: int = 1) -> Frame:
+        """The sweep's frame, with a frame of a cell, which stands for so many of the cell's steps, laid into it."""
+        assert frame.image is not None
+        if self._sheet is None:
+            self._sheet = _sheet(self.config, frame.image.shape[:2])
+        self._sheet.put(cell, frame.image)
+        self._done += steps
+        if frame.config is not None:
+            self._chosen |= _unlike(self.config.cell(cell), frame.config)
+            self.config = self.config.following(frame.config)
+        ended, cells = frame.step >= frame.total, self.config.cells
+        unsaid = None if self.config == self._told else self.config
+        self._told = self.config
+        return Frame(
+            step=self._done,
+            total=self._done + frame.total - frame.step + frame.total * (cells - cell - 1),
+            image=self._sheet.image,
+            metrics=frame.metrics,
+            note=f"picture {cell + 1} of {cells} · {frame.note}",
+            progress=(cell + frame.progress) / cells,
+            keyframe=ended,
+            config=unsaid,
+            seam=ended,
+        )
+
+    def steer(self, changed: SweepConfig) -> None:
+        """Take up a changed config from the next step; what the engine has chosen itself stays as it is."""
+        self._told = changed
+        kept = {name: self.config.settings[name] for name in self._chosen}
+        self.config = dataclasses.replace(self.config, settings={**changed.settings, **kept})
 
 
 def _unlike(first: Any, second: Any) -> set[str]:

@@ -9,10 +9,14 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+from engines.batches import Batch
 from engines.jobs import Job, StartedJob, Workshop
+from engines.sweeps import SweepConfig
+from studio.ahead import Places
 from studio.cluster import MOST_ROOM, Cluster
-from studio.remote import RemoteJob
+from studio.remote import RemoteJob, Unfinished
 from studio.runs import Keeper, Run
+from studio.spread import SpreadBatch, SpreadSweep
 
 RUNS_REMEMBERED = 30
 
@@ -122,7 +126,7 @@ class Lane:
             typical = statistics.median(self._durations) if self._durations else None
         if run not in waiting:
             return Place(0, 0.0)
-        ahead, free = waiting.index(run), self._room() - len(working)
+        ahead, free = waiting.index(run), self._room() - len(working) - self._lent
         before = max(0, ahead + 1 - max(0, free)) if working else ahead
         if not before:
             return Place(0, 0.0)
@@ -180,7 +184,7 @@ class Runs:
         Raises:
             LaneFullError: too many are waiting.
         """
-        return self._started(begun_on(job, self.workshop, self.cluster), job)
+        return self._started(self._begun(job), job)
 
     def go_on(self, run: Run) -> Run:
         """Queue what is left of a run whose machine was lost, as a run of its own.
@@ -192,7 +196,23 @@ class Runs:
         rest = run.unfinished
         if rest is None or self.cluster is None:
             raise ValueError("There is nothing to go on with; start it anew.")
-        return self._started(RemoteJob(rest.job, self.workshop, self.cluster, rest), rest.job)
+        return self._started(self._begun(rest.job, rest), rest.job)
+
+    def _begun(self, job: Job, rest: Unfinished | None = None) -> StartedJob:
+        """A job, or what is left of one, begun on the cluster, in parts where it has some; or here without one."""
+        workshop, cluster, lane = self.workshop, self.cluster, self.render
+        if cluster is None:
+            return workshop.start(job)
+
+        def begin(job: Job, rest: Unfinished | None) -> RemoteJob:
+            return RemoteJob(job, workshop, cluster, rest)
+
+        places = Places(begin, lambda: cluster.status.useful and lane.borrow(), lane.give_back)
+        if isinstance(job, Batch):
+            return SpreadBatch(job, workshop, places)
+        if isinstance(job.config, SweepConfig):
+            return SpreadSweep(job, workshop, places)
+        return begin(job, rest)
 
     def _started(self, started: StartedJob, job: Job) -> Run:
         run = Run(started, self._make_keeper(job))
@@ -217,8 +237,3 @@ class Runs:
             self.cluster.close()
         for run in self._by_id.values():
             run.forget()
-
-
-def begun_on(job: Job, workshop: Workshop, cluster: Cluster | None) -> StartedJob:
-    """A job begun on the cluster, or here where there is none."""
-    return workshop.start(job) if cluster is None else RemoteJob(job, workshop, cluster)

@@ -53,16 +53,22 @@ class RemoteJob(StartedJob):
 
     Args:
         unfinished: what another was lost with; None to begin.
+
+    Attributes:
+        only_there: whether it waits while the cluster is away, rather than being done here.
+        exact: whether what was lost is done again, rather than gone on with from the picture as it was seen.
     """
 
     def __init__(self, job: Job, workshop: Workshop, cluster: Cluster, unfinished: Unfinished | None = None):
         super().__init__(job, workshop)
+        self.only_there = self.exact = False
         self._cluster = cluster
         self._rest = unfinished or Unfinished(job)
         self._hand: StartedJob | WorkerRun | None = None
         self._losses = 0
         self._pending: Any = self._rest.in_force
         self._asked: Any = None
+        self._caught_up_to = 0
         self._kept: Standing | None = None
         if unfinished and unfinished.standing:
             self.history = unfinished.standing.history
@@ -92,19 +98,22 @@ class RemoteJob(StartedJob):
                 self.job = dataclasses.replace(self.job, steering=(), stop_at=None, interruptions=())
         try:
             hand = self._hand = self._hand or self._taken_up()
-            frame = hand.send(self._pending)
+            # What is done again is as it was: nobody had steered it yet.
+            catches_up = self._caught_up_to < self._rest.seen
+            frame = hand.send(None if catches_up else self._pending)
         except LostError as error:
             self._lose(error)
             raise Displaced from None
         except (StopIteration, ValueError):
             self._let_go()
             raise
-        self._pending = None
+        self._caught_up_to = frame.step
+        self._pending = self._pending if catches_up else None
         if self.last is not None and frame.step <= self._rest.seen:
             return self.last
         self.last, self.history = frame, hand.history
         self.job = dataclasses.replace(self.job, config=hand.history.config)
-        if frame.position is not None:
+        if frame.position is not None and not self.exact:
             self._kept = Standing(frame, hand.history)
         return frame
 
@@ -119,6 +128,8 @@ class RemoteJob(StartedJob):
         try:
             place = self._cluster.take(self.job.backbone)
         except AwayError:
+            if self.only_there:
+                raise Displaced from None
             return StartedJob(rest.job, self._workshop, rest.standing)
         except BusyError:
             raise Displaced from None
@@ -131,7 +142,7 @@ class RemoteJob(StartedJob):
     def _lose(self, error: LostError) -> None:
         """Its place is gone."""
         logger.warning("A run's place is lost, step %d: %s", self.last.step if self.last else 0, error)
-        self._hand = None
+        self._hand, self._caught_up_to = None, 0
         self._rest = self._what_is_left()
         # What a person asked for last may have been under way.
         self._pending = self._rest.in_force if self._asked is None else self._asked

@@ -1,0 +1,160 @@
+"""A batch and a sweep on a Ray cluster of two machines: the same as on this machine, and nothing is left behind."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("ray", reason="Ray is not installed here; pip install -r requirements-cluster.txt")
+
+from engines.batches import Batch, batch_of, picture_files
+from engines.deep_dream import DreamConfig
+from engines.jobs import Job
+from engines.recipes import read_recipe
+from engines.sweeps import DreamSweepConfig
+from studio.cluster import Cluster, ClusterOptions
+from studio.runs import Run
+from studio.studio import Studio
+from tests.engines.helpers import as_png
+from tests.studio.helpers import eventually, finished
+from tests.studio.test_spread import pixels, same_results, threads_ahead
+
+CONFIG = DreamConfig(size=96, octaves=2, steps=4, jitter=4)
+# Long enough for what is said of the machines once a second to tell of it.
+LONGER = dataclasses.replace(CONFIG, steps=60)
+LONG = dataclasses.replace(CONFIG, steps=400)
+
+
+@pytest.fixture(scope="module")
+def head() -> Iterator[Any]:
+    """The head of a cluster on this machine, and one machine of one core beside it."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    import ray.cluster_utils
+
+    made = ray.cluster_utils.Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
+    made.add_node(num_cpus=1)
+    yield made
+    made.shutdown()
+
+
+@pytest.fixture(scope="module")
+def joined(head, tmp_path_factory, photos) -> Iterator[Studio]:
+    """A studio that uses it, when there are two machines."""
+    cluster = Cluster(ClusterOptions(address=head.address, cpus=1), warm=False)
+    studio = Studio(outputs=tmp_path_factory.mktemp("outputs"), cluster=cluster)
+    cluster.join()
+    eventually(lambda: cluster.status.useful, "the cluster to answer")
+    # Machines that are one in truth share a folder, and unpack the project into it one after another.
+    for machines in (1, 2):
+        if machines == 2:
+            head.add_node(num_cpus=1)
+            eventually(lambda: cluster.status.room == 2, "the other machine")
+        followed(studio, studio.runs.start(batch(tmp_path_factory.mktemp("first"), photos[:machines])))
+    yield studio
+    studio.runs.close()
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory) -> Iterator[Studio]:
+    """A studio without a cluster, whose network has as many threads as the machines' have."""
+    threads = os.environ.get("TF_NUM_INTRAOP_THREADS")
+    if threads != "1":
+        pytest.skip("To compare pixels this needs TF_NUM_INTRAOP_THREADS=1, as the machines of the cluster have it.")
+    studio = Studio(outputs=tmp_path_factory.mktemp("alone"))
+    yield studio
+    studio.runs.close()
+
+
+@pytest.fixture(scope="module")
+def photos() -> list[np.ndarray]:
+    return [np.random.default_rng(i).integers(0, 256, (72, 96, 3), np.uint8) for i in range(5)]
+
+
+def batch(folder: Path, photos: list[np.ndarray], config: DreamConfig = CONFIG) -> Batch:
+    paths = [folder / f"photo {number}.png" for number in range(len(photos))]
+    for path, photo in zip(paths, photos, strict=True):
+        path.write_bytes(as_png(photo))
+    shared = Job(engine="deep_dream", config=config, inputs={}, backbone="studio_vgg")
+    return batch_of(shared, picture_files(paths), "image")
+
+
+def sweep(photo: np.ndarray, config: DreamConfig = CONFIG) -> Job:
+    values = (0.01, 0.03, 0.05, 0.07)
+    swept = DreamSweepConfig(settings=dataclasses.asdict(config), columns="step_size", column_values=values)
+    return Job(engine="deep_dream_sweep", config=swept, inputs={"image": photo}, backbone="studio_vgg")
+
+
+def workers_at_work(studio: Studio) -> int:
+    return sum(len(machine.busy) for machine in studio.cluster.status.machines)
+
+
+def followed(studio: Studio, run: Run) -> int:
+    """How many machines were at work at once at most, until a run was over."""
+    most = 0
+
+    def look() -> bool:
+        nonlocal most
+        run.watched()
+        most = max(most, workers_at_work(studio))
+        return run.over
+
+    eventually(look, "the run to be over", 240)
+    return most
+
+
+def nothing_is_left(studio: Studio) -> None:
+    eventually(lambda: not threads_ahead(), "the threads of parts ahead to end")
+    assert studio.runs.render._lent == 0
+    eventually(lambda: workers_at_work(studio) == 0, "the workers to be free")
+
+
+def test_a_batch_comes_from_both_machines_as_it_comes_from_here(tmp_path, joined, alone, photos):
+    job = batch(tmp_path, photos, LONGER)
+    run = joined.runs.start(job)
+    most = followed(joined, run)
+    same_results(run, finished(alone.runs.start(job)))
+    assert most == 2
+    assert len(run.results) == 5
+    nothing_is_left(joined)
+
+
+def test_a_sweep_comes_from_both_machines_and_its_recipe_is_the_one_from_here(joined, alone, photos):
+    run = joined.runs.start(sweep(photos[0]))
+    followed(joined, run)
+    assert (run.state, run.error) == ("done", "")
+    expected = finished(alone.runs.start(sweep(photos[0])))
+    np.testing.assert_array_equal(pixels(run.result), pixels(expected.result))
+    assert read_recipe(run.result) == read_recipe(expected.result)
+    assert (run.frame.step, run.frame.total) == (expected.frame.step, expected.frame.total)
+    nothing_is_left(joined)
+
+
+@pytest.mark.parametrize("kind", ["batch", "sweep"])
+def test_what_is_stopped_frees_both_machines(tmp_path, joined, photos, kind):
+    job = batch(tmp_path, photos, LONG) if kind == "batch" else sweep(photos[0], LONG)
+    run = joined.runs.start(job)
+    eventually(lambda: workers_at_work(joined) == 2 and run.frame, "both to be at work")
+    assert "part-ahead" in {thread.name for thread in threading.enumerate()}
+    run.stop()
+    assert finished(run).state == "stopped"
+    assert run.result is not None
+    nothing_is_left(joined)
+
+
+def test_a_machine_that_goes_away_takes_no_picture_with_it(tmp_path, joined, head, photos):
+    run = joined.runs.start(batch(tmp_path, photos, LONGER))
+    eventually(lambda: workers_at_work(joined) == 2 and run.frame, "both to be at work")
+    before = joined.cluster.status.room
+    head.remove_node(next(iter(head.worker_nodes)))
+    eventually(lambda: joined.cluster.status.room < before, "the studio to notice")
+    followed(joined, run)
+    assert (run.state, run.error, run.notices) == ("done", "", ())
+    assert len(run.results) == 5
+    nothing_is_left(joined)
