@@ -56,7 +56,8 @@ class RemoteJob(StartedJob):
 
     Attributes:
         only_there: whether it waits while the cluster is away, rather than being done here.
-        exact: whether what was lost is done again, rather than gone on with from the picture as it was seen.
+        exact: whether what was lost is done again, rather than gone on with from the picture as it was seen; and
+            whether settings take effect at the step at which they are sent.
     """
 
     def __init__(self, job: Job, workshop: Workshop, cluster: Cluster, unfinished: Unfinished | None = None):
@@ -134,7 +135,7 @@ class RemoteJob(StartedJob):
         except BusyError:
             raise Displaced from None
         try:
-            return WorkerRun(place, rest, self._workshop)
+            return WorkerRun(place, rest, self._workshop, ahead=not self.exact)
         except ValueError:
             place.give_back()
             raise
@@ -186,6 +187,10 @@ class RemoteJob(StartedJob):
 class WorkerRun:
     """A job on a worker.
 
+    Args:
+        ahead: whether quick steps are begun before they are asked for: settings may then take effect a step later than
+            they were sent.
+
     Attributes:
         place: the worker's.
         where: what its machine is called.
@@ -196,7 +201,7 @@ class WorkerRun:
         ValueError: its files are not there, or were changed on their way.
     """
 
-    def __init__(self, place: WorkerPlace, rest: Unfinished, workshop: Workshop):
+    def __init__(self, place: WorkerPlace, rest: Unfinished, workshop: Workshop, *, ahead: bool = True):
         self.place = place
         self.where = place.title
         job, read, paths = rest.job, dict[str, SentFile](), dict[str, Path]()
@@ -220,7 +225,7 @@ class WorkerRun:
             standing=rest.standing,
         )
         self._ahead: Callable[[], Any] | None = None
-        self._quick = False
+        self._may_go_ahead, self._quick = ahead, False
         place.begin(order, paths, writes)
         self.history = rest.standing.history if rest.standing else History()
 
@@ -234,7 +239,7 @@ class WorkerRun:
         asked, self._ahead = self._ahead, None
         if asked is None:
             asked, changed = self.place.begun("send", changed), None
-        if self._quick or changed is not None:
+        if (self._quick and self._may_go_ahead) or changed is not None:
             # The worker goes on while a frame travels and is shown. Where steps are long, Stop need not wait for two.
             self._ahead = self.place.begun("send", changed)
         told: Told = asked()

@@ -23,7 +23,7 @@ from engines.jobs import Job, Workshop, job_from_recipe
 from engines.recipes import Recipe, read_recipe
 from engines.sweeps import DreamSweepConfig, StyleSweepConfig
 from engines.worker import Worker
-from studio import ahead, runs
+from studio import ahead, remote, runs
 from studio.cluster import AwayError, BusyError, LostError, Status
 from studio.runs import Run
 from studio.studio import Studio
@@ -125,6 +125,10 @@ class Place:
             machines.steps[label] = machines.steps.get(label, 0) + 1
         return told
 
+    def begun(self, method: str, *arguments: Any) -> Callable[[], Any]:
+        """Nothing is done before it is asked for: a test says when each step is made."""
+        return lambda: self.call(method, *arguments)
+
     def give_back(self) -> None:
         if not self._gone:
             with self._machines.lock:
@@ -135,6 +139,12 @@ class Place:
 def of_picture(job: Job) -> int:
     """Which picture of a batch a job is for: its first pixel tells."""
     return int(job.inputs["image"][0, 0, 0])
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_begun_before_it_is_asked_for(monkeypatch):
+    """These tests say at which step settings are sent, and compare with a run in which they were sent at that step."""
+    monkeypatch.setattr(remote, "AHEAD_SECONDS", 0.0)
 
 
 @pytest.fixture
