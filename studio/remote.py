@@ -23,6 +23,8 @@ logger = logging.getLogger(__name__)
 
 # By itself a run goes on elsewhere so many times; then a person is asked.
 LOSSES_BORNE = 1
+# Where a run is that is done in the studio while the cluster is away.
+HERE = "this machine"
 
 
 class LostTwiceError(ValueError):
@@ -65,8 +67,15 @@ class RemoteJob(StartedJob):
 
     @property
     def where(self) -> str:  # type: ignore[override]
-        """The machine that it is on."""
-        return self._hand.where if self._hand is not None else ""
+        """The machine that it is on: its address, or HERE; "" before and after."""
+        hand = self._hand
+        return "" if hand is None else hand.where or HERE
+
+    @property
+    def workers(self) -> tuple[int, ...]:  # type: ignore[override]
+        """The worker that it is on, by its number."""
+        hand = self._hand
+        return (hand.worker,) if isinstance(hand, WorkerRun) else ()
 
     @property
     def can_give_way(self) -> bool:  # type: ignore[override]
@@ -177,7 +186,7 @@ class WorkerRun:
 
     def __init__(self, place: WorkerPlace, rest: Unfinished, workshop: Workshop):
         self._place = place
-        self.where = place.title
+        self.worker, self.where = place.id, place.title
         job, read, paths = rest.job, dict[str, SentFile](), dict[str, Path]()
         weights = None
         file = workshop.weights_file(job.engine, job.backbone)

@@ -73,6 +73,10 @@ class LoopEngine:
     """
 
     notices: tuple[str, ...] = ()
+    where = ""
+    workers: tuple[int, ...] = ()
+    can_give_way = True
+    unfinished: Any = None
 
     def __init__(
         self,

@@ -1,0 +1,99 @@
+"""What the page says of the cluster: its machines, what each is at, who waits. Its look and behaviour are in static/.
+
+The browser asks for it again and again while it is looked at, and not otherwise.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gradio as gr
+
+from studio.cluster import Machine, Status
+from studio.components import component
+from studio.languages import phrase
+from studio.remote import HERE
+from studio.runs import Run
+from studio.studio import Studio
+from studio.titles import TITLES
+
+MEANWHILE = "Meanwhile runs are done on this machine, one at a time."
+
+
+def cluster_line(studio: Studio, elem_id: str) -> gr.HTML:
+    """The component, empty; its script fills it with what `told` gives."""
+
+    def cluster_now(asked: list[Any]) -> dict[str, Any]:  # Gradio marks it, which a method cannot bear
+        return told(studio)
+
+    return component("cluster", elem_id, {}, server_functions=[cluster_now])
+
+
+def told(studio: Studio) -> dict[str, Any]:
+    """What there is to say of a studio's cluster at this moment, in the page's language.
+
+    Nobody is told what another visitor's run is.
+    """
+    assert studio.cluster is not None
+    status, going = studio.cluster.status, studio.runs.going
+    machines = status.machines if status.there else ()
+    at: dict[str, list[Run]] = {machine.title: [] for machine in machines}
+    here, waiting = [], 0
+    for run in going:
+        where = run.where
+        if run.state == "waiting":
+            waiting += 1
+        elif where == HERE:
+            here.append(run)
+        elif (machine := _machine_of(run, where, machines)) is not None:
+            at[machine.title].append(run)
+    rows = [_row(machine, at[machine.title], studio.shared) for machine in machines]
+    if here:
+        runs = [_said_of(run, studio.shared) for run in here]
+        rows.append({"title": phrase("This machine"), "has": "", "runs": runs, "warm": "", "refused": ""})
+    return {
+        "said": [*map(phrase, _sentences(status))],
+        "machines": rows,
+        "waiting": phrase(f"{waiting} run{'s' if waiting > 1 else ''} waiting.") if waiting else "",
+    }
+
+
+def _sentences(status: Status) -> list[str]:
+    if not status.there:
+        return [status.said, MEANWHILE]
+    if not status.useful:
+        return [f"The cluster at {status.address} has no machine that can be used.", MEANWHILE]
+    return [f"Runs are done on the cluster at {status.address}."]
+
+
+def _machine_of(run: Run, where: str, machines: tuple[Machine, ...]) -> Machine | None:
+    """Where a run is. What two machines at one address are called may change, workers keep their numbers; one that has
+    just begun is not told of yet."""
+    for machine in machines:
+        if set(run.workers) & set(machine.busy):
+            return machine
+    return next((machine for machine in machines if machine.title == where), None)
+
+
+def _row(machine: Machine, runs: list[Run], shared: bool) -> dict[str, Any]:
+    cores = f"{machine.cpus:g} core{'s' if machine.cpus > 1 else ''}"
+    gpus = f"{machine.gpus:g} GPU{'s' if machine.gpus > 1 else ''}"
+    known = {number for run in runs for number in run.workers}
+    said = [_said_of(run, shared) for run in runs]
+    said += [phrase("a worker gets ready")] * len(set(machine.busy) - known)
+    return {
+        "title": machine.title,
+        "has": phrase(f"{cores} · {gpus}" if machine.gpus else cores),
+        "runs": said,
+        "warm": str(machine.warm),
+        "refused": phrase(machine.refused),
+    }
+
+
+def _said_of(run: Run, shared: bool) -> str:
+    """What a run is and how far; on a server with several visitors, that there is one."""
+    if shared:
+        return phrase("a run")
+    title = TITLES[run.job.engine][0]
+    frame = run.frame
+    return phrase(title if frame is None else f"{title} · step {frame.step} of {frame.total}")
