@@ -107,7 +107,11 @@ def octave_shapes(shape: tuple[int, int], octaves: int, octave_scale: float) -> 
 
 
 def dream(
-    image: np.ndarray, config: DreamConfig, backbone: Backbone, guide: np.ndarray | None = None
+    image: np.ndarray,
+    config: DreamConfig,
+    backbone: Backbone,
+    guide: np.ndarray | None = None,
+    after: Frame | None = None,
 ) -> Frames[DreamConfig]:
     """Dream over `image`, yielding a Frame after every step.
 
@@ -116,13 +120,19 @@ def dream(
         config: settings; `send` another to steer.
         backbone: the network whose layers are amplified.
         guide: (H, W, 3) uint8 RGB; what the dream should look for, instead of whatever is strongest.
+        after: a frame, with a `position`, of a run with the same inputs that was lost: go on from it. `config` is then
+            what was in force at that frame. The same frame always gives the same dream, but not quite that of the lost
+            run: beyond black and white its picture was cut off, so that the loss is smaller, and other random shifts
+            follow.
 
     Yields:
         Frames of the octave's size; the last one is the result, at full size. Metrics: `loss`. In a zoom film
-        (`config.pictures` > 1) each finished picture is a keyframe.
+        (`config.pictures` > 1) each finished picture is a keyframe. All have a `position`, except for a film's
+        unfinished pictures. After a frame, they count on from it; after the last there are none.
 
     Raises:
-        ValueError: the picture is no picture or too small, a layer or channel that the backbone does not have.
+        ValueError: the picture is no picture or too small, a layer or channel that the backbone does not have, a frame
+            to go on from without a position or of a run with other inputs.
     """
     check_picture(image)
     if guide is not None:
@@ -130,11 +140,15 @@ def dream(
     config = resolve(config, backbone)
     image = resized(image, config.size)
     check_picture(image, least=backbone.architecture.least)
-    original = to_float(image)
-    rng = np.random.default_rng(config.seed)
-    done = 0
-    for number in range(1, config.pictures + 1):
-        run = _Picture(original, config, backbone, guide, rng)
+    # After a frame, the shifts of the beginning are not to come again.
+    rng = np.random.default_rng(config.seed if after is None else (config.seed, after.step))
+    run = _Picture(to_float(image), config, backbone, guide, rng)
+    done, number = 0, 1
+    if after is not None:
+        picture, position = _place(after, image.shape[:2], config)
+        run.go_on_from(picture, position)
+        done, number = after.step, position["picture"]
+    while True:
         while not run.finished:
             loss = run.step()
             done += 1
@@ -149,12 +163,30 @@ def dream(
                 progress=(number - 1 + run.progress) / config.pictures,
                 keyframe=config.pictures == 1 or run.finished,
                 seam=run.finished,
+                position={"picture": number, **run.position} if config.pictures == 1 or run.finished else None,
             )
             if changed is not None:
                 config = _steered(config, changed, backbone)
                 run.steer(config)
-        if number < config.pictures:
-            original = zoomed(run.image, config.zoom, config.turn)
+        if number >= config.pictures:
+            return
+        run = _Picture(zoomed(run.image, config.zoom, config.turn), config, backbone, guide, rng)
+        number += 1
+
+
+def _place(after: Frame, shape: tuple[int, int], config: DreamConfig) -> tuple[np.ndarray, Mapping[str, int]]:
+    """The picture and the position to go on from, in a dream of (height, width) at full size.
+
+    Raises:
+        ValueError: the frame has none, or is of another run.
+    """
+    picture, position = after.image, after.position
+    if picture is not None and position is not None:
+        height, width = picture.shape[:2]
+        fits = height <= shape[0] and width <= shape[1]
+        if fits and (config.pictures == 1 or (height, width) == shape):
+            return picture, position
+    raise ValueError("A dream cannot go on from this frame; begin it anew.")
 
 
 def _steered(config: DreamConfig, changed: DreamConfig, backbone: Backbone) -> DreamConfig:
@@ -172,12 +204,13 @@ class _Picture:
         self._original = tf.constant(original)
         self._backbone, self._guide, self._rng = backbone, guide, rng
         self.config = config
-        self._shapes = self._ladder(config)
+        self._shapes = self._ladder(config)  # of this octave and those above it
         self._octave = 0
         self._octave_steps = 0
         self._over = False
+        self._pixels_below = 0
         self.image = tf.image.resize(self._original, self._shapes[0])
-        self._shrunk_original = self.image
+        self._shrunk_to = self._shapes[0]  # the size whose detail the picture has got
         self._ascent, self._cells = ascent_for(backbone, config, guide)
 
     def _ladder(self, config: DreamConfig) -> list[tuple[int, int]]:
@@ -187,44 +220,75 @@ class _Picture:
         ladder = octave_shapes(shape, config.octaves, config.octave_scale)
         return [octave for octave in ladder if min(octave) >= least] or [shape]
 
+    def _ladder_from(self, size: tuple[int, int], config: DreamConfig) -> list[tuple[int, int]]:
+        """A size, which need not be one of the ladder's, and the ladder's octaves above it."""
+        return [size, *(shape for shape in self._ladder(config) if shape[0] > size[0] or shape[1] > size[1])]
+
     @property
     def finished(self) -> bool:
-        return self._over and self._octave == len(self._shapes) - 1
+        return self._over and len(self._shapes) == 1
 
     @property
     def octaves(self) -> int:
-        return len(self._shapes)
+        return self._octave + len(self._shapes)
 
     @property
     def remaining(self) -> int:
         here = 0 if self._over else max(0, self.config.steps - self._octave_steps)
-        return here + (len(self._shapes) - 1 - self._octave) * self.config.steps
+        return here + (len(self._shapes) - 1) * self.config.steps
 
     @property
     def progress(self) -> float:
         """Share of this picture's work that is done: a step costs as much as its octave has pixels."""
         areas = [height * width for height, width in self._shapes]
         here = 1.0 if self._over else self._octave_steps / max(self.config.steps, self._octave_steps)
-        return (sum(areas[: self._octave]) + here * areas[self._octave]) / sum(areas)
+        return (self._pixels_below + here * areas[0]) / (self._pixels_below + sum(areas))
 
     @property
     def note(self) -> str:
         return (
-            f"octave {self._octave + 1} of {len(self._shapes)} · "
+            f"octave {self._octave + 1} of {self.octaves} · "
             f"step {self._octave_steps} of {max(self.config.steps, self._octave_steps)}"
         )
+
+    @property
+    def position(self) -> dict[str, int]:
+        """All that `go_on_from` needs beside the picture; its size is that of the octave.
+
+        Of the octaves below it says all that still counts: after steering, no config tells their sizes.
+        """
+        return {
+            "octave": self._octave,
+            "step": self._octave_steps,
+            "over": int(self._over),
+            "pixels_below": self._pixels_below,
+            "shrunk_height": self._shrunk_to[0],
+            "shrunk_width": self._shrunk_to[1],
+        }
+
+    def go_on_from(self, picture: np.ndarray, position: Mapping[str, int]) -> None:
+        """Stand where another run stood: its (h, w, 3) uint8 picture, and its `position` at that moment."""
+        import tensorflow as tf
+
+        self._shapes = self._ladder_from(picture.shape[:2], self.config)
+        self._octave, self._octave_steps = position["octave"], position["step"]
+        self._over = bool(position["over"])
+        self._pixels_below = position["pixels_below"]
+        self._shrunk_to = position["shrunk_height"], position["shrunk_width"]
+        self.image = tf.constant(to_float(picture))
 
     def step(self) -> float:
         """One gradient-ascent step, entering the next octave first if this one is over; returns the loss."""
         import tensorflow as tf
 
         if self._over:
+            self._pixels_below += math.prod(self._shapes.pop(0))
             self._octave, self._octave_steps, self._over = self._octave + 1, 0, False
-            self.image = tf.image.resize(self.image, self._shapes[self._octave])
+            self.image = tf.image.resize(self.image, self._shapes[0])
         config = self.config
         jitter = config.jitter
         down, right = self._rng.integers(-jitter, jitter + 1, 2)
-        height, width = self._shapes[self._octave]
+        height, width = self._shapes[0]
         result = self._ascent.step(
             self.image,
             layer_weights=config.layer_weights,
@@ -253,16 +317,14 @@ class _Picture:
         """
         import tensorflow as tf
 
-        shape = self._shapes[self._octave]
-        same_size_original = tf.image.resize(self._original, shape)
-        self.image += same_size_original - tf.image.resize(self._shrunk_original, shape)
-        self._shrunk_original = same_size_original
+        shape = self._shapes[0]
+        shrunk_original = tf.image.resize(self._original, self._shrunk_to)
+        self.image += tf.image.resize(self._original, shape) - tf.image.resize(shrunk_original, shape)
+        self._shrunk_to = shape
 
     def steer(self, config: DreamConfig) -> None:
         """Take up a changed config: at once, and for the octaves above this one."""
-        size = self._shapes[self._octave]
-        larger = [shape for shape in self._ladder(config) if shape[0] > size[0] or shape[1] > size[1]]
-        self._shapes = [*self._shapes[: self._octave], size, *larger]
+        self._shapes = self._ladder_from(self._shapes[0], config)
         if (config.layer_weights, config.channel) != (self.config.layer_weights, self.config.channel):
             self._ascent, self._cells = ascent_for(self._backbone, config, self._guide)
         self.config = config

@@ -28,9 +28,8 @@ class Frame:
             them; None where they are what was asked for and sent.
         written: of an engine that writes: its texts as they stand, an `engines.parts.writing.Writing` each.
         text: what of it a person keeps.
-        position: where in the run this is, for its engine to go on from this picture where the run is lost; None where
-            it cannot.
         z: where in a latent space the picture lies, (Z,) float32; None for engines without one.
+        position: where the run stands, for its engine to go on from this frame's picture; None where it cannot.
     """
 
     step: int

@@ -92,6 +92,7 @@ def stylize(
     *,
     masks: Sequence[np.ndarray | None] = (),
     start_image: np.ndarray | None = None,
+    after: Frame | None = None,
 ) -> Frames[StyleConfig]:
     """Paint a photo, yielding a Frame after every evaluation of the loss.
 
@@ -104,24 +105,31 @@ def stylize(
         masks: for each painting (h, w, 3) uint8, white where it belongs on the photo; None, or no entry, for a
             painting that goes wherever no mask is.
         start_image: (h, w, 3) uint8 RGB: go on painting this, at full size.
+        after: a frame, with its `position`, of a run with the same inputs that was lost: go on from it. `config` is
+            then what was in force at that frame, as the run's frames have said: with size, scales, steps and tiles
+            chosen, and no `seconds`. The same frame always gives the same painting, but not quite that of the lost run:
+            its picture was rounded to bytes, and the optimiser begins anew.
 
     Yields:
         Frames of the scale's size; the last one is the result, at full size. Metrics: `loss`, `style_loss`,
         `content_loss`, `total_variation_loss`, weighted as they count. `config` is set where the engine itself has
-        changed the settings: on the first frame to what was chosen, later where the steps were corrected.
+        changed the settings: on the first frame to what was chosen, later where the steps were corrected. All have a
+        `position`. After a frame, they count on from it; after the last there are none.
 
     Raises:
         ValueError: a picture that is none or too small, no painting or too many, an empty mask, a layer that the
-            backbone does not have, a painting that runs away to infinity.
+            backbone does not have, a painting that runs away to infinity, a frame to go on from without a position or
+            of a run with other inputs or settings.
     """
     from engines.parts.painting import Painting, Pictures
 
     config = resolve(config, backbone)
     pictures = Pictures(content_image, tuple(style_images), _aligned(masks, len(style_images)), start_image)
     _check(pictures, config)
-    painting = Painting(pictures, config, backbone)
-    told: StyleConfig | None = painting.config  # what was chosen for this machine
-    done = 0
+    painting = Painting(pictures, config, backbone, after)
+    # What was chosen for this machine; a run that goes on has chosen already.
+    told: StyleConfig | None = None if after and painting.config == config else painting.config
+    done = after.step if after else 0
     while not painting.finished:
         evaluation = painting.step()
         done += 1
@@ -138,6 +146,7 @@ def stylize(
             note=painting.note,
             progress=painting.progress,
             config=told,
+            position=painting.position,
         )
         told = None
         if changed is not None:

@@ -300,6 +300,8 @@ class Cluster:
                 )
                 if not before.there:
                     self._found(connection)
+                if said and said != before.said:
+                    logger.warning("%s", said)
                 self._changed()
             elif (answer := self._waiting.pop(number, None)) is not None:
                 answer.set_result((kind, value))
@@ -324,11 +326,13 @@ class WorkerPlace:
     """A worker that one run has for itself.
 
     Attributes:
+        id: by which the cluster's status names it.
         title: what its machine is called.
+        process: the id of its process there.
     """
 
-    def __init__(self, cluster: Cluster, id: int, title: str):
-        self._cluster, self.id, self.title = cluster, id, title
+    def __init__(self, cluster: Cluster, id: int, title: str, process: int):
+        self._cluster, self.id, self.title, self.process = cluster, id, title, process
         self._writes: dict[str, str] = {}
 
     def begin(self, order: Order, paths: dict[str, Path], writes: dict[str, Path]) -> None:

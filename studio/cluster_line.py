@@ -37,19 +37,10 @@ def told(studio: Studio) -> dict[str, Any]:
     assert studio.cluster is not None
     status, going = studio.cluster.status, studio.runs.going
     machines = status.machines if status.there else ()
-    at: dict[str, list[Run]] = {machine.title: [] for machine in machines}
-    here, waiting = [], 0
-    for run in going:
-        where = run.where
-        if run.state == "waiting":
-            waiting += 1
-        elif where == HERE:
-            here.append(run)
-        elif (machine := _machine_of(run, where, machines)) is not None:
-            at[machine.title].append(run)
-    rows = [_row(machine, at[machine.title], studio.shared) for machine in machines]
-    if here:
-        runs = [_said_of(run, studio.shared) for run in here]
+    working = [run for run in going if run.state == "running"]
+    waiting = sum(run.state == "waiting" for run in going)
+    rows = [_row(machine, [run for run in working if _is_on(run, machine)], studio.shared) for machine in machines]
+    if runs := [_said_of(run, studio.shared) for run in working if run.where == HERE]:
         rows.append({"title": phrase("This machine"), "has": "", "runs": runs, "warm": "", "refused": ""})
     return {
         "said": [*map(phrase, _sentences(status))],
@@ -66,21 +57,19 @@ def _sentences(status: Status) -> list[str]:
     return [f"Runs are done on the cluster at {status.address}."]
 
 
-def _machine_of(run: Run, where: str, machines: tuple[Machine, ...]) -> Machine | None:
-    """Where a run is. What two machines at one address are called may change, workers keep their numbers; one that has
-    just begun is not told of yet."""
-    for machine in machines:
-        if set(run.workers) & set(machine.busy):
-            return machine
-    return next((machine for machine in machines if machine.title == where), None)
+def _is_on(run: Run, machine: Machine) -> bool:
+    """Whether a run is on a machine: by its workers, as what two machines at one address are called may change."""
+    workers = set(run.workers)
+    return bool(workers & set(machine.busy)) if workers else run.where == machine.title
 
 
 def _row(machine: Machine, runs: list[Run], shared: bool) -> dict[str, Any]:
     cores = f"{machine.cpus:g} core{'s' if machine.cpus > 1 else ''}"
-    gpus = f"{machine.gpus:g} GPU{'s' if machine.gpus > 1 else ''}"
-    known = {number for run in runs for number in run.workers}
+    gpus = "1 GPU" if machine.gpus == 1 else f"{machine.gpus:g} GPUs"
     said = [_said_of(run, shared) for run in runs]
-    said += [phrase("a worker gets ready")] * len(set(machine.busy) - known)
+    # One that gets ready, or that does a part of a run ahead.
+    others = len(machine.busy) - sum(max(1, len(set(run.workers) & set(machine.busy))) for run in runs)
+    said += [phrase("a worker is busy")] * max(0, others)
     return {
         "title": machine.title,
         "has": phrase(f"{cores} · {gpus}" if machine.gpus else cores),

@@ -121,8 +121,9 @@ class Lane:
             waiting = [other for other in self._waiting if not other.over]
             working = [other for other in self._working if not other.over]
             typical = statistics.median(self._durations) if self._durations else None
-        ahead = waiting.index(run) if run in waiting else 0
-        free = self._room() - len(working)
+        if run not in waiting:
+            return Place(0, 0.0)
+        ahead, free = waiting.index(run), self._room() - len(working)
         before = max(0, ahead + 1 - max(0, free)) if working else ahead
         if not before:
             return Place(0, 0.0)

@@ -59,11 +59,11 @@ class RayWorker:
 
         self._worker = Worker(LocalPath(temporary.gettempdir()) / f"reverie-{os.getuid()}")
 
-    def version(self) -> str:
-        """Of the project."""
+    def introduce(self) -> tuple[str, int]:
+        """The project's version here, and the process's id."""
         from engines.version import version
 
-        return version()
+        return version(), os.getpid()
 
     def warm(self) -> None:
         """Load what most runs need first."""
@@ -103,6 +103,7 @@ class Member:
     title: str
     gpus: float = 0.0
     actor: Any = None
+    process: int = 0
     # Whether a run has it; which network it had loaded last; since when it has been as it is; when it began.
     busy: bool = True
     network: str = ""
@@ -250,7 +251,7 @@ class Pool:
                 )
                 .remote()
             )
-            found = await asyncio.wait_for(_value(member.actor.version.remote()), START_SECONDS)
+            found, member.process = await asyncio.wait_for(_value(member.actor.introduce.remote()), START_SECONDS)
         except (ray.exceptions.RayError, TimeoutError) as error:
             self.drop(member)
             said = str(error).strip().splitlines()
@@ -360,9 +361,9 @@ class Link:
         self.say(number, kind, value)
 
     async def do_take(self, network: str, patience: float) -> tuple[str, Any]:
-        """A worker: its id and what its machine is called."""
+        """A worker: its id, what its machine is called and the id of its process there."""
         member = await self._pool.take(network, patience)
-        return "value", (member.id, member.title)
+        return "value", (member.id, member.title, member.process)
 
     async def do_call(self, id: int, method: str, arguments: bytes, writes: dict[str, str]) -> tuple[str, Any]:
         """What a worker's method returns, pickled; what it wrote is written here first."""

@@ -75,7 +75,7 @@ class RemoteJob(StartedJob):
     def workers(self) -> tuple[int, ...]:  # type: ignore[override]
         """The worker that it is on, by its number."""
         hand = self._hand
-        return (hand.worker,) if isinstance(hand, WorkerRun) else ()
+        return (hand.place.id,) if isinstance(hand, WorkerRun) else ()
 
     @property
     def can_give_way(self) -> bool:  # type: ignore[override]
@@ -179,14 +179,19 @@ class RemoteJob(StartedJob):
 class WorkerRun:
     """A job on a worker.
 
+    Attributes:
+        place: the worker's.
+        where: what its machine is called.
+        history: of the run up to the newest frame.
+
     Raises:
         LostError: it is gone.
         ValueError: its files are not there, or were changed on their way.
     """
 
     def __init__(self, place: WorkerPlace, rest: Unfinished, workshop: Workshop):
-        self._place = place
-        self.worker, self.where = place.id, place.title
+        self.place = place
+        self.where = place.title
         job, read, paths = rest.job, dict[str, SentFile](), dict[str, Path]()
         weights = None
         file = workshop.weights_file(job.engine, job.backbone)
@@ -212,7 +217,7 @@ class WorkerRun:
 
     def send(self, changed: Any | None) -> Frame:
         """The next frame, after `changed` has taken effect; raises as `Cluster.ask`, StopIteration at the end."""
-        told: Told = self._place.call("send", changed)
+        told: Told = self.place.call("send", changed)
         self.history = told.history
         if told.frame is None:
             raise StopIteration
@@ -220,4 +225,4 @@ class WorkerRun:
 
     def close(self) -> None:
         """Do no further step, and let the worker go."""
-        self._place.give_back()
+        self.place.give_back()

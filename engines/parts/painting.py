@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import tensorflow as tf
 
+from engines.frames import Frame
+from engines.parts.colors import luminance
 from engines.parts.first_order import FirstOrder, Optimizer
 from engines.parts.lbfgs import LBFGS
 from engines.parts.memory import free_bytes
@@ -39,29 +41,66 @@ _CORRECTIONS = 10
 _KEPT_PER_PIXEL = (2 * _CORRECTIONS + 14) * 3 * 4
 _LOSSES_KEPT = 4
 _LAST_LEARNING_RATE = 0.5
+# A first step so much shorter suits a picture that is painted already: a whole one would only be taken back.
+_SHORTER = 0.1
+_NO_PLACE = "A painting cannot go on from this frame with these settings; begin it anew."
 
 
 class Painting:
     """One painting on its way up the sizes.
 
+    Args:
+        after: a frame of a painting of the same pictures, with its `position`: begin there. The config is then what was
+            in force at that frame.
+
     Attributes:
         config: the settings in force: what was asked for, with size, scales, steps and tiles as chosen.
+
+    Raises:
+        ValueError: the frame has no position, or is of another painting.
     """
 
-    def __init__(self, pictures: Pictures, config: StyleConfig, backbone: Backbone):
+    def __init__(self, pictures: Pictures, config: StyleConfig, backbone: Backbone, after: Frame | None = None):
         self._pictures, self._backbone = pictures, backbone
         self._began = time.monotonic()
         self._promise = config.seconds
         self._rng = np.random.default_rng(config.seed)
-        self._fitting: list[str] = []  # what was done to fit the memory, in words
+        self._narrowed = self._tiled = False  # to fit the memory
+        if after and config.seconds:
+            raise ValueError(_NO_PLACE)  # the lost run had chosen for its seconds, and to choose anew is another run
         self.config = self._planned(config)
         self._shapes = self._ladder(self.config)
         self._weights = (1.0, 1.0, 1.0)
+        self._work_below = 0
         self._scale = 0
+        if after:
+            self._begin_after(after)
+            return
         self._open_scene()
         self._weigh(self._scene)
         self._optimizer = self._new_optimizer(self._first_picture())
         self._begin_scale()
+
+    def _begin_after(self, frame: Frame) -> None:
+        """Stand where another painting stood at its frame, but for what its optimiser knew."""
+        picture, position = frame.image, frame.position
+        if picture is None or position is None or self._shapes[position["scale"] :][:1] != [picture.shape[:2]]:
+            raise ValueError(_NO_PLACE)
+        self._narrowed, self._tiled = bool(position["narrowed"]), bool(position["tiled"])
+        self._work_below = position["work_below"]
+        # The weights depend on the size at which they were found: found there again they are the same, and the picture
+        # goes on towards where it was going.
+        self._scale = position["weighed_at"]
+        self._open_scene()
+        self._weigh(self._scene)
+        if self._scale != position["scale"]:
+            self._scale = position["scale"]
+            self._open_scene()
+        image = to_float(picture)
+        if self.config.color == "photo":  # lightness is painted; the colours in the frame were laid over it
+            image = np.repeat(luminance(image)[..., None], 3, axis=-1)
+        self._optimizer = self._new_optimizer(tf.constant(image), _SHORTER)
+        self._begin_scale(position["step"])
 
     # Where it stands
 
@@ -92,7 +131,7 @@ class Painting:
     @property
     def progress(self) -> float:
         """Share of the work that is done: a step costs as much as its size has pixels."""
-        done = sum(steps * area for steps, area in self._worked) + self._done_here * self._area(self._scale)
+        done = self._work_below + self._done_here * self._area(self._scale)
         left = (self._steps_at(self._scale) - self._done_here) * self._area(self._scale)
         left = 0 if self._scale_over else max(0, left)
         left += sum(self._steps_at(i) * self._area(i) for i in range(self._scale + 1, self._last + 1))
@@ -104,6 +143,28 @@ class Painting:
         size = f"size {self._scale + 1} of {len(self._shapes)}, {width} x {height}"
         step = f"step {self._done_here} of {max(self._steps_at(self._scale), self._done_here)}"
         return " · ".join([size, step, *self._fitting])
+
+    @property
+    def _fitting(self) -> list[str]:
+        """What was done to fit the memory, in words."""
+        words = []
+        if self._narrowed:
+            words.append(f"{self.config.size} pixels wide at most, to fit the memory")
+        if self._tiled:
+            words.append("in tiles" if self._narrowed else "in tiles, to fit the memory")
+        return words
+
+    @property
+    def position(self) -> dict[str, int]:
+        """All that another painting needs to begin here, beside the picture, the config and the pictures it is of."""
+        return {
+            "scale": self._scale,
+            "step": self._done_here,
+            "work_below": self._work_below,
+            "weighed_at": self._weighed_at,
+            "narrowed": int(self._narrowed),
+            "tiled": int(self._tiled),
+        }
 
     @property
     def best(self) -> tf.Tensor:
@@ -147,7 +208,7 @@ class Painting:
         fixed = {
             name: getattr(self.config, name) for name in ("seconds", "size", "scales", "tile_size", "seed", "start")
         }
-        if self._promise:
+        if self._promise or changed.seconds:  # the time decides them, also where it was another run's to keep
             fixed["steps"] = self.config.steps
         if changed.blend and len(changed.blend) != len(self._pictures.styles):
             fixed["blend"] = self.config.blend
@@ -173,14 +234,13 @@ class Painting:
         self._scene = Scene(self._pictures, self.config, self._scene_loss, shape, self.config.tile_size)
         self._targets = self._scene.targets(self.config)
 
-    def _begin_scale(self) -> None:
-        self._worked: list[tuple[int, int]] = getattr(self, "_worked", [])
-        self._done_here = 0
+    def _begin_scale(self, done: int = 0) -> None:
+        self._done_here = done
         self._times: list[float] = [time.monotonic()]
 
     def _enlarge(self) -> None:
         """Go on at the next size with the picture, and what is known of the curvature, carried up."""
-        self._worked.append((self._done_here, self._area(self._scale)))
+        self._work_below += self._done_here * self._area(self._scale)
         before = self._scene.content
         self._scale += 1
         self._open_scene()
@@ -212,9 +272,9 @@ class Painting:
         """A step that moves every pixel by a few grey levels."""
         return 0.03 * math.sqrt(3 * self._area(self._scale))
 
-    def _new_optimizer(self, x: tf.Tensor) -> Optimizer:
+    def _new_optimizer(self, x: tf.Tensor, share: float = 1.0) -> Optimizer:
         if self.config.optimizer == "lbfgs":
-            return LBFGS(x, first_step=self._first_step(), corrections=_CORRECTIONS)
+            return LBFGS(x, first_step=share * self._first_step(), corrections=_CORRECTIONS)
         return FirstOrder(x, self.config.optimizer, self.config.learning_rate)
 
     def _loss_for(self, config: StyleConfig) -> PerceptualLoss:
@@ -246,6 +306,7 @@ class Painting:
         picture half way between the two: a knob that means the same for every photo, painting and network.
         """
         config = self.config
+        self._weighed_at = self._scale
         content_weight = config.content_weight
         if config.balance and config.style_weight and content_weight:
             image = scene.between()
@@ -294,11 +355,11 @@ class Painting:
             longest = max(SIZES[0], int(longest * math.sqrt(most / (height * width))))
             config = dataclasses.replace(config, size=longest)
             height, width = self._full_shape(longest)
-            self._fitting.append(f"{longest} pixels wide at most, to fit the memory")
+            self._narrowed = True
         if each * height * width <= budget:
             return dataclasses.replace(config, tile_size=WHOLE)
         tile = next((tile for tile in TILES if each * tile**2 <= budget), TILES[-1])
-        self._fitting.append("in tiles" if self._fitting else "in tiles, to fit the memory")
+        self._tiled = True
         return dataclasses.replace(config, tile_size=tile)
 
     def _timed(self, config: StyleConfig) -> StyleConfig:

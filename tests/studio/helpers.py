@@ -76,7 +76,7 @@ class LoopEngine:
     where = ""
     workers: tuple[int, ...] = ()
     can_give_way = True
-    unfinished: Any = None
+    unfinished = None
 
     def __init__(
         self,

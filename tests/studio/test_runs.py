@@ -397,7 +397,7 @@ def test_a_run_that_is_over_has_no_place(lane):
     run = Run(LoopEngine(1), MemoryKeeper())
     lane.submit(run)
     finished(run)
-    eventually(lambda: not lane._runs, "the lane to be empty")
+    eventually(lambda: not lane._working, "the lane to be empty")
     assert (lane.place(run).before, lane.place(run).seconds) == (0, 0)
 
 

@@ -1,0 +1,307 @@
+"""Runs on the workers of a real cluster: the same pictures, steering, Stop, files that travel, lost workers."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from engines.jobs import Job, job_from_recipe
+from engines.parts.files import sha256_of
+from engines.parts.weights import BUNDLED_FOLDER
+from engines.recipes import read_recipe
+from engines.vae_training import VAETrainingConfig
+from studio.runs import Run
+from tests.cluster.conftest import PATIENCE, kill
+from tests.engines.helpers import is_one_sentence
+from tests.studio.helpers import eventually
+
+ROOT = Path(__file__).resolve().parents[2]
+ONE_THREAD = {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1", "OMP_NUM_THREADS": "1"}
+LOCALLY = """
+import pickle, sys
+from engines.jobs import Workshop
+workshop, job = Workshop(), pickle.load(sys.stdin.buffer)
+for frame in workshop.start(job): pass
+sys.stdout.buffer.write(pickle.dumps(frame.image))
+"""
+
+
+def done_here(job: Job) -> np.ndarray:
+    """What a job makes on this machine, in a process that has as many threads as a worker here."""
+    done = subprocess.run(
+        [sys.executable, "-c", LOCALLY],
+        input=pickle.dumps(job),
+        capture_output=True,
+        cwd=ROOT,
+        env={**os.environ, **ONE_THREAD},
+        check=True,
+    )
+    return pickle.loads(done.stdout)
+
+
+def over(run: Run) -> Run:
+    """A run once it is over, watched until then."""
+
+    def ended() -> bool:
+        run.watched()
+        return run.over
+
+    eventually(ended, "the run to be over", PATIENCE)
+    return run
+
+
+def at(run: Run, step: int) -> None:
+    """Wait for a step of a run."""
+
+    def there() -> bool:
+        run.watched()
+        return run.over or (run.frame is not None and run.frame.step >= step)
+
+    eventually(there, f"step {step}", PATIENCE)
+
+
+def lasting(dream: Job) -> Job:
+    """A dream that is still going when the slowest worker has begun."""
+    return dataclasses.replace(dream, config=dataclasses.replace(dream.config, octaves=1, steps=1000), pace=20.0)
+
+
+def picture_of(run: Run) -> np.ndarray:
+    assert run.result is not None, run.error
+    return np.asarray(Image.open(run.result))
+
+
+@pytest.mark.parametrize("kind", ["dream", "painting"])
+def test_the_same_seed_gives_the_same_picture_here_and_on_a_worker(studio, dream_job, painting_job, kind):
+    job = {"dream": dream_job, "painting": painting_job}[kind]
+    run = studio.runs.start(job)
+    at(run, 1)
+    assert run.where, "it says which machine it is on"
+    assert over(run).state == "done", run.error
+    np.testing.assert_array_equal(picture_of(run), done_here(job))
+    recipe = read_recipe(run.result)
+    assert job_from_recipe(recipe, {}).config == job.config
+    assert recipe.weights == sha256_of(BUNDLED_FOLDER / "studio_vgg.npz")
+    assert recipe.interruptions == ()
+
+
+def test_a_worker_is_kept_for_the_next_run(studio, machines, dream_job):
+    over(studio.runs.start(dream_job))
+    before = set(machines.workers())
+    assert over(studio.runs.start(dream_job)).state == "done"
+    assert set(machines.workers()) == before
+
+
+def test_two_runs_are_done_at_once_on_two_machines_and_a_third_waits(studio, dream_job):
+    long = lasting(dream_job)
+    runs = [studio.runs.start(long) for _ in range(3)]
+    at(runs[0], 1)
+    at(runs[1], 1)
+    assert runs[0].where != runs[1].where
+    assert runs[2].state == "waiting"
+    assert studio.runs.render.place(runs[2]).before == 1
+    runs[0].stop()
+    at(runs[2], 1)
+    for run in runs:
+        run.stop()
+    assert [over(run).state for run in runs] == ["stopped"] * 3
+
+
+def test_steering_and_stop_take_effect_within_two_steps(studio, dream_job):
+    config = dataclasses.replace(dream_job.config, octaves=1, steps=1000)
+    run = studio.runs.start(dataclasses.replace(dream_job, config=config))
+    at(run, 2)
+    run.steer(dataclasses.replace(config, step_size=0.0))
+    steered_at = run.frame.step
+    at(run, steered_at + 4)
+    run.stop()
+    stopped_at = run.frame.step
+    over(run)
+    assert run.frame.step <= stopped_at + 2
+    recipe = read_recipe(run.result)
+    ((step, settings),) = recipe.steering
+    assert settings["step_size"] == 0.0
+    assert step <= steered_at + 2
+    assert recipe.stopped_at == run.frame.step
+
+
+def test_a_refused_job_says_its_sentence_and_leaves_the_worker_free(studio, dream_job, machines):
+    misfit = dataclasses.replace(dream_job.config, layer_weights={"mixed4": 1.0})
+    run = over(studio.runs.start(dataclasses.replace(dream_job, config=misfit)))
+    assert run.state == "failed"
+    assert "no layer 'mixed4'" in run.error
+    assert over(studio.runs.start(dream_job)).state == "done"
+    eventually(lambda: not any(one.busy for one in studio.cluster.status.machines), "all workers to be free")
+
+
+# Files that travel
+
+
+def written_as_npz(path: Path, count: int) -> Path:
+    """Digits that are none, as MNIST's file has them."""
+    draw = np.random.default_rng(0).integers(0, 255, (count, 28, 28), np.uint8)
+    labels = np.arange(count, dtype=np.uint8) % 10
+    np.savez(path, x_train=draw, y_train=labels, x_test=draw[:40], y_test=labels[:40])
+    return path
+
+
+TRAINING = VAETrainingConfig(model="digits_notes", epochs=12, batch_size=40, interval=4)
+
+
+@pytest.fixture
+def training_job(tmp_path) -> Job:
+    """A training of 24 steps whose checkpoint is written every second."""
+    files = {
+        "data": written_as_npz(tmp_path / "mnist.npz", 80),
+        "checkpoint": tmp_path / "so-far.npz",
+        "output": tmp_path / "trained.npz",
+    }
+    config = dataclasses.replace(TRAINING, interval=2)
+    return Job(engine="vae_training", config=config, inputs={}, backbone="", files=files)
+
+
+def weights_in(path: Path) -> dict[str, np.ndarray]:
+    with np.load(path) as arrays:
+        return {name: arrays[name] for name in arrays.files if arrays[name].dtype.kind == "f"}
+
+
+def test_a_training_goes_out_with_its_data_and_its_files_come_back(studio, training_job):
+    run = studio.runs.start(training_job)
+    at(run, 2)
+    assert training_job.files["checkpoint"].is_file(), "what was told of is on disk"
+    assert over(run).state == "done", run.error
+    assert run.frame.step == 24
+    assert weights_in(training_job.files["output"])
+
+
+def test_a_network_that_was_trained_here_is_used_on_a_worker_by_what_is_in_its_file(studio, training_job):
+    from engines.vae import WalkConfig
+    from studio.training import Trained
+
+    training = over(studio.runs.start(training_job))
+    name = Trained(studio, "vae").take_up(training.id, object())
+    job = Job(engine="vae", config=WalkConfig(steps=3), inputs={}, backbone=name)
+    run = over(studio.runs.start(job))
+    assert run.state == "done", run.error
+    assert read_recipe(run.result).backbone == name
+
+
+def test_a_weights_file_that_is_changed_on_its_way_is_refused_in_a_sentence(studio, training_job, monkeypatch):
+    from engines.vae import WalkConfig
+    from studio import remote
+    from studio.training import Trained
+
+    # Another network than those of other tests, which are on the machines already.
+    other = dataclasses.replace(training_job, config=dataclasses.replace(training_job.config, seed=5))
+    name = Trained(studio, "vae").take_up(over(studio.runs.start(other)).id, object())
+    hash_of = remote.sha256_of
+
+    def then_changed(path: Path) -> str:
+        said = hash_of(path)
+        path.write_bytes(path.read_bytes() + b"!")
+        return said
+
+    monkeypatch.setattr(remote, "sha256_of", then_changed)
+    run = over(studio.runs.start(Job(engine="vae", config=WalkConfig(steps=3), inputs={}, backbone=name)))
+    assert run.state == "failed"
+    assert "changed on its way" in run.error
+    assert is_one_sentence(run.error)
+    eventually(lambda: not any(one.busy for one in studio.cluster.status.machines), "all workers to be free")
+
+
+# Workers that are lost
+
+
+def worker_of(run: Run) -> int:
+    """The process id of the worker that a run is on."""
+    return run._started._hand.place.process
+
+
+def test_a_painting_goes_on_whenever_its_worker_is_killed_and_its_recipe_says_so(studio, painting_job):
+    config = dataclasses.replace(painting_job.config, steps=66)
+    job = dataclasses.replace(painting_job, config=config)
+    run, kills, interruptions = studio.runs.start(job), list(range(3, 63, 6)), []
+    for number, step in enumerate(kills):
+        at(run, step)
+        kill(worker_of(run))
+        if number % 2 == 0:
+            at(run, step + 3)
+            assert run.state == "running", "the first time it goes on by itself"
+            continue
+        assert over(run).state == "failed"
+        assert is_one_sentence(run.error)
+        assert "Go on" in run.error
+        assert run.result is not None, "what there was is kept"
+        interruptions = list(read_recipe(run.result).interruptions)
+        assert len(interruptions) == number, "the last loss was not gone on from"
+        run = studio.runs.go_on(run)
+    assert over(run).state == "done", run.error
+    recipe = read_recipe(run.result)
+    assert len(recipe.interruptions) == len(kills)
+    assert list(recipe.interruptions) == sorted(recipe.interruptions)
+    assert picture_of(run).shape == (48, 72, 3)
+    assert run.frame.step == run.frame.total == 66
+    # Repeated, it is interrupted at the same steps, and ends at the same pixels.
+    again = dataclasses.replace(job, interruptions=recipe.interruptions)
+    np.testing.assert_array_equal(done_here(again), picture_of(run))
+
+
+def test_a_training_goes_on_from_its_last_checkpoint_whenever_its_worker_is_killed(studio, training_job, tmp_path):
+    seen: list[int] = []
+    run = studio.runs.start(training_job)
+    for number, step in enumerate(range(2, 22, 2)):
+        at(run, step)
+        kill(worker_of(run))
+        if number % 2 == 0:
+            at(run, step + 2)
+            continue
+        assert over(run).state == "failed"
+        assert "Train" in run.error
+        seen.append(run.frame.step)
+        run = studio.runs.start(training_job)
+    assert over(run).state == "done", run.error
+    straight = dataclasses.replace(training_job, files={**training_job.files, "checkpoint": tmp_path / "other.npz"})
+    straight = dataclasses.replace(straight, files={**straight.files, "output": tmp_path / "straight.npz"})
+    done_here(straight)
+    ours, theirs = weights_in(training_job.files["output"]), weights_in(tmp_path / "straight.npz")
+    assert ours.keys() == theirs.keys()
+    for name, values in ours.items():
+        np.testing.assert_allclose(values, theirs[name], atol=5e-3)
+
+
+def test_what_cannot_go_on_from_a_picture_is_done_again_unseen(studio, machines):
+    from engines.dcgan import FaceWalkConfig
+
+    config = FaceWalkConfig(seeds=(0, 1), steps=40, closed=False)
+    job = Job(engine="dcgan_walk", config=config, inputs={}, backbone="faces")
+    run = studio.runs.start(job)
+    at(run, 10)
+    kill(worker_of(run))
+    assert over(run).state == "done", run.error
+    assert run.frame.step == run.frame.total
+    assert read_recipe(run.result).interruptions == ()
+    assert len(run.moments.steps) == len(set(run.moments.steps))
+
+
+def test_others_notice_nothing_of_a_worker_that_is_killed(studio, dream_job):
+    long = lasting(dream_job)
+    lost, other = studio.runs.start(long), studio.runs.start(long)
+    at(lost, 2)
+    at(other, 2)
+    where = other.where
+    kill(worker_of(lost))
+    step = other.frame.step
+    at(lost, lost.frame.step + 2)
+    at(other, step + 2)
+    assert other.where == where
+    for run in (lost, other):
+        run.stop()
+    assert read_recipe(over(lost).result).interruptions
+    assert read_recipe(over(other).result).interruptions == ()

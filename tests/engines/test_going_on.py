@@ -1,0 +1,298 @@
+"""Going on from a frame of a run that was lost: nothing skipped, nothing done twice, the picture about the same."""
+
+from __future__ import annotations
+
+import dataclasses
+import pickle
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from engines.deep_dream import DreamConfig, dream
+from engines.frames import Frame
+from engines.parts import painting as painting_module
+from engines.parts.ascent import Ascent
+from engines.parts.painting import Painting
+from engines.parts.scene import Pictures
+from engines.style_transfer import StyleConfig, stylize
+from engines.style_transfer import resolve as style_resolve
+from tests.engines.helpers import refusal
+
+
+def dream_config(**changes) -> DreamConfig:
+    """Twelve steps, four at each of three octaves."""
+    settings = {"size": 0, "octaves": 3, "octave_scale": 1.3, "steps": 4, "step_size": 0.02, "jitter": 0}
+    return DreamConfig(**settings | {"layer_weights": {"block2_conv2": 1.0, "block3_conv2": 2.0}} | changes)
+
+
+def style_config(**changes) -> StyleConfig:
+    """36 steps, 21 at the smaller size and 15 at the full one."""
+    return StyleConfig(**{"seconds": 0.0, "size": 0, "scales": 2, "steps": 15} | changes)
+
+
+def blobs(height: int, width: int, seed: int) -> np.ndarray:
+    """(height, width, 3) uint8: smooth blobs of colour."""
+    coarse = np.random.default_rng(seed).uniform(0, 255, (height // 8 + 2, width // 8 + 2, 3))
+    return tf.image.resize(coarse, (height, width), method="bicubic").numpy().clip(0, 255).astype(np.uint8)
+
+
+# Far from black and white: what a dream draws beyond these is cut off in a frame.
+PHOTO, STYLE = blobs(90, 130, 0) // 2 + np.uint8(64), blobs(60, 50, 1)
+
+
+def difference(a: np.ndarray, b: np.ndarray) -> float:
+    """Mean difference in grey levels."""
+    return float(np.abs(a.astype(int) - b.astype(int)).mean())
+
+
+def plan(frames: list[Frame]) -> list[tuple[Any, ...]]:
+    """All that frames say of where the run is."""
+    return [
+        (frame.step, frame.total, frame.progress, frame.note, frame.keyframe, frame.seam, frame.position, shape)
+        for frame in frames
+        for shape in [frame.image.shape if frame.image is not None else None]
+    ]
+
+
+def losses(frames: list[Frame]) -> list[float]:
+    return [frame.metrics["loss"] for frame in frames]
+
+
+def steered(frames: Any, at: int, changed: Any) -> list[Frame]:
+    """A run's frames, with a config sent after one of its steps."""
+    seen = []
+    frame = next(frames, None)
+    while frame is not None:
+        seen.append(frame)
+        try:
+            frame = frames.send(changed if frame.step == at else None)
+        except StopIteration:
+            frame = None
+    return seen
+
+
+def survived(frame: Frame) -> Frame:
+    """The frame as it comes from another process."""
+    return pickle.loads(pickle.dumps(frame))
+
+
+@pytest.fixture(scope="module")
+def dreamt(studio_vgg) -> list[Frame]:
+    return list(dream(PHOTO, dream_config(), studio_vgg))
+
+
+@pytest.fixture(scope="module")
+def painted(studio_vgg) -> list[Frame]:
+    return list(stylize(PHOTO, [STYLE], style_config(), studio_vgg))
+
+
+@pytest.fixture(scope="module")
+def in_force(painted) -> StyleConfig:
+    return painted[0].config
+
+
+# Dreams
+
+
+@pytest.mark.parametrize("step", [1, 4, 5, 7, 11])
+def test_a_dream_goes_on_where_it_was(studio_vgg, dreamt, step):
+    rest = list(dream(PHOTO, dream_config(), studio_vgg, after=survived(dreamt[step - 1])))
+    assert plan(rest) == plan(dreamt[step:])
+    assert difference(rest[0].image, dreamt[step].image) < 1
+    assert difference(rest[-1].image, dreamt[-1].image) < 0.25 * difference(dreamt[-1].image, PHOTO)
+    assert losses(rest)[-1] == pytest.approx(losses(dreamt)[-1], rel=0.3)
+
+
+@pytest.mark.parametrize("step", range(1, 12))
+def test_no_detail_of_the_photo_is_lost_or_put_back_twice(studio_vgg, step):
+    still = dream_config(step_size=0.0)
+    frames = dream(PHOTO, still, studio_vgg)
+    lost = next(frame for frame in frames if frame.step == step)
+    *_, last = dream(PHOTO, still, studio_vgg, after=lost)
+    assert np.abs(last.image.astype(int) - PHOTO).max() <= 1
+
+
+@pytest.mark.parametrize("at", [1, 4, 6])
+def test_a_dream_that_was_steered_goes_on_up_the_ladder_that_it_was_on(studio_vgg, at):
+    changed = dream_config(octaves=5, octave_scale=1.15, steps=3, step_size=0.0)
+    frames = steered(dream(PHOTO, dream_config(step_size=0.0), studio_vgg), at, changed)
+    assert len(frames) != 12, "the ladder must be another for this to say something"
+    for lost in frames[at:]:
+        rest = list(dream(PHOTO, changed, studio_vgg, after=lost))
+        assert plan(rest) == plan(frames[lost.step :])
+        assert np.abs((rest or [lost])[-1].image.astype(int) - PHOTO).max() <= 1
+
+
+def test_a_dream_that_goes_on_can_be_steered(studio_vgg, dreamt):
+    changed = dream_config(steps=6, step_size=0.04)
+    expected = steered(dream(PHOTO, dream_config(), studio_vgg), 6, changed)
+    rest = steered(dream(PHOTO, dream_config(), studio_vgg, after=dreamt[4]), 6, changed)
+    assert plan(rest) == plan(expected[5:])
+    usual = difference(dreamt[-1].image, expected[-1].image)
+    assert difference(rest[-1].image, expected[-1].image) < 0.5 * usual
+
+
+def test_an_octave_that_was_left_early_is_not_entered_again(studio_vgg):
+    chosen = dream_config(max_loss=1e-9)
+    frames = list(dream(PHOTO, chosen, studio_vgg))
+    assert len(frames) == 3
+    assert plan(list(dream(PHOTO, chosen, studio_vgg, after=frames[0]))) == plan(frames[1:])
+
+
+def test_a_dream_goes_on_with_shifts_of_its_own_and_always_the_same(studio_vgg, monkeypatch):
+    shifts: list[tuple[int, int]] = []
+    real = Ascent.step
+
+    def step(self, *arguments, **options):
+        shifts.append(options["shift"])
+        return real(self, *arguments, **options)
+
+    monkeypatch.setattr(Ascent, "step", step)
+    chosen = dream_config(jitter=8, seed=3)
+    whole = list(dream(PHOTO, chosen, studio_vgg))
+    first, again = (list(dream(PHOTO, chosen, studio_vgg, after=whole[5])) for _ in range(2))
+    *_, other = dream(PHOTO, dataclasses.replace(chosen, seed=4), studio_vgg, after=whole[5])
+    for one, two in zip(first, again, strict=True):
+        np.testing.assert_array_equal(one.image, two.image)
+    of_whole, of_first, of_again, of_other = np.split(np.array(shifts), [12, 18, 24])
+    np.testing.assert_array_equal(of_first, of_again)
+    assert (of_first != of_whole[:6]).any(axis=1).sum() >= 5, "not the shifts of the beginning again"
+    assert (of_first != of_other).any()
+    assert difference(other.image, first[-1].image) > 0
+
+
+def test_a_film_goes_on_after_its_last_finished_picture(studio_vgg):
+    chosen = dream_config(pictures=3, octaves=2, steps=2, zoom=1.2, turn=5.0)
+    frames = list(dream(PHOTO, chosen, studio_vgg))
+    assert [frame.step for frame in frames if frame.position is not None] == [4, 8, 12]
+    for step in (4, 8):
+        rest = list(dream(PHOTO, chosen, studio_vgg, after=frames[step - 1]))
+        assert plan(rest) == plan(frames[step:])
+        assert max(difference(a.image, b.image) for a, b in zip(rest, frames[step:], strict=True)) < 3
+    assert rest[0].note.startswith("picture 3 of 3 · ")
+
+
+def test_after_the_last_frame_of_a_dream_there_is_none(studio_vgg, dreamt):
+    assert list(dream(PHOTO, dream_config(), studio_vgg, after=dreamt[-1])) == []
+    film = dream_config(pictures=2, octaves=1, steps=1)
+    *_, last = dream(PHOTO, film, studio_vgg)
+    assert list(dream(PHOTO, film, studio_vgg, after=last)) == []
+
+
+def test_a_dream_does_not_go_on_from_a_frame_that_is_not_its_own(studio_vgg, dreamt):
+    def go_on(frame: Frame, **changes) -> None:
+        next(dream(PHOTO, dream_config(**changes), studio_vgg, after=frame))
+
+    sentence = "cannot go on from this frame"
+    assert sentence in refusal(ValueError, go_on, dataclasses.replace(dreamt[4], position=None))
+    assert sentence in refusal(ValueError, go_on, dataclasses.replace(dreamt[4], image=None))
+    assert sentence in refusal(ValueError, go_on, dreamt[-2], size=64)
+    assert sentence in refusal(ValueError, go_on, dreamt[4], pictures=2)
+
+
+# Paintings
+
+
+@pytest.mark.parametrize("step", [1, 10, 21, 22, 35])
+def test_a_painting_goes_on_where_it_was(studio_vgg, painted, in_force, step):
+    lost = survived(painted[step - 1])
+    rest = list(stylize(PHOTO, [STYLE], in_force, studio_vgg, after=lost))
+    assert plan(rest) == plan(painted[step:])
+    assert rest[0].config is None, "nothing was chosen anew"
+    assert difference(rest[-1].image, painted[-1].image) < 0.4 * difference(painted[-1].image, PHOTO)
+    assert losses(rest)[-1] == pytest.approx(losses(painted)[-1], rel=0.05)
+
+
+def test_a_painting_always_goes_on_the_same(studio_vgg, painted, in_force):
+    first, again = (list(stylize(PHOTO, [STYLE], in_force, studio_vgg, after=painted[30])) for _ in range(2))
+    for one, two in zip(first, again, strict=True):
+        np.testing.assert_array_equal(one.image, two.image)
+        assert one.metrics == two.metrics
+
+
+@pytest.mark.parametrize("at", [None, 3, 10], ids=["not steered", "at the smaller size", "at full size"])
+def test_a_painting_goes_on_with_the_weights_and_the_loss_that_it_had(studio_vgg, at):
+    pictures = Pictures(PHOTO, (STYLE,), (None,), None)
+    chosen = style_resolve(style_config(steps=5, style_scale=0.7, style_weight=2.0), studio_vgg)
+    lost = Painting(pictures, chosen if at is None else dataclasses.replace(chosen, style_weight=1.0), studio_vgg)
+    for step in range(1, 12):
+        evaluation = lost.step()
+        if step == at:
+            lost.steer(chosen)
+    frame = Frame(step=11, total=12, image=lost.picture(), position=lost.position)
+    goes_on = Painting(pictures, lost.config, studio_vgg, after=frame)
+    assert goes_on._weights == lost._weights
+    assert goes_on.step().loss == pytest.approx(evaluation.loss, rel=0.02)
+    lost._weigh(lost._scene)
+    assert (goes_on._weights == lost._weights) == (at == 10), "weights must differ by size for this to say something"
+
+
+def test_a_painting_in_the_colours_of_the_photo_goes_on_in_lightness(studio_vgg):
+    chosen = style_config(color="photo")
+    frames = list(stylize(PHOTO, [STYLE], chosen, studio_vgg))
+    rest = list(stylize(PHOTO, [STYLE], frames[0].config, studio_vgg, after=frames[29]))
+    assert plan(rest) == plan(frames[30:])
+    assert difference(rest[0].image, frames[29].image) < 0.1
+    assert difference(rest[-1].image, frames[-1].image) < 2
+    assert losses(rest)[-1] == pytest.approx(losses(frames)[-1], rel=0.2)
+
+
+def test_a_painting_from_noise_or_from_a_picture_goes_on_from_the_frame(studio_vgg):
+    for changes, pictures in (({"start": "noise"}, {}), ({}, {"start_image": blobs(90, 130, 5)})):
+        frames = list(stylize(PHOTO, [STYLE], style_config(steps=5, **changes), studio_vgg, **pictures))
+        rest = list(stylize(PHOTO, [STYLE], frames[0].config, studio_vgg, **pictures, after=frames[3]))
+        assert plan(rest) == plan(frames[4:])
+        assert difference(rest[0].image, frames[3].image) < 0.1
+
+
+def test_a_painting_that_was_promised_in_seconds_goes_on_by_the_steps_that_were_chosen(studio_vgg):
+    asked = StyleConfig(seconds=0.8)
+    frames = list(stylize(PHOTO, [STYLE], asked, studio_vgg))
+    lost = frames[len(frames) // 3]
+    config = next(frame.config for frame in reversed(frames[: lost.step]) if frame.config)
+    run = stylize(PHOTO, [STYLE], config, studio_vgg, after=lost)
+    first = next(run)
+    assert (first.step, first.total) == (lost.step + 1, lost.total)
+    second = run.send(dataclasses.replace(asked, balance=0.5))
+    assert second.config == dataclasses.replace(config, balance=0.5), "steps are still not for a person to change"
+    *_, last = run
+    assert last.step == last.total == lost.total
+    assert last.image.shape == frames[-1].image.shape
+    assert "cannot go on" in refusal(ValueError, next, stylize(PHOTO, [STYLE], asked, studio_vgg, after=lost))
+
+
+def test_a_painting_that_goes_on_can_be_steered(studio_vgg, painted, in_force):
+    run = stylize(PHOTO, [STYLE], in_force, studio_vgg, after=painted[24])
+    next(run)
+    frame = run.send(style_config(balance=0.9, steps=20))
+    assert frame.config == dataclasses.replace(in_force, balance=0.9, steps=20)
+    assert frame.metrics["content_loss"] > 2 * painted[26].metrics["content_loss"]
+    *_, last = run
+    assert last.step == last.total == frame.total == painted[26].total + 5
+
+
+def test_what_was_done_to_fit_the_memory_is_still_told(studio_vgg, monkeypatch):
+    monkeypatch.setattr(painting_module, "free_bytes", lambda: 1 << 20)
+    photo = blobs(300, 400, 0)
+    frames = list(stylize(photo, [STYLE], style_config(scales=1, steps=3), studio_vgg))
+    monkeypatch.undo()
+    rest = list(stylize(photo, [STYLE], frames[0].config, studio_vgg, after=frames[0]))
+    assert "192 pixels wide at most, to fit the memory" in rest[0].note
+    assert plan(rest) == plan(frames[1:])
+
+
+def test_after_the_last_frame_of_a_painting_there_is_none(studio_vgg, painted, in_force):
+    assert list(stylize(PHOTO, [STYLE], in_force, studio_vgg, after=painted[-1])) == []
+
+
+def test_a_painting_does_not_go_on_from_a_frame_that_is_not_its_own(studio_vgg, painted, in_force):
+    def go_on(frame: Frame, **changes) -> None:
+        next(stylize(PHOTO, [STYLE], dataclasses.replace(in_force, **changes), studio_vgg, after=frame))
+
+    sentence = "cannot go on from this frame"
+    assert sentence in refusal(ValueError, go_on, dataclasses.replace(painted[4], position=None))
+    assert sentence in refusal(ValueError, go_on, dataclasses.replace(painted[4], image=None))
+    assert sentence in refusal(ValueError, go_on, painted[4], size=64)
+    assert sentence in refusal(ValueError, go_on, painted[-2], scales=1)
