@@ -17,6 +17,7 @@ from studio.runs import Run
 from studio.studio import Studio
 from studio.titles import TITLES
 
+LOOKING, AWAY = "Looking for the cluster.", "The cluster is away."
 MEANWHILE = "Meanwhile runs are done on this machine, one at a time."
 
 
@@ -51,7 +52,8 @@ def told(studio: Studio) -> dict[str, Any]:
 
 def _sentences(status: Status) -> list[str]:
     if not status.there:
-        return [status.said, MEANWHILE]
+        reason = [] if status.said in (AWAY, LOOKING) else [status.said]
+        return [LOOKING if status.said == LOOKING else AWAY, *reason, MEANWHILE]
     if not status.useful:
         return [f"The cluster at {status.address} has no machine that can be used.", MEANWHILE]
     return [f"Runs are done on the cluster at {status.address}."]
@@ -64,7 +66,7 @@ def _is_on(run: Run, machine: Machine) -> bool:
 
 
 def _row(machine: Machine, runs: list[Run], shared: bool) -> dict[str, Any]:
-    cores = f"{machine.cpus:g} core{'s' if machine.cpus > 1 else ''}"
+    cores = f"{machine.cpus:g} core{'s' if machine.cpus != 1 else ''}"
     gpus = "1 GPU" if machine.gpus == 1 else f"{machine.gpus:g} GPUs"
     said = [_said_of(run, shared) for run in runs]
     # One that gets ready, or that does a part of a run ahead.

@@ -36,7 +36,7 @@ class RunRecords:
         self._lock = threading.Lock()
         self._interrupted = self._found()
         if self._interrupted:
-            logger.warning("%d runs were interrupted when the studio was ended.", len(self._interrupted))
+            logger.warning("Interrupted when the studio was ended: %d of its runs.", len(self._interrupted))
 
     def _found(self) -> dict[str, str]:
         """The engines of the runs that are noted, by the names of their files, which are removed."""

@@ -46,8 +46,9 @@ class Stage(ABC):
             self.go = gr.Button(title, variant="primary", elem_id=f"{self._prefix}-go", interactive=False)
             self.begins: list[gr.Button] = [self.go]
             self.halt = gr.Button("Stop", elem_id=f"{self._prefix}-stop", interactive=False, min_width=80)
-            rest_id = f"{self._prefix}-go-on"
-            self.rest = gr.Button("Go on", elem_id=rest_id, visible=False, min_width=80)
+            # Disabled it is not shown; were it taken away, the focus on it would be lost.
+            rest: dict[str, Any] = {"elem_id": f"{self._prefix}-go-on", "elem_classes": "only-alive"}
+            self.rest = gr.Button("Go on", interactive=False, min_width=80, **rest)
 
     @abstractmethod
     def canvas_with(self, original: Any, invitation: str) -> None:
@@ -164,7 +165,7 @@ class Stage(ABC):
             self.remembered: run.id,
             **self.free(False),
             self.halt: gr.update(interactive=True),
-            self.rest: gr.update(visible=False),
+            self.rest: gr.update(interactive=False),
             self.save: gr.update(value=None, interactive=False, label="Save"),
             **self.begun(),
         }
@@ -180,7 +181,7 @@ class Stage(ABC):
             warn(sentence)
         shown = {self.canvas: await watcher.whole()} if found else {}
         still = {self.halt: gr.update(interactive=False), self.save: self.saving(run)}
-        still |= {self.rest: gr.update(visible=run.unfinished is not None)}
+        still |= {self.rest: gr.update(interactive=run.unfinished is not None)}
         yield shown | self.free(True) | still | self.came(run) | self.ended(run)
 
     def saving(self, run: Run):
