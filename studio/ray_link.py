@@ -10,16 +10,21 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
+import io
 import itertools
 import json
 import logging
 import math
 import os
 import pickle
+import shutil
 import socket
 import sys
+import tempfile
 import threading
 import time
+import zipfile
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
@@ -42,6 +47,8 @@ START_SECONDS = 120.0
 IDLE_SECONDS = 300.0
 # A machine on which no worker began is tried again: what was wrong may have been mended.
 REFUSED_SECONDS = 30.0
+# Versions of the project that stay unpacked on a machine.
+PROJECTS_KEPT = 4
 
 
 class Unavailable(Exception):  # noqa: N818 - no error: the studio asks again
@@ -49,15 +56,47 @@ class Unavailable(Exception):  # noqa: N818 - no error: the studio asks again
 
 
 class RayWorker:
-    """The actor: a `engines.worker.Worker`, which knows nothing of Ray, with its answers in Ray's reach."""
+    """The actor: a `engines.worker.Worker`, which knows nothing of Ray, with its answers in Ray's reach.
+
+    Ray's own way to bring a project is not used: it takes the folder of two machines with one disk for that of one, and
+    deletes it under the other's workers.
+    """
 
     def __init__(self) -> None:
-        import tempfile as temporary
-        from pathlib import Path as LocalPath
+        self._cache = Path.home() / ".cache" / "reverie" / "cluster"
+        self._worker: Any = None
 
+    def stand_in(self, project: str, sha256: str, package: Any = None) -> bool:
+        """Have the project to import from; False where its package is needed for that.
+
+        Args:
+            project: the folder that has it; "" for the package.
+            sha256: of the package.
+            package: (N,) uint8, a zip.
+
+        Raises:
+            ValueError: the package is another than it should be.
+        """
+        folder = self._cache / "projects" / sha256
+        if not project and not folder.is_dir():
+            if package is None:
+                return False
+            if hashlib.sha256(package.data).hexdigest() != sha256:
+                raise ValueError("the project was changed on its way")
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            # Renamed when it is whole; whoever comes second finds it there.
+            with tempfile.TemporaryDirectory(dir=folder.parent) as unpacked:
+                zipfile.ZipFile(io.BytesIO(package.data)).extractall(Path(unpacked) / "project")
+                with contextlib.suppress(OSError):
+                    (Path(unpacked) / "project").rename(folder)
+            others = sorted(folder.parent.iterdir(), key=lambda one: one.stat().st_mtime)
+            for older in others[:-PROJECTS_KEPT]:
+                shutil.rmtree(older, ignore_errors=True)
+        sys.path.insert(0, project or str(folder))
         from engines.worker import Worker
 
-        self._worker = Worker(LocalPath(temporary.gettempdir()) / f"reverie-{os.getuid()}")
+        self._worker = Worker(self._cache)
+        return True
 
     def introduce(self) -> tuple[str, int]:
         """The project's version here, and the process's id."""
@@ -132,18 +171,41 @@ class Refusal:
     until: float
 
 
+class Project:
+    """What a worker imports: a folder on its machine, or a package that is sent to it.
+
+    Args:
+        folder: of every machine; "" where the package is sent.
+        package: path of a zip.
+        version: what a worker's version must be.
+    """
+
+    def __init__(self, folder: str, package: str, version: str):
+        self._folder, self.version = folder, version
+        self._sha256, self._object = "", None
+        if not folder:
+            content = np.fromfile(package, np.uint8)
+            self._sha256 = hashlib.sha256(content.data).hexdigest()
+            self._object = ray.put(content)
+
+    async def introduced(self, actor: Any) -> tuple[str, int]:
+        """The version and the process id of a worker, which has the project now."""
+        if not await actor.stand_in.remote(self._folder, self._sha256):
+            await actor.stand_in.remote(self._folder, self._sha256, self._object)
+        return await actor.introduce.remote()
+
+
 class Pool:
     """The workers: begun where there is room, kept warm for the next run, given up when nobody comes.
 
     Args:
         cpus: cores of a run; a machine that has fewer gives all that it has.
         gpus: GPUs of a run, on machines that have some.
-        project: folder of the project on every machine; "" where it is sent.
-        version: what a worker's version must be.
+        project: what a worker imports.
     """
 
-    def __init__(self, cpus: float, gpus: float, project: str, version: str):
-        self._cpus, self._gpus, self._project, self._version = cpus, gpus, project, version
+    def __init__(self, cpus: float, gpus: float, project: Project):
+        self._cpus, self._gpus, self._project = cpus, gpus, project
         self.nodes: dict[str, Node] = {}
         self.refused: dict[str, Refusal] = {}
         self.members: dict[int, Member] = {}
@@ -227,9 +289,10 @@ class Pool:
 
     async def begin(self, node: Node) -> Member | None:
         """A new worker on a machine; None where that did not work, and the machine is refused, or its room is gone."""
-        cpus, gpus = self.cpus_of(node), self.gpus_of(node)
-        member = Member(next(self._ids), node.id, node.title, gpus)
+        gpus = self.gpus_of(node)
+        member = Member(next(self._ids), node.id, node.title + (" · GPU" if gpus else ""), gpus)
         self.members[member.id] = member
+        cpus = self.cpus_of(node)
         threads = str(max(1, int(cpus)))
         variables = {
             "OMP_NUM_THREADS": threads,
@@ -237,8 +300,6 @@ class Pool:
             "TF_NUM_INTEROP_THREADS": "1",
             "TF_CPP_MIN_LOG_LEVEL": "2",
         }
-        if self._project:
-            variables["PYTHONPATH"] = self._project
         try:
             member.actor = (
                 ray.remote(RayWorker)
@@ -251,18 +312,19 @@ class Pool:
                 )
                 .remote()
             )
-            found, member.process = await asyncio.wait_for(_value(member.actor.introduce.remote()), START_SECONDS)
+            introduced = asyncio.wait_for(self._project.introduced(member.actor), START_SECONDS)
+            found, member.process = await introduced
         except (ray.exceptions.RayError, TimeoutError) as error:
             self.drop(member)
             said = str(error).strip().splitlines()
             self._refuse(node, f"No worker begins on {node.title}: {said[-1][:300] if said else 'no answer'}")
             return None
-        if found != self._version:
+        if found != self._project.version:
             self.drop(member)
             self._refuse(
                 node,
-                f"The worker on {node.title} is Reverie {found} and this studio {self._version}; bring both to one "
-                "version.",
+                f"The worker on {node.title} is Reverie {found} and this studio {self._project.version}; bring both to "
+                "one version.",
             )
             return None
         member.began = time.monotonic()
@@ -303,10 +365,6 @@ class Pool:
             )
         nodes.sort(key=lambda one: str(one["title"]))
         return {"room": self.room, "capacity": self.capacity, "nodes": nodes}
-
-
-async def _value(reference: Any) -> Any:
-    return await reference
 
 
 class Link:
@@ -490,20 +548,14 @@ def main() -> None:
     logging.basicConfig(level=logging.WARNING)
     connection = Connection(options["socket"])
     address = _check_reachable(options["address"])
-    environment = {} if options["project"] else {"working_dir": options["package"]}
     try:
-        ray.init(
-            address=address,
-            namespace="reverie",
-            runtime_env=environment or None,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-        )
+        ray.init(address=address, namespace="reverie", log_to_driver=False, logging_level=logging.ERROR)
     except Exception as error:  # noqa: BLE001 - it raises all kinds of things
         _leave(f"Ray at {address} cannot be joined: {str(error).strip().splitlines()[0][:300]}")
 
     async def serve() -> None:
-        pool = Pool(options["cpus"], options["gpus"], options["project"], options["version"])
+        project = Project(options["project"], options["package"], options["version"])
+        pool = Pool(options["cpus"], options["gpus"], project)
         link = Link(connection, pool)
         link.say(0, "joined", address)
         await link.serve()

@@ -19,7 +19,8 @@ from engines.parts.weights import BUNDLED_FOLDER
 from engines.recipes import read_recipe
 from engines.vae_training import VAETrainingConfig
 from studio.runs import Run
-from tests.cluster.conftest import PATIENCE, kill
+from tests.cluster.conftest import PATIENCE
+from tests.cluster.machines import kill
 from tests.engines.helpers import is_one_sentence
 from tests.studio.helpers import eventually
 

@@ -76,6 +76,11 @@ def test_network_weights_inputs_and_the_stop_are_told_in_words():
     )
 
 
+def test_a_run_that_went_on_elsewhere_is_told_apart_from_one_that_did_not():
+    difference = only(recipe(), recipe(interruptions=(2, 5)))
+    assert difference == Difference("Went on from its picture after step", "never", "2, 5")
+
+
 def test_of_a_series_of_pictures_it_is_said_which():
     one = recipe(inputs={"content_image": "a" * 64, "style_images_2": "b" * 64, "masks_1": "c" * 64})
     other = recipe(inputs={"content_image": "a" * 64, "style_images_2": "d" * 64})

@@ -52,6 +52,7 @@ def png_with(picture, text: PngImagePlugin.PngInfo, path):
         {},
         {"steering": (), "stopped_at": None},
         {"inputs": {}},
+        {"interruptions": (2, 5)},
         {"backbone": 'Ünïcode 漢字 🌀 \u2028 "quoted" \\ / \''},
         {"config": {"nested": {"a": [1, 2.5, None, True, "é"]}}},
     ],
@@ -120,6 +121,15 @@ def test_a_recipe_that_lacks_a_field_or_has_a_wrong_kind_is_refused_by_its_name(
 )
 def test_steering_that_is_not_steps_with_settings_is_refused(steering):
     assert "'steering'" in sentence_for(as_values(steering=steering))
+
+
+@pytest.mark.parametrize("interruptions", [3, None, {}, ["3"], [True], [1.0], [[]]], ids=str)
+def test_interruptions_that_are_not_steps_are_refused(interruptions):
+    assert "'interruptions'" in sentence_for(as_values(interruptions=interruptions))
+
+
+def test_a_recipe_without_interruptions_says_nothing_of_them():
+    assert "interruptions" not in as_values()
 
 
 @pytest.mark.parametrize("text", ["", "null", "[]", "3", '"reverie"', "{}", '{"reverie": null}', '{"reverie": "1"}'])

@@ -1,0 +1,183 @@
+"""Machines that go and come back, the whole cluster, another version of the project, and who may use a GPU."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from engines.recipes import read_recipe
+from engines.version import version
+from studio.cluster import ClusterError
+from studio.studio import Studio
+from tests.cluster.machines import Machines, joined, kill
+from tests.cluster.test_workers import at, lasting, over
+from tests.engines.helpers import is_one_sentence
+from tests.studio.helpers import eventually
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def other_machines() -> Iterator[Machines]:
+    """Two machines of a cluster that is this test's own to break."""
+    machines = Machines(2)
+    yield machines
+    machines.close()
+
+
+def test_a_machine_is_removed_and_another_comes_while_runs_go_on(other_machines, dream_job, tmp_path):
+    cluster = joined(other_machines.address)
+    studio = Studio(outputs=tmp_path / "outputs", cluster=cluster)
+    eventually(lambda: cluster.status.room == 2, "both machines")
+    runs = [studio.runs.start(lasting(dream_job)) for _ in range(2)]
+    for run in runs:
+        at(run, 2)
+    place = runs[0]._started._hand.place
+    titles = {run.where for run in runs}
+    gone = next(node for node in other_machines.nodes if place.process in other_machines.workers_of(node))
+    other_machines.remove(gone)
+    eventually(lambda: runs[0].state == "waiting" or runs[0].where != place.title, "the loss to be noticed")
+    assert runs[1].state == "running"
+    eventually(lambda: cluster.status.capacity == 1, "one machine less")
+    other_machines.add()
+    at(runs[0], runs[0].frame.step + 2)
+    assert runs[1].where in titles
+    for run in runs:
+        run.stop()
+    assert len(read_recipe(over(runs[0]).result).interruptions) == 1
+    assert read_recipe(over(runs[1]).result).interruptions == ()
+    studio.runs.close()
+
+
+def test_the_cluster_is_away_work_goes_on_here_and_it_is_found_again(dream_job, painting_job, tmp_path):
+    machines = Machines(1, port=6477)
+    cluster = joined(machines.address)
+    studio = Studio(outputs=tmp_path / "outputs", cluster=cluster)
+    run = studio.runs.start(lasting(dream_job))
+    at(run, 2)
+    assert run.where
+    for name in ("gcs_server", "raylet"):
+        for info in machines.ray.head_node.all_processes.get(name, []):
+            kill(info.process.pid)
+    eventually(lambda: not cluster.status.there, "the head's end to be noticed")
+    assert is_one_sentence(cluster.status.said)
+    at(run, run.frame.step + 2)
+    assert run.where == "", "it goes on here"
+    run.stop()
+    assert len(read_recipe(over(run).result).interruptions) == 1
+    assert over(studio.runs.start(painting_job)).state == "done", "a new run is done here"
+    machines.close()
+
+    again = Machines(1, port=6477)
+    eventually(lambda: cluster.status.useful, "the cluster to be found again")
+    run = studio.runs.start(lasting(dream_job))
+    at(run, 2)
+    assert run.where
+    run.stop()
+    assert over(run).state == "stopped"
+    studio.runs.close()
+    again.close()
+
+
+def test_no_worker_is_left_when_the_studio_is_killed(other_machines):
+    program = (
+        "import sys, time\n"
+        "from studio.cluster import Cluster, ClusterOptions\n"
+        "cluster = Cluster(ClusterOptions(address=sys.argv[1], cpus=1)); cluster.join()\n"
+        "while not any(one.warm for one in cluster.status.machines): time.sleep(0.1)\n"
+        "print('warm', flush=True); time.sleep(1000)\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", program, other_machines.address], cwd=ROOT, stdout=subprocess.PIPE
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline().strip() == b"warm"
+    assert other_machines.workers()
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    process.stdout.close()
+    eventually(lambda: not other_machines.workers(), "the workers to end")
+
+
+def test_a_worker_of_another_version_is_refused_and_the_run_is_done_here(machines, dream_job, tmp_path):
+    other = tmp_path / "older"
+    for name in ("engines", "weights"):
+        shutil.copytree(ROOT / name, other / name, ignore=shutil.ignore_patterns("__pycache__", "*.npz"))
+    (other / "engines" / "version.py").write_text(
+        (ROOT / "engines" / "version.py").read_text().replace('NUMBER = "', 'NUMBER = "0.0.')
+    )
+    cluster = joined(machines.address, project=str(other))
+    studio = Studio(outputs=tmp_path / "outputs", cluster=cluster)
+    assert over(studio.runs.start(dream_job)).state == "done"
+    refused = [machine.refused for machine in cluster.status.machines if machine.refused]
+    assert refused
+    for sentence in refused:
+        assert version() in sentence
+        assert "0.0.0.1.0 (" in sentence
+        assert is_one_sentence(sentence)
+    studio.runs.close()
+
+
+def test_an_installed_copy_of_the_same_version_is_used(machines, dream_job, tmp_path):
+    cluster = joined(machines.address, project=str(ROOT))
+    studio = Studio(outputs=tmp_path / "outputs", cluster=cluster)
+    run = studio.runs.start(lasting(dream_job))
+    at(run, 1)
+    assert run.where
+    run.stop()
+    assert over(run).state == "stopped"
+    studio.runs.close()
+
+
+def test_a_gpu_goes_to_the_first_run_on_a_machine_that_has_one(dream_job, tmp_path):
+    machines = Machines(0)
+    machines.add(num_cpus=2, num_gpus=1)
+    cluster = joined(machines.address)
+    studio = Studio(outputs=tmp_path / "outputs", cluster=cluster)
+    runs = [studio.runs.start(lasting(dream_job)) for _ in range(2)]
+    for run in runs:
+        at(run, 1)
+    assert sorted(run.where.endswith(" · GPU") for run in runs) == [False, True]
+    for run in runs:
+        run.stop()
+        over(run)
+    studio.runs.close()
+    machines.close()
+
+
+def test_without_a_cluster_ray_is_never_imported():
+    code = (
+        "import sys, app\n"
+        "from studio.studio import Studio\n"
+        "from studio.page import build_page\n"
+        "import tempfile, pathlib\n"
+        "build_page(Studio(outputs=pathlib.Path(tempfile.mkdtemp())))\n"
+        "print([name for name in sys.modules if name.split('.')[0] == 'ray'])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip().splitlines()[-1] == "[]"
+
+
+def test_where_ray_is_not_installed_the_option_says_how_to_get_it(monkeypatch, tmp_path):
+    from studio import cluster
+
+    monkeypatch.setattr(cluster.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(ClusterError, match=r"pip install -r requirements-cluster\.txt"):
+        cluster.Cluster(cluster.ClusterOptions())
+
+
+def test_a_cluster_that_is_not_there_is_said_and_work_is_done_here(dream_job, tmp_path):
+    cluster = joined("127.0.0.1:6999")
+    studio = Studio(outputs=tmp_path / "outputs", cluster=cluster)
+    assert "There is no Ray cluster at 127.0.0.1:6999" in cluster.status.said
+    run = over(studio.runs.start(dataclasses.replace(dream_job)))
+    assert (run.state, run.where) == ("done", "")
+    studio.runs.close()
