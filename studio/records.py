@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import logging
@@ -28,7 +29,7 @@ class RunRecords:
     interrupted, and their files removed.
 
     Args:
-        folder: made when it is needed.
+        folder: there only while a run is.
     """
 
     def __init__(self, folder: Path):
@@ -55,17 +56,20 @@ class RunRecords:
         """Note that a run goes on. Where that cannot be written the run goes on all the same."""
         said = {"engine": run.job.engine, "since": time.strftime("%Y-%m-%dT%H:%M:%S%z")}
         try:
-            with written_atomically(self._folder / _name(run.id)) as file:
+            with self._lock, written_atomically(self._folder / _name(run.id)) as file:
                 file.write(json.dumps(said).encode())
         except OSError as error:
             logger.warning("It could not be noted that a run goes on: %s", error)
 
     def remove(self, run: Run) -> None:
         """Note that a run is over."""
-        try:
-            (self._folder / _name(run.id)).unlink(missing_ok=True)
-        except OSError as error:
-            logger.warning("It could not be noted that a run is over: %s", error)
+        with self._lock:
+            try:
+                (self._folder / _name(run.id)).unlink(missing_ok=True)
+            except OSError as error:
+                logger.warning("It could not be noted that a run is over: %s", error)
+            with contextlib.suppress(OSError):  # not empty
+                self._folder.rmdir()
 
     def interrupted(self, run_id: str | None) -> str:
         """The engine of a run that was interrupted; "" for any other, and when it was asked for before."""

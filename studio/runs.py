@@ -79,7 +79,7 @@ class Run:
         unfinished: what can be gone on with where it failed through no fault of its own.
 
     Args:
-        on_end: called with the run when it is over.
+        on_end: called with the run as the last thing before it is over.
     """
 
     def __init__(self, started: StartedJob, keeper: Keeper, on_end: Callable[[Run], None] = lambda run: None):
@@ -284,8 +284,8 @@ class Run:
         if self.frame is not None and self.frame.image is not None:
             self.frame = dataclasses.replace(self.frame, image=preview(self.frame.image))
         self._started = None
-        self.state = state
         self._on_end(self)
+        self.state = state
         self._changed()
 
     def _changed(self) -> None:

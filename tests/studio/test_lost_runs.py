@@ -53,7 +53,8 @@ def stage_of(studio: Studio) -> Stage:
 
 
 def records(studio: Studio) -> list[str]:
-    return files_in(studio.outputs / "going")
+    folder = studio.outputs / "going"
+    return files_in(folder) if folder.is_dir() else []
 
 
 def alive(update, button: gr.Button) -> bool:
