@@ -172,33 +172,27 @@ class Cluster:
         """
         if not self.status.useful:
             raise AwayError
-        kind, value = self._ask("take", network, PATIENCE_SECONDS)
+        try:
+            kind, value = self._asked("take", network, PATIENCE_SECONDS).result()
+        except LostError:
+            raise AwayError from None
         if kind == "unavailable":
             raise BusyError
+        if kind != "value":
+            raise AwayError
         return WorkerPlace(self, *value)
 
     def ask(self, name: str, *arguments: Any) -> Any:
-        """What the process beside the studio answers.
+        """What the process beside the studio answers; raises as `said_in`."""
+        return said_in(self._asked(name, *arguments).result())
 
-        Raises:
-            LostError: it, or the worker that was asked, is gone.
-            ValueError: the engine refuses, in a sentence.
-        """
-        kind, value = self._ask(name, *arguments)
-        if kind == "lost":
-            raise LostError(value)
-        if kind == "refused":
-            raise ValueError(pickle.loads(value))
-        if kind == "failed":
-            raise RuntimeError(pickle.loads(value) if isinstance(value, bytes) else value)
-        return value
-
-    def _ask(self, name: str, *arguments: Any) -> tuple[str, Any]:
+    def _asked(self, name: str, *arguments: Any) -> Future[tuple[str, Any]]:
+        """What will be the answer."""
         answer: Future[tuple[str, Any]] = Future()
         with self._lock:
             connection = self._connection
             if connection is None:
-                raise LostError("The cluster is away.") if name != "take" else AwayError
+                raise LostError("The cluster is away.")
             number = next(self._numbers)
             self._waiting[number] = answer
             try:
@@ -206,10 +200,15 @@ class Cluster:
             except OSError:
                 self._waiting.pop(number, None)
                 raise LostError("The cluster is away.") from None
-        kind, value = answer.result()
-        if name == "take" and kind == "lost":
-            raise AwayError
-        return kind, value
+        return answer
+
+    def call(self, id: int, method: str, arguments: tuple[Any, ...], writes: dict[str, str]) -> Future[tuple[str, Any]]:
+        """What a method of a worker will return, pickled; what it writes is written first, see `said_in`.
+
+        Raises:
+            LostError: the cluster is away.
+        """
+        return self._asked("call", id, method, pickle.dumps(arguments, protocol=5), writes)
 
     # The process beside the studio
 
@@ -316,8 +315,8 @@ class Cluster:
     def _warmed(self) -> None:
         began = time.monotonic()
         try:
-            self._ask("warm")
-        except (AwayError, LostError):
+            self.ask("warm")
+        except LostError:
             return
         logger.info("Its workers are warm after %.0f s.", time.monotonic() - began)
 
@@ -354,8 +353,12 @@ class WorkerPlace:
 
     def call(self, method: str, *arguments: Any) -> Any:
         """What a method of `engines.worker.Worker` returns; raises as `Cluster.ask`."""
-        said = self._cluster.ask("call", self.id, method, pickle.dumps(arguments, protocol=5), self._writes)
-        return pickle.loads(said)
+        return self.begun(method, *arguments)()
+
+    def begun(self, method: str, *arguments: Any) -> Callable[[], Any]:
+        """The same begun at once: call what is returned for what the method returns."""
+        answer = self._cluster.call(self.id, method, arguments, self._writes)
+        return lambda: pickle.loads(said_in(answer.result()))
 
     def give_back(self) -> None:
         """The run is over: the worker is for the next."""
@@ -364,6 +367,24 @@ class WorkerPlace:
             self._cluster.ask("give_back", self.id)
         except LostError:
             pass  # it is gone; so is what it held
+
+
+def said_in(answer: tuple[str, Any]) -> Any:
+    """What an answer of the process beside the studio says.
+
+    Raises:
+        LostError: it, or the worker that was asked, is gone.
+        ValueError: the engine refuses, in a sentence.
+        RuntimeError: something else went wrong there.
+    """
+    kind, value = answer
+    if kind == "lost":
+        raise LostError(value)
+    if kind == "refused":
+        raise ValueError(pickle.loads(value))
+    if kind != "value":
+        raise RuntimeError(pickle.loads(value) if isinstance(value, bytes) else value)
+    return value
 
 
 def pack(path: Path) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,8 @@ logger = logging.getLogger(__name__)
 LOSSES_BORNE = 1
 # Where a run is that is done in the studio while the cluster is away.
 HERE = "this machine"
+# Steps that take less are begun before they are asked for.
+AHEAD_SECONDS = 0.5
 
 
 class LostTwiceError(ValueError):
@@ -61,6 +64,7 @@ class RemoteJob(StartedJob):
         self._hand: StartedJob | WorkerRun | None = None
         self._losses = 0
         self._pending: Any = self._rest.in_force
+        self._asked: Any = None
         self._kept: Standing | None = None
         if unfinished and unfinished.standing:
             self.history = unfinished.standing.history
@@ -91,7 +95,7 @@ class RemoteJob(StartedJob):
             StopIteration, ValueError: as `StartedJob.send`.
         """
         if changed is not None:
-            self._pending = changed
+            self._pending = self._asked = changed
             if changed != self.history.in_force:
                 # What the recipe would have done from here on no longer fits.
                 self.job = dataclasses.replace(self.job, steering=(), stop_at=None, interruptions=())
@@ -138,7 +142,8 @@ class RemoteJob(StartedJob):
         logger.warning("A run's place is lost, step %d: %s", self.last.step if self.last else 0, error)
         self._hand = None
         self._rest = self._what_is_left()
-        self._pending = self._rest.in_force if self._pending is None else self._pending
+        # What a person asked for last may have been under way.
+        self._pending = self._rest.in_force if self._asked is None else self._asked
         self._losses += 1
         if self._losses > LOSSES_BORNE:
             again = "press Train" if "checkpoint" in self.job.files else "press Go on"
@@ -212,12 +217,26 @@ class WorkerRun:
             weights=weights,
             standing=rest.standing,
         )
+        self._ahead: Callable[[], Any] | None = None
+        self._quick = False
         place.begin(order, paths, writes)
         self.history = rest.standing.history if rest.standing else History()
 
     def send(self, changed: Any | None) -> Frame:
-        """The next frame, after `changed` has taken effect; raises as `Cluster.ask`, StopIteration at the end."""
-        told: Told = self.place.call("send", changed)
+        """The next frame; `changed` takes effect on it, or on the one after where it was begun already.
+
+        Raises:
+            StopIteration: there are no more.
+            LostError, ValueError: as `Cluster.ask`.
+        """
+        asked, self._ahead = self._ahead, None
+        if asked is None:
+            asked, changed = self.place.begun("send", changed), None
+        if self._quick or changed is not None:
+            # The worker goes on while a frame travels and is shown. Where steps are long, Stop need not wait for two.
+            self._ahead = self.place.begun("send", changed)
+        told: Told = asked()
+        self._quick = told.history.seconds - self.history.seconds < AHEAD_SECONDS
         self.history = told.history
         if told.frame is None:
             raise StopIteration
