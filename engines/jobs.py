@@ -305,12 +305,14 @@ class StartedJob(Iterator[Frame]):
         history: of the run up to it.
         notices: what a person should be told of the run when it is over, in sentences.
         where: which machine it is on, in a few words; "" where there is only one.
+        workers: which workers of a cluster do it, by their numbers.
         can_give_way: whether another run may come between its seams.
         unfinished: what can be gone on with where it failed through no fault of its own; None otherwise.
     """
 
     notices: tuple[str, ...] = ()
     where: str = ""
+    workers: tuple[int, ...] = ()
     can_give_way: bool = True
     unfinished: Any = None
 

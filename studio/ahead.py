@@ -160,6 +160,12 @@ class Part(StartedJob):
         if made is not None:
             made.close()
 
+    @property
+    def workers(self) -> tuple[int, ...]:  # type: ignore[override]
+        """Its worker of the cluster, if it has one."""
+        made = self._made
+        return () if made is None else made.workers
+
     def _pull(self, changed: Any | None, *, ahead: bool) -> Pulled:
         """The next frame made; raises CatchingUp where it was made before."""
         if self._made is None:
@@ -335,6 +341,11 @@ class Ahead:
         for number, part in list(self._parts.items()):
             if part.config != self._config(number):
                 self._parts.pop(number).close()
+
+    @property
+    def workers(self) -> tuple[int, ...]:
+        """The workers that are at parts ahead."""
+        return tuple(worker for part in list(self._parts.values()) for worker in part.workers)
 
     def close(self) -> None:
         """Close all, and begin no more."""

@@ -37,9 +37,10 @@ RETURNS = [
     Parameter(
         "progress",
         dict,
-        "Where the run is: state, before (how many wait before it), step, total, progress, left (seconds), note, "
-        "metrics, text, preview (a small JPEG as a data URI, now and then), and at the end notices, what else there is "
-        "to say, and network, the name of what was trained.",
+        "Where the run is: state, before (how many wait before it), step, total, progress, left (seconds), note, where "
+        "(which machine of a cluster it is on, or an empty string), metrics, text, preview (a small JPEG as a data "
+        "URI, now and then), and at the end notices, what else there is to say, and network, the name of what was "
+        "trained.",
     ),
     Parameter(
         "result",

@@ -258,7 +258,8 @@ class Cluster:
                 self._listen(connection)
             finally:
                 # First of all, so that who is told that a worker is lost does not ask for another.
-                self.status = Status(address=self._options.address, said="The cluster is away.")
+                if self.status.there:
+                    self.status = Status(address=self._options.address, said="The cluster is away.")
                 with self._lock:
                     self._connection = None
                     waiting, self._waiting = self._waiting, {}

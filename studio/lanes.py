@@ -14,6 +14,7 @@ from engines.jobs import Job, StartedJob, Workshop
 from engines.sweeps import SweepConfig
 from studio.ahead import Places
 from studio.cluster import MOST_ROOM, Cluster
+from studio.records import RunRecords
 from studio.remote import RemoteJob, Unfinished
 from studio.runs import Keeper, Run
 from studio.spread import SpreadBatch, SpreadSweep
@@ -155,6 +156,7 @@ class Runs:
     Runs that are over are remembered for a while, so that a reloaded page still finds its result.
 
     Args:
+        records: where it is noted which runs go on.
         cluster: where they go when it is there; None for here.
     """
 
@@ -163,10 +165,11 @@ class Runs:
         workshop: Workshop,
         make_keeper: Callable[[Job], Keeper],
         *,
+        records: RunRecords,
         most_waiting: int = 20,
         cluster: Cluster | None = None,
     ):
-        self.workshop, self.cluster = workshop, cluster
+        self.workshop, self.cluster, self.records = workshop, cluster, records
         if cluster is None:
             self.render = Lane("render", most_waiting)
         else:
@@ -196,7 +199,9 @@ class Runs:
         rest = run.unfinished
         if rest is None or self.cluster is None:
             raise ValueError("There is nothing to go on with; start it anew.")
-        return self._started(self._begun(rest.job, rest), rest.job)
+        begun = self._started(self._begun(rest.job, rest), rest.job)
+        run.unfinished = None
+        return begun
 
     def _begun(self, job: Job, rest: Unfinished | None = None) -> StartedJob:
         """A job, or what is left of one, begun on the cluster, in parts where it has some; or here without one."""
@@ -215,8 +220,13 @@ class Runs:
         return begin(job, rest)
 
     def _started(self, started: StartedJob, job: Job) -> Run:
-        run = Run(started, self._make_keeper(job))
-        self.render.submit(run)
+        run = Run(started, self._make_keeper(job), self.records.remove)
+        self.records.add(run)
+        try:
+            self.render.submit(run)
+        except LaneFullError:
+            self.records.remove(run)
+            raise
         with self._lock:
             self._by_id[run.id] = run
             over = [r for r in self._by_id.values() if r.over]
@@ -224,6 +234,12 @@ class Runs:
                 del self._by_id[old.id]
                 old.forget()
         return run
+
+    @property
+    def going(self) -> list[Run]:
+        """Those that are at work or wait."""
+        with self._lock:
+            return [run for run in self._by_id.values() if not run.over]
 
     def get(self, run_id: str | None) -> Run | None:
         """The run with this id, or None where there is none (any longer)."""

@@ -321,8 +321,11 @@ class Pool:
             return None
         if found != self._project.version:
             self.drop(member)
-            ours = f"and this studio {self._project.version}; bring both to one version."
-            self._refuse(node, f"The worker on {node.title} is Reverie {found} {ours}")
+            self._refuse(
+                node,
+                f"The worker on {node.title} is Reverie {found} and this studio {self._project.version}; bring both to "
+                "one version.",
+            )
             return None
         member.began = time.monotonic()
         return member

@@ -24,6 +24,8 @@ logger = logging.getLogger(__name__)
 
 # By itself a run goes on elsewhere so many times; then a person is asked.
 LOSSES_BORNE = 1
+# Where a run is that is done in the studio while the cluster is away.
+HERE = "this machine"
 # Steps that take less are begun before they are asked for.
 AHEAD_SECONDS = 0.5
 
@@ -76,8 +78,15 @@ class RemoteJob(StartedJob):
 
     @property
     def where(self) -> str:  # type: ignore[override]
-        """The machine that it is on."""
-        return self._hand.where if self._hand is not None else ""
+        """The machine that it is on: its address, or HERE; "" before and after."""
+        hand = self._hand
+        return "" if hand is None else hand.where or HERE
+
+    @property
+    def workers(self) -> tuple[int, ...]:  # type: ignore[override]
+        """The worker that it is on, by its number."""
+        hand = self._hand
+        return (hand.place.id,) if isinstance(hand, WorkerRun) else ()
 
     @property
     def can_give_way(self) -> bool:  # type: ignore[override]

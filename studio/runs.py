@@ -77,12 +77,15 @@ class Run:
         seconds: how long it has worked; not what it gave way to.
         displaced: whether it waits because its place is gone.
         unfinished: what can be gone on with where it failed through no fault of its own.
+
+    Args:
+        on_end: called with the run as the last thing before it is over.
     """
 
-    def __init__(self, started: StartedJob, keeper: Keeper):
+    def __init__(self, started: StartedJob, keeper: Keeper, on_end: Callable[[Run], None] = lambda run: None):
         self.id = uuid.uuid4().hex
         self._started: StartedJob | None = started
-        self._keeper = keeper
+        self._keeper, self._on_end = keeper, on_end
         self.job = started.job
         self.original = original_of(started.job)
         self.state, self.version = "waiting", 0
@@ -118,6 +121,12 @@ class Run:
         """Which machine it is on, in a few words; "" where there is only one."""
         started = self._started
         return "" if started is None else started.where
+
+    @property
+    def workers(self) -> tuple[int, ...]:
+        """Which workers of a cluster do it, by their numbers."""
+        started = self._started
+        return () if started is None else started.workers
 
     @property
     def seconds_left(self) -> float | None:
@@ -275,6 +284,7 @@ class Run:
         if self.frame is not None and self.frame.image is not None:
             self.frame = dataclasses.replace(self.frame, image=preview(self.frame.image))
         self._started = None
+        self._on_end(self)
         self.state = state
         self._changed()
 

@@ -33,6 +33,12 @@ class SpreadBatch(StartedBatch):
         part = self.part
         return "" if part is None else part.where
 
+    @property
+    def workers(self) -> tuple[int, ...]:  # type: ignore[override]
+        """Those that are at its pictures."""
+        part = self.part
+        return (() if part is None else part.workers) + self._ahead.workers
+
     def send(self, changed: Any | None) -> Frame:
         """The next frame, see `StartedBatch.send`; the same again while a picture catches up.
 
@@ -86,6 +92,11 @@ class SpreadSweep(StartedJob):
     def where(self) -> str:  # type: ignore[override]
         """The machine that the cell at work is on."""
         return "" if self._cells is None else self._cells.where
+
+    @property
+    def workers(self) -> tuple[int, ...]:  # type: ignore[override]
+        """Those that are at its cells."""
+        return () if self._cells is None else self._cells.workers
 
     def send(self, changed: Any | None) -> Frame:
         """The next frame, after `changed` has taken effect; the same again while a cell catches up.
@@ -169,6 +180,11 @@ class Cells:
             self._ended = frame.step >= frame.total
             self.where = self._part.where
             return self._filling.laid(self._cell, frame, self._part.steps)
+
+    @property
+    def workers(self) -> tuple[int, ...]:
+        """Those that are at the cells."""
+        return (() if self._part is None else self._part.workers) + self._ahead.workers
 
     @property
     def _may_go_ahead(self) -> bool:

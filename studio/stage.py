@@ -8,12 +8,13 @@ from typing import Any
 
 import gradio as gr
 
-from engines.jobs import Job
+from engines.jobs import ENGINES, Job
 from engines.sweeps import SweepConfig
 from studio.notices import warn
 from studio.runs import Run
 from studio.streaming import Watcher
 from studio.studio import Studio
+from studio.titles import TITLES
 
 
 class Stage(ABC):
@@ -36,7 +37,7 @@ class Stage(ABC):
         self.remembered = gr.BrowserState("", storage_key=key, secret=key, render=False)
 
     def buttons(self, title: str) -> None:
-        """Lay out the button that begins and Stop beside it.
+        """Lay out the button that begins and beside it Stop, and one that goes on with a run whose machine was lost.
 
         Others that begin something on this stage are added to `begins`.
         """
@@ -45,6 +46,9 @@ class Stage(ABC):
             self.go = gr.Button(title, variant="primary", elem_id=f"{self._prefix}-go", interactive=False)
             self.begins: list[gr.Button] = [self.go]
             self.halt = gr.Button("Stop", elem_id=f"{self._prefix}-stop", interactive=False, min_width=80)
+            # Disabled it is not shown; were it taken away, the focus on it would be lost.
+            rest: dict[str, Any] = {"elem_id": f"{self._prefix}-go-on", "elem_classes": "only-alive"}
+            self.rest = gr.Button("Go on", interactive=False, min_width=80, **rest)
 
     @abstractmethod
     def canvas_with(self, original: Any, invitation: str) -> None:
@@ -57,7 +61,7 @@ class Stage(ABC):
     @property
     def outputs(self) -> list[Any]:
         """What watching a run changes."""
-        return [self.canvas, self.run_id, self.remembered, *self.begins, self.halt, self.save]
+        return [self.canvas, self.run_id, self.remembered, *self.begins, self.halt, self.rest, self.save]
 
     def free(self, free: bool) -> dict[Any, Any]:
         """The buttons that begin something are alive, or not."""
@@ -76,9 +80,17 @@ class Stage(ABC):
         return {}
 
     def wire(self) -> None:
-        """Connect Stop."""
+        """Connect Stop, and going on with what is left of a run."""
         # Stop never needs a toast, so it may bypass Gradio's queue.
         self.halt.click(self.stop, [self.run_id], None, queue=False, show_progress="hidden", api_visibility="private")
+        self.rest.click(
+            self.start_rest,
+            [self.run_id],
+            self.outputs,
+            concurrency_limit=None,
+            show_progress="hidden",
+            api_visibility="private",
+        )
 
     def on_page_load(self, page: gr.Blocks) -> None:
         """Have a fresh page find its run again. Called outside of all tabs: what is in one is not there on a fresh page
@@ -103,8 +115,25 @@ class Stage(ABC):
 
     async def start(self, make_job: Callable[[], Job]) -> AsyncIterator[dict[Any, Any]]:
         """Start what `make_job` returns and watch it to its end; a ValueError on the way becomes a toast."""
+        async for update in self._begun(lambda: self._runs.start(make_job())):
+            yield update
+
+    async def start_rest(self, run_id: str) -> AsyncIterator[dict[Any, Any]]:
+        """Start what is left of this page's run, whose machine was lost, and watch it to its end."""
+
+        def begin() -> Run:
+            run = self.run(run_id)
+            if run is None:
+                raise ValueError("There is nothing to go on with; start it anew.")
+            return self._runs.go_on(run)
+
+        async for update in self._begun(begin):
+            yield update
+
+    async def _begun(self, begin: Callable[[], Run]) -> AsyncIterator[dict[Any, Any]]:
+        """Watch the run that `begin` begins; a ValueError of it becomes a toast."""
         try:
-            run = self._runs.start(make_job())
+            run = begin()
         except ValueError as error:
             warn(error)
             yield {self.go: gr.skip()}
@@ -113,9 +142,12 @@ class Stage(ABC):
             yield update
 
     async def resume(self, run_id: str) -> AsyncIterator[dict[Any, Any]]:
-        """Find a reloaded page's run again."""
+        """Find a reloaded page's run again, or say that the studio was ended with it."""
         run = self.run(run_id)
         if run is None:
+            engine = self._runs.records.interrupted(run_id)
+            if engine in TITLES:
+                warn(interrupted(engine))
             yield {self.run_id: ""} | self.free(True)
             return
         async for update in self.watch(run, found=True):
@@ -133,6 +165,7 @@ class Stage(ABC):
             self.remembered: run.id,
             **self.free(False),
             self.halt: gr.update(interactive=True),
+            self.rest: gr.update(interactive=False),
             self.save: gr.update(value=None, interactive=False, label="Save"),
             **self.begun(),
         }
@@ -148,6 +181,7 @@ class Stage(ABC):
             warn(sentence)
         shown = {self.canvas: await watcher.whole()} if found else {}
         still = {self.halt: gr.update(interactive=False), self.save: self.saving(run)}
+        still |= {self.rest: gr.update(interactive=run.unfinished is not None)}
         yield shown | self.free(True) | still | self.came(run) | self.ended(run)
 
     def saving(self, run: Run):
@@ -172,6 +206,17 @@ class Stage(ABC):
             run.steer(swept.following(config) if isinstance(swept, SweepConfig) else config)
         except ValueError as error:
             warn(error)
+
+
+def interrupted(engine: str) -> str:
+    """What there is to say of a run that the studio was ended with, in a sentence."""
+    title, _ = TITLES[engine]
+    if "checkpoint" in ENGINES[engine].files:
+        return f"{title}: the studio was started anew while this was running; press Train to go on with it."
+    return (
+        f"{title}: the studio was started anew while this was running, so it ended; results that were finished are in "
+        "the gallery."
+    )
 
 
 def steers(controls: Sequence[Any], steer: Callable[..., None], inputs: Sequence[Any]) -> None:

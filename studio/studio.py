@@ -21,6 +21,7 @@ from studio.cluster import Cluster
 from studio.gallery import Gallery
 from studio.keeper import keeper_for
 from studio.lanes import Runs
+from studio.records import RunRecords
 from studio.runs import Keeper
 from studio.visitors import Visitors
 
@@ -65,7 +66,13 @@ class Studio:
         # Moments live as long as their runs are remembered; those of an earlier server are nobody's.
         shutil.rmtree(self.outputs / "moments", ignore_errors=True)
         self._interactive = ThreadPoolExecutor(max_workers=1, thread_name_prefix="interactive")
-        self.runs = Runs(self.workshop, self.keeper, most_waiting=self.most_waiting, cluster=self.cluster)
+        self.runs = Runs(
+            self.workshop,
+            self.keeper,
+            records=RunRecords(self.outputs / "going"),
+            most_waiting=self.most_waiting,
+            cluster=self.cluster,
+        )
 
     @property
     def gallery(self) -> Gallery:

@@ -19,8 +19,8 @@ FETCHED_WITHIN = 3600.0
 _FETCHED = ("archives", "figures")
 # Drawn once, and wanted for ever.
 _KEPT = ("examples",)
-# Moments belong to runs that are remembered; whoever forgets these removes them.
-_OTHERS = ("moments",)
+# Moments belong to runs that are remembered, records to runs that go on; whoever forgets these removes them.
+_OTHERS = ("moments", "going")
 
 
 @dataclass(frozen=True)

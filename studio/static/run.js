@@ -24,6 +24,7 @@ function status(message) {
     : waiting ? phrase('about {}', seconds(message.left)) : phrase('{} left', seconds(message.left));
   const loss = message.metrics?.loss;
   find('.loss').textContent = loss == null ? '' : phrase('loss {}', loss.toPrecision(3));
+  find('.where').textContent = message.where ? phrase('on {}', message.where) : '';
   speak(message);
 }
 

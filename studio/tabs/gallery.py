@@ -21,26 +21,12 @@ from studio.notices import inform, warn
 from studio.recipe_panel import RecipePanel
 from studio.studio import Studio
 from studio.thumbnails import first_words, picture_size, thumbnail_uri
+from studio.titles import TITLES
 
 A_PAGE = 24
 # For so many seconds a list is kept waiting while thumbnails are made that are not there; it asks again for the rest.
 PATIENCE = 0.1
 MOST_TEXT = 20_000
-# What a person calls what an engine makes, and the tab that it is made on.
-TITLES = {
-    "deep_dream": ("Dream", "dream"),
-    "style_transfer": ("Painting", "style"),
-    "deep_dream_sweep": ("Sweep of dreams", "dream"),
-    "style_transfer_sweep": ("Sweep of paintings", "style"),
-    "vae": ("Walk among digits", "latent"),
-    "vae_training": ("Training of an autoencoder", "latent"),
-    "dcgan": ("Face", "faces"),
-    "dcgan_walk": ("Walk among faces", "faces"),
-    "dcgan_projection": ("Face found", "faces"),
-    "dcgan_training": ("Training on faces", "faces"),
-    "language_model": ("Text", "text"),
-    "language_training": ("Training on a text", "text"),
-}
 FILTERS = {"All": "", "Dream": "dream", "Style": "style", "Latent": "latent", "Faces": "faces", "Words": "text"}
 UNREADABLE = "This file cannot be read."
 NOTHING = "Nothing here yet. Whatever you make on the other tabs appears here."

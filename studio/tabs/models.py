@@ -1,4 +1,4 @@
-"""The Models tab: which weights are here, fetching the others, and bringing or removing them."""
+"""The Models tab: which weights are here, fetching the others, bringing or removing them; and what the cluster does."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any
 import gradio as gr
 
 from engines.parts.weights import WeightsError, WeightsStore
+from studio.cluster_line import cluster_line
 from studio.doors import Door
 from studio.model_list import cancelling, listed, model_list, progress, title_of
 from studio.notices import inform, warn
@@ -60,6 +61,8 @@ class ModelsTab:
                 gr.Markdown(BRING, elem_classes="quiet")
                 gr.Markdown(OFFLINE, elem_id="models-offline", elem_classes="quiet")
             with gr.Column(elem_classes="outputs", min_width=320, scale=3):
+                if self.studio.cluster is not None:
+                    cluster_line(self.studio, "models-cluster")
                 self.list = model_list("models-list")
         seen: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": None}
         self.list.obtain(self.download, None, [self.list], **seen)

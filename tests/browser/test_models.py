@@ -1,4 +1,5 @@
-"""The Models tab in a real browser: rows that unfold, a download that is cancelled and gone on with, a removal.
+"""The Models tab in a real browser: rows that unfold, a download that is cancelled and gone on with, a removal, and
+what the cluster does.
 
 Its page is served from here, as what it fetches is another server of ours instead of Keras's."""
 
@@ -6,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import threading
+import time
 from collections.abc import Iterator
 from types import SimpleNamespace
 
@@ -16,6 +18,7 @@ from selenium.webdriver.common.keys import Keys
 
 from engines.parts.official_files import OFFICIAL_FILES
 from engines.parts.weights import WeightsStore
+from studio.cluster import Cluster, ClusterOptions, Machine, Status
 from studio.networks import NetworkChoice
 from studio.serving import serve
 from studio.studio import Studio
@@ -40,9 +43,15 @@ def store(tmp_path_factory) -> WeightsStore:
 
 
 @pytest.fixture(scope="module")
-def address(tmp_path_factory, store, gate) -> Iterator[str]:
+def cluster() -> Cluster:
+    """A cluster that nobody has joined: a test says what is known of it."""
+    return Cluster(ClusterOptions())
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory, store, gate, cluster) -> Iterator[str]:
     """A page with the tab, and beside it a choice of networks."""
-    studio = Studio(outputs=tmp_path_factory.mktemp("outputs"))
+    studio = Studio(outputs=tmp_path_factory.mktemp("outputs"), cluster=cluster)
     studio.workshop.store = store
     with gr.Blocks() as page, gr.Tabs():
         with gr.Tab("Dream"):
@@ -156,3 +165,28 @@ def test_a_file_that_only_has_the_name_is_refused_in_one_sentence(page, tmp_path
     page.one("#models-file input[type=file]").send_keys(str(impostor))
     page.until(lambda: any("not the file that Keras publishes" in toast for toast in page.toasts), "the refusal")
     page.until(lambda: page.all("#models-file input[type=file]"), "a place for another file")
+
+
+def test_what_the_cluster_does_is_asked_for_again_and_again_but_only_while_it_is_looked_at(page, cluster):
+    def told() -> str:
+        return page.one("#models-cluster").text
+
+    cluster.status = Status(
+        there=True,
+        address="10.0.0.1:6379",
+        room=1,
+        capacity=1,
+        machines=(Machine("10.0.0.2", 2, 0, 2, (), 1, ""), Machine("10.0.0.3", 4, 0, 4, (), 0, "It is <b>odd</b>.")),
+    )
+    page.until(lambda: "2 cores" in told(), "the machines")
+    assert "It is <b>odd</b>." in told()
+    assert page.too_wide == 0
+    cluster.status = Status(address="10.0.0.1:6379", said="There is no Ray cluster at 10.0.0.1:6379.")
+    page.until(lambda: "The cluster is away." in told() and "2 cores" not in told(), "the page to say that it is away")
+    show(page, "Dream")
+    page.until(lambda: not page.one("#models-cluster").is_displayed(), "the other tab")
+    asked = page.asked("component_server")
+    time.sleep(5)
+    assert page.asked("component_server") <= asked + 1
+    show(page, "Models")
+    page.until(lambda: page.asked("component_server") > asked + 1, "the page to ask again")

@@ -74,6 +74,7 @@ class LoopEngine:
 
     notices: tuple[str, ...] = ()
     where = ""
+    workers: tuple[int, ...] = ()
     can_give_way = True
     unfinished = None
 

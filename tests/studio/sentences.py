@@ -44,6 +44,8 @@ STAYS_ENGLISH = {
     # of errors that a caller catches
     *("not a PNG", "too large", "too many pixels", "a row is too short", "a range that nobody asked for"),
     "no stub is wanted",
+    # on the command line, before there is a page
+    "Ray is not installed here; run: pip install -r requirements-cluster.txt",
     # what a model wrote, and what it is given to go on with
     *("This movie", "Temperature {}\n\n{}"),
     "This movie was wonderful. I saw it when it first came out and I have a copy of it. It’s one of those movies.",
@@ -168,7 +170,7 @@ def _silent(tree: ast.AST) -> Iterator[ast.AST]:
             yield from (inner for inner in _within(node) if inner is not node)
         if isinstance(node, ast.keyword) and node.arg in ("elem_classes", "elem_id"):
             yield from ast.walk(node)
-        if isinstance(node, ast.Call) and ast.unparse(node.func).startswith("logger."):
+        if isinstance(node, ast.Call) and ast.unparse(node.func).startswith(("logger.", "logging.")):
             yield from ast.walk(node)
 
 

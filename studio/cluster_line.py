@@ -1,0 +1,90 @@
+"""What the page says of the cluster: its machines, what each is at, who waits. Its look and behaviour are in static/.
+
+The browser asks for it again and again while it is looked at, and not otherwise.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gradio as gr
+
+from studio.cluster import Machine, Status
+from studio.components import component
+from studio.languages import phrase
+from studio.remote import HERE
+from studio.runs import Run
+from studio.studio import Studio
+from studio.titles import TITLES
+
+LOOKING, AWAY = "Looking for the cluster.", "The cluster is away."
+MEANWHILE = "Meanwhile runs are done on this machine, one at a time."
+
+
+def cluster_line(studio: Studio, elem_id: str) -> gr.HTML:
+    """The component, empty; its script fills it with what `told` gives."""
+
+    def cluster_now(asked: list[Any]) -> dict[str, Any]:  # Gradio marks it, which a method cannot bear
+        return told(studio)
+
+    return component("cluster", elem_id, {}, server_functions=[cluster_now])
+
+
+def told(studio: Studio) -> dict[str, Any]:
+    """What there is to say of a studio's cluster at this moment, in the page's language.
+
+    Nobody is told what another visitor's run is.
+    """
+    assert studio.cluster is not None
+    status, going = studio.cluster.status, studio.runs.going
+    machines = status.machines if status.there else ()
+    working = [run for run in going if run.state == "running"]
+    waiting = sum(run.state == "waiting" for run in going)
+    rows = [_row(machine, [run for run in working if _is_on(run, machine)], studio.shared) for machine in machines]
+    if runs := [_said_of(run, studio.shared) for run in working if run.where == HERE]:
+        rows.append({"title": phrase("This machine"), "has": "", "runs": runs, "warm": "", "refused": ""})
+    return {
+        "said": [*map(phrase, _sentences(status))],
+        "machines": rows,
+        "waiting": phrase(f"{waiting} run{'s' if waiting > 1 else ''} waiting.") if waiting else "",
+    }
+
+
+def _sentences(status: Status) -> list[str]:
+    if not status.there:
+        reason = [] if status.said in (AWAY, LOOKING) else [status.said]
+        return [LOOKING if status.said == LOOKING else AWAY, *reason, MEANWHILE]
+    if not status.useful:
+        return [f"The cluster at {status.address} has no machine that can be used.", MEANWHILE]
+    return [f"Runs are done on the cluster at {status.address}."]
+
+
+def _is_on(run: Run, machine: Machine) -> bool:
+    """Whether a run is on a machine: by its workers, as what two machines at one address are called may change."""
+    workers = set(run.workers)
+    return bool(workers & set(machine.busy)) if workers else run.where == machine.title
+
+
+def _row(machine: Machine, runs: list[Run], shared: bool) -> dict[str, Any]:
+    cores = f"{machine.cpus:g} core{'s' if machine.cpus != 1 else ''}"
+    gpus = "1 GPU" if machine.gpus == 1 else f"{machine.gpus:g} GPUs"
+    said = [_said_of(run, shared) for run in runs]
+    # One that gets ready, or that does a part of a run ahead.
+    others = len(machine.busy) - sum(max(1, len(set(run.workers) & set(machine.busy))) for run in runs)
+    said += [phrase("a worker is busy")] * max(0, others)
+    return {
+        "title": machine.title,
+        "has": phrase(f"{cores} · {gpus}" if machine.gpus else cores),
+        "runs": said,
+        "warm": str(machine.warm),
+        "refused": phrase(machine.refused),
+    }
+
+
+def _said_of(run: Run, shared: bool) -> str:
+    """What a run is and how far; on a server with several visitors, that there is one."""
+    if shared:
+        return phrase("a run")
+    title = TITLES[run.job.engine][0]
+    frame = run.frame
+    return phrase(title if frame is None else f"{title} · step {frame.step} of {frame.total}")

@@ -1,0 +1,162 @@
+"""What the page says of the cluster: machines, what runs on each, who waits, and where a run is that is watched."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterator
+
+import gradio as gr
+import pytest
+
+pytest.importorskip("ray", reason="Ray is not installed: pip install -r requirements-cluster.txt")
+
+from studio.cluster import Cluster, ClusterOptions, Machine, Status
+from studio.cluster_line import told
+from studio.languages import KOREAN, speaking
+from studio.remote import HERE, RemoteJob
+from studio.runs import Run
+from studio.streaming import Watcher
+from studio.studio import Studio
+from studio.tabs.models import ModelsTab
+from tests.engines.helpers import is_one_sentence
+from tests.studio.helpers import LoopEngine, MemoryKeeper, eventually
+
+TWO = (
+    Machine(title="10.0.0.2", cpus=2, gpus=0, free=0, busy=(1,), warm=1, refused=""),
+    Machine(title="10.0.0.3", cpus=1, gpus=2, free=1, busy=(), warm=0, refused=""),
+)
+
+
+def joined(*machines: Machine, capacity: int = 3) -> Status:
+    """A cluster that answers, with room for two."""
+    return Status(there=True, address="10.0.0.1:6379", room=2, capacity=capacity, machines=machines)
+
+
+@pytest.fixture
+def cluster() -> Cluster:
+    """One that nobody has joined: a test says what is known of it."""
+    return Cluster(ClusterOptions())
+
+
+@pytest.fixture
+def studio(tmp_path, cluster, studio_vgg) -> Iterator[Studio]:
+    studio = Studio(outputs=tmp_path / "outputs", cluster=cluster)
+    studio.workshop.keep("deep_dream", "studio_vgg", studio_vgg)
+    yield studio
+    studio.runs.close()
+
+
+@pytest.fixture
+def begin(studio) -> Iterator:
+    """Begins a run that is somewhere, and after its first frame goes no further before the end of the test."""
+    gates: list[threading.Semaphore] = []
+
+    def begun(where: str, workers: tuple[int, ...] = ()) -> Run:
+        gates.append(gate := threading.Semaphore(1))
+        engine = LoopEngine(30, gate=gate)
+        engine.where, engine.workers = where, workers
+        run = Run(engine, MemoryKeeper())
+        studio.runs.render.submit(run)
+        studio.runs._by_id[run.id] = run
+        return run
+
+    yield begun
+    for gate in gates:
+        gate.release(1000)
+
+
+def at_work(run: Run) -> Run:
+    eventually(lambda: run.frame is not None, "the first frame")
+    return run
+
+
+def test_each_machine_is_told_of_with_what_it_has_and_what_runs_there(studio, cluster, begin):
+    cluster.status = joined(*TWO)
+    # By its worker: what two machines at one address are called may change.
+    at_work(begin("10.0.0.9", (1,)))
+    at_work(begin("10.0.0.3"))
+    begin("")
+    said = told(studio)
+    assert said["said"] == ["Runs are done on the cluster at 10.0.0.1:6379."]
+    assert said["machines"] == [
+        {"title": "10.0.0.2", "has": "2 cores", "runs": ["Dream · step 1 of 30"], "warm": "1", "refused": ""},
+        {"title": "10.0.0.3", "has": "1 core · 2 GPUs", "runs": ["Dream · step 1 of 30"], "warm": "0", "refused": ""},
+    ]
+    assert said["waiting"] == "1 run waiting."
+
+
+def test_a_worker_that_has_no_run_yet_is_busy(studio, cluster):
+    cluster.status = joined(*TWO)
+    assert [machine["runs"] for machine in told(studio)["machines"]] == [["a worker is busy"], []]
+
+
+def test_on_a_server_for_several_nobody_is_told_what_another_does(studio, cluster, begin):
+    studio.shared = True
+    cluster.status = joined(*TWO)
+    at_work(begin("10.0.0.2", (1,)))
+    assert [machine["runs"] for machine in told(studio)["machines"]] == [["a run"], []]
+
+
+def test_a_machine_that_is_refused_says_why(studio, cluster):
+    why = "The worker on 10.0.0.4 is Reverie 1.0 and this studio 1.1; bring both to one version."
+    cluster.status = joined(Machine("10.0.0.4", 4, 0, 4, (), 0, why), capacity=0)
+    said = told(studio)
+    assert [machine["refused"] for machine in said["machines"]] == [why]
+    assert "no machine that can be used" in said["said"][0]
+    with speaking(KOREAN):
+        assert "1.0" in told(studio)["machines"][0]["refused"].partition("Reverie")[2]
+
+
+@pytest.mark.parametrize("reason", ["The cluster is away.", "There is no Ray cluster at 10.0.0.1:6379."])
+def test_a_cluster_that_is_away_is_said_to_be_why_and_what_is_done_meanwhile(studio, cluster, begin, reason):
+    # What was known of its machines is not told any longer.
+    cluster.status = Status(address="10.0.0.1:6379", said=reason, machines=TWO)
+    at_work(begin(HERE))
+    said = told(studio)
+    assert said["said"][0] == "The cluster is away."
+    assert reason in said["said"]
+    assert len(said["said"]) == len(set(said["said"]))
+    assert all(map(is_one_sentence, said["said"]))
+    assert "this machine" in said["said"][-1]
+    assert [(machine["title"], machine["runs"]) for machine in said["machines"]] == [
+        ("This machine", ["Dream · step 1 of 30"])
+    ]
+
+
+def test_all_of_it_is_said_in_the_language_of_who_asks(studio, cluster, begin):
+    cluster.status = joined(*TWO)
+    at_work(begin("10.0.0.2", (1,)))
+    with speaking(KOREAN):
+        said = told(studio)
+    assert said["said"] == ["10.0.0.1:6379의 클러스터에서 실행해요."]
+    assert [machine["has"] for machine in said["machines"]] == ["코어 2개", "코어 1개 · GPU 2개"]
+    assert said["machines"][0]["runs"] == ["딥드림 · 스텝 1/30"]
+
+
+def test_the_models_tab_tells_of_the_cluster_where_there_is_one(studio):
+    def lines() -> list[gr.HTML]:
+        with gr.Blocks() as page:
+            ModelsTab(studio).build()
+        return [block for block in page.blocks.values() if block.elem_id == "models-cluster"]
+
+    (line,) = lines()
+    assert line.cluster_now([])["said"] == ["Looking for the cluster.", told(studio)["said"][-1]]
+    studio.cluster = None
+    assert lines() == []
+
+
+def test_a_run_is_on_this_machine_while_the_cluster_is_away(studio, cluster, small_job):
+    job = RemoteJob(small_job, studio.workshop, cluster)
+    assert (job.where, job.workers) == ("", ())
+    next(job)
+    assert (job.where, job.workers) == (HERE, ())
+    job.close()
+    assert job.where == ""
+
+
+def test_a_message_of_a_run_says_where_it_is(studio, begin):
+    run = at_work(begin("10.0.0.2", (1,)))
+    message = asyncio.run(Watcher(run, studio.runs.render).whole())
+    assert message["where"] == "10.0.0.2"
+    run.stop()
