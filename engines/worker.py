@@ -11,6 +11,7 @@ import dataclasses
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -168,15 +169,25 @@ class Worker:
             shutil.copyfile(kept, path)
         return path
 
-    def send(self, changed: Any | None) -> Told:
-        """The next frame, after `changed` has taken effect; raises as `StartedJob.send`, but at the end tells None."""
-        if self._started is None:
+    def send(self, changed: Any | None, seconds: float = 0.0) -> Told:
+        """The next frame, after `changed` has taken effect; raises as `StartedJob.send`, but at the end tells None.
+
+        Args:
+            seconds: for so long frames that nobody has to see are left out; the one that is told stands for them.
+        """
+        started = self._started
+        if started is None:
             raise ValueError("This machine has no run to go on with; start it again.")
+        until = time.monotonic() + seconds
         try:
-            frame = self._started.send(changed)
+            frame = started.send(changed)
+            while time.monotonic() < until and frame.step < frame.total and not _belongs_in_a_film(started, frame):
+                # What the engine has chosen must be told all the same.
+                chosen, frame = frame.config, started.send(None)
+                frame = frame if frame.config is not None else dataclasses.replace(frame, config=chosen)
         except StopIteration:
-            return Told(None, self._started.history)
-        return Told(frame, self._started.history)
+            return Told(None, started.history)
+        return Told(frame, started.history)
 
     def changed_files(self) -> dict[str, np.ndarray]:
         """What the job has written since this was asked last, by the engine's names, (N,) uint8 each."""
@@ -198,6 +209,10 @@ class Worker:
         self.close()
         with contextlib.suppress(OSError):
             shutil.rmtree(self._own)
+
+
+def _belongs_in_a_film(started: StartedJob, frame: Frame) -> bool:
+    return started.job.makes_film and frame.keyframe
 
 
 def _stamp(path: Path) -> tuple[int, int]:

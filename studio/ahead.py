@@ -172,12 +172,12 @@ class Part(StartedJob):
             self._made = self._places.begin(self._make(), None)
             self._made.exact = self._exact
         made = self._made
-        made.only_there = ahead
+        made.only_there = made.unseen = ahead
         frame = made.send(changed)
         if frame is self._newest or frame.step <= self._hidden_until:
             raise CatchingUp
         self._newest, self._hidden_until = frame, 0
-        pulled = Pulled(frame, 1, made.job, made.history, made.where)
+        pulled = Pulled(frame, made.steps, made.job, made.history, made.where)
         if frame.step >= frame.total:
             self._over = True
             made.close()  # at a seam nothing is held

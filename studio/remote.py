@@ -28,6 +28,8 @@ LOSSES_BORNE = 1
 HERE = "this machine"
 # Steps that take less are begun before they are asked for.
 AHEAD_SECONDS = 0.5
+# Where nobody watches, a frame is sent so often, and not each.
+UNSEEN_SECONDS = 0.4
 
 
 class LostTwiceError(ValueError):
@@ -58,13 +60,16 @@ class RemoteJob(StartedJob):
 
     Attributes:
         only_there: whether it waits while the cluster is away, rather than being done here.
+        unseen: whether nobody watches it: frames that no film needs may be left out, see `steps`.
+        steps: for how many the newest frame stands.
         exact: whether what was lost is done again, rather than gone on with from the picture as it was seen; and
             whether settings take effect at the step at which they are sent.
     """
 
     def __init__(self, job: Job, workshop: Workshop, cluster: Cluster, unfinished: Unfinished | None = None):
         super().__init__(job, workshop)
-        self.only_there = self.exact = False
+        self.only_there = self.exact = self.unseen = False
+        self.steps = 1
         self._cluster = cluster
         self._rest = unfinished or Unfinished(job)
         self._hand: StartedJob | WorkerRun | None = None
@@ -110,7 +115,7 @@ class RemoteJob(StartedJob):
             hand = self._hand = self._hand or self._taken_up()
             # What is done again is as it was: nobody had steered it yet.
             catches_up = self._caught_up_to < self._rest.seen
-            frame = hand.send(None if catches_up else self._pending)
+            frame = hand.send(None if catches_up else self._pending, **self._pace(hand))
         except LostError as error:
             self._lose(error)
             raise Displaced from None
@@ -121,11 +126,16 @@ class RemoteJob(StartedJob):
         self._pending = self._pending if catches_up else None
         if self.last is not None and frame.step <= self._rest.seen:
             return self.last
+        self.steps = max(1, frame.step - self.last.step) if self.unseen and self.last is not None else 1
         self.last, self.history = frame, hand.history
         self.job = dataclasses.replace(self.job, config=hand.history.config)
         if frame.position is not None and not self.exact:
             self._kept = Standing(frame, hand.history)
         return frame
+
+    def _pace(self, hand: StartedJob | WorkerRun) -> dict[str, float]:
+        """How long a worker may leave frames out."""
+        return {"seconds": UNSEEN_SECONDS} if self.unseen and isinstance(hand, WorkerRun) else {}
 
     def _taken_up(self) -> StartedJob | WorkerRun:
         """The rest of the job begun, where there is room.
@@ -238,8 +248,11 @@ class WorkerRun:
         place.begin(order, paths, writes)
         self.history = rest.standing.history if rest.standing else History()
 
-    def send(self, changed: Any | None) -> Frame:
+    def send(self, changed: Any | None, seconds: float = 0.0) -> Frame:
         """The next frame; `changed` takes effect on it, or on the one after where it was begun already.
+
+        Args:
+            seconds: see `Worker.send`.
 
         Raises:
             StopIteration: there are no more.
@@ -247,10 +260,10 @@ class WorkerRun:
         """
         asked, self._ahead = self._ahead, None
         if asked is None:
-            asked, changed = self.place.begun("send", changed), None
+            asked, changed = self.place.begun("send", changed, seconds), None
         if (self._quick and self._may_go_ahead) or changed is not None:
             # The worker goes on while a frame travels and is shown. Where steps are long, Stop need not wait for two.
-            self._ahead = self.place.begun("send", changed)
+            self._ahead = self.place.begun("send", changed, seconds)
         told: Told = asked()
         self._quick = told.history.seconds - self.history.seconds < AHEAD_SECONDS
         self.history = told.history

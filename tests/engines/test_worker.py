@@ -83,6 +83,22 @@ def test_what_is_sent_with_a_request_takes_effect_and_is_in_the_history(worker, 
     assert told.history.config == SHORT
 
 
+def test_frames_that_nobody_has_to_see_are_left_out_but_for_the_last_and_what_was_chosen(worker, workshop, job):
+    *_, expected = workshop.start(job)
+    worker.begin(Order(job=job))
+    told = worker.send(None, 1000.0)
+    assert told.frame.step == told.frame.total == 8
+    np.testing.assert_array_equal(told.frame.image, expected.image)
+    assert worker.send(None, 1000.0).frame is None
+
+
+def test_no_picture_of_a_film_is_left_out(worker, job):
+    film = dataclasses.replace(job, config=dataclasses.replace(SHORT, octaves=1, steps=3, pictures=3))
+    worker.begin(Order(job=film))
+    told = [worker.send(None, 1000.0).frame for _ in range(3)]
+    assert [(frame.step, frame.keyframe) for frame in told] == [(3, True), (6, True), (9, True)]
+
+
 def test_a_job_that_another_worker_was_lost_with_goes_on_and_says_where(worker, workshop, job):
     lost = workshop.start(job)
     for _ in range(3):

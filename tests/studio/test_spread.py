@@ -145,6 +145,7 @@ def of_picture(job: Job) -> int:
 def _nothing_is_begun_before_it_is_asked_for(monkeypatch):
     """These tests say at which step settings are sent, and compare with a run in which they were sent at that step."""
     monkeypatch.setattr(remote, "AHEAD_SECONDS", 0.0)
+    monkeypatch.setattr(remote, "UNSEEN_SECONDS", 0.0)
 
 
 @pytest.fixture
