@@ -126,7 +126,8 @@ class RemoteJob(StartedJob):
         self._pending = self._pending if catches_up else None
         if self.last is not None and frame.step <= self._rest.seen:
             return self.last
-        self.steps = max(1, frame.step - self.last.step) if self.unseen and self.last is not None else 1
+        before = self._rest.seen if self.last is None else self.last.step
+        self.steps = max(1, frame.step - before) if self.unseen else 1
         self.last, self.history = frame, hand.history
         self.job = dataclasses.replace(self.job, config=hand.history.config)
         if frame.position is not None and not self.exact:
