@@ -3,18 +3,18 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test test-in-browsers test-engines test-the-rest check bench browser
+.PHONY: run test test-in-browsers test-engines test-on-a-cluster test-the-rest check bench browser
 
 run: $(VENV)/.run
 	$(BIN)/python app.py $(ARGS)
 
-# Tests wait a lot, browsers most of all, so three processes share them. With ARGS, one process does as it is told.
+# Tests wait a lot, browsers and clusters most of all, so four processes share them. With ARGS, one process does as it is told.
 test: check browser
 ifdef ARGS
 	$(BIN)/python -m pytest $(ARGS)
 else
-	@$(MAKE) --no-print-directory --jobs 3 --keep-going --output-sync=target \
-	  test-in-browsers test-engines test-the-rest
+	@$(MAKE) --no-print-directory --jobs 4 --keep-going --output-sync=target \
+	  test-in-browsers test-engines test-on-a-cluster test-the-rest
 endif
 
 test-in-browsers:
@@ -26,8 +26,11 @@ ONE_THREAD := TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1 OMP_NUM_THREADS=
 test-engines:
 	$(ONE_THREAD) $(BIN)/python -m pytest tests/engines
 
+test-on-a-cluster:
+	$(ONE_THREAD) $(BIN)/python -m pytest tests/cluster
+
 test-the-rest:
-	$(ONE_THREAD) $(BIN)/python -m pytest --ignore tests/browser --ignore tests/engines
+	$(ONE_THREAD) $(BIN)/python -m pytest --ignore tests/browser --ignore tests/engines --ignore tests/cluster
 
 check: $(VENV)/.dev
 	@# Gradio writes a stub beside every subclass of a component when it is imported; it is not ours to check.

@@ -308,6 +308,7 @@ class StartedJob(Iterator[Frame]):
         workers: which workers of a cluster do it, by their numbers.
         can_give_way: whether another run may come between its seams.
         unfinished: what can be gone on with where it failed through no fault of its own; None otherwise.
+        progress_before: share of the whole run's work that was done before this began.
     """
 
     notices: tuple[str, ...] = ()
@@ -315,6 +316,7 @@ class StartedJob(Iterator[Frame]):
     workers: tuple[int, ...] = ()
     can_give_way: bool = True
     unfinished: Any = None
+    progress_before: float = 0.0
 
     def __init__(self, job: Job, workshop: Workshop, standing: Standing | None = None):
         self.job = job

@@ -27,6 +27,7 @@ from engines.warm_up import trace
 
 # Of files that came from a studio, kept on a machine for the next run.
 MOST_BYTES = 10_000_000_000
+_OWN = "reverie-worker-"
 
 
 class ChangedFileError(ValueError):
@@ -87,7 +88,8 @@ class Worker:
 
     def __init__(self, cache: Path):
         self._cache = cache / "files"
-        self._own = Path(tempfile.mkdtemp(prefix="reverie-worker-"))
+        _remove_what_the_dead_left()
+        self._own = Path(tempfile.mkdtemp(prefix=f"{_OWN}{os.getpid()}-"))
         self._weights = self._own / "weights"
         self._weights.mkdir()
         self._workshop = Workshop(WeightsStore(folders=(self._weights,)))
@@ -209,6 +211,24 @@ class Worker:
         self.close()
         with contextlib.suppress(OSError):
             shutil.rmtree(self._own)
+
+
+def _remove_what_the_dead_left() -> None:
+    """Remove the folders of workers on this machine that were ended before they could do so."""
+    for path in Path(tempfile.gettempdir()).glob(f"{_OWN}*"):
+        process = path.name.removeprefix(_OWN).partition("-")[0]
+        if process.isdigit() and not _is_alive(int(process)):
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # somebody else's
+        return True
+    return True
 
 
 def _belongs_in_a_film(started: StartedJob, frame: Frame) -> bool:

@@ -480,7 +480,7 @@ class Link:
         """Look at the cluster again and again, and tell the studio."""
         while True:
             try:
-                nodes = await asyncio.wait_for(asyncio.to_thread(_nodes), SILENCE_SECONDS)
+                nodes = await asyncio.wait_for(asyncio.to_thread(_nodes, self._pool.nodes), SILENCE_SECONDS)
             except Exception:  # noqa: BLE001 - a timeout, a lost connection: it is all the same to whoever waits
                 _leave("The cluster does not answer any more.")
             self._pool.see(nodes)
@@ -488,18 +488,19 @@ class Link:
             await asyncio.sleep(LOOK_SECONDS)
 
 
-def _nodes() -> dict[str, Node]:
-    """The machines that are alive."""
+def _nodes(before: dict[str, Node]) -> dict[str, Node]:
+    """The machines that are alive; those that were there before are called what they were called then."""
     from ray._private.state import available_resources_per_node
 
     seen, free = time.monotonic(), available_resources_per_node()
     alive = [node for node in ray.nodes() if node["Alive"]]
-    counts: dict[str, int] = {}
+    called = {id: node.title for id, node in before.items() if id in {one["NodeID"] for one in alive}}
     found: dict[str, Node] = {}
     for node in sorted(alive, key=lambda one: (one["NodeManagerAddress"], one["NodeManagerPort"])):
         address = node["NodeManagerAddress"]
-        counts[address] = counts.get(address, 0) + 1
-        title = address if counts[address] == 1 else f"{address} ({counts[address]})"
+        names = itertools.chain([address], (f"{address} ({number})" for number in itertools.count(2)))
+        title = called.get(node["NodeID"]) or next(name for name in names if name not in called.values())
+        called[node["NodeID"]] = title
         has, left = node["Resources"], free.get(node["NodeID"], {})
         found[node["NodeID"]] = Node(
             id=node["NodeID"],

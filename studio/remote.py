@@ -80,6 +80,8 @@ class RemoteJob(StartedJob):
         self._kept: Standing | None = None
         if unfinished and unfinished.standing:
             self.history = unfinished.standing.history
+            frame = unfinished.standing.frame
+            self.progress_before = 0.0 if frame is None else frame.progress
 
     @property
     def where(self) -> str:  # type: ignore[override]

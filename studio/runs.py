@@ -87,6 +87,7 @@ class Run:
         self._started: StartedJob | None = started
         self._keeper, self._on_end = keeper, on_end
         self.job = started.job
+        self._progress_before = started.progress_before
         self.original = original_of(started.job)
         self.state, self.version = "waiting", 0
         self.frame: Frame | None = None
@@ -132,9 +133,9 @@ class Run:
     def seconds_left(self) -> float | None:
         """What the rest of the run will take if it goes on as it went; None while that is unknown."""
         frame = self.frame
-        if frame is None or frame.progress <= 0 or self.over:
+        if frame is None or frame.progress <= self._progress_before or self.over:
             return None
-        return self._worked() * (1 - frame.progress) / frame.progress
+        return self._worked() * (1 - frame.progress) / (frame.progress - self._progress_before)
 
     @property
     def seconds_in_the_way(self) -> float | None:

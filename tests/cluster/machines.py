@@ -27,7 +27,9 @@ class Machines:
             initialize_head=True,
             head_node_args=options | ({"gcs_server_port": port} if port else {}) | {"temp_dir": self._folder.name},
         )
-        self.nodes = [self.add() for _ in range(count)]
+        self.nodes: list[Any] = []
+        for _ in range(count):
+            self.add()
 
     @property
     def address(self) -> str:
@@ -35,10 +37,13 @@ class Machines:
 
     def add(self, **options: Any) -> Any:
         """One more machine of one core."""
-        return self.ray.add_node(**{"num_cpus": 1, **options})
+        node = self.ray.add_node(**{"num_cpus": 1, **options})
+        self.nodes.append(node)
+        return node
 
     def remove(self, node: Any) -> None:
         """Take a machine away, as when its plug is pulled."""
+        self.nodes.remove(node)
         self.ray.remove_node(node, allow_graceful=False)
 
     def workers(self) -> list[int]:

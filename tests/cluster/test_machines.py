@@ -26,9 +26,9 @@ from tests.studio.helpers import eventually
 ROOT = Path(__file__).resolve().parents[2]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def other_machines() -> Iterator[Machines]:
-    """Two machines of a cluster that is this test's own to break."""
+    """Two machines of a cluster that nobody else has joined; each test leaves two of them."""
     machines = Machines(2)
     yield machines
     machines.close()
@@ -108,14 +108,14 @@ def test_no_worker_is_left_when_the_studio_is_killed(other_machines):
     eventually(lambda: not other_machines.workers(), "the workers to end")
 
 
-def test_a_worker_of_another_version_is_refused_and_the_run_is_done_here(machines, dream_job, tmp_path):
+def test_a_worker_of_another_version_is_refused_and_the_run_is_done_here(other_machines, dream_job, tmp_path):
     other = tmp_path / "older"
     for name in ("engines", "weights"):
         shutil.copytree(ROOT / name, other / name, ignore=shutil.ignore_patterns("__pycache__", "*.npz"))
     (other / "engines" / "version.py").write_text(
         (ROOT / "engines" / "version.py").read_text().replace('NUMBER = "', 'NUMBER = "0.0.')
     )
-    cluster = joined(machines.address, project=str(other))
+    cluster = joined(other_machines.address, project=str(other))
     studio = Studio(outputs=tmp_path / "outputs", cluster=cluster)
     assert over(studio.runs.start(dream_job)).state == "done"
     refused = [machine.refused for machine in cluster.status.machines if machine.refused]
@@ -127,8 +127,8 @@ def test_a_worker_of_another_version_is_refused_and_the_run_is_done_here(machine
     studio.runs.close()
 
 
-def test_an_installed_copy_of_the_same_version_is_used(machines, dream_job, tmp_path):
-    cluster = joined(machines.address, project=str(ROOT))
+def test_an_installed_copy_of_the_same_version_is_used(other_machines, dream_job, tmp_path):
+    cluster = joined(other_machines.address, project=str(ROOT))
     studio = Studio(outputs=tmp_path / "outputs", cluster=cluster)
     run = studio.runs.start(lasting(dream_job))
     at(run, 1)
@@ -138,10 +138,10 @@ def test_an_installed_copy_of_the_same_version_is_used(machines, dream_job, tmp_
     studio.runs.close()
 
 
-def test_a_gpu_goes_to_the_first_run_on_a_machine_that_has_one(dream_job, tmp_path):
-    machines = Machines(0)
-    machines.add(num_cpus=2, num_gpus=1)
-    cluster = joined(machines.address)
+def test_a_gpu_goes_to_the_first_run_on_a_machine_that_has_one(other_machines, dream_job, tmp_path):
+    with_gpu = other_machines.add(num_gpus=1)
+    cluster = joined(other_machines.address)
+    eventually(lambda: cluster.status.room == 3, "all machines")
     studio = Studio(outputs=tmp_path / "outputs", cluster=cluster)
     runs = [studio.runs.start(lasting(dream_job)) for _ in range(2)]
     for run in runs:
@@ -151,7 +151,7 @@ def test_a_gpu_goes_to_the_first_run_on_a_machine_that_has_one(dream_job, tmp_pa
         run.stop()
         over(run)
     studio.runs.close()
-    machines.close()
+    other_machines.remove(with_gpu)
 
 
 def test_without_a_cluster_ray_is_never_imported():

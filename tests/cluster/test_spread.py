@@ -7,19 +7,15 @@ import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-
-pytest.importorskip("ray", reason="Ray is not installed here; pip install -r requirements-cluster.txt")
 
 from engines.batches import Batch, batch_of, picture_files
 from engines.deep_dream import DreamConfig
 from engines.jobs import Job
 from engines.recipes import read_recipe
 from engines.sweeps import DreamSweepConfig
-from studio.cluster import Cluster, ClusterOptions
 from studio.runs import Run
 from studio.studio import Studio
 from tests.engines.helpers import as_png
@@ -33,32 +29,12 @@ LONG = dataclasses.replace(CONFIG, steps=400)
 
 
 @pytest.fixture(scope="module")
-def head() -> Iterator[Any]:
-    """The head of a cluster on this machine, and one machine of one core beside it."""
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    import ray.cluster_utils
-
-    made = ray.cluster_utils.Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
-    made.add_node(num_cpus=1)
-    yield made
-    made.shutdown()
-
-
-@pytest.fixture(scope="module")
-def joined(head, tmp_path_factory, photos) -> Iterator[Studio]:
-    """A studio that uses it, when there are two machines."""
-    cluster = Cluster(ClusterOptions(address=head.address, cpus=1), warm=False)
+def joined(cluster, tmp_path_factory) -> Iterator[Studio]:
+    """A studio that uses two machines."""
+    eventually(lambda: cluster.status.room == 2, "both machines")
     studio = Studio(outputs=tmp_path_factory.mktemp("outputs"), cluster=cluster)
-    cluster.join()
-    eventually(lambda: cluster.status.useful, "the cluster to answer")
-    # Machines that are one in truth share a folder, and unpack the project into it one after another.
-    for machines in (1, 2):
-        if machines == 2:
-            head.add_node(num_cpus=1)
-            eventually(lambda: cluster.status.room == 2, "the other machine")
-        followed(studio, studio.runs.start(batch(tmp_path_factory.mktemp("first"), photos[:machines])))
     yield studio
-    studio.runs.close()
+    studio.runs.render.close()
 
 
 @pytest.fixture(scope="module")
@@ -148,13 +124,15 @@ def test_what_is_stopped_frees_both_machines(tmp_path, joined, photos, kind):
     nothing_is_left(joined)
 
 
-def test_a_machine_that_goes_away_takes_no_picture_with_it(tmp_path, joined, head, photos):
+def test_a_machine_that_goes_away_takes_no_picture_with_it(tmp_path, joined, machines, photos):
     run = joined.runs.start(batch(tmp_path, photos, LONGER))
     eventually(lambda: workers_at_work(joined) == 2 and run.frame, "both to be at work")
     before = joined.cluster.status.room
-    head.remove_node(next(iter(head.worker_nodes)))
+    machines.remove(machines.nodes[0])
     eventually(lambda: joined.cluster.status.room < before, "the studio to notice")
     followed(joined, run)
     assert (run.state, run.error, run.notices) == ("done", "", ())
     assert len(run.results) == 5
     nothing_is_left(joined)
+    machines.add()
+    eventually(lambda: joined.cluster.status.room == 2, "another machine")

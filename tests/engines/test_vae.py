@@ -5,10 +5,6 @@ from __future__ import annotations
 import dataclasses
 import io
 import json
-import os
-import signal
-import subprocess
-import sys
 import zipfile
 from pathlib import Path
 
@@ -243,37 +239,6 @@ def test_training_leads_down_shows_its_work_and_leaves_weights_that_load(mnist, 
     assert vae.examples is not None
     found = vae_training.evaluate({"digits_notes": tmp_path / "vae.npz"}, mnist)
     assert found["digits_notes_total"] == pytest.approx(frames[-1].metrics["held_out_loss"], rel=0.05)
-
-
-def command_line(data: Path, folder: Path, name: str) -> list[str]:
-    """A training of a minute at most, whose checkpoint and weights go by a name."""
-    command = [sys.executable, "-u", "-m", "engines.train", "vae", "--data", str(data), "--model", "digits_notes"]
-    command += ["--epochs", "12", "--batch-size", "40", "--interval", "4"]
-    return [*command, "--checkpoint", str(folder / f"{name}_at.npz"), "--output", str(folder / f"{name}.npz")]
-
-
-def test_a_training_goes_on_where_it_was_killed_and_ends_at_the_same_weights(mnist, tmp_path):
-    quiet = {"cwd": ROOT, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
-    command = command_line(mnist, tmp_path, "resumed")
-    with subprocess.Popen(command, **quiet) as process:
-        seen = 0
-        while seen < 8:
-            line = process.stdout.readline()
-            assert line, "the training ended before it could be killed"
-            seen = int(line.split(b":")[0])
-        os.kill(process.pid, signal.SIGKILL)
-    assert not (tmp_path / "resumed.npz").exists()
-    with (
-        subprocess.Popen(command_line(mnist, tmp_path, "straight"), **quiet) as straight,
-        subprocess.Popen(command, **quiet) as resumed,
-    ):
-        told = resumed.communicate()[0].splitlines()
-        straight.communicate()
-    assert straight.returncode == resumed.returncode == 0
-    assert int(told[0].split(b":")[0]) > seen, "what was told of is on disk"
-    a, b = (read_vae(tmp_path / f"{name}.npz") for name in ("straight", "resumed"))
-    for one, other in zip(a.decoder.get_weights(), b.decoder.get_weights(), strict=True):
-        np.testing.assert_allclose(one, other, atol=5e-3)
 
 
 def test_a_checkpoint_of_another_configuration_is_refused_in_a_sentence(mnist, tmp_path):

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import pickle
 import re
 import shutil
+import subprocess
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -199,6 +202,18 @@ def test_a_worker_leaves_nothing_of_its_own_behind(tmp_path):
     assert own.is_dir()
     worker.leave()
     assert not own.exists()
+
+
+def test_a_worker_removes_what_one_left_that_was_killed(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    dead, alive = tmp_path / f"reverie-worker-{ended.pid}-x", tmp_path / f"reverie-worker-{os.getppid()}-x"
+    for folder in (dead, alive):
+        (folder / "run").mkdir(parents=True)
+    Worker(tmp_path / "cache")
+    assert not dead.exists()
+    assert alive.exists()
 
 
 def test_the_version_is_the_projects_and_changes_with_any_source(tmp_path, monkeypatch):

@@ -77,6 +77,7 @@ class LoopEngine:
     workers: tuple[int, ...] = ()
     can_give_way = True
     unfinished = None
+    progress_before = 0.0
 
     def __init__(
         self,

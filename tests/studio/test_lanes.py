@@ -7,10 +7,12 @@ from collections.abc import Iterator
 
 import pytest
 
+from engines.frames import Frame
 from engines.jobs import StartedJob
+from studio import runs
 from studio.lanes import Lane, LaneFullError
 from studio.runs import Displaced, Run
-from tests.studio.helpers import LoopEngine, MemoryKeeper, eventually, finished
+from tests.studio.helpers import Clock, LoopEngine, MemoryKeeper, eventually, finished
 
 
 class Room:
@@ -182,6 +184,36 @@ def test_a_frame_that_was_seen_is_neither_kept_nor_counted_again(wide):
 
 
 def test_what_stands_in_for_a_started_job_here_has_all_that_a_run_asks_of_one():
-    asked = {"notices", "where", "can_give_way", "unfinished", "job", "last", "send", "close", "recipe", "resolve"}
+    asked = {
+        "notices",
+        "where",
+        "can_give_way",
+        "unfinished",
+        "progress_before",
+        "job",
+        "last",
+        "send",
+        "close",
+        "recipe",
+        "resolve",
+    }
     assert asked <= {*dir(LoopEngine()), *vars(LoopEngine())}
     assert asked <= {*dir(StartedJob), "job", "last"}
+
+
+def test_what_goes_on_with_another_run_knows_what_is_left_from_what_it_did_itself(wide, monkeypatch):
+    engine = LoopEngine(10, gate=threading.Semaphore(0))
+    engine.last = Frame(step=5, total=10)  # what the run that was lost had done
+    engine.progress_before = 0.5
+    run = Run(engine, MemoryKeeper())
+    wide.submit(run)
+    eventually(lambda: run.state == "running", "it to begin")
+    assert run.seconds_left is None
+    engine.gate.release()
+    eventually(lambda: run.frame and run.frame.step == 6, "a step")
+    clock = Clock(run._resumed + 3.0)
+    monkeypatch.setattr(runs, "time", clock)
+    assert run.seconds_left == pytest.approx(12.0), "four steps at three seconds each"
+    monkeypatch.undo()
+    engine.gate.release(100)
+    finished(run)
