@@ -8,8 +8,9 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -34,9 +35,24 @@ def other_machines() -> Iterator[Machines]:
     machines.close()
 
 
-def test_a_machine_is_removed_and_another_comes_while_runs_go_on(other_machines, dream_job, tmp_path):
-    cluster = joined(other_machines.address)
-    studio = Studio(outputs=tmp_path / "outputs", cluster=cluster)
+@pytest.fixture
+def studio_on(tmp_path) -> Iterator[Callable[..., Studio]]:
+    """Makes a studio on the cluster at an address, which is closed whatever becomes of the test: its workers would keep
+    the machines from all tests after it."""
+    made: list[Studio] = []
+
+    def make(address: str, **options: Any) -> Studio:
+        made.append(Studio(outputs=tmp_path / f"outputs {len(made)}", cluster=joined(address, **options)))
+        return made[-1]
+
+    yield make
+    for studio in made:
+        studio.runs.close()
+
+
+def test_a_machine_is_removed_and_another_comes_while_runs_go_on(other_machines, dream_job, studio_on):
+    studio = studio_on(other_machines.address)
+    cluster = studio.cluster
     eventually(lambda: cluster.status.room == 2, "both machines")
     runs = [studio.runs.start(lasting(dream_job)) for _ in range(2)]
     for run in runs:
@@ -58,10 +74,10 @@ def test_a_machine_is_removed_and_another_comes_while_runs_go_on(other_machines,
     studio.runs.close()
 
 
-def test_the_cluster_is_away_work_goes_on_here_and_it_is_found_again(dream_job, painting_job, tmp_path):
+def test_the_cluster_is_away_work_goes_on_here_and_it_is_found_again(dream_job, painting_job, studio_on):
     machines = Machines(1, port=6477)
-    cluster = joined(machines.address)
-    studio = Studio(outputs=tmp_path / "outputs", cluster=cluster)
+    studio = studio_on(machines.address)
+    cluster = studio.cluster
     run = studio.runs.start(lasting(dream_job))
     at(run, 2)
     assert run.where not in ("", HERE)
@@ -93,8 +109,9 @@ def test_no_worker_is_left_when_the_studio_is_killed(other_machines):
         "import sys, time\n"
         "from studio.cluster import Cluster, ClusterOptions\n"
         "cluster = Cluster(ClusterOptions(address=sys.argv[1], cpus=1)); cluster.join()\n"
-        "while not any(one.warm for one in cluster.status.machines): time.sleep(0.1)\n"
-        "print('warm', flush=True); time.sleep(1000)\n"
+        "until = time.monotonic() + 150\n"
+        "while time.monotonic() < until and not any(one.warm for one in cluster.status.machines): time.sleep(0.1)\n"
+        "print('warm' if time.monotonic() < until else 'late', flush=True); time.sleep(100)\n"
     )
     process = subprocess.Popen(
         [sys.executable, "-c", program, other_machines.address], cwd=ROOT, stdout=subprocess.PIPE
@@ -108,15 +125,15 @@ def test_no_worker_is_left_when_the_studio_is_killed(other_machines):
     eventually(lambda: not other_machines.workers(), "the workers to end")
 
 
-def test_a_worker_of_another_version_is_refused_and_the_run_is_done_here(other_machines, dream_job, tmp_path):
+def test_a_worker_of_another_version_is_refused_and_work_is_done_here(other_machines, dream_job, tmp_path, studio_on):
     other = tmp_path / "older"
     for name in ("engines", "weights"):
         shutil.copytree(ROOT / name, other / name, ignore=shutil.ignore_patterns("__pycache__", "*.npz"))
     (other / "engines" / "version.py").write_text(
         (ROOT / "engines" / "version.py").read_text().replace('NUMBER = "', 'NUMBER = "0.0.')
     )
-    cluster = joined(other_machines.address, project=str(other))
-    studio = Studio(outputs=tmp_path / "outputs", cluster=cluster)
+    studio = studio_on(other_machines.address, project=str(other))
+    cluster = studio.cluster
     assert over(studio.runs.start(dream_job)).state == "done"
     refused = [machine.refused for machine in cluster.status.machines if machine.refused]
     assert refused
@@ -127,9 +144,8 @@ def test_a_worker_of_another_version_is_refused_and_the_run_is_done_here(other_m
     studio.runs.close()
 
 
-def test_an_installed_copy_of_the_same_version_is_used(other_machines, dream_job, tmp_path):
-    cluster = joined(other_machines.address, project=str(ROOT))
-    studio = Studio(outputs=tmp_path / "outputs", cluster=cluster)
+def test_an_installed_copy_of_the_same_version_is_used(other_machines, dream_job, studio_on):
+    studio = studio_on(other_machines.address, project=str(ROOT))
     run = studio.runs.start(lasting(dream_job))
     at(run, 1)
     assert run.where not in ("", HERE)
@@ -175,9 +191,9 @@ def test_where_ray_is_not_installed_the_option_says_how_to_get_it(monkeypatch, t
         cluster.Cluster(cluster.ClusterOptions())
 
 
-def test_a_cluster_that_is_not_there_is_said_and_work_is_done_here(dream_job, tmp_path):
-    cluster = joined("127.0.0.1:6999")
-    studio = Studio(outputs=tmp_path / "outputs", cluster=cluster)
+def test_a_cluster_that_is_not_there_is_said_and_work_is_done_here(dream_job, studio_on):
+    studio = studio_on("127.0.0.1:6999")
+    cluster = studio.cluster
     assert "There is no Ray cluster at 127.0.0.1:6999" in cluster.status.said
     run = over(studio.runs.start(dataclasses.replace(dream_job)))
     assert (run.state, run.where) == ("done", "")

@@ -71,7 +71,7 @@ def at(run: Run, step: int) -> None:
 
 def lasting(dream: Job) -> Job:
     """A dream that is still going when the slowest worker has begun."""
-    return dataclasses.replace(dream, config=dataclasses.replace(dream.config, octaves=1, steps=1000), pace=20.0)
+    return dataclasses.replace(dream, config=dataclasses.replace(dream.config, octaves=1, steps=1000), pace=5.0)
 
 
 def picture_of(run: Run) -> np.ndarray:
