@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import hashlib
 import os
 import shutil
 import tempfile
@@ -93,8 +94,8 @@ class Worker:
         self._weights = self._own / "weights"
         self._weights.mkdir()
         self._workshop = Workshop(WeightsStore(folders=(self._weights,)))
-        self._network: tuple[str, str] | None = None
-        self._network_sha256 = ""
+        # Of which file each network is that was loaded: "" for one that comes with the project.
+        self._loaded: dict[tuple[str, str], str] = {}
         self._started: StartedJob | None = None
         self._written: dict[str, Path] = {}
         self._seen: dict[str, tuple[int, int]] = {}
@@ -120,13 +121,10 @@ class Worker:
         Raises:
             ChangedFileError: it is another than its name says.
         """
-        self._cache.mkdir(parents=True, exist_ok=True)
-        path = self._cache / file.sha256
-        with written_atomically(path) as opened:
-            opened.write(content.data)
-        if sha256_of(path) != file.sha256:
-            path.unlink(missing_ok=True)
+        if hashlib.sha256(content.data).hexdigest() != file.sha256:
             raise ChangedFileError(f"{file.name} was changed on its way to another machine; start the run again.")
+        with written_atomically(self._cache / file.sha256) as opened:
+            opened.write(content.data)
         make_room(self._cache, MOST_BYTES)
 
     def begin(self, order: Order) -> None:
@@ -153,14 +151,14 @@ class Worker:
         engine, name = order.job.engine, order.job.backbone
         sha256 = order.weights.sha256 if order.weights else ""
         loader = ENGINES[engine].loader
-        if self._network == (loader, name) and self._network_sha256 != sha256:
+        if self._loaded.get((loader, name), sha256) != sha256:
             self._workshop.forget(engine, name)
         for other in self._weights.iterdir():
             other.unlink()
         if order.weights:
             self._linked(order.weights, self._weights)
         if loader:
-            self._network, self._network_sha256 = (loader, name), sha256
+            self._loaded[loader, name] = sha256
 
     def _linked(self, file: SentFile, folder: Path) -> Path:
         """A file under its own name in a folder."""

@@ -7,6 +7,7 @@ for one.
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import itertools
 import json
@@ -363,11 +364,13 @@ class WorkerPlace:
 
     def give_back(self) -> None:
         """The run is over: the worker is for the next."""
-        try:
-            self.call("close")
+        with contextlib.suppress(LostError):  # it is gone; so is what it held
+            try:
+                self.call("close")
+            except (ValueError, RuntimeError):
+                self._cluster.ask("drop", self.id)  # it would not do for another run
+                raise
             self._cluster.ask("give_back", self.id)
-        except LostError:
-            pass  # it is gone; so is what it held
 
 
 def said_in(answer: tuple[str, Any]) -> Any:

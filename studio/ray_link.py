@@ -38,8 +38,9 @@ import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 LOOK_SECONDS = 1.0
-# A cluster that says nothing for so long is away.
-SILENCE_SECONDS = 6.0
+# After so long without an answer it is seen whether the head takes connections at all; a busy one is waited for longer.
+DOUBT_SECONDS = 3.0
+SILENCE_SECONDS = 30.0
 CONNECT_SECONDS = 3.0
 # A worker begins with an interpreter and may have to unpack the project first.
 START_SECONDS = 120.0
@@ -370,8 +371,8 @@ class Pool:
 class Link:
     """What the studio asks for, done: each in a task of its own."""
 
-    def __init__(self, connection: Connection, pool: Pool):
-        self._connection, self._pool = connection, pool
+    def __init__(self, connection: Connection, pool: Pool, address: str):
+        self._connection, self._pool, self._address = connection, pool, address
         self._sent: dict[str, Any] = {}
         self._sending = threading.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -425,25 +426,28 @@ class Link:
 
     async def do_call(self, id: int, method: str, arguments: bytes, writes: dict[str, str]) -> tuple[str, Any]:
         """What a worker's method returns, pickled; what it wrote is written here first."""
-        member = self._pool.members[id]
-        try:
-            kind, said, files = await member.actor.call.remote(method, arguments)
-        except ray.exceptions.RayError:
-            self._pool.drop(member)
-            raise
+        kind, said, files = await self._of(id, "call", method, arguments)
         for name, content in files.items():
             await asyncio.to_thread(_write, Path(writes[name]), content)
         return kind, said
 
+    async def _of(self, id: int, method: str, *arguments: Any) -> Any:
+        """What a worker's actor answers; one that does not is dropped, or it would be taken for busy for ever."""
+        member = self._pool.members[id]
+        try:
+            return await getattr(member.actor, method).remote(*arguments)
+        except ray.exceptions.RayError:
+            self._pool.drop(member)
+            raise
+
     async def do_bring(self, id: int, needed: bytes, paths: dict[str, str]) -> tuple[str, Any]:
         """See that files are on a worker's machine; each is one object, which Ray brings to a machine once."""
-        member = self._pool.members[id]
-        lacking = pickle.loads(await member.actor.lacks.remote(needed))
+        lacking = pickle.loads(await self._of(id, "lacks", needed))
         for file in lacking:
             if file.sha256 not in self._sent:
                 content = await asyncio.to_thread(np.fromfile, paths[file.sha256], np.uint8)
                 self._sent[file.sha256] = await asyncio.to_thread(ray.put, content)
-            kind, said = await member.actor.take.remote(pickle.dumps(file), self._sent[file.sha256])
+            kind, said = await self._of(id, "take", pickle.dumps(file), self._sent[file.sha256])
             if kind != "value":
                 del self._sent[file.sha256]
                 return kind, said
@@ -479,8 +483,11 @@ class Link:
     async def _look(self) -> None:
         """Look at the cluster again and again, and tell the studio."""
         while True:
+            asked = asyncio.ensure_future(asyncio.to_thread(_nodes, self._pool.nodes))
             try:
-                nodes = await asyncio.wait_for(asyncio.to_thread(_nodes, self._pool.nodes), SILENCE_SECONDS)
+                if not (await asyncio.wait({asked}, timeout=DOUBT_SECONDS))[0]:
+                    await asyncio.to_thread(_check_reachable, self._address)
+                nodes = await asyncio.wait_for(asked, SILENCE_SECONDS)
             except Exception:  # noqa: BLE001 - a timeout, a lost connection: it is all the same to whoever waits
                 _leave("The cluster does not answer any more.")
             self._pool.see(nodes)
@@ -557,7 +564,7 @@ def main() -> None:
     async def serve() -> None:
         project = Project(options["project"], options["package"], options["version"])
         pool = Pool(options["cpus"], options["gpus"], project)
-        link = Link(connection, pool)
+        link = Link(connection, pool, address)
         link.say(0, "joined", address)
         await link.serve()
 

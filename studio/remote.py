@@ -158,7 +158,7 @@ class RemoteJob(StartedJob):
             raise Displaced from None
         try:
             return WorkerRun(place, rest, self._workshop, ahead=not self.exact)
-        except ValueError:
+        except Exception:  # whatever it was, the worker is for the next run; of one that is gone there is none
             place.give_back()
             raise
 

@@ -1,8 +1,8 @@
 """Runs: who advances an engine, and how the page stops, steers and watches it.
 
-A Run owns one engine's frames and is advanced by its lane's only thread, so an engine's code starts, steps and closes
-on that thread and no two runs of a lane overlap. A page watches a Run and never computes: a slow page cannot slow an
-engine, and only the newest frame is kept.
+A Run owns one engine's frames and is advanced by one thread of its lane at a time: an engine's code starts, steps and
+closes there, and no more runs overlap than the lane has room for. A page watches a Run and never computes: a slow page
+cannot slow an engine, and only the newest frame is kept.
 """
 
 from __future__ import annotations

@@ -42,3 +42,13 @@ def studio_vgg():
 
     keras.utils.set_random_seed(0)
     return untrained_backbone("studio_vgg")
+
+
+@pytest.fixture
+def workshop(studio_vgg):
+    """A workshop in which the bundled network is already loaded, with random weights."""
+    from engines.jobs import Workshop
+
+    workshop = Workshop()
+    workshop.keep("deep_dream", "studio_vgg", studio_vgg)
+    return workshop

@@ -23,7 +23,7 @@ from tests.studio.helpers import eventually, finished
 from tests.studio.test_spread import pixels, same_results, threads_ahead
 
 CONFIG = DreamConfig(size=96, octaves=2, steps=4, jitter=4)
-# Long enough for what is said of the machines once a second to tell of it.
+# Long enough for another machine to be there before it is over.
 LONGER = dataclasses.replace(CONFIG, steps=60)
 LONG = dataclasses.replace(CONFIG, steps=400)
 
@@ -71,14 +71,14 @@ def workers_at_work(studio: Studio) -> int:
     return sum(len(machine.busy) for machine in studio.cluster.status.machines)
 
 
-def followed(studio: Studio, run: Run) -> int:
+def followed(run: Run) -> int:
     """How many machines were at work at once at most, until a run was over."""
     most = 0
 
     def look() -> bool:
         nonlocal most
         run.watched()
-        most = max(most, workers_at_work(studio))
+        most = max(most, len(set(run.workers)))
         return run.over
 
     eventually(look, "the run to be over", 240)
@@ -94,7 +94,7 @@ def nothing_is_left(studio: Studio) -> None:
 def test_a_batch_comes_from_both_machines_as_it_comes_from_here(tmp_path, joined, alone, photos):
     job = batch(tmp_path, photos, LONGER)
     run = joined.runs.start(job)
-    most = followed(joined, run)
+    most = followed(run)
     same_results(run, finished(alone.runs.start(job)))
     assert most == 2
     assert len(run.results) == 5
@@ -103,7 +103,7 @@ def test_a_batch_comes_from_both_machines_as_it_comes_from_here(tmp_path, joined
 
 def test_a_sweep_comes_from_both_machines_and_its_recipe_is_the_one_from_here(joined, alone, photos):
     run = joined.runs.start(sweep(photos[0]))
-    followed(joined, run)
+    followed(run)
     assert (run.state, run.error) == ("done", "")
     expected = finished(alone.runs.start(sweep(photos[0])))
     np.testing.assert_array_equal(pixels(run.result), pixels(expected.result))
@@ -116,7 +116,7 @@ def test_a_sweep_comes_from_both_machines_and_its_recipe_is_the_one_from_here(jo
 def test_what_is_stopped_frees_both_machines(tmp_path, joined, photos, kind):
     job = batch(tmp_path, photos, LONG) if kind == "batch" else sweep(photos[0], LONG)
     run = joined.runs.start(job)
-    eventually(lambda: workers_at_work(joined) == 2 and run.frame, "both to be at work")
+    eventually(lambda: len(set(run.workers)) == 2 and run.frame, "both to be at work")
     assert "part-ahead" in {thread.name for thread in threading.enumerate()}
     run.stop()
     assert finished(run).state == "stopped"
@@ -126,11 +126,11 @@ def test_what_is_stopped_frees_both_machines(tmp_path, joined, photos, kind):
 
 def test_a_machine_that_goes_away_takes_no_picture_with_it(tmp_path, joined, machines, photos):
     run = joined.runs.start(batch(tmp_path, photos, LONGER))
-    eventually(lambda: workers_at_work(joined) == 2 and run.frame, "both to be at work")
+    eventually(lambda: len(set(run.workers)) == 2 and run.frame, "both to be at work")
     before = joined.cluster.status.room
     machines.remove(machines.nodes[0])
     eventually(lambda: joined.cluster.status.room < before, "the studio to notice")
-    followed(joined, run)
+    followed(run)
     assert (run.state, run.error, run.notices) == ("done", "", ())
     assert len(run.results) == 5
     nothing_is_left(joined)

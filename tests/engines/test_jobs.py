@@ -22,14 +22,6 @@ SHORT = DreamConfig(
 )
 
 
-@pytest.fixture
-def workshop(studio_vgg) -> Workshop:
-    """A workshop in which the bundled network is already loaded, with random weights."""
-    workshop = Workshop()
-    workshop.keep("deep_dream", "studio_vgg", studio_vgg)
-    return workshop
-
-
 def job(picture, config: DreamConfig = SHORT, **others) -> Job:
     inputs = {"image": picture, **others}
     return Job(engine="deep_dream", config=config, inputs=inputs, backbone="studio_vgg")

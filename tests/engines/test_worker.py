@@ -16,7 +16,7 @@ import pytest
 
 from engines import version as version_module
 from engines.deep_dream import DreamConfig
-from engines.jobs import Job, Standing, StartedJob, Workshop
+from engines.jobs import Job, Standing, StartedJob
 from engines.parts.files import make_room, sha256_of
 from engines.version import NUMBER, version
 from engines.worker import ChangedFileError, Order, SentFile, Told, Worker
@@ -24,13 +24,6 @@ from tests.engines.helpers import is_one_sentence, refusal
 
 ROOT = Path(__file__).resolve().parents[2]
 SHORT = DreamConfig(size=0, octaves=2, steps=4, step_size=0.1, jitter=6, layer_weights={"block3_conv1": 1.0})
-
-
-@pytest.fixture
-def workshop(studio_vgg) -> Workshop:
-    workshop = Workshop()
-    workshop.keep("deep_dream", "studio_vgg", studio_vgg)
-    return workshop
 
 
 @pytest.fixture
@@ -180,12 +173,15 @@ def test_another_file_of_the_same_networks_name_is_another_network(worker, tmp_p
     from engines.vae import WalkConfig
 
     job = Job(engine="vae", config=WalkConfig(steps=2), inputs={}, backbone="digits")
+    faces = dataclasses.replace(job, backbone="digits_notes")
     seen = []
     for path in (weights, other):
         file = SentFile("vae_digits.npz", sha256_of(path))
         worker.take(file, np.fromfile(path, np.uint8))
         worker.begin(Order(job=job, weights=file))
         seen.append(worker.send(None).history.weights)
+        worker.begin(Order(job=faces))  # something else in between
+        worker.send(None)
     assert seen == [sha256_of(weights), sha256_of(other)]
 
 

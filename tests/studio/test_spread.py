@@ -149,13 +149,6 @@ def _nothing_is_begun_before_it_is_asked_for(monkeypatch):
 
 
 @pytest.fixture
-def workshop(studio_vgg) -> Workshop:
-    workshop = Workshop()
-    workshop.keep("deep_dream", "studio_vgg", studio_vgg)
-    return workshop
-
-
-@pytest.fixture
 def spread(tmp_path, workshop) -> Iterator[Callable[..., tuple[Studio, Machines]]]:
     """A studio with machines; nothing of what it did is left when it is closed."""
     made: list[tuple[Studio, Machines]] = []
