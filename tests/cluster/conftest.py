@@ -12,6 +12,7 @@ pytest.importorskip("ray", reason="Ray is not installed: pip install -r requirem
 from engines.deep_dream import DreamConfig
 from engines.jobs import Job
 from engines.style_transfer import StyleConfig
+from studio import runs
 from studio.cluster import Cluster
 from studio.studio import Studio
 from tests.cluster.machines import Machines, joined
@@ -30,6 +31,12 @@ PAINTING = StyleConfig(
     content_layer="block1_conv2",
     tile_size=16_384,
 )
+
+
+@pytest.fixture(autouse=True)
+def _nobody_leaves(monkeypatch):
+    """A run is not stopped for want of somebody who watches it while a test waits for something else."""
+    monkeypatch.setattr(runs, "UNWATCHED_SECONDS", 1000.0)
 
 
 @pytest.fixture(scope="session")

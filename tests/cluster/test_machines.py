@@ -19,6 +19,7 @@ from engines.version import version
 from studio.cluster import ClusterError
 from studio.remote import HERE
 from studio.studio import Studio
+from tests.cluster.conftest import PATIENCE
 from tests.cluster.machines import Machines, joined, kill
 from tests.cluster.test_workers import at, lasting, over
 from tests.engines.helpers import is_one_sentence
@@ -53,7 +54,7 @@ def studio_on(tmp_path) -> Iterator[Callable[..., Studio]]:
 def test_a_machine_is_removed_and_another_comes_while_runs_go_on(other_machines, dream_job, studio_on):
     studio = studio_on(other_machines.address)
     cluster = studio.cluster
-    eventually(lambda: cluster.status.room == 2, "both machines")
+    eventually(lambda: cluster.status.room == 2, "both machines", PATIENCE)
     runs = [studio.runs.start(lasting(dream_job)) for _ in range(2)]
     for run in runs:
         at(run, 2)
@@ -61,9 +62,9 @@ def test_a_machine_is_removed_and_another_comes_while_runs_go_on(other_machines,
     titles = {run.where for run in runs}
     gone = next(node for node in other_machines.nodes if place.process in other_machines.workers_of(node))
     other_machines.remove(gone)
-    eventually(lambda: runs[0].state == "waiting" or runs[0].where != place.title, "the loss to be noticed")
+    eventually(lambda: runs[0].state == "waiting" or runs[0].where != place.title, "the loss to be noticed", PATIENCE)
     assert runs[1].state == "running"
-    eventually(lambda: cluster.status.capacity == 1, "one machine less")
+    eventually(lambda: cluster.status.capacity == 1, "one machine less", PATIENCE)
     other_machines.add()
     at(runs[0], runs[0].frame.step + 2)
     assert runs[1].where in titles
@@ -84,7 +85,7 @@ def test_the_cluster_is_away_work_goes_on_here_and_it_is_found_again(dream_job, 
     for name in ("gcs_server", "raylet"):
         for info in machines.ray.head_node.all_processes.get(name, []):
             kill(info.process.pid)
-    eventually(lambda: not cluster.status.there, "the head's end to be noticed")
+    eventually(lambda: not cluster.status.there, "the head's end to be noticed", PATIENCE)
     assert is_one_sentence(cluster.status.said)
     at(run, run.frame.step + 2)
     assert run.where == HERE, "it goes on here"
@@ -94,7 +95,7 @@ def test_the_cluster_is_away_work_goes_on_here_and_it_is_found_again(dream_job, 
     machines.close()
 
     again = Machines(1, port=6477)
-    eventually(lambda: cluster.status.useful, "the cluster to be found again")
+    eventually(lambda: cluster.status.useful, "the cluster to be found again", PATIENCE)
     run = studio.runs.start(lasting(dream_job))
     at(run, 2)
     assert run.where not in ("", HERE)
@@ -122,7 +123,7 @@ def test_no_worker_is_left_when_the_studio_is_killed(other_machines):
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     process.stdout.close()
-    eventually(lambda: not other_machines.workers(), "the workers to end")
+    eventually(lambda: not other_machines.workers(), "the workers to end", PATIENCE)
 
 
 def test_a_worker_of_another_version_is_refused_and_work_is_done_here(other_machines, dream_job, tmp_path, studio_on):
@@ -157,7 +158,7 @@ def test_an_installed_copy_of_the_same_version_is_used(other_machines, dream_job
 def test_a_gpu_goes_to_the_first_run_on_a_machine_that_has_one(other_machines, dream_job, tmp_path):
     with_gpu = other_machines.add(num_gpus=1)
     cluster = joined(other_machines.address)
-    eventually(lambda: cluster.status.room == 3, "all machines")
+    eventually(lambda: cluster.status.room == len(other_machines.nodes), "all machines", PATIENCE)
     studio = Studio(outputs=tmp_path / "outputs", cluster=cluster)
     runs = [studio.runs.start(lasting(dream_job)) for _ in range(2)]
     for run in runs:

@@ -18,6 +18,7 @@ from engines.recipes import read_recipe
 from engines.sweeps import DreamSweepConfig
 from studio.runs import Run
 from studio.studio import Studio
+from tests.cluster.conftest import PATIENCE
 from tests.engines.helpers import as_png
 from tests.studio.helpers import eventually, finished
 from tests.studio.test_spread import pixels, same_results, threads_ahead
@@ -31,7 +32,7 @@ LONG = dataclasses.replace(CONFIG, steps=400)
 @pytest.fixture(scope="module")
 def joined(cluster, tmp_path_factory) -> Iterator[Studio]:
     """A studio that uses two machines."""
-    eventually(lambda: cluster.status.room == 2, "both machines")
+    eventually(lambda: cluster.status.room == 2, "both machines", PATIENCE)
     studio = Studio(outputs=tmp_path_factory.mktemp("outputs"), cluster=cluster)
     yield studio
     studio.runs.render.close()
@@ -86,9 +87,9 @@ def followed(run: Run) -> int:
 
 
 def nothing_is_left(studio: Studio) -> None:
-    eventually(lambda: not threads_ahead(), "the threads of parts ahead to end")
+    eventually(lambda: not threads_ahead(), "the threads of parts ahead to end", PATIENCE)
     assert studio.runs.render._lent == 0
-    eventually(lambda: workers_at_work(studio) == 0, "the workers to be free")
+    eventually(lambda: workers_at_work(studio) == 0, "the workers to be free", PATIENCE)
 
 
 def test_a_batch_comes_from_both_machines_as_it_comes_from_here(tmp_path, joined, alone, photos):
@@ -116,7 +117,7 @@ def test_a_sweep_comes_from_both_machines_and_its_recipe_is_the_one_from_here(jo
 def test_what_is_stopped_frees_both_machines(tmp_path, joined, photos, kind):
     job = batch(tmp_path, photos, LONG) if kind == "batch" else sweep(photos[0], LONG)
     run = joined.runs.start(job)
-    eventually(lambda: len(set(run.workers)) == 2 and run.frame, "both to be at work")
+    eventually(lambda: len(set(run.workers)) == 2 and run.frame, "both to be at work", PATIENCE)
     assert "part-ahead" in {thread.name for thread in threading.enumerate()}
     run.stop()
     assert finished(run).state == "stopped"
@@ -126,13 +127,13 @@ def test_what_is_stopped_frees_both_machines(tmp_path, joined, photos, kind):
 
 def test_a_machine_that_goes_away_takes_no_picture_with_it(tmp_path, joined, machines, photos):
     run = joined.runs.start(batch(tmp_path, photos, LONGER))
-    eventually(lambda: len(set(run.workers)) == 2 and run.frame, "both to be at work")
+    eventually(lambda: len(set(run.workers)) == 2 and run.frame, "both to be at work", PATIENCE)
     before = joined.cluster.status.room
     machines.remove(machines.nodes[0])
-    eventually(lambda: joined.cluster.status.room < before, "the studio to notice")
+    eventually(lambda: joined.cluster.status.room < before, "the studio to notice", PATIENCE)
     followed(run)
     assert (run.state, run.error, run.notices) == ("done", "", ())
     assert len(run.results) == 5
     nothing_is_left(joined)
     machines.add()
-    eventually(lambda: joined.cluster.status.room == 2, "another machine")
+    eventually(lambda: joined.cluster.status.room == 2, "another machine", PATIENCE)

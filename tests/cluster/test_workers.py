@@ -139,7 +139,7 @@ def test_a_refused_job_says_its_sentence_and_leaves_the_worker_free(studio, drea
     assert run.state == "failed"
     assert "no layer 'mixed4'" in run.error
     assert over(studio.runs.start(dream_job)).state == "done"
-    eventually(lambda: not any(one.busy for one in studio.cluster.status.machines), "all workers to be free")
+    eventually(lambda: not any(one.busy for one in studio.cluster.status.machines), "all workers to be free", PATIENCE)
 
 
 # Files that travel
@@ -214,7 +214,7 @@ def test_a_weights_file_that_is_changed_on_its_way_is_refused_in_a_sentence(stud
     assert run.state == "failed"
     assert "changed on its way" in run.error
     assert is_one_sentence(run.error)
-    eventually(lambda: not any(one.busy for one in studio.cluster.status.machines), "all workers to be free")
+    eventually(lambda: not any(one.busy for one in studio.cluster.status.machines), "all workers to be free", PATIENCE)
 
 
 # Workers that are lost
@@ -300,7 +300,7 @@ def test_a_warm_worker_that_died_meanwhile_is_replaced_and_takes_no_place(studio
     kill(process)
     runs = [studio.runs.start(training_job), studio.runs.start(dream_job)]
     assert [over(one).state for one in runs] == ["done", "done"], [one.error for one in runs]
-    eventually(lambda: not any(one.busy for one in studio.cluster.status.machines), "all workers to be free")
+    eventually(lambda: not any(one.busy for one in studio.cluster.status.machines), "all workers to be free", PATIENCE)
 
 
 def test_others_notice_nothing_of_a_worker_that_is_killed(studio, dream_job):
