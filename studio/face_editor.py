@@ -74,7 +74,7 @@ class FaceEditor:
         self._wire()
 
     def _wire(self) -> None:
-        seen: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": None}
+        seen: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": None}
         sliders = [self.blend, *self.concepts, *self.directions]
         follow(self.picture, sliders)
         everything = [self.picture, *sliders]
@@ -89,7 +89,6 @@ class FaceEditor:
             self.first_drawn,
             [self.seed, self.picture],
             [self.seed, self.picture, self.blend, *self.concepts, *self.directions],
-            show_progress="hidden",
             api_visibility="private",
         )
 

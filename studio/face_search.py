@@ -75,7 +75,7 @@ class FaceSearch:
 
     def wire(self, network: Any) -> None:
         """Connect them; `network` is the control that names the networks."""
-        seen: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": None}
+        seen: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": None}
         settings = self.settings.components
         looked = [self.photo, network]
         # What `face_dropped` fills.

@@ -16,4 +16,4 @@ def fetched_when_made(made: Any, file: gr.DownloadButton) -> None:
     """
     # The button's own link is another only once the page has drawn it anew.
     js = f"file => {{ if (file) setTimeout(() => document.querySelector('#{file.elem_id}').click(), 300); }}"
-    made.success(None, [file], None, js=js, show_progress="hidden", api_visibility="private")
+    made.success(None, [file], None, js=js, api_visibility="private")

@@ -59,7 +59,7 @@ class GANTraining(Training):
         """Lay them out and wire them."""
         super().build()
         self.wire_network(self.model, ("d_learning_rate", "dropout"))
-        settings, seen = self.settings, {"show_progress": "hidden", "api_visibility": "private"}
+        settings, seen = self.settings, {"api_visibility": "private"}
         rollbacks = settings.controls["rollbacks"]
         self.back.click(self.once_more, [self.stage.run_id, rollbacks], [rollbacks], **seen).then(
             self.steered, [self.stage.run_id, *settings.components], None, **seen

@@ -82,7 +82,7 @@ class LargeFace:
 
     def wire(self) -> None:
         """Connect the sliders, Hold and Save."""
-        seen: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": None}
+        seen: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": None}
         follow(self.picture, self.sliders)
         self.hold.click(self.held, self.everything, self.everything, **seen)
         fetched_when_made(self.keep.click(self.kept, self.everything, [self.file], **seen), self.file)

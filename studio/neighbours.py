@@ -56,7 +56,7 @@ class Neighbours:
                 warn(error)
                 yield ""
 
-        seen: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": None}
+        seen: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": None}
         self.ask.click(asked, [face, *sliders], [self.answer], **seen)
 
     def nearest(self, image: np.ndarray) -> str:

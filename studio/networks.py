@@ -69,7 +69,7 @@ class NetworkChoice:
 
     def wire(self) -> None:
         """Connect the button, and have the choice follow what is here."""
-        seen: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+        seen: dict[str, Any] = {"api_visibility": "private"}
         self.dropdown.change(self.offer_download, [self.dropdown], [self.fetch, self.fetched], queue=False, **seen)
         # Whoever asks for a file that another visitor is fetching watches that, instead of waiting in Gradio's line.
         fetched = [self.fetch, self.fetched, self.dropdown]

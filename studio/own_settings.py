@@ -60,7 +60,7 @@ class OwnSettings:
         Args:
             others: other events that use the settings.
         """
-        seen: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": None}
+        seen: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": None}
         key = f"reverie-{self._prefix}"
         # Kept by the browser from its first answer on; rendered outside of the tab, see `on_visit`.
         self.kept = gr.BrowserState({}, storage_key=f"{key}-settings", secret=key, render=False)
@@ -91,7 +91,6 @@ class OwnSettings:
             [looked_at, self.kept, self.last],
             [looked_at, *shown],
             queue=False,  # nothing is said of it
-            show_progress="hidden",
             api_visibility="private",
         )
 

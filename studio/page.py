@@ -50,7 +50,18 @@ def build_page(studio: Studio) -> gr.Blocks:
     # On a page of its own, as browsers need not be sent what only programs ask for.
     with page.route("Reverie", PROGRAMS, show_in_navbar=False):
         add_api(studio, page)
+    show_no_progress(page)
     return page
+
+
+def show_no_progress(page: gr.Blocks) -> None:
+    """Have Gradio tell no component that an event is on its way: ours show what they wait for themselves.
+
+    Hidden progress is told too, to all outputs of all events that ever were, with each message of each event, and each
+    time the page is searched for each of them: that was nearly half of what it takes a browser to begin.
+    """
+    for event in page.fns.values():
+        event.show_progress, event.show_progress_on = "hidden", []
 
 
 def build_route(studio: Studio, page: gr.Blocks) -> None:
@@ -76,14 +87,13 @@ def build_route(studio: Studio, page: gr.Blocks) -> None:
         [secret],
         [secret],
         queue=False,
-        show_progress="hidden",
         api_visibility="private",
     )
 
 
 def remember_the_tab(page: gr.Blocks, tabs: gr.Tabs, each: Sequence[gr.Tab]) -> None:
     """Have a reloaded page show the tab that was looked at last; a first visit begins with the first."""
-    seen: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+    seen: dict[str, Any] = {"api_visibility": "private"}
     last = gr.BrowserState("", storage_key="reverie-tab", secret="reverie-tab")
     for tab in each:
         tab.select(None, None, [last], js=f"() => '{tab.id}'", **seen)

@@ -88,7 +88,7 @@ class Palette:
             changed: told of the gallery's value and `inputs` whenever it is another; returns what `outputs` show.
         """
         # Events that bypass Gradio's queue cannot show a toast.
-        seen: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": None}
+        seen: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": None}
 
         def checked(gallery: Any, *values: Any) -> list[Any]:
             return [*self.checked(gallery), *changed(gallery, *values)]
@@ -101,9 +101,7 @@ class Palette:
     def on_page_load(self, page: gr.Blocks) -> None:
         """Have a fresh page hang the example paintings once they are drawn."""
         if len(self._hung) < len(self.examples):
-            page.load(
-                self.hang, [self.gallery], [self.row, self.gallery], show_progress="hidden", api_visibility="private"
-            )
+            page.load(self.hang, [self.gallery], [self.row, self.gallery], api_visibility="private")
 
     def hang(self, gallery: Any):
         """Draw the example paintings, if nobody has yet, and show them."""

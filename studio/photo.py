@@ -74,5 +74,5 @@ def example_row(paths: Sequence[Path], photo: gr.Image | None, **options: Any) -
     def picked(event: gr.EventData) -> str:
         return str(paths[event.index % len(paths)])
 
-    row.pick(picked, None, photo, show_progress="hidden", queue=False, api_visibility="private")
+    row.pick(picked, None, photo, queue=False, api_visibility="private")
     return row

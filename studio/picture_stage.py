@@ -89,7 +89,7 @@ class PictureStage(Stage):
     def wire(self) -> None:
         """Connect Stop, the moments and the film."""
         super().wire()
-        seen: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+        seen: dict[str, Any] = {"api_visibility": "private"}
         self.canvas.pick(
             self.picked, [self.run_id], [self.moment, self.save, self.again], trigger_mode="always_last", **seen
         )

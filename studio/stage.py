@@ -82,13 +82,12 @@ class Stage(ABC):
     def wire(self) -> None:
         """Connect Stop, and going on with what is left of a run."""
         # Stop never needs a toast, so it may bypass Gradio's queue.
-        self.halt.click(self.stop, [self.run_id], None, queue=False, show_progress="hidden", api_visibility="private")
+        self.halt.click(self.stop, [self.run_id], None, queue=False, api_visibility="private")
         self.rest.click(
             self.start_rest,
             [self.run_id],
             self.outputs,
             concurrency_limit=None,
-            show_progress="hidden",
             api_visibility="private",
         )
 
@@ -101,7 +100,6 @@ class Stage(ABC):
             [self.remembered],
             self.outputs,
             concurrency_limit=None,
-            show_progress="hidden",
             api_visibility="private",
         )
 
@@ -228,6 +226,5 @@ def steers(controls: Sequence[Any], steer: Callable[..., None], inputs: Sequence
         None,
         trigger_mode="always_last",
         concurrency_limit=None,
-        show_progress="hidden",
         api_visibility="private",
     )

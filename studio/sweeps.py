@@ -64,7 +64,7 @@ class SweepPanel:
 
     def wire(self) -> None:
         """Have a chosen setting come with values around the one that its control says."""
-        seen: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "queue": False}
+        seen: dict[str, Any] = {"api_visibility": "private", "queue": False}
         controls = self._settings.components
         self.columns.input(self.around, [self.columns, *controls], [self.column_values], **seen)
         self.rows.input(self.around, [self.rows, *controls], [self.row_values], **seen)

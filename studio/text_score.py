@@ -44,7 +44,7 @@ class TextScore:
 
     def wire(self, model: Any) -> None:
         """Connect them; `model` is the control that names the model."""
-        seen: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": None}
+        seen: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": None}
         outputs = [self.canvas, self.said, self.scored, self.dice]
         self.go.click(self.score, [self.text, model], outputs, **seen)
         self.canvas.pick(self.picked, [self.scored, model], [self.dice], trigger_mode="always_last", **seen)

@@ -159,7 +159,7 @@ class Training:
                 with gr.Row(elem_classes="under"):
                     gr.Markdown(kind.used, elem_classes="quiet")
                     self.use = gr.Button("Use it", size="sm", elem_id=f"{prefix}-use")
-        seen: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": None}
+        seen: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": None}
         self.stage.go.click(self.start, [self.data, *settings.components], self.stage.outputs, **seen)
         self.data.upload(self.data_chosen, [self.data], self.restorable, **seen)
         self.stage.wire()
@@ -171,7 +171,7 @@ class Training:
             moved: fields whose controls may be moved meanwhile.
         """
         components = self.settings.components
-        seen: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+        seen: dict[str, Any] = {"api_visibility": "private"}
         model.input(self.models_own, [model, *components], components, **seen)
         controls = [self.settings.controls[name] for name in moved]
         steers(controls, self.steered, [self.stage.run_id, *components])

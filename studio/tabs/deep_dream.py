@@ -138,7 +138,7 @@ class DreamTab:
 
     def _wire(self) -> None:
         stage, controls = self.stage, self.settings.components
-        seen: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+        seen: dict[str, Any] = {"api_visibility": "private"}
         # Events that bypass Gradio's queue cannot show a toast, so only those that never need one do.
         now = {**seen, "queue": False}
         quick = {**seen, "concurrency_limit": None}

@@ -121,7 +121,7 @@ class FacesTab:
                 self.stage.under("Every picture is drawn from its own latent vector.")
 
     def _wire(self) -> None:
-        seen: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": None}
+        seen: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": None}
         newest = {**seen, "trigger_mode": "always_last"}
         everything, whole = self.face.everything, [self.wall, *self.face.everything]
         said = [self.network, self.wall, self.truncation]
@@ -155,7 +155,6 @@ class FacesTab:
             self.first_wall,
             [self.network, self.wall, self.truncation],
             [self.wall, *self.face.everything],
-            show_progress="hidden",
             api_visibility="private",
             concurrency_limit=None,
         )

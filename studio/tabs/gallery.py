@@ -70,7 +70,7 @@ class GalleryTab:
 
     def connect(self, tabs: gr.Tabs, doors: Sequence[Door]) -> None:
         """Wire the tab, once all others are built: their doors are the ways out of here."""
-        seen: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": None}
+        seen: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": None}
         self._sends = [door for door in doors if door.title]
         self._backs = [door for door in doors if door.engines]
         with self.ways:
@@ -112,7 +112,6 @@ class GalleryTab:
             [self.filter, self.grid],
             [self.grid],
             queue=False,  # nothing is said of it
-            show_progress="hidden",
             api_visibility="private",
         )
 

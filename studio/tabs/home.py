@@ -66,7 +66,7 @@ class HomeTab:
         def picked(event: gr.EventData) -> Any:
             return gr.Tabs(selected=event.tab) if event.tab in names else gr.skip()
 
-        self.cards.pick(picked, None, [tabs], show_progress="hidden", queue=False, api_visibility="private")
+        self.cards.pick(picked, None, [tabs], queue=False, api_visibility="private")
 
     def doors(self) -> list[Door]:
         """Nothing comes here."""

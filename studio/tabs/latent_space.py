@@ -144,7 +144,7 @@ class LatentTab:
         self.own.build()
 
     def _wire(self) -> None:
-        seen: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": None}
+        seen: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": None}
         newest = {**seen, "trigger_mode": "always_last"}
         grid = self._grid = [self.network, self.count, self.reach, self.spacing, self.veil]
         redraw = [self.network.input, self.count.release, self.reach.release, self.spacing.input, self.veil.input]
@@ -173,7 +173,6 @@ class LatentTab:
             self.first_drawn,
             [*self._grid, self.map, *self.z],
             [self.map],
-            show_progress="hidden",
             api_visibility="private",
             concurrency_limit=None,
         )
@@ -184,14 +183,12 @@ class LatentTab:
             self.used,
             [self.training.stage.run_id, self.faces.picture],
             [self.network, self.faces.picture],
-            show_progress="hidden",
             api_visibility="private",
             concurrency_limit=None,
         ).then(
             self.redrawn,
             [self.network, self.count, self.reach, self.spacing, self.veil, self.map, *self.z],
             [self.map],
-            show_progress="hidden",
             api_visibility="private",
         )
 

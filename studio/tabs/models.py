@@ -64,7 +64,7 @@ class ModelsTab:
                 if self.studio.cluster is not None:
                     cluster_line(self.studio, "models-cluster")
                 self.list = model_list("models-list")
-        seen: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": None}
+        seen: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": None}
         self.list.obtain(self.download, None, [self.list], **seen)
         # Not Gradio's `cancels`: that acts after the answer, and a late message would show the download going on.
         self.list.halt(self.halted, None, [self.list], **seen)
@@ -77,7 +77,7 @@ class ModelsTab:
 
     def on_visit(self, page: gr.Blocks, tab: gr.Tab) -> None:
         """Look anew at what is here whenever somebody comes to the tab."""
-        seen: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "queue": False}
+        seen: dict[str, Any] = {"api_visibility": "private", "queue": False}
         tab.select(self.visited, [self.list], [self.list], **seen)
 
     def visited(self, shown: Any) -> Any:

@@ -187,7 +187,7 @@ class StyleTab:
     def _wire(self) -> None:
         stage, settings, gallery, blend = self.stage, self.settings, self.palette.gallery, self.palette.blend
         moved = [*settings.components, *blend]
-        seen: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+        seen: dict[str, Any] = {"api_visibility": "private"}
         # Events that bypass Gradio's queue cannot show a toast, so only those that never need one do.
         now = {**seen, "queue": False}
         quick = {**seen, "concurrency_limit": None}

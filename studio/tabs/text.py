@@ -154,7 +154,7 @@ class TextTab:
 
     def _wire(self) -> None:
         stage, controls = self.stage, self.settings.components
-        seen: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": None}
+        seen: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": None}
         asked = [self.model, self.pace, *controls]
         watched = [*stage.outputs, self.dice, self.again]
         stage.go.click(self.start, [self.restored, *asked], watched, **seen)

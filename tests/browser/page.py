@@ -155,7 +155,8 @@ class Page:
         return self.browser.find_element(By.CSS_SELECTOR, selector)
 
     def click(self, selector: str) -> None:
-        self.browser.execute_script("arguments[0].click()", self.one(selector))
+        # Found and clicked in one: what a list shows may be replaced at any moment.
+        self.browser.execute_script("document.querySelector(arguments[0]).click()", selector)
 
     def enabled(self, selector: str) -> bool:
         return self.one(selector).is_enabled()

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+# Ray's workers give way to all else. Beside other tests, which never rest, one would take minutes to begin.
+os.environ.setdefault("RAY_worker_niceness", "0")
 
 from ray.cluster_utils import Cluster as RayCluster
 

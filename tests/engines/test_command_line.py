@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import av
@@ -219,6 +220,15 @@ def interrupted(photo: Path, output: Path) -> tuple[int, str]:
     return process.returncode, (seen + rest).decode().splitlines()[-1]
 
 
+@pytest.fixture
+def _not_deaf() -> Iterator[None]:
+    """What a shell begins in the background is deaf to Ctrl-C, with all that it begins, unless it wants to hear."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("_not_deaf")
 @pytest.mark.parametrize("name", ["dream.png", "dream.mp4"])
 def test_ctrl_c_writes_the_picture_so_far_with_a_recipe_that_says_where(photo, results, name):
     status, line = interrupted(photo, results / name)

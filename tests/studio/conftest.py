@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
+import ssl
 from collections.abc import Iterator
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -30,6 +33,13 @@ QUICK_PAINTING = StyleConfig(
     content_layer="block1_conv2",
     tile_size=16_384,
 )
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _certificates_are_read_once() -> Iterator[None]:
+    """Each client of a server, though it is to speak plain HTTP with this machine, begins with a hundred of them."""
+    with mock.patch.object(ssl, "create_default_context", functools.cache(ssl.create_default_context)):
+        yield
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import io
 import os
 import shutil
@@ -13,11 +14,14 @@ import threading
 import time
 import warnings
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
+import gradio as gr
 import numpy as np
+from gradio.routes import App
 from PIL import Image, PngImagePlugin
 
 from engines.frames import Frame
@@ -31,6 +35,13 @@ from studio.studio import Studio
 from tests.engines.helpers import as_png, is_one_sentence
 
 LONGEST_WAIT = 60.0
+
+
+@contextlib.contextmanager
+def unserved_page() -> Iterator[gr.Blocks]:
+    """A page that nobody serves: Gradio makes a web application of each twice before it is served, in half a second."""
+    with mock.patch.object(App, "create_app"), mock.patch.object(gr.Blocks, "get_config_file"), gr.Blocks() as page:
+        yield page
 
 
 def eventually(condition: Callable[[], Any], what: str, seconds: float = LONGEST_WAIT) -> Any:

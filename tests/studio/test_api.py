@@ -18,7 +18,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import gradio as gr
 import httpx
 import numpy as np
 import pytest
@@ -38,7 +37,7 @@ from studio.studio import Studio
 from studio.uploads import fetched, uploaded
 from tests.engines.helpers import is_one_sentence, refusal
 from tests.studio.api_examples import ADDRESS, examples
-from tests.studio.helpers import eventually
+from tests.studio.helpers import eventually, unserved_page
 
 IN_PYTHON = [one for one in examples() if one.language == "python"]
 OVER_HTTP = [one for one in examples() if one.language == "bash"]
@@ -362,7 +361,7 @@ def test_a_recipe_whose_picture_is_nowhere_says_so(client, photo):
 def test_tools_that_cannot_be_served_are_refused_with_what_to_install(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     assert "pip install -r requirements-mcp.txt" in refusal(tools.ToolsError, tools.check_installed)
-    with gr.Blocks() as page:
+    with unserved_page() as page:
         pass
     assert "pip install -r requirements-mcp.txt" in refusal(tools.ToolsError, tools.check_served, page)
 

@@ -127,3 +127,10 @@ def test_every_stage_of_the_page_looks_for_its_run_when_the_page_loads(tmp_path)
     on_load = [event for event in config["dependencies"] if any(kind == "load" for _, kind in event["targets"])]
     assert {called[part] for event in on_load for part in event["outputs"]} >= stages
     assert len(stages) >= len(page.TABS)
+
+
+def test_no_event_has_gradio_tell_its_outputs_of_its_progress(tmp_path):
+    """Each telling searches the whole page for each of them; hidden progress is told too."""
+    events = page.build_page(Studio(outputs=tmp_path / "outputs")).get_config_file()["dependencies"]
+    assert events
+    assert {(event["show_progress"], *event["show_progress_on"]) for event in events} == {("hidden",)}

@@ -20,7 +20,7 @@ from studio.streaming import Watcher
 from studio.studio import Studio
 from studio.tabs.models import ModelsTab
 from tests.engines.helpers import is_one_sentence
-from tests.studio.helpers import LoopEngine, MemoryKeeper, eventually
+from tests.studio.helpers import LoopEngine, MemoryKeeper, eventually, unserved_page
 
 TWO = (
     Machine(title="10.0.0.2", cpus=2, gpus=0, free=0, busy=(1,), warm=1, refused=""),
@@ -136,7 +136,7 @@ def test_all_of_it_is_said_in_the_language_of_who_asks(studio, cluster, begin):
 
 def test_the_models_tab_tells_of_the_cluster_where_there_is_one(studio):
     def lines() -> list[gr.HTML]:
-        with gr.Blocks() as page:
+        with unserved_page() as page:
             ModelsTab(studio).build()
         return [block for block in page.blocks.values() if block.elem_id == "models-cluster"]
 

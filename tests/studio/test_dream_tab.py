@@ -32,6 +32,7 @@ from tests.studio.helpers import (
     png_with_late_chunk,
     png_with_text,
     through_the_page,
+    unserved_page,
     value_in,
     warned,
     watched,
@@ -47,7 +48,7 @@ MISFIT = dataclasses.replace(LONG, layer_weights={"mixed4": 1.0})
 def tab(studio_with_examples) -> DreamTab:
     """The tab, laid out in a page of its own."""
     tab = DreamTab(studio_with_examples)
-    with gr.Blocks():
+    with unserved_page():
         tab.build()
     return tab
 

@@ -28,7 +28,7 @@ from studio.tabs import faces
 from studio.tabs.faces import COUNT, FacesTab
 from studio.training import packed
 from tests.engines.helpers import as_png, blocks, refusal, untrained_gan, zip_of
-from tests.studio.helpers import decoded, eventually, through_the_page, warned, watched
+from tests.studio.helpers import decoded, eventually, through_the_page, unserved_page, warned, watched
 
 SLIDERS = 2 + DIRECTIONS
 
@@ -52,7 +52,7 @@ def tab_of(studio: Studio, gan: GAN) -> FacesTab:
     for name in ("faces", "notes"):
         studio.workshop.keep("dcgan", name, gan)
     tab = FacesTab(studio)
-    with gr.Blocks():
+    with unserved_page():
         tab.build()
     return tab
 

@@ -24,7 +24,7 @@ from studio.tabs.gallery import A_PAGE, NOTHING, TITLES, GalleryTab
 from studio.tabs.style_transfer import StyleTab
 from tests.engines.helpers import files_in
 from tests.studio.conftest import SMALL
-from tests.studio.helpers import value_in, warned
+from tests.studio.helpers import unserved_page, value_in, warned
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def tabs(studio_with_examples) -> SimpleNamespace:
     """The gallery with two tabs that pictures may go to."""
     dream, style = DreamTab(studio_with_examples), StyleTab(studio_with_examples)
     gallery = GalleryTab(studio_with_examples)
-    with gr.Blocks(), gr.Tabs() as everything:
+    with unserved_page(), gr.Tabs() as everything:
         for tab in (dream, style, gallery):
             with gr.Tab("tab"):
                 tab.build()
@@ -259,7 +259,7 @@ def test_a_text_is_gone_on_with_and_comes_back_to_the_words_tab(studio):
     from studio.tabs.text import TextTab
 
     text, gallery = TextTab(studio), GalleryTab(studio)
-    with gr.Blocks(), gr.Tabs() as everything:
+    with unserved_page(), gr.Tabs() as everything:
         for tab in (text, gallery):
             with gr.Tab("tab"):
                 tab.build()

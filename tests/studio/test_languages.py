@@ -21,7 +21,7 @@ from studio.streaming import Watcher
 from studio.studio import Studio
 from studio.translation import OWN, in_language, translate_page, words_of
 from tests.studio import sentences
-from tests.studio.helpers import LoopEngine, MemoryKeeper
+from tests.studio.helpers import LoopEngine, MemoryKeeper, unserved_page
 
 HANGUL = re.compile("[가-힣]")
 # The same in Korean: numbers with their unit.
@@ -39,7 +39,7 @@ def studio(tmp_path_factory) -> Iterator[Studio]:
 @pytest.fixture(scope="module")
 def said(studio) -> dict[str, str]:
     """All that is said in English, and where."""
-    with gr.Blocks() as page:
+    with unserved_page() as page:
         pages.build_route(studio, page)
     return sentences.everything_said(page)
 
@@ -275,7 +275,7 @@ def test_what_a_component_s_script_asks_of_the_server_is_answered_in_the_languag
     def edited(asked):
         return phrase("Save")
 
-    with gr.Blocks(), speaking(KOREAN):
+    with unserved_page(), speaking(KOREAN):
         made = component("portrait", "a-face", {}, server_functions=[edited])
     assert made.edited([]) == "저장"
 

@@ -10,7 +10,6 @@ import os
 from types import SimpleNamespace
 from typing import Any
 
-import gradio as gr
 import keras
 import numpy as np
 import pytest
@@ -29,7 +28,7 @@ from studio.face_editor import CONCEPTS, DIRECTIONS, NOBODY
 from studio.sketch import drawn
 from studio.tabs.latent_space import LatentTab
 from tests.engines.helpers import as_png, files_in, refusal
-from tests.studio.helpers import decoded, warned, watched
+from tests.studio.helpers import decoded, unserved_page, warned, watched
 
 
 def with_random_weights(name: str) -> VAE:
@@ -59,7 +58,7 @@ def tab(studio, digits, faces) -> LatentTab:
     studio.workshop.keep("vae", "digits", digits)
     studio.workshop.keep("vae", "faces", faces)
     tab = LatentTab(studio)
-    with gr.Blocks():
+    with unserved_page():
         tab.build()
     return tab
 

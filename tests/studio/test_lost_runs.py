@@ -21,7 +21,7 @@ from studio.stage import Stage, interrupted
 from studio.studio import Studio
 from studio.titles import TITLES
 from tests.engines.helpers import files_in, is_one_sentence
-from tests.studio.helpers import LoopEngine, MemoryKeeper, finished, warned, watched
+from tests.studio.helpers import LoopEngine, MemoryKeeper, finished, unserved_page, warned, watched
 
 ROOT = Path(__file__).resolve().parents[2]
 # Ends with the process, which is killed while its only run is at work.
@@ -44,7 +44,7 @@ time.sleep(600)
 def stage_of(studio: Studio) -> Stage:
     """A stage, laid out in a page of its own."""
     stage = PictureStage(studio, "lost")
-    with gr.Blocks():
+    with unserved_page():
         stage.buttons("Dream")
         stage.canvas_with(None, "Press Dream.")
         stage.under("")

@@ -20,7 +20,7 @@ from studio.networks import NetworkChoice
 from studio.tabs.models import ModelsTab
 from tests.engines.helpers import files_in, is_one_sentence
 from tests.engines.servers import FileServer, md5_hex, server
-from tests.studio.helpers import warned
+from tests.studio.helpers import unserved_page, warned
 
 PAYLOAD = np.random.default_rng(0).bytes(1_500_000)
 VGG19 = OFFICIAL_FILES["vgg19"].name
@@ -41,7 +41,7 @@ def store(studio, tmp_path) -> WeightsStore:
 def tab(studio, store) -> ModelsTab:
     """The tab, laid out in a page of its own."""
     tab = ModelsTab(studio)
-    with gr.Blocks():
+    with unserved_page():
         tab.build()
     return tab
 
@@ -222,7 +222,7 @@ def test_coming_back_to_the_tab_does_not_interrupt_what_is_shown_of_a_download(t
 
 
 def test_the_choice_of_a_network_is_looked_at_anew_on_coming_to_its_tab(studio, store):
-    with gr.Blocks() as page, gr.Tabs(), gr.Tab("Dream") as shown:
+    with unserved_page() as page, gr.Tabs(), gr.Tab("Dream") as shown:
         choice = NetworkChoice(studio, ("studio_vgg", "vgg19"), "dream")
         choice.wire()
     triggers = {target for function in page.fns.values() if function.fn == choice.looked for target in function.targets}

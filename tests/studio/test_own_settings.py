@@ -14,13 +14,13 @@ from studio.own_settings import LONGEST_NAME, MOST, OwnSettings
 from studio.settings import Settings
 from studio.tabs.faces import FacesTab
 from studio.tabs.latent_space import LatentTab
-from tests.studio.helpers import value_in, warned
+from tests.studio.helpers import unserved_page, value_in, warned
 
 
 @pytest.fixture
 def own(studio) -> OwnSettings:
     settings = Settings(DreamConfig(layer_weights={"block1_conv1": 1.0}), "test")
-    with gr.Blocks():
+    with unserved_page():
         settings.slider("octaves", "Octaves", 1, 8, 1)
         settings.slider("steps", "Steps", 1, 100, 1)
         own = OwnSettings(studio, settings, "test")
@@ -51,7 +51,7 @@ def test_what_is_kept_is_json_that_names_the_fields(own):
 
 def test_what_no_control_shows_does_not_come_back(studio):
     settings = Settings(DreamConfig(layer_weights={"block1_conv1": 1.0}), "test")
-    with gr.Blocks():
+    with unserved_page():
         settings.slider("octaves", "Octaves", 1, 8, 1)
         settings.add("seed", gr.State(0))
         own = OwnSettings(studio, settings, "test")
@@ -125,7 +125,7 @@ def test_a_file_that_holds_no_such_settings_is_refused_with_one_sentence(own, tm
 
 
 def test_settings_of_the_map_and_of_a_walk_on_it_come_back(studio):
-    with gr.Blocks():
+    with unserved_page():
         tab = LatentTab(studio)
         tab.build()
     said = {"count": 7, "reach": 1.5, "steps": 9, "spherical": True, "closed": True}
@@ -138,7 +138,7 @@ def test_settings_of_the_map_and_of_a_walk_on_it_come_back(studio):
 
 
 def test_settings_of_faces_come_back_and_the_wall_is_drawn_anew(studio):
-    with gr.Blocks() as page:
+    with unserved_page() as page:
         tab = FacesTab(studio)
         tab.build()
     said = {"truncation": 0.7, "steps": 9, "spherical": False, "closed": False}

@@ -16,14 +16,14 @@ from engines.style_transfer import MOST_STYLES
 from studio.paintings import PAINTINGS
 from studio.palette import Palette, blend_of, paths_in
 from tests.engines.helpers import files_in, is_one_sentence
-from tests.studio.helpers import decoded, huge_png, warned
+from tests.studio.helpers import decoded, huge_png, unserved_page, warned
 
 
 @pytest.fixture
 def palette(studio_with_examples) -> Palette:
     """A palette, laid out in a page of its own."""
     palette = Palette(studio_with_examples, studio_with_examples.gallery.folder / "examples" / "paintings", "test")
-    with gr.Blocks():
+    with unserved_page():
         palette.drop_zone()
         palette.choices()
         palette.weights()
@@ -77,7 +77,7 @@ def test_the_palette_begins_with_the_first_example_and_a_row_of_all(palette):
 
 def test_a_palette_whose_examples_are_not_drawn_yet_begins_empty_and_draws_nothing_itself(studio, tmp_path):
     palette = Palette(studio, tmp_path / "paintings", "test")
-    with gr.Blocks():
+    with unserved_page():
         palette.drop_zone()
         palette.choices()
     assert not (tmp_path / "paintings").exists()
@@ -108,7 +108,7 @@ def test_only_a_page_that_lacks_an_example_asks_for_them(studio, studio_with_exa
     if not drawn_already:
         (folder / "mosaic.png").unlink()
     palette = Palette(studio, folder, "test")
-    with gr.Blocks() as page:
+    with unserved_page() as page:
         palette.drop_zone()
         palette.choices()
         palette.on_page_load(page)
@@ -294,7 +294,7 @@ def test_a_change_of_the_gallery_is_told_to_whoever_asked_with_what_it_asked_for
         return ["shown"]
 
     palette = Palette(studio, studio.gallery.folder / "examples" / "paintings", "test")
-    with gr.Blocks() as page:
+    with unserved_page() as page:
         palette.drop_zone()
         palette.choices()
         palette.weights()

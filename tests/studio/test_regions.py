@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 from typing import Any
 
-import gradio as gr
 import numpy as np
 import pytest
 from PIL import Image
@@ -13,7 +12,7 @@ from PIL import Image
 from engines.style_transfer import MOST_STYLES
 from studio.regions import COLORS, SIDE, blank, masks_of, region_painter
 from tests.engines.helpers import as_png, encoded, refusal
-from tests.studio.helpers import decoded, huge_png, png_with_late_chunk
+from tests.studio.helpers import decoded, huge_png, png_with_late_chunk, unserved_page
 
 UNREADABLE = "did not arrive whole"
 
@@ -66,7 +65,7 @@ def test_without_a_photo_there_is_none_to_paint_on_and_always_a_painting_to_pain
 
 
 def test_the_component_begins_blank(picture):
-    with gr.Blocks():
+    with unserved_page():
         painter = region_painter("regions", picture)
     assert painter.value == blank(picture, 1)
     assert painter.elem_id == "regions"

@@ -34,6 +34,7 @@ from tests.studio.helpers import (
     png_with_text,
     studio_of_its_own,
     through_the_page,
+    unserved_page,
     value_in,
     values_through_the_page,
     warned,
@@ -48,7 +49,7 @@ def laid_out(tmp_path_factory, studio_vgg, drawn) -> Iterator[SimpleNamespace]:
     """Both tabs in a page of their own: laying them out for every test would take longer than the tests."""
     studio = studio_of_its_own(tmp_path_factory.mktemp("sweeps and batches"), studio_vgg, drawn)
     dream, style = DreamTab(studio), StyleTab(studio)
-    with gr.Blocks():
+    with unserved_page():
         with gr.Tab("Dream"):
             dream.build()
         with gr.Tab("Style"):

@@ -24,7 +24,7 @@ from studio.tabs.text import GREEDY, MANNERS, ONE, SIDE_BY_SIDE, TextTab
 from studio.text_score import TextScore
 from tests.engines.helpers import is_one_sentence
 from tests.engines.test_language_model import model_of
-from tests.studio.helpers import eventually, value_in, values_through_the_page, warned, watched
+from tests.studio.helpers import eventually, unserved_page, value_in, values_through_the_page, warned, watched
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +42,7 @@ def tab_of(studio: Studio, model: LanguageModel, monkeypatch) -> TextTab:
     for name in ("ours", "notes"):
         studio.workshop.keep("language_model", name, model)
     tab = TextTab(studio)
-    with gr.Blocks():
+    with unserved_page():
         tab.build()
     return tab
 

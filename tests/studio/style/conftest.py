@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator
 
-import gradio as gr
 import pytest
 from PIL import Image
 
@@ -18,6 +17,7 @@ from tests.studio.helpers import (
     finished,
     forget_runs,
     studio_of_its_own,
+    unserved_page,
 )
 
 
@@ -26,7 +26,7 @@ def laid_out(tmp_path_factory, studio_vgg, drawn) -> Iterator[StyleTab]:
     """The tab in a page of its own: laying it out for every test would take longer than the tests."""
     studio = studio_of_its_own(tmp_path_factory.mktemp("style tab"), studio_vgg, drawn)
     tab = StyleTab(studio)
-    with gr.Blocks():
+    with unserved_page():
         tab.build()
     yield tab
     studio.runs.close()
