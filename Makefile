@@ -8,13 +8,14 @@ BIN := $(VENV)/bin
 run: $(VENV)/.run
 	$(BIN)/python app.py $(ARGS)
 
-# Tests wait a lot, browsers and clusters most of all, so four processes share them. With ARGS, one process does as it is told.
+# Tests wait a lot, browsers and clusters most of all, so three processes share two cores. With ARGS, one process does as
+# it is told.
 test: check browser
 ifdef ARGS
 	$(BIN)/python -m pytest $(ARGS)
 else
-	@$(MAKE) --no-print-directory --jobs 4 --keep-going --output-sync=target \
-	  test-in-browsers test-engines test-on-a-cluster test-the-rest
+	@$(MAKE) --no-print-directory --jobs 3 --keep-going --output-sync=target \
+	  test-engines test-in-browsers test-the-rest test-on-a-cluster
 endif
 
 test-in-browsers:

@@ -9,8 +9,10 @@ import sys
 import threading
 from pathlib import Path
 
-# Gradio would ask its makers' hosts for news and report its use; TensorFlow would print notes for its developers.
+# Gradio would ask its makers' hosts for news, report its use, and count up all events after each of them, though nobody
+# looks; TensorFlow would print notes for its developers.
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+os.environ.setdefault("GRADIO_ANALYTICS_CACHE_FREQUENCY", str(10**9))
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 

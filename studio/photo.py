@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import html
 from collections.abc import Sequence
 from pathlib import Path
@@ -43,16 +44,22 @@ def thumbnails(paths: Sequence[Path]) -> str:
     """Buttons with small pictures, as HTML."""
     buttons = []
     for path in paths:
-        with Image.open(path) as picture:
-            thumbnail = picture.convert("RGB")
-            thumbnail.thumbnail((2 * THUMBNAIL_SIDE, 2 * THUMBNAIL_SIDE))
         name = phrase(path.stem.replace("_", " "))
         use = phrase(f"Use the example {name}")
         buttons.append(
             f'<button type="button" title="{html.escape(name)}" aria-label="{html.escape(use)}">'
-            f'<img alt="" src="{data_uri(np.asarray(thumbnail))}"></button>'
+            f'<img alt="" src="{_thumbnail(path, path.stat().st_mtime_ns)}"></button>'
         )
     return "".join(buttons)
+
+
+@functools.lru_cache(maxsize=64)
+def _thumbnail(path: Path, changed: int) -> str:
+    """A picture in little, as a data URI; every page that is opened asks for all of them."""
+    with Image.open(path) as picture:
+        thumbnail = picture.convert("RGB")
+        thumbnail.thumbnail((2 * THUMBNAIL_SIDE, 2 * THUMBNAIL_SIDE))
+    return data_uri(np.asarray(thumbnail))
 
 
 def example_row(paths: Sequence[Path], photo: gr.Image | None, **options: Any) -> gr.HTML:

@@ -13,6 +13,7 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from studio.entrance import Entrance
+from studio.sessions import SESSIONS_KEPT, keep_light
 from studio.studio import Studio
 from studio.theme import theme as studio_theme
 from studio.tools import ToolsError, check_installed, check_served
@@ -124,6 +125,7 @@ def serve(
         app_kwargs={"middleware": middleware},
         allowed_paths=[str(studio.outputs)],
         max_file_size="100mb",
+        state_session_capacity=SESSIONS_KEPT,
         ssr_mode=False,
         enable_monitoring=False,
         run_history=False,
@@ -133,6 +135,7 @@ def serve(
         mcp_server=mcp,
         prevent_thread_lock=True,
     )
+    keep_light(page)
     if mcp:
         try:
             check_served(page)

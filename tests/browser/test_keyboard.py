@@ -108,7 +108,7 @@ def test_enter_draws_another_face_and_with_ctrl_scores_what_is_typed(page):
 
 def test_the_focus_goes_from_the_button_that_begins_to_stop_and_back(page, photo):
     page.drop(photo)
-    for name, value in {"Size": 960, "Octaves": 1, "Steps per octave": 100}.items():
+    for name, value in {"Size": 640, "Octaves": 3, "Steps per octave": 100}.items():
         page.set_slider(name, value)
     page.until(lambda: page.enabled("#dream-go"), "the button that begins")
     focus(page, "#dream-go")
@@ -121,7 +121,7 @@ def test_the_focus_goes_from_the_button_that_begins_to_stop_and_back(page, photo
 
 def test_a_run_is_told_of_aloud_when_it_begins_at_every_tenth_and_when_it_ends(page, photo):
     page.drop(photo)
-    for name, value in {"Size": 480, "Octaves": 1, "Steps per octave": 60}.items():
+    for name, value in {"Size": 256, "Octaves": 1, "Steps per octave": 60}.items():
         page.set_slider(name, value)
     page.browser.execute_script(_LISTEN, "#dream-canvas .stage")
     page.begin()

@@ -171,19 +171,6 @@ def test_a_gpu_goes_to_the_first_run_on_a_machine_that_has_one(other_machines, d
     other_machines.remove(with_gpu)
 
 
-def test_without_a_cluster_ray_is_never_imported():
-    code = (
-        "import sys, app\n"
-        "from studio.studio import Studio\n"
-        "from studio.page import build_page\n"
-        "import tempfile, pathlib\n"
-        "build_page(Studio(outputs=pathlib.Path(tempfile.mkdtemp())))\n"
-        "print([name for name in sys.modules if name.split('.')[0] == 'ray'])\n"
-    )
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert done.stdout.strip().splitlines()[-1] == "[]"
-
-
 def test_where_ray_is_not_installed_the_option_says_how_to_get_it(monkeypatch, tmp_path):
     from studio import cluster
 

@@ -39,10 +39,10 @@ TINY = DCGANTrainingConfig(images=160, batch_size=8, interval=5, averaging=0.5)
 pytestmark = pytest.mark.usefixtures("principal_directions_from_few_pictures")
 
 
-@pytest.fixture
-def data(tmp_path) -> Path:
+@pytest.fixture(scope="module")
+def data(tmp_path_factory) -> Path:
     """A zip of forty pictures of mixed sizes, modes and kinds of file."""
-    path = tmp_path / "pictures.zip"
+    path = tmp_path_factory.mktemp("data") / "pictures.zip"
     with zipfile.ZipFile(path, "w") as archive:
         for i, image in enumerate(blocks(40)):
             picture = Image.fromarray(image)
@@ -91,14 +91,22 @@ def frames_of(config, data, *paths):
     return list(train(config, data, *paths))
 
 
-def test_a_training_shows_losses_accuracies_diversity_and_the_same_noise_drawn(data, tmp_path):
-    frames = frames_of(TINY, data, None, tmp_path / "out.npz")
+@pytest.fixture(scope="module")
+def finished(data, principal_directions_from_few_pictures, tmp_path_factory) -> tuple[list[Frame], Path, Path]:
+    """The frames of a training that is over, its checkpoint and its networks, for tests that only look at them."""
+    folder = tmp_path_factory.mktemp("finished")
+    paths = folder / "checkpoint.npz", folder / "out.npz"
+    return frames_of(TINY, data, *paths), *paths
+
+
+def test_a_training_shows_losses_accuracies_diversity_and_the_same_noise_drawn(finished):
+    frames, _, networks = finished
     assert [(frame.step, frame.total) for frame in frames] == [(5, 20), (10, 20), (15, 20), (20, 20)]
     names = {"d_loss", "g_loss", "real_accuracy", "fake_accuracy", "diversity", "steps_per_second"}
     assert set(frames[0].metrics) == names
     assert frames[-1].image.shape == (8 * 64, 8 * 64, 3)
     assert not np.array_equal(frames[0].image, frames[-1].image)
-    trained = read_gan(tmp_path / "out.npz")
+    trained = read_gan(networks)
     assert (trained.name, trained.seen) == ("faces", 160)
     assert trained.principal is not None
 
@@ -144,22 +152,20 @@ def test_a_training_that_is_killed_and_resumed_ends_with_the_very_same_weights(d
         np.testing.assert_array_equal(one, other)
 
 
-def test_a_finished_training_only_writes_its_result_again(data, tmp_path):
-    paths = tmp_path / "checkpoint.npz", tmp_path / "out.npz"
-    frames_of(TINY, data, *paths)
-    before = weights_of(paths[1])
-    (frame,) = frames_of(TINY, data, *paths)
+def test_a_finished_training_only_writes_its_result_again(data, finished, tmp_path):
+    _, checkpoint, networks = finished
+    (frame,) = frames_of(TINY, data, checkpoint, tmp_path / "again.npz")
     assert frame.step == frame.total == 20
-    for one, other in zip(before, weights_of(paths[1]), strict=True):
+    for one, other in zip(weights_of(networks), weights_of(tmp_path / "again.npz"), strict=True):
         np.testing.assert_array_equal(one, other)
 
 
-def test_what_is_moved_while_it_trains_takes_effect_and_may_be_another_when_it_goes_on(data, tmp_path):
+def test_what_is_moved_while_it_trains_takes_effect_and_may_be_another_when_it_goes_on(data, finished, tmp_path):
     frames = train(TINY, data, tmp_path / "checkpoint.npz", None)
     next(frames)
     still = frames.send(dataclasses.replace(TINY, d_learning_rate=1e-7, dropout=0.5))
     frames.close()
-    plain = frames_of(TINY, data, None, None)[1]
+    plain = finished[0][1]
     assert still.metrics["d_loss"] != plain.metrics["d_loss"]
     other = dataclasses.replace(TINY, d_learning_rate=3e-4, dropout=0.1, rollbacks=2)
     assert next(train(other, data, tmp_path / "checkpoint.npz", None)).step == 15

@@ -27,11 +27,20 @@ from tests.engines.helpers import LITTLE_TEXT, files_in, refusal
 from tests.engines.helpers import TINY_LANGUAGE_TRAINING as TINY
 
 
-@pytest.fixture
-def data(tmp_path) -> Path:
-    path = tmp_path / "text.txt"
+@pytest.fixture(scope="module")
+def data(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("data") / "text.txt"
     path.write_text(LITTLE_TEXT, encoding="utf-8")
     return path
+
+
+@pytest.fixture(scope="module")
+def finished(data, tmp_path_factory) -> tuple[Path, Path]:
+    """The checkpoint and the model of a training that is over, for tests that only look at them."""
+    folder = tmp_path_factory.mktemp("finished")
+    paths = folder / "checkpoint.npz", folder / "out.npz"
+    list(train(TINY, data, *paths))
+    return paths
 
 
 def weights_in(path: Path) -> list[np.ndarray]:
@@ -59,11 +68,9 @@ def test_a_training_gets_better_and_shows_how_and_writes_samples(data, tmp_path,
     assert trained.tokeniser.decode(trained.tokeniser.encode("the cat")) == "the cat"
 
 
-def test_samples_change_nothing_of_what_is_learnt(data, tmp_path):
-    often, never = (dataclasses.replace(TINY, interval=interval) for interval in (2, 16))
-    list(train(often, data, None, tmp_path / "often.npz"))
-    list(train(dataclasses.replace(never, prompt="the "), data, None, tmp_path / "never.npz"))
-    for one, other in zip(weights_in(tmp_path / "often.npz"), weights_in(tmp_path / "never.npz"), strict=True):
+def test_samples_change_nothing_of_what_is_learnt(data, finished, tmp_path):
+    list(train(dataclasses.replace(TINY, interval=4, prompt="the "), data, None, tmp_path / "often.npz"))
+    for one, other in zip(weights_in(tmp_path / "often.npz"), weights_in(finished[1]), strict=True):
         np.testing.assert_array_equal(one, other)
 
 
@@ -83,9 +90,11 @@ list(train({config!r}, Path({str(data)!r}), Path({str(checkpoint)!r}), None))
 
 
 @pytest.mark.parametrize("model", ["ours", "notes"])
-def test_a_training_that_is_killed_and_resumed_ends_with_the_very_same_weights(data, tmp_path, model):
-    config = dataclasses.replace(TINY, model=model)
-    list(train(config, data, None, tmp_path / "whole.npz"))
+def test_a_training_that_is_killed_and_resumed_ends_with_the_very_same_weights(data, tmp_path, model, finished):
+    config, whole = dataclasses.replace(TINY, model=model), finished[1]
+    if config != TINY:
+        whole = tmp_path / "whole.npz"
+        list(train(config, data, None, whole))
     checkpoint = tmp_path / "checkpoint.npz"
     if model == "ours":
         kill_at_the_first_checkpoint(config, data, checkpoint)
@@ -95,7 +104,7 @@ def test_a_training_that_is_killed_and_resumed_ends_with_the_very_same_weights(d
         assert json.loads(str(arrays["header"]))["step"] == 8
     frames = list(train(config, data, checkpoint, tmp_path / "resumed.npz"))
     assert [frame.step for frame in frames] == [16]
-    for one, other in zip(weights_in(tmp_path / "whole.npz"), weights_in(tmp_path / "resumed.npz"), strict=True):
+    for one, other in zip(weights_in(whole), weights_in(tmp_path / "resumed.npz"), strict=True):
         np.testing.assert_array_equal(one, other)
     assert "checkpoint.npz" in files_in(tmp_path)
 
@@ -110,16 +119,13 @@ def test_a_training_whose_rate_has_not_begun_to_fall_may_be_made_longer(data, tm
         np.testing.assert_array_equal(one, other)
 
 
-def test_a_finished_training_only_writes_its_result_again(data, tmp_path):
-    checkpoint = tmp_path / "checkpoint.npz"
-    list(train(TINY, data, checkpoint, tmp_path / "out.npz"))
-    before = (tmp_path / "out.npz").read_bytes()
-    (tmp_path / "out.npz").unlink()
-    (frame,) = train(TINY, data, checkpoint, tmp_path / "out.npz")
+def test_a_finished_training_only_writes_its_result_again(data, finished, tmp_path):
+    checkpoint, model = finished
+    (frame,) = train(TINY, data, checkpoint, tmp_path / "again.npz")
     assert frame.step == frame.total == 16
-    for one, other in zip(weights_in(tmp_path / "out.npz"), weights_in(tmp_path / "out.npz"), strict=True):
+    for one, other in zip(weights_in(model), weights_in(tmp_path / "again.npz"), strict=True):
         np.testing.assert_array_equal(one, other)
-    assert len(before) == (tmp_path / "out.npz").stat().st_size
+    assert model.stat().st_size == (tmp_path / "again.npz").stat().st_size
 
 
 def test_the_rate_may_be_moved_while_it_runs(data):

@@ -96,7 +96,7 @@ def test_a_painting_repeats_to_the_same_pixels(picture, studio_vgg):
 
 
 def test_a_painting_in_a_given_time_says_by_which_steps_it_can_be_repeated(picture, studio_vgg):
-    frames = painted(picture, [STYLE], config(seconds=4.0), studio_vgg)
+    frames = painted(picture, [STYLE], config(seconds=2.0), studio_vgg)
     chosen = frames[0].config
     assert chosen is not None
     assert chosen.seconds == 0
