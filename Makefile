@@ -10,12 +10,12 @@ run: $(VENV)/.run
 
 # Tests wait a lot, browsers and clusters most of all, so three processes share two cores. With ARGS, one process does as
 # it is told.
-test: check browser
+test: $(VENV)/.dev browser
 ifdef ARGS
 	$(BIN)/python -m pytest $(ARGS)
 else
 	@$(MAKE) --no-print-directory --jobs 3 --keep-going --output-sync=target \
-	  test-engines test-in-browsers test-the-rest test-on-a-cluster
+	  test-engines test-in-browsers check test-the-rest test-on-a-cluster
 endif
 
 test-in-browsers:

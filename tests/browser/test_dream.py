@@ -60,16 +60,6 @@ def test_a_dropped_picture_is_dreamt_before_ones_eyes_and_saved_with_its_recipe(
     page.until(lambda: page.canvas_hash() == result, "the result again")
 
 
-def test_the_size_slider_decides_the_size_of_the_result(page, photo, tmp_path):
-    page.drop(photo)
-    small_and_quick(page)
-    page.begin()
-    page.until_over("done")
-    saved = page.save(tmp_path / "saved")
-    assert pixels(saved).shape == (192, 256, 3)
-    assert (read_recipe(saved).config["size"], read_recipe(saved).config["steps"]) == (256, 8)
-
-
 def test_settings_used_last_come_back_after_a_reload_and_others_are_saved_by_name(page, photo, tmp_path):
     steps = "#dream-steps input[type=number]"
 
