@@ -8,14 +8,14 @@ BIN := $(VENV)/bin
 run: $(VENV)/.run
 	$(BIN)/python app.py $(ARGS)
 
-# Tests wait a lot, browsers and clusters most of all, so three processes share two cores. With ARGS, one process does as
-# it is told.
+# Tests wait a lot, browsers and clusters most of all, so three processes share two cores, and those that wait come first.
+# With ARGS, one process does as it is told.
 test: $(VENV)/.dev browser
 ifdef ARGS
 	$(BIN)/python -m pytest $(ARGS)
 else
 	@$(MAKE) --no-print-directory --jobs 3 --keep-going --output-sync=target \
-	  test-engines test-in-browsers check test-the-rest test-on-a-cluster
+	  test-on-a-cluster test-in-browsers test-engines check test-the-rest
 endif
 
 test-in-browsers:
