@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test test-in-browsers test-engines test-on-a-cluster test-the-rest check bench browser
+.PHONY: run test test-in-browsers test-engines test-on-a-cluster test-servers test-the-rest check bench browser
 
 run: $(VENV)/.run
 	$(BIN)/python app.py $(ARGS)
@@ -15,7 +15,7 @@ ifdef ARGS
 	$(BIN)/python -m pytest $(ARGS)
 else
 	@$(MAKE) --no-print-directory --jobs 3 --keep-going --output-sync=target \
-	  test-on-a-cluster test-in-browsers test-engines check test-the-rest
+	  test-on-a-cluster test-in-browsers test-engines check test-servers test-the-rest
 endif
 
 test-in-browsers:
@@ -30,8 +30,14 @@ test-engines:
 test-on-a-cluster:
 	$(ONE_THREAD) $(BIN)/python -m pytest tests/cluster
 
+# Two processes, so that both cores have something to do to the end.
+SERVERS := $(addprefix tests/studio/,test_api.py test_app.py test_languages.py test_space.py test_spread.py test_streaming.py)
+
+test-servers:
+	$(ONE_THREAD) $(BIN)/python -m pytest $(SERVERS)
+
 test-the-rest:
-	$(ONE_THREAD) $(BIN)/python -m pytest --ignore tests/browser --ignore tests/engines --ignore tests/cluster
+	$(ONE_THREAD) $(BIN)/python -m pytest $(addprefix --ignore ,tests/browser tests/engines tests/cluster $(SERVERS))
 
 check: $(VENV)/.dev
 	@# Gradio writes a stub beside every subclass of a component when it is imported; it is not ours to check.

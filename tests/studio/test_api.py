@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import gradio as gr
 import httpx
 import numpy as np
 import pytest
@@ -33,6 +34,7 @@ from studio.page import build_page
 from studio.parameters import setting_parameters
 from studio.runs import Run
 from studio.serving import serve
+from studio.sessions import Session
 from studio.studio import Studio
 from studio.uploads import fetched, uploaded
 from tests.engines.helpers import is_one_sentence, refusal
@@ -48,6 +50,7 @@ LONG: dict[str, Any] = {"size": 128, "octaves": 1, "steps": 1000}
 class Served:
     """A page that is served, the folder that a program works in, and what the examples have named so far."""
 
+    page: gr.Blocks
     studio: Studio
     url: str
     folder: Path
@@ -91,7 +94,7 @@ def served(tmp_path_factory, drawn, studio_vgg) -> Iterator[Served]:
     noise = np.random.default_rng(0)
     for name, shape in (("photo.jpg", (64, 96, 3)), ("painting.jpg", (64, 64, 3))):
         Image.fromarray(noise.integers(0, 256, shape, np.uint8)).save(folder / name, quality=95)
-    yield Served(studio, f"http://127.0.0.1:{port}", folder)
+    yield Served(page, studio, f"http://127.0.0.1:{port}", folder)
     studio.runs.close()
     page.close()
     keras.config.set_dtype_policy(policy)
@@ -108,6 +111,10 @@ def photo(served) -> Any:
 
 
 # What there is
+
+
+def test_of_whoever_comes_little_is_remembered(served):
+    assert type(served.page.app.state_holder["somebody"]) is Session
 
 
 def test_the_jobs_are_exposed_and_nothing_of_the_pages_own(tmp_path):
