@@ -307,7 +307,9 @@ class Page:
 
         def fetched() -> list[Path]:
             kinds = (".png", ".mp4", ".gif", ".webp", ".txt", ".json", ".zip")
-            return [path for path in folder.iterdir() if path not in there and path.suffix in kinds]
+            new = [path for path in folder.iterdir() if path not in there and path.suffix in kinds]
+            # A browser keeps a name with an empty file until all of it is there.
+            return [path for path in new if path.stat().st_size]
 
         return self.until(fetched, "the saved file")[0]
 
