@@ -55,7 +55,11 @@ def thumbnails(paths: Sequence[Path]) -> str:
 
 @functools.lru_cache(maxsize=64)
 def _thumbnail(path: Path, changed: int) -> str:
-    """A picture in little, as a data URI; every page that is opened asks for all of them."""
+    """A picture in little, as a data URI, made once: every page that is opened asks for all of them.
+
+    Args:
+        changed: when its file was, so that another one under the same name is made little anew.
+    """
     with Image.open(path) as picture:
         thumbnail = picture.convert("RGB")
         thumbnail.thumbnail((2 * THUMBNAIL_SIDE, 2 * THUMBNAIL_SIDE))
