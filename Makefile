@@ -3,41 +3,26 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test test-in-browsers test-engines test-on-a-cluster test-servers test-the-rest check bench browser
+.PHONY: run test tests check bench browser
 
 run: $(VENV)/.run
 	$(BIN)/python app.py $(ARGS)
 
-# Tests wait a lot, browsers and clusters most of all, so three processes share two cores, and those that wait come first.
-# With ARGS, one process does as it is told.
+# The linters run beside the tests. With ARGS, one process runs the tests that they name.
 test: $(VENV)/.dev browser
 ifdef ARGS
 	$(BIN)/python -m pytest $(ARGS)
 else
-	@$(MAKE) --no-print-directory --jobs 3 --keep-going --output-sync=target \
-	  test-on-a-cluster test-in-browsers test-engines check test-servers test-the-rest
+	@$(MAKE) --no-print-directory --jobs 2 --keep-going --output-sync=target tests check
 endif
 
-test-in-browsers:
-	$(BIN)/python -m pytest tests/browser
-
-# Side by side, processes whose every operation wants all cores get in each other's way.
+# Tests wait a lot, those in browsers and on clusters most of all: one process more than there are cores. Side by side,
+# processes whose every operation wants all cores get in each other's way.
+PROCESSES ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 ONE_THREAD := TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1 OMP_NUM_THREADS=1
 
-test-engines:
-	$(ONE_THREAD) $(BIN)/python -m pytest tests/engines
-
-test-on-a-cluster:
-	$(ONE_THREAD) $(BIN)/python -m pytest tests/cluster
-
-# Two processes, so that both cores have something to do to the end.
-SERVERS := $(addprefix tests/studio/,test_api.py test_app.py test_languages.py test_space.py test_spread.py test_streaming.py)
-
-test-servers:
-	$(ONE_THREAD) $(BIN)/python -m pytest $(SERVERS)
-
-test-the-rest:
-	$(ONE_THREAD) $(BIN)/python -m pytest $(addprefix --ignore ,tests/browser tests/engines tests/cluster $(SERVERS))
+tests:
+	$(ONE_THREAD) $(BIN)/python -m pytest -n $(PROCESSES) --dist loadgroup --no-loadscope-reorder --durations 20
 
 check: $(VENV)/.dev
 	@# Gradio writes a stub beside every subclass of a component when it is imported; it is not ours to check.

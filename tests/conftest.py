@@ -14,6 +14,22 @@ import numpy as np
 import pytest
 
 SHARED = Path(os.environ.get("REVERIE_SHARED", "../shared")).resolve()
+TESTS = Path(__file__).resolve().parent
+# What shares one cluster, or one server and one browser, is run by one process, and begins first as it takes longest.
+TOGETHER = ("browser", "cluster")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Say which tests one process of pytest-xdist runs one after another: a file's, or a whole folder's."""
+
+    def group(item: pytest.Item) -> str:
+        path = item.path.relative_to(TESTS)
+        return path.parts[0] if path.parts[0] in TOGETHER else path.as_posix()
+
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(group(item)))
+    items.sort(key=lambda item: group(item) not in TOGETHER)
 
 
 @pytest.fixture(scope="session")

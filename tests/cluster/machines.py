@@ -7,6 +7,7 @@ import signal
 import tempfile
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 # Ray's workers give way to all else. Beside other tests, which never rest, one would take minutes to begin.
@@ -23,12 +24,15 @@ class Machines:
 
     def __init__(self, count: int, port: int | None = None):
         options: dict[str, Any] = {"num_cpus": 0, "include_dashboard": False}
-        # Each with a folder of its own: on one machine two would unpack the project into the same at once.
+        # A folder of its own, so that no other cluster of this machine is touched. Its name is short, since it begins the
+        # names of sockets, which may have 107 bytes.
         self._folder = tempfile.TemporaryDirectory(prefix="ray-", dir="/tmp")
-        self.ray = RayCluster(
-            initialize_head=True,
-            head_node_args=options | ({"gcs_server_port": port} if port else {}) | {"temp_dir": self._folder.name},
-        )
+        folder = Path(self._folder.name) / "ray"
+        folder.mkdir()
+        options |= {"temp_dir": str(folder)} | ({"gcs_server_port": port} if port else {})
+        # Ray also writes the head's address into its default folder, which is there only after a `ray start`.
+        with mock.patch.dict(os.environ, RAY_TMPDIR=self._folder.name):
+            self.ray = RayCluster(initialize_head=True, head_node_args=options)
         self.nodes: list[Any] = []
         for _ in range(count):
             self.add()
