@@ -24,8 +24,8 @@ class Machines:
 
     def __init__(self, count: int, port: int | None = None):
         options: dict[str, Any] = {"num_cpus": 0, "include_dashboard": False}
-        # A folder of its own, so that no other cluster of this machine is touched. Its name is short, since it begins the
-        # names of sockets, which may have 107 bytes.
+        # A folder of its own, so that no other cluster of this machine is touched. Its name is short: those of sockets
+        # begin with it, and may have 107 bytes.
         self._folder = tempfile.TemporaryDirectory(prefix="ray-", dir="/tmp")
         folder = Path(self._folder.name) / "ray"
         folder.mkdir()

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from unittest import mock
 
+import gradio as gr
 import numpy as np
 import pytest
 from PIL import Image
@@ -19,6 +20,7 @@ from engines.jobs import Job
 from engines.style_transfer import StyleConfig
 from studio.examples import drawings, paintings
 from studio.lanes import Lane
+from studio.page import build_page
 from studio.studio import Studio
 
 SMALL = DreamConfig(size=0, octaves=1, steps=3, jitter=2, layer_weights={"block1_conv1": 1.0})
@@ -40,6 +42,12 @@ def _certificates_are_read_once() -> Iterator[None]:
     """Each client of a server, though it is to speak plain HTTP with this machine, begins with a hundred of them."""
     with mock.patch.object(ssl, "create_default_context", functools.cache(ssl.create_default_context)):
         yield
+
+
+@pytest.fixture(scope="session")
+def built_page(tmp_path_factory) -> gr.Blocks:
+    """The whole page, for tests that only look at it: building it takes seconds."""
+    return build_page(Studio(outputs=tmp_path_factory.mktemp("built page") / "outputs"))
 
 
 @pytest.fixture

@@ -90,7 +90,7 @@ def served(tmp_path_factory, drawn, studio_vgg) -> Iterator[Served]:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
     page = build_page(studio)
-    serve(page, studio, host="127.0.0.1", port=port, block=False)
+    serve(page, studio, host="127.0.0.1", port=port, mcp=True, block=False)
     noise = np.random.default_rng(0)
     for name, shape in (("photo.jpg", (64, 96, 3)), ("painting.jpg", (64, 64, 3))):
         Image.fromarray(noise.integers(0, 256, shape, np.uint8)).save(folder / name, quality=95)
@@ -117,16 +117,16 @@ def test_of_whoever_comes_little_is_remembered(served):
     assert type(served.page.app.state_holder["somebody"]) is Session
 
 
-def test_the_jobs_are_exposed_and_nothing_of_the_pages_own(tmp_path):
-    page = build_page(Studio(outputs=tmp_path / "outputs"))
+def test_the_jobs_are_exposed_and_nothing_of_the_pages_own(built_page):
+    page = built_page
     expected = {f"/{name}" for name in (*ENDPOINTS, "repeat", "score_text")}
     assert set(page.get_api_info(all_endpoints=True)["named_endpoints"]) == expected
     others = [one for one in page.fns.values() if f"/{one.api_name}" not in expected and one.fn is not None]
     assert {one.api_visibility for one in others} == {"private"}
 
 
-def test_every_setting_is_a_parameter_with_its_help_its_range_and_its_default(tmp_path):
-    info = build_page(Studio(outputs=tmp_path / "outputs")).get_api_info()["named_endpoints"]
+def test_every_setting_is_a_parameter_with_its_help_its_range_and_its_default(built_page):
+    info = built_page.get_api_info()["named_endpoints"]
     for name, endpoint in ENDPOINTS.items():
         told = {one["parameter_name"]: one for one in info[f"/{name}"]["parameters"]}
         assert all(one["python_type"]["description"] for one in told.values()), name
@@ -373,7 +373,7 @@ def test_tools_that_cannot_be_served_are_refused_with_what_to_install(monkeypatc
     assert "pip install -r requirements-mcp.txt" in refusal(tools.ToolsError, tools.check_served, page)
 
 
-def test_the_endpoints_are_tools_and_their_pictures_come_back(tmp_path, drawn):
+def test_the_endpoints_are_tools_and_their_pictures_come_back(served):
     from mcp import ClientSession
     from mcp.client.streamable_http import streamablehttp_client
 
@@ -385,17 +385,7 @@ def test_the_endpoints_are_tools_and_their_pictures_come_back(tmp_path, drawn):
             faces = await session.call_tool("dcgan_draw", {"count": 4})
             return names, faces, await session.call_tool("dcgan_draw", {"z": [1.0]})
 
-    studio = Studio(outputs=tmp_path / "outputs")
-    shutil.copytree(drawn, studio.gallery.folder / "examples", copy_function=os.link)
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-    page = build_page(studio)
-    serve(page, studio, host="127.0.0.1", port=port, mcp=True, block=False)
-    try:
-        names, faces, refused = asyncio.run(used(f"http://127.0.0.1:{port}"))
-    finally:
-        studio.runs.close()
-        page.close()
+    names, faces, refused = asyncio.run(used(served.url))
     assert names == {*ENDPOINTS, "repeat", "score_text"}
     assert [one.type for one in faces.content] == ["text", "image", "text", "text"]
     assert read_picture(base64.b64decode(faces.content[1].data)).shape == (128, 128, 3)

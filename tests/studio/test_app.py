@@ -12,7 +12,6 @@ import pytest
 import app
 from engines.parts.precision import compute_dtype
 from studio import page
-from studio.studio import Studio
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -96,12 +95,14 @@ def test_the_masthead_names_the_cores_and_the_number_format(monkeypatch):
     assert "12 cores ·" in page.machine()
 
 
-def test_building_the_page_imports_nothing_heavy_whatever_the_processor_can(tmp_path):
+def test_building_the_page_imports_nothing_heavy_whatever_the_processor_can_and_reports_nothing(tmp_path):
     code = """
-import sys
+import os, sys
 from pathlib import Path
-from engines.parts import precision
+os.environ.pop("GRADIO_ANALYTICS_ENABLED", None)
 import app
+from gradio import analytics
+from engines.parts import precision
 from studio.page import build_page
 from studio.studio import Studio
 app.parse([])
@@ -109,18 +110,15 @@ build_page(Studio(outputs=Path(sys.argv[1])))
 precision.processor_flags = lambda *_: frozenset(["avx2"])
 build_page(Studio(outputs=Path(sys.argv[1])))
 print(sorted(set(sys.modules) & {"tensorflow", "keras", "ray"}))
+print(os.environ["GRADIO_ANALYTICS_ENABLED"], analytics.analytics_enabled())
 """
-    assert in_a_fresh_python(code, tmp_path / "outputs") == "[]"
+    heavy, reports = in_a_fresh_python(code, tmp_path / "outputs").splitlines()
+    assert heavy == "[]"
+    assert reports == "False False"
 
 
-def test_gradio_is_told_to_report_nothing_before_it_is_imported(tmp_path):
-    code = "import os; os.environ.pop('GRADIO_ANALYTICS_ENABLED', None); import app, gradio.analytics as a; "
-    code += "print(os.environ['GRADIO_ANALYTICS_ENABLED'], a.analytics_enabled())"
-    assert in_a_fresh_python(code, tmp_path) == "False False"
-
-
-def test_every_stage_of_the_page_looks_for_its_run_when_the_page_loads(tmp_path):
-    config = page.build_page(Studio(outputs=tmp_path / "outputs")).get_config_file()
+def test_every_stage_of_the_page_looks_for_its_run_when_the_page_loads(built_page):
+    config = built_page.get_config_file()
     called = {part["id"]: part["props"].get("elem_id") or "" for part in config["components"]}
     stages = {name for name in called.values() if name.endswith("-canvas")}
     on_load = [event for event in config["dependencies"] if any(kind == "load" for _, kind in event["targets"])]
@@ -128,8 +126,8 @@ def test_every_stage_of_the_page_looks_for_its_run_when_the_page_loads(tmp_path)
     assert len(stages) >= len(page.TABS)
 
 
-def test_no_event_has_gradio_tell_its_outputs_of_its_progress(tmp_path):
+def test_no_event_has_gradio_tell_its_outputs_of_its_progress(built_page):
     """Each telling searches the whole page for each of them; hidden progress is told too."""
-    events = page.build_page(Studio(outputs=tmp_path / "outputs")).get_config_file()["dependencies"]
+    events = built_page.get_config_file()["dependencies"]
     assert events
     assert {(event["show_progress"], *event["show_progress_on"]) for event in events} == {("hidden",)}
