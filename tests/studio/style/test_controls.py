@@ -10,41 +10,19 @@ import pytest
 from PIL import Image
 
 from engines.parts.pictures import read_picture
-from engines.style_transfer import BOOK, LAYERS, MOST_STYLES, StyleConfig, presets
+from engines.style_transfer import BOOK, MOST_STYLES, StyleConfig, presets
 from studio.examples import painting_paths
 from studio.paintings import PAINTINGS
-from studio.tabs.style_transfer import DEFAULT_BACKBONE, TIMES, named_time
+from studio.tabs.style_transfer import TIMES, named_time
 from tests.engines.helpers import files_in
 from tests.studio.conftest import QUICK_PAINTING
 from tests.studio.helpers import (
-    eventually,
-    names_of,
     through_the_page,
     warned,
 )
-from tests.studio.style.helpers import EVERY_PRESET, LONG, controls, start, steering_of
+from tests.studio.style.helpers import controls, start
 
 # Controls and configs
-
-
-@pytest.mark.parametrize(("backbone", "name"), EVERY_PRESET)
-def test_every_preset_goes_into_the_controls_and_comes_out_equal(tab, backbone, name):
-    config = presets(backbone)[name]
-    assert tab.settings.config(tab.settings.values(config)) == config
-
-
-@pytest.mark.parametrize(("backbone", "name"), EVERY_PRESET)
-def test_every_preset_that_is_chosen_is_within_what_the_controls_accept(tab, backbone, name):
-    config = presets(backbone)[name]
-    updates = tab.preset_chosen(name, backbone, "", None, *controls(tab, config))
-    assert through_the_page(tab.settings, updates) == config
-
-
-def test_the_page_begins_with_the_first_preset(tab):
-    name, first = next(iter(presets(DEFAULT_BACKBONE).items()))
-    assert through_the_page(tab.settings, [control.value for control in tab.settings.components]) == first
-    assert tab.preset.value == name
-    assert tab.backbone.value == DEFAULT_BACKBONE
 
 
 def test_every_setting_but_the_blend_has_its_control_and_the_defaults_are_the_fields_own(tab):
@@ -58,14 +36,6 @@ def test_every_choice_of_a_setting_can_be_made_on_the_page(tab):
         if field.metadata["choices"]:
             offered = [value for _, value in tab.settings.controls[field.name].choices]
             assert sorted(offered) == sorted(field.metadata["choices"])
-
-
-def test_numbers_come_as_floats_from_a_browser_and_empty_controls_mean_the_default(tab):
-    as_floats = [float(value) if isinstance(value, int) else value for value in tab.settings.values(QUICK_PAINTING)]
-    config = tab.settings.config(as_floats)
-    assert config == QUICK_PAINTING
-    assert all(isinstance(getattr(config, name), int) for name in ("size", "scales", "steps", "tile_size", "seed"))
-    assert tab.settings.config([None for _ in tab.settings.controls]) == StyleConfig()
 
 
 @pytest.mark.parametrize(
@@ -122,32 +92,6 @@ def test_a_preset_keeps_the_visitors_size_time_and_seed_except_for_the_books(tab
         assert through_the_page(tab.settings, answer) == dataclasses.replace(preset, **kept)
 
 
-def test_a_preset_that_the_network_does_not_have_changes_nothing(tab):
-    for name in ("As in the book", "No such preset", None):
-        answer = tab.preset_chosen(name, "studio_vgg", "", None, *controls(tab, StyleConfig()))
-        assert answer == [gr.skip()] * len(tab.settings.components)
-
-
-def test_a_preset_steers_the_run_that_is_going(tab, studio, styles, painting_job):
-    run = studio.runs.start(dataclasses.replace(painting_job, config=LONG))
-    eventually(lambda: run.frame, "the first frame")
-    tab.preset_chosen("Faithful", "studio_vgg", run.id, styles[:1], *controls(tab, LONG))
-    ((_, settings),) = steering_of(run)
-    assert settings["balance"] == presets("studio_vgg")["Faithful"].balance
-    assert settings["style_layers"] == LAYERS["studio_vgg"][0]
-
-
-@pytest.mark.parametrize("backbone", list(LAYERS))
-def test_a_network_comes_with_its_own_presets(tab, backbone):
-    update = tab.backbone_chosen(backbone)
-    assert names_of(update) == list(presets(backbone))
-    assert update["value"] is None
-
-
-def test_only_networks_that_can_paint_are_offered(tab):
-    assert [name for _, name in tab.backbone.choices] == list(LAYERS)
-
-
 # Examples
 
 
@@ -170,8 +114,3 @@ def test_the_drawn_paintings_are_pictures_of_their_own_with_much_to_learn_from(d
 @pytest.mark.parametrize("name", ["pointillism", "marbled paper"])
 def test_a_painting_that_is_drawn_again_is_the_same(drawn, name):
     np.testing.assert_array_equal(np.asarray(PAINTINGS[name]()), read_picture(drawn / "paintings" / f"{name}.png"))
-
-
-def test_the_example_photos_are_pictures(tab):
-    for path in tab.example_photos:
-        assert min(read_picture(path).shape[:2]) >= 200

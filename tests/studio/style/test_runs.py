@@ -11,21 +11,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from engines.jobs import Job, job_from_recipe
+from engines.jobs import Job
 from engines.parts.pictures import digest, read_picture
-from engines.parts.weights import WeightsStore
 from engines.recipes import read_recipe
 from engines.style_transfer import MOST_STYLES, StyleConfig
 from studio.tabs.style_transfer import StyleTab
 from tests.studio.conftest import QUICK_PAINTING
 from tests.studio.helpers import (
     eventually,
-    finished,
     value_in,
     warned,
-    watched,
 )
-from tests.studio.style.helpers import LONG, MISFIT, controls, result_of, start, steering_of
+from tests.studio.style.helpers import LONG, controls, result_of, start, steering_of
 
 # Starting
 
@@ -61,13 +58,6 @@ def test_a_painting_repeats_to_the_same_pixels_from_its_own_file(tab, photo, sty
     assert read_recipe(result).config["blend"] == [0.25, 1.0]
 
 
-def test_without_a_photo_nothing_starts(tab, studio, styles):
-    taken, sentence = warned(lambda: start(tab, None, styles, controls(tab, QUICK_PAINTING)))
-    assert sentence.startswith("Choose a photo first")
-    assert taken == [{tab.stage.go: gr.skip()}]
-    assert studio.runs._by_id == {}
-
-
 @pytest.mark.parametrize("gallery", [None, []])
 def test_without_a_painting_nothing_starts(tab, studio, photo, gallery):
     taken, sentence = warned(lambda: start(tab, photo, gallery, controls(tab, QUICK_PAINTING)))
@@ -94,21 +84,6 @@ def test_paintings_that_all_count_nothing_start_nothing(tab, studio, photo, styl
     _, sentence = warned(lambda: start(tab, photo, styles, controls(tab, QUICK_PAINTING, blend=(0, 0))))
     assert "All paintings have weight zero" in sentence
     assert studio.runs._by_id == {}
-
-
-def test_a_network_whose_weights_are_missing_starts_nothing(tab, studio, photo, styles, tmp_path, monkeypatch):
-    monkeypatch.setattr(studio.workshop, "store", WeightsStore(cache=tmp_path, bundled=tmp_path))
-    values = controls(tab, QUICK_PAINTING)
-    _, sentence = warned(lambda: watched(tab.start(photo, styles, None, None, "vgg16", None, *values)))
-    assert "weights are not here yet" in sentence
-    assert studio.runs._by_id == {}
-
-
-def test_a_full_line_refuses_with_a_sentence(tab, studio, photo, styles, painting_job, monkeypatch):
-    monkeypatch.setattr(studio.runs.render, "_most_waiting", 0)
-    studio.runs.start(dataclasses.replace(painting_job, config=LONG))
-    _, sentence = warned(lambda: start(tab, photo, styles, controls(tab, QUICK_PAINTING)))
-    assert "full; try again" in sentence
 
 
 def fails(tab: StyleTab, photo: str, gallery: Any, config: StyleConfig) -> str:
@@ -171,45 +146,7 @@ def test_weights_for_other_paintings_than_the_runs_leave_its_own_as_they_are(tab
     assert run.error == ""
 
 
-def test_steering_needs_the_runs_id_its_network_and_a_config_that_can_be(tab, studio, styles, painting_job):
-    run = studio.runs.start(dataclasses.replace(painting_job, config=LONG))
-    eventually(lambda: run.frame, "the first frame")
-    changed = controls(tab, dataclasses.replace(LONG, balance=0.6))
-    tab.steer("no such run", "studio_vgg", styles[:1], *changed)
-    tab.steer(run.id, "vgg16", styles[:1], *changed)
-    _, sentence = warned(tab.steer, run.id, "studio_vgg", styles[:1], *controls(tab, MISFIT))
-    assert "no layer 'mixed4'" in sentence
-    impossible = tab.settings.named(tab.settings.values(LONG)) | {"balance": 5}
-    _, sentence = warned(tab.steer, run.id, "studio_vgg", styles[:1], *impossible.values())
-    assert "Balance must be between" in sentence
-    assert steering_of(run) == []
-    tab.steer(run.id, "studio_vgg", styles[:1], *changed)
-
-
-def test_a_steered_and_stopped_painting_repeats_to_the_same_pixels(tab, studio, styles, painting_job):
-    run = studio.runs.start(dataclasses.replace(painting_job, config=LONG))
-    eventually(lambda: run.frame and run.frame.step >= 2, "two steps")
-    tab.steer(run.id, "studio_vgg", styles[:1], *controls(tab, dataclasses.replace(LONG, balance=0.6)))
-    assert len(steering_of(run)) == 1
-    again = finished(studio.runs.start(job_from_recipe(read_recipe(run.result), painting_job.inputs)))
-    assert again.state == "done"
-    np.testing.assert_array_equal(read_picture(again.result), read_picture(run.result))
-    assert read_recipe(again.result) == read_recipe(run.result)
-
-
 # Stopping and coming back
-
-
-def test_a_stopped_painting_offers_what_there_is(tab, studio, painting_job):
-    run = studio.runs.start(dataclasses.replace(painting_job, config=LONG))
-    eventually(lambda: run.frame, "the first frame")
-    tab.stage.stop("no such run")
-    tab.stage.stop(run.id)
-    assert finished(run).state == "stopped"
-    first, *_, last = watched(tab.stage.resume(run.id))
-    assert first[tab.stage.run_id] == run.id
-    assert last[tab.stage.save]["value"] == str(run.result)
-    assert read_recipe(run.result).stopped_at == run.frame.step
 
 
 def test_a_job_is_asked_for_by_the_names_that_the_engine_has(tab, photo, styles):
