@@ -206,8 +206,8 @@ def read_texts(config: LanguageTrainingConfig, data: Path) -> TokenisedTexts:
     train, held_out = (compact(tokeniser.stream(some), tokeniser.vocab_size) for some in (texts.train, texts.held_out))
     if len(train) < LEAST_TOKENS:
         raise ValueError(
-            f"Cut into {config.tokeniser}, the texts of {data.name} to train on are {len(train)} tokens and at least "
-            f"{LEAST_TOKENS} are needed; cut them into characters, or use more text."
+            f"{data.name} makes only {len(train)} tokens to train on and at least {LEAST_TOKENS} are needed; "
+            "use more text, or cut it into characters."
         )
     return TokenisedTexts(tokeniser, train, held_out, sum(map(len, texts.held_out)), data_hash(train))
 
