@@ -70,9 +70,10 @@ def prepared(work: Callable[[], T], note: str) -> Generator[Frame, Any, tuple[T,
     threading.Thread(target=run, name="preparation", daemon=True).start()
     sent = None
     try:
-        while not result.done():
-            sent = (yield Frame(step=0, total=1, note=state.note, keyframe=False)) or sent
+        while not result.done() or note:
+            sent = (yield Frame(step=0, total=1, note=note or state.note, keyframe=False)) or sent
             concurrent.futures.wait([result], timeout=SECONDS_BETWEEN_FRAMES)
+            note = ""
         found = result.result()
         # The first steps may take long, as they are compiled.
         sent = (yield Frame(step=0, total=1, note="starting", keyframe=False)) or sent
