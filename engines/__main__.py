@@ -15,6 +15,7 @@ from engines.jobs import ENGINES, Job, StartedJob, Workshop, job_from_recipe
 from engines.options import add_options, changed_options
 from engines.parts.pictures import MAX_PIXELS, digest, read_picture
 from engines.parts.weights import WeightsStore
+from engines.quiet import load_quietly
 from engines.recipes import RecipeError, read_recipe, write_png, write_text
 
 
@@ -30,6 +31,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         job = _job(options)
         folders = (options.weights,) if options.weights else ()
+        load_quietly()
         started = Workshop(WeightsStore(folders=folders)).start(job)
         return _run(started, options.output)
     except (ValueError, OSError) as error:
@@ -112,7 +114,8 @@ def _run(started: StartedJob, output: Path) -> int:
         raise ValueError("The output must be a .png file, or a .mp4 file for a film.")
     output.parent.mkdir(parents=True, exist_ok=True)
     try:
-        with tqdm(unit="step", bar_format="{l_bar}{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}{postfix}]") as bar:
+        form = "{l_bar}{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}{postfix}]"
+        with tqdm(unit="step", bar_format=form, disable=None) as bar:  # only in a terminal
             for frame in started:
                 bar.total = frame.total
                 bar.set_postfix({name: f"{value:.3g}" for name, value in frame.metrics.items()}, refresh=False)

@@ -17,7 +17,7 @@ from engines.parts.backbone_config import BackboneTrainingConfig
 from engines.parts.datasets import LabelledPictures, labelled_pictures
 from engines.parts.files import written_atomically
 from engines.parts.precision import training_policy
-from engines.parts.training import batch_indices, train_frames
+from engines.parts.training import batch_indices, data_hash, train_frames
 
 # From this share of a run on, pictures are shifted and mirrored but no longer scaled: scaling blurs a picture, and a
 # network that has seen only blurred ones names sharp ones worse (by 5 points of 100, before this was done).
@@ -74,7 +74,7 @@ def train(config: BackboneTrainingConfig, data: Path, checkpoint: Path | None, o
     Metrics: loss and accuracy over the interval's training crops, `top1` on the validation pictures, learning rate.
 
     Raises:
-        ValueError: data missing or damaged, or a checkpoint of another training.
+        ValueError: data missing or damaged, a checkpoint of another training, or a training that diverged.
     """
     keras.utils.set_random_seed(config.seed)
     keras.config.set_dtype_policy(training_policy())
@@ -136,7 +136,7 @@ def train(config: BackboneTrainingConfig, data: Path, checkpoint: Path | None, o
         train_step=train_step,
         total=total,
         interval=config.interval,
-        settings=dataclasses.asdict(config),
+        settings=dataclasses.asdict(config) | {"data": data_hash(pictures.images, pictures.labels)},
         checkpoint=checkpoint,
         monitor=monitor,
     )

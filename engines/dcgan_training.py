@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -23,8 +22,9 @@ from engines.parts.gans import GAN, gan_of_networks, principal_directions, read_
 from engines.parts.kernel_distance import features, kernel_distance
 from engines.parts.layers import SteerableDropout
 from engines.parts.precision import training_policy
+from engines.parts.preparation import prepared
 from engines.parts.shards import mean_of, shards_of
-from engines.parts.training import batch_indices, load_checkpoint, train_frames
+from engines.parts.training import batch_indices, data_hash, load_checkpoint, train_frames
 from engines.parts.weights import WeightsStore
 
 # The pictures that a training shows: always from the same noise, so that one sees them change.
@@ -237,11 +237,31 @@ def train(
     drawn from the same noise as in all other frames. The note: an alarm, or nothing.
 
     Raises:
-        ValueError: data missing or damaged, or a checkpoint of another training.
+        ValueError: data missing or damaged, a checkpoint of another training, or a training that diverged.
     """
-    config = config.filled()
-    architecture = ARCHITECTURES[config.model]
-    pictures = read_pictures(data, architecture.shape[0])
+    yield from _trained(config.filled(), *_hashed_pictures(config, data), checkpoint, output)
+
+
+def _hashed_pictures(config: DCGANTrainingConfig, data: Path) -> tuple[SplitPictures, str]:
+    """The pictures for a model, and the hash of those that it learns from."""
+    pictures = read_pictures(data, ARCHITECTURES[config.model].shape[0])
+    return pictures, data_hash(pictures.train)
+
+
+def _steered(config: DCGANTrainingConfig, changed: DCGANTrainingConfig) -> DCGANTrainingConfig:
+    """The config with what may be moved while it runs as a changed one has it."""
+    changed = changed.filled()
+    return dataclasses.replace(config, **{name: getattr(changed, name) for name in STEERABLE})
+
+
+def _trained(
+    config: DCGANTrainingConfig,
+    pictures: SplitPictures,
+    pictures_hash: str,
+    checkpoint: Path | None,
+    output: Path | None,
+) -> Frames[DCGANTrainingConfig]:
+    """`train` on pictures that are read already, with a config that is filled in."""
     if len(pictures.train) < config.batch_size:
         config = dataclasses.replace(config, batch_size=len(pictures.train) // GROUP * GROUP)
     total = max(1, config.images // config.batch_size)
@@ -268,7 +288,7 @@ def train(
 
     # What may be moved while it runs may be another when it goes on.
     settings = {name: value for name, value in dataclasses.asdict(config).items() if name not in STEERABLE}
-    settings["data"] = hashlib.sha256(pictures.train.tobytes()).hexdigest()
+    settings["data"] = pictures_hash
     variables = networks.variables
     good = checkpoint.with_name(f"{checkpoint.stem}-good{checkpoint.suffix}") if checkpoint else None
     steps = train_frames(
@@ -289,11 +309,9 @@ def train(
                 shutil.copyfileobj(source, copy)
         changed = yield dataclasses.replace(frame, note=wrong)
         if changed is not None:
-            changed = changed.filled()
             if changed.rollbacks > config.rollbacks and good:
                 load_checkpoint(good, variables, settings)
-            steered = {name: getattr(changed, name) for name in STEERABLE}
-            config = dataclasses.replace(config, **steered)
+            config = _steered(config, changed)
     if not there:  # it was finished before
         image, metrics = monitor(total)
         yield Frame(step=total, total=total, image=image, metrics=metrics)
@@ -317,8 +335,10 @@ def training(
     checkpoint: Path | None = None,
     output: Path | None = None,
 ) -> Frames[DCGANTrainingConfig]:
-    """`train` as a job: stopped between steps, going on from its checkpoint when it is started again."""
-    yield from train(config, data, checkpoint, output)
+    """`train` as a job: stopped while it reads or between steps, going on from its checkpoint when started again."""
+    found, changed = yield from prepared(lambda: _hashed_pictures(config, data), "reading the pictures")
+    config = _steered(config.filled(), config if changed is None else changed)
+    yield from _trained(config, *found, checkpoint, output)
 
 
 def contact_sheet(pictures: np.ndarray) -> np.ndarray:

@@ -16,7 +16,7 @@ class Frame:
     """One moment of a run.
 
     Attributes:
-        step: steps done so far, at least 1.
+        step: steps done so far; 0 while what the first needs is prepared, of which there is nothing to keep.
         total: steps of the whole run as it is now planned; the last frame has `step == total`.
         image: (H, W, 3) uint8 RGB, or None where there is nothing to draw at this moment.
         metrics: losses, scores and the like, by their name in the field.
@@ -49,6 +49,11 @@ class Frame:
     def __post_init__(self):
         if self.progress < 0:
             object.__setattr__(self, "progress", self.step / self.total)
+
+    @property
+    def preparing(self) -> bool:
+        """Whether no step is done yet."""
+        return self.step == 0
 
 
 # What every engine returns: iterate it to run, `send` a changed config to steer, `close` it to stop.

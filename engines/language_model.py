@@ -15,6 +15,7 @@ from engines.frames import Frames
 from engines.parts.language_config import SamplingConfig, WritingConfig
 from engines.parts.language_models import LanguageModel, load_language_model
 from engines.parts.sampling import Dice
+from engines.parts.texts import plain
 from engines.parts.tokenisers import END
 from engines.parts.writing import Writing, generate, looked_at
 
@@ -76,6 +77,7 @@ def score(text: str, config: SamplingConfig, model: LanguageModel) -> Scored:
     Raises:
         ValueError: nothing to score, or too much.
     """
+    text = plain(text)
     if len(text) > MOST_SCORED:
         raise ValueError(f"This text has {len(text):,} characters; at most {MOST_SCORED:,} are scored at once.")
     tokens = [END, *map(int, model.tokeniser.encode(text))]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import hashlib
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -28,16 +27,19 @@ from engines.parts.language_config import (
 from engines.parts.language_models import LanguageModel, build_network, read_language_model, save_language_model
 from engines.parts.muon import Muon
 from engines.parts.precision import training_policy
-from engines.parts.texts import SplitTexts, split_texts
+from engines.parts.preparation import prepared, say
+from engines.parts.texts import split_texts
 from engines.parts.token_loss import next_token_loss
 from engines.parts.token_losses import token_losses
-from engines.parts.tokenisers import TOKENISERS
-from engines.parts.training import epoch_order, train_frames
+from engines.parts.tokenisers import TOKENISERS, Tokeniser
+from engines.parts.training import data_hash, epoch_order, train_frames
 from engines.parts.transformers import TransformerConfig
 from engines.parts.writing import Writing, generate
 
 # Adam's rate for the embedding, as a share of Muon's for the matrices.
 ADAM_SHARE = 0.15
+# Fewer are no text, but one that another tokeniser would cut into more.
+LEAST_TOKENS = 8
 # Windows of held-out text that are scored at each interval.
 HELD_OUT_WINDOWS = 64
 # Of a sample, as in the notes' callback.
@@ -69,7 +71,7 @@ class Windows:
     def count(self) -> int:
         """Windows of an epoch."""
         whole = (len(self.stream) - self.block_size) // self.block_size
-        return whole or math.ceil((len(self.stream) - 1) / self.block_size)
+        return whole if whole > 0 else math.ceil((len(self.stream) - 1) / self.block_size)
 
     def batch(self, size: int, step: int) -> tuple[np.ndarray, np.ndarray]:
         """The windows that a step, from 0, trains on.
@@ -169,12 +171,59 @@ def train(
     written: samples at `TEMPERATURES`, always from the same noise.
 
     Raises:
-        ValueError: data missing or damaged, or a checkpoint of another training.
+        ValueError: data missing or damaged, a checkpoint of another training, or a training that diverged.
     """
     config = config.filled()
+    yield from _trained(config, read_texts(config, data), checkpoint, output)
+
+
+@dataclass(frozen=True)
+class TokenisedTexts:
+    """Texts as a training reads them, (T,) integers each.
+
+    Attributes:
+        characters: how many those held out have.
+        hash: of the training texts, by `data_hash`.
+    """
+
+    tokeniser: Tokeniser
+    train: np.ndarray
+    held_out: np.ndarray
+    characters: int
+    hash: str
+
+
+def read_texts(config: LanguageTrainingConfig, data: Path) -> TokenisedTexts:
+    """The texts for a config that is filled in, and the tokeniser that suits them.
+
+    Raises:
+        ValueError: nothing there that can be used, or too little.
+    """
     texts = split_texts(data)
+    say("learning the vocabulary")
     tokeniser = TOKENISERS[config.tokeniser or ""].train(texts.train, config.vocab_size or 0)
-    windows = Windows(compact(tokeniser.stream(texts.train), tokeniser.vocab_size), config.block_size or 0, config.seed)
+    say("cutting the texts up")
+    train, held_out = (compact(tokeniser.stream(some), tokeniser.vocab_size) for some in (texts.train, texts.held_out))
+    if len(train) < LEAST_TOKENS:
+        raise ValueError(
+            f"{data.name} makes only {len(train)} tokens to train on and at least {LEAST_TOKENS} are needed; "
+            "use more text, or cut it into characters."
+        )
+    return TokenisedTexts(tokeniser, train, held_out, sum(map(len, texts.held_out)), data_hash(train))
+
+
+def _steered(config: LanguageTrainingConfig, changed: LanguageTrainingConfig) -> LanguageTrainingConfig:
+    """The config with what may be moved while it runs as a changed one has it."""
+    return dataclasses.replace(config, **{name: getattr(changed, name) for name in STEERABLE})
+
+
+def _trained(
+    config: LanguageTrainingConfig, texts: TokenisedTexts, checkpoint: Path | None, output: Path | None
+) -> Frames[LanguageTrainingConfig]:
+    """`train` on texts that are read already, with a config that is filled in."""
+    tokeniser = texts.tokeniser
+    # A text that is shorter than what the network sees at most is one window, of its own length.
+    windows = Windows(texts.train, min(config.block_size or 0, len(texts.train) - 1), config.seed)
     shape = TransformerConfig(
         architecture=config.model,
         vocab_size=tokeniser.vocab_size,
@@ -184,7 +233,7 @@ def train(
     total = max(1, config.tokens // (batch * windows.block_size))
     learner = Learner(config, shape)
     update = train_step_of(learner, batch)
-    score = held_out_scores(learner.network, texts, tokeniser, windows.block_size)
+    score = held_out_scores(learner.network, texts, config.block_size or 0)
     model = LanguageModel(learner.network, tokeniser, batch * total * windows.block_size)
 
     def train_step(step: int) -> dict[str, Any]:
@@ -195,7 +244,7 @@ def train(
     # What may be moved while it runs may be another when it goes on.
     free = (*STEERABLE, *EXTENSIBLE)
     settings = {name: value for name, value in dataclasses.asdict(config).items() if name not in free}
-    settings["data"] = hashlib.sha256(windows.stream.tobytes()).hexdigest()
+    settings["data"] = texts.hash
     steps = train_frames(
         variables=learner.variables,
         train_step=train_step,
@@ -213,7 +262,7 @@ def train(
         written, text = samples(model, config.prompt)
         changed = yield dataclasses.replace(frame, metrics=metrics, written=written, text=text)
         if changed is not None:
-            config = dataclasses.replace(config, **{name: getattr(changed, name) for name in STEERABLE})
+            config = _steered(config, changed)
     if not there:  # it was finished before
         written, text = samples(model, config.prompt)
         yield Frame(step=total, total=total, metrics=score(), written=written, text=text)
@@ -236,16 +285,14 @@ def compact(tokens: np.ndarray, vocab_size: int) -> np.ndarray:
     return tokens.astype(np.uint16) if vocab_size <= 1 << 16 else tokens
 
 
-def held_out_scores(network: Any, texts: SplitTexts, tokeniser: Any, block_size: int) -> Callable[[], dict[str, float]]:
+def held_out_scores(network: Any, texts: TokenisedTexts, block_size: int) -> Callable[[], dict[str, float]]:
     """What scores a network in training on some windows spread over the held-out texts."""
-    text = texts.held_out
-    characters = sum(map(len, text))
-    windows = Windows(compact(tokeniser.stream(text), tokeniser.vocab_size), block_size, 0)
+    windows = Windows(texts.held_out, block_size, 0)
     last = max(0, len(windows.stream) - 1 - block_size)
     count = min(HELD_OUT_WINDOWS, max(1, last // block_size))
     chosen, there = windows.at(np.linspace(0, last, count).astype(np.int64))
     total_loss = compiled_loss(functools.partial(losses_of, network), network.variables, count)
-    tokens_per_character = (len(windows.stream) - 1) / characters
+    tokens_per_character = (len(windows.stream) - 1) / texts.characters
 
     def scores() -> dict[str, float]:
         mean = float(total_loss(chosen, there)) / float(there.sum())
@@ -263,8 +310,10 @@ def training(
     checkpoint: Path | None = None,
     output: Path | None = None,
 ) -> Frames[LanguageTrainingConfig]:
-    """`train` as a job: stopped between steps, going on from its checkpoint when it is started again."""
-    yield from train(config, data, checkpoint, output)
+    """`train` as a job: stopped while it reads or between steps, going on from its checkpoint when started again."""
+    config = config.filled()
+    texts, changed = yield from prepared(lambda: read_texts(config, data), "reading the texts")
+    yield from _trained(config if changed is None else _steered(config, changed), texts, checkpoint, output)
 
 
 def evaluate(weights: dict[str, Path], data: Path) -> dict[str, float]:

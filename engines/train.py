@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from engines.frames import Frames
 from engines.options import add_options, changed_options
+from engines.quiet import load_quietly
 
 WEIGHTS = Path(__file__).resolve().parent.parent / "weights"
 CHECKPOINTS = Path("checkpoints")
@@ -28,12 +29,16 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     work = {"backbone": _backbone, "vae": _vae, "dcgan": _dcgan, "language_model": _language_model}[options.name]
     try:
+        load_quietly()
         if options.evaluate:
             scores = work(options).evaluate()
             print(json.dumps(scores) if options.json else "\n".join(f"{k}: {v:.4g}" for k, v in scores.items()))
             return 0
-        with tqdm(unit="step", smoothing=0.05) as bar:
+        with tqdm(unit="step", smoothing=0.05, disable=None) as bar:  # only in a terminal
             for frame in work(options).train():
+                bar.set_description(frame.note if frame.preparing else "", refresh=frame.preparing)
+                if frame.preparing:
+                    continue
                 bar.total = frame.total
                 bar.update(frame.step - bar.n)
                 tqdm.write(f"{frame.step}: " + "  ".join(f"{k} {v:.4g}" for k, v in frame.metrics.items()))
@@ -80,9 +85,8 @@ def _vae(options: argparse.Namespace) -> Work:
         one_thread_an_operation()
         config = VAETrainingConfig(**changed_options(options, VAETrainingConfig))
         file = f"vae_{config.model}.npz"
-        return training.train(
-            config, options.data, options.checkpoint or CHECKPOINTS / file, options.output or WEIGHTS / file
-        )
+        checkpoint, output = options.checkpoint or CHECKPOINTS / file, options.output or WEIGHTS / file
+        return training.training(config, None, data=options.data, checkpoint=checkpoint, output=output)
 
     def evaluate() -> dict[str, float]:
         folder = options.output or WEIGHTS
@@ -102,9 +106,8 @@ def _dcgan(options: argparse.Namespace) -> Work:
         one_thread_an_operation()
         config = DCGANTrainingConfig(**changed_options(options, DCGANTrainingConfig))
         file = f"dcgan_{config.model}.npz"
-        return training.train(
-            config, options.data, options.checkpoint or CHECKPOINTS / file, options.output or WEIGHTS / file
-        )
+        checkpoint, output = options.checkpoint or CHECKPOINTS / file, options.output or WEIGHTS / file
+        return training.training(config, None, data=options.data, checkpoint=checkpoint, output=output)
 
     def evaluate() -> dict[str, float]:
         folder = options.output or WEIGHTS
@@ -129,9 +132,8 @@ def _language_model(options: argparse.Namespace) -> Work:
         # Named after how it cuts texts up too, unless it does as the shipped ones do.
         kind = "" if config.tokeniser == "subwords" else f"_{config.tokeniser}"
         file = f"{LANGUAGE_MODEL}{config.model}{kind}.npz"
-        return training.train(
-            config, options.data, options.checkpoint or CHECKPOINTS / file, options.output or WEIGHTS / file
-        )
+        checkpoint, output = options.checkpoint or CHECKPOINTS / file, options.output or WEIGHTS / file
+        return training.training(config, None, data=options.data, checkpoint=checkpoint, output=output)
 
     def evaluate() -> dict[str, float]:
         paths = sorted((options.output or WEIGHTS).glob(f"{LANGUAGE_MODEL}*.npz"))

@@ -20,8 +20,9 @@ from engines.parts.files import written_atomically
 from engines.parts.inference import binary_cross_entropy, kl_loss
 from engines.parts.likeness import perceptual_loss
 from engines.parts.precision import training_policy
+from engines.parts.preparation import prepared
 from engines.parts.shards import mean_of, shards_of
-from engines.parts.training import batch_indices, train_frames
+from engines.parts.training import batch_indices, data_hash, train_frames
 from engines.parts.vae_config import VAETrainingConfig
 from engines.parts.vae_networks import ARCHITECTURES, Architecture
 
@@ -42,11 +43,16 @@ PENALTIES = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
 
 @dataclass(frozen=True)
 class Pictures:
-    """Training and held-out pictures, (N, H, W, C) uint8 each; labels of the latter where they have some."""
+    """Training and held-out pictures, (N, H, W, C) uint8 each; labels of the latter where they have some.
+
+    Attributes:
+        hash: of the training pictures, by `data_hash`.
+    """
 
     train: np.ndarray
     held_out: np.ndarray
-    labels: np.ndarray | None = None
+    labels: np.ndarray | None
+    hash: str
 
 
 def read_pictures(model: str, data: Path) -> Pictures:
@@ -63,9 +69,10 @@ def read_pictures(model: str, data: Path) -> Pictures:
         found = digits(data / DIGITS_FILE if data.is_dir() else data)
         # The file is sorted by class, and whoever looks at the first thousand wants some of each.
         order = np.random.default_rng(0).permutation(len(found.test))
-        return Pictures(found.train[..., None], found.test[order][..., None], found.test_labels[order])
+        held_out, labels = found.test[order][..., None], found.test_labels[order]
+        return Pictures(found.train[..., None], held_out, labels, data_hash(found.train))
     split = split_pictures(data, height)
-    return Pictures(split.train, split.held_out)
+    return Pictures(split.train, split.held_out, None, data_hash(split.train))
 
 
 def absolute_and_squared_error(images: Any, logits: Any) -> Any:
@@ -130,10 +137,16 @@ def train(config: VAETrainingConfig, data: Path, checkpoint: Path | None, output
     held-out pictures, their reconstructions, and samples.
 
     Raises:
-        ValueError: data missing or damaged, or a checkpoint of another training.
+        ValueError: data missing or damaged, a checkpoint of another training, or a training that diverged.
     """
+    yield from _trained(config, read_pictures(config.model, data), data, checkpoint, output)
+
+
+def _trained(
+    config: VAETrainingConfig, pictures: Pictures, data: Path, checkpoint: Path | None, output: Path | None
+) -> Frames[Any]:
+    """`train` on pictures that are read already."""
     architecture = ARCHITECTURES[config.model]
-    pictures = read_pictures(config.model, data)
     batch_size = min(config.batch_size, len(pictures.train))
     total = config.epochs * (len(pictures.train) // batch_size)
     keras.utils.set_random_seed(config.seed)
@@ -179,7 +192,7 @@ def train(config: VAETrainingConfig, data: Path, checkpoint: Path | None, output
         train_step=train_step,
         total=total,
         interval=config.interval,
-        settings=dataclasses.asdict(config),
+        settings=dataclasses.asdict(config) | {"data": pictures.hash},
         checkpoint=checkpoint,
         monitor=monitor,
     )
@@ -221,11 +234,12 @@ def training(
     checkpoint: Path | None = None,
     output: Path | None = None,
 ) -> Frames[VAETrainingConfig]:
-    """`train` as a job: stopped between steps, going on from its checkpoint when it is started again.
+    """`train` as a job: stopped while it reads or between steps, going on from its checkpoint when started again.
 
     Settings that are sent while it runs change nothing: a training is what it began as.
     """
-    yield from train(config, data, checkpoint, output)
+    pictures, _ = yield from prepared(lambda: read_pictures(config.model, data), "reading the pictures")
+    yield from _trained(config, pictures, data, checkpoint, output)
 
 
 def sheet(vae: VAE, images: np.ndarray, seed: int) -> np.ndarray:

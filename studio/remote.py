@@ -126,7 +126,7 @@ class RemoteJob(StartedJob):
             raise
         self._caught_up_to = frame.step
         self._pending = self._pending if catches_up else None
-        if self.last is not None and frame.step <= self._rest.seen:
+        if self.last is not None and not self.last.preparing and frame.step <= self._rest.seen:
             return self.last
         before = self._rest.seen if self.last is None else self.last.step
         self.steps = max(1, frame.step - before) if self.unseen else 1

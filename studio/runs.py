@@ -266,7 +266,7 @@ class Run:
             started.close()
             self.unfinished = started.unfinished
             self.notices = started.notices
-            if frame is None:
+            if frame is None or frame.preparing:
                 self._keeper.discard()
                 self._close("failed" if self.error else "stopped")
                 return

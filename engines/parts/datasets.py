@@ -16,6 +16,7 @@ from PIL import Image
 
 from engines.parts.files import UNREADABLE
 from engines.parts.pictures import DAMAGED, middle_square
+from engines.parts.preparation import check
 
 _PICTURE_SUFFIXES = {".webp", ".png", ".jpg", ".jpeg", ".bmp"}
 # A picture that is larger than these, in a set for training, is a mistake or an attack.
@@ -131,7 +132,7 @@ def _decoded(path: Path, names: Sequence[str], read: Callable[[str], bytes], siz
     with ThreadPoolExecutor() as pool:
         # Reading stays on one thread, as a ZipFile is not made for several; decoding runs on all.
         for _ in pool.map(decode, ((row, read(name)) for row, name in enumerate(names))):
-            pass
+            check()
     return images
 
 

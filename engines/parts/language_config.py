@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from engines.configs import setting, validate
+from engines.parts.texts import plain
 
 # As in `engines.parts.transformers.NETWORKS`.
 MODELS = ("ours", "notes")
@@ -55,6 +56,7 @@ class SamplingConfig:
         validate(self)
         if len(self.temperatures) > 8:
             raise ValueError(f"At most 8 temperatures are written side by side, not {len(self.temperatures)}.")
+        object.__setattr__(self, "stop", tuple(map(plain, self.stop)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +68,7 @@ class WritingConfig(SamplingConfig):
 
     def __post_init__(self):
         super().__post_init__()
+        object.__setattr__(self, "prompt", plain(self.prompt))
         if len(self.prompt) > MOST_PROMPT:
             raise ValueError(f"The prompt has {len(self.prompt):,} characters; at most {MOST_PROMPT:,} are taken.")
         if len(self.begun) > MOST_BEGUN:
@@ -103,6 +106,7 @@ class LanguageTrainingConfig:
 
     def __post_init__(self):
         validate(self)
+        object.__setattr__(self, "prompt", plain(self.prompt))
         if len(self.prompt) > MOST_PROMPT:
             raise ValueError(f"The prompt has {len(self.prompt):,} characters; at most {MOST_PROMPT:,} are taken.")
         filled = self.filled() if any(getattr(self, name) is None for name in MODELS_OWN[self.model]) else self

@@ -1,7 +1,8 @@
-"""Texts to train on, read from where they lie."""
+"""Texts as all of the studio takes them, and texts to train on, read from where they lie."""
 
 from __future__ import annotations
 
+import codecs
 import gzip
 import io
 import json
@@ -10,6 +11,8 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+from engines.parts.preparation import check
 
 # The Large Movie Review Dataset: what is trained on, and what is held out.
 REVIEWS_TRAIN, REVIEWS_HELD_OUT = ("imdb_train.jsonl.gz", "imdb_unsup.jsonl.gz"), "imdb_test.jsonl.gz"
@@ -28,6 +31,41 @@ class SplitTexts:
     held_out: tuple[str, ...]
 
 
+def without_surrogates(text: str) -> str:
+    """A text that can be encoded: halves of surrogate pairs, which JSON may hold, as the characters that two of them
+    make, or the replacement character U+FFFD."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return text
+
+
+def plain(text: str) -> str:
+    """A text as all readers take it, whoever wrote it: `without_surrogates`, without a byte order mark before it and
+    null bytes within, and with line feeds at the ends of its lines."""
+    text = without_surrogates(text)
+    return text.removeprefix("\ufeff").replace("\0", "").replace("\r\n", "\n").replace("\r", "\n")
+
+
+def decoded(content: bytes, name: str) -> str:
+    """A file of UTF-8 as `plain` text; a character that the file's beginning or end has cut in two is left out.
+
+    Args:
+        name: of the file, for what is said of it.
+
+    Raises:
+        ValueError: it is something else.
+    """
+    # Up to three bytes may belong to a character that began before; a whole one never begins with such.
+    cut = next((i for i, byte in enumerate(content[:4]) if byte & 0xC0 != 0x80), 4)
+    try:
+        # What does not end is held back.
+        return plain(codecs.getincrementaldecoder("utf-8")().decode(content[cut if cut < 4 else 0 :]))
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{name} is no text in UTF-8; save it as UTF-8 first.") from error
+
+
 def split_texts(data: Path) -> SplitTexts:
     """Texts to train on, and others.
 
@@ -44,6 +82,8 @@ def split_texts(data: Path) -> SplitTexts:
         # Some reviews are in both parts; one that is scored must not have been learnt.
         known = set(held_out)
         train = tuple(text for name in REVIEWS_TRAIN for text in _documents(data / name) if text not in known)
+        if not (train and held_out):
+            raise ValueError(f"The files of reviews in {data.name} hold no texts; fetch them again.")
         return SplitTexts(train, held_out)
     texts = [text for path in _files(data) for text in _documents(path)]
     characters = sum(map(len, texts))
@@ -134,16 +174,13 @@ def _unpacked(path: Path, content: bytes, name: str) -> bytes:
 
 
 def _texts_in(name: str, content: bytes) -> Iterator[str]:
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{name} is no text in UTF-8; save it as UTF-8 first.") from error
+    text = decoded(content, name)
     if not name.lower().endswith((".jsonl", ".jsonl.gz")):
-        # Null bytes are no text, but what a program has left between.
-        if text := text.replace("\0", "").replace("\r\n", "\n").strip():
+        if text := text.strip():
             yield text
         return
     for number, line in enumerate(text.split("\n"), 1):
+        check()
         if not line.strip():
             continue
         try:
@@ -152,7 +189,7 @@ def _texts_in(name: str, content: bytes) -> Iterator[str]:
             raise ValueError(f'Line {number} of {name} is no JSON object with a "text".') from error
         if not isinstance(said, str):
             raise ValueError(f'The "text" in line {number} of {name} is no text.')
-        if said := without_breaks(said):
+        if said := without_breaks(plain(said)):
             yield said
 
 

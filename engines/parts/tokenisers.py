@@ -12,13 +12,23 @@ import re
 import string
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import ClassVar
 
 import numpy as np
 import tokenizers
 
+from engines.parts.byte_pairs import learnt_elsewhere, pairs_learnt
+from engines.parts.preparation import check
+from engines.parts.texts import without_surrogates
+
 END = 0
+# Texts are cut up so many characters at a time, so that it can be stopped between.
+CHARACTERS_AT_ONCE = 1 << 18
+# To learn from more than this takes seconds, and may take minutes: a process of its own can be ended meanwhile.
+MOST_LEARNT_HERE = 1 << 18
+# Where no tokeniser sees what comes before: every one begins a token with a space, or ends one before it.
+_BETWEEN = re.compile(r"(?<=\S)(?=[ \t\n\r])")
 _PUNCTUATION = re.compile(f"[{re.escape(string.punctuation)}]")
 
 
@@ -49,8 +59,23 @@ class Tokeniser(ABC):
         """The one that suits these texts best, with at most `vocab_size` tokens; the same for the same texts."""
 
     @abstractmethod
+    def _encode_all(self, texts: Sequence[str]) -> list[np.ndarray]:
+        """Texts of which none is long as numbers, (T,) int32 each."""
+
     def encode_all(self, texts: Sequence[str]) -> list[np.ndarray]:
         """Each text as numbers, (T,) int32."""
+        found: list[np.ndarray] = []
+        for some in _batches(texts):
+            check()
+            if len(some) > 1:
+                found += self._encode_all(some)
+            else:
+                parts = []
+                for part in parts_of(some[0]):
+                    check()
+                    parts += self._encode_all([part])
+                found.append(np.concatenate(parts))
+        return found
 
     def encode(self, text: str) -> np.ndarray:
         """(T,) int32."""
@@ -86,11 +111,33 @@ class Tokeniser(ABC):
         return np.concatenate([*parts, end])
 
 
-class Subwords(Tokeniser):
-    """Byte-level byte pair encoding (Sennrich et al. 2016; Radford et al. 2019): any text comes back as it was.
+def parts_of(text: str) -> Iterator[str]:
+    """A text in parts of about CHARACTERS_AT_ONCE, cut where it makes no difference to its tokens; where there is no
+    such place, a part is longer."""
+    begun = 0
+    while len(text) - begun > CHARACTERS_AT_ONCE and (cut := _BETWEEN.search(text, begun + CHARACTERS_AT_ONCE)):
+        yield text[begun : cut.start()]
+        begun = cut.start()
+    yield text[begun:]
 
-    Lone surrogates, which are no text but may come out of JSON, come back as "?".
-    """
+
+def _batches(texts: Iterable[str]) -> Iterator[list[str]]:
+    """Texts in lists of about CHARACTERS_AT_ONCE; one that is longer has a list of its own."""
+    some: list[str] = []
+    size = 0
+    for text in texts:
+        if some and size + len(text) > CHARACTERS_AT_ONCE:
+            yield some
+            some, size = [], 0
+        some.append(text)
+        size += len(text)
+    if some:
+        yield some
+
+
+class Subwords(Tokeniser):
+    """Byte-level byte pair encoding (Sennrich et al. 2016; Radford et al. 2019): any text comes back as it was,
+    `without_surrogates`."""
 
     kind = "subwords"
 
@@ -104,18 +151,11 @@ class Subwords(Tokeniser):
 
     @classmethod
     def train(cls, texts: Sequence[str], vocab_size: int) -> Subwords:
-        bpe = tokenizers.Tokenizer(tokenizers.models.BPE())
-        bpe.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
-        bpe.decoder = tokenizers.decoders.ByteLevel()
-        alphabet = tokenizers.pre_tokenizers.ByteLevel.alphabet()
-        trainer = tokenizers.trainers.BpeTrainer(
-            vocab_size=max(vocab_size - 1, len(alphabet)), initial_alphabet=alphabet, show_progress=False
-        )
-        bpe.train_from_iterator(map(_encodable, texts), trainer, length=len(texts))
-        return cls(bpe)
+        learn = pairs_learnt if sum(map(len, texts)) <= MOST_LEARNT_HERE else learnt_elsewhere
+        return cls(tokenizers.Tokenizer.from_str(learn(map(without_surrogates, texts), vocab_size - 1)))
 
-    def encode_all(self, texts: Sequence[str]) -> list[np.ndarray]:
-        found = self._bpe.encode_batch_fast([_encodable(text) for text in texts], add_special_tokens=False)
+    def _encode_all(self, texts: Sequence[str]) -> list[np.ndarray]:
+        found = self._bpe.encode_batch_fast([without_surrogates(text) for text in texts], add_special_tokens=False)
         return [np.array(one.ids, np.int32) + 1 for one in found]
 
     def speller(self) -> Speller:
@@ -145,10 +185,6 @@ def _byte_symbols() -> list[str]:
     return [chr(byte) if byte in seen else chr(256 + next(unseen)) for byte in range(256)]
 
 
-def _encodable(text: str) -> str:
-    return text.encode("utf-8", "replace").decode("utf-8")
-
-
 class _Listed(Tokeniser):
     """A vocabulary that is a list; what is not in it is one token, `unknown`."""
 
@@ -169,12 +205,14 @@ class _Listed(Tokeniser):
     def train(cls, texts: Sequence[str], vocab_size: int) -> Tokeniser:
         counts: Counter[str] = Counter()
         for text in texts:
-            counts.update(cls.cut(text))
+            for part in parts_of(text):
+                check()
+                counts.update(cls.cut(part))
         # Of those that are equally frequent the ones that come first in the alphabet, so that it is always the same.
         ranked = sorted(counts, key=lambda piece: (-counts[piece], piece))
         return cls(ranked[: vocab_size - 2])
 
-    def encode_all(self, texts: Sequence[str]) -> list[np.ndarray]:
+    def _encode_all(self, texts: Sequence[str]) -> list[np.ndarray]:
         numbers, unknown = self._numbers, self.unknown
         return [np.array([numbers.get(piece, unknown) for piece in self.cut(text)], np.int32) for text in texts]
 

@@ -6,7 +6,9 @@ that an exact resume needs.
 
 from __future__ import annotations
 
+import hashlib
 import json
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -29,6 +31,14 @@ def batch_indices(size: int, batch_size: int, step: int, seed: int) -> np.ndarra
     return epoch_order(size, epoch, seed)[position * batch_size : (position + 1) * batch_size]
 
 
+def data_hash(*arrays: np.ndarray) -> str:
+    """The SHA-256 of what a training learns from, in hexadecimal."""
+    found = hashlib.sha256()
+    for array in arrays:
+        found.update(np.ascontiguousarray(array).data)
+    return found.hexdigest()
+
+
 def save_checkpoint(path: Path, variables: Sequence[Any], step: int, settings: Mapping[str, Any]) -> None:
     """Write variables (in float32 or their own type), step number and settings into one .npz file, atomically."""
     header = json.dumps({"step": step, "settings": settings})
@@ -40,8 +50,11 @@ def save_checkpoint(path: Path, variables: Sequence[Any], step: int, settings: M
 def load_checkpoint(path: Path, variables: Sequence[Any], settings: Mapping[str, Any]) -> int:
     """Put a checkpoint's values into `variables` and return its step number.
 
+    A checkpoint that does not say by `data_hash` what its data was is taken to have had the data of `settings`.
+
     Raises:
-        ValueError: the file is damaged, or was made with other settings, other data or another network.
+        ValueError: the file is damaged, was made with other settings, other data or another network, or holds what is
+            no number.
     """
     try:
         with np.load(path, allow_pickle=False) as arrays:
@@ -50,13 +63,20 @@ def load_checkpoint(path: Path, variables: Sequence[Any], settings: Mapping[str,
             values = [arrays[name] for name in sorted(arrays.files) if name != "header"]
     except UNREADABLE as error:
         raise ValueError(f"The checkpoint {path.name} cannot be read; delete it to begin again.") from error
-    if made_with != json.loads(json.dumps(settings)):
+    if {"data": settings.get("data"), **made_with} != {"data": None, **json.loads(json.dumps(settings))}:
         raise ValueError(f"The checkpoint {path.name} was made with other settings or data; delete it or use those.")
     if [v.shape for v in values] != [tuple(v.shape) for v in variables]:
         raise ValueError(f"The checkpoint {path.name} belongs to another network; delete it to begin again.")
+    if not _finite(values):
+        raise ValueError(f"The checkpoint {path.name} is of a training that diverged; delete it to begin again.")
     for variable, value in zip(variables, values, strict=True):
         variable.assign(value)
     return step
+
+
+def _finite(variables: Sequence[Any]) -> bool:
+    """Whether all that a training has learnt is finite numbers."""
+    return all(np.isfinite(np.asarray(variable)).all() for variable in variables)
 
 
 def train_frames(
@@ -77,6 +97,10 @@ def train_frames(
         settings: what must be equal for a checkpoint to be resumed; anything JSON holds.
         checkpoint: where to resume from and save to; None keeps nothing.
         monitor: called at each interval for a picture and held-out metrics.
+
+    Raises:
+        ValueError: a checkpoint that does not fit, or a training that has diverged: a metric or a variable is no finite
+            number; its checkpoint is the one before.
     """
     step = load_checkpoint(checkpoint, variables, settings) if checkpoint and checkpoint.exists() else 0
     sums: dict[str, Any] = {}
@@ -93,6 +117,11 @@ def train_frames(
         if monitor:
             image, held_out = monitor(step)
             metrics.update(held_out)
+        if not (all(map(math.isfinite, metrics.values())) and _finite(variables)):
+            raise ValueError(
+                f"The training has diverged by step {step}: what it computes is no longer a finite number; "
+                "lower the learning rate and train again."
+            )
         if checkpoint:
             save_checkpoint(checkpoint, variables, step, settings)
         yield Frame(step=step, total=total, image=image, metrics=metrics)

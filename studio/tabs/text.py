@@ -12,6 +12,7 @@ import gradio as gr
 from engines.jobs import Job, repeated
 from engines.options import parse_text
 from engines.parts.language_config import MOST_PROMPT, TEMPERATURES, WritingConfig
+from engines.parts.texts import decoded
 from engines.recipes import Recipe, RecipeError, read_recipe
 from studio.doors import Door
 from studio.language_training import LanguageTraining
@@ -351,11 +352,9 @@ class TextTab:
     def prompted(self, path: str) -> dict[Any, Any]:
         """A text becomes the prompt."""
         try:
-            text = Path(path).read_bytes()[: 8 * MOST_PROMPT].decode("utf-8").replace("\0", "")
+            with Path(path).open("rb") as file:
+                text = decoded(file.read(8 * MOST_PROMPT), Path(path).name)
             WritingConfig(prompt=text)
-        except UnicodeDecodeError:
-            warn("This file is no text in UTF-8; save it as UTF-8 first.")
-            return {self.restored: None}
         except ValueError as error:
             warn(error)
             return {self.restored: None}

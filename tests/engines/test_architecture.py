@@ -25,6 +25,7 @@ INFRASTRUCTURE = {
     "warm_up",
     "worker",
     "scripts",
+    "quiet",
     "__main__",
     "train",
 }

@@ -8,6 +8,7 @@ import math
 import shutil
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -16,7 +17,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from engines.language_training import Windows, evaluate, rate_at, samples, train
+from engines.language_training import Windows, evaluate, rate_at, samples, train, training
 from engines.parts.language_config import TEMPERATURES, LanguageTrainingConfig
 from engines.parts.language_models import LanguageModel, build_network, read_language_model
 from engines.parts.muon import Muon, orthogonalised
@@ -26,6 +27,8 @@ from engines.parts.tokenisers import Characters, Words
 from engines.parts.transformers import TransformerConfig
 from tests.engines.helpers import LITTLE_TEXT, files_in, refusal
 from tests.engines.helpers import TINY_LANGUAGE_TRAINING as TINY
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -76,18 +79,16 @@ def test_samples_change_nothing_of_what_is_learnt(data, finished, tmp_path):
 
 
 def kill_at_the_first_checkpoint(config: LanguageTrainingConfig, data: Path, checkpoint: Path) -> None:
-    """Train in a process of its own, and kill it so that nothing can be tidied up."""
-    code = f"""
-from pathlib import Path
-from engines.language_training import LanguageTrainingConfig, train
-list(train({config!r}, Path({str(data)!r}), Path({str(checkpoint)!r}), None))
-"""
-    process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True)
+    """Train by the command line, and kill it so that nothing can be tidied up."""
+    options = [f"--{name.replace('_', '-')}={value}" for name, value in dataclasses.asdict(config).items() if value]
+    files = ["--data", str(data), "--checkpoint", str(checkpoint), "--output", str(checkpoint.with_name("out.npz"))]
+    command = [sys.executable, "-m", "engines.train", "language_model", *files, *options]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     while not checkpoint.exists():
         assert process.poll() is None, process.communicate()[1]
         time.sleep(0.005)
     process.kill()
-    process.communicate()
+    assert process.communicate()[1] == "", "no notes, and no bar where nobody sees it"
 
 
 @pytest.mark.parametrize("model", ["ours", "notes"])
@@ -159,6 +160,43 @@ def test_a_short_text_and_long_windows_are_enough_for_one_step(tmp_path):
     assert math.isfinite(last.metrics["loss"])
 
 
+def test_a_text_of_fewer_tokens_than_the_network_sees_is_one_window(tmp_path):
+    path = tmp_path / "unbroken.txt"
+    path.write_text("天地玄黃宇宙洪荒" * 300, encoding="utf-8")
+    config = dataclasses.replace(
+        TINY, tokeniser="subwords", vocab_size=2048, block_size=128, tokens=1000, interval=1000
+    )
+    (last,) = train(config, path, None, tmp_path / "out.npz")
+    assert all(math.isfinite(value) and value > 0 for value in last.metrics.values())
+    model = read_language_model(tmp_path / "out.npz")
+    tokens = len(model.tokeniser.stream(split_texts(path).train))
+    assert tokens < 128 == model.config.block_size
+    assert (last.total, model.seen) == (1000 // (tokens - 1), 1000 // (tokens - 1) * (tokens - 1))
+
+
+def test_a_text_that_makes_next_to_no_tokens_is_refused_with_how_many_are_needed(tmp_path):
+    path = tmp_path / "unbroken.txt"
+    path.write_text("天地玄黃宇宙洪荒" * 300, encoding="utf-8")
+    told = refusal(ValueError, next, train(dataclasses.replace(TINY, tokeniser="words"), path, None, None))
+    assert "only 3 tokens to train on and at least 8 are needed" in told
+
+
+def test_a_training_is_stopped_while_it_reads(tmp_path):
+    path = tmp_path / "long.txt"
+    # Of this a vocabulary is learnt for many seconds.
+    path.write_bytes(np.random.default_rng(0).integers(97, 123, 4_000_000).astype(np.uint8).tobytes())
+    config = dataclasses.replace(TINY, tokeniser="subwords", vocab_size=8192)
+    frames = training(config, None, data=path, checkpoint=tmp_path / "checkpoint.npz", output=tmp_path / "out.npz")
+    notes = {next(frames).note}
+    while "learning the vocabulary" not in notes:
+        notes.add(next(frames).note)
+    (work,) = [thread for thread in threading.enumerate() if thread.name == "preparation"]
+    frames.close()
+    work.join(60)
+    assert not work.is_alive()
+    assert files_in(tmp_path) == ["long.txt"]
+
+
 # Windows
 
 
@@ -182,6 +220,14 @@ def test_what_pads_the_last_window_of_a_short_text_has_no_weight():
     order = np.argsort(tokens[:, 0])
     assert tokens[order][1].tolist() == [17, 18, 19, 20, 21, *[0] * 12]
     assert weights[order].sum(1).tolist() == [16, 4]
+
+
+@pytest.mark.parametrize("length", [2, 5, 16, 17, 33])
+def test_of_a_short_text_there_is_at_least_one_window_and_each_token_is_in_one(length):
+    windows = Windows(np.arange(length), 16, seed=0)
+    tokens, weights = windows.batch(windows.count, 0)
+    assert windows.count == -(-(length - 1) // 16) or length > 31
+    assert length > 31 or sorted(tokens[:, 1:][weights > 0]) == list(range(1, length))
 
 
 def test_the_loss_counts_real_tokens_only(data):

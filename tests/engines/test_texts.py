@@ -9,7 +9,8 @@ import zipfile
 
 import pytest
 
-from engines.parts.texts import MOST_BYTES, REVIEWS_HELD_OUT, REVIEWS_TRAIN, split_texts
+from engines.parts.language_config import LanguageTrainingConfig, SamplingConfig, WritingConfig
+from engines.parts.texts import MOST_BYTES, REVIEWS_HELD_OUT, REVIEWS_TRAIN, decoded, plain, split_texts
 from tests.engines.helpers import refusal
 
 LONG = "Once more into the dream, once more. " * 100
@@ -25,6 +26,40 @@ def zip_file(*entries: tuple[str, bytes]) -> bytes:
         for name, content in entries:
             archive.writestr(name, content)
     return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [
+        ("\ufeffa text", "a text"),
+        ("old Mac\rWindows\r\nUnix\n\r\r\n", "old Mac\nWindows\nUnix\n\n\n"),
+        ("half \ud83d of a pair, and \ud83d\ude00 both", "half \ufffd of a pair, and 😀 both"),
+        ("n\0ull", "null"),
+        ("as it is: é 한 \ufffd\n", "as it is: é 한 \ufffd\n"),
+    ],
+)
+def test_a_text_is_read_the_same_wherever_it_comes_from(text, read):
+    assert plain(text) == read
+    assert WritingConfig(prompt=text, stop=(text,)).prompt == read
+    assert SamplingConfig(stop=(text,)).stop == (read,)
+    assert LanguageTrainingConfig(prompt=text).prompt == read
+
+
+@pytest.mark.parametrize("first", range(4))
+@pytest.mark.parametrize("last", range(4))
+def test_a_character_that_is_cut_in_two_is_left_out(first, last):
+    content = "😀 dream 😀".encode()
+    read = decoded(content[first : len(content) - last], "cut.txt")
+    assert read == ("😀" if not first else "") + " dream " + ("😀" if not last else "")
+
+
+def test_texts_in_json_are_read_as_texts_are(tmp_path):
+    path = tmp_path / "rows.jsonl"
+    rows = json.dumps({"text": "\ufeffone\r\nhalf \ud83d " * 150}) + "\r" + json.dumps({"text": "two " * 100})
+    path.write_bytes(b"\xef\xbb\xbf" + rows.encode())
+    texts = split_texts(path)
+    assert texts.train[0].startswith("one\nhalf \ufffd ")
+    assert texts.held_out[-1].endswith("two")
 
 
 def test_the_last_tenth_of_a_file_is_held_out_and_cut_between_words(tmp_path):
@@ -76,6 +111,12 @@ def test_the_reviews_have_a_held_out_part_of_their_own_of_which_nothing_is_train
     texts = split_texts(tmp_path)
     assert texts.train == ("two", "three")
     assert texts.held_out == ("four", "five", "one")
+
+
+def test_reviews_without_texts_are_refused_with_one_sentence(tmp_path):
+    for name in (*REVIEWS_TRAIN, REVIEWS_HELD_OUT):
+        (tmp_path / name).write_bytes(gzip.compress(lines("")))
+    assert "hold no texts" in refusal(ValueError, split_texts, tmp_path)
 
 
 def test_null_bytes_are_left_out(tmp_path):

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import pytest
 
+from engines.parts import tokenisers
 from engines.parts.tokenisers import END, TOKENISERS, Characters, Subwords, Words, from_json
 from tests.engines.helpers import refusal
 
@@ -50,8 +51,21 @@ def test_subwords_bring_any_text_back_as_it_was(subwords, text):
     assert tokens.size == 0 or tokens.max() < subwords.vocab_size
 
 
-def test_what_is_no_text_comes_back_as_question_marks(subwords):
-    assert subwords.decode(subwords.encode("half \ud83d of a pair")) == "half ? of a pair"
+def test_what_is_no_text_comes_back_as_replacement_characters(subwords):
+    assert subwords.decode(subwords.encode("half \ud83d of a pair")) == "half \ufffd of a pair"
+
+
+def test_a_text_cut_up_in_parts_has_the_same_tokens(tokeniser, monkeypatch):
+    texts = [*TEXTS, *HOSTILE, " ".join(HOSTILE), "a  b\n\n c\x1c!d\u2003 e'll\n"]
+    whole = tokeniser.encode_all(texts)
+    monkeypatch.setattr(tokenisers, "CHARACTERS_AT_ONCE", 3)
+    assert len(list(tokenisers.parts_of(TEXTS[0]))) > 8
+    for text, one, other in zip(texts, whole, tokeniser.encode_all(texts), strict=True):
+        np.testing.assert_array_equal(one, other)
+        assert "".join(tokenisers.parts_of(text)) == text
+    in_parts = type(tokeniser).train(texts, 400).to_json()
+    monkeypatch.undo()
+    assert type(tokeniser).train(texts, 400).to_json() == in_parts
 
 
 def test_frequent_words_are_one_subword_and_rare_ones_are_cut(subwords):

@@ -20,7 +20,14 @@ from engines.parts.backbones import load_backbone
 from engines.parts.datasets import labelled_pictures
 from engines.parts.layers import FusedBatchNormalization
 from engines.parts.precision import processor_flags
-from engines.parts.training import batch_indices, epoch_order, load_checkpoint, save_checkpoint, train_frames
+from engines.parts.training import (
+    batch_indices,
+    data_hash,
+    epoch_order,
+    load_checkpoint,
+    save_checkpoint,
+    train_frames,
+)
 from engines.parts.weights import WeightsStore
 from tests.engines.helpers import as_png, files_in, is_one_sentence, refusal
 
@@ -215,6 +222,45 @@ def test_a_checkpoint_that_cannot_be_written_leaves_the_one_before(tmp_path, mon
     assert path.read_bytes() == before
     assert files_in(tmp_path) == ["checkpoint.npz"]
     assert load_checkpoint(path, tiny.variables, Tiny.SETTINGS) == 10
+
+
+@pytest.mark.parametrize("where", ["loss", "weights", "held out"])
+def test_a_training_that_diverges_ends_before_it_is_saved_over_a_good_checkpoint(tmp_path, where):
+    path, tiny = tmp_path / "checkpoint.npz", Tiny()
+
+    def train_step(step):
+        found = tiny.train_step(step)
+        if where == "weights" and step == 15:
+            tiny.variables[0].assign(np.full(tiny.variables[0].shape, np.inf, np.float32))
+            found = {"loss": tf.constant(0.0)}
+        return {"loss": tf.constant(math.nan)} if where == "loss" and step == 15 else found
+
+    def monitor(step):
+        return None, {"held_out": math.nan if where == "held out" and step > 10 else 1.0}
+
+    frames = tiny.frames(20, path, train_step=train_step, monitor=monitor)
+    next(frames)
+    good = path.read_bytes()
+    assert "diverged by step 20" in refusal(ValueError, next, frames)
+    assert path.read_bytes() == good
+
+
+def test_a_checkpoint_of_a_training_that_diverged_is_refused_with_one_sentence(tmp_path):
+    tiny = Tiny()
+    broken = [np.full(variable.shape, np.nan, np.float32) for variable in tiny.variables]
+    save_checkpoint(tmp_path / "checkpoint.npz", broken, 10, Tiny.SETTINGS)
+    assert "diverged" in refusal(ValueError, next, tiny.frames(20, tmp_path / "checkpoint.npz"))
+
+
+def test_a_checkpoint_knows_its_data_and_one_that_does_not_say_goes_on(tmp_path):
+    path, tiny = tmp_path / "checkpoint.npz", Tiny()
+    settings = {**Tiny.SETTINGS, "data": data_hash(np.arange(6).reshape(2, 3).T, np.zeros(2))}
+    save_checkpoint(path, tiny.variables, 10, Tiny.SETTINGS)
+    assert load_checkpoint(path, tiny.variables, settings) == 10
+    save_checkpoint(path, tiny.variables, 10, settings)
+    other = {**settings, "data": data_hash(np.arange(6).reshape(2, 3), np.zeros(2))}
+    assert "other settings or data" in refusal(ValueError, load_checkpoint, path, tiny.variables, other)
+    assert "other settings or data" in refusal(ValueError, load_checkpoint, path, tiny.variables, Tiny.SETTINGS)
 
 
 # Data
@@ -474,6 +520,13 @@ def test_the_bundled_backbone_is_trained_and_written_and_read_again(data, tmp_pa
             np.testing.assert_array_equal(one[name], other[name])
     changed = dataclasses.replace(QUICK, weight_decay=0.1)
     assert "other settings" in refusal(ValueError, next, backbone_training.train(changed, data, checkpoint, output))
+    # Nor does it write them as if they were learnt from other data.
+    written = output.read_bytes()
+    grey = {f"train/{name}/{i}.png": flat_png((i, i, i)) for name in ("dark", "light") for i in range(8)}
+    zip_of(data / "tiny_imagenet_train.zip", grey)
+    again = backbone_training.train(QUICK, data, checkpoint, output)
+    assert "other settings or data" in refusal(ValueError, next, again)
+    assert output.read_bytes() == written
 
 
 def test_training_without_data_or_with_other_classes_is_refused_with_one_sentence(data, tmp_path):

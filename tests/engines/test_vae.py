@@ -250,6 +250,17 @@ def test_a_checkpoint_of_another_configuration_is_refused_in_a_sentence(mnist, t
     assert "other settings" in refusal(ValueError, lambda: next(train(other, mnist, checkpoint, None)))
 
 
+def test_a_finished_training_is_not_passed_off_as_one_on_other_data(mnist, tmp_path):
+    checkpoint, output = tmp_path / "checkpoint.npz", tmp_path / "vae.npz"
+    short = dataclasses.replace(SHORT, epochs=1)
+    list(train(short, mnist, checkpoint, None))
+    with np.load(mnist) as arrays:
+        np.savez(tmp_path / "other.npz", **(dict(arrays) | {"x_train": arrays["x_train"][:, ::-1]}))
+    told = refusal(ValueError, lambda: list(train(short, tmp_path / "other.npz", checkpoint, output)))
+    assert "other settings or data" in told
+    assert not output.exists()
+
+
 def test_a_disk_that_is_full_leaves_the_older_checkpoint(mnist, tmp_path, monkeypatch):
     checkpoint = tmp_path / "checkpoint.npz"
     frames = train(SHORT, mnist, checkpoint, None)

@@ -9,13 +9,16 @@ from types import SimpleNamespace
 from typing import Any
 
 import gradio as gr
+import numpy as np
 import pytest
 
+from engines.language_training import LEAST_TOKENS, read_texts
 from engines.parts import language_config, tokenisers, transformers
 from engines.parts.language_config import LanguageTrainingConfig, WritingConfig
 from engines.parts.language_models import LanguageModel
 from engines.parts.weights import LocatedWeights
 from engines.recipes import read_recipe
+from studio.language_training import FIRST
 from studio.previews import SHOWN_OF_A_PROMPT, prompt_tail, written_rows
 from studio.runs import Run
 from studio.settings import Settings
@@ -369,7 +372,7 @@ def test_a_training_that_was_stopped_goes_on(tab, text):
         run = None
         async for update in tab.training.start([str(text)], *values):
             run = run or stage.run(update.get(stage.run_id, ""))
-            if run is not None and run.frame is not None:
+            if run is not None and run.frame is not None and not run.frame.preparing:
                 run.stop()
         return run
 
@@ -400,6 +403,36 @@ def test_what_cannot_be_learnt_from_is_said_in_one_sentence(tab, tmp_path, conte
     _, sentence = warned(watched, tab.training.start([str(path)], *small(tab)))
     assert part in sentence
     assert is_one_sentence(sentence)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["天地玄黃宇宙洪荒日月盈昃" * 200, "".join(chr(0x4E00 + i * i % 701) for i in range(4000)), "gattaca" * 1000],
+)
+def test_unbroken_texts_are_enough_at_what_the_controls_show_at_first(tmp_path, text):
+    path = tmp_path / "unbroken.txt"
+    path.write_text(text, encoding="utf-8")
+    found = read_texts(FIRST.filled(), path)
+    assert len(found.train) >= LEAST_TOKENS
+    assert "".join(found.tokeniser.pieces(found.train)) == text[: len(text) * 9 // 10]
+
+
+def test_a_training_that_is_stopped_while_it_reads_leaves_nothing(tab, tmp_path):
+    path, stage = tmp_path / "long.txt", tab.training.stage
+    # Of this a vocabulary is learnt for many seconds.
+    path.write_bytes(np.random.default_rng(0).integers(97, 123, 4_000_000).astype(np.uint8).tobytes())
+
+    async def until_there_is_a_frame() -> Run:
+        run = None
+        async for update in tab.training.start([str(path)], *small(tab, tokeniser="subwords", vocab_size=8192)):
+            run = run or stage.run(update.get(stage.run_id, ""))
+            if run is not None and run.frame is not None:
+                run.stop()
+        return run
+
+    run = asyncio.run(until_there_is_a_frame())
+    assert (run.state, run.error, run.result, run.frame.preparing) == ("stopped", "", None, True)
+    assert run.frame.note in ("reading the texts", "learning the vocabulary")
 
 
 def test_a_training_needs_data(tab):

@@ -1,0 +1,108 @@
+"""Work before the first step: frames come meanwhile, and closing them ends it, whatever it is at."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+
+from engines.parts import byte_pairs
+from engines.parts.byte_pairs import LONGEST_RUN, learnt_elsewhere, pairs_learnt
+from engines.parts.preparation import AbandonedError, check, prepared, say
+from engines.parts.texts import plain
+from tests.engines.helpers import refusal
+
+
+def outcome(frames):
+    """What a generator returns, and the frames before that."""
+    seen = []
+    while True:
+        try:
+            seen.append(next(frames))
+        except StopIteration as end:
+            return end.value, seen
+
+
+def test_frames_say_what_is_done_until_it_is_done():
+    seen = threading.Event()
+
+    def work():
+        say("cutting the texts up")
+        assert seen.wait(30)
+        return 7
+
+    frames = prepared(work, "reading the texts")
+    notes = [next(frames).note, next(frames).note]
+    seen.set()
+    (found, sent), rest = outcome(frames)
+    assert (found, sent) == (7, None)
+    assert [*notes, rest[-1].note] == ["reading the texts", "cutting the texts up", "starting"]
+    assert all(frame.preparing and frame.progress == 0 and not frame.keyframe for frame in rest)
+
+
+def test_what_is_sent_meanwhile_is_handed_on():
+    def steered():
+        frames = prepared(lambda: 7, "reading the texts")
+        yield next(frames)
+        yield frames.send("another config")
+        return (yield from frames)
+
+    assert outcome(steered())[0] == (7, "another config")
+
+
+def test_what_the_work_raises_comes_to_whoever_waits():
+    def work():
+        raise ValueError("This is no text.")
+
+    assert refusal(ValueError, outcome, prepared(work, "reading the texts")) == "This is no text."
+
+
+def ended_by_closing(work) -> BaseException:
+    """What the work ended with when its frames were closed."""
+    ended, raised = threading.Event(), []
+
+    def watched():
+        try:
+            work()
+        except BaseException as error:
+            raised.append(error)
+            raise
+        finally:
+            ended.set()
+
+    frames = prepared(watched, "reading the texts")
+    next(frames)
+    frames.close()
+    assert ended.wait(60), "it goes on"
+    return raised[0]
+
+
+def test_closing_the_frames_ends_the_work_at_its_next_check():
+    def work():
+        while True:
+            check()
+
+    assert isinstance(ended_by_closing(work), AbandonedError)
+
+
+def test_closing_the_frames_kills_the_process_that_learns_a_vocabulary():
+    # It reads on without end.
+    texts = itertools.repeat("one word after another " * 50)
+    assert isinstance(ended_by_closing(lambda: learnt_elsewhere(texts, 400)), AbandonedError)
+
+
+def test_a_vocabulary_learnt_in_a_process_of_its_own_is_the_same():
+    texts = ["the cat sat on the mat\n", "어제 본 영화", plain("half \ud83d")] * 5
+    assert learnt_elsewhere(texts, 300) == pairs_learnt(texts, 300)
+
+
+def test_a_process_that_came_to_nothing_is_told_in_a_sentence(monkeypatch):
+    monkeypatch.setattr(byte_pairs, "__file__", "nowhere.py")
+    assert "use a part of it" in refusal(ValueError, learnt_elsewhere, ["text"], 300)
+
+
+def test_no_token_is_longer_than_the_longest_run_that_is_learnt_from():
+    from engines.parts.tokenisers import Subwords
+
+    tokeniser = Subwords.train(["ab" * 20_000, " " * 5000], 2048)
+    lengths = [len(piece.encode()) for piece in tokeniser.pieces(range(1, tokeniser.vocab_size))]
+    assert 100 < max(lengths) <= LONGEST_RUN
