@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import lzma
 import os
@@ -27,12 +28,27 @@ UNREADABLE = (
 )
 
 
+# How the names of unfinished files begin. They are short, so that they fit wherever the finished file's name does.
+UNFINISHED = ".reverie-"
+LONGEST_SUFFIX = 16
+
+
+def unfinished_neighbour(path: Path) -> tuple[int, Path]:
+    """Create an empty file in the folder of `path`, to be written and renamed to it: its descriptor and its path.
+
+    Raises:
+        OSError: the folder is not there, or nothing can be written in it.
+    """
+    suffix = path.suffix if len(path.suffix) <= LONGEST_SUFFIX else ""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=UNFINISHED, suffix=suffix)
+    return handle, Path(name)
+
+
 @contextlib.contextmanager
 def written_atomically(path: Path) -> Iterator[IO[bytes]]:
     """Open a temporary file beside `path`, and rename it to `path` when the block ends without an error."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
-    temporary = Path(name)
+    handle, temporary = unfinished_neighbour(path)
     try:
         with os.fdopen(handle, "wb") as file:
             yield file
@@ -42,6 +58,23 @@ def written_atomically(path: Path) -> Iterator[IO[bytes]]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
+_FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
+
+
+def why_unwritten(error: OSError) -> str:
+    """Why a file could not be written, and what to do, as the second half of a sentence."""
+    if error.errno in FULL:
+        return "the disk is full; make room and try again"
+    if error.errno in _FORBIDDEN:
+        return "nothing may be written there; choose another folder"
+    if error.errno == errno.ENAMETOOLONG:
+        return "its name is too long; choose a shorter one"
+    if error.errno in (errno.ENOTDIR, errno.EEXIST):
+        return "there is a file where its folder should be; choose another folder"
+    return f"{(error.strerror or 'of an unknown error')[:1].lower()}{(error.strerror or 'of an unknown error')[1:]}"
 
 
 def sha256_of(path: Path) -> str:
