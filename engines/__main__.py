@@ -155,8 +155,6 @@ def _run(started: StartedJob, output: Path) -> int:
     except KeyboardInterrupt:
         stopped = True
     except OSError as error:
-        if film is None:
-            raise
         return _rescue(started, film, output, error)
     except Exception:
         if film:
@@ -189,12 +187,19 @@ def _write(started: StartedJob, film: Film | None, output: Path) -> None:
 
 
 def _rescue(started: StartedJob, film: Film | None, output: Path, error: OSError) -> int:
-    """Write to the folder of temporary files what cannot be written where it should be; of a film, its last picture."""
+    """Write to the folder of temporary files what cannot be written where it should be; of a film, its last picture.
+
+    Raises:
+        OSError: there is nothing to write, or no place for it either.
+    """
     if film:
         film.discard()
-    rescued = Path(tempfile.mkdtemp(prefix="reverie-")) / f"result{'.png' if film else output.suffix}"
+    if started.last is None:
+        raise error
+    filmed = output.suffix.lower() == ".mp4"
+    rescued = Path(tempfile.mkdtemp(prefix="reverie-")) / f"result{'.png' if filmed else output.suffix}"
     _write(started, None, rescued)
-    what = "its last picture, whose recipe makes it again," if film else "it"
+    what = "its last picture, whose recipe makes it again," if filmed else "it"
     print(f"{output} could not be written: {why_unwritten(error)}; {what} is in {rescued}.", file=sys.stderr)
     return 1
 

@@ -28,19 +28,22 @@ UNREADABLE = (
 )
 
 
-# How the names of unfinished files begin. They are short, so that they fit wherever the finished file's name does.
-UNFINISHED = ".reverie-"
-LONGEST_SUFFIX = 16
+# Of a file's name in bytes, in the name of the one that is written first: beside it there is room for more letters.
+LONGEST_STEM, LONGEST_SUFFIX = 100, 16
 
 
 def unfinished_neighbour(path: Path) -> tuple[int, Path]:
     """Create an empty file in the folder of `path`, to be written and renamed to it: its descriptor and its path.
 
+    Its name begins with a dot and the stem of `path`, or a hash of that where it is so long that it might not fit.
+
     Raises:
         OSError: the folder is not there, or nothing can be written in it.
     """
-    suffix = path.suffix if len(path.suffix) <= LONGEST_SUFFIX else ""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=UNFINISHED, suffix=suffix)
+    stem, suffix = os.fsencode(path.stem), os.fsencode(path.suffix)
+    named = path.stem if len(stem) <= LONGEST_STEM else hashlib.sha256(stem).hexdigest()[:16]
+    kind = path.suffix if len(suffix) <= LONGEST_SUFFIX else ""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{named}-", suffix=kind)
     return handle, Path(name)
 
 
