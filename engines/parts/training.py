@@ -9,13 +9,14 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from engines.frames import Frame, Frames
-from engines.parts.files import UNREADABLE, written_atomically
+from engines.parts.files import UNREADABLE, why_unwritten, written_atomically
 
 
 def epoch_order(size: int, epoch: int, seed: int) -> np.ndarray:
@@ -59,6 +60,16 @@ def load_checkpoint(path: Path, variables: Sequence[Any], settings: Mapping[str,
     return step
 
 
+def unkept(keep: Callable[[], object], what: str = "checkpoint") -> str:
+    """Do what keeps a training on disk. Where that cannot be written the training goes on: the note says so, which is
+    "" otherwise."""
+    try:
+        keep()
+    except OSError as error:
+        return f"alarm: the {what} could not be written ({why_unwritten(error)}); the training goes on"
+    return ""
+
+
 def train_frames(
     *,
     variables: Sequence[Any],
@@ -70,6 +81,8 @@ def train_frames(
     monitor: Callable[[int], tuple[np.ndarray | None, Mapping[str, float]]] | None = None,
 ) -> Frames[None]:
     """Train to step `total`, yielding a frame every `interval` steps, after the checkpoint of that moment is on disk.
+
+    A checkpoint that cannot be written is told of in the frame's note; the one before it stays.
 
     Args:
         variables: everything that training changes: weights, moving statistics, optimiser state.
@@ -93,7 +106,6 @@ def train_frames(
         if monitor:
             image, held_out = monitor(step)
             metrics.update(held_out)
-        if checkpoint:
-            save_checkpoint(checkpoint, variables, step, settings)
-        yield Frame(step=step, total=total, image=image, metrics=metrics)
+        note = unkept(partial(save_checkpoint, checkpoint, variables, step, settings)) if checkpoint else ""
+        yield Frame(step=step, total=total, image=image, metrics=metrics, note=note)
         sums, count, started = {}, 0, time.perf_counter()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import re
 import signal
@@ -17,17 +16,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from engines import films
 from engines.__main__ import main
 from engines.jobs import Workshop
-from engines.parts import files
 from engines.parts.autoencoders import save_vae
-from engines.parts.files import unfinished_neighbour
 from engines.parts.language_models import save_language_model
 from engines.parts.pictures import digest
 from engines.parts.vae_networks import ARCHITECTURES
 from engines.recipes import read_recipe
-from tests.engines.helpers import as_png, files_in, is_one_sentence
+from tests.engines.helpers import Disk, as_png, files_in, is_one_sentence
 from tests.engines.test_language_model import model_of
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -250,23 +246,17 @@ def test_the_recipe_that_is_repeated_is_not_overwritten(photo, results, capsys):
     assert "is what is read" in last_line(capsys)
 
 
-def fails_as_a_full_disk(folder: Path):
-    """`unfinished_neighbour` on a disk where that folder is full."""
-
-    def neighbour(path: Path):
-        if path.parent == folder and path.stem != "probe":
-            raise OSError(errno.ENOSPC, "No space left on device", str(path))
-        return unfinished_neighbour(path)
-
-    return neighbour
-
-
 @pytest.mark.parametrize("name", ["dream.png", "dream.mp4"])
 def test_what_does_not_fit_on_the_disk_in_the_end_is_written_elsewhere(
     photo, results, tmp_path, capsys, monkeypatch, name
 ):
-    monkeypatch.setattr(files, "unfinished_neighbour", fails_as_a_full_disk(results))
-    monkeypatch.setattr(films, "unfinished_neighbour", fails_as_a_full_disk(results))
+    disk, begin = Disk(monkeypatch), Workshop.start
+
+    def started(*arguments):
+        disk.full = lambda folder: folder == results
+        return begin(*arguments)
+
+    monkeypatch.setattr(Workshop, "start", started)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     assert run(photo, "-o", results / name, *QUICK) == 1
     said = last_line(capsys)
