@@ -48,15 +48,20 @@ def unfinished_neighbour(path: Path) -> tuple[int, Path]:
 
 
 @contextlib.contextmanager
-def written_atomically(path: Path) -> Iterator[IO[bytes]]:
-    """Open a temporary file beside `path`, and rename it to `path` when the block ends without an error."""
+def written_atomically(path: Path, *, lasting: bool = True) -> Iterator[IO[bytes]]:
+    """Open a temporary file beside `path`, and rename it to `path` when the block ends without an error.
+
+    Args:
+        lasting: whether it must outlive a loss of power, for which one waits for the disk.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = unfinished_neighbour(path)
     try:
         with os.fdopen(handle, "wb") as file:
             yield file
             file.flush()
-            os.fsync(file.fileno())
+            if lasting:
+                os.fsync(file.fileno())
         temporary.chmod(0o644)  # a temporary file is its owner's alone; a result is for whoever serves or copies it
         temporary.replace(path)
     finally:
@@ -65,19 +70,30 @@ def written_atomically(path: Path) -> Iterator[IO[bytes]]:
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
 _FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
+_IN_THE_WAY = (errno.ENOTDIR, errno.EEXIST)
+
+
+def cause_of(error: OSError) -> str:
+    """Why a file could not be written, as a part of a sentence."""
+    if error.errno in FULL:
+        return "the disk is full"
+    if error.errno in _FORBIDDEN:
+        return "nothing may be written there"
+    if error.errno == errno.ENAMETOOLONG:
+        return "its name is too long"
+    if error.errno in _IN_THE_WAY:
+        return "there is a file where its folder should be"
+    said = error.strerror or "of an unknown error"
+    return said[:1].lower() + said[1:]
 
 
 def why_unwritten(error: OSError) -> str:
     """Why a file could not be written, and what to do, as the second half of a sentence."""
     if error.errno in FULL:
-        return "the disk is full; make room and try again"
-    if error.errno in _FORBIDDEN:
-        return "nothing may be written there; choose another folder"
-    if error.errno == errno.ENAMETOOLONG:
-        return "its name is too long; choose a shorter one"
-    if error.errno in (errno.ENOTDIR, errno.EEXIST):
-        return "there is a file where its folder should be; choose another folder"
-    return f"{(error.strerror or 'of an unknown error')[:1].lower()}{(error.strerror or 'of an unknown error')[1:]}"
+        return f"{cause_of(error)}; make room and try again"
+    if error.errno in (*_FORBIDDEN, *_IN_THE_WAY):
+        return f"{cause_of(error)}; choose another folder"
+    return f"{cause_of(error)}; choose a shorter one" if error.errno == errno.ENAMETOOLONG else cause_of(error)
 
 
 def sha256_of(path: Path) -> str:

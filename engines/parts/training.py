@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from engines.frames import Frame, Frames
-from engines.parts.files import UNREADABLE, why_unwritten, written_atomically
+from engines.parts.files import UNREADABLE, cause_of, written_atomically
 
 
 def epoch_order(size: int, epoch: int, seed: int) -> np.ndarray:
@@ -66,7 +66,7 @@ def unkept(keep: Callable[[], object], what: str = "checkpoint") -> str:
     try:
         keep()
     except OSError as error:
-        return f"alarm: the {what} could not be written ({why_unwritten(error)}); the training goes on"
+        return f"alarm: the {what} could not be written ({cause_of(error)}); the training goes on"
     return ""
 
 

@@ -9,9 +9,8 @@ import pytest
 
 from engines import train
 from engines.frames import Frame
-from engines.parts.training import load_checkpoint, unkept
+from engines.parts.training import unkept
 from tests.engines.helpers import Disk, files_in, is_one_sentence
-from tests.engines.test_training import Tiny
 
 NAMES = ("backbone", "vae", "dcgan", "language_model")
 
@@ -59,22 +58,6 @@ def test_a_picture_that_cannot_be_written_ends_no_training(data, monkeypatch, ca
     assert train.main(["vae", "--data", str(data), "--pictures", str(pictures)]) == 0
     assert capsys.readouterr().out.count("the disk is full") == 2
     assert files_in(pictures) == []
-
-
-def test_a_checkpoint_that_does_not_fit_on_the_disk_is_told_of_and_the_training_goes_on(tmp_path, monkeypatch):
-    training, disk, checkpoint = Tiny(), Disk(monkeypatch), tmp_path / "checkpoint.npz"
-    frames = training.frames(30, checkpoint)
-    first = next(frames)
-    disk.full = lambda folder: folder == tmp_path
-    second = next(frames)
-    assert load_checkpoint(checkpoint, Tiny().variables, Tiny.SETTINGS) == 10
-    disk.full = lambda folder: False
-    third = next(frames)
-    assert [frame.step for frame in (first, second, third)] == [10, 20, 30]
-    assert (first.note, third.note) == ("", "")
-    assert second.note.startswith("alarm: the checkpoint could not be written (the disk is full")
-    assert load_checkpoint(checkpoint, Tiny().variables, Tiny.SETTINGS) == 30
-    assert files_in(tmp_path) == ["checkpoint.npz"]
 
 
 def test_only_what_the_disk_refuses_is_borne():
