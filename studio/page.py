@@ -99,12 +99,15 @@ def remember_the_tab(page: gr.Blocks, tabs: gr.Tabs, each: Sequence[gr.Tab]) -> 
     # In the browser: an answer of the server's might come when a person has chosen another already. Kept by its tab, so
     # that two tabs do not change each other; where that is blocked, each page begins with the first.
     for tab in each:
-        keep = f"sessionStorage.setItem('reverie-tab', '{tab.id}')"
-        tab.select(None, None, None, js=f"() => {{ try {{ {keep}; }} catch {{ }} }}", **seen)
+        keep = f"() => {{ try {{ sessionStorage.setItem('reverie-tab', '{tab.id}'); }} catch {{ }} }}"
+        tab.select(None, None, None, js=keep, **seen)
     names = [str(tab.id) for tab in each]
-    read = "let name = ''; try { name = sessionStorage.getItem('reverie-tab'); } catch { }"
-    chosen = f"({{ __type__: 'update', ...({names}.includes(name) && {{ selected: name }}) }})"
-    page.load(None, None, [tabs], js=f"() => {{ {read} return {chosen}; }}", **seen)
+    chosen = f"""() => {{
+      let name = '';
+      try {{ name = sessionStorage.getItem('reverie-tab'); }} catch {{ }}
+      return {{ __type__: 'update', ...({names}.includes(name) && {{ selected: name }}) }};
+    }}"""
+    page.load(None, None, [tabs], js=chosen, **seen)
 
 
 def machine() -> str:

@@ -60,13 +60,13 @@ def load_checkpoint(path: Path, variables: Sequence[Any], settings: Mapping[str,
     return step
 
 
-def unkept(keep: Callable[[], object], what: str = "checkpoint") -> str:
-    """Do what keeps a training on disk. Where that cannot be written the training goes on: the note says so, which is
+def unkept(keep: Callable[[], object]) -> str:
+    """Do what keeps a checkpoint on disk. Where that cannot be written the training goes on: the note says so, which is
     "" otherwise."""
     try:
         keep()
     except OSError as error:
-        return f"alarm: the {what} could not be written ({cause_of(error)}); the training goes on"
+        return f"alarm: the checkpoint could not be written ({cause_of(error)}); the training goes on"
     return ""
 
 
