@@ -6,6 +6,7 @@ import argparse
 import dataclasses
 import os
 import sys
+import tempfile
 from pathlib import Path
 
 from tqdm import tqdm
@@ -13,6 +14,8 @@ from tqdm import tqdm
 from engines.films import Film
 from engines.jobs import ENGINES, Job, StartedJob, Workshop, job_from_recipe
 from engines.options import add_options, changed_options
+from engines.parts.files import why_unwritten
+from engines.parts.outputs import OutputError, check_output
 from engines.parts.pictures import MAX_PIXELS, digest, read_picture
 from engines.parts.weights import WeightsStore
 from engines.quiet import load_quietly
@@ -29,12 +32,16 @@ def main(arguments: list[str] | None = None) -> int:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's start-up notes are no news to a person
     options = _parser().parse_args(arguments)
     try:
+        _check_output(options)
         job = _job(options)
         folders = (options.weights,) if options.weights else ()
         load_quietly()
         started = Workshop(WeightsStore(folders=folders)).start(job)
         return _run(started, options.output)
-    except (ValueError, OSError) as error:
+    except OSError as error:
+        print(f"{error.filename or options.output}: {why_unwritten(error)}.", file=sys.stderr)
+        return 1
+    except ValueError as error:
         print(error, file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -69,7 +76,8 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _job(options: argparse.Namespace) -> Job:
+def _files(options: argparse.Namespace) -> dict[str, Path]:
+    """The files of the pictures, by the engine's names for these."""
     engine = ENGINES[options.engine]
     files: dict[str, Path] = {}
     for name in engine.inputs:
@@ -78,7 +86,35 @@ def _job(options: argparse.Namespace) -> Job:
             files |= {f"{name}_{number}": file for number, file in enumerate(given or [], 1)}
         elif given:
             files[name] = given
-    inputs = {name: read_picture(file, max_pixels=4 * MAX_PIXELS) for name, file in files.items()}
+    return files
+
+
+def _check_output(options: argparse.Namespace) -> None:
+    """Refuse an output that could not be written in the end.
+
+    Raises:
+        OutputError: as `check_output`; or a recipe would take the place of a file that is none.
+    """
+    writes, output = ENGINES[options.engine].writes, options.output
+    read = [*_files(options).values(), *([options.recipe] if options.recipe else [])]
+    check_output(output, (".txt",) if writes else (".png", ".mp4"), read)
+    if writes:
+        beside = output.with_suffix(".json")
+        check_output(beside, (".json",), read)
+        if beside.is_file() and not _holds_recipe(beside):
+            raise OutputError(f"{beside} is another file, which the recipe would replace; give the text another name.")
+
+
+def _holds_recipe(path: Path) -> bool:
+    try:
+        return read_recipe(path) is not None
+    except RecipeError:
+        return False
+
+
+def _job(options: argparse.Namespace) -> Job:
+    engine = ENGINES[options.engine]
+    inputs = {name: read_picture(file, max_pixels=4 * MAX_PIXELS) for name, file in _files(options).items()}
     changed = changed_options(options, engine.config_class)
     if not options.recipe:
         return Job(
@@ -108,10 +144,6 @@ def _job(options: argparse.Namespace) -> Job:
 def _run(started: StartedJob, output: Path) -> int:
     film, stopped = None, False
     wants_film, writes = output.suffix.lower() == ".mp4", ENGINES[started.job.engine].writes
-    if writes and output.suffix.lower() != ".txt":
-        raise ValueError("The output must be a .txt file.")
-    if not writes and output.suffix.lower() not in (".png", ".mp4"):
-        raise ValueError("The output must be a .png file, or a .mp4 file for a film.")
     output.parent.mkdir(parents=True, exist_ok=True)
     try:
         form = "{l_bar}{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}{postfix}]"
@@ -125,6 +157,8 @@ def _run(started: StartedJob, output: Path) -> int:
                     film.add(frame.image)
     except KeyboardInterrupt:
         stopped = True
+    except OSError as error:
+        return _rescue(started, film, output, error)
     except Exception:
         if film:
             film.discard()
@@ -134,15 +168,43 @@ def _run(started: StartedJob, output: Path) -> int:
     last = started.last
     if last is None or (last.image is None and not writes) or (wants_film and film is None):
         raise KeyboardInterrupt
-    if writes:
-        write_text(output, last.text, started.recipe)
-    elif film:
-        film.finish(started.recipe.to_json())
-    elif last.image is not None:
-        write_png(output, last.image, started.recipe)
+    try:
+        _write(started, film, output)
+    except OSError as error:
+        return _rescue(started, film, output, error)
     what = "text" if writes else "picture"
     print(f"{f'Stopped; the {what} so far is' if stopped else 'Written to'} {output}", file=sys.stderr)
     return 130 if stopped else 0
+
+
+def _write(started: StartedJob, film: Film | None, output: Path) -> None:
+    """Write what was made: a film, a text or a picture."""
+    last = started.last
+    assert last is not None
+    if film:
+        film.finish(started.recipe.to_json())
+    elif ENGINES[started.job.engine].writes:
+        write_text(output, last.text, started.recipe)
+    elif last.image is not None:
+        write_png(output, last.image, started.recipe)
+
+
+def _rescue(started: StartedJob, film: Film | None, output: Path, error: OSError) -> int:
+    """Write to the folder of temporary files what cannot be written where it should be; of a film, its last picture.
+
+    Raises:
+        OSError: there is nothing to write, or no place for it either.
+    """
+    if film:
+        film.discard()
+    if started.last is None:
+        raise error
+    filmed = output.suffix.lower() == ".mp4"
+    rescued = Path(tempfile.mkdtemp(prefix="reverie-")) / f"result{'.png' if filmed else output.suffix}"
+    _write(started, None, rescued)
+    what = "its last picture, whose recipe makes it again," if filmed else "it"
+    print(f"{output} could not be written: {why_unwritten(error)}; {what} is in {rescued}.", file=sys.stderr)
+    return 1
 
 
 def _film_size(started: StartedJob, image) -> tuple[int, int]:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from engines.frames import Frame
-from engines.jobs import Job, StartedJob, Workshop
+from engines.jobs import Job, StartedJob, Unfinished, Workshop
 from engines.parts.files import UNREADABLE
 from engines.parts.pictures import MAX_PIXELS, PictureError, read_picture
 from engines.recipes import Recipe
@@ -226,6 +226,14 @@ class StartedBatch(StartedJob):
             note=f"picture {self.number + 1} of {count} · {frame.note}" if frame.note else "",
             seam=frame.step >= frame.total,
         )
+
+    def left(self) -> Unfinished | None:
+        """A batch of the pictures that are left, the one at work among them; None where there are none."""
+        part = self.part
+        ended = part is None or (part.last is not None and part.last.step >= part.last.total)
+        pictures = self.batch.pictures[max(0, self.number + ended) :]
+        rest = dataclasses.replace(self.batch, config=self._config, pictures=pictures)
+        return Unfinished(rest) if pictures else None
 
     def close(self) -> None:
         """Stop: no further step is done, no further picture begun."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -24,7 +25,7 @@ from engines.parts.layers import SteerableDropout
 from engines.parts.precision import training_policy
 from engines.parts.preparation import prepared
 from engines.parts.shards import mean_of, shards_of
-from engines.parts.training import batch_indices, data_hash, load_checkpoint, train_frames
+from engines.parts.training import batch_indices, data_hash, load_checkpoint, train_frames, unkept
 from engines.parts.weights import WeightsStore
 
 # The pictures that a training shows: always from the same noise, so that one sees them change.
@@ -304,10 +305,10 @@ def _trained(
     for frame in steps:
         there = True
         wrong = alarm(frame, float(networks.most_varied))
-        if good and checkpoint and (not wrong or not good.exists()):
-            with checkpoint.open("rb") as source, written_atomically(good) as copy:
-                shutil.copyfileobj(source, copy)
-        changed = yield dataclasses.replace(frame, note=wrong)
+        unwritten = frame.note
+        if good and checkpoint and not unwritten and (not wrong or not good.exists()):
+            unwritten = unkept(functools.partial(_copy, checkpoint, good))
+        changed = yield dataclasses.replace(frame, note=wrong or unwritten)
         if changed is not None:
             if changed.rollbacks > config.rollbacks and good:
                 load_checkpoint(good, variables, settings)
@@ -319,6 +320,11 @@ def _trained(
         finished = finish(shown, pictures.held_out, total * config.batch_size)
         with written_atomically(output) as file:
             save_gan(file, finished)
+
+
+def _copy(source: Path, target: Path) -> None:
+    with source.open("rb") as original, written_atomically(target) as copy:
+        shutil.copyfileobj(original, copy)
 
 
 def finish(gan: GAN, held_out: np.ndarray, seen: int) -> GAN:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import tempfile
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +15,7 @@ from PIL import Image
 
 from engines.configs import setting, validate
 from engines.parts.animations import HUNDREDTHS, THOUSANDTHS, read_animation_comment, timed, write_gif, write_webp
-from engines.parts.files import written_atomically
+from engines.parts.files import unfinished_neighbour, written_atomically
 from engines.parts.pictures import DAMAGED
 
 KINDS = ("mp4", "gif", "webp")
@@ -50,13 +50,16 @@ class Film:
         path: where the film goes; its folder must exist.
         size: (width, height) of the film; odd sides lose a pixel, as H.264 needs even ones.
         rate: pictures a second.
+
+    Raises:
+        OSError: here, in `add` and in `finish`: it cannot be written.
     """
 
     def __init__(self, path: Path, size: tuple[int, int], rate: int = 12):
         self.path = path
         self._size = (size[0] - size[0] % 2, size[1] - size[1] % 2)
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.stem}-", suffix=".mp4", delete=False) as file:
-            self._draft = Path(file.name)
+        handle, self._draft = unfinished_neighbour(path.with_suffix(".mp4"))
+        os.close(handle)
         self._container = av.open(str(self._draft), "w")
         self._stream = self._container.add_stream("libx264", rate=rate)
         self._stream.width, self._stream.height = self._size
@@ -92,6 +95,8 @@ class Film:
                     if packet.dts is not None:
                         packet.stream = stream
                         copy.mux(packet)
+            with whole.open("rb+") as file:
+                os.fsync(file.fileno())
             whole.replace(self.path)
         finally:
             whole.unlink(missing_ok=True)

@@ -291,6 +291,22 @@ class Standing:
     history: History
 
 
+@dataclass(frozen=True)
+class Unfinished:
+    """All that is left of a run that ended before its time, to go on from.
+
+    Attributes:
+        job: to be begun with `standing`.
+        seen: up to which step its frames were seen: what comes before is done again, unseen.
+        in_force: the settings that were in force, where those of `standing` are older.
+    """
+
+    job: Job
+    standing: Standing | None = None
+    seen: int = 0
+    in_force: Any = None
+
+
 class StartedJob(Iterator[Frame]):
     """A job's frames, which know the recipe of what they have made so far.
 
@@ -321,7 +337,10 @@ class StartedJob(Iterator[Frame]):
     def __init__(self, job: Job, workshop: Workshop, standing: Standing | None = None):
         self.job = job
         self.last: Frame | None = None
-        self.history = History() if standing is None else standing.history
+        self.history = History()
+        if standing is not None:
+            self.history = standing.history
+            self.progress_before = 0.0 if standing.frame is None else standing.frame.progress
         self._workshop = workshop
         self._standing = standing
         self._frames: Frames[Any] | None = None
@@ -420,6 +439,24 @@ class StartedJob(Iterator[Frame]):
         """
         module = importlib.import_module(ENGINES[self.job.engine].module)
         return module.resolve(config, self._workshop.network(self.job.engine, self.job.backbone))
+
+    def left(self) -> Unfinished | None:
+        """What the run can be gone on with after its last frame, should it end here; None where nothing is left.
+
+        A training goes on from its checkpoint, and from a frame with a `position` whatever has one; anything else, as a
+        film, whose pictures are in its file, is begun again.
+        """
+        job, frame, history = self.job, self.last, self.history
+        if frame is None:
+            return Unfinished(job, self._standing)
+        if frame.step >= frame.total:
+            return None
+        if "checkpoint" in job.files:
+            return Unfinished(job, Standing(None, history))
+        rest = tuple(self._replay)
+        if frame.position is not None and not job.makes_film:
+            return Unfinished(dataclasses.replace(job, steering=rest, interruptions=()), Standing(frame, history))
+        return Unfinished(dataclasses.replace(job, config=history.config, steering=(*history.steering, *rest)))
 
     def close(self) -> None:
         """Stop: the engine does no further step."""

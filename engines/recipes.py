@@ -2,13 +2,17 @@
 
 A recipe is plain JSON: the engine, its settings, the backbone with the SHA-256 of its weights, the SHA-256 of every
 input, what was changed while it ran, and where it was stopped. Nothing in it is executed and no path is in it.
+
+What was changed is written as the differences from the settings before: `[17, {"step_size": 0.03}]`. Of a setting that
+holds others, only those that differ are named, after a dot: `{"layer_weights.mixed4": 2.0}`. Recipes of version 1 have
+all settings each time.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +21,10 @@ from PIL import Image, PngImagePlugin
 
 from engines.parts.files import written_atomically
 
-VERSION = 1
+VERSION = 2
+_WHOLE_SETTINGS = 1  # the last version whose steering repeats all settings
 KEY = "reverie"
-MAX_CHARACTERS = 300_000
+MAX_CHARACTERS = 4_000_000
 
 
 class RecipeError(ValueError):
@@ -36,7 +41,7 @@ class Recipe:
         backbone: name of the network.
         weights: SHA-256 of its weights.
         inputs: SHA-256 of each input (`engines.parts.pictures.digest`), by the input's name.
-        steering: (step, settings) pairs: settings that took effect after that step.
+        steering: (step, settings) pairs: all settings, as they were in force after that step.
         stopped_at: the step after which the run was stopped; None if it ran to its end.
         interruptions: the steps after which the run, its machine lost, went on elsewhere from the picture as it was
             seen.
@@ -52,14 +57,39 @@ class Recipe:
     stopped_at: int | None = None
     interruptions: tuple[int, ...] = ()
     seconds: float = field(default=0.0, compare=False)
-    version: int = field(default=VERSION)
 
     def to_json(self) -> str:
         """One JSON object; `from_json` reads it back."""
-        values = asdict(self)
+        values = asdict(replace(self, steering=()))
         if not self.interruptions:  # hardly any recipe has some
             del values["interruptions"]
-        return json.dumps({KEY: values.pop("version"), **values}, ensure_ascii=False)
+        in_force = [self.config, *(settings for _, settings in self.steering)]
+        steps = [step for step, _ in self.steering]
+        values["steering"] = list(zip(steps, map(_differences, in_force, in_force[1:]), strict=True))
+        return json.dumps({KEY: VERSION, **values}, ensure_ascii=False)
+
+
+def _differences(before: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
+    """What `_changed` makes `settings` of `before` with."""
+    found: dict[str, Any] = {}
+    for name, value in settings.items():
+        old = before.get(name)
+        if name in before and old == value:
+            continue
+        if isinstance(old, Mapping) and isinstance(value, Mapping) and old.keys() == value.keys():
+            found |= {f"{name}.{inner}": value[inner] for inner in value if value[inner] != old[inner]}
+        else:
+            found[name] = value
+    return found
+
+
+def _changed(before: Mapping[str, Any], differences: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings with some of them changed, as `_differences` names these."""
+    settings = dict(before)
+    for name, value in differences.items():
+        outer, dot, inner = name.partition(".")
+        settings[outer] = {**settings[outer], inner: value} if dot else value
+    return settings
 
 
 _SHAPES: dict[str, type | tuple[type, ...]] = {
@@ -105,13 +135,22 @@ def from_json(text: str) -> Recipe:
         raise RecipeError("The recipe in this file is damaged: 'inputs' is not what it should be.")
     if not all(type(step) is int for step in values["interruptions"]):
         raise RecipeError("The recipe in this file is damaged: 'interruptions' is not what it should be.")
-    steering = []
-    for item in values["steering"]:
-        if not (isinstance(item, list) and len(item) == 2 and type(item[0]) is int and isinstance(item[1], dict)):
-            raise RecipeError("The recipe in this file is damaged: 'steering' is not what it should be.")
-        steering.append((item[0], item[1]))
-    interruptions = tuple(values["interruptions"])
-    return Recipe(**{**values, "steering": tuple(steering), "interruptions": interruptions, "version": version})
+    steering = tuple(_steering(values["config"], values["steering"], whole=version <= _WHOLE_SETTINGS))
+    return Recipe(**{**values, "steering": steering, "interruptions": tuple(values["interruptions"])})
+
+
+def _steering(config: dict[str, Any], items: list[Any], *, whole: bool) -> Iterator[tuple[int, dict[str, Any]]]:
+    """A recipe's steering with all settings each time; `whole`: it is written so. Raises RecipeError."""
+    in_force = config
+    for item in items:
+        try:
+            step, settings = item
+            if type(step) is not int or not isinstance(settings, dict):
+                raise TypeError
+            in_force = settings if whole else _changed(in_force, settings)
+        except (TypeError, ValueError, KeyError) as error:
+            raise RecipeError("The recipe in this file is damaged: 'steering' is not what it should be.") from error
+        yield step, in_force
 
 
 def write_png(path: Path, image: np.ndarray, recipe: Recipe) -> None:
@@ -123,8 +162,12 @@ def write_png(path: Path, image: np.ndarray, recipe: Recipe) -> None:
 
 
 def write_text(path: Path, text: str, recipe: Recipe) -> None:
-    """Write a text as UTF-8, and its recipe beside it as .json, each atomically."""
-    for file_path, content in ((path.with_suffix(".json"), recipe.to_json()), (path, text)):
+    """Write a text as UTF-8, and then its recipe beside it as .json, each atomically.
+
+    Raises:
+        OSError: one of them cannot be written; the text may be there without its recipe.
+    """
+    for file_path, content in ((path, text), (path.with_suffix(".json"), recipe.to_json())):
         with written_atomically(file_path) as file:
             file.write(content.encode("utf-8", "replace"))
 

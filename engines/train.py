@@ -11,11 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
 from engines.frames import Frames
 from engines.options import add_options, changed_options
+from engines.parts.files import why_unwritten, written_atomically
+from engines.parts.outputs import OutputError, check_folder, check_output
 from engines.quiet import load_quietly
 
 WEIGHTS = Path(__file__).resolve().parent.parent / "weights"
@@ -34,6 +37,7 @@ def main(arguments: list[str] | None = None) -> int:
             scores = work(options).evaluate()
             print(json.dumps(scores) if options.json else "\n".join(f"{k}: {v:.4g}" for k, v in scores.items()))
             return 0
+        check_outputs(options)
         with tqdm(unit="step", smoothing=0.05, disable=None) as bar:  # only in a terminal
             for frame in work(options).train():
                 bar.set_description(frame.note if frame.preparing else "", refresh=frame.preparing)
@@ -41,17 +45,45 @@ def main(arguments: list[str] | None = None) -> int:
                     continue
                 bar.total = frame.total
                 bar.update(frame.step - bar.n)
-                tqdm.write(f"{frame.step}: " + "  ".join(f"{k} {v:.4g}" for k, v in frame.metrics.items()))
+                said = [f"{name} {value:.4g}" for name, value in frame.metrics.items()]
+                tqdm.write(f"{frame.step}: " + "  ".join([*said, *filter(None, [frame.note])]))
                 if options.pictures and frame.image is not None:
-                    options.pictures.mkdir(parents=True, exist_ok=True)
-                    Image.fromarray(frame.image).save(options.pictures / f"{frame.step:06d}.png")
-    except (ValueError, OSError) as error:
+                    try:
+                        _keep_picture(options.pictures / f"{frame.step:06d}.png", frame.image)
+                    except OSError as error:  # a picture is worth no training
+                        tqdm.write(f"The picture could not be written: {why_unwritten(error)}.")
+    except OSError as error:
+        print(f"{error.filename or 'The weights'}: {why_unwritten(error)}.", file=sys.stderr)
+        return 1
+    except ValueError as error:
         print(error, file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("Stopped; the same command goes on from the last checkpoint.", file=sys.stderr)
         return 1
     return 0
+
+
+def check_outputs(options: argparse.Namespace) -> None:
+    """Refuse what is to be written, where it could not be in the end.
+
+    Raises:
+        OutputError: as `check_output` and `check_folder`; or two of them are the same file.
+    """
+    for path, folder in ((options.output, WEIGHTS), (options.checkpoint, CHECKPOINTS)):
+        if path is None:
+            check_folder(folder)
+        else:
+            check_output(path, (".npz",), [options.data])
+    if options.output and options.checkpoint and options.output.absolute() == options.checkpoint.absolute():
+        raise OutputError(f"{options.output} cannot be both, weights and checkpoint; give one of them another name.")
+    if options.pictures:
+        check_folder(options.pictures)
+
+
+def _keep_picture(path: Path, image: np.ndarray) -> None:
+    with written_atomically(path) as file:
+        Image.fromarray(image).save(file, "PNG")
 
 
 @dataclass(frozen=True)

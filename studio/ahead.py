@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from engines.frames import Frame
-from engines.jobs import History, Job, StartedJob, Workshop
-from studio.remote import RemoteJob, Unfinished
+from engines.jobs import History, Job, StartedJob, Unfinished, Workshop
+from studio.remote import RemoteJob
 from studio.runs import Displaced
 
 logger = logging.getLogger(__name__)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import json
+import logging
 from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from typing import Any
 
@@ -17,6 +18,7 @@ import numpy as np
 from engines.batches import Batch, batch_of, picture_files
 from engines.configs import from_mapping
 from engines.jobs import ENGINES, Job, job_from_recipe
+from engines.parts.files import why_unwritten
 from engines.parts.language_config import MODELS, SamplingConfig
 from engines.parts.pictures import digest
 from engines.recipes import RecipeError, from_json, read_recipe
@@ -30,6 +32,8 @@ from studio.runs import Run
 from studio.studio import Studio
 from studio.training import Trained, training_job
 from studio.uploads import checked, fetched, uploaded
+
+logger = logging.getLogger(__name__)
 
 # Films that are made to be watched play at a pace of their own; a program waits for nothing but the machine.
 UNHURRIED = 1e6
@@ -95,6 +99,9 @@ class Api:
                 run = self._studio.runs.start(await make_job(named))
             except ValueError as error:
                 raise refused(error) from None
+            except OSError as error:  # data that is copied, say
+                logger.exception("A call could not be begun.")
+                raise refused(f"The run could not be begun: {why_unwritten(error)}.") from None
             # Closed by its own hand: else it would be some time later that the run stops.
             updates = followed(run, self._studio.runs.render, caller)
             try:
@@ -114,7 +121,10 @@ class Api:
         said = said_of(run, self._studio.runs.render) | {"network": await self._taken_up(run)}
         if run.result is None:
             return said, None, None
-        recipe = await asyncio.to_thread(read_recipe, run.result)
+        try:
+            recipe = await asyncio.to_thread(read_recipe, run.result)
+        except RecipeError as error:
+            raise refused(error) from None
         file = gr.FileData(path=str(run.result), orig_name=run.result.name).model_dump()
         return said, file, json.loads(recipe.to_json()) if recipe else None
 

@@ -93,7 +93,7 @@ def said_of(run: Run, lane: Lane) -> dict[str, Any]:
         "metrics": {} if frame is None else {k: v if math.isfinite(v) else None for k, v in _numbers(frame.metrics)},
         "text": "" if frame is None else frame.text,
         "preview": None,
-        "notices": list(run.notices),
+        "notices": [*filter(None, [run.why]), *run.notices],
     }
     return said
 

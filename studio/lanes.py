@@ -10,16 +10,18 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from engines.batches import Batch
-from engines.jobs import Job, StartedJob, Workshop
+from engines.jobs import Job, StartedJob, Unfinished, Workshop
 from engines.sweeps import SweepConfig
 from studio.ahead import Places
 from studio.cluster import MOST_ROOM, Cluster
 from studio.records import RunRecords
-from studio.remote import RemoteJob, Unfinished
-from studio.runs import Keeper, Run
+from studio.remote import RemoteJob
+from studio.runs import Keeper, Run, is_left_alone
 from studio.spread import SpreadBatch, SpreadSweep
 
 RUNS_REMEMBERED = 30
+# Of those that are over, how many keep their pictures in memory, to go on or to be written yet.
+RUNS_TO_GO_ON_WITH = 5
 
 
 class LaneFullError(ValueError):
@@ -158,6 +160,8 @@ class Runs:
     Args:
         records: where it is noted which runs go on.
         cluster: where they go when it is there; None for here.
+        patient: whether trainings, films and the like run to their end though nobody watches, as they may where they
+            keep nobody else waiting.
     """
 
     def __init__(
@@ -168,6 +172,7 @@ class Runs:
         records: RunRecords,
         most_waiting: int = 20,
         cluster: Cluster | None = None,
+        patient: bool = False,
     ):
         self.workshop, self.cluster, self.records = workshop, cluster, records
         if cluster is None:
@@ -177,7 +182,7 @@ class Runs:
             room = lambda: cluster.status.room if cluster.status.useful else 1  # noqa: E731
             self.render = Lane("render", most_waiting, room, MOST_ROOM)
             cluster.on_change(self.render.look)
-        self._make_keeper = make_keeper
+        self._make_keeper, self._patient = make_keeper, patient
         self._by_id: dict[str, Run] = {}
         self._lock = threading.Lock()
 
@@ -190,14 +195,14 @@ class Runs:
         return self._started(self._begun(job), job)
 
     def go_on(self, run: Run) -> Run:
-        """Queue what is left of a run whose machine was lost, as a run of its own.
+        """Queue what is left of a run that ended before its time, as a run of its own.
 
         Raises:
             LaneFullError: too many are waiting.
             ValueError: nothing is left of it.
         """
         rest = run.unfinished
-        if rest is None or self.cluster is None:
+        if rest is None:
             raise ValueError("There is nothing to go on with; start it anew.")
         begun = self._started(self._begun(rest.job, rest), rest.job)
         run.unfinished = None
@@ -207,7 +212,8 @@ class Runs:
         """A job, or what is left of one, begun on the cluster, in parts where it has some; or here without one."""
         workshop, cluster, lane = self.workshop, self.cluster, self.render
         if cluster is None:
-            return workshop.start(job)
+            standing = None if rest is None else rest.standing
+            return workshop.start(job) if standing is None else StartedJob(job, workshop, standing)
 
         def begin(job: Job, rest: Unfinished | None) -> RemoteJob:
             return RemoteJob(job, workshop, cluster, rest)
@@ -220,7 +226,8 @@ class Runs:
         return begin(job, rest)
 
     def _started(self, started: StartedJob, job: Job) -> Run:
-        run = Run(started, self._make_keeper(job), self.records.remove)
+        patient = self._patient and is_left_alone(job)
+        run = Run(started, self._make_keeper(job), self.records.remove, patient=patient)
         self.records.add(run)
         try:
             self.render.submit(run)
@@ -233,6 +240,8 @@ class Runs:
             for old in over[: max(0, len(over) - RUNS_REMEMBERED)]:
                 del self._by_id[old.id]
                 old.forget()
+            for old in over[:-RUNS_TO_GO_ON_WITH]:
+                old.let_go()
         return run
 
     @property
@@ -240,6 +249,10 @@ class Runs:
         """Those that are at work or wait."""
         with self._lock:
             return [run for run in self._by_id.values() if not run.over]
+
+    def left_alone(self, stage: str) -> Run | None:
+        """A run of a tab that goes on though its page is gone; None where there is none."""
+        return next((run for run in self.going if run.stage == stage and run.unwatched), None)
 
     def get(self, run_id: str | None) -> Run | None:
         """The run with this id, or None where there is none (any longer)."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import shutil
 import threading
 import time
@@ -15,6 +14,7 @@ from PIL import Image
 
 from engines.films import FilmConfig, write_film
 from engines.frames import Frame
+from engines.parts.files import written_atomically
 
 MOST = 120
 SECONDS_APART = 0.2
@@ -37,7 +37,11 @@ class Moments:
         self._lock = threading.Lock()
 
     def see(self, frame: Frame) -> None:
-        """Keep a frame's picture, if enough time has passed since the last that was kept."""
+        """Keep a frame's picture, if enough time has passed since the last that was kept.
+
+        Raises:
+            OSError: it cannot be written; those before it stay.
+        """
         now = time.monotonic()
         soon = now - self._kept_at < SECONDS_APART and not self._every
         if frame.image is None or (soon and frame.step < frame.total):
@@ -46,10 +50,8 @@ class Moments:
         self._seen += 1
         if self._seen % self._stride and frame.step < frame.total:
             return
-        buffer = io.BytesIO()
-        Image.fromarray(frame.image).save(buffer, "JPEG", quality=95, subsampling=0)
-        self.folder.mkdir(parents=True, exist_ok=True)
-        self._path(frame.step).write_bytes(buffer.getvalue())
+        with written_atomically(self._path(frame.step), lasting=False) as file:
+            Image.fromarray(frame.image).save(file, "JPEG", quality=95, subsampling=0)
         with self._lock:
             self._steps.append(frame.step)
             dropped = self._steps[1::2] if len(self._steps) > MOST else []
@@ -103,4 +105,6 @@ class Moments:
 
     def forget(self) -> None:
         """Delete them."""
+        with self._lock:
+            self._steps = []
         shutil.rmtree(self.folder, ignore_errors=True)

@@ -13,6 +13,7 @@ from studio.api import add_api
 from studio.components import asset, component
 from studio.entrance import addresses
 from studio.languages import ENGLISH, LANGUAGES, phrase, speaking, spoken
+from studio.refusals import speak_up
 from studio.studio import Studio
 from studio.tabs.deep_dream import DreamTab
 from studio.tabs.faces import FacesTab
@@ -51,6 +52,7 @@ def build_page(studio: Studio) -> gr.Blocks:
     with page.route("Reverie", PROGRAMS, show_in_navbar=False):
         add_api(studio, page)
     show_no_progress(page)
+    speak_up(page)
     return page
 
 
@@ -94,13 +96,18 @@ def build_route(studio: Studio, page: gr.Blocks) -> None:
 def remember_the_tab(page: gr.Blocks, tabs: gr.Tabs, each: Sequence[gr.Tab]) -> None:
     """Have a reloaded page show the tab that was looked at last; a first visit begins with the first."""
     seen: dict[str, Any] = {"api_visibility": "private"}
-    last = gr.BrowserState("", storage_key="reverie-tab", secret="reverie-tab")
+    # In the browser: an answer of the server's might come when a person has chosen another already. Kept by its tab, so
+    # that two tabs do not change each other; where that is blocked, each page begins with the first.
     for tab in each:
-        tab.select(None, None, [last], js=f"() => '{tab.id}'", **seen)
-    # In the browser: an answer of the server's might come when a person has chosen another already.
+        keep = f"() => {{ try {{ sessionStorage.setItem('reverie-tab', '{tab.id}'); }} catch {{ }} }}"
+        tab.select(None, None, None, js=keep, **seen)
     names = [str(tab.id) for tab in each]
-    chosen = f"name => ({{ __type__: 'update', ...({names}.includes(name) && {{ selected: name }}) }})"
-    page.load(None, [last], [tabs], js=chosen, **seen)
+    chosen = f"""() => {{
+      let name = '';
+      try {{ name = sessionStorage.getItem('reverie-tab'); }} catch {{ }}
+      return {{ __type__: 'update', ...({names}.includes(name) && {{ selected: name }}) }};
+    }}"""
+    page.load(None, None, [tabs], js=chosen, **seen)
 
 
 def machine() -> str:

@@ -8,6 +8,7 @@ import gradio as gr
 import numpy as np
 
 from engines.films import FilmConfig, FilmError
+from engines.parts.files import why_unwritten
 from engines.parts.pictures import read_picture
 from engines.recipes import write_png
 from studio.batches import finished_row
@@ -108,7 +109,11 @@ class PictureStage(Stage):
         if recipe is None:
             return gr.skip(), gr.skip(), gr.skip()
         path = run.moments.folder / f"{run.job.engine}-step-{step}.png"
-        write_png(path, image, recipe)
+        try:
+            write_png(path, image, recipe)
+        except OSError as error:
+            warn(f"This moment could not be written: {why_unwritten(error)}.")
+            return step, gr.update(interactive=False), gr.update(interactive=not run.job.makes_sheet)
         return (
             step,
             gr.update(value=str(path), interactive=True, label=f"Save step {step}"),
@@ -129,6 +134,9 @@ class PictureStage(Stage):
         except ValueError as error:
             warn(error)
             return gr.skip()
+        except OSError as error:
+            warn(f"The film could not be written: {why_unwritten(error)}.")
+            return gr.skip()
         title = next(title for title, kind in FILM_KINDS if kind == config.kind)
         return gr.update(value=str(path), interactive=True, label=f"Download {title}")
 
@@ -139,5 +147,11 @@ class PictureStage(Stage):
             return gr.skip()
         if step or run.result is None or run.result.suffix != ".png":
             moment = run.moments.at(step or 10**9)
-            return str(self._studio.gallery.keep_input(moment[1])) if moment else gr.skip()
-        return str(self._studio.gallery.keep_input(read_picture(run.result)))
+            chosen = None if moment is None else moment[1]
+        else:
+            chosen = read_picture(run.result)
+        try:
+            return gr.skip() if chosen is None else str(self._studio.gallery.keep_input(chosen))
+        except OSError as error:
+            warn(f"The picture could not be written: {why_unwritten(error)}.")
+            return gr.skip()

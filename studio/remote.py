@@ -9,12 +9,11 @@ from __future__ import annotations
 import dataclasses
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from engines.frames import Frame
-from engines.jobs import ENGINES, History, Job, Standing, StartedJob, Workshop
+from engines.jobs import ENGINES, History, Job, Standing, StartedJob, Unfinished, Workshop
 from engines.parts.files import sha256_of
 from engines.worker import Order, SentFile, Told
 from studio.cluster import AwayError, BusyError, Cluster, LostError, WorkerPlace
@@ -34,22 +33,6 @@ UNSEEN_SECONDS = 0.4
 
 class LostTwiceError(ValueError):
     """The run's machine was lost once more than it bears; the message is a sentence for a person."""
-
-
-@dataclass(frozen=True)
-class Unfinished:
-    """All that is left of a run whose machine was lost, to go on from.
-
-    Attributes:
-        job: to be begun with `standing`.
-        seen: up to which step its frames were seen: what comes before is done again, unseen.
-        in_force: the settings that were in force, where those of `standing` are older.
-    """
-
-    job: Job
-    standing: Standing | None = None
-    seen: int = 0
-    in_force: Any = None
 
 
 class RemoteJob(StartedJob):
@@ -174,6 +157,14 @@ class RemoteJob(StartedJob):
             again = "press Train" if "checkpoint" in self.job.files else "press Go on"
             raise LostTwiceError(f"The machine that this was on is lost, for the second time; {again} to go on.")
 
+    def left(self) -> Unfinished | None:
+        """What the run can be gone on with after its last frame, should it end here; None where nothing is left."""
+        if self.last is not None and self.last.step >= self.last.total:
+            return None
+        # What a film has is in its file: another is begun.
+        begun_again = self.last is not None and self.job.makes_film
+        return dataclasses.replace(self._again(), seen=0) if begun_again else self._what_is_left()
+
     def _what_is_left(self) -> Unfinished:
         job, history = self.job, self.history
         if self.last is None:
@@ -186,9 +177,15 @@ class RemoteJob(StartedJob):
             at = self._kept.frame.step if self._kept.frame else 0
             left = tuple(item for item in job.steering if item[0] >= at)
             return Unfinished(dataclasses.replace(job, steering=left, interruptions=()), self._kept, 0, changed)
-        left = tuple(item for item in job.steering if item[0] >= self.last.step)
-        again = dataclasses.replace(job, config=history.config, steering=(*history.steering, *left))
-        return Unfinished(again, None, self.last.step)
+        return self._again()
+
+    def _again(self) -> Unfinished:
+        """The run from its beginning, with what was seen of it left out."""
+        assert self.last is not None
+        history, step = self.history, self.last.step
+        left = tuple(item for item in self.job.steering if item[0] >= step)
+        again = dataclasses.replace(self.job, config=history.config, steering=(*history.steering, *left))
+        return Unfinished(again, None, step)
 
     @property
     def unfinished(self) -> Unfinished | None:

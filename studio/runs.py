@@ -18,8 +18,10 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from engines.batches import Batch
 from engines.frames import Frame
-from engines.jobs import ENGINES, Job, StartedJob
+from engines.jobs import ENGINES, Job, StartedJob, Unfinished
+from engines.parts.files import FULL, cause_of, why_unwritten
 from engines.recipes import Recipe
 from studio.moments import Moments
 from studio.previews import preview
@@ -31,6 +33,9 @@ VALUES_KEPT = 240
 # Films are made to be watched: no faster than they will play.
 FILM_PICTURES_A_SECOND = 12
 OVER = ("done", "stopped", "failed")
+NOBODY_WATCHED = "Nobody watched this run for a minute, so it was stopped; press Go on to go on with it."
+UNSAVED = "The result could not be written: {}; press Save once that is put right."
+BROKEN = "Something went wrong inside the engine; the details are in the server's log."
 
 
 class Keeper(Protocol):
@@ -39,6 +44,7 @@ class Keeper(Protocol):
     Attributes:
         moments: pictures of the run to look back at.
         results: files of the gallery that are finished before the run is.
+        notices: what besides the result could not be kept, in sentences.
     """
 
     @property
@@ -46,6 +52,9 @@ class Keeper(Protocol):
 
     @property
     def results(self) -> tuple[Path, ...]: ...
+
+    @property
+    def notices(self) -> tuple[str, ...]: ...
 
     def see(self, started: StartedJob) -> None: ...
 
@@ -76,16 +85,26 @@ class Run:
         result: the file that was made.
         seconds: how long it has worked; not what it gave way to.
         displaced: whether it waits because its place is gone.
-        unfinished: what can be gone on with where it failed through no fault of its own.
+        why: the sentence that says why it was stopped, where that was nobody's wish; "" otherwise.
+        unfinished: what can be gone on with where it ended through no fault of its own.
+        stage: of which tab it is, "" where of none.
 
     Args:
         on_end: called with the run as the last thing before it is over.
+        patient: whether it goes on though nobody watches.
     """
 
-    def __init__(self, started: StartedJob, keeper: Keeper, on_end: Callable[[Run], None] = lambda run: None):
+    def __init__(
+        self,
+        started: StartedJob,
+        keeper: Keeper,
+        on_end: Callable[[Run], None] = lambda run: None,
+        *,
+        patient: bool = False,
+    ):
         self.id = uuid.uuid4().hex
         self._started: StartedJob | None = started
-        self._keeper, self._on_end = keeper, on_end
+        self._keeper, self._on_end, self._patient = keeper, on_end, patient
         self.job = started.job
         self._progress_before = started.progress_before
         self.original = original_of(started.job)
@@ -100,7 +119,9 @@ class Run:
         self.result: Path | None = None
         self.seconds = 0.0
         self.displaced = False
-        self.unfinished: Any = None
+        self.why = self.stage = ""
+        self.unfinished: Unfinished | None = None
+        self._unsaved: StartedJob | None = None
         self._stop = threading.Event()
         self._beginning = threading.Lock()
         self._pending: Any = None
@@ -202,7 +223,7 @@ class Run:
         """
         if not self._taken_from_the_lane():
             return
-        if self._unwatched():
+        if self._given_up():
             self._end()
             return
         self._resumed = time.monotonic()
@@ -212,7 +233,7 @@ class Run:
         self.seconds += time.monotonic() - self._resumed
         self._resumed = None
         with self._beginning:
-            over = self._exhausted or self.error or self._stop.is_set() or self._unwatched()
+            over = self._exhausted or self.error or self._stop.is_set() or self._given_up()
             self.state = "running" if over else "waiting"
         if over:
             self._end()
@@ -230,17 +251,18 @@ class Run:
                 frame = started.send(self._take_pending())
                 if frame is self.frame:
                     continue  # it does again what was lost
-                self._keeper.see(started)
-                self.results = self._keeper.results
-                self._note_metrics(frame)
-                if started.job.inputs is not at_work:
-                    self.original = original_of(started.job)
-                self.frame = frame
+                try:
+                    self._keeper.see(started)
+                finally:  # should the disk be full, this frame is the result
+                    self.results = self._keeper.results
+                    self._note_metrics(frame)
+                    if started.job.inputs is not at_work:
+                        self.original = original_of(started.job)
+                    self.frame = frame
                 self._changed()
                 if pace:
                     self._stop.wait(1 / pace)
-                if self._unwatched():
-                    logger.info("Nobody watches run %s: stopped.", self.id[:8])
+                if self._given_up():
                     break
                 if frame.seam:
                     worked = self._worked()
@@ -254,30 +276,69 @@ class Run:
             self.displaced = True
         except ValueError as error:
             self.error = str(error)
-        except Exception:  # whatever a library raises must end this run alone, not the lane
+        except Exception as error:  # whatever a library raises must end this run alone, not the lane
             logger.exception("Run %s failed.", self.id[:8])
-            self.error = "Something went wrong inside the engine; the details are in the server's log."
+            full = isinstance(error, OSError) and error.errno in FULL
+            self.error = f"The run had to end: {why_unwritten(error)}." if full else BROKEN  # type: ignore[arg-type]
 
     def _end(self) -> None:
         """Write the result of what there is, and close."""
         started, frame = self._started, self.frame
         assert started is not None
+        whole = self._exhausted or (frame is not None and frame.step >= frame.total)
+        state = "done" if whole and not self._stop.is_set() else "stopped"
+        self.why = "" if whole else self.why
         try:
             started.close()
-            self.unfinished = started.unfinished
             self.notices = started.notices
             if frame is None or frame.preparing:
                 self._keeper.discard()
-                self._close("failed" if self.error else "stopped")
-                return
-            self._recipe = started.recipe
-            self.result = self._keeper.finish(started)
-            self.results = self._keeper.results
-        except Exception:  # a full disk, a codec: whatever it is, the run must come to an end
+            else:
+                self._recipe = started.recipe
+                self._write(started)
+            self.unfinished = started.left() if self.why else started.unfinished
+        except Exception:  # a codec, a library: whatever it is, the run must come to an end
             logger.exception("The result of run %s could not be written.", self.id[:8])
-            self.error = self.error or "The result could not be written; is the disk full?"
-        whole = self._exhausted or (frame is not None and frame.step >= frame.total)
-        self._close("failed" if self.error else "done" if whole and not self._stop.is_set() else "stopped")
+            self.error = self.error or "The result could not be written; the details are in the server's log."
+        self._close("failed" if self.error else state)
+
+    def _write(self, started: StartedJob) -> None:
+        """Write the result; where the disk refuses it, it is kept for another try."""
+        try:
+            self.result = self._keeper.finish(started)
+        except OSError as error:
+            logger.warning("The result of run %s could not be written: %s", self.id[:8], error)
+            self._unsaved = started
+            self.error = self.error or UNSAVED.format(cause_of(error))
+        finally:
+            self.results = self._keeper.results
+            self.notices = (*started.notices, *self._keeper.notices)
+
+    @property
+    def unsaved(self) -> bool:
+        """Whether there is a result that could not be written yet."""
+        return self._unsaved is not None
+
+    def save(self) -> None:
+        """Try once more to write a result that could not be written; nothing happens where there is none.
+
+        Raises:
+            ValueError: it cannot be written either now.
+        """
+        with self._beginning:
+            started, self._unsaved = self._unsaved, None
+        if started is None:
+            return
+        self.error = ""
+        self._write(started)
+        if self.error:
+            raise ValueError(self.error)
+        self.state = "done" if self.frame is not None and self.frame.step >= self.frame.total else "stopped"
+        self._changed()
+
+    def let_go(self) -> None:
+        """Keep no longer in memory what could be gone on with or written yet."""
+        self.unfinished = self._unsaved = None
 
     def _close(self, state: str) -> None:
         # Runs that are over are remembered for reloaded pages; full-size pictures would fill the memory.
@@ -292,8 +353,19 @@ class Run:
     def _changed(self) -> None:
         self.version += 1
 
-    def _unwatched(self) -> bool:
+    @property
+    def unwatched(self) -> bool:
+        """Whether nobody has seen a frame for so long that nobody is taken to watch."""
         return time.monotonic() - self._watched > UNWATCHED_SECONDS
+
+    def _given_up(self) -> bool:
+        """Whether it ends because nobody watches; it says so."""
+        if self._patient or not self.unwatched:
+            return False
+        if not self.why:
+            logger.info("Nobody watches run %s: stopped.", self.id[:8])
+            self.why = NOBODY_WATCHED
+        return True
 
     def _note_metrics(self, frame: Frame) -> None:
         if frame.step % self._curve_stride:
@@ -306,6 +378,12 @@ class Run:
     def forget(self) -> None:
         """Nobody will ask for this run again."""
         self.moments.forget()
+
+
+def is_left_alone(job: Job) -> bool:
+    """Whether a job is of those that people begin and leave: a training, a film, many pictures."""
+    trains = job.engine in ENGINES and "checkpoint" in ENGINES[job.engine].files
+    return trains or job.makes_film or job.makes_sheet or isinstance(job, Batch)
 
 
 def original_of(job: Job) -> np.ndarray | None:

@@ -12,6 +12,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from studio.calls import CheckedCalls
 from studio.entrance import Entrance
 from studio.sessions import SESSIONS_KEPT, keep_light
 from studio.studio import Studio
@@ -106,6 +107,7 @@ def serve(
         Middleware(SecurityHeaders),
         Middleware(PatientStreams),
         Middleware(Entrance),
+        Middleware(CheckedCalls, page=page),
     ]
     dark = str(theme == "dark").lower()
     # What somebody has chosen on the page holds, see static/looks.js.

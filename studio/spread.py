@@ -13,10 +13,10 @@ from typing import Any
 
 from engines.batches import Batch, StartedBatch
 from engines.frames import Frame
-from engines.jobs import Job, StartedJob, Workshop
+from engines.jobs import Job, StartedJob, Unfinished, Workshop
 from engines.sweeps import Filling, SweepConfig, resolve
 from studio.ahead import Ahead, CatchingUp, Part, Places
-from studio.remote import LostTwiceError, Unfinished
+from studio.remote import LostTwiceError
 
 
 class SpreadBatch(StartedBatch):

@@ -10,7 +10,8 @@ import gradio as gr
 
 from engines.jobs import ENGINES, Job
 from engines.sweeps import SweepConfig
-from studio.notices import warn
+from studio.components import asset, component
+from studio.notices import inform, warn
 from studio.runs import Run
 from studio.streaming import Watcher
 from studio.studio import Studio
@@ -32,9 +33,11 @@ class Stage(ABC):
     def __init__(self, studio: Studio, prefix: str):
         self._studio, self._prefix = studio, prefix
         self.run_id = gr.State("")
-        # The browser keeps the run's secret, so that a reloaded page finds its run again and nobody else does.
-        key = f"reverie-{prefix}-run"
-        self.remembered = gr.BrowserState("", storage_key=key, secret=key, render=False)
+        # The browser's tab keeps the run's secret, so that a reloaded page finds its run again and nobody else does.
+        self._recall = asset("recall.js").strip().replace("KEY", f"reverie-{prefix}-run")
+        script = asset("memory.js").replace("RECALL", self._recall).replace("KEY", f"reverie-{prefix}-run")
+        memory: dict[str, Any] = {"js_on_load": script, "elem_classes": "memory", "render": False}
+        self.remembered = component("memory", f"{prefix}-memory", "", **memory)
 
     def buttons(self, title: str) -> None:
         """Lay out the button that begins and beside it Stop, and one that goes on with a run whose machine was lost.
@@ -80,7 +83,7 @@ class Stage(ABC):
         return {}
 
     def wire(self) -> None:
-        """Connect Stop, and going on with what is left of a run."""
+        """Connect Stop, going on with what is left of a run, and another try to write its result."""
         # Stop never needs a toast, so it may bypass Gradio's queue.
         self.halt.click(self.stop, [self.run_id], None, queue=False, api_visibility="private")
         self.rest.click(
@@ -91,6 +94,8 @@ class Stage(ABC):
             api_visibility="private",
         )
 
+        self.save.click(self.saved, [self.run_id], [self.save], api_visibility="private")
+
     def on_page_load(self, page: gr.Blocks) -> None:
         """Have a fresh page find its run again. Called outside of all tabs: what is in one is not there on a fresh page
         before the tab is opened."""
@@ -99,6 +104,7 @@ class Stage(ABC):
             self.resume,
             [self.remembered],
             self.outputs,
+            js=self._recall,
             concurrency_limit=None,
             api_visibility="private",
         )
@@ -117,7 +123,7 @@ class Stage(ABC):
             yield update
 
     async def start_rest(self, run_id: str) -> AsyncIterator[dict[Any, Any]]:
-        """Start what is left of this page's run, whose machine was lost, and watch it to its end."""
+        """Start what is left of this page's run, which ended before its time, and watch it to its end."""
 
         def begin() -> Run:
             run = self.run(run_id)
@@ -136,17 +142,21 @@ class Stage(ABC):
             warn(error)
             yield {self.go: gr.skip()}
             return
+        run.stage = self._prefix
         async for update in self.watch(run):
             yield update
 
     async def resume(self, run_id: str) -> AsyncIterator[dict[Any, Any]]:
-        """Find a reloaded page's run again, or say that the studio was ended with it."""
+        """Find a reloaded page's run again, or one whose page was closed on one's own machine; or say that the studio
+        was ended with it."""
         run = self.run(run_id)
+        if run is None and not self._studio.shared:
+            run = self._runs.left_alone(self._prefix)
         if run is None:
             engine = self._runs.records.interrupted(run_id)
             if engine in TITLES:
                 warn(interrupted(engine))
-            yield {self.run_id: ""} | self.free(True)
+            yield {self.run_id: "", self.remembered: ""} | self.free(True)
             return
         async for update in self.watch(run, found=True):
             yield update
@@ -175,7 +185,7 @@ class Stage(ABC):
                 finished = run.results
                 update |= self.came(run)
             yield update
-        for sentence in filter(None, (run.error, *run.notices)):
+        for sentence in filter(None, (run.error, run.why, *run.notices)):
             warn(sentence)
         shown = {self.canvas: await watcher.whole()} if found else {}
         still = {self.halt: gr.update(interactive=False), self.save: self.saving(run)}
@@ -183,10 +193,23 @@ class Stage(ABC):
         yield shown | self.free(True) | still | self.came(run) | self.ended(run)
 
     def saving(self, run: Run):
-        """What Save does with the result."""
+        """What Save does with the result; where that is not written yet, it is alive to write it."""
         there = run.result is not None
         label = "Save all" if run.results else "Save"
-        return gr.update(value=str(run.result) if there else None, interactive=there, label=label)
+        return gr.update(value=str(run.result) if there else None, interactive=there or run.unsaved, label=label)
+
+    def saved(self, run_id: str) -> Any:
+        """Save was pressed: write the result of this page's run, if it is not written yet."""
+        run = self.run(run_id)
+        if run is None or not run.unsaved:
+            return gr.skip()
+        try:
+            run.save()
+        except ValueError as error:
+            warn(error)
+            return gr.skip()
+        inform("The result is written; press Save once more to fetch it.")
+        return self.saving(run)
 
     def stop(self, run_id: str) -> None:
         """Stop this page's run."""

@@ -111,6 +111,7 @@ class Watcher:
             "number": self._sent,
             "state": state,
             "error": phrase(run.error),
+            "why": phrase(run.why),
             "left": run.seconds_left,
             "where": phrase(run.where),
             "seconds": run.seconds,

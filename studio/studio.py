@@ -72,6 +72,7 @@ class Studio:
             records=RunRecords(self.outputs / "going"),
             most_waiting=self.most_waiting,
             cluster=self.cluster,
+            patient=not self.shared,
         )
 
     @property

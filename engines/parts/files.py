@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import lzma
 import os
@@ -27,21 +28,72 @@ UNREADABLE = (
 )
 
 
+# Of a file's name in bytes, in the name of the one that is written first: beside it there is room for more letters.
+LONGEST_STEM, LONGEST_SUFFIX = 100, 16
+
+
+def unfinished_neighbour(path: Path) -> tuple[int, Path]:
+    """Create an empty file in the folder of `path`, to be written and renamed to it: its descriptor and its path.
+
+    Its name begins with a dot and the stem of `path`, or a hash of that where it is so long that it might not fit.
+
+    Raises:
+        OSError: the folder is not there, or nothing can be written in it.
+    """
+    stem, suffix = os.fsencode(path.stem), os.fsencode(path.suffix)
+    named = path.stem if len(stem) <= LONGEST_STEM else hashlib.sha256(stem).hexdigest()[:16]
+    kind = path.suffix if len(suffix) <= LONGEST_SUFFIX else ""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{named}-", suffix=kind)
+    return handle, Path(name)
+
+
 @contextlib.contextmanager
-def written_atomically(path: Path) -> Iterator[IO[bytes]]:
-    """Open a temporary file beside `path`, and rename it to `path` when the block ends without an error."""
+def written_atomically(path: Path, *, lasting: bool = True) -> Iterator[IO[bytes]]:
+    """Open a temporary file beside `path`, and rename it to `path` when the block ends without an error.
+
+    Args:
+        lasting: whether it must outlive a loss of power, for which one waits for the disk.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
-    temporary = Path(name)
+    handle, temporary = unfinished_neighbour(path)
     try:
         with os.fdopen(handle, "wb") as file:
             yield file
             file.flush()
-            os.fsync(file.fileno())
+            if lasting:
+                os.fsync(file.fileno())
         temporary.chmod(0o644)  # a temporary file is its owner's alone; a result is for whoever serves or copies it
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
+_FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
+_IN_THE_WAY = (errno.ENOTDIR, errno.EEXIST)
+
+
+def cause_of(error: OSError) -> str:
+    """Why a file could not be written, as a part of a sentence."""
+    if error.errno in FULL:
+        return "the disk is full"
+    if error.errno in _FORBIDDEN:
+        return "nothing may be written there"
+    if error.errno == errno.ENAMETOOLONG:
+        return "its name is too long"
+    if error.errno in _IN_THE_WAY:
+        return "there is a file where its folder should be"
+    said = error.strerror or "of an unknown error"
+    return said[:1].lower() + said[1:]
+
+
+def why_unwritten(error: OSError) -> str:
+    """Why a file could not be written, and what to do, as the second half of a sentence."""
+    if error.errno in FULL:
+        return f"{cause_of(error)}; make room and try again"
+    if error.errno in (*_FORBIDDEN, *_IN_THE_WAY):
+        return f"{cause_of(error)}; choose another folder"
+    return f"{cause_of(error)}; choose a shorter one" if error.errno == errno.ENAMETOOLONG else cause_of(error)
 
 
 def sha256_of(path: Path) -> str:

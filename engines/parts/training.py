@@ -11,13 +11,14 @@ import json
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from engines.frames import Frame, Frames
-from engines.parts.files import UNREADABLE, written_atomically
+from engines.parts.files import UNREADABLE, cause_of, written_atomically
 
 
 def epoch_order(size: int, epoch: int, seed: int) -> np.ndarray:
@@ -79,6 +80,16 @@ def _finite(variables: Sequence[Any]) -> bool:
     return all(np.isfinite(np.asarray(variable)).all() for variable in variables)
 
 
+def unkept(keep: Callable[[], object]) -> str:
+    """Do what keeps a checkpoint on disk. Where that cannot be written the training goes on: the note says so, which is
+    "" otherwise."""
+    try:
+        keep()
+    except OSError as error:
+        return f"alarm: the checkpoint could not be written ({cause_of(error)}); the training goes on"
+    return ""
+
+
 def train_frames(
     *,
     variables: Sequence[Any],
@@ -90,6 +101,8 @@ def train_frames(
     monitor: Callable[[int], tuple[np.ndarray | None, Mapping[str, float]]] | None = None,
 ) -> Frames[None]:
     """Train to step `total`, yielding a frame every `interval` steps, after the checkpoint of that moment is on disk.
+
+    A checkpoint that cannot be written is told of in the frame's note; the one before it stays.
 
     Args:
         variables: everything that training changes: weights, moving statistics, optimiser state.
@@ -122,7 +135,6 @@ def train_frames(
                 f"The training has diverged by step {step}: what it computes is no longer a finite number; "
                 "lower the learning rate and train again."
             )
-        if checkpoint:
-            save_checkpoint(checkpoint, variables, step, settings)
-        yield Frame(step=step, total=total, image=image, metrics=metrics)
+        note = unkept(partial(save_checkpoint, checkpoint, variables, step, settings)) if checkpoint else ""
+        yield Frame(step=step, total=total, image=image, metrics=metrics, note=note)
         sums, count, started = {}, 0, time.perf_counter()

@@ -11,7 +11,7 @@ function status(message) {
     waiting: message.before ? phrase('waiting: {} before you', message.before) : phrase('starting'),
     running: message.note || (message.step ? phrase('step {} of {}', message.step, message.total) : phrase('starting')),
     done: phrase('done in {}', seconds(message.seconds)),
-    stopped: message.step ? stopped(seconds(message.seconds)) : phrase('stopped'),
+    stopped: message.why || (message.step ? stopped(seconds(message.seconds)) : phrase('stopped')),
     failed: message.error || phrase('failed'),
   };
   stage.dataset.state = message.state;

@@ -181,6 +181,17 @@ def test_a_reloaded_page_finds_its_run_again_and_later_its_result(page, photo, t
     assert page.canvas_hash("before") == original
     assert page.enabled("#dream-stop")
     assert not page.enabled("#dream-go")
+    # Another tab has no run, not even one that a browser has given a copy of what this one keeps.
+    first, command = page.browser.current_window_handle, f"window.open({page.server.url!r})"
+    for open_tab in (lambda: page.browser.switch_to.new_window("tab"), lambda: page.browser.execute_script(command)):
+        open_tab()
+        page.browser.switch_to.window(page.browser.window_handles[-1])
+        page.open()
+        page.until(lambda: page.enabled("#dream-go"), "a tab that may begin a run")
+        assert page.state not in ("running", "waiting")
+        page.browser.close()
+        page.browser.switch_to.window(first)
+    assert page.state == "running"
     page.click("#dream-stop")
     page.until_over("stopped")
     saved, result = page.save(tmp_path / "saved"), page.canvas_hash()
@@ -204,7 +215,7 @@ def test_two_visitors_wait_for_each_other_and_see_only_their_own_runs(page, new_
     assert page.canvas_hash("before") != second.canvas_hash("before")
     page.until_pictures_come()
     assert second.state == "waiting"
-    mine, others = (visitor.browser.execute_script("return {...localStorage}") for visitor in (page, second))
+    mine, others = (visitor.browser.execute_script("return {...reverieRuns}") for visitor in (page, second))
     assert mine["reverie-dream-run"] != others["reverie-dream-run"]
     # Whoever stops while waiting stops nobody else, and may wait again.
     second.click("#dream-stop")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import re
+import tempfile
 import zipfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -78,6 +80,22 @@ def refusal(kind: type[Exception], call: Callable[..., Any], *arguments: Any, **
 def files_in(folder: Path) -> list[str]:
     """Names of everything in a folder, hidden files included, so that a forgotten draft is seen."""
     return sorted(path.name for path in folder.iterdir())
+
+
+class Disk:
+    """A disk that is full wherever `full` says so of a folder: no file can be begun there."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch):
+        self.full: Callable[[Path], bool] = lambda folder: False
+        begin = tempfile.mkstemp
+
+        def mkstemp(*arguments: Any, **options: Any) -> tuple[int, str]:
+            folder = options.get("dir")
+            if folder is not None and self.full(Path(folder)):
+                raise OSError(errno.ENOSPC, "No space left on device", str(folder))
+            return begin(*arguments, **options)
+
+        monkeypatch.setattr(tempfile, "mkstemp", mkstemp)
 
 
 def encoded(image: Image.Image, kind: str, **options) -> bytes:

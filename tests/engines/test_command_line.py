@@ -9,6 +9,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import termios
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,12 +20,13 @@ import pytest
 from PIL import Image
 
 from engines.__main__ import main
+from engines.jobs import Workshop
 from engines.parts.autoencoders import save_vae
 from engines.parts.language_models import save_language_model
 from engines.parts.pictures import digest
 from engines.parts.vae_networks import ARCHITECTURES
 from engines.recipes import read_recipe
-from tests.engines.helpers import as_png, files_in, is_one_sentence
+from tests.engines.helpers import Disk, as_png, files_in, is_one_sentence
 from tests.engines.test_language_model import model_of
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -173,6 +175,102 @@ def test_what_cannot_work_ends_with_one_sentence_and_status_one(kind, tmp_path, 
     assert run(*broken_input(kind, folder, photo)) == 1
     assert is_one_sentence(last_line(capsys))
     assert files_in(folder) == ["text.png", "tiny.png"]
+
+
+def bad_output(kind: str, photo: Path, results: Path) -> Path:
+    """An output where nothing can be written, or nothing should be."""
+    (results / "file").write_text("a file where a folder should be")
+    (results / "link.png").symlink_to(photo)
+    os.link(photo, results / "twin.png")
+    return {
+        "a folder": results,
+        "a folder with a suffix": Path(results / "made.png"),
+        "in a file": results / "file" / "dream.png",
+        "a name of 256 bytes": results / ("n" * 252 + ".png"),
+        "a long name in a folder to be made": results / "new" / ("n" * 252 + ".png"),
+        "a long folder": results / ("n" * 256) / "dream.png",
+        "a JPEG": results / "dream.jpg",
+        "nothing behind the dot": results / "dream.",
+        "the input": photo,
+        "the input by another path": photo.parent / ".." / photo.parent.name / photo.name,
+        "a link to the input": results / "link.png",
+        "another name of the input": results / "twin.png",
+        "where nobody may write": Path("/proc/dream.png"),
+    }[kind]
+
+
+@pytest.mark.parametrize(
+    ("kind", "part"),
+    [
+        ("a folder", "is a folder"),
+        ("a folder with a suffix", "is a folder"),
+        ("in a file", "a file where its folder should be"),
+        ("a name of 256 bytes", "too long"),
+        ("a long name in a folder to be made", "too long"),
+        ("a long folder", "too long"),
+        ("a JPEG", ".png or a .mp4"),
+        ("nothing behind the dot", ".png or a .mp4"),
+        ("the input", "is what is read"),
+        ("the input by another path", "is what is read"),
+        ("a link to the input", "is what is read"),
+        ("another name of the input", "is what is read"),
+        pytest.param(
+            "where nobody may write",
+            "cannot be written",
+            marks=pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="there is no /proc here"),
+        ),
+    ],
+)
+def test_an_output_that_cannot_be_written_is_refused_before_anything_is_computed(
+    kind, part, photo, results, capsys, monkeypatch
+):
+    monkeypatch.setattr(Workshop, "start", lambda *_: pytest.fail("the run was begun"))
+    (results / "made.png").mkdir()
+    output, pixels_before = bad_output(kind, photo, results), photo.read_bytes()
+    before = files_in(results)
+    assert run(photo, "-o", output, *QUICK) == 1
+    said = last_line(capsys)
+    assert is_one_sentence(said)
+    assert part in said
+    assert files_in(results) == before
+    assert photo.read_bytes() == pixels_before
+
+
+def test_an_output_may_have_the_longest_name_that_there_is(photo, results):
+    name = "ß" * 125 + "n.png"
+    assert len(name.encode()) == 255
+    assert run(photo, "-o", results / name, *QUICK) == 0
+    assert run(photo, "-o", results / ("n" * 251 + ".mp4"), *QUICK, "--pictures", "2") == 0
+    assert files_in(results) == ["n" * 251 + ".mp4", name]
+
+
+def test_the_recipe_that_is_repeated_is_not_overwritten(photo, results, capsys):
+    assert run(photo, "-o", results / "dream.png", *QUICK) == 0
+    assert run(photo, "-o", results / "dream.png", "--recipe", results / "dream.png") == 1
+    assert "is what is read" in last_line(capsys)
+
+
+@pytest.mark.parametrize("name", ["dream.png", "dream.mp4"])
+def test_what_does_not_fit_on_the_disk_in_the_end_is_written_elsewhere(
+    photo, results, tmp_path, capsys, monkeypatch, name
+):
+    disk, begin = Disk(monkeypatch), Workshop.start
+
+    def started(*arguments):
+        disk.full = lambda folder: folder == results
+        return begin(*arguments)
+
+    monkeypatch.setattr(Workshop, "start", started)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    assert run(photo, "-o", results / name, *QUICK) == 1
+    said = last_line(capsys)
+    assert is_one_sentence(said)
+    assert "the disk is full" in said
+    (rescued,) = tmp_path.glob("reverie-*/result.png")
+    assert str(rescued) in said
+    assert read_recipe(rescued).config["steps"] == 2
+    assert pixels(rescued).shape == (43, 64, 3)
+    assert files_in(results) == []
 
 
 def test_an_option_that_cannot_be_read_ends_with_status_two_and_no_traceback(photo, results, capsys):
@@ -352,6 +450,8 @@ def test_a_stop_string_may_be_given(language_model, results):
     [
         (["-o", "{results}/a.png"], ".txt"),
         (["-o", "{results}/a.txt", "--temperature", "-1"], "Temperature"),
+        (["-o", "{results}/" + 251 * "a" + ".txt"], "too long"),
+        (["-o", "{results}/notes.txt"], "another file"),
         (["-o", "{results}/a.txt", "--recipe", "{results}/nowhere.json"], "no file"),
         (["-o", "{results}/a.txt", "--recipe", "{results}/bare.txt"], "no recipe"),
         (["-o", "{results}/a.txt", "--recipe", "{results}/broken.json"], "damaged"),
@@ -361,6 +461,7 @@ def test_a_stop_string_may_be_given(language_model, results):
 def test_what_cannot_be_written_is_said_in_one_sentence(language_model, results, capsys, arguments, part):
     (results / "bare.txt").write_text("just a text")
     (results / "broken.json").write_text('{"reverie": 1, "engine":')
+    (results / "notes.json").write_text('{"a": "person\'s own"}')
     before = files_in(results)
     assert write(language_model, *(argument.format(results=results) for argument in arguments)) == 1
     said = capsys.readouterr().err.strip().splitlines()[-1]

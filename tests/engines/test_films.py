@@ -14,7 +14,7 @@ from PIL import Image
 from engines.films import GIF_SIDE, KINDS, WEBP_SIDE, Film, FilmConfig, FilmError, read_comment, write_film
 from engines.recipes import RecipeError, read_recipe
 from tests.engines.helpers import files_in, refusal
-from tests.engines.test_recipes import recipe
+from tests.engines.test_recipes import recipe, steered
 
 COLORS = [(200, 40, 40), (40, 180, 60), (50, 60, 210), (230, 220, 90), (128, 128, 128)]
 
@@ -239,7 +239,7 @@ def test_memory_does_not_grow_with_the_number_of_pictures(tmp_path, kind):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_recipe_in_a_film_is_read_back(tmp_path, kind, picture):
-    written = recipe(backbone='Ünïcode 漢字 🌀 "quoted"', steering=tuple((i, {"size": i}) for i in range(300)))
+    written = recipe(backbone='Ünïcode 漢字 🌀 "quoted"', steering=steered(300))
     path = write(tmp_path, kind, [picture, picture[::-1]], (48, 72), written.to_json())
     assert read_recipe(path) == written
     write(tmp_path, kind, [picture], (48, 72), "My holiday in reverie")

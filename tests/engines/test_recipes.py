@@ -32,6 +32,13 @@ def recipe(**changes) -> Recipe:
     return Recipe(**values | changes)
 
 
+def steered(count: int, start: dict | None = None) -> tuple[tuple[int, dict], ...]:
+    """Steering with a few settings changed in each step, one of them inside of another."""
+    start = recipe().config if start is None else start
+    layers = [{"block4_conv2": 1.5, "block5_conv1": 0.5 + i} for i in range(3)]
+    return tuple((i, {**start, "step_size": i / 1000, "layer_weights": layers[i % 3]}) for i in range(count))
+
+
 def as_values(**changes) -> dict:
     """A recipe as the JSON values that are in a file."""
     return json.loads(recipe().to_json()) | changes
@@ -54,13 +61,43 @@ def png_with(picture, text: PngImagePlugin.PngInfo, path):
         {"inputs": {}},
         {"interruptions": (2, 5)},
         {"backbone": 'Ünïcode 漢字 🌀 \u2028 "quoted" \\ / \''},
-        {"config": {"nested": {"a": [1, 2.5, None, True, "é"]}}},
+        {"config": {"nested": {"a": [1, 2.5, None, True, "é"]}}, "steering": ()},
     ],
     ids=str,
 )
 def test_a_recipe_survives_json(changes):
     written = recipe(**changes)
     assert from_json(written.to_json()) == written
+
+
+def test_a_thousand_steering_steps_are_written_as_what_differs_and_read_back_whole(picture, tmp_path):
+    written = recipe(steering=steered(1000))
+    assert len(written.to_json()) < 100_000
+    assert from_json(written.to_json()) == written
+    write_png(tmp_path / "steered.png", picture, written)
+    assert read_recipe(tmp_path / "steered.png") == written
+
+
+def test_a_thousand_steering_steps_of_a_sweep_name_the_one_setting_inside_that_differs():
+    settings = dataclasses.asdict(DreamConfig())
+    config = {"settings": settings, "columns": "jitter", "column_values": [1, 2]}
+    changed = tuple((i, {**config, "settings": {**settings, "step_size": i / 1000}}) for i in range(1, 1001))
+    written = recipe(engine="deep_dream_sweep", config=config, steering=changed)
+    assert len(written.to_json()) < 100_000
+    assert json.loads(written.to_json())["steering"][1] == [2, {"settings.step_size": 0.002}]
+    assert from_json(written.to_json()) == written
+
+
+def test_a_recipe_of_version_one_with_all_settings_each_time_is_still_read():
+    written = recipe(steering=steered(2000))
+    whole = json.loads(written.to_json()) | {KEY: 1, "steering": [list(item) for item in written.steering]}
+    assert len(json.dumps(whole)) > 500_000
+    assert from_json(json.dumps(whole)) == written
+
+
+@pytest.mark.parametrize("changes", [{"nothing.inner": 1}, {"step_size.inner": 1}, {".": 1}, 5, None])
+def test_differences_inside_of_what_is_not_there_are_refused(changes):
+    assert "'steering'" in sentence_for(as_values(steering=[[1, changes]]))
 
 
 def test_a_recipe_and_the_pixels_survive_a_png(picture, tmp_path):
@@ -75,7 +112,7 @@ def test_a_recipe_and_the_pixels_survive_a_png(picture, tmp_path):
 
 
 def test_a_recipe_survives_an_mp4(picture, tmp_path):
-    written = recipe(backbone='Ünïcode 漢字 🌀 "quoted" = ; # \\', steering=tuple((i, {"size": i}) for i in range(300)))
+    written = recipe(backbone='Ünïcode 漢字 🌀 "quoted" = ; # \\', steering=steered(300))
     film = Film(tmp_path / "dream.mp4", (72, 48))
     film.add(picture)
     film.finish(written.to_json())
@@ -218,7 +255,7 @@ def test_a_text_chunk_that_unpacks_to_a_hundred_megabytes_is_no_recipe(picture, 
 
 def test_a_text_chunk_that_is_far_too_long_is_refused_with_one_sentence(picture, tmp_path):
     text = PngImagePlugin.PngInfo()
-    text.add_itxt(KEY, recipe(backbone="x" * 300_000).to_json())
+    text.add_itxt(KEY, recipe(backbone="x" * MAX_CHARACTERS).to_json())
     assert "too long" in refusal(RecipeError, read_recipe, png_with(picture, text, tmp_path / "long.png"))
 
 

@@ -25,7 +25,7 @@ from gradio.routes import App
 from PIL import Image, PngImagePlugin
 
 from engines.frames import Frame
-from engines.jobs import Job
+from engines.jobs import Job, Unfinished
 from engines.recipes import Recipe
 from studio.moments import Moments
 from studio.runs import Run
@@ -149,6 +149,9 @@ class LoopEngine:
             stopped_at=self.last.step if self.last.step < self.last.total else None,
         )
 
+    def left(self) -> Unfinished | None:
+        return Unfinished(self.job) if self.last is None or self.last.step < self.steps else None
+
     def close(self) -> None:
         self.threads.append(threading.current_thread().name)
         self.closed += 1
@@ -160,6 +163,7 @@ class MemoryKeeper:
     def __init__(self, error: Exception | None = None, moments: Moments | None = None):
         self.moments = moments or Moments(Path("moments that nobody keeps"))
         self.results: tuple[Path, ...] = ()
+        self.notices: tuple[str, ...] = ()
         self._keeps_moments = moments is not None
         self.seen: list[Frame] = []
         self.finished: list[Frame | None] = []

@@ -6,6 +6,7 @@ import asyncio
 import base64
 import contextlib
 import dataclasses
+import errno
 import importlib.util
 import json
 import os
@@ -22,6 +23,7 @@ import gradio as gr
 import httpx
 import numpy as np
 import pytest
+from gradio import processing_utils, route_utils
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from PIL import Image
@@ -29,9 +31,11 @@ from PIL import Image
 from engines.parts.pictures import PictureError, read_picture
 from engines.recipes import Recipe, read_recipe
 from studio import runs, tools
+from studio.api import add_api
 from studio.endpoints import ENDPOINTS, check_names
 from studio.page import build_page
 from studio.parameters import setting_parameters
+from studio.refusals import NO_ROOM, NO_UPLOAD, UNFIT
 from studio.runs import Run
 from studio.serving import serve
 from studio.sessions import Session
@@ -199,7 +203,34 @@ def test_the_manuals_examples_over_http_run(served, example):
 def test_the_manual_has_an_example_of_every_endpoint():
     shown = "".join(one.text for one in examples())
     assert [name for name in (*ENDPOINTS, "repeat", "score_text") if f'api_name="/{name}"' not in shown] == []
-    assert {one.language for one in examples()} == {"python", "bash", "bash norun"}
+    assert {one.language for one in examples()} == {"python", "bash", "bash norun", "python auth", "bash auth"}
+
+
+@pytest.fixture(scope="module")
+def behind_a_password(tmp_path_factory) -> Iterator[str]:
+    """The address of a server that asks for the name and the password of the manual."""
+    studio = Studio(outputs=tmp_path_factory.mktemp("auth") / "outputs")
+    with gr.Blocks() as page:
+        add_api(studio, page)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    serve(page, studio, host="127.0.0.1", port=port, auth="NAME:PASSWORD", block=False)
+    yield f"http://127.0.0.1:{port}"
+    studio.runs.close()
+    page.close()
+
+
+def test_the_manuals_examples_log_in_where_a_password_is_asked_for(behind_a_password, tmp_path):
+    in_python, over_http = (one.text for one in examples() if one.language.endswith(" auth"))
+    names: dict[str, Any] = {"Client": Client}
+    exec(in_python.replace(ADDRESS, behind_a_password), names)
+    assert names["score"]["perplexity"] > 1
+    command = over_http.replace(ADDRESS, behind_a_password)
+    done = subprocess.run(["bash", "-c", command], cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert "event: complete" in done.stdout, done.stderr
+    assert '"text": "This movie' in done.stdout
+    stranger = httpx.post(f"{behind_a_password}/gradio_api/call/v2/write", json={"tokens": 20})
+    assert stranger.status_code == 401
 
 
 # Following and stopping
@@ -265,6 +296,64 @@ def test_a_call_past_the_queue_is_refused(served):
 
 
 # What is refused
+
+
+def errors_of(served: Served, endpoint: str, **parameters: Any) -> str:
+    """What a caller over HTTP is told of a call that is refused once it is an event."""
+    event = served.post(endpoint, **parameters)
+    told = httpx.get(f"{served.url}/gradio_api/call/{endpoint}/{event}", timeout=60).text
+    assert "event: error" in told
+    sentence = json.loads(told.rpartition("data: ")[2])["error"]
+    assert is_one_sentence(sentence), sentence
+    return sentence
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "body", "status", "told"),
+    [
+        ("write", {"promt": "This"}, 422, "write has no parameter 'promt'; it has backbone, tokens, temperature, "),
+        ("deep_dream", {"steps": 3}, 422, "deep_dream needs the parameter 'image'."),
+        ("write", ["This"], 422, "must be a JSON object"),
+        ("deep_dreams", {}, 404, "There is no endpoint 'deep_dreams'; there are dcgan_draw, "),
+    ],
+)
+def test_a_call_with_a_name_that_does_not_exist_is_told_those_that_do(served, endpoint, body, status, told):
+    answer = httpx.post(f"{served.url}/gradio_api/call/v2/{endpoint}", json=body)
+    assert answer.status_code == status
+    sentence = answer.json()["detail"]
+    assert told in sentence
+    assert is_one_sentence(sentence)
+
+
+def test_a_body_that_is_no_json_is_told_so(served):
+    answer = httpx.post(f"{served.url}/gradio_api/call/v2/write", content=b"{prompt", headers={"content-type": "text"})
+    assert (answer.status_code, is_one_sentence(answer.json()["detail"])) == (422, True)
+
+
+def test_an_upload_that_is_gone_or_never_was_is_told_of_in_a_sentence(served):
+    upload = served.as_upload("photo.jpg")
+    Path(upload["path"]).unlink()
+    assert errors_of(served, "deep_dream", image=upload) == "There is no file photo.jpg."
+    assert errors_of(served, "deep_dream", image=upload | {"path": "/etc/passwd"}) == NO_UPLOAD
+
+
+def test_a_call_by_position_with_too_few_values_is_told_so(served):
+    event = httpx.post(f"{served.url}/gradio_api/call/write", json={"data": [1]}).json()["event_id"]
+    assert UNFIT in httpx.get(f"{served.url}/gradio_api/call/write/{event}", timeout=60).text
+
+
+def test_a_full_folder_of_temporary_files_is_told_of_in_a_sentence(served, monkeypatch):
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch, (served.folder / "photo.jpg").open("rb") as file:
+        patch.setattr(route_utils.GradioMultiPartParser, "parse", full)
+        answer = httpx.post(f"{served.url}/gradio_api/upload", files={"files": file})
+    assert (answer.status_code, answer.json()["detail"]) == (507, NO_ROOM)
+    with monkeypatch.context() as patch:
+        patch.setattr(processing_utils, "save_file_to_cache", full)
+        assert errors_of(served, "dcgan_draw", count=4) == NO_ROOM
+    assert served.run.result.is_file(), "it lies in the outputs folder all the same"
 
 
 @pytest.mark.parametrize(

@@ -207,7 +207,7 @@ def clock(monkeypatch) -> Clock:
     """What runs take for the time; nobody stops watching in it."""
     clock = Clock()
     monkeypatch.setattr(runs_module, "time", clock)
-    monkeypatch.setattr(Run, "_unwatched", lambda self: False)
+    monkeypatch.setattr(Run, "_given_up", lambda self: False)
     return clock
 
 
@@ -274,7 +274,7 @@ def test_a_batch_is_compared_with_the_picture_at_work_and_with_nothing_before(st
     class Looking:
         """A keeper that looks at the run instead."""
 
-        moments, results = run.moments, ()
+        moments, results, notices = run.moments, (), ()
 
         def see(self, started) -> None:
             pass

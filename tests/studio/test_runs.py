@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import logging
+import tempfile
 import threading
 
 import numpy as np
@@ -15,8 +17,9 @@ from engines.recipes import read_recipe
 from studio import lanes
 from studio import runs as runs_module
 from studio.lanes import Lane, LaneFullError
-from studio.runs import Run
-from tests.engines.helpers import is_one_sentence
+from studio.runs import NOBODY_WATCHED, Run, is_left_alone
+from studio.studio import Studio
+from tests.engines.helpers import Disk, is_one_sentence, refusal
 from tests.studio.conftest import SMALL
 from tests.studio.helpers import Clock, LoopEngine, MemoryKeeper, eventually, finished
 
@@ -208,11 +211,65 @@ def test_a_result_that_cannot_be_written_fails_the_run_with_a_sentence_and_the_l
     assert lane.place(run).before == 0
 
 
-def test_a_result_that_cannot_be_written_to_a_real_folder_fails_the_run(studio, small_job):
-    studio.gallery.inputs.write_text("a file where the folder of inputs should be")
+LUXURIES = ("inputs", "thumbnails", "moments")
+
+
+def test_what_goes_with_a_result_may_fail_with_a_sentence_but_takes_the_result_with_it_never(
+    studio, small_job, monkeypatch
+):
+    Disk(monkeypatch).full = lambda folder: folder.name in LUXURIES or folder.parent.name == "moments"
     run = finished(studio.runs.start(small_job))
-    assert (run.state, run.result) == ("failed", None)
-    assert "could not be written" in run.error
+    assert (run.state, run.error) == ("done", "")
+    assert read_recipe(run.result).config == dataclasses.asdict(SMALL)
+    assert len(run.notices) == 2
+    for sentence, what in zip(run.notices, ("moments", "picture that this was made from"), strict=True):
+        assert is_one_sentence(sentence)
+        assert what in sentence
+        assert "the disk is full" in sentence
+    assert run.moments.steps == []
+
+
+def test_a_result_that_the_disk_refuses_is_written_when_there_is_room_again(studio, small_job, monkeypatch):
+    disk = Disk(monkeypatch)
+    disk.full = lambda folder: folder == studio.gallery.folder
+    run = finished(studio.runs.start(small_job))
+    assert (run.state, run.result, run.unsaved) == ("failed", None, True)
+    assert is_one_sentence(run.error)
+    assert run.error.startswith("The result could not be written: the disk is full; press Save")
+    assert run.moments.steps == [], "what is only looked back at makes room for it"
+    assert run.error == refusal(ValueError, run.save)
+    disk.full = lambda folder: False
+    run.save()
+    assert (run.state, run.error, run.unsaved) == ("done", "", False)
+    assert np.asarray(Image.open(run.result)).shape == small_job.inputs["image"].shape
+    assert read_recipe(run.result).steering == ()
+    written = run.result
+    run.save()
+    assert (run.result, studio.gallery.names()) == (written, [written.name])
+
+
+def test_of_a_film_that_the_disk_refuses_the_last_picture_is_kept(studio, small_job, monkeypatch):
+    begin = tempfile.mkstemp
+
+    def mkstemp(*arguments, **options):
+        if options["suffix"] == ".mp4":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return begin(*arguments, **options)
+
+    monkeypatch.setattr(tempfile, "mkstemp", mkstemp)
+    film = dataclasses.replace(SMALL, pictures=2, steps=1)
+    run = finished(studio.runs.start(dataclasses.replace(small_job, config=film)))
+    assert (run.state, run.result.suffix) == ("failed", ".png")
+    assert "the disk is full" in run.error
+    assert read_recipe(run.result).config["pictures"] == 2
+    assert is_one_sentence(run.error)
+
+
+def test_of_runs_that_are_over_only_a_few_keep_what_is_not_written_yet_in_memory(studio, small_job, monkeypatch):
+    monkeypatch.setattr(lanes, "RUNS_TO_GO_ON_WITH", 1)
+    Disk(monkeypatch).full = lambda folder: folder == studio.gallery.folder
+    runs = [finished(studio.runs.start(small_job)) for _ in range(3)]
+    assert [run.unsaved for run in runs] == [False, True, True], "let go when another is begun"
 
 
 def test_no_two_runs_of_a_lane_overlap(lane):
@@ -273,13 +330,73 @@ def test_a_real_engine_is_stepped_and_closed_on_the_lanes_own_thread(studio, sma
     assert {name.split("_")[0] for _, name in threads} == {"render"}
 
 
-def test_a_run_that_nobody_watches_stops_with_its_last_frame(lane, monkeypatch):
+def test_a_run_that_nobody_watches_stops_with_its_last_frame_and_says_why(lane, monkeypatch):
     monkeypatch.setattr(runs_module, "UNWATCHED_SECONDS", 0.2)
     run = Run(LoopEngine(10**9), MemoryKeeper())
     lane.submit(run)
     finished(run)
-    assert run.state == "stopped"
+    assert (run.state, run.error, run.why) == ("stopped", "", NOBODY_WATCHED)
+    assert is_one_sentence(run.why)
     assert run.result is not None
+    assert run.unfinished.job.inputs, "all that is needed to go on"
+
+
+def test_a_run_that_a_person_stops_has_no_reason_and_is_not_gone_on_with(lane):
+    run = Run(LoopEngine(10**9), MemoryKeeper())
+    lane.submit(run)
+    eventually(lambda: run.frame, "the first frame")
+    run.stop()
+    finished(run)
+    assert (run.state, run.why, run.unfinished) == ("stopped", "", None)
+
+
+def test_a_run_that_is_left_alone_where_it_may_be_goes_on_to_its_end(lane, monkeypatch):
+    monkeypatch.setattr(runs_module, "UNWATCHED_SECONDS", -1.0)
+    run = Run(LoopEngine(20), MemoryKeeper(), patient=True)
+    lane.submit(run)
+    finished(run)
+    assert (run.state, run.why, run.frame.step) == ("done", "", 20)
+
+
+@pytest.mark.parametrize(
+    ("changes", "alone"),
+    [
+        ({}, False),
+        ({"config": dataclasses.replace(SMALL, pictures=2)}, True),
+        ({"engine": "vae_training"}, True),
+        ({"engine": "language_training"}, True),
+        ({"engine": "vae"}, True),
+        ({"engine": "deep_dream_sweep"}, True),
+        ({"engine": "language_model"}, False),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("shared", [True, False])
+def test_trainings_films_and_many_pictures_are_left_alone_on_ones_own_machine(
+    tmp_path, small_job, changes, alone, shared
+):
+    job = dataclasses.replace(small_job, **changes)
+    assert is_left_alone(job) == alone
+    studio = Studio(outputs=tmp_path, shared=shared)
+    run = studio.runs._started(LoopEngine(1), job)
+    assert run._patient == (alone and not shared)
+    studio.runs.close()
+
+
+def test_a_dream_that_nobody_watched_is_gone_on_with_from_its_last_picture(studio, small_job, monkeypatch):
+    job = dataclasses.replace(small_job, config=dataclasses.replace(SMALL, steps=6))
+    whole = finished(studio.runs.start(job))
+    with monkeypatch.context() as patch:
+        patch.setattr(Run, "unwatched", property(lambda run: run.frame is not None and run.frame.step >= 2))
+        run = finished(studio.runs.start(job))
+    assert (run.state, run.frame.step, run.why) == ("stopped", 2, NOBODY_WATCHED)
+    rest = finished(studio.runs.go_on(run))
+    assert (rest.state, rest.frame.step, rest.frame.total) == ("done", 6, 6)
+    assert read_recipe(rest.result).interruptions == (2,)
+    assert read_recipe(rest.result).config == read_recipe(whole.result).config
+    assert np.asarray(Image.open(rest.result)).shape == np.asarray(Image.open(whole.result)).shape
+    assert run.unfinished is None, "once"
+    assert "nothing to go on with" in refusal(ValueError, studio.runs.go_on, run)
 
 
 def test_a_run_that_is_watched_goes_on(lane, monkeypatch):
@@ -374,7 +491,7 @@ def test_place_estimates_what_is_left_plus_the_median_of_the_runs_before(lane, m
 
     for steps in (1, 2, 30):  # 10, 15 and 155 seconds: one step more finds the end
         run = Run(LoopEngine(steps, on_step=advance), MemoryKeeper())
-        monkeypatch.setattr(run, "_unwatched", lambda: False)
+        monkeypatch.setattr(run, "_given_up", lambda: False)
         lane.submit(run)
         finished(run)
     eventually(lambda: lane.place(run).before == 0, "the last timed run to leave")

@@ -499,6 +499,7 @@ def test_a_stopped_batch_closes_what_is_ahead(tmp_path, spread):
 def test_nobody_stops_a_batch_that_is_watched_no_more_but_itself(tmp_path, spread, monkeypatch):
     wide, machines = spread(3)
     run = at_work_ahead(tmp_path, wide, machines)
+    run._patient = False  # as on a server for others
     monkeypatch.setattr(runs, "UNWATCHED_SECONDS", -1.0)
     let_all_go(machines)
     assert finished(run).state == "stopped"

@@ -1,0 +1,69 @@
+"""What an event is refused with before its handler is there to say why, or after: a sentence.
+
+Gradio tells callers of errors of ours only. What it raises itself, over a file that is no upload or a full folder of
+temporary files, would reach them as `{"error": null}`.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import gradio as gr
+from gradio.exceptions import InvalidPathError
+
+from engines.parts.files import FULL, cause_of
+from studio.notices import refused, warn
+
+logger = logging.getLogger(__name__)
+
+NO_UPLOAD = "A file of this call is no upload, or is not here any longer; upload it again."
+NO_ROOM = "The server's folder of temporary files is full; whoever runs it has to make room."
+UNFIT = "The parameters of this call are not what they should be; gradio_api/openapi.json lists them."
+
+
+def said_of(error: Exception) -> str:
+    """What there is to say of an error that Gradio, or the disk, raises over what a call brings."""
+    if isinstance(error, InvalidPathError | FileNotFoundError):
+        return NO_UPLOAD
+    if isinstance(error, OSError):
+        return NO_ROOM if error.errno in FULL else f"A file of this call could not be taken: {cause_of(error)}."
+    return UNFIT
+
+
+def speak_up(page: gr.Blocks) -> None:
+    """Have a page's events say what is wrong with what they are given, and leave out of their answers a file for which
+    there is no room."""
+    before, after = page.preprocess_data, page.postprocess_data
+
+    async def preprocess_data(*arguments: Any, **options: Any) -> Any:
+        try:
+            return await before(*arguments, **options)
+        except gr.Error:
+            raise
+        except Exception as error:  # whatever Gradio makes of what strangers send
+            logger.info("A call is refused: %s", error)
+            raise refused(said_of(error)) from error
+
+    async def postprocess_data(block_fn: Any, predictions: Any, state: Any) -> Any:
+        try:
+            return await after(block_fn, predictions, state)
+        except OSError as error:
+            logger.warning("An answer cannot hold its file: %s", error)
+            if isinstance(predictions, dict):
+                predictions = [predictions.get(block, gr.skip()) for block in block_fn.outputs]
+            kept = [_without_file(block, one) for block, one in zip(block_fn.outputs, predictions, strict=False)]
+            if kept == list(predictions):
+                raise refused(said_of(error)) from error
+            warn(said_of(error))
+            return await after(block_fn, kept, state)
+
+    page.preprocess_data, page.postprocess_data = preprocess_data, postprocess_data  # type: ignore[method-assign]
+
+
+def _without_file(block: Any, answer: Any) -> Any:
+    """An answer for a button that fetches a file, without the file."""
+    if not isinstance(block, gr.DownloadButton):
+        return answer
+    said = answer if isinstance(answer, dict) else {}
+    return gr.update(**{name: new for name, new in said.items() if name not in ("__type__", "value")} | {"value": None})

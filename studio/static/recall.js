@@ -1,0 +1,8 @@
+() => {
+  const runs = (window.reverieRuns ??= {}), key = 'KEY';
+  try {
+    runs[key] ??= sessionStorage.getItem(key) || '';
+    sessionStorage.removeItem(key);
+  } catch { runs[key] ??= ''; /* it is blocked */ }
+  return [runs[key]];
+}
