@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import lzma
 import os
+import re
 import tempfile
 import zipfile
 import zlib
@@ -25,6 +26,8 @@ UNREADABLE = (
     zlib.error,
     lzma.LZMAError,
 )
+# What is written beside its place until it is whole: here, and by a film in the making.
+_TEMPORARY = re.compile(r"\.(?P<stem>.+)-[a-z0-9_]{8}(-whole)?(\.[A-Za-z0-9]+)?")
 
 
 @contextlib.contextmanager
@@ -42,6 +45,15 @@ def written_atomically(path: Path) -> Iterator[IO[bytes]]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def temporary_for(name: str) -> str | None:
+    """The stem of the file that a file of this name becomes when it is whole; None if its name is no temporary one.
+
+    Others may name files so too: it is for whoever knows a folder to say whose they are.
+    """
+    found = _TEMPORARY.fullmatch(name)
+    return found["stem"] if found else None
 
 
 def sha256_of(path: Path) -> str:
