@@ -16,7 +16,7 @@ from studio import lanes
 from studio import runs as runs_module
 from studio.lanes import Lane, LaneFullError
 from studio.runs import Run
-from tests.engines.helpers import is_one_sentence
+from tests.engines.helpers import files_in, is_one_sentence
 from tests.studio.conftest import SMALL
 from tests.studio.helpers import Clock, LoopEngine, MemoryKeeper, eventually, finished
 
@@ -158,7 +158,7 @@ def test_a_value_error_fails_the_run_with_exactly_its_sentence(studio, small_job
     assert (run.state, run.error) == ("failed", str(caught.value))
     assert is_one_sentence(run.error)
     assert run.result is None
-    assert [path for path in studio.gallery.folder.iterdir() if path.is_file()] == []
+    assert [name for name in files_in(studio.gallery.folder) if (studio.gallery.folder / name).is_file()] == []
     assert finished(studio.runs.start(small_job)).state == "done"
 
 
