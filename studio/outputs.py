@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import logging
 import os
 import re
@@ -47,8 +49,8 @@ def check_writable(folder: Path, named: str) -> None:
         raise _unwritable(folder, named, error) from error
 
 
-def _unwritable(folder: Path, named: str, error: Exception) -> OutputsError:
-    why = getattr(error, "strerror", None) or error
+def _unwritable(folder: Path, named: str, error: OSError) -> OutputsError:
+    why = error.strerror or error
     return OutputsError(
         f"{named}: nothing can be written to the folder {folder} ({why}); name another, or change who may write there."
     )
@@ -75,7 +77,11 @@ def claim(folder: Path) -> FileLock:
             f"Another Reverie is running with the outputs folder {folder}; use that one, or start this one with "
             "another --outputs and another --port."
         ) from None
-    except (OSError, NotImplementedError) as error:
+    except OSError as error:
+        if error.errno in (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP):
+            raise OutputsError(
+                f"--outputs: {folder} is on a disk whose files cannot be locked; name a folder on another disk."
+            ) from error
         raise _unwritable(folder, "--outputs", error) from error
     return lock
 
@@ -97,7 +103,17 @@ def remove_leftovers(folder: Path) -> int:
             count += 1
         except OSError as error:
             logger.warning("%s was left by a run that was killed, and cannot be removed: %s", path, error)
+    # Only here: to a server that runs, a folder that is empty may be one that is just being filled.
+    without_empty_folders(folder / UPLOADS)
     return count
+
+
+def without_empty_folders(root: Path) -> None:
+    """Remove all folders below `root` that nothing is in."""
+    for folder, _, _ in os.walk(root, topdown=False):
+        if Path(folder) != root:
+            with contextlib.suppress(OSError):  # not empty
+                Path(folder).rmdir()
 
 
 def _half_written(folder: Path) -> Iterator[Path]:

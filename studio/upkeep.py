@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from studio.outputs import GOING, LOCK, MOMENTS, UPLOADS
+from studio.outputs import GOING, LOCK, MOMENTS, UPLOADS, without_empty_folders
 
 logger = logging.getLogger(__name__)
 
@@ -69,8 +69,7 @@ def tidy(outputs: Path, bounds: Bounds, now: float) -> int:
             break
         path.unlink(missing_ok=True)
         left -= size
-    for folder in ("visitors", UPLOADS):
-        _without_empty_folders(outputs / folder)
+    without_empty_folders(outputs / "visitors")
     return left
 
 
@@ -83,13 +82,6 @@ def _files(outputs: Path) -> Iterator[tuple[Path, os.stat_result]]:
             path = Path(folder) / name
             with contextlib.suppress(OSError):  # gone meanwhile
                 yield path, path.stat()
-
-
-def _without_empty_folders(root: Path) -> None:
-    for folder, _, _ in os.walk(root, topdown=False):
-        if Path(folder) != root:
-            with contextlib.suppress(OSError):  # not empty
-                Path(folder).rmdir()
 
 
 def keep_tidy(outputs: Path, bounds: Bounds) -> None:

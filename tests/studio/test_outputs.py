@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 import pytest
@@ -88,6 +89,16 @@ def test_a_folder_that_results_cannot_go_to_is_refused_in_a_sentence(unusable, t
     assert is_one_sentence(refused.value)
 
 
+def test_a_folder_whose_files_cannot_be_locked_is_refused_and_says_so(monkeypatch, tmp_path):
+    def refuse(*_, **__):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("studio.outputs.FileLock.acquire", refuse)  # as some network drives do
+    with pytest.raises(OutputsError, match="cannot be locked") as refused:
+        Studio(outputs=tmp_path)
+    assert is_one_sentence(refused.value)
+
+
 def test_a_folder_that_is_there_but_takes_no_files_is_refused(monkeypatch, tmp_path):
     def refuse(**_):
         raise PermissionError(13, "Permission denied")
@@ -123,6 +134,8 @@ def test_what_killed_runs_have_half_written_goes_and_what_is_a_persons_own_stays
             tmp_path / "uploads" / "abc" / f".{RESULT}-abcdefgh.png",
         )
     ]
+    (tmp_path / "uploads" / "empty").mkdir()
     assert remove_leftovers(tmp_path) == len(left) + 1
+    assert not (tmp_path / "uploads" / "empty").exists()
     assert not film._draft.exists()
     assert {path for path in tmp_path.rglob("*") if path.is_file()} == set(kept)

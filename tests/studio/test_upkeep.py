@@ -87,5 +87,5 @@ def test_uploads_go_after_a_day_by_when_they_came_and_the_lock_never(tmp_path):
     tidy(tmp_path, Bounds(), came + UPLOADED_WITHIN - 60)
     assert upload.exists(), "its date is that of what was copied"
     tidy(tmp_path, Bounds(seconds=1, size=1), came + UPLOADED_WITHIN + 60)
-    assert not upload.parent.exists()
+    assert not upload.exists()
     assert lock.exists(), "whoever holds it would hold a file that nobody else finds"
