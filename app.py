@@ -17,8 +17,10 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 from studio.cluster import Cluster, ClusterError, ClusterOptions
+from studio.listening import AddressError, is_loopback, is_name, listen
+from studio.outputs import OutputsError, check_writable
 from studio.page import build_page
-from studio.serving import LOOPBACK, serve
+from studio.serving import serve
 from studio.studio import Studio
 from studio.tools import ToolsError
 from studio.upkeep import Bounds, keep_tidy
@@ -34,6 +36,16 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         "--host", default="0.0.0.0" if on_space else "127.0.0.1", help="address to listen on [%(default)s]"
     )
     parser.add_argument("--port", type=int, default=7860, help="port to listen on [%(default)s]")
+    parser.add_argument(
+        "--allow-host",
+        metavar="NAME",
+        action="append",
+        default=[],
+        help="a name that a proxy in front calls this server by, besides this machine's own; may be given again",
+    )
+    parser.add_argument(
+        "--root-path", metavar="/PATH", default="", help="where a proxy in front has the page, if not at its root"
+    )
     parser.add_argument("--share", action="store_true", help="also open a public link through Gradio's relay")
     parser.add_argument("--auth", metavar="USER:PASSWORD", help="ask visitors for this name and password")
     weights = os.environ.get("REVERIE_WEIGHTS")
@@ -83,6 +95,13 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         parser.error("--auth takes USER:PASSWORD")
     if options.auth and options.mcp:
         parser.error("--mcp and --auth do not go together: a tool cannot log in")
+    if options.share and options.allow_host:
+        parser.error("--share and --allow-host do not go together: a public link is called by any name")
+    if foreign := [name for name in options.allow_host if not is_name(name)]:
+        parser.error(f"--allow-host takes a name without port or path, as studio.example.com, not {foreign[0]}")
+    options.root_path = options.root_path.rstrip("/")
+    if not re.fullmatch(r"(https?://[^\s/?#]+)?(/[^\s?#/]+)*", options.root_path):
+        parser.error("--root-path takes a path as /studio, or a whole address as https://example.com/studio")
     if options.weights and not options.weights.is_dir():
         parser.error(f"--weights: there is no folder {options.weights}")
     if options.data and not options.data.exists():
@@ -107,41 +126,59 @@ def cluster_options(options: argparse.Namespace) -> ClusterOptions:
     )
 
 
-def main() -> None:
+def main(arguments: list[str] | None = None) -> None:
     """Build the page, serve it, and warm TensorFlow up meanwhile."""
-    options = parse()
+    options = parse(arguments)
     try:
-        cluster = Cluster(cluster_options(options)) if options.ray else None
-    except ClusterError as error:
+        run(options)
+    except (OutputsError, AddressError, ClusterError, ToolsError) as error:
         sys.exit(f"python app.py: {error}")
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def run(options: argparse.Namespace) -> None:
+    """The same with a command line that was read.
+
+    Raises:
+        OutputsError, AddressError, ClusterError, ToolsError: it cannot be served; with why.
+    """
+    # The folder first: until it is this process's own, nothing is begun that another one would notice.
     studio = Studio(
         weights=(options.weights,) if options.weights else (),
         outputs=options.outputs,
         most_waiting=options.queue_size,
         max_pixels=options.max_pixels,
         data=options.data,
-        shared=options.share or options.host not in LOOPBACK,
-        cluster=cluster,
+        shared=options.share or bool(options.allow_host or options.root_path) or not is_loopback(options.host),
+        cluster=Cluster(cluster_options(options)) if options.ray else None,
     )
-    if cluster is not None:
-        cluster.join()
-    page = build_page(studio)
-    keep_tidy(studio.outputs, Bounds(seconds=options.keep_days * 24 * 3600, size=int(options.keep_gigabytes * 1e9)))
     try:
+        listener = listen(options.host, options.port)
+        # Gradio's own would be one for all users of a machine, and stay when a studio is killed.
+        uploads = os.environ.setdefault("GRADIO_TEMP_DIR", str(studio.uploads))
+        check_writable(Path(uploads), "GRADIO_TEMP_DIR")
+        if studio.cluster is not None:
+            studio.cluster.join()
+        page = build_page(studio)
+        bounds = Bounds(seconds=options.keep_days * 24 * 3600, size=int(options.keep_gigabytes * 1e9))
+        keep_tidy(studio.outputs, bounds)
         serve(
             page,
             studio,
             host=options.host,
             port=options.port,
+            listener=listener,
+            allowed_hosts=options.allow_host,
+            root_path=options.root_path,
             share=options.share,
             auth=options.auth,
             theme=options.theme,
             mcp=options.mcp,
             ready=lambda: threading.Thread(target=studio.warm, name="warm-up", daemon=True).start(),
         )
-    except ToolsError as error:
-        studio.runs.close()
-        sys.exit(f"python app.py: {error}")
+    finally:
+        studio.close()
 
 
 if __name__ == "__main__":

@@ -33,6 +33,11 @@ def asset(name: str) -> str:
     return (STATIC / name).read_text(encoding="utf-8")
 
 
+def apart(*names: str) -> str:
+    """Several scripts in static/ as one, each in a block of its own: an error in one keeps no other from running."""
+    return "\n".join(f"try {{\n{asset(name)}}} catch (error) {{ console.error(error); }}" for name in names)
+
+
 def component(name: str, elem_id: str, value: Any, **options: Any) -> gr.HTML:
     """The component whose look is in static/`name`.html and whose behaviour is in static/`name`.js.
 

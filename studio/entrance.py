@@ -20,6 +20,8 @@ _BY_CODE = {language.code: language for language in LANGUAGES}
 _AS_IT_COMES = b'<html\n\tlang="en"'
 # Gradio's own words, of its places to drop a file and the like, are in the language that the browser names.
 _TELL_GRADIO = "<head><script>Object.defineProperty(navigator, 'language', {{ get: () => {code} }});</script>"
+# The only address in it that would leave the path that a proxy has the page at.
+_AT_THE_ROOT, _HERE = b'href="/manifest.json"', b'href="./manifest.json"'
 
 
 def accepted(header: str) -> Language:
@@ -122,7 +124,7 @@ class _Speaking:
 def said_in(page: bytes, language: Language) -> bytes:
     """A page of Gradio's that says which language it is in, to whoever reads it aloud and to Gradio."""
     code = json.dumps(language.code)
-    page = page.replace(_AS_IT_COMES, _AS_IT_COMES.replace(b'"en"', code.encode()), 1)
+    page = page.replace(_AT_THE_ROOT, _HERE, 1).replace(_AS_IT_COMES, _AS_IT_COMES.replace(b'"en"', code.encode()), 1)
     return page.replace(b"<head>", _TELL_GRADIO.format(code=code).encode(), 1)
 
 

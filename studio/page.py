@@ -10,7 +10,7 @@ import gradio as gr
 
 from engines.parts.precision import native_bfloat16
 from studio.api import add_api
-from studio.components import asset, component
+from studio.components import apart, asset, component
 from studio.entrance import addresses
 from studio.languages import ENGLISH, LANGUAGES, phrase, speaking, spoken
 from studio.refusals import speak_up
@@ -125,5 +125,5 @@ def masthead(beside: str) -> gr.HTML:
         code = language.code
         links.append(f'<a href="{address}" lang="{code}" hreflang="{code}"{here}>{language.title}</a>')
     template = asset("masthead.html").replace("LANGUAGES", "".join(links))
-    script = asset("masthead.js") + asset("looks.js") + asset("mending.js")
+    script = apart("reach.js", "masthead.js", "looks.js", "mending.js")
     return component("masthead", "masthead", beside, html_template=template, js_on_load=script)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import gradio as gr
@@ -13,7 +14,9 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from studio.calls import CheckedCalls
+from studio.components import asset
 from studio.entrance import Entrance
+from studio.listening import gradio_listens_on, listen, names, reach_directly, url_of
 from studio.sessions import SESSIONS_KEPT, keep_light
 from studio.studio import Studio
 from studio.theme import theme as studio_theme
@@ -21,7 +24,6 @@ from studio.tools import ToolsError, check_installed, check_served
 
 STYLE = Path(__file__).parent / "static" / "studio.css"
 PATIENCE_SECONDS = 2.0
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
 # Not in the style, whose media queries Gradio keeps from its own messages and from what is drawn before and after.
 _STILL = (
     "<style>@media (prefers-reduced-motion: reduce) { *, *::before, *::after { scroll-behavior: auto !important; "
@@ -83,6 +85,9 @@ def serve(
     *,
     host: str,
     port: int,
+    listener: socket.socket | None = None,
+    allowed_hosts: Sequence[str] = (),
+    root_path: str = "",
     share: bool = False,
     auth: str | None = None,
     theme: str = "system",
@@ -93,50 +98,53 @@ def serve(
     """Serve the page until interrupted; `ready` is called once it answers.
 
     Args:
+        listener: what listens there already; None to begin to.
+        allowed_hosts: by which names the server may be called besides this machine's own; where there are none, by any
+            name on an address that others can reach.
+        root_path: what stands before the page's address where a proxy takes it away: "/studio", or a whole URL.
         mcp: whether the programming interface is served as tools for language models too (Model Context Protocol).
 
     Raises:
-        ToolsError: it cannot be.
+        AddressError: nobody can be served there.
+        ToolsError: the tools cannot be served.
     """
     if mcp:
         check_installed()
-    # On loopback a foreign Host header means DNS rebinding: another site's page posing as ours.
-    hosts = list(LOOPBACK) if host in LOOPBACK and not share else ["*"]
+    listener = listener or listen(host, port)
+    reach_directly(host)
     middleware = [
-        Middleware(TrustedHostMiddleware, allowed_hosts=hosts),
+        Middleware(TrustedHostMiddleware, allowed_hosts=names(host, allowed_hosts, share), www_redirect=False),
         Middleware(SecurityHeaders),
         Middleware(PatientStreams),
         Middleware(Entrance),
         Middleware(CheckedCalls, page=page),
     ]
-    dark = str(theme == "dark").lower()
-    # What somebody has chosen on the page holds, see static/looks.js.
-    chosen = "localStorage.getItem('reverie-theme')"
-    forced = "" if theme == "system" else f"() => {chosen} || document.body.classList.toggle('dark', {dark})"
     # Watching a run takes no thread (it is a coroutine), so Gradio's limit of one event a function is lifted there.
     page.queue(max_size=200)
-    page.launch(
-        server_name=host,
-        server_port=port,
-        share=share,
-        auth=tuple(auth.split(":", 1)) if auth else None,
-        theme=studio_theme(),
-        css=STYLE.read_text(encoding="utf-8"),
-        js=forced or None,
-        head=_STILL,
-        app_kwargs={"middleware": middleware},
-        allowed_paths=[str(studio.outputs)],
-        max_file_size="100mb",
-        state_session_capacity=SESSIONS_KEPT,
-        ssr_mode=False,
-        enable_monitoring=False,
-        run_history=False,
-        footer_links=[],
-        show_error=False,
-        quiet=False,
-        mcp_server=mcp,
-        prevent_thread_lock=True,
-    )
+    with gradio_listens_on(listener):
+        page.launch(
+            share=share,
+            auth=tuple(auth.split(":", 1)) if auth else None,
+            theme=studio_theme(),
+            css=STYLE.read_text(encoding="utf-8"),
+            js=asset("theme.js").replace("DARK", str(theme == "dark").lower()) if theme != "system" else None,
+            head=_STILL,
+            root_path=root_path,
+            app_kwargs={"middleware": middleware},
+            allowed_paths=[str(studio.outputs)],
+            max_file_size="100mb",
+            state_session_capacity=SESSIONS_KEPT,
+            ssr_mode=False,
+            enable_monitoring=False,
+            run_history=False,
+            footer_links=[],
+            show_error=False,
+            quiet=True,
+            mcp_server=mcp,
+            prevent_thread_lock=True,
+            # Else it asks for the page once, and gives up where that takes more than three seconds.
+            _frontend=False,
+        )
     keep_light(page)
     if mcp:
         try:
@@ -144,6 +152,7 @@ def serve(
         except ToolsError:
             page.close()
             raise
+    print(f"Reverie is at {url_of(listener)} until you press Ctrl-C.", flush=True)
     ready()
     if not block:
         return

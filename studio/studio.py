@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import logging
-import shutil
+import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
+from filelock import BaseFileLock
 
 from engines.jobs import Job, Workshop
 from engines.parts.pictures import read_picture
@@ -21,6 +22,7 @@ from studio.cluster import Cluster
 from studio.gallery import Gallery
 from studio.keeper import keeper_for
 from studio.lanes import Runs
+from studio.outputs import GOING, MOMENTS, UPLOADS, claim, remove_leftovers
 from studio.records import RunRecords
 from studio.runs import Keeper
 from studio.visitors import Visitors
@@ -44,6 +46,9 @@ class Studio:
         visitors: who is on which page.
         trained: names of the networks that were trained here and taken up, by their engines.
         cluster: where runs go when it is there; None for here.
+
+    Raises:
+        OutputsError: the folder of results cannot be used, or another studio uses it.
     """
 
     weights: tuple[Path, ...] = ()
@@ -58,29 +63,41 @@ class Studio:
     workshop: Workshop = field(init=False)
     runs: Runs = field(init=False)
     _interactive: ThreadPoolExecutor = field(init=False, repr=False)
+    _lock: BaseFileLock = field(init=False, repr=False)
 
     def __post_init__(self):
+        # Before anything there is cleaned: it may be another studio's work.
+        self.outputs = Path(os.path.realpath(self.outputs))
+        self._lock = claim(self.outputs)
+        remove_leftovers(self.outputs)
         self.workshop = Workshop(WeightsStore(folders=self.weights))
-        self.outputs = self.outputs.resolve()
-        self.outputs.mkdir(parents=True, exist_ok=True)
-        # Moments live as long as their runs are remembered; those of an earlier server are nobody's.
-        shutil.rmtree(self.outputs / "moments", ignore_errors=True)
         self._interactive = ThreadPoolExecutor(max_workers=1, thread_name_prefix="interactive")
         self.runs = Runs(
             self.workshop,
             self.keeper,
-            records=RunRecords(self.outputs / "going"),
+            records=RunRecords(self.outputs / GOING),
             most_waiting=self.most_waiting,
             cluster=self.cluster,
             patient=not self.shared,
         )
+
+    def close(self) -> None:
+        """End the runs, and give the outputs folder up."""
+        self.runs.close()
+        self._interactive.shutdown(wait=False)
+        self._lock.release()
+
+    @property
+    def uploads(self) -> Path:
+        """Where what browsers upload goes, and copies for them to fetch."""
+        return self.outputs / UPLOADS
 
     @property
     def gallery(self) -> Gallery:
         """The results of whoever's event is being handled."""
         visitor = self.visitors.current() if self.shared else ""
         folder = self.outputs / "visitors" / visitor if visitor else self.outputs
-        return Gallery(folder, self.outputs / "moments")
+        return Gallery(folder, self.outputs / MOMENTS)
 
     def keeper(self, job: Job) -> Keeper:
         """What makes a result of a job's frames, for whoever's event is being handled."""

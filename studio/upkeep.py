@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import os
 import threading
 import time
@@ -11,16 +12,20 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from studio.outputs import GOING, LOCK, MOMENTS, UPLOADS, without_empty_folders
+
 logger = logging.getLogger(__name__)
 
 EVERY_SECONDS = 600.0
 # Archives and films are fetched at once or never.
 FETCHED_WITHIN = 3600.0
 _FETCHED = ("archives", "figures")
+# As long as Gradio keeps what was uploaded to a studio that still runs.
+UPLOADED_WITHIN = 24 * 3600.0
 # Drawn once, and wanted for ever.
 _KEPT = ("examples",)
 # Moments belong to runs that are remembered, records to runs that go on; whoever forgets these removes them.
-_OTHERS = ("moments", "going")
+_OTHERS = (MOMENTS, GOING)
 
 
 @dataclass(frozen=True)
@@ -49,19 +54,22 @@ def tidy(outputs: Path, bounds: Bounds, now: float) -> int:
     """
     files = []
     for path, status in _files(outputs):
-        age = now - status.st_mtime
-        fetched = path.relative_to(outputs).parts[0] in _FETCHED or path.parent.name in _FETCHED
-        if (bounds.seconds and age > bounds.seconds) or (fetched and age > FETCHED_WITHIN):
+        place = path.relative_to(outputs).parts[0]
+        # A copy for a browser to fetch has the date of what it was copied from.
+        since = max(status.st_mtime, status.st_ctime) if place == UPLOADS else status.st_mtime
+        fetched = place in _FETCHED or path.parent.name in _FETCHED
+        most = UPLOADED_WITHIN if place == UPLOADS else FETCHED_WITHIN if fetched else math.inf
+        if now - since > min(most, bounds.seconds or math.inf):
             path.unlink(missing_ok=True)
         else:
-            files.append((status.st_mtime, status.st_size, path))
+            files.append((since, status.st_size, path))
     left = sum(size for _, size, _ in files)
     for _, size, path in sorted(files):
         if not bounds.size or left <= bounds.size:
             break
         path.unlink(missing_ok=True)
         left -= size
-    _without_empty_folders(outputs / "visitors")
+    without_empty_folders(outputs / "visitors")
     return left
 
 
@@ -69,17 +77,11 @@ def _files(outputs: Path) -> Iterator[tuple[Path, os.stat_result]]:
     for folder, names, files in os.walk(outputs):
         if Path(folder) == outputs:
             names[:] = [name for name in names if name not in (*_KEPT, *_OTHERS)]
+            files = [name for name in files if name != LOCK]
         for name in files:
             path = Path(folder) / name
             with contextlib.suppress(OSError):  # gone meanwhile
                 yield path, path.stat()
-
-
-def _without_empty_folders(root: Path) -> None:
-    for folder, _, _ in os.walk(root, topdown=False):
-        if Path(folder) != root:
-            with contextlib.suppress(OSError):  # not empty
-                Path(folder).rmdir()
 
 
 def keep_tidy(outputs: Path, bounds: Bounds) -> None:

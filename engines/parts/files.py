@@ -7,6 +7,7 @@ import errno
 import hashlib
 import lzma
 import os
+import re
 import tempfile
 import zipfile
 import zlib
@@ -26,6 +27,8 @@ UNREADABLE = (
     zlib.error,
     lzma.LZMAError,
 )
+# What is written beside its place until it is whole: here, and by a film in the making.
+_TEMPORARY = re.compile(r"\.(?P<stem>.+)-[a-z0-9_]{8}(-whole)?(\.[A-Za-z0-9]+)?")
 
 
 # Of a file's name in bytes, in the name of the one that is written first: beside it there is room for more letters.
@@ -94,6 +97,15 @@ def why_unwritten(error: OSError) -> str:
     if error.errno in (*_FORBIDDEN, *_IN_THE_WAY):
         return f"{cause_of(error)}; choose another folder"
     return f"{cause_of(error)}; choose a shorter one" if error.errno == errno.ENAMETOOLONG else cause_of(error)
+
+
+def temporary_for(name: str) -> str | None:
+    """The stem of the file that a file of this name becomes when it is whole; None if its name is no temporary one.
+
+    Others may name files so too: it is for whoever knows a folder to say whose they are.
+    """
+    found = _TEMPORARY.fullmatch(name)
+    return found["stem"] if found else None
 
 
 def sha256_of(path: Path) -> str:

@@ -1,6 +1,11 @@
 // Light or dark: as the browser prefers, or the address or the server says, until somebody chooses; then as chosen.
 const looks = element.querySelector('.looks');
-const chosen_look = new URLSearchParams(location.search).has('__theme') ? null : localStorage.getItem('reverie-theme');
+// A browser may be set to keep nothing: then what is chosen holds until the page is left.
+const kept = {
+  read() { try { return localStorage.getItem('reverie-theme'); } catch (error) { return null; } },
+  write(look) { try { localStorage.setItem('reverie-theme', look); } catch (error) { console.info(error.message); } },
+};
+const chosen_look = new URLSearchParams(location.search).has('__theme') ? null : kept.read();
 const wear = dark => {
   document.body.classList.toggle('dark', dark);
   looks.setAttribute('aria-pressed', String(dark));
@@ -8,7 +13,6 @@ const wear = dark => {
 wear(chosen_look ? chosen_look === 'dark' : document.body.classList.contains('dark'));
 looks.onclick = () => {
   const dark = !document.body.classList.contains('dark');
-  localStorage.setItem('reverie-theme', dark ? 'dark' : 'light');
+  kept.write(dark ? 'dark' : 'light');
   wear(dark);
 };
-

@@ -104,11 +104,11 @@ def server(tmp_path_factory) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("server")
     trap = ConnectionTrap()
     proxies = dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"), trap.url)
-    local = {"no_proxy": "127.0.0.1,localhost", "NO_PROXY": "127.0.0.1,localhost"}
-    environment = {k: v for k, v in os.environ.items() if k not in ("SPACE_ID", "REVERIE_WEIGHTS")}
+    ours = ("SPACE_ID", "REVERIE_WEIGHTS", "no_proxy", "NO_PROXY", "GRADIO_TEMP_DIR")
+    environment = {k: v for k, v in os.environ.items() if k not in ours}
     # The tests' own setting must not stand in for the one that the app makes itself.
     environment.pop("GRADIO_ANALYTICS_ENABLED", None)
-    environment |= proxies | local | {"PYTHONUNBUFFERED": "1", "GRADIO_TEMP_DIR": str(folder / "gradio")}
+    environment |= proxies | {"PYTHONUNBUFFERED": "1"}
     port = free_port()
     log_file = folder / "log.txt"
     with log_file.open("wb") as log:
@@ -144,8 +144,9 @@ def new_browser() -> Iterator[Callable[[], webdriver.Chrome]]:
     """Starts a browser with a profile of its own; all are closed at the end."""
     started: list[webdriver.Chrome] = []
 
-    def start() -> webdriver.Chrome:
+    def start(**preferences: object) -> webdriver.Chrome:
         options = webdriver.ChromeOptions()
+        options.add_experimental_option("prefs", preferences)
         options.binary_location = "/usr/bin/chromium"
         for option in OPTIONS:
             options.add_argument(option)

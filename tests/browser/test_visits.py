@@ -20,4 +20,5 @@ def test_nothing_was_asked_of_any_other_host_and_nobody_complained(page, photo, 
     assert visits.elsewhere == []
     assert visits.complaints == []
     assert server.trap.caught == []
+    assert list((server.outputs / "uploads").rglob("*.png")), "uploads have a folder of the studio's own"
     assert "Traceback" not in server.log

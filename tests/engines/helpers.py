@@ -78,8 +78,9 @@ def refusal(kind: type[Exception], call: Callable[..., Any], *arguments: Any, **
 
 
 def files_in(folder: Path) -> list[str]:
-    """Names of everything in a folder, hidden files included, so that a forgotten draft is seen."""
-    return sorted(path.name for path in folder.iterdir())
+    """Names of everything in a folder, hidden files included, so that a forgotten draft is seen; but for a studio's
+    lock."""
+    return sorted(path.name for path in folder.iterdir() if path.name != ".reverie.lock")
 
 
 class Disk:

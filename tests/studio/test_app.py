@@ -106,9 +106,10 @@ from engines.parts import precision
 from studio.page import build_page
 from studio.studio import Studio
 app.parse([])
-build_page(Studio(outputs=Path(sys.argv[1])))
+studio = Studio(outputs=Path(sys.argv[1]))
+build_page(studio)
 precision.processor_flags = lambda *_: frozenset(["avx2"])
-build_page(Studio(outputs=Path(sys.argv[1])))
+build_page(studio)
 print(sorted(set(sys.modules) & {"tensorflow", "keras", "ray"}))
 print(os.environ["GRADIO_ANALYTICS_ENABLED"], analytics.analytics_enabled())
 """

@@ -19,7 +19,7 @@ from studio import runs as runs_module
 from studio.lanes import Lane, LaneFullError
 from studio.runs import NOBODY_WATCHED, Run, is_left_alone
 from studio.studio import Studio
-from tests.engines.helpers import Disk, is_one_sentence, refusal
+from tests.engines.helpers import Disk, files_in, is_one_sentence, refusal
 from tests.studio.conftest import SMALL
 from tests.studio.helpers import Clock, LoopEngine, MemoryKeeper, eventually, finished
 
@@ -161,7 +161,7 @@ def test_a_value_error_fails_the_run_with_exactly_its_sentence(studio, small_job
     assert (run.state, run.error) == ("failed", str(caught.value))
     assert is_one_sentence(run.error)
     assert run.result is None
-    assert [path for path in studio.gallery.folder.iterdir() if path.is_file()] == []
+    assert [name for name in files_in(studio.gallery.folder) if (studio.gallery.folder / name).is_file()] == []
     assert finished(studio.runs.start(small_job)).state == "done"
 
 

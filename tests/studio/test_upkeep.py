@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from studio.upkeep import FETCHED_WITHIN, Bounds, tidy
+from studio.outputs import LOCK
+from studio.upkeep import FETCHED_WITHIN, UPLOADED_WITHIN, Bounds, tidy
 
 NOW = 1_800_000_000.0
 HOUR = 3600.0
@@ -78,3 +79,13 @@ def test_a_day_of_fifty_visitors_grows_no_further_than_the_bound(tmp_path):
     assert max(sizes) <= bounds.size
     assert sizes[-1] > bounds.size / 2, "what is young and fits is kept"
     assert len(list((tmp_path / "visitors").iterdir())) <= 50
+
+
+def test_uploads_go_after_a_day_by_when_they_came_and_the_lock_never(tmp_path):
+    upload, lock = put(tmp_path / "uploads" / "hash" / "photo.png", age=1e9), put(tmp_path / LOCK, age=1e9)
+    came = upload.stat().st_ctime
+    tidy(tmp_path, Bounds(), came + UPLOADED_WITHIN - 60)
+    assert upload.exists(), "its date is that of what was copied"
+    tidy(tmp_path, Bounds(seconds=1, size=1), came + UPLOADED_WITHIN + 60)
+    assert not upload.exists()
+    assert lock.exists(), "whoever holds it would hold a file that nobody else finds"

@@ -1,0 +1,151 @@
+"""Where the server listens, by which names it may be called, and that it begins however slow the machine is."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import functools
+import ipaddress
+import os
+import re
+import socket
+import threading
+import urllib.request
+from collections.abc import Iterator, Sequence
+
+import uvicorn
+from gradio import http_server
+from starlette.types import ASGIApp
+
+# As a Host header has them.
+LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
+_EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}
+_NAME = re.compile(r"\*|(\*\.)?[\w-]+(\.[\w-]+)*\.?|\[[0-9a-fA-F:.]+\]", re.ASCII)
+# Connections that may wait before the page is there.
+_BACKLOG = 2048
+
+
+class AddressError(ValueError):
+    """An address that nobody can be served at; the message is a sentence for a person."""
+
+
+def bare(host: str) -> str:
+    """An address to listen on without the brackets that an IPv6 one has in a browser."""
+    return host[1:-1] if host.startswith("[") and host.endswith("]") else host
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach a server that listens there."""
+    try:
+        return ipaddress.ip_address(bare(host)).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
+
+
+def is_name(name: str) -> bool:
+    """Whether this can be what a Host header names, without a port; `*.example.com` is all names that end so."""
+    return bool(_NAME.fullmatch(name))
+
+
+def names(host: str, allowed: Sequence[str], share: bool) -> list[str]:
+    """By which names, as a Host header has them, a server that listens on `host` may be called; "*" for any.
+
+    On loopback a foreign name means DNS rebinding: another site's page that poses as ours.
+    """
+    if share or not (allowed or is_loopback(host)):
+        return ["*"]
+    return [*LOOPBACK, _in_address(bare(host)), *allowed]
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that listens: browsers that come before the page is there wait for it.
+
+    Raises:
+        AddressError: it cannot; with why.
+    """
+    host = bare(host)
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0][0]
+        both = host == "::" and socket.has_dualstack_ipv6()
+        return socket.create_server((host, port), family=family, backlog=_BACKLOG, dualstack_ipv6=both)
+    except socket.gaierror as error:
+        raise AddressError(f"There is no address {host} to listen on; --host takes one of this machine's.") from error
+    except OSError as error:
+        raise AddressError(_why_not(host, port, error)) from error
+
+
+def _why_not(host: str, port: int, error: OSError) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return f"Port {port} is taken by another program, or by another Reverie; choose another one with --port."
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return f"Port {port} is not for everybody to listen on; choose one above 1023 with --port."
+    if error.errno == errno.EADDRNOTAVAIL:
+        return f"This machine has no address {host}; --host takes one that it has, or 0.0.0.0 for all."
+    why = error.strerror or error
+    return f"Nobody can be served on {host}, port {port} ({why}); choose others with --host and --port."
+
+
+def url_of(listener: socket.socket) -> str:
+    """Where this machine reaches what listens, with a slash at the end."""
+    host, port = listener.getsockname()[:2]
+    return f"http://{_in_address(_EVERYWHERE.get(host, host))}:{port}/"
+
+
+def _in_address(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+def reach_directly(*hosts: str) -> None:
+    """Have this process and those that it begins ask no proxy for this machine's own addresses.
+
+    Gradio asks a server of its own for its first page and for its tools. Nothing is changed where there is no proxy.
+    """
+    proxies = urllib.request.getproxies()
+    if not {"http", "https", "all"} & set(proxies):
+        return
+    if not urllib.request.getproxies_environment():
+        # A system's own settings would be forgotten as soon as the environment says anything of proxies.
+        for scheme in {"http", "https"} & set(proxies):
+            os.environ[f"{scheme}_proxy"] = proxies[scheme]
+    before = [name.strip() for name in proxies.get("no", "").split(",") if name.strip()]
+    ours = [bare(name) for name in (*LOOPBACK, *hosts)]
+    # Programs differ in which of the two they read.
+    os.environ["no_proxy"] = os.environ["NO_PROXY"] = ",".join(dict.fromkeys([*before, *ours]))
+
+
+class _Server(http_server.Server):
+    """Gradio's server on a socket that listens already, which waits for its beginning as long as that takes."""
+
+    def __init__(self, app: ASGIApp, listener: socket.socket):
+        super().__init__(uvicorn.Config(app, log_level="warning"))
+        self._listener = listener
+
+    def run_in_thread(self) -> None:
+        self.thread = threading.Thread(target=self.run, args=([self._listener],), name="server", daemon=True)
+        self.thread.start()
+        while not self.started:
+            self.thread.join(0.01)
+            if not self.thread.is_alive():
+                raise AddressError("The server ended as it began; the lines above say why.")
+
+
+def _start(listener: socket.socket, app: ASGIApp, **_) -> tuple[str, int, str, http_server.Server]:
+    """What `gradio.http_server.start_server` returns, of a server on this socket."""
+    server = _Server(app, listener)
+    server.run_in_thread()
+    host, port = listener.getsockname()[:2]
+    return host, port, url_of(listener), server
+
+
+@contextlib.contextmanager
+def gradio_listens_on(listener: socket.socket) -> Iterator[None]:
+    """Have what Gradio launches meanwhile listen on a socket.
+
+    It would look for a port on its own, know IPv4 only, and give a server five seconds to begin.
+    """
+    before = http_server.start_server
+    http_server.start_server = functools.partial(_start, listener)
+    try:
+        yield
+    finally:
+        http_server.start_server = before
