@@ -186,7 +186,8 @@ def split_pictures(data: Path, size: int = 64) -> SplitPictures:
 
 
 def digits(path: Path) -> Digits:
-    """Read mnist.npz as Keras publishes it.
+    """Read mnist.npz as Keras publishes it, or as people save it again: whole numbers of any type or grey levels in
+    [0, 1], with an axis of channels or without.
 
     Raises:
         ValueError: the file is missing, damaged, or holds something else.
@@ -198,10 +199,31 @@ def digits(path: Path) -> Digits:
         raise ValueError(f"There is no file {path.name} in {path.parent}; name the folder that holds it.") from error
     except UNREADABLE as error:
         raise ValueError(f"{path.name} is not the file of digits that Keras publishes, or is damaged.") from error
-    for images, labels in (found[:2], found[2:]):
-        if images.dtype != np.uint8 or images.shape[1:] != (28, 28) or labels.shape != images.shape[:1]:
-            raise ValueError(f"{path.name} holds something else than digits of 28 x 28 pixels.")
-    return Digits(*found)
+    train, train_labels = _digits_of(path.name, *found[:2])
+    test, test_labels = _digits_of(path.name, *found[2:])
+    for what, images in (("train on", train), ("test with", test)):
+        if not len(images):
+            raise ValueError(f"{path.name} holds no digits to {what}.")
+    return Digits(train, train_labels, test, test_labels)
+
+
+def _digits_of(name: str, images: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Digits as (N, 28, 28) uint8 and their labels as (N,) uint8; raises ValueError where they are none."""
+    images = images[..., 0] if images.ndim == 4 and images.shape[-1] == 1 else images
+    labels = labels[:, 0] if labels.ndim == 2 and labels.shape[1] == 1 else labels
+    numbers = all(array.dtype.kind in "buif" for array in (images, labels))
+    if not numbers or images.shape[1:] != (28, 28) or labels.shape != images.shape[:1]:
+        raise ValueError(f"{name} holds something else than digits of 28 x 28 pixels.")
+    if not len(images):
+        return np.empty((0, 28, 28), np.uint8), np.empty(0, np.uint8)
+    # Of floating-point numbers the values tell whether white is 1 or 255.
+    scale = 255 if images.dtype.kind in "bf" and images.max() <= 1 else 1
+    # Not a number is within no range.
+    if not (images.min() >= 0 and images.max() <= 255 and labels.min() >= 0 and labels.max() <= 9):
+        raise ValueError(f"{name} holds something else than digits of 28 x 28 pixels.")
+    if images.dtype.kind in "bf":
+        images = np.round(images * np.float32(scale))
+    return images.astype(np.uint8), labels.astype(np.uint8)
 
 
 def ratings(path: Path, name: str = "attributes.csv") -> dict[str, np.ndarray]:

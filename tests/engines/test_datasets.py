@@ -105,6 +105,52 @@ def test_digits_are_those_of_the_file_and_nothing_else_is(tmp_path):
     assert "no file" in refusal(ValueError, digits, tmp_path / "nowhere.npz")
 
 
+def mnist_file(path: Path, images: np.ndarray, labels: np.ndarray, tested: int = 3) -> Path:
+    np.savez(path, x_train=images, y_train=labels, x_test=images[:tested], y_test=labels[:tested])
+    return path
+
+
+@pytest.mark.parametrize(
+    "saved",
+    [
+        lambda images: images.astype(np.int64),
+        lambda images: images.astype(np.float64),
+        lambda images: (images / 255).astype(np.float32),
+        lambda images: (images / 255).astype(np.float16)[..., None],
+        lambda images: images[..., None],
+    ],
+    ids=["int64", "float to 255", "float to 1", "half and channels", "channels"],
+)
+def test_digits_that_were_saved_in_another_form_are_the_same(tmp_path, saved):
+    images = np.random.default_rng(0).integers(0, 256, (5, 28, 28), np.uint8)
+    labels = np.arange(5)
+    found = digits(mnist_file(tmp_path / "mnist.npz", saved(images), labels.astype(np.int64)[:, None]))
+    assert {array.dtype for array in (found.train, found.train_labels, found.test, found.test_labels)} == {
+        np.dtype(np.uint8)
+    }
+    np.testing.assert_array_equal(found.train, images)
+    np.testing.assert_array_equal(found.test, images[:3])
+    np.testing.assert_array_equal(found.train_labels, labels)
+
+
+@pytest.mark.parametrize(
+    ("images", "labels", "tested", "words"),
+    [
+        (np.zeros((5, 28, 28), np.uint8), np.arange(5), 0, "no digits to test with"),
+        (np.zeros((0, 28, 28), np.uint8), np.arange(0), 0, "no digits to train on"),
+        (np.full((5, 28, 28), np.nan), np.arange(5), 3, "something else"),
+        (np.full((5, 28, 28), -1), np.arange(5), 3, "something else"),
+        (np.full((5, 28, 28), 300), np.arange(5), 3, "something else"),
+        (np.zeros((5, 28, 28, 3), np.uint8), np.arange(5), 3, "something else"),
+        (np.zeros((5, 28, 28), np.uint8), np.arange(5) * 7, 3, "something else"),
+        (np.full((5, 28, 28), "7"), np.arange(5), 3, "something else"),
+    ],
+    ids=["no test", "nothing", "NaN", "negative", "too large", "colours", "labels", "text"],
+)
+def test_what_are_no_digits_is_refused_in_a_sentence(tmp_path, images, labels, tested, words):
+    assert words in refusal(ValueError, digits, mnist_file(tmp_path / "mnist.npz", images, labels, tested))
+
+
 def test_ratings_are_numbers_by_their_column(tmp_path):
     path = zip_of(tmp_path / "rated.zip", {"attributes.csv": b"name,age\n7,30.5\n8,41\n"})
     found = ratings(path)
