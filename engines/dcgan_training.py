@@ -279,6 +279,7 @@ def train(
         settings=settings,
         checkpoint=checkpoint,
         monitor=monitor,
+        notices=pictures.left_out,
     )
     there = False
     for frame in steps:

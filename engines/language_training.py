@@ -204,6 +204,7 @@ def train(
         settings=settings,
         checkpoint=checkpoint,
         monitor=lambda _: (None, score()),
+        notices=texts.left_out,
     )
     there = False
     for frame in steps:

@@ -42,11 +42,13 @@ PENALTIES = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
 
 @dataclass(frozen=True)
 class Pictures:
-    """Training and held-out pictures, (N, H, W, C) uint8 each; labels of the latter where they have some."""
+    """Training and held-out pictures, (N, H, W, C) uint8 each; labels of the latter where they have some; sentences of
+    what was left out."""
 
     train: np.ndarray
     held_out: np.ndarray
     labels: np.ndarray | None = None
+    left_out: tuple[str, ...] = ()
 
 
 def read_pictures(model: str, data: Path) -> Pictures:
@@ -65,7 +67,7 @@ def read_pictures(model: str, data: Path) -> Pictures:
         order = np.random.default_rng(0).permutation(len(found.test))
         return Pictures(found.train[..., None], found.test[order][..., None], found.test_labels[order])
     split = split_pictures(data, height)
-    return Pictures(split.train, split.held_out)
+    return Pictures(split.train, split.held_out, left_out=split.left_out)
 
 
 def absolute_and_squared_error(images: Any, logits: Any) -> Any:
@@ -182,6 +184,7 @@ def train(config: VAETrainingConfig, data: Path, checkpoint: Path | None, output
         settings=dataclasses.asdict(config),
         checkpoint=checkpoint,
         monitor=monitor,
+        notices=pictures.left_out,
     )
     there = False
     for frame in steps:

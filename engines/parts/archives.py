@@ -8,12 +8,14 @@ from __future__ import annotations
 import contextlib
 import unicodedata
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from engines.parts.files import UNREADABLE
 
+# How many files that were left out are told of one by one.
+MOST_TOLD = 3
 _ENCRYPTED, _NAMED_IN_UTF8 = 0x1, 0x800
 
 
@@ -90,23 +92,30 @@ def read_member(archive: zipfile.ZipFile, key: str, most: int) -> bytes:
         TooLargeError: it has more.
         ArchiveError: it has a password, is damaged, or is packed in a way that Python does not know.
     """
-    name = PurePosixPath(key.replace("\\", "/")).name[-60:]
     try:
         if archive.getinfo(key).flag_bits & _ENCRYPTED:
-            raise ArchiveError(f"{name} has a password; pack it again without one.")
+            raise ArchiveError("This file has a password; pack it again without one.")
         with archive.open(key) as file:
             data = file.read(most + 1)
     except ArchiveError:
         raise
     except NotImplementedError as error:
-        raise ArchiveError(
-            f"{name} is packed in a way that cannot be read here; pack it as an ordinary zip."
-        ) from error
+        raise ArchiveError("This file is packed in a way that is not known here; make an ordinary zip.") from error
     except UNREADABLE as error:
-        raise ArchiveError(f"{name} is damaged and cannot be unpacked; pack it again.") from error
+        raise ArchiveError("This file cannot be unpacked, as the zip is damaged; pack it again.") from error
     if len(data) > most:
-        raise TooLargeError(f"{name} is larger than {most >> 20} MB; make it smaller first.")
+        raise TooLargeError(f"This file is larger than {most >> 20} MB; make it smaller first.")
     return data
+
+
+def told_of(left_out: Sequence[tuple[str, Exception]]) -> tuple[str, ...]:
+    """Sentences that tell of files that were left out, by their names and why: of the first one by one."""
+    told, rest = left_out[:MOST_TOLD], len(left_out) - MOST_TOLD
+    sentences = tuple(f"{name[-60:]} was left out: {error}" for name, error in told)
+    if rest > 0:
+        others = "another file was" if rest == 1 else f"{rest} other files were"
+        sentences += (f"Besides, {others} left out.",)
+    return sentences
 
 
 def check_password(archive: zipfile.ZipFile, name: str) -> None:

@@ -38,8 +38,7 @@ def as_digit(drawing: np.ndarray) -> np.ndarray:
     y, x = np.mgrid[: size[1], : size[0]]
     centre = (pixels * y).sum() / pixels.sum(), (pixels * x).sum() / pixels.sum()
     top, left = (
-        int(np.clip(round(SIDE / 2 - c), 0, SIDE - length))
-        for c, length in zip(centre, pixels.shape, strict=True)
+        int(np.clip(round(SIDE / 2 - c), 0, SIDE - length)) for c, length in zip(centre, pixels.shape, strict=True)
     )
     digit = np.zeros((SIDE, SIDE, 1), np.uint8)
     digit[top : top + size[1], left : left + size[0], 0] = pixels

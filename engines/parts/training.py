@@ -68,6 +68,7 @@ def train_frames(
     settings: Mapping[str, Any],
     checkpoint: Path | None = None,
     monitor: Callable[[int], tuple[np.ndarray | None, Mapping[str, float]]] | None = None,
+    notices: tuple[str, ...] = (),
 ) -> Frames[None]:
     """Train to step `total`, yielding a frame every `interval` steps, after the checkpoint of that moment is on disk.
 
@@ -77,6 +78,7 @@ def train_frames(
         settings: what must be equal for a checkpoint to be resumed; anything JSON holds.
         checkpoint: where to resume from and save to; None keeps nothing.
         monitor: called at each interval for a picture and held-out metrics.
+        notices: sentences that the first frame tells.
     """
     step = load_checkpoint(checkpoint, variables, settings) if checkpoint and checkpoint.exists() else 0
     sums: dict[str, Any] = {}
@@ -95,5 +97,6 @@ def train_frames(
             metrics.update(held_out)
         if checkpoint:
             save_checkpoint(checkpoint, variables, step, settings)
-        yield Frame(step=step, total=total, image=image, metrics=metrics)
+        yield Frame(step=step, total=total, image=image, metrics=metrics, notices=notices)
+        notices = ()
         sums, count, started = {}, 0, time.perf_counter()
