@@ -166,6 +166,26 @@ def check_picture(image: np.ndarray, *, least: int = 16) -> None:
         raise PictureError(f"This picture is {width} x {height} pixels; use one of at least {least} x {least}.")
 
 
+def long_enough(shape: tuple[int, int], longest: int, least: int, most: int) -> int:
+    """The longer side to resize a picture of (height, width) to, so that the shorter one has `least` pixels.
+
+    Args:
+        longest: what it is where that is enough; 0, for the picture's own size, stays 0.
+        most: what it may be at most.
+
+    Raises:
+        PictureError: the picture is so narrow that this would not do.
+    """
+    short, long = sorted(shape)
+    if not longest or round(short * longest / long) >= least:
+        return longest
+    needed = math.ceil(least * long / short)
+    if needed > most:
+        height, width = shape
+        raise PictureError(f"This picture is {width} x {height} pixels, too long and narrow to work on; crop it.")
+    return needed
+
+
 def resized(image: np.ndarray, longest_side: int) -> np.ndarray:
     """Resize (H, W, 3) uint8 so that its longer side is `longest_side` pixels; 0 leaves it as it is."""
     height, width = image.shape[:2]

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from engines.parts.pictures import PictureError, check_picture, digest, read_picture, resized, to_float
+from engines.parts.pictures import PictureError, check_picture, digest, long_enough, read_picture, resized, to_float
 from tests.engines.helpers import as_png, encoded, is_one_sentence, refusal
 
 
@@ -311,6 +311,23 @@ def test_resizing_sets_the_longer_side_and_keeps_the_shape(picture, longest):
     assert abs(small.shape[0] - longest * 48 / 72) <= 0.5 or small.shape[0] == 1
     tall = resized(picture.transpose(1, 0, 2), longest)
     assert tall.shape[:2] == small.shape[1::-1]
+
+
+@pytest.mark.parametrize(
+    ("shape", "longest", "least", "expected"),
+    [
+        ((48, 72), 640, 75, 640),
+        ((400, 20_000), 640, 16, 800),
+        ((20_000, 400), 640, 75, 3750),
+        ((40, 640), 0, 75, 0),
+        ((10, 100), 640, 75, 750),
+    ],
+)
+def test_a_longer_side_is_raised_for_the_shorter_one(shape, longest, least, expected):
+    raised = long_enough(shape, longest, least, 8192)
+    assert raised == expected
+    if raised:
+        assert min(resized(np.zeros((*shape, 3), np.uint8), raised).shape[:2]) >= least
 
 
 @pytest.mark.parametrize("longest", [0, 72])
