@@ -37,6 +37,8 @@ def main(arguments: list[str] | None = None) -> int:
                 bar.total = frame.total
                 bar.update(frame.step - bar.n)
                 tqdm.write(f"{frame.step}: " + "  ".join(f"{k} {v:.4g}" for k, v in frame.metrics.items()))
+                for sentence in frame.notices:
+                    tqdm.write(sentence, file=sys.stderr)
                 if options.pictures and frame.image is not None:
                     options.pictures.mkdir(parents=True, exist_ok=True)
                     Image.fromarray(frame.image).save(options.pictures / f"{frame.step:06d}.png")

@@ -7,6 +7,7 @@ from pathlib import Path
 from engines.batches import Batch, StartedBatch
 from engines.films import Film
 from engines.jobs import ENGINES, Job, StartedJob
+from engines.parts.details import NO_DETAILS
 from engines.recipes import RecipeError, write_png, write_text
 from studio.gallery import Gallery
 from studio.runs import Keeper
@@ -55,8 +56,9 @@ class ResultKeeper:
         return path
 
     def _written(self, started: StartedJob) -> Path:
-        for image in self._job.inputs.values():
-            self._gallery.keep_input(image)
+        first = ENGINES[self._job.engine].inputs[:1]
+        for name, image in self._job.inputs.items():
+            self._gallery.keep_input(image, self._job.details if name in first else NO_DETAILS)
         if self._film:
             return self._film.finish(started.recipe.to_json())
         if ENGINES[self._job.engine].writes and started.last is not None:
@@ -66,7 +68,8 @@ class ResultKeeper:
         if started.last is None or started.last.image is None:
             raise RecipeError("There is nothing to keep.")
         path = self._gallery.new_path(self._job.engine, ".png")
-        write_png(path, started.last.image, started.recipe)
+        details = NO_DETAILS if self._job.makes_sheet else self._job.details
+        write_png(path, started.last.image, started.recipe, details)
         return path
 
     def discard(self) -> None:

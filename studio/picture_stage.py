@@ -8,7 +8,8 @@ import gradio as gr
 import numpy as np
 
 from engines.films import FilmConfig, FilmError
-from engines.parts.pictures import read_picture
+from engines.parts.details import NO_DETAILS
+from engines.parts.pictures import load_picture
 from engines.recipes import write_png
 from studio.batches import finished_row
 from studio.canvas import live_canvas
@@ -108,7 +109,7 @@ class PictureStage(Stage):
         if recipe is None:
             return gr.skip(), gr.skip(), gr.skip()
         path = run.moments.folder / f"{run.job.engine}-step-{step}.png"
-        write_png(path, image, recipe)
+        write_png(path, image, recipe, NO_DETAILS if run.job.makes_sheet else run.job.details)
         return (
             step,
             gr.update(value=str(path), interactive=True, label=f"Save step {step}"),
@@ -139,5 +140,6 @@ class PictureStage(Stage):
             return gr.skip()
         if step or run.result is None or run.result.suffix != ".png":
             moment = run.moments.at(step or 10**9)
-            return str(self._studio.gallery.keep_input(moment[1])) if moment else gr.skip()
-        return str(self._studio.gallery.keep_input(read_picture(run.result)))
+            return str(self._studio.gallery.keep_input(moment[1], run.job.details)) if moment else gr.skip()
+        result = load_picture(run.result)
+        return str(self._studio.gallery.keep_input(result.pixels, result.details))
