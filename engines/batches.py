@@ -212,9 +212,11 @@ class StartedBatch(StartedJob):
 
     def _tell(self) -> None:
         self.notices = self.batch.notices + told_of(self._refused)
-        if self._shrunk:
-            which = "One picture was" if self._shrunk == 1 else f"{self._shrunk} pictures were"
-            self.notices += (f"{which} shrunk to {self.batch.max_pixels:,} pixels.",)
+        most = f"{self.batch.max_pixels:,}"
+        if self._shrunk == 1:
+            self.notices += (f"One picture was shrunk to {most} pixels.",)
+        elif self._shrunk:
+            self.notices += (f"{self._shrunk} pictures were shrunk to {most} pixels.",)
 
     def _counted(self, frame: Frame, steps: int) -> Frame:
         """A picture's frame, which stands for so many steps, as one of the batch."""

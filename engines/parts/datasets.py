@@ -144,8 +144,8 @@ def _decoded(
     kept = [error is None for error in errors]
     told = told_of(refused)
     if sum(kept) < least:
-        few = f"{_few(sum(kept))} that can be read; at least {least} are needed"
-        raise ValueError(f"{path.name} holds {few}, and {told[0]}")
+        few = _few(sum(kept))
+        raise ValueError(f"{path.name} holds {few} that can be read, at least {least} are needed, and {told[0]}")
     return images[kept], [file for file, fine in zip(files, kept, strict=True) if fine], told
 
 
@@ -217,9 +217,8 @@ def digits(path: Path) -> Digits:
         raise ValueError(f"{path.name} is not the file of digits that Keras publishes, or is damaged.") from error
     train, train_labels = _digits_of(path.name, *found[:2])
     test, test_labels = _digits_of(path.name, *found[2:])
-    for what, images in (("train on", train), ("test with", test)):
-        if not len(images):
-            raise ValueError(f"{path.name} holds no digits to {what}.")
+    if not len(train) or not len(test):
+        raise ValueError(f"{path.name} holds no digits in its {'x_test' if len(train) else 'x_train'}.")
     return Digits(train, train_labels, test, test_labels)
 
 

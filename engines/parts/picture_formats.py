@@ -44,7 +44,6 @@ DAMAGED = (
 Image.MAX_IMAGE_PIXELS = 1 << 28
 # What Pillow thinks of a file is said in sentences of our own, or not at all.
 warnings.filterwarnings("ignore", module=r"PIL\.")
-_READABLE = "JPEG, PNG, WebP, AVIF, TIFF, GIF or BMP"
 _PNG = b"\x89PNG\r\n\x1a\n"
 # Of a PNG's texts: longer ones than these are left out, as no picture needs them.
 _LONGEST_TEXT, _MOST_TEXT = 1 << 20, 8 << 20
@@ -114,7 +113,7 @@ def _not_read(head: bytes) -> str:
     kind = next((name for sign, name in _OTHER_KINDS if head.lstrip().startswith(sign)), "")
     if kind:
         return f"This {kind} file is not a picture that can be read here; save it as a JPEG or PNG file first."
-    return f"This file is not a picture; use a {_READABLE} file."
+    return "This file is not a picture; use a JPEG, PNG, WebP, AVIF, TIFF, GIF or BMP file."
 
 
 def _is_heif(head: bytes) -> bool:

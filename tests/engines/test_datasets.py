@@ -202,8 +202,8 @@ def test_digits_that_were_saved_in_another_form_are_the_same(tmp_path, saved):
 @pytest.mark.parametrize(
     ("images", "labels", "tested", "words"),
     [
-        (np.zeros((5, 28, 28), np.uint8), np.arange(5), 0, "no digits to test with"),
-        (np.zeros((0, 28, 28), np.uint8), np.arange(0), 0, "no digits to train on"),
+        (np.zeros((5, 28, 28), np.uint8), np.arange(5), 0, "no digits in its x_test"),
+        (np.zeros((0, 28, 28), np.uint8), np.arange(0), 0, "no digits in its x_train"),
         (np.full((5, 28, 28), np.nan), np.arange(5), 3, "something else"),
         (np.full((5, 28, 28), -1), np.arange(5), 3, "something else"),
         (np.full((5, 28, 28), 300), np.arange(5), 3, "something else"),

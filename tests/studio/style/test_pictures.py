@@ -52,8 +52,8 @@ def test_a_bad_file_is_refused_with_one_sentence_and_the_photo_cleared(tab, tmp_
     assert answer == {tab.photo: None, tab.restored: None}
 
 
-def test_a_picture_of_more_pixels_than_this_server_takes_is_refused(tab, studio, photo, monkeypatch):
-    monkeypatch.setattr(studio, "max_pixels", 1000)
+def test_a_picture_that_is_too_large_even_to_be_shrunk_is_refused(tab, studio, photo, monkeypatch):
+    monkeypatch.setattr(studio, "max_pixels", 500)
     answer, sentence = warned(tab.photo_changed, photo, None, "")
     assert "million pixels" in sentence
     assert answer[tab.photo] is None
