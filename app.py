@@ -16,6 +16,7 @@ os.environ.setdefault("GRADIO_ANALYTICS_CACHE_FREQUENCY", str(10**9))
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
+from engines.parts.pictures import MAX_PIXELS
 from studio.cluster import Cluster, ClusterError, ClusterOptions
 from studio.listening import AddressError, is_loopback, is_name, listen
 from studio.outputs import OutputsError, check_writable
@@ -71,7 +72,9 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         help="delete the oldest results beyond so much; 0 keeps them [%(default)s]",
     )
     parser.add_argument("--queue-size", type=int, default=20, help="how many runs may wait [%(default)s]")
-    parser.add_argument("--max-pixels", type=int, default=40_000_000, help="largest picture accepted [%(default)s]")
+    parser.add_argument(
+        "--max-pixels", type=int, default=MAX_PIXELS, help="larger pictures are shrunk to so many [%(default)s]"
+    )
     parser.add_argument("--theme", choices=("system", "light", "dark"), default="system", help="colours [%(default)s]")
     parser.add_argument(
         "--mcp", action="store_true", help="also serve the endpoints as tools for language models, at /gradio_api/mcp/"

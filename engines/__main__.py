@@ -8,15 +8,17 @@ import os
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
 
 from engines.films import Film
 from engines.jobs import ENGINES, Job, StartedJob, Workshop, job_from_recipe
 from engines.options import add_options, changed_options
+from engines.parts.details import NO_DETAILS
 from engines.parts.files import why_unwritten
 from engines.parts.outputs import OutputError, check_output
-from engines.parts.pictures import MAX_PIXELS, digest, read_picture
+from engines.parts.pictures import MAX_PIXELS, digest, load_picture
 from engines.parts.weights import WeightsStore
 from engines.quiet import load_quietly
 from engines.recipes import RecipeError, read_recipe, write_png, write_text
@@ -114,7 +116,17 @@ def _holds_recipe(path: Path) -> bool:
 
 def _job(options: argparse.Namespace) -> Job:
     engine = ENGINES[options.engine]
-    inputs = {name: read_picture(file, max_pixels=4 * MAX_PIXELS) for name, file in _files(options).items()}
+    files = _files(options)
+    pictures = {
+        name: load_picture(file, max_pixels=4 * MAX_PIXELS, background=engine.background(name.rpartition("_")[0]))
+        for name, file in files.items()
+    }
+    inputs = {name: picture.pixels for name, picture in pictures.items()}
+    first = pictures.get(next(iter(engine.inputs), ""))
+    besides: dict[str, Any] = {
+        "details": first.details if first else NO_DETAILS,
+        "notices": tuple(f"{files[name].name}: {said}" for name, one in pictures.items() for said in one.notices),
+    }
     changed = changed_options(options, engine.config_class)
     if not options.recipe:
         return Job(
@@ -122,6 +134,7 @@ def _job(options: argparse.Namespace) -> Job:
             config=engine.config_class(**changed),
             inputs=inputs,
             backbone=options.backbone or engine.network,
+            **besides,
         )
     if not options.recipe.is_file():
         raise RecipeError(f"There is no file {options.recipe.name}.")
@@ -130,14 +143,15 @@ def _job(options: argparse.Namespace) -> Job:
         raise RecipeError(f"There is no recipe in {options.recipe.name}.")
     if recipe.engine != options.engine:
         raise RecipeError(f"{options.recipe.name} was made by {recipe.engine[:40]}, not by {options.engine}.")
-    job = job_from_recipe(recipe, inputs)
+    job = dataclasses.replace(job_from_recipe(recipe, inputs), **besides)
     for name, expected in recipe.inputs.items():
         if name not in inputs or digest(inputs[name]) != expected:
             print(f"Note: the {name} is not the one that the recipe was made with.", file=sys.stderr)
     if changed or options.backbone:
         # Other settings make another run, in which the recorded changes would come at the wrong moments.
         config = dataclasses.replace(job.config, **changed)
-        return Job(engine=job.engine, config=config, inputs=inputs, backbone=options.backbone or job.backbone)
+        backbone = options.backbone or job.backbone
+        return Job(engine=job.engine, config=config, inputs=inputs, backbone=backbone, **besides)
     return job
 
 
@@ -172,6 +186,8 @@ def _run(started: StartedJob, output: Path) -> int:
         _write(started, film, output)
     except OSError as error:
         return _rescue(started, film, output, error)
+    for sentence in started.notices:
+        print(f"Note: {sentence}", file=sys.stderr)
     what = "text" if writes else "picture"
     print(f"{f'Stopped; the {what} so far is' if stopped else 'Written to'} {output}", file=sys.stderr)
     return 130 if stopped else 0
@@ -186,7 +202,8 @@ def _write(started: StartedJob, film: Film | None, output: Path) -> None:
     elif ENGINES[started.job.engine].writes:
         write_text(output, last.text, started.recipe)
     elif last.image is not None:
-        write_png(output, last.image, started.recipe)
+        details = NO_DETAILS if started.job.makes_sheet else started.job.details
+        write_png(output, last.image, started.recipe, details)
 
 
 def _rescue(started: StartedJob, film: Film | None, output: Path, error: OSError) -> int:

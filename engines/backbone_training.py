@@ -139,6 +139,7 @@ def train(config: BackboneTrainingConfig, data: Path, checkpoint: Path | None, o
         settings=dataclasses.asdict(config) | {"data": data_hash(pictures.images, pictures.labels)},
         checkpoint=checkpoint,
         monitor=monitor,
+        notices=pictures.left_out,
     )
     if output:
         save(studio_vgg.folded_weights(network), pictures.classes, output)

@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
-import zipfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-import numpy as np
-
 from engines.frames import Frame
 from engines.jobs import Job, StartedJob, Unfinished, Workshop
-from engines.parts.files import UNREADABLE
-from engines.parts.pictures import MAX_PIXELS, PictureError, read_picture
+from engines.parts import archives
+from engines.parts.archives import told_of
+from engines.parts.picture_formats import LIKE_PICTURES, SUFFIXES
+from engines.parts.pictures import MAX_PIXELS, Picture, PictureError, load_picture
 from engines.recipes import Recipe
 
 MOST_PICTURES = 200
-# How many pictures that were left out are told of one by one.
-MOST_NOTICES = 3
 # Of a picture in a zip, unpacked: a header may lie about it.
 MOST_BYTES = 100 << 20
-_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp"}
 
 
 @dataclass(frozen=True)
@@ -31,49 +27,46 @@ class PictureFile:
 
     Attributes:
         path: its file, or the zip that it is in.
-        member: its name in the zip; "" where there is none.
+        member: its name in the zip, by which it is found there; "" where there is none.
+        title: the same as a person reads it.
     """
 
     path: Path
     member: str = ""
+    title: str = ""
 
     @property
     def name(self) -> str:
         """What a person calls it: its file's name without folders and suffix."""
         # Some zips are packed with the other kind of stroke.
-        return PurePosixPath((self.member or self.path.name).replace("\\", "/")).stem
+        return PurePosixPath((self.title or self.member or self.path.name).replace("\\", "/")).stem
 
-    def read(self, max_pixels: int = MAX_PIXELS) -> np.ndarray:
-        """(H, W, 3) uint8 RGB; raises PictureError with a sentence."""
+    def read(self, max_pixels: int = MAX_PIXELS) -> Picture:
+        """The picture; raises ValueError with a sentence."""
         if not self.member:
-            return read_picture(self.path, max_pixels=max_pixels)
-        try:
-            with zipfile.ZipFile(self.path) as archive, archive.open(self.member) as file:
-                data = file.read(MOST_BYTES + 1)
-        except UNREADABLE as error:
-            raise PictureError("This picture cannot be unpacked; the zip is damaged or has a password.") from error
-        if len(data) > MOST_BYTES:
-            raise PictureError(f"This picture is larger than {MOST_BYTES >> 20} MB; make it smaller first.")
-        return read_picture(data, max_pixels=max_pixels)
+            return load_picture(self.path, max_pixels=max_pixels)
+        with archives.opened(self.path) as archive:
+            data = archives.read_member(archive, self.member, MOST_BYTES)
+        return load_picture(data, max_pixels=max_pixels)
 
 
 def picture_files(paths: Iterable[Path]) -> tuple[PictureFile, ...]:
     """The pictures among files, and those in zips, in their order; nothing is unpacked yet.
 
+    Those of kinds that cannot be read are among them, so that they are told of by name.
+
     Raises:
-        ValueError: there are none or too many, or a zip is damaged.
+        ValueError: there are none or too many, or a zip is damaged or has a password.
     """
     found: list[PictureFile] = []
     for path in paths:
         if path.suffix.lower() != ".zip":
             found.append(PictureFile(path))
             continue
-        try:
-            with zipfile.ZipFile(path) as archive:
-                names = sorted(archive.namelist())
-        except UNREADABLE as error:
-            raise PictureError(f"{path.name[:60]} is not a zip file, or is damaged; make it anew.") from error
-        found += [PictureFile(path, name) for name in names if _is_picture(name)]
+        with archives.opened(path) as archive:
+            archives.check_password(archive, path.name)
+            inside = archives.members(archive)
+        found += [PictureFile(path, one.key, one.name) for one in inside if _is_picture(one.name)]
     if not found:
         raise PictureError("There are no pictures to work on; choose some, or a zip of them.")
     if len(found) > MOST_PICTURES:
@@ -82,11 +75,7 @@ def picture_files(paths: Iterable[Path]) -> tuple[PictureFile, ...]:
 
 
 def _is_picture(name: str) -> bool:
-    """Whether what has this name in a zip is one of the pictures that a person has packed."""
-    path = PurePosixPath(name)
-    # Beside each file a Mac packs one of its own, in a folder of that name and with a dot before it.
-    hidden = any(part.startswith(".") or part == "__MACOSX" for part in path.parts)
-    return path.suffix.lower() in _SUFFIXES and not hidden and not name.endswith("/")
+    return PurePosixPath(name).suffix.lower() in SUFFIXES | LIKE_PICTURES
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,7 +85,7 @@ class Batch(Job):
     Attributes:
         pictures: one after another the input `varies`.
         varies: that input, by the engine's name for it.
-        max_pixels: largest picture that is accepted.
+        max_pixels: what is larger is shrunk to so many pixels.
     """
 
     pictures: tuple[PictureFile, ...]
@@ -108,9 +97,17 @@ class Batch(Job):
         return StartedBatch(self, workshop)
 
     def job_of(self, number: int, config: Any) -> Job:
-        """The job for one of the pictures, which is read now; raises PictureError with a sentence."""
-        inputs = {self.varies: self.pictures[number].read(self.max_pixels), **self.inputs}
-        return Job(engine=self.engine, config=config, inputs=inputs, backbone=self.backbone, pace=self.pace)
+        """The job for one of the pictures, which is read now; raises ValueError with a sentence."""
+        picture = self.pictures[number].read(self.max_pixels)
+        return Job(
+            engine=self.engine,
+            config=config,
+            inputs={self.varies: picture.pixels, **self.inputs},
+            backbone=self.backbone,
+            details=picture.details,
+            notices=picture.notices,
+            pace=self.pace,
+        )
 
 
 def batch_of(job: Job, pictures: tuple[PictureFile, ...], varies: str, max_pixels: int = MAX_PIXELS) -> Batch:
@@ -120,6 +117,7 @@ def batch_of(job: Job, pictures: tuple[PictureFile, ...], varies: str, max_pixel
         config=job.config,
         inputs=job.inputs,
         backbone=job.backbone,
+        notices=job.notices,
         pace=job.pace,
         pictures=pictures,
         varies=varies,
@@ -150,6 +148,7 @@ class StartedBatch(StartedJob):
         self._closed = False
         self._latest: StartedJob | None = None
         self._refused: list[tuple[str, ValueError]] = []
+        self._shrunk = 0
 
     @property
     def name(self) -> str:
@@ -197,21 +196,27 @@ class StartedBatch(StartedJob):
         self.number += 1
         try:
             self.part = self._begun(self.number)
+            self._shrunk += bool(self.part.job.notices)
+            self._tell()
         except ValueError as error:
             self._refuse(error)
 
     def _begun(self, number: int) -> StartedJob:
-        """A picture's own run, begun; raises PictureError where it cannot be read."""
+        """A picture's own run, begun; raises ValueError where it cannot be read."""
         return self._workshop.start(self.batch.job_of(number, self._config))
 
     def _refuse(self, error: ValueError) -> None:
         self.part = None
         self._refused.append((self.name, error))
-        told, rest = self._refused[:MOST_NOTICES], len(self._refused) - MOST_NOTICES
-        self.notices = tuple(f"{name[:60]} was left out: {error}" for name, error in told)
-        if rest > 0:
-            others = "another picture was" if rest == 1 else f"{rest} other pictures were"
-            self.notices += (f"Besides, {others} left out.",)
+        self._tell()
+
+    def _tell(self) -> None:
+        self.notices = self.batch.notices + told_of(self._refused)
+        most = f"{self.batch.max_pixels:,}"
+        if self._shrunk == 1:
+            self.notices += (f"One picture was shrunk to {most} pixels.",)
+        elif self._shrunk:
+            self.notices += (f"{self._shrunk} pictures were shrunk to {most} pixels.",)
 
     def _counted(self, frame: Frame, steps: int) -> Frame:
         """A picture's frame, which stands for so many steps, as one of the batch."""

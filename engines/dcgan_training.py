@@ -300,6 +300,7 @@ def _trained(
         settings=settings,
         checkpoint=checkpoint,
         monitor=monitor,
+        notices=pictures.left_out,
     )
     there = False
     for frame in steps:

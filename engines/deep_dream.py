@@ -15,7 +15,7 @@ import numpy as np
 
 from engines.configs import setting, validate
 from engines.frames import Frame, Frames
-from engines.parts.pictures import check_picture, resized, to_float
+from engines.parts.pictures import check_picture, long_enough, resized, to_float
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 # Above this many pixels a picture is worked on in tiles: the activations of a larger one would not fit beside others.
 WHOLE_PIXELS = 1_400_000
 AUTOMATIC_TILE = 768
+MOST_SIDE = 8192
 GUIDE_SIDE = 224
 _ASCENTS_KEPT = 6
 
@@ -34,7 +35,7 @@ _ASCENTS_KEPT = 6
 class DreamConfig:
     """Settings of a dream. All may change while it runs; the ladder of octaves is then planned anew from there."""
 
-    size: int = setting(640, "Longest side of the dream in pixels; 0 keeps the photo's own.", low=0, high=8192)
+    size: int = setting(640, "Longest side of the dream in pixels; 0 keeps the photo's own.", low=0, high=MOST_SIDE)
     octaves: int = setting(3, "How many sizes to dream at, from small to full.", low=1, high=12)
     octave_scale: float = setting(1.4, "How much larger each size is than the one before.", low=1.05, high=4.0)
     steps: int = setting(30, "Gradient-ascent steps at each size.", low=1, high=1000)
@@ -117,7 +118,8 @@ def dream(
 
     Args:
         image: (H, W, 3) uint8 RGB.
-        config: settings; `send` another to steer.
+        config: settings; `send` another to steer. The size of a long and narrow picture is raised to what the
+            backbone needs.
         backbone: the network whose layers are amplified.
         guide: (H, W, 3) uint8 RGB; what the dream should look for, instead of whatever is strongest.
         after: a frame, with a `position`, of a run with the same inputs that was lost: go on from it. `config` is then
@@ -127,7 +129,8 @@ def dream(
 
     Yields:
         Frames of the octave's size; the last one is the result, at full size. Metrics: `loss`. In a zoom film
-        (`config.pictures` > 1) each finished picture is a keyframe. All have a `position`, except for a film's
+        (`config.pictures` > 1) each finished picture is a keyframe. `config` is set on the first frame where the size
+        was raised. All have a `position`, except for a film's
         unfinished pictures. After a frame, they count on from it; after the last there are none.
 
     Raises:
@@ -138,8 +141,12 @@ def dream(
     if guide is not None:
         check_picture(guide)
     config = resolve(config, backbone)
+    least = backbone.architecture.least
+    size = long_enough(image.shape[:2], config.size, least, MOST_SIDE)
+    told = None if size == config.size else dataclasses.replace(config, size=size)
+    config = told or config
     image = resized(image, config.size)
-    check_picture(image, least=backbone.architecture.least)
+    check_picture(image, least=least)
     # After a frame, the shifts of the beginning are not to come again.
     rng = np.random.default_rng(config.seed if after is None else (config.seed, after.step))
     run = _Picture(to_float(image), config, backbone, guide, rng)
@@ -163,8 +170,10 @@ def dream(
                 progress=(number - 1 + run.progress) / config.pictures,
                 keyframe=config.pictures == 1 or run.finished,
                 seam=run.finished,
+                config=told,
                 position={"picture": number, **run.position} if config.pictures == 1 or run.finished else None,
             )
+            told = None
             if changed is not None:
                 config = _steered(config, changed, backbone)
                 run.steer(config)
@@ -347,8 +356,9 @@ def ascent_for(
         del backbone.memory[old]
     if guide is None:
         return ascent, None
-    small = resized(guide, GUIDE_SIDE)
-    check_picture(small, least=backbone.architecture.least)
+    least = backbone.architecture.least
+    small = resized(guide, long_enough(guide.shape[:2], GUIDE_SIDE, least, MOST_SIDE))
+    check_picture(small, least=least)
     return ascent, ascent.guide_features(to_float(small))
 
 

@@ -29,6 +29,7 @@ class Frame:
         written: of an engine that writes: its texts as they stand, an `engines.parts.writing.Writing` each.
         text: what of it a person keeps.
         z: where in a latent space the picture lies, (Z,) float32; None for engines without one.
+        notices: what a person should be told when the run is over, in sentences: which data was left out.
         position: where the run stands, for its engine to go on from this frame's picture; None where it cannot.
     """
 
@@ -44,6 +45,7 @@ class Frame:
     written: tuple[Any, ...] = ()
     text: str = ""
     z: np.ndarray | None = None
+    notices: tuple[str, ...] = ()
     position: Mapping[str, int] | None = None
 
     def __post_init__(self):

@@ -15,6 +15,7 @@ import numpy as np
 
 from engines.configs import from_mapping
 from engines.frames import Frame, Frames
+from engines.parts.details import NO_DETAILS, Details
 from engines.parts.files import sha256_of
 from engines.parts.pictures import digest
 from engines.parts.weights import WeightsStore
@@ -38,6 +39,7 @@ class Engine:
         function: name of the function that returns its frames.
         inputs: names of the pictures it takes, by its function's parameters; those after the first may be left out.
         series: those of them that are series of pictures: `style_images` takes `style_images_1`, `style_images_2` ...
+        masks: those of them that say where: nothing of what is transparent in their pictures.
         files: names of the files it takes, by its function's parameters.
         writes: whether its result is a text.
         film: whether its pictures are a film, which is the result, rather than ways to one picture.
@@ -52,6 +54,7 @@ class Engine:
     function: str
     inputs: tuple[str, ...] = ()
     series: frozenset[str] = frozenset()
+    masks: frozenset[str] = frozenset()
     files: tuple[str, ...] = ()
     writes: bool = False
     film: bool = False
@@ -59,6 +62,10 @@ class Engine:
     network: str = "studio_vgg"
     loader: str = "engines.parts.backbones:load_backbone"
     weights: str = "{}"
+
+    def background(self, name: str) -> str:
+        """What shows through where a picture is transparent that is an input of this name, as `read_picture` has it."""
+        return "black" if name in self.masks else "white"
 
     @property
     def config_class(self) -> type:
@@ -84,6 +91,7 @@ ENGINES = {
         "stylize",
         ("content_image", "style_images", "masks", "start_image"),
         frozenset({"style_images", "masks"}),
+        frozenset({"masks"}),
     ),
     "deep_dream_sweep": Engine("engines.sweeps", "DreamSweepConfig", "sweep", ("image", "guide"), sheet=True),
     "style_transfer_sweep": Engine(
@@ -92,6 +100,7 @@ ENGINES = {
         "sweep",
         ("content_image", "style_images", "masks", "start_image"),
         frozenset({"style_images", "masks"}),
+        frozenset({"masks"}),
         sheet=True,
     ),
     "vae_training": Engine(
@@ -175,6 +184,8 @@ class Job:
         stop_at: the step to stop after, when a stopped run is repeated.
         interruptions: the steps after which to go on from the picture as it was seen, as after a loss, when a recipe is
             repeated.
+        details: what the file of its first input says that goes on into what is made from it.
+        notices: what a person should be told of its inputs when it is over, in sentences.
         pace: how many frames a second there may be at most, for somebody who watches; 0 for as many as there can be.
     """
 
@@ -186,6 +197,8 @@ class Job:
     steering: tuple[tuple[int, Any], ...] = ()
     stop_at: int | None = None
     interruptions: tuple[int, ...] = ()
+    details: Details = NO_DETAILS
+    notices: tuple[str, ...] = ()
     pace: float = 0.0
 
     @property
@@ -336,6 +349,7 @@ class StartedJob(Iterator[Frame]):
 
     def __init__(self, job: Job, workshop: Workshop, standing: Standing | None = None):
         self.job = job
+        self.notices = job.notices
         self.last: Frame | None = None
         self.history = History()
         if standing is not None:
@@ -388,6 +402,7 @@ class StartedJob(Iterator[Frame]):
         changed = self._replay[0][1] if replayed else changed
         before = self.last
         self.last = self._frames.send(changed)
+        self.notices += self.last.notices
         if replayed:
             self._replay.pop(0)
         in_force = changed if self.last.config is None else self.last.config
@@ -405,6 +420,7 @@ class StartedJob(Iterator[Frame]):
         config = self.resolve(self.job.config)
         self._frames = self._engine_frames(config, network)
         self.last = next(self._frames)
+        self.notices += self.last.notices
         config = config if self.last.config is None else self.last.config
         self.job = dataclasses.replace(self.job, config=config)
         self.history = dataclasses.replace(
@@ -419,6 +435,7 @@ class StartedJob(Iterator[Frame]):
         after = {} if standing.frame is None else {"after": standing.frame}
         self._frames = self._engine_frames(standing.history.in_force, network, **after)
         self.last = next(self._frames)
+        self.notices += self.last.notices
         self.job = dataclasses.replace(self.job, config=standing.history.config)
         if standing.frame is not None:
             interruptions = (*standing.history.interruptions, standing.frame.step)
@@ -515,4 +532,4 @@ def repeated(job: Job, recipe_text: str | None) -> Job:
     again = job_from_recipe(recipe, job.inputs)
     same_inputs = {name: digest(image) for name, image in job.inputs.items()} == dict(recipe.inputs)
     same = again.config == job.config and again.backbone == job.backbone and same_inputs
-    return again if same else job
+    return dataclasses.replace(again, details=job.details, notices=job.notices) if same else job

@@ -184,6 +184,7 @@ class TokenisedTexts:
     Attributes:
         characters: how many those held out have.
         hash: of the training texts, by `data_hash`.
+        left_out: sentences of the files that could not be read.
     """
 
     tokeniser: Tokeniser
@@ -191,6 +192,7 @@ class TokenisedTexts:
     held_out: np.ndarray
     characters: int
     hash: str
+    left_out: tuple[str, ...] = ()
 
 
 def read_texts(config: LanguageTrainingConfig, data: Path) -> TokenisedTexts:
@@ -209,7 +211,8 @@ def read_texts(config: LanguageTrainingConfig, data: Path) -> TokenisedTexts:
             f"{data.name} makes only {len(train)} tokens to train on and at least {LEAST_TOKENS} are needed; "
             "use more text, or cut it into characters."
         )
-    return TokenisedTexts(tokeniser, train, held_out, sum(map(len, texts.held_out)), data_hash(train))
+    characters = sum(map(len, texts.held_out))
+    return TokenisedTexts(tokeniser, train, held_out, characters, data_hash(train), texts.left_out)
 
 
 def _steered(config: LanguageTrainingConfig, changed: LanguageTrainingConfig) -> LanguageTrainingConfig:
@@ -253,6 +256,7 @@ def _trained(
         settings=settings,
         checkpoint=checkpoint,
         monitor=lambda _: (None, score()),
+        notices=texts.left_out,
     )
     there = False
     for frame in steps:

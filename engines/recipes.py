@@ -19,7 +19,9 @@ from typing import Any
 import numpy as np
 from PIL import Image, PngImagePlugin
 
+from engines.parts.details import NO_DETAILS, Details
 from engines.parts.files import written_atomically
+from engines.parts.picture_formats import PictureError, opened
 
 VERSION = 2
 _WHOLE_SETTINGS = 1  # the last version whose steering repeats all settings
@@ -153,12 +155,14 @@ def _steering(config: dict[str, Any], items: list[Any], *, whole: bool) -> Itera
         yield step, in_force
 
 
-def write_png(path: Path, image: np.ndarray, recipe: Recipe) -> None:
-    """Write (H, W, 3) uint8 RGB as a PNG with the recipe in an international text chunk, atomically."""
+def write_png(path: Path, image: np.ndarray, recipe: Recipe, details: Details = NO_DETAILS) -> None:
+    """Write (H, W, 3) uint8 RGB in sRGB as a PNG with the recipe in an international text chunk, and what goes on from
+    the photo's file, atomically."""
     text = PngImagePlugin.PngInfo()
+    text.add(b"sRGB", b"\0")  # perceptual
     text.add_itxt(KEY, recipe.to_json(), zip=False)
     with written_atomically(path) as file:
-        Image.fromarray(image).save(file, "PNG", pnginfo=text, compress_level=4)
+        Image.fromarray(image).save(file, "PNG", pnginfo=text, compress_level=4, **details.options)
 
 
 def write_text(path: Path, text: str, recipe: Recipe) -> None:
@@ -192,8 +196,8 @@ def read_recipe(path: Path) -> Recipe | None:
         text = read_comment(path)
         return from_json(text) if text and f'"{KEY}"' in text else None
     try:
-        with Image.open(path, formats=["PNG"]) as picture:
-            text = picture.info.get(KEY)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-        return None  # not a PNG: whoever wants the picture itself will say what is wrong with it
+        with opened(path) as picture:
+            text = picture.info.get(KEY) if picture.format == "PNG" else None
+    except PictureError:
+        return None  # whoever wants the picture itself will say what is wrong with it
     return from_json(str(text)) if text else None

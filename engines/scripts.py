@@ -19,7 +19,7 @@ _WIDTH = 100
 _READING = """\
 if len(sys.argv) != 1 + len(pictures):
     sys.exit(f"Use: python {sys.argv[0]} " + " ".join(pictures))
-inputs = {name: read_picture(path) for name, path in zip(pictures, sys.argv[1:])}
+inputs = {name: read_picture(path%s) for name, path in zip(pictures, sys.argv[1:])}
 for name, image in inputs.items():
     if not digest(image).startswith(pictures[name]):
         print(f"Note: the {name} is not the one that the result was made from.")
@@ -66,7 +66,7 @@ def script_of(recipe: Recipe) -> str:
     if ENGINES[job.engine].files:
         return _command(job, recipe.inputs.get("data", ""))
     inputs = {name: recipe.inputs[name] for name in _in_order(job.engine, recipe)}
-    parts = [_heading(job, inputs), _settings(job), _reading(inputs), _running(job, recipe.weights, inputs)]
+    parts = [_heading(job, inputs), _settings(job), _reading(job, inputs), _running(job, recipe.weights, inputs)]
     return "\n".join(filter(None, parts))
 
 
@@ -122,12 +122,15 @@ def _settings(job: Job) -> str:
     return text
 
 
-def _reading(inputs: dict[str, str]) -> str:
+def _reading(job: Job, inputs: dict[str, str]) -> str:
     if not inputs:
         return ""
     text = "# The pictures in their order on the command line; beside each, how the SHA-256 of its pixels begins.\n"
     lines = [f"    {name!r}: {said[:12]!r},  # the {name.replace('_', ' ')}\n" for name, said in inputs.items()]
-    return f"{text}pictures = {{\n{''.join(lines)}}}\n{_READING}"
+    masks = [name for name in inputs if name.rpartition("_")[0] in ENGINES[job.engine].masks]
+    # What is transparent in a mask is outside of it.
+    background = f', background="black" if name in {masks!r} else "white"' if masks else ""
+    return f"{text}pictures = {{\n{''.join(lines)}}}\n{_READING.replace('%s', background)}"
 
 
 def _running(job: Job, weights: str, inputs: dict[str, str]) -> str:

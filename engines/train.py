@@ -47,6 +47,8 @@ def main(arguments: list[str] | None = None) -> int:
                 bar.update(frame.step - bar.n)
                 said = [f"{name} {value:.4g}" for name, value in frame.metrics.items()]
                 tqdm.write(f"{frame.step}: " + "  ".join([*said, *filter(None, [frame.note])]))
+                for sentence in frame.notices:
+                    tqdm.write(sentence, file=sys.stderr)
                 if options.pictures and frame.image is not None:
                     try:
                         _keep_picture(options.pictures / f"{frame.step:06d}.png", frame.image)

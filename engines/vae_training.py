@@ -47,12 +47,14 @@ class Pictures:
 
     Attributes:
         hash: of the training pictures, by `data_hash`.
+        left_out: sentences of what could not be read.
     """
 
     train: np.ndarray
     held_out: np.ndarray
     labels: np.ndarray | None
     hash: str
+    left_out: tuple[str, ...] = ()
 
 
 def read_pictures(model: str, data: Path) -> Pictures:
@@ -72,7 +74,7 @@ def read_pictures(model: str, data: Path) -> Pictures:
         held_out, labels = found.test[order][..., None], found.test_labels[order]
         return Pictures(found.train[..., None], held_out, labels, data_hash(found.train))
     split = split_pictures(data, height)
-    return Pictures(split.train, split.held_out, None, data_hash(split.train))
+    return Pictures(split.train, split.held_out, None, data_hash(split.train), split.left_out)
 
 
 def absolute_and_squared_error(images: Any, logits: Any) -> Any:
@@ -195,6 +197,7 @@ def _trained(
         settings=dataclasses.asdict(config) | {"data": pictures.hash},
         checkpoint=checkpoint,
         monitor=monitor,
+        notices=pictures.left_out,
     )
     there = False
     for frame in steps:

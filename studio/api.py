@@ -13,14 +13,14 @@ from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from typing import Any
 
 import gradio as gr
-import numpy as np
 
 from engines.batches import Batch, batch_of, picture_files
 from engines.configs import from_mapping
 from engines.jobs import ENGINES, Job, job_from_recipe
+from engines.parts.details import NO_DETAILS
 from engines.parts.files import why_unwritten
 from engines.parts.language_config import MODELS, SamplingConfig
-from engines.parts.pictures import digest
+from engines.parts.pictures import Picture, digest
 from engines.recipes import RecipeError, from_json, read_recipe
 from engines.style_transfer import MOST_STYLES
 from studio.endpoints import ENDPOINTS, IMAGES, TRAINED, Endpoint, check_names, network_parameter
@@ -155,11 +155,15 @@ class Api:
                     training_job, self._studio, endpoint.engine, config, paths, endpoint.steerable
                 )
             self._check_network(endpoint.engine, endpoint.networks, values["backbone"])
+            pictures = await self._inputs(endpoint, values)
+            first = pictures.get(next(iter(ENGINES[endpoint.engine].inputs), ""))
             job = Job(
                 engine=endpoint.engine,
                 config=config,
-                inputs=await self._inputs(endpoint, values),
+                inputs={name: picture.pixels for name, picture in pictures.items()},
                 backbone=values["backbone"],
+                details=first.details if first else NO_DETAILS,
+                notices=tuple(sentence for picture in pictures.values() for sentence in picture.notices),
                 pace=UNHURRIED if ENGINES[endpoint.engine].film else 0.0,
             )
             return self._batch(endpoint, job, values[IMAGES]) if endpoint.batch else job
@@ -172,7 +176,7 @@ class Api:
         files = picture_files(uploaded(value, IMAGES) for value in pictures)
         return batch_of(job, files, endpoint.batch, self._studio.max_pixels)
 
-    async def _inputs(self, endpoint: Endpoint, values: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    async def _inputs(self, endpoint: Endpoint, values: Mapping[str, Any]) -> dict[str, Picture]:
         inputs = {}
         for name in endpoint.files:
             if name == IMAGES:
@@ -187,7 +191,8 @@ class Api:
                 if value is not None or name in endpoint.needed:
                     picture = await fetched(value, name)
                     key = f"{name}_{number}" if several else name
-                    inputs[key] = await asyncio.to_thread(checked, self._studio, picture)
+                    background = ENGINES[endpoint.engine].background(name)
+                    inputs[key] = await asyncio.to_thread(checked, self._studio, picture, background)
         return inputs
 
     async def job_again(self, values: dict[str, Any]) -> Job:
@@ -202,16 +207,23 @@ class Api:
         self._check_network(recipe.engine, endpoint.networks, recipe.backbone)
         if not isinstance(values["pictures"], list) or len(values["pictures"]) > 2 * MOST_STYLES + 2:
             raise RecipeError("The parameter pictures must be a list of the pictures that the result was made from.")
-        sent = {}
+        sent: dict[str, Picture] = {}
+        backgrounds = {ENGINES[recipe.engine].background(name.rpartition("_")[0]) for name in recipe.inputs}
         for value in values["pictures"]:
-            image = await asyncio.to_thread(checked, self._studio, await fetched(value, "pictures"))
-            sent[digest(image)] = image
-        inputs = {name: await self._found(name, hash_, sent) for name, hash_ in recipe.inputs.items()}
+            file = await fetched(value, "pictures")
+            # What is transparent is white in a picture and black in a mask: it is its hash that tells which one it is.
+            for background in backgrounds:
+                picture = await asyncio.to_thread(checked, self._studio, file, background)
+                sent[digest(picture.pixels)] = picture
+        found = {name: await self._found(name, hash_, sent) for name, hash_ in recipe.inputs.items()}
+        inputs = {name: picture.pixels for name, picture in found.items()}
+        first = found.get(next(iter(ENGINES[recipe.engine].inputs), ""))
         # The first of an engine's recipes may load TensorFlow.
         job = await asyncio.to_thread(job_from_recipe, recipe, inputs)
-        return dataclasses.replace(job, pace=UNHURRIED if ENGINES[recipe.engine].film else 0.0)
+        details = first.details if first else NO_DETAILS
+        return dataclasses.replace(job, details=details, pace=UNHURRIED if ENGINES[recipe.engine].film else 0.0)
 
-    async def _found(self, name: str, hash_: str, sent: Mapping[str, np.ndarray]) -> np.ndarray:
+    async def _found(self, name: str, hash_: str, sent: Mapping[str, Picture]) -> Picture:
         """An input of a recipe, as it was sent or as it is still here."""
         if hash_ in sent:
             return sent[hash_]
@@ -220,7 +232,7 @@ class Api:
             raise RecipeError(
                 f"The picture that was the {name[:40]!r} of this recipe is not here; send it in pictures."
             )
-        return await asyncio.to_thread(self._studio.read, str(kept))
+        return await asyncio.to_thread(self._studio.load, str(kept))
 
     def add_score(self) -> None:
         """Add the endpoint that scores a text; nothing of it needs to wait its turn."""

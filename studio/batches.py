@@ -10,6 +10,7 @@ import gradio as gr
 
 from engines.batches import MOST_PICTURES, Batch, batch_of, picture_files
 from engines.jobs import Job
+from engines.parts.picture_formats import SUFFIXES
 from studio.gallery import Gallery, url_of
 from studio.stage import Stage
 from studio.studio import Studio
@@ -33,7 +34,7 @@ class BatchPanel:
             self.files = gr.File(
                 label=f"Pictures, or a zip of them; at most {MOST_PICTURES}",
                 file_count="multiple",
-                file_types=["image", ".zip"],
+                file_types=["image", *sorted(SUFFIXES), ".zip"],
                 type="filepath",
                 height=140,
                 elem_id=f"{self._prefix}-files",

@@ -11,6 +11,7 @@ import numpy as np
 from engines.parts.autoencoders import VAE
 from engines.parts.pictures import check_picture, middle_square
 from studio.notices import answered, inform
+from studio.photo import Photo
 from studio.portrait import follow, portrait
 from studio.previews import png_uri
 from studio.studio import Studio
@@ -39,11 +40,10 @@ class FaceEditor:
                 with gr.Column(elem_classes="begin"):
                     with gr.Row(elem_classes="pair pictures"):
                         self.first, self.second = (
-                            gr.Image(
+                            Photo(
                                 label=label,
                                 show_label=False,
                                 placeholder=label,
-                                type="filepath",
                                 sources=["upload", "clipboard", "webcam"],
                                 height=150,
                                 min_width=130,

@@ -14,6 +14,7 @@ from engines.jobs import Job
 from engines.parts.pictures import check_picture, middle_square
 from engines.recipes import Recipe, read_recipe
 from studio.canvas import at_rest
+from studio.dropped import looked_at
 from studio.large_face import LargeFace, said_of
 from studio.notices import answered, inform
 from studio.photo import Photo
@@ -96,9 +97,16 @@ class FaceSearch:
             recipe = read_recipe(Path(path or ""))
             if recipe is not None:
                 return self.restored(recipe)
-            gan, square = self._face.gan(network), self._square(path)
+            gan = self._face.gan(network)
+            picture, shown = looked_at(self.studio, path or "")
+            square = middle_square(picture.pixels, SIDE)
             verdict = float(gan.verdicts(middle_square(square, gan.shape[0])[None])[0])
-            return [gr.skip(), said_of(gan, verdict, "your photograph"), at_rest(square), *same]
+            return [
+                gr.skip() if shown == path else shown,
+                said_of(gan, verdict, "your photograph"),
+                at_rest(square),
+                *same,
+            ]
 
         return await answered(self.studio, look, count) if path else [gr.skip()] * count
 

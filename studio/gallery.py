@@ -18,6 +18,7 @@ from urllib.parse import quote
 import numpy as np
 from PIL import Image
 
+from engines.parts.details import NO_DETAILS, Details
 from engines.parts.files import written_atomically
 from engines.parts.pictures import digest
 from engines.recipes import Recipe, RecipeError, read_recipe
@@ -87,12 +88,12 @@ class Gallery:
 
     # Inputs
 
-    def keep_input(self, image: np.ndarray) -> Path:
-        """Keep (H, W, 3) uint8 RGB under its hash; the same picture is kept once."""
+    def keep_input(self, image: np.ndarray, details: Details = NO_DETAILS) -> Path:
+        """Keep (H, W, 3) uint8 RGB under its hash, with what goes on from its file; the same picture is kept once."""
         path = self.inputs / f"{digest(image)}.png"
         if not path.exists():
             with written_atomically(path) as file:
-                Image.fromarray(image).save(file, "PNG", compress_level=1)
+                Image.fromarray(image).save(file, "PNG", compress_level=1, **details.options)
         return path
 
     def find_input(self, hash_: str) -> Path | None:

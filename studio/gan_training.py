@@ -6,6 +6,7 @@ import gradio as gr
 
 from engines.parts.dcgan_config import STEERABLE, DCGANTrainingConfig
 from engines.parts.gans import read_gan
+from engines.parts.picture_formats import SUFFIXES
 from studio.notices import inform, warn
 from studio.settings import Settings
 from studio.studio import Studio
@@ -22,7 +23,7 @@ class GANTraining(Training):
             engine="dcgan_training",
             first=DCGANTrainingConfig(images=100_000, interval=50).filled(),
             data="a zip of pictures, or all pictures of a folder",
-            suffixes=(".zip", ".jpg", ".jpeg", ".png", ".webp"),
+            suffixes=(".zip", *sorted(SUFFIXES)),
             choose=self._choose,
             adjust=self._adjust,
             invitation="What the generator draws from the same noise, again and again, appears here.",

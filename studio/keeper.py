@@ -7,6 +7,7 @@ from pathlib import Path
 from engines.batches import Batch, StartedBatch
 from engines.films import Film
 from engines.jobs import ENGINES, Job, StartedJob
+from engines.parts.details import NO_DETAILS
 from engines.parts.files import cause_of
 from engines.recipes import Recipe, RecipeError, write_png, write_text
 from studio.gallery import Gallery
@@ -96,7 +97,8 @@ class ResultKeeper:
         if started.last is None or started.last.image is None:
             raise RecipeError("There is nothing to keep.")
         path = self._gallery.new_path(self._job.engine, ".png")
-        write_png(path, started.last.image, started.recipe)
+        details = NO_DETAILS if self._job.makes_sheet else self._job.details
+        write_png(path, started.last.image, started.recipe, details)
         return path
 
     def _written_text(self, text: str, recipe: Recipe) -> Path:
@@ -111,8 +113,9 @@ class ResultKeeper:
 
     def _keep_inputs(self) -> None:
         try:
-            for image in self._job.inputs.values():
-                self._gallery.keep_input(image)
+            first = ENGINES[self._job.engine].inputs[:1]
+            for name, image in self._job.inputs.items():
+                self._gallery.keep_input(image, self._job.details if name in first else NO_DETAILS)
         except OSError as error:
             said = f"The picture that this was made from could not be kept with it: {cause_of(error)}."
             self._notices["inputs"] = said

@@ -8,8 +8,9 @@ from typing import Any
 
 import gradio as gr
 
-from engines.parts.pictures import PictureError, check_picture
+from engines.parts.pictures import PictureError
 from engines.style_transfer import MOST_STYLES
+from studio.dropped import looked_at
 from studio.examples import painting_paths, paintings
 from studio.notices import warn
 from studio.photo import example_row, thumbnails
@@ -140,8 +141,7 @@ class Palette:
         good = []
         for path in paths:
             try:
-                check_picture(self._studio.read(path))
-                good.append(path)
+                good.append(looked_at(self._studio, path)[1])
             except PictureError as error:
                 warn(error)
         return good

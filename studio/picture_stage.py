@@ -8,8 +8,9 @@ import gradio as gr
 import numpy as np
 
 from engines.films import FilmConfig, FilmError
+from engines.parts.details import NO_DETAILS
 from engines.parts.files import why_unwritten
-from engines.parts.pictures import read_picture
+from engines.parts.pictures import load_picture
 from engines.recipes import write_png
 from studio.batches import finished_row
 from studio.canvas import live_canvas
@@ -110,7 +111,7 @@ class PictureStage(Stage):
             return gr.skip(), gr.skip(), gr.skip()
         path = run.moments.folder / f"{run.job.engine}-step-{step}.png"
         try:
-            write_png(path, image, recipe)
+            write_png(path, image, recipe, NO_DETAILS if run.job.makes_sheet else run.job.details)
         except OSError as error:
             warn(f"This moment could not be written: {why_unwritten(error)}.")
             return step, gr.update(interactive=False), gr.update(interactive=not run.job.makes_sheet)
@@ -147,11 +148,12 @@ class PictureStage(Stage):
             return gr.skip()
         if step or run.result is None or run.result.suffix != ".png":
             moment = run.moments.at(step or 10**9)
-            chosen = None if moment is None else moment[1]
+            chosen, details = (None if moment is None else moment[1]), run.job.details
         else:
-            chosen = read_picture(run.result)
+            result = load_picture(run.result)
+            chosen, details = result.pixels, result.details
         try:
-            return gr.skip() if chosen is None else str(self._studio.gallery.keep_input(chosen))
+            return gr.skip() if chosen is None else str(self._studio.gallery.keep_input(chosen, details))
         except OSError as error:
             warn(f"The picture could not be written: {why_unwritten(error)}.")
             return gr.skip()

@@ -114,6 +114,7 @@ class RemoteJob(StartedJob):
         before = self._rest.seen if self.last is None else self.last.step
         self.steps = max(1, frame.step - before) if self.unseen else 1
         self.last, self.history = frame, hand.history
+        self.notices += tuple(sentence for sentence in frame.notices if sentence not in self.notices)
         self.job = dataclasses.replace(self.job, config=hand.history.config)
         if frame.position is not None and not self.exact:
             self._kept = Standing(frame, hand.history)

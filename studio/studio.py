@@ -16,7 +16,7 @@ import numpy as np
 from filelock import BaseFileLock
 
 from engines.jobs import Job, Workshop
-from engines.parts.pictures import read_picture
+from engines.parts.pictures import MAX_PIXELS, Picture, load_picture
 from engines.parts.weights import WeightsError, WeightsStore
 from studio.cluster import Cluster
 from studio.gallery import Gallery
@@ -40,7 +40,7 @@ class Studio:
         weights: folders of weights to look into before the bundled ones.
         outputs: folder of results.
         most_waiting: how many runs may wait in a lane.
-        max_pixels: largest picture that is accepted.
+        max_pixels: what is larger is shrunk to so many pixels.
         data: the pictures that the bundled networks were trained on, a folder or a zip, where they are here.
         shared: whether there are several visitors, who are to see their own results only.
         visitors: who is on which page.
@@ -54,7 +54,7 @@ class Studio:
     weights: tuple[Path, ...] = ()
     outputs: Path = Path("outputs")
     most_waiting: int = 20
-    max_pixels: int = 40_000_000
+    max_pixels: int = MAX_PIXELS
     data: Path | None = None
     shared: bool = False
     visitors: Visitors = field(default_factory=Visitors)
@@ -104,9 +104,16 @@ class Studio:
         return keeper_for(self.gallery, job)
 
     def read(self, picture: str | bytes) -> np.ndarray:
-        """Read an uploaded picture, a path or what is in the file, as (H, W, 3) uint8 RGB; raises PictureError with a
-        sentence."""
-        return read_picture(picture, max_pixels=self.max_pixels)
+        """The pixels of `load`: (H, W, 3) uint8 RGB; raises PictureError with a sentence."""
+        return self.load(picture).pixels
+
+    def load(self, picture: str | bytes, background: str = "white") -> Picture:
+        """Read an uploaded picture, a path or what is in the file; raises PictureError with a sentence.
+
+        Args:
+            background: what shows through where it is transparent, see `load_picture`.
+        """
+        return load_picture(picture, max_pixels=self.max_pixels, background=background)
 
     async def answer(self, work: Callable[[], T]) -> T:
         """What `work` returns: something short, done one at a time beside the renders, so that a slider answers."""

@@ -7,12 +7,11 @@ import binascii
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from gradio.processing_utils import async_ssrf_protected_download
 from gradio.utils import get_upload_folder
 from gradio_client.utils import is_file_obj_with_meta, is_http_url_like
 
-from engines.parts.pictures import PictureError, check_picture
+from engines.parts.pictures import Picture, PictureError, check_picture
 from studio.studio import Studio
 
 
@@ -59,8 +58,8 @@ async def fetched(value: Any, name: str) -> str | bytes:
     raise PictureError(f"The parameter {name} must be a picture: an upload, as handle_file makes one, or a data URI.")
 
 
-def checked(studio: Studio, picture: str | bytes) -> np.ndarray:
-    """(H, W, 3) uint8 RGB; raises PictureError with a sentence."""
-    image = studio.read(picture)
-    check_picture(image)
-    return image
+def checked(studio: Studio, picture: str | bytes, background: str = "white") -> Picture:
+    """The picture, see `Studio.load`; raises PictureError with a sentence."""
+    read = studio.load(picture, background)
+    check_picture(read.pixels)
+    return read

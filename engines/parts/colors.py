@@ -27,8 +27,16 @@ def grey_like(style: np.ndarray, content: np.ndarray) -> np.ndarray:
 
 
 def with_colors_of(painted: np.ndarray, content: np.ndarray) -> np.ndarray:
-    """The painted lightness with the photo's colours; both of one shape."""
-    return content + (luminance(painted) - luminance(content))[..., None]
+    """The painted lightness with the photo's colours, exactly; both of one shape.
+
+    Each pixel keeps what sets its red, green and blue apart from its lightness (Cb and Cr of JPEG). Where the painted
+    lightness cannot be had in that colour, within [-1, 1], the nearest that can is taken: a saturated colour has few.
+    """
+    lightness = luminance(content)
+    chroma = content - lightness[..., None]
+    # `content` is in [-1, 1], so that its own lightness is always among those that can be had.
+    reachable = np.clip(luminance(painted), -1 - chroma.min(-1), 1 - chroma.max(-1))
+    return chroma + reachable[..., None]
 
 
 def color_matched(style: np.ndarray, content: np.ndarray) -> np.ndarray:

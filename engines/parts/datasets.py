@@ -5,20 +5,20 @@ from __future__ import annotations
 import contextlib
 import csv
 import io
-import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
+from engines.parts import archives
+from engines.parts.archives import Member, TooLargeError, check_password, is_aside, members, read_member, told_of
 from engines.parts.files import UNREADABLE
-from engines.parts.pictures import DAMAGED, middle_square
+from engines.parts.picture_formats import SUFFIXES
+from engines.parts.pictures import middle_square, read_picture
 from engines.parts.preparation import check
 
-_PICTURE_SUFFIXES = {".webp", ".png", ".jpg", ".jpeg", ".bmp"}
 # A picture that is larger than these, in a set for training, is a mistake or an attack.
 _MOST_BYTES, _MOST_PIXELS = 32 << 20, 50_000_000
 _MOST_IN_ALL = 4 << 30
@@ -34,11 +34,13 @@ class LabelledPictures:
         images: (N, H, W, 3) uint8 RGB.
         labels: (N,) int32, an index into `classes`.
         classes: class names in sorted order.
+        left_out: sentences of the files that were left out, and why.
     """
 
     images: np.ndarray
     labels: np.ndarray
     classes: tuple[str, ...]
+    left_out: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -48,10 +50,12 @@ class NamedPictures:
     Attributes:
         images: (N, size, size, 3) uint8 RGB.
         names: within their zip or folder.
+        left_out: sentences of the files that were left out, and why.
     """
 
     images: np.ndarray
     names: tuple[str, ...]
+    left_out: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -60,11 +64,13 @@ class SplitPictures:
 
     Attributes:
         names: of the training pictures, within their zip or folder.
+        left_out: sentences of the files that were left out, and why.
     """
 
     train: np.ndarray
     held_out: np.ndarray
     names: tuple[str, ...]
+    left_out: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -78,97 +84,110 @@ class Digits:
 
 
 @contextlib.contextmanager
-def _opened(path: Path) -> Iterator[tuple[list[str], Callable[[str], bytes]]]:
-    """The names of all files in a zip or folder, sorted, and a function that reads one; nothing is ever unpacked."""
+def _opened(path: Path) -> Iterator[tuple[list[Member], Callable[[str], bytes]]]:
+    """All files in a zip or folder, sorted by name, and a function that reads one by its key; nothing is ever
+    unpacked to disk."""
     if path.is_dir():
         names = sorted(file.relative_to(path).as_posix() for file in path.rglob("*") if file.is_file())
 
         def from_folder(name: str) -> bytes:
             if (path / name).stat().st_size > _MOST_BYTES:
-                raise ValueError(f"{name} in {path.name} is too large for a picture; leave it out.")
+                raise TooLargeError(f"This file is larger than {_MOST_BYTES >> 20} MB; make it smaller first.")
             return (path / name).read_bytes()
 
-        yield names, from_folder
+        yield [Member(name, name) for name in names if not is_aside(name)], from_folder
         return
-    try:
-        archive = zipfile.ZipFile(path)
-    except FileNotFoundError as error:
-        raise ValueError(f"There is no file {path.name} in {path.parent}; name the folder that holds it.") from error
-    except (zipfile.BadZipFile, OSError) as error:
-        raise ValueError(f"{path.name} is not a zip file, or is damaged.") from error
-
-    def from_zip(name: str) -> bytes:
-        try:
-            # A header may lie about the size, so no more is ever unpacked than is allowed.
-            with archive.open(name) as file:
-                data = file.read(_MOST_BYTES + 1)
-        except UNREADABLE as error:
-            raise ValueError(f"{path.name} is damaged; fetch it again.") from error
-        if len(data) > _MOST_BYTES:
-            raise ValueError(f"{name[-60:]} in {path.name} is too large for a picture; leave it out.")
-        return data
-
-    with archive:
-        yield sorted(name for name in archive.namelist() if not name.endswith("/")), from_zip
+    with archives.opened(path) as archive:
+        check_password(archive, path.name)
+        yield members(archive), lambda key: read_member(archive, key, _MOST_BYTES)
 
 
-def _decoded(path: Path, names: Sequence[str], read: Callable[[str], bytes], size: int) -> np.ndarray:
-    """(N, size, size, 3) uint8: the middle square of each picture, resized where it is of another size."""
-    if len(names) * size * size * 3 > _MOST_IN_ALL:
-        raise ValueError(f"{path.name} holds {len(names)} pictures, too many to keep in memory; use fewer.")
-    images = np.empty((len(names), size, size, 3), np.uint8)
+def _decoded(
+    path: Path, files: Sequence[Member], read: Callable[[str], bytes], size: int, least: int
+) -> tuple[np.ndarray, list[Member], tuple[str, ...]]:
+    """The middle square of each picture, resized where it is of another size, by the one reader of pictures.
 
-    def decode(item: tuple[int, bytes]) -> None:
+    Returns:
+        (N, size, size, 3) uint8; the files that they are of; and sentences of those that were left out.
+
+    Raises:
+        ValueError: fewer than `least` can be read, or more than fit the memory.
+    """
+    if len(files) < least:
+        raise ValueError(f"{path.name} holds {_few(len(files))}; at least {least} are needed.")
+    if len(files) * size * size * 3 > _MOST_IN_ALL:
+        raise ValueError(f"{path.name} holds {len(files)} pictures, too many to keep in memory; use fewer.")
+    images = np.empty((len(files), size, size, 3), np.uint8)
+
+    def decode(item: tuple[int, bytes | ValueError]) -> ValueError | None:
         row, data = item
         try:
-            with Image.open(io.BytesIO(data)) as picture:
-                if picture.width * picture.height > _MOST_PIXELS:
-                    raise ValueError("too many pixels")
-                rgb = picture.convert("RGB")
-        except DAMAGED as error:
-            raise ValueError(f"{names[row][-60:]} in {path.name} is damaged or too large; leave it out.") from error
-        images[row] = middle_square(np.asarray(rgb), size)
+            if isinstance(data, ValueError):
+                raise data
+            images[row] = middle_square(read_picture(data, max_pixels=_MOST_PIXELS), size)
+        except ValueError as error:
+            return error
+        return None
+
+    def contents() -> Iterator[bytes | ValueError]:
+        for file in files:
+            try:
+                yield read(file.key)
+            except ValueError as error:
+                yield error
 
     with ThreadPoolExecutor() as pool:
         # Reading stays on one thread, as a ZipFile is not made for several; decoding runs on all.
-        for _ in pool.map(decode, ((row, read(name)) for row, name in enumerate(names))):
+        errors = []
+        for error in pool.map(decode, enumerate(contents())):
             check()
-    return images
+            errors.append(error)
+    refused = [(file.name, error) for file, error in zip(files, errors, strict=True) if error is not None]
+    if not refused:
+        return images, list(files), ()
+    kept = [error is None for error in errors]
+    told = told_of(refused)
+    if sum(kept) < least:
+        few = _few(sum(kept))
+        raise ValueError(f"{path.name} holds {few} that can be read, at least {least} are needed, and {told[0]}")
+    return images[kept], [file for file, fine in zip(files, kept, strict=True) if fine], told
 
 
-def _is_picture(name: str) -> bool:
-    return Path(name).suffix.lower() in _PICTURE_SUFFIXES and "__MACOSX" not in name
+def _few(count: int) -> str:
+    return "no pictures" if not count else f"only {count} picture{'s' * (count > 1)}"
+
+
+def _is_picture(file: Member) -> bool:
+    return Path(file.name).suffix.lower() in SUFFIXES
 
 
 def labelled_pictures(path: Path, size: int = 64) -> LabelledPictures:
     """Read a zip or folder of `<class>/<name>` pictures, each resized to (size, size) if it is not so already.
 
     Raises:
-        ValueError: the file is missing, is no zip, or holds no picture in a class folder.
+        ValueError: the file is missing, is no zip, has a password, or holds no picture in a class folder.
     """
-    with _opened(path) as (names, read):
-        names = [name for name in names if "/" in name and _is_picture(name)]
-        if not names:
+    with _opened(path) as (files, read):
+        files = [file for file in files if "/" in file.name and _is_picture(file)]
+        if not files:
             raise ValueError(f"{path.name} holds no pictures in class folders.")
-        folders = [name.split("/")[-2] for name in names]
-        classes = tuple(sorted(set(folders)))
-        index = {name: i for i, name in enumerate(classes)}
-        images = _decoded(path, names, read, size)
-    return LabelledPictures(images, np.array([index[f] for f in folders], np.int32), classes)
+        images, files, left_out = _decoded(path, files, read, size, 1)
+    folders = [file.name.split("/")[-2] for file in files]
+    classes = tuple(sorted(set(folders)))
+    index = {name: i for i, name in enumerate(classes)}
+    return LabelledPictures(images, np.array([index[f] for f in folders], np.int32), classes, left_out)
 
 
 def named_pictures(path: Path, size: int = 64, least: int = 2) -> NamedPictures:
     """Read all pictures in a zip or folder: the middle square of each, resized to (size, size).
 
     Raises:
-        ValueError: the file is missing, is no zip, is damaged, or holds fewer than `least` pictures.
+        ValueError: the file is missing, is no zip, has a password, or holds fewer than `least` pictures that can be
+            read.
     """
-    with _opened(path) as (names, read):
-        names = [name for name in names if _is_picture(name)]
-        if len(names) < least:
-            few = "no pictures" if not names else f"only {len(names)} picture{'s' * (len(names) > 1)}"
-            raise ValueError(f"{path.name} holds {few}; at least {least} are needed.")
-        return NamedPictures(_decoded(path, names, read, size), tuple(names))
+    with _opened(path) as (files, read):
+        images, files, left_out = _decoded(path, [file for file in files if _is_picture(file)], read, size, least)
+    return NamedPictures(images, tuple(file.name for file in files), left_out)
 
 
 def split_pictures(data: Path, size: int = 64) -> SplitPictures:
@@ -183,11 +202,12 @@ def split_pictures(data: Path, size: int = 64) -> SplitPictures:
     path = data / FACES_FILE if (data / FACES_FILE).is_file() else data
     found = named_pictures(path, size, least=LEAST_TO_TRAIN_ON)
     held_out = min(FACES_HELD_OUT, len(found.images) // 8)
-    return SplitPictures(found.images[:-held_out], found.images[-held_out:], found.names[:-held_out])
+    return SplitPictures(found.images[:-held_out], found.images[-held_out:], found.names[:-held_out], found.left_out)
 
 
 def digits(path: Path) -> Digits:
-    """Read mnist.npz as Keras publishes it.
+    """Read mnist.npz as Keras publishes it, or as people save it again: whole numbers of any type or grey levels in
+    [0, 1], with an axis of channels or without.
 
     Raises:
         ValueError: the file is missing, damaged, or holds something else.
@@ -199,10 +219,30 @@ def digits(path: Path) -> Digits:
         raise ValueError(f"There is no file {path.name} in {path.parent}; name the folder that holds it.") from error
     except UNREADABLE as error:
         raise ValueError(f"{path.name} is not the file of digits that Keras publishes, or is damaged.") from error
-    for images, labels in (found[:2], found[2:]):
-        if images.dtype != np.uint8 or images.shape[1:] != (28, 28) or labels.shape != images.shape[:1]:
-            raise ValueError(f"{path.name} holds something else than digits of 28 x 28 pixels.")
-    return Digits(*found)
+    train, train_labels = _digits_of(path.name, *found[:2])
+    test, test_labels = _digits_of(path.name, *found[2:])
+    if not len(train) or not len(test):
+        raise ValueError(f"{path.name} holds no digits in its {'x_test' if len(train) else 'x_train'}.")
+    return Digits(train, train_labels, test, test_labels)
+
+
+def _digits_of(name: str, images: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Digits as (N, 28, 28) uint8 and their labels as (N,) uint8; raises ValueError where they are none."""
+    images = images[..., 0] if images.ndim == 4 and images.shape[-1] == 1 else images
+    labels = labels[:, 0] if labels.ndim == 2 and labels.shape[1] == 1 else labels
+    numbers = all(array.dtype.kind in "buif" for array in (images, labels))
+    if not numbers or images.shape[1:] != (28, 28) or labels.shape != images.shape[:1]:
+        raise ValueError(f"{name} holds something else than digits of 28 x 28 pixels.")
+    if not len(images):
+        return np.empty((0, 28, 28), np.uint8), np.empty(0, np.uint8)
+    # Of floating-point numbers the values tell whether white is 1 or 255.
+    scale = 255 if images.dtype.kind in "bf" and images.max() <= 1 else 1
+    # Not a number is within no range.
+    if not (images.min() >= 0 and images.max() <= 255 and labels.min() >= 0 and labels.max() <= 9):
+        raise ValueError(f"{name} holds something else than digits of 28 x 28 pixels.")
+    if images.dtype.kind in "bf":
+        images = np.round(images * np.float32(scale))
+    return images.astype(np.uint8), labels.astype(np.uint8)
 
 
 def ratings(path: Path, name: str = "attributes.csv") -> dict[str, np.ndarray]:
@@ -211,10 +251,11 @@ def ratings(path: Path, name: str = "attributes.csv") -> dict[str, np.ndarray]:
     Raises:
         ValueError: there is no such table, or one of its cells is no number.
     """
-    with _opened(path) as (names, read):
-        if name not in names:
+    with _opened(path) as (files, read):
+        key = next((file.key for file in files if file.name == name), None)
+        if key is None:
             raise ValueError(f"{path.name} holds no {name}.")
-        rows = list(csv.DictReader(io.StringIO(read(name).decode("utf-8-sig"))))
+        rows = list(csv.DictReader(io.StringIO(read(key).decode("utf-8-sig"))))
     try:
         columns = {key: [row[key] for row in rows] for key in rows[0]}
         if any(value is None for values in columns.values() for value in values):

@@ -17,7 +17,7 @@ def as_digit(drawing: np.ndarray) -> np.ndarray:
     """A drawing, (H, W, 3) uint8 in any colours, as MNIST has its digits: (28, 28, 1) uint8, white on black.
 
     The ink is what differs from the edge; it is fitted into 20 x 20 pixels, keeping its shape, and its centre of mass
-    put in the middle (LeCun et al. 1998).
+    put at pixel (14, 14), counted from 0, where the files of LeCun et al. (1998) have it: their mean is 13.99, 14.01.
 
     Raises:
         PictureError: nothing is drawn.
@@ -38,8 +38,7 @@ def as_digit(drawing: np.ndarray) -> np.ndarray:
     y, x = np.mgrid[: size[1], : size[0]]
     centre = (pixels * y).sum() / pixels.sum(), (pixels * x).sum() / pixels.sum()
     top, left = (
-        int(np.clip(round(SIDE / 2 - 0.5 - c), 0, SIDE - length))
-        for c, length in zip(centre, pixels.shape, strict=True)
+        int(np.clip(round(SIDE / 2 - c), 0, SIDE - length)) for c, length in zip(centre, pixels.shape, strict=True)
     )
     digit = np.zeros((SIDE, SIDE, 1), np.uint8)
     digit[top : top + size[1], left : left + size[0], 0] = pixels

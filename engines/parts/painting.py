@@ -16,9 +16,9 @@ from engines.parts.first_order import FirstOrder, Optimizer
 from engines.parts.lbfgs import LBFGS
 from engines.parts.memory import free_bytes
 from engines.parts.perceptual import Evaluation, PerceptualLoss
-from engines.parts.pictures import PictureError, to_float
+from engines.parts.pictures import long_enough, to_float
 from engines.parts.scene import Pictures, Scene, fitted
-from engines.parts.style_config import StyleConfig
+from engines.parts.style_config import MOST_SIDE, StyleConfig
 
 if TYPE_CHECKING:
     from engines.parts.backbones import Backbone
@@ -30,6 +30,9 @@ LEAST_SHORT_SIDE = 48
 LEAST_SIDE = 16
 # What a run in a given time chooses from, and the steps at full size that it would like to have.
 SIZES = (192, 256, 320, 384, 448, 512, 576, 640, 720, 800, 900, 1024, 1152, 1280, 1440)
+# Photos that are longer than this many times their width get longer sizes, so that they have as many pixels as one that
+# is just so long.
+LONG = 4.0
 STEPS_WANTED = 30
 # More steps than these hardly change a painting any more: from here on time is better spent on size.
 STEPS_ENOUGH = 250
@@ -322,11 +325,22 @@ class Painting:
 
     def _full_shape(self, size: int) -> tuple[int, int]:
         height, width = self._pictures.content.shape[:2]
-        scale = size / max(height, width) if size else 1.0
-        shape = max(1, round(height * scale)), max(1, round(width * scale))
-        if min(shape) < LEAST_SIDE:
-            raise PictureError(f"At this size the photo is {shape[1]} x {shape[0]} pixels; crop it or paint larger.")
-        return shape
+        scale = self._raised(size) / max(height, width) if size else 1.0
+        return max(1, round(height * scale)), max(1, round(width * scale))
+
+    def _raised(self, size: int) -> int:
+        """The longest side, raised where a long and narrow photo would have too few pixels across to be painted."""
+        shape = self._pictures.content.shape[:2]
+        if long_enough(shape, size, LEAST_SIDE, MOST_SIDE) == size:
+            return size
+        across = min(LEAST_SHORT_SIDE, min(shape), MOST_SIDE * min(shape) // max(shape))
+        return long_enough(shape, size, max(across, LEAST_SIDE), MOST_SIDE)
+
+    def _sizes(self) -> list[int]:
+        """The sizes that a run in a given time chooses from."""
+        height, width = self._pictures.content.shape[:2]
+        stretch = math.sqrt(max(1.0, max(height, width) / min(height, width) / LONG))
+        return [self._raised(min(MOST_SIDE, round(size * stretch))) for size in SIZES]
 
     def _ladder(self, config: StyleConfig) -> list[tuple[int, int]]:
         """(height, width) of each size from small to full. Going on from a picture happens at full size."""
@@ -339,7 +353,7 @@ class Painting:
         """The config with size, scales, steps and tiles for this machine; `seconds` is then spent."""
         if config.seconds:
             config = self._timed(config)
-        config = dataclasses.replace(config, seconds=0.0)
+        config = dataclasses.replace(config, seconds=0.0, size=self._raised(config.size))
         return config if config.tile_size else self._fitted(config)
 
     def _fitted(self, config: StyleConfig) -> StyleConfig:
@@ -352,7 +366,7 @@ class Painting:
         # What the optimiser and the pictures take comes on top, tiles or not.
         most = math.inf if free is None else max(0.8 * free - TILES[-1] ** 2 * each, 0) / _KEPT_PER_PIXEL
         if height * width > most and longest > SIZES[0]:
-            longest = max(SIZES[0], int(longest * math.sqrt(most / (height * width))))
+            longest = self._raised(max(SIZES[0], int(longest * math.sqrt(most / (height * width)))))
             config = dataclasses.replace(config, size=longest)
             height, width = self._full_shape(longest)
             self._narrowed = True
@@ -376,14 +390,15 @@ class Painting:
         per_pixel = min(times) / math.prod(shape)
         left = config.seconds - (time.monotonic() - self._began)
         own = max(self._pictures.content.shape[:2])
-        best = dataclasses.replace(config, size=SIZES[0], scales=1, steps=1)
-        for size in SIZES:
+        sizes = self._sizes()
+        best = dataclasses.replace(config, size=sizes[0], scales=1, steps=1)
+        for size in sizes:
             scales = 1 if self._pictures.start is not None else max(1, 1 + round(math.log(size / 160, SCALE_FACTOR)))
             tried = dataclasses.replace(config, size=size, scales=scales)
             shapes = self._ladder(tried)
             work = sum(math.prod(shape) * STEPS_FACTOR ** (len(shapes) - 1 - i) for i, shape in enumerate(shapes))
             steps = int(0.9 * left / (work * per_pixel))
-            if steps < (STEPS_WANTED if size <= max(own, 512) else STEPS_ENOUGH) and size > SIZES[0]:
+            if steps < (STEPS_WANTED if size <= max(own, 512) else STEPS_ENOUGH) and size > sizes[0]:
                 break
             best = dataclasses.replace(tried, steps=min(max(steps, 5), 2000))
         return best

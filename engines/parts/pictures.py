@@ -1,86 +1,156 @@
-"""Pictures in and out: uploads to uint8 RGB arrays, safely; arrays to float and back; resizing."""
+"""Pictures in and out: the one reader of all files, which become uint8 RGB arrays safely; arrays to float and back;
+resizing."""
 
 from __future__ import annotations
 
 import hashlib
-import io
+import math
 import struct
-import warnings
+import threading
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image
 
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
+from engines.parts.color_profiles import to_srgb
+from engines.parts.details import NO_DETAILS, Details, details_of
+from engines.parts.memory import free_bytes
+from engines.parts.picture_formats import DAMAGED, PictureError, opened, too_large
+
+__all__ = ["DAMAGED", "MAX_PIXELS", "Picture", "PictureError", "load_picture", "read_picture"]
+
 MAX_PIXELS = 40_000_000
-# What Pillow raises over damaged files.
-DAMAGED = (
-    OSError,
-    ValueError,
-    SyntaxError,
-    EOFError,
-    MemoryError,
-    struct.error,
-    TypeError,
-    LookupError,
-    Image.DecompressionBombError,
-)
+# What is larger than this many times the limit is refused: it has to be decoded before it can be shrunk.
+_DECODED = 4
+# Pillow keeps four bytes a pixel, while it shrinks a second copy, and at the end there is the array.
+_BYTES_PER_PIXEL = 12
 _SIXTEEN_BIT = {"I", "I;16", "I;16B", "I;16L"}
+_WITH_ALPHA = {"RGBA", "LA", "PA", "La", "RGBa"}
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+# Large pictures are decoded one at a time, so that many visitors need no more memory than one.
+_one_at_a_time = threading.Lock()
 
 
-class PictureError(ValueError):
-    """A file that cannot be used as a picture; the message is a sentence for a person."""
+@dataclass(frozen=True)
+class Picture:
+    """A picture that was read.
+
+    Attributes:
+        pixels: (H, W, 3) uint8 RGB, upright, in sRGB.
+        details: what its file says of it that goes on into results.
+        notices: what a person should be told, in sentences: that it was shrunk, and to what.
+        format: of its file, as Pillow names it.
+    """
+
+    pixels: np.ndarray
+    details: Details = NO_DETAILS
+    notices: tuple[str, ...] = ()
+    format: str = ""
 
 
-def read_picture(source: Path | str | bytes, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
-    """Read a picture as (H, W, 3) uint8 RGB.
+def read_picture(source: Path | str | bytes, *, max_pixels: int = MAX_PIXELS, background: str = "white") -> np.ndarray:
+    """The pixels of `load_picture`: (H, W, 3) uint8 RGB; raises as it does."""
+    return load_picture(source, max_pixels=max_pixels, background=background).pixels
 
-    The first frame of an animation, turned upright as EXIF says, 16-bit scaled down to 8, transparency over white.
+
+def load_picture(source: Path | str | bytes, *, max_pixels: int = MAX_PIXELS, background: str = "white") -> Picture:
+    """Read a picture.
+
+    The first frame of an animation, turned upright as EXIF says, in sRGB whatever its colour profile, 16-bit scaled
+    down to 8, shrunk while it is loaded to at most `max_pixels` pixels.
+
+    Args:
+        background: what shows through where it is transparent: "white", or "black" for a mask, which has nothing there.
 
     Raises:
-        PictureError: not a picture of a known format, damaged, or of more than `max_pixels` pixels.
+        PictureError: not a picture of a known format, damaged, or too large even to be shrunk.
     """
-    file = io.BytesIO(source) if isinstance(source, bytes) else Path(source)
+    with opened(source) as file:
+        width, height = file.size
+        details, format_ = details_of(file), file.format or ""
+        if width * height <= max_pixels:
+            return Picture(_pixels(file, None, background), details, (), format_)
+        with _one_at_a_time:
+            target = _within(width, height, max_pixels)
+            file.draft(None, target)
+            _check_decodable(file, width * height, max_pixels)
+            pixels = _pixels(file, target, background)
+        shrunk = f"This picture has {width} x {height} pixels; it was shrunk to {pixels.shape[1]} x {pixels.shape[0]}."
+        return Picture(pixels, details, (shrunk,), format_)
+
+
+def _within(width: int, height: int, most: int) -> tuple[int, int]:
+    """The size in the same shape that has at most so many pixels."""
+    scale = math.sqrt(most / (width * height))
+    return max(1, min(int(width * scale), most)), max(1, min(int(height * scale), most))
+
+
+def _check_decodable(file: Image.Image, whole: int, max_pixels: int) -> None:
+    pixels = file.width * file.height
+    if file.info.get("progressive"):
+        pixels = max(pixels, whole)  # its coefficients are all kept until the last has come
+    if pixels > _DECODED * max_pixels:
+        raise PictureError(too_large(_DECODED * max_pixels))
+    free = free_bytes()
+    if free is not None and _BYTES_PER_PIXEL * pixels > free:
+        raise PictureError(
+            f"This picture of {file.width} x {file.height} pixels needs more memory than is free; make it smaller."
+        )
+
+
+def _pixels(file: Image.Image, target: tuple[int, int] | None, background: str) -> np.ndarray:
+    """Decode, shrink to `target`, and bring to (H, W, 3) uint8 RGB."""
+    file.load()
+    profile, method = file.info.get("icc_profile"), _UPRIGHT.get(_orientation(file))
+    picture = _eight_bit(file)
+    if target is not None:
+        picture = picture.resize(target, Image.Resampling.LANCZOS, reducing_gap=2.0)
+    alpha = picture.getchannel("A") if picture.mode == "RGBA" else None
+    if alpha is not None:
+        # Grey with transparency has become coloured, but its profile is still one for grey.
+        picture = picture.convert("L" if file.mode in ("LA", "La", "L", "I;16") else "RGB")
+    picture = to_srgb(picture, profile)
+    if alpha is not None:
+        picture = Image.composite(picture, Image.new("RGB", picture.size, background), alpha)
+    return np.asarray(picture if method is None else picture.transpose(method))
+
+
+def _orientation(file: Image.Image) -> int:
     try:
-        with warnings.catch_warnings():
-            # Pillow warns of, and then refuses, sizes that we refuse ourselves below with a better sentence.
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(file, formats=FORMATS) as picture:
-                if picture.width * picture.height > max_pixels:
-                    raise PictureError(_too_large(max_pixels))
-                picture.seek(0)
-                return _to_rgb(picture)
-    except PictureError:
-        raise
-    except Image.DecompressionBombError as error:
-        raise PictureError(_too_large(max_pixels)) from error
-    except FileNotFoundError as error:
-        raise PictureError(f"There is no file {Path(str(source)).name}.") from error
-    except Image.UnidentifiedImageError as error:
-        raise PictureError("This file is not a picture; use a JPEG, PNG, WebP, GIF or BMP file.") from error
-    except DAMAGED as error:
-        raise PictureError("This picture is damaged and cannot be read; save it anew or use another.") from error
+        return file.getexif().get(ExifTags.Base.Orientation, 1)
+    except (struct.error, TypeError, KeyError, ValueError, ZeroDivisionError, OSError, SyntaxError):
+        return 1  # whatever a damaged EXIF block says of the rotation
 
 
-def _too_large(max_pixels: int) -> str:
-    return f"This picture has more than {max_pixels / 1e6:.0f} million pixels; make it smaller first."
-
-
-def _to_rgb(picture: Image.Image) -> np.ndarray:
-    picture.load()
-    try:
-        upright = ImageOps.exif_transpose(picture)
-    except (struct.error, TypeError, KeyError, ValueError, ZeroDivisionError, OSError):
-        upright = picture  # whatever a damaged EXIF block says of the rotation
-    if upright.mode in _SIXTEEN_BIT:
-        values = np.asarray(upright).astype(np.float32)
+def _eight_bit(picture: Image.Image) -> Image.Image:
+    """A picture of mode L, RGB, CMYK or, where some of it is transparent, RGBA."""
+    transparent = picture.info.get("transparency")
+    if picture.mode in _SIXTEEN_BIT:
+        values = np.asarray(picture)
         # Some formats open as 32-bit mode I, whatever their depth was: there the values must tell.
-        scale = 257 if upright.mode != "I" or values.max(initial=0) > 255 else 1
-        upright = Image.fromarray(np.clip(values / scale, 0, 255).astype(np.uint8))
-    if upright.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in upright.info:
-        rgba = upright.convert("RGBA")
-        upright = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)
-    return np.asarray(upright.convert("RGB"))
+        scale = 257 if picture.mode != "I" or values.max(initial=0) > 255 else 1
+        grey = Image.fromarray(np.clip(values / np.float32(scale), 0, 255).astype(np.uint8))
+        if isinstance(transparent, int):
+            grey = Image.merge("LA", (grey, Image.fromarray(np.where(values == transparent, 0, 255).astype(np.uint8))))
+            return grey.convert("RGBA")
+        return grey
+    if picture.mode in _WITH_ALPHA or transparent is not None:
+        return picture.convert("RGBA")
+    if picture.mode == "F":
+        values = np.nan_to_num(np.asarray(picture))
+        # Floating-point pictures are in [0, 1], unless their values tell otherwise.
+        scaled = values * 255 if values.max(initial=0) <= 1 else values
+        return Image.fromarray(np.clip(scaled, 0, 255).astype(np.uint8))
+    return picture if picture.mode in ("L", "RGB", "CMYK") else picture.convert("L" if picture.mode == "1" else "RGB")
 
 
 def check_picture(image: np.ndarray, *, least: int = 16) -> None:
@@ -94,6 +164,26 @@ def check_picture(image: np.ndarray, *, least: int = 16) -> None:
     if min(image.shape[:2]) < least:
         height, width = image.shape[:2]
         raise PictureError(f"This picture is {width} x {height} pixels; use one of at least {least} x {least}.")
+
+
+def long_enough(shape: tuple[int, int], longest: int, least: int, most: int) -> int:
+    """The longer side to resize a picture of (height, width) to, so that the shorter one has `least` pixels.
+
+    Args:
+        longest: what it is where that is enough; 0, for the picture's own size, stays 0.
+        most: what it may be at most.
+
+    Raises:
+        PictureError: the picture is so narrow that this would not do.
+    """
+    short, long = sorted(shape)
+    if not longest or round(short * longest / long) >= least:
+        return longest
+    needed = math.ceil(least * long / short)
+    if needed > most:
+        height, width = shape
+        raise PictureError(f"This picture is {width} x {height} pixels, too long and narrow to work on; crop it.")
+    return needed
 
 
 def resized(image: np.ndarray, longest_side: int) -> np.ndarray:

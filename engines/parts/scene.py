@@ -11,12 +11,14 @@ from PIL import Image
 
 from engines.parts.colors import color_matched, grey_like, luminance, with_colors_of
 from engines.parts.perceptual import PerceptualLoss, Targets
-from engines.parts.pictures import PictureError, to_float
+from engines.parts.pictures import to_float
 from engines.parts.style_config import StyleConfig
 
 # Makes a total variation weight of 1 a light touch at any size.
 _RELATIVE_VARIATION = 2e-5
 _LEAST_STYLE_SIDE = 16
+# A painting is no longer than this many times the photo's width, so that its strokes fit into a long and narrow photo.
+_LONGEST_STYLE = 8
 
 
 @dataclass(frozen=True)
@@ -69,12 +71,10 @@ class Scene:
         """A painting's size here: as long as the photo times the scale, in its own shape; the book squeezes it."""
         if self._config.losses == "book":
             return self.shape
-        longest = max(self.shape) * self._config.style_scale
-        scale = longest / max(style.shape[:2])
-        height, width = round(style.shape[0] * scale), round(style.shape[1] * scale)
-        if min(height, width) < _LEAST_STYLE_SIDE:
-            raise PictureError("One of the paintings is too narrow to learn from; crop it to a more even shape.")
-        return height, width
+        longest = min(max(self.shape), _LONGEST_STYLE * min(self.shape)) * self._config.style_scale
+        # Of a painting that is long and narrow itself, no strokes would be left at that length.
+        scale = max(longest / max(style.shape[:2]), _LEAST_STYLE_SIDE / min(style.shape[:2]))
+        return round(style.shape[0] * scale), round(style.shape[1] * scale)
 
     def _placed(self) -> np.ndarray | None:
         """(R, H, W): the masks, and the rest of the photo for the paintings without one."""

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from engines.configs import setting, validate
 
+MOST_SIDE = 4096
+
 
 @dataclass(frozen=True, kw_only=True)
 class StyleConfig:
@@ -18,7 +20,7 @@ class StyleConfig:
     balance: float = setting(
         0.15, "The photo's share of the pull: more style to the left, more photo to the right.", low=0.0, high=0.95
     )
-    size: int = setting(512, "Longest side of the painting in pixels; 0 keeps the photo's own.", low=0, high=4096)
+    size: int = setting(512, "Longest side of the painting in pixels; 0 keeps the photo's own.", low=0, high=MOST_SIDE)
     scales: int = setting(3, "How many sizes to paint at, from small to full.", low=1, high=8)
     steps: int = setting(30, "Steps at full size; smaller sizes take more.", low=1, high=20_000)
     style_weight: float = setting(1.0, "What the painting's loss counts (alpha).", low=0.0, high=1e9)

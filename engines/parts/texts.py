@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import codecs
+import dataclasses
+import functools
 import gzip
 import io
 import json
-import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from engines.parts import archives
+from engines.parts.archives import Member, TooLargeError, is_aside, told_of
 from engines.parts.preparation import check
 
 # The Large Movie Review Dataset: what is trained on, and what is held out.
@@ -23,12 +26,17 @@ HELD_OUT = 0.1
 _SUFFIXES = (".txt", ".md", ".text", ".jsonl", ".jsonl.gz")
 
 
+class TooMuchError(ValueError):
+    """More text than is kept in memory; the message is a sentence for a person."""
+
+
 @dataclass(frozen=True)
 class SplitTexts:
-    """Texts to train on, and texts held out from it."""
+    """Texts to train on, and texts held out from it; sentences of the files that were left out, and why."""
 
     train: tuple[str, ...]
     held_out: tuple[str, ...]
+    left_out: tuple[str, ...] = ()
 
 
 def without_surrogates(text: str) -> str:
@@ -85,13 +93,13 @@ def split_texts(data: Path) -> SplitTexts:
         if not (train and held_out):
             raise ValueError(f"The files of reviews in {data.name} hold no texts; fetch them again.")
         return SplitTexts(train, held_out)
-    texts = [text for path in _files(data) for text in _documents(path)]
+    texts, left_out = _readable(data)
     characters = sum(map(len, texts))
     if characters < LEAST_CHARACTERS:
         raise ValueError(
             f"{data.name} holds {characters} characters of text; at least {LEAST_CHARACTERS:,} are needed."
         )
-    return _split(texts, round(characters * (1 - HELD_OUT)))
+    return dataclasses.replace(_split(texts, round(characters * (1 - HELD_OUT))), left_out=told_of(left_out))
 
 
 def _split(texts: list[str], most: int) -> SplitTexts:
@@ -117,11 +125,15 @@ def _files(data: Path) -> list[Path]:
         raise ValueError(f"There is no file {data.name} in {data.parent}; name a text file or a folder of them.")
     if data.is_file():
         return [data]
-    files = sorted(path for path in data.rglob("*") if path.is_file() and path.name.lower().endswith(_SUFFIXES))
+    files = sorted(
+        path
+        for path in data.rglob("*")
+        if path.is_file() and path.name.lower().endswith(_SUFFIXES) and not is_aside(path.relative_to(data).as_posix())
+    )
     if not files:
         raise ValueError(f"{data.name} holds no text files; their names should end in .txt, .md or .jsonl.")
     if sum(path.stat().st_size for path in files) > MOST_BYTES:
-        raise ValueError(_too_much(data))
+        raise TooMuchError(_too_much(data))
     return files
 
 
@@ -129,34 +141,74 @@ def _too_much(path: Path) -> str:
     return f"{path.name} holds more than {MOST_BYTES >> 20} MB of text; use a part of it."
 
 
+def _readable(data: Path) -> tuple[list[str], list[tuple[str, Exception]]]:
+    """The texts in a file, or in a folder or zip of files, and the names of those that were left out, with why.
+
+    Raises:
+        ValueError: it cannot be read; or of several files none can, or they are too much.
+    """
+    if data.suffix.lower() == ".zip" and data.is_file():
+        return _of_several(_zipped(data))
+    files = _files(data)
+    if data.is_file():
+        return list(_documents(data)), []
+    return _of_several((path.relative_to(data).as_posix(), functools.partial(_documents, path)) for path in files)
+
+
+def _of_several(
+    files: Iterable[tuple[str, Callable[[], Iterable[str]]]],
+) -> tuple[list[str], list[tuple[str, Exception]]]:
+    """What can be read of files, each a name and what reads it."""
+    texts: list[str] = []
+    left_out: list[tuple[str, Exception]] = []
+    read = 0
+    for name, documents in files:
+        try:
+            texts += list(documents())
+            read += 1
+        except TooMuchError:
+            raise
+        except ValueError as error:
+            left_out.append((name, error))
+    if left_out and not read:
+        raise left_out[0][1]
+    return texts, left_out
+
+
+def _zipped(path: Path) -> Iterator[tuple[str, Callable[[], Iterable[str]]]]:
+    """The text files in a zip: the name of each, and what reads it while the next is not asked for."""
+    _check_size(path)
+    with archives.opened(path) as archive:
+        archives.check_password(archive, path.name)
+        found = [member for member in archives.members(archive) if member.name.lower().endswith(_SUFFIXES)]
+        if not found:
+            raise ValueError(f"{path.name} holds no text files; their names should end in .txt, .md or .jsonl.")
+        left = MOST_BYTES
+        for member in found:
+
+            def documents(member: Member = member) -> list[str]:
+                nonlocal left
+                try:
+                    content = archives.read_member(archive, member.key, left)
+                except TooLargeError:
+                    raise TooMuchError(_too_much(path)) from None
+                left -= len(content)
+                return list(_texts_in(member.name, _unpacked(path, content, member.name)))
+
+            yield member.name, documents
+
+
+def _check_size(path: Path) -> None:
+    if path.stat().st_size > MOST_BYTES:
+        raise TooMuchError(_too_much(path))
+
+
 def _documents(path: Path) -> Iterator[str]:
     """The texts in one file, without those that are empty."""
     if not path.is_file():
         raise ValueError(f"There is no file {path.name} in {path.parent}; name the folder that holds it.")
-    if path.stat().st_size > MOST_BYTES:
-        raise ValueError(_too_much(path))
-    if path.suffix.lower() != ".zip":
-        yield from _texts_in(path.name, _unpacked(path, path.read_bytes(), path.name))
-        return
-    try:
-        with zipfile.ZipFile(path) as archive:
-            entries = sorted(
-                (entry for entry in archive.infolist() if entry.filename.lower().endswith(_SUFFIXES)),
-                key=lambda entry: entry.filename,
-            )
-            if not entries:
-                raise ValueError(f"{path.name} holds no text files; their names should end in .txt, .md or .jsonl.")
-            left = MOST_BYTES
-            for entry in entries:
-                # An archive may say of itself that it is smaller than it is.
-                with archive.open(entry) as file:
-                    content = file.read(left + 1)
-                left -= len(content)
-                if left < 0:
-                    raise ValueError(_too_much(path))
-                yield from _texts_in(entry.filename, _unpacked(path, content, entry.filename))
-    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError) as error:
-        raise ValueError(f"{path.name} is damaged; fetch it again.") from error
+    _check_size(path)
+    yield from _texts_in(path.name, _unpacked(path, path.read_bytes(), path.name))
 
 
 def _unpacked(path: Path, content: bytes, name: str) -> bytes:
@@ -169,7 +221,7 @@ def _unpacked(path: Path, content: bytes, name: str) -> bytes:
     except (OSError, EOFError, zlib.error) as error:
         raise ValueError(f"{name} is damaged; fetch it again.") from error
     if len(content) > MOST_BYTES:
-        raise ValueError(_too_much(path))
+        raise TooMuchError(_too_much(path))
     return content
 
 

@@ -99,6 +99,7 @@ def train_frames(
     settings: Mapping[str, Any],
     checkpoint: Path | None = None,
     monitor: Callable[[int], tuple[np.ndarray | None, Mapping[str, float]]] | None = None,
+    notices: tuple[str, ...] = (),
 ) -> Frames[None]:
     """Train to step `total`, yielding a frame every `interval` steps, after the checkpoint of that moment is on disk.
 
@@ -110,6 +111,7 @@ def train_frames(
         settings: what must be equal for a checkpoint to be resumed; anything JSON holds.
         checkpoint: where to resume from and save to; None keeps nothing.
         monitor: called at each interval for a picture and held-out metrics.
+        notices: sentences that the first frame tells.
 
     Raises:
         ValueError: a checkpoint that does not fit, or a training that has diverged: a metric or a variable is no finite
@@ -136,5 +138,6 @@ def train_frames(
                 "lower the learning rate and train again."
             )
         note = unkept(partial(save_checkpoint, checkpoint, variables, step, settings)) if checkpoint else ""
-        yield Frame(step=step, total=total, image=image, metrics=metrics, note=note)
+        yield Frame(step=step, total=total, image=image, metrics=metrics, note=note, notices=notices)
+        notices = ()
         sums, count, started = {}, 0, time.perf_counter()

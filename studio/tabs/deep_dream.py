@@ -271,10 +271,10 @@ class DreamTab:
         """
         if not photo:
             raise PictureError("Choose a photo first: drop one, or click one of the examples.")
-        image = self.studio.read(photo)
-        check_picture(image)
+        picture = self.studio.load(photo)
+        check_picture(picture.pixels)
         job = self._shared(guide, backbone, values)
-        return dataclasses.replace(job, inputs={"image": image, **job.inputs})
+        return dataclasses.replace(job, inputs={"image": picture.pixels, **job.inputs}, details=picture.details)
 
     def _shared(self, guide: str | None, backbone: str, values: Sequence[Any]) -> Job:
         """The same without a photo; raises as `_job`."""

@@ -9,7 +9,7 @@ from typing import Any
 
 import gradio as gr
 
-from engines.parts.pictures import read_picture
+from engines.parts.pictures import load_picture
 from engines.recipes import Recipe, from_json
 from studio.components import component
 from studio.doors import Door
@@ -255,7 +255,8 @@ class GalleryTab:
                 path = result.path
                 if result.kind == "picture":
                     # Without its recipe: it is a photo now.
-                    path = self.studio.gallery.keep_input(read_picture(path))
+                    picture = load_picture(path)
+                    path = self.studio.gallery.keep_input(picture.pixels, picture.details)
                 updates = await door.open(str(path), values)
             except ValueError as error:
                 warn(error)

@@ -27,6 +27,7 @@ from studio.languages import phrase
 from studio.map_settings import SPACINGS, VEILS, MapSettings
 from studio.notices import answered, inform, warn
 from studio.own_settings import OwnSettings
+from studio.photo import Photo
 from studio.picture_stage import PictureStage
 from studio.previews import data_uri
 from studio.restoring import job_for_tab
@@ -129,9 +130,8 @@ class LatentTab:
         self.veil = self.settings.veil()
         with gr.Accordion("Draw a digit", open=True, elem_id="latent-draw", elem_classes="fold"):
             self.sheet = sketch("latent-sheet")
-            self.dropped = gr.Image(
+            self.dropped = Photo(
                 label="or drop one",
-                type="filepath",
                 sources=["upload", "clipboard"],
                 height=120,
                 elem_id="latent-digit",

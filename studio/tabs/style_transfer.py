@@ -356,14 +356,15 @@ class StyleTab:
         if not photo:
             raise PictureError("Choose a photo first: drop one, or click one of the examples.")
         job = self._shared(gallery, backbone, values)
-        own = {"content_image": self.studio.read(photo)}
+        picture = self.studio.load(photo)
+        own = {"content_image": picture.pixels}
         if start_image:
             own["start_image"] = self.studio.read(start_image)
         for image in own.values():
             check_picture(image)
         masks = masks_of(regions, len(job.inputs))
         own |= {f"masks_{i}": mask for i, mask in enumerate(masks, 1) if mask is not None}
-        return dataclasses.replace(job, inputs=own | dict(job.inputs))
+        return dataclasses.replace(job, inputs=own | dict(job.inputs), details=picture.details)
 
     def _shared(self, gallery: Any, backbone: str, values: Sequence[Any]) -> Job:
         """The same without a photo and all that belongs to it; raises as `_job`."""

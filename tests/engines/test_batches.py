@@ -15,6 +15,7 @@ from engines.batches import Batch, PictureFile, StartedBatch, batch_of, picture_
 from engines.deep_dream import DreamConfig
 from engines.frames import Frame
 from engines.jobs import Job, Workshop
+from engines.parts import archives
 from engines.parts.pictures import PictureError, digest
 from engines.recipes import Recipe, RecipeError
 from tests.engines.helpers import as_png, is_one_sentence, refusal
@@ -177,11 +178,11 @@ def test_what_cannot_be_used_is_left_out_and_told_of_and_the_rest_goes_on(tmp_pa
 
 
 def test_of_many_that_were_left_out_some_are_told_of_one_by_one(tmp_path, workshop):
-    bad = {f"bad{i}": b"no pixels" for i in range(batches.MOST_NOTICES + 2)}
+    bad = {f"bad{i}": b"no pixels" for i in range(archives.MOST_TOLD + 2)}
     started = workshop.start(batch(written(tmp_path, **bad, good=pictures()[0])))
     assert len(results(started)) == 1
-    assert len(started.notices) == batches.MOST_NOTICES + 1
-    assert started.notices[-1] == "Besides, 2 other pictures were left out."
+    assert len(started.notices) == archives.MOST_TOLD + 1
+    assert started.notices[-1] == "Besides, 2 other files were left out."
 
 
 def test_where_every_one_is_left_out_the_first_refusal_is_raised_and_said_only_once(tmp_path, workshop):
@@ -233,13 +234,14 @@ def test_where_the_only_picture_runs_away_in_the_middle_that_is_told(tmp_path, w
     assert started.part is None
 
 
-def test_pictures_of_more_pixels_than_are_taken_are_left_out(tmp_path, workshop):
-    small, large = pictures()[0][:16, :16], pictures()[1]
+def test_pictures_of_more_pixels_than_are_taken_are_shrunk_and_counted(tmp_path, workshop):
+    small, large = pictures()[0][:16, :16], np.zeros((34, 34, 3), np.uint8)
     job = Job(engine="deep_dream", config=QUICK, inputs={}, backbone="studio_vgg")
     files = picture_files(written(tmp_path, large=large, small=small))
     started = workshop.start(batch_of(job, files, "image", max_pixels=300))
-    assert [name for name, *_ in results(started)] == ["small"]
-    assert "million pixels" in started.notices[0]
+    made = [(name, frame.image.shape) for name, frame, _ in results(started)]
+    assert made == [("large", (17, 17, 3)), ("small", (16, 16, 3))]
+    assert started.notices == ("One picture was shrunk to 300 pixels.",)
 
 
 # Files and zips
@@ -252,20 +254,28 @@ def names_of(path: Path) -> list[str]:
 def test_the_pictures_of_a_zip_are_found_in_all_its_folders_and_nothing_else_is(tmp_path):
     png = as_png(pictures()[0])
     inside = ["b.png", "a.JPG", "holidays/c.webp", "./d.png", "holidays\\e.png"]
+    unread = ["f.PSD", "page.svg"]
     aside = [
         "notes.txt",
         "__MACOSX/._a.jpg",
         "__MACOSX/f.png",
         ".hidden.png",
         ".trash/g.png",
-        "page.svg",
         "folder.png/",
     ]
-    path = packed(tmp_path / "all.zip", dict.fromkeys(inside + aside, png))
+    path = packed(tmp_path / "all.zip", dict.fromkeys(inside + unread + aside, png))
     found = picture_files([path])
-    assert sorted(file.name for file in found) == ["a", "b", "c", "d", "e"]
+    assert sorted(file.name for file in found) == ["a", "b", "c", "d", "e", "f", "page"]
     for file in found:
-        np.testing.assert_array_equal(file.read(), pictures()[0])
+        np.testing.assert_array_equal(file.read().pixels, pictures()[0])
+
+
+@pytest.mark.parametrize("encoding", ["cp949", "utf-8"])
+def test_results_of_a_zip_are_called_as_its_files_are(tmp_path, workshop, encoding):
+    from tests.engines.test_archives import zip_named
+
+    path = zip_named(tmp_path / "sea.zip", {"여름/바다.png": as_png(pictures()[0])}, encoding)
+    assert [name for name, *_ in results(workshop.start(batch([path])))] == ["바다"]
 
 
 def test_files_and_zips_come_in_their_order_and_the_pictures_of_a_zip_by_name(tmp_path):
@@ -287,11 +297,11 @@ def test_a_picture_in_a_zip_gives_the_same_as_its_file(tmp_path, workshop):
 def test_what_is_no_zip_is_refused_by_its_name(tmp_path, content):
     path = tmp_path / "holidays.zip"
     path.write_bytes(content)
-    assert refusal(PictureError, picture_files, [path]).startswith("holidays.zip is not a zip file")
+    assert refusal(ValueError, picture_files, [path]).startswith("holidays.zip is not a zip file")
 
 
 def test_a_zip_that_is_not_there_is_refused_with_a_sentence(tmp_path):
-    refusal(PictureError, picture_files, [tmp_path / "gone.zip"])
+    refusal(ValueError, picture_files, [tmp_path / "gone.zip"])
 
 
 def test_no_pictures_or_too_many_are_refused_with_a_sentence(tmp_path, monkeypatch):
@@ -308,7 +318,7 @@ def test_a_picture_that_unpacks_to_more_than_is_taken_is_refused_before_it_is_al
     bomb = packed(tmp_path / "bomb.zip", {"a.png": bytes(8 << 20)}, zipfile.ZIP_DEFLATED)
     assert bomb.stat().st_size < 20_000
     (file,) = picture_files([bomb])
-    assert "larger than 1 MB" in refusal(PictureError, file.read)
+    assert "larger than 1 MB" in refusal(ValueError, file.read)
 
 
 @pytest.mark.parametrize("said", [10, 2**32 - 2])
@@ -320,9 +330,9 @@ def test_a_header_that_lies_about_the_size_of_a_picture_is_found_out(tmp_path, s
     path.write_bytes(data)
     (file,) = picture_files([path])
     if said == 10:
-        assert "cannot be unpacked" in refusal(PictureError, file.read)
+        assert "cannot be unpacked" in refusal(ValueError, file.read)
     else:
-        np.testing.assert_array_equal(file.read(), pictures()[0])
+        np.testing.assert_array_equal(file.read().pixels, pictures()[0])
 
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
@@ -332,17 +342,19 @@ def test_a_damaged_picture_in_a_zip_is_refused_however_it_was_packed(tmp_path, m
     place = whole.index(b"a.png") + 40
     path.write_bytes(whole[:place] + bytes(60) + whole[place + 60 :])
     (file,) = picture_files([path])
-    assert "cannot be unpacked" in refusal(PictureError, file.read)
+    assert "cannot be unpacked" in refusal(ValueError, file.read)
 
 
-def test_a_picture_with_a_password_is_refused_with_a_sentence(tmp_path):
-    path = packed(tmp_path / "secret.zip", {"a.png": as_png(pictures()[0])})
-    data = bytearray(path.read_bytes())
-    for sign, flags in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
-        data[data.index(sign) + flags] |= 1  # as an encrypted member says of itself
-    path.write_bytes(data)
-    (file,) = picture_files([path])
-    assert "has a password" in refusal(PictureError, file.read)
+def test_a_picture_with_a_password_is_left_out_and_a_zip_of_such_is_refused(tmp_path, workshop):
+    from tests.engines.test_archives import encrypted
+
+    png = as_png(pictures()[0])
+    some = encrypted(packed(tmp_path / "some.zip", {"a.png": png, "b.png": png}), "a.png")
+    started = workshop.start(batch([some]))
+    assert [name for name, *_ in results(started)] == ["b"]
+    assert started.notices == ("a was left out: This file has a password; pack it again without one.",)
+    all_of_it = encrypted(packed(tmp_path / "all.zip", {"a.png": png}), "a.png")
+    assert refusal(ValueError, picture_files, [all_of_it]).startswith("all.zip has a password")
 
 
 def test_a_zip_that_goes_away_meanwhile_leaves_its_pictures_out(tmp_path, workshop):

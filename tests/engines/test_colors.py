@@ -58,6 +58,26 @@ def test_painted_lightness_with_the_photos_colours_has_both(photo, style):
     np.testing.assert_allclose(difference, np.repeat(difference[..., :1], 3, axis=-1), atol=1e-5)
 
 
+def chroma_of(image: np.ndarray) -> np.ndarray:
+    return image - luminance(image)[..., None]
+
+
+def test_a_saturated_photos_colours_are_kept_exactly_where_the_lightness_cannot_be_had():
+    rng = np.random.default_rng(2)
+    photo = (rng.integers(0, 256, (40, 50, 3)) / 127.5 - 1).astype(np.float32)
+    photo[:2] = (1, -1, -1), (1, 1, 1), *[(-1, -1, -1)] * 48
+    painted = rng.uniform(-1.5, 1.5, photo.shape).astype(np.float32)
+    kept = with_colors_of(painted, photo)
+    assert np.abs(kept).max() <= 1 + 1e-6, "nothing is left to be cut off"
+    shown = np.rint((kept + 1) * 127.5)
+    assert np.abs(chroma_of(shown / 127.5 - 1) - chroma_of(photo)).max() <= 1 / 127.5
+    lighter = luminance(kept) - luminance(photo)
+    wanted = luminance(painted) - luminance(photo)
+    assert (lighter * wanted >= -1e-5).all(), "and as light as can be had on the way to what was painted"
+    assert (np.abs(lighter) <= np.abs(wanted) + 1e-5).all()
+    np.testing.assert_allclose(kept[0, 0], (1, -1, -1), atol=1e-6)
+
+
 @pytest.mark.parametrize("way", [color_matched, grey_like])
 def test_pictures_of_a_single_colour_give_finite_ones(way, photo):
     flat = np.full((16, 16, 3), 0.5, np.float32)

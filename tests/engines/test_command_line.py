@@ -468,3 +468,21 @@ def test_what_cannot_be_written_is_said_in_one_sentence(language_model, results,
     assert is_one_sentence(said)
     assert part in said
     assert files_in(results) == before
+
+
+def test_masks_have_nothing_where_they_are_transparent_and_what_was_shrunk_is_noted(tmp_path, picture, monkeypatch):
+    from engines import __main__ as command
+
+    monkeypatch.setattr(command, "MAX_PIXELS", 500)
+    photo, mask = tmp_path / "photo.png", tmp_path / "mask.png"
+    Image.fromarray(picture).save(photo, dpi=(300, 300))
+    white = np.full((20, 20, 4), 255, np.uint8)
+    white[:10, :, 3] = 0
+    Image.fromarray(white).save(mask)
+    arguments = [photo, "--style-images", photo, "--masks", mask, "-o", tmp_path / "out.png"]
+    job = command._job(command._parser().parse_args(["style_transfer", *map(str, arguments)]))
+    assert job.inputs["masks_1"][:10].max() == 0
+    assert job.inputs["masks_1"][10:].min() == 255
+    assert job.inputs["content_image"].shape == (36, 54, 3)
+    assert job.details.dpi == pytest.approx((300, 300), abs=0.01)
+    assert [sentence.split(" ")[0] for sentence in job.notices] == ["photo.png:", "photo.png:"]

@@ -12,7 +12,9 @@ from PIL import Image
 
 from engines.parts import datasets
 from engines.parts.datasets import digits, named_pictures, ratings
-from tests.engines.helpers import as_png, files_in, refusal
+from tests.engines.helpers import as_png, encoded, files_in, refusal
+from tests.engines.profiles import adobe_rgb
+from tests.engines.test_archives import encrypted
 
 
 def flat(value: int, height: int = 64, width: int = 64) -> bytes:
@@ -70,14 +72,78 @@ def bomb() -> bytes:
         ({}, "holds no pictures"),
         ({"readme.txt": b"no pictures"}, "holds no pictures"),
         ({"a.png": flat(1)}, "holds only 1 picture;"),
-        ({"a.png": flat(1), "b.png": b"not pixels"}, "b.png in set.zip is damaged"),
-        ({"a.png": flat(1), "b.png": bytes(40 << 20)}, "too large for a picture"),
-        ({"a.png": flat(1), "b.png": bomb()}, "damaged or too large"),
+        (
+            {"a.png": flat(1), "b.png": b"not pixels"},
+            "and b.png was left out: This file is not a picture",
+        ),
+        ({"a.png": flat(1), "b.png": bytes(40 << 20)}, "larger than 32 MB"),
+        ({"a.png": flat(1), "b.png": bomb()}, "million pixels"),
     ],
     ids=["empty", "text", "one", "damaged", "unpacks to 40 MB", "half a gigapixel"],
 )
 def test_what_cannot_be_used_is_refused_in_a_sentence(tmp_path, files, words):
     assert words in refusal(ValueError, named_pictures, zip_of(tmp_path / "set.zip", files))
+
+
+def test_one_broken_file_among_forty_is_left_out_and_named(tmp_path):
+    files = {f"{i:02d}.png": flat(i) for i in range(40)} | {"07.png": b"no pixels", "바다.jpg": flat(1)[:60]}
+    found = named_pictures(zip_of(tmp_path / "set.zip", files))
+    assert len(found.images) == len(found.names) == 39
+    assert found.images[:, 0, 0, 0].tolist() == [i for i in range(40) if i != 7]
+    assert "07.png" not in found.names
+    assert [sentence.partition(":")[0] for sentence in found.left_out] == [
+        "07.png was left out",
+        "바다.jpg was left out",
+    ]
+    assert datasets.split_pictures(tmp_path / "set.zip").left_out == found.left_out
+
+
+def test_labels_stay_with_their_pictures_where_one_is_left_out(tmp_path):
+    files = {"cat/1.png": flat(1), "cat/2.png": b"no pixels", "dog/3.png": flat(3)}
+    found = datasets.labelled_pictures(zip_of(tmp_path / "set.zip", files))
+    assert [found.classes[label] for label in found.labels] == ["cat", "dog"]
+    assert found.images[:, 0, 0, 0].tolist() == [1, 3]
+    assert len(found.left_out) == 1
+
+
+def test_training_pictures_are_read_as_all_others_are(tmp_path):
+    """Turned upright, 16-bit grey scaled down, what is transparent white, in sRGB."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    upper = np.zeros((64, 64, 3), np.uint8)
+    upper[:32] = 255
+    grey = np.full((64, 64), 257 * 40, np.uint16)
+    hidden = np.dstack([np.full((64, 64, 3), 9, np.uint8), np.zeros((64, 64), np.uint8)])
+    files = {
+        "a.jpg": encoded(Image.fromarray(upper), "JPEG", exif=exif.tobytes()),
+        "b.png": encoded(Image.fromarray(grey), "PNG"),
+        "c.png": as_png(hidden),
+        "d.png": encoded(Image.new("RGB", (64, 64), (200, 40, 40)), "PNG", icc_profile=adobe_rgb()),
+        "e.avif": encoded(Image.new("RGB", (64, 64), (0, 0, 200)), "AVIF"),
+    }
+    turned, sixteen, transparent, wide, avif = named_pictures(zip_of(tmp_path / "set.zip", files)).images
+    assert turned[:, 40:].min() > 240
+    assert turned[:, :24].max() < 15
+    assert (sixteen == 40).all()
+    assert (transparent == 255).all()
+    assert wide[0, 0].tolist() == pytest.approx([233, 35, 35], abs=1)
+    assert avif[0, 0].tolist() == pytest.approx([0, 0, 200], abs=3)
+
+
+def test_what_a_mac_puts_beside_pictures_is_passed_over_in_zips_and_folders(tmp_path):
+    names = ("a.png", "b/c.png", "b/._c.png", "__MACOSX/b/._c.png", ".thumbnails/d.png")
+    found = named_pictures(zip_of(tmp_path / "mac.zip", dict.fromkeys(names, flat(1))))
+    assert (found.names, found.left_out) == (("a.png", "b/c.png"), ())
+    for name in names:
+        path = tmp_path / "folder" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(flat(1))
+    assert named_pictures(tmp_path / "folder").names == ("a.png", "b/c.png")
+
+
+def test_a_zip_with_a_password_is_refused_as_one(tmp_path):
+    path = encrypted(zip_of(tmp_path / "set.zip", {"a.png": flat(1)}), "a.png")
+    assert refusal(ValueError, named_pictures, path).startswith("set.zip has a password")
 
 
 def test_a_zip_of_more_pictures_than_fit_is_refused_in_a_sentence(tmp_path, monkeypatch):
@@ -103,6 +169,52 @@ def test_digits_are_those_of_the_file_and_nothing_else_is(tmp_path):
     np.savez(tmp_path / "other.npz", x=images)
     assert "not the file of digits" in refusal(ValueError, digits, tmp_path / "other.npz")
     assert "no file" in refusal(ValueError, digits, tmp_path / "nowhere.npz")
+
+
+def mnist_file(path: Path, images: np.ndarray, labels: np.ndarray, tested: int = 3) -> Path:
+    np.savez(path, x_train=images, y_train=labels, x_test=images[:tested], y_test=labels[:tested])
+    return path
+
+
+@pytest.mark.parametrize(
+    "saved",
+    [
+        lambda images: images.astype(np.int64),
+        lambda images: images.astype(np.float64),
+        lambda images: (images / 255).astype(np.float32),
+        lambda images: (images / 255).astype(np.float16)[..., None],
+        lambda images: images[..., None],
+    ],
+    ids=["int64", "float to 255", "float to 1", "half and channels", "channels"],
+)
+def test_digits_that_were_saved_in_another_form_are_the_same(tmp_path, saved):
+    images = np.random.default_rng(0).integers(0, 256, (5, 28, 28), np.uint8)
+    labels = np.arange(5)
+    found = digits(mnist_file(tmp_path / "mnist.npz", saved(images), labels.astype(np.int64)[:, None]))
+    assert {array.dtype for array in (found.train, found.train_labels, found.test, found.test_labels)} == {
+        np.dtype(np.uint8)
+    }
+    np.testing.assert_array_equal(found.train, images)
+    np.testing.assert_array_equal(found.test, images[:3])
+    np.testing.assert_array_equal(found.train_labels, labels)
+
+
+@pytest.mark.parametrize(
+    ("images", "labels", "tested", "words"),
+    [
+        (np.zeros((5, 28, 28), np.uint8), np.arange(5), 0, "no digits in its x_test"),
+        (np.zeros((0, 28, 28), np.uint8), np.arange(0), 0, "no digits in its x_train"),
+        (np.full((5, 28, 28), np.nan), np.arange(5), 3, "something else"),
+        (np.full((5, 28, 28), -1), np.arange(5), 3, "something else"),
+        (np.full((5, 28, 28), 300), np.arange(5), 3, "something else"),
+        (np.zeros((5, 28, 28, 3), np.uint8), np.arange(5), 3, "something else"),
+        (np.zeros((5, 28, 28), np.uint8), np.arange(5) * 7, 3, "something else"),
+        (np.full((5, 28, 28), "7"), np.arange(5), 3, "something else"),
+    ],
+    ids=["no test", "nothing", "NaN", "negative", "too large", "colours", "labels", "text"],
+)
+def test_what_are_no_digits_is_refused_in_a_sentence(tmp_path, images, labels, tested, words):
+    assert words in refusal(ValueError, digits, mnist_file(tmp_path / "mnist.npz", images, labels, tested))
 
 
 def test_ratings_are_numbers_by_their_column(tmp_path):

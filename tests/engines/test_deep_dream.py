@@ -414,8 +414,20 @@ def test_octaves_too_small_for_the_backbone_are_left_out(picture, studio_vgg, ch
     assert frames[-1].step == frames[-1].total
 
 
-def test_a_size_too_small_for_the_backbone_is_refused_with_one_sentence(picture, studio_vgg):
-    assert "at least 16 x 16" in refusal(PictureError, next, dream(picture, config(size=12), studio_vgg))
+def test_a_size_too_small_for_the_backbone_is_raised_by_itself(picture, studio_vgg):
+    first, *_, last = dream(picture, config(size=12), studio_vgg)
+    assert (first.config.size, last.config) == (24, None), "which its recipe says"
+    assert last.image.shape == (16, 24, 3)
+    panorama = np.random.default_rng(0).integers(0, 256, (20, 1000, 3)).astype(np.uint8)
+    frame = next(dream(panorama, config(size=640, steps=1), studio_vgg))
+    assert frame.image.shape == (16, 800, 3)
+    usual = next(dream(picture, config(size=48, steps=1), studio_vgg))
+    assert (usual.image.shape, usual.config) == ((32, 48, 3), None)
+
+
+def test_a_picture_that_is_longer_than_any_size_is_refused_with_one_sentence(studio_vgg):
+    line = np.zeros((16, 9000, 3), np.uint8)
+    assert "too long and narrow" in refusal(PictureError, next, dream(line, config(size=640), studio_vgg))
 
 
 def test_a_long_thin_guide_is_used_or_refused_with_one_sentence(picture, studio_vgg):

@@ -279,3 +279,13 @@ def test_a_recipe_of_the_first_days_can_be_written_too():
     older = {name: value for name, value in dataclasses.asdict(DREAM).items() if name not in ("jitter", "turn")}
     written = literals(script_of(recipe(config=older)))["DreamConfig"]
     assert DreamConfig(**written) == job_from_recipe(recipe(config=older), {}).config
+
+
+def test_a_script_reads_masks_as_masks():
+    hashes = {name: str(i) * 64 for i, name in enumerate(("content_image", "style_images_1", "masks_1"))}
+    usual = {"engine": "style_transfer", "config": {}, "backbone": "studio_vgg", "weights": ""}
+    text = script_of(Recipe(**usual, inputs=hashes))
+    compile(text, "repeat.py", "exec")
+    assert 'background="black" if name in [\'masks_1\'] else "white"' in text
+    del hashes["masks_1"]
+    assert "background" not in script_of(Recipe(**usual, inputs=hashes))

@@ -181,9 +181,7 @@ def test_the_photos_colours_stay(picture, studio_vgg):
         lightness = rgb @ [0.299, 0.587, 0.114]
         return rgb - lightness[..., None]
 
-    unclipped = ((image > 0) & (image < 255)).all(-1)
-    assert unclipped.mean() > 0.5
-    np.testing.assert_allclose(chroma(image)[unclipped], chroma(picture)[unclipped], atol=1.5)
+    np.testing.assert_allclose(chroma(image), chroma(picture), atol=1.5)
 
 
 def test_matched_colours_are_the_photos_on_the_whole(studio_vgg):
@@ -470,15 +468,30 @@ def test_small_and_strange_pictures_are_painted(content, style, studio_vgg):
     assert all(np.isfinite(value) for frame in frames for value in frame.metrics.values())
 
 
-def test_a_photo_too_narrow_for_its_size_is_refused_in_a_sentence(studio_vgg):
+def test_the_size_of_a_long_and_narrow_photo_is_raised_by_itself(studio_vgg):
+    frame = next(stylize(blobs(20, 160, 0), [STYLE], config(size=80), studio_vgg))
+    assert frame.image.shape == (20, 160, 3), "at most to what it has itself"
+    assert frame.config is not None
+    assert frame.config.size == 160, "which its recipe says"
+    assert next(stylize(blobs(240, 60, 0), [STYLE], config(size=60), studio_vgg)).image.shape == (192, 48, 3)
+
+
+@pytest.mark.parametrize("shape", [(16, 256), (512, 32)])
+def test_a_panorama_and_a_strip_are_painted_in_the_time_that_is_given(shape, studio_vgg):
+    run = stylize(blobs(*shape, 0), [STYLE], config(seconds=1.0), studio_vgg)
+    frame = next(run)
+    run.close()
+    assert min(frame.image.shape[:2]) >= 16
+    assert frame.config.size >= 256
+
+
+def test_a_photo_that_is_longer_than_any_size_is_refused_in_a_sentence(studio_vgg):
     def start() -> None:
-        next(stylize(blobs(16, 640, 0), [STYLE], config(size=300), studio_vgg))
+        next(stylize(np.zeros((16, 5000, 3), np.uint8), [STYLE], config(size=300), studio_vgg))
 
-    assert "crop it or paint larger" in refusal(PictureError, start)
+    assert "too long and narrow" in refusal(PictureError, start)
 
 
-def test_a_painting_too_narrow_to_learn_from_is_refused_in_a_sentence(studio_vgg):
-    def start() -> None:
-        next(stylize(blobs(64, 64, 0), [blobs(20, 640, 1)], config(), studio_vgg))
-
-    assert "too narrow" in refusal(PictureError, start)
+def test_a_long_and_narrow_painting_is_learnt_from_where_it_is_wide_enough(studio_vgg):
+    frames = painted(blobs(64, 64, 0), [blobs(20, 640, 1)], config(), studio_vgg)
+    assert losses(frames)[-1] < losses(frames)[0]

@@ -12,6 +12,7 @@ import pytest
 from engines.parts.language_config import LanguageTrainingConfig, SamplingConfig, WritingConfig
 from engines.parts.texts import MOST_BYTES, REVIEWS_HELD_OUT, REVIEWS_TRAIN, decoded, plain, split_texts
 from tests.engines.helpers import refusal
+from tests.engines.test_archives import encrypted
 
 LONG = "Once more into the dream, once more. " * 100
 
@@ -101,6 +102,33 @@ def test_a_zip_is_read_as_a_folder_is(tmp_path):
     assert texts.held_out[0].strip().startswith("Third")
 
 
+def test_what_lies_aside_is_passed_over_and_a_broken_file_among_others_is_left_out_and_named(tmp_path):
+    files = {
+        "a.txt": b"First. " * 400,
+        "c/d.jsonl": b"no JSON",
+        "c/e.txt": b"Second. " * 400,
+        "c/._e.txt": b"\0\5\x16\7",
+        "__MACOSX/c/._e.txt": b"\0\5\x16\7",
+    }
+    path = tmp_path / "texts.zip"
+    path.write_bytes(zip_file(*files.items()))
+    for name, content in files.items():
+        file = tmp_path / "folder" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(content)
+    for data in (path, tmp_path / "folder"):
+        texts = split_texts(data)
+        assert [text[:6] for text in texts.train] == ["First.", "Second"]
+        (sentence,) = texts.left_out
+        assert sentence.startswith("c/d.jsonl was left out: ")
+
+
+def test_a_zip_with_a_password_is_refused_as_one(tmp_path):
+    path = tmp_path / "texts.zip"
+    path.write_bytes(zip_file(("a.txt", b"word " * 1000)))
+    assert refusal(ValueError, split_texts, encrypted(path, "a.txt")).startswith("texts.zip has a password")
+
+
 def test_the_reviews_have_a_held_out_part_of_their_own_of_which_nothing_is_trained_on(tmp_path):
     for name, content in zip(
         (*REVIEWS_TRAIN, REVIEWS_HELD_OUT),
@@ -140,6 +168,7 @@ def test_null_bytes_are_left_out(tmp_path):
         ("deep.jsonl", b"[" * 100_000, "Line 1"),
         ("empty.zip", zip_file(("picture.png", b"")), "no text files"),
         ("cut.zip", zip_file(("a.txt", b"word " * 1000))[:50], "damaged"),
+        ("hidden.zip", zip_file(("__MACOSX/a.txt", b"word " * 1000), ("._b.txt", b"word " * 1000)), "no text files"),
         ("latin.zip", zip_file(("a.txt", "café ".encode("latin-1") * 1000)), "UTF-8"),
         ("bomb.zip", zip_file(("a.txt", b"0" * (MOST_BYTES + 1))), "more than 200 MB"),
         ("bomb.txt.gz", gzip.compress(b"0" * (MOST_BYTES + 1)), "more than 200 MB"),

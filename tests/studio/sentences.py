@@ -51,7 +51,7 @@ STAYS_ENGLISH = {
     *("This movie", "Temperature {}\n\n{}"),
     "This movie was wonderful. I saw it when it first came out and I have a copy of it. It’s one of those movies.",
     # names
-    *("MP4", "GIF", "WebP", "PNG", "JPEG", "BMP", "WEBP", "MD5", "SHA-256", "bfloat16"),
+    *("MP4", "GIF", "WebP", "PNG", "JPEG", "BMP", "WEBP", "JPEG 2000", "JPEG XL", "MD5", "SHA-256", "bfloat16"),
     *("Studio VGG", "InceptionV3", "VGG16", "VGG19", "Xception", "ResNet50"),
     *("L-BFGS", "Adam", "SGD", "RMSprop", "Top-k", "Top-p", "Min-p", "Top k", "Top p", "Min p"),
     # a choice of a config, as recipes have it

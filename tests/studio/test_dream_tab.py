@@ -10,6 +10,7 @@ from pathlib import Path
 import gradio as gr
 import numpy as np
 import pytest
+from PIL import Image
 
 from engines.deep_dream import PRESETS, DreamConfig, presets
 from engines.jobs import Job, repeated
@@ -104,11 +105,28 @@ def test_a_value_that_cannot_be_is_refused_with_a_sentence(tab, photo, studio, n
 # A photo is dropped
 
 
-def test_a_picture_of_more_pixels_than_this_server_takes_is_refused(tab, studio, photo, monkeypatch):
-    monkeypatch.setattr(studio, "max_pixels", 1000)
+def test_a_picture_that_is_too_large_even_to_be_shrunk_is_refused(tab, studio, photo, monkeypatch):
+    monkeypatch.setattr(studio, "max_pixels", 500)
     answer, sentence = warned(tab.photo_changed, photo, "")
     assert "million pixels" in sentence
     assert answer[tab.photo] is None
+
+
+def test_a_picture_of_more_pixels_than_this_server_keeps_is_shrunk_and_that_is_said(tab, studio, photo, capsys):
+    studio.max_pixels = 1000
+    answer = tab.photo_changed(photo, "")
+    assert "shrunk to 38 x 25" in capsys.readouterr().out
+    assert decoded(answer[tab.stage.canvas]["original"]).shape == (25, 38, 3)
+
+
+def test_a_picture_that_browsers_cannot_show_is_shown_as_one_that_they_can(tab, tmp_path, picture):
+    Image.fromarray(picture).save(tmp_path / "scan.tif")
+    answer = tab.photo_changed(str(tmp_path / "scan.tif"), "")
+    (shown,) = answer.values()
+    assert Path(shown).suffix == ".png"
+    np.testing.assert_array_equal(np.asarray(Image.open(shown)), picture)
+    assert set(tab.photo_changed(shown, "")) == {tab.stage.canvas}
+    assert tab.guide_changed(str(tmp_path / "scan.tif")) == shown
 
 
 def test_a_photo_is_shown_on_the_canvas_and_nothing_else_changes(tab, photo, picture):

@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from engines.parts.pictures import digest, read_picture
+from engines.parts.pictures import digest, load_picture, read_picture
 from engines.recipes import from_json, read_recipe
 from studio.gallery import Gallery
 from studio.keeper import ResultKeeper
 from studio.studio import Studio
-from tests.engines.helpers import files_in, refusal
+from tests.engines.helpers import encoded, files_in, refusal
 from tests.studio.conftest import SMALL
 
 
@@ -93,8 +93,23 @@ def test_a_result_carries_neither_photo_nor_path_inside(studio, small_job):
     path = keeper.finish(followed(studio.workshop.start(small_job), keeper))
     with Image.open(path) as result:
         result.load()
-        assert set(result.info) == {"reverie"}
+        assert set(result.info) == {"reverie", "srgb"}
         assert str(studio.gallery.folder) not in result.info["reverie"]
+
+
+def test_what_the_photos_file_says_goes_on_into_the_result_and_the_kept_photo(studio, small_job, picture):
+    exif = Image.Exif()
+    exif.update({0x010F: "Maker", 0x0112: 6})
+    exif.get_ifd(0x8825)[1] = "N"
+    photo = load_picture(encoded(Image.fromarray(picture), "PNG", exif=exif.tobytes(), dpi=(300, 300)))
+    job = dataclasses.replace(small_job, inputs={"image": photo.pixels}, details=photo.details)
+    keeper = studio.keeper(job)
+    path = keeper.finish(followed(studio.workshop.start(job), keeper))
+    for kept in (path, studio.gallery.find_input(read_recipe(path).inputs["image"])):
+        with Image.open(kept) as result:
+            assert dict(result.getexif()) == {0x010F: "Maker"}
+            assert result.info["dpi"] == pytest.approx((300, 300), abs=0.01)
+        assert load_picture(kept).details.exif == photo.details.exif, "and on from there"
 
 
 def test_a_guide_is_kept_too(studio, small_job, picture):

@@ -214,8 +214,8 @@ def test_every_bad_file_has_its_own_sentence(palette, files, tmp_path):
     assert answer[0] == files[:1]
 
 
-def test_a_painting_of_more_pixels_than_this_server_takes_is_taken_out(palette, studio, files):
-    studio.max_pixels = 1000
+def test_a_painting_that_is_too_large_even_to_be_shrunk_is_taken_out(palette, studio, files):
+    studio.max_pixels = 500
     answer, sentence = warned(palette.checked, in_gallery(files[:1]))
     assert "million pixels" in sentence
     assert answer[0] == []

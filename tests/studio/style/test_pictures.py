@@ -31,8 +31,8 @@ from tests.studio.style.helpers import controls, of_the_page, result_of, start
 # A photo is dropped
 
 
-def test_a_picture_of_more_pixels_than_this_server_takes_is_refused(tab, studio, photo, monkeypatch):
-    monkeypatch.setattr(studio, "max_pixels", 1000)
+def test_a_picture_that_is_too_large_even_to_be_shrunk_is_refused(tab, studio, photo, monkeypatch):
+    monkeypatch.setattr(studio, "max_pixels", 500)
     answer, sentence = warned(tab.photo_changed, photo, None, "")
     assert "million pixels" in sentence
     assert answer[tab.photo] is None

@@ -1,0 +1,61 @@
+"""Colours as a picture's profile means them -> sRGB, which all that Reverie makes is in."""
+
+from __future__ import annotations
+
+import functools
+import io
+
+import numpy as np
+from PIL import Image, ImageCms
+
+# By a profile's colour space, the mode in which Pillow has such pictures.
+_MODES = {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK"}
+_CUBE_SIDE = 6
+_UNREADABLE = (ImageCms.PyCMSError, OSError, ValueError, TypeError)
+
+
+def to_srgb(picture: Image.Image, profile: bytes | None) -> Image.Image:
+    """A picture of mode L, RGB or CMYK by its ICC profile as RGB in sRGB.
+
+    Colours are converted relative to white, with black points matched; what sRGB cannot show is clipped. A picture
+    whose profile is damaged, is for another kind of colours, or says the same as sRGB, keeps its values; CMYK without
+    a profile becomes RGB by Pillow's formula.
+    """
+    transform = _transform(profile, picture.mode) if profile else None
+    if transform is not None:
+        try:
+            converted = ImageCms.applyTransform(picture, transform)
+            if converted is not None:
+                return converted
+        except _UNREADABLE:
+            pass
+    return picture.convert("RGB")
+
+
+@functools.lru_cache(maxsize=8)
+def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
+    """What converts pictures of a mode; None where their values may stay as they are."""
+    try:
+        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        if _MODES.get(source.profile.xcolor_space.strip()) != mode:
+            return None
+        transform = ImageCms.buildTransform(
+            source,
+            ImageCms.createProfile("sRGB"),
+            mode,
+            "RGB",
+            renderingIntent=ImageCms.Intent.RELATIVE_COLORIMETRIC,
+            flags=ImageCms.Flags.BLACKPOINTCOMPENSATION,
+        )
+        return transform if mode == "CMYK" or _changes(transform, mode) else None
+    except _UNREADABLE:
+        return None
+
+
+def _changes(transform: ImageCms.ImageCmsTransform, mode: str) -> bool:
+    """Whether it does more than round: most profiles are some form of sRGB."""
+    steps = np.linspace(0, 255, _CUBE_SIDE).round().astype(np.uint8)
+    cube = np.stack(np.meshgrid(*[steps] * len(mode), indexing="ij"), -1).reshape(-1, 1, len(mode))
+    sample = Image.fromarray(cube if len(mode) > 1 else np.arange(256, dtype=np.uint8)[:, None])
+    converted = ImageCms.applyTransform(sample, transform)
+    return bool(np.abs(np.asarray(sample.convert("RGB")).astype(int) - np.asarray(converted)).max() > 1)
