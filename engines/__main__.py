@@ -8,6 +8,12 @@ import os
 import sys
 from pathlib import Path
 
+from engines.python_version import unfit
+
+# Before all that may not be installed is imported.
+if problem := unfit():
+    sys.exit(problem)
+
 from tqdm import tqdm
 
 from engines.films import Film
