@@ -1,8 +1,8 @@
 """Whether all that Reverie requires is published for the machines that people have: python -m tests.platforms.
 
 Each file of requirements is resolved for each system and version of Python, with all that its packages require in turn,
-from wheels alone. uv does that rather than pip: pip takes the wheels of `--platform`, but asks the markers (`; sys_platform
-== "win32"`) of the machine that it runs on, and so would resolve another set than the other machine gets.
+from wheels alone. uv does that rather than pip: pip takes the wheels of `--platform`, but asks the markers, such as
+`; sys_platform == "win32"`, of the machine that it runs on, and so would resolve another set than the other one gets.
 """
 
 from __future__ import annotations
@@ -32,7 +32,11 @@ ONLY_ON = {"requirements-gpu.txt": ("Linux x86-64", "Linux ARM")}
 
 @dataclass(frozen=True)
 class Answer:
-    """Whether a file of requirements can be installed on a system; `missing` says what cannot, and is empty if all can."""
+    """Whether a file of requirements can be installed on a system.
+
+    Attributes:
+        missing: what cannot be installed, and why; empty if all can.
+    """
 
     file: str
     system: str
@@ -54,6 +58,8 @@ def resolve(file: Path, system: str, python: str, options: Sequence[str] = ()) -
         ResolverError: it cannot be said, such as where the package registry does not answer.
     """
     command = ["uv", "pip", "compile", "--quiet", "--no-header", "--only-binary", ":all:", "--color", "never"]
+    # It needs an interpreter, but any will do: it is told the version, and should fetch no other.
+    command += ["--python", sys.executable, "--no-python-downloads"]
     command += ["--python-platform", SYSTEMS[system], "--python-version", python, *options, str(file)]
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     environment = os.environ | {"PATH": path, "MACOSX_DEPLOYMENT_TARGET": MACOS}
@@ -72,7 +78,7 @@ def answers(files: Iterable[Path], options: Sequence[str] = ()) -> list[Answer]:
         for system in ONLY_ON.get(file.name, tuple(SYSTEMS))
         for python in PYTHONS
     ]
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(8) as pool:
         return list(pool.map(lambda one: resolve(*one, options=options), asked))
 
 
