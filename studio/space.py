@@ -9,15 +9,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import re
 import shutil
 import sys
 import tempfile
 from pathlib import Path
-
-# Without Xet the upload is a single commit, so that the Space is built once, from all of it.
-os.environ.setdefault("HF_HUB_DISABLE_XET", "1")
 
 import httpx2
 from huggingface_hub import HfApi, constants, get_token
@@ -73,6 +69,9 @@ def publish(space: str, root: Path = ROOT) -> str:
         raise PublishingError(
             "Log in first: run `hf auth login` with a token that may write, or put one into the variable HF_TOKEN."
         )
+    # Without Xet the upload is a single commit, so that the Space is built once, from all of it. The variable of this
+    # name in the environment was read when Gradio imported the library.
+    constants.HF_HUB_DISABLE_XET = True
     api = HfApi()
     with tempfile.TemporaryDirectory() as folder:
         # Out of the project's folder, in which there is also much that is not sent.

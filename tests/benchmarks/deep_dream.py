@@ -151,12 +151,10 @@ def in_a_process(name: str, turn: str) -> dict[str, float]:
 
 def figures() -> dict[str, dict[str, list[float]]]:
     """Every contender's seconds, peak and last loss of each turn, the contenders taking turns."""
-    turns = range(len(pictures()))
-    runs = {name: [] for name in CONTENDERS}
-    for turn in turns:
-        said = by_turns({name: lambda name=name: in_a_process(name, str(turn)) for name in CONTENDERS}, 1)
-        for name, results in said.items():
-            runs[name] += results
+    runs: dict[str, list[dict[str, float]]] = {name: [] for name in CONTENDERS}
+    for turn in range(len(pictures())):
+        for name, results in runs.items():
+            results.append(in_a_process(name, str(turn)))
     return {
         name: {key: [one[key] for one in results] for key in ("seconds", "peak", "loss")}
         for name, results in runs.items()

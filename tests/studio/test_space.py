@@ -91,7 +91,8 @@ def hub() -> Iterator[Hub]:
 
 def upload(hub: Hub, *arguments: str, **environment: str) -> subprocess.CompletedProcess:
     """`python -m studio.space` as a person runs it who has logged in, or not."""
-    told = os.environ | {"HF_ENDPOINT": hub.url, "HF_TOKEN": TOKEN, "NO_PROXY": "127.0.0.1"} | environment
+    told = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "HUGGING"))}
+    told |= {"HF_ENDPOINT": hub.url, "HF_TOKEN": TOKEN, "NO_PROXY": "127.0.0.1"} | environment
     command = [sys.executable, "-m", "studio.space", *arguments]
     return subprocess.run(command, cwd=ROOT, env=told, capture_output=True, text=True, timeout=120)
 
