@@ -1,5 +1,5 @@
-# make run · test · check · bench. Each sets up what it needs: a virtual environment here, Chromium from Debian.
-PYTHON ?= $(shell command -v python3.11 || command -v python3)
+# make run · test · check · bench · platforms · space. Each sets up what it needs: a virtual environment here, Chromium from Debian.
+PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3.13 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 
@@ -34,15 +34,16 @@ check: $(VENV)/.dev
 bench: $(VENV)/.bench
 	$(BIN)/python -m tests.benchmarks $(ARGS)
 
-# The page is tested in a real browser; it and its driver come from Debian's packages.
+# The page is tested in a real browser; it and its driver come from Debian's packages. Elsewhere Selenium finds or fetches
+# them, if Chrome is installed where its installer puts it.
 browser:
-	@command -v chromedriver >/dev/null && command -v chromium >/dev/null || { \
+	@command -v chromedriver >/dev/null && command -v chromium >/dev/null || ! command -v apt-get >/dev/null || { \
 	  echo "Installing Chromium and its driver"; \
 	  SUDO=$$([ "$$(id -u)" = 0 ] || echo sudo); \
 	  $$SUDO apt-get update -qq && $$SUDO apt-get install -y -qq --no-install-recommends chromium chromium-driver; }
 
 $(BIN)/python:
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Reverie needs Python 3.11 or newer")'
+	@$(PYTHON) engines/python_version.py
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.run: requirements.txt | $(BIN)/python
@@ -57,3 +58,13 @@ $(VENV)/.dev: requirements.txt requirements-mcp.txt requirements-cluster.txt req
 	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -r requirements-axe.txt
 	touch $@ $(VENV)/.run
+
+# Whether all that is required is published for each system and version of Python.
+platforms: $(VENV)/.dev
+	$(BIN)/python -m tests.platforms
+
+# Put the studio on Hugging Face: make space SPACE=user/name, with DRY=1 only to list what would be sent.
+space: $(VENV)/.run
+	@$(BIN)/python -m studio.space $(if $(DRY),--dry-run) $(SPACE)
+
+.PHONY: platforms space

@@ -9,6 +9,12 @@ import sys
 import threading
 from pathlib import Path
 
+from engines.python_version import unfit
+
+# Before all that may not be installed is imported.
+if problem := unfit():
+    sys.exit(problem)
+
 # Gradio would ask its makers' hosts for news, report its use, and count up all events after each of them, though nobody
 # looks; TensorFlow would print notes for its developers.
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")

@@ -10,6 +10,12 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from engines.python_version import unfit
+
+# Before all that may not be installed is imported.
+if problem := unfit():
+    sys.exit(problem)
+
 from tqdm import tqdm
 
 from engines.films import Film

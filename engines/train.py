@@ -11,6 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from engines.python_version import unfit
+
+# Before all that may not be installed is imported.
+if problem := unfit():
+    sys.exit(problem)
+
 import numpy as np
 from PIL import Image
 from tqdm import tqdm

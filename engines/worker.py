@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 
 from engines.frames import Frame
 from engines.jobs import ENGINES, History, Job, Standing, StartedJob, Workshop
@@ -215,18 +216,8 @@ def _remove_what_the_dead_left() -> None:
     """Remove the folders of workers on this machine that were ended before they could do so."""
     for path in Path(tempfile.gettempdir()).glob(f"{_OWN}*"):
         process = path.name.removeprefix(_OWN).partition("-")[0]
-        if process.isdigit() and not _is_alive(int(process)):
+        if process.isdigit() and not psutil.pid_exists(int(process)):
             shutil.rmtree(path, ignore_errors=True)
-
-
-def _is_alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:  # somebody else's
-        return True
-    return True
 
 
 def _belongs_in_a_film(started: StartedJob, frame: Frame) -> bool:

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import json
 import re
+import sys
+import tomllib
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+
+import app
+from engines.python_version import unfit
+from studio.space import files
+from tests.platforms import PYTHONS
 
 ROOT = Path(__file__).resolve().parents[1]
 WEIGHTS = ROOT / "weights"
@@ -23,9 +33,19 @@ def manifest_entries() -> dict[str, dict]:
     return {entry["file"]: entry for entry in entries}
 
 
+def requirements(kind: str = "") -> list[Requirement]:
+    lines = (ROOT / f"requirements{kind}.txt").read_text(encoding="utf-8").splitlines()
+    return [Requirement(line) for line in lines if line and not line.startswith(("-r ", "#"))]
+
+
+def version(requirement: Requirement) -> str:
+    (only,) = requirement.specifier
+    assert only.operator == "==", requirement
+    return only.version
+
+
 def pinned_requirements() -> dict[str, str]:
-    lines = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
-    return dict(line.split("==") for line in lines if line.strip())
+    return {requirement.name: version(requirement) for requirement in requirements()}
 
 
 def front_matter() -> dict[str, str]:
@@ -58,19 +78,74 @@ def test_the_space_runs_the_gradio_and_python_that_were_tested():
 
 
 def test_a_gpu_trains_with_the_versions_that_were_tested():
-    lines = [
-        (ROOT / name).read_text(encoding="utf-8").split() for name in ("requirements-gpu.txt", "requirements-dev.txt")
-    ]
-    on_gpu, tested = ({line for line in some if "==" in line} for some in lines)
-    for line in on_gpu:
-        name, version = re.sub(r"\[.*\]", "", line).split("==")
-        assert pinned_requirements().get(name) == version or f"{name}=={version}" in tested, line
+    tested = pinned_requirements() | {one.name: version(one) for one in requirements("-dev")}
+    for one in requirements("-gpu"):
+        assert tested.get(one.name) == version(one), one
 
 
-@pytest.mark.parametrize("kind", ["", "-dev", "-axe", "-gpu", "-mcp", "-cluster"])
+@pytest.mark.parametrize("kind", ["", "-dev", "-axe", "-bench", "-gpu", "-mcp", "-cluster"])
 def test_every_requirement_is_pinned(kind):
-    lines = (ROOT / f"requirements{kind}.txt").read_text(encoding="utf-8").split("\n")
-    assert all("==" in line for line in lines if line and not line.startswith(("-r ", "#")))
+    assert all(version(requirement) for requirement in requirements(kind))
+
+
+@pytest.mark.parametrize(
+    ("system", "machine", "name"),
+    [
+        ("linux", "x86_64", "tensorflow-cpu"),
+        ("linux", "aarch64", "tensorflow"),
+        ("darwin", "arm64", "tensorflow"),
+        ("win32", "AMD64", "tensorflow-cpu"),
+    ],
+)
+def test_every_machine_gets_one_tensorflow_of_one_version(system, machine, name):
+    told = {"sys_platform": system, "platform_machine": machine}
+    every = [one for one in requirements() if one.name.startswith("tensorflow")]
+    assert [one.name for one in every if one.marker and one.marker.evaluate(told)] == [name]
+    assert len({version(one) for one in every}) == 1
+
+
+def test_the_versions_of_python_are_the_same_everywhere():
+    span = SpecifierSet(
+        tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["requires-python"]
+    )
+    fit = [f"3.{minor}" for minor in range(30) if not unfit((3, minor))]
+    assert [f"3.{minor}" for minor in range(30) if span.contains(f"3.{minor}.1")] == fit == list(PYTHONS)
+    assert f"Python {', '.join(fit[:-1])} or {fit[-1]}" in (ROOT / "README.md").read_text(encoding="utf-8")
+    assert re.search(r"^FROM python:(\S+)-slim$", (ROOT / "Dockerfile").read_text(encoding="utf-8"), re.M)[1] in fit
+    assert front_matter()["python_version"].strip('"') in fit
+
+
+@pytest.mark.parametrize("version", [(3, 10, 9), (3, 14, 0), (4, 0)])
+def test_a_python_that_does_not_fit_is_told_so_in_a_sentence(version):
+    this = ".".join(map(str, version[:2]))
+    sentence = f"Reverie needs Python 3.11 to 3.13, which TensorFlow is published for; this is Python {this}."
+    assert unfit(version) == sentence
+
+
+@pytest.mark.parametrize("name", ["app.py", "engines/__main__.py", "engines/train.py"])
+def test_the_commands_can_be_read_by_an_old_python_up_to_where_it_is_told(name):
+    """Nothing that may not be installed is imported before the version is asked for, and nothing is newer than it."""
+    tree = ast.parse((ROOT / name).read_text(encoding="utf-8"), feature_version=(3, 8))
+    (asked,) = [
+        i for i, node in enumerate(tree.body) if isinstance(node, ast.If) and "unfit()" in ast.unparse(node.test)
+    ]
+    imported = [node for node in tree.body[:asked] if isinstance(node, ast.Import | ast.ImportFrom)]
+    names = {node.module if isinstance(node, ast.ImportFrom) else node.names[0].name for node in imported}
+    assert {one.partition(".")[0] for one in names} <= sys.stdlib_module_names | {"engines"}
+    assert {one for one in names if one.startswith("engines")} == {"engines.python_version"}
+
+
+def test_what_the_dockerfile_copies_and_runs_is_there_and_not_ignored():
+    lines = (ROOT / "Dockerfile").read_text(encoding="utf-8").splitlines()
+    copied = {name for line in lines if line.startswith("COPY ") for name in line.split()[1:-1]}
+    allowed = {line[1:] for line in (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines() if line[0] == "!"}
+    assert copied == allowed
+    assert all((ROOT / name).exists() for name in copied)
+    # What a Space runs, a container runs.
+    assert {name.partition("/")[0] for name in files()} - {"README.md", "docs"} == copied
+    (command,) = [json.loads(line.removeprefix("CMD ")) for line in lines if line.startswith("CMD ")]
+    assert command[:2] == ["python", "app.py"]
+    assert app.parse(command[2:]).host == "0.0.0.0"
 
 
 def test_the_tools_need_the_gradio_that_was_tested():

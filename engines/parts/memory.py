@@ -4,26 +4,25 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import psutil
+
 _UNLIMITED = 1 << 60
 
 
-def free_bytes(proc: Path = Path("/proc"), cgroup: Path = Path("/sys/fs/cgroup")) -> int | None:
+def free_bytes(cgroup: Path = Path("/sys/fs/cgroup")) -> int | None:
     """Memory that a new job may take: what the system has left, or the container where that has less.
 
-    None where neither says (not Linux).
+    None where neither says.
     """
-    left = [value for value in (_system(proc / "meminfo"), _container(cgroup)) if value is not None]
+    left = [value for value in (_system(), _container(cgroup)) if value is not None]
     return min(left) if left else None
 
 
-def _system(meminfo: Path) -> int | None:
+def _system() -> int | None:
     try:
-        for line in meminfo.read_text().splitlines():
-            if line.startswith("MemAvailable:"):
-                return int(line.split()[1]) * 1024
-    except (OSError, ValueError, IndexError):
-        pass
-    return None
+        return int(psutil.virtual_memory().available)
+    except (OSError, KeyError, ValueError, IndexError, psutil.Error):  # such as where /proc is hidden or cut short
+        return None
 
 
 def _container(cgroup: Path) -> int | None:

@@ -25,8 +25,8 @@ from engines.jobs import Job
 from studio.runs import Run
 from studio.streaming import Watcher, acknowledge
 from studio.studio import Studio
-from tests.benchmarks.report import Row, main
-from tests.benchmarks.timing import in_a_fresh_process
+from tests.benchmarks.report import Row, compared, main
+from tests.benchmarks.timing import by_turns, in_a_fresh_process
 from tests.cluster.machines import Machines, joined
 from tests.studio.helpers import eventually
 
@@ -35,6 +35,7 @@ DREAMS, SIDE = 8, 384
 CHEAP = {"block1_conv1": 1.0}
 FRAMES, FRAME_SIDE = 60, 512
 VISITORS, RUNS_EACH = 50, 4
+TURNS = 3
 ONE_THREAD = {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1", "OMP_NUM_THREADS": "1"}
 
 
@@ -95,9 +96,9 @@ def batch_seconds(studio: Studio, folder: Path) -> float:
 def batch_scaling() -> Row:
     """Two machines against one, by turns."""
     with tempfile.TemporaryDirectory() as folder, a_studio(1) as one, a_studio(2) as two:
-        pairs = [(batch_seconds(two, Path(folder)), batch_seconds(one, Path(folder))) for _ in range(3)]
-    ours, reference = (statistics.median(times) for times in zip(*pairs, strict=True))
-    return Row("batch_scaling", ours, reference, reference / ours, 1.7, "s a batch")
+        machines = {"two": two, "one": one}
+        taken = by_turns({name: lambda s=s: batch_seconds(s, Path(folder)) for name, s in machines.items()}, TURNS)
+    return compared("batch_scaling", taken["two"], taken["one"], 1.7, "s a batch")
 
 
 def frame_seconds(studio: Studio) -> float:
@@ -130,13 +131,14 @@ def frame_overhead() -> list[Row]:
     os.environ.update(ONE_THREAD)
     with a_studio(1) as studio:
         frame_seconds(studio)
-        pairs = [(frame_seconds(studio), in_a_fresh_process(frame_seconds_here)) for _ in range(3)]
+        places = {"there": lambda: frame_seconds(studio), "here": lambda: in_a_fresh_process(frame_seconds_here)}
+        taken = by_turns(places, TURNS)
         pictures = pictures_a_second(studio)
     for name, value in before.items():
         os.environ.pop(name)
         if value is not None:
             os.environ[name] = value
-    more = 1000 * statistics.median(there - here for there, here in pairs)
+    more = 1000 * statistics.median(there - here for there, here in zip(taken["there"], taken["here"], strict=True))
     return [
         Row("frame_overhead", more, 15.0, 15.0 / max(more, 0.1), 1.0, "ms a frame"),
         Row("streaming", pictures, 8.0, pictures / 8.0, 1.0, "pictures a s"),
@@ -161,31 +163,30 @@ def pictures_a_second(studio: Studio) -> float:
     return (len(times) - 1) / (times[-1] - times[0])
 
 
-def fifty_visitors() -> Row:
+def fifty_visitors(studio: Studio) -> Row:
     """Fifty visitors who start four short runs each, the next when the last is over: the longest wait for a place
     against three times the median."""
     waits: list[float] = []
     results: list[str] = []
     config = DreamConfig(size=96, octaves=1, steps=4)
-    with a_studio(2) as studio:
-        before = len(studio.gallery.names())
+    before = len(studio.gallery.names())
 
-        def visit(number: int) -> None:
-            for turn in range(RUNS_EACH):
-                began = time.perf_counter()
-                run = studio.runs.start(dream_of(photo(96, number), dataclasses.replace(config, seed=turn)))
-                while run.frame is None and not run.over:
-                    run.watched()
-                    time.sleep(0.005)
-                waits.append(time.perf_counter() - began)
-                results.append(str(over(run).result))
+    def visit(number: int) -> None:
+        for turn in range(RUNS_EACH):
+            began = time.perf_counter()
+            run = studio.runs.start(dream_of(photo(96, number), dataclasses.replace(config, seed=turn)))
+            while run.frame is None and not run.over:
+                run.watched()
+                time.sleep(0.005)
+            waits.append(time.perf_counter() - began)
+            results.append(str(over(run).result))
 
-        visitors = [threading.Thread(target=visit, args=(number,)) for number in range(VISITORS)]
-        for visitor in visitors:
-            visitor.start()
-        for visitor in visitors:
-            visitor.join()
-        there = len(studio.gallery.names()) - before
+    visitors = [threading.Thread(target=visit, args=(number,)) for number in range(VISITORS)]
+    for visitor in visitors:
+        visitor.start()
+    for visitor in visitors:
+        visitor.join()
+    there = len(studio.gallery.names()) - before
     if not len(results) == len(set(results)) == there == VISITORS * RUNS_EACH:
         raise RuntimeError(f"{len(results)} runs, {len(set(results))} results, {there} in the gallery")
     longest, median = max(waits), statistics.median(waits)
@@ -194,7 +195,9 @@ def fifty_visitors() -> Row:
 
 def measure() -> list[Row]:
     """All rows."""
-    return [batch_scaling(), *frame_overhead(), fifty_visitors()]
+    rows = [batch_scaling(), *frame_overhead()]
+    with a_studio(2) as studio:
+        return [*rows, fifty_visitors(studio)]
 
 
 if __name__ == "__main__":

@@ -5,36 +5,41 @@ from __future__ import annotations
 import os
 import statistics
 import time
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
-from tests.benchmarks.report import Row, main
-from tests.benchmarks.timing import a_page, in_a_fresh_process, median_seconds, show_tab, slider_milliseconds
+from tests.benchmarks.report import Row, compared, main
+from tests.benchmarks.timing import a_page, by_turns, in_processes, median_seconds, show_tab, slider_milliseconds
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 BATCH, SAMPLES = 64, 64
+TURNS = 3
+# The listing's widths, and how many batches are timed in a turn.
+WIDTHS, BATCHES = (64, 128, 128), 4
 
 
 def _images(count: int) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (count, 64, 64, 3)).astype(np.uint8)
 
 
-def _listing() -> float:
-    """Pictures a second of the listing as it is written: its networks, its `train_step`, `fit`, float32."""
+def listing() -> Callable[[], float]:
+    """What measures the pictures a second of the listing as it is written: its networks, step and `fit`, in float32."""
     import keras
     import tensorflow as tf
     from keras import layers
 
-    latent_dim = 128
+    latent_dim, (narrow, middle, wide) = 128, WIDTHS
     discriminator = keras.Sequential(
         [
             keras.Input((64, 64, 3)),
-            layers.Conv2D(64, 4, strides=2, padding="same"),
+            layers.Conv2D(narrow, 4, strides=2, padding="same"),
             layers.LeakyReLU(0.2),
-            layers.Conv2D(128, 4, strides=2, padding="same"),
+            layers.Conv2D(middle, 4, strides=2, padding="same"),
             layers.LeakyReLU(0.2),
-            layers.Conv2D(128, 4, strides=2, padding="same"),
+            layers.Conv2D(wide, 4, strides=2, padding="same"),
             layers.LeakyReLU(0.2),
             layers.Flatten(),
             layers.Dropout(0.2),
@@ -44,13 +49,13 @@ def _listing() -> float:
     generator = keras.Sequential(
         [
             keras.Input((latent_dim,)),
-            layers.Dense(8 * 8 * 128),
-            layers.Reshape((8, 8, 128)),
-            layers.Conv2DTranspose(128, 4, strides=2, padding="same"),
+            layers.Dense(8 * 8 * wide),
+            layers.Reshape((8, 8, wide)),
+            layers.Conv2DTranspose(wide, 4, strides=2, padding="same"),
             layers.LeakyReLU(0.2),
-            layers.Conv2DTranspose(256, 4, strides=2, padding="same"),
+            layers.Conv2DTranspose(2 * wide, 4, strides=2, padding="same"),
             layers.LeakyReLU(0.2),
-            layers.Conv2DTranspose(512, 4, strides=2, padding="same"),
+            layers.Conv2DTranspose(4 * wide, 4, strides=2, padding="same"),
             layers.LeakyReLU(0.2),
             layers.Conv2D(3, 5, padding="same", activation="sigmoid"),
         ]
@@ -83,16 +88,22 @@ def _listing() -> float:
     gan = GAN()
     gan.compile()
     data = (
-        tf.data.Dataset.from_tensor_slices(_images(8 * BATCH)).batch(BATCH).map(lambda x: tf.cast(x, tf.float32) / 255)
+        tf.data.Dataset.from_tensor_slices(_images(BATCHES * BATCH))
+        .batch(BATCH)
+        .map(lambda x: tf.cast(x, tf.float32) / 255)
     )
     gan.fit(data.take(2), verbose=0)
-    began = time.perf_counter()
-    gan.fit(data, verbose=0)
-    return 8 * BATCH / (time.perf_counter() - began)
+
+    def measure() -> float:
+        began = time.perf_counter()
+        gan.fit(data, verbose=0)
+        return BATCHES * BATCH / (time.perf_counter() - began)
+
+    return measure
 
 
-def _step(model: str, objective: str | None, steps: int) -> float:
-    """Pictures a second of our loop, as `python -m engines.train` takes it."""
+def loop(model: str, objective: str | None, steps: int) -> Callable[[], float]:
+    """What measures the pictures a second of our loop, as `python -m engines.train` takes it."""
     import tensorflow as tf
 
     from engines.dcgan_training import Networks, train_step_of
@@ -103,21 +114,24 @@ def _step(model: str, objective: str | None, steps: int) -> float:
     config = DCGANTrainingConfig(model=model, objective=objective, batch_size=BATCH).filled()
     step = train_step_of(Networks(config), config, 10_000)
     images, rates = tf.constant(_images(BATCH)), (tf.constant(1e-4), tf.constant(0.0))
-    return BATCH / median_seconds(lambda: float(step(images, tf.constant(1), *rates)["d_loss"]), steps)
+    return lambda: BATCH / median_seconds(lambda: float(step(images, tf.constant(1), *rates)["d_loss"]), steps)
 
 
 def training() -> list[Row]:
     """Ours, and the notes' networks in our loop, each against the listing; and the notes' own training in our loop."""
-    theirs = in_a_fresh_process(_listing)
-    rows = []
-    for name, model, objective, target in (
-        ("training", "faces", None, 15.0),
-        ("training_notes_networks", "notes", "hinge", 1.7),
-        ("training_notes_exactly", "notes", None, 1.0),
-    ):
-        ours = in_a_fresh_process(_step, model, objective, 40 if model == "faces" else 8)
-        rows.append(Row(name, ours, theirs, ours / theirs, target, "pictures/s"))
-    return rows
+    targets = {"training": 15.0, "training_notes_networks": 1.7, "training_notes_exactly": 1.0}
+    prepared = {
+        "listing": (listing,),
+        "training": (loop, "faces", None, 5 * BATCHES),
+        "training_notes_networks": (loop, "notes", "hinge", BATCHES),
+        "training_notes_exactly": (loop, "notes", None, BATCHES),
+    }
+    with in_processes(prepared) as contenders:
+        said = by_turns(contenders, TURNS)
+    return [
+        compared(name, said[name], said["listing"], target, "pictures/s", more_is_better=True)
+        for name, target in targets.items()
+    ]
 
 
 def sampling() -> Row:
@@ -130,22 +144,26 @@ def sampling() -> Row:
     return Row("sampling", ours, 150.0, 150.0 / ours, 1.0, "ms")
 
 
-def in_the_browser() -> list[Row]:
-    """From moving a direction's slider to the picture: in peace, and while the other lane paints."""
-    with a_page() as browser:
+def in_the_browser(browser: Any, moves: int = 60, rest: float = 20.0) -> list[Row]:
+    """From moving a direction's slider to the picture: in peace, and while the other lane paints.
 
-        def measured(count: int) -> list[float]:
-            return slider_milliseconds(browser, "#gan-d1", "#gan-portrait .faces", np.linspace(-5.9, 5.9, count))
+    Args:
+        moves: of the slider in peace.
+        rest: seconds that the server has to warm itself up.
+    """
 
-        time.sleep(20)  # the server warms itself up
-        show_tab(browser, "Faces")
-        measured(8)
-        calm = measured(60)
-        show_tab(browser, "Style")
-        browser.execute_script("document.querySelector('#style-go').click()")
-        time.sleep(4)
-        show_tab(browser, "Faces")
-        loaded = measured(30)
+    def measured(count: int) -> list[float]:
+        return slider_milliseconds(browser, "#gan-d1", "#gan-portrait .faces", np.linspace(-5.9, 5.9, count))
+
+    time.sleep(rest)
+    show_tab(browser, "Faces", "#gan-wall .wall button")
+    measured(8)
+    calm = measured(moves)
+    show_tab(browser, "Style", "#style-go")
+    browser.execute_script("document.querySelector('#style-go').click()")
+    time.sleep(rest / 5)
+    show_tab(browser, "Faces", "#gan-wall .wall button")
+    loaded = measured(moves // 2)
     median, late = statistics.median(calm), float(np.percentile(calm, 95))
     busy = statistics.median(loaded)
     return [
@@ -157,7 +175,9 @@ def in_the_browser() -> list[Row]:
 
 def measure() -> list[Row]:
     """All rows."""
-    return [*training(), sampling(), *in_the_browser()]
+    rows = [*training(), sampling()]
+    with a_page() as browser:
+        return [*rows, *in_the_browser(browser)]
 
 
 if __name__ == "__main__":

@@ -11,9 +11,9 @@ the shared test data.
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import json
 import os
-import resource
 import statistics
 import subprocess
 import sys
@@ -21,10 +21,12 @@ import tempfile
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from tests.benchmarks.report import Row, main
+from tests.benchmarks.report import Row, compared, main
+from tests.benchmarks.timing import by_turns, peak_mib
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
@@ -33,6 +35,7 @@ STEPS, OCTAVES, OCTAVE_SCALE, STEP_SIZE = 30, 3, 1.4, 20.0
 LAYERS = {"mixed4": 1.0, "mixed5": 1.5, "mixed6": 2.0, "mixed7": 2.5}
 LARGE = (4000, 3000)
 LARGEST_MIB = 4096
+TURNS = 5
 FILE = "inception_v3_weights_tf_dim_ordering_tf_kernels_notop.h5"
 
 
@@ -55,16 +58,19 @@ def pictures() -> list[np.ndarray]:
     return [np.asarray(original.resize((WIDTH, HEIGHT), Image.Resampling.LANCZOS)) for original in originals]
 
 
-def listing(image: np.ndarray) -> tuple[float, float]:
+def listing(image: np.ndarray, model: Any = None) -> tuple[float, float]:
     """The book's listing in our own words: float32, traced anew for each octave's shape.
 
     Two departures: the shrunken original is kept up to date (the printed listing misspells it), and no max_loss, so
     that both contenders do the same number of steps. Returns (seconds, last loss).
+
+    Args:
+        model: with the layers of LAYERS; InceptionV3 if none is given.
     """
     import keras
     import tensorflow as tf
 
-    model = keras.applications.InceptionV3(weights=str(weights_folder() / FILE), include_top=False)
+    model = model or keras.applications.InceptionV3(weights=str(weights_folder() / FILE), include_top=False)
     extractor = keras.Model(model.inputs, {name: model.get_layer(name).output for name in LAYERS})
 
     def compute_loss(picture):
@@ -98,13 +104,19 @@ def listing(image: np.ndarray) -> tuple[float, float]:
     return time.perf_counter() - began, last
 
 
-def engine(image: np.ndarray) -> tuple[float, float]:
-    """The engine as the page runs it, a picture made of every step. Returns (seconds, last loss)."""
-    from engines.deep_dream import DreamConfig, dream
+def load(name: str) -> Any:
+    """A network of the engines by its name."""
     from engines.parts.backbones import load_backbone
     from engines.parts.weights import WeightsStore
 
-    backbone = load_backbone("inception_v3", WeightsStore(folders=(weights_folder(),)))
+    return load_backbone(name, WeightsStore(folders=() if name == "studio_vgg" else (weights_folder(),)))
+
+
+def engine(image: np.ndarray, network: str = "inception_v3") -> tuple[float, float]:
+    """The engine as the page runs it, a picture made of every step. Returns (seconds, last loss)."""
+    from engines.deep_dream import DreamConfig, dream
+
+    backbone = load(network)
     config = DreamConfig(
         size=0,
         octaves=OCTAVES,
@@ -127,8 +139,7 @@ CONTENDERS = {"listing": listing, "engine": engine}
 def contend(name: str, turn: str) -> None:
     """Run one contender, on one of the pictures or with one of the networks, in this process; print its figures."""
     seconds, loss = large_picture(turn) if name == "large" else CONTENDERS[name](pictures()[int(turn)])
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(json.dumps({"seconds": seconds, "loss": loss, "peak": peak}))
+    print(json.dumps({"seconds": seconds, "loss": loss, "peak": peak_mib()}))
 
 
 def in_a_process(name: str, turn: str) -> dict[str, float]:
@@ -138,15 +149,14 @@ def in_a_process(name: str, turn: str) -> dict[str, float]:
     return json.loads(output.splitlines()[-1])
 
 
-def figures() -> dict[str, dict[str, float]]:
-    """Every contender's median seconds and peak, and mean loss, the contenders taking turns."""
+def figures() -> dict[str, dict[str, list[float]]]:
+    """Every contender's seconds, peak and last loss of each turn, the contenders taking turns."""
     runs: dict[str, list[dict[str, float]]] = {name: [] for name in CONTENDERS}
     for turn in range(len(pictures())):
         for name, results in runs.items():
             results.append(in_a_process(name, str(turn)))
-    average = {"seconds": statistics.median, "peak": statistics.median, "loss": statistics.fmean}
     return {
-        name: {key: average[key](result[key] for result in results) for key in average}
+        name: {key: [one[key] for one in results] for key in ("seconds", "peak", "loss")}
         for name, results in runs.items()
     }
 
@@ -156,11 +166,9 @@ def large_picture(backbone_name: str) -> tuple[float, float]:
     from PIL import Image
 
     from engines.deep_dream import DreamConfig, dream
-    from engines.parts.backbones import load_backbone
-    from engines.parts.weights import WeightsStore
 
     photo = np.asarray(Image.fromarray(pictures()[0]).resize(LARGE, Image.Resampling.BICUBIC))
-    backbone = load_backbone(backbone_name, WeightsStore(folders=(weights_folder(),)))
+    backbone = load(backbone_name)
     steps = 3
     began = time.perf_counter()
     for frame in dream(photo, DreamConfig(size=0, octaves=1, steps=steps), backbone):
@@ -168,11 +176,14 @@ def large_picture(backbone_name: str) -> tuple[float, float]:
     return (time.perf_counter() - began) / steps, last
 
 
-def streaming() -> tuple[float, float]:
+def streaming(**changed: Any) -> Row:
     """Seconds of a default dream with the bundled backbone: watched by a page, and by nobody.
 
     The watching page is a coroutine that takes every message, turns it into the JSON that would be sent, and
     acknowledges it at once: the most pictures that a page can be sent.
+
+    Args:
+        changed: settings of the dream that are not the default.
     """
     from engines.deep_dream import presets
     from engines.jobs import Job
@@ -184,7 +195,7 @@ def streaming() -> tuple[float, float]:
         studio.warm()
         job = Job(
             engine="deep_dream",
-            config=next(iter(presets("studio_vgg").values())),
+            config=dataclasses.replace(next(iter(presets("studio_vgg").values())), **changed),
             inputs={"image": pictures()[0]},
             backbone="studio_vgg",
         )
@@ -206,26 +217,26 @@ def streaming() -> tuple[float, float]:
             return run.seconds
 
         once(True), once(False)
-        pairs = [(once(True), once(False)) for _ in range(5)]
+        taken = by_turns({"watched": lambda: once(True), "alone": lambda: once(False)}, TURNS)
         studio.runs.close()
-    watched, alone = zip(*pairs, strict=True)
-    return statistics.median(watched), statistics.median(alone)
+    return compared("streaming", taken["watched"], taken["alone"], 0.95, "s a dream")
 
 
 def measure() -> list[Row]:
     """All rows."""
     result = figures()
     ours, book = result["engine"], result["listing"]
-    watched, alone = streaming()
+    # A mean, see above: a median would be that of one picture.
+    loss, its_loss = statistics.fmean(ours["loss"]), statistics.fmean(book["loss"])
     return [
-        Row("speed", ours["seconds"], book["seconds"], book["seconds"] / ours["seconds"], 2.0, "s a dream"),
-        Row("peak_memory", ours["peak"], book["peak"], book["peak"] / ours["peak"], 1.0, "MiB"),
-        Row("loss", ours["loss"], book["loss"], ours["loss"] / book["loss"], 0.98, "mean last loss"),
+        compared("speed", ours["seconds"], book["seconds"], 2.0, "s a dream"),
+        compared("peak_memory", ours["peak"], book["peak"], 1.0, "MiB"),
+        Row("loss", loss, its_loss, loss / its_loss, 0.98, "mean last loss"),
         *(
             Row(f"large_{name}", peak, LARGEST_MIB, LARGEST_MIB / peak, 1.0, "MiB")
             for name, peak in ((name, in_a_process("large", name)["peak"]) for name in ("studio_vgg", "vgg19"))
         ),
-        Row("streaming", watched, alone, alone / watched, 0.95, "s a dream"),
+        streaming(),
     ]
 
 

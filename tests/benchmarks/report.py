@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 import json
 import platform
-from collections.abc import Callable
+import statistics
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 
 from engines.parts.precision import compute_dtype, processor_flags
@@ -17,7 +18,7 @@ class Row:
 
     Attributes:
         ours, reference: medians, in `unit`.
-        ratio: above 1 means ours is better.
+        ratio: above 1 means ours is better; of what was measured by turns, see `compared`.
         target: the ratio aimed for.
     """
 
@@ -27,6 +28,22 @@ class Row:
     ratio: float
     target: float
     unit: str
+
+
+def compared(
+    name: str,
+    ours: Sequence[float],
+    reference: Sequence[float],
+    target: float,
+    unit: str,
+    *,
+    more_is_better: bool = False,
+) -> Row:
+    """A row of what was measured by turns: the medians of both, and the median of the ratios of each turn, so that one
+    turn which something disturbed decides nothing."""
+    pairs = [(b, a) if more_is_better else (a, b) for a, b in zip(ours, reference, strict=True)]
+    ratio = statistics.median(more / less for less, more in pairs)
+    return Row(name, statistics.median(ours), statistics.median(reference), ratio, target, unit)
 
 
 def machine() -> str:

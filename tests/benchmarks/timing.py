@@ -10,11 +10,18 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
+import psutil
+
+from tests.browser.helpers import chrome
+
+ROOT = Path(__file__).resolve().parents[2]
+T = TypeVar("T")
 
 
 def median_seconds(work: Callable[[], object], times: int) -> float:
@@ -28,10 +35,60 @@ def median_seconds(work: Callable[[], object], times: int) -> float:
     return statistics.median(taken)
 
 
+def peak_mib() -> float:
+    """The most resident memory that this process has had, in MiB."""
+    told = psutil.Process().memory_info()
+    if hasattr(told, "peak_wset"):  # Windows
+        return told.peak_wset / (1 << 20)
+    import resource
+
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most / ((1 << 20) if psutil.MACOS else 1024)  # there in bytes
+
+
+def by_turns(contenders: Mapping[str, Callable[[], T]], turns: int) -> dict[str, list[T]]:
+    """What each contender says, one after another, so many times: what else the machine does takes from all of them."""
+    said: dict[str, list[T]] = {name: [] for name in contenders}
+    for _ in range(turns):
+        for name, contender in contenders.items():
+            said[name].append(contender())
+    return said
+
+
 def in_a_fresh_process(work: Callable[..., float], *arguments: Any) -> float:
     """How many threads an operation gets is settled once a process."""
-    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+    with _process() as pool:
         return pool.submit(work, *arguments).result()
+
+
+@contextlib.contextmanager
+def in_processes(prepared: Mapping[str, tuple[Any, ...]]) -> Iterator[dict[str, Callable[[], float]]]:
+    """Contenders, each in a process of its own, in which it is prepared once and measured whenever it is its turn.
+
+    Args:
+        prepared: for each a function that prepares it and returns what measures it, and the function's arguments.
+    """
+    with contextlib.ExitStack() as stack:
+        pools = {name: stack.enter_context(_process(_prepare, work)) for name, work in prepared.items()}
+        yield {name: lambda pool=pool: pool.submit(_measure).result() for name, pool in pools.items()}
+
+
+def _process(initializer: Callable[..., None] | None = None, arguments: tuple[Any, ...] = ()) -> ProcessPoolExecutor:
+    spawn = multiprocessing.get_context("spawn")
+    return ProcessPoolExecutor(1, mp_context=spawn, initializer=initializer, initargs=arguments)
+
+
+_measured: Callable[[], float] | None = None
+
+
+def _prepare(prepare: Callable[..., Callable[[], float]], *arguments: Any) -> None:
+    global _measured
+    _measured = prepare(*arguments)
+
+
+def _measure() -> float:
+    assert _measured is not None
+    return _measured()
 
 
 # Moves a slider and resolves with the milliseconds until the component that a selector names has drawn another picture.
@@ -56,28 +113,22 @@ def slider_milliseconds(browser: Any, slider: str, drawn: str, values: np.ndarra
 
 @contextlib.contextmanager
 def a_page() -> Iterator[Any]:
-    """The studio's page in a browser, from a server of its own."""
-    from selenium import webdriver
-    from selenium.webdriver.support.ui import WebDriverWait
-
+    """The studio's page in a browser, from a server of its own that has warmed up."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-    options = webdriver.ChromeOptions()
-    for option in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"):
-        options.add_argument(option)
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "app.py", "--port", str(port), "--outputs", folder]
-        server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        server = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         browser = None
         try:
             while server.poll() is None:
                 with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
                     break
                 time.sleep(0.1)
-            browser = webdriver.Chrome(options=options)
-            browser.set_script_timeout(30)
+            browser = chrome()
+            browser.set_script_timeout(60)
             browser.get(f"http://127.0.0.1:{port}/")
-            WebDriverWait(browser, 120).until(lambda b: b.find_elements("css selector", "#dream-go:not([disabled])"))
+            _until(browser, lambda: _tabs(browser, "Dream"), "the page")
             yield browser
         finally:
             if browser:
@@ -86,7 +137,22 @@ def a_page() -> Iterator[Any]:
             server.wait()
 
 
-def show_tab(browser: Any, title: str) -> None:
+def show_tab(browser: Any, title: str, part: str) -> None:
+    """Choose a tab by its title, and wait until a part of it, named by a selector, can be seen and is enabled."""
+    (tab,) = _tabs(browser, title)
+    browser.execute_script("arguments[0].click()", tab)
+    ready = f"{part}:not([disabled])"
+    _until(browser, lambda: any(one.is_displayed() for one in browser.find_elements("css selector", ready)), part)
+
+
+def _tabs(browser: Any, title: str) -> list[Any]:
     buttons = browser.find_elements("css selector", "button[role=tab]")
-    next(one for one in buttons if one.text.strip() == title and one.is_displayed()).click()
-    time.sleep(2)
+    return [one for one in buttons if one.text.strip() == title and one.is_displayed()]
+
+
+def _until(browser: Any, condition: Callable[[], Any], what: str) -> None:
+    from selenium.common.exceptions import StaleElementReferenceException
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    replaced = [StaleElementReferenceException]
+    WebDriverWait(browser, 120, ignored_exceptions=replaced).until(lambda _: condition(), f"waited for {what}")

@@ -5,20 +5,25 @@ from __future__ import annotations
 import os
 import statistics
 import time
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
-from tests.benchmarks.report import Row, main
-from tests.benchmarks.timing import a_page, in_a_fresh_process, median_seconds, show_tab, slider_milliseconds
+from tests.benchmarks.report import Row, compared, main
+from tests.benchmarks.timing import a_page, by_turns, in_processes, median_seconds, show_tab, slider_milliseconds
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 COUNT, REACH = 30, 1.0
 BATCH = 128
+TURNS = 5
+# So many of the listing's calls for one digit are timed in a turn, and so many steps of a training.
+CALLS, STEPS = 12, 10
 
 
 def grid() -> Row:
-    """The 30 x 30 figure: the listing asks `predict` for each of 900 digits, of which 60 are timed."""
+    """The 30 x 30 figure: the listing asks `predict` for each of 900 digits, of which some are timed."""
     import keras
 
     from engines.parts.autoencoders import load_vae
@@ -27,19 +32,25 @@ def grid() -> Row:
 
     vae = load_vae("digits_notes", WeightsStore())
     decoder = ARCHITECTURES["digits_notes"].build_decoder()
-    points = np.random.default_rng(0).uniform(-REACH, REACH, (60, 1, 2))
+    points = np.random.default_rng(0).uniform(-REACH, REACH, (CALLS, 1, 2))
     keras.utils.disable_interactive_logging()
     decoder.predict(points[0], verbose=0)
-    began = time.perf_counter()
-    for z in points:
-        decoder.predict(z, verbose=0)
-    theirs = (time.perf_counter() - began) / len(points) * COUNT**2
-    ours = median_seconds(lambda: vae.latent_grid(COUNT, REACH), 20)
-    return Row("grid", ours, theirs, theirs / ours, 300.0, "s a figure")
+
+    def listing() -> float:
+        began = time.perf_counter()
+        for z in points:
+            decoder.predict(z, verbose=0)
+        return (time.perf_counter() - began) / len(points) * COUNT**2
+
+    def ours() -> float:
+        return median_seconds(lambda: vae.latent_grid(COUNT, REACH), 4)
+
+    taken = by_turns({"listing": listing, "ours": ours}, TURNS)
+    return compared("grid", taken["ours"], taken["listing"], 300.0, "s a figure")
 
 
-def _step_of_the_listing() -> float:
-    """Seconds of the listing's step, which runs eagerly."""
+def step_of_the_listing() -> Callable[[], float]:
+    """What measures the seconds of the listing's step, which runs eagerly."""
     import keras
     import tensorflow as tf
 
@@ -63,11 +74,11 @@ def _step_of_the_listing() -> float:
         optimizer.apply_gradients(zip(tape.gradient(loss, weights), weights, strict=True))
         return float(loss)
 
-    return median_seconds(step, 15)
+    return lambda: median_seconds(step, STEPS)
 
 
-def _step_of_ours(program: bool) -> float:
-    """Seconds of our step, as the training program takes it or as the page does."""
+def step_of_ours(program: bool) -> Callable[[], float]:
+    """What measures the seconds of our step, as the training program takes it or as the page does."""
     import keras
     import tensorflow as tf
 
@@ -84,7 +95,7 @@ def _step_of_ours(program: bool) -> float:
     step = train_step_of(*networks, keras.optimizers.Adam(), Loss(architecture, 0.0), seed=0)
     rows = tf.constant(_batch())
     one = tf.constant(0), tf.constant(1.0)
-    return median_seconds(lambda: float(step(rows, *one)["kl_loss"]), 40)
+    return lambda: median_seconds(lambda: float(step(rows, *one)["kl_loss"]), STEPS)
 
 
 def _batch() -> np.ndarray:
@@ -93,12 +104,10 @@ def _batch() -> np.ndarray:
 
 def training_step() -> list[Row]:
     """A step at batch 128 on the same network: as `python -m engines.train` takes it, and as the page does."""
-    theirs = in_a_fresh_process(_step_of_the_listing)
-    rows = []
-    for name, program in (("training_step", True), ("training_step_page", False)):
-        ours = in_a_fresh_process(_step_of_ours, program)
-        rows.append(Row(name, ours, theirs, theirs / ours, 5.0, "s a step"))
-    return rows
+    ours = {"training_step": (step_of_ours, True), "training_step_page": (step_of_ours, False)}
+    with in_processes({"listing": (step_of_the_listing,), **ours}) as contenders:
+        taken = by_turns(contenders, TURNS)
+    return [compared(name, taken[name], taken["listing"], 5.0, "s a step") for name in ours]
 
 
 # Moves the pointer over the map, once a frame of the screen, and resolves with the seconds that took, how many pictures
@@ -122,28 +131,31 @@ requestAnimationFrame(move);
 """
 
 
-def in_the_browser() -> list[Row]:
+def in_the_browser(browser: Any, moves: int = 60, rest: float = 20.0) -> list[Row]:
     """The pointer on the map, and from moving a slider of the faces to the picture: in peace, and while the other lane
     paints.
+
+    Args:
+        moves: of the slider in peace.
+        rest: seconds that the server has to warm itself up.
     """
-    with a_page() as browser:
 
-        def measured(count: int) -> list[float]:
-            values = np.linspace(-2.9, 2.9, count)
-            return slider_milliseconds(browser, "#faces-0", "#faces-picture .faces", values)
+    def measured(count: int) -> list[float]:
+        values = np.linspace(-2.9, 2.9, count)
+        return slider_milliseconds(browser, "#faces-0", "#faces-picture .faces", values)
 
-        time.sleep(20)  # the server warms itself up
-        show_tab(browser, "Latent")
-        seconds, drawn, requests = browser.execute_async_script(_POINT, 240)
-        assert requests == 0, f"{requests} requests were made while the pointer moved"
-        show_tab(browser, "Portraits")
-        measured(8)
-        calm = measured(60)
-        show_tab(browser, "Style")
-        browser.execute_script("document.querySelector('#style-go').click()")
-        time.sleep(4)
-        show_tab(browser, "Latent")
-        loaded = measured(30)
+    time.sleep(rest)
+    show_tab(browser, "Latent", ".explorer .tiles")
+    seconds, drawn, requests = browser.execute_async_script(_POINT, 4 * moves)
+    assert requests == 0, f"{requests} requests were made while the pointer moved"
+    show_tab(browser, "Portraits", "#faces-0 input[type=range]")
+    measured(8)
+    calm = measured(moves)
+    show_tab(browser, "Style", "#style-go")
+    browser.execute_script("document.querySelector('#style-go').click()")
+    time.sleep(rest / 5)
+    show_tab(browser, "Latent", "#faces-0 input[type=range]")
+    loaded = measured(moves // 2)
     median, late = statistics.median(calm), float(np.percentile(calm, 95))
     busy = statistics.median(loaded)
     return [
@@ -157,7 +169,9 @@ def in_the_browser() -> list[Row]:
 
 def measure() -> list[Row]:
     """All rows."""
-    return [grid(), *training_step(), *in_the_browser()]
+    rows = [grid(), *training_step()]
+    with a_page() as browser:
+        return [*rows, *in_the_browser(browser)]
 
 
 if __name__ == "__main__":

@@ -20,22 +20,10 @@ from selenium import webdriver
 
 from engines.recipes import Recipe, write_png, write_text
 from studio.gallery import Gallery
-from tests.browser.helpers import PHONE, photo_like
+from tests.browser.helpers import PHONE, chrome, photo_like
 from tests.browser.page import Page, Visits
 
 ROOT = Path(__file__).resolve().parents[2]
-OPTIONS = (
-    "--headless=new",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-dev-shm-usage",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--disable-features=BackForwardCache",
-    "--no-first-run",
-    "--window-size=1280,900",
-)
 
 
 class ConnectionTrap:
@@ -145,13 +133,7 @@ def new_browser() -> Iterator[Callable[[], webdriver.Chrome]]:
     started: list[webdriver.Chrome] = []
 
     def start(**preferences: object) -> webdriver.Chrome:
-        options = webdriver.ChromeOptions()
-        options.add_experimental_option("prefs", preferences)
-        options.binary_location = "/usr/bin/chromium"
-        for option in OPTIONS:
-            options.add_argument(option)
-        options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-        browser = webdriver.Chrome(options=options, service=webdriver.ChromeService("/usr/bin/chromedriver"))
+        browser = chrome(preferences, **{"goog:loggingPrefs": {"browser": "ALL", "performance": "ALL"}})
         browser.set_script_timeout(60)
         started.append(browser)
         return browser

@@ -2,12 +2,39 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
+from selenium import webdriver
 
 PHONE = {"width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": True}
+OPTIONS = (
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-dev-shm-usage",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-features=BackForwardCache",
+    "--no-first-run",
+    "--window-size=1280,900",
+)
+
+
+def chrome(preferences: Mapping[str, object] | None = None, **capabilities: object) -> webdriver.Chrome:
+    """A headless Chromium and its driver from the search path; where they are not on it, Selenium looks for Chrome."""
+    options = webdriver.ChromeOptions()
+    options.add_experimental_option("prefs", dict(preferences or {}))
+    options.binary_location = shutil.which("chromium") or ""
+    for argument in OPTIONS:
+        options.add_argument(argument)
+    for name, value in capabilities.items():
+        options.set_capability(name, value)
+    return webdriver.Chrome(options=options, service=webdriver.ChromeService(shutil.which("chromedriver")))
 
 
 def photo_like(shift: int = 0) -> np.ndarray:

@@ -1,7 +1,11 @@
-"""The server as a Space runs it: under its public name, within its memory, to each visitor their own results."""
+"""A Space: what is uploaded for it, and the server that runs from that.
+
+It answers under its public name, stays within its memory and shows each visitor their own results.
+"""
 
 from __future__ import annotations
 
+import inspect
 import os
 import socket
 import subprocess
@@ -16,7 +20,11 @@ import httpx
 import numpy as np
 import pytest
 from gradio_client import Client, handle_file
+from huggingface_hub import SpaceCard, SpaceCardData, SpaceHardware, constants
 from PIL import Image
+
+from studio.space import files, main
+from tests.studio.hub import TOKEN, Hub
 
 ROOT = Path(__file__).resolve().parents[2]
 PUBLIC = "someone-reverie.hf.space"
@@ -24,9 +32,9 @@ MOST_BYTES = 6e9
 
 
 class Space:
-    """`python app.py` in a process of its own, told that it is a Space."""
+    """`python app.py` in a process of its own, told that it is a Space, with nothing but what was uploaded."""
 
-    def __init__(self, folder: Path):
+    def __init__(self, uploaded: Path, folder: Path):
         with socket.create_server(("127.0.0.1", 0)) as taken:
             port = taken.getsockname()[1]
         self.url, self._log = f"http://127.0.0.1:{port}", folder / "log.txt"
@@ -34,7 +42,9 @@ class Space:
         environment |= {"SPACE_ID": "someone/reverie", "GRADIO_TEMP_DIR": str(folder / "gradio")}
         command = [sys.executable, "app.py", "--port", str(port), "--outputs", str(folder / "outputs")]
         with self._log.open("wb") as log:
-            self.process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT)
+            self.process = subprocess.Popen(
+                command, cwd=uploaded, env=environment, stdout=log, stderr=subprocess.STDOUT
+            )
 
     def wait(self) -> None:
         deadline = time.monotonic() + 120
@@ -73,8 +83,37 @@ class Space:
 
 
 @pytest.fixture(scope="module")
-def space(tmp_path_factory) -> Iterator[Space]:
-    space = Space(tmp_path_factory.mktemp("space"))
+def hub() -> Iterator[Hub]:
+    hub = Hub()
+    yield hub
+    hub.close()
+
+
+def upload(hub: Hub, *arguments: str, **environment: str) -> subprocess.CompletedProcess:
+    """`python -m studio.space` as a person runs it who has logged in, or not."""
+    told = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "HUGGING"))}
+    told |= {"HF_ENDPOINT": hub.url, "HF_TOKEN": TOKEN, "NO_PROXY": "127.0.0.1"} | environment
+    command = [sys.executable, "-m", "studio.space", *arguments]
+    return subprocess.run(command, cwd=ROOT, env=told, capture_output=True, text=True, timeout=120)
+
+
+@pytest.fixture(scope="module")
+def uploaded(hub, tmp_path_factory) -> Path:
+    """What the Hub has after an upload, unpacked elsewhere."""
+    hub.spaces["someone/reverie"] = {".gitattributes": b"", "studio/old.py": b"", "notes.txt": b"their own"}
+    done = upload(hub, "someone/reverie")
+    assert done.returncode == 0, done.stderr
+    assert (done.stdout, done.stderr) == (f"{hub.url}/spaces/someone/reverie\n", "")
+    folder = tmp_path_factory.mktemp("uploaded")
+    for name, content in hub.spaces["someone/reverie"].items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def space(uploaded, tmp_path_factory) -> Iterator[Space]:
+    space = Space(uploaded, tmp_path_factory.mktemp("space"))
     try:
         space.wait()
         yield space
@@ -116,6 +155,68 @@ def listed(client: Client) -> list[str]:
     answer = httpx.post(f"{client.src}gradio_api/run/predict", json=said, timeout=30)
     assert answer.status_code == 200, answer.text
     return [result["name"] for result in answer.json()["data"][0]["results"]]
+
+
+def test_the_upload_is_what_a_space_needs_in_one_commit(hub, uploaded):
+    (said,) = [one for one in hub.created if one["name"] == "reverie"]
+    assert (said["type"], said["sdk"]) == ("space", "gradio")
+    (commit,) = hub.commits
+    large = {line["value"]["path"] for line in commit if line["key"] == "lfsFile"}
+    assert {path.name for path in (ROOT / "weights").glob("*.npz")} <= {Path(name).name for name in large}
+    there = {path.relative_to(uploaded).as_posix(): path for path in uploaded.rglob("*") if path.is_file()}
+    # What was there and is not of ours is left alone; of ours nothing old is left.
+    assert set(there) == {*files(), ".gitattributes", "notes.txt"}
+    assert all(there[name].read_bytes() == (ROOT / name).read_bytes() for name in files())
+
+
+def test_a_dry_run_lists_all_that_is_kept_of_what_a_space_runs_and_sends_nothing(capsys, monkeypatch):
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    assert main(["someone/reverie", "--dry-run"]) == 0
+    *lines, total = capsys.readouterr().out.splitlines()
+    listed = {line.split()[1]: int(line.split()[0].replace(",", "")) for line in lines}
+    assert listed == files()
+    assert total.strip() == f"{sum(listed.values()):,}  bytes in {len(listed)} files, which would go to someone/reverie"
+    if not (ROOT / ".git").exists():
+        pytest.skip("what is kept is compared in a git checkout only")
+    asked = ["git", "ls-files", "-co", "--exclude-standard", "app.py", "README.md", "LICENSE", "requirements.txt"]
+    kept = subprocess.check_output([*asked, "docs", "engines", "studio", "weights"], cwd=ROOT, text=True)
+    assert set(listed) == set(kept.splitlines())
+
+
+@pytest.mark.parametrize(
+    ("name", "token", "said"),
+    [
+        ("someone/new", "hf_wrong", "The Hub does not know this token"),
+        ("someone/new", "", "Log in first"),
+        ("somebody-else/reverie", TOKEN, "This token may not write to somebody-else/reverie"),
+    ],
+)
+def test_what_the_hub_refuses_is_said_in_a_sentence(hub, tmp_path, monkeypatch, capsys, name, token, said):
+    monkeypatch.setattr(constants, "ENDPOINT", hub.url)
+    monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "token"))
+    monkeypatch.setenv("HF_TOKEN", token)
+    assert main([name]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(said)
+
+
+def test_a_hub_that_does_not_answer_is_said_in_a_sentence(monkeypatch, capsys):
+    monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setenv("HF_TOKEN", TOKEN)
+    assert main(["someone/reverie"]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("The Hub at http://127.0.0.1:9 does not answer")
+
+
+def test_the_hub_reads_the_front_matter():
+    card = SpaceCard.load(ROOT / "README.md", repo_type="space").data
+    assert isinstance(card, SpaceCardData)
+    known = {*inspect.signature(SpaceCardData).parameters, "emoji", "colorFrom", "colorTo", "short_description"}
+    assert set(card.to_dict()) <= known | {"suggested_hardware"}
+    assert (card.sdk, card.app_file, card.license) == ("gradio", "app.py", "apache-2.0")
+    assert {card.colorFrom, card.colorTo} <= {"red", "yellow", "green", "blue", "indigo", "purple", "pink", "gray"}
+    assert len(card.short_description) <= 60
+    assert card.suggested_hardware in {hardware.value for hardware in SpaceHardware}
 
 
 def test_five_visitors_and_a_training_fit_and_each_sees_their_own_results(space, wishes, tmp_path):
