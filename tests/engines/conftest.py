@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
@@ -28,3 +29,14 @@ def gan(principal_directions_from_few_pictures) -> GAN:
     from engines.dcgan_training import finish
 
     return finish(untrained_gan(), blocks(40), seen=7)
+
+
+@pytest.fixture
+def eagerly() -> Iterator[None]:
+    """Training steps are taken operation by operation: to trace and compile one takes as long as ten of these. What is
+    compiled is for other tests of the same step."""
+    import tensorflow as tf
+
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
