@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.engines.helpers import blocks, untrained_gan
+from tests.engines.helpers import blocks, uncompiled, untrained_gan
 
 if TYPE_CHECKING:
     from engines.parts.gans import GAN
@@ -33,10 +33,23 @@ def gan(principal_directions_from_few_pictures) -> GAN:
 
 @pytest.fixture
 def eagerly() -> Iterator[None]:
-    """Training steps are taken operation by operation: to trace and compile one takes as long as ten of these. What is
-    compiled is for other tests of the same step."""
-    import tensorflow as tf
+    """See `uncompiled`."""
+    with uncompiled():
+        yield
 
-    tf.config.run_functions_eagerly(True)
-    yield
-    tf.config.run_functions_eagerly(False)
+
+@pytest.fixture
+def narrow_margins(monkeypatch) -> None:
+    """Tiles of a dream see less around them, and so little pictures have several."""
+    from engines.parts import ascent
+
+    monkeypatch.setattr(ascent, "TILE_MARGIN", 32)
+
+
+@pytest.fixture
+def few_candidates(monkeypatch) -> None:
+    """A search for a face begins from the best of a few places."""
+    from engines import dcgan_projection
+
+    monkeypatch.setattr(dcgan_projection, "CANDIDATES", 16)
+    monkeypatch.setattr(dcgan_projection, "BATCH", 8)
