@@ -7,6 +7,8 @@ from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+# What XLA compiles here runs a few times: it would take longer to make it fast.
+os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 os.environ.setdefault("GRADIO_ANALYTICS_CACHE_FREQUENCY", str(10**9))
 
@@ -55,10 +57,16 @@ def studio_vgg():
     """The bundled architecture with random weights in float32: small, and needs no file."""
     import keras
 
+    from engines import deep_dream
+    from engines.parts import painting
     from engines.parts.backbones import untrained_backbone
 
     keras.utils.set_random_seed(0)
-    return untrained_backbone("studio_vgg")
+    with pytest.MonkeyPatch.context() as patch:
+        # What one test has traced, another need not trace again.
+        patch.setattr(deep_dream, "_ASCENTS_KEPT", 100)
+        patch.setattr(painting, "_LOSSES_KEPT", 100)
+        yield untrained_backbone("studio_vgg")
 
 
 @pytest.fixture

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.engines.helpers import blocks, untrained_gan
+from tests.engines.helpers import blocks, uncompiled, untrained_gan
 
 if TYPE_CHECKING:
     from engines.parts.gans import GAN
@@ -28,3 +29,27 @@ def gan(principal_directions_from_few_pictures) -> GAN:
     from engines.dcgan_training import finish
 
     return finish(untrained_gan(), blocks(40), seen=7)
+
+
+@pytest.fixture
+def eagerly() -> Iterator[None]:
+    """See `uncompiled`."""
+    with uncompiled():
+        yield
+
+
+@pytest.fixture
+def narrow_margins(monkeypatch) -> None:
+    """Tiles of a dream see less around them, and so little pictures have several."""
+    from engines.parts import ascent
+
+    monkeypatch.setattr(ascent, "TILE_MARGIN", 32)
+
+
+@pytest.fixture
+def few_candidates(monkeypatch) -> None:
+    """A search for a face begins from the best of a few places."""
+    from engines import dcgan_projection
+
+    monkeypatch.setattr(dcgan_projection, "CANDIDATES", 16)
+    monkeypatch.setattr(dcgan_projection, "BATCH", 8)

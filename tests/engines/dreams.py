@@ -18,6 +18,6 @@ def without_border(features: np.ndarray) -> np.ndarray:
 
 
 def large_picture() -> np.ndarray:
-    """(288, 336, 3): larger than a tile with its margins, with blobs rather than noise, as a photo has."""
-    coarse = np.random.default_rng(3).integers(0, 256, (29, 34, 3)).astype(np.uint8)
-    return tf.image.resize(coarse[None], (288, 336), "bicubic")[0].numpy().clip(0, 255).astype(np.uint8)
+    """(240, 280, 3): larger than a tile of 128 with narrow margins, with blobs rather than noise, as a photo has."""
+    coarse = np.random.default_rng(3).integers(0, 256, (24, 28, 3)).astype(np.uint8)
+    return tf.image.resize(coarse[None], (240, 280), "bicubic")[0].numpy().clip(0, 255).astype(np.uint8)

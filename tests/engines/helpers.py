@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import io
 import re
 import tempfile
 import zipfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,19 @@ def untrained_gan(name: str = "faces") -> GAN:
         if isinstance(layer, keras.layers.Conv2DTranspose):
             layer.kernel.assign(4 * layer.kernel.value)
     return gan_of_networks(name, generator, critic)
+
+
+@contextlib.contextmanager
+def uncompiled() -> Iterator[None]:
+    """What TensorFlow would trace and compile is done operation by operation: to trace a training step takes as long as
+    to take it ten times so. That what is compiled is the same is for tests of the same step without this."""
+    import tensorflow as tf
+
+    tf.config.run_functions_eagerly(True)
+    try:
+        yield
+    finally:
+        tf.config.run_functions_eagerly(False)
 
 
 def is_one_sentence(text: object) -> bool:

@@ -19,8 +19,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from engines import __main__ as command_line
 from engines.__main__ import main
-from engines.jobs import Workshop
+from engines.jobs import StartedJob, Workshop
 from engines.parts.autoencoders import save_vae
 from engines.parts.language_models import save_language_model
 from engines.parts.pictures import digest
@@ -40,6 +41,20 @@ def photo(tmp_path, picture) -> Path:
     folder.mkdir()
     (folder / "photo.png").write_bytes(as_png(picture))
     return folder / "photo.png"
+
+
+@pytest.fixture(scope="module")
+def loaded() -> dict[tuple[Path, ...], dict]:
+    """Networks by the folders that they come from."""
+    return {}
+
+
+@pytest.fixture(autouse=True)
+def _loaded_once(monkeypatch, loaded) -> None:
+    """Networks are loaded and traced by the first command that takes them."""
+    monkeypatch.setattr(
+        command_line, "Workshop", lambda store: Workshop(store, loaded.setdefault(tuple(store.folders), {}))
+    )
 
 
 @pytest.fixture
@@ -294,16 +309,12 @@ def weights_that_run_away(folder: Path, backbone) -> Path:
 RUNAWAY = ("--step-size", "1000", "--layer-weights", "block2_conv2=1")
 
 
-def test_a_dream_that_runs_away_leaves_no_picture(photo, results, tmp_path, studio_vgg, capsys):
+@pytest.mark.parametrize("name", ["dream.png", "dream.mp4"])
+def test_a_dream_that_runs_away_leaves_no_picture_and_no_draft_behind(
+    photo, results, tmp_path, studio_vgg, capsys, name
+):
     weights = weights_that_run_away(tmp_path / "weights", studio_vgg)
-    assert run(photo, "-o", results / "dream.png", "--weights", weights, *QUICK, *RUNAWAY) == 1
-    assert "infinity" in last_line(capsys)
-    assert files_in(results) == []
-
-
-def test_a_film_whose_dream_runs_away_leaves_no_draft_behind(photo, results, tmp_path, studio_vgg, capsys):
-    weights = weights_that_run_away(tmp_path / "weights", studio_vgg)
-    assert run(photo, "-o", results / "dream.mp4", "--weights", weights, *QUICK, *RUNAWAY) == 1
+    assert run(photo, "-o", results / name, "--weights", weights, *QUICK, *RUNAWAY) == 1
     assert "infinity" in last_line(capsys)
     assert files_in(results) == []
 
@@ -337,17 +348,34 @@ def _not_deaf() -> Iterator[None]:
     signal.signal(signal.SIGINT, before)
 
 
-@pytest.mark.usefixtures("_not_deaf")
-@pytest.mark.parametrize("name", ["dream.png", "dream.mp4"])
-def test_ctrl_c_writes_the_picture_so_far_with_a_recipe_that_says_where(photo, results, name):
-    status, said = interrupted(photo, results / name)
+def assert_stopped_with_a_picture(status: int, line: str, result: Path) -> None:
     assert status == 130
-    assert said.splitlines()[-1].startswith("Stopped; the picture so far is")
-    assert not re.search("absl|oneDNN", said), "TensorFlow's notes are no news to a person"
-    assert files_in(results) == [name]
-    recipe = read_recipe(results / name)
+    assert line.startswith("Stopped; the picture so far is")
+    assert files_in(result.parent) == [result.name]
+    recipe = read_recipe(result)
     assert 1 <= recipe.stopped_at < 1000
     assert recipe.config["steps"] == 1000
+
+
+@pytest.mark.usefixtures("_not_deaf")
+def test_ctrl_c_writes_the_picture_so_far_with_a_recipe_that_says_where(photo, results):
+    status, said = interrupted(photo, results / "dream.png")
+    assert not re.search("absl|oneDNN", said), "TensorFlow's notes are no news to a person"
+    assert_stopped_with_a_picture(status, said.splitlines()[-1], results / "dream.png")
+
+
+@pytest.mark.usefixtures("_not_deaf")
+def test_ctrl_c_writes_the_film_so_far_with_a_recipe_that_says_where(photo, results, monkeypatch, capsys):
+    def next_frame(started: StartedJob):
+        frame = started.send(None)
+        if frame.step == 3:
+            signal.raise_signal(signal.SIGINT)
+        return frame
+
+    monkeypatch.setattr(StartedJob, "__next__", next_frame)
+    status = run(photo, "-o", results / "dream.mp4", "--size", "64", "--octaves", "1", "--steps", "1000")
+    assert_stopped_with_a_picture(status, last_line(capsys), results / "dream.mp4")
+    assert read_recipe(results / "dream.mp4").stopped_at == 3
 
 
 def paint(*arguments) -> int:

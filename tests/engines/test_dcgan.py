@@ -20,7 +20,7 @@ from engines.parts.weights import WeightsError
 from engines.recipes import from_json
 from tests.engines.helpers import blocks, refusal, untrained_gan
 
-pytestmark = pytest.mark.usefixtures("principal_directions_from_few_pictures")
+pytestmark = pytest.mark.usefixtures("principal_directions_from_few_pictures", "few_candidates")
 
 
 # Networks

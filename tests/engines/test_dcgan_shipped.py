@@ -32,7 +32,7 @@ def test_the_shipped_networks_score_as_the_manifest_says():
     assert ours["kid"] <= 0.5 * notes["kid"]
 
 
-def test_the_command_line_draws_walks_and_looks(tmp_path, picture):
+def test_the_command_line_draws_walks_and_looks(tmp_path, picture, few_candidates):
     Image.fromarray(picture).save(tmp_path / "photo.png")
     assert main(["dcgan", "-o", str(tmp_path / "sheet.png"), "--count", "4", "--truncation", "1"]) == 0
     assert np.asarray(Image.open(tmp_path / "sheet.png")).shape == (128, 128, 3)

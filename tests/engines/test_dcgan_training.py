@@ -5,9 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import shutil
-import subprocess
-import sys
-import time
 import zipfile
 from pathlib import Path
 
@@ -31,11 +28,13 @@ from engines.dcgan_training import (
 from engines.frames import Frame
 from engines.parts.dcgan_config import DCGANTrainingConfig
 from engines.parts.gans import read_gan, save_gan
+from engines.parts.training import load_checkpoint
 from engines.parts.weights import WeightsStore
 from tests.engines.helpers import as_png, blocks, encoded, files_in, is_one_sentence, refusal
 
-TINY = DCGANTrainingConfig(images=160, batch_size=8, interval=5, averaging=0.5)
-
+TINY = DCGANTrainingConfig(images=64, batch_size=8, interval=2, averaging=0.5)
+# A frame a step.
+STEP_BY_STEP = dataclasses.replace(TINY, images=24, interval=1)
 
 pytestmark = pytest.mark.usefixtures("principal_directions_from_few_pictures")
 
@@ -57,9 +56,21 @@ def data(tmp_path_factory) -> Path:
     return path
 
 
-def weights_of(path: Path) -> list[np.ndarray]:
+def arrays_of(path: Path) -> dict[str, np.ndarray]:
     with np.load(path) as arrays:
-        return [arrays[name] for name in sorted(arrays.files) if name.startswith(("generator", "critic"))]
+        return dict(arrays)
+
+
+def assert_equal(path: Path, other: Path) -> None:
+    """Whether two files hold the same arrays, number for number."""
+    one, two = arrays_of(path), arrays_of(other)
+    assert one.keys() == two.keys()
+    for name, array in one.items():
+        np.testing.assert_array_equal(array, two[name], name)
+
+
+def step_of(checkpoint: Path) -> int:
+    return json.loads(str(arrays_of(checkpoint)["header"]))["step"]
 
 
 # Losses
@@ -94,102 +105,103 @@ def frames_of(config, data, *paths):
 
 @pytest.fixture(scope="module")
 def finished(data, principal_directions_from_few_pictures, tmp_path_factory) -> tuple[list[Frame], Path, Path]:
-    """The frames of a training that is over, its checkpoint and its networks, for tests that only look at them."""
+    """The frames of a training that is over, its checkpoint and its networks, for tests that only look at them. Beside
+    them is "first.npz", the checkpoint of its first frame."""
     folder = tmp_path_factory.mktemp("finished")
     paths = folder / "checkpoint.npz", folder / "out.npz"
-    return frames_of(TINY, data, *paths), *paths
+    frames = train(TINY, data, *paths)
+    first = next(frames)
+    shutil.copy(paths[0], folder / "first.npz")
+    return [first, *frames], *paths
 
 
 def test_a_training_shows_losses_accuracies_diversity_and_the_same_noise_drawn(finished):
     frames, _, networks = finished
-    assert [(frame.step, frame.total) for frame in frames] == [(5, 20), (10, 20), (15, 20), (20, 20)]
+    assert [(frame.step, frame.total) for frame in frames] == [(2, 8), (4, 8), (6, 8), (8, 8)]
     names = {"d_loss", "g_loss", "real_accuracy", "fake_accuracy", "diversity", "steps_per_second"}
     assert set(frames[0].metrics) == names
     assert frames[-1].image.shape == (8 * 64, 8 * 64, 3)
     assert not np.array_equal(frames[0].image, frames[-1].image)
     trained = read_gan(networks)
-    assert (trained.name, trained.seen) == ("faces", 160)
+    assert (trained.name, trained.seen) == ("faces", 64)
     assert trained.principal is not None
 
 
 def test_the_critic_learns_to_tell_noise_from_pictures(data):
-    frames = frames_of(dataclasses.replace(TINY, images=480, interval=20, g_learning_rate=1e-7), data, None, None)
+    frames = frames_of(dataclasses.replace(TINY, images=160, interval=5, g_learning_rate=1e-7), data, None, None)
     losses = [frame.metrics["d_loss"] for frame in frames]
     assert losses[-1] < losses[0] - 0.3
 
 
-def kill_at_the_first_checkpoint(config: DCGANTrainingConfig, data: Path, checkpoint: Path) -> None:
-    """Train in a process of its own, and kill it so that nothing can be tidied up."""
-    code = f"""
-from pathlib import Path
-from engines.dcgan_training import train
-from engines.parts.dcgan_config import DCGANTrainingConfig
-list(train({config!r}, Path({str(data)!r}), Path({str(checkpoint)!r}), None))
-"""
-    process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True)
-    while not checkpoint.exists():
-        assert process.poll() is None, process.communicate()[1]
-        time.sleep(0.005)
-    process.kill()
-    process.communicate()
-    with np.load(checkpoint) as arrays:
-        assert json.loads(str(arrays["header"]))["step"] < config.images // config.batch_size
+def test_a_training_that_is_resumed_ends_with_the_very_same_weights(data, finished, tmp_path):
+    _, checkpoint, networks = finished
+    resumed = tmp_path / "checkpoint.npz"
+    shutil.copy(checkpoint.with_name("first.npz"), resumed)
+    rest = frames_of(TINY, data, resumed, tmp_path / "out.npz")
+    assert [frame.step for frame in rest] == [4, 6, 8]
+    assert_equal(checkpoint, resumed)
+    assert_equal(networks, tmp_path / "out.npz")
 
 
-@pytest.mark.parametrize("model", ["faces", "notes"])
-def test_a_training_that_is_killed_and_resumed_ends_with_the_very_same_weights(data, tmp_path, model):
-    # The book's networks take their time: two steps of them.
-    steps = 20 if model == "faces" else 2
-    config = dataclasses.replace(TINY, model=model, images=8 * steps, interval=steps // 2, averaging=None)
-    checkpoint = tmp_path / "checkpoint.npz"
-    if model == "faces":
-        frames_of(config, data, None, tmp_path / "whole.npz")
-        kill_at_the_first_checkpoint(config, data, checkpoint)
-    else:
-        frames = train(config, data, tmp_path / "so-far.npz", tmp_path / "whole.npz")
-        next(frames)
-        shutil.copy(tmp_path / "so-far.npz", checkpoint)
-        list(frames)
-    rest = frames_of(config, data, checkpoint, tmp_path / "resumed.npz")
-    assert [frame.step for frame in rest] == [steps]
-    for one, other in zip(weights_of(tmp_path / "whole.npz"), weights_of(tmp_path / "resumed.npz"), strict=True):
-        np.testing.assert_array_equal(one, other)
+def test_a_training_of_the_books_networks_is_resumed_in_the_same_way(data, tmp_path, monkeypatch, eagerly):
+    monkeypatch.setattr(dcgan_training, "SHOWN", 8)
+    config = DCGANTrainingConfig(model="notes", images=16, batch_size=8, interval=1)
+    whole, resumed = tmp_path / "whole.npz", tmp_path / "resumed.npz"
+    frames = train(config, data, whole, tmp_path / "out.npz")
+    next(frames)
+    shutil.copy(whole, resumed)
+    assert [frame.step for frame in frames] == [2]
+    assert [frame.step for frame in train(config, data, resumed, None)] == [2]
+    assert_equal(whole, resumed)
+    assert read_gan(tmp_path / "out.npz").name == "notes"
 
 
 def test_a_finished_training_only_writes_its_result_again(data, finished, tmp_path):
     _, checkpoint, networks = finished
     (frame,) = frames_of(TINY, data, checkpoint, tmp_path / "again.npz")
-    assert frame.step == frame.total == 20
-    for one, other in zip(weights_of(networks), weights_of(tmp_path / "again.npz"), strict=True):
-        np.testing.assert_array_equal(one, other)
+    assert frame.step == frame.total == 8
+    assert_equal(networks, tmp_path / "again.npz")
 
 
-def test_what_is_moved_while_it_trains_takes_effect_and_may_be_another_when_it_goes_on(data, finished, tmp_path):
-    frames = train(TINY, data, tmp_path / "checkpoint.npz", None)
+def test_what_is_moved_while_it_trains_takes_effect_and_may_be_another_when_it_goes_on(data, tmp_path, eagerly):
+    checkpoint = tmp_path / "checkpoint.npz"
+
+    def of_the_critic() -> tuple[np.ndarray, list[float]]:
+        """Its first kernel, and every single number of the checkpoint, the rate of dropout among them."""
+        arrays = [array for name, array in arrays_of(checkpoint).items() if name != "header"]
+        kernel = next(array for array in arrays if array.shape == (4, 4, 3, 48))
+        return kernel, [float(array) for array in arrays if not array.shape]
+
+    frames = train(STEP_BY_STEP, data, checkpoint, None)
     next(frames)
-    still = frames.send(dataclasses.replace(TINY, d_learning_rate=1e-7, dropout=0.5))
+    before, numbers = of_the_critic()
+    assert 0.5 not in numbers
+    frames.send(dataclasses.replace(STEP_BY_STEP, d_learning_rate=1e-7, dropout=0.5))
     frames.close()
-    plain = finished[0][1]
-    assert still.metrics["d_loss"] != plain.metrics["d_loss"]
-    other = dataclasses.replace(TINY, d_learning_rate=3e-4, dropout=0.1, rollbacks=2)
-    assert next(train(other, data, tmp_path / "checkpoint.npz", None)).step == 15
+    after, numbers = of_the_critic()
+    assert 0 < np.abs(after - before).max() < 1e-6
+    assert 0.5 in numbers
+    other = dataclasses.replace(STEP_BY_STEP, d_learning_rate=3e-4, dropout=0.25, rollbacks=2)
+    assert next(train(other, data, checkpoint, None)).step == 3
+    moved, numbers = of_the_critic()
+    assert np.abs(moved - after).max() > 1e-5
+    assert 0.25 in numbers
 
 
-def test_one_more_rollback_puts_the_networks_back_and_the_steps_go_on(data, tmp_path, monkeypatch):
-    monkeypatch.setattr(dcgan_training, "alarm", lambda frame, _: "alarm: it is late" if frame.step > 5 else "")
-    frames = train(TINY, data, tmp_path / "checkpoint.npz", None)
+def test_one_more_rollback_puts_the_networks_back_and_the_steps_go_on(data, tmp_path, monkeypatch, eagerly):
+    monkeypatch.setattr(dcgan_training, "alarm", lambda frame, _: "alarm: it is late" if frame.step > 1 else "")
+    frames = train(STEP_BY_STEP, data, tmp_path / "checkpoint.npz", tmp_path / "out.npz")
     assert next(frames).note == ""
     assert next(frames).note == "alarm: it is late"
-    with np.load(tmp_path / "checkpoint-good.npz") as good:
-        assert json.loads(str(good["header"]))["step"] == 5
+    assert step_of(tmp_path / "checkpoint-good.npz") == 1
     seen = []
     monkeypatch.setattr(
-        dcgan_training, "load_checkpoint", lambda path, *rest: seen.append(path.name) or load(path, *rest)
+        dcgan_training, "load_checkpoint", lambda path, *rest: seen.append(path.name) or load_checkpoint(path, *rest)
     )
-    from engines.parts.training import load_checkpoint as load
-
-    assert frames.send(dataclasses.replace(TINY, rollbacks=1)).step == 15
+    assert frames.send(dataclasses.replace(STEP_BY_STEP, rollbacks=1)).step == 3
     assert seen == ["checkpoint-good.npz"]
+    frames.close()
+    assert files_in(tmp_path) == ["checkpoint-good.npz", "checkpoint.npz"], "a training that ends early leaves no draft"
 
 
 def frame_with(progress: float = 0.5, **metrics: float) -> Frame:
@@ -219,7 +231,7 @@ def test_diversity_is_the_mean_distance_of_all_pairs():
     assert diversity(images) == pytest.approx((0.2 + 1.0 + 0.8) / 3, rel=1e-6)
 
 
-def test_the_average_follows_the_weights():
+def test_the_average_follows_the_weights(eagerly):
     config = dataclasses.replace(TINY, averaging=0.9).filled()
     networks = Networks(config)
     start = networks.averaged.get_weights()[0].copy()
@@ -261,20 +273,17 @@ def test_data_that_is_no_zip_or_not_there_is_refused_in_a_sentence(tmp_path):
     assert "no file" in refusal(ValueError, lambda: next(train(TINY, tmp_path / "missing.zip", None, None)))
 
 
-def test_a_folder_serves_as_well_as_a_zip_and_few_pictures_make_small_batches(tmp_path):
+def test_a_folder_serves_as_well_as_a_zip_and_few_pictures_make_small_batches(tmp_path, eagerly):
     folder = tmp_path / "folder"
     folder.mkdir()
     for i, image in enumerate(blocks(18)):
         (folder / f"{i}.png").write_bytes(as_png(image))
-    config = dataclasses.replace(TINY, batch_size=64, images=64, interval=2)
-    assert [frame.step for frame in train(config, folder, None, None)] == [2, 4]
+    frame = next(train(dataclasses.replace(TINY, batch_size=64, images=64, interval=1), folder, None, None))
+    assert (frame.step, frame.total) == (1, 4)
 
 
-def test_resuming_with_other_data_or_settings_is_refused(data, tmp_path):
-    checkpoint = tmp_path / "checkpoint.npz"
-    first = train(TINY, data, checkpoint, None)
-    next(first)
-    first.close()
+def test_resuming_with_other_data_or_settings_is_refused(data, finished, tmp_path):
+    checkpoint = finished[1].with_name("first.npz")
     folder = tmp_path / "other"
     folder.mkdir()
     for i, image in enumerate(blocks(40, seed=5)):
@@ -283,14 +292,6 @@ def test_resuming_with_other_data_or_settings_is_refused(data, tmp_path):
     assert "other settings or data" in told
     changed = dataclasses.replace(TINY, augmentation="none")
     assert "other settings" in refusal(ValueError, lambda: next(train(changed, data, checkpoint, None)))
-
-
-def test_a_failed_training_leaves_no_draft_behind(data, tmp_path):
-    folder = tmp_path / "out"
-    frames = train(TINY, data, folder / "checkpoint.npz", folder / "out.npz")
-    next(frames)
-    frames.close()
-    assert files_in(folder) == ["checkpoint-good.npz", "checkpoint.npz"]
 
 
 @pytest.mark.parametrize(

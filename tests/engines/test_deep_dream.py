@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -29,7 +26,6 @@ from engines.parts.pictures import PictureError, resized, to_float
 from tests.engines.dreams import features_of, large_picture, without_border
 from tests.engines.helpers import is_one_sentence, refusal
 
-ROOT = Path(__file__).resolve().parents[2]
 LAYERS = {"block2_conv2": 1.0, "block3_conv2": 2.0}
 
 
@@ -159,11 +155,12 @@ def test_a_guide_changes_what_is_dreamt_of(picture, studio_vgg):
 # Tiles
 
 
+@pytest.mark.usefixtures("narrow_margins")
 def test_a_dream_in_tiles_leaves_no_part_of_the_picture_out(studio_vgg):
     photo = large_picture()
-    *_, last = dream(photo, config(steps=2, tile_size=128, step_size=0.1, jitter=16), studio_vgg)
+    *_, last = dream(photo, config(steps=1, tile_size=128, step_size=0.1, jitter=16), studio_vgg)
     moved = np.abs(last.image.astype(int) - photo).max(axis=2) > 0
-    blocks = moved.reshape(36, 8, 42, 8).mean(axis=(1, 3))
+    blocks = moved.reshape(30, 8, 35, 8).mean(axis=(1, 3))
     assert (blocks > 0.2).all()
 
 
@@ -439,26 +436,9 @@ def test_a_long_thin_guide_is_used_or_refused_with_one_sentence(picture, studio_
     assert len(frames) == 1 or is_one_sentence(sentence)
 
 
-INCEPTION_ON_SMALL_PICTURES = """
-import sys
-import numpy as np
-from engines.deep_dream import DreamConfig, dream
-from engines.parts.backbones import untrained_backbone
-backbone = untrained_backbone("inception_v3")
-for side, layer in ((40, "mixed7"), (64, "mixed10"), (32, "mixed7")):
-    image = np.random.default_rng(0).integers(0, 256, (side, side, 3)).astype(np.uint8)
-    config = DreamConfig(size=0, octaves=1, steps=1, layer_weights={layer: 1.0})
-    try:
-        print(len(list(dream(image, config, backbone))), "frame")
-    except ValueError as error:
-        print(error)
-"""
-
-
-def test_a_picture_too_small_for_inception_is_refused_with_one_sentence_and_the_process_lives():
-    # In a process of its own: at 32 pixels TensorFlow divides by zero in native code and takes everything with it.
-    command = [sys.executable, "-c", INCEPTION_ON_SMALL_PICTURES]
-    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    assert result.returncode == 0
-    assert len(result.stdout.splitlines()) == 3
-    assert all(is_one_sentence(line) for line in result.stdout.splitlines())
+def test_a_picture_too_small_for_inception_is_refused_with_one_sentence():
+    # At 32 pixels TensorFlow would divide by zero in native code and take the process with it.
+    backbone = untrained_backbone("inception_v3")
+    for side, layer in ((40, "mixed7"), (64, "mixed10"), (32, "mixed7")):
+        image = np.random.default_rng(0).integers(0, 256, (side, side, 3)).astype(np.uint8)
+        refusal(ValueError, next, dream(image, config(layer_weights={layer: 1.0}), backbone))

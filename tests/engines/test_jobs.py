@@ -223,7 +223,7 @@ def test_the_recipe_of_a_painting_holds_what_the_engine_chose_and_repeats_it(pic
     mask = np.zeros_like(picture)
     mask[:, :30] = 255
     others = {"style_images_2": picture[:, ::-1], "masks_2": mask}
-    first = workshop.start(painting_job(picture, dataclasses.replace(PAINTING, seconds=3.0), **others))
+    first = workshop.start(painting_job(picture, dataclasses.replace(PAINTING, seconds=0.6), **others))
     image = run_to_end(first)
     recipe = first.recipe
     assert recipe.config["seconds"] == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import itertools
 
 import numpy as np
@@ -30,7 +31,9 @@ BLOCK = 32
 GOES_ON = SamplingConfig(tokens=12, temperature=1.0, ends=False)
 
 
-def model_of(architecture: str = "ours", tokeniser=None, seed: int = 0, scale: float = 0.3) -> LanguageModel:
+def model_of(
+    architecture: str = "ours", tokeniser=None, seed: int = 0, scale: float = 0.3, num_layers: int = 2
+) -> LanguageModel:
     """A network of random weights, none of them zero."""
     tokeniser = tokeniser or Subwords.train(TEXTS, 400)
     config = TransformerConfig(
@@ -38,7 +41,7 @@ def model_of(architecture: str = "ours", tokeniser=None, seed: int = 0, scale: f
         vocab_size=tokeniser.vocab_size,
         block_size=BLOCK,
         embed_dim=16,
-        num_layers=2 if architecture == "ours" else 1,
+        num_layers=num_layers if architecture == "ours" else 1,
         num_heads=2,
         dense_dim=32,
     )
@@ -48,14 +51,20 @@ def model_of(architecture: str = "ours", tokeniser=None, seed: int = 0, scale: f
     return LanguageModel(network, tokeniser)
 
 
-@pytest.fixture(scope="module", params=["ours", "notes"])
+@functools.cache
+def compiled_once(architecture: str) -> LanguageModel:
+    """The model that all tests here write with."""
+    return model_of(architecture)
+
+
+@pytest.fixture(params=["ours", "notes"])
 def model(request) -> LanguageModel:
-    return model_of(request.param)
+    return compiled_once(request.param)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def ours() -> LanguageModel:
-    return model_of()
+    return compiled_once("ours")
 
 
 def writing_of(prompt, config, model, begun=()):
@@ -187,7 +196,7 @@ def test_any_prompt_is_gone_on_with(prompt, kind, models_of_all_kinds):
 
 @pytest.fixture(scope="module")
 def models_of_all_kinds():
-    return {kind: model_of(tokeniser=kind.train(TEXTS, 300)) for kind in (Subwords, Words, Characters)}
+    return {kind: model_of(tokeniser=kind.train(TEXTS, 300), num_layers=1) for kind in (Subwords, Words, Characters)}
 
 
 def test_a_text_ends_where_the_model_ends_it_unless_it_may_not(ours):
@@ -280,7 +289,7 @@ def test_a_network_of_which_nothing_but_the_embedding_is_left_is_a_bigram_model_
 
 
 @pytest.mark.parametrize("length", [2, 3, BLOCK // 2, BLOCK, BLOCK + 1, BLOCK + 2, 2 * BLOCK + 5, 5 * BLOCK])
-def test_each_token_of_a_long_text_has_at_least_half_a_window_before_it(model, length):
+def test_each_token_of_a_long_text_has_at_least_half_a_window_before_it(model, length, eagerly):
     tokens = np.random.default_rng(2).integers(1, 300, length)
     losses = token_losses(model.network, tokens)
     windows = {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import math
 import shutil
@@ -10,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import keras
@@ -17,6 +19,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from engines import language_training
+from engines.frames import Frame
 from engines.language_training import Windows, evaluate, rate_at, samples, train, training
 from engines.parts.language_config import TEMPERATURES, LanguageTrainingConfig
 from engines.parts.language_models import LanguageModel, build_network, read_language_model
@@ -25,8 +29,9 @@ from engines.parts.texts import split_texts
 from engines.parts.token_loss import next_token_loss
 from engines.parts.tokenisers import Characters, Words
 from engines.parts.transformers import TransformerConfig
-from tests.engines.helpers import LITTLE_TEXT, files_in, refusal
-from tests.engines.helpers import TINY_LANGUAGE_TRAINING as TINY
+from tests.engines.helpers import LITTLE_TEXT, TINY_LANGUAGE_TRAINING, files_in, refusal
+
+TINY = dataclasses.replace(TINY_LANGUAGE_TRAINING, tokens=24 * 512)
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -38,13 +43,57 @@ def data(tmp_path_factory) -> Path:
     return path
 
 
+@dataclasses.dataclass(frozen=True)
+class Finished:
+    """A training that is over: its frames, its last checkpoint and that of its first frame, and the model."""
+
+    frames: list[Frame]
+    checkpoint: Path
+    first: Path
+    model: Path
+
+
 @pytest.fixture(scope="module")
-def finished(data, tmp_path_factory) -> tuple[Path, Path]:
-    """The checkpoint and the model of a training that is over, for tests that only look at them."""
-    folder = tmp_path_factory.mktemp("finished")
-    paths = folder / "checkpoint.npz", folder / "out.npz"
-    list(train(TINY, data, *paths))
-    return paths
+def finished(data, tmp_path_factory) -> Callable[[str], Finished]:
+    """The training of a network by its name, for tests that only look at it."""
+
+    @functools.cache
+    def of(model: str) -> Finished:
+        folder = tmp_path_factory.mktemp(model)
+        paths = Finished([], *(folder / f"{name}.npz" for name in ("checkpoint", "first", "model")))
+        for frame in train(dataclasses.replace(TINY, model=model), data, paths.checkpoint, paths.model):
+            paths.frames.append(frame)
+            if len(paths.frames) == 1:
+                shutil.copy(paths.checkpoint, paths.first)
+        return paths
+
+    return of
+
+
+@pytest.fixture
+def unsampled(monkeypatch) -> None:
+    """Nothing is written on the way."""
+    monkeypatch.setattr(language_training, "samples", lambda model, prompt: ((), ""))
+
+
+def arrays_of(checkpoint: Path) -> dict[str, np.ndarray]:
+    """What is in a checkpoint, but for its header."""
+    with np.load(checkpoint) as arrays:
+        return {name: array for name, array in arrays.items() if name != "header"}
+
+
+def step_of(checkpoint: Path) -> int:
+    with np.load(checkpoint) as arrays:
+        return json.loads(str(arrays["header"]))["step"]
+
+
+def assert_equal(checkpoint: Path, other: Path) -> None:
+    """Whether two trainings stand at the very same place."""
+    assert step_of(checkpoint) == step_of(other)
+    one, two = arrays_of(checkpoint), arrays_of(other)
+    assert one.keys() == two.keys()
+    for name, array in one.items():
+        np.testing.assert_array_equal(array, two[name], name)
 
 
 def weights_in(path: Path) -> list[np.ndarray]:
@@ -55,10 +104,9 @@ def weights_in(path: Path) -> list[np.ndarray]:
 
 
 @pytest.mark.parametrize("model", ["ours", "notes"])
-def test_a_training_gets_better_and_shows_how_and_writes_samples(data, tmp_path, model):
-    config = dataclasses.replace(TINY, model=model, tokens=60 * 512, interval=20)
-    frames = list(train(config, data, None, tmp_path / "out.npz"))
-    assert [(frame.step, frame.total) for frame in frames] == [(20, 60), (40, 60), (60, 60)]
+def test_a_training_gets_better_and_shows_how_and_writes_samples(finished, model):
+    frames = finished(model).frames
+    assert [(frame.step, frame.total) for frame in frames] == [(8, 24), (16, 24), (24, 24)]
     assert set(frames[0].metrics) == {"loss", "perplexity", "bits_per_character", "tokens_per_second"}
     losses = [frame.metrics["loss"] for frame in frames]
     assert losses[0] > losses[1] > losses[2]
@@ -67,15 +115,9 @@ def test_a_training_gets_better_and_shows_how_and_writes_samples(data, tmp_path,
     # A token is a character here, and one of each text is its end.
     assert last["bits_per_character"] == pytest.approx(math.log2(last["perplexity"]), rel=0.01)
     assert [writing.temperature for writing in frames[-1].written] == list(TEMPERATURES)
-    trained = read_language_model(tmp_path / "out.npz")
-    assert (trained.seen, trained.config.architecture) == (60 * 512, model)
+    trained = read_language_model(finished(model).model)
+    assert (trained.seen, trained.config.architecture) == (24 * 512, model)
     assert trained.tokeniser.decode(trained.tokeniser.encode("the cat")) == "the cat"
-
-
-def test_samples_change_nothing_of_what_is_learnt(data, finished, tmp_path):
-    list(train(dataclasses.replace(TINY, interval=4, prompt="the "), data, None, tmp_path / "often.npz"))
-    for one, other in zip(weights_in(tmp_path / "often.npz"), weights_in(finished[1]), strict=True):
-        np.testing.assert_array_equal(one, other)
 
 
 def kill_at_the_first_checkpoint(config: LanguageTrainingConfig, data: Path, checkpoint: Path) -> None:
@@ -91,68 +133,66 @@ def kill_at_the_first_checkpoint(config: LanguageTrainingConfig, data: Path, che
     assert process.communicate()[1] == "", "no notes, and no bar where nobody sees it"
 
 
-@pytest.mark.parametrize("model", ["ours", "notes"])
-def test_a_training_that_is_killed_and_resumed_ends_with_the_very_same_weights(data, tmp_path, model, finished):
-    config, checkpoint = dataclasses.replace(TINY, model=model), tmp_path / "checkpoint.npz"
-    if config == TINY:
-        whole = finished[1]
-        kill_at_the_first_checkpoint(config, data, checkpoint)
-    else:
-        whole = tmp_path / "whole.npz"
-        frames = train(config, data, tmp_path / "so-far.npz", whole)
-        next(frames)
-        shutil.copy(tmp_path / "so-far.npz", checkpoint)
-        list(frames)
-    with np.load(checkpoint) as arrays:
-        assert json.loads(str(arrays["header"]))["step"] == 8
-    frames = list(train(config, data, checkpoint, tmp_path / "resumed.npz"))
-    assert [frame.step for frame in frames] == [16]
-    for one, other in zip(weights_in(whole), weights_in(tmp_path / "resumed.npz"), strict=True):
+def test_a_training_that_is_killed_and_then_made_longer_ends_as_one_that_was_as_long_from_the_beginning(
+    data, finished, tmp_path, unsampled
+):
+    checkpoint, shorter = tmp_path / "checkpoint.npz", dataclasses.replace(TINY, tokens=16 * 512)
+    kill_at_the_first_checkpoint(shorter, data, checkpoint)
+    # The rate of neither has begun to fall.
+    assert_equal(checkpoint, finished("ours").first)
+    frames = list(train(TINY, data, checkpoint, tmp_path / "resumed.npz"))
+    assert [frame.step for frame in frames] == [16, 24]
+    assert_equal(checkpoint, finished("ours").checkpoint)
+    for one, other in zip(weights_in(finished("ours").model), weights_in(tmp_path / "resumed.npz"), strict=True):
         np.testing.assert_array_equal(one, other)
     assert "checkpoint.npz" in files_in(tmp_path)
 
 
-def test_a_training_whose_rate_has_not_begun_to_fall_may_be_made_longer(data, tmp_path):
-    longer = dataclasses.replace(TINY, tokens=2 * TINY.tokens)
-    list(train(longer, data, None, tmp_path / "whole.npz"))
+def test_the_books_network_is_resumed_too_and_samples_change_nothing_of_what_is_learnt(
+    data, finished, tmp_path, unsampled
+):
     checkpoint = tmp_path / "checkpoint.npz"
-    next(train(TINY, data, checkpoint, None))
-    list(train(longer, data, checkpoint, tmp_path / "longer.npz"))
-    for one, other in zip(weights_in(tmp_path / "whole.npz"), weights_in(tmp_path / "longer.npz"), strict=True):
-        np.testing.assert_array_equal(one, other)
+    shutil.copy(finished("notes").first, checkpoint)
+    frames = list(train(dataclasses.replace(TINY, model="notes", prompt="the "), data, checkpoint, None))
+    assert [(frame.step, frame.written) for frame in frames] == [(16, ()), (24, ())]
+    assert finished("notes").frames[-1].written
+    assert_equal(checkpoint, finished("notes").checkpoint)
 
 
 def test_a_finished_training_only_writes_its_result_again(data, finished, tmp_path):
-    checkpoint, model = finished
-    (frame,) = train(TINY, data, checkpoint, tmp_path / "again.npz")
-    assert frame.step == frame.total == 16
-    for one, other in zip(weights_in(model), weights_in(tmp_path / "again.npz"), strict=True):
+    before = finished("ours")
+    (frame,) = train(TINY, data, before.checkpoint, tmp_path / "again.npz")
+    assert frame.step == frame.total == 24
+    assert frame.text == before.frames[-1].text
+    for one, other in zip(weights_in(before.model), weights_in(tmp_path / "again.npz"), strict=True):
         np.testing.assert_array_equal(one, other)
-    assert model.stat().st_size == (tmp_path / "again.npz").stat().st_size
+    assert before.model.stat().st_size == (tmp_path / "again.npz").stat().st_size
 
 
-def test_the_rate_may_be_moved_while_it_runs(data):
-    frames = train(dataclasses.replace(TINY, interval=4), data, None, None)
-    next(frames)
-    still = frames.send(dataclasses.replace(TINY, rate_factor=0.0))
-    last = frames.send(None)
-    assert last.metrics["perplexity"] == pytest.approx(still.metrics["perplexity"], rel=1e-5)
+def test_the_rate_may_be_moved_while_it_runs(data, eagerly, unsampled):
+    config = dataclasses.replace(TINY, interval=2)
+    frames = train(config, data, None, None)
+    before = next(frames)
+    still = frames.send(dataclasses.replace(config, rate_factor=0.0))
+    assert still.metrics["perplexity"] == pytest.approx(before.metrics["perplexity"], rel=1e-5)
+    last = frames.send(config)
+    assert last.metrics["perplexity"] < 0.99 * still.metrics["perplexity"]
 
 
-def test_other_data_or_settings_than_the_checkpoints_are_refused(data, tmp_path):
-    checkpoint = tmp_path / "checkpoint.npz"
-    next(train(TINY, data, checkpoint, None))
+def test_other_data_or_settings_than_the_checkpoints_are_refused(data, finished, tmp_path):
+    checkpoint = finished("ours").first
     other = dataclasses.replace(TINY, embed_dim=16)
     assert "other settings or data" in refusal(ValueError, next, train(other, data, checkpoint, None))
-    data.write_text(LITTLE_TEXT.replace("cat", "cow"), encoding="utf-8")
-    assert "other settings or data" in refusal(ValueError, next, train(TINY, data, checkpoint, None))
+    changed = tmp_path / "text.txt"
+    changed.write_text(LITTLE_TEXT.replace("cat", "cow"), encoding="utf-8")
+    assert "other settings or data" in refusal(ValueError, next, train(TINY, changed, checkpoint, None))
 
 
 def test_heads_that_do_not_fit_are_refused():
     assert "multiple of twice" in refusal(ValueError, LanguageTrainingConfig, embed_dim=30, num_heads=4)
 
 
-def test_a_short_text_and_long_windows_are_enough_for_one_step(tmp_path):
+def test_a_short_text_and_long_windows_are_enough_for_one_step(tmp_path, eagerly, unsampled):
     path = tmp_path / "short.txt"
     path.write_text("all of it in one window, and little enough to be padded. " * 36, encoding="utf-8")
     config = dataclasses.replace(TINY, block_size=1024, tokens=2048, batch_tokens=4096, interval=1)
@@ -324,15 +364,13 @@ def test_what_is_no_matrix_learns_by_adam():
 # Scores
 
 
-def test_what_is_shipped_is_scored_on_all_of_the_held_out_text(data, tmp_path):
-    data.write_text(
-        LITTLE_TEXT + "the zebra sat on the mat. " * 12, encoding="utf-8"
-    )  # of zebras only the held-out end tells
-    files = {}
-    for name, tokeniser in (("ours", "characters"), ("notes", "characters"), ("notes_words", "words")):
-        files[name] = tmp_path / f"{name}.npz"
-        config = dataclasses.replace(TINY, model=name.partition("_")[0], tokeniser=tokeniser)
-        list(train(config, data, None, files[name]))
+def test_what_is_shipped_is_scored_on_all_of_the_held_out_text(data, finished, tmp_path, eagerly, unsampled):
+    files = {"ours": finished("ours").model, "notes": finished("notes").model, "notes_words": tmp_path / "words.npz"}
+    words = dataclasses.replace(TINY, model="notes", tokeniser="words", tokens=1024)
+    list(train(words, data, None, files["notes_words"]))
+    # Only the held-out end tells of zebras.
+    data = tmp_path / "text.txt"
+    data.write_text(LITTLE_TEXT + "the zebra sat on the mat. " * 12, encoding="utf-8")
     scores = evaluate(files, data)
     assert scores["perplexity_ratio_to_notes"] == pytest.approx(scores["perplexity"] / scores["perplexity_notes"])
     assert scores["bits_per_character"] == pytest.approx(math.log2(scores["perplexity"]), rel=0.01)

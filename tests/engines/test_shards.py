@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-from pathlib import Path
-
 import keras
 import numpy as np
 import pytest
@@ -14,8 +10,6 @@ import tensorflow as tf
 from engines import vae_training
 from engines.parts import shards
 from engines.parts.vae_networks import ARCHITECTURES
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.mark.parametrize(
@@ -50,18 +44,18 @@ def test_a_step_in_shards_is_the_step_of_the_whole_batch(monkeypatch):
         np.testing.assert_allclose(one, other, atol=1e-6)
 
 
+def test_a_program_that_only_trains_asks_for_one_thread_an_operation(monkeypatch):
+    asked: list[int] = []
+    monkeypatch.setattr(tf.config.threading, "set_intra_op_parallelism_threads", asked.append)
+    shards.one_thread_an_operation()
+    assert asked == [1]
+
+
 def test_a_program_that_has_begun_to_compute_keeps_its_threads():
-    code = """
-import tensorflow as tf
-from engines.parts.shards import one_thread_an_operation, shards_of
-one_thread_an_operation()
-print(tf.config.threading.get_intra_op_parallelism_threads())
-tf.config.threading.set_intra_op_parallelism_threads(0)
-float(tf.constant(1.0) + 1)
-one_thread_an_operation()
-print(tf.config.threading.get_intra_op_parallelism_threads(), shards_of(128))
-"""
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
-    first, second = done.stdout.splitlines()
-    assert first == "1"
-    assert second.split()[1] == "1", second
+    assert float(tf.constant(1.0) + 1) == 2
+    before = tf.config.threading.get_intra_op_parallelism_threads()
+    assert before != 1
+    with pytest.raises(RuntimeError):
+        tf.config.threading.set_intra_op_parallelism_threads(1)
+    shards.one_thread_an_operation()
+    assert tf.config.threading.get_intra_op_parallelism_threads() == before
