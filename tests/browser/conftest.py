@@ -188,6 +188,7 @@ def another_visitor(server, visits, second_browser) -> Iterator[Page]:
     page.open_as_a_stranger()
     yield page
     page.leave()
+    visits.note(second_browser)
 
 
 @pytest.fixture(scope="module")

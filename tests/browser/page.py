@@ -132,7 +132,6 @@ class Page:
             self.click(self.part("stop"))
             # The button is told last: then nothing is on its way any longer.
             self.until(lambda: self.over and self.enabled(self.part("go")), "the run to stop")
-        self.visits.note(self.browser)
 
     def show_tab(self, title: str, tab: str, part: str = "") -> None:
         """Go to a tab by its title on the page, and to a part of it."""

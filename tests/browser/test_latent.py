@@ -84,7 +84,7 @@ def test_a_map_comes_back_as_it_was_drawn_last(page):
     page.set_slider("Tiles a side", 8)
     page.until(lambda: tiles() != first, "larger tiles")
     coarse = tiles()
-    page.open()
+    page.reload()
     on_the_latent_tab(page)
     page.unfold("grid", "figure")
     page.until(lambda: page.value_of_slider("Tiles a side") == 8, "what was used last")

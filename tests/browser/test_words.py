@@ -137,7 +137,7 @@ def test_words_are_coloured_reached_by_the_keyboard_and_there_after_a_reload(pag
     page.begin("again")
     page.until_over("done")
     before = texts(page)
-    page.open()
+    page.reload()
     on_the_words_tab(page)
     page.until(lambda: texts(page) == before, "the text")
 
