@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
+import time
 import urllib.parse
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from selenium import webdriver
-from selenium.common.exceptions import StaleElementReferenceException, TimeoutException
+from selenium.common.exceptions import NoSuchElementException, StaleElementReferenceException
 from selenium.webdriver.common.by import By
-from selenium.webdriver.support.ui import WebDriverWait
 
 if TYPE_CHECKING:
     from tests.browser.conftest import Server
 
-PATIENCE = 60
+# Seconds until something is given up, and between two looks at whether it is there.
+PATIENCE, SHORTEST_PAUSE, LONGEST_PAUSE = 60, 0.02, 0.2
 
 _DRAWN = """
 const canvas = document.querySelector(arguments[0]), text = canvas.toDataURL();
@@ -174,12 +176,16 @@ class Page:
 
     def until(self, condition: Callable[[], Any], what: str) -> Any:
         """Wait for a condition and return it."""
-        replaced = [StaleElementReferenceException]
-        wait = WebDriverWait(self.browser, PATIENCE, poll_frequency=0.1, ignored_exceptions=replaced)
-        try:
-            return wait.until(lambda _: condition())
-        except TimeoutException:
-            raise AssertionError(f"waited for {what}; stage: {self.dataset}, toasts: {self.toasts}") from None
+        deadline, pause = time.monotonic() + PATIENCE, SHORTEST_PAUSE
+        while time.monotonic() < deadline:
+            # What is looked at may not be there yet, or be replaced at any moment.
+            with contextlib.suppress(NoSuchElementException, StaleElementReferenceException):
+                if met := condition():
+                    return met
+            # Most waits are short, and to look takes the time of what is waited for: ever less often.
+            time.sleep(pause)
+            pause = min(1.5 * pause, LONGEST_PAUSE)
+        raise AssertionError(f"waited for {what}; stage: {self.dataset}, toasts: {self.toasts}")
 
     def all(self, selector: str) -> list:
         return self.browser.find_elements(By.CSS_SELECTOR, selector)
