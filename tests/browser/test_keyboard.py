@@ -74,7 +74,9 @@ def test_keys_move_a_slider_begin_and_stop_and_are_listed(page, title, tab):
 
 def test_a_walk_is_placed_on_the_map_and_begun_by_keys_alone(page):
     on_the_latent_tab(page)
+    # Long enough to be stopped.
     page.set_slider("Pictures a leg", 60)
+    page.click("#latent-closed input")
     focus(page, "#latent-map [data-mode=walk]")
     press(page, Keys.SPACE)
     explorer = page.one("#latent-map .explorer")

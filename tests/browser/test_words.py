@@ -163,7 +163,7 @@ def test_a_model_is_trained_before_ones_eyes_and_writes(page, tmp_path):
     page.one("#text-train-data input[type=file]").send_keys(str(path))
     page.until(lambda: "melody" in page.one("#text-train-data").text, "the data")
     page.open_more()
-    for name, value in (("block_size", 32), ("embed_dim", 32), ("num_layers", 1), ("interval", 4), ("tokens", 20_000)):
+    for name, value in (("block_size", 32), ("embed_dim", 32), ("num_layers", 1), ("interval", 5), ("tokens", 20_000)):
         page.set(page.one(f"#text-train-{name} input[type=range]"), value)
     page.begin()
     page.until(lambda: len(texts(page, "#text-train-canvas")) == 5, "samples")
