@@ -23,7 +23,16 @@ from studio.gallery import Gallery
 from tests.browser.helpers import PHONE, chrome, photo_like
 from tests.browser.page import Page, Visits
 
-ROOT = Path(__file__).resolve().parents[2]
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run last of these tests the one that looks at what the browsers of all of them asked for."""
+    places = [place for place, item in enumerate(items) if item.path.parent == HERE]
+    ours = sorted((items[place] for place in places), key=lambda item: item.path.name == "test_visits.py")
+    for place, item in zip(places, ours, strict=True):
+        items[place] = item
 
 
 class ConnectionTrap:
@@ -149,36 +158,54 @@ def shared_browser(new_browser) -> webdriver.Chrome:
     return new_browser()
 
 
-@pytest.fixture
-def new_page(server, new_browser, visits) -> Iterator[Callable[[webdriver.Chrome], Page]]:
-    """Opens the page as somebody who was never here; what still runs at the end is stopped."""
-    pages: list[Page] = []
+@pytest.fixture(scope="session")
+def second_browser(new_browser) -> webdriver.Chrome:
+    """Another, for whoever must not share what the first one keeps."""
+    return new_browser()
 
-    def open_page(browser: webdriver.Chrome | None = None) -> Page:
-        page = Page(browser or new_browser(), server, visits)
-        pages.append(page)
+
+@pytest.fixture
+def another_visitor(server, visits, second_browser) -> Iterator[Page]:
+    """The page in another browser, as somebody finds it who was never here."""
+    page = Page(second_browser, server, visits)
+    page.open_as_a_stranger()
+    yield page
+    page.leave()
+    visits.note(second_browser)
+
+
+@pytest.fixture(scope="module")
+def opened() -> list[Page]:
+    """The page that the tests of a file share, once one of them has opened it and as long as none has failed."""
+    return []
+
+
+@pytest.fixture
+def page(opened, server, visits, shared_browser, request) -> Iterator[Page]:
+    """The page in the shared browser, which a file's tests use one after another: loading it takes as long as many of
+    them. The first, and whichever follows one that failed, finds it as somebody does who was never here; the others as
+    it was left, with nothing running. So each sets what it relies on, and undoes what the others cannot bear."""
+    failed_before = request.session.testsfailed
+    if opened:
+        page = opened.pop()
+        page.go_on()
+    else:
+        page = Page(shared_browser, server, visits)
         page.open_as_a_stranger()
-        return page
-
-    yield open_page
-    for page in pages:
-        page.leave()
-
-
-@pytest.fixture
-def page(new_page, shared_browser) -> Page:
-    """The page in the shared browser."""
-    return new_page(shared_browser)
+    yield page
+    page.leave()
+    if request.session.testsfailed == failed_before:
+        opened.append(page)
 
 
 @pytest.fixture
-def phone(new_page, shared_browser) -> Iterator[Page]:
+def phone(page) -> Iterator[Page]:
     """The page in a phone's window."""
-    shared_browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", PHONE)
+    page.browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", PHONE)
     try:
-        yield new_page(shared_browser)
+        yield page
     finally:
-        shared_browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+        page.browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
 
 
 @pytest.fixture

@@ -2,29 +2,36 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
+import time
 import urllib.parse
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from selenium import webdriver
-from selenium.common.exceptions import StaleElementReferenceException, TimeoutException
+from selenium.common.exceptions import NoSuchElementException, StaleElementReferenceException
 from selenium.webdriver.common.by import By
-from selenium.webdriver.support.ui import WebDriverWait
 
 if TYPE_CHECKING:
     from tests.browser.conftest import Server
 
-PATIENCE = 60
+# Seconds until something is given up, and between two looks at whether it is there.
+PATIENCE, SHORTEST_PAUSE, LONGEST_PAUSE = 60, 0.02, 0.2
 
-# Notes that a button has been enabled.
 _DRAWN = """
 const canvas = document.querySelector(arguments[0]), text = canvas.toDataURL();
 let hash = 0;
 for (let i = 0; i < text.length; i++) hash = (Math.imul(hash, 31) + text.charCodeAt(i)) | 0;
 return `${canvas.width}x${canvas.height}:${hash}`;
+"""
+# Notes, from now on, each different picture that a canvas shows when a run's picture has been drawn on it.
+_WATCH = """
+const [stage, canvas] = arguments, seen = window.seenPictures = new Set();
+const drawn = new MutationObserver(() => seen.add(document.querySelector(canvas).toDataURL()));
+drawn.observe(document.querySelector(stage), { attributes: true, attributeFilter: ['data-drawn'] });
 """
 _SET = """
 const [input, value] = arguments;
@@ -89,7 +96,7 @@ class Page:
 
     def _on_the_dream_tab(self) -> bool:
         # A page that is just being loaded may still go to the tab that was looked at last.
-        if self.one("button[role=tab][aria-selected=true]").text.strip() != "Dream":
+        if self.chosen_tab != "Dream":
             self.go_to("Dream")
         return bool(self.all(self.part("go"))) and self.one(self.part("go")).is_displayed()
 
@@ -102,12 +109,21 @@ class Page:
 
     def open_as_a_stranger(self) -> None:
         """Load the page without anything that this browser remembers of it."""
+        self.forget()
+        self.open()
+
+    def forget(self) -> None:
+        """Have this browser forget what it remembers of the page."""
         here = {"origin": self.server.url.rstrip("/"), "storageTypes": "local_storage,cookies"}
         self.browser.execute_cdp_cmd("Storage.clearDataForOrigin", here)
         # What this tab keeps, and what it would write down when it is left.
         forget = "for (const key in window.reverieRuns) delete window.reverieRuns[key]; sessionStorage.clear();"
         self.browser.execute_script(f"try {{ {forget} }} catch {{ }}")  # an empty window has no storage
-        self.open()
+
+    def go_on(self) -> None:
+        """Use the page as it was left: without a word in its corner, with the tab still to be chosen."""
+        self.tab = "dream"
+        self.dismiss_toasts()
 
     def wait_for_the_page(self) -> None:
         self.until(lambda: self.all(self.part("go")) and self.all(self.part("canvas .stage")), "the page")
@@ -121,20 +137,39 @@ class Page:
             self.click(self.part("stop"))
             # The button is told last: then nothing is on its way any longer.
             self.until(lambda: self.over and self.enabled(self.part("go")), "the run to stop")
-        self.visits.note(self.browser)
 
-    def show_tab(self, title: str, tab: str) -> None:
-        """Go to a tab by its title on the page."""
+    def show_tab(self, title: str, tab: str, part: str = "") -> None:
+        """Go to a tab by its title on the page, and to a part of it."""
         self.tab = tab
         self.go_to(title)
+        if part:
+            self.go_to_part(part)
         self.until(lambda: self.all(self.part("go")) and self.one(self.part("go")).is_displayed(), f"the tab {title}")
         self.until(lambda: self.state, "the canvas to show something")
 
+    @property
+    def chosen_tab(self) -> str:
+        """The title of the tab that is looked at."""
+        return self.one("button[role=tab][aria-selected=true]").text.strip()
+
     def go_to(self, title: str) -> None:
         """Choose a tab by its title."""
-        (button,) = [one for one in self.all("button[role=tab]") if one.text.strip() == title and one.is_displayed()]
+        (button,) = self._tabs(title)
         # Not by the mouse: while a page is being loaded a veil lies over it.
         self.browser.execute_script("arguments[0].click()", button)
+
+    def _tabs(self, title: str) -> list:
+        return self.browser.execute_script(
+            "return [...document.querySelectorAll('button[role=tab]')]"
+            ".filter(one => one.checkVisibility() && one.innerText.trim() === arguments[0])",
+            title,
+        )
+
+    def go_to_part(self, title: str) -> None:
+        """Choose a tab within the tab by its title, unless it is the one that is looked at."""
+        (button,) = self.until(lambda: self._tabs(title), f"the tab {title}")
+        if button.get_attribute("aria-selected") != "true":
+            button.click()
 
     # Waiting and finding
 
@@ -144,12 +179,16 @@ class Page:
 
     def until(self, condition: Callable[[], Any], what: str) -> Any:
         """Wait for a condition and return it."""
-        replaced = [StaleElementReferenceException]
-        wait = WebDriverWait(self.browser, PATIENCE, poll_frequency=0.1, ignored_exceptions=replaced)
-        try:
-            return wait.until(lambda _: condition())
-        except TimeoutException:
-            raise AssertionError(f"waited for {what}; stage: {self.dataset}, toasts: {self.toasts}") from None
+        deadline, pause = time.monotonic() + PATIENCE, SHORTEST_PAUSE
+        while time.monotonic() < deadline:
+            # What is looked at may not be there yet, or be replaced at any moment.
+            with contextlib.suppress(NoSuchElementException, StaleElementReferenceException):
+                if met := condition():
+                    return met
+            # Most waits are short, and to look takes the time of what is waited for: ever less often.
+            time.sleep(pause)
+            pause = min(1.5 * pause, LONGEST_PAUSE)
+        raise AssertionError(f"waited for {what}; stage: {self.dataset}, toasts: {self.toasts}")
 
     def all(self, selector: str) -> list:
         return self.browser.find_elements(By.CSS_SELECTOR, selector)
@@ -168,24 +207,19 @@ class Page:
 
     def drop(self, path: Path, part: str = "photo") -> None:
         """Give an input a file and wait until the page shows that it has it."""
-        selector = self.part(part)
-        before = self.shown_photo(part)
-        if not self.all(f"{selector} input[type=file]"):
-            self.browser.execute_script(
-                "arguments[0].querySelector('button[aria-label=Clear],button[title=Clear],"
-                'button[aria-label="Remove Image"]\').click()',
-                self.one(selector),
-            )
-        self.until(lambda: self.all(f"{selector} input[type=file]"), "a place to drop a picture")
-        self.one(f"{selector} input[type=file]").send_keys(str(path))
-        self.until(lambda: self.shown_photo(part) not in ("", before), "the dropped picture")
+        selector = self.part(f"{part} input[type=file]")
+        if not self.all(selector):
+            self.clear_photo(part)
+        self.until(lambda: self.all(selector), "a place to drop a picture")
+        self.one(selector).send_keys(str(path))
+        self.until(lambda: self.shown_photo(part), "the dropped picture")
 
-    def clear_photo(self) -> None:
-        """Take the photo away."""
-        remove = self.part("photo button[aria-label='Remove Image']")
+    def clear_photo(self, part: str = "photo") -> None:
+        """Take the photo, or another picture, away."""
+        remove = self.part(f"{part} button[aria-label='Remove Image']")
         self.until(lambda: self.all(remove), "the photo")
         self.click(remove)
-        self.until(lambda: self.shown_photo() == "", "the photo to be cleared")
+        self.until(lambda: self.shown_photo(part) == "", "the photo to be cleared")
 
     def drop_without_waiting(self, path: Path) -> str:
         """Drop a file as the photo, and what the page then says."""
@@ -272,6 +306,19 @@ class Page:
         toasts = self.all("[data-testid=toast-text]")
         # Not `text`, which is empty while a toast fades in.
         return [toast.get_property("textContent").strip() for toast in toasts]
+
+    def dismiss_toasts(self) -> None:
+        """Close what the page says in its corner, so that only what it says from now on is there."""
+        close = "document.querySelectorAll('[data-testid=toast-close]').forEach(one => one.click())"
+        self.until(lambda: self.browser.execute_script(close) or not self.toasts, "the toasts to be gone")
+
+    def watch_the_pictures(self) -> None:
+        """Note from now on which pictures of runs are shown; `pictures_seen` counts those that differ."""
+        self.browser.execute_script(_WATCH, self.part("canvas .stage"), self.part("canvas canvas.after"))
+
+    @property
+    def pictures_seen(self) -> int:
+        return self.browser.execute_script("return window.seenPictures.size")
 
     def canvas_hash(self, which: str = "after") -> str:
         """A hash of what a canvas shows, pixels and size."""

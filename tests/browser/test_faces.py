@@ -26,7 +26,7 @@ def page(page) -> Page:
 
 
 def on_the_faces_tab(page: Page) -> Page:
-    page.show_tab("Faces", "gan")
+    page.show_tab("Faces", "gan", "Draw")
     page.until(lambda: len(tiles(page)) == 40 and face(page), "the wall")
     return page
 
@@ -125,7 +125,7 @@ def test_a_dropped_face_is_looked_for_and_taken_up(page, photo):
 
 def test_networks_are_trained_before_ones_eyes_and_draw_on_the_wall(page, tmp_path):
     before = face(page)
-    next(one for one in page.all("button[role=tab]") if one.text.strip() == "Train" and one.is_displayed()).click()
+    page.go_to_part("Train")
     page.tab = "gan-train"
     page.until(lambda: page.all("#gan-train-data input[type=file]"), "a place for the data")
     page.one("#gan-train-data input[type=file]").send_keys(str(zip_of(tmp_path / "pictures.zip", blocks(40))))

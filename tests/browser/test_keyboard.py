@@ -8,7 +8,7 @@ from selenium.webdriver.common.keys import Keys
 
 from tests.browser.page import Page
 from tests.browser.test_gallery import on_the_gallery
-from tests.browser.test_latent import inner_tab, on_the_latent_tab
+from tests.browser.test_latent import on_the_latent_tab
 
 # A slider of each tab that runs something, and what makes its run long enough to be stopped.
 TABS = {
@@ -74,7 +74,9 @@ def test_keys_move_a_slider_begin_and_stop_and_are_listed(page, title, tab):
 
 def test_a_walk_is_placed_on_the_map_and_begun_by_keys_alone(page):
     on_the_latent_tab(page)
+    # Long enough to be stopped.
     page.set_slider("Pictures a leg", 60)
+    page.click("#latent-closed input")
     focus(page, "#latent-map [data-mode=walk]")
     press(page, Keys.SPACE)
     explorer = page.one("#latent-map .explorer")
@@ -91,24 +93,24 @@ def test_a_walk_is_placed_on_the_map_and_begun_by_keys_alone(page):
 
 def test_enter_draws_another_face_and_with_ctrl_scores_what_is_typed(page):
     page.go_to("Latent")
-    page.until(lambda: page.all("button[role=tab]"), "its parts")
-    inner_tab(page, "Portraits")
-    faces = "return document.querySelector('#faces-picture .faces')?.dataset.drawn || '0'"
-    page.until(lambda: page.browser.execute_script(faces) == "1", "a face")
+    page.go_to_part("Portraits")
+    faces = "return Number(document.querySelector('#faces-picture .faces')?.dataset.drawn)"
+    page.until(lambda: page.browser.execute_script(faces), "a face")
+    drawn = page.browser.execute_script(faces)
     leave_the_focus(page)
     press(page, Keys.ENTER)
-    page.until(lambda: int(page.browser.execute_script(faces)) > 1, "another face")
-    page.show_tab("Words", "text")
-    inner_tab(page, "Score a text")
+    page.until(lambda: page.browser.execute_script(faces) > drawn, "another face")
+    page.show_tab("Words", "text", "Write")
+    page.go_to_part("Score a text")
     page.until(lambda: page.one("#score-text textarea").is_displayed(), "a place for a text")
     page.one("#score-text textarea").send_keys("It was a good film.")
     ActionChains(page.browser).key_down(Keys.CONTROL).send_keys(Keys.ENTER).key_up(Keys.CONTROL).perform()
     page.until(lambda: page.all("#scored .word"), "its words")
 
 
-def test_the_focus_goes_from_the_button_that_begins_to_stop_and_back(page, photo):
-    page.drop(photo)
-    for name, value in {"Size": 640, "Octaves": 3, "Steps per octave": 100}.items():
+def test_the_focus_goes_from_the_button_that_begins_to_stop_and_back(page):
+    page.show_tab("Dream", "dream")
+    for name, value in {"Size": 512, "Octaves": 3, "Steps per octave": 100}.items():
         page.set_slider(name, value)
     page.until(lambda: page.enabled("#dream-go"), "the button that begins")
     focus(page, "#dream-go")
@@ -119,9 +121,9 @@ def test_the_focus_goes_from_the_button_that_begins_to_stop_and_back(page, photo
     page.until(lambda: focused(page) == "dream-go", "the focus on Dream")
 
 
-def test_a_run_is_told_of_aloud_when_it_begins_at_every_tenth_and_when_it_ends(page, photo):
-    page.drop(photo)
-    for name, value in {"Size": 256, "Octaves": 1, "Steps per octave": 60}.items():
+def test_a_run_is_told_of_aloud_when_it_begins_at_every_tenth_and_when_it_ends(page):
+    page.show_tab("Dream", "dream")
+    for name, value in {"Size": 192, "Octaves": 1, "Steps per octave": 60}.items():
         page.set_slider(name, value)
     page.browser.execute_script(_LISTEN, "#dream-canvas .stage")
     page.begin()

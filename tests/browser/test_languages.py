@@ -35,11 +35,17 @@ return [...texts].filter(Boolean);
 
 
 @pytest.fixture
-def forgetful(page) -> Iterator[Page]:
-    """A page that leaves no language behind in the browser that others use."""
-    yield page
-    page.leave()
-    page.browser.delete_all_cookies()
+def korean(server, visits, shared_browser) -> Iterator[Page]:
+    """A browser that prefers Korean and was never here, not on any page yet."""
+    page, override = Page(shared_browser, server, visits), "Network.setUserAgentOverride"
+    agent = shared_browser.execute_script("return navigator.userAgent")
+    page.forget()
+    shared_browser.execute_cdp_cmd(override, {"userAgent": agent, "acceptLanguage": "ko-KR,ko"})
+    try:
+        yield page
+        page.leave()
+    finally:
+        shared_browser.execute_cdp_cmd(override, {"userAgent": agent, "acceptLanguage": "en-US,en"})
 
 
 def leave_for(page: Page, go: Callable[[], object], address: str) -> None:
@@ -65,22 +71,12 @@ def english_on(page: Page) -> list[str]:
     return [text for text in texts if re.search("[A-Za-z]{2,}", ALIKE.sub("", text)) and not re.search("[가-힣]", text)]
 
 
-def test_a_run_is_found_again_in_another_language_and_all_is_said_in_it(forgetful):
-    page = forgetful
-    page.set_slider("Steps per octave", 100)
-    page.begin()
-    page.until_pictures_come()
-    assert page.note.startswith("octave")
-
-    switch(page, "ko", "ko?language=ko")
-    page.until(lambda: page.one("button[role=tab][aria-selected=true]").text == "딥드림", "the tab looked at last")
-    page.until(lambda: page.state == "running" and page.drawn, "the run")
-    page.until(lambda: "옥타브" in page.note, "a note in Korean")
-    page.until(lambda: page.enabled(page.part("stop")), "the button that stops")
-    page.click(page.part("stop"))
-    page.until_over("stopped")
-    assert re.search(r"멈췄어요\(.+\)\. 그림은 남겨 뒀어요", page.note)
-
+def test_a_browser_is_led_to_korean_all_is_said_in_it_and_a_run_goes_on_in_another_language(korean, photo):
+    page = korean
+    leave_for(page, lambda: page.browser.get(f"{page.server.url}?__theme=light"), "ko?__theme=light")
+    page.until(lambda: page.chosen_tab == KOREAN.translate("Home"), "the first tab")
+    page.go_to(KOREAN.translate("Dream"))
+    page.wait_for_the_page()
     page.clear_photo()
     page.click(page.part("go"))
     page.until(lambda: "먼저 사진을 골라 주세요. 사진을 놓거나 예시를 누르면 돼요." in page.toasts, "a toast in Korean")
@@ -88,27 +84,29 @@ def test_a_run_is_found_again_in_another_language_and_all_is_said_in_it(forgetfu
     left = {}
     for _, title, _ in TABS:
         page.go_to(KOREAN.translate(title))
-        page.until(
-            lambda title=title: page.one("button[role=tab][aria-selected=true]").text == KOREAN.translate(title), title
-        )
+        page.until(lambda title=title: page.chosen_tab == KOREAN.translate(title), title)
         page.until(lambda: len(page.browser.execute_script(_READ)) > 8, "what is on the tab")
         page.until(lambda: page.browser.execute_script(_UNFOLD), "what is folded")
         left |= {title: found} if (found := english_on(page)) else {}
     assert left == {}
 
-    switch(page, "en", "?language=en")
-    assert "Dream" in [tab.text for tab in page.all("button[role=tab]")]
+    page.go_to(KOREAN.translate("Dream"))
+    page.drop(photo)
+    page.set(page.one("#dream-steps input[type=range]"), 100)
+    page.begin()
+    page.until_pictures_come()
+    page.until(lambda: "옥타브" in page.note, "a note in Korean")
+    page.click(page.part("stop"))
+    page.until_over("stopped")
+    assert re.search(r"멈췄어요\(.+\)\. 그림은 남겨 뒀어요", page.note)
+    page.begin()
+    page.until_pictures_come()
 
-
-def test_a_browser_that_prefers_korean_is_led_to_the_korean_page(forgetful):
-    page, override = forgetful, "Network.setUserAgentOverride"
-    agent = page.browser.execute_script("return navigator.userAgent")
-    page.browser.execute_cdp_cmd(override, {"userAgent": agent, "acceptLanguage": "ko-KR,ko"})
-    try:
-        first = f"{page.server.url}?__theme=light"
-        leave_for(page, lambda: page.browser.get(first), "ko?__theme=light")
-        # What a person chooses counts more than what their browser prefers, then and later.
-        switch(page, "en", "?__theme=light&language=en")
-        leave_for(page, lambda: page.browser.get(page.server.url), "")
-    finally:
-        page.browser.execute_cdp_cmd(override, {"userAgent": agent, "acceptLanguage": "en-US,en"})
+    switch(page, "en", "?__theme=light&language=en")
+    page.until(lambda: page.chosen_tab == "Dream", "the tab looked at last")
+    page.until(lambda: page.state == "running" and page.drawn, "the run")
+    page.until(lambda: page.note.startswith("octave"), "a note in English")
+    page.until(lambda: page.enabled(page.part("stop")), "the button that stops")
+    page.leave()
+    # What a person chooses counts more than what their browser prefers, then and later.
+    leave_for(page, lambda: page.browser.get(page.server.url), "")

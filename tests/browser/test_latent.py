@@ -22,7 +22,7 @@ def page(page) -> Page:
 
 
 def on_the_latent_tab(page: Page) -> Page:
-    page.show_tab("Latent", "latent")
+    page.show_tab("Latent", "latent", "Digits")
     page.until(lambda: explorer(page).get("state") == "ready", "the map")
     return page
 
@@ -43,11 +43,6 @@ def the_map(page: Page):
     map_ = page.one("#latent-map .tiles")
     page.browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", map_)
     return map_
-
-
-def inner_tab(page: Page, title: str) -> None:
-    [tab] = [one for one in page.all("button[role=tab]") if one.text.strip() == title and one.is_displayed()]
-    tab.click()
 
 
 def test_the_pointer_morphs_the_picture_without_asking_the_server(page):
@@ -89,7 +84,7 @@ def test_a_map_comes_back_as_it_was_drawn_last(page):
     page.set_slider("Tiles a side", 8)
     page.until(lambda: tiles() != first, "larger tiles")
     coarse = tiles()
-    page.open()
+    page.reload()
     on_the_latent_tab(page)
     page.unfold("grid", "figure")
     page.until(lambda: page.value_of_slider("Tiles a side") == 8, "what was used last")
@@ -110,7 +105,11 @@ def test_a_drawn_digit_is_found_on_the_map(page):
     assert page.toasts == []
 
 
-def test_a_walk_through_waypoints_plays_and_is_saved_as_a_film(page, tmp_path):
+def test_a_walk_needs_waypoints_and_through_them_plays_and_is_saved_as_a_film(page, tmp_path):
+    page.until(lambda: page.enabled("#latent-go"), "the button")
+    page.click("#latent-go")
+    page.until(lambda: page.toasts, "a toast")
+    assert page.toasts[0].startswith("A walk needs at least two places")
     page.click("#latent-map [data-mode=walk]")
     map_ = the_map(page)
     for count, (x, y) in enumerate(((-120, -80), (0, 100), (130, -60)), 1):
@@ -136,15 +135,8 @@ def test_a_walk_through_waypoints_plays_and_is_saved_as_a_film(page, tmp_path):
         assert film.n_frames >= 40
 
 
-def test_a_walk_without_waypoints_is_told_in_one_sentence(page):
-    page.until(lambda: page.enabled("#latent-go"), "the button")
-    page.click("#latent-go")
-    page.until(lambda: page.toasts, "a toast")
-    assert page.toasts[0].startswith("A walk needs at least two places")
-
-
 def test_faces_follow_the_sliders(page):
-    inner_tab(page, "Portraits")
+    page.go_to_part("Portraits")
 
     def picture() -> str:
         script = "const c = document.querySelector('#faces-picture .edited canvas');"
@@ -173,7 +165,7 @@ def test_a_network_is_trained_before_ones_eyes_and_used_on_the_map(page, tmp_pat
     data = tmp_path / "mnist.npz"
     labels = (np.arange(256) % 10).astype(np.uint8)
     np.savez(data, x_train=images, y_train=labels, x_test=images[:64], y_test=labels[:64])
-    inner_tab(page, "Train")
+    page.go_to_part("Train")
     page.tab = "train"
     page.until(lambda: page.all("#train-data input[type=file]"), "a place for the data")
     page.one("#train-data input[type=file]").send_keys(str(data))
@@ -187,5 +179,5 @@ def test_a_network_is_trained_before_ones_eyes_and_used_on_the_map(page, tmp_pat
     assert len(page.all("#train-canvas .curve polyline")) >= 3
     page.click("#train-use")
     page.until(lambda: any("on the map now" in toast for toast in page.toasts), "a word about it")
-    inner_tab(page, "Digits")
+    page.go_to_part("Digits")
     page.until(lambda: explorer(page)["dots"] == "64", "its map")

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 import threading
-import time
 from collections.abc import Iterator
 from types import SimpleNamespace
 
@@ -29,6 +28,16 @@ from tests.engines.servers import FileServer, md5_hex, server
 
 PAYLOAD = np.random.default_rng(0).bytes(2_000_000)
 VGG19 = "#models-list [data-name=vgg19]"
+# What the page lets pass before it asks again what the cluster does, two seconds, in a hundredth of that.
+_HURRY = """
+const real = window.setTimeout;
+window.setTimeout = (act, after, ...rest) => real(act, after === 2000 ? 20 : after, ...rest);
+"""
+_TEN_INTERVALS = """
+const done = arguments[0];
+let left = 10;
+(function again() { left-- ? setTimeout(again, 2000) : done(); })();
+"""
 
 
 @pytest.fixture(scope="module")
@@ -75,20 +84,23 @@ def address(tmp_path_factory, store, gate, cluster) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def browser(new_browser):
-    """One of its own: what it asks of another server is no concern of the other tests'."""
-    return new_browser()
+def loaded(second_browser, address) -> Iterator[Page]:
+    """The page, which all these tests use."""
+    page = Page(second_browser, SimpleNamespace(url=address), Visits(address))
+    second_browser.get(address)
+    yield page
+    # What is asked of this server is no concern of the other tests.
+    page.visits.note(second_browser)
 
 
 @pytest.fixture
-def page(browser, address) -> Page:
-    """The tab, opened anew."""
-    page = Page(browser, SimpleNamespace(url=address), Visits(address))
-    page.tab = "models"
-    browser.get(address)
-    show(page, "Models")
-    page.until(lambda: page.all(VGG19), "the list")
-    return page
+def page(loaded) -> Page:
+    """The tab."""
+    loaded.go_on()
+    loaded.tab = "models"
+    show(loaded, "Models")
+    loaded.until(lambda: loaded.all(VGG19), "the list")
+    return loaded
 
 
 def show(page: Page, title: str) -> None:
@@ -171,6 +183,10 @@ def test_what_the_cluster_does_is_asked_for_again_and_again_but_only_while_it_is
     def told() -> str:
         return page.one("#models-cluster").text
 
+    def asked() -> int:
+        return page.asked("component_server")
+
+    page.browser.execute_script(_HURRY)
     cluster.status = Status(
         there=True,
         address="10.0.0.1:6379",
@@ -183,10 +199,12 @@ def test_what_the_cluster_does_is_asked_for_again_and_again_but_only_while_it_is
     assert page.too_wide == 0
     cluster.status = Status(address="10.0.0.1:6379", said="There is no Ray cluster at 10.0.0.1:6379.")
     page.until(lambda: "The cluster is away." in told() and "2 cores" not in told(), "the page to say that it is away")
+    before = asked()
+    page.until(lambda: asked() >= before + 3, "the page to ask again and again")
     show(page, "Dream")
     page.until(lambda: not page.one("#models-cluster").is_displayed(), "the other tab")
-    asked = page.asked("component_server")
-    time.sleep(5)
-    assert page.asked("component_server") <= asked + 1
+    before = asked()
+    page.browser.execute_async_script(_TEN_INTERVALS)
+    assert asked() <= before + 1
     show(page, "Models")
-    page.until(lambda: page.asked("component_server") > asked + 1, "the page to ask again")
+    page.until(lambda: asked() > before + 1, "the page to ask again")

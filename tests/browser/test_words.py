@@ -19,7 +19,7 @@ def page(page) -> Page:
 
 
 def on_the_words_tab(page: Page) -> Page:
-    page.show_tab("Words", "text")
+    page.show_tab("Words", "text", "Write")
     return page
 
 
@@ -114,7 +114,8 @@ def test_five_temperatures_are_written_side_by_side_and_part(page):
     choose(page, "One text")
 
 
-def test_words_are_coloured_and_reached_by_the_keyboard(page):
+def test_words_are_coloured_reached_by_the_keyboard_and_there_after_a_reload(page):
+    prompt(page, "This movie")
     length(page, 20)
     page.begin()
     page.until_over("done")
@@ -135,20 +136,14 @@ def test_words_are_coloured_and_reached_by_the_keyboard(page):
     assert chosen.get_attribute("data-index") == "1"
     page.begin("again")
     page.until_over("done")
-
-
-def test_a_reloaded_page_finds_its_text_again(page):
-    length(page, 20)
-    page.begin()
-    page.until_over("done")
     before = texts(page)
-    page.open()
+    page.reload()
     on_the_words_tab(page)
     page.until(lambda: texts(page) == before, "the text")
 
 
 def test_a_text_is_scored_word_by_word(page):
-    next(one for one in page.all("button[role=tab]") if one.text.strip() == "Score a text").click()
+    page.go_to_part("Score a text")
     page.until(lambda: page.all("#score-go") and page.one("#score-go").is_displayed(), "the place for a text")
     page.set(page.one("#score-text textarea"), "A wonderful film with a zebra in it.")
     page.click("#score-go")
@@ -162,13 +157,13 @@ def test_a_text_is_scored_word_by_word(page):
 def test_a_model_is_trained_before_ones_eyes_and_writes(page, tmp_path):
     path = tmp_path / "melody.txt"
     path.write_text("do re mi fa so la ti do. " * 400, encoding="utf-8")
-    next(one for one in page.all("button[role=tab]") if one.text.strip() == "Train" and one.is_displayed()).click()
+    page.go_to_part("Train")
     page.tab = "text-train"
     page.until(lambda: page.all("#text-train-data input[type=file]"), "a place for the data")
     page.one("#text-train-data input[type=file]").send_keys(str(path))
     page.until(lambda: "melody" in page.one("#text-train-data").text, "the data")
     page.open_more()
-    for name, value in (("block_size", 32), ("embed_dim", 32), ("num_layers", 1), ("interval", 5), ("tokens", 50_000)):
+    for name, value in (("block_size", 32), ("embed_dim", 32), ("num_layers", 1), ("interval", 5), ("tokens", 20_000)):
         page.set(page.one(f"#text-train-{name} input[type=range]"), value)
     page.begin()
     page.until(lambda: len(texts(page, "#text-train-canvas")) == 5, "samples")
@@ -177,7 +172,7 @@ def test_a_model_is_trained_before_ones_eyes_and_writes(page, tmp_path):
     assert len(page.all("#text-train-canvas .curve polyline")) >= 2
     page.click("#text-train-use")
     page.until(lambda: any("writes now" in toast for toast in page.toasts), "that it writes")
-    next(one for one in page.all("button[role=tab]") if one.text.strip() == "Write").click()
+    page.go_to_part("Write")
     page.tab = "text"
     prompt(page, "do re mi")
     length(page, 20)
