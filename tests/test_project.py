@@ -67,7 +67,7 @@ def test_a_gpu_trains_with_the_versions_that_were_tested():
         assert pinned_requirements().get(name) == version or f"{name}=={version}" in tested, line
 
 
-@pytest.mark.parametrize("kind", ["", "-dev", "-axe", "-gpu", "-mcp", "-cluster"])
+@pytest.mark.parametrize("kind", ["", "-dev", "-axe", "-gpu", "-mcp", "-heic", "-cluster"])
 def test_every_requirement_is_pinned(kind):
     lines = (ROOT / f"requirements{kind}.txt").read_text(encoding="utf-8").split("\n")
     assert all("==" in line for line in lines if line and not line.startswith(("-r ", "#")))
