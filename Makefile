@@ -54,7 +54,7 @@ $(VENV)/.bench: requirements-bench.txt | $(VENV)/.dev
 	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-bench.txt
 	touch $@
 
-$(VENV)/.dev: requirements.txt requirements-mcp.txt requirements-cluster.txt requirements-dev.txt requirements-axe.txt | $(BIN)/python
+$(VENV)/.dev: requirements.txt requirements-mcp.txt requirements-heic.txt requirements-cluster.txt requirements-dev.txt requirements-axe.txt | $(BIN)/python
 	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -r requirements-axe.txt
 	touch $@ $(VENV)/.run

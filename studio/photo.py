@@ -12,6 +12,7 @@ import gradio as gr
 import numpy as np
 from PIL import Image
 
+from engines.parts.pictures import read_picture
 from studio.languages import phrase
 from studio.previews import data_uri
 
@@ -60,9 +61,8 @@ def _thumbnail(path: Path, changed: int) -> str:
     Args:
         changed: when its file was, so that another one under the same name is made little anew.
     """
-    with Image.open(path) as picture:
-        thumbnail = picture.convert("RGB")
-        thumbnail.thumbnail((2 * THUMBNAIL_SIDE, 2 * THUMBNAIL_SIDE))
+    thumbnail = Image.fromarray(read_picture(path))
+    thumbnail.thumbnail((2 * THUMBNAIL_SIDE, 2 * THUMBNAIL_SIDE))
     return data_uri(np.asarray(thumbnail))
 
 

@@ -83,7 +83,7 @@ def test_a_gpu_trains_with_the_versions_that_were_tested():
         assert tested.get(one.name) == version(one), one
 
 
-@pytest.mark.parametrize("kind", ["", "-dev", "-axe", "-bench", "-gpu", "-mcp", "-cluster"])
+@pytest.mark.parametrize("kind", ["", "-dev", "-axe", "-bench", "-gpu", "-mcp", "-heic", "-cluster"])
 def test_every_requirement_is_pinned(kind):
     assert all(version(requirement) for requirement in requirements(kind))
 

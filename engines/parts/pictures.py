@@ -76,16 +76,17 @@ def load_picture(source: Path | str | bytes, *, max_pixels: int = MAX_PIXELS, ba
     """
     with opened(source) as file:
         width, height = file.size
-        details, format_ = details_of(file), file.format or ""
         if width * height <= max_pixels:
-            return Picture(_pixels(file, None, background), details, (), format_)
+            pixels = _pixels(file, None, background)
+            # Pillow decodes a PNG to find its EXIF: not before its size is known to be fine.
+            return Picture(pixels, details_of(file), (), file.format or "")
         with _one_at_a_time:
             target = _within(width, height, max_pixels)
             file.draft(None, target)
             _check_decodable(file, width * height, max_pixels)
             pixels = _pixels(file, target, background)
         shrunk = f"This picture has {width} x {height} pixels; it was shrunk to {pixels.shape[1]} x {pixels.shape[0]}."
-        return Picture(pixels, details, (shrunk,), format_)
+        return Picture(pixels, details_of(file), (shrunk,), file.format or "")
 
 
 def _within(width: int, height: int, most: int) -> tuple[int, int]:

@@ -8,7 +8,7 @@ import zlib
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
 from engines.parts.pictures import PictureError, check_picture, digest, long_enough, read_picture, resized, to_float
 from tests.engines.helpers import as_png, encoded, is_one_sentence, refusal
@@ -101,7 +101,9 @@ def test_a_png_with_a_damaged_header_is_refused_with_one_sentence(picture):
     refused(bytes(data))
 
 
-def test_an_enormous_png_is_refused_by_its_header_before_anything_is_unpacked():
+def test_an_enormous_png_is_refused_by_its_header_before_anything_is_unpacked(monkeypatch):
+    monkeypatch.setattr(Image.Image, "load", lambda self: pytest.fail("it is decoded"))
+    monkeypatch.setattr(PngImagePlugin.PngImageFile, "load", lambda self: pytest.fail("it is decoded"))
     side = 20_000
     bomb = handmade_png(side, side, 1, 0, bytes((side // 8 + 1) * side))
     assert len(bomb) < 100_000
