@@ -58,7 +58,7 @@ def speak_up(page: gr.Blocks) -> None:
             warn(said_of(error))
             return await after(block_fn, kept, state)
 
-    page.preprocess_data, page.postprocess_data = preprocess_data, postprocess_data  # type: ignore[method-assign]
+    page.preprocess_data, page.postprocess_data = preprocess_data, postprocess_data
 
 
 def _without_file(block: Any, answer: Any) -> Any:

@@ -156,7 +156,7 @@ def test_a_run_whose_page_was_closed_is_found_by_the_next_one_on_ones_own_machin
             return update
         raise AssertionError("no answer")
 
-    with mock.patch.object(studio.runs, "left_alone", lambda stage: run):
+    with mock.patch.object(studio.runs, "left_alone", return_value=run):
         assert asyncio.run(first())[stage.run_id] == ("" if shared else run.id)
     studio.runs.close()
 
