@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
 import threading
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
+from unittest import mock
 
 import gradio as gr
 import pytest
 
-from engines.jobs import ENGINES
+from engines.jobs import ENGINES, Unfinished
 from studio.lanes import LaneFullError
 from studio.picture_stage import PictureStage
 from studio.records import RunRecords
-from studio.runs import Run
+from studio.runs import NOBODY_WATCHED, Run
 from studio.stage import Stage, interrupted
 from studio.studio import Studio
 from studio.titles import TITLES
-from tests.engines.helpers import files_in, is_one_sentence
+from tests.engines.helpers import Disk, files_in, is_one_sentence
 from tests.studio.helpers import LoopEngine, MemoryKeeper, finished, unserved_page, warned, watched
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -79,7 +82,7 @@ def studio_with_cluster(tmp_path, studio_vgg) -> Iterator[Studio]:
 @pytest.fixture
 def lost(studio_with_cluster, small_job) -> Run:
     """A run whose machine was lost for the second time after its first step."""
-    from studio.remote import LostTwiceError, Unfinished
+    from studio.remote import LostTwiceError
 
     sentence = "The machine that this was on is lost, for the second time; press Go on to go on."
     engine = LoopEngine(error=LostTwiceError(sentence), fail_after=1)
@@ -108,6 +111,54 @@ def test_what_is_left_of_a_run_is_gone_on_with_once(studio_with_cluster, lost):
     updates, sentence = warned(lambda: watched(stage.start_rest(lost.id)))
     assert "start it anew" in sentence
     assert all(stage.run_id not in update for update in updates)
+
+
+def test_a_run_that_nobody_watched_says_why_on_its_page_and_goes_on(studio, small_job):
+    run = studio.runs._started(LoopEngine(), small_job)
+    finished(run)
+    run.state, run.why, run.unfinished = "stopped", NOBODY_WATCHED, Unfinished(small_job)
+    stage = stage_of(studio)
+    updates, sentence = warned(lambda: watched(stage.watch(run)))
+    assert sentence == NOBODY_WATCHED == updates[-2][stage.canvas]["why"]
+    assert alive(updates[-1], stage.rest)
+    *_, last = watched(stage.start_rest(run.id))
+    assert last[stage.save]["value"]
+
+
+def test_save_is_alive_where_a_result_is_not_written_yet_and_writes_it(studio, small_job, monkeypatch):
+    disk, stage = Disk(monkeypatch), stage_of(studio)
+    disk.full = lambda folder: folder == studio.gallery.folder
+    run = finished(studio.runs.start(small_job))
+    updates, sentence = warned(lambda: watched(stage.watch(run)))
+    assert "press Save" in sentence
+    assert updates[-1][stage.save] == gr.update(value=None, interactive=True, label="Save")
+    answer, sentence = warned(stage.saved, run.id)
+    assert (answer, "the disk is full" in sentence) == (gr.skip(), True)
+    disk.full = lambda folder: False
+    assert stage.saved(run.id)["value"] == str(run.result)
+    assert run.result.is_file()
+    assert stage.saved(run.id) == gr.skip()
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_a_run_whose_page_was_closed_is_found_by_the_next_one_on_ones_own_machine(tmp_path, small_job, shared):
+    studio, gate = Studio(outputs=tmp_path, shared=shared), threading.Semaphore(0)
+    stage = stage_of(studio)
+    run = studio.runs._started(LoopEngine(1, gate=gate), small_job)
+    run.stage = "lost"
+    assert studio.runs.left_alone("lost") is None, "somebody watches it"
+    run._watched -= 1000
+    assert studio.runs.left_alone("other") is None
+    gate.release(9)
+
+    async def first() -> dict[Any, Any]:
+        async for update in stage.resume(""):
+            return update
+        raise AssertionError("no answer")
+
+    with mock.patch.object(studio.runs, "left_alone", return_value=run):
+        assert asyncio.run(first())[stage.run_id] == ("" if shared else run.id)
+    studio.runs.close()
 
 
 @pytest.mark.parametrize("run_id", ["", None, "no such run"])
