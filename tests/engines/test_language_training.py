@@ -84,6 +84,8 @@ def kill_at_the_first_checkpoint(config: LanguageTrainingConfig, data: Path, che
     files = ["--data", str(data), "--checkpoint", str(checkpoint), "--output", str(checkpoint.with_name("out.npz"))]
     # The other half of the training is not by the command line, which has another number of threads add up.
     code = f"""
+from engines.quiet import load_quietly
+load_quietly()
 from engines.parts import shards
 shards.one_thread_an_operation = lambda: None
 from engines.train import main
