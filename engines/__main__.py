@@ -38,12 +38,12 @@ def main(arguments: list[str] | None = None) -> int:
         there is one), 1 after a one-sentence error.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's start-up notes are no news to a person
+    load_quietly()
     options = _parser().parse_args(arguments)
     try:
         _check_output(options)
         job = _job(options)
         folders = (options.weights,) if options.weights else ()
-        load_quietly()
         started = Workshop(WeightsStore(folders=folders)).start(job)
         return _run(started, options.output)
     except OSError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
@@ -137,7 +138,8 @@ class Stage(ABC):
     async def _begun(self, begin: Callable[[], Run]) -> AsyncIterator[dict[Any, Any]]:
         """Watch the run that `begin` begins; a ValueError of it becomes a toast."""
         try:
-            run = begin()
+            # Pictures are read for it, and data is packed and hashed; other pages do not wait for that.
+            run = await asyncio.to_thread(begin)
         except ValueError as error:
             warn(error)
             yield {self.go: gr.skip()}
