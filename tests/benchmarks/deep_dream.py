@@ -192,7 +192,6 @@ def streaming(**changed: Any) -> Row:
 
     with tempfile.TemporaryDirectory() as folder:
         studio = Studio(outputs=Path(folder))
-        studio.warm()
         job = Job(
             engine="deep_dream",
             config=dataclasses.replace(next(iter(presets("studio_vgg").values())), **changed),

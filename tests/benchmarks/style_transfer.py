@@ -268,7 +268,6 @@ def quick(_: str, **changed: Any) -> dict[str, float]:
 
     with tempfile.TemporaryDirectory() as folder:
         studio = Studio(outputs=Path(folder))
-        studio.warm()
         content, style = pictures()
         inputs = {"content_image": content, "style_images_1": style}
         job = Job(engine="style_transfer", config=StyleConfig(**changed), inputs=inputs, backbone="studio_vgg")

@@ -1,0 +1,91 @@
+"""Every command and piece of code in the manuals, at toy size; tests/studio/test_api.py has those of docs/api.md."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from engines import __main__ as command_line
+from engines import train
+from engines.jobs import Workshop
+from tests.engines.helpers import blocks
+
+ROOT = Path(__file__).resolve().parents[1]
+TOY = {
+    "deep_dream": "--size 64 --octaves 1 --steps 1",
+    "deep_dream_sweep": "--size 64 --octaves 1 --steps 1",
+    "style_transfer": "--seconds 0 --size 64 --scales 1 --steps 1",
+    "vae": "--steps 2",
+    "dcgan": "--count 2",
+    "dcgan_walk": "--steps 2",
+    "dcgan_projection": "--steps 2",
+    "language_model": "--tokens 3",
+}
+# Of a film.
+PICTURES = "--pictures 2"
+
+
+def text_of(name: str) -> str:
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
+def commands(name: str, program: str) -> list[list[str]]:
+    """What follows a program's name in the lines of a manual's shell blocks, without what stands for more of it."""
+    blocks_of_it = re.findall(r"```bash\n(.*?)```", text_of(name), re.S)
+    lines = [line.partition(program)[2] for block in blocks_of_it for line in block.splitlines() if program in line]
+    return [[word for word in shlex.split(line, comments=True) if word != "…"] for line in lines]
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch) -> Path:
+    """The working folder of a person who follows the manual, with the pictures that it speaks of."""
+    names = ("photo.jpg", "painting.jpg", "a.jpg", "b.jpg")
+    for name, image in zip(names, blocks(len(names)), strict=True):
+        Image.fromarray(image).save(tmp_path / name)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_every_command_of_the_readme_makes_what_it_says(folder, monkeypatch, capsys):
+    workshop = Workshop()
+    monkeypatch.setattr(command_line, "Workshop", lambda *_: workshop)
+    every = commands("README.md", "python -m engines ")
+    assert {words[0] for words in every} == set(TOY)
+    for words in every:
+        if "--help" in words:
+            with pytest.raises(SystemExit) as done:
+                command_line.main(words)
+            assert done.value.code == 0
+            continue
+        # What a recipe says is of toy size as well.
+        toy = "" if "--recipe" in words else TOY[words[0]] + f" {PICTURES}" * ("--pictures" in words)
+        assert command_line.main([*words, *toy.split()]) == 0, capsys.readouterr().err
+        result = folder / words[words.index("-o") + 1]
+        assert result.stat().st_size > 0, words
+
+
+def test_the_code_of_the_readme_runs(folder, capsys):
+    (code,) = re.findall(r"```python\n(.*?)```", text_of("README.md"), re.S)
+    small = code.replace("DreamConfig(steps=20)", "DreamConfig(steps=1, octaves=1, size=64)")
+    assert small != code
+    exec(compile(small, "README.md", "exec"), {})
+    assert capsys.readouterr().out.split()[:2] == ["1", "1"]
+
+
+def test_every_training_command_is_one(tmp_path):
+    every = commands("CONTRIBUTING.md", "python -m engines.train ")
+    assert {words[0] for words in every} == {"backbone", "vae", "dcgan", "language_model"}
+    for words in every:
+        assert train._parser().parse_args(words).name == words[0]
+
+
+@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md"])
+def test_what_is_to_be_made_can_be_made(name):
+    targets = set(re.findall(r"^([a-z-]+):", text_of("Makefile"), re.M))
+    said = set(re.findall(r"(?:`|^)make ([a-z-]+)", text_of(name), re.M))
+    assert said
+    assert said <= targets
