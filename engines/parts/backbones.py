@@ -210,12 +210,15 @@ def fold_batch_normalization(network: keras.Model, dtype: str) -> keras.Model:
     """The same function at inference, with every batch normalisation that follows a convolution folded into it.
 
     Exact where the convolution is linear and feeds nothing else; any other batch normalisation stays. The result's
-    weights and arithmetic are in `dtype`.
+    weights and arithmetic are in `dtype`. A network that is all this already is given back as it is.
     """
     import keras
     import numpy as np
     from keras import layers
 
+    normalised = any(isinstance(layer, layers.BatchNormalization) for layer in network.layers)
+    if not normalised and all(layer.dtype_policy.name == dtype for layer in network.layers):
+        return network
     folded: dict[str, keras.Layer] = {}
     for layer in network.layers:
         if not isinstance(layer, layers.BatchNormalization):

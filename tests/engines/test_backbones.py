@@ -113,6 +113,11 @@ def test_folding_leaves_the_network_it_was_given_as_it_was():
     assert folded.get_layer("c") is not network.get_layer("c")
 
 
+def test_only_a_network_without_normalisation_in_the_wanted_type_is_not_made_anew(studio_vgg):
+    assert fold_batch_normalization(studio_vgg.network, "float32") is studio_vgg.network
+    assert fold_batch_normalization(studio_vgg.network, "bfloat16") is not studio_vgg.network
+
+
 def test_a_backbone_in_bfloat16_sees_nearly_what_one_in_float32_sees(picture, studio_vgg):
     narrow = Backbone("studio_vgg", fold_batch_normalization(studio_vgg.network, "bfloat16"))
     image = tf.constant(to_float(picture))

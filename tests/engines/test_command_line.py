@@ -439,7 +439,7 @@ def language_model(tmp_path_factory) -> Path:
     """A folder with a small language model of random weights."""
     folder = tmp_path_factory.mktemp("weights")
     with (folder / "language_model_tiny.npz").open("wb") as file:
-        save_language_model(file, model_of())
+        save_language_model(file, model_of(num_layers=1))
     return folder
 
 

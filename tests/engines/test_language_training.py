@@ -168,11 +168,10 @@ def test_the_books_network_is_resumed_too_and_samples_change_nothing_of_what_is_
     assert_equal(checkpoint, finished("notes").checkpoint)
 
 
-def test_a_finished_training_only_writes_its_result_again(data, finished, tmp_path):
+def test_a_finished_training_only_writes_its_result_again(data, finished, tmp_path, unsampled):
     before = finished("ours")
     (frame,) = train(TINY, data, before.checkpoint, tmp_path / "again.npz")
     assert frame.step == frame.total == 24
-    assert frame.text == before.frames[-1].text
     for one, other in zip(weights_in(before.model), weights_in(tmp_path / "again.npz"), strict=True):
         np.testing.assert_array_equal(one, other)
     assert before.model.stat().st_size == (tmp_path / "again.npz").stat().st_size

@@ -58,9 +58,9 @@ def evaluations_of_scipy(function: Function, start: np.ndarray, least: float) ->
     [
         (rosenbrock, np.array([-1.2, 1.0])),
         (rosenbrock, np.tile([-1.2, 1.0], 5)),
-        (quadratic, np.zeros(20)),
+        (quadratic, np.zeros(8)),
     ],
-    ids=["Rosenbrock in 2", "Rosenbrock in 10", "quadratic in 20"],
+    ids=["Rosenbrock in 2", "Rosenbrock in 10", "quadratic in 8"],
 )
 def test_a_minimum_is_found_in_at_most_twice_the_evaluations_of_scipy(function, start):
     theirs = evaluations_of_scipy(function, start, 1e-5)

@@ -33,6 +33,7 @@ from engines.style_transfer import StyleConfig
 from engines.sweeps import DreamSweepConfig, StyleSweepConfig
 from engines.vae import WalkConfig
 from tests.engines.helpers import as_png, refusal
+from tests.engines.test_language_model import model_of
 
 ROOT = Path(__file__).resolve().parents[2]
 DREAM = DreamConfig(size=64, octaves=2, steps=3, step_size=0.1, layer_weights={"block3_conv1": 1.0}, seed=3)
@@ -123,11 +124,14 @@ def arguments(names: Iterator[str] | list[str], job: Job, folder: Path) -> list[
     return [str(path) for path in paths]
 
 
-def test_the_scripts_of_all_engines_make_their_results_again(picture, tmp_path, run_script, monkeypatch):
+def test_the_scripts_of_all_engines_make_their_results_again(
+    picture, tmp_path, run_script, monkeypatch, few_candidates
+):
     results, scripts = tmp_path / "results", tmp_path / "scripts"
     results.mkdir()
     scripts.mkdir()
     workshop, runs, commands = Workshop(), {}, {}
+    workshop.keep("language_model", "ours", model_of(num_layers=1))
     for name, job in jobs(picture):
         runs[name] = started = made(workshop, job, name, results)
         (tmp_path / name).mkdir()
