@@ -28,7 +28,7 @@ ENGLISH_FILES = {
     *("studio/api.py", "studio/endpoints.py", "studio/parameters.py", "studio/uploads.py", "studio/following.py"),
     *("studio/tools.py", "studio/serving.py", "studio/entrance.py", "studio/components.py", "studio/theme.py"),
     *("studio/calls.py", "studio/showcase.py", "studio/upkeep.py", "studio/outputs.py", "studio/listening.py"),
-    "studio/__init__.py",
+    *("studio/__init__.py", "studio/space.py", "engines/python_version.py"),
     *("engines/__main__.py", "engines/train.py", "engines/backbone_training.py", "engines/parts/backbone_config.py"),
     *("engines/parts/kernel_distance.py", "engines/parts/compiled.py", "engines/parts/outputs.py"),
 }

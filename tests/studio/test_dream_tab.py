@@ -112,8 +112,10 @@ def test_a_picture_that_is_too_large_even_to_be_shrunk_is_refused(tab, studio, p
     assert answer[tab.photo] is None
 
 
-def test_a_picture_of_more_pixels_than_this_server_keeps_is_shrunk_and_that_is_said(tab, studio, photo, capsys):
-    studio.max_pixels = 1000
+def test_a_picture_of_more_pixels_than_this_server_keeps_is_shrunk_and_that_is_said(
+    tab, studio, photo, capsys, monkeypatch
+):
+    monkeypatch.setattr(studio, "max_pixels", 1000)
     answer = tab.photo_changed(photo, "")
     assert "shrunk to 38 x 25" in capsys.readouterr().out
     assert decoded(answer[tab.stage.canvas]["original"]).shape == (25, 38, 3)
