@@ -19,6 +19,7 @@ logger = logging.getLogger(__name__)
 
 NO_UPLOAD = "A file of this call is no upload, or is not here any longer; upload it again."
 NO_ROOM = "The server's folder of temporary files is full; whoever runs it has to make room."
+BROKEN = "Something went wrong; the details are in the server's log."
 UNFIT = "The parameters of this call are not what they should be; gradio_api/openapi.json lists them."
 
 
@@ -32,9 +33,9 @@ def said_of(error: Exception) -> str:
 
 
 def speak_up(page: gr.Blocks) -> None:
-    """Have a page's events say what is wrong with what they are given, and leave out of their answers a file for which
-    there is no room."""
-    before, after = page.preprocess_data, page.postprocess_data
+    """Have a page's events say what is wrong with what they are given and what their handlers did not expect, and leave
+    out of their answers a file for which there is no room."""
+    before, call, after = page.preprocess_data, page.call_function, page.postprocess_data
 
     async def preprocess_data(*arguments: Any, **options: Any) -> Any:
         try:
@@ -44,6 +45,16 @@ def speak_up(page: gr.Blocks) -> None:
         except Exception as error:  # whatever Gradio makes of what strangers send
             logger.info("A call is refused: %s", error)
             raise refused(said_of(error)) from error
+
+    async def call_function(*arguments: Any, **options: Any) -> Any:
+        try:
+            return await call(*arguments, **options)
+        except gr.Error:
+            raise
+        except Exception as error:  # a disk, a bug: the details are for whoever runs the server
+            logger.exception("A handler failed.")
+            unwritten = f"A file could not be written or read: {cause_of(error)}." if isinstance(error, OSError) else ""
+            raise refused(unwritten or BROKEN) from error
 
     async def postprocess_data(block_fn: Any, predictions: Any, state: Any) -> Any:
         try:
@@ -58,7 +69,7 @@ def speak_up(page: gr.Blocks) -> None:
             warn(said_of(error))
             return await after(block_fn, kept, state)
 
-    page.preprocess_data, page.postprocess_data = preprocess_data, postprocess_data
+    page.preprocess_data, page.call_function, page.postprocess_data = preprocess_data, call_function, postprocess_data
 
 
 def _without_file(block: Any, answer: Any) -> Any:
