@@ -174,17 +174,17 @@ def another_visitor(server, visits, second_browser) -> Iterator[Page]:
     visits.note(second_browser)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def opened() -> list[Page]:
-    """The page that the tests of a file share, once one of them has opened it and as long as none has failed."""
+    """The page that most tests share, once one of them has opened it and until one fails or leaves it."""
     return []
 
 
 @pytest.fixture
 def page(opened, server, visits, shared_browser, request) -> Iterator[Page]:
-    """The page in the shared browser, which a file's tests use one after another: loading it takes as long as many of
-    them. The first, and whichever follows one that failed, finds it as somebody does who was never here; the others as
-    it was left, with nothing running. So each sets what it relies on, and undoes what the others cannot bear."""
+    """The page in the shared browser, which tests use one after another: loading it takes as long as many of them. The
+    first, and whichever follows one that failed, finds it as somebody does who was never here; the others as it was
+    left, with nothing running. So each sets what it relies on, and undoes what the others cannot bear."""
     failed_before = request.session.testsfailed
     if opened:
         page = opened.pop()

@@ -18,6 +18,13 @@ from tests.browser.page import Page
 from tests.engines.helpers import is_one_sentence
 
 
+@pytest.fixture
+def page(page) -> Page:
+    """The Dream tab."""
+    page.show_tab("Dream", "dream")
+    return page
+
+
 def by_steps(page: Page, *, size: int, octaves: int, steps: int) -> None:
     for name, value in {"Size": size, "Octaves": octaves, "Steps per octave": steps, "Strength": 0.02}.items():
         page.set_slider(name, value)
@@ -33,6 +40,7 @@ def long_and_slow(page: Page) -> None:
 
 
 def test_a_dropped_picture_is_dreamt_before_ones_eyes_and_saved_with_its_recipe(page, photo, tmp_path):
+    page.open_as_a_stranger()
     page.drop(photo)
     page.set_slider("Size", 256)
     page.watch_the_pictures()

@@ -10,11 +10,11 @@ from tests.browser.page import Page
 from tests.browser.test_gallery import on_the_gallery
 from tests.browser.test_latent import on_the_latent_tab
 
-# A slider of each tab that runs something, and what makes its run long enough to be stopped.
+# A slider of each tab, or of its part, that runs something, and what makes its run long enough to be stopped.
 TABS = {
-    ("Style", "style"): ("Strokes", {}),
-    ("Faces", "gan"): ("Pictures a leg", {"Pictures a leg": 60}),
-    ("Words", "text"): ("Temperature", {"Length": 500, "Pace": 10}),
+    ("Style", "style", ""): ("Strokes", {}),
+    ("Faces", "gan", "Draw"): ("Pictures a leg", {"Pictures a leg": 60}),
+    ("Words", "text", "Write"): ("Temperature", {"Length": 500, "Pace": 10}),
 }
 _LISTEN = """
 window.told = []; window.written = 0;
@@ -53,10 +53,10 @@ def begins_and_stops(page: Page) -> None:
     page.until_over("stopped")
 
 
-@pytest.mark.parametrize(("title", "tab"), list(TABS))
-def test_keys_move_a_slider_begin_and_stop_and_are_listed(page, title, tab):
-    slider, settings = TABS[title, tab]
-    page.show_tab(title, tab)
+@pytest.mark.parametrize(("title", "tab", "part"), list(TABS))
+def test_keys_move_a_slider_begin_and_stop_and_are_listed(page, title, tab, part):
+    slider, settings = TABS[title, tab, part]
+    page.show_tab(title, tab, part)
     for name, value in settings.items():
         page.until(lambda name=name: page.all(f'input[type=range][aria-label$="{name}"]'), name)
         page.set_slider(name, value)

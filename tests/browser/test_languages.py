@@ -35,8 +35,9 @@ return [...texts].filter(Boolean);
 
 
 @pytest.fixture
-def korean(server, visits, shared_browser) -> Iterator[Page]:
+def korean(server, visits, shared_browser, opened) -> Iterator[Page]:
     """A browser that prefers Korean and was never here, not on any page yet."""
+    opened.clear()
     page, override = Page(shared_browser, server, visits), "Network.setUserAgentOverride"
     agent = shared_browser.execute_script("return navigator.userAgent")
     page.forget()
@@ -92,7 +93,8 @@ def test_a_browser_is_led_to_korean_all_is_said_in_it_and_a_run_goes_on_in_anoth
 
     page.go_to(KOREAN.translate("Dream"))
     page.drop(photo)
-    page.set(page.one("#dream-steps input[type=range]"), 100)
+    for name, value in {"size": 256, "octaves": 2, "steps": 100}.items():
+        page.set(page.one(f"#dream-{name} input[type=range]"), value)
     page.begin()
     page.until_pictures_come()
     page.until(lambda: "옥타브" in page.note, "a note in Korean")

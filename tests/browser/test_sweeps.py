@@ -16,6 +16,7 @@ from tests.browser.page import Page
 @pytest.fixture
 def page(page) -> Page:
     """The Dream tab, with settings for tiny dreams."""
+    page.show_tab("Dream", "dream")
     page.set_slider("Size", 96)
     page.set_slider("Octaves", 1)
     page.set_slider("Steps per octave", 1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 
 def test_nothing_was_asked_of_any_other_host_and_nobody_complained(page, visits, server):
+    page.show_tab("Dream", "dream")
     page.set_slider("Size", 96)
     page.set_slider("Octaves", 1)
     page.set_slider("Steps per octave", 1)
