@@ -33,6 +33,7 @@ const [stage, canvas] = arguments, seen = window.seenPictures = new Set();
 const drawn = new MutationObserver(() => seen.add(document.querySelector(canvas).toDataURL()));
 drawn.observe(document.querySelector(stage), { attributes: true, attributeFilter: ['data-drawn'] });
 """
+_DISMISS = "document.querySelectorAll('[data-testid=toast-close]').forEach(one => one.click())"
 _SET = """
 const [input, value] = arguments;
 Object.getOwnPropertyDescriptor(Object.getPrototypeOf(input), 'value').set.call(input, value);
@@ -309,8 +310,12 @@ class Page:
 
     def dismiss_toasts(self) -> None:
         """Close what the page says in its corner, so that only what it says from now on is there."""
-        close = "document.querySelectorAll('[data-testid=toast-close]').forEach(one => one.click())"
-        self.until(lambda: self.browser.execute_script(close) or not self.toasts, "the toasts to be gone")
+
+        def gone() -> bool:
+            self.browser.execute_script(_DISMISS)
+            return not self.toasts
+
+        self.until(gone, "the toasts to be gone")
 
     def watch_the_pictures(self) -> None:
         """Note from now on which pictures of runs are shown; `pictures_seen` counts those that differ."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 
-def test_nothing_was_asked_of_any_other_host_and_nobody_complained(page, visits, server):
+def test_nothing_was_asked_of_any_other_host_and_nobody_complained(page, photo, visits, server):
     page.show_tab("Dream", "dream")
+    page.drop(photo)
     page.set_slider("Size", 96)
     page.set_slider("Octaves", 1)
     page.set_slider("Steps per octave", 1)
