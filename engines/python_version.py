@@ -22,4 +22,4 @@ def unfit(version=sys.version_info):
 
 
 if __name__ == "__main__":
-    sys.exit(unfit())
+    sys.exit(unfit() or 0)

@@ -6,6 +6,7 @@ import ast
 import hashlib
 import json
 import re
+import subprocess
 import sys
 import tomllib
 from pathlib import Path
@@ -120,6 +121,11 @@ def test_a_python_that_does_not_fit_is_told_so_in_a_sentence(version):
     this = ".".join(map(str, version[:2]))
     sentence = f"Reverie needs Python 3.11 to 3.13, which TensorFlow is published for; this is Python {this}."
     assert unfit(version) == sentence
+
+
+def test_make_goes_on_with_a_python_that_fits():
+    done = subprocess.run([sys.executable, ROOT / "engines" / "python_version.py"], capture_output=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
 
 
 @pytest.mark.parametrize("name", ["app.py", "engines/__main__.py", "engines/train.py"])
