@@ -93,7 +93,8 @@ def test_a_browser_is_led_to_korean_all_is_said_in_it_and_a_run_goes_on_in_anoth
 
     page.go_to(KOREAN.translate("Dream"))
     page.drop(photo)
-    for name, value in {"size": 256, "octaves": 2, "steps": 100}.items():
+    # More steps than are waited for, another page in between.
+    for name, value in {"size": 640, "octaves": 3, "steps": 100}.items():
         page.set(page.one(f"#dream-{name} input[type=range]"), value)
     page.begin()
     page.until_pictures_come()
