@@ -75,8 +75,7 @@ def english_on(page: Page) -> list[str]:
 def test_a_browser_is_led_to_korean_all_is_said_in_it_and_a_run_goes_on_in_another_language(korean, photo):
     page = korean
     leave_for(page, lambda: page.browser.get(f"{page.server.url}?__theme=light"), "ko?__theme=light")
-    page.until(lambda: page.chosen_tab == KOREAN.translate("Home"), "the first tab")
-    page.go_to(KOREAN.translate("Dream"))
+    page.until(lambda: page.on_the_dream_tab(KOREAN.translate("Dream")), "the Dream tab")
     page.wait_for_the_page()
     page.clear_photo()
     page.click(page.part("go"))
