@@ -91,14 +91,15 @@ class Page:
         self.tab = "dream"
         self.browser.get(self.server.url)
         self.until(lambda: self.all("button[role=tab][aria-selected=true]"), "the tabs")
-        self.until(self._on_the_dream_tab, "the Dream tab")
+        self.until(self.on_the_dream_tab, "the Dream tab")
         self.wait_for_the_page()
         self.visits.note(self.browser, just_left_a_page=True)
 
-    def _on_the_dream_tab(self) -> bool:
+    def on_the_dream_tab(self, title: str = "Dream") -> bool:
+        """Whether the Dream tab is to be seen; where it is not, it is chosen."""
         # A page that is just being loaded may still go to the tab that was looked at last.
-        if self.chosen_tab != "Dream":
-            self.go_to("Dream")
+        if self.chosen_tab != title:
+            self.go_to(title)
         return bool(self.all(self.part("go"))) and self.one(self.part("go")).is_displayed()
 
     def reload(self) -> None:

@@ -36,7 +36,7 @@ def small_and_quick(page: Page) -> None:
 
 def long_and_slow(page: Page) -> None:
     """More steps than any test waits for."""
-    by_steps(page, size=512, octaves=3, steps=100)
+    by_steps(page, size=640, octaves=3, steps=100)
 
 
 def test_a_dropped_picture_is_dreamt_before_ones_eyes_and_saved_with_its_recipe(page, photo, tmp_path):

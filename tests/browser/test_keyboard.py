@@ -110,7 +110,7 @@ def test_enter_draws_another_face_and_with_ctrl_scores_what_is_typed(page):
 
 def test_the_focus_goes_from_the_button_that_begins_to_stop_and_back(page):
     page.show_tab("Dream", "dream")
-    for name, value in {"Size": 512, "Octaves": 3, "Steps per octave": 100}.items():
+    for name, value in {"Size": 640, "Octaves": 3, "Steps per octave": 100}.items():
         page.set_slider(name, value)
     page.until(lambda: page.enabled("#dream-go"), "the button that begins")
     focus(page, "#dream-go")

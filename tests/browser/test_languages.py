@@ -75,8 +75,7 @@ def english_on(page: Page) -> list[str]:
 def test_a_browser_is_led_to_korean_all_is_said_in_it_and_a_run_goes_on_in_another_language(korean, photo):
     page = korean
     leave_for(page, lambda: page.browser.get(f"{page.server.url}?__theme=light"), "ko?__theme=light")
-    page.until(lambda: page.chosen_tab == KOREAN.translate("Home"), "the first tab")
-    page.go_to(KOREAN.translate("Dream"))
+    page.until(lambda: page.on_the_dream_tab(KOREAN.translate("Dream")), "the Dream tab")
     page.wait_for_the_page()
     page.clear_photo()
     page.click(page.part("go"))
@@ -93,7 +92,8 @@ def test_a_browser_is_led_to_korean_all_is_said_in_it_and_a_run_goes_on_in_anoth
 
     page.go_to(KOREAN.translate("Dream"))
     page.drop(photo)
-    for name, value in {"size": 256, "octaves": 2, "steps": 100}.items():
+    # More steps than are waited for, another page in between.
+    for name, value in {"size": 640, "octaves": 3, "steps": 100}.items():
         page.set(page.one(f"#dream-{name} input[type=range]"), value)
     page.begin()
     page.until_pictures_come()

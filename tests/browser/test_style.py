@@ -58,7 +58,7 @@ def small_and_quick(page: Page) -> None:
 
 def long_and_slow(page: Page) -> None:
     """More steps than any test waits for."""
-    by_steps(page, size=256, scales=1, steps=500)
+    by_steps(page, size=320, scales=1, steps=500)
 
 
 def add_a_painting(page: Page, number: int) -> None:
