@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from pathlib import Path
 from types import ModuleType
@@ -10,6 +11,7 @@ import pytest
 
 from tests.benchmarks import dcgan, dcgan_parts, deep_dream, language_model, report, style_transfer, timing, vae
 from tests.engines.helpers import blocks, zip_of
+from tests.engines.test_language_model import model_of
 
 ROOT = Path(__file__).resolve().parents[1]
 BLOCKS = ["block1_conv1", "block2_conv1"]
@@ -36,9 +38,14 @@ def is_sound(row: report.Row) -> bool:
 
 
 @pytest.fixture
-def one_thread_an_operation(monkeypatch):
-    """A training program would settle that for the whole process of the tests."""
+def training(monkeypatch):
+    """What a training program settles for its whole process, it does not settle for that of the tests."""
+    import keras
+
+    policy = keras.config.dtype_policy()
     monkeypatch.setattr("engines.parts.shards.one_thread_an_operation", lambda: None)
+    yield
+    keras.config.set_dtype_policy(policy)
 
 
 def test_a_ratio_is_the_median_of_those_of_the_turns():
@@ -55,27 +62,20 @@ def test_contenders_take_turns():
     assert found == {"a": [1, 3, 5], "b": [2, 4, 6]}
 
 
-def of_two(which: int):
-    """Prepares a contender that says which it is, and how often it was asked."""
-    asked: list[int] = []
-
-    def measure() -> float:
-        asked.append(which)
-        return which + len(asked) / 10
-
-    return measure
-
-
 def test_contenders_are_prepared_once_in_processes_of_their_own():
-    with timing.in_processes({"first": (of_two, 1), "second": (of_two, 2)}) as contenders:
-        assert timing.by_turns(contenders, 2) == {"first": [1.1, 1.2], "second": [2.1, 2.2]}
+    """Each counts from a number of its own, and so shows that it is the one that was prepared."""
+    prepared = {name: (getattr, itertools.count(begin), "__next__") for name, begin in (("first", 10), ("second", 20))}
+    with timing.in_processes(prepared) as contenders:
+        assert timing.by_turns(contenders, 2) == {"first": [10, 11], "second": [20, 21]}
 
 
 def test_deep_dream(monkeypatch, capsys):
     toy = {"WIDTH": 48, "HEIGHT": 32, "STEPS": 1, "OCTAVES": 1, "LARGE": (64, 48), "TURNS": 1}
     patch(monkeypatch, deep_dream, **toy, LAYERS=dict.fromkeys(BLOCKS, 1.0))
-    image = deep_dream.pictures()[0]
-    assert image.shape == (32, 48, 3)
+    found = deep_dream.pictures()
+    monkeypatch.setattr(deep_dream, "pictures", lambda: found)  # they take their time
+    assert {image.shape for image in found} == {(32, 48, 3)}
+    image = found[0]
     for seconds, loss in (deep_dream.listing(image, tiny_network()), deep_dream.engine(image, "studio_vgg")):
         assert seconds > 0
         assert loss > 0
@@ -103,23 +103,23 @@ def test_a_step_of_pytorch(monkeypatch, dtype):
     assert style_transfer.torch_step(dtype)["step"] > 0
 
 
-def test_vae(monkeypatch, one_thread_an_operation):
+def test_vae(monkeypatch, training):
     patch(monkeypatch, vae, COUNT=2, BATCH=4, TURNS=1, CALLS=2, STEPS=1)
     assert is_sound(vae.grid())
     assert vae.step_of_the_listing()() > 0
     assert vae.step_of_ours(True)() > 0
 
 
-def test_dcgan(monkeypatch, one_thread_an_operation):
-    patch(monkeypatch, dcgan, BATCH=2, SAMPLES=2, WIDTHS=(2, 2, 2), BATCHES=2)
+def test_dcgan(monkeypatch, training):
+    patch(monkeypatch, dcgan, BATCH=4, SAMPLES=2, WIDTHS=(2, 2, 2), BATCHES=2)
     assert dcgan.listing()() > 0
-    assert dcgan.loop("notes", "hinge", 1)() > 0
+    assert dcgan.loop("faces", None, 1)() > 0
     assert is_sound(dcgan.sampling())
 
 
-def test_language_model(monkeypatch, one_thread_an_operation):
+def test_language_model(monkeypatch, training):
     toy = {"WORDS": 40, "LENGTH": 8, "TOKENS": 3, "WIDTH": 8, "DENSE": 8, "READ": 4, "BATCH": 4, "TURNS": 1}
-    patch(monkeypatch, language_model, **toy)
+    patch(monkeypatch, language_model, **toy, _shipped=model_of)
     for prepare in ("written_by_the_listing", "written_by_us", "trained_by_the_listing", "trained_by_us"):
         assert getattr(language_model, prepare)()() > 0
     assert is_sound(language_model.cache())
@@ -136,16 +136,13 @@ def test_those_in_a_real_browser():
     assert all(is_sound(row) for row in rows), rows
 
 
-def test_dcgan_parts(monkeypatch, tmp_path, one_thread_an_operation):
+def test_dcgan_parts(monkeypatch, tmp_path, training):
     # InceptionV3, whose features are compared, is none of the bundled networks.
-    monkeypatch.setattr(
-        "engines.parts.kernel_distance.features", lambda pictures, _: pictures[:, ::16, ::16, 0] / 255.0
-    )
-    small = {"model": "notes", "batch_size": 2}
-    patch(
-        monkeypatch, dcgan_parts, PARTS={"as shipped": small, "without augmentation": small | {"augmentation": "none"}}
-    )
-    found = dcgan_parts.measure(zip_of(tmp_path / "faces.zip", blocks(24)), images=4, seed=0)
+    features = "engines.parts.kernel_distance.features"
+    monkeypatch.setattr(features, lambda pictures, _: pictures[:, ::16, ::16].reshape(len(pictures), -1) / 255.0)
+    monkeypatch.setattr("engines.parts.gans.PICTURES", 32)
+    patch(monkeypatch, dcgan_parts, PARTS={"as shipped": {"batch_size": 4}})
+    found = dcgan_parts.measure(zip_of(tmp_path / "faces.zip", blocks(24)), images=16, seed=0)
     assert set(found) == set(dcgan_parts.PARTS)
     assert all(math.isfinite(distance) for distance in found.values())
 
