@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
@@ -16,22 +17,36 @@ import numpy as np
 import pytest
 
 SHARED = Path(os.environ.get("REVERIE_SHARED", "../shared")).resolve()
-TESTS = Path(__file__).resolve().parent
 # What shares one cluster, or one server and one browser, is run by one process, and begins first as it takes longest.
-TOGETHER = ("browser", "cluster")
+TOGETHER = ("tests/browser", "tests/cluster")
 
 
-@pytest.hookimpl(tryfirst=True)
+def group_of(name: str) -> str:
+    """What one process of pytest-xdist runs one after another: the tests of a folder that shares something, or a file.
+
+    Args:
+        name: of a test, `tests/engines/test_films.py::test_…`.
+    """
+    file = name.partition("::")[0]
+    folder = file.rpartition("/")[0]
+    return folder if folder in TOGETHER else file
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Hand out tests by their groups. (Marked groups, xdist's own way, have no effect with pytest 9.2.)"""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByGroup(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return group_of(nodeid)
+
+    return ByGroup(config, log)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Say which tests one process of pytest-xdist runs one after another: a file's, or a whole folder's."""
-
-    def group(item: pytest.Item) -> str:
-        path = item.path.relative_to(TESTS)
-        return path.parts[0] if path.parts[0] in TOGETHER else path.as_posix()
-
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(group(item)))
-    items.sort(key=lambda item: group(item) not in TOGETHER)
+    """Begin with the groups that take longest."""
+    items.sort(key=lambda item: group_of(item.nodeid) not in TOGETHER)
 
 
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
