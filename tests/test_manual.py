@@ -17,7 +17,7 @@ from tests.engines.helpers import blocks
 ROOT = Path(__file__).resolve().parents[1]
 TOY = {
     "deep_dream": "--size 64 --octaves 1 --steps 1",
-    "deep_dream_sweep": "--size 64 --octaves 1 --steps 1",
+    "deep_dream_sweep": """--settings '{"size": 64, "octaves": 1, "steps": 1}'""",
     "style_transfer": "--seconds 0 --size 64 --scales 1 --steps 1",
     "vae": "--steps 2",
     "dcgan": "--count 2",
@@ -63,7 +63,7 @@ def test_every_command_of_the_readme_makes_what_it_says(folder, monkeypatch, cap
             continue
         # What a recipe says is of toy size as well.
         toy = "" if "--recipe" in words else TOY[words[0]] + f" {PICTURES}" * ("--pictures" in words)
-        assert command_line.main([*words, *toy.split()]) == 0, capsys.readouterr().err
+        assert command_line.main([*words, *shlex.split(toy)]) == 0, capsys.readouterr().err
         result = folder / words[words.index("-o") + 1]
         assert result.stat().st_size > 0, words
 

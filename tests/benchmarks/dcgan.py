@@ -11,7 +11,15 @@ from typing import Any
 import numpy as np
 
 from tests.benchmarks.report import Row, compared, main
-from tests.benchmarks.timing import a_page, by_turns, in_processes, median_seconds, show_tab, slider_milliseconds
+from tests.benchmarks.timing import (
+    a_page,
+    by_turns,
+    in_processes,
+    median_seconds,
+    show_tab,
+    slider_milliseconds,
+    while_painting,
+)
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
@@ -159,11 +167,9 @@ def in_the_browser(browser: Any, moves: int = 60, rest: float = 20.0) -> list[Ro
     show_tab(browser, "Faces", "#gan-wall .wall button")
     measured(8)
     calm = measured(moves)
-    show_tab(browser, "Style", "#style-go")
-    browser.execute_script("document.querySelector('#style-go').click()")
-    time.sleep(rest / 5)
-    show_tab(browser, "Faces", "#gan-wall .wall button")
-    loaded = measured(moves // 2)
+    with while_painting(browser, rest / 5):
+        show_tab(browser, "Faces", "#gan-wall .wall button")
+        loaded = measured(moves // 2)
     median, late = statistics.median(calm), float(np.percentile(calm, 95))
     busy = statistics.median(loaded)
     return [

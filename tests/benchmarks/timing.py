@@ -145,6 +145,17 @@ def show_tab(browser: Any, title: str, part: str) -> None:
     _until(browser, lambda: any(one.is_displayed() for one in browser.find_elements("css selector", ready)), part)
 
 
+@contextlib.contextmanager
+def while_painting(browser: Any, first: float) -> Iterator[None]:
+    """With the other lane painting, for so many seconds already; it is stopped in the end."""
+    show_tab(browser, "Style", "#style-go")
+    browser.execute_script("document.querySelector('#style-go').click()")
+    _until(browser, lambda: browser.find_elements("css selector", "#style-stop:not([disabled])"), "the painting")
+    time.sleep(first)
+    yield
+    browser.execute_script("document.querySelector('#style-stop').click()")
+
+
 def _tabs(browser: Any, title: str) -> list[Any]:
     buttons = browser.find_elements("css selector", "button[role=tab]")
     return [one for one in buttons if one.text.strip() == title and one.is_displayed()]

@@ -11,7 +11,15 @@ from typing import Any
 import numpy as np
 
 from tests.benchmarks.report import Row, compared, main
-from tests.benchmarks.timing import a_page, by_turns, in_processes, median_seconds, show_tab, slider_milliseconds
+from tests.benchmarks.timing import (
+    a_page,
+    by_turns,
+    in_processes,
+    median_seconds,
+    show_tab,
+    slider_milliseconds,
+    while_painting,
+)
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
@@ -145,17 +153,15 @@ def in_the_browser(browser: Any, moves: int = 60, rest: float = 20.0) -> list[Ro
         return slider_milliseconds(browser, "#faces-0", "#faces-picture .faces", values)
 
     time.sleep(rest)
-    show_tab(browser, "Latent", ".explorer .tiles")
+    show_tab(browser, "Latent", ".explorer[data-state=ready]")
     seconds, drawn, requests = browser.execute_async_script(_POINT, 4 * moves)
     assert requests == 0, f"{requests} requests were made while the pointer moved"
     show_tab(browser, "Portraits", "#faces-0 input[type=range]")
     measured(8)
     calm = measured(moves)
-    show_tab(browser, "Style", "#style-go")
-    browser.execute_script("document.querySelector('#style-go').click()")
-    time.sleep(rest / 5)
-    show_tab(browser, "Latent", "#faces-0 input[type=range]")
-    loaded = measured(moves // 2)
+    with while_painting(browser, rest / 5):
+        show_tab(browser, "Latent", "#faces-0 input[type=range]")
+        loaded = measured(moves // 2)
     median, late = statistics.median(calm), float(np.percentile(calm, 95))
     busy = statistics.median(loaded)
     return [
