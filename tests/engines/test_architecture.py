@@ -25,6 +25,7 @@ INFRASTRUCTURE = {
     "warm_up",
     "worker",
     "scripts",
+    "python_version",
     "__main__",
     "train",
 }

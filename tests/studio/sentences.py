@@ -27,9 +27,9 @@ ROOT = Path(__file__).resolve().parents[2]
 ENGLISH_FILES = {
     *("studio/api.py", "studio/endpoints.py", "studio/parameters.py", "studio/uploads.py", "studio/following.py"),
     *("studio/tools.py", "studio/serving.py", "studio/entrance.py", "studio/components.py", "studio/theme.py"),
-    *("studio/showcase.py", "studio/upkeep.py", "studio/__init__.py"),
+    *("studio/showcase.py", "studio/upkeep.py", "studio/__init__.py", "studio/space.py"),
     *("engines/__main__.py", "engines/train.py", "engines/backbone_training.py", "engines/parts/backbone_config.py"),
-    *("engines/parts/kernel_distance.py", "engines/parts/compiled.py"),
+    *("engines/parts/kernel_distance.py", "engines/parts/compiled.py", "engines/python_version.py"),
 }
 # What is said in these is said where it is refused; all else is code.
 OF_CODE = {"engines/scripts.py"}
