@@ -13,7 +13,7 @@ test: $(VENV)/.dev browser
 ifdef ARGS
 	$(BIN)/python -m pytest $(ARGS)
 else
-	@$(MAKE) --no-print-directory --jobs 2 --keep-going --output-sync=target tests check
+	@$(MAKE) --no-print-directory --jobs 2 --keep-going tests check
 endif
 
 # Tests wait a lot, those in browsers and on clusters most of all: one process more than there are cores. Side by side,

@@ -26,7 +26,7 @@ from engines.parts.picture_formats import PictureError, opened
 VERSION = 2
 _WHOLE_SETTINGS = 1  # the last version whose steering repeats all settings
 KEY = "reverie"
-MAX_CHARACTERS = 4_000_000
+MAX_CHARACTERS = 1_000_000
 
 
 class RecipeError(ValueError):

@@ -9,7 +9,7 @@ from tests.benchmarks import cluster as benchmark
 
 @pytest.fixture(autouse=True)
 def _toy(monkeypatch):
-    toy = {"DREAMS": 2, "SIDE": 64, "FRAMES": 4, "FRAME_SIDE": 64, "VISITORS": 2, "RUNS_EACH": 1}
+    toy = {"DREAMS": 2, "SIDE": 64, "FRAMES": 40, "FRAME_SIDE": 64, "VISITORS": 2, "RUNS_EACH": 1}
     for name, value in toy.items():
         assert hasattr(benchmark, name)
         monkeypatch.setattr(benchmark, name, value)

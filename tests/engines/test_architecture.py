@@ -26,6 +26,7 @@ INFRASTRUCTURE = {
     "worker",
     "scripts",
     "quiet",
+    "python_version",
     "__main__",
     "train",
 }

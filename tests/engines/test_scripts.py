@@ -287,7 +287,7 @@ def test_of_a_training_it_is_the_command_that_says_the_same(engine, config):
 
 
 def test_a_command_cannot_hold_what_no_terminal_takes():
-    config = dataclasses.asdict(LanguageTrainingConfig(prompt="a\0b"))
+    config = dataclasses.asdict(LanguageTrainingConfig(prompt="a\x1bb"))
     sentence = refusal(RecipeError, script_of, recipe(engine="language_training", config=config, inputs={}, weights=""))
     assert "prompt" in sentence
 

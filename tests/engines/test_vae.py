@@ -267,8 +267,7 @@ def test_a_disk_that_is_full_leaves_the_older_checkpoint(mnist, tmp_path, monkey
     next(frames)
     before = checkpoint.read_bytes()
     monkeypatch.setattr(np, "savez", lambda *a, **k: (_ for _ in ()).throw(OSError(28, "No space left on device")))
-    with pytest.raises(OSError, match="No space left"):
-        next(frames)
+    assert "the disk is full" in next(frames).note
     assert checkpoint.read_bytes() == before
     assert files_in(tmp_path) == ["checkpoint.npz", "mnist.npz"]
 

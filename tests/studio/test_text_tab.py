@@ -267,7 +267,7 @@ def test_a_text_becomes_the_prompt(tab, tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "part"),
     [
-        ("a.txt", b"caf\xe9", "UTF-8"),
+        ("a.txt", b"caf\xe9 au lait", "UTF-8"),
         ("a.txt", b"x" * 100_001, "100,000"),
         ("a.json", b"{}", "no recipe"),
         ("a.json", b'{"reverie": 1}', "damaged"),
