@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 # Seconds until something is given up, and between two looks at whether it is there.
 PATIENCE, SHORTEST_PAUSE, LONGEST_PAUSE = 60, 0.02, 0.2
+# Seconds after which a button that has done nothing is pressed once more.
+PRESSED_AGAIN_AFTER = 8.0
 
 _DRAWN = """
 const canvas = document.querySelector(arguments[0]), text = canvas.toDataURL();
@@ -338,7 +340,21 @@ class Page:
             "document.querySelector(arguments[0]).dataset.state = 'asked'", self.part("canvas .stage")
         )
         self.click(self.part(button))
-        self.until(lambda: self.state != "asked", "the run to begin")
+        pressed = time.monotonic()
+
+        def has_begun() -> bool:
+            nonlocal pressed
+            # Gradio may drop an event that comes while it closes the stream of the one before: a person presses again.
+            if (
+                self.state == "asked"
+                and time.monotonic() - pressed > PRESSED_AGAIN_AFTER
+                and self.enabled(self.part(button))
+            ):
+                self.click(self.part(button))
+                pressed = time.monotonic()
+            return self.state != "asked"
+
+        self.until(has_begun, "the run to begin")
 
     def until_pictures_come(self, count: int = 2) -> None:
         before = self.drawn
