@@ -344,7 +344,7 @@ class Page:
 
         def has_begun() -> bool:
             nonlocal pressed
-            # Gradio may drop an event that comes while it closes the stream of the one before: a person presses again.
+            # Now and then a press has no effect, for a reason that is not known: this hides it.
             if (
                 self.state == "asked"
                 and time.monotonic() - pressed > PRESSED_AGAIN_AFTER
