@@ -82,7 +82,7 @@ class FaceSearch:
         # What `face_dropped` fills.
         self.found = [self.photo, self.opinion, self.stage.canvas, *settings]
         self.photo.upload(self.face_dropped, looked, self.found, **seen)
-        self.stage.go.click(self.start, [*looked, *settings], self.stage.outputs, **seen)
+        self.stage.begin_on(self.stage.go.click, self.start, [*looked, *settings])
         self.stage.again.click(self.used, [self.stage.run_id], self._face.everything, **seen)
         steered = [self.settings.controls[name] for name in STEERED]
         steers(steered, self.steered, [self.stage.run_id, network, *settings])

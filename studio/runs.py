@@ -139,6 +139,11 @@ class Run:
         return self.state in OVER
 
     @property
+    def ends(self) -> bool:
+        """Whether it is over, or will be after the step that it is in."""
+        return self.over or self._stop.is_set()
+
+    @property
     def where(self) -> str:
         """Which machine it is on, in a few words; "" where there is only one."""
         started = self._started

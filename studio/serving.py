@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import socket
 import threading
 from collections.abc import Callable, Sequence
@@ -16,6 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from studio.calls import CheckedCalls
 from studio.components import asset
 from studio.entrance import Entrance
+from studio.event_streams import EventStreams
 from studio.listening import gradio_listens_on, listen, names, reach_directly, url_of
 from studio.sessions import SESSIONS_KEPT, keep_light
 from studio.studio import Studio
@@ -23,7 +23,6 @@ from studio.theme import theme as studio_theme
 from studio.tools import ToolsError, check_installed, check_served
 
 STYLE = Path(__file__).parent / "static" / "studio.css"
-PATIENCE_SECONDS = 2.0
 # Not in the style, whose media queries Gradio keeps from its own messages and from what is drawn before and after.
 _STILL = (
     "<style>@media (prefers-reduced-motion: reduce) { *, *::before, *::after { scroll-behavior: auto !important; "
@@ -56,27 +55,6 @@ class SecurityHeaders:
             await send(message)
 
         await self.app(scope, receive, with_headers if scope["type"] == "http" else send)
-
-
-class PatientStreams:
-    """Gives a stream of events a moment to end by itself when its browser hangs up.
-
-    A browser does so as soon as all that it has asked for is answered. Gradio would take that for a visitor who leaves
-    and would drop what the page has asked for meanwhile: a press of a button that nothing comes of.
-    """
-
-    def __init__(self, app: ASGIApp):
-        self.app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def patient() -> Message:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                await asyncio.sleep(PATIENCE_SECONDS)  # ends with the stream
-            return message
-
-        of_events = scope["type"] == "http" and scope["path"].endswith("/queue/data")
-        await self.app(scope, patient if of_events else receive, send)
 
 
 def serve(
@@ -115,7 +93,7 @@ def serve(
     middleware = [
         Middleware(TrustedHostMiddleware, allowed_hosts=names(host, allowed_hosts, share), www_redirect=False),
         Middleware(SecurityHeaders),
-        Middleware(PatientStreams),
+        Middleware(EventStreams),
         Middleware(Entrance),
         Middleware(CheckedCalls, page=page),
     ]

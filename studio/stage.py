@@ -17,6 +17,7 @@ from studio.runs import Run
 from studio.streaming import Watcher
 from studio.studio import Studio
 from studio.titles import TITLES
+from studio.visitors import current_session
 
 
 class Stage(ABC):
@@ -34,6 +35,8 @@ class Stage(ABC):
     def __init__(self, studio: Studio, prefix: str):
         self._studio, self._prefix = studio, prefix
         self.run_id = gr.State("")
+        # The newest run of each page that is watched, by the page's session; None while it is being begun.
+        self._newest: dict[str, Run | None] = {}
         # The browser's tab keeps the run's secret, so that a reloaded page finds its run again and nobody else does.
         self._recall = asset("recall.js").strip().replace("KEY", f"reverie-{prefix}-run")
         script = asset("memory.js").replace("RECALL", self._recall).replace("KEY", f"reverie-{prefix}-run")
@@ -87,15 +90,28 @@ class Stage(ABC):
         """Connect Stop, going on with what is left of a run, and another try to write its result."""
         # Stop never needs a toast, so it may bypass Gradio's queue.
         self.halt.click(self.stop, [self.run_id], None, queue=False, api_visibility="private")
-        self.rest.click(
-            self.start_rest,
-            [self.run_id],
-            self.outputs,
+        self.begin_on(self.rest.click, self.start_rest, [self.run_id])
+        self.save.click(self.saved, [self.run_id], [self.save], api_visibility="private")
+
+    def begin_on(
+        self, press: Callable[..., Any], start: Callable[..., Any], inputs: Sequence[Any], outputs: Sequence[Any] = ()
+    ) -> None:
+        """Have a press begin a run.
+
+        Args:
+            press: a button's `click`, a component's `pick`.
+            outputs: what `start` changes besides `self.outputs`.
+        """
+        # Buttons come alive a moment before the event that they began has ended for Gradio, which then takes no other
+        # press "once". So each counts; `_begun` sees to it that of two in a row one begins.
+        press(
+            start,
+            list(inputs),
+            [*self.outputs, *outputs],
+            trigger_mode="multiple",
             concurrency_limit=None,
             api_visibility="private",
         )
-
-        self.save.click(self.saved, [self.run_id], [self.save], api_visibility="private")
 
     def on_page_load(self, page: gr.Blocks) -> None:
         """Have a fresh page find its run again. Called outside of all tabs: what is in one is not there on a fresh page
@@ -136,17 +152,26 @@ class Stage(ABC):
             yield update
 
     async def _begun(self, begin: Callable[[], Run]) -> AsyncIterator[dict[Any, Any]]:
-        """Watch the run that `begin` begins; a ValueError of it becomes a toast."""
-        try:
-            # Pictures are read for it, and data is packed and hashed; other pages do not wait for that.
-            run = await asyncio.to_thread(begin)
-        except ValueError as error:
-            warn(error)
+        """Watch the run that `begin` begins, unless this page's is going on; a ValueError of it becomes a toast."""
+        page = current_session()
+        if page and page in self._newest and not _ends(self._newest[page]):
             yield {self.go: gr.skip()}
             return
-        run.stage = self._prefix
-        async for update in self.watch(run):
-            yield update
+        self._newest[page] = run = None
+        try:
+            # Pictures are read for it, and data is packed and hashed; other pages do not wait for that.
+            try:
+                self._newest[page] = run = await asyncio.to_thread(begin)
+            except ValueError as error:
+                warn(error)
+                yield {self.go: gr.skip()}
+                return
+            run.stage = self._prefix
+            async for update in self.watch(run):
+                yield update
+        finally:
+            if self._newest.get(page) is run:
+                del self._newest[page]
 
     async def resume(self, run_id: str) -> AsyncIterator[dict[Any, Any]]:
         """Find a reloaded page's run again, or one whose page was closed on one's own machine; or say that the studio
@@ -229,6 +254,11 @@ class Stage(ABC):
             run.steer(swept.following(config) if isinstance(swept, SweepConfig) else config)
         except ValueError as error:
             warn(error)
+
+
+def _ends(run: Run | None) -> bool:
+    """Whether a run is over, or will be after the step that it is in; one that is being begun is not."""
+    return run is not None and run.ends
 
 
 def interrupted(engine: str) -> str:

@@ -160,7 +160,7 @@ class Training:
                     gr.Markdown(kind.used, elem_classes="quiet")
                     self.use = gr.Button("Use it", size="sm", elem_id=f"{prefix}-use")
         seen: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": None}
-        self.stage.go.click(self.start, [self.data, *settings.components], self.stage.outputs, **seen)
+        self.stage.begin_on(self.stage.go.click, self.start, [self.data, *settings.components])
         self.data.upload(self.data_chosen, [self.data], self.restorable, **seen)
         self.stage.wire()
 

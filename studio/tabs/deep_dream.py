@@ -151,10 +151,10 @@ class DreamTab:
         self.backbone.input(self.backbone_chosen, [self.backbone], [self.preset, self.layers], **now)
         self.network.wire()
         inputs = [self.photo, self.guide, self.backbone, self.restored, *controls]
-        stage.go.click(self.start, inputs, stage.outputs, **quick)
-        self.sweep.go.click(self.start_sweep, [*self.sweep.components, *inputs], stage.outputs, **quick)
+        stage.begin_on(stage.go.click, self.start, inputs)
+        stage.begin_on(self.sweep.go.click, self.start_sweep, [*self.sweep.components, *inputs])
         shared = [self.batch.files, self.guide, self.backbone, *controls]
-        self.batch.go.click(self.start_batch, shared, stage.outputs, **quick)
+        stage.begin_on(self.batch.go.click, self.start_batch, shared)
         self.sweep.wire()
         stage.again.click(stage.chosen_as_input, [stage.run_id, stage.moment], [self.photo], **now)
         stage.wire()

@@ -136,7 +136,7 @@ class FacesTab:
         self._restorable = [self.network, self.truncation, *whole, *way]
         self.saved.upload(self.restored, [self.saved], self._restorable, **seen)
         walk = [self.network, self.wall, self.places, self.steps, self.arcs, self.loop]
-        self.stage.go.click(self.start_walk, walk, self.stage.outputs, **seen)
+        self.stage.begin_on(self.stage.go.click, self.start_walk, walk)
         self.stage.wire()
         self.own.wire(self.stage.go, [self.again.click, self.truncation.release])
         self.own.taken.then(self.same_wall, said, whole, **seen)

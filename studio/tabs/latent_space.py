@@ -156,7 +156,7 @@ class LatentTab:
         self.dropped.upload(self.digit_dropped, [self.dropped, self.network, self.map], found, **seen)
         self.figure.click(self.figure_made, [self.network, self.reach, self.spacing], [self.figure], **seen)
         walk = self._walk = [self.map, self.network, self.steps, self.arcs, self.round]
-        self.stage.go.click(self.start, walk, self.stage.outputs, **seen)
+        self.stage.begin_on(self.stage.go.click, self.start, walk)
         self.saved.upload(self.walk_restored, [self.saved, self.map], walk, **seen).then(
             self.redrawn, [*grid, self.map, *self.z], [self.map], **seen
         )

@@ -201,10 +201,10 @@ class StyleTab:
         self.backbone.input(self.backbone_chosen, [self.backbone], [self.preset], **now)
         self.network.wire()
         inputs = [self.photo, gallery, self.regions, self.start_image, self.backbone, self.restored, *moved]
-        stage.go.click(self.start, inputs, stage.outputs, **quick)
-        self.sweep.go.click(self.start_sweep, [*self.sweep.components, *inputs], stage.outputs, **quick)
+        stage.begin_on(stage.go.click, self.start, inputs)
+        stage.begin_on(self.sweep.go.click, self.start_sweep, [*self.sweep.components, *inputs])
         shared = [self.batch.files, gallery, self.backbone, *moved]
-        self.batch.go.click(self.start_batch, shared, stage.outputs, **quick)
+        stage.begin_on(self.batch.go.click, self.start_batch, shared)
         self.sweep.wire()
         stage.again.click(stage.chosen_as_input, [stage.run_id, stage.moment], [self.start_image], **now).then(
             lambda: gr.update(open=True), None, [self.start_fold], **now

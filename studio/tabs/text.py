@@ -157,14 +157,14 @@ class TextTab:
         stage, controls = self.stage, self.settings.components
         seen: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": None}
         asked = [self.model, self.pace, *controls]
-        watched = [*stage.outputs, self.dice, self.again]
-        stage.go.click(self.start, [self.restored, *asked], watched, **seen)
+        watched = [self.dice, self.again]
+        stage.begin_on(stage.go.click, self.start, [self.restored, *asked], watched)
         by_hand = [*watched, *controls]
         here = [stage.run_id, stage.place, *asked]
         assert stage.go_on is not None
-        stage.go_on.click(self.continued, here, by_hand, **seen)
-        self.again.click(self.tried_again, here, by_hand, **seen)
-        self.dice.pick(self.rewritten, here, by_hand, **seen)
+        stage.begin_on(stage.go_on.click, self.continued, here, by_hand)
+        stage.begin_on(self.again.click, self.tried_again, here, by_hand)
+        stage.begin_on(self.dice.pick, self.rewritten, here, by_hand)
         stage.canvas.pick(
             self.picked, [stage.run_id], [stage.place, self.dice, self.again], trigger_mode="always_last", **seen
         )

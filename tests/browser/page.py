@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
 # Seconds until something is given up, and between two looks at whether it is there.
 PATIENCE, SHORTEST_PAUSE, LONGEST_PAUSE = 60, 0.02, 0.2
-# Seconds after which a button that has done nothing is pressed once more.
-PRESSED_AGAIN_AFTER = 8.0
 
 _DRAWN = """
 const canvas = document.querySelector(arguments[0]), text = canvas.toDataURL();
@@ -132,7 +130,7 @@ class Page:
     def wait_for_the_page(self) -> None:
         self.until(lambda: self.all(self.part("go")) and self.all(self.part("canvas .stage")), "the page")
         # The page asks for its run at once. Either it is on the stage, or the answer, that there is none, has come.
-        self.until(lambda: self.state_is_of_a_run or self.asked("queue.data"), "the page to look for its run")
+        self.until(lambda: self.state_is_of_a_run or self.enabled(self.part("go")), "the page to look for its run")
         self.until(lambda: self.state, "the canvas to show something")
 
     def leave(self) -> None:
@@ -340,21 +338,7 @@ class Page:
             "document.querySelector(arguments[0]).dataset.state = 'asked'", self.part("canvas .stage")
         )
         self.click(self.part(button))
-        pressed = time.monotonic()
-
-        def has_begun() -> bool:
-            nonlocal pressed
-            # Now and then a press has no effect, for a reason that is not known: this hides it.
-            if (
-                self.state == "asked"
-                and time.monotonic() - pressed > PRESSED_AGAIN_AFTER
-                and self.enabled(self.part(button))
-            ):
-                self.click(self.part(button))
-                pressed = time.monotonic()
-            return self.state != "asked"
-
-        self.until(has_begun, "the run to begin")
+        self.until(lambda: self.state != "asked", "the run to begin")
 
     def until_pictures_come(self, count: int = 2) -> None:
         before = self.drawn

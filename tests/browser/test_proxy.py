@@ -27,7 +27,8 @@ def proxy(tmp_path) -> Iterator[SimpleNamespace]:
     with gr.Blocks() as page:
         masthead("")
         said = gr.Textbox(elem_id="said")
-        gr.Button("Press", elem_id="press").click(lambda: str(next(presses)), None, [said], api_name="press")
+        for name in ("press", "again"):
+            gr.Button(name, elem_id=name).click(lambda: str(next(presses)), None, [said], api_name=name)
     listener = listen("127.0.0.1", 0)
     # As the flag does, with what is looked up before the page's scripts.
     options = {"allowed_hosts": [NAME], "root_path": "/studio", "theme": "dark"}
@@ -72,5 +73,13 @@ def test_a_page_at_a_path_works_without_storage_and_says_when_it_reaches_nobody(
     page.until(lambda: not page.one(".unreachable").is_displayed(), "the server to be found again")
     page.click("#press")
     page.until(lambda: said() == "2", "the server's answer")
+
+    # Pressed while the last message of the answer before is on its way.
+    proxy.late = 0.4
+    browser.execute_script(
+        "for (const id of ['press', 'again']) setTimeout(() => document.getElementById(id).click(), "
+        "id === 'again' ? 200 : 0);"
+    )
+    page.until(lambda: said() == "4", "the server's answer to both")
     page.visits.note(browser)
     assert all(path.startswith(("/studio/", "/favicon.ico")) for path in proxy.asked)

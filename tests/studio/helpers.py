@@ -28,6 +28,7 @@ from engines.frames import Frame
 from engines.jobs import Job, Unfinished
 from engines.recipes import Recipe
 from studio.moments import Moments
+from studio.picture_stage import PictureStage
 from studio.runs import Run
 from studio.settings import Settings
 from studio.streaming import acknowledge
@@ -228,6 +229,17 @@ async def all_updates(updates) -> list[dict[Any, Any]]:
 def watched(updates) -> list[dict[Any, Any]]:
     """The same, to the end."""
     return asyncio.run(all_updates(updates))
+
+
+def stage_of(studio: Studio) -> PictureStage:
+    """A stage, laid out in a page of its own."""
+    stage = PictureStage(studio, "lost")
+    with unserved_page():
+        stage.buttons("Dream")
+        stage.canvas_with(None, "Press Dream.")
+        stage.under("")
+        stage.wire()
+    return stage
 
 
 def value_in(update: Any) -> Any:

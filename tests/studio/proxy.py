@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import SimpleNamespace
@@ -20,9 +21,9 @@ def reverse_proxy(port: int, prefix: str) -> Iterator[SimpleNamespace]:
 
     Yields:
         its own `port`; `asked`, the paths that it was asked for; `away`, which when set to True has it answer as if the
-        server behind were away.
+        server behind were away; `late`, the seconds by which streams of events come later than all else.
     """
-    proxy = SimpleNamespace(asked=[], away=False)
+    proxy = SimpleNamespace(asked=[], away=False, late=0.0)
 
     class Handler(BaseHTTPRequestHandler):
         def handle_any(self) -> None:
@@ -44,6 +45,7 @@ def reverse_proxy(port: int, prefix: str) -> Iterator[SimpleNamespace]:
             self.end_headers()
             with contextlib.closing(behind), contextlib.suppress(OSError):  # a browser that hangs up
                 while piece := answer.read1(65536):
+                    time.sleep(proxy.late if "/queue/data" in self.path else 0)
                     self.wfile.write(piece)
 
         do_GET = do_POST = do_HEAD = handle_any  # noqa: N815

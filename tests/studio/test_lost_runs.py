@@ -17,14 +17,13 @@ import pytest
 
 from engines.jobs import ENGINES, Unfinished
 from studio.lanes import LaneFullError
-from studio.picture_stage import PictureStage
 from studio.records import RunRecords
 from studio.runs import NOBODY_WATCHED, Run
-from studio.stage import Stage, interrupted
+from studio.stage import interrupted
 from studio.studio import Studio
 from studio.titles import TITLES
 from tests.engines.helpers import Disk, files_in, is_one_sentence
-from tests.studio.helpers import LoopEngine, MemoryKeeper, finished, unserved_page, warned, watched
+from tests.studio.helpers import LoopEngine, MemoryKeeper, finished, stage_of, warned, watched
 
 ROOT = Path(__file__).resolve().parents[2]
 # Ends with the process, which is killed while its only run is at work.
@@ -42,17 +41,6 @@ job = Job(engine="deep_dream", config=DreamConfig(size=0), inputs={"image": pict
 print(studio.runs.start(job).id, flush=True)
 time.sleep(600)
 """
-
-
-def stage_of(studio: Studio) -> Stage:
-    """A stage, laid out in a page of its own."""
-    stage = PictureStage(studio, "lost")
-    with unserved_page():
-        stage.buttons("Dream")
-        stage.canvas_with(None, "Press Dream.")
-        stage.under("")
-        stage.wire()
-    return stage
 
 
 def records(studio: Studio) -> list[str]:

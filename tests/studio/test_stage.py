@@ -1,0 +1,34 @@
+"""A page's stage takes one run at a time."""
+
+from __future__ import annotations
+
+import asyncio
+
+import gradio as gr
+
+from tests.studio.helpers import stage_of
+
+
+def test_of_two_presses_in_a_row_one_begins_and_the_next_counts_as_soon_as_its_run_is_over(
+    studio, small_job, monkeypatch
+):
+    monkeypatch.setattr("studio.stage.current_session", lambda: "this page")
+    stage, runs = stage_of(studio), []
+
+    async def press() -> None:
+        async for update in stage.start(lambda: small_job):
+            if stage.run_id in update:
+                runs.append(update[stage.run_id])
+            if update.get(stage.go) == gr.update(interactive=True):
+                # The event has not ended yet, but the button is alive.
+                if len(runs) == 1:
+                    await press()
+                return
+
+    async def pressed_twice() -> None:
+        await asyncio.gather(press(), press())
+
+    asyncio.run(pressed_twice())
+    assert len(runs) == 2
+    assert [studio.runs.get(run).state for run in runs] == ["done", "done"]
+    assert stage._newest == {}
