@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+import time
+from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,9 +16,34 @@ from engines.parts.pictures import Picture, PictureError, check_picture
 from engines.recipes import Recipe, read_recipe
 from studio.notices import inform, warn
 from studio.studio import Studio
+from studio.visitors import current_session
 
 # The formats that browsers show, as Pillow names them.
 _SHOWN = frozenset({"JPEG", "MPO", "PNG", "WEBP", "AVIF", "GIF", "BMP"})
+
+
+# Gradio tells twice of a picture that is dropped, a few hundredths of a second apart; to read one takes up to seconds.
+ECHO_SECONDS = 0.5
+_BOXES_KNOWN = 1000
+_newest: OrderedDict[tuple[str, str], tuple[str, float]] = OrderedDict()
+_lock = threading.Lock()
+
+
+def told_before(box: str, path: str | None) -> bool:
+    """Whether we were told a moment ago that a box of this page holds this file, or none.
+
+    Args:
+        box: one of the page's, by its id.
+    """
+    page, now = current_session(), time.monotonic()
+    if not page:
+        return False
+    with _lock:
+        before, at = _newest.pop((page, box), ("", 0.0))
+        _newest[page, box] = path or "", now
+        if len(_newest) > _BOXES_KNOWN:
+            _newest.popitem(last=False)
+    return before == (path or "") and now - at < ECHO_SECONDS
 
 
 def looked_at(studio: Studio, path: str) -> tuple[Picture, str]:
@@ -32,9 +60,9 @@ def looked_at(studio: Studio, path: str) -> tuple[Picture, str]:
     return picture, shown
 
 
-def checked_at_once(studio: Studio, path: str | None) -> Any:
+def checked_at_once(studio: Studio, path: str | None, box: Any) -> Any:
     """What the box of a picture shows that may be left out: nothing where it cannot be used, which is said."""
-    if not path:
+    if told_before(box.elem_id, path) or not path:
         return gr.skip()
     try:
         _, shown = looked_at(studio, path)
@@ -60,6 +88,8 @@ def taken_in(
         show: the picture, (H, W, 3) uint8 RGB -> what shows it.
         restore: what brings a recipe's settings back; may raise ValueError with a sentence.
     """
+    if told_before(photo.elem_id, path):
+        return {restored: gr.skip()}
     if not path:
         return {restored: None}
     try:

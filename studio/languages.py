@@ -77,6 +77,12 @@ ENGLISH = Language("en", "English")
 KOREAN = Language("ko", "한국어")
 LANGUAGES = (ENGLISH, KOREAN)
 
+
+def language_of(path: str) -> Language:
+    """The language of the route of a page with this path; English where there is none of its own."""
+    return next((language for language in LANGUAGES if language.path == path), ENGLISH)
+
+
 _spoken: ContextVar[Language] = ContextVar("language", default=ENGLISH)
 
 

@@ -19,7 +19,7 @@ def warn(error: Exception | str) -> None:
 
 def refused(error: Exception | str) -> gr.Error:
     """The error that tells a program the same, with nothing in the server's log."""
-    return gr.Error(html.escape(str(error), quote=False), print_exception=False)
+    return gr.Error(html.escape(phrase(str(error)), quote=False), print_exception=False)
 
 
 async def answered(studio: Studio, work: Callable[[], Any], count: int = 1) -> Any:

@@ -13,6 +13,7 @@ import gradio as gr
 from gradio.exceptions import InvalidPathError
 
 from engines.parts.files import FULL, cause_of
+from studio.languages import language_of, speaking
 from studio.notices import refused, warn
 
 logger = logging.getLogger(__name__)
@@ -37,24 +38,26 @@ def speak_up(page: gr.Blocks) -> None:
     out of their answers a file for which there is no room."""
     before, call, after = page.preprocess_data, page.call_function, page.postprocess_data
 
-    async def preprocess_data(*arguments: Any, **options: Any) -> Any:
+    async def preprocess_data(block_fn: Any, *arguments: Any, **options: Any) -> Any:
         try:
-            return await before(*arguments, **options)
+            return await before(block_fn, *arguments, **options)
         except gr.Error:
             raise
         except Exception as error:  # whatever Gradio makes of what strangers send
             logger.info("A call is refused: %s", error)
-            raise refused(said_of(error)) from error
+            with speaking(language_of(block_fn.page)):
+                raise refused(said_of(error)) from error
 
-    async def call_function(*arguments: Any, **options: Any) -> Any:
+    async def call_function(block_fn: Any, *arguments: Any, **options: Any) -> Any:
         try:
-            return await call(*arguments, **options)
+            return await call(block_fn, *arguments, **options)
         except gr.Error:
             raise
         except Exception as error:  # a disk, a bug: the details are for whoever runs the server
             logger.exception("A handler failed.")
             unwritten = f"A file could not be written or read: {cause_of(error)}." if isinstance(error, OSError) else ""
-            raise refused(unwritten or BROKEN) from error
+            with speaking(language_of(block_fn.page)):
+                raise refused(unwritten or BROKEN) from error
 
     async def postprocess_data(block_fn: Any, predictions: Any, state: Any) -> Any:
         try:
@@ -64,9 +67,10 @@ def speak_up(page: gr.Blocks) -> None:
             if isinstance(predictions, dict):
                 predictions = [predictions.get(block, gr.skip()) for block in block_fn.outputs]
             kept = [_without_file(block, one) for block, one in zip(block_fn.outputs, predictions, strict=False)]
-            if kept == list(predictions):
-                raise refused(said_of(error)) from error
-            warn(said_of(error))
+            with speaking(language_of(block_fn.page)):
+                if kept == list(predictions):
+                    raise refused(said_of(error)) from error
+                warn(said_of(error))
             return await after(block_fn, kept, state)
 
     page.preprocess_data, page.call_function, page.postprocess_data = preprocess_data, call_function, postprocess_data

@@ -212,7 +212,7 @@ class DreamTab:
 
     def guide_changed(self, path: str | None):
         """Check a guide at once."""
-        return checked_at_once(self.studio, path)
+        return checked_at_once(self.studio, path, self.guide)
 
     def preset_chosen(self, name: str, backbone: str, run_id: str, *values: Any):
         """Put a preset's settings into the controls, and into the run if one is going."""

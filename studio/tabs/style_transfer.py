@@ -279,7 +279,7 @@ class StyleTab:
 
     def start_changed(self, path: str | None):
         """Check a picture to go on from at once."""
-        return checked_at_once(self.studio, path)
+        return checked_at_once(self.studio, path, self.start_image)
 
     # Settings and runs
 

@@ -20,12 +20,14 @@ from engines.parts.pictures import read_picture
 from engines.parts.weights import WeightsStore
 from engines.recipes import Recipe, read_recipe, write_png
 from engines.style_transfer import MOST_STYLES
+from studio.dropped import ECHO_SECONDS
 from studio.runs import Run
 from studio.tabs.deep_dream import DreamTab
 from studio.tabs.style_transfer import StyleTab
 from tests.engines.helpers import as_png
 from tests.studio.conftest import QUICK_PAINTING, SMALL
 from tests.studio.helpers import (
+    Clock,
     decoded,
     eventually,
     finished,
@@ -401,6 +403,20 @@ def test_a_picture_of_another_engine_keeps_its_settings_to_itself(subject, tmp_p
         answer, sentence = warned(subject.drop, str(path))
         assert "another tab" in sentence
         assert answer[subject.tab.restored] is None
+
+
+def test_what_the_page_tells_twice_is_read_once(subject, photo, monkeypatch):
+    tab, clock = subject.tab, Clock()
+    monkeypatch.setattr("studio.dropped.current_session", lambda: "this page")
+    monkeypatch.setattr("studio.dropped.time", clock)
+    assert tab.stage.canvas in subject.drop(photo)
+    clock.now += ECHO_SECONDS / 2
+    assert subject.drop(photo) == {tab.restored: gr.skip()}
+    # Taken away and dropped anew, or dropped once more, it is another.
+    assert subject.drop(None) == {tab.restored: None}
+    assert tab.stage.canvas in subject.drop(photo)
+    clock.now += 2 * ECHO_SECONDS
+    assert tab.stage.canvas in subject.drop(photo)
 
 
 # Starting

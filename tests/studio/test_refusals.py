@@ -8,6 +8,7 @@ import errno
 import gradio as gr
 import pytest
 
+from studio.languages import KOREAN
 from studio.refusals import BROKEN, speak_up
 from tests.engines.helpers import is_one_sentence
 from tests.studio.helpers import unserved_page
@@ -36,3 +37,18 @@ def test_a_handler_that_fails_says_so_in_a_sentence_without_its_details(error, t
     assert told in caught.value.message
     assert is_one_sentence(caught.value.message)
     assert "secret" not in caught.value.message
+
+
+def test_a_page_is_told_in_its_own_language():
+    def broken() -> None:
+        raise KeyError("a bug")
+
+    with unserved_page() as page:
+        pass
+    with page.route(KOREAN.title, KOREAN.path):
+        gr.Button().click(broken)
+    speak_up(page)
+    (event,) = [event for event in page.fns.values() if event.page == KOREAN.path]
+    with pytest.raises(gr.Error) as caught:
+        asyncio.run(page.call_function(event, []))
+    assert caught.value.message == KOREAN.translate(BROKEN) != BROKEN
