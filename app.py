@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import signal
 import sys
 import threading
 from pathlib import Path
@@ -12,8 +13,8 @@ from pathlib import Path
 from engines.python_version import unfit
 
 # Before all that may not be installed is imported.
-if problem := unfit():
-    sys.exit(problem)
+if unfit():
+    sys.exit(unfit())
 
 # Gradio would ask its makers' hosts for news, report its use, and count up all events after each of them, though nobody
 # looks; TensorFlow would print notes for its developers.
@@ -48,10 +49,10 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         metavar="NAME",
         action="append",
         default=[],
-        help="a name that a proxy in front calls this server by, besides this machine's own; may be given again",
+        help="a name that a proxy in front calls this server by, besides this machine's own; repeatable",
     )
     parser.add_argument(
-        "--root-path", metavar="/PATH", default="", help="where a proxy in front has the page, if not at its root"
+        "--root-path", metavar="/PATH", default="", help="path under which a proxy serves the page, if not at its root"
     )
     parser.add_argument("--share", action="store_true", help="also open a public link through Gradio's relay")
     parser.add_argument("--auth", metavar="USER:PASSWORD", help="ask visitors for this name and password")
@@ -171,7 +172,9 @@ def run(options: argparse.Namespace) -> None:
             studio.cluster.join()
         page = build_page(studio)
         bounds = Bounds(seconds=options.keep_days * 24 * 3600, size=int(options.keep_gigabytes * 1e9))
-        keep_tidy(studio.outputs, bounds)
+        keep_tidy(studio.outputs, bounds, uploads=Path(uploads))
+        # What ends services and containers: as Ctrl-C does, so that results of what runs are written.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
         serve(
             page,
             studio,

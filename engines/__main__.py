@@ -7,14 +7,15 @@ import dataclasses
 import os
 import sys
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from engines.python_version import unfit
 
 # Before all that may not be installed is imported.
-if problem := unfit():
-    sys.exit(problem)
+if unfit():
+    sys.exit(unfit())
 
 from tqdm import tqdm
 
@@ -38,9 +39,9 @@ def main(arguments: list[str] | None = None) -> int:
         there is one), 1 after a one-sentence error.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's start-up notes are no news to a person
-    load_quietly()
-    options = _parser().parse_args(arguments)
     try:
+        load_quietly()
+        options = _parser().parse_args(arguments)
         _check_output(options)
         job = _job(options)
         folders = (options.weights,) if options.weights else ()
@@ -124,7 +125,7 @@ def _job(options: argparse.Namespace) -> Job:
     engine = ENGINES[options.engine]
     files = _files(options)
     pictures = {
-        name: load_picture(file, max_pixels=4 * MAX_PIXELS, background=engine.background(name.rpartition("_")[0]))
+        name: load_picture(file, max_pixels=MAX_PIXELS, background=engine.background(name.rpartition("_")[0]))
         for name, file in files.items()
     }
     inputs = {name: picture.pixels for name, picture in pictures.items()}
@@ -192,11 +193,15 @@ def _run(started: StartedJob, output: Path) -> int:
         _write(started, film, output)
     except OSError as error:
         return _rescue(started, film, output, error)
-    for sentence in started.notices:
-        print(f"Note: {sentence}", file=sys.stderr)
+    _say(started.notices)
     what = "text" if writes else "picture"
     print(f"{f'Stopped; the {what} so far is' if stopped else 'Written to'} {output}", file=sys.stderr)
     return 130 if stopped else 0
+
+
+def _say(notices: Iterable[str]) -> None:
+    for sentence in notices:
+        print(f"Note: {sentence}", file=sys.stderr)
 
 
 def _write(started: StartedJob, film: Film | None, output: Path) -> None:
@@ -220,13 +225,15 @@ def _rescue(started: StartedJob, film: Film | None, output: Path, error: OSError
     """
     if film:
         film.discard()
-    if started.last is None:
+    last = started.last
+    if last is None or (last.image is None and not ENGINES[started.job.engine].writes):
         raise error
     filmed = output.suffix.lower() == ".mp4"
     rescued = Path(tempfile.mkdtemp(prefix="reverie-")) / f"result{'.png' if filmed else output.suffix}"
     _write(started, None, rescued)
     what = "its last picture, whose recipe makes it again," if filmed else "it"
     print(f"{output} could not be written: {why_unwritten(error)}; {what} is in {rescued}.", file=sys.stderr)
+    _say(started.notices)
     return 1
 
 

@@ -41,6 +41,11 @@ class PictureFile:
         # Some zips are packed with the other kind of stroke.
         return PurePosixPath((self.title or self.member or self.path.name).replace("\\", "/")).stem
 
+    @property
+    def of_known_kind(self) -> bool:
+        """Whether it was chosen by itself, or in a zip has a name of the kinds that can be read."""
+        return not self.member or PurePosixPath(self.title).suffix.lower() in SUFFIXES
+
     def read(self, max_pixels: int = MAX_PIXELS) -> Picture:
         """The picture; raises ValueError with a sentence."""
         if not self.member:
@@ -69,8 +74,10 @@ def picture_files(paths: Iterable[Path]) -> tuple[PictureFile, ...]:
         found += [PictureFile(path, one.key, one.name) for one in inside if _is_picture(one.name)]
     if not found:
         raise PictureError("There are no pictures to work on; choose some, or a zip of them.")
-    if len(found) > MOST_PICTURES:
-        raise PictureError(f"These are {len(found)} pictures; a batch takes at most {MOST_PICTURES}.")
+    # A camera's own files lie beside its pictures.
+    count = sum(one.of_known_kind for one in found)
+    if count > MOST_PICTURES:
+        raise PictureError(f"These are {count} pictures; a batch takes at most {MOST_PICTURES}.")
     return tuple(found)
 
 

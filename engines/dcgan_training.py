@@ -311,7 +311,7 @@ def _trained(
             unwritten = unkept(functools.partial(_copy, checkpoint, good))
         changed = yield dataclasses.replace(frame, note=wrong or unwritten)
         if changed is not None:
-            if changed.rollbacks > config.rollbacks and good:
+            if changed.rollbacks > config.rollbacks and good and good.exists():
                 load_checkpoint(good, variables, settings)
             config = _steered(config, changed)
     if not there:  # it was finished before

@@ -22,7 +22,7 @@ def load_quietly() -> None:
 
 @contextlib.contextmanager
 def _without_notes() -> Iterator[None]:
-    """Hold back what is written to standard error inside of the block, and let go of what is no note.
+    """Hold back what is written to standard error inside of the block, and pass on everything else.
 
     Compiled code writes past `sys.stderr`, and no setting of TensorFlow's silences what it logs while it is loaded.
     """

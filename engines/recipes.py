@@ -27,6 +27,8 @@ VERSION = 2
 _WHOLE_SETTINGS = 1  # the last version whose steering repeats all settings
 KEY = "reverie"
 MAX_CHARACTERS = 1_000_000
+# Settings of all steps together, at each of which a recipe that was read has all of them.
+MAX_SETTINGS = 3_000_000
 
 
 class RecipeError(ValueError):
@@ -141,10 +143,18 @@ def from_json(text: str) -> Recipe:
     return Recipe(**{**values, "steering": steering, "interruptions": tuple(values["interruptions"])})
 
 
+def _count(settings: dict[str, Any]) -> int:
+    """How many settings there are, those within settings among them."""
+    return sum(1 + (len(value) if isinstance(value, dict) else 0) for value in settings.values())
+
+
 def _steering(config: dict[str, Any], items: list[Any], *, whole: bool) -> Iterator[tuple[int, dict[str, Any]]]:
     """A recipe's steering with all settings each time; `whole`: it is written so. Raises RecipeError."""
-    in_force = config
+    in_force, copied = config, 0
     for item in items:
+        copied += _count(in_force)
+        if copied > MAX_SETTINGS:
+            raise RecipeError("This recipe is too long to be one of Reverie's.")
         try:
             step, settings = item
             if type(step) is not int or not isinstance(settings, dict):

@@ -14,8 +14,8 @@ from typing import Any
 from engines.python_version import unfit
 
 # Before all that may not be installed is imported.
-if problem := unfit():
-    sys.exit(problem)
+if unfit():
+    sys.exit(unfit())
 
 import numpy as np
 from PIL import Image

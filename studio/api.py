@@ -117,7 +117,8 @@ class Api:
     async def _ended(self, run: Run) -> tuple[Any, Any, Any]:
         """The last that is told of a run: its result and its recipe, where it has some."""
         if run.error:
-            raise refused(run.error)
+            # What a page says besides, a person does there: press Save.
+            raise refused(run.error.partition(";")[0] + "." if run.unsaved else run.error)
         said = said_of(run, self._studio.runs.render) | {"network": await self._taken_up(run)}
         if run.result is None:
             return said, None, None

@@ -45,7 +45,7 @@ class EventStreams:
             await self.app(scope, receive, send)
 
     async def _stream(self, scope: Scope, receive: Receive, send: Send) -> None:
-        (session,) = urllib.parse.parse_qs(scope["query_string"].decode()).get("session_hash", [""])
+        session = urllib.parse.parse_qs(scope["query_string"].decode("latin-1")).get("session_hash", [""])[0]
         arrived = asyncio.Event()
 
         async def patient() -> Message:

@@ -75,8 +75,9 @@ class ResultKeeper:
             path = self._written(started)
         except OSError as error:
             # What is there only to be looked back at makes room.
+            if self.moments.steps:
+                self._notices["moments"] = "The run's earlier pictures were deleted to make room for the result."
             self.moments.forget()
-            self._notices.pop("moments", None)
             if self._film is not None:
                 self.discard()
                 said = f"The film could not be written: {cause_of(error)}; its last picture was kept in its place."

@@ -47,14 +47,18 @@ def is_name(name: str) -> bool:
     return bool(_NAME.fullmatch(name))
 
 
-def names(host: str, allowed: Sequence[str], share: bool) -> list[str]:
+def names(host: str, allowed: Sequence[str], share: bool, address: str = "") -> list[str]:
     """By which names, as a Host header has them, a server that listens on `host` may be called; "*" for any.
+
+    Args:
+        address: what a `host` that is a name stands for.
 
     On loopback a foreign name means DNS rebinding: another site's page that poses as ours.
     """
     if share or not (allowed or is_loopback(host)):
         return ["*"]
-    return [*LOOPBACK, _in_address(bare(host)), *allowed]
+    own = [_in_address(one) for one in (bare(host), address) if one]
+    return [*LOOPBACK, *own, *allowed]
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -65,10 +69,12 @@ def listen(host: str, port: int) -> socket.socket:
     """
     host = bare(host)
     try:
-        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0][0]
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        # Where a name has both, proxies and people look for it at the older kind of address.
+        family = min((one[0] for one in found), key=lambda one: one != socket.AF_INET)
         both = host == "::" and socket.has_dualstack_ipv6()
         return socket.create_server((host, port), family=family, backlog=_BACKLOG, dualstack_ipv6=both)
-    except socket.gaierror as error:
+    except (socket.gaierror, UnicodeError) as error:
         raise AddressError(f"There is no address {host} to listen on; --host takes one of this machine's.") from error
     except OSError as error:
         raise AddressError(_why_not(host, port, error)) from error

@@ -19,10 +19,11 @@ from engines.parts.files import temporary_for
 logger = logging.getLogger(__name__)
 
 LOCK = ".reverie.lock"
-# Of pictures and films of runs that are remembered, of the notes on runs that go on, and of what browsers upload.
+# Snapshots of runs, records of runs in progress, and uploads.
 MOMENTS, GOING, UPLOADS = "moments", "going", "uploads"
-# Where nobody but a studio writes; elsewhere, only what is to become a result is known to be its own.
-_OWN = ("archives", "examples", "figures", "inputs", "paintings", "thumbnails", "trainings", GOING)
+VISITORS = "visitors"  # a folder of results for each
+# Folders that only a studio writes to. Beside them, a temporary file is a studio's only if it was to become a result.
+_OWN = ("archives", "examples", "examples/paintings", "figures", "inputs", "thumbnails", "trainings", GOING)
 _RESULT = re.compile(r"[a-z_]+-\d{8}-\d{6}-[0-9a-f]{12}")
 
 
@@ -117,11 +118,19 @@ def without_empty_folders(root: Path) -> None:
 
 
 def _half_written(folder: Path) -> Iterator[Path]:
-    """Files that were to be renamed when they were whole. Those that browsers upload are Gradio's."""
-    for where, folders, files in os.walk(folder):
-        if Path(where) == folder:
-            folders[:] = [name for name in folders if name != UPLOADS]
-        for name in files:
-            stem = temporary_for(name)
-            if stem is not None and (Path(where).name in _OWN or _RESULT.fullmatch(stem)):
-                yield Path(where) / name
+    """Files that were to be renamed when they were whole, where a studio writes: whatever else is in the folder is
+    somebody's own."""
+    for home in (folder, *(folder / VISITORS).glob("*")):
+        for where in (home, *(home / name for name in _OWN)):
+            for path in _files_in(where):
+                stem = temporary_for(path.name)
+                if stem is not None and (where != home or _RESULT.fullmatch(stem)):
+                    yield path
+
+
+def _files_in(folder: Path) -> list[Path]:
+    """The files of a folder, none of those below; empty where it is not there or cannot be read."""
+    try:
+        return [path for path in folder.iterdir() if path.is_file()]
+    except OSError:
+        return []

@@ -86,7 +86,8 @@ class PictureStage(Stage):
 
     def _goes_on(self, run: Run) -> bool:
         """Whether there is a picture of this run to go on from; nobody goes on from a sheet of them."""
-        return run.over and run.moments.steps != [] and not run.job.makes_sheet
+        there = run.moments.steps != [] or (run.result is not None and run.result.suffix == ".png")
+        return run.over and there and not run.job.makes_sheet
 
     def wire(self) -> None:
         """Connect Stop, the moments and the film."""

@@ -7,10 +7,12 @@ temporary files, would reach them as `{"error": null}`.
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from typing import Any
 
 import gradio as gr
 from gradio.exceptions import InvalidPathError
+from gradio.utils import is_prop_update
 
 from engines.parts.files import FULL, cause_of
 from studio.languages import language_of, speaking
@@ -19,6 +21,7 @@ from studio.notices import refused, warn
 logger = logging.getLogger(__name__)
 
 NO_UPLOAD = "A file of this call is no upload, or is not here any longer; upload it again."
+GONE = "This file is not here any longer; make it again."
 NO_ROOM = "The server's folder of temporary files is full; whoever runs it has to make room."
 BROKEN = "Something went wrong; the details are in the server's log."
 UNFIT = "The parameters of this call are not what they should be; gradio_api/openapi.json lists them."
@@ -60,25 +63,38 @@ def speak_up(page: gr.Blocks) -> None:
                 raise refused(unwritten or BROKEN) from error
 
     async def postprocess_data(block_fn: Any, predictions: Any, state: Any) -> Any:
+        answers = _one_by_one(block_fn.outputs, predictions)
         try:
             return await after(block_fn, predictions, state)
         except OSError as error:
             logger.warning("An answer cannot hold its file: %s", error)
-            if isinstance(predictions, dict):
-                predictions = [predictions.get(block, gr.skip()) for block in block_fn.outputs]
-            kept = [_without_file(block, one) for block, one in zip(block_fn.outputs, predictions, strict=False)]
+            kept = [_without_file(block, one) for block, one in zip(block_fn.outputs, answers, strict=False)]
             with speaking(language_of(block_fn.page)):
-                if kept == list(predictions):
-                    raise refused(said_of(error)) from error
-                warn(said_of(error))
-            return await after(block_fn, kept, state)
+                if kept == answers:
+                    raise refused(_unsendable(error)) from error
+                warn(_unsendable(error))
+            return await after(block_fn, kept[0] if len(block_fn.outputs) == 1 else kept, state)
 
     page.preprocess_data, page.call_function, page.postprocess_data = preprocess_data, call_function, postprocess_data
 
 
+def _one_by_one(outputs: Sequence[Any], answer: Any) -> list[Any]:
+    """What a handler has answered, for each of its outputs; copied, as Gradio takes updates apart where they are."""
+    if isinstance(answer, dict) and not is_prop_update(answer):
+        answers = [answer.get(block, gr.skip()) for block in outputs]
+    else:
+        answers = [answer] if len(outputs) == 1 else list(answer)
+    return [dict(one) if isinstance(one, dict) else one for one in answers]
+
+
+def _unsendable(error: OSError) -> str:
+    """What there is to say of a file of ours that cannot be sent."""
+    return GONE if isinstance(error, InvalidPathError | FileNotFoundError) else said_of(error)
+
+
 def _without_file(block: Any, answer: Any) -> Any:
     """An answer for a button that fetches a file, without the file."""
-    if not isinstance(block, gr.DownloadButton):
+    if not isinstance(block, gr.DownloadButton) or answer == gr.skip():
         return answer
     said = answer if isinstance(answer, dict) else {}
     return gr.update(**{name: new for name, new in said.items() if name not in ("__type__", "value")} | {"value": None})

@@ -365,11 +365,12 @@ class Run:
 
     def _given_up(self) -> bool:
         """Whether it ends because nobody watches; it says so."""
+        if self.why:  # it has ended for that, whoever looks now
+            return True
         if self._patient or not self.unwatched:
             return False
-        if not self.why:
-            logger.info("Nobody watches run %s: stopped.", self.id[:8])
-            self.why = NOBODY_WATCHED
+        logger.info("Nobody watches run %s: stopped.", self.id[:8])
+        self.why = NOBODY_WATCHED
         return True
 
     def _note_metrics(self, frame: Frame) -> None:

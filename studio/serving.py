@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import socket
-import threading
+import time
+import urllib.parse
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -89,9 +90,11 @@ def serve(
     if mcp:
         check_installed()
     listener = listener or listen(host, port)
-    reach_directly(host)
+    # Gradio asks for the page by the address that a name stands for.
+    address = urllib.parse.urlsplit(url_of(listener)).hostname or host
+    reach_directly(host, address)
     middleware = [
-        Middleware(TrustedHostMiddleware, allowed_hosts=names(host, allowed_hosts, share), www_redirect=False),
+        Middleware(TrustedHostMiddleware, allowed_hosts=names(host, allowed_hosts, share, address), www_redirect=False),
         Middleware(SecurityHeaders),
         Middleware(EventStreams),
         Middleware(Entrance),
@@ -107,7 +110,7 @@ def serve(
             css=STYLE.read_text(encoding="utf-8"),
             js=asset("theme.js").replace("DARK", str(theme == "dark").lower()) if theme != "system" else None,
             head=_STILL,
-            root_path=root_path,
+            root_path=root_path or None,
             app_kwargs={"middleware": middleware},
             allowed_paths=[str(studio.outputs)],
             max_file_size="100mb",
@@ -135,7 +138,8 @@ def serve(
     if not block:
         return
     try:
-        threading.Event().wait()
+        while True:  # a wait without an end cannot be interrupted on Windows
+            time.sleep(3600)
     except KeyboardInterrupt:
         pass
     finally:

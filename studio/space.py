@@ -45,10 +45,18 @@ class PublishingError(Exception):
 
 
 def files(root: Path = ROOT) -> dict[str, int]:
-    """What a Space needs: the bytes of each file, by its path below `root` with slashes, in alphabetical order."""
+    """What a Space needs: the bytes of each file, by its path below `root` with slashes, in alphabetical order.
+
+    Raises:
+        PublishingError: bundled weights are missing.
+    """
     found = {path for pattern in SENT for path in root.glob(pattern)}
     manifest = json.loads((root / "weights" / "manifest.json").read_text(encoding="utf-8"))
-    found |= {root / "weights" / entry["file"] for entry in manifest["files"]}
+    weights = {root / "weights" / entry["file"] for entry in manifest["files"]}
+    for path in sorted(weights):
+        if not path.is_file():
+            raise PublishingError(f"weights/{path.name} is missing; restore it before the studio is uploaded.")
+    found |= weights
     paths = [path for path in found if path.is_file() and not path.name.startswith(".")]
     return dict(sorted((path.relative_to(root).as_posix(), path.stat().st_size) for path in paths))
 

@@ -44,7 +44,7 @@ class Stage(ABC):
         self.remembered = component("memory", f"{prefix}-memory", "", **memory)
 
     def buttons(self, title: str) -> None:
-        """Lay out the button that begins and beside it Stop, and one that goes on with a run whose machine was lost.
+        """Lay out the button that begins and beside it Stop, and Go on, which continues a run that ended early.
 
         Others that begin something on this stage are added to `begins`.
         """
@@ -91,7 +91,7 @@ class Stage(ABC):
         # Stop never needs a toast, so it may bypass Gradio's queue.
         self.halt.click(self.stop, [self.run_id], None, queue=False, api_visibility="private")
         self.begin_on(self.rest.click, self.start_rest, [self.run_id])
-        self.save.click(self.saved, [self.run_id], [self.save], api_visibility="private")
+        self.save.click(self.saved, [self.run_id], self.outputs, concurrency_limit=None, api_visibility="private")
 
     def begin_on(
         self, press: Callable[..., Any], start: Callable[..., Any], inputs: Sequence[Any], outputs: Sequence[Any] = ()
@@ -168,10 +168,12 @@ class Stage(ABC):
                 return
             run.stage = self._prefix
             async for update in self.watch(run):
+                if self._newest.get(page) is not run:  # another has the buttons now
+                    return
                 yield update
         finally:
             if self._newest.get(page) is run:
-                del self._newest[page]
+                self._newest.pop(page, None)
 
     async def resume(self, run_id: str) -> AsyncIterator[dict[Any, Any]]:
         """Find a reloaded page's run again, or one whose page was closed on one's own machine; or say that the studio
@@ -221,22 +223,26 @@ class Stage(ABC):
 
     def saving(self, run: Run):
         """What Save does with the result; where that is not written yet, it is alive to write it."""
-        there = run.result is not None
+        there = run.result is not None and run.result.is_file()
         label = "Save all" if run.results else "Save"
         return gr.update(value=str(run.result) if there else None, interactive=there or run.unsaved, label=label)
 
-    def saved(self, run_id: str) -> Any:
+    async def saved(self, run_id: str) -> dict[Any, Any]:
         """Save was pressed: write the result of this page's run, if it is not written yet."""
         run = self.run(run_id)
-        if run is None or not run.unsaved:
-            return gr.skip()
+        if run is None or (run.result is None and not run.unsaved):
+            warn("This result is not kept any longer; make it again.")
+            return {self.save: gr.update(interactive=False)}
+        if not run.unsaved:
+            return {self.save: gr.skip()}
         try:
-            run.save()
+            await asyncio.to_thread(run.save)
         except ValueError as error:
             warn(error)
-            return gr.skip()
+            return {self.save: gr.skip()}
         inform("The result is written; press Save once more to fetch it.")
-        return self.saving(run)
+        shown = await Watcher(run, self._runs.render).whole()
+        return {self.canvas: shown, self.save: self.saving(run)} | self.ended(run)
 
     def stop(self, run_id: str) -> None:
         """Stop this page's run."""

@@ -22,7 +22,7 @@ from studio.cluster import Cluster
 from studio.gallery import Gallery
 from studio.keeper import keeper_for
 from studio.lanes import Runs
-from studio.outputs import GOING, MOMENTS, UPLOADS, claim, remove_leftovers
+from studio.outputs import GOING, MOMENTS, UPLOADS, VISITORS, claim, remove_leftovers
 from studio.records import RunRecords
 from studio.runs import Keeper
 from studio.visitors import Visitors
@@ -96,7 +96,7 @@ class Studio:
     def gallery(self) -> Gallery:
         """The results of whoever's event is being handled."""
         visitor = self.visitors.current() if self.shared else ""
-        folder = self.outputs / "visitors" / visitor if visitor else self.outputs
+        folder = self.outputs / VISITORS / visitor if visitor else self.outputs
         return Gallery(folder, self.outputs / MOMENTS)
 
     def keeper(self, job: Job) -> Keeper:

@@ -82,8 +82,9 @@ class TextStage(Stage):
 
     def ended(self, run: Run) -> dict[Any, Any]:
         """The recipe lies beside the text."""
-        there = run.result is not None
-        path = str(run.result.with_suffix(".json")) if run.result is not None else None
+        beside = None if run.result is None else run.result.with_suffix(".json")
+        there = beside is not None and beside.is_file()
+        path = str(beside) if there else None
         written = run.frame is not None and bool(run.frame.written)
         return {self.recipe: gr.update(value=path, interactive=there)} | self._may_go_on(written)
 

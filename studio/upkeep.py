@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from studio.outputs import GOING, LOCK, MOMENTS, UPLOADS, without_empty_folders
+from studio.outputs import GOING, LOCK, MOMENTS, VISITORS, without_empty_folders
 
 logger = logging.getLogger(__name__)
 
@@ -46,31 +46,43 @@ class Bounds:
         return self.seconds > 0 or self.size > 0
 
 
-def tidy(outputs: Path, bounds: Bounds, now: float) -> int:
+def tidy(outputs: Path, bounds: Bounds, now: float, uploads: Path) -> int:
     """Delete what is too old, and then the oldest until the rest is not too much; return the bytes that are left.
 
     Args:
         now: seconds since the epoch, as files have them.
+        uploads: where browsers upload to; what is older there than Gradio keeps it, is deleted whatever the bounds.
     """
     files = []
     for path, status in _files(outputs):
         place = path.relative_to(outputs).parts[0]
+        uploaded = path.is_relative_to(uploads)
         # A copy for a browser to fetch has the date of what it was copied from.
-        since = max(status.st_mtime, status.st_ctime) if place == UPLOADS else status.st_mtime
+        since = max(status.st_mtime, status.st_ctime) if uploaded else status.st_mtime
         fetched = place in _FETCHED or path.parent.name in _FETCHED
-        most = UPLOADED_WITHIN if place == UPLOADS else FETCHED_WITHIN if fetched else math.inf
+        most = UPLOADED_WITHIN if uploaded else FETCHED_WITHIN if fetched else math.inf
         if now - since > min(most, bounds.seconds or math.inf):
-            path.unlink(missing_ok=True)
+            _remove(path)
         else:
             files.append((since, status.st_size, path))
     left = sum(size for _, size, _ in files)
-    for _, size, path in sorted(files):
+    # Runs still read what was uploaded for them: it is the last to go.
+    for _, size, path in sorted(files, key=lambda one: (one[2].is_relative_to(uploads), *one)):
         if not bounds.size or left <= bounds.size:
             break
-        path.unlink(missing_ok=True)
-        left -= size
-    without_empty_folders(outputs / "visitors")
+        left -= size if _remove(path) else 0
+    without_empty_folders(outputs / VISITORS)
     return left
+
+
+def _remove(path: Path) -> bool:
+    """Whether a file is gone; one that cannot be removed, as it is open on Windows, keeps no other."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        logger.warning("%s cannot be removed: %s", path, error)
+        return False
+    return True
 
 
 def _files(outputs: Path) -> Iterator[tuple[Path, os.stat_result]]:
@@ -84,13 +96,13 @@ def _files(outputs: Path) -> Iterator[tuple[Path, os.stat_result]]:
                 yield path, path.stat()
 
 
-def keep_tidy(outputs: Path, bounds: Bounds) -> None:
-    """Tidy now and again from now on, as long as the server runs."""
+def keep_tidy(outputs: Path, bounds: Bounds, uploads: Path) -> None:
+    """Tidy now and again from now on, as long as the server runs; arguments as for `tidy`."""
 
     def watch() -> None:
         while True:
             try:
-                tidy(outputs, bounds, time.time())
+                tidy(outputs, bounds, time.time(), uploads)
             except OSError:
                 logger.exception("The outputs folder could not be tidied.")
             time.sleep(EVERY_SECONDS)

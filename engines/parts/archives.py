@@ -50,6 +50,20 @@ def is_aside(name: str) -> bool:
 
 
 @contextlib.contextmanager
+def readable() -> Iterator[None]:
+    """Have a file that cannot be read be one that is damaged.
+
+    Raises:
+        ArchiveError: reading it raised OSError.
+    """
+    try:
+        yield
+    except OSError as error:
+        why = (error.strerror or "an unknown error occurred").lower()
+        raise ArchiveError(f"This file cannot be read here ({why}); put another in its place.") from error
+
+
+@contextlib.contextmanager
 def opened(path: Path) -> Iterator[zipfile.ZipFile]:
     """A zip, open.
 
@@ -113,8 +127,7 @@ def told_of(left_out: Sequence[tuple[str, Exception]]) -> tuple[str, ...]:
     told, rest = left_out[:MOST_TOLD], len(left_out) - MOST_TOLD
     sentences = tuple(f"{name[-60:]} was left out: {error}" for name, error in told)
     if rest > 0:
-        others = "another file was" if rest == 1 else f"{rest} other files were"
-        sentences += (f"Besides, {others} left out.",)
+        sentences += ("Another file was left out too." if rest == 1 else f"{rest} other files were left out too.",)
     return sentences
 
 

@@ -55,12 +55,12 @@ def learnt_elsewhere(texts: Iterable[str], vocab_size: int) -> str:
     command = [sys.executable, "-P", str(Path(__file__).resolve())]
     with subprocess.Popen(command, **quiet) as process, killed_if_abandoned(process):  # type: ignore[call-overload]
         # A process that is gone is noticed by what comes from it.
-        with contextlib.suppress(BrokenPipeError):
+        with contextlib.suppress(OSError):
             for line in itertools.chain([vocab_size], texts):
                 process.stdin.write(json.dumps(line).encode() + b"\n")
         found, _ = process.communicate()
     check()
-    if not found:
+    if process.returncode or not found:
         raise ValueError("A vocabulary could not be learnt from so much text here; use a part of it.")
     return found.decode()
 

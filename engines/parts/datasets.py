@@ -13,7 +13,16 @@ from pathlib import Path
 import numpy as np
 
 from engines.parts import archives
-from engines.parts.archives import Member, TooLargeError, check_password, is_aside, members, read_member, told_of
+from engines.parts.archives import (
+    Member,
+    TooLargeError,
+    check_password,
+    is_aside,
+    members,
+    read_member,
+    readable,
+    told_of,
+)
 from engines.parts.files import UNREADABLE
 from engines.parts.picture_formats import SUFFIXES
 from engines.parts.pictures import middle_square, read_picture
@@ -91,9 +100,10 @@ def _opened(path: Path) -> Iterator[tuple[list[Member], Callable[[str], bytes]]]
         names = sorted(file.relative_to(path).as_posix() for file in path.rglob("*") if file.is_file())
 
         def from_folder(name: str) -> bytes:
-            if (path / name).stat().st_size > _MOST_BYTES:
-                raise TooLargeError(f"This file is larger than {_MOST_BYTES >> 20} MB; make it smaller first.")
-            return (path / name).read_bytes()
+            with readable():
+                if (path / name).stat().st_size > _MOST_BYTES:
+                    raise TooLargeError(f"This file is larger than {_MOST_BYTES >> 20} MB; make it smaller first.")
+                return (path / name).read_bytes()
 
         yield [Member(name, name) for name in names if not is_aside(name)], from_folder
         return
@@ -131,6 +141,7 @@ def _decoded(
 
     def contents() -> Iterator[bytes | ValueError]:
         for file in files:
+            check()  # all is read before the first is waited for
             try:
                 yield read(file.key)
             except ValueError as error:

@@ -88,13 +88,18 @@ def _exif(picture: Image.Image) -> bytes:
         found = picture.getexif()
         shot = found.get_ifd(ExifTags.IFD.Exif)
         kept = Image.Exif()
-        kept.update({int(tag): found[tag] for tag in _MAIN if tag in found and _is_short(found[tag])})
+        kept.update({int(tag): _as_in_the_file(found[tag]) for tag in _MAIN if tag in found and _is_short(found[tag])})
         kept_of_shot = {int(tag): shot[tag] for tag in _OF_THE_SHOT if tag in shot and _is_short(shot[tag])}
         if kept_of_shot:
             kept.get_ifd(ExifTags.IFD.Exif).update(kept_of_shot)
         return kept.tobytes() if len(kept) or kept_of_shot else b""
     except (*DAMAGED, ZeroDivisionError, AttributeError):
         return b""
+
+
+def _as_in_the_file(value: Any) -> Any:
+    """A text of letters beyond ASCII as the file's bytes: Pillow reads these as Latin-1, and writes each as "?"."""
+    return value.encode("latin-1", "replace") if isinstance(value, str) and not value.isascii() else value
 
 
 def _is_short(value: Any) -> bool:

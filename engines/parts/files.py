@@ -29,8 +29,6 @@ UNREADABLE = (
 )
 # What is written beside its place until it is whole: here, and by a film in the making.
 _TEMPORARY = re.compile(r"\.(?P<stem>.+)-[a-z0-9_]{8}(-whole)?(\.[A-Za-z0-9]+)?")
-
-
 # Of a file's name in bytes, in the name of the one that is written first: beside it there is room for more letters.
 LONGEST_STEM, LONGEST_SUFFIX = 100, 16
 
@@ -86,7 +84,7 @@ def cause_of(error: OSError) -> str:
         return "its name is too long"
     if error.errno in _IN_THE_WAY:
         return "there is a file where its folder should be"
-    said = error.strerror or "of an unknown error"
+    said = error.strerror or "an unknown error occurred"
     return said[:1].lower() + said[1:]
 
 

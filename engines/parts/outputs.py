@@ -56,7 +56,8 @@ def check_folder(folder: Path) -> None:
 def _check_writable(path: Path) -> None:
     """Raise the OSError that writing a file would end with, as far as can be known before."""
     missing = [path]
-    while not os.path.lexists(missing[-1].parent):
+    # A drive that is not there is its own parent.
+    while not os.path.lexists(missing[-1].parent) and missing[-1].parent != missing[-1]:
         missing.append(missing[-1].parent)
     folder = missing[-1].parent
     for part in missing:

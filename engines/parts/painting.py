@@ -331,16 +331,16 @@ class Painting:
     def _raised(self, size: int) -> int:
         """The longest side, raised where a long and narrow photo would have too few pixels across to be painted."""
         shape = self._pictures.content.shape[:2]
-        if long_enough(shape, size, LEAST_SIDE, MOST_SIDE) == size:
-            return size
-        across = min(LEAST_SHORT_SIDE, min(shape), MOST_SIDE * min(shape) // max(shape))
+        # The same for all sizes of a photo: a larger one must not come out smaller.
+        wanted = LEAST_SHORT_SIDE if max(shape) >= LONG * min(shape) else LEAST_SIDE
+        across = min(wanted, min(shape), MOST_SIDE * min(shape) // max(shape))
         return long_enough(shape, size, max(across, LEAST_SIDE), MOST_SIDE)
 
     def _sizes(self) -> list[int]:
         """The sizes that a run in a given time chooses from."""
         height, width = self._pictures.content.shape[:2]
         stretch = math.sqrt(max(1.0, max(height, width) / min(height, width) / LONG))
-        return [self._raised(min(MOST_SIDE, round(size * stretch))) for size in SIZES]
+        return sorted({self._raised(min(MOST_SIDE, round(size * stretch))) for size in SIZES})
 
     def _ladder(self, config: StyleConfig) -> list[tuple[int, int]]:
         """(height, width) of each size from small to full. Going on from a picture happens at full size."""

@@ -93,6 +93,9 @@ def opened(source: Path | str | bytes) -> Iterator[Image.Image]:
         raise
     except FileNotFoundError as error:
         raise PictureError(f"There is no file {Path(str(source)).name}.") from error
+    except (PermissionError, IsADirectoryError) as error:
+        name = Path(str(source)).name
+        raise PictureError(f"{name} is a folder, or may not be read here; name a picture that may be.") from error
     except Image.DecompressionBombError as error:
         raise PictureError(too_large(2 << 28)) from error
     except Image.UnidentifiedImageError as error:
@@ -106,7 +109,7 @@ _DAMAGED = "This picture is damaged and cannot be read; save it anew or use anot
 
 def too_large(most: int) -> str:
     """The sentence for a picture of more than so many pixels."""
-    return f"This picture has more than {most / 1e6:.0f} million pixels; make it smaller first."
+    return f"This picture has more than {most / 1e6:.3g} million pixels; make it smaller first."
 
 
 def _not_read(head: bytes) -> str:

@@ -131,10 +131,14 @@ def _files(data: Path) -> list[Path]:
         if path.is_file() and path.name.lower().endswith(_SUFFIXES) and not is_aside(path.relative_to(data).as_posix())
     )
     if not files:
-        raise ValueError(f"{data.name} holds no text files; their names should end in .txt, .md or .jsonl.")
+        raise ValueError(_no_texts(data))
     if sum(path.stat().st_size for path in files) > MOST_BYTES:
         raise TooMuchError(_too_much(data))
     return files
+
+
+def _no_texts(path: Path) -> str:
+    return f"{path.name} holds no text files; their names should end in .txt, .md or .jsonl."
 
 
 def _too_much(path: Path) -> str:
@@ -163,6 +167,7 @@ def _of_several(
     left_out: list[tuple[str, Exception]] = []
     read = 0
     for name, documents in files:
+        check()
         try:
             texts += list(documents())
             read += 1
@@ -182,7 +187,7 @@ def _zipped(path: Path) -> Iterator[tuple[str, Callable[[], Iterable[str]]]]:
         archives.check_password(archive, path.name)
         found = [member for member in archives.members(archive) if member.name.lower().endswith(_SUFFIXES)]
         if not found:
-            raise ValueError(f"{path.name} holds no text files; their names should end in .txt, .md or .jsonl.")
+            raise ValueError(_no_texts(path))
         left = MOST_BYTES
         for member in found:
 
@@ -208,7 +213,9 @@ def _documents(path: Path) -> Iterator[str]:
     if not path.is_file():
         raise ValueError(f"There is no file {path.name} in {path.parent}; name the folder that holds it.")
     _check_size(path)
-    yield from _texts_in(path.name, _unpacked(path, path.read_bytes(), path.name))
+    with archives.readable():
+        content = path.read_bytes()
+    yield from _texts_in(path.name, _unpacked(path, content, path.name))
 
 
 def _unpacked(path: Path, content: bytes, name: str) -> bytes:

@@ -156,7 +156,7 @@ class DreamTab:
         shared = [self.batch.files, self.guide, self.backbone, *controls]
         stage.begin_on(self.batch.go.click, self.start_batch, shared)
         self.sweep.wire()
-        stage.again.click(stage.chosen_as_input, [stage.run_id, stage.moment], [self.photo], **now)
+        stage.again.click(stage.chosen_as_input, [stage.run_id, stage.moment], [self.photo], **quick)
         stage.wire()
         self.own.wire(stage.go)
         steers(controls, self.steer, [stage.run_id, self.backbone, *controls])

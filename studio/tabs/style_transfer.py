@@ -206,7 +206,7 @@ class StyleTab:
         shared = [self.batch.files, gallery, self.backbone, *moved]
         stage.begin_on(self.batch.go.click, self.start_batch, shared)
         self.sweep.wire()
-        stage.again.click(stage.chosen_as_input, [stage.run_id, stage.moment], [self.start_image], **now).then(
+        stage.again.click(stage.chosen_as_input, [stage.run_id, stage.moment], [self.start_image], **quick).then(
             lambda: gr.update(open=True), None, [self.start_fold], **now
         )
         stage.wire()

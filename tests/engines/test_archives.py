@@ -120,5 +120,5 @@ def test_what_cannot_be_unpacked_is_refused_with_a_sentence_that_says_why(tmp_pa
 def test_of_many_that_were_left_out_some_are_told_of_one_by_one():
     wrong = [(f"{i}.png", ValueError("This is wrong.")) for i in range(5)]
     assert told_of(wrong[:1]) == ("0.png was left out: This is wrong.",)
-    assert told_of(wrong[:4])[-1] == "Besides, another file was left out."
-    assert told_of(wrong)[-1] == "Besides, 2 other files were left out."
+    assert told_of(wrong[:4])[-1] == "Another file was left out too."
+    assert told_of(wrong)[-1] == "2 other files were left out too."

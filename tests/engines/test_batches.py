@@ -182,7 +182,7 @@ def test_of_many_that_were_left_out_some_are_told_of_one_by_one(tmp_path, worksh
     started = workshop.start(batch(written(tmp_path, **bad, good=pictures()[0])))
     assert len(results(started)) == 1
     assert len(started.notices) == archives.MOST_TOLD + 1
-    assert started.notices[-1] == "Besides, 2 other files were left out."
+    assert started.notices[-1] == "2 other files were left out too."
 
 
 def test_where_every_one_is_left_out_the_first_refusal_is_raised_and_said_only_once(tmp_path, workshop):
@@ -310,7 +310,9 @@ def test_no_pictures_or_too_many_are_refused_with_a_sentence(tmp_path, monkeypat
     monkeypatch.setattr(batches, "MOST_PICTURES", 2)
     path = packed(tmp_path / "b.zip", {f"{i}.png": b"" for i in range(3)})
     assert "3 pictures" in refusal(PictureError, picture_files, [path])
-    assert len(picture_files([packed(tmp_path / "c.zip", {f"{i}.png": b"" for i in range(2)})])) == 2
+    # What a camera keeps beside its pictures counts for none.
+    beside = {f"{i}.{suffix}": b"" for i in range(2) for suffix in ("png", "dng")}
+    assert len(picture_files([packed(tmp_path / "c.zip", beside)])) == 4
 
 
 def test_a_picture_that_unpacks_to_more_than_is_taken_is_refused_before_it_is_all_there(tmp_path, monkeypatch):

@@ -501,7 +501,7 @@ def test_what_cannot_be_written_is_said_in_one_sentence(language_model, results,
 def test_masks_have_nothing_where_they_are_transparent_and_what_was_shrunk_is_noted(tmp_path, picture, monkeypatch):
     from engines import __main__ as command
 
-    monkeypatch.setattr(command, "MAX_PIXELS", 500)
+    monkeypatch.setattr(command, "MAX_PIXELS", 2000)
     photo, mask = tmp_path / "photo.png", tmp_path / "mask.png"
     Image.fromarray(picture).save(photo, dpi=(300, 300))
     white = np.full((20, 20, 4), 255, np.uint8)

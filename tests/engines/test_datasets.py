@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import zipfile
 from pathlib import Path
@@ -96,6 +97,22 @@ def test_one_broken_file_among_forty_is_left_out_and_named(tmp_path):
         "바다.jpg was left out",
     ]
     assert datasets.split_pictures(tmp_path / "set.zip").left_out == found.left_out
+
+
+def test_a_file_in_a_folder_that_cannot_be_read_is_left_out_too(tmp_path, monkeypatch):
+    for i in range(3):
+        (tmp_path / f"{i}.png").write_bytes(flat(i))
+    read = Path.read_bytes
+
+    def damaged(path: Path) -> bytes:
+        if path.name == "1.png":
+            raise OSError(errno.EIO, "Input/output error")
+        return read(path)
+
+    monkeypatch.setattr(Path, "read_bytes", damaged)
+    found = named_pictures(tmp_path)
+    assert found.names == ("0.png", "2.png")
+    assert "1.png was left out: This file cannot be read here (input/output error)" in found.left_out[0]
 
 
 def test_labels_stay_with_their_pictures_where_one_is_left_out(tmp_path):

@@ -236,6 +236,18 @@ def test_details_that_tell_nobody_where_it_was_and_which_camera_it_is_go_on():
         assert secret not in details.exif
 
 
+def test_names_beyond_ascii_go_on_as_they_are_in_the_file(picture):
+    from engines.parts.details import details_of
+
+    exif = Image.Exif()
+    said = {ExifTags.Base.Artist: "José 박", ExifTags.Base.Copyright: "© 2024 박"}
+    exif.update({tag: name.encode() for tag, name in said.items()})
+    shot = Image.open(io.BytesIO(encoded(Image.fromarray(picture), "JPEG", exif=exif.tobytes())))
+    result = encoded(Image.fromarray(picture), "PNG", **details_of(shot).options)
+    kept = Image.open(io.BytesIO(result)).getexif()
+    assert {tag: kept[tag].encode("latin-1").decode() for tag in said} == said
+
+
 def test_a_picture_that_says_nothing_has_no_details(picture):
     assert load_picture(as_png(picture)).details == Details()
 

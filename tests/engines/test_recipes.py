@@ -200,6 +200,14 @@ def test_a_text_that_is_too_long_is_refused_before_it_is_parsed():
     assert "too long" in sentence_for(as_values(backbone="x" * MAX_CHARACTERS))
 
 
+def test_a_short_recipe_that_would_unfold_to_gigabytes_is_refused():
+    wide = recipe(config={"layer_weights": {f"l{i}": 1.0 for i in range(5000)}}, steering=())
+    values = json.loads(wide.to_json()) | {"steering": [[i, {}] for i in range(5000)]}
+    text = json.dumps(values)
+    assert len(text) < MAX_CHARACTERS
+    assert "too long" in sentence_for(text)
+
+
 def test_settings_nested_too_deep_are_refused_with_one_sentence():
     depth = 50_000
     text = recipe(config={"seed": "HERE"}).to_json().replace('"HERE"', "[" * depth + "]" * depth)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -478,6 +479,15 @@ def test_the_size_of_a_long_and_narrow_photo_is_raised_by_itself(studio_vgg):
     assert frame.config is not None
     assert frame.config.size == 160, "which its recipe says"
     assert next(stylize(blobs(240, 60, 0), [STYLE], config(size=60), studio_vgg)).image.shape == (192, 48, 3)
+
+
+@pytest.mark.parametrize("shape", [(600, 900), (100, 1600), (400, 20_000), (50, 2400)])
+def test_a_larger_size_never_paints_a_smaller_picture(shape):
+    plan = Painting.__new__(Painting)
+    plan._pictures = SimpleNamespace(content=np.empty((*shape, 3), np.uint8))
+    sizes = [plan._raised(size) for size in range(128, 2049, 16)]
+    assert sizes == sorted(sizes)
+    assert plan._sizes() == sorted(set(plan._sizes()))
 
 
 @pytest.mark.parametrize("shape", [(16, 256), (512, 32)])

@@ -23,7 +23,7 @@ from studio.stage import interrupted
 from studio.studio import Studio
 from studio.titles import TITLES
 from tests.engines.helpers import Disk, files_in, is_one_sentence
-from tests.studio.helpers import LoopEngine, MemoryKeeper, finished, stage_of, warned, watched
+from tests.studio.helpers import LoopEngine, MemoryKeeper, finished, forget_runs, stage_of, warned, watched
 
 ROOT = Path(__file__).resolve().parents[2]
 # Ends with the process, which is killed while its only run is at work.
@@ -117,15 +117,30 @@ def test_save_is_alive_where_a_result_is_not_written_yet_and_writes_it(studio, s
     disk, stage = Disk(monkeypatch), stage_of(studio)
     disk.full = lambda folder: folder == studio.gallery.folder
     run = finished(studio.runs.start(small_job))
-    updates, sentence = warned(lambda: watched(stage.watch(run)))
-    assert "press Save" in sentence
+    with pytest.warns(UserWarning, match="press Save|deleted") as told:
+        updates = watched(stage.watch(run))
+    unwritten, deleted = [str(one.message) for one in told if one.category is UserWarning]
+    assert "press Save" in unwritten
+    assert "deleted to make room" in deleted
     assert updates[-1][stage.save] == gr.update(value=None, interactive=True, label="Save")
-    answer, sentence = warned(stage.saved, run.id)
-    assert (answer, "the disk is full" in sentence) == (gr.skip(), True)
+
+    def saved() -> dict:
+        return asyncio.run(stage.saved(run.id))
+
+    answer, sentence = warned(saved)
+    assert (answer, "the disk is full" in sentence) == ({stage.save: gr.skip()}, True)
     disk.full = lambda folder: False
-    assert stage.saved(run.id)["value"] == str(run.result)
+    answer = saved()
+    assert answer[stage.save]["value"] == str(run.result)
+    assert answer[stage.canvas]["state"] == run.state == "done"
+    assert answer[stage.canvas]["error"] == ""
     assert run.result.is_file()
-    assert stage.saved(run.id) == gr.skip()
+    assert saved() == {stage.save: gr.skip()}
+    run.result.unlink()
+    assert not stage.saving(run)["interactive"], "there is nothing to fetch any more"
+    forget_runs(studio)
+    answer, sentence = warned(saved)
+    assert (answer, "not kept" in sentence) == ({stage.save: gr.update(interactive=False)}, True)
 
 
 @pytest.mark.parametrize("shared", [False, True])

@@ -129,6 +129,8 @@ def test_what_killed_runs_have_half_written_goes_and_what_is_a_persons_own_stays
             tmp_path / ".app-settings.json",
             tmp_path / ".DS_Store",
             tmp_path / "mine" / ".deep_dream-settings.json",
+            tmp_path / "paper" / "figures" / ".plot-original.png",
+            tmp_path / "visitors" / "me" / "photos" / f".{RESULT}-abcdefgh.png",
             tmp_path / f"{RESULT}.png",
             tmp_path / "trainings" / "0123456789abcdef01234567-digits.npz",
             tmp_path / "uploads" / "abc" / f".{RESULT}-abcdefgh.png",

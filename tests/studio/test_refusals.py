@@ -52,3 +52,30 @@ def test_a_page_is_told_in_its_own_language():
     with pytest.raises(gr.Error) as caught:
         asyncio.run(page.call_function(event, []))
     assert caught.value.message == KOREAN.translate(BROKEN) != BROKEN
+
+
+@pytest.mark.parametrize("others", [0, 1])
+def test_an_answer_whose_file_finds_no_room_comes_without_it(monkeypatch, tmp_path, others):
+    """Of one output and of several; what was left alone stays so."""
+    (tmp_path / "film.mp4").write_bytes(b"film")
+    with unserved_page() as page:
+        outputs = [gr.DownloadButton("Download"), *[gr.DownloadButton("Other") for _ in range(others)]]
+        gr.Button().click(lambda: None, None, outputs)
+    speak_up(page)
+    (event,) = page.fns.values()
+
+    def full(_, value):
+        if value:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(gr.DownloadButton, "postprocess", full)
+    update = gr.update(value=str(tmp_path / "film.mp4"), interactive=True)
+    answer = [update, *[gr.skip() for _ in range(others)]] if others else update
+
+    async def after() -> list:
+        return await page.postprocess_data(event, answer, None)
+
+    with pytest.warns(UserWarning, match="full"):
+        first, *rest = asyncio.run(after())
+    assert (first["value"], first["interactive"]) == (None, True)
+    assert all("value" not in one for one in rest)
