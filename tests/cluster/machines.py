@@ -12,6 +12,14 @@ from unittest import mock
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 # Ray's workers give way to all else. Beside other tests, which never rest, one would take minutes to begin.
 os.environ.setdefault("RAY_worker_niceness", "0")
+# Workers are begun for runs alone, a machine that is gone is missed soon, and nobody reads what Ray would report.
+os.environ.setdefault("RAY_enable_worker_prestart", "0")
+os.environ.setdefault("RAY_prestart_worker_first_driver", "0")
+os.environ.setdefault("RAY_health_check_initial_delay_ms", "500")
+os.environ.setdefault("RAY_health_check_period_ms", "500")
+os.environ.setdefault("RAY_health_check_failure_threshold", "3")
+os.environ.setdefault("RAY_enable_metrics_collection", "0")
+os.environ.setdefault("RAY_task_events_report_interval_ms", "0")
 
 from ray.cluster_utils import Cluster as RayCluster
 
@@ -20,10 +28,21 @@ from tests.studio.helpers import eventually
 
 
 class Machines:
-    """A cluster whose machines come and go as a test wants."""
+    """A cluster whose machines come and go as a test wants.
 
-    def __init__(self, count: int, port: int | None = None):
-        options: dict[str, Any] = {"num_cpus": 0, "include_dashboard": False}
+    Args:
+        count: how many machines of one core there are at first.
+        port: of the head; None for any.
+        num_cpus: cores of the head.
+    """
+
+    def __init__(self, count: int, port: int | None = None, num_cpus: int = 0):
+        options: dict[str, Any] = {
+            "num_cpus": num_cpus,
+            "include_dashboard": False,
+            "include_log_monitor": False,
+            "no_monitor": True,
+        }
         # A folder of its own, so that no other cluster of this machine is touched. Its name is short: those of sockets
         # begin with it, and may have 107 bytes.
         self._folder = tempfile.TemporaryDirectory(prefix="ray-", dir="/tmp")
