@@ -12,25 +12,21 @@ from collections.abc import Iterator
 
 # As TensorFlow and the library that it logs with write them: of the levels of information and warnings.
 _NOTE = re.compile(rb"[IW]\d{4} |WARNING: All log messages before absl|\d{4}-\d\d-\d\d [\d:.]+: [IW] ")
-# Loaded by Keras and TensorFlow where they are installed, in case somebody hands them their objects. Nobody does here,
-# and they take more than a third of the time.
-_OPTIONAL = ("jax", "matplotlib", "pandas", "scipy")
+# Keras loads these where they are installed, in case it is handed their tables or is to draw. Nobody does so here, and
+# they take a quarter of the time.
+_OPTIONAL = ("matplotlib", "pandas")
 
 
 def load_quietly() -> None:
     """Load what Keras computes with."""
     if "keras" not in sys.modules:
-        with _without_notes():
-            if os.environ.get("KERAS_BACKEND", "tensorflow") == "tensorflow":
-                # Where Keras's own file of settings names another backend, that is loaded below.
-                with contextlib.suppress(ImportError), _without_optional():
-                    import keras
+        with _without_notes(), _without_optional():
             import keras  # noqa: F401
 
 
 @contextlib.contextmanager
 def _without_optional() -> Iterator[None]:
-    """Have optional libraries be taken for missing inside of the block, those that are loaded already excepted."""
+    """Have libraries be taken for missing inside of the block, unless they are loaded already."""
     hidden = [name for name in _OPTIONAL if name not in sys.modules]
     try:
         sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]  # None is how Python marks what is missing
