@@ -48,13 +48,23 @@ class Machines:
         self._folder = tempfile.TemporaryDirectory(prefix="ray-", dir="/tmp")
         folder = Path(self._folder.name) / "ray"
         folder.mkdir()
+        # The machines have what a cluster needs and not what tests need besides, which TensorFlow would load.
+        self._missing = Path(self._folder.name) / "missing"
+        self._missing.mkdir()
+        for name in ("jax", "scipy"):
+            (self._missing / f"{name}.py").write_text(f"raise ModuleNotFoundError(name={name!r})\n", encoding="utf-8")
         options |= {"temp_dir": str(folder)} | ({"gcs_server_port": port} if port else {})
         # Ray also writes the head's address into its default folder, which is there only after a `ray start`.
-        with mock.patch.dict(os.environ, RAY_TMPDIR=self._folder.name):
+        with self._environment(RAY_TMPDIR=self._folder.name):
             self.ray = RayCluster(initialize_head=True, head_node_args=options)
         self.nodes: list[Any] = []
         for _ in range(count):
             self.add()
+
+    def _environment(self, **variables: str) -> Any:
+        """The environment of a machine's processes, inside of a block."""
+        path = os.pathsep.join([str(self._missing), *os.environ.get("PYTHONPATH", "").split(os.pathsep)])
+        return mock.patch.dict(os.environ, PYTHONPATH=path.rstrip(os.pathsep), **variables)
 
     @property
     def address(self) -> str:
@@ -62,7 +72,8 @@ class Machines:
 
     def add(self, **options: Any) -> Any:
         """One more machine of one core."""
-        node = self.ray.add_node(**{"num_cpus": 1, **options})
+        with self._environment():
+            node = self.ray.add_node(**{"num_cpus": 1, **options})
         self.nodes.append(node)
         return node
 

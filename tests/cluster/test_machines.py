@@ -129,6 +129,22 @@ def installed(other_machines, tmp_path_factory) -> Iterator[Studio]:
     studio.runs.close()
 
 
+def test_a_gpu_goes_to_the_first_run_on_a_machine_that_has_one(installed, other_machines, dream_job):
+    machines = other_machines[0]
+    with_gpu = machines.add(num_gpus=1)
+    eventually(lambda: installed.cluster.status.room == 2, "both machines", PATIENCE)
+    runs = []
+    for _ in range(2):
+        runs.append(installed.runs.start(lasting(dream_job)))
+        at(runs[-1], 1)
+    assert [run.where.endswith(" · GPU") for run in runs] == [True, False]
+    for run in runs:
+        run.stop()
+        over(run)
+    machines.remove(with_gpu)
+    eventually(lambda: installed.cluster.status.room == 1, "the machine to be gone", PATIENCE)
+
+
 def test_an_installed_copy_of_the_same_version_is_used(installed, dream_job):
     run = installed.runs.start(lasting(dream_job))
     at(run, 1)
@@ -137,24 +153,7 @@ def test_an_installed_copy_of_the_same_version_is_used(installed, dream_job):
     assert over(run).state == "stopped"
 
 
-def test_a_gpu_goes_to_the_first_run_on_a_machine_that_has_one(installed, other_machines, dream_job):
-    machines = other_machines[0]
-    with_gpu = machines.add(num_gpus=1)
-    eventually(lambda: installed.cluster.status.room == 2, "both machines", PATIENCE)
-    runs = [installed.runs.start(lasting(dream_job)) for _ in range(2)]
-    for run in runs:
-        at(run, 1)
-    assert sorted(run.where.endswith(" · GPU") for run in runs) == [False, True]
-    for run in runs:
-        run.stop()
-        over(run)
-    machines.remove(with_gpu)
-    eventually(lambda: installed.cluster.status.room == 1, "the machine to be gone", PATIENCE)
-
-
-def test_the_cluster_is_away_work_goes_on_here_and_it_is_found_again(
-    installed, other_machines, dream_job, painting_job
-):
+def test_the_cluster_is_away_work_goes_on_here_and_it_is_found_again(installed, other_machines, dream_job):
     cluster, machines = installed.cluster, other_machines[0]
     run = installed.runs.start(lasting(dream_job))
     at(run, 2)
@@ -168,7 +167,7 @@ def test_the_cluster_is_away_work_goes_on_here_and_it_is_found_again(
     assert run.where == HERE, "it goes on here"
     run.stop()
     assert len(read_recipe(over(run).result).interruptions) == 1
-    assert over(installed.runs.start(painting_job)).state == "done", "a new run is done here"
+    assert over(installed.runs.start(dream_job)).state == "done", "a new run is done here"
     machines.close()
 
     other_machines[0] = one_machine()
