@@ -300,6 +300,18 @@ def test_a_training_goes_on_from_its_last_checkpoint_whenever_its_worker_is_kill
         np.testing.assert_allclose(values, theirs[name], atol=5e-3)
 
 
+def test_a_warm_worker_that_died_meanwhile_is_replaced_and_takes_no_place(studio, dream_job, training_job):
+    run = studio.runs.start(lasting(dream_job))
+    at(run, 1)
+    process = worker_of(run)
+    run.stop()
+    over(run)
+    kill(process)
+    runs = [studio.runs.start(training_job), studio.runs.start(dream_job)]
+    assert [over(one).state for one in runs] == ["done", "done"], [one.error for one in runs]
+    eventually(lambda: not any(one.busy for one in studio.cluster.status.machines), "all workers to be free", PATIENCE)
+
+
 def test_what_cannot_go_on_from_a_picture_is_done_again_unseen(studio, machines):
     from engines.dcgan import FaceWalkConfig
 
@@ -312,15 +324,3 @@ def test_what_cannot_go_on_from_a_picture_is_done_again_unseen(studio, machines)
     assert run.frame.step == run.frame.total
     assert read_recipe(run.result).interruptions == ()
     assert len(run.moments.steps) == len(set(run.moments.steps))
-
-
-def test_a_warm_worker_that_died_meanwhile_is_replaced_and_takes_no_place(studio, dream_job, training_job):
-    run = studio.runs.start(lasting(dream_job))
-    at(run, 1)
-    process = worker_of(run)
-    run.stop()
-    over(run)
-    kill(process)
-    runs = [studio.runs.start(training_job), studio.runs.start(dream_job)]
-    assert [over(one).state for one in runs] == ["done", "done"], [one.error for one in runs]
-    eventually(lambda: not any(one.busy for one in studio.cluster.status.machines), "all workers to be free", PATIENCE)
