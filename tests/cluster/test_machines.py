@@ -21,7 +21,7 @@ from studio.remote import HERE
 from studio.studio import Studio
 from tests.cluster.conftest import PATIENCE
 from tests.cluster.machines import Machines, joined, kill
-from tests.cluster.test_workers import at, lasting, over
+from tests.cluster.test_workers import at, lasting, over, worker_of
 from tests.engines.helpers import is_one_sentence
 from tests.studio.helpers import eventually
 
@@ -65,9 +65,11 @@ def test_a_machine_is_removed_and_another_comes_while_runs_go_on(studio, machine
     runs = [studio.runs.start(lasting(dream_job)) for _ in range(2)]
     for run in runs:
         at(run, 2)
+    (gone,) = machines.nodes
+    runs.sort(key=lambda run: worker_of(run) not in machines.workers_of(gone))
     place = runs[0]._started._hand.place
     titles = {run.where for run in runs}
-    gone = next(node for node in machines.nodes if place.process in machines.workers_of(node))
+    assert place.process in machines.workers_of(gone)
     machines.remove(gone)
     eventually(lambda: runs[0].state == "waiting" or runs[0].where != place.title, "the loss to be noticed", PATIENCE)
     assert runs[1].state == "running"
