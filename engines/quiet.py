@@ -1,4 +1,5 @@
-"""What a command line begins with: TensorFlow loaded without the notes that it writes to standard error meanwhile."""
+"""What a command line and a worker begin with: TensorFlow loaded without the notes that it writes to standard error
+meanwhile, and without libraries that only it would load."""
 
 from __future__ import annotations
 
@@ -11,13 +12,28 @@ from collections.abc import Iterator
 
 # As TensorFlow and the library that it logs with write them: of the levels of information and warnings.
 _NOTE = re.compile(rb"[IW]\d{4} |WARNING: All log messages before absl|\d{4}-\d\d-\d\d [\d:.]+: [IW] ")
+# Keras loads these where they are installed, in case it is handed their tables or is to draw. Nobody does so here, and
+# they take a quarter of the time.
+_OPTIONAL = ("matplotlib", "pandas")
 
 
 def load_quietly() -> None:
     """Load what Keras computes with."""
     if "keras" not in sys.modules:
-        with _without_notes():
+        with _without_notes(), _without_optional():
             import keras  # noqa: F401
+
+
+@contextlib.contextmanager
+def _without_optional() -> Iterator[None]:
+    """Have libraries be taken for missing inside of the block, unless they are loaded already."""
+    hidden = [name for name in _OPTIONAL if name not in sys.modules]
+    try:
+        sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]  # None is how Python marks what is missing
+        yield
+    finally:
+        for name in hidden:
+            sys.modules.pop(name, None)
 
 
 @contextlib.contextmanager

@@ -25,6 +25,7 @@ from engines.frames import Frame
 from engines.jobs import ENGINES, History, Job, Standing, StartedJob, Workshop
 from engines.parts.files import make_room, sha256_of, written_atomically
 from engines.parts.weights import WeightsStore
+from engines.quiet import load_quietly
 from engines.warm_up import trace
 
 # Of files that came from a studio, kept on a machine for the next run.
@@ -103,6 +104,7 @@ class Worker:
 
     def warm(self) -> None:
         """Load and trace what most runs need first."""
+        load_quietly()
         trace(self._workshop)
 
     def lacks(self, needed: Iterable[SentFile]) -> tuple[SentFile, ...]:
@@ -135,6 +137,7 @@ class Worker:
             ChangedFileError: a file is missing or another than its name says.
         """
         self.close()
+        load_quietly()
         for file in self.lacks(order.needed):
             raise ChangedFileError(f"{file.name} is not on this machine as it should be; start the run again.")
         self._use_weights(order)

@@ -1,4 +1,4 @@
-"""A real Ray cluster on this machine: a head without cores and two machines of one core each, and a studio on it."""
+"""A real Ray cluster on this machine: a head and another machine of one core each, and a studio on it."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ def _nobody_leaves(monkeypatch):
 
 @pytest.fixture(scope="session")
 def machines() -> Iterator[Machines]:
-    """Two machines that every test leaves as they were."""
-    machines = Machines(2)
+    """Two machines, the head and one that can be removed, that every test leaves as they were."""
+    machines = Machines(1, num_cpus=1)
     yield machines
     machines.close()
 

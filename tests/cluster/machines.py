@@ -12,6 +12,14 @@ from unittest import mock
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 # Ray's workers give way to all else. Beside other tests, which never rest, one would take minutes to begin.
 os.environ.setdefault("RAY_worker_niceness", "0")
+# Workers are begun for runs alone, a machine that is gone is missed soon, and nobody reads what Ray would report.
+os.environ.setdefault("RAY_enable_worker_prestart", "0")
+os.environ.setdefault("RAY_prestart_worker_first_driver", "0")
+os.environ.setdefault("RAY_health_check_initial_delay_ms", "500")
+os.environ.setdefault("RAY_health_check_period_ms", "500")
+os.environ.setdefault("RAY_health_check_failure_threshold", "3")
+os.environ.setdefault("RAY_enable_metrics_collection", "0")
+os.environ.setdefault("RAY_task_events_report_interval_ms", "0")
 
 from ray.cluster_utils import Cluster as RayCluster
 
@@ -20,22 +28,43 @@ from tests.studio.helpers import eventually
 
 
 class Machines:
-    """A cluster whose machines come and go as a test wants."""
+    """A cluster whose machines come and go as a test wants.
 
-    def __init__(self, count: int, port: int | None = None):
-        options: dict[str, Any] = {"num_cpus": 0, "include_dashboard": False}
+    Args:
+        count: how many machines of one core there are at first.
+        port: of the head; None for any.
+        num_cpus: cores of the head.
+    """
+
+    def __init__(self, count: int, port: int | None = None, num_cpus: int = 0):
+        options: dict[str, Any] = {
+            "num_cpus": num_cpus,
+            "include_dashboard": False,
+            "include_log_monitor": False,
+            "no_monitor": True,
+        }
         # A folder of its own, so that no other cluster of this machine is touched. Its name is short: those of sockets
         # begin with it, and may have 107 bytes.
         self._folder = tempfile.TemporaryDirectory(prefix="ray-", dir="/tmp")
         folder = Path(self._folder.name) / "ray"
         folder.mkdir()
+        # The machines have what a cluster needs and not what tests need besides, which TensorFlow would load.
+        self._missing = Path(self._folder.name) / "missing"
+        self._missing.mkdir()
+        for name in ("jax", "scipy"):
+            (self._missing / f"{name}.py").write_text(f"raise ModuleNotFoundError(name={name!r})\n", encoding="utf-8")
         options |= {"temp_dir": str(folder)} | ({"gcs_server_port": port} if port else {})
         # Ray also writes the head's address into its default folder, which is there only after a `ray start`.
-        with mock.patch.dict(os.environ, RAY_TMPDIR=self._folder.name):
+        with self._environment(RAY_TMPDIR=self._folder.name):
             self.ray = RayCluster(initialize_head=True, head_node_args=options)
         self.nodes: list[Any] = []
         for _ in range(count):
             self.add()
+
+    def _environment(self, **variables: str) -> Any:
+        """The environment of a machine's processes, inside of a block."""
+        path = os.pathsep.join([str(self._missing), *os.environ.get("PYTHONPATH", "").split(os.pathsep)])
+        return mock.patch.dict(os.environ, PYTHONPATH=path.rstrip(os.pathsep), **variables)
 
     @property
     def address(self) -> str:
@@ -43,7 +72,8 @@ class Machines:
 
     def add(self, **options: Any) -> Any:
         """One more machine of one core."""
-        node = self.ray.add_node(**{"num_cpus": 1, **options})
+        with self._environment():
+            node = self.ray.add_node(**{"num_cpus": 1, **options})
         self.nodes.append(node)
         return node
 

@@ -21,19 +21,27 @@ from studio.remote import HERE
 from studio.studio import Studio
 from tests.cluster.conftest import PATIENCE
 from tests.cluster.machines import Machines, joined, kill
-from tests.cluster.test_workers import at, lasting, over
+from tests.cluster.test_workers import at, lasting, over, worker_of
 from tests.engines.helpers import is_one_sentence
 from tests.studio.helpers import eventually
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
+PORT = 6477
+
+
+def one_machine() -> Machines:
+    """A cluster of one machine of one core, at an address that it has again when it comes back."""
+    return Machines(0, port=PORT, num_cpus=1)
+
+
 @pytest.fixture(scope="module")
-def other_machines() -> Iterator[Machines]:
-    """Two machines of a cluster that nobody else has joined; each test leaves two of them."""
-    machines = Machines(2)
-    yield machines
-    machines.close()
+def other_machines() -> Iterator[list[Machines]]:
+    """A cluster of one machine that no studio has joined before the test."""
+    there = [one_machine()]
+    yield there
+    there[0].close()
 
 
 @pytest.fixture
@@ -51,61 +59,32 @@ def studio_on(tmp_path) -> Iterator[Callable[..., Studio]]:
         studio.runs.close()
 
 
-def test_a_machine_is_removed_and_another_comes_while_runs_go_on(other_machines, dream_job, studio_on):
-    studio = studio_on(other_machines.address)
+def test_a_machine_is_removed_and_another_comes_while_runs_go_on(studio, machines, dream_job):
     cluster = studio.cluster
     eventually(lambda: cluster.status.room == 2, "both machines", PATIENCE)
     runs = [studio.runs.start(lasting(dream_job)) for _ in range(2)]
     for run in runs:
         at(run, 2)
+    (gone,) = machines.nodes
+    runs.sort(key=lambda run: worker_of(run) not in machines.workers_of(gone))
     place = runs[0]._started._hand.place
     titles = {run.where for run in runs}
-    gone = next(node for node in other_machines.nodes if place.process in other_machines.workers_of(node))
-    other_machines.remove(gone)
+    assert place.process in machines.workers_of(gone)
+    machines.remove(gone)
     eventually(lambda: runs[0].state == "waiting" or runs[0].where != place.title, "the loss to be noticed", PATIENCE)
     assert runs[1].state == "running"
     eventually(lambda: cluster.status.capacity == 1, "one machine less", PATIENCE)
-    other_machines.add()
+    machines.add()
     at(runs[0], runs[0].frame.step + 2)
     assert runs[1].where in titles
     for run in runs:
         run.stop()
     assert len(read_recipe(over(runs[0]).result).interruptions) == 1
     assert read_recipe(over(runs[1]).result).interruptions == ()
-    studio.runs.close()
-
-
-def test_the_cluster_is_away_work_goes_on_here_and_it_is_found_again(dream_job, painting_job, studio_on):
-    machines = Machines(1, port=6477)
-    studio = studio_on(machines.address)
-    cluster = studio.cluster
-    run = studio.runs.start(lasting(dream_job))
-    at(run, 2)
-    assert run.where not in ("", HERE)
-    for name in ("gcs_server", "raylet"):
-        for info in machines.ray.head_node.all_processes.get(name, []):
-            kill(info.process.pid)
-    eventually(lambda: not cluster.status.there, "the head's end to be noticed", PATIENCE)
-    assert is_one_sentence(cluster.status.said)
-    at(run, run.frame.step + 2)
-    assert run.where == HERE, "it goes on here"
-    run.stop()
-    assert len(read_recipe(over(run).result).interruptions) == 1
-    assert over(studio.runs.start(painting_job)).state == "done", "a new run is done here"
-    machines.close()
-
-    again = Machines(1, port=6477)
-    eventually(lambda: cluster.status.useful, "the cluster to be found again", PATIENCE)
-    run = studio.runs.start(lasting(dream_job))
-    at(run, 2)
-    assert run.where not in ("", HERE)
-    run.stop()
-    assert over(run).state == "stopped"
-    studio.runs.close()
-    again.close()
 
 
 def test_no_worker_is_left_when_the_studio_is_killed(other_machines):
+    machines = other_machines[0]
     program = (
         "import sys, time\n"
         "from studio.cluster import Cluster, ClusterOptions\n"
@@ -114,16 +93,14 @@ def test_no_worker_is_left_when_the_studio_is_killed(other_machines):
         "while time.monotonic() < until and not any(one.warm for one in cluster.status.machines): time.sleep(0.1)\n"
         "print('warm' if time.monotonic() < until else 'late', flush=True); time.sleep(100)\n"
     )
-    process = subprocess.Popen(
-        [sys.executable, "-c", program, other_machines.address], cwd=ROOT, stdout=subprocess.PIPE
-    )
+    process = subprocess.Popen([sys.executable, "-c", program, machines.address], cwd=ROOT, stdout=subprocess.PIPE)
     assert process.stdout is not None
     assert process.stdout.readline().strip() == b"warm"
-    assert other_machines.workers()
+    assert machines.workers()
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     process.stdout.close()
-    eventually(lambda: not other_machines.workers(), "the workers to end", PATIENCE)
+    eventually(lambda: not machines.workers(), "the workers to end", PATIENCE)
 
 
 def test_a_worker_of_another_version_is_refused_and_work_is_done_here(other_machines, dream_job, tmp_path, studio_on):
@@ -133,7 +110,7 @@ def test_a_worker_of_another_version_is_refused_and_work_is_done_here(other_mach
     (other / "engines" / "version.py").write_text(
         (ROOT / "engines" / "version.py").read_text().replace('NUMBER = "', 'NUMBER = "0.0.')
     )
-    studio = studio_on(other_machines.address, project=str(other))
+    studio = studio_on(other_machines[0].address, project=str(other))
     cluster = studio.cluster
     assert over(studio.runs.start(dream_job)).state == "done"
     refused = [machine.refused for machine in cluster.status.machines if machine.refused]
@@ -145,30 +122,63 @@ def test_a_worker_of_another_version_is_refused_and_work_is_done_here(other_mach
     studio.runs.close()
 
 
-def test_an_installed_copy_of_the_same_version_is_used(other_machines, dream_job, studio_on):
-    studio = studio_on(other_machines.address, project=str(ROOT))
-    run = studio.runs.start(lasting(dream_job))
+@pytest.fixture(scope="module")
+def installed(other_machines, tmp_path_factory) -> Iterator[Studio]:
+    """A studio whose machines have the project: the tests from here on share its workers, which have all the room."""
+    cluster = joined(other_machines[0].address, project=str(ROOT))
+    studio = Studio(outputs=tmp_path_factory.mktemp("installed"), cluster=cluster)
+    yield studio
+    studio.runs.close()
+
+
+def test_a_gpu_goes_to_the_first_run_on_a_machine_that_has_one(installed, other_machines, dream_job):
+    machines = other_machines[0]
+    with_gpu = machines.add(num_gpus=1)
+    eventually(lambda: installed.cluster.status.room == 2, "both machines", PATIENCE)
+    runs = []
+    for _ in range(2):
+        runs.append(installed.runs.start(lasting(dream_job)))
+        at(runs[-1], 1)
+    assert [run.where.endswith(" · GPU") for run in runs] == [True, False]
+    for run in runs:
+        run.stop()
+        over(run)
+    machines.remove(with_gpu)
+    eventually(lambda: installed.cluster.status.room == 1, "the machine to be gone", PATIENCE)
+
+
+def test_an_installed_copy_of_the_same_version_is_used(installed, dream_job):
+    run = installed.runs.start(lasting(dream_job))
     at(run, 1)
     assert run.where not in ("", HERE)
     run.stop()
     assert over(run).state == "stopped"
-    studio.runs.close()
 
 
-def test_a_gpu_goes_to_the_first_run_on_a_machine_that_has_one(other_machines, dream_job, tmp_path):
-    with_gpu = other_machines.add(num_gpus=1)
-    cluster = joined(other_machines.address)
-    eventually(lambda: cluster.status.room == len(other_machines.nodes), "all machines", PATIENCE)
-    studio = Studio(outputs=tmp_path / "outputs", cluster=cluster)
-    runs = [studio.runs.start(lasting(dream_job)) for _ in range(2)]
-    for run in runs:
-        at(run, 1)
-    assert sorted(run.where.endswith(" · GPU") for run in runs) == [False, True]
-    for run in runs:
-        run.stop()
-        over(run)
-    studio.runs.close()
-    other_machines.remove(with_gpu)
+def test_the_cluster_is_away_work_goes_on_here_and_it_is_found_again(installed, other_machines, dream_job):
+    cluster, machines = installed.cluster, other_machines[0]
+    run = installed.runs.start(lasting(dream_job))
+    at(run, 2)
+    assert run.where not in ("", HERE)
+    for name in ("gcs_server", "raylet"):
+        for info in machines.ray.head_node.all_processes.get(name, []):
+            kill(info.process.pid)
+    eventually(lambda: not cluster.status.there, "the head's end to be noticed", PATIENCE)
+    assert is_one_sentence(cluster.status.said)
+    at(run, run.frame.step + 2)
+    assert run.where == HERE, "it goes on here"
+    run.stop()
+    assert len(read_recipe(over(run).result).interruptions) == 1
+    assert over(installed.runs.start(dream_job)).state == "done", "a new run is done here"
+    machines.close()
+
+    other_machines[0] = one_machine()
+    eventually(lambda: cluster.status.useful, "the cluster to be found again", PATIENCE)
+    run = installed.runs.start(lasting(dream_job))
+    at(run, 2)
+    assert run.where not in ("", HERE)
+    run.stop()
+    assert over(run).state == "stopped"
 
 
 def test_where_ray_is_not_installed_the_option_says_how_to_get_it(monkeypatch, tmp_path):

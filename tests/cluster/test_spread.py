@@ -23,17 +23,23 @@ from tests.engines.helpers import as_png
 from tests.studio.helpers import eventually, finished
 from tests.studio.test_spread import pixels, same_results, threads_ahead
 
-CONFIG = DreamConfig(size=96, octaves=2, steps=4, jitter=4)
-# Long enough for another machine to be there before it is over.
-LONGER = dataclasses.replace(CONFIG, steps=60)
+CONFIG = DreamConfig(size=96, octaves=2, steps=4, jitter=4, layer_weights={"block2_conv1": 1.0})
+# Long enough for the other machine to have begun before it is over.
+LONGER = dataclasses.replace(CONFIG, steps=40)
 LONG = dataclasses.replace(CONFIG, steps=400)
 
 
 @pytest.fixture(scope="module")
-def joined(cluster, tmp_path_factory) -> Iterator[Studio]:
-    """A studio that uses two machines."""
+def joined(cluster, photos, tmp_path_factory) -> Iterator[Studio]:
+    """A studio that uses two machines, on each of which a worker has made such pictures before."""
     eventually(lambda: cluster.status.room == 2, "both machines", PATIENCE)
     studio = Studio(outputs=tmp_path_factory.mktemp("outputs"), cluster=cluster)
+    job = Job(engine="deep_dream", config=LONG, inputs={"image": photos[0]}, backbone="studio_vgg", pace=5.0)
+    first = [studio.runs.start(job) for _ in range(2)]
+    eventually(lambda: all(run.frame or run.over for run in first), "workers on both", PATIENCE)
+    for run in first:
+        run.stop()
+        assert finished(run).state == "stopped", run.error
     yield studio
     studio.runs.render.close()
 

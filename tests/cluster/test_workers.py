@@ -7,6 +7,7 @@ import os
 import pickle
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -28,24 +29,39 @@ ROOT = Path(__file__).resolve().parents[2]
 ONE_THREAD = {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1", "OMP_NUM_THREADS": "1"}
 LOCALLY = """
 import pickle, sys
+from engines.quiet import load_quietly
+load_quietly()
 from engines.jobs import Workshop
-workshop, job = Workshop(), pickle.load(sys.stdin.buffer)
-for frame in workshop.start(job): pass
-sys.stdout.buffer.write(pickle.dumps(frame.image))
+workshop = Workshop()
+while True:
+    for frame in workshop.start(pickle.load(sys.stdin.buffer)): pass
+    pickle.dump(frame.image, sys.stdout.buffer)
+    sys.stdout.buffer.flush()
 """
 
 
-def done_here(job: Job) -> np.ndarray:
-    """What a job makes on this machine, in a process that has as many threads as a worker here."""
-    done = subprocess.run(
+@pytest.fixture(scope="module")
+def done_here() -> Iterator[Callable[[Job], np.ndarray]]:
+    """Does a job on this machine, in a process that has as many threads as a worker here, and returns its picture."""
+    process = subprocess.Popen(
         [sys.executable, "-c", LOCALLY],
-        input=pickle.dumps(job),
-        capture_output=True,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
         cwd=ROOT,
         env={**os.environ, **ONE_THREAD},
-        check=True,
     )
-    return pickle.loads(done.stdout)
+    jobs, pictures = process.stdin, process.stdout
+    assert jobs is not None
+    assert pictures is not None
+
+    def done(job: Job) -> np.ndarray:
+        pickle.dump(job, jobs)
+        jobs.flush()
+        return pickle.load(pictures)
+
+    with process:
+        yield done
+        process.kill()
 
 
 def over(run: Run) -> Run:
@@ -80,7 +96,7 @@ def picture_of(run: Run) -> np.ndarray:
 
 
 @pytest.mark.parametrize("kind", ["dream", "painting"])
-def test_the_same_seed_gives_the_same_picture_here_and_on_a_worker(studio, dream_job, painting_job, kind):
+def test_the_same_seed_gives_the_same_picture_here_and_on_a_worker(studio, dream_job, painting_job, done_here, kind):
     job = {"dream": dream_job, "painting": painting_job}[kind]
     run = studio.runs.start(job)
     at(run, 1)
@@ -153,19 +169,18 @@ def written_as_npz(path: Path, count: int) -> Path:
     return path
 
 
-TRAINING = VAETrainingConfig(model="digits_notes", epochs=12, batch_size=40, interval=4)
+TRAINING = VAETrainingConfig(model="digits_notes", epochs=2, batch_size=40, interval=2)
 
 
 @pytest.fixture
 def training_job(tmp_path) -> Job:
-    """A training of 24 steps whose checkpoint is written every second."""
+    """A training of four steps with a checkpoint every other."""
     files = {
         "data": written_as_npz(tmp_path / "mnist.npz", 80),
         "checkpoint": tmp_path / "so-far.npz",
         "output": tmp_path / "trained.npz",
     }
-    config = dataclasses.replace(TRAINING, interval=2)
-    return Job(engine="vae_training", config=config, inputs={}, backbone="", files=files)
+    return Job(engine="vae_training", config=TRAINING, inputs={}, backbone="", files=files)
 
 
 def weights_in(path: Path) -> dict[str, np.ndarray]:
@@ -173,23 +188,19 @@ def weights_in(path: Path) -> dict[str, np.ndarray]:
         return {name: arrays[name] for name in arrays.files if arrays[name].dtype.kind == "f"}
 
 
-def test_a_training_goes_out_with_its_data_and_its_files_come_back(studio, training_job):
-    run = studio.runs.start(training_job)
-    at(run, 2)
-    assert training_job.files["checkpoint"].is_file(), "what was told of is on disk"
-    assert over(run).state == "done", run.error
-    assert run.frame.step == 24
-    assert weights_in(training_job.files["output"])
-
-
-def test_a_network_that_was_trained_here_is_used_on_a_worker_by_what_is_in_its_file(studio, training_job):
+def test_a_training_goes_out_with_its_data_and_what_it_trained_is_used_by_what_is_in_its_file(studio, training_job):
     from engines.vae import WalkConfig
     from studio.training import Trained
 
-    training = over(studio.runs.start(training_job))
+    training = studio.runs.start(training_job)
+    at(training, 2)
+    assert training_job.files["checkpoint"].is_file(), "what was told of is on disk"
+    assert over(training).state == "done", training.error
+    assert training.frame.step == training.frame.total == 4
+    assert weights_in(training_job.files["output"])
+
     name = Trained(studio, "vae").take_up(training.id, object())
-    job = Job(engine="vae", config=WalkConfig(steps=3), inputs={}, backbone=name)
-    run = over(studio.runs.start(job))
+    run = over(studio.runs.start(Job(engine="vae", config=WalkConfig(steps=3), inputs={}, backbone=name)))
     assert run.state == "done", run.error
     assert read_recipe(run.result).backbone == name
 
@@ -225,16 +236,22 @@ def worker_of(run: Run) -> int:
     return run._started._hand.place.process
 
 
-def test_a_painting_goes_on_whenever_its_worker_is_killed_and_its_recipe_says_so(studio, painting_job):
-    config = dataclasses.replace(painting_job.config, steps=66)
-    job = dataclasses.replace(painting_job, config=config)
-    run, kills, interruptions = studio.runs.start(job), list(range(3, 63, 6)), []
+def test_a_painting_goes_on_whenever_its_worker_is_killed_and_others_notice_nothing(
+    studio, painting_job, dream_job, done_here
+):
+    # Slow enough for a worker to be killed at each of the steps.
+    job = dataclasses.replace(painting_job, config=dataclasses.replace(painting_job.config, steps=30), pace=10.0)
+    run, other = studio.runs.start(job), studio.runs.start(lasting(dream_job))
+    at(other, 2)
+    where, kills = other.where, list(range(3, 27, 6))
     for number, step in enumerate(kills):
         at(run, step)
+        seen = other.frame.step
         kill(worker_of(run))
         if number % 2 == 0:
             at(run, step + 3)
             assert run.state == "running", "the first time it goes on by itself"
+            at(other, seen + 2)
             continue
         assert over(run).state == "failed"
         assert is_one_sentence(run.error)
@@ -248,47 +265,39 @@ def test_a_painting_goes_on_whenever_its_worker_is_killed_and_its_recipe_says_so
     assert len(recipe.interruptions) == len(kills)
     assert list(recipe.interruptions) == sorted(recipe.interruptions)
     assert picture_of(run).shape == (48, 72, 3)
-    assert run.frame.step == run.frame.total == 66
+    assert run.frame.step == run.frame.total == 30
+    assert other.where == where
+    other.stop()
+    assert read_recipe(over(other).result).interruptions == ()
     # Repeated, it is interrupted at the same steps, and ends at the same pixels.
     again = dataclasses.replace(job, interruptions=recipe.interruptions)
     np.testing.assert_array_equal(done_here(again), picture_of(run))
 
 
-def test_a_training_goes_on_from_its_last_checkpoint_whenever_its_worker_is_killed(studio, training_job, tmp_path):
-    seen: list[int] = []
-    run = studio.runs.start(training_job)
-    for number, step in enumerate(range(2, 22, 2)):
+def test_a_training_goes_on_from_its_last_checkpoint_whenever_its_worker_is_killed(
+    studio, training_job, tmp_path, done_here
+):
+    # Slow enough for a worker to be killed at each of the steps.
+    job = dataclasses.replace(training_job, config=dataclasses.replace(TRAINING, epochs=12), pace=4.0)
+    run = studio.runs.start(job)
+    for number, step in enumerate(range(2, 18, 4)):
         at(run, step)
         kill(worker_of(run))
         if number % 2 == 0:
-            at(run, step + 2)
+            at(run, step + 4)
+            assert run.state == "running", "the first time it goes on by itself"
             continue
         assert over(run).state == "failed"
         assert "Train" in run.error
-        seen.append(run.frame.step)
-        run = studio.runs.start(training_job)
+        run = studio.runs.start(job)
     assert over(run).state == "done", run.error
-    straight = dataclasses.replace(training_job, files={**training_job.files, "checkpoint": tmp_path / "other.npz"})
-    straight = dataclasses.replace(straight, files={**straight.files, "output": tmp_path / "straight.npz"})
-    done_here(straight)
-    ours, theirs = weights_in(training_job.files["output"]), weights_in(tmp_path / "straight.npz")
+    assert run.frame.step == run.frame.total == 24
+    files = {**job.files, "checkpoint": tmp_path / "other.npz", "output": tmp_path / "straight.npz"}
+    done_here(dataclasses.replace(job, files=files))
+    ours, theirs = weights_in(job.files["output"]), weights_in(files["output"])
     assert ours.keys() == theirs.keys()
     for name, values in ours.items():
         np.testing.assert_allclose(values, theirs[name], atol=5e-3)
-
-
-def test_what_cannot_go_on_from_a_picture_is_done_again_unseen(studio, machines):
-    from engines.dcgan import FaceWalkConfig
-
-    config = FaceWalkConfig(seeds=(0, 1), steps=40, closed=False)
-    job = Job(engine="dcgan_walk", config=config, inputs={}, backbone="faces")
-    run = studio.runs.start(job)
-    at(run, 10)
-    kill(worker_of(run))
-    assert over(run).state == "done", run.error
-    assert run.frame.step == run.frame.total
-    assert read_recipe(run.result).interruptions == ()
-    assert len(run.moments.steps) == len(set(run.moments.steps))
 
 
 def test_a_warm_worker_that_died_meanwhile_is_replaced_and_takes_no_place(studio, dream_job, training_job):
@@ -303,18 +312,15 @@ def test_a_warm_worker_that_died_meanwhile_is_replaced_and_takes_no_place(studio
     eventually(lambda: not any(one.busy for one in studio.cluster.status.machines), "all workers to be free", PATIENCE)
 
 
-def test_others_notice_nothing_of_a_worker_that_is_killed(studio, dream_job):
-    long = lasting(dream_job)
-    lost, other = studio.runs.start(long), studio.runs.start(long)
-    at(lost, 2)
-    at(other, 2)
-    where = other.where
-    kill(worker_of(lost))
-    step = other.frame.step
-    at(lost, lost.frame.step + 2)
-    at(other, step + 2)
-    assert other.where == where
-    for run in (lost, other):
-        run.stop()
-    assert read_recipe(over(lost).result).interruptions
-    assert read_recipe(over(other).result).interruptions == ()
+def test_what_cannot_go_on_from_a_picture_is_done_again_unseen(studio, machines):
+    from engines.dcgan import FaceWalkConfig
+
+    config = FaceWalkConfig(seeds=(0, 1), steps=40, closed=False)
+    job = Job(engine="dcgan_walk", config=config, inputs={}, backbone="faces")
+    run = studio.runs.start(job)
+    at(run, 10)
+    kill(worker_of(run))
+    assert over(run).state == "done", run.error
+    assert run.frame.step == run.frame.total
+    assert read_recipe(run.result).interruptions == ()
+    assert len(run.moments.steps) == len(set(run.moments.steps))

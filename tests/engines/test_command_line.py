@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import os
 import pty
 import re
@@ -20,6 +21,7 @@ import pytest
 from PIL import Image
 
 from engines import __main__ as command_line
+from engines import quiet
 from engines.__main__ import main
 from engines.jobs import StartedJob, Workshop
 from engines.parts.autoencoders import save_vae
@@ -514,3 +516,13 @@ def test_masks_have_nothing_where_they_are_transparent_and_what_was_shrunk_is_no
     assert job.inputs["content_image"].shape == (36, 54, 3)
     assert job.details.dpi == pytest.approx((300, 300), abs=0.01)
     assert [sentence.split(" ")[0] for sentence in job.notices] == ["photo.png:", "photo.png:"]
+
+
+def test_libraries_that_only_keras_would_load_are_missing_while_it_is_loaded_and_no_longer(monkeypatch):
+    monkeypatch.setattr(quiet, "_OPTIONAL", ("wave", "json"))
+    monkeypatch.delitem(sys.modules, "wave", raising=False)
+    with quiet._without_optional():
+        with pytest.raises(ImportError):
+            importlib.import_module("wave")
+        assert importlib.import_module("json"), "what was there is there"
+    assert importlib.import_module("wave")
