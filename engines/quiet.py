@@ -1,4 +1,4 @@
-"""What a command line and a worker begin with: TensorFlow loaded without the notes that it writes to standard error
+"""What a command line, a worker and a server begin with: TensorFlow loaded without the notes that it writes to standard error
 meanwhile, and without libraries that only it would load."""
 
 from __future__ import annotations
@@ -17,10 +17,14 @@ _NOTE = re.compile(rb"[IW]\d{4} |WARNING: All log messages before absl|\d{4}-\d\
 _OPTIONAL = ("matplotlib", "pandas")
 
 
-def load_quietly() -> None:
-    """Load what Keras computes with."""
+def load_quietly(*, alone: bool = True) -> None:
+    """Load what Keras computes with.
+
+    Args:
+        alone: whether no other thread could want meanwhile what Keras need not load.
+    """
     if "keras" not in sys.modules:
-        with _without_notes(), _without_optional():
+        with _without_notes(), _without_optional() if alone else contextlib.nullcontext():
             import keras  # noqa: F401
 
 
