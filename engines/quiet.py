@@ -1,5 +1,5 @@
-"""What a command line, a worker and a server begin with: TensorFlow loaded without the notes that it writes to standard error
-meanwhile, and without libraries that only it would load."""
+"""What command lines, workers and servers begin with: TensorFlow loaded without the notes that it writes to standard
+error meanwhile, and where that is safe without libraries that only it would load."""
 
 from __future__ import annotations
 
