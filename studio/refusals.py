@@ -83,7 +83,8 @@ def _one_by_one(outputs: Sequence[Any], answer: Any) -> list[Any]:
     if isinstance(answer, dict) and not is_prop_update(answer):
         answers = [answer.get(block, gr.skip()) for block in outputs]
     else:
-        answers = [answer] if len(outputs) == 1 else list(answer)
+        several = len(outputs) > 1 and isinstance(answer, list | tuple)
+        answers = list(answer) if several else [answer]
     return [dict(one) if isinstance(one, dict) else one for one in answers]
 
 

@@ -79,3 +79,15 @@ def test_an_answer_whose_file_finds_no_room_comes_without_it(monkeypatch, tmp_pa
         first, *rest = asyncio.run(after())
     assert (first["value"], first["interactive"]) == (None, True)
     assert all("value" not in one for one in rest)
+
+
+def test_a_handler_that_answers_nothing_is_answered_for():
+    with unserved_page() as page:
+        gr.Button().click(lambda: None)
+    speak_up(page)
+    (event,) = page.fns.values()
+
+    async def after() -> list:
+        return await page.postprocess_data(event, None, None)
+
+    assert asyncio.run(after()) == []
