@@ -20,9 +20,11 @@ endif
 # processes whose every operation wants all cores get in each other's way.
 PROCESSES ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 ONE_THREAD := TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1 OMP_NUM_THREADS=1
+# They begin many processes, each of which would otherwise compile the sources anew.
+COMPILED := PYTHONDONTWRITEBYTECODE=
 
 tests:
-	$(ONE_THREAD) $(BIN)/python -m pytest -n $(PROCESSES) --dist loadscope --no-loadscope-reorder --durations 20
+	$(ONE_THREAD) $(COMPILED) $(BIN)/python -m pytest -n $(PROCESSES) --dist loadscope --no-loadscope-reorder --durations 20
 
 check: $(VENV)/.dev
 	@# Gradio writes a stub beside every subclass of a component when it is imported; it is not ours to check.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,15 @@ def picture() -> np.ndarray:
     image[12:30, 20:44] = (200, 60, 40)
     noise = np.random.default_rng(0).integers(-12, 13, image.shape)
     return np.clip(image + noise, 0, 255).astype(np.uint8)
+
+
+@pytest.fixture
+def eagerly() -> Iterator[None]:
+    """See `uncompiled`."""
+    from tests.engines.helpers import uncompiled
+
+    with uncompiled():
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -128,6 +128,11 @@ class CausalSelfAttention(layers.Layer):
         )
         self.projection = layers.Dense(config.embed_dim, use_bias=False, kernel_initializer="zeros", name="projection")
 
+    # Without a `build`, Keras would trace each layer's call once to find what it has to build.
+    def build(self, input_shape):
+        self.joint.build(input_shape)
+        self.projection.build(input_shape)
+
     def call(self, x, angles, past=None):
         batch, length = ops.shape(x)[0], ops.shape(x)[1]
         q, k, v = ops.unstack(ops.reshape(self.joint(x), (batch, length, 3, *self.heads)), axis=2)
@@ -152,6 +157,11 @@ class Block(layers.Layer):
         )
         self.narrow = layers.Dense(config.embed_dim, use_bias=False, kernel_initializer="zeros", name="narrow")
 
+    def build(self, input_shape):
+        self.attention.build(input_shape)
+        self.widen.build(input_shape)
+        self.narrow.build((*input_shape[:-1], self.widen.units))
+
     def call(self, x, angles, past=None):
         attended, present = self.attention(rms_normalised(x), angles, past=past)
         x = x + attended
@@ -173,6 +183,10 @@ class Transformer(keras.Model):
         )
         self.blocks = [Block(config, name=f"block_{i}") for i in range(config.num_layers)]
         self.angles = rotary_angles(config.block_size, config.embed_dim // config.num_heads)
+
+    def build(self, input_shape):
+        for block in self.blocks:
+            block.build((*input_shape, self.config.embed_dim))
 
     def read(self, tokens: Any, past: Past | None = None) -> tuple[Any, list[tuple[Any, Any]]]:
         """What the network makes of a piece of text.
@@ -218,6 +232,11 @@ class NotesAttention(layers.Layer):
         self.query, self.key, self.value = (layers.Dense(joined, name=name) for name in ("query", "key", "value"))
         self.projection = layers.Dense(config.embed_dim, name="projection")
 
+    def build(self, input_shape):
+        for layer in (self.query, self.key, self.value):
+            layer.build(input_shape)
+        self.projection.build((*input_shape[:-1], self.query.units))
+
     def call(self, query, source, past=None):
         batch = ops.shape(query)[0]
         q, k, v = (
@@ -239,6 +258,11 @@ class NotesDecoder(layers.Layer):
         self.dense_1 = layers.Dense(config.dense_dim, activation="relu", name="dense_1")
         self.dense_2 = layers.Dense(config.embed_dim, name="dense_2")
         self.norm_1, self.norm_2, self.norm_3 = (layers.LayerNormalization(name=f"norm_{i}") for i in (1, 2, 3))
+
+    def build(self, input_shape):
+        for layer in (self.attention_1, self.attention_2, self.dense_1, self.norm_1, self.norm_2, self.norm_3):
+            layer.build(input_shape)
+        self.dense_2.build((*input_shape[:-1], self.dense_1.units))
 
     def call(self, x, past_1=None, past_2=None):
         attended, present_1 = self.attention_1(x, x, past=past_1)
@@ -266,6 +290,11 @@ class NotesTransformer(keras.Model):
         )
         self.decoders = [NotesDecoder(config, name=f"decoder_{i}") for i in range(config.num_layers)]
         self.last = layers.Dense(config.vocab_size, name="last")
+
+    def build(self, input_shape):
+        for decoder in self.decoders:
+            decoder.build((*input_shape, self.config.embed_dim))
+        self.last.build((*input_shape, self.config.embed_dim))
 
     def read(self, tokens: Any, past: Past | None = None) -> tuple[Any, list[tuple[Any, Any]]]:
         """As `Transformer.read`; a block has two attentions."""

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.engines.helpers import blocks, uncompiled, untrained_gan
+from tests.engines.helpers import blocks, untrained_gan
 
 if TYPE_CHECKING:
     from engines.parts.gans import GAN
@@ -29,13 +28,6 @@ def gan(principal_directions_from_few_pictures) -> GAN:
     from engines.dcgan_training import finish
 
     return finish(untrained_gan(), blocks(40), seen=7)
-
-
-@pytest.fixture
-def eagerly() -> Iterator[None]:
-    """See `uncompiled`."""
-    with uncompiled():
-        yield
 
 
 @pytest.fixture

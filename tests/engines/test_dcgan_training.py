@@ -33,7 +33,7 @@ from engines.parts.weights import WeightsStore
 from tests.engines.helpers import as_png, blocks, encoded, files_in, is_one_sentence, refusal, uncompiled
 
 # Four steps, a frame each.
-TINY = DCGANTrainingConfig(images=32, batch_size=8, interval=1, averaging=0.5)
+TINY = DCGANTrainingConfig(images=16, batch_size=4, interval=1, averaging=0.5)
 
 pytestmark = pytest.mark.usefixtures("principal_directions_from_few_pictures")
 
@@ -123,12 +123,12 @@ def test_a_training_shows_losses_accuracies_diversity_and_the_same_noise_drawn(f
     assert frames[-1].image.shape == (8 * 64, 8 * 64, 3)
     assert not np.array_equal(frames[0].image, frames[-1].image)
     trained = read_gan(networks)
-    assert (trained.name, trained.seen) == ("faces", 32)
+    assert (trained.name, trained.seen) == ("faces", 16)
     assert trained.principal is not None
 
 
 def test_the_critic_learns_to_tell_noise_from_pictures(data):
-    frames = frames_of(dataclasses.replace(TINY, images=160, interval=5, g_learning_rate=1e-7), data, None, None)
+    frames = frames_of(dataclasses.replace(TINY, images=80, interval=5, g_learning_rate=1e-7), data, None, None)
     losses = [frame.metrics["d_loss"] for frame in frames]
     assert losses[-1] < losses[0] - 0.3
 
@@ -235,7 +235,7 @@ def test_the_average_follows_the_weights(eagerly):
     networks = Networks(config)
     start = networks.averaged.get_weights()[0].copy()
     step = train_step_of(networks, config, 10)
-    images = tf.constant(blocks(8))
+    images = tf.constant(blocks(config.batch_size))
     rates = tf.constant(4e-4), tf.constant(0.0)
     after = []
     for i in range(3):

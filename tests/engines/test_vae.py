@@ -225,11 +225,11 @@ def mnist(tmp_path) -> Path:
     return path
 
 
-SHORT = VAETrainingConfig(model="digits_notes", epochs=4, batch_size=40, interval=10)
+SHORT = VAETrainingConfig(model="digits_notes", epochs=4, batch_size=40, interval=2)
 
 
 def test_training_leads_down_shows_its_work_and_leaves_weights_that_load(mnist, tmp_path):
-    config = dataclasses.replace(SHORT, epochs=10, learning_rate=3e-3)
+    config = dataclasses.replace(SHORT, epochs=10, learning_rate=3e-3, interval=10)
     frames = list(train(config, mnist, None, tmp_path / "vae.npz"))
     assert [frame.step for frame in frames] == list(range(10, 101, 10))
     assert frames[-1].metrics["reconstruction_loss"] < 0.6 * frames[0].metrics["reconstruction_loss"]
@@ -241,7 +241,7 @@ def test_training_leads_down_shows_its_work_and_leaves_weights_that_load(mnist, 
     assert found["digits_notes_total"] == pytest.approx(frames[-1].metrics["held_out_loss"], rel=0.05)
 
 
-def test_a_checkpoint_of_another_configuration_is_refused_in_a_sentence(mnist, tmp_path):
+def test_a_checkpoint_of_another_configuration_is_refused_in_a_sentence(mnist, tmp_path, eagerly):
     checkpoint = tmp_path / "checkpoint.npz"
     frames = train(SHORT, mnist, checkpoint, None)
     next(frames)
@@ -250,7 +250,7 @@ def test_a_checkpoint_of_another_configuration_is_refused_in_a_sentence(mnist, t
     assert "other settings" in refusal(ValueError, lambda: next(train(other, mnist, checkpoint, None)))
 
 
-def test_a_finished_training_is_not_passed_off_as_one_on_other_data(mnist, tmp_path):
+def test_a_finished_training_is_not_passed_off_as_one_on_other_data(mnist, tmp_path, eagerly):
     checkpoint, output = tmp_path / "checkpoint.npz", tmp_path / "vae.npz"
     short = dataclasses.replace(SHORT, epochs=1)
     list(train(short, mnist, checkpoint, None))
@@ -261,7 +261,7 @@ def test_a_finished_training_is_not_passed_off_as_one_on_other_data(mnist, tmp_p
     assert not output.exists()
 
 
-def test_a_disk_that_is_full_leaves_the_older_checkpoint(mnist, tmp_path, monkeypatch):
+def test_a_disk_that_is_full_leaves_the_older_checkpoint(mnist, tmp_path, monkeypatch, eagerly):
     checkpoint = tmp_path / "checkpoint.npz"
     frames = train(SHORT, mnist, checkpoint, None)
     next(frames)

@@ -13,6 +13,7 @@ from unittest import mock
 import gradio as gr
 import numpy as np
 import pytest
+from filelock import FileLock
 from PIL import Image
 
 from engines.deep_dream import DreamConfig
@@ -61,10 +62,13 @@ def studio(tmp_path, studio_vgg) -> Iterator[Studio]:
 
 @pytest.fixture(scope="session")
 def drawn(tmp_path_factory) -> Path:
-    """A folder with the drawn examples: drawing them for every test would take longer than the tests."""
-    folder = tmp_path_factory.mktemp("drawn")
-    drawings(folder)
-    paintings(folder / "paintings")
+    """A folder with the drawn examples: drawing them for every test would take longer than the tests. One of the
+    processes that run the tests draws them for all."""
+    ours = tmp_path_factory.getbasetemp()
+    folder = (ours.parent if "PYTEST_XDIST_WORKER" in os.environ else ours) / "drawn"
+    with FileLock(f"{folder}.lock"):
+        drawings(folder)
+        paintings(folder / "paintings")
     return folder
 
 

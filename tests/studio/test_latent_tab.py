@@ -329,13 +329,13 @@ def test_what_was_trained_here_takes_its_place_on_the_map(tab, mnist, studio):
     assert len(value["dots"]) == 40
 
 
-def test_a_training_is_not_done_twice(tab, mnist, studio):
+def test_a_training_is_not_done_twice(tab, mnist, studio, eagerly):
     first, again = trained(tab, mnist), trained(tab, mnist)
     assert studio.runs.get(first).job.files == studio.runs.get(again).job.files
     assert (studio.runs.get(again).state, len(studio.runs.get(again).curves["held_out_loss"])) == ("done", 1)
 
 
-def test_a_saved_result_brings_the_settings_of_its_training_back(tab, mnist, studio):
+def test_a_saved_result_brings_the_settings_of_its_training_back(tab, mnist, studio, eagerly):
     run = studio.runs.get(trained(tab, mnist))
     update = tab.training.data_chosen([str(run.result)])
     assert update[tab.training.data] is None, "a result is no data"

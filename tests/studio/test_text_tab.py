@@ -347,6 +347,12 @@ def text(tmp_path) -> Path:
     return path
 
 
+@pytest.fixture
+def unsampled(monkeypatch) -> None:
+    """A training writes nothing on the way."""
+    monkeypatch.setattr("engines.language_training.samples", lambda model, prompt: ((), ""))
+
+
 def test_a_model_is_trained_on_a_text_shows_samples_and_writes(tab, text):
     updates = watched(tab.training.start([str(text)], *small(tab)))
     stage = tab.training.stage
@@ -363,7 +369,7 @@ def test_a_model_is_trained_on_a_text_shows_samples_and_writes(tab, text):
     assert last_text(writing, tab)["state"] == "done"
 
 
-def test_a_training_that_was_stopped_goes_on(tab, text):
+def test_a_training_that_was_stopped_goes_on(tab, text, unsampled):
     values = small(tab, tokens=256 * 400)
 
     stage = tab.training.stage
@@ -439,7 +445,7 @@ def test_a_training_needs_data(tab):
     assert "Choose the data first" in warned(watched, tab.training.start(None, *small(tab)))[1]
 
 
-def test_the_recipe_of_a_training_brings_its_settings_back(tab, text):
+def test_the_recipe_of_a_training_brings_its_settings_back(tab, text, unsampled):
     updates = watched(tab.training.start([str(text)], *small(tab)))
     stage = tab.training.stage
     run = stage.run(next(update[stage.run_id] for update in updates if stage.run_id in update))
