@@ -20,6 +20,8 @@ import pytest
 SHARED = Path(os.environ.get("REVERIE_SHARED", "../shared")).resolve()
 # What shares one cluster, or one server and one browser, is run by one process, and begins first as it takes longest.
 TOGETHER = ("tests/browser", "tests/cluster")
+# Begun before the rest, so that nobody waits for them in the end.
+LONG = ("tests/test_benchmarks.py", "tests/studio/test_space.py", "tests/studio/test_api.py")
 
 
 def group_of(name: str) -> str:
@@ -47,7 +49,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the groups that take longest."""
-    items.sort(key=lambda item: group_of(item.nodeid) not in TOGETHER)
+    first = [*TOGETHER, *LONG]
+    items.sort(key=lambda item: first.index(group) if (group := group_of(item.nodeid)) in first else len(first))
 
 
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:

@@ -139,10 +139,16 @@ def a_page() -> Iterator[Any]:
 
 def show_tab(browser: Any, title: str, part: str) -> None:
     """Choose a tab by its title, and wait until a part of it, named by a selector, can be seen and is enabled."""
-    (tab,) = _tabs(browser, title)
-    browser.execute_script("arguments[0].click()", tab)
     ready = f"{part}:not([disabled])"
-    _until(browser, lambda: any(one.is_displayed() for one in browser.find_elements("css selector", ready)), part)
+
+    def shown() -> bool:
+        # A page that is just being loaded may go back to its first tab.
+        for tab in _tabs(browser, title):
+            if tab.get_attribute("aria-selected") != "true":
+                browser.execute_script("arguments[0].click()", tab)
+        return any(one.is_displayed() for one in browser.find_elements("css selector", ready))
+
+    _until(browser, shown, part)
 
 
 @contextlib.contextmanager
