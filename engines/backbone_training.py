@@ -17,7 +17,7 @@ from engines.parts.backbone_config import BackboneTrainingConfig
 from engines.parts.datasets import LabelledPictures, labelled_pictures
 from engines.parts.files import written_atomically
 from engines.parts.precision import training_policy
-from engines.parts.training import batch_indices, data_hash, train_frames
+from engines.parts.training import batch_indices, data_hash, one_cycle, train_frames
 
 # From this share of a run on, pictures are shifted and mirrored but no longer scaled: scaling blurs a picture, and a
 # network that has seen only blurred ones names sharp ones worse (by 5 points of 100, before this was done).
@@ -25,16 +25,6 @@ WHOLE_FROM = 0.75
 LARGEST_SHIFT = 6
 
 TRAIN_FILE, VALIDATION_FILE = "tiny_imagenet_train.zip", "tiny_imagenet_val.zip"
-
-
-def one_cycle(position: float, peak: float, warmup: float) -> float:
-    """Learning rate at `position` in [0, 1] of a run: linear up to `peak`, then a half cosine down to zero.
-
-    After Smith & Topin 2017, with the cosine that later practice puts in place of the second line.
-    """
-    if position < warmup:
-        return peak * position / warmup
-    return peak * 0.5 * (1 + math.cos(math.pi * (position - warmup) / (1 - warmup)))
 
 
 def crop_size(position: float, first: int, last: int) -> int:

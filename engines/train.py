@@ -36,7 +36,13 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command line; the exit status is 0 when the work was done, 1 after a one-sentence error."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's start-up notes are no news to a person
     options = _parser().parse_args(arguments)
-    work = {"backbone": _backbone, "vae": _vae, "dcgan": _dcgan, "language_model": _language_model}[options.name]
+    work = {
+        "backbone": _backbone,
+        "distillation": _distillation,
+        "vae": _vae,
+        "dcgan": _dcgan,
+        "language_model": _language_model,
+    }[options.name]
     try:
         load_quietly()
         if options.evaluate:
@@ -116,6 +122,28 @@ def _backbone(options: argparse.Namespace) -> Work:
     return Work(train, lambda: training.evaluate(output, options.data))
 
 
+def _distillation(options: argparse.Namespace) -> Work:
+    from engines import distillation
+    from engines.parts.backbones import load_backbone
+    from engines.parts.distillation_config import DistillationConfig
+    from engines.parts.weights import WeightsStore
+
+    output = options.output or CHECKPOINTS / "studio_vgg_first_blocks.npz"
+    checkpoint = options.checkpoint or CHECKPOINTS / "distillation.npz"
+    beside = options.data / ".."
+
+    def train() -> Frames[None]:
+        config = DistillationConfig(**changed_options(options, DistillationConfig))
+        teacher = load_backbone("vgg19", WeightsStore(folders=(beside / "weights", WEIGHTS)))
+        paintings = beside / "pictures" / "style"
+        return distillation.train(config, options.data, paintings, teacher, checkpoint, output)
+
+    def evaluate() -> dict[str, float]:
+        raise ValueError("What was distilled is scored when the backbone is: --evaluate of backbone.")
+
+    return Work(train, evaluate)
+
+
 def _vae(options: argparse.Namespace) -> Work:
     from engines import vae_training as training
     from engines.parts.shards import one_thread_an_operation
@@ -185,6 +213,7 @@ def _language_model(options: argparse.Namespace) -> Work:
 def _parser() -> argparse.ArgumentParser:
     from engines.parts.backbone_config import BackboneTrainingConfig
     from engines.parts.dcgan_config import DCGANTrainingConfig
+    from engines.parts.distillation_config import DistillationConfig
     from engines.parts.language_config import LanguageTrainingConfig
     from engines.parts.vae_config import VAETrainingConfig
 
@@ -192,6 +221,7 @@ def _parser() -> argparse.ArgumentParser:
     names = parser.add_subparsers(dest="name", required=True)
     for name, config_class, text in (
         ("backbone", BackboneTrainingConfig, "the bundled backbone, studio_vgg"),
+        ("distillation", DistillationConfig, "the backbone's first blocks, taught by VGG19"),
         ("vae", VAETrainingConfig, "the autoencoders of digits and faces"),
         ("dcgan", DCGANTrainingConfig, "the generator of faces and its critic"),
         ("language_model", LanguageTrainingConfig, "the language models of film reviews"),

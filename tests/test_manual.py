@@ -78,7 +78,7 @@ def test_the_code_of_the_readme_runs(folder, capsys):
 
 def test_every_training_command_is_one(tmp_path):
     every = commands("CONTRIBUTING.md", "python -m engines.train ")
-    assert {words[0] for words in every} == {"backbone", "vae", "dcgan", "language_model"}
+    assert {words[0] for words in every} == {"backbone", "distillation", "vae", "dcgan", "language_model"}
     for words in every:
         assert train._parser().parse_args(words).name == words[0]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import csv
 import io
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -199,6 +199,41 @@ def named_pictures(path: Path, size: int = 64, least: int = 2) -> NamedPictures:
     with _opened(path) as (files, read):
         images, files, left_out = _decoded(path, [file for file in files if _is_picture(file)], read, size, least)
     return NamedPictures(images, tuple(file.name for file in files), left_out)
+
+
+def whole_pictures(
+    path: Path, least_side: int, held_out: Collection[str] = ()
+) -> tuple[list[np.ndarray], tuple[str, ...]]:
+    """Read all pictures in a zip or folder as they are.
+
+    Args:
+        least_side: pictures with a shorter side are left out.
+        held_out: names of files that are not read.
+
+    Returns:
+        (H, W, 3) uint8 RGB each, in the order of their names; and sentences of those that were left out, and why.
+
+    Raises:
+        ValueError: the file is missing, is no zip, has a password, or holds no picture that can be used.
+    """
+    found: list[np.ndarray] = []
+    refused: list[tuple[str, ValueError]] = []
+    with _opened(path) as (files, read):
+        for file in filter(_is_picture, files):
+            check()
+            if file.name in held_out:
+                continue
+            try:
+                pixels = read_picture(read(file.key), max_pixels=_MOST_PIXELS)
+                if min(pixels.shape[:2]) < least_side:
+                    raise ValueError(f"This picture has a side of fewer than {least_side} pixels; use a larger one.")
+                found.append(pixels)
+            except ValueError as error:
+                refused.append((file.name, error))
+    told = told_of(refused) if refused else ()
+    if not found:
+        raise ValueError(f"{path.name} holds {_few(0)}; at least {1} are needed.")
+    return found, told
 
 
 def split_pictures(data: Path, size: int = 64) -> SplitPictures:

@@ -32,6 +32,16 @@ def batch_indices(size: int, batch_size: int, step: int, seed: int) -> np.ndarra
     return epoch_order(size, epoch, seed)[position * batch_size : (position + 1) * batch_size]
 
 
+def one_cycle(position: float, peak: float, warmup: float) -> float:
+    """Learning rate at `position` in [0, 1] of a run: linear up to `peak`, then a half cosine down to zero.
+
+    After Smith & Topin 2017, with the cosine that later practice puts in place of the second line.
+    """
+    if position < warmup:
+        return peak * position / warmup
+    return peak * 0.5 * (1 + math.cos(math.pi * (position - warmup) / (1 - warmup)))
+
+
 def data_hash(*arrays: np.ndarray) -> str:
     """The SHA-256 of what a training learns from, in hexadecimal."""
     found = hashlib.sha256()

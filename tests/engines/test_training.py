@@ -14,7 +14,7 @@ import pytest
 import tensorflow as tf
 
 from engines import backbone_training
-from engines.backbone_training import crop_size, evaluate, one_cycle, random_boxes
+from engines.backbone_training import crop_size, evaluate, random_boxes
 from engines.parts.backbone_config import BackboneTrainingConfig
 from engines.parts.backbones import load_backbone
 from engines.parts.datasets import labelled_pictures
@@ -25,6 +25,7 @@ from engines.parts.training import (
     data_hash,
     epoch_order,
     load_checkpoint,
+    one_cycle,
     save_checkpoint,
     train_frames,
 )

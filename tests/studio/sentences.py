@@ -30,6 +30,7 @@ ENGLISH_FILES = {
     *("studio/calls.py", "studio/showcase.py", "studio/upkeep.py", "studio/outputs.py", "studio/listening.py"),
     *("studio/__init__.py", "studio/space.py", "engines/python_version.py"),
     *("engines/__main__.py", "engines/train.py", "engines/backbone_training.py", "engines/parts/backbone_config.py"),
+    *("engines/distillation.py", "engines/parts/distillation_config.py"),
     *("engines/parts/kernel_distance.py", "engines/parts/compiled.py", "engines/parts/outputs.py"),
 }
 # What is said in these is said where it is refused; all else is code.
