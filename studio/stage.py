@@ -168,7 +168,7 @@ class Stage(ABC):
                 return
             run.stage = self._prefix
             async for update in self.watch(run):
-                if self._newest.get(page) is not run:  # another has the buttons now
+                if self._newest.get(page) not in (run, None):  # another has the buttons now
                     return
                 yield update
         finally:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import gradio as gr
+import pytest
 
 from tests.studio.helpers import stage_of
 
@@ -31,4 +32,24 @@ def test_of_two_presses_in_a_row_one_begins_and_the_next_counts_as_soon_as_its_r
     asyncio.run(pressed_twice())
     assert len(runs) == 2
     assert [studio.runs.get(run).state for run in runs] == ["done", "done"]
+    assert stage._newest == {}
+
+
+def test_a_run_that_another_could_not_take_the_place_of_gives_the_buttons_back(studio, small_job, monkeypatch):
+    monkeypatch.setattr("studio.stage.current_session", lambda: "this page")
+    stage, last = stage_of(studio), {}
+
+    def refused():
+        raise ValueError("There is nothing to begin.")
+
+    async def pressed() -> None:
+        async for update in stage.start(lambda: small_job):
+            last.update(update)
+            if stage.run_id in update:  # as the dice of a text do
+                studio.runs.get(update[stage.run_id]).stop()
+                with pytest.warns(UserWarning, match="nothing to begin"):
+                    assert [set(one) async for one in stage.start(refused)] == [{stage.go}]
+
+    asyncio.run(pressed())
+    assert last[stage.go]["interactive"]
     assert stage._newest == {}
