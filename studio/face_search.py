@@ -21,7 +21,6 @@ from studio.photo import Photo
 from studio.picture_stage import PictureStage
 from studio.previews import png_uri
 from studio.settings import Settings
-from studio.stage import steers
 from studio.studio import Studio
 
 # A photo is looked for as it is seen here: larger would be no better, and 64 pixels are what is drawn.
@@ -85,7 +84,7 @@ class FaceSearch:
         self.stage.begin_on(self.stage.go.click, self.start, [*looked, *settings])
         self.stage.again.click(self.used, [self.stage.run_id], self._face.everything, **seen)
         steered = [self.settings.controls[name] for name in STEERED]
-        steers(steered, self.steered, [self.stage.run_id, network, *settings])
+        self.stage.steered_by(steered, self.steered, [network, *settings])
         self.stage.wire()
 
     async def face_dropped(self, path: str | None, network: str) -> Any:

@@ -250,6 +250,23 @@ class Stage(ABC):
         if run:
             run.stop()
 
+    def steered_by(self, controls: Sequence[Any], steer: Callable[..., None], inputs: Sequence[Any]) -> None:
+        """Call `steer` with a run's id and what `inputs` say whenever a person moves one of the controls; the newest
+        position wins.
+
+        The run is the one that the page showed at that moment: `run_id` is looked up when the server comes to it, and
+        would have positions from before a run was begun steer that run.
+        """
+        gr.on(
+            [control.input for control in controls],
+            steer,
+            [self.remembered, *inputs],
+            None,
+            trigger_mode="always_last",
+            concurrency_limit=None,
+            api_visibility="private",
+        )
+
     def steer(self, run_id: str, backbone: str, make_config: Callable[[], Any]) -> None:
         """Send changed settings to this page's run, if one is going on this backbone."""
         run = self.run(run_id)
@@ -275,17 +292,4 @@ def interrupted(engine: str) -> str:
     return (
         f"{title}: the studio was started anew while this was running, so it ended; results that were finished are in "
         "the gallery."
-    )
-
-
-def steers(controls: Sequence[Any], steer: Callable[..., None], inputs: Sequence[Any]) -> None:
-    """Call `steer` with what `inputs` say whenever a person moves one of the controls; the newest position wins."""
-    gr.on(
-        [control.input for control in controls],
-        steer,
-        list(inputs),
-        None,
-        trigger_mode="always_last",
-        concurrency_limit=None,
-        api_visibility="private",
     )

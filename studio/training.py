@@ -19,7 +19,7 @@ from studio.notices import inform, warn
 from studio.picture_stage import PictureStage
 from studio.restoring import job_for_tab
 from studio.settings import Settings
-from studio.stage import Stage, steers
+from studio.stage import Stage
 from studio.studio import Studio
 
 
@@ -174,7 +174,7 @@ class Training:
         seen: dict[str, Any] = {"api_visibility": "private"}
         model.input(self.models_own, [model, *components], components, **seen)
         controls = [self.settings.controls[name] for name in moved]
-        steers(controls, self.steered, [self.stage.run_id, *components])
+        self.stage.steered_by(controls, self.steered, [*components])
 
     def models_own(self, model: str, *values: Any) -> list[Any]:
         """Another network was chosen: its own settings."""

@@ -27,7 +27,6 @@ from studio.photo import Photo, example_row
 from studio.picture_stage import PictureStage
 from studio.restoring import job_for_tab
 from studio.settings import Settings
-from studio.stage import steers
 from studio.studio import Studio
 from studio.sweeps import SweepPanel
 
@@ -159,7 +158,7 @@ class DreamTab:
         stage.again.click(stage.chosen_as_input, [stage.run_id, stage.moment], [self.photo], **quick)
         stage.wire()
         self.own.wire(stage.go)
-        steers(controls, self.steer, [stage.run_id, self.backbone, *controls])
+        stage.steered_by(controls, self.steer, [self.backbone, *controls])
 
     def on_visit(self, page: gr.Blocks, tab: gr.Tab) -> None:
         """Have a fresh page find its run again."""

@@ -30,7 +30,6 @@ from studio.picture_stage import PictureStage
 from studio.regions import blank, masks_of, region_painter
 from studio.restoring import job_for_tab
 from studio.settings import Settings
-from studio.stage import steers
 from studio.studio import Studio
 from studio.sweeps import SweepPanel
 
@@ -211,7 +210,7 @@ class StyleTab:
         )
         stage.wire()
         self.own.wire(stage.go)
-        steers(moved, self.steer, [stage.run_id, self.backbone, gallery, *moved])
+        stage.steered_by(moved, self.steer, [self.backbone, gallery, *moved])
 
     def on_visit(self, page: gr.Blocks, tab: gr.Tab) -> None:
         """Have a fresh page find its run again, and hang the example paintings once they are drawn."""

@@ -21,7 +21,6 @@ from studio.own_settings import OwnSettings
 from studio.restoring import job_for_tab
 from studio.runs import Run
 from studio.settings import Settings
-from studio.stage import steers
 from studio.studio import Studio
 from studio.text_score import TextScore
 from studio.text_stage import TextStage, dice_of, dice_panel
@@ -175,7 +174,7 @@ class TextTab:
         self._restorable = [self.model, self.restored, *controls]
         self.saved.upload(self.brought_back, [self.saved], self._restorable, **seen)
         moved = ("temperature", "top_k", "top_p", "min_p", "repetition_penalty", "stop", "ends")
-        steers([self.settings.controls[name] for name in moved], self.steered, [stage.run_id, self.model, *controls])
+        stage.steered_by([self.settings.controls[name] for name in moved], self.steered, [self.model, *controls])
         stage.wire()
         self.own.wire(stage.go)
         self.score.wire(self.model)

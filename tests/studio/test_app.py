@@ -132,3 +132,16 @@ def test_no_event_has_gradio_tell_its_outputs_of_its_progress(built_page):
     events = built_page.get_config_file()["dependencies"]
     assert events
     assert {(event["show_progress"], *event["show_progress_on"]) for event in events} == {("hidden",)}
+
+
+def test_what_is_moved_steers_the_run_that_the_page_showed_at_that_moment(built_page):
+    """A session's state is looked up when the server comes to the event: a position from before a run was begun would
+    steer that run."""
+    steered = [
+        fn
+        for fn in built_page.fns.values()
+        if fn.name in ("steer", "steered") and all(kind == "input" for _, kind in fn.targets)
+    ]
+    told_of = {fn.inputs[0].elem_id for fn in steered}
+    assert told_of >= {"dream-memory", "style-memory", "text-memory", "sought-memory"}
+    assert all(name.endswith("-memory") for name in told_of)
