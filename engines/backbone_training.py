@@ -1,9 +1,16 @@
-"""Train the bundled backbone (`engines/parts/studio_vgg.py`) to name the 200 classes of Tiny ImageNet."""
+"""Train the bundled backbone (`engines/parts/studio_vgg.py`): blocks 4 and 5, on first blocks that stay as they are.
+
+They learn to name the 200 classes of Tiny ImageNet, and at four layers the features of InceptionV3 (Szegedy et al.
+2015), through a linear map each (hints: Romero et al. 2015; distillation: Hinton et al. 2015), of these pictures and
+of crops of photos, which are sharp. No layer is copied. Tiny ImageNet's pictures of 64 pixels are enlarged: things are
+then as large as in a photo that is dreamt on.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +21,10 @@ import tensorflow as tf
 from engines.frames import Frames
 from engines.parts import studio_vgg
 from engines.parts.backbone_config import BackboneTrainingConfig
-from engines.parts.datasets import LabelledPictures, labelled_pictures
-from engines.parts.files import written_atomically
+from engines.parts.backbones import Backbone
+from engines.parts.datasets import PHOTOS_FILE, LabelledPictures, labelled_pictures, whole_pictures
+from engines.parts.files import UNREADABLE, written_atomically
+from engines.parts.hints import crops, relative
 from engines.parts.precision import training_policy
 from engines.parts.training import batch_indices, data_hash, one_cycle, train_frames
 
@@ -23,6 +32,11 @@ from engines.parts.training import batch_indices, data_hash, one_cycle, train_fr
 # network that has seen only blurred ones names sharp ones worse (by 5 points of 100, before this was done).
 WHOLE_FROM = 0.75
 LARGEST_SHIFT = 6
+
+# A layer of ours learns from the layer of InceptionV3 at its right.
+TAUGHT_BY = {"block4_conv2": "mixed4", "block4_conv3": "mixed5", "block5_conv1": "mixed7", "block5_conv2": "mixed8"}
+# Side at which the pictures are named, in pixels.
+NAMED_AT = 112
 
 TRAIN_FILE, VALIDATION_FILE = "tiny_imagenet_train.zip", "tiny_imagenet_val.zip"
 
@@ -58,13 +72,41 @@ def shifted_boxes(count: int, side: int, rng: np.random.Generator) -> np.ndarray
     return np.stack([y, left, y + 1, right], axis=1).astype(np.float32)
 
 
-def train(config: BackboneTrainingConfig, data: Path, checkpoint: Path | None, output: Path | None) -> Frames[None]:
-    """Train on `data`/tiny_imagenet_train.zip, yielding a frame every interval; write `output` when done.
+def hint(features: tf.Tensor, layer: str, shape: Sequence[int | tf.Tensor]) -> tf.Tensor:
+    """The features of a layer of ours where the teacher's layer looks, (B, H, W, C) -> (B, *shape, C).
 
-    Metrics: loss and accuracy over the interval's training crops, `top1` on the validation pictures, learning rate.
+    InceptionV3 does not pad its first layers. The cell m of `mixed4` to `mixed7` has its middle at the pixel 16 m + 21,
+    that of `mixed8` at 32 m + 37; of ours, a cell of block 5 at 16 m + 7.5: one row and column lie outside.
+    """
+    if layer.startswith("block4"):
+        features = tf.nn.avg_pool2d(features, 2, 2, "VALID")
+    if TAUGHT_BY[layer] == "mixed8":
+        features = tf.nn.avg_pool2d(features[:, 1:, 1:], 2, 2, "VALID")
+        return features[:, : shape[0], : shape[1]]
+    return features[:, 1 : 1 + shape[0], 1 : 1 + shape[1]]
+
+
+def train(
+    config: BackboneTrainingConfig,
+    data: Path,
+    first_blocks: Path,
+    teacher: Backbone,
+    checkpoint: Path | None,
+    output: Path | None,
+) -> Frames[None]:
+    """Train on `data`/tiny_imagenet_train.zip and `data`/photos.zip, yielding a frame every interval; write `output`
+    when done.
+
+    Metrics: loss and accuracy over the interval's training crops, `hints` the mean distance from the teacher's
+    features, relative to these, `top1` on the validation pictures, learning rate.
+
+    Args:
+        first_blocks: the .npz of blocks 1 to 3 that `engines.distillation` writes.
+        teacher: InceptionV3.
 
     Raises:
-        ValueError: data missing or damaged, a checkpoint of another training, or a training that diverged.
+        ValueError: data or first blocks missing or damaged, a checkpoint of another training, or a training that
+            diverged.
     """
     keras.utils.set_random_seed(config.seed)
     keras.config.set_dtype_policy(training_policy())
@@ -72,67 +114,110 @@ def train(config: BackboneTrainingConfig, data: Path, checkpoint: Path | None, o
     validation = labelled_pictures(data / VALIDATION_FILE)
     if validation.classes != pictures.classes:
         raise ValueError("Training and validation pictures do not have the same classes.")
+    photos, photos_left_out = whole_pictures(data / PHOTOS_FILE, config.last_size)
     count = len(pictures.images)
     classes = len(pictures.classes)
     total = config.epochs * (count // config.batch_size)
 
     network = studio_vgg.build_classifier(classes, normalised=True)
+    given = _put_first_blocks(network, first_blocks)
+    middle = network.get_layer(f"block{studio_vgg.FIRST_BLOCKS}_pool").output
+    first = keras.Model(network.input, middle)
+    deep = keras.Model(middle, [*(network.get_layer(name).output for name in TAUGHT_BY), network.output])
+    taught = teacher.extractor(list(TAUGHT_BY.values()))
+    maps = [keras.layers.Conv2D(teacher.channels(name), 1, use_bias=False) for name in TAUGHT_BY.values()]
+    for layer, features in zip(maps, deep.outputs, strict=False):
+        layer.build(features.shape)
+    probe = tf.constant(crops(photos, 16, config.last_size, config.largest_scale, np.random.default_rng(config.seed)))
+    units = [tf.sqrt(tf.reduce_mean(tf.square(tf.cast(found, tf.float32)))) for found in taught(probe)]
+
     rate = keras.Variable(0.0, dtype="float32", trainable=False, name="rate")
-    weights = network.trainable_variables
+    weights = [*deep.trainable_variables, *(variable for layer in maps for variable in layer.trainable_variables)]
     momenta = [keras.Variable(np.zeros(w.shape, np.float32), trainable=False) for w in weights]
 
     @tf.function(reduce_retracing=True)
-    def update(images, labels, boxes, gains, size):
+    def update(images, labels, boxes, gains, sharp):
         rows = tf.range(tf.shape(images)[0])
-        crops = tf.image.crop_and_resize(images, boxes, rows, [size, size], extrapolation_value=127.5)
-        crops = (crops / 127.5 - 1) * gains[:, :1, None, None] + gains[:, 1:, None, None]
+        seen = tf.image.crop_and_resize(images, boxes, rows, tf.shape(sharp)[1:3], extrapolation_value=127.5)
+        seen = (seen / 127.5 - 1) * gains[:, :1, None, None] + gains[:, 1:, None, None]
+        # What the teacher sees comes first: photos, and some of the pictures.
+        seen = tf.concat([sharp, seen], 0)
+        hinted = config.photos + min(config.hinted, config.batch_size)
+        wanted = [tf.cast(found, tf.float32) / unit for found, unit in zip(taught(seen[:hinted]), units, strict=True)]
         targets = tf.one_hot(labels, classes) * (1 - config.label_smoothing) + config.label_smoothing / classes
+        edges = first(seen, training=False)
         with tf.GradientTape() as tape:
-            logits = network(crops, training=True)
-            loss = tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(targets, logits))
+            *found, logits = deep(edges, training=True)
+            logits = logits[config.photos :]
+            named = tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(targets, logits))
+            hints = tf.add_n(
+                [
+                    relative(layer(hint(own[:hinted], name, tf.shape(right)[1:3])), right)[0]
+                    for name, own, layer, right in zip(TAUGHT_BY, found, maps, wanted, strict=True)
+                ]
+            ) / len(maps)
+            loss = named + config.hint_weight * hints
         for w, m, g in zip(weights, momenta, tape.gradient(loss, weights), strict=True):
             if len(w.shape) > 1:  # biases and the scales of the normalisation do not decay
                 g = g + config.weight_decay * w.value
             m.assign(config.momentum * m.value + g)
             w.assign(w.value - rate.value * (g + config.momentum * m.value))
         accuracy = tf.reduce_mean(tf.cast(tf.argmax(logits, -1, tf.int32) == labels, tf.float32))
-        return {"loss": loss, "accuracy": accuracy}
+        return {"loss": loss, "accuracy": accuracy, "hints": hints}
 
     def train_step(step: int):
         position = step / total
         rng = np.random.default_rng((config.seed, 1, step))
-        rows = np.sort(batch_indices(count, config.batch_size, step, config.seed))
+        rows = batch_indices(count, config.batch_size, step, config.seed)
         rate.assign(one_cycle(position, config.learning_rate, config.warmup))
         if position < WHOLE_FROM:
             size = crop_size(position, config.first_size, config.last_size)
             boxes = random_boxes(len(rows), config.least_area, rng)
         else:
-            size = pictures.images.shape[1]
-            boxes = shifted_boxes(len(rows), size, rng)
+            size = config.last_size
+            boxes = shifted_boxes(len(rows), pictures.images.shape[1], rng)
         gains = np.stack([rng.uniform(0.8, 1.2, len(rows)), rng.uniform(-0.1, 0.1, len(rows))], axis=1)
         return update(
             tf.constant(pictures.images[rows]),
             tf.constant(pictures.labels[rows]),
             tf.constant(boxes),
             tf.constant(gains, tf.float32),
-            tf.constant(size),
+            tf.constant(crops(photos, config.photos, size, config.largest_scale, rng)),
         )
 
     def monitor(step: int):
         return None, {"top1": top1(network, validation), "learning_rate": float(rate.value)}
 
+    learnt = data_hash(pictures.images, pictures.labels, *photos, *given)
     yield from train_frames(
-        variables=[*network.variables, *momenta],
+        variables=[*deep.variables, *(layer.kernel for layer in maps), *momenta],
         train_step=train_step,
         total=total,
         interval=config.interval,
-        settings=dataclasses.asdict(config) | {"data": data_hash(pictures.images, pictures.labels)},
+        settings=dataclasses.asdict(config) | {"data": learnt, "teacher": teacher.weights},
         checkpoint=checkpoint,
         monitor=monitor,
-        notices=pictures.left_out,
+        notices=(*pictures.left_out, *photos_left_out),
     )
     if output:
         save(studio_vgg.folded_weights(network), pictures.classes, output)
+
+
+def _put_first_blocks(network: keras.Model, path: Path) -> list[np.ndarray]:
+    """Give the network the first blocks of a file, and say what they are. Raises ValueError."""
+    names = studio_vgg.layer_names(studio_vgg.FIRST_BLOCKS)
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            given = [[arrays[f"{name}/{part}"] for part in ("kernel", "bias")] for name in names]
+        for name, values in zip(names, given, strict=True):
+            network.get_layer(name).set_weights(values)
+    except FileNotFoundError as error:
+        raise ValueError(
+            f"There is no {path}: teach the first blocks first, with python -m engines.train distillation."
+        ) from error
+    except UNREADABLE as error:
+        raise ValueError(f"{path} cannot be read as the backbone's first blocks; make it anew.") from error
+    return [values for pair in given for values in pair]
 
 
 def save(weights: dict[str, np.ndarray], classes: tuple[str, ...], path: Path) -> None:
@@ -142,12 +227,17 @@ def save(weights: dict[str, np.ndarray], classes: tuple[str, ...], path: Path) -
         np.savez_compressed(file, classes=np.array(classes), **arrays)
 
 
-def top1(network: keras.Model, validation: LabelledPictures, batch_size: int = 250) -> float:
-    """Share of pictures whose class gets the highest logit, in [0, 1]; whole pictures, no averaging of crops."""
-    predict = tf.function(
-        lambda images: tf.argmax(network(tf.cast(images, tf.float32) / 127.5 - 1, training=False), -1, tf.int32),
-        input_signature=[tf.TensorSpec((None, None, None, 3), tf.uint8)],
-    )
+def top1(network: keras.Model, validation: LabelledPictures, batch_size: int = 125) -> float:
+    """Share of pictures whose class gets the highest logit, in [0, 1]; whole pictures, enlarged to NAMED_AT as for the
+    training, no averaging of crops."""
+
+    @tf.function(input_signature=[tf.TensorSpec((None, None, None, 3), tf.uint8)])
+    def predict(images):
+        count = tf.shape(images)[0]
+        boxes = tf.tile([[0.0, 0.0, 1.0, 1.0]], (count, 1))
+        seen = tf.image.crop_and_resize(images, boxes, tf.range(count), (NAMED_AT, NAMED_AT))
+        return tf.argmax(network(seen / 127.5 - 1, training=False), -1, tf.int32)
+
     right = 0
     for start in range(0, len(validation.labels), batch_size):
         rows = slice(start, start + batch_size)

@@ -13,25 +13,23 @@ that the teacher corrects at once.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
-from PIL import Image
 
 from engines.frames import Frames
 from engines.parts import studio_vgg
 from engines.parts.backbones import Backbone
-from engines.parts.datasets import whole_pictures
+from engines.parts.datasets import PHOTOS_FILE, whole_pictures
 from engines.parts.distillation_config import DistillationConfig
 from engines.parts.files import written_atomically
+from engines.parts.hints import bend, crops, gram, relative
 from engines.parts.precision import training_policy
 from engines.parts.training import data_hash, one_cycle, train_frames
 
-PHOTOS_FILE = "photos.zip"
 # A layer of ours learns from the layer of VGG19 at its right.
 TAUGHT_BY = {
     "block1_conv1": "block1_conv1",
@@ -48,49 +46,6 @@ HELD_OUT = ("gauguin_tahiti.jpg", "munch_the_scream.jpg", "picabia_udnie_1913.jp
 PAINTINGS_COUNT = 3
 _ADAM = (0.9, 0.99, 1e-7)
 _LARGEST_GRADIENT = 1.0
-
-
-def crops(pictures: Sequence[np.ndarray], count: int, size: int, largest_scale: float, rng: np.random.Generator):
-    """Random squares of random pictures at random scales, half of them mirrored.
-
-    Args:
-        pictures: (H, W, 3) uint8 RGB each, of any size from (size, size) on.
-        largest_scale: the largest square has sides of so many times `size`.
-
-    Returns:
-        (count, size, size, 3) float32 in [-1, 1].
-    """
-    found = np.empty((count, size, size, 3), np.float32)
-    for row in range(count):
-        picture = pictures[int(rng.integers(len(pictures)))]
-        side = min(int(size * rng.uniform(1, largest_scale)), *picture.shape[:2])
-        y, x = rng.integers(picture.shape[0] - side + 1), rng.integers(picture.shape[1] - side + 1)
-        crop = Image.fromarray(picture[y : y + side, x : x + side])
-        crop = crop.resize((size, size), Image.Resampling.LANCZOS, reducing_gap=3.0)
-        found[row] = np.asarray(crop)[:, :: 1 if rng.random() < 0.5 else -1]
-    return found / 127.5 - 1
-
-
-def gram(features: tf.Tensor) -> tf.Tensor:
-    """The Gram matrix of each picture's features, (B, H, W, C) -> (B, C, C), divided by H x W."""
-    flat = tf.reshape(features, (tf.shape(features)[0], -1, features.shape[-1]))
-    return tf.matmul(flat, flat, transpose_a=True) / tf.cast(tf.shape(flat)[1], flat.dtype)
-
-
-def relative(found: tf.Tensor, wanted: tf.Tensor) -> tf.Tensor:
-    """The squared distance of what was found from what was wanted, relative to the latter: a scalar."""
-    return tf.reduce_sum(tf.square(found - wanted)) / (tf.reduce_sum(tf.square(wanted)) + 1e-6)
-
-
-def bend(kernel: tf.Tensor) -> tf.Tensor:
-    """How far a linear map, (channels, others), is from keeping all angles, or where these are fewer from being such a
-    map's transpose: a scalar, 0 where it does."""
-    kernel = tf.cast(kernel, tf.float32)
-    wide = kernel.shape[0] <= kernel.shape[1]
-    inner = tf.matmul(kernel, kernel, transpose_a=not wide, transpose_b=wide)
-    size = tf.shape(inner)[0]
-    scale = tf.linalg.trace(inner) / tf.cast(size, tf.float32)
-    return tf.reduce_mean(tf.square(inner / scale - tf.eye(size))) * tf.cast(size, tf.float32)
 
 
 def train(
@@ -140,16 +95,13 @@ def train(
     shape = (config.paintings, config.size, config.size, 3)
     canvas, photo, style = (tf.Variable(np.zeros(shape, np.float32)) for _ in range(3))
 
-    def student_features(pictures) -> list[Any]:
-        return [tf.cast(found, tf.float32) for found in student(pictures, training=True)]
-
     def paint() -> None:
         """Move each painting in the making a step towards the style of a painting, as the network as it is sees it."""
-        wanted = [gram(found) for found in student_features(style)]
-        content = student_features(photo)[-1]
+        wanted = [gram(found) for found in student(style)]
+        content = student(photo)[-1]
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(canvas)
-            found = student_features(canvas)
+            found = student(canvas)
             loss = tf.add_n([relative(gram(f), g) for f, g in zip(found, wanted, strict=True)])
             loss += 0.5 * relative(found[-1], content)
         gradient = tape.gradient(loss, canvas)
@@ -160,19 +112,15 @@ def train(
     def update(fresh):
         paint()
         pictures = tf.concat([fresh, canvas], 0)
-        wanted = [tf.cast(found, tf.float32) / unit for found, unit in zip(taught(pictures), units, strict=True)]
-        half = config.batch_size
+        wanted = [found / tf.cast(unit, found.dtype) for found, unit in zip(taught(pictures), units, strict=True)]
+        parts = slice(None, config.batch_size), slice(config.batch_size, None)
         with tf.GradientTape() as tape:
-            losses, of_paintings = [], []
+            both = []
             for own, layer, right in zip(student(pictures, training=True), maps, wanted, strict=True):
-                told = tf.cast(layer(own), tf.float32)
-                parts = [
-                    relative(told[rows], right[rows])
-                    + config.gram_weight * relative(gram(told[rows]), gram(right[rows]))
-                    for rows in (slice(None, half), slice(half, None))
-                ]
-                losses.append(tf.add_n(parts) / 2)
-                of_paintings.append(parts[1] / 2)
+                told = layer(own)
+                grams = relative(gram(told), gram(right), parts)
+                both.append((relative(told, right, parts) + config.gram_weight * grams) / 2)
+            losses = [tf.reduce_sum(loss) for loss in both]
             bent = tf.add_n([bend(layer.kernel[0, 0]) for layer in maps])
             loss = tf.add_n(losses) + config.isometry_weight * bent
         gradients, _ = tf.clip_by_global_norm(tape.gradient(loss, weights), _LARGEST_GRADIENT)
@@ -184,7 +132,7 @@ def train(
             corrected = (mean / (1 - first**count)) / (tf.sqrt(square / (1 - second**count)) + least)
             weight.assign(weight.value - rate * corrected)
         told = dict(zip(TAUGHT_BY, losses, strict=True))
-        return {"loss": loss, "painted": tf.add_n(of_paintings) / tf.add_n(losses), "bent": bent, **told}
+        return {"loss": loss, "painted": tf.add_n([loss[1] for loss in both]) / tf.add_n(losses), "bent": bent, **told}
 
     def renew(step: int, rng: np.random.Generator) -> None:
         """Put new photos in the place of paintings that have come of age: one after another, so that all ages are

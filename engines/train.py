@@ -29,6 +29,7 @@ from engines.quiet import load_quietly
 
 WEIGHTS = Path(__file__).resolve().parent.parent / "weights"
 CHECKPOINTS = Path("checkpoints")
+FIRST_BLOCKS = CHECKPOINTS / "studio_vgg_first_blocks.npz"  # of the backbone, between its two trainings
 LANGUAGE_MODEL = "language_model_"  # how the files of language models begin
 
 
@@ -108,16 +109,25 @@ class Work:
     evaluate: Callable[[], dict[str, float]]
 
 
+def _teachers(options: argparse.Namespace) -> Any:
+    """Networks of others that ours are taught or judged by: beside the data, or where this project's own are."""
+    from engines.parts.weights import WeightsStore
+
+    return WeightsStore(folders=(options.data / "../weights", WEIGHTS))
+
+
 def _backbone(options: argparse.Namespace) -> Work:
     from engines import backbone_training as training
     from engines.parts.backbone_config import BackboneTrainingConfig
+    from engines.parts.backbones import load_backbone
 
     output = options.output or WEIGHTS / "studio_vgg.npz"
     checkpoint = options.checkpoint or CHECKPOINTS / "studio_vgg.npz"
 
     def train() -> Frames[None]:
         config = BackboneTrainingConfig(**changed_options(options, BackboneTrainingConfig))
-        return training.train(config, options.data, checkpoint, output)
+        teacher = load_backbone("inception_v3", _teachers(options))
+        return training.train(config, options.data, options.first_blocks, teacher, checkpoint, output)
 
     return Work(train, lambda: training.evaluate(output, options.data))
 
@@ -126,16 +136,14 @@ def _distillation(options: argparse.Namespace) -> Work:
     from engines import distillation
     from engines.parts.backbones import load_backbone
     from engines.parts.distillation_config import DistillationConfig
-    from engines.parts.weights import WeightsStore
 
-    output = options.output or CHECKPOINTS / "studio_vgg_first_blocks.npz"
+    output = options.output or FIRST_BLOCKS
     checkpoint = options.checkpoint or CHECKPOINTS / "distillation.npz"
-    beside = options.data / ".."
 
     def train() -> Frames[None]:
         config = DistillationConfig(**changed_options(options, DistillationConfig))
-        teacher = load_backbone("vgg19", WeightsStore(folders=(beside / "weights", WEIGHTS)))
-        paintings = beside / "pictures" / "style"
+        teacher = load_backbone("vgg19", _teachers(options))
+        paintings = options.data / ".." / "pictures" / "style"
         return distillation.train(config, options.data, paintings, teacher, checkpoint, output)
 
     def evaluate() -> dict[str, float]:
@@ -168,7 +176,6 @@ def _dcgan(options: argparse.Namespace) -> Work:
     from engines import dcgan_training as training
     from engines.parts.dcgan_config import MODELS, DCGANTrainingConfig
     from engines.parts.shards import one_thread_an_operation
-    from engines.parts.weights import WeightsStore
 
     def train() -> Frames[Any]:
         one_thread_an_operation()
@@ -180,11 +187,8 @@ def _dcgan(options: argparse.Namespace) -> Work:
     def evaluate() -> dict[str, float]:
         folder = options.output or WEIGHTS
         shipped = {model: folder / f"dcgan_{model}.npz" for model in MODELS}
-        # InceptionV3's weights lie beside the data, or where this project's own are.
-        store = WeightsStore(folders=(options.data / "../weights", WEIGHTS))
-        return training.evaluate(
-            {model: path for model, path in shipped.items() if path.is_file()}, options.data, store
-        )
+        found = {model: path for model, path in shipped.items() if path.is_file()}
+        return training.evaluate(found, options.data, _teachers(options))
 
     return Work(train, evaluate)
 
@@ -234,6 +238,8 @@ def _parser() -> argparse.ArgumentParser:
         one.add_argument("--pictures", type=Path, help="folder for what a training shows on its way")
         one.add_argument("--evaluate", action="store_true", help="score the weights that are there instead")
         one.add_argument("--json", action="store_true", help="print the scores as one JSON object")
+        if name == "backbone":
+            one.add_argument("--first-blocks", type=Path, default=FIRST_BLOCKS, help="what distillation has written")
         add_options(one, config_class)
     return parser
 

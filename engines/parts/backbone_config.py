@@ -11,16 +11,20 @@ from engines.configs import setting, validate
 class BackboneTrainingConfig:
     """How the bundled backbone is trained."""
 
-    epochs: int = setting(20, "Passes over the training pictures.", low=1, high=1000)
-    batch_size: int = setting(128, "Pictures a step.", low=2, high=4096)
-    learning_rate: float = setting(0.2, "Peak of the one-cycle schedule.", low=1e-6, high=10)
+    epochs: int = setting(10, "Passes over the training pictures.", low=1, high=1000)
+    batch_size: int = setting(64, "Pictures a step.", low=2, high=4096)
+    photos: int = setting(8, "Crops of photos that a step learns from besides.", low=1, high=256)
+    hinted: int = setting(8, "Pictures a step that the teacher sees, too.", low=1, high=4096)
+    hint_weight: float = setting(1.0, "Weight of the distance from the teacher's features.", low=0, high=100)
+    learning_rate: float = setting(0.1, "Peak of the one-cycle schedule.", low=1e-6, high=10)
     warmup: float = setting(0.2, "Share of the steps in which the rate rises.", low=0, high=0.9)
     momentum: float = setting(0.9, "Nesterov momentum.", low=0, high=0.999)
     weight_decay: float = setting(5e-4, "Pull of every kernel towards zero.", low=0, high=1)
     label_smoothing: float = setting(0.1, "Share of each label spread over all classes.", low=0, high=0.9)
-    first_size: int = setting(40, "Side of the crops at the start, in pixels.", low=16, high=64)
-    last_size: int = setting(56, "Side of the crops at the end, in pixels.", low=16, high=64)
+    first_size: int = setting(80, "Side of the crops at the start, in pixels.", low=80, high=256)
+    last_size: int = setting(112, "Side of the crops at the end, in pixels.", low=80, high=256)
     least_area: float = setting(0.4, "Smallest share of a picture that a crop covers.", low=0.05, high=1)
+    largest_scale: float = setting(3.2, "By how much a crop of a photo may be shrunk.", low=1, high=16)
     interval: int = setting(625, "Steps between checkpoints.", low=1, high=1_000_000)
     seed: int = setting(0, "Order of the pictures, crops and initial weights.", low=0, high=2**31 - 1)
 

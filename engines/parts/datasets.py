@@ -31,6 +31,7 @@ from engines.parts.preparation import check
 # A picture that is larger than these, in a set for training, is a mistake or an attack.
 _MOST_BYTES, _MOST_PIXELS = 32 << 20, 50_000_000
 _MOST_IN_ALL = 4 << 30
+PHOTOS_FILE = "photos.zip"
 FACES_FILE, FACES_HELD_OUT = "faces64.zip", 2000
 LEAST_TO_TRAIN_ON = 16
 

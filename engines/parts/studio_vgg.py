@@ -1,7 +1,8 @@
 """The bundled backbone: a slim network in the shape of VGG (Simonyan & Zisserman 2014).
 
-3x3 convolutions named as in VGG (`block1_conv1` ...), each followed by ReLU, with max pooling between blocks. It is
-trained with batch normalisation, which is folded into kernel and bias before shipping. Input: RGB in [-1, 1].
+3x3 convolutions named as in VGG (`block1_conv1` ...), each followed by ReLU, with max pooling between blocks. Blocks 4
+and 5 are trained with batch normalisation, which is folded into kernel and bias before shipping; blocks 1 to 3 have
+none, as VGG19's, which they learn from. Input: RGB in [-1, 1].
 """
 
 from __future__ import annotations
@@ -15,18 +16,20 @@ from keras import layers
 from engines.parts.layers import FusedBatchNormalization
 
 BLOCKS: tuple[tuple[int, ...], ...] = ((32, 32), (64, 64), (128, 128, 128), (256, 256, 256), (320, 320))
+FIRST_BLOCKS = 3
 
 
-def layer_names() -> list[str]:
-    """Convolutions from first to last, as in VGG: `block1_conv1` ..."""
-    return [f"block{b}_conv{c}" for b, block in enumerate(BLOCKS, 1) for c in range(1, len(block) + 1)]
+def layer_names(blocks: int = len(BLOCKS)) -> list[str]:
+    """Convolutions of the first blocks from first to last, as in VGG: `block1_conv1` ..."""
+    return [f"block{b}_conv{c}" for b, block in enumerate(BLOCKS[:blocks], 1) for c in range(1, len(block) + 1)]
 
 
 def build_features(*, normalised: bool, dtype: str | keras.dtype_policies.DTypePolicy | None = None) -> keras.Model:
     """The convolutional part, (B, H, W, 3) in [-1, 1] -> (B, H / 16, W / 16, 320).
 
     Args:
-        normalised: with batch normalisation, for training; without, as shipped (convolutions have a bias and a ReLU).
+        normalised: with batch normalisation in the blocks after the first three, for training; without, as shipped
+            (convolutions have a bias and a ReLU).
     """
     inputs = x = keras.Input((None, None, 3), dtype="float32")
     for b, block in enumerate(BLOCKS, 1):
@@ -34,7 +37,7 @@ def build_features(*, normalised: bool, dtype: str | keras.dtype_policies.DTypeP
             x = layers.MaxPooling2D(2, name=f"block{b - 1}_pool", dtype=dtype)(x)
         for c, channels in enumerate(block, 1):
             name = f"block{b}_conv{c}"
-            if normalised:
+            if normalised and b > FIRST_BLOCKS:
                 x = layers.Conv2D(
                     channels,
                     3,
@@ -63,13 +66,15 @@ def folded_weights(trained: keras.Model) -> dict[str, np.ndarray]:
     """The trained classifier's weights with batch normalisation folded in.
 
     With scale = gamma / sqrt(variance + epsilon), the folded kernel is kernel * scale and the folded bias is
-    beta - mean * scale: exactly the same function at inference.
+    beta - mean * scale: exactly the same function at inference. Layers without it are as they are.
 
     Returns:
         "<layer>/kernel" and "<layer>/bias" for each convolution and for "logits", float32.
     """
     weights = {}
-    for name in layer_names():
+    for name in layer_names(FIRST_BLOCKS):
+        weights[f"{name}/kernel"], weights[f"{name}/bias"] = trained.get_layer(name).get_weights()
+    for name in layer_names()[len(weights) // 2 :]:
         kernel = trained.get_layer(f"{name}_kernel").kernel.numpy()
         normalization = trained.get_layer(f"{name}_normalization")
         variance = normalization.moving_variance.numpy()

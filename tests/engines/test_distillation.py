@@ -12,11 +12,12 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from engines.distillation import TAUGHT_BY, bend, crops, gram, relative, train
+from engines.distillation import TAUGHT_BY, train
 from engines.parts import studio_vgg
 from engines.parts.backbones import Backbone, untrained_backbone
 from engines.parts.datasets import whole_pictures
 from engines.parts.distillation_config import DistillationConfig
+from engines.parts.hints import bend, crops, gram, relative
 from tests.engines.helpers import blocks, refusal, zip_of
 
 SHORT = DistillationConfig(steps=6, batch_size=2, paintings=2, size=32, largest_scale=1.5, paintings_age=4, interval=3)
@@ -91,8 +92,17 @@ def test_gram_matrices_and_distances_are_those_of_numpy():
     features = np.random.default_rng(0).normal(size=(2, 3, 4, 5)).astype(np.float32)
     flat = features.reshape(2, 12, 5)
     np.testing.assert_allclose(gram(tf.constant(features)), np.einsum("bnc,bnd->bcd", flat, flat) / 12, atol=1e-5)
-    assert float(relative(tf.zeros(3), tf.ones(3))) == pytest.approx(1, abs=1e-5)
-    assert float(relative(tf.ones(3), tf.ones(3))) == 0
+    with tf.GradientTape() as tape:
+        wanted = tf.constant(features)
+        tape.watch(wanted)
+        answer = tf.reduce_sum(gram(wanted) * tf.reshape(tf.range(50.0), (2, 5, 5)))
+    weights = np.arange(50.0).reshape(2, 5, 5)
+    expected = np.einsum("bnc,bcd->bnd", flat, (weights + weights.transpose(0, 2, 1)) / 12)
+    np.testing.assert_allclose(tape.gradient(answer, wanted), expected.reshape(features.shape), rtol=1e-5, atol=1e-5)
+    assert relative(tf.zeros((1, 3)), tf.ones((1, 3))).numpy() == pytest.approx([1], abs=1e-5)
+    assert relative(tf.ones((1, 3)), tf.ones((1, 3))).numpy() == [0]
+    found = tf.constant([[1.0, 1], [2, 0], [0, 0]])
+    assert relative(found, tf.ones((3, 2)), [slice(1), slice(1, None)]).numpy() == pytest.approx([0, 1], abs=1e-5)
 
 
 def test_an_isometry_is_not_bent_at_any_size():

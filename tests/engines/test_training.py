@@ -15,8 +15,9 @@ import tensorflow as tf
 
 from engines import backbone_training
 from engines.backbone_training import crop_size, evaluate, random_boxes
+from engines.parts import studio_vgg
 from engines.parts.backbone_config import BackboneTrainingConfig
-from engines.parts.backbones import load_backbone
+from engines.parts.backbones import Backbone, load_backbone, untrained_backbone
 from engines.parts.datasets import labelled_pictures
 from engines.parts.layers import FusedBatchNormalization
 from engines.parts.precision import processor_flags
@@ -480,7 +481,15 @@ def test_the_processors_flags_are_read_and_none_where_there_is_no_list(tmp_path)
 # The bundled backbone, end to end on next to nothing
 
 
-QUICK = BackboneTrainingConfig(epochs=1, batch_size=4, first_size=16, last_size=24, interval=2, learning_rate=0.01)
+QUICK = BackboneTrainingConfig(
+    epochs=1, batch_size=4, photos=2, hinted=1, first_size=80, last_size=80, interval=2, learning_rate=0.01
+)
+
+
+@pytest.fixture(scope="module")
+def teacher() -> Backbone:
+    keras.utils.set_random_seed(1)
+    return untrained_backbone("inception_v3")
 
 
 @pytest.fixture
@@ -500,12 +509,27 @@ def data(tmp_path) -> Path:
 
     zip_of(folder / "tiny_imagenet_train.zip", pictures("train"))
     zip_of(folder / "tiny_imagenet_val.zip", pictures("val"))
+    photos = [rng.integers(0, 256, (90, 120, 3)).astype(np.uint8) for _ in range(3)]
+    zip_of(folder / "photos.zip", {f"{number}.png": as_png(photo) for number, photo in enumerate(photos)})
+    np.savez(folder / "first_blocks.npz", **first_blocks())
     return folder
 
 
-def test_the_bundled_backbone_is_trained_and_written_and_read_again(data, tmp_path):
+def first_blocks() -> dict[str, np.ndarray]:
+    """Random weights of blocks 1 to 3."""
+    network, weights = studio_vgg.build_features(normalised=True), {}
+    for name in studio_vgg.layer_names(studio_vgg.FIRST_BLOCKS):
+        weights[f"{name}/kernel"], weights[f"{name}/bias"] = network.get_layer(name).get_weights()
+    return weights
+
+
+def trained(config: BackboneTrainingConfig, data: Path, teacher: Backbone, checkpoint=None, output=None):
+    return backbone_training.train(config, data, data / "first_blocks.npz", teacher, checkpoint, output)
+
+
+def test_the_bundled_backbone_is_trained_and_written_and_read_again(data, teacher, tmp_path):
     output, checkpoint = tmp_path / "out" / "studio_vgg.npz", tmp_path / "checkpoint.npz"
-    frames = list(backbone_training.train(QUICK, data, checkpoint, output))
+    frames = list(trained(QUICK, data, teacher, checkpoint, output))
     assert [(frame.step, frame.total) for frame in frames] == [(2, 4), (4, 4)]
     for frame in frames:
         assert {"loss", "accuracy", "top1", "learning_rate"} <= set(frame.metrics)
@@ -520,24 +544,63 @@ def test_the_bundled_backbone_is_trained_and_written_and_read_again(data, tmp_pa
     assert np.isfinite(backbone.extractor(["block5_conv2"])(tf.zeros((1, 32, 32, 3)))[0]).all()
     # All that the same command does a second time is to write the same weights.
     first = output.rename(tmp_path / "first.npz")
-    assert list(backbone_training.train(QUICK, data, checkpoint, output)) == []
+    assert list(trained(QUICK, data, teacher, checkpoint, output)) == []
     with np.load(first) as one, np.load(output) as other:
         assert one.files == other.files
         for name in one.files:
             np.testing.assert_array_equal(one[name], other[name])
     changed = dataclasses.replace(QUICK, weight_decay=0.1)
-    assert "other settings" in refusal(ValueError, next, backbone_training.train(changed, data, checkpoint, output))
+    assert "other settings" in refusal(ValueError, next, trained(changed, data, teacher, checkpoint, output))
     # Nor does it write them as if they were learnt from other data.
     written = output.read_bytes()
     grey = {f"train/{name}/{i}.png": flat_png((i, i, i)) for name in ("dark", "light") for i in range(8)}
     zip_of(data / "tiny_imagenet_train.zip", grey)
-    again = backbone_training.train(QUICK, data, checkpoint, output)
+    again = trained(QUICK, data, teacher, checkpoint, output)
     assert "other settings or data" in refusal(ValueError, next, again)
     assert output.read_bytes() == written
 
 
-def test_training_without_data_or_with_other_classes_is_refused_with_one_sentence(data, tmp_path):
-    nowhere = backbone_training.train(QUICK, tmp_path / "nowhere", None, None)
+def test_training_without_data_or_with_other_classes_is_refused_with_one_sentence(data, teacher, tmp_path):
+    nowhere = trained(QUICK, tmp_path / "nowhere", teacher)
     assert "tiny_imagenet_train.zip" in refusal(ValueError, next, nowhere)
     zip_of(data / "tiny_imagenet_val.zip", {"val/other/1.png": flat_png((1, 1, 1))})
-    assert "same classes" in refusal(ValueError, next, backbone_training.train(QUICK, data, None, None))
+    assert "same classes" in refusal(ValueError, next, trained(QUICK, data, teacher))
+
+
+@pytest.mark.parametrize(("content", "said"), [(None, "engines.train distillation"), (b"no", "cannot be read")])
+def test_training_on_first_blocks_that_are_missing_or_damaged_is_refused_with_one_sentence(
+    data, teacher, content, said
+):
+    (data / "first_blocks.npz").unlink()
+    if content:
+        (data / "first_blocks.npz").write_bytes(content)
+    assert said in refusal(ValueError, next, trained(QUICK, data, teacher))
+
+
+@pytest.mark.parametrize("side", [80, 96, 112, 128, 144])
+@pytest.mark.parametrize("layer", backbone_training.TAUGHT_BY)
+def test_a_layer_is_taught_what_the_teacher_sees_at_the_same_place(teacher, layer, side):
+    ((ours,), (theirs,)) = (
+        (found[0].shape[0] for found in one.extractor([name])(tf.zeros((1, side, side, 3))))
+        for one, name in ((untrained_backbone("studio_vgg"), layer), (teacher, backbone_training.TAUGHT_BY[layer]))
+    )
+    stride = 8 if layer.startswith("block4") else 16
+    middles = np.arange(ours, dtype=np.float32) * stride + (stride - 1) / 2
+    places = np.broadcast_to(middles[:, None, None], (ours, ours, 1))
+    found = backbone_training.hint(tf.constant(places[None]), layer, (theirs, theirs))[0, :, :, 0]
+    assert found.shape == (theirs, theirs)
+    step, start = (32, 37) if backbone_training.TAUGHT_BY[layer] == "mixed8" else (16, 21)
+    np.testing.assert_allclose(found, np.arange(theirs)[:, None] * step + start + np.zeros(theirs), atol=6)
+
+
+def test_a_cell_of_the_teachers_looks_where_it_is_said_to(teacher):
+    """The middle of all pixels that a cell of `mixed4` depends on; what follows it is padded alike on both sides."""
+    features, (cell, side) = teacher.extractor(["mixed4"]), (14, 500)
+    picture = tf.random.stateless_uniform((1, side, side, 3), (0, 0), -1, 1)
+    with tf.GradientTape() as tape:
+        tape.watch(picture)
+        (found,) = features(picture)
+        answer = tf.reduce_sum(found[0, cell, cell])
+    touched = np.nonzero(np.abs(tape.gradient(answer, picture).numpy()[0]).sum((1, 2)))[0]
+    assert 0 < touched[0] < touched[-1] < side - 1
+    assert (touched[0] + touched[-1]) / 2 == pytest.approx(16 * cell + 21, abs=1)
