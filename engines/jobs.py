@@ -18,7 +18,7 @@ from engines.frames import Frame, Frames
 from engines.parts.details import NO_DETAILS, Details
 from engines.parts.files import sha256_of
 from engines.parts.pictures import digest
-from engines.parts.weights import WeightsStore
+from engines.parts.weights import WeightsError, WeightsStore
 from engines.recipes import Recipe, RecipeError, from_json
 
 if TYPE_CHECKING:
@@ -170,6 +170,12 @@ ENGINES = {
 }
 
 
+OTHER_WEIGHTS = (
+    "This was made with an earlier network, or another file of its weights, and comes out differently now; for the "
+    "best of the network that is here begin from the defaults."
+)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Job:
     """All that an engine needs, with names where things are heavy.
@@ -182,6 +188,8 @@ class Job:
         files: by the engine's names for them.
         steering: (step, config) pairs to send again, when a recipe is repeated.
         stop_at: the step to stop after, when a stopped run is repeated.
+        weights: SHA-256 of the network's weights that what is repeated was made with; with others the run says that it
+            cannot come out the same.
         interruptions: the steps after which to go on from the picture as it was seen, as after a loss, when a recipe is
             repeated.
         details: what the file of its first input says that goes on into what is made from it.
@@ -196,6 +204,7 @@ class Job:
     files: Mapping[str, Path] = field(default_factory=dict)
     steering: tuple[tuple[int, Any], ...] = ()
     stop_at: int | None = None
+    weights: str = ""
     interruptions: tuple[int, ...] = ()
     details: Details = NO_DETAILS
     notices: tuple[str, ...] = ()
@@ -245,6 +254,19 @@ class Workshop:
         self._networks[ENGINES[engine].loader, name] = network
         if file is not None:
             self._files[ENGINES[engine].loader, name] = file
+
+    def weights(self, engine: str, name: str) -> str:
+        """SHA-256 of the weights of an engine's network; "" where it needs none, or has none that could be used."""
+        told = ENGINES[engine]
+        if not told.loader:
+            return ""
+        network = self._networks.get((told.loader, name))
+        if network is not None:
+            return network.weights
+        try:
+            return sha256_of(self.store.verified(told.weights.format(name)).path)
+        except (WeightsError, OSError):
+            return ""
 
     def weights_file(self, engine: str, name: str) -> Path | None:
         """The file of an engine's network; None where it needs none, or its weights come with the project.
@@ -420,6 +442,8 @@ class StartedJob(Iterator[Frame]):
         config = self.resolve(self.job.config)
         self._frames = self._engine_frames(config, network)
         self.last = next(self._frames)
+        if network is not None and self.job.weights not in ("", network.weights):
+            self.last = dataclasses.replace(self.last, notices=(OTHER_WEIGHTS, *self.last.notices))
         self.notices += self.last.notices
         config = config if self.last.config is None else self.last.config
         self.job = dataclasses.replace(self.job, config=config)
@@ -516,6 +540,7 @@ def job_from_recipe(recipe: Recipe, inputs: Mapping[str, np.ndarray]) -> Job:
         backbone=recipe.backbone,
         steering=tuple((step, from_mapping(config_class, settings)) for step, settings in recipe.steering),
         stop_at=recipe.stopped_at,
+        weights=recipe.weights,
         interruptions=recipe.interruptions,
     )
 

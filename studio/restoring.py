@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from engines.jobs import Job, job_from_recipe
+from engines.jobs import OTHER_WEIGHTS, Job, Workshop, job_from_recipe
 from engines.recipes import Recipe, RecipeError
+from studio.notices import inform
 
 
-def job_for_tab(recipe: Recipe, engine: str, networks: Collection[str], elsewhere: str) -> Job:
-    """The job of a recipe, without its inputs.
+def job_for_tab(recipe: Recipe, engine: str, networks: Collection[str], elsewhere: str, *, workshop: Workshop) -> Job:
+    """The job of a recipe, without its inputs. Says so where its network's weights are no longer the same.
 
     Args:
         engine: the tab's own; its sweeps are the tab's too.
         networks: names of those that are here.
         elsewhere: the sentence for a recipe of another tab.
+        workshop: where its networks are.
 
     Raises:
         ValueError: a recipe of another tab, for a network that is not here, or that this version cannot follow.
@@ -24,4 +26,6 @@ def job_for_tab(recipe: Recipe, engine: str, networks: Collection[str], elsewher
     job = job_from_recipe(recipe, {})
     if job.backbone not in networks:
         raise RecipeError(f"This recipe names a network that is not here: {job.backbone[:40]!r}.")
+    if recipe.weights and workshop.weights(recipe.engine, job.backbone) not in ("", recipe.weights):
+        inform(OTHER_WEIGHTS)
     return job

@@ -212,7 +212,13 @@ class Training:
         Raises:
             ValueError: a recipe of another tab, or one that this version cannot follow.
         """
-        job = job_for_tab(recipe, self.kind.engine, [""], "This was made on another tab; drop it there.")
+        job = job_for_tab(
+            recipe,
+            self.kind.engine,
+            [""],
+            "This was made on another tab; drop it there.",
+            workshop=self.studio.workshop,
+        )
         inform("Settings restored: now choose the data.")
         return {self.data: None} | self.settings.restored(job.config)
 

@@ -194,7 +194,7 @@ class DreamTab:
             ValueError: a recipe of another tab, or one that this version cannot follow.
         """
         elsewhere = "This picture was made on another tab; it can be dreamt on, its settings stay there."
-        job = job_for_tab(recipe, "deep_dream", self.network.names, elsewhere)
+        job = job_for_tab(recipe, "deep_dream", self.network.names, elsewhere, workshop=self.studio.workshop)
         found = {name: self.studio.gallery.find_input(hash_) for name, hash_ in recipe.inputs.items()}
         swept = job.config if isinstance(job.config, DreamSweepConfig) else None
         config = job.config if swept is None else DreamConfig(**swept.settings)

@@ -289,7 +289,9 @@ class FacesTab:
 
     def _job_of(self, recipe: Recipe, engine: str) -> Job:
         networks = [*NETWORKS.values(), *self._trained.names]
-        return job_for_tab(recipe, engine, networks, "This was made on another tab; drop it there.")
+        return job_for_tab(
+            recipe, engine, networks, "This was made on another tab; drop it there.", workshop=self.studio.workshop
+        )
 
     def _face_back(self, recipe: Recipe) -> list[Any]:
         job = self._job_of(recipe, "dcgan")

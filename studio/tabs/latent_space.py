@@ -320,7 +320,13 @@ class LatentTab:
             return [gr.skip()] * 5
 
     def _walk_back(self, recipe: Recipe, value: Any) -> list[Any]:
-        job = job_for_tab(recipe, "vae", NETWORKS.values(), "This film was made on another tab; drop it there.")
+        job = job_for_tab(
+            recipe,
+            "vae",
+            NETWORKS.values(),
+            "This film was made on another tab; drop it there.",
+            workshop=self.studio.workshop,
+        )
         config = resolve(job.config, self._vae(job.backbone))
         inform("The walk is back on the map; press Walk to see it.")
         places = [list(pair) for pair in zip(config.waypoints[::2], config.waypoints[1::2], strict=True)]

@@ -251,7 +251,7 @@ class StyleTab:
             ValueError: a recipe of another tab, or one that this version cannot follow.
         """
         elsewhere = "This picture was made on another tab; it can be painted, its settings stay there."
-        job = job_for_tab(recipe, "style_transfer", self.network.names, elsewhere)
+        job = job_for_tab(recipe, "style_transfer", self.network.names, elsewhere, workshop=self.studio.workshop)
         found = {name: self.studio.gallery.find_input(hash_) for name, hash_ in recipe.inputs.items()}
         swept = job.config if isinstance(job.config, StyleSweepConfig) else None
         config = job.config if swept is None else StyleConfig(**swept.settings)

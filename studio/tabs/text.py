@@ -344,7 +344,13 @@ class TextTab:
             ValueError: a recipe of another tab, or one that this version cannot follow.
         """
         names = [*self._shipped.values(), *self._trained.names]
-        job = job_for_tab(recipe, "language_model", names, "This recipe was made on another tab; drop it there.")
+        job = job_for_tab(
+            recipe,
+            "language_model",
+            names,
+            "This recipe was made on another tab; drop it there.",
+            workshop=self.studio.workshop,
+        )
         inform("Settings restored; press Write to repeat the text.")
         return self.settings.restored(job.config) | {self.model: job.backbone, self.restored: recipe.to_json()}
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from engines.deep_dream import DreamConfig
-from engines.jobs import ENGINES, Job, StartedJob, Workshop, job_from_recipe
+from engines.jobs import ENGINES, OTHER_WEIGHTS, Job, StartedJob, Workshop, job_from_recipe
 from engines.parts.pictures import digest
 from engines.parts.weights import WeightsError, WeightsStore
 from engines.recipes import Recipe, RecipeError, from_json
@@ -245,3 +245,24 @@ def test_a_painting_that_was_steered_repeats_to_the_same_pixels(picture, worksho
     assert (step, settings["balance"], settings["steps"], settings["size"]) == (2, 0.8, 8, 0)
     again = repeated(workshop, started.recipe, content_image=picture, style_images_1=picture[::-1])
     np.testing.assert_array_equal(run_to_end(again), image)
+
+
+def test_what_was_made_with_other_weights_is_repeated_and_says_that_it_differs(picture, workshop):
+    first = workshop.start(job(picture))
+    run_to_end(first)
+    same = repeated(workshop, first.recipe, image=picture)
+    run_to_end(same)
+    assert OTHER_WEIGHTS not in same.notices
+    earlier = repeated(workshop, dataclasses.replace(first.recipe, weights="54d6b56a"), image=picture)
+    run_to_end(earlier)
+    assert earlier.notices == (OTHER_WEIGHTS,)
+    assert earlier.recipe.weights == first.recipe.weights, "those that it was made with now"
+
+
+def test_the_weights_of_a_network_are_known_before_it_is_loaded(tmp_path):
+    fresh = Workshop(WeightsStore())
+    known = fresh.weights("deep_dream", "studio_vgg")
+    assert len(known) == 64
+    assert known == fresh.network("deep_dream", "studio_vgg").weights == fresh.weights("deep_dream", "studio_vgg")
+    assert fresh.weights("deep_dream", "no such network") == ""
+    assert fresh.weights("vae_training", "") == ""

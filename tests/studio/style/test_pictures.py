@@ -9,10 +9,12 @@ from typing import Any
 
 import gradio as gr
 import numpy as np
+import pytest
 from PIL import Image
 
+from engines.jobs import OTHER_WEIGHTS
 from engines.parts.pictures import read_picture
-from engines.recipes import Recipe, read_recipe
+from engines.recipes import Recipe, read_recipe, write_png
 from engines.style_transfer import MOST_STYLES, StyleConfig, presets
 from studio.regions import COLORS, blank
 from studio.tabs.style_transfer import regions_for
@@ -136,6 +138,18 @@ def test_a_result_whose_pictures_are_gone_brings_back_its_settings_and_says_so(t
     assert answer[tab.start_image] is None
     assert through_the_page(tab.settings, [answer[control] for control in tab.settings.components]) == QUICK_PAINTING
     assert "Not every picture" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("there", "told"), [("5" * 64, 1), ("", 0), (None, 0)])
+def test_a_result_of_an_earlier_network_says_so_as_it_comes_back(
+    tab, studio, painting_job, capsys, monkeypatch, there, told
+):
+    result = finished(studio.runs.start(painting_job)).result
+    recipe = dataclasses.replace(read_recipe(result), weights="4" * 64)
+    write_png(result, read_picture(result), recipe)
+    monkeypatch.setattr(studio.workshop, "weights", lambda *_: recipe.weights if there is None else there)
+    assert tab.photo_changed(str(result), None, "")[tab.restored]
+    assert capsys.readouterr().out.count(OTHER_WEIGHTS) == told
 
 
 def test_a_result_made_with_regions_says_that_they_must_be_painted_again(tab, studio, painting_job, capsys):
