@@ -15,7 +15,7 @@ import numpy as np
 
 from engines.frames import Frame, Frames
 from engines.parts.pictures import check_picture
-from engines.parts.style_config import StyleConfig
+from engines.parts.style_config import LAYERS, StyleConfig
 
 if TYPE_CHECKING:
     from engines.parts.backbones import Backbone
@@ -23,18 +23,9 @@ if TYPE_CHECKING:
 
 MOST_STYLES = 8
 LEAST_SIDE = 16
+SKETCHER = "studio_vgg"
 
 
-# What suits a network: style layers with weights, and the content layer.
-_VGG = ({f"block{block}_conv1": 1.0 for block in range(1, 6)}, "block5_conv2")
-LAYERS: dict[str, tuple[dict[str, float], str]] = {
-    "studio_vgg": (
-        {f"block{name}": 1.0 for name in ("1_conv1", "1_conv2", "2_conv1", "2_conv2", "3_conv1", "3_conv3", "4_conv1")},
-        "block4_conv1",
-    ),
-    "vgg19": ({f"block{block}_conv1": 1.0 for block in range(1, 5)}, "block4_conv2"),
-    "vgg16": ({f"block{block}_conv1": 1.0 for block in range(1, 5)}, "block4_conv2"),
-}
 BOOK = StyleConfig(
     seconds=0.0,
     balance=0.0,
@@ -48,8 +39,8 @@ BOOK = StyleConfig(
     learning_rate=100.0,
     pooling="max",
     losses="book",
-    style_layers=_VGG[0],
-    content_layer=_VGG[1],
+    style_layers={f"block{block}_conv1": 1.0 for block in range(1, 6)},
+    content_layer="block5_conv2",
 )
 
 
@@ -61,6 +52,8 @@ def presets(backbone_name: str) -> dict[str, StyleConfig]:
         "Faithful": StyleConfig(balance=0.5, style_scale=0.8),
         "My colours": StyleConfig(color="photo"),
     }
+    if backbone_name != SKETCHER:  # a slower one, which gets further from what the quicker one has begun
+        ours = {name: dataclasses.replace(config, start="sketch") for name, config in ours.items()}
     return ours | ({"As in the book": BOOK} if backbone_name == "vgg19" else {})
 
 
@@ -79,6 +72,8 @@ def resolve(config: StyleConfig, backbone: Backbone) -> StyleConfig:
         config,
         style_layers=config.style_layers or style_layers,
         content_layer=config.content_layer or content_layer,
+        # What it would sketch, it paints.
+        start="content" if config.start == "sketch" and backbone.name == SKETCHER else config.start,
     )
     backbone.check_layers([*config.style_layers, config.content_layer])
     return config
@@ -121,12 +116,14 @@ def stylize(
             backbone does not have, a painting that runs away to infinity, a frame to go on from without a position or
             of a run with other inputs or settings.
     """
+    from engines.parts.backbones import bundled_backbone
     from engines.parts.painting import Painting, Pictures
 
     config = resolve(config, backbone)
     pictures = Pictures(content_image, tuple(style_images), _aligned(masks, len(style_images)), start_image)
     _check(pictures, config)
-    painting = Painting(pictures, config, backbone, after)
+    sketcher = bundled_backbone() if config.start == "sketch" else None
+    painting = Painting(pictures, config, backbone, after, sketcher)
     # What was chosen for this machine; a run that goes on has chosen already.
     told: StyleConfig | None = None if after and painting.config == config else painting.config
     done = after.step if after else 0

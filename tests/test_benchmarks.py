@@ -9,6 +9,7 @@ from types import ModuleType
 
 import pytest
 
+from engines.parts import painting_plan
 from tests.benchmarks import (
     dcgan,
     dcgan_parts,
@@ -96,12 +97,13 @@ def test_deep_dream(monkeypatch, capsys):
 
 def test_style_transfer(monkeypatch):
     patch(monkeypatch, style_transfer, NETWORK="studio_vgg", HEIGHT=32, WIDTH=48, SCALES=1, STEPS=1)
+    patch(monkeypatch, painting_plan, SKETCH_STEPS=1)
     patch(monkeypatch, style_transfer, STYLE_LAYERS=BLOCKS, CONTENT_LAYER="block3_conv1", END_LOSS=1e9)
     found = style_transfer.pictures()
     monkeypatch.setattr(style_transfer, "pictures", lambda: found)  # they take their time
     assert style_transfer.listing("", tiny_network())["step"] > 0
     figures = style_transfer.engine("")
-    assert (figures["steps"], figures["loss"] > 0, figures["peak"] > 1) == (1, True, True)
+    assert (figures["steps"], figures["loss"] > 0, figures["peak"] > 1) == (2, True, True)
     assert style_transfer.engine_step("")["step"] > 0
     assert style_transfer.end_loss("1")["loss"] > 0
     layers = {"style_layers": dict.fromkeys(BLOCKS, 1.0), "content_layer": "block3_conv1"}

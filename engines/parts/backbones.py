@@ -7,6 +7,7 @@ deepest layer that is asked for.
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -172,6 +173,12 @@ def load_backbone(name: str, store: WeightsStore, *, dtype: str | None = None) -
         ) from error
     network = fold_batch_normalization(network, dtype or compute_dtype())
     return Backbone(name, network, sha256_of(located.path), located.source)
+
+
+@functools.cache
+def bundled_backbone() -> Backbone:
+    """The bundled network, loaded once; for engines that need it beside the one that was chosen."""
+    return load_backbone("studio_vgg", WeightsStore())
 
 
 def untrained_backbone(name: str, *, dtype: str = "float32") -> Backbone:

@@ -14,34 +14,15 @@ from engines.frames import Frame
 from engines.parts.colors import luminance
 from engines.parts.first_order import FirstOrder, Optimizer
 from engines.parts.lbfgs import LBFGS
-from engines.parts.memory import free_bytes
+from engines.parts.painting_plan import CORRECTIONS, STEPS_FACTOR, Planner, Rung
 from engines.parts.perceptual import Evaluation, PerceptualLoss
-from engines.parts.pictures import long_enough, to_float
+from engines.parts.pictures import to_float
 from engines.parts.scene import Pictures, Scene, fitted
-from engines.parts.style_config import MOST_SIDE, StyleConfig
+from engines.parts.style_config import StyleConfig
 
 if TYPE_CHECKING:
     from engines.parts.backbones import Backbone
 
-# Each size is so much larger than the one before, and takes so many fewer steps.
-SCALE_FACTOR = 1.75
-STEPS_FACTOR = 1.4
-LEAST_SHORT_SIDE = 48
-LEAST_SIDE = 16
-# What a run in a given time chooses from, and the steps at full size that it would like to have.
-SIZES = (192, 256, 320, 384, 448, 512, 576, 640, 720, 800, 900, 1024, 1152, 1280, 1440)
-# Photos that are longer than this many times their width get longer sizes, so that they have as many pixels as one that
-# is just so long.
-LONG = 4.0
-STEPS_WANTED = 30
-# More steps than these hardly change a painting any more: from here on time is better spent on size.
-STEPS_ENOUGH = 250
-PROBE_SIDE = 224
-TILES = (1536, 1024, 768, 512, 384)
-WHOLE = 16_384
-_CORRECTIONS = 10
-# Bytes a pixel of what stays from step to step: the history of L-BFGS and a dozen pictures, in float32.
-_KEPT_PER_PIXEL = (2 * _CORRECTIONS + 14) * 3 * 4
 _LOSSES_KEPT = 4
 _LAST_LEARNING_RATE = 0.5
 # A first step so much shorter suits a picture that is painted already: a whole one would only be taken back.
@@ -55,6 +36,7 @@ class Painting:
     Args:
         after: a frame of a painting of the same pictures, with its `position`: begin there. The config is then what was
             in force at that frame.
+        sketcher: a quicker network, for a config that begins from a sketch.
 
     Attributes:
         config: the settings in force: what was asked for, with size, scales, steps and tiles as chosen.
@@ -63,16 +45,25 @@ class Painting:
         ValueError: the frame has no position, or is of another painting.
     """
 
-    def __init__(self, pictures: Pictures, config: StyleConfig, backbone: Backbone, after: Frame | None = None):
+    def __init__(
+        self,
+        pictures: Pictures,
+        config: StyleConfig,
+        backbone: Backbone,
+        after: Frame | None = None,
+        sketcher: Backbone | None = None,
+    ):
         self._pictures, self._backbone = pictures, backbone
         self._began = time.monotonic()
+        sketched = config.start == "sketch" and pictures.start is None
+        self._planner = Planner(pictures, backbone, sketcher if sketched else None, self._loss_for, self._began)
         self._promise = config.seconds
         self._rng = np.random.default_rng(config.seed)
         self._narrowed = self._tiled = False  # to fit the memory
         if after and config.seconds:
             raise ValueError(_NO_PLACE)  # the lost run had chosen for its seconds, and to choose anew is another run
         self.config = self._planned(config)
-        self._shapes = self._ladder(self.config)
+        self._rungs = self._planner.rungs(self.config)
         self._weights = (1.0, 1.0, 1.0)
         self._work_below = 0
         self._scale = 0
@@ -87,7 +78,8 @@ class Painting:
     def _begin_after(self, frame: Frame) -> None:
         """Stand where another painting stood at its frame, but for what its optimiser knew."""
         picture, position = frame.image, frame.position
-        if picture is None or position is None or self._shapes[position["scale"] :][:1] != [picture.shape[:2]]:
+        places = [rung.shape for rung in self._rungs]
+        if picture is None or position is None or places[position["scale"] :][:1] != [picture.shape[:2]]:
             raise ValueError(_NO_PLACE)
         self._narrowed, self._tiled = bool(position["narrowed"]), bool(position["tiled"])
         self._work_below = position["work_below"]
@@ -108,43 +100,55 @@ class Painting:
     # Where it stands
 
     @property
-    def _last(self) -> int:
-        return len(self._shapes) - 1
-
-    def _steps_at(self, scale: int, steps: float | None = None) -> int:
-        steps = self.config.steps if steps is None else steps
-        return max(1, round(steps * STEPS_FACTOR ** (self._last - scale)))
+    def _rung(self) -> Rung:
+        return self._rungs[self._scale]
 
     @property
-    def _scale_over(self) -> bool:
-        return self._done_here >= self._steps_at(self._scale)
+    def sketching(self) -> bool:
+        """Whether what is painted is a sketch, by another network and another loss."""
+        return self._rung.sketch
+
+    @property
+    def _above(self) -> list[Rung]:
+        return self._rungs[self._scale + 1 :]
+
+    @property
+    def _here(self) -> StyleConfig:
+        """The settings that are in force at this size."""
+        return self._rung.config(self.config)
+
+    @property
+    def _steps_left(self) -> int:
+        return max(0, self._rung.steps(self.config.steps) - self._done_here)
 
     @property
     def finished(self) -> bool:
-        return self._scale == self._last and self._scale_over
+        return not self._above and not self._steps_left
 
     @property
     def remaining(self) -> int:
-        here = 0 if self._scale_over else self._steps_at(self._scale) - self._done_here
-        return here + sum(self._steps_at(scale) for scale in range(self._scale + 1, self._last + 1))
+        return self._steps_left + sum(rung.steps(self.config.steps) for rung in self._above)
 
-    def _area(self, scale: int) -> int:
-        return math.prod(self._shapes[scale])
+    def _work(self, rung: Rung) -> int:
+        return self._planner.cost(rung, self.config)
 
     @property
     def progress(self) -> float:
-        """Share of the work that is done: a step costs as much as its size has pixels."""
-        done = self._work_below + self._done_here * self._area(self._scale)
-        left = (self._steps_at(self._scale) - self._done_here) * self._area(self._scale)
-        left = 0 if self._scale_over else max(0, left)
-        left += sum(self._steps_at(i) * self._area(i) for i in range(self._scale + 1, self._last + 1))
+        """Share of the work that is done."""
+        done = self._work_below + self._done_here * self._work(self._rung)
+        left = self._steps_left * self._work(self._rung)
+        left += sum(rung.steps(self.config.steps) * self._work(rung) for rung in self._above)
         return done / (done + left)
 
     @property
     def note(self) -> str:
-        height, width = self._shapes[self._scale]
-        size = f"size {self._scale + 1} of {len(self._shapes)}, {width} x {height}"
-        step = f"step {self._done_here} of {max(self._steps_at(self._scale), self._done_here)}"
+        height, width = self._rung.shape
+        sizes = [rung for rung in self._rungs if rung.sketch == self._rung.sketch]
+        number = sizes.index(self._rung) + 1
+        size = f"size {number} of {len(sizes)}, {width} x {height}"
+        if self._rung.sketch:
+            size = f"sketch, size {number} of {len(sizes)}, {width} x {height}"
+        step = f"step {self._done_here} of {max(self._rung.steps(self.config.steps), self._done_here)}"
         return " · ".join([size, step, *self._fitting])
 
     @property
@@ -186,7 +190,7 @@ class Painting:
         Raises:
             ValueError: the picture runs away to infinity.
         """
-        if self._scale_over:
+        if not self._steps_left:
             self._enlarge()
         evaluation = self._scene_loss.evaluate(
             self._optimizer.trial, self._targets, self._weights, tile=self.config.tile_size
@@ -223,31 +227,39 @@ class Painting:
         if any(getattr(old, name) != getattr(new, name) for name in remade):
             self._open_scene()
         else:
-            self._targets = self._scene.targets(new)
+            self._targets = self._scene.targets(self._here)
         self._weigh(self._scene)
-        given_up = new.optimizer == "lbfgs" and not isinstance(self._optimizer, LBFGS)
-        if given_up or (old.optimizer, old.learning_rate) != (new.optimizer, new.learning_rate):
+        before, here = self._rung.config(old), self._here
+        given_up = here.optimizer == "lbfgs" and not isinstance(self._optimizer, LBFGS)
+        if given_up or (before.optimizer, before.learning_rate) != (here.optimizer, here.learning_rate):
             self._optimizer = self._new_optimizer(self._optimizer.x)
         self._optimizer.forget()
         return new
 
     def _open_scene(self) -> None:
-        self._scene_loss = self._loss_for(self.config)
-        shape = self._shapes[self._scale]
-        self._scene = Scene(self._pictures, self.config, self._scene_loss, shape, self.config.tile_size)
-        self._targets = self._scene.targets(self.config)
+        config, rung = self._here, self._rung
+        self._scene_loss = self._loss_for(config, rung.backbone)
+        self._scene = Scene(self._pictures, config, self._scene_loss, rung.shape, config.tile_size)
+        self._targets = self._scene.targets(config)
 
     def _begin_scale(self, done: int = 0) -> None:
         self._done_here = done
         self._times: list[float] = [time.monotonic()]
 
     def _enlarge(self) -> None:
-        """Go on at the next size with the picture, and what is known of the curvature, carried up."""
-        self._work_below += self._done_here * self._area(self._scale)
+        """Go on at the next size with the picture, and what is known of the curvature, carried up; or on the sketch,
+        with another network."""
+        below = self._rung
+        self._work_below += self._done_here * self._work(below)
         before = self._scene.content
         self._scale += 1
         self._open_scene()
-        shape = self._shapes[self._scale]
+        shape = self._rung.shape
+        if below.backbone is not self._rung.backbone:
+            self._weigh(self._scene)
+            self._optimizer = self._new_optimizer(self._optimizer.x)
+            self._begin_scale()
+            return
 
         def resize(tensor: tf.Tensor) -> tf.Tensor:
             return tf.image.resize(tensor, shape, method="bicubic")
@@ -255,7 +267,7 @@ class Painting:
         # The photo's finest detail cannot come from a smaller painting.
         detail = self._scene.content - resize(before)
         if isinstance(self._optimizer, LBFGS):
-            shrink = self._area(self._scale - 1) / self._area(self._scale) if self.config.losses == "relative" else 1.0
+            shrink = below.area / self._rung.area if self._here.losses == "relative" else 1.0
             optimizer = self._optimizer.carried(resize, first_step=self._first_step(), shrink=shrink)
             optimizer.x = optimizer.trial = optimizer.x + detail
             self._optimizer = optimizer
@@ -265,7 +277,7 @@ class Painting:
 
     def _first_picture(self) -> tf.Tensor:
         if self._pictures.start is not None:
-            return tf.constant(to_float(fitted(self._pictures.start, self._shapes[0])))
+            return tf.constant(to_float(fitted(self._pictures.start, self._rung.shape)))
         if self.config.start == "noise":
             noise = self._rng.normal(0, 0.25, self._scene.content.shape)
             return tf.constant(noise.astype(np.float32))
@@ -273,22 +285,23 @@ class Painting:
 
     def _first_step(self) -> float:
         """A step that moves every pixel by a few grey levels."""
-        return 0.03 * math.sqrt(3 * self._area(self._scale))
+        return 0.03 * math.sqrt(3 * self._rung.area)
 
     def _new_optimizer(self, x: tf.Tensor, share: float = 1.0) -> Optimizer:
-        if self.config.optimizer == "lbfgs":
-            return LBFGS(x, first_step=share * self._first_step(), corrections=_CORRECTIONS)
-        return FirstOrder(x, self.config.optimizer, self.config.learning_rate)
+        config = self._here
+        if config.optimizer == "lbfgs":
+            return LBFGS(x, first_step=share * self._first_step(), corrections=CORRECTIONS)
+        return FirstOrder(x, config.optimizer, config.learning_rate)
 
-    def _loss_for(self, config: StyleConfig) -> PerceptualLoss:
+    def _loss_for(self, config: StyleConfig, backbone: Backbone) -> PerceptualLoss:
         """The traced losses for a config's layers, kept with the backbone."""
-        layers = tuple(name for name in self._backbone.layers if config.style_layers.get(name))
+        layers = tuple(name for name in backbone.layers if config.style_layers.get(name))
         regions = self._pictures.regions
         book = config.losses == "book"
         key = ("perceptual", layers, config.content_layer, config.pooling, regions, book)
-        memory = self._backbone.memory
+        memory = backbone.memory
         loss = memory.pop(key, None) or PerceptualLoss(
-            self._backbone,
+            backbone,
             layers,
             config.content_layer,
             pooling=config.pooling,
@@ -308,7 +321,7 @@ class Painting:
         With a balance, the photo's weight is such that it has this share of the gradient, next to the style's, at a
         picture half way between the two: a knob that means the same for every photo, painting and network.
         """
-        config = self.config
+        config = self._here
         self._weighed_at = self._scale
         content_weight = config.content_weight
         if config.balance and config.style_weight and content_weight:
@@ -321,87 +334,16 @@ class Painting:
                 content_weight *= config.balance / (1 - config.balance) * lengths[0] / lengths[1]
         self._weights = (config.style_weight, content_weight, config.total_variation_weight)
 
-    # Planning: size, scales and steps for the time and the memory that there are
-
-    def _full_shape(self, size: int) -> tuple[int, int]:
-        height, width = self._pictures.content.shape[:2]
-        scale = self._raised(size) / max(height, width) if size else 1.0
-        return max(1, round(height * scale)), max(1, round(width * scale))
-
-    def _raised(self, size: int) -> int:
-        """The longest side, raised where a long and narrow photo would have too few pixels across to be painted."""
-        shape = self._pictures.content.shape[:2]
-        # The same for all sizes of a photo: a larger one must not come out smaller.
-        wanted = LEAST_SHORT_SIDE if max(shape) >= LONG * min(shape) else LEAST_SIDE
-        across = min(wanted, min(shape), MOST_SIDE * min(shape) // max(shape))
-        return long_enough(shape, size, max(across, LEAST_SIDE), MOST_SIDE)
-
-    def _sizes(self) -> list[int]:
-        """The sizes that a run in a given time chooses from."""
-        height, width = self._pictures.content.shape[:2]
-        stretch = math.sqrt(max(1.0, max(height, width) / min(height, width) / LONG))
-        return sorted({self._raised(min(MOST_SIDE, round(size * stretch))) for size in SIZES})
-
-    def _ladder(self, config: StyleConfig) -> list[tuple[int, int]]:
-        """(height, width) of each size from small to full. Going on from a picture happens at full size."""
-        height, width = self._full_shape(config.size)
-        count = 1 if self._pictures.start is not None else config.scales
-        shapes = [(round(height / SCALE_FACTOR**i), round(width / SCALE_FACTOR**i)) for i in range(count)]
-        return [shape for shape in shapes if min(shape) >= LEAST_SHORT_SIDE][::-1] or [(height, width)]
+    # The time and the memory that there are
 
     def _planned(self, config: StyleConfig) -> StyleConfig:
         """The config with size, scales, steps and tiles for this machine; `seconds` is then spent."""
         if config.seconds:
-            config = self._timed(config)
-        config = dataclasses.replace(config, seconds=0.0, size=self._raised(config.size))
-        return config if config.tile_size else self._fitted(config)
-
-    def _fitted(self, config: StyleConfig) -> StyleConfig:
-        """The config with tiles, and a smaller size where even these would not do, for the memory that is free."""
-        free = free_bytes()
-        budget = 2 << 30 if free is None else min(free // 2, 3 << 30)
-        each = self._loss_for(config).bytes_per_pixel
-        height, width = self._full_shape(config.size)
-        longest = max(height, width)
-        # What the optimiser and the pictures take comes on top, tiles or not.
-        most = math.inf if free is None else max(0.8 * free - TILES[-1] ** 2 * each, 0) / _KEPT_PER_PIXEL
-        if height * width > most and longest > SIZES[0]:
-            longest = self._raised(max(SIZES[0], int(longest * math.sqrt(most / (height * width)))))
-            config = dataclasses.replace(config, size=longest)
-            height, width = self._full_shape(longest)
-            self._narrowed = True
-        if each * height * width <= budget:
-            return dataclasses.replace(config, tile_size=WHOLE)
-        tile = next((tile for tile in TILES if each * tile**2 <= budget), TILES[-1])
-        self._tiled = True
-        return dataclasses.replace(config, tile_size=tile)
-
-    def _timed(self, config: StyleConfig) -> StyleConfig:
-        """Choose by two timed evaluations at a small size; the first also traces."""
-        loss = self._loss_for(config)
-        shape = self._full_shape(PROBE_SIDE)
-        scene = Scene(self._pictures, config, loss, shape, WHOLE)
-        targets, image = scene.targets(config), tf.constant(scene.content)
-        times = []
-        for _ in range(2):
-            before = time.monotonic()
-            loss.evaluate(image, targets, (1.0, 1.0, 1.0), tile=WHOLE)
-            times.append(time.monotonic() - before)
-        per_pixel = min(times) / math.prod(shape)
-        left = config.seconds - (time.monotonic() - self._began)
-        own = max(self._pictures.content.shape[:2])
-        sizes = self._sizes()
-        best = dataclasses.replace(config, size=sizes[0], scales=1, steps=1)
-        for size in sizes:
-            scales = 1 if self._pictures.start is not None else max(1, 1 + round(math.log(size / 160, SCALE_FACTOR)))
-            tried = dataclasses.replace(config, size=size, scales=scales)
-            shapes = self._ladder(tried)
-            work = sum(math.prod(shape) * STEPS_FACTOR ** (len(shapes) - 1 - i) for i, shape in enumerate(shapes))
-            steps = int(0.9 * left / (work * per_pixel))
-            if steps < (STEPS_WANTED if size <= max(own, 512) else STEPS_ENOUGH) and size > sizes[0]:
-                break
-            best = dataclasses.replace(tried, steps=min(max(steps, 5), 2000))
-        return best
+            config = self._planner.timed(config)
+        config = dataclasses.replace(config, seconds=0.0, size=self._planner.raised(config.size))
+        if not config.tile_size:
+            config, self._narrowed, self._tiled = self._planner.fitted(config)
+        return config
 
     def keep_pace(self) -> StyleConfig | None:
         """Correct the steps so that the painting ends when it was promised; the changed config, or None."""
@@ -411,13 +353,17 @@ class Painting:
             return None
         recent = self._times[-8:]
         here = (recent[-1] - recent[0]) / (len(recent) - 1)
-        ahead = [here * self._area(i) / self._area(self._scale) for i in range(self._scale + 1, self._last + 1)]
-        shares = [STEPS_FACTOR ** (self._last - i) for i in range(self._scale, self._last + 1)]
-        per_step = sum(share * each for share, each in zip(shares, [here, *ahead], strict=True))
         left = self._began + self._promise - now
+        done_here = 0 if self._rung.sketch else self._done_here
+        per_step = 0.0 if self._rung.sketch else here * STEPS_FACTOR**self._rung.above
+        left -= self._steps_left * here if self._rung.sketch else 0.0
+        for rung in self._above:
+            each = here * self._planner.slower(rung, self._rung, self.config)
+            left -= rung.steps(0) * each if rung.sketch else 0.0
+            per_step += 0.0 if rung.sketch else STEPS_FACTOR**rung.above * each
         # One step more than were done at full size, so that a frame tells what the steps were corrected to.
-        least = self._done_here + 1 if self._scale == self._last else 3
-        steps = max(least, min(5000, round((left + self._done_here * here) / per_step)))
+        least = 3 if self._above else self._done_here + 1
+        steps = max(least, min(5000, round((left + done_here * here) / per_step)))
         if abs(steps - self.config.steps) <= 0.04 * self.config.steps:
             return None
         self.config = dataclasses.replace(self.config, steps=steps)

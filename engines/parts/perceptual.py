@@ -6,6 +6,7 @@ Kept apart from the StyleConfig so that a page can be built from the config befo
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -111,6 +112,7 @@ class PerceptualLoss:
 
     Attributes:
         bytes_per_pixel: about how much memory an evaluation takes for each pixel that it sees at once.
+        work_per_pixel: how many multiplications a pass through the network takes for each pixel.
     """
 
     def __init__(
@@ -132,6 +134,7 @@ class PerceptualLoss:
         self.stride = max(self.strides.values())
         self.padding = self.stride if mirrored else 0
         self.bytes_per_pixel = _bytes_per_pixel(network, self.layers)
+        self.work_per_pixel = _work_per_pixel(network)
         self._extract = backbone.extractor(self.layers, pooling=pooling)
 
         def each(spec: tf.TensorSpec) -> list[tf.TensorSpec]:
@@ -402,3 +405,13 @@ def _bytes_per_pixel(network, layers: Sequence[str]) -> float:
         if layer.name in layers:
             total += 4 * channels / stride**2
     return total
+
+
+def _work_per_pixel(network) -> int:
+    stride, total = 1, 0.0
+    for layer in network.layers:
+        if getattr(layer, "pool_size", None):
+            stride *= layer.strides[0]
+        if getattr(layer, "kernel_size", None):
+            total += math.prod(layer.kernel.shape) / stride**2
+    return max(1, round(total))

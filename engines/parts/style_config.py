@@ -8,6 +8,15 @@ from dataclasses import dataclass
 from engines.configs import setting, validate
 
 MOST_SIDE = 4096
+# What suits a network: style layers with weights, and the content layer.
+LAYERS: dict[str, tuple[dict[str, float], str]] = {
+    "studio_vgg": (
+        {f"block{name}": 1.0 for name in ("1_conv1", "1_conv2", "2_conv1", "2_conv2", "3_conv1", "3_conv3", "4_conv1")},
+        "block4_conv1",
+    ),
+    "vgg19": ({f"block{block}_conv1": 1.0 for block in range(1, 5)}, "block4_conv2"),
+    "vgg16": ({f"block{block}_conv1": 1.0 for block in range(1, 5)}, "block4_conv2"),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +45,10 @@ class StyleConfig:
         choices=("painting", "photo", "matched"),
     )
     start: str = setting(
-        "content", "What to begin from; with a picture to go on from, that.", choices=("content", "noise")
+        "content",
+        "What to begin from: the photo, noise, or what the bundled network makes of the photo; with a picture to go on "
+        "from, that.",
+        choices=("content", "noise", "sketch"),
     )
     optimizer: str = setting("lbfgs", "How the picture is moved downhill.", choices=("lbfgs", "adam", "sgd"))
     learning_rate: float = setting(
@@ -70,7 +82,7 @@ class StyleConfig:
         none: dict[str, str] = {}
         if self.seconds:
             none |= dict.fromkeys(("size", "scales", "steps"), "the time decides it; choose to go by steps instead")
-        if self.start == "content":
+        if self.start != "noise":
             none["seed"] = "the painting begins from the photo; begin from noise instead"
         if self.optimizer == "lbfgs":
             none["learning_rate"] = "L-BFGS finds its own; choose another optimiser instead"

@@ -176,7 +176,9 @@ class StyleTab:
         )
         settings.choice("losses", "Losses", {"each layer by its own size": "relative", "as in the book": "book"})
         settings.choice("pooling", "Pooling", {"max": "max", "average": "average"})
-        settings.choice("start", "Begin from", {"the photo": "content", "noise": "noise"})
+        settings.choice(
+            "start", "Begin from", {"the photo": "content", "the bundled network's sketch": "sketch", "noise": "noise"}
+        )
         settings.choice("optimizer", "Optimiser", {"L-BFGS": "lbfgs", "Adam": "adam", "SGD": "sgd"})
         with gr.Row(elem_classes="pair"):
             settings.number("learning_rate", "Learning rate")

@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from engines.deep_dream import DreamConfig, dream
 from engines.frames import Frame, Frames
-from engines.parts import painting as painting_module
+from engines.parts import painting_plan
 from engines.parts.ascent import Ascent
 from engines.parts.painting import Painting
 from engines.parts.scene import Pictures
@@ -331,7 +331,7 @@ def test_a_painting_that_goes_on_can_be_steered(studio_vgg, painted, in_force):
 
 
 def test_what_was_done_to_fit_the_memory_is_still_told(studio_vgg, monkeypatch):
-    monkeypatch.setattr(painting_module, "free_bytes", lambda: 1 << 20)
+    monkeypatch.setattr(painting_plan, "free_bytes", lambda: 1 << 20)
     photo = blobs(300, 400, 0)
     frames = list(stylize(photo, [STYLE], style_config(scales=1, steps=3), studio_vgg))
     monkeypatch.undo()

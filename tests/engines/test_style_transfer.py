@@ -13,11 +13,12 @@ import scipy.optimize as scipy_optimize
 import tensorflow as tf
 
 from engines.frames import Frame
-from engines.parts import painting as painting_module
-from engines.parts.backbones import untrained_backbone
+from engines.parts import painting_plan
+from engines.parts.backbones import Backbone, untrained_backbone
 from engines.parts.first_order import FirstOrder
 from engines.parts.lbfgs import LBFGS
 from engines.parts.painting import Painting
+from engines.parts.painting_plan import Planner, Rung
 from engines.parts.pictures import PictureError
 from engines.parts.scene import Pictures
 from engines.style_transfer import BOOK, LAYERS, MOST_STYLES, StyleConfig, presets, resolve, stylize
@@ -252,6 +253,70 @@ def _architecture_only(name: str) -> Any:
     return _ArchitectureOnly(name)
 
 
+# Sketches
+
+
+@pytest.fixture
+def slower(studio_vgg, monkeypatch) -> Backbone:
+    """Another network than the bundled one, which sketches for it."""
+    monkeypatch.setattr("engines.parts.backbones.bundled_backbone", lambda: studio_vgg)
+    return Backbone("vgg16", untrained_backbone("studio_vgg").network)
+
+
+PHOTO = blobs(120, 200, 3)
+SKETCHED = config(start="sketch", scales=2, steps=3, size=200)
+
+
+def test_a_painting_on_a_sketch_begins_where_the_bundled_network_has_ended(studio_vgg, slower, monkeypatch):
+    monkeypatch.setattr(painting_plan, "SKETCH_STEPS", 4)
+    frames = painted(PHOTO, [STYLE], SKETCHED, slower)
+    notes = [frame.note.split(" · step")[0] for frame in frames]
+    assert notes == [
+        *["sketch, size 1 of 2, 114 x 69"] * 6,
+        *["sketch, size 2 of 2, 200 x 120"] * 4,
+        *["size 1 of 1, 200 x 120"] * 3,
+    ]
+    assert [frame.step for frame in frames] == list(range(1, 14))
+    assert {frame.total for frame in frames} == {13}
+    shares = [frame.progress for frame in frames]
+    assert shares == sorted(shares)
+    assert shares[-1] == 1
+    # The bundled network alone, with a sketch's settings, paints the same so far.
+    alone = Rung((120, 200), studio_vgg, True, 0).config(SKETCHED)
+    alone = dataclasses.replace(alone, seconds=0.0, size=200, scales=2, steps=4)
+    np.testing.assert_array_equal(painted(PHOTO, [STYLE], alone, studio_vgg)[9].image, frames[9].image)
+    np.testing.assert_array_equal(frames[10].image, frames[9].image)
+    assert difference(frames[12].image, frames[9].image) > 0
+
+
+def test_the_bundled_network_sketches_nothing_for_itself(studio_vgg):
+    assert resolve(SKETCHED, studio_vgg).start == "content"
+    assert "sketch" not in painted(PHOTO, [STYLE], dataclasses.replace(SKETCHED, scales=1), studio_vgg)[0].note
+
+
+def test_a_sketch_is_steered_and_goes_on_after_a_loss(slower, monkeypatch):
+    monkeypatch.setattr(painting_plan, "SKETCH_STEPS", 4)
+    run = stylize(PHOTO, [STYLE], SKETCHED, slower)
+    next(run)
+    changed = run.send(dataclasses.replace(SKETCHED, balance=0.8, optimizer="adam"))
+    assert changed.config.balance == 0.8
+    *_, last = run
+    assert last.step == last.total == 13
+    frames = painted(PHOTO, [STYLE], SKETCHED, slower)
+    for number in (2, 8, 11):
+        rest = painted(PHOTO, [STYLE], frames[0].config, slower, after=frames[number])
+        assert [frame.note for frame in rest] == [frame.note for frame in frames[number + 1 :]]
+        assert difference(rest[0].image, frames[number].image) < 0.1
+
+
+def test_a_sketch_and_what_is_painted_on_it_end_when_they_were_promised(slower, monkeypatch):
+    """The sketch's share is taken from the time; here a step takes what its work takes, at one rate."""
+    monkeypatch.setattr(painting_plan, "SIZES", (96, 128, 200))
+    frames = painted(PHOTO, [STYLE], dataclasses.replace(SKETCHED, seconds=1.5), slower)
+    assert frames[-1].note.startswith("size 1 of 1")
+    assert frames[-1].step == frames[-1].total
+
+
 # Steering
 
 
@@ -349,11 +414,11 @@ def test_it_descends_about_as_fast_as_scipy_on_the_same_painting(picture, studio
 
 
 def with_free(monkeypatch, free: int) -> None:
-    monkeypatch.setattr(painting_module, "free_bytes", lambda: free)
+    monkeypatch.setattr(painting_plan, "free_bytes", lambda: free)
 
 
 def test_a_painting_that_would_not_fit_is_made_in_tiles_and_says_so(studio_vgg, monkeypatch):
-    monkeypatch.setattr(painting_module, "TILES", (384, 96))
+    monkeypatch.setattr(painting_plan, "TILES", (384, 96))
     photo = blobs(80, 135, 0)
     # Layers that see little around them, so that tiles are small.
     shallow = config(steps=1, style_layers={"block1_conv2": 1.0}, content_layer="block2_conv1")
@@ -483,9 +548,8 @@ def test_the_size_of_a_long_and_narrow_photo_is_raised_by_itself(studio_vgg):
 
 @pytest.mark.parametrize("shape", [(600, 900), (100, 1600), (400, 20_000), (50, 2400)])
 def test_a_larger_size_never_paints_a_smaller_picture(shape):
-    plan = Painting.__new__(Painting)
-    plan._pictures = SimpleNamespace(content=np.empty((*shape, 3), np.uint8))
-    sizes = [plan._raised(size) for size in range(128, 2049, 16)]
+    plan = Planner(SimpleNamespace(content=np.empty((*shape, 3), np.uint8)), None, None, None, 0.0)
+    sizes = [plan.raised(size) for size in range(128, 2049, 16)]
     assert sizes == sorted(sizes)
     assert plan._sizes() == sorted(set(plan._sizes()))
 

@@ -207,12 +207,13 @@ class TickingClock:
 @pytest.fixture
 def clock(monkeypatch) -> TickingClock:
     """The time that paintings have, which are small whatever is chosen for it."""
-    from engines.parts import painting
+    from engines.parts import painting, painting_plan
 
     clock = TickingClock()
-    monkeypatch.setattr(painting, "time", clock)
-    monkeypatch.setattr(painting, "SIZES", (48, 64))
-    monkeypatch.setattr(painting, "PROBE_SIDE", 32)
+    for module in (painting, painting_plan):
+        monkeypatch.setattr(module, "time", clock)
+    monkeypatch.setattr(painting_plan, "SIZES", (48, 64))
+    monkeypatch.setattr(painting_plan, "PROBE_SIDE", 32)
     return clock
 
 

@@ -688,10 +688,10 @@ def test_what_the_first_painting_chooses_holds_for_those_ahead(picture, studio, 
 
 
 def test_paintings_in_a_given_time_are_spread_when_the_first_is_done(picture, studio, spread, monkeypatch):
-    from engines.parts import painting
+    from engines.parts import painting_plan
 
-    monkeypatch.setattr(painting, "SIZES", (48, 64))
-    monkeypatch.setattr(painting, "PROBE_SIDE", 32)
+    monkeypatch.setattr(painting_plan, "SIZES", (48, 64))
+    monkeypatch.setattr(painting_plan, "PROBE_SIDE", 32)
     job = sweep_of(paintings(seconds=1.0), picture)
     wide, machines = spread(3, lambda one: one.config.balance)
     machines.hold(0.1)
