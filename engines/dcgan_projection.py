@@ -93,7 +93,7 @@ class _Search:
     def __init__(self, gan: GAN, target: np.ndarray, config: ProjectionConfig):
         import tensorflow as tf
 
-        from engines.parts.likeness import likeness
+        from engines.backbones.perceptual_distance import likeness
 
         pixels = tf.constant(target[None], tf.float32) / 255
         self._wanted = pixels, likeness().features(pixels)
@@ -130,7 +130,7 @@ def _compiled(gan: GAN) -> tuple[Any, Any]:
     """The terms of the loss of latent vectors, and the same with the gradient; compiled when they are first called."""
     import tensorflow as tf
 
-    from engines.parts.likeness import likeness
+    from engines.backbones.perceptual_distance import likeness
 
     def losses(z: Any, pixels: Any, wanted: Any, weights: Any) -> dict[str, Any]:
         pictures = tf.cast(gan.generator(z, training=False), tf.float32)

@@ -20,8 +20,8 @@ from engines.parts.pictures import check_picture, long_enough, resized, to_float
 if TYPE_CHECKING:
     import tensorflow as tf
 
+    from engines.backbones.backbone import Backbone
     from engines.parts.ascent import Ascent
-    from engines.parts.backbones import Backbone
 
 # Above this many pixels a picture is worked on in tiles: the activations of a larger one would not fit beside others.
 WHOLE_PIXELS = 1_400_000

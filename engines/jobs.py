@@ -22,7 +22,7 @@ from engines.parts.weights import WeightsError, WeightsStore
 from engines.recipes import Recipe, RecipeError, from_json
 
 if TYPE_CHECKING:
-    from engines.parts.backbones import Backbone
+    from engines.backbones.backbone import Backbone
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Engine:
     film: bool = False
     sheet: bool = False
     network: str = "studio_vgg"
-    loader: str = "engines.parts.backbones:load_backbone"
+    loader: str = "engines.backbones.backbone:load_backbone"
     weights: str = "{}"
 
     def background(self, name: str) -> str:

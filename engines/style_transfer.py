@@ -18,7 +18,7 @@ from engines.parts.pictures import check_picture
 from engines.parts.style_config import LAYERS, StyleConfig
 
 if TYPE_CHECKING:
-    from engines.parts.backbones import Backbone
+    from engines.backbones.backbone import Backbone
     from engines.parts.scene import Pictures
 
 MOST_STYLES = 8
@@ -116,7 +116,7 @@ def stylize(
             backbone does not have, a painting that runs away to infinity, a frame to go on from without a position or
             of a run with other inputs or settings.
     """
-    from engines.parts.backbones import bundled_backbone
+    from engines.backbones.backbone import bundled_backbone
     from engines.parts.painting import Painting, Pictures
 
     config = resolve(config, backbone)

@@ -117,9 +117,9 @@ def _teachers(options: argparse.Namespace) -> Any:
 
 
 def _backbone(options: argparse.Namespace) -> Work:
-    from engines import backbone_training as training
-    from engines.parts.backbone_config import BackboneTrainingConfig
-    from engines.parts.backbones import load_backbone
+    from engines.backbones import training
+    from engines.backbones.backbone import load_backbone
+    from engines.backbones.config import BackboneTrainingConfig
 
     output = options.output or WEIGHTS / "studio_vgg.npz"
     checkpoint = options.checkpoint or CHECKPOINTS / "studio_vgg.npz"
@@ -133,9 +133,9 @@ def _backbone(options: argparse.Namespace) -> Work:
 
 
 def _distillation(options: argparse.Namespace) -> Work:
-    from engines import distillation
-    from engines.parts.backbones import load_backbone
-    from engines.parts.distillation_config import DistillationConfig
+    from engines.backbones import distillation
+    from engines.backbones.backbone import load_backbone
+    from engines.backbones.distillation_config import DistillationConfig
 
     output = options.output or FIRST_BLOCKS
     checkpoint = options.checkpoint or CHECKPOINTS / "distillation.npz"
@@ -215,9 +215,9 @@ def _language_model(options: argparse.Namespace) -> Work:
 
 
 def _parser() -> argparse.ArgumentParser:
-    from engines.parts.backbone_config import BackboneTrainingConfig
+    from engines.backbones.config import BackboneTrainingConfig
+    from engines.backbones.distillation_config import DistillationConfig
     from engines.parts.dcgan_config import DCGANTrainingConfig
-    from engines.parts.distillation_config import DistillationConfig
     from engines.parts.language_config import LanguageTrainingConfig
     from engines.parts.vae_config import VAETrainingConfig
 

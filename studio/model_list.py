@@ -8,7 +8,7 @@ from typing import Any
 
 import gradio as gr
 
-from engines.parts.backbones import ARCHITECTURES
+from engines.backbones.backbone import ARCHITECTURES
 from engines.parts.downloads import size_of
 from engines.parts.official_files import DATA, LICENCE_FOUND, OFFICIAL_FILES, SCORE_FOUND
 from engines.parts.weights import WeightsError, WeightsStore

@@ -14,14 +14,14 @@ from studio.studio import Studio
 
 def title_of_network(name: str) -> str:
     """What people call a pretrained network; "" for another."""
-    from engines.parts.backbones import ARCHITECTURES
+    from engines.backbones.backbone import ARCHITECTURES
 
     return ARCHITECTURES[name].title if name in ARCHITECTURES else ""
 
 
 def network_choices(studio: Studio, names: Sequence[str]) -> list[tuple[str, str]]:
     """Networks with where their weights are, as a dropdown shows them."""
-    from engines.parts.backbones import ARCHITECTURES
+    from engines.backbones.backbone import ARCHITECTURES
 
     choices = []
     for name in names:

@@ -91,8 +91,8 @@ def studio_vgg():
     import keras
 
     from engines import deep_dream
+    from engines.backbones.backbone import untrained_backbone
     from engines.parts import painting
-    from engines.parts.backbones import untrained_backbone
 
     keras.utils.set_random_seed(0)
     with pytest.MonkeyPatch.context() as patch:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
-from engines.parts.backbones import Backbone
+from engines.backbones.backbone import Backbone
 
 # Cells at the border of a feature map that do not count, as padding shapes them more than the picture does.
 BORDER = 2

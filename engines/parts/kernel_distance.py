@@ -43,7 +43,7 @@ def features(images: np.ndarray, store: WeightsStore) -> np.ndarray:
     """
     import tensorflow as tf
 
-    from engines.parts.backbones import load_backbone
+    from engines.backbones.backbone import load_backbone
 
     extract = load_backbone(NETWORK, store).extractor([LAYER])
 

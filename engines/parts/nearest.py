@@ -20,7 +20,7 @@ class Neighbour:
     Attributes:
         name: within its zip or folder.
         image: (H, W, 3) uint8, mirrored where that is nearer.
-        distance: how differently the bundled backbone sees the two (`engines.parts.likeness`); 0 for the same.
+        distance: how differently the bundled backbone sees the two (`engines.backbones.perceptual_distance`); 0 for the same.
     """
 
     name: str
@@ -75,7 +75,7 @@ def _small(images: np.ndarray) -> np.ndarray:
 def _distances(image: np.ndarray, candidates: np.ndarray) -> np.ndarray:
     import tensorflow as tf
 
-    from engines.parts.likeness import likeness
+    from engines.backbones.perceptual_distance import likeness
 
     eyes = likeness()
     wanted = eyes.features(tf.constant(image[None], tf.float32) / 255)

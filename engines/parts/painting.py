@@ -21,7 +21,7 @@ from engines.parts.scene import Pictures, Scene, fitted
 from engines.parts.style_config import StyleConfig
 
 if TYPE_CHECKING:
-    from engines.parts.backbones import Backbone
+    from engines.backbones.backbone import Backbone
 
 _LOSSES_KEPT = 4
 _LAST_LEARNING_RATE = 0.5

@@ -18,7 +18,7 @@ from engines.parts.scene import Pictures, Scene
 from engines.parts.style_config import LAYERS, MOST_SIDE, StyleConfig
 
 if TYPE_CHECKING:
-    from engines.parts.backbones import Backbone
+    from engines.backbones.backbone import Backbone
 
 # Each size is so much larger than the one before, and takes so many fewer steps.
 SCALE_FACTOR = 1.75

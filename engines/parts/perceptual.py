@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
-from engines.parts.backbones import Backbone
+from engines.backbones.backbone import Backbone
 from engines.parts.tiles import Window, windows
 
 # Products of bfloat16 come out rounded to bfloat16; summed in float32 over so many parts the rounding averages out.

@@ -72,7 +72,7 @@ def read(path: Path) -> np.ndarray:
 @cache
 def network(name: str, dtype: str | None = None) -> Any:
     """A backbone, the bundled one or from the shared test data."""
-    from engines.parts.backbones import load_backbone
+    from engines.backbones.backbone import load_backbone
     from engines.parts.weights import WeightsStore
 
     folders = () if name == "studio_vgg" else (SHARED / "weights",)

@@ -117,7 +117,7 @@ def listing(_: str, model: Any = None) -> dict[str, float]:
 
 def backbone(dtype: str | None = None) -> Any:
     """The network of the engine, VGG19 unless NETWORK says something else."""
-    from engines.parts.backbones import load_backbone
+    from engines.backbones.backbone import load_backbone
     from engines.parts.weights import WeightsStore
 
     folders = () if NETWORK == "studio_vgg" else (weights_folder(),)
@@ -161,7 +161,7 @@ def engine(_: str) -> dict[str, float]:
     with. Both losses are those of the unrounded picture, as the listing has no other."""
     import dataclasses
 
-    from engines.parts.backbones import bundled_backbone
+    from engines.backbones.backbone import bundled_backbone
     from engines.parts.painting import Painting
     from engines.parts.scene import Pictures
     from engines.style_transfer import BOOK

@@ -9,16 +9,16 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from engines.deep_dream import DreamConfig, presets, resolve
-from engines.parts import studio_vgg as studio_vgg_network
-from engines.parts.ascent import Ascent
-from engines.parts.backbones import (
+from engines.backbones import studio_vgg as studio_vgg_network
+from engines.backbones.backbone import (
     ARCHITECTURES,
     Backbone,
     fold_batch_normalization,
     load_backbone,
     untrained_backbone,
 )
+from engines.deep_dream import DreamConfig, presets, resolve
+from engines.parts.ascent import Ascent
 from engines.parts.files import sha256_of
 from engines.parts.layers import FusedBatchNormalization
 from engines.parts.official_files import OFFICIAL_FILES

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from engines.backbones.backbone import untrained_backbone
 from engines.deep_dream import (
     GUIDE_SIDE,
     WHOLE_PIXELS,
@@ -21,7 +22,6 @@ from engines.deep_dream import (
     zoomed,
 )
 from engines.parts.ascent import Ascent
-from engines.parts.backbones import untrained_backbone
 from engines.parts.pictures import PictureError, resized, to_float
 from tests.engines.dreams import features_of, large_picture, without_border
 from tests.engines.helpers import is_one_sentence, refusal

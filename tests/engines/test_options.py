@@ -7,6 +7,7 @@ import dataclasses
 
 import pytest
 
+from engines.backbones.config import BackboneTrainingConfig
 from engines.configs import setting
 from engines.deep_dream import DreamConfig
 from engines.options import (
@@ -18,7 +19,6 @@ from engines.options import (
     parse_settings,
     parse_weights,
 )
-from engines.parts.backbone_config import BackboneTrainingConfig
 from engines.style_transfer import StyleConfig
 from engines.sweeps import DreamSweepConfig
 from tests.engines.helpers import refusal

@@ -12,9 +12,9 @@ import pytest
 import scipy.optimize as scipy_optimize
 import tensorflow as tf
 
+from engines.backbones.backbone import Backbone, untrained_backbone
 from engines.frames import Frame
 from engines.parts import painting_plan
-from engines.parts.backbones import Backbone, untrained_backbone
 from engines.parts.first_order import FirstOrder
 from engines.parts.lbfgs import LBFGS
 from engines.parts.painting import Painting
@@ -259,7 +259,7 @@ def _architecture_only(name: str) -> Any:
 @pytest.fixture
 def slower(studio_vgg, monkeypatch) -> Backbone:
     """Another network than the bundled one, which sketches for it."""
-    monkeypatch.setattr("engines.parts.backbones.bundled_backbone", lambda: studio_vgg)
+    monkeypatch.setattr("engines.backbones.backbone.bundled_backbone", lambda: studio_vgg)
     return Backbone("vgg16", untrained_backbone("studio_vgg").network)
 
 

@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from engines import backbone_training
-from engines.backbone_training import crop_size, evaluate, random_boxes
-from engines.parts import studio_vgg
-from engines.parts.backbone_config import BackboneTrainingConfig
-from engines.parts.backbones import Backbone, load_backbone, untrained_backbone
+from engines.backbones import studio_vgg
+from engines.backbones import training as backbone_training
+from engines.backbones.backbone import Backbone, load_backbone, untrained_backbone
+from engines.backbones.config import BackboneTrainingConfig
+from engines.backbones.training import crop_size, evaluate, random_boxes
 from engines.parts.datasets import labelled_pictures
 from engines.parts.layers import FusedBatchNormalization
 from engines.parts.precision import processor_flags

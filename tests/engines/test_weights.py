@@ -10,8 +10,8 @@ import keras
 import numpy as np
 import pytest
 
+from engines.backbones.backbone import load_backbone
 from engines.parts import weights as weights_module
-from engines.parts.backbones import load_backbone
 from engines.parts.files import sha256_of
 from engines.parts.official_files import OFFICIAL_FILES
 from engines.parts.weights import WeightsError, WeightsStore

@@ -196,7 +196,7 @@ def test_a_removed_file_is_gone_and_no_longer_held_in_memory(tab, studio, store)
     value = tab.removed(about("vgg19"))
     assert rows(value)["vgg19"]["acts"] == ["get"]
     assert files_in(store.cache) == []
-    assert ("engines.parts.backbones:load_backbone", "vgg19") not in studio.workshop._networks
+    assert ("engines.backbones.backbone:load_backbone", "vgg19") not in studio.workshop._networks
     assert "nothing to remove" in tab.removed(about("vgg19"))["said"]
 
 

@@ -20,13 +20,13 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from engines.backbones import studio_vgg
+from engines.backbones.backbone import Backbone
+from engines.backbones.distillation_config import DistillationConfig
+from engines.backbones.hints import bend, crops, gram, relative
 from engines.frames import Frames
-from engines.parts import studio_vgg
-from engines.parts.backbones import Backbone
 from engines.parts.datasets import PHOTOS_FILE, whole_pictures
-from engines.parts.distillation_config import DistillationConfig
 from engines.parts.files import written_atomically
-from engines.parts.hints import bend, crops, gram, relative
 from engines.parts.precision import training_policy
 from engines.parts.training import data_hash, one_cycle, train_frames
 

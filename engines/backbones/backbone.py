@@ -183,7 +183,7 @@ def bundled_backbone() -> Backbone:
 
 def untrained_backbone(name: str, *, dtype: str = "float32") -> Backbone:
     """A backbone with random weights, for tests."""
-    from engines.parts import studio_vgg
+    from engines.backbones import studio_vgg
 
     network = studio_vgg.build_features(normalised=False) if name == "studio_vgg" else _official(name, None)
     return Backbone(name, fold_batch_normalization(network, dtype))
@@ -192,7 +192,7 @@ def untrained_backbone(name: str, *, dtype: str = "float32") -> Backbone:
 def _studio_vgg(path) -> keras.Model:
     import numpy as np
 
-    from engines.parts import studio_vgg
+    from engines.backbones import studio_vgg
 
     network = studio_vgg.build_features(normalised=False, dtype="float32")
     with np.load(path, allow_pickle=False) as arrays:

@@ -8,7 +8,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from engines.parts.backbones import load_backbone
+from engines.backbones.backbone import load_backbone
 from engines.parts.weights import WeightsStore
 
 # Layers of the bundled backbone at which pictures should look alike, up to a quarter of a picture's side.

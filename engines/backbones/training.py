@@ -1,4 +1,4 @@
-"""Train the bundled backbone (`engines/parts/studio_vgg.py`): blocks 4 and 5, on first blocks that stay as they are.
+"""Train the bundled backbone (`engines/backbones/studio_vgg.py`): blocks 4 and 5, on first blocks that stay as they are.
 
 They learn to name the 200 classes of Tiny ImageNet, and at four layers the features of InceptionV3 (Szegedy et al.
 2015), through a linear map each (hints: Romero et al. 2015; distillation: Hinton et al. 2015), of these pictures and
@@ -18,13 +18,13 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from engines.backbones import studio_vgg
+from engines.backbones.backbone import Backbone
+from engines.backbones.config import BackboneTrainingConfig
+from engines.backbones.hints import crops, relative
 from engines.frames import Frames
-from engines.parts import studio_vgg
-from engines.parts.backbone_config import BackboneTrainingConfig
-from engines.parts.backbones import Backbone
 from engines.parts.datasets import PHOTOS_FILE, LabelledPictures, labelled_pictures, whole_pictures
 from engines.parts.files import UNREADABLE, written_atomically
-from engines.parts.hints import crops, relative
 from engines.parts.precision import training_policy
 from engines.parts.training import batch_indices, data_hash, one_cycle, train_frames
 
@@ -101,7 +101,7 @@ def train(
     features, relative to these, `top1` on the validation pictures, learning rate.
 
     Args:
-        first_blocks: the .npz of blocks 1 to 3 that `engines.distillation` writes.
+        first_blocks: the .npz of blocks 1 to 3 that `engines.backbones.distillation` writes.
         teacher: InceptionV3.
 
     Raises:
