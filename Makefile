@@ -45,7 +45,7 @@ browser:
 	  $$SUDO apt-get update -qq && $$SUDO apt-get install -y -qq --no-install-recommends chromium chromium-driver; }
 
 $(BIN)/python:
-	@$(PYTHON) engines/python_version.py
+	@$(PYTHON) engines/core/python_version.py
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.run: requirements.txt | $(BIN)/python

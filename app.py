@@ -10,7 +10,7 @@ import sys
 import threading
 from pathlib import Path
 
-from engines.python_version import unfit
+from engines.core.python_version import unfit
 
 # Before all that may not be installed is imported.
 if unfit():

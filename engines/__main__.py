@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from engines.python_version import unfit
+from engines.core.python_version import unfit
 
 # Before all that may not be installed is imported.
 if unfit():
@@ -19,15 +19,15 @@ if unfit():
 
 from tqdm import tqdm
 
+from engines.core.files import why_unwritten
+from engines.core.options import add_options, changed_options
+from engines.core.output_paths import OutputError, check_output
+from engines.core.quiet import load_quietly
 from engines.films import Film
 from engines.jobs import ENGINES, Job, StartedJob, Workshop, job_from_recipe
-from engines.options import add_options, changed_options
 from engines.parts.details import NO_DETAILS
-from engines.parts.files import why_unwritten
-from engines.parts.outputs import OutputError, check_output
 from engines.parts.pictures import MAX_PIXELS, digest, load_picture
 from engines.parts.weights import WeightsStore
-from engines.quiet import load_quietly
 from engines.recipes import RecipeError, read_recipe, write_png, write_text
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from engines.frames import Frame
+from engines.core.frames import Frame
 from engines.jobs import Job, StartedJob, Unfinished, Workshop
 from engines.parts import archives
 from engines.parts.archives import told_of

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from engines.configs import setting, validate
-from engines.frames import Frame, Frames
+from engines.core.configs import setting, validate
+from engines.core.frames import Frame, Frames
 from engines.parts import latent
 from engines.parts.gans import GAN, MOST_SEED, load_gan
 from engines.parts.walks import SIDE, enlarged, walked

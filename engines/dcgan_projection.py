@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from engines.configs import setting, validate
-from engines.frames import Frame, Frames
+from engines.core.configs import setting, validate
+from engines.core.frames import Frame, Frames
 from engines.parts.gans import GAN
 from engines.parts.pictures import check_picture, middle_square
 from engines.parts.walks import enlarged

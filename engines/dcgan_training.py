@@ -13,17 +13,17 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from engines.frames import Frame, Frames
+from engines.core.files import written_atomically
+from engines.core.frames import Frame, Frames
+from engines.core.preparation import prepared
 from engines.parts.augmentation import augmented
 from engines.parts.datasets import SplitPictures, split_pictures
 from engines.parts.dcgan_config import GROUP, STEERABLE, DCGANTrainingConfig
 from engines.parts.dcgan_networks import ARCHITECTURES
-from engines.parts.files import written_atomically
 from engines.parts.gans import GAN, gan_of_networks, principal_directions, read_gan, save_gan
 from engines.parts.kernel_distance import features, kernel_distance
 from engines.parts.layers import SteerableDropout
 from engines.parts.precision import training_policy
-from engines.parts.preparation import prepared
 from engines.parts.shards import mean_of, shards_of
 from engines.parts.training import batch_indices, data_hash, load_checkpoint, train_frames, unkept
 from engines.parts.weights import WeightsStore

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from engines.configs import setting, validate
-from engines.frames import Frame, Frames
+from engines.core.configs import setting, validate
+from engines.core.frames import Frame, Frames
 from engines.parts.pictures import check_picture, long_enough, resized, to_float
 
 if TYPE_CHECKING:

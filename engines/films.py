@@ -13,9 +13,9 @@ import av
 import numpy as np
 from PIL import Image
 
-from engines.configs import setting, validate
+from engines.core.configs import setting, validate
+from engines.core.files import unfinished_neighbour, written_atomically
 from engines.parts.animations import HUNDREDTHS, THOUSANDTHS, read_animation_comment, timed, write_gif, write_webp
-from engines.parts.files import unfinished_neighbour, written_atomically
 from engines.parts.pictures import DAMAGED
 
 KINDS = ("mp4", "gif", "webp")

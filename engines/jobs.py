@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from engines.configs import from_mapping
-from engines.frames import Frame, Frames
+from engines.core.configs import from_mapping
+from engines.core.files import sha256_of
+from engines.core.frames import Frame, Frames
 from engines.parts.details import NO_DETAILS, Details
-from engines.parts.files import sha256_of
 from engines.parts.pictures import digest
 from engines.parts.weights import WeightsError, WeightsStore
 from engines.recipes import Recipe, RecipeError, from_json

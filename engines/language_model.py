@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from engines.frames import Frames
+from engines.core.frames import Frames
 from engines.parts.language_config import SamplingConfig, WritingConfig
 from engines.parts.language_models import LanguageModel, load_language_model
 from engines.parts.sampling import Dice

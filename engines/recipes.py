@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 from PIL import Image, PngImagePlugin
 
+from engines.core.files import written_atomically
 from engines.parts.details import NO_DETAILS, Details
-from engines.parts.files import written_atomically
 from engines.parts.picture_formats import PictureError, opened
 
 VERSION = 2

@@ -14,10 +14,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from engines.configs import from_mapping, setting, validate
-from engines.frames import Frame, Frames
+from engines.core.configs import from_mapping, setting, validate
+from engines.core.frames import Frame, Frames
+from engines.core.options import format_number
 from engines.jobs import ENGINES
-from engines.options import format_number
 from engines.parts.contact_sheet import ContactSheet, Heading
 
 MOST_CELLS = 36

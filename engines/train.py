@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from engines.python_version import unfit
+from engines.core.python_version import unfit
 
 # Before all that may not be installed is imported.
 if unfit():
@@ -21,11 +21,11 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from engines.frames import Frames
-from engines.options import add_options, changed_options
-from engines.parts.files import why_unwritten, written_atomically
-from engines.parts.outputs import OutputError, check_folder, check_output
-from engines.quiet import load_quietly
+from engines.core.files import why_unwritten, written_atomically
+from engines.core.frames import Frames
+from engines.core.options import add_options, changed_options
+from engines.core.output_paths import OutputError, check_folder, check_output
+from engines.core.quiet import load_quietly
 
 WEIGHTS = Path(__file__).resolve().parent.parent / "weights"
 CHECKPOINTS = Path("checkpoints")

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from engines.configs import setting, validate
-from engines.frames import Frames
+from engines.core.configs import setting, validate
+from engines.core.frames import Frames
 from engines.parts import latent
 from engines.parts.autoencoders import VAE, load_vae
 from engines.parts.walks import walked

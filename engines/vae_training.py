@@ -13,14 +13,14 @@ import numpy as np
 import tensorflow as tf
 
 from engines.backbones.perceptual_distance import perceptual_loss
-from engines.frames import Frame, Frames
+from engines.core.files import written_atomically
+from engines.core.frames import Frame, Frames
+from engines.core.preparation import prepared
 from engines.parts import latent
 from engines.parts.autoencoders import VAE, Concept, read_vae, save_vae, vae_of_networks
 from engines.parts.datasets import digits, named_pictures, ratings, split_pictures
-from engines.parts.files import written_atomically
 from engines.parts.inference import binary_cross_entropy, kl_loss
 from engines.parts.precision import training_policy
-from engines.parts.preparation import prepared
 from engines.parts.shards import mean_of, shards_of
 from engines.parts.training import batch_indices, data_hash, train_frames
 from engines.parts.vae_config import VAETrainingConfig

@@ -21,11 +21,11 @@ from typing import Any
 import numpy as np
 import psutil
 
-from engines.frames import Frame
+from engines.core.files import make_room, sha256_of, written_atomically
+from engines.core.frames import Frame
+from engines.core.quiet import load_quietly
 from engines.jobs import ENGINES, History, Job, Standing, StartedJob, Workshop
-from engines.parts.files import make_room, sha256_of, written_atomically
 from engines.parts.weights import WeightsStore
-from engines.quiet import load_quietly
 from engines.warm_up import trace
 
 # Of files that came from a studio, kept on a machine for the next run.

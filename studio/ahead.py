@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from engines.frames import Frame
+from engines.core.frames import Frame
 from engines.jobs import History, Job, StartedJob, Unfinished, Workshop
 from studio.remote import RemoteJob
 from studio.runs import Displaced

@@ -15,10 +15,10 @@ from typing import Any
 import gradio as gr
 
 from engines.batches import Batch, batch_of, picture_files
-from engines.configs import from_mapping
+from engines.core.configs import from_mapping
+from engines.core.files import why_unwritten
 from engines.jobs import ENGINES, Job, job_from_recipe
 from engines.parts.details import NO_DETAILS
-from engines.parts.files import why_unwritten
 from engines.parts.language_config import MODELS, SamplingConfig
 from engines.parts.pictures import Picture, digest
 from engines.recipes import RecipeError, from_json, read_recipe

@@ -13,7 +13,7 @@ import matplotlib
 import numpy as np
 from PIL import Image, ImageFilter
 
-from engines.parts.files import written_atomically
+from engines.core.files import written_atomically
 from studio.noise import fractal_noise
 from studio.paintings import PAINTINGS
 

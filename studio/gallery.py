@@ -18,8 +18,8 @@ from urllib.parse import quote
 import numpy as np
 from PIL import Image
 
+from engines.core.files import written_atomically
 from engines.parts.details import NO_DETAILS, Details
-from engines.parts.files import written_atomically
 from engines.parts.pictures import digest
 from engines.recipes import Recipe, RecipeError, read_recipe
 from studio.moments import Moments

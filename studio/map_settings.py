@@ -7,7 +7,7 @@ from typing import Any
 
 import gradio as gr
 
-from engines.configs import setting
+from engines.core.configs import setting
 from engines.vae import WalkConfig
 from studio.settings import Settings
 

@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from engines.core.files import written_atomically
+from engines.core.frames import Frame
 from engines.films import FilmConfig, write_film
-from engines.frames import Frame
-from engines.parts.files import written_atomically
 
 MOST = 120
 SECONDS_APART = 0.2

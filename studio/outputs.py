@@ -14,7 +14,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from engines.parts.files import temporary_for
+from engines.core.files import temporary_for
 
 logger = logging.getLogger(__name__)
 

@@ -13,8 +13,8 @@ from typing import Any
 
 import gradio as gr
 
-from engines.configs import from_mapping
-from engines.parts.files import written_atomically
+from engines.core.configs import from_mapping
+from engines.core.files import written_atomically
 from studio.fetching import fetched_when_made
 from studio.notices import inform, warn
 from studio.settings import Settings

@@ -56,7 +56,7 @@ def _as_json(hint: Any) -> Any:
 
 
 def setting_parameters(config_class: type, left_out: Collection[str] = ()) -> list[Parameter]:
-    """A parameter for each field of a config class made of `engines.configs.setting`."""
+    """A parameter for each field of a config class made of `engines.core.configs.setting`."""
     hints = typing.get_type_hints(config_class)
     parameters = []
     for field in dataclasses.fields(config_class):

@@ -7,9 +7,9 @@ from typing import Any
 import gradio as gr
 import numpy as np
 
+from engines.core.files import why_unwritten
 from engines.films import FilmConfig, FilmError
 from engines.parts.details import NO_DETAILS
-from engines.parts.files import why_unwritten
 from engines.parts.pictures import load_picture
 from engines.recipes import write_png
 from studio.batches import finished_row

@@ -523,7 +523,7 @@ def _nodes(before: dict[str, Node]) -> dict[str, Node]:
 
 def _write(path: Path, content: Any) -> None:
     """Write a file that a worker wrote, whole or not at all."""
-    from engines.parts.files import written_atomically
+    from engines.core.files import written_atomically
 
     with written_atomically(path) as file:
         file.write(content.data)

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engines.parts.files import written_atomically
+from engines.core.files import written_atomically
 
 if TYPE_CHECKING:
     from studio.runs import Run

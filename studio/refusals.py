@@ -14,7 +14,7 @@ import gradio as gr
 from gradio.exceptions import InvalidPathError
 from gradio.utils import is_prop_update
 
-from engines.parts.files import FULL, cause_of
+from engines.core.files import FULL, cause_of
 from studio.languages import language_of, speaking
 from studio.notices import refused, warn
 

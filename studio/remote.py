@@ -12,9 +12,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from engines.frames import Frame
+from engines.core.files import sha256_of
+from engines.core.frames import Frame
 from engines.jobs import ENGINES, History, Job, Standing, StartedJob, Unfinished, Workshop
-from engines.parts.files import sha256_of
 from engines.worker import Order, SentFile, Told
 from studio.cluster import AwayError, BusyError, Cluster, LostError, WorkerPlace
 from studio.runs import Displaced

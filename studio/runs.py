@@ -19,9 +19,9 @@ from typing import Any, Protocol
 import numpy as np
 
 from engines.batches import Batch
-from engines.frames import Frame
+from engines.core.files import FULL, cause_of, why_unwritten
+from engines.core.frames import Frame
 from engines.jobs import ENGINES, Job, StartedJob, Unfinished
-from engines.parts.files import FULL, cause_of, why_unwritten
 from engines.recipes import Recipe
 from studio.moments import Moments
 from studio.previews import preview

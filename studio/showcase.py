@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from engines.core.files import written_atomically
 from engines.jobs import Job, Workshop
-from engines.parts.files import written_atomically
 from engines.parts.pictures import read_picture
 from studio.examples import drawings, paintings
 

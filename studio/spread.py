@@ -12,7 +12,7 @@ import dataclasses
 from typing import Any
 
 from engines.batches import Batch, StartedBatch
-from engines.frames import Frame
+from engines.core.frames import Frame
 from engines.jobs import Job, StartedJob, Unfinished, Workshop
 from engines.sweeps import Filling, SweepConfig, resolve
 from studio.ahead import Ahead, CatchingUp, Part, Places

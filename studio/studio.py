@@ -131,7 +131,7 @@ class Studio:
 
         Weights that cannot be loaded are a visitor's concern only once they are asked for: here they are logged.
         """
-        from engines.quiet import load_quietly
+        from engines.core.quiet import load_quietly
 
         load_quietly(alone=False)
         from engines.warm_up import compile_writer, trace

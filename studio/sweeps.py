@@ -8,8 +8,8 @@ from typing import Any
 
 import gradio as gr
 
+from engines.core.options import format_numbers, parse_numbers
 from engines.jobs import Job
-from engines.options import format_numbers, parse_numbers
 from engines.sweeps import SweepConfig
 from studio.settings import Settings
 from studio.stage import Stage

@@ -7,8 +7,8 @@ import base64
 import numpy as np
 from PIL import Image
 
+from engines.core.files import written_atomically
 from engines.films import film_size, middle_picture
-from engines.parts.files import written_atomically
 from engines.parts.pictures import DAMAGED, PictureError, read_picture
 from studio.gallery import Gallery, Result
 

@@ -12,8 +12,8 @@ from typing import Any
 
 import gradio as gr
 
+from engines.core.files import make_room, sha256_of, written_atomically
 from engines.jobs import Job
-from engines.parts.files import make_room, sha256_of, written_atomically
 from engines.recipes import Recipe, RecipeError, read_recipe
 from studio.notices import inform, warn
 from studio.picture_stage import PictureStage

@@ -16,7 +16,7 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
 import app
-from engines.python_version import unfit
+from engines.core.python_version import unfit
 from studio.space import files
 from tests.platforms import PYTHONS
 
@@ -138,7 +138,7 @@ def test_the_commands_can_be_read_by_an_old_python_up_to_where_it_is_told(name):
     imported = [node for node in tree.body[:asked] if isinstance(node, ast.Import | ast.ImportFrom)]
     names = {node.module if isinstance(node, ast.ImportFrom) else node.names[0].name for node in imported}
     assert {one.partition(".")[0] for one in names} <= sys.stdlib_module_names | {"engines"}
-    assert {one for one in names if one.startswith("engines")} == {"engines.python_version"}
+    assert {one for one in names if one.startswith("engines")} == {"engines.core.python_version"}
 
 
 def test_what_the_dockerfile_copies_and_runs_is_there_and_not_ignored():

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from engines.parts.files import UNREADABLE, sha256_of
+from engines.core.files import UNREADABLE, sha256_of
 from engines.parts.precision import compute_dtype
 from engines.parts.weights import WeightsError, WeightsStore
 

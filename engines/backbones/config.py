@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from engines.configs import setting, validate
+from engines.core.configs import setting, validate
 
 
 @dataclass(frozen=True, kw_only=True)

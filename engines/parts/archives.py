@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from engines.parts.files import UNREADABLE
+from engines.core.files import UNREADABLE
 
 # How many files that were left out are told of one by one.
 MOST_TOLD = 3

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from engines.core.files import UNREADABLE, sha256_of
 from engines.parts import latent
-from engines.parts.files import UNREADABLE, sha256_of
 from engines.parts.packing import packed_directions, packed_network, unpack_network, unpacked_directions
 from engines.parts.weights import WeightsError, WeightsStore
 

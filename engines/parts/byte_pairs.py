@@ -48,7 +48,7 @@ def learnt_elsewhere(texts: Iterable[str], vocab_size: int) -> str:
     Raises:
         ValueError: it came to nothing, as for want of memory.
     """
-    from engines.parts.preparation import check, killed_if_abandoned
+    from engines.core.preparation import check, killed_if_abandoned
 
     quiet = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
     # Without -P modules beside this file would hide others.

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
+from engines.core.files import UNREADABLE
+from engines.core.preparation import check
 from engines.parts import archives
 from engines.parts.archives import (
     Member,
@@ -23,10 +25,8 @@ from engines.parts.archives import (
     readable,
     told_of,
 )
-from engines.parts.files import UNREADABLE
 from engines.parts.picture_formats import SUFFIXES
 from engines.parts.pictures import middle_square, read_picture
-from engines.parts.preparation import check
 
 # A picture that is larger than these, in a set for training, is a mistake or an attack.
 _MOST_BYTES, _MOST_PIXELS = 32 << 20, 50_000_000

@@ -6,7 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
-from engines.configs import setting, validate
+from engines.core.configs import setting, validate
 
 # As in `engines.parts.dcgan_networks.ARCHITECTURES`.
 MODELS = ("faces", "notes")

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
-from engines.parts.files import md5_of, written_atomically
+from engines.core.files import md5_of, written_atomically
 
 CHUNK = 1 << 18
 # How often whoever waits for somebody else's download looks how far it is, in seconds.

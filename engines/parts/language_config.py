@@ -6,7 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
-from engines.configs import setting, validate
+from engines.core.configs import setting, validate
 from engines.parts.texts import plain
 
 # As in `engines.parts.transformers.NETWORKS`.

@@ -12,8 +12,8 @@ from typing import IO, TYPE_CHECKING, Any
 import keras
 import numpy as np
 
+from engines.core.files import UNREADABLE, sha256_of
 from engines.parts import tokenisers
-from engines.parts.files import UNREADABLE, sha256_of
 from engines.parts.packing import packed_network, unpack_network
 from engines.parts.tokenisers import Tokeniser
 from engines.parts.transformers import NETWORKS, TransformerConfig

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import tensorflow as tf
 
-from engines.frames import Frame
+from engines.core.frames import Frame
 from engines.parts.colors import luminance
 from engines.parts.first_order import FirstOrder, Optimizer
 from engines.parts.lbfgs import LBFGS

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import tensorflow as tf
 
-from engines.parts.memory import free_bytes
+from engines.core.memory import free_bytes
 from engines.parts.perceptual import PerceptualLoss
 from engines.parts.pictures import long_enough
 from engines.parts.scene import Pictures, Scene

@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 from PIL import ExifTags, Image
 
+from engines.core.memory import free_bytes
 from engines.parts.color_profiles import to_srgb
 from engines.parts.details import NO_DETAILS, Details, details_of
-from engines.parts.memory import free_bytes
 from engines.parts.picture_formats import DAMAGED, PictureError, opened, too_large
 
 __all__ = ["DAMAGED", "MAX_PIXELS", "Picture", "PictureError", "load_picture", "read_picture"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from engines.configs import setting, validate
+from engines.core.configs import setting, validate
 
 MOST_SIDE = 4096
 # What suits a network: style layers with weights, and the content layer.

@@ -18,8 +18,8 @@ from typing import ClassVar
 import numpy as np
 import tokenizers
 
+from engines.core.preparation import check
 from engines.parts.byte_pairs import learnt_elsewhere, pairs_learnt
-from engines.parts.preparation import check
 from engines.parts.texts import without_surrogates
 
 END = 0

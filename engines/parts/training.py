@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from engines.frames import Frame, Frames
-from engines.parts.files import UNREADABLE, cause_of, written_atomically
+from engines.core.files import UNREADABLE, cause_of, written_atomically
+from engines.core.frames import Frame, Frames
 
 
 def epoch_order(size: int, epoch: int, seed: int) -> np.ndarray:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from engines.configs import setting, validate
+from engines.core.configs import setting, validate
 
 # As in `engines.parts.vae_networks.ARCHITECTURES`.
 MODELS = ("digits", "digits_notes", "faces")

@@ -8,7 +8,7 @@ from typing import TypeVar
 import numpy as np
 from PIL import Image
 
-from engines.frames import Frame, Frames
+from engines.core.frames import Frame, Frames
 
 C = TypeVar("C")
 

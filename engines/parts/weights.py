@@ -11,8 +11,8 @@ from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
 
+from engines.core.files import md5_of, sha256_of
 from engines.parts import downloads
-from engines.parts.files import md5_of, sha256_of
 from engines.parts.official_files import OFFICIAL_FILES
 
 BUNDLED_FOLDER = Path(__file__).resolve().parents[2] / "weights"

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from engines.frames import Frame, Frames
+from engines.core.frames import Frame, Frames
 from engines.parts.language_config import SamplingConfig
 from engines.parts.language_models import LanguageModel
 from engines.parts.sampling import Dice, dice, noise, reshaped

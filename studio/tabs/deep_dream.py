@@ -9,9 +9,9 @@ from typing import Any
 import gradio as gr
 import numpy as np
 
+from engines.core.options import format_weights, parse_weights
 from engines.deep_dream import PRESETS, DreamConfig, presets
 from engines.jobs import Job, repeated
-from engines.options import format_weights, parse_weights
 from engines.parts.pictures import PictureError, check_picture
 from engines.recipes import Recipe
 from engines.sweeps import DreamSweepConfig

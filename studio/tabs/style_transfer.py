@@ -10,8 +10,8 @@ from typing import Any
 import gradio as gr
 import numpy as np
 
+from engines.core.options import format_weights, parse_weights
 from engines.jobs import Job, repeated
-from engines.options import format_weights, parse_weights
 from engines.parts.pictures import PictureError, check_picture
 from engines.recipes import Recipe
 from engines.style_transfer import LAYERS, MOST_STYLES, StyleConfig, presets

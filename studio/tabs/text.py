@@ -9,8 +9,8 @@ from typing import Any
 
 import gradio as gr
 
+from engines.core.options import parse_text
 from engines.jobs import Job, repeated
-from engines.options import parse_text
 from engines.parts.language_config import MOST_PROMPT, TEMPERATURES, WritingConfig
 from engines.parts.texts import decoded
 from engines.recipes import Recipe, RecipeError, read_recipe

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from engines.core.files import sha256_of
 from engines.jobs import Job, job_from_recipe
-from engines.parts.files import sha256_of
 from engines.parts.weights import BUNDLED_FOLDER
 from engines.recipes import read_recipe
 from engines.vae_training import VAETrainingConfig
@@ -29,7 +29,7 @@ ROOT = Path(__file__).resolve().parents[2]
 ONE_THREAD = {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1", "OMP_NUM_THREADS": "1"}
 LOCALLY = """
 import pickle, sys
-from engines.quiet import load_quietly
+from engines.core.quiet import load_quietly
 load_quietly()
 from engines.jobs import Workshop
 workshop = Workshop()

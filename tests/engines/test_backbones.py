@@ -17,9 +17,9 @@ from engines.backbones.backbone import (
     load_backbone,
     untrained_backbone,
 )
+from engines.core.files import sha256_of
 from engines.deep_dream import DreamConfig, presets, resolve
 from engines.parts.ascent import Ascent
-from engines.parts.files import sha256_of
 from engines.parts.layers import FusedBatchNormalization
 from engines.parts.official_files import OFFICIAL_FILES
 from engines.parts.pictures import to_float

@@ -12,8 +12,8 @@ import pytest
 
 from engines import batches
 from engines.batches import Batch, PictureFile, StartedBatch, batch_of, picture_files
+from engines.core.frames import Frame
 from engines.deep_dream import DreamConfig
-from engines.frames import Frame
 from engines.jobs import Job, Workshop
 from engines.parts import archives
 from engines.parts.pictures import PictureError, digest

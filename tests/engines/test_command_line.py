@@ -21,8 +21,8 @@ import pytest
 from PIL import Image
 
 from engines import __main__ as command_line
-from engines import quiet
 from engines.__main__ import main
+from engines.core import quiet
 from engines.jobs import StartedJob, Workshop
 from engines.parts.autoencoders import save_vae
 from engines.parts.language_models import save_language_model

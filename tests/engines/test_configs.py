@@ -8,9 +8,9 @@ from collections.abc import Mapping
 
 import pytest
 
-from engines.configs import from_mapping, setting, validate
+from engines.core.configs import from_mapping, setting, validate
+from engines.core.options import format_weights, parse_weights
 from engines.deep_dream import DreamConfig
-from engines.options import format_weights, parse_weights
 from tests.engines.helpers import refusal
 
 

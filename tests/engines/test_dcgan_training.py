@@ -15,6 +15,7 @@ import tensorflow as tf
 from PIL import Image
 
 from engines import dcgan_training
+from engines.core.frames import Frame
 from engines.dcgan_training import (
     Networks,
     alarm,
@@ -25,7 +26,6 @@ from engines.dcgan_training import (
     train,
     train_step_of,
 )
-from engines.frames import Frame
 from engines.parts.dcgan_config import DCGANTrainingConfig
 from engines.parts.gans import read_gan, save_gan
 from engines.parts.training import load_checkpoint

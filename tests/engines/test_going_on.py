@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from engines.core.frames import Frame, Frames
 from engines.deep_dream import DreamConfig, dream
-from engines.frames import Frame, Frames
 from engines.parts import painting_plan
 from engines.parts.ascent import Ascent
 from engines.parts.painting import Painting

@@ -20,7 +20,7 @@ import pytest
 import tensorflow as tf
 
 from engines import language_training
-from engines.frames import Frame
+from engines.core.frames import Frame
 from engines.language_training import Windows, evaluate, rate_at, samples, train, training
 from engines.parts.language_config import TEMPERATURES, LanguageTrainingConfig
 from engines.parts.language_models import LanguageModel, build_network, read_language_model
@@ -126,7 +126,7 @@ def kill_at_the_first_checkpoint(config: LanguageTrainingConfig, data: Path, che
     files = ["--data", str(data), "--checkpoint", str(checkpoint), "--output", str(checkpoint.with_name("out.npz"))]
     # The other half of the training is not by the command line, which has another number of threads add up.
     code = f"""
-from engines.quiet import load_quietly
+from engines.core.quiet import load_quietly
 load_quietly()
 from engines.parts import shards
 shards.one_thread_an_operation = lambda: None

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import psutil
 import pytest
 
-from engines.parts.memory import free_bytes
+from engines.core.memory import free_bytes
 
 MIB = 1 << 20
 

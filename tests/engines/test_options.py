@@ -8,9 +8,8 @@ import dataclasses
 import pytest
 
 from engines.backbones.config import BackboneTrainingConfig
-from engines.configs import setting
-from engines.deep_dream import DreamConfig
-from engines.options import (
+from engines.core.configs import setting
+from engines.core.options import (
     add_options,
     changed_options,
     format_numbers,
@@ -19,6 +18,7 @@ from engines.options import (
     parse_settings,
     parse_weights,
 )
+from engines.deep_dream import DreamConfig
 from engines.style_transfer import StyleConfig
 from engines.sweeps import DreamSweepConfig
 from tests.engines.helpers import refusal

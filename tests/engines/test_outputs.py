@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from engines import train
-from engines.frames import Frame
+from engines.core.frames import Frame
 from engines.parts.training import unkept
 from tests.engines.helpers import Disk, files_in, is_one_sentence
 

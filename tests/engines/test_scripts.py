@@ -17,12 +17,12 @@ import pytest
 
 from engines import jobs as jobs_module
 from engines import train
+from engines.core.options import changed_options
 from engines.dcgan import DrawConfig, FaceWalkConfig
 from engines.dcgan_projection import ProjectionConfig
 from engines.deep_dream import DreamConfig
 from engines.films import Film
 from engines.jobs import ENGINES, Job, StartedJob, Workshop, job_from_recipe
-from engines.options import changed_options
 from engines.parts.dcgan_config import DCGANTrainingConfig
 from engines.parts.language_config import LanguageTrainingConfig, WritingConfig
 from engines.parts.pictures import read_picture

@@ -13,7 +13,7 @@ import scipy.optimize as scipy_optimize
 import tensorflow as tf
 
 from engines.backbones.backbone import Backbone, untrained_backbone
-from engines.frames import Frame
+from engines.core.frames import Frame
 from engines.parts import painting_plan
 from engines.parts.first_order import FirstOrder
 from engines.parts.lbfgs import LBFGS

@@ -12,9 +12,9 @@ import pytest
 from PIL import Image
 
 from engines.__main__ import main
-from engines.configs import from_mapping
+from engines.core.configs import from_mapping
+from engines.core.frames import Frame
 from engines.deep_dream import DreamConfig, dream
-from engines.frames import Frame
 from engines.jobs import ENGINES, Job, StartedJob, Workshop, job_from_recipe
 from engines.parts.contact_sheet import ContactSheet, Heading
 from engines.parts.style_config import StyleConfig

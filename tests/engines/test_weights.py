@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from engines.backbones.backbone import load_backbone
+from engines.core.files import sha256_of
 from engines.parts import weights as weights_module
-from engines.parts.files import sha256_of
 from engines.parts.official_files import OFFICIAL_FILES
 from engines.parts.weights import WeightsError, WeightsStore
 from tests.engines.helpers import files_in, refusal

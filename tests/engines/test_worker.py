@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 
 from engines import version as version_module
+from engines.core.files import make_room, sha256_of
 from engines.deep_dream import DreamConfig
 from engines.jobs import Job, Standing, StartedJob
-from engines.parts.files import make_room, sha256_of
 from engines.version import NUMBER, version
 from engines.worker import ChangedFileError, Order, SentFile, Told, Worker
 from tests.engines.helpers import is_one_sentence, refusal

@@ -24,7 +24,7 @@ import numpy as np
 from gradio.routes import App
 from PIL import Image, PngImagePlugin
 
-from engines.frames import Frame
+from engines.core.frames import Frame
 from engines.jobs import Job, Unfinished
 from engines.recipes import Recipe
 from studio.moments import Moments

@@ -28,10 +28,10 @@ ENGLISH_FILES = {
     *("studio/api.py", "studio/endpoints.py", "studio/parameters.py", "studio/uploads.py", "studio/following.py"),
     *("studio/tools.py", "studio/serving.py", "studio/entrance.py", "studio/components.py", "studio/theme.py"),
     *("studio/calls.py", "studio/showcase.py", "studio/upkeep.py", "studio/outputs.py", "studio/listening.py"),
-    *("studio/__init__.py", "studio/space.py", "engines/python_version.py"),
+    *("studio/__init__.py", "studio/space.py", "engines/core/python_version.py"),
     *("engines/__main__.py", "engines/train.py", "engines/backbones/training.py", "engines/backbones/config.py"),
     *("engines/backbones/distillation.py", "engines/backbones/distillation_config.py"),
-    *("engines/parts/kernel_distance.py", "engines/parts/compiled.py", "engines/parts/outputs.py"),
+    *("engines/parts/kernel_distance.py", "engines/parts/compiled.py", "engines/core/output_paths.py"),
 }
 # What is said in these is said where it is refused; all else is code.
 OF_CODE = {"engines/scripts.py"}

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from engines.frames import Frame
+from engines.core.frames import Frame
 from engines.jobs import StartedJob
 from studio import runs
 from studio.lanes import Lane, LaneFullError

@@ -11,8 +11,8 @@ from pathlib import Path
 import gradio as gr
 import pytest
 
+from engines.core.frames import Frame
 from engines.deep_dream import DreamConfig
-from engines.frames import Frame
 from studio import page as pages
 from studio.components import component, said_in_script, said_in_template
 from studio.languages import KOREAN, LANGUAGES, LOCALES, PLACE, phrase, speaking, spoken

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from engines.core.frames import Frame
 from engines.films import GIF_SIDE, KINDS, FilmConfig, read_comment
-from engines.frames import Frame
 from studio import moments as moments_module
 from studio.moments import MOST, SECONDS_APART, Moments
 from tests.engines.helpers import files_in

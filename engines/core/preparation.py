@@ -14,7 +14,7 @@ import threading
 from collections.abc import Callable, Generator, Iterator
 from typing import Any, TypeVar
 
-from engines.frames import Frame
+from engines.core.frames import Frame
 
 T = TypeVar("T")
 

@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from engines.parts.files import unfinished_neighbour, why_unwritten
+from engines.core.files import unfinished_neighbour, why_unwritten
 
 
 class OutputError(ValueError):
