@@ -9,9 +9,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from engines.core.frames import Frame
+from engines.data import archives
+from engines.data.archives import told_of
 from engines.jobs import Job, StartedJob, Unfinished, Workshop
-from engines.parts import archives
-from engines.parts.archives import told_of
 from engines.parts.picture_formats import LIKE_PICTURES, SUFFIXES
 from engines.parts.pictures import MAX_PIXELS, Picture, PictureError, load_picture
 from engines.recipes import Recipe

@@ -16,8 +16,8 @@ import tensorflow as tf
 from engines.core.files import written_atomically
 from engines.core.frames import Frame, Frames
 from engines.core.preparation import prepared
+from engines.data.images import SplitPictures, split_pictures
 from engines.parts.augmentation import augmented
-from engines.parts.datasets import SplitPictures, split_pictures
 from engines.parts.dcgan_config import GROUP, STEERABLE, DCGANTrainingConfig
 from engines.parts.dcgan_networks import ARCHITECTURES
 from engines.parts.gans import GAN, gan_of_networks, principal_directions, read_gan, save_gan

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from engines.core.frames import Frames
+from engines.data.text import plain
 from engines.parts.language_config import SamplingConfig, WritingConfig
 from engines.parts.language_models import LanguageModel, load_language_model
 from engines.parts.sampling import Dice
-from engines.parts.texts import plain
 from engines.parts.tokenisers import END
 from engines.parts.writing import Writing, generate, looked_at
 

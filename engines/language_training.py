@@ -17,6 +17,7 @@ from keras import ops
 from engines.core.files import written_atomically
 from engines.core.frames import Frame, Frames
 from engines.core.preparation import prepared, say
+from engines.data.text import split_texts
 from engines.parts.compiled import compiled_loss, compiled_step
 from engines.parts.language_config import (
     EXTENSIBLE,
@@ -28,7 +29,6 @@ from engines.parts.language_config import (
 from engines.parts.language_models import LanguageModel, build_network, read_language_model, save_language_model
 from engines.parts.muon import Muon
 from engines.parts.precision import training_policy
-from engines.parts.texts import split_texts
 from engines.parts.token_loss import next_token_loss
 from engines.parts.token_losses import token_losses
 from engines.parts.tokenisers import TOKENISERS, Tokeniser

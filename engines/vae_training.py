@@ -16,9 +16,9 @@ from engines.backbones.perceptual_distance import perceptual_loss
 from engines.core.files import written_atomically
 from engines.core.frames import Frame, Frames
 from engines.core.preparation import prepared
+from engines.data.images import digits, named_pictures, ratings, split_pictures
 from engines.parts import latent
 from engines.parts.autoencoders import VAE, Concept, read_vae, save_vae, vae_of_networks
-from engines.parts.datasets import digits, named_pictures, ratings, split_pictures
 from engines.parts.inference import binary_cross_entropy, kl_loss
 from engines.parts.precision import training_policy
 from engines.parts.shards import mean_of, shards_of

@@ -9,7 +9,7 @@ from typing import Any
 import gradio as gr
 import numpy as np
 
-from engines.parts.datasets import split_pictures
+from engines.data.images import split_pictures
 from engines.parts.nearest import Neighbourhood
 from studio.languages import phrase
 from studio.notices import warn

@@ -26,7 +26,7 @@ from engines.backbones.distillation_config import DistillationConfig
 from engines.backbones.hints import bend, crops, gram, relative
 from engines.core.files import written_atomically
 from engines.core.frames import Frames
-from engines.parts.datasets import PHOTOS_FILE, whole_pictures
+from engines.data.images import PHOTOS_FILE, whole_pictures
 from engines.parts.precision import training_policy
 from engines.parts.training import data_hash, one_cycle, train_frames
 

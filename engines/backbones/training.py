@@ -24,7 +24,7 @@ from engines.backbones.config import BackboneTrainingConfig
 from engines.backbones.hints import crops, relative
 from engines.core.files import UNREADABLE, written_atomically
 from engines.core.frames import Frames
-from engines.parts.datasets import PHOTOS_FILE, LabelledPictures, labelled_pictures, whole_pictures
+from engines.data.images import PHOTOS_FILE, LabelledPictures, labelled_pictures, whole_pictures
 from engines.parts.precision import training_policy
 from engines.parts.training import batch_indices, data_hash, one_cycle, train_frames
 

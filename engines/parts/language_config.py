@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from engines.core.configs import setting, validate
-from engines.parts.texts import plain
+from engines.data.text import plain
 
 # As in `engines.parts.transformers.NETWORKS`.
 MODELS = ("ours", "notes")

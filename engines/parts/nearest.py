@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from engines.parts.datasets import SplitPictures
+from engines.data.images import SplitPictures
 
 # Pictures are first held against all others at this size, and the nearest of these as the bundled backbone sees them.
 SMALL, SHORTLIST = 16, 192

@@ -10,9 +10,9 @@ from typing import Any
 import gradio as gr
 
 from engines.core.options import parse_text
+from engines.data.text import decoded
 from engines.jobs import Job, repeated
 from engines.parts.language_config import MOST_PROMPT, TEMPERATURES, WritingConfig
-from engines.parts.texts import decoded
 from engines.recipes import Recipe, RecipeError, read_recipe
 from studio.doors import Door
 from studio.language_training import LanguageTraining

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from engines.parts.archives import ArchiveError, is_aside, members, opened, read_member, told_of
+from engines.data.archives import ArchiveError, is_aside, members, opened, read_member, told_of
 from tests.engines.helpers import refusal
 
 

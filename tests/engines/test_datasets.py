@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from engines.parts import datasets
-from engines.parts.datasets import digits, named_pictures, ratings
+from engines.data import images as datasets
+from engines.data.images import digits, named_pictures, ratings
 from tests.engines.helpers import as_png, encoded, files_in, refusal
 from tests.engines.profiles import adobe_rgb
 from tests.engines.test_archives import encrypted

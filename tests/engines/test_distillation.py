@@ -17,7 +17,7 @@ from engines.backbones.backbone import Backbone, untrained_backbone
 from engines.backbones.distillation import TAUGHT_BY, train
 from engines.backbones.distillation_config import DistillationConfig
 from engines.backbones.hints import bend, crops, gram, relative
-from engines.parts.datasets import whole_pictures
+from engines.data.images import whole_pictures
 from tests.engines.helpers import blocks, refusal, zip_of
 
 SHORT = DistillationConfig(steps=6, batch_size=2, paintings=2, size=32, largest_scale=1.5, paintings_age=4, interval=3)

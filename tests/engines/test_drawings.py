@@ -41,7 +41,7 @@ def test_the_centre_of_mass_is_put_where_mnist_has_it(columns, rows):
 
 
 def test_a_test_digit_that_is_drawn_again_lands_where_it_is(shared):
-    from engines.parts.datasets import digits
+    from engines.data.images import digits
 
     images = digits(shared / "data" / "mnist.npz").test[:200]
     landed = 0

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from engines.data.images import SplitPictures
 from engines.parts import latent
 from engines.parts.augmentation import AUGMENTATIONS, SHIFT, augmented
-from engines.parts.datasets import SplitPictures
 from engines.parts.kernel_distance import kernel_distance, polynomial_kernel
 from engines.parts.layers import BatchDeviation, SpectralConv2D, SpectralDense, SteerableDropout
 from engines.parts.maps import lit

@@ -21,11 +21,11 @@ import tensorflow as tf
 
 from engines import language_training
 from engines.core.frames import Frame
+from engines.data.text import split_texts
 from engines.language_training import Windows, evaluate, rate_at, samples, train, training
 from engines.parts.language_config import TEMPERATURES, LanguageTrainingConfig
 from engines.parts.language_models import LanguageModel, build_network, read_language_model
 from engines.parts.muon import Muon, orthogonalised
-from engines.parts.texts import split_texts
 from engines.parts.token_loss import next_token_loss
 from engines.parts.tokenisers import Characters, Words
 from engines.parts.transformers import TransformerConfig

@@ -6,9 +6,9 @@ import itertools
 import threading
 
 from engines.core.preparation import AbandonedError, check, prepared, say
+from engines.data.text import plain
 from engines.parts import byte_pairs
 from engines.parts.byte_pairs import LONGEST_RUN, learnt_elsewhere, pairs_learnt
-from engines.parts.texts import plain
 from tests.engines.helpers import refusal
 
 

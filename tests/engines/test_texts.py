@@ -9,8 +9,8 @@ import zipfile
 
 import pytest
 
+from engines.data.text import MOST_BYTES, REVIEWS_HELD_OUT, REVIEWS_TRAIN, decoded, plain, split_texts
 from engines.parts.language_config import LanguageTrainingConfig, SamplingConfig, WritingConfig
-from engines.parts.texts import MOST_BYTES, REVIEWS_HELD_OUT, REVIEWS_TRAIN, decoded, plain, split_texts
 from tests.engines.helpers import refusal
 from tests.engines.test_archives import encrypted
 

@@ -18,7 +18,7 @@ from engines.backbones import training as backbone_training
 from engines.backbones.backbone import Backbone, load_backbone, untrained_backbone
 from engines.backbones.config import BackboneTrainingConfig
 from engines.backbones.training import crop_size, evaluate, random_boxes
-from engines.parts.datasets import labelled_pictures
+from engines.data.images import labelled_pictures
 from engines.parts.layers import FusedBatchNormalization
 from engines.parts.precision import processor_flags
 from engines.parts.training import (

@@ -15,9 +15,9 @@ import tensorflow as tf
 from PIL import Image
 
 from engines import vae_training
+from engines.data.images import FACES_FILE, FACES_HELD_OUT
 from engines.jobs import Job, Workshop
 from engines.parts.autoencoders import VAE, Concept, read_vae, save_vae, vae_of_networks
-from engines.parts.datasets import FACES_FILE, FACES_HELD_OUT
 from engines.parts.latent import latent_grid, principal_directions
 from engines.parts.vae_networks import ARCHITECTURES
 from engines.parts.weights import WeightsError, WeightsStore

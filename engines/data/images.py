@@ -14,8 +14,8 @@ import numpy as np
 
 from engines.core.files import UNREADABLE
 from engines.core.preparation import check
-from engines.parts import archives
-from engines.parts.archives import (
+from engines.data import archives
+from engines.data.archives import (
     Member,
     TooLargeError,
     check_password,

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engines.core.preparation import check
-from engines.parts import archives
-from engines.parts.archives import Member, TooLargeError, is_aside, told_of
+from engines.data import archives
+from engines.data.archives import Member, TooLargeError, is_aside, told_of
 
 # The Large Movie Review Dataset: what is trained on, and what is held out.
 REVIEWS_TRAIN, REVIEWS_HELD_OUT = ("imdb_train.jsonl.gz", "imdb_unsup.jsonl.gz"), "imdb_test.jsonl.gz"
