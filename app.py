@@ -23,7 +23,7 @@ os.environ.setdefault("GRADIO_ANALYTICS_CACHE_FREQUENCY", str(10**9))
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
-from engines.parts.pictures import MAX_PIXELS
+from engines.imaging.images import MAX_PIXELS
 from studio.cluster import Cluster, ClusterError, ClusterOptions
 from studio.listening import AddressError, is_loopback, is_name, listen
 from studio.outputs import OutputsError, check_writable

@@ -23,10 +23,10 @@ from engines.core.files import why_unwritten
 from engines.core.options import add_options, changed_options
 from engines.core.output_paths import OutputError, check_output
 from engines.core.quiet import load_quietly
-from engines.films import Film
+from engines.imaging.images import MAX_PIXELS, digest, load_picture
+from engines.imaging.metadata import NO_DETAILS
+from engines.imaging.video import Film
 from engines.jobs import ENGINES, Job, StartedJob, Workshop, job_from_recipe
-from engines.parts.details import NO_DETAILS
-from engines.parts.pictures import MAX_PIXELS, digest, load_picture
 from engines.parts.weights import WeightsStore
 from engines.recipes import RecipeError, read_recipe, write_png, write_text
 

@@ -11,9 +11,9 @@ from typing import Any
 from engines.core.frames import Frame
 from engines.data import archives
 from engines.data.archives import told_of
+from engines.imaging.formats import LIKE_PICTURES, SUFFIXES
+from engines.imaging.images import MAX_PIXELS, Picture, PictureError, load_picture
 from engines.jobs import Job, StartedJob, Unfinished, Workshop
-from engines.parts.picture_formats import LIKE_PICTURES, SUFFIXES
-from engines.parts.pictures import MAX_PIXELS, Picture, PictureError, load_picture
 from engines.recipes import Recipe
 
 MOST_PICTURES = 200

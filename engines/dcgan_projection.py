@@ -13,8 +13,8 @@ import numpy as np
 
 from engines.core.configs import setting, validate
 from engines.core.frames import Frame, Frames
+from engines.imaging.images import check_picture, middle_square
 from engines.parts.gans import GAN
-from engines.parts.pictures import check_picture, middle_square
 from engines.parts.walks import enlarged
 
 CANDIDATES, BATCH = 512, 64

@@ -15,7 +15,7 @@ import numpy as np
 
 from engines.core.configs import setting, validate
 from engines.core.frames import Frame, Frames
-from engines.parts.pictures import check_picture, long_enough, resized, to_float
+from engines.imaging.images import check_picture, long_enough, resized, to_float
 
 if TYPE_CHECKING:
     import tensorflow as tf

@@ -16,8 +16,8 @@ import numpy as np
 from engines.core.configs import from_mapping
 from engines.core.files import sha256_of
 from engines.core.frames import Frame, Frames
-from engines.parts.details import NO_DETAILS, Details
-from engines.parts.pictures import digest
+from engines.imaging.images import digest
+from engines.imaging.metadata import NO_DETAILS, Details
 from engines.parts.weights import WeightsError, WeightsStore
 from engines.recipes import Recipe, RecipeError, from_json
 

@@ -20,8 +20,8 @@ import numpy as np
 from PIL import Image, PngImagePlugin
 
 from engines.core.files import written_atomically
-from engines.parts.details import NO_DETAILS, Details
-from engines.parts.picture_formats import PictureError, opened
+from engines.imaging.formats import PictureError, opened
+from engines.imaging.metadata import NO_DETAILS, Details
 
 VERSION = 2
 _WHOLE_SETTINGS = 1  # the last version whose steering repeats all settings
@@ -44,7 +44,7 @@ class Recipe:
         config: the settings at the start, by field name.
         backbone: name of the network.
         weights: SHA-256 of its weights.
-        inputs: SHA-256 of each input (`engines.parts.pictures.digest`), by the input's name.
+        inputs: SHA-256 of each input (`engines.imaging.images.digest`), by the input's name.
         steering: (step, settings) pairs: all settings, as they were in force after that step.
         stopped_at: the step after which the run was stopped; None if it ran to its end.
         interruptions: the steps after which the run, its machine lost, went on elsewhere from the picture as it was
@@ -201,7 +201,7 @@ def read_recipe(path: Path) -> Recipe | None:
             return None
         return from_json(said) if f'"{KEY}"' in said else None
     if path.suffix.lower() in (".mp4", ".gif", ".webp"):
-        from engines.films import read_comment
+        from engines.imaging.video import read_comment
 
         text = read_comment(path)
         return from_json(text) if text and f'"{KEY}"' in text else None

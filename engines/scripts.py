@@ -93,9 +93,9 @@ def _heading(job: Job, inputs: dict[str, str]) -> str:
     replace = "from dataclasses import replace\n" if job.steering else ""
     imports = [
         f"from {engine.module} import {engine.config}\n",
-        "from engines.films import Film\n" if job.makes_film else "",
+        "from engines.imaging.video import Film\n" if job.makes_film else "",
         "from engines.jobs import Job, Workshop\n",
-        "from engines.parts.pictures import digest, read_picture\n" if inputs else "",
+        "from engines.imaging.images import digest, read_picture\n" if inputs else "",
         "" if engine.film else f"from engines.recipes import {writer}\n",
     ]
     return (

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from engines.core.frames import Frame, Frames
-from engines.parts.pictures import check_picture
+from engines.imaging.images import check_picture
 from engines.parts.style_config import LAYERS, StyleConfig
 
 if TYPE_CHECKING:

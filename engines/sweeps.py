@@ -17,8 +17,8 @@ from typing import Any, ClassVar
 from engines.core.configs import from_mapping, setting, validate
 from engines.core.frames import Frame, Frames
 from engines.core.options import format_number
+from engines.imaging.contact_sheet import ContactSheet, Heading
 from engines.jobs import ENGINES
-from engines.parts.contact_sheet import ContactSheet, Heading
 
 MOST_CELLS = 36
 MOST_LETTERS = 60

@@ -17,10 +17,10 @@ import gradio as gr
 from engines.batches import Batch, batch_of, picture_files
 from engines.core.configs import from_mapping
 from engines.core.files import why_unwritten
+from engines.imaging.images import Picture, digest
+from engines.imaging.metadata import NO_DETAILS
 from engines.jobs import ENGINES, Job, job_from_recipe
-from engines.parts.details import NO_DETAILS
 from engines.parts.language_config import MODELS, SamplingConfig
-from engines.parts.pictures import Picture, digest
 from engines.recipes import RecipeError, from_json, read_recipe
 from engines.style_transfer import MOST_STYLES
 from studio.endpoints import ENDPOINTS, IMAGES, TRAINED, Endpoint, check_names, network_parameter

@@ -12,7 +12,7 @@ from typing import Any
 import gradio as gr
 import numpy as np
 
-from engines.parts.pictures import Picture, PictureError, check_picture
+from engines.imaging.images import Picture, PictureError, check_picture
 from engines.recipes import Recipe, read_recipe
 from studio.notices import inform, warn
 from studio.studio import Studio

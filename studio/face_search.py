@@ -10,8 +10,8 @@ import gradio as gr
 import numpy as np
 
 from engines.dcgan_projection import ProjectionConfig
+from engines.imaging.images import check_picture, middle_square
 from engines.jobs import Job
-from engines.parts.pictures import check_picture, middle_square
 from engines.recipes import Recipe, read_recipe
 from studio.canvas import at_rest
 from studio.dropped import looked_at

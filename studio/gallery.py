@@ -19,8 +19,8 @@ import numpy as np
 from PIL import Image
 
 from engines.core.files import written_atomically
-from engines.parts.details import NO_DETAILS, Details
-from engines.parts.pictures import digest
+from engines.imaging.images import digest
+from engines.imaging.metadata import NO_DETAILS, Details
 from engines.recipes import Recipe, RecipeError, read_recipe
 from studio.moments import Moments
 

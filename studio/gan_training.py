@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import gradio as gr
 
+from engines.imaging.formats import SUFFIXES
 from engines.parts.dcgan_config import STEERABLE, DCGANTrainingConfig
 from engines.parts.gans import read_gan
-from engines.parts.picture_formats import SUFFIXES
 from studio.notices import inform, warn
 from studio.settings import Settings
 from studio.studio import Studio

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from engines.batches import Batch, StartedBatch
 from engines.core.files import cause_of
-from engines.films import Film
+from engines.imaging.metadata import NO_DETAILS
+from engines.imaging.video import Film
 from engines.jobs import ENGINES, Job, StartedJob
-from engines.parts.details import NO_DETAILS
 from engines.recipes import Recipe, RecipeError, write_png, write_text
 from studio.gallery import Gallery
 from studio.runs import Keeper

@@ -14,7 +14,7 @@ from PIL import Image
 
 from engines.core.files import written_atomically
 from engines.core.frames import Frame
-from engines.films import FilmConfig, write_film
+from engines.imaging.video import FilmConfig, write_film
 
 MOST = 120
 SECONDS_APART = 0.2

@@ -8,7 +8,7 @@ from typing import Any
 
 import gradio as gr
 
-from engines.parts.pictures import PictureError
+from engines.imaging.images import PictureError
 from engines.style_transfer import MOST_STYLES
 from studio.dropped import looked_at
 from studio.examples import painting_paths, paintings

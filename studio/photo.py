@@ -12,7 +12,7 @@ import gradio as gr
 import numpy as np
 from PIL import Image
 
-from engines.parts.pictures import read_picture
+from engines.imaging.images import read_picture
 from studio.languages import phrase
 from studio.previews import data_uri
 

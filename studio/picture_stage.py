@@ -8,9 +8,9 @@ import gradio as gr
 import numpy as np
 
 from engines.core.files import why_unwritten
-from engines.films import FilmConfig, FilmError
-from engines.parts.details import NO_DETAILS
-from engines.parts.pictures import load_picture
+from engines.imaging.images import load_picture
+from engines.imaging.metadata import NO_DETAILS
+from engines.imaging.video import FilmConfig, FilmError
 from engines.recipes import write_png
 from studio.batches import finished_row
 from studio.canvas import live_canvas

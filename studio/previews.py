@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from engines.parts.pictures import DAMAGED
+from engines.imaging.images import DAMAGED
 
 PREVIEW_SIDE = 1280
 SHOWN_OF_A_PROMPT = 2000

@@ -11,8 +11,8 @@ import numpy as np
 from PIL import Image
 
 from engines.core.files import written_atomically
+from engines.imaging.images import read_picture
 from engines.jobs import Job, Workshop
-from engines.parts.pictures import read_picture
 from studio.examples import drawings, paintings
 
 FOLDER = Path(__file__).parent / "static" / "home"

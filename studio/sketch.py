@@ -7,7 +7,7 @@ from typing import Any
 import gradio as gr
 import numpy as np
 
-from engines.parts.pictures import PictureError
+from engines.imaging.images import PictureError
 from studio.components import component
 from studio.previews import png_from_uri
 

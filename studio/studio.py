@@ -15,8 +15,8 @@ from typing import TypeVar
 import numpy as np
 from filelock import BaseFileLock
 
+from engines.imaging.images import MAX_PIXELS, Picture, load_picture
 from engines.jobs import Job, Workshop
-from engines.parts.pictures import MAX_PIXELS, Picture, load_picture
 from engines.parts.weights import WeightsError, WeightsStore
 from studio.cluster import Cluster
 from studio.gallery import Gallery

@@ -8,8 +8,8 @@ import numpy as np
 from PIL import Image
 
 from engines.core.files import written_atomically
-from engines.films import film_size, middle_picture
-from engines.parts.pictures import DAMAGED, PictureError, read_picture
+from engines.imaging.images import DAMAGED, PictureError, read_picture
+from engines.imaging.video import film_size, middle_picture
 from studio.gallery import Gallery, Result
 
 SIDE = 320

@@ -11,7 +11,7 @@ from gradio.processing_utils import async_ssrf_protected_download
 from gradio.utils import get_upload_folder
 from gradio_client.utils import is_file_obj_with_meta, is_http_url_like
 
-from engines.parts.pictures import Picture, PictureError, check_picture
+from engines.imaging.images import Picture, PictureError, check_picture
 from studio.studio import Studio
 
 

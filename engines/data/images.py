@@ -25,8 +25,8 @@ from engines.data.archives import (
     readable,
     told_of,
 )
-from engines.parts.picture_formats import SUFFIXES
-from engines.parts.pictures import middle_square, read_picture
+from engines.imaging.formats import SUFFIXES
+from engines.imaging.images import middle_square, read_picture
 
 # A picture that is larger than these, in a set for training, is a mistake or an attack.
 _MOST_BYTES, _MOST_PIXELS = 32 << 20, 50_000_000

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
-from engines.parts.colors import luminance
-from engines.parts.pictures import PictureError
+from engines.imaging.color import luminance
+from engines.imaging.images import PictureError
 
 SIDE, INNER = 28, 20
 _LEAST_CONTRAST = 40

@@ -11,12 +11,12 @@ import numpy as np
 import tensorflow as tf
 
 from engines.core.frames import Frame
-from engines.parts.colors import luminance
+from engines.imaging.color import luminance
+from engines.imaging.images import to_float
 from engines.parts.first_order import FirstOrder, Optimizer
 from engines.parts.lbfgs import LBFGS
 from engines.parts.painting_plan import CORRECTIONS, STEPS_FACTOR, Planner, Rung
 from engines.parts.perceptual import Evaluation, PerceptualLoss
-from engines.parts.pictures import to_float
 from engines.parts.scene import Pictures, Scene, fitted
 from engines.parts.style_config import StyleConfig
 

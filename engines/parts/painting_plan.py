@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import tensorflow as tf
 
 from engines.core.memory import free_bytes
+from engines.imaging.images import long_enough
 from engines.parts.perceptual import PerceptualLoss
-from engines.parts.pictures import long_enough
 from engines.parts.scene import Pictures, Scene
 from engines.parts.style_config import LAYERS, MOST_SIDE, StyleConfig
 

@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from engines.backbones.backbone import Backbone
-from engines.parts.tiles import Window, windows
+from engines.imaging.tiling import Window, windows
 
 # Products of bfloat16 come out rounded to bfloat16; summed in float32 over so many parts the rounding averages out.
 _PARTS = 32

@@ -9,9 +9,9 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
-from engines.parts.colors import color_matched, grey_like, luminance, with_colors_of
+from engines.imaging.color import color_matched, grey_like, luminance, with_colors_of
+from engines.imaging.images import to_float
 from engines.parts.perceptual import PerceptualLoss, Targets
-from engines.parts.pictures import to_float
 from engines.parts.style_config import StyleConfig
 
 # Makes a total variation weight of 1 a light touch at any size.

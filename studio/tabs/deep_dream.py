@@ -11,8 +11,8 @@ import numpy as np
 
 from engines.core.options import format_weights, parse_weights
 from engines.deep_dream import PRESETS, DreamConfig, presets
+from engines.imaging.images import PictureError, check_picture
 from engines.jobs import Job, repeated
-from engines.parts.pictures import PictureError, check_picture
 from engines.recipes import Recipe
 from engines.sweeps import DreamSweepConfig
 from studio.batches import BatchPanel

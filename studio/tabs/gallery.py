@@ -9,7 +9,7 @@ from typing import Any
 
 import gradio as gr
 
-from engines.parts.pictures import load_picture
+from engines.imaging.images import load_picture
 from engines.recipes import Recipe, from_json
 from studio.components import component
 from studio.doors import Door

@@ -10,12 +10,12 @@ import gradio as gr
 import numpy as np
 
 from engines.core.files import written_atomically
+from engines.imaging.images import PictureError
 from engines.jobs import Job
 from engines.parts import latent
 from engines.parts.autoencoders import VAE, read_vae
 from engines.parts.drawings import as_digit
 from engines.parts.figures import latent_figure
-from engines.parts.pictures import PictureError
 from engines.parts.vae_config import VAETrainingConfig
 from engines.parts.walks import enlarged
 from engines.recipes import Recipe, RecipeError, read_recipe

@@ -11,8 +11,8 @@ import gradio as gr
 import numpy as np
 
 from engines.core.options import format_weights, parse_weights
+from engines.imaging.images import PictureError, check_picture
 from engines.jobs import Job, repeated
-from engines.parts.pictures import PictureError, check_picture
 from engines.recipes import Recipe
 from engines.style_transfer import LAYERS, MOST_STYLES, StyleConfig, presets
 from engines.sweeps import StyleSweepConfig

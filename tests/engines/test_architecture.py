@@ -67,7 +67,7 @@ def engine_modules_imported(path: Path) -> set[str]:
 
 def test_the_import_finder_sees_imports_at_the_top_and_inside_functions():
     found = imports_of(ENGINES / "deep_dream.py")
-    assert "engines.parts.pictures" in found
+    assert "engines.imaging.images" in found
     assert "tensorflow" in found
     assert engine_modules_imported(ENGINES / "deep_dream.py") == {"configs", "frames", "parts"}
 

@@ -15,8 +15,8 @@ from engines.batches import Batch, PictureFile, StartedBatch, batch_of, picture_
 from engines.core.frames import Frame
 from engines.data import archives
 from engines.deep_dream import DreamConfig
+from engines.imaging.images import PictureError, digest
 from engines.jobs import Job, Workshop
-from engines.parts.pictures import PictureError, digest
 from engines.recipes import Recipe, RecipeError
 from tests.engines.helpers import as_png, is_one_sentence, refusal
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from engines.parts.colors import color_matched, grey_like, luminance, with_colors_of
+from engines.imaging.color import color_matched, grey_like, luminance, with_colors_of
 
 
 @pytest.fixture

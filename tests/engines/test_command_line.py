@@ -23,10 +23,10 @@ from PIL import Image
 from engines import __main__ as command_line
 from engines.__main__ import main
 from engines.core import quiet
+from engines.imaging.images import digest
 from engines.jobs import StartedJob, Workshop
 from engines.parts.autoencoders import save_vae
 from engines.parts.language_models import save_language_model
-from engines.parts.pictures import digest
 from engines.parts.vae_networks import ARCHITECTURES
 from engines.recipes import read_recipe
 from tests.engines.helpers import Disk, as_png, files_in, is_one_sentence

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from engines.parts.contact_sheet import EMPTY, MOST_CELL, PAPER, SHEET_SIDE, ContactSheet, Heading
+from engines.imaging.contact_sheet import EMPTY, MOST_CELL, PAPER, SHEET_SIDE, ContactSheet, Heading
 
 PHOTO = (48, 72)
 

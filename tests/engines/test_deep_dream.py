@@ -21,8 +21,8 @@ from engines.deep_dream import (
     to_uint8,
     zoomed,
 )
+from engines.imaging.images import PictureError, resized, to_float
 from engines.parts.ascent import Ascent
-from engines.parts.pictures import PictureError, resized, to_float
 from tests.engines.dreams import features_of, large_picture, without_border
 from tests.engines.helpers import is_one_sentence, refusal
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from engines.imaging.images import PictureError
 from engines.parts.drawings import as_digit
-from engines.parts.pictures import PictureError
 from tests.engines.helpers import refusal
 
 

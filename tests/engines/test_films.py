@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from engines.films import GIF_SIDE, KINDS, WEBP_SIDE, Film, FilmConfig, FilmError, read_comment, write_film
+from engines.imaging.video import GIF_SIDE, KINDS, WEBP_SIDE, Film, FilmConfig, FilmError, read_comment, write_film
 from engines.recipes import RecipeError, read_recipe
 from tests.engines.helpers import files_in, refusal
 from tests.engines.test_recipes import recipe, steered

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 from PIL import ExifTags, Image, ImageCms, PngImagePlugin
 
-from engines.parts import picture_formats, pictures
-from engines.parts.details import Details
-from engines.parts.pictures import PictureError, load_picture, read_picture
+from engines.imaging import formats as picture_formats
+from engines.imaging import images as pictures
+from engines.imaging.images import PictureError, load_picture, read_picture
+from engines.imaging.metadata import Details
 from tests.engines.helpers import as_png, encoded, refusal
 from tests.engines.profiles import SRGB, adobe_rgb, cmyk_of_lab, display_p3, grey_of_gamma, rgb_profile, srgb_curve
 
@@ -244,7 +245,7 @@ def test_details_that_tell_nobody_where_it_was_and_which_camera_it_is_go_on():
 
 
 def test_names_beyond_ascii_go_on_as_they_are_in_the_file(picture):
-    from engines.parts.details import details_of
+    from engines.imaging.metadata import details_of
 
     exif = Image.Exif()
     said = {ExifTags.Base.Artist: "José 박", ExifTags.Base.Copyright: "© 2024 박"}
@@ -261,7 +262,7 @@ def test_a_picture_that_says_nothing_has_no_details(picture):
 
 @pytest.mark.parametrize("dpi", [(0, 0), (1e9, 1e9), (float("nan"), 72)])
 def test_impossible_resolutions_are_not_passed_on(picture, dpi):
-    from engines.parts.details import details_of
+    from engines.imaging.metadata import details_of
 
     image = Image.fromarray(picture)
     image.info["dpi"] = dpi

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image, PngImagePlugin
 
-from engines.parts.pictures import PictureError, check_picture, digest, long_enough, read_picture, resized, to_float
+from engines.imaging.images import PictureError, check_picture, digest, long_enough, read_picture, resized, to_float
 from tests.engines.helpers import as_png, encoded, is_one_sentence, refusal
 
 

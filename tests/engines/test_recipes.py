@@ -12,7 +12,7 @@ from PIL import Image, PngImagePlugin
 
 from engines.core.files import written_atomically
 from engines.deep_dream import DreamConfig
-from engines.films import Film
+from engines.imaging.video import Film
 from engines.recipes import KEY, MAX_CHARACTERS, VERSION, Recipe, RecipeError, from_json, read_recipe, write_png
 from tests.engines.helpers import as_png, files_in, refusal
 

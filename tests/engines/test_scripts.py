@@ -21,11 +21,11 @@ from engines.core.options import changed_options
 from engines.dcgan import DrawConfig, FaceWalkConfig
 from engines.dcgan_projection import ProjectionConfig
 from engines.deep_dream import DreamConfig
-from engines.films import Film
+from engines.imaging.images import read_picture
+from engines.imaging.video import Film
 from engines.jobs import ENGINES, Job, StartedJob, Workshop, job_from_recipe
 from engines.parts.dcgan_config import DCGANTrainingConfig
 from engines.parts.language_config import LanguageTrainingConfig, WritingConfig
-from engines.parts.pictures import read_picture
 from engines.parts.vae_config import VAETrainingConfig
 from engines.recipes import Recipe, RecipeError, from_json, read_recipe
 from engines.scripts import script_of

@@ -14,12 +14,12 @@ import tensorflow as tf
 
 from engines.backbones.backbone import Backbone, untrained_backbone
 from engines.core.frames import Frame
+from engines.imaging.images import PictureError
 from engines.parts import painting_plan
 from engines.parts.first_order import FirstOrder
 from engines.parts.lbfgs import LBFGS
 from engines.parts.painting import Painting
 from engines.parts.painting_plan import Planner, Rung
-from engines.parts.pictures import PictureError
 from engines.parts.scene import Pictures
 from engines.style_transfer import BOOK, LAYERS, MOST_STYLES, StyleConfig, presets, resolve, stylize
 from tests.engines.helpers import refusal

@@ -15,8 +15,8 @@ from engines.__main__ import main
 from engines.core.configs import from_mapping
 from engines.core.frames import Frame
 from engines.deep_dream import DreamConfig, dream
+from engines.imaging.contact_sheet import ContactSheet, Heading
 from engines.jobs import ENGINES, Job, StartedJob, Workshop, job_from_recipe
-from engines.parts.contact_sheet import ContactSheet, Heading
 from engines.parts.style_config import StyleConfig
 from engines.recipes import Recipe, from_json, read_recipe
 from engines.style_transfer import stylize

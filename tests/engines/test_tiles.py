@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from engines.parts.tiles import spans, windows
+from engines.imaging.tiling import spans, windows
 from tests.engines.helpers import refusal
 
 CASES = [

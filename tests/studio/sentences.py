@@ -13,7 +13,7 @@ from typing import Any
 import gradio as gr
 
 from engines import deep_dream, style_transfer
-from engines.films import FilmConfig
+from engines.imaging.video import FilmConfig
 from engines.jobs import ENGINES
 from studio.components import SCRIPT_WORDS, STATIC, TEMPLATE_WORDS
 from studio.endpoints import ENDPOINTS

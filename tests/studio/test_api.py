@@ -28,7 +28,7 @@ from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from PIL import Image
 
-from engines.parts.pictures import PictureError, read_picture
+from engines.imaging.images import PictureError, read_picture
 from engines.recipes import Recipe, read_recipe
 from studio import runs, tools
 from studio.api import add_api

@@ -13,9 +13,9 @@ import pytest
 from PIL import Image
 
 from engines.deep_dream import PRESETS, DreamConfig, presets
+from engines.imaging.images import digest, read_picture
 from engines.jobs import Job, repeated
 from engines.parts.official_files import OFFICIAL_FILES
-from engines.parts.pictures import digest, read_picture
 from engines.parts.weights import WeightsStore
 from engines.recipes import Recipe, read_recipe
 from studio.networks import network_choices

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from engines.parts.pictures import digest, load_picture, read_picture
+from engines.imaging.images import digest, load_picture, read_picture
 from engines.recipes import from_json, read_recipe
 from studio.gallery import Gallery
 from studio.keeper import ResultKeeper

@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 
 from engines.deep_dream import DreamConfig
+from engines.imaging.images import digest, read_picture
 from engines.jobs import ENGINES, Job
 from engines.language_model import WritingConfig
-from engines.parts.pictures import digest, read_picture
 from engines.recipes import Recipe, from_json, read_recipe, write_png, write_text
 from studio.recipe_panel import table_of
 from studio.studio import Studio

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from engines.core.frames import Frame
-from engines.films import GIF_SIDE, KINDS, FilmConfig, read_comment
+from engines.imaging.video import GIF_SIDE, KINDS, FilmConfig, read_comment
 from studio import moments as moments_module
 from studio.moments import MOST, SECONDS_APART, Moments
 from tests.engines.helpers import files_in

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from engines.core.files import written_atomically
-from engines.films import Film
+from engines.imaging.video import Film
 from studio.outputs import LOCK, OutputsError, check_writable, remove_leftovers
 from studio.studio import Studio
 from tests.engines.helpers import is_one_sentence

@@ -15,8 +15,8 @@ import pytest
 from PIL import Image
 
 from engines import deep_dream, style_transfer
+from engines.imaging.images import read_picture
 from engines.jobs import Job
-from engines.parts.pictures import read_picture
 from engines.parts.weights import WeightsStore
 from engines.recipes import Recipe, read_recipe, write_png
 from engines.style_transfer import MOST_STYLES

@@ -18,7 +18,7 @@ from PIL import Image
 from engines import deep_dream
 from engines.batches import Batch, batch_of, picture_files
 from engines.deep_dream import DreamConfig
-from engines.films import Film
+from engines.imaging.video import Film
 from engines.jobs import Job, Workshop, job_from_recipe
 from engines.recipes import Recipe, read_recipe
 from engines.sweeps import DreamSweepConfig, StyleSweepConfig

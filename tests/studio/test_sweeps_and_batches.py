@@ -18,7 +18,7 @@ import pytest
 from PIL import Image
 
 from engines.deep_dream import PRESETS, DreamConfig
-from engines.parts.pictures import read_picture
+from engines.imaging.images import read_picture
 from engines.recipes import read_recipe
 from engines.sweeps import DreamSweepConfig, StyleSweepConfig
 from studio.studio import Studio

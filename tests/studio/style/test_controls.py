@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from engines.parts.pictures import read_picture
+from engines.imaging.images import read_picture
 from engines.style_transfer import BOOK, MOST_STYLES, StyleConfig, presets
 from studio.examples import painting_paths
 from studio.paintings import PAINTINGS

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from engines.imaging.images import read_picture
 from engines.jobs import OTHER_WEIGHTS
-from engines.parts.pictures import read_picture
 from engines.recipes import Recipe, read_recipe, write_png
 from engines.style_transfer import MOST_STYLES, StyleConfig, presets
 from studio.regions import COLORS, blank

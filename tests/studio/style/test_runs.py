@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from engines.imaging.images import digest, read_picture
 from engines.jobs import Job
-from engines.parts.pictures import digest, read_picture
 from engines.recipes import read_recipe
 from engines.style_transfer import MOST_STYLES, StyleConfig
 from studio.tabs.style_transfer import StyleTab

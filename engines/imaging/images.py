@@ -14,9 +14,9 @@ import numpy as np
 from PIL import ExifTags, Image
 
 from engines.core.memory import free_bytes
-from engines.parts.color_profiles import to_srgb
-from engines.parts.details import NO_DETAILS, Details, details_of
-from engines.parts.picture_formats import DAMAGED, PictureError, opened, too_large
+from engines.imaging.color_profiles import to_srgb
+from engines.imaging.formats import DAMAGED, PictureError, opened, too_large
+from engines.imaging.metadata import NO_DETAILS, Details, details_of
 
 __all__ = ["DAMAGED", "MAX_PIXELS", "Picture", "PictureError", "load_picture", "read_picture"]
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from PIL import ExifTags, Image
 
-from engines.parts.picture_formats import DAMAGED
+from engines.imaging.formats import DAMAGED
 
 _Tags = ExifTags.Base
 _MAIN = (

@@ -15,8 +15,8 @@ from PIL import Image
 
 from engines.core.configs import setting, validate
 from engines.core.files import unfinished_neighbour, written_atomically
-from engines.parts.animations import HUNDREDTHS, THOUSANDTHS, read_animation_comment, timed, write_gif, write_webp
-from engines.parts.pictures import DAMAGED
+from engines.imaging.animation import HUNDREDTHS, THOUSANDTHS, read_animation_comment, timed, write_gif, write_webp
+from engines.imaging.images import DAMAGED
 
 KINDS = ("mp4", "gif", "webp")
 # Longest sides: these files grow faster than an MP4.
