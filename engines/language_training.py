@@ -18,7 +18,9 @@ from engines.core.files import written_atomically
 from engines.core.frames import Frame, Frames
 from engines.core.preparation import prepared, say
 from engines.data.text import split_texts
-from engines.parts.compiled import compiled_loss, compiled_step
+from engines.nn.compiled_step import compiled_loss, compiled_step
+from engines.nn.precision import training_policy
+from engines.nn.training_loop import data_hash, epoch_order, train_frames
 from engines.parts.language_config import (
     EXTENSIBLE,
     STEERABLE,
@@ -28,11 +30,9 @@ from engines.parts.language_config import (
 )
 from engines.parts.language_models import LanguageModel, build_network, read_language_model, save_language_model
 from engines.parts.muon import Muon
-from engines.parts.precision import training_policy
 from engines.parts.token_loss import next_token_loss
 from engines.parts.token_losses import token_losses
 from engines.parts.tokenisers import TOKENISERS, Tokeniser
-from engines.parts.training import data_hash, epoch_order, train_frames
 from engines.parts.transformers import TransformerConfig
 from engines.parts.writing import Writing, generate
 

@@ -154,7 +154,7 @@ def _distillation(options: argparse.Namespace) -> Work:
 
 def _vae(options: argparse.Namespace) -> Work:
     from engines import vae_training as training
-    from engines.parts.shards import one_thread_an_operation
+    from engines.nn.data_parallel import one_thread_an_operation
     from engines.parts.vae_config import VAETrainingConfig
 
     def train() -> Frames[None]:
@@ -174,8 +174,8 @@ def _vae(options: argparse.Namespace) -> Work:
 
 def _dcgan(options: argparse.Namespace) -> Work:
     from engines import dcgan_training as training
+    from engines.nn.data_parallel import one_thread_an_operation
     from engines.parts.dcgan_config import MODELS, DCGANTrainingConfig
-    from engines.parts.shards import one_thread_an_operation
 
     def train() -> Frames[Any]:
         one_thread_an_operation()
@@ -195,8 +195,8 @@ def _dcgan(options: argparse.Namespace) -> Work:
 
 def _language_model(options: argparse.Namespace) -> Work:
     from engines import language_training as training
+    from engines.nn.data_parallel import one_thread_an_operation
     from engines.parts.language_config import LanguageTrainingConfig
-    from engines.parts.shards import one_thread_an_operation
 
     def train() -> Frames[Any]:
         one_thread_an_operation()

@@ -8,7 +8,7 @@ from typing import Any
 
 import gradio as gr
 
-from engines.parts.precision import native_bfloat16
+from engines.nn.precision import native_bfloat16
 from studio.api import add_api
 from studio.components import apart, asset, component
 from studio.entrance import addresses

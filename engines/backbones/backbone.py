@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from engines.core.files import UNREADABLE, sha256_of
-from engines.parts.precision import compute_dtype
+from engines.nn.precision import compute_dtype
 from engines.parts.weights import WeightsError, WeightsStore
 
 if TYPE_CHECKING:

@@ -27,8 +27,8 @@ from engines.backbones.hints import bend, crops, gram, relative
 from engines.core.files import written_atomically
 from engines.core.frames import Frames
 from engines.data.images import PHOTOS_FILE, whole_pictures
-from engines.parts.precision import training_policy
-from engines.parts.training import data_hash, one_cycle, train_frames
+from engines.nn.precision import training_policy
+from engines.nn.training_loop import data_hash, one_cycle, train_frames
 
 # A layer of ours learns from the layer of VGG19 at its right.
 TAUGHT_BY = {

@@ -13,7 +13,7 @@ import keras
 import numpy as np
 from keras import layers
 
-from engines.parts.layers import FusedBatchNormalization
+from engines.nn.layers import FusedBatchNormalization
 
 BLOCKS: tuple[tuple[int, ...], ...] = ((32, 32), (64, 64), (128, 128, 128), (256, 256, 256), (320, 320))
 FIRST_BLOCKS = 3

@@ -25,8 +25,8 @@ from engines.backbones.hints import crops, relative
 from engines.core.files import UNREADABLE, written_atomically
 from engines.core.frames import Frames
 from engines.data.images import PHOTOS_FILE, LabelledPictures, labelled_pictures, whole_pictures
-from engines.parts.precision import training_policy
-from engines.parts.training import batch_indices, data_hash, one_cycle, train_frames
+from engines.nn.precision import training_policy
+from engines.nn.training_loop import batch_indices, data_hash, one_cycle, train_frames
 
 # From this share of a run on, pictures are shifted and mirrored but no longer scaled: scaling blurs a picture, and a
 # network that has seen only blurred ones names sharp ones worse (by 5 points of 100, before this was done).

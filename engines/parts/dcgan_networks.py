@@ -12,14 +12,14 @@ from dataclasses import dataclass
 import keras
 from keras import initializers, layers
 
-from engines.parts.dcgan_config import GROUP
-from engines.parts.layers import (
+from engines.nn.layers import (
     BatchDeviation,
     FusedBatchNormalization,
     SpectralConv2D,
     SpectralDense,
     SteerableDropout,
 )
+from engines.parts.dcgan_config import GROUP
 
 
 @dataclass(frozen=True)

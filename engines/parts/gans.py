@@ -117,7 +117,7 @@ class GAN:
 
     def _first_layer(self) -> np.ndarray:
         """What the generator's first layer multiplies latent vectors with, (Z, D), its normalisation counted in."""
-        from engines.parts.layers import FusedBatchNormalization
+        from engines.nn.layers import FusedBatchNormalization
 
         kernel = np.asarray(self.generator.get_layer("first").kernel)
         names = [layer.name for layer in self.generator.layers]

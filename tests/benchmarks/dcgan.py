@@ -115,8 +115,8 @@ def loop(model: str, objective: str | None, steps: int) -> Callable[[], float]:
     import tensorflow as tf
 
     from engines.dcgan_training import Networks, train_step_of
+    from engines.nn.data_parallel import one_thread_an_operation
     from engines.parts.dcgan_config import DCGANTrainingConfig
-    from engines.parts.shards import one_thread_an_operation
 
     one_thread_an_operation()
     config = DCGANTrainingConfig(model=model, objective=objective, batch_size=BATCH).filled()

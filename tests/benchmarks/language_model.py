@@ -246,8 +246,8 @@ def trained_by_us() -> Callable[[], float]:
     import tensorflow as tf
 
     from engines.language_training import Learner, train_step_of
+    from engines.nn.data_parallel import one_thread_an_operation
     from engines.parts.language_config import LanguageTrainingConfig
-    from engines.parts.shards import one_thread_an_operation
     from engines.parts.transformers import TransformerConfig
 
     one_thread_an_operation()

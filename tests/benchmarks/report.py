@@ -9,7 +9,7 @@ import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 
-from engines.parts.precision import compute_dtype, processor_flags
+from engines.nn.precision import compute_dtype, processor_flags
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from typing import Any
 
 import numpy as np
 
-from engines.parts.precision import processor_flags
+from engines.nn.precision import processor_flags
 from tests.benchmarks.report import Row, compared, main
 from tests.benchmarks.timing import by_turns, peak_mib
 

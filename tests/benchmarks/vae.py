@@ -90,8 +90,8 @@ def step_of_ours(program: bool) -> Callable[[], float]:
     import keras
     import tensorflow as tf
 
-    from engines.parts.precision import training_policy
-    from engines.parts.shards import one_thread_an_operation
+    from engines.nn.data_parallel import one_thread_an_operation
+    from engines.nn.precision import training_policy
     from engines.parts.vae_networks import ARCHITECTURES
     from engines.vae_training import Loss, train_step_of
 

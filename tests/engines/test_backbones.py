@@ -20,8 +20,8 @@ from engines.backbones.backbone import (
 from engines.core.files import sha256_of
 from engines.deep_dream import DreamConfig, presets, resolve
 from engines.imaging.images import to_float
+from engines.nn.layers import FusedBatchNormalization
 from engines.parts.ascent import Ascent
-from engines.parts.layers import FusedBatchNormalization
 from engines.parts.official_files import OFFICIAL_FILES
 from engines.parts.weights import WeightsStore
 from tests.engines.helpers import refusal

@@ -26,9 +26,9 @@ from engines.dcgan_training import (
     train,
     train_step_of,
 )
+from engines.nn.training_loop import load_checkpoint
 from engines.parts.dcgan_config import DCGANTrainingConfig
 from engines.parts.gans import read_gan, save_gan
-from engines.parts.training import load_checkpoint
 from engines.parts.weights import WeightsStore
 from tests.engines.helpers import as_png, blocks, encoded, files_in, is_one_sentence, refusal, uncompiled
 

@@ -10,10 +10,10 @@ import pytest
 import tensorflow as tf
 
 from engines.data.images import SplitPictures
+from engines.nn.layers import BatchDeviation, SpectralConv2D, SpectralDense, SteerableDropout
 from engines.parts import latent
 from engines.parts.augmentation import AUGMENTATIONS, SHIFT, augmented
 from engines.parts.kernel_distance import kernel_distance, polynomial_kernel
-from engines.parts.layers import BatchDeviation, SpectralConv2D, SpectralDense, SteerableDropout
 from engines.parts.maps import lit
 from engines.parts.nearest import Neighbourhood
 from tests.engines.helpers import blocks, refusal

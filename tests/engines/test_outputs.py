@@ -9,7 +9,7 @@ import pytest
 
 from engines import train
 from engines.core.frames import Frame
-from engines.parts.training import unkept
+from engines.nn.training_loop import unkept
 from tests.engines.helpers import Disk, files_in, is_one_sentence
 
 NAMES = ("backbone", "vae", "dcgan", "language_model")

@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from engines import vae_training
-from engines.parts import shards
+from engines.nn import data_parallel as shards
 from engines.parts.vae_networks import ARCHITECTURES
 
 

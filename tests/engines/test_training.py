@@ -19,9 +19,9 @@ from engines.backbones.backbone import Backbone, load_backbone, untrained_backbo
 from engines.backbones.config import BackboneTrainingConfig
 from engines.backbones.training import crop_size, evaluate, random_boxes
 from engines.data.images import labelled_pictures
-from engines.parts.layers import FusedBatchNormalization
-from engines.parts.precision import processor_flags
-from engines.parts.training import (
+from engines.nn.layers import FusedBatchNormalization
+from engines.nn.precision import processor_flags
+from engines.nn.training_loop import (
     batch_indices,
     data_hash,
     epoch_order,

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import app
-from engines.parts.precision import compute_dtype
+from engines.nn.precision import compute_dtype
 from studio import page
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -11,7 +11,7 @@ from typing import Any
 
 import keras
 
-from engines.parts.shards import mean_of, shards_of
+from engines.nn.data_parallel import mean_of, shards_of
 
 
 def compiled_step(
