@@ -27,8 +27,8 @@ from engines.imaging.images import MAX_PIXELS, digest, load_picture
 from engines.imaging.metadata import NO_DETAILS
 from engines.imaging.video import Film
 from engines.jobs import ENGINES, Job, StartedJob, Workshop, job_from_recipe
-from engines.parts.weights import WeightsStore
 from engines.recipes import RecipeError, read_recipe, write_png, write_text
+from engines.weights.store import WeightsStore
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -26,7 +26,7 @@ from engines.parts.dcgan_config import GROUP, STEERABLE, DCGANTrainingConfig
 from engines.parts.dcgan_networks import ARCHITECTURES
 from engines.parts.gans import GAN, gan_of_networks, principal_directions, read_gan, save_gan
 from engines.parts.kernel_distance import features, kernel_distance
-from engines.parts.weights import WeightsStore
+from engines.weights.store import WeightsStore
 
 # The pictures that a training shows: always from the same noise, so that one sees them change.
 SHOWN = 64

@@ -18,8 +18,8 @@ from engines.core.files import sha256_of
 from engines.core.frames import Frame, Frames
 from engines.imaging.images import digest
 from engines.imaging.metadata import NO_DETAILS, Details
-from engines.parts.weights import WeightsError, WeightsStore
 from engines.recipes import Recipe, RecipeError, from_json
+from engines.weights.store import WeightsError, WeightsStore
 
 if TYPE_CHECKING:
     from engines.backbones.backbone import Backbone

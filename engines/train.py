@@ -111,7 +111,7 @@ class Work:
 
 def _teachers(options: argparse.Namespace) -> Any:
     """Networks of others that ours are taught or judged by: beside the data, or where this project's own are."""
-    from engines.parts.weights import WeightsStore
+    from engines.weights.store import WeightsStore
 
     return WeightsStore(folders=(options.data / "../weights", WEIGHTS))
 

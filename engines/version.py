@@ -6,7 +6,7 @@ import functools
 import hashlib
 from pathlib import Path
 
-from engines.parts.weights import BUNDLED_FOLDER
+from engines.weights.store import BUNDLED_FOLDER
 
 NUMBER = "0.1.0"
 

@@ -9,9 +9,9 @@ from typing import Any
 import gradio as gr
 
 from engines.backbones.backbone import ARCHITECTURES
-from engines.parts.downloads import size_of
-from engines.parts.official_files import DATA, LICENCE_FOUND, OFFICIAL_FILES, SCORE_FOUND
-from engines.parts.weights import WeightsError, WeightsStore
+from engines.weights.download import size_of
+from engines.weights.keras_applications import DATA, LICENCE_FOUND, OFFICIAL_FILES, SCORE_FOUND
+from engines.weights.store import WeightsError, WeightsStore
 from studio.components import component
 from studio.languages import phrase
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import gradio as gr
 
-from engines.parts.official_files import OFFICIAL_FILES
-from engines.parts.weights import WeightsError
+from engines.weights.keras_applications import OFFICIAL_FILES
+from engines.weights.store import WeightsError
 from studio.studio import Studio
 
 

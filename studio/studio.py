@@ -17,7 +17,7 @@ from filelock import BaseFileLock
 
 from engines.imaging.images import MAX_PIXELS, Picture, load_picture
 from engines.jobs import Job, Workshop
-from engines.parts.weights import WeightsError, WeightsStore
+from engines.weights.store import WeightsError, WeightsStore
 from studio.cluster import Cluster
 from studio.gallery import Gallery
 from studio.keeper import keeper_for

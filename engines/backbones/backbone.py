@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from engines.core.files import UNREADABLE, sha256_of
 from engines.nn.precision import compute_dtype
-from engines.parts.weights import WeightsError, WeightsStore
+from engines.weights.store import WeightsError, WeightsStore
 
 if TYPE_CHECKING:
     import keras

@@ -9,7 +9,7 @@ from typing import Any
 import tensorflow as tf
 
 from engines.backbones.backbone import load_backbone
-from engines.parts.weights import WeightsStore
+from engines.weights.store import WeightsStore
 
 # Layers of the bundled backbone at which pictures should look alike, up to a quarter of a picture's side.
 LAYERS = ("block1_conv2", "block2_conv2", "block3_conv3")

@@ -13,8 +13,8 @@ import numpy as np
 
 from engines.core.files import UNREADABLE, sha256_of
 from engines.parts import latent
-from engines.parts.packing import packed_directions, packed_network, unpack_network, unpacked_directions
-from engines.parts.weights import WeightsError, WeightsStore
+from engines.weights.npz import packed_directions, packed_network, unpack_network, unpacked_directions
+from engines.weights.store import WeightsError, WeightsStore
 
 if TYPE_CHECKING:
     import keras

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from engines.parts.weights import WeightsStore
+from engines.weights.store import WeightsStore
 
 NETWORK, LAYER, SIDE = "inception_v3", "mixed8", 299
 

@@ -14,10 +14,10 @@ import numpy as np
 
 from engines.core.files import UNREADABLE, sha256_of
 from engines.parts import tokenisers
-from engines.parts.packing import packed_network, unpack_network
 from engines.parts.tokenisers import Tokeniser
 from engines.parts.transformers import NETWORKS, TransformerConfig
-from engines.parts.weights import WeightsError, WeightsStore
+from engines.weights.npz import packed_network, unpack_network
+from engines.weights.store import WeightsError, WeightsStore
 
 if TYPE_CHECKING:
     from engines.parts.reading import Reader

@@ -10,7 +10,7 @@ from typing import Any
 
 import gradio as gr
 
-from engines.parts.weights import WeightsError, WeightsStore
+from engines.weights.store import WeightsError, WeightsStore
 from studio.cluster_line import cluster_line
 from studio.doors import Door
 from studio.model_list import cancelling, listed, model_list, progress, title_of

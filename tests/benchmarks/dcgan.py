@@ -145,7 +145,7 @@ def training() -> list[Row]:
 def sampling() -> Row:
     """64 faces once warm, in milliseconds."""
     from engines.parts.gans import load_gan
-    from engines.parts.weights import WeightsStore
+    from engines.weights.store import WeightsStore
 
     gan = load_gan("faces", WeightsStore())
     ours = 1000 * median_seconds(lambda: gan.sample(range(SAMPLES)), 20)

@@ -33,7 +33,7 @@ def measure(data: Path, images: int, seed: int) -> dict[str, float]:
     from engines.parts.dcgan_config import DCGANTrainingConfig
     from engines.parts.gans import read_gan
     from engines.parts.kernel_distance import features, kernel_distance
-    from engines.parts.weights import WeightsStore
+    from engines.weights.store import WeightsStore
 
     one_thread_an_operation()
     store = WeightsStore(folders=(data / "../weights",))

@@ -107,7 +107,7 @@ def listing(image: np.ndarray, model: Any = None) -> tuple[float, float]:
 def load(name: str) -> Any:
     """A network of the engines by its name."""
     from engines.backbones.backbone import load_backbone
-    from engines.parts.weights import WeightsStore
+    from engines.weights.store import WeightsStore
 
     return load_backbone(name, WeightsStore(folders=() if name == "studio_vgg" else (weights_folder(),)))
 

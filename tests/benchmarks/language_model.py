@@ -132,7 +132,7 @@ def generation() -> Row:
 
 def _shipped():
     from engines.parts.language_models import load_language_model
-    from engines.parts.weights import WeightsStore
+    from engines.weights.store import WeightsStore
 
     return load_language_model("ours", WeightsStore())
 

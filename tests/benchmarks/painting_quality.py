@@ -73,7 +73,7 @@ def read(path: Path) -> np.ndarray:
 def network(name: str, dtype: str | None = None) -> Any:
     """A backbone, the bundled one or from the shared test data."""
     from engines.backbones.backbone import load_backbone
-    from engines.parts.weights import WeightsStore
+    from engines.weights.store import WeightsStore
 
     folders = () if name == "studio_vgg" else (SHARED / "weights",)
     return load_backbone(name, WeightsStore(folders=folders), dtype=dtype)

@@ -118,7 +118,7 @@ def listing(_: str, model: Any = None) -> dict[str, float]:
 def backbone(dtype: str | None = None) -> Any:
     """The network of the engine, VGG19 unless NETWORK says something else."""
     from engines.backbones.backbone import load_backbone
-    from engines.parts.weights import WeightsStore
+    from engines.weights.store import WeightsStore
 
     folders = () if NETWORK == "studio_vgg" else (weights_folder(),)
     return load_backbone(NETWORK, WeightsStore(folders=folders), dtype=dtype)

@@ -36,7 +36,7 @@ def grid() -> Row:
 
     from engines.parts.autoencoders import load_vae
     from engines.parts.vae_networks import ARCHITECTURES
-    from engines.parts.weights import WeightsStore
+    from engines.weights.store import WeightsStore
 
     vae = load_vae("digits_notes", WeightsStore())
     decoder = ARCHITECTURES["digits_notes"].build_decoder()

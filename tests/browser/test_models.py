@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 from selenium.webdriver.common.keys import Keys
 
-from engines.parts.official_files import OFFICIAL_FILES
-from engines.parts.weights import WeightsStore
+from engines.weights.keras_applications import OFFICIAL_FILES
+from engines.weights.store import WeightsStore
 from studio.cluster import Cluster, ClusterOptions, Machine, Status
 from studio.networks import NetworkChoice
 from studio.serving import serve

@@ -22,8 +22,8 @@ from engines.deep_dream import DreamConfig, presets, resolve
 from engines.imaging.images import to_float
 from engines.nn.layers import FusedBatchNormalization
 from engines.parts.ascent import Ascent
-from engines.parts.official_files import OFFICIAL_FILES
-from engines.parts.weights import WeightsStore
+from engines.weights.keras_applications import OFFICIAL_FILES
+from engines.weights.store import WeightsStore
 from tests.engines.helpers import refusal
 
 BUILDERS = {

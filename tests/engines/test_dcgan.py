@@ -16,8 +16,8 @@ from engines.dcgan_training import (
 from engines.jobs import Job, Workshop, job_from_recipe
 from engines.parts.dcgan_networks import ARCHITECTURES
 from engines.parts.gans import read_gan, save_gan
-from engines.parts.weights import WeightsError
 from engines.recipes import from_json
+from engines.weights.store import WeightsError
 from tests.engines.helpers import blocks, refusal, untrained_gan
 
 pytestmark = pytest.mark.usefixtures("principal_directions_from_few_pictures", "few_candidates")

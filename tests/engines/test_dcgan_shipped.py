@@ -11,8 +11,8 @@ from PIL import Image
 from engines.__main__ import main
 from engines.dcgan_training import diversity
 from engines.jobs import Workshop
-from engines.parts.weights import BUNDLED_FOLDER
 from engines.recipes import read_recipe
+from engines.weights.store import BUNDLED_FOLDER
 
 
 @pytest.mark.parametrize("name", ["faces", "notes"])

@@ -29,7 +29,7 @@ from engines.dcgan_training import (
 from engines.nn.training_loop import load_checkpoint
 from engines.parts.dcgan_config import DCGANTrainingConfig
 from engines.parts.gans import read_gan, save_gan
-from engines.parts.weights import WeightsStore
+from engines.weights.store import WeightsStore
 from tests.engines.helpers import as_png, blocks, encoded, files_in, is_one_sentence, refusal, uncompiled
 
 # Four steps, a frame each.

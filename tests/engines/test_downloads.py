@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engines.parts import downloads
-from engines.parts.downloads import UnreachableError, UnwritableError, WrongContentError, fetch, forget_part, part_of
+from engines.weights import download as downloads
+from engines.weights.download import UnreachableError, UnwritableError, WrongContentError, fetch, forget_part, part_of
 from tests.engines.helpers import files_in, refusal
 from tests.engines.servers import FileServer, md5_hex, server
 

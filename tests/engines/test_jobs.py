@@ -12,9 +12,9 @@ import pytest
 from engines.deep_dream import DreamConfig
 from engines.imaging.images import digest
 from engines.jobs import ENGINES, OTHER_WEIGHTS, Job, StartedJob, Workshop, job_from_recipe
-from engines.parts.weights import WeightsError, WeightsStore
 from engines.recipes import Recipe, RecipeError, from_json
 from engines.style_transfer import StyleConfig
+from engines.weights.store import WeightsError, WeightsStore
 from tests.engines.helpers import refusal
 
 SHORT = DreamConfig(

@@ -22,8 +22,8 @@ from engines.parts.sampling import log_probabilities
 from engines.parts.token_losses import token_losses
 from engines.parts.tokenisers import END, Characters, Subwords, Words
 from engines.parts.transformers import TransformerConfig
-from engines.parts.weights import WeightsError
 from engines.recipes import from_json
+from engines.weights.store import WeightsError
 from tests.engines.helpers import refusal
 from tests.engines.test_tokenisers import HOSTILE, TEXTS
 

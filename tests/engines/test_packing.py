@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from engines.parts.packing import packed_network, unpack_network
+from engines.weights.npz import packed_network, unpack_network
 
 
 def network(units: int = 5) -> keras.Model:

@@ -30,7 +30,7 @@ from engines.nn.training_loop import (
     save_checkpoint,
     train_frames,
 )
-from engines.parts.weights import WeightsStore
+from engines.weights.store import WeightsStore
 from tests.engines.helpers import as_png, files_in, is_one_sentence, refusal
 
 

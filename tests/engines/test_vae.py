@@ -20,9 +20,9 @@ from engines.jobs import Job, Workshop
 from engines.parts.autoencoders import VAE, Concept, read_vae, save_vae, vae_of_networks
 from engines.parts.latent import latent_grid, principal_directions
 from engines.parts.vae_networks import ARCHITECTURES
-from engines.parts.weights import WeightsError, WeightsStore
 from engines.vae import WalkConfig, load_vae, resolve, walk
 from engines.vae_training import VAETrainingConfig, binary_cross_entropy, concept_directions, kl_loss, scores, train
+from engines.weights.store import WeightsError, WeightsStore
 from tests.engines.helpers import files_in, refusal
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -12,9 +12,9 @@ import pytest
 
 from engines.backbones.backbone import load_backbone
 from engines.core.files import sha256_of
-from engines.parts import weights as weights_module
-from engines.parts.official_files import OFFICIAL_FILES
-from engines.parts.weights import WeightsError, WeightsStore
+from engines.weights import store as weights_module
+from engines.weights.keras_applications import OFFICIAL_FILES
+from engines.weights.store import WeightsError, WeightsStore
 from tests.engines.helpers import files_in, refusal
 from tests.engines.servers import FileServer, md5_hex, server
 

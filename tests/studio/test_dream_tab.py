@@ -15,9 +15,9 @@ from PIL import Image
 from engines.deep_dream import PRESETS, DreamConfig, presets
 from engines.imaging.images import digest, read_picture
 from engines.jobs import Job, repeated
-from engines.parts.official_files import OFFICIAL_FILES
-from engines.parts.weights import WeightsStore
 from engines.recipes import Recipe, read_recipe
+from engines.weights.keras_applications import OFFICIAL_FILES
+from engines.weights.store import WeightsStore
 from studio.networks import network_choices
 from studio.studio import Studio
 from studio.tabs.deep_dream import DEFAULT_BACKBONE, DreamTab

@@ -13,8 +13,8 @@ import gradio as gr
 import numpy as np
 import pytest
 
-from engines.parts.official_files import OFFICIAL_FILES
-from engines.parts.weights import BUNDLED_FOLDER, WeightsStore
+from engines.weights.keras_applications import OFFICIAL_FILES
+from engines.weights.store import BUNDLED_FOLDER, WeightsStore
 from studio.model_list import TITLES, listed
 from studio.networks import NetworkChoice
 from studio.tabs.models import ModelsTab

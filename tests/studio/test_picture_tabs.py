@@ -17,9 +17,9 @@ from PIL import Image
 from engines import deep_dream, style_transfer
 from engines.imaging.images import read_picture
 from engines.jobs import Job
-from engines.parts.weights import WeightsStore
 from engines.recipes import Recipe, read_recipe, write_png
 from engines.style_transfer import MOST_STYLES
+from engines.weights.store import WeightsStore
 from studio.dropped import ECHO_SECONDS
 from studio.runs import Run
 from studio.tabs.deep_dream import DreamTab

@@ -16,8 +16,8 @@ from engines.language_training import LEAST_TOKENS, read_texts
 from engines.parts import language_config, tokenisers, transformers
 from engines.parts.language_config import LanguageTrainingConfig, WritingConfig
 from engines.parts.language_models import LanguageModel
-from engines.parts.weights import LocatedWeights
 from engines.recipes import read_recipe
+from engines.weights.store import LocatedWeights
 from studio.language_training import FIRST
 from studio.previews import SHOWN_OF_A_PROMPT, prompt_tail, written_rows
 from studio.runs import Run

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engines.core.files import md5_of, sha256_of
-from engines.parts import downloads
-from engines.parts.official_files import OFFICIAL_FILES
+from engines.weights import download as downloads
+from engines.weights.keras_applications import OFFICIAL_FILES
 
 BUNDLED_FOLDER = Path(__file__).resolve().parents[2] / "weights"
 KERAS_CACHE = Path.home() / ".keras" / "models"
