@@ -15,9 +15,9 @@ import numpy as np
 
 from engines.core.configs import setting, validate
 from engines.core.frames import Frame, Frames
-from engines.parts import latent
+from engines.latent import geometry as latent
+from engines.latent.walk_frames import SIDE, enlarged, walked
 from engines.parts.gans import GAN, MOST_SEED, load_gan
-from engines.parts.walks import SIDE, enlarged, walked
 
 __all__ = ["GAN", "DrawConfig", "FaceWalkConfig", "draw", "load_gan", "resolve", "walk"]
 

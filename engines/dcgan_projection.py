@@ -14,8 +14,8 @@ import numpy as np
 from engines.core.configs import setting, validate
 from engines.core.frames import Frame, Frames
 from engines.imaging.images import check_picture, middle_square
+from engines.latent.walk_frames import enlarged
 from engines.parts.gans import GAN
-from engines.parts.walks import enlarged
 
 CANDIDATES, BATCH = 512, 64
 # An error of a pixel is about a fourth of how differently pictures are seen; counted so, the two weigh alike.

@@ -12,9 +12,9 @@ import numpy as np
 
 from engines.core.configs import setting, validate
 from engines.core.frames import Frames
-from engines.parts import latent
+from engines.latent import geometry as latent
+from engines.latent.walk_frames import walked
 from engines.parts.autoencoders import VAE, load_vae
-from engines.parts.walks import walked
 
 __all__ = ["VAE", "WalkConfig", "load_vae", "resolve", "walk"]
 

@@ -17,10 +17,10 @@ from engines.core.files import written_atomically
 from engines.core.frames import Frame, Frames
 from engines.core.preparation import prepared
 from engines.data.images import digits, named_pictures, ratings, split_pictures
+from engines.latent import geometry as latent
 from engines.nn.data_parallel import mean_of, shards_of
 from engines.nn.precision import training_policy
 from engines.nn.training_loop import batch_indices, data_hash, train_frames
-from engines.parts import latent
 from engines.parts.autoencoders import VAE, Concept, read_vae, save_vae, vae_of_networks
 from engines.parts.inference import binary_cross_entropy, kl_loss
 from engines.parts.vae_config import VAETrainingConfig

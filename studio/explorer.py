@@ -8,7 +8,8 @@ from typing import Any
 import gradio as gr
 import numpy as np
 
-from engines.parts import latent, maps
+from engines.latent import geometry as latent
+from engines.parts import maps
 from engines.parts.autoencoders import VAE
 from studio.components import component
 from studio.previews import png_uri

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from engines.core.files import UNREADABLE, sha256_of
-from engines.parts import latent
+from engines.latent import geometry as latent
 from engines.weights.npz import packed_directions, packed_network, unpack_network, unpacked_directions
 from engines.weights.store import WeightsError, WeightsStore
 
@@ -173,7 +173,7 @@ class VAE:
         """What lies on a grid over a latent plane, (count, count, H, W, C) uint8, in one batch.
 
         Rows run from the largest z[1] down, columns from the smallest z[0] up, as on a figure. `spacing` is as for
-        `engines.parts.latent.axis_values`.
+        `engines.latent.geometry.axis_values`.
 
         Raises:
             ValueError: a latent space that is no plane, too many points, a reach or spacing that is none.

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from engines.core.files import UNREADABLE, sha256_of
-from engines.parts import latent
+from engines.latent import geometry as latent
 from engines.weights.npz import packed_directions, packed_network, unpack_network, unpacked_directions
 from engines.weights.store import WeightsError, WeightsStore
 

@@ -9,7 +9,7 @@ def density(latents: np.ndarray, axis: np.ndarray, bandwidth: float = 0.15) -> n
     """How thickly encoded pictures lie about each point of a grid, (N, 2), (count,) -> (count, count) in [0, 1].
 
     A sum of Gaussians, divided by its largest value; rows from the largest second coordinate down, as
-    `engines.parts.latent.latent_grid` has them.
+    `engines.latent.geometry.latent_grid` has them.
     """
     across = np.exp(-0.5 * np.square((axis[:, None] - latents[None, :, 0]) / bandwidth))
     down = np.exp(-0.5 * np.square((axis[::-1, None] - latents[None, :, 1]) / bandwidth))

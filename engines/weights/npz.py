@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from engines.parts.latent import PrincipalDirections
+from engines.latent.geometry import PrincipalDirections
 
 _DIRECTIONS = ("mean", "directions", "deviations")
 

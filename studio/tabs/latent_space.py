@@ -12,12 +12,12 @@ import numpy as np
 from engines.core.files import written_atomically
 from engines.imaging.images import PictureError
 from engines.jobs import Job
-from engines.parts import latent
+from engines.latent import geometry as latent
+from engines.latent.walk_frames import enlarged
 from engines.parts.autoencoders import VAE, read_vae
 from engines.parts.drawings import as_digit
 from engines.parts.figures import latent_figure
 from engines.parts.vae_config import VAETrainingConfig
-from engines.parts.walks import enlarged
 from engines.recipes import Recipe, RecipeError, read_recipe
 from engines.vae import WalkConfig, resolve
 from studio.doors import Door

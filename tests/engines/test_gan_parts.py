@@ -10,8 +10,8 @@ import pytest
 import tensorflow as tf
 
 from engines.data.images import SplitPictures
+from engines.latent import geometry as latent
 from engines.nn.layers import BatchDeviation, SpectralConv2D, SpectralDense, SteerableDropout
-from engines.parts import latent
 from engines.parts.augmentation import AUGMENTATIONS, SHIFT, augmented
 from engines.parts.kernel_distance import kernel_distance, polynomial_kernel
 from engines.parts.maps import lit

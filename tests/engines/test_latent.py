@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from engines.parts import latent, maps
+from engines.latent import geometry as latent
+from engines.parts import maps
 from tests.engines.helpers import refusal
 
 

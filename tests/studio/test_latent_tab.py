@@ -18,8 +18,8 @@ from PIL import Image
 from engines.core.files import make_room
 from engines.imaging.images import middle_square
 from engines.imaging.video import Film
+from engines.latent.geometry import axis_values, principal_directions
 from engines.parts.autoencoders import VAE, Concept, vae_of_networks
-from engines.parts.latent import axis_values, principal_directions
 from engines.parts.vae_config import MODELS, VAETrainingConfig
 from engines.parts.vae_networks import ARCHITECTURES
 from engines.recipes import Recipe
