@@ -173,9 +173,9 @@ def _vae(options: argparse.Namespace) -> Work:
 
 
 def _dcgan(options: argparse.Namespace) -> Work:
-    from engines import dcgan_training as training
+    from engines.dcgan.config import MODELS, DCGANTrainingConfig
+    from engines.dcgan.engine import training
     from engines.nn.data_parallel import one_thread_an_operation
-    from engines.parts.dcgan_config import MODELS, DCGANTrainingConfig
 
     def train() -> Frames[Any]:
         one_thread_an_operation()
@@ -217,7 +217,7 @@ def _language_model(options: argparse.Namespace) -> Work:
 def _parser() -> argparse.ArgumentParser:
     from engines.backbones.config import BackboneTrainingConfig
     from engines.backbones.distillation_config import DistillationConfig
-    from engines.parts.dcgan_config import DCGANTrainingConfig
+    from engines.dcgan.config import DCGANTrainingConfig
     from engines.parts.language_config import LanguageTrainingConfig
     from engines.parts.vae_config import VAETrainingConfig
 

@@ -9,12 +9,13 @@ from typing import Any
 
 from engines.batches import MOST_PICTURES
 from engines.dcgan import DrawConfig, FaceWalkConfig
-from engines.dcgan_projection import ProjectionConfig
+from engines.dcgan.engine import config as dcgan_config
+from engines.dcgan.model import read_gan
+from engines.dcgan.projection import ProjectionConfig
 from engines.deep_dream import PRESETS, DreamConfig
 from engines.jobs import ENGINES
-from engines.parts import dcgan_config, language_config, vae_config
+from engines.parts import language_config, vae_config
 from engines.parts.autoencoders import read_vae
-from engines.parts.gans import read_gan
 from engines.recipes import Recipe, RecipeError
 from engines.style_transfer import LAYERS, MOST_STYLES, StyleConfig
 from engines.sweeps import DreamSweepConfig, StyleSweepConfig

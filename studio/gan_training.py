@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import gradio as gr
 
+from engines.dcgan.config import STEERABLE, DCGANTrainingConfig
+from engines.dcgan.model import read_gan
 from engines.imaging.formats import SUFFIXES
-from engines.parts.dcgan_config import STEERABLE, DCGANTrainingConfig
-from engines.parts.gans import read_gan
 from studio.notices import inform, warn
 from studio.settings import Settings
 from studio.studio import Studio

@@ -10,8 +10,8 @@ import gradio as gr
 import numpy as np
 
 from engines.dcgan import DrawConfig
+from engines.dcgan.model import GAN
 from engines.jobs import Job
-from engines.parts.gans import GAN
 from engines.parts.maps import lit
 from engines.recipes import write_png
 from studio.face_editor import rounded

@@ -10,7 +10,7 @@ import gradio as gr
 import numpy as np
 
 from engines.data.images import split_pictures
-from engines.parts.nearest import Neighbourhood
+from engines.dcgan.nearest_neighbors import Neighbourhood
 from studio.languages import phrase
 from studio.notices import warn
 from studio.previews import png_uri

@@ -7,7 +7,7 @@ from typing import Any
 import gradio as gr
 
 from engines.dcgan import sheet
-from engines.parts.gans import GAN
+from engines.dcgan.model import GAN
 from studio.components import component
 from studio.previews import data_uri
 

@@ -177,9 +177,9 @@ def test_those_in_a_real_browser():
 
 def test_dcgan_parts(monkeypatch, tmp_path, training):
     # InceptionV3, whose features are compared, is none of the bundled networks.
-    features = "engines.parts.kernel_distance.features"
+    features = "engines.dcgan.kid.features"
     monkeypatch.setattr(features, lambda pictures, _: pictures[:, ::16, ::16].reshape(len(pictures), -1) / 255.0)
-    monkeypatch.setattr("engines.parts.gans.PICTURES", 32)
+    monkeypatch.setattr("engines.dcgan.model.PICTURES", 32)
     patch(monkeypatch, dcgan_parts, PARTS={"as shipped": {"batch_size": 4}})
     with uncompiled():
         found = dcgan_parts.measure(zip_of(tmp_path / "faces.zip", blocks(24)), images=16, seed=0)

@@ -10,8 +10,8 @@ import gradio as gr
 import numpy as np
 
 from engines.dcgan import FaceWalkConfig, resolve
+from engines.dcgan.model import GAN
 from engines.jobs import Job
-from engines.parts.gans import GAN
 from engines.recipes import Recipe, RecipeError, read_recipe
 from studio.doors import Door
 from studio.face_editor import rounded

@@ -114,9 +114,9 @@ def loop(model: str, objective: str | None, steps: int) -> Callable[[], float]:
     """What measures the pictures a second of our loop, as `python -m engines.train` takes it."""
     import tensorflow as tf
 
-    from engines.dcgan_training import Networks, train_step_of
+    from engines.dcgan.config import DCGANTrainingConfig
+    from engines.dcgan.training import Networks, train_step_of
     from engines.nn.data_parallel import one_thread_an_operation
-    from engines.parts.dcgan_config import DCGANTrainingConfig
 
     one_thread_an_operation()
     config = DCGANTrainingConfig(model=model, objective=objective, batch_size=BATCH).filled()
@@ -144,7 +144,7 @@ def training() -> list[Row]:
 
 def sampling() -> Row:
     """64 faces once warm, in milliseconds."""
-    from engines.parts.gans import load_gan
+    from engines.dcgan.model import load_gan
     from engines.weights.store import WeightsStore
 
     gan = load_gan("faces", WeightsStore())

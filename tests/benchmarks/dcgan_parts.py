@@ -28,11 +28,11 @@ PARTS: dict[str, dict[str, Any]] = {
 
 def measure(data: Path, images: int, seed: int) -> dict[str, float]:
     """The kernel distance from the held-out pictures, by what was left out."""
-    from engines.dcgan_training import read_pictures, train
+    from engines.dcgan.config import DCGANTrainingConfig
+    from engines.dcgan.kid import features, kernel_distance
+    from engines.dcgan.model import read_gan
+    from engines.dcgan.training import read_pictures, train
     from engines.nn.data_parallel import one_thread_an_operation
-    from engines.parts.dcgan_config import DCGANTrainingConfig
-    from engines.parts.gans import read_gan
-    from engines.parts.kernel_distance import features, kernel_distance
     from engines.weights.store import WeightsStore
 
     one_thread_an_operation()

@@ -9,13 +9,13 @@ import pytest
 from tests.engines.helpers import blocks, untrained_gan
 
 if TYPE_CHECKING:
-    from engines.parts.gans import GAN
+    from engines.dcgan.model import GAN
 
 
 @pytest.fixture(scope="module")
 def principal_directions_from_few_pictures():
     """As many as there are directions would do to see that they are found."""
-    from engines.parts import gans
+    from engines.dcgan.engine import model as gans
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(gans, "PICTURES", 32)
@@ -25,7 +25,7 @@ def principal_directions_from_few_pictures():
 @pytest.fixture(scope="module")
 def gan(principal_directions_from_few_pictures) -> GAN:
     """Untrained networks of ours, with what goes with trained ones."""
-    from engines.dcgan_training import finish
+    from engines.dcgan.training import finish
 
     return finish(untrained_gan(), blocks(40), seen=7)
 
@@ -41,7 +41,7 @@ def narrow_margins(monkeypatch) -> None:
 @pytest.fixture
 def few_candidates(monkeypatch) -> None:
     """A search for a face begins from the best of a few places."""
-    from engines import dcgan_projection
+    from engines.dcgan.engine import projection as dcgan_projection
 
     monkeypatch.setattr(dcgan_projection, "CANDIDATES", 16)
     monkeypatch.setattr(dcgan_projection, "BATCH", 8)

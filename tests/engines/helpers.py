@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from engines.parts.gans import GAN
+from engines.dcgan.model import GAN
 from engines.parts.language_config import LanguageTrainingConfig
 
 # The smallest training of a language model that learns something: sixteen steps, two checkpoints.
@@ -53,8 +53,8 @@ def untrained_gan(name: str = "faces") -> GAN:
     """Networks of random weights that are large enough to draw pictures that differ."""
     import keras
 
-    from engines.parts.dcgan_networks import ARCHITECTURES
-    from engines.parts.gans import gan_of_networks
+    from engines.dcgan.model import gan_of_networks
+    from engines.dcgan.networks import ARCHITECTURES
 
     keras.utils.set_random_seed(0)
     generator, critic = ARCHITECTURES[name].build_generator(), ARCHITECTURES[name].build_critic()

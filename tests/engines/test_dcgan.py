@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 from engines.dcgan import DrawConfig, FaceWalkConfig, draw, resolve, sheet, walk
-from engines.dcgan_projection import ProjectionConfig, project
-from engines.dcgan_training import (
+from engines.dcgan.model import read_gan, save_gan
+from engines.dcgan.networks import ARCHITECTURES
+from engines.dcgan.projection import ProjectionConfig, project
+from engines.dcgan.training import (
     diversity,
 )
 from engines.jobs import Job, Workshop, job_from_recipe
-from engines.parts.dcgan_networks import ARCHITECTURES
-from engines.parts.gans import read_gan, save_gan
 from engines.recipes import from_json
 from engines.weights.store import WeightsError
 from tests.engines.helpers import blocks, refusal, untrained_gan

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from engines.__main__ import main
-from engines.dcgan_training import diversity
+from engines.dcgan.training import diversity
 from engines.jobs import Workshop
 from engines.recipes import read_recipe
 from engines.weights.store import BUNDLED_FOLDER

@@ -14,9 +14,11 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from engines import dcgan_training
 from engines.core.frames import Frame
-from engines.dcgan_training import (
+from engines.dcgan.config import DCGANTrainingConfig
+from engines.dcgan.engine import training as dcgan_training
+from engines.dcgan.model import read_gan, save_gan
+from engines.dcgan.training import (
     Networks,
     alarm,
     diversity,
@@ -27,8 +29,6 @@ from engines.dcgan_training import (
     train_step_of,
 )
 from engines.nn.training_loop import load_checkpoint
-from engines.parts.dcgan_config import DCGANTrainingConfig
-from engines.parts.gans import read_gan, save_gan
 from engines.weights.store import WeightsStore
 from tests.engines.helpers import as_png, blocks, encoded, files_in, is_one_sentence, refusal, uncompiled
 

@@ -10,12 +10,12 @@ import pytest
 import tensorflow as tf
 
 from engines.data.images import SplitPictures
+from engines.dcgan.augmentation import AUGMENTATIONS, SHIFT, augmented
+from engines.dcgan.kid import kernel_distance, polynomial_kernel
+from engines.dcgan.nearest_neighbors import Neighbourhood
 from engines.latent import geometry as latent
 from engines.nn.layers import BatchDeviation, SpectralConv2D, SpectralDense, SteerableDropout
-from engines.parts.augmentation import AUGMENTATIONS, SHIFT, augmented
-from engines.parts.kernel_distance import kernel_distance, polynomial_kernel
 from engines.parts.maps import lit
-from engines.parts.nearest import Neighbourhood
 from tests.engines.helpers import blocks, refusal
 
 

@@ -19,12 +19,12 @@ from engines import jobs as jobs_module
 from engines import train
 from engines.core.options import changed_options
 from engines.dcgan import DrawConfig, FaceWalkConfig
-from engines.dcgan_projection import ProjectionConfig
+from engines.dcgan.config import DCGANTrainingConfig
+from engines.dcgan.projection import ProjectionConfig
 from engines.deep_dream import DreamConfig
 from engines.imaging.images import read_picture
 from engines.imaging.video import Film
 from engines.jobs import ENGINES, Job, StartedJob, Workshop, job_from_recipe
-from engines.parts.dcgan_config import DCGANTrainingConfig
 from engines.parts.language_config import LanguageTrainingConfig, WritingConfig
 from engines.parts.vae_config import VAETrainingConfig
 from engines.recipes import Recipe, RecipeError, from_json, read_recipe

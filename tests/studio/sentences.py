@@ -31,7 +31,7 @@ ENGLISH_FILES = {
     *("studio/__init__.py", "studio/space.py", "engines/core/python_version.py"),
     *("engines/__main__.py", "engines/train.py", "engines/backbones/training.py", "engines/backbones/config.py"),
     *("engines/backbones/distillation.py", "engines/backbones/distillation_config.py"),
-    *("engines/parts/kernel_distance.py", "engines/nn/compiled_step.py", "engines/core/output_paths.py"),
+    *("engines/dcgan/kid.py", "engines/nn/compiled_step.py", "engines/core/output_paths.py"),
 }
 # What is said in these is said where it is refused; all else is code.
 OF_CODE = {"engines/scripts.py"}

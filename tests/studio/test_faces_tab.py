@@ -14,12 +14,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from engines.dcgan_projection import ProjectionConfig
+from engines.dcgan.config import DCGANTrainingConfig
+from engines.dcgan.engine import augmentation
+from engines.dcgan.engine import config as dcgan_config
+from engines.dcgan.engine import model as gans
+from engines.dcgan.model import GAN
+from engines.dcgan.networks import ARCHITECTURES
+from engines.dcgan.projection import ProjectionConfig
 from engines.jobs import ENGINES
-from engines.parts import augmentation, dcgan_config, gans
-from engines.parts.dcgan_config import DCGANTrainingConfig
-from engines.parts.dcgan_networks import ARCHITECTURES
-from engines.parts.gans import GAN
 from engines.recipes import read_recipe
 from studio.gan_training import NETWORKS
 from studio.large_face import AT_REST, DIRECTIONS, NOBODY, said_of

@@ -8,9 +8,9 @@ from typing import Any
 
 from engines.core.configs import setting, validate
 
-# As in `engines.parts.dcgan_networks.ARCHITECTURES`.
+# As in `engines.dcgan.networks.ARCHITECTURES`.
 MODELS = ("faces", "notes")
-# As in `engines.parts.augmentation.AUGMENTATIONS`.
+# As in `engines.dcgan.augmentation.AUGMENTATIONS`.
 AUGMENTATIONS = ("none", "colour", "colour and shift")
 # Fields that may be changed while a training runs, or when it goes on.
 STEERABLE = ("d_learning_rate", "dropout", "rollbacks")

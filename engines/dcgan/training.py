@@ -1,4 +1,4 @@
-"""Train and score the adversarial networks of `engines.dcgan`."""
+"""Train and score the adversarial networks of `engines.dcgan.engine`."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from engines.core.files import written_atomically
 from engines.core.frames import Frame, Frames
 from engines.core.preparation import prepared
 from engines.data.images import SplitPictures, split_pictures
+from engines.dcgan.augmentation import augmented
+from engines.dcgan.config import GROUP, STEERABLE, DCGANTrainingConfig
+from engines.dcgan.kid import features, kernel_distance
+from engines.dcgan.model import GAN, gan_of_networks, principal_directions, read_gan, save_gan
+from engines.dcgan.networks import ARCHITECTURES
 from engines.nn.data_parallel import mean_of, shards_of
 from engines.nn.layers import SteerableDropout
 from engines.nn.precision import training_policy
 from engines.nn.training_loop import batch_indices, data_hash, load_checkpoint, train_frames, unkept
-from engines.parts.augmentation import augmented
-from engines.parts.dcgan_config import GROUP, STEERABLE, DCGANTrainingConfig
-from engines.parts.dcgan_networks import ARCHITECTURES
-from engines.parts.gans import GAN, gan_of_networks, principal_directions, read_gan, save_gan
-from engines.parts.kernel_distance import features, kernel_distance
 from engines.weights.store import WeightsStore
 
 # The pictures that a training shows: always from the same noise, so that one sees them change.

@@ -13,9 +13,9 @@ import numpy as np
 
 from engines.core.configs import setting, validate
 from engines.core.frames import Frame, Frames
+from engines.dcgan.model import GAN
 from engines.imaging.images import check_picture, middle_square
 from engines.latent.walk_frames import enlarged
-from engines.parts.gans import GAN
 
 CANDIDATES, BATCH = 512, 64
 # An error of a pixel is about a fourth of how differently pictures are seen; counted so, the two weigh alike.

@@ -32,7 +32,7 @@ class GAN:
     """A trained generator with its critic.
 
     Attributes:
-        name: of the architecture (`engines.parts.dcgan_networks.ARCHITECTURES`).
+        name: of the architecture (`engines.dcgan.networks.ARCHITECTURES`).
         title: what a person calls it.
         shape: (height, width, channels) of its pictures.
         latent_dim: length of its latent vectors.
@@ -202,7 +202,7 @@ class GAN:
 
 def gan_of_networks(name: str, generator: keras.Model, critic: keras.Model) -> GAN:
     """A pair of networks of an architecture, whatever their weights are."""
-    from engines.parts.dcgan_networks import ARCHITECTURES
+    from engines.dcgan.networks import ARCHITECTURES
 
     architecture = ARCHITECTURES[name]
     return GAN(
@@ -243,7 +243,7 @@ def read_gan(path: Path) -> GAN:
     Raises:
         WeightsError: the file is damaged, or belongs to other networks.
     """
-    from engines.parts.dcgan_networks import ARCHITECTURES
+    from engines.dcgan.networks import ARCHITECTURES
 
     try:
         with np.load(path, allow_pickle=False) as file:

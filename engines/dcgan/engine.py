@@ -2,8 +2,8 @@
 
 Radford, Metz & Chintala, "Unsupervised representation learning with deep convolutional generative adversarial networks"
 (2016); Chollet's "Deep Learning with Python", section 12.5. What a trained pair of networks can do is in
-`engines.parts.gans`, how it is trained in `engines.dcgan_training`, how a given picture is found among those that it
-can draw in `engines.dcgan_projection`.
+`engines.dcgan.model`, how it is trained in `engines.dcgan.training`, how a given picture is found among those that it
+can draw in `engines.dcgan.projection`.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ import numpy as np
 
 from engines.core.configs import setting, validate
 from engines.core.frames import Frame, Frames
+from engines.dcgan.model import GAN, MOST_SEED, load_gan
 from engines.latent import geometry as latent
 from engines.latent.walk_frames import SIDE, enlarged, walked
-from engines.parts.gans import GAN, MOST_SEED, load_gan
 
 __all__ = ["GAN", "DrawConfig", "FaceWalkConfig", "draw", "load_gan", "resolve", "walk"]
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import keras
 from keras import initializers, layers
 
+from engines.dcgan.config import GROUP
 from engines.nn.layers import (
     BatchDeviation,
     FusedBatchNormalization,
@@ -19,7 +20,6 @@ from engines.nn.layers import (
     SpectralDense,
     SteerableDropout,
 )
-from engines.parts.dcgan_config import GROUP
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,5 @@
+"""Adversarial networks: pictures from noise, walks among them, and finding a given picture."""
+
+from engines.dcgan.engine import DrawConfig, FaceWalkConfig, draw, resolve, sheet, walk
+
+__all__ = ["DrawConfig", "FaceWalkConfig", "draw", "resolve", "sheet", "walk"]
