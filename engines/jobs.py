@@ -84,7 +84,7 @@ class Engine:
 
 
 ENGINES = {
-    "deep_dream": Engine("engines.deep_dream", "DreamConfig", "dream", ("image", "guide")),
+    "deep_dream": Engine("engines.deep_dream.engine", "DreamConfig", "dream", ("image", "guide")),
     "style_transfer": Engine(
         "engines.style_transfer",
         "StyleConfig",

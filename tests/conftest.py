@@ -90,8 +90,8 @@ def studio_vgg():
     """The bundled architecture with random weights in float32: small, and needs no file."""
     import keras
 
-    from engines import deep_dream
     from engines.backbones.backbone import untrained_backbone
+    from engines.deep_dream.engine import engine as deep_dream
     from engines.parts import painting
 
     keras.utils.set_random_seed(0)

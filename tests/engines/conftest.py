@@ -33,7 +33,7 @@ def gan(principal_directions_from_few_pictures) -> GAN:
 @pytest.fixture
 def narrow_margins(monkeypatch) -> None:
     """Tiles of a dream see less around them, and so little pictures have several."""
-    from engines.parts import ascent
+    from engines.deep_dream.engine import gradient_ascent as ascent
 
     monkeypatch.setattr(ascent, "TILE_MARGIN", 32)
 

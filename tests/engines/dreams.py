@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
-from engines.parts.ascent import BORDER
+from engines.deep_dream.gradient_ascent import BORDER
 
 
 def features_of(backbone, image: np.ndarray, layers) -> list[np.ndarray]:

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from engines.deep_dream.gradient_ascent import GUIDE_CELLS, Ascent, normalized, spans
 from engines.imaging.images import to_float
-from engines.parts.ascent import GUIDE_CELLS, Ascent, normalized, spans
 from tests.engines.dreams import features_of, large_picture, without_border
 
 LAYERS = {"block2_conv2": 1.0, "block3_conv2": 2.0}

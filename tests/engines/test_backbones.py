@@ -19,9 +19,9 @@ from engines.backbones.backbone import (
 )
 from engines.core.files import sha256_of
 from engines.deep_dream import DreamConfig, presets, resolve
+from engines.deep_dream.gradient_ascent import Ascent
 from engines.imaging.images import to_float
 from engines.nn.layers import FusedBatchNormalization
-from engines.parts.ascent import Ascent
 from engines.weights.keras_applications import OFFICIAL_FILES
 from engines.weights.store import WeightsStore
 from tests.engines.helpers import refusal

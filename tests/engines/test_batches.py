@@ -199,7 +199,7 @@ def test_where_the_last_is_left_out_the_batch_ends_all_the_same(tmp_path, worksh
 
 def running_away(monkeypatch, at: int, step: int = 2) -> None:
     """Have the picture with this number, counted from 1, run away at a step."""
-    from engines import deep_dream
+    from engines.deep_dream.engine import engine as deep_dream
 
     real, begun = deep_dream._Picture, []
 

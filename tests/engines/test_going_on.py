@@ -14,8 +14,8 @@ import tensorflow as tf
 
 from engines.core.frames import Frame, Frames
 from engines.deep_dream import DreamConfig, dream
+from engines.deep_dream.gradient_ascent import Ascent
 from engines.parts import painting_plan
-from engines.parts.ascent import Ascent
 from engines.parts.painting import Painting
 from engines.parts.scene import Pictures
 from engines.style_transfer import StyleConfig, stylize

@@ -12,7 +12,8 @@ from typing import Any
 
 import gradio as gr
 
-from engines import deep_dream, style_transfer
+from engines import style_transfer
+from engines.deep_dream.engine import engine as deep_dream
 from engines.imaging.video import FilmConfig
 from engines.jobs import ENGINES
 from studio.components import SCRIPT_WORDS, STATIC, TEMPLATE_WORDS

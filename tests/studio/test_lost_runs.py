@@ -31,7 +31,7 @@ KILLED = """
 import sys, time
 from pathlib import Path
 import numpy as np
-from engines.deep_dream import DreamConfig
+from engines.deep_dream.engine import DreamConfig
 from engines.jobs import Job
 from studio.studio import Studio
 

@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from engines import deep_dream, style_transfer
+from engines import style_transfer
+from engines.deep_dream.engine import engine as deep_dream
 from engines.imaging.images import read_picture
 from engines.jobs import Job
 from engines.recipes import Recipe, read_recipe, write_png

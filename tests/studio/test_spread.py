@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from engines import deep_dream
 from engines.batches import Batch, batch_of, picture_files
 from engines.deep_dream import DreamConfig
+from engines.deep_dream.engine import engine as deep_dream
 from engines.imaging.video import Film
 from engines.jobs import Job, Workshop, job_from_recipe
 from engines.recipes import Recipe, read_recipe

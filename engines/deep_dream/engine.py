@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
     from engines.backbones.backbone import Backbone
-    from engines.parts.ascent import Ascent
+    from engines.deep_dream.gradient_ascent import Ascent
 
 # Above this many pixels a picture is worked on in tiles: the activations of a larger one would not fit beside others.
 WHOLE_PIXELS = 1_400_000
@@ -343,7 +343,7 @@ def ascent_for(
     backbone: Backbone, config: DreamConfig, guide: np.ndarray | None
 ) -> tuple[Ascent, list[tf.Tensor] | None]:
     """The traced step for a config's objective, kept with the backbone, and the guide's features."""
-    from engines.parts.ascent import Ascent
+    from engines.deep_dream.gradient_ascent import Ascent
 
     layers = tuple(name for name in backbone.layers if config.layer_weights.get(name))
     key: tuple[Any, ...] = ("ascent", layers, guide is not None, config.channel is not None)
