@@ -86,7 +86,7 @@ class Engine:
 ENGINES = {
     "deep_dream": Engine("engines.deep_dream.engine", "DreamConfig", "dream", ("image", "guide")),
     "style_transfer": Engine(
-        "engines.style_transfer",
+        "engines.style_transfer.engine",
         "StyleConfig",
         "stylize",
         ("content_image", "style_images", "masks", "start_image"),

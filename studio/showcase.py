@@ -30,10 +30,10 @@ def picture_of(workshop: Workshop, engine: str, config: Any, backbone: str, **in
 
 def pictures() -> dict[str, np.ndarray]:
     """A picture for each tab that makes some, by the tab's name."""
-    from engines import style_transfer
     from engines.dcgan import DrawConfig
     from engines.deep_dream.engine import engine as deep_dream
     from engines.parts.autoencoders import load_vae
+    from engines.style_transfer.engine import engine as style_transfer
 
     workshop = Workshop()
     with tempfile.TemporaryDirectory() as folder:

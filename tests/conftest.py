@@ -92,7 +92,7 @@ def studio_vgg():
 
     from engines.backbones.backbone import untrained_backbone
     from engines.deep_dream.engine import engine as deep_dream
-    from engines.parts import painting
+    from engines.style_transfer.engine import optimization as painting
 
     keras.utils.set_random_seed(0)
     with pytest.MonkeyPatch.context() as patch:

@@ -126,9 +126,9 @@ def backbone(dtype: str | None = None) -> Any:
 
 def book_loss(dtype: str | None) -> tuple[Any, Any, Any]:
     """The engine's form of the book's loss on the two pictures: the loss, the scene and its targets."""
-    from engines.parts.perceptual import PerceptualLoss
-    from engines.parts.scene import Pictures, Scene
     from engines.style_transfer import BOOK
+    from engines.style_transfer.losses import PerceptualLoss
+    from engines.style_transfer.targets import Pictures, Scene
 
     loss = PerceptualLoss(backbone(dtype), STYLE_LAYERS, CONTENT_LAYER, pooling="max")
     content, style = pictures()
@@ -143,7 +143,7 @@ def end_loss(steps: str) -> dict[str, float]:
     """The loss that the listing ends with, the targets computed once. Prints its way there."""
     import tensorflow as tf
 
-    from engines.parts.first_order import FirstOrder
+    from engines.style_transfer.first_order import FirstOrder
 
     loss, scene, targets = book_loss(None)
     optimizer = FirstOrder(tf.constant(scene.content), "sgd", 100.0)
@@ -162,9 +162,9 @@ def engine(_: str) -> dict[str, float]:
     import dataclasses
 
     from engines.backbones.backbone import bundled_backbone
-    from engines.parts.painting import Painting
-    from engines.parts.scene import Pictures
     from engines.style_transfer import BOOK
+    from engines.style_transfer.optimization import Painting
+    from engines.style_transfer.targets import Pictures
 
     network, sketcher = backbone(), bundled_backbone()
     content, style = pictures()

@@ -10,8 +10,8 @@ import pytest
 from engines.deep_dream import DreamConfig
 from engines.differences import MOST_CHARACTERS, SAME, Difference, differences
 from engines.parts.language_config import WritingConfig
-from engines.parts.style_config import StyleConfig
 from engines.recipes import Recipe, RecipeError, from_json
+from engines.style_transfer.config import StyleConfig
 from engines.sweeps import DreamSweepConfig
 from tests.engines.helpers import is_one_sentence, refusal
 

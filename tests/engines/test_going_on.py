@@ -15,11 +15,11 @@ import tensorflow as tf
 from engines.core.frames import Frame, Frames
 from engines.deep_dream import DreamConfig, dream
 from engines.deep_dream.gradient_ascent import Ascent
-from engines.parts import painting_plan
-from engines.parts.painting import Painting
-from engines.parts.scene import Pictures
 from engines.style_transfer import StyleConfig, stylize
 from engines.style_transfer import resolve as style_resolve
+from engines.style_transfer.engine import schedule as painting_plan
+from engines.style_transfer.optimization import Painting
+from engines.style_transfer.targets import Pictures
 from tests.engines.helpers import refusal
 
 

@@ -11,7 +11,7 @@ import pytest
 import scipy.optimize as scipy_optimize
 import tensorflow as tf
 
-from engines.parts.lbfgs import LBFGS
+from engines.style_transfer.lbfgs import LBFGS
 
 Function = Callable[[np.ndarray], tuple[float, np.ndarray]]
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from engines.parts.perceptual import PerceptualLoss, gram_matrix, total_variation
-from engines.parts.scene import Pictures, Scene
 from engines.style_transfer import BOOK, StyleConfig
+from engines.style_transfer.losses import PerceptualLoss, gram_matrix, total_variation
+from engines.style_transfer.targets import Pictures, Scene
 
 LAYERS = ("block1_conv1", "block2_conv1", "block3_conv1")
 CONTENT = "block3_conv2"

@@ -15,13 +15,13 @@ import tensorflow as tf
 from engines.backbones.backbone import Backbone, untrained_backbone
 from engines.core.frames import Frame
 from engines.imaging.images import PictureError
-from engines.parts import painting_plan
-from engines.parts.first_order import FirstOrder
-from engines.parts.lbfgs import LBFGS
-from engines.parts.painting import Painting
-from engines.parts.painting_plan import Planner, Rung
-from engines.parts.scene import Pictures
 from engines.style_transfer import BOOK, LAYERS, MOST_STYLES, StyleConfig, presets, resolve, stylize
+from engines.style_transfer.engine import schedule as painting_plan
+from engines.style_transfer.first_order import FirstOrder
+from engines.style_transfer.lbfgs import LBFGS
+from engines.style_transfer.optimization import Painting
+from engines.style_transfer.schedule import Planner, Rung
+from engines.style_transfer.targets import Pictures
 from tests.engines.helpers import refusal
 
 

@@ -17,9 +17,9 @@ from engines.core.frames import Frame
 from engines.deep_dream import DreamConfig, dream
 from engines.imaging.contact_sheet import ContactSheet, Heading
 from engines.jobs import ENGINES, Job, StartedJob, Workshop, job_from_recipe
-from engines.parts.style_config import StyleConfig
 from engines.recipes import Recipe, from_json, read_recipe
 from engines.style_transfer import stylize
+from engines.style_transfer.config import StyleConfig
 from engines.sweeps import MOST_CELLS, DreamSweepConfig, StyleSweepConfig, sweep
 from tests.engines.helpers import as_png, refusal
 
@@ -207,7 +207,8 @@ class TickingClock:
 @pytest.fixture
 def clock(monkeypatch) -> TickingClock:
     """The time that paintings have, which are small whatever is chosen for it."""
-    from engines.parts import painting, painting_plan
+    from engines.style_transfer.engine import optimization as painting
+    from engines.style_transfer.engine import schedule as painting_plan
 
     clock = TickingClock()
     for module in (painting, painting_plan):

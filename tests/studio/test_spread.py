@@ -688,7 +688,7 @@ def test_what_the_first_painting_chooses_holds_for_those_ahead(picture, studio, 
 
 
 def test_paintings_in_a_given_time_are_spread_when_the_first_is_done(picture, studio, spread, monkeypatch):
-    from engines.parts import painting_plan
+    from engines.style_transfer.engine import schedule as painting_plan
 
     monkeypatch.setattr(painting_plan, "SIZES", (48, 64))
     monkeypatch.setattr(painting_plan, "PROBE_SIDE", 32)

@@ -11,8 +11,8 @@ from PIL import Image
 
 from engines.imaging.color import color_matched, grey_like, luminance, with_colors_of
 from engines.imaging.images import to_float
-from engines.parts.perceptual import PerceptualLoss, Targets
-from engines.parts.style_config import StyleConfig
+from engines.style_transfer.config import StyleConfig
+from engines.style_transfer.losses import PerceptualLoss, Targets
 
 # Makes a total variation weight of 1 a light touch at any size.
 _RELATIVE_VARIATION = 2e-5
@@ -23,7 +23,7 @@ _LONGEST_STYLE = 8
 
 @dataclass(frozen=True)
 class Pictures:
-    """What goes into a painting, as `engines.style_transfer.stylize` takes it; one mask or None a style."""
+    """What goes into a painting, as `engines.style_transfer.engine.stylize` takes it; one mask or None a style."""
 
     content: np.ndarray
     styles: tuple[np.ndarray, ...]

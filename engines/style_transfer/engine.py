@@ -15,11 +15,11 @@ import numpy as np
 
 from engines.core.frames import Frame, Frames
 from engines.imaging.images import check_picture
-from engines.parts.style_config import LAYERS, StyleConfig
+from engines.style_transfer.config import LAYERS, StyleConfig
 
 if TYPE_CHECKING:
     from engines.backbones.backbone import Backbone
-    from engines.parts.scene import Pictures
+    from engines.style_transfer.targets import Pictures
 
 MOST_STYLES = 8
 LEAST_SIDE = 16
@@ -117,7 +117,7 @@ def stylize(
             of a run with other inputs or settings.
     """
     from engines.backbones.backbone import bundled_backbone
-    from engines.parts.painting import Painting, Pictures
+    from engines.style_transfer.optimization import Painting, Pictures
 
     config = resolve(config, backbone)
     pictures = Pictures(content_image, tuple(style_images), _aligned(masks, len(style_images)), start_image)

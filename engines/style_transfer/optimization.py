@@ -13,12 +13,12 @@ import tensorflow as tf
 from engines.core.frames import Frame
 from engines.imaging.color import luminance
 from engines.imaging.images import to_float
-from engines.parts.first_order import FirstOrder, Optimizer
-from engines.parts.lbfgs import LBFGS
-from engines.parts.painting_plan import CORRECTIONS, STEPS_FACTOR, Planner, Rung
-from engines.parts.perceptual import Evaluation, PerceptualLoss
-from engines.parts.scene import Pictures, Scene, fitted
-from engines.parts.style_config import StyleConfig
+from engines.style_transfer.config import StyleConfig
+from engines.style_transfer.first_order import FirstOrder, Optimizer
+from engines.style_transfer.lbfgs import LBFGS
+from engines.style_transfer.losses import Evaluation, PerceptualLoss
+from engines.style_transfer.schedule import CORRECTIONS, STEPS_FACTOR, Planner, Rung
+from engines.style_transfer.targets import Pictures, Scene, fitted
 
 if TYPE_CHECKING:
     from engines.backbones.backbone import Backbone

@@ -13,9 +13,9 @@ import tensorflow as tf
 
 from engines.core.memory import free_bytes
 from engines.imaging.images import long_enough
-from engines.parts.perceptual import PerceptualLoss
-from engines.parts.scene import Pictures, Scene
-from engines.parts.style_config import LAYERS, MOST_SIDE, StyleConfig
+from engines.style_transfer.config import LAYERS, MOST_SIDE, StyleConfig
+from engines.style_transfer.losses import PerceptualLoss
+from engines.style_transfer.targets import Pictures, Scene
 
 if TYPE_CHECKING:
     from engines.backbones.backbone import Backbone

@@ -1,4 +1,4 @@
-"""Adam and SGD, one evaluation at a time, in the manner of `engines.parts.lbfgs`."""
+"""Adam and SGD, one evaluation at a time, in the manner of `engines.style_transfer.lbfgs`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import tensorflow as tf
 
 
 class Optimizer(Protocol):
-    """Says where to evaluate next and is told what was found there; see `engines.parts.lbfgs.LBFGS`."""
+    """Says where to evaluate next and is told what was found there; see `engines.style_transfer.lbfgs.LBFGS`."""
 
     x: tf.Tensor
     trial: tf.Tensor
