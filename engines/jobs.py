@@ -104,7 +104,7 @@ ENGINES = {
         sheet=True,
     ),
     "vae_training": Engine(
-        "engines.vae_training",
+        "engines.vae.training",
         "VAETrainingConfig",
         "training",
         files=("data", "checkpoint", "output"),
@@ -164,12 +164,12 @@ ENGINES = {
         loader="",
     ),
     "vae": Engine(
-        "engines.vae",
+        "engines.vae.engine",
         "WalkConfig",
         "walk",
         film=True,
         network="digits",
-        loader="engines.vae:load_vae",
+        loader="engines.vae.engine:load_vae",
         weights="vae_{}",
     ),
 }

@@ -153,9 +153,9 @@ def _distillation(options: argparse.Namespace) -> Work:
 
 
 def _vae(options: argparse.Namespace) -> Work:
-    from engines import vae_training as training
     from engines.nn.data_parallel import one_thread_an_operation
-    from engines.parts.vae_config import VAETrainingConfig
+    from engines.vae.config import VAETrainingConfig
+    from engines.vae.engine import training
 
     def train() -> Frames[None]:
         one_thread_an_operation()
@@ -219,7 +219,7 @@ def _parser() -> argparse.ArgumentParser:
     from engines.backbones.distillation_config import DistillationConfig
     from engines.dcgan.config import DCGANTrainingConfig
     from engines.parts.language_config import LanguageTrainingConfig
-    from engines.parts.vae_config import VAETrainingConfig
+    from engines.vae.config import VAETrainingConfig
 
     parser = argparse.ArgumentParser(prog="python -m engines.train", description=__doc__)
     names = parser.add_subparsers(dest="name", required=True)

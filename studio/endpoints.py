@@ -14,12 +14,13 @@ from engines.dcgan.model import read_gan
 from engines.dcgan.projection import ProjectionConfig
 from engines.deep_dream import PRESETS, DreamConfig
 from engines.jobs import ENGINES
-from engines.parts import language_config, vae_config
-from engines.parts.autoencoders import read_vae
+from engines.parts import language_config
 from engines.recipes import Recipe, RecipeError
 from engines.style_transfer import LAYERS, MOST_STYLES, StyleConfig
 from engines.sweeps import DreamSweepConfig, StyleSweepConfig
 from engines.vae import WalkConfig
+from engines.vae.engine import config as vae_config
+from engines.vae.model import read_vae
 from studio.language_training import read_model
 from studio.parameters import Parameter, file_parameter, setting_parameters
 

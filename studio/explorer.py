@@ -9,8 +9,8 @@ import gradio as gr
 import numpy as np
 
 from engines.latent import geometry as latent
-from engines.parts import maps
-from engines.parts.autoencoders import VAE
+from engines.vae.engine import latent_map as maps
+from engines.vae.model import VAE
 from studio.components import component
 from studio.previews import png_uri
 

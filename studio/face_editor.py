@@ -9,7 +9,7 @@ import gradio as gr
 import numpy as np
 
 from engines.imaging.images import check_picture, middle_square
-from engines.parts.autoencoders import VAE
+from engines.vae.model import VAE
 from studio.notices import answered, inform
 from studio.photo import Photo
 from studio.portrait import follow, portrait

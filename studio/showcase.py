@@ -32,8 +32,8 @@ def pictures() -> dict[str, np.ndarray]:
     """A picture for each tab that makes some, by the tab's name."""
     from engines.dcgan import DrawConfig
     from engines.deep_dream.engine import engine as deep_dream
-    from engines.parts.autoencoders import load_vae
     from engines.style_transfer.engine import engine as style_transfer
+    from engines.vae.model import load_vae
 
     workshop = Workshop()
     with tempfile.TemporaryDirectory() as folder:

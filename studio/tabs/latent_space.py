@@ -14,12 +14,12 @@ from engines.imaging.images import PictureError
 from engines.jobs import Job
 from engines.latent import geometry as latent
 from engines.latent.walk_frames import enlarged
-from engines.parts.autoencoders import VAE, read_vae
-from engines.parts.drawings import as_digit
-from engines.parts.figures import latent_figure
-from engines.parts.vae_config import VAETrainingConfig
 from engines.recipes import Recipe, RecipeError, read_recipe
 from engines.vae import WalkConfig, resolve
+from engines.vae.config import VAETrainingConfig
+from engines.vae.digit_preprocessing import as_digit
+from engines.vae.figure import latent_figure
+from engines.vae.model import VAE, read_vae
 from studio.doors import Door
 from studio.explorer import at, explorer, overlay, plane
 from studio.face_editor import FaceEditor

@@ -34,8 +34,8 @@ def grid() -> Row:
     """The 30 x 30 figure: the listing asks `predict` for each of 900 digits, of which some are timed."""
     import keras
 
-    from engines.parts.autoencoders import load_vae
-    from engines.parts.vae_networks import ARCHITECTURES
+    from engines.vae.model import load_vae
+    from engines.vae.networks import ARCHITECTURES
     from engines.weights.store import WeightsStore
 
     vae = load_vae("digits_notes", WeightsStore())
@@ -62,7 +62,7 @@ def step_of_the_listing() -> Callable[[], float]:
     import keras
     import tensorflow as tf
 
-    from engines.parts.vae_networks import ARCHITECTURES
+    from engines.vae.networks import ARCHITECTURES
 
     architecture = ARCHITECTURES["digits_notes"]
     encoder, decoder = architecture.build_encoder(), architecture.build_decoder()
@@ -92,8 +92,8 @@ def step_of_ours(program: bool) -> Callable[[], float]:
 
     from engines.nn.data_parallel import one_thread_an_operation
     from engines.nn.precision import training_policy
-    from engines.parts.vae_networks import ARCHITECTURES
-    from engines.vae_training import Loss, train_step_of
+    from engines.vae.networks import ARCHITECTURES
+    from engines.vae.training import Loss, train_step_of
 
     if program:
         one_thread_an_operation()

@@ -17,7 +17,7 @@ from PIL import Image
 from engines.core.files import sha256_of
 from engines.jobs import Job, job_from_recipe
 from engines.recipes import read_recipe
-from engines.vae_training import VAETrainingConfig
+from engines.vae.training import VAETrainingConfig
 from engines.weights.store import BUNDLED_FOLDER
 from studio.runs import Run
 from tests.cluster.conftest import PATIENCE

@@ -25,10 +25,10 @@ from engines.__main__ import main
 from engines.core import quiet
 from engines.imaging.images import digest
 from engines.jobs import StartedJob, Workshop
-from engines.parts.autoencoders import save_vae
 from engines.parts.language_models import save_language_model
-from engines.parts.vae_networks import ARCHITECTURES
 from engines.recipes import read_recipe
+from engines.vae.model import save_vae
+from engines.vae.networks import ARCHITECTURES
 from tests.engines.helpers import Disk, as_png, files_in, is_one_sentence
 from tests.engines.test_language_model import model_of
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from engines.imaging.images import PictureError
-from engines.parts.drawings import as_digit
+from engines.vae.digit_preprocessing import as_digit
 from tests.engines.helpers import refusal
 
 

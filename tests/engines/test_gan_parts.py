@@ -15,7 +15,7 @@ from engines.dcgan.kid import kernel_distance, polynomial_kernel
 from engines.dcgan.nearest_neighbors import Neighbourhood
 from engines.latent import geometry as latent
 from engines.nn.layers import BatchDeviation, SpectralConv2D, SpectralDense, SteerableDropout
-from engines.parts.maps import lit
+from engines.vae.latent_map import lit
 from tests.engines.helpers import blocks, refusal
 
 

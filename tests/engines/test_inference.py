@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from engines.parts.autoencoders import VAE, vae_of_networks
-from engines.parts.inference import kl_loss, refined
-from engines.parts.vae_networks import ARCHITECTURES
-from engines.vae_training import scores
+from engines.vae.inference import kl_loss, refined
+from engines.vae.model import VAE, vae_of_networks
+from engines.vae.networks import ARCHITECTURES
+from engines.vae.training import scores
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ import pytest
 import scipy.stats
 
 from engines.latent import geometry as latent
-from engines.parts import maps
+from engines.vae.engine import latent_map as maps
 from tests.engines.helpers import refusal
 
 

@@ -26,12 +26,12 @@ from engines.imaging.images import read_picture
 from engines.imaging.video import Film
 from engines.jobs import ENGINES, Job, StartedJob, Workshop, job_from_recipe
 from engines.parts.language_config import LanguageTrainingConfig, WritingConfig
-from engines.parts.vae_config import VAETrainingConfig
 from engines.recipes import Recipe, RecipeError, from_json, read_recipe
 from engines.scripts import script_of
 from engines.style_transfer import StyleConfig
 from engines.sweeps import DreamSweepConfig, StyleSweepConfig
 from engines.vae import WalkConfig
+from engines.vae.config import VAETrainingConfig
 from tests.engines.helpers import as_png, refusal
 from tests.engines.test_language_model import model_of
 

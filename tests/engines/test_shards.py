@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from engines import vae_training
 from engines.nn import data_parallel as shards
-from engines.parts.vae_networks import ARCHITECTURES
+from engines.vae.engine import training as vae_training
+from engines.vae.networks import ARCHITECTURES
 
 
 @pytest.mark.parametrize(

@@ -14,14 +14,15 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from engines import vae_training
 from engines.data.images import FACES_FILE, FACES_HELD_OUT
 from engines.jobs import Job, Workshop
 from engines.latent.geometry import latent_grid, principal_directions
-from engines.parts.autoencoders import VAE, Concept, read_vae, save_vae, vae_of_networks
-from engines.parts.vae_networks import ARCHITECTURES
-from engines.vae import WalkConfig, load_vae, resolve, walk
-from engines.vae_training import VAETrainingConfig, binary_cross_entropy, concept_directions, kl_loss, scores, train
+from engines.vae import WalkConfig, resolve, walk
+from engines.vae.engine import load_vae
+from engines.vae.engine import training as vae_training
+from engines.vae.model import VAE, Concept, read_vae, save_vae, vae_of_networks
+from engines.vae.networks import ARCHITECTURES
+from engines.vae.training import VAETrainingConfig, binary_cross_entropy, concept_directions, kl_loss, scores, train
 from engines.weights.store import WeightsError, WeightsStore
 from tests.engines.helpers import files_in, refusal
 

@@ -19,10 +19,10 @@ from engines.core.files import make_room
 from engines.imaging.images import middle_square
 from engines.imaging.video import Film
 from engines.latent.geometry import axis_values, principal_directions
-from engines.parts.autoencoders import VAE, Concept, vae_of_networks
-from engines.parts.vae_config import MODELS, VAETrainingConfig
-from engines.parts.vae_networks import ARCHITECTURES
 from engines.recipes import Recipe
+from engines.vae.config import MODELS, VAETrainingConfig
+from engines.vae.model import VAE, Concept, vae_of_networks
+from engines.vae.networks import ARCHITECTURES
 from studio import explorer, training
 from studio.face_editor import CONCEPTS, DIRECTIONS, NOBODY
 from studio.sketch import drawn

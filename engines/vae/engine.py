@@ -1,7 +1,7 @@
 """Variational autoencoders: pictures to and from a space that one can walk through.
 
 Kingma & Welling, "Auto-Encoding Variational Bayes" (2014); the digits after Chollet's "Deep Learning with Python",
-section 12.4. What a trained one can do is in `engines.parts.autoencoders`, how it is trained in `engines.vae_training`.
+section 12.4. What a trained one can do is in `engines.vae.model`, how it is trained in `engines.vae.training`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from engines.core.configs import setting, validate
 from engines.core.frames import Frames
 from engines.latent import geometry as latent
 from engines.latent.walk_frames import walked
-from engines.parts.autoencoders import VAE, load_vae
+from engines.vae.model import VAE, load_vae
 
 __all__ = ["VAE", "WalkConfig", "load_vae", "resolve", "walk"]
 

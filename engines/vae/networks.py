@@ -24,7 +24,7 @@ class Architecture:
         latent_dim: length of the latent vectors.
         encoder: pictures' input -> features, before the two heads.
         decoder: latent input -> logits.
-        refinement_steps: by how many steps an encoder's guess is refined (`engines.parts.inference`); for pictures of
+        refinement_steps: by how many steps an encoder's guess is refined (`engines.vae.inference`); for pictures of
             one channel.
     """
 

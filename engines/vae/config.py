@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from engines.core.configs import setting, validate
 
-# As in `engines.parts.vae_networks.ARCHITECTURES`.
+# As in `engines.vae.networks.ARCHITECTURES`.
 MODELS = ("digits", "digits_notes", "faces")
 
 

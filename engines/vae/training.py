@@ -1,4 +1,4 @@
-"""Train and score the variational autoencoders of `engines.vae`."""
+"""Train and score the variational autoencoders of `engines.vae.engine`."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from engines.latent import geometry as latent
 from engines.nn.data_parallel import mean_of, shards_of
 from engines.nn.precision import training_policy
 from engines.nn.training_loop import batch_indices, data_hash, train_frames
-from engines.parts.autoencoders import VAE, Concept, read_vae, save_vae, vae_of_networks
-from engines.parts.inference import binary_cross_entropy, kl_loss
-from engines.parts.vae_config import VAETrainingConfig
-from engines.parts.vae_networks import ARCHITECTURES, Architecture
+from engines.vae.config import VAETrainingConfig
+from engines.vae.inference import binary_cross_entropy, kl_loss
+from engines.vae.model import VAE, Concept, read_vae, save_vae, vae_of_networks
+from engines.vae.networks import ARCHITECTURES, Architecture
 
 DIGITS_FILE, RATINGS_FILE = "mnist.npz", "faces64_attributes.zip"
 DIRECTIONS = 64

@@ -48,7 +48,7 @@ class VAE:
     """A trained pair of networks.
 
     Attributes:
-        name: of the architecture (`engines.parts.vae_networks.ARCHITECTURES`).
+        name: of the architecture (`engines.vae.networks.ARCHITECTURES`).
         title: what a person calls it.
         shape: (height, width, channels) of its pictures.
         latent_dim: length of its latent vectors.
@@ -57,7 +57,7 @@ class VAE:
         weights: SHA-256 of the file they came from.
         principal: the directions in which encoded training pictures vary most, or None.
         concepts: directions that have a name.
-        refinement_steps: by how many steps the encoder's guess is refined (`engines.parts.inference`).
+        refinement_steps: by how many steps the encoder's guess is refined (`engines.vae.inference`).
         examples: encoded held-out pictures, (N, Z) float32, and their classes, (N,) uint8, or None.
     """
 
@@ -189,7 +189,7 @@ class VAE:
     def _encode(self) -> Any:
         import tensorflow as tf
 
-        from engines.parts.inference import binary_cross_entropy, kl_loss, refined
+        from engines.vae.inference import binary_cross_entropy, kl_loss, refined
 
         def encode(images):
             images = tf.cast(images, tf.float32) / 255
@@ -224,7 +224,7 @@ def _batches(rows: np.ndarray) -> list[np.ndarray]:
 
 def vae_of_networks(name: str, encoder: keras.Model, decoder: keras.Model) -> VAE:
     """A pair of networks of an architecture, whatever their weights are."""
-    from engines.parts.vae_networks import ARCHITECTURES
+    from engines.vae.networks import ARCHITECTURES
 
     architecture = ARCHITECTURES[name]
     return VAE(
@@ -267,7 +267,7 @@ def read_vae(path: Path) -> VAE:
     Raises:
         WeightsError: the file is damaged, or belongs to another network.
     """
-    from engines.parts.vae_networks import ARCHITECTURES
+    from engines.vae.networks import ARCHITECTURES
 
     try:
         with np.load(path, allow_pickle=False) as file:
