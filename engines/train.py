@@ -194,9 +194,9 @@ def _dcgan(options: argparse.Namespace) -> Work:
 
 
 def _language_model(options: argparse.Namespace) -> Work:
-    from engines import language_training as training
+    from engines.language_model.config import LanguageTrainingConfig
+    from engines.language_model.engine import training
     from engines.nn.data_parallel import one_thread_an_operation
-    from engines.parts.language_config import LanguageTrainingConfig
 
     def train() -> Frames[Any]:
         one_thread_an_operation()
@@ -218,7 +218,7 @@ def _parser() -> argparse.ArgumentParser:
     from engines.backbones.config import BackboneTrainingConfig
     from engines.backbones.distillation_config import DistillationConfig
     from engines.dcgan.config import DCGANTrainingConfig
-    from engines.parts.language_config import LanguageTrainingConfig
+    from engines.language_model.config import LanguageTrainingConfig
     from engines.vae.config import VAETrainingConfig
 
     parser = argparse.ArgumentParser(prog="python -m engines.train", description=__doc__)

@@ -20,7 +20,7 @@ from engines.core.files import why_unwritten
 from engines.imaging.images import Picture, digest
 from engines.imaging.metadata import NO_DETAILS
 from engines.jobs import ENGINES, Job, job_from_recipe
-from engines.parts.language_config import MODELS, SamplingConfig
+from engines.language_model.config import MODELS, SamplingConfig
 from engines.recipes import RecipeError, from_json, read_recipe
 from engines.style_transfer import MOST_STYLES
 from studio.endpoints import ENDPOINTS, IMAGES, TRAINED, Endpoint, check_names, network_parameter
@@ -244,7 +244,8 @@ class Api:
 
         async def score_text(text: Any, backbone: Any) -> dict[str, Any]:
             def work() -> dict[str, Any]:
-                from engines.language_model import Writing, score
+                from engines.language_model import score
+                from engines.language_model.engine import Writing
 
                 if not isinstance(text, str):
                     raise ValueError("The parameter text must be text.")

@@ -14,7 +14,7 @@ from engines.dcgan.model import read_gan
 from engines.dcgan.projection import ProjectionConfig
 from engines.deep_dream import PRESETS, DreamConfig
 from engines.jobs import ENGINES
-from engines.parts import language_config
+from engines.language_model.engine import config as language_config
 from engines.recipes import Recipe, RecipeError
 from engines.style_transfer import LAYERS, MOST_STYLES, StyleConfig
 from engines.sweeps import DreamSweepConfig, StyleSweepConfig

@@ -6,7 +6,7 @@ from typing import Any
 
 import gradio as gr
 
-from engines.parts.language_config import STEERABLE, LanguageTrainingConfig
+from engines.language_model.config import STEERABLE, LanguageTrainingConfig
 from studio.settings import Settings
 from studio.studio import Studio
 from studio.text_stage import TextStage
@@ -22,7 +22,7 @@ FIRST = LanguageTrainingConfig(
 
 def read_model(path: Any) -> Any:
     """A file that a training wrote -> the model."""
-    from engines.parts.language_models import read_language_model
+    from engines.language_model.model import read_language_model
 
     return read_language_model(path)
 

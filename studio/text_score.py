@@ -8,7 +8,7 @@ from typing import Any
 
 import gradio as gr
 
-from engines.parts.language_config import SamplingConfig
+from engines.language_model.config import SamplingConfig
 from studio.notices import warn
 from studio.previews import written_rows
 from studio.studio import Studio
@@ -53,7 +53,8 @@ class TextScore:
         """Score a text."""
 
         def work() -> list[Any]:
-            from engines.language_model import Writing, score
+            from engines.language_model import score
+            from engines.language_model.engine import Writing
 
             if not name:
                 raise ValueError("There is no language model here yet; train one, or restore the bundled weights.")

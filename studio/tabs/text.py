@@ -12,7 +12,7 @@ import gradio as gr
 from engines.core.options import parse_text
 from engines.data.text import decoded
 from engines.jobs import Job, repeated
-from engines.parts.language_config import MOST_PROMPT, TEMPERATURES, WritingConfig
+from engines.language_model.config import MOST_PROMPT, TEMPERATURES, WritingConfig
 from engines.recipes import Recipe, RecipeError, read_recipe
 from studio.doors import Door
 from studio.language_training import LanguageTraining

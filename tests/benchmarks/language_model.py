@@ -99,9 +99,9 @@ def written_by_the_listing() -> Callable[[], float]:
 def written_by_us() -> Callable[[], float]:
     """What measures the tokens a second of ours on the listing's network."""
     from engines.language_model import SamplingConfig, generate
-    from engines.parts.language_models import LanguageModel, build_network
-    from engines.parts.tokenisers import Words
-    from engines.parts.transformers import TransformerConfig
+    from engines.language_model.model import LanguageModel, build_network
+    from engines.language_model.networks import TransformerConfig
+    from engines.language_model.tokenizers import Words
 
     tokeniser = Words.train(_texts(0), WORDS)
     shape = TransformerConfig(
@@ -131,7 +131,7 @@ def generation() -> Row:
 
 
 def _shipped():
-    from engines.parts.language_models import load_language_model
+    from engines.language_model.model import load_language_model
     from engines.weights.store import WeightsStore
 
     return load_language_model("ours", WeightsStore())
@@ -167,7 +167,7 @@ def seconds_of(work: Callable[[], object]) -> float:
 def five_temperatures() -> Row:
     """Five texts at once against one."""
     from engines.language_model import SamplingConfig, generate
-    from engines.parts.language_config import TEMPERATURES
+    from engines.language_model.config import TEMPERATURES
 
     model = _shipped()
     configs = {
@@ -245,10 +245,10 @@ def trained_by_us() -> Callable[[], float]:
     batch."""
     import tensorflow as tf
 
-    from engines.language_training import Learner, train_step_of
+    from engines.language_model.config import LanguageTrainingConfig
+    from engines.language_model.networks import TransformerConfig
+    from engines.language_model.training import Learner, train_step_of
     from engines.nn.data_parallel import one_thread_an_operation
-    from engines.parts.language_config import LanguageTrainingConfig
-    from engines.parts.transformers import TransformerConfig
 
     one_thread_an_operation()
     config = LanguageTrainingConfig(model="notes").filled()

@@ -17,7 +17,7 @@ import pytest
 from PIL import Image
 
 from engines.dcgan.model import GAN
-from engines.parts.language_config import LanguageTrainingConfig
+from engines.language_model.config import LanguageTrainingConfig
 
 # The smallest training of a language model that learns something: sixteen steps, two checkpoints.
 TINY_LANGUAGE_TRAINING = LanguageTrainingConfig(

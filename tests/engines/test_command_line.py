@@ -25,7 +25,7 @@ from engines.__main__ import main
 from engines.core import quiet
 from engines.imaging.images import digest
 from engines.jobs import StartedJob, Workshop
-from engines.parts.language_models import save_language_model
+from engines.language_model.model import save_language_model
 from engines.recipes import read_recipe
 from engines.vae.model import save_vae
 from engines.vae.networks import ARCHITECTURES

@@ -10,15 +10,15 @@ import sys
 import numpy as np
 import pytest
 
-from engines.language_training import train
-from engines.parts.language_models import read_language_model
+from engines.language_model.model import read_language_model
+from engines.language_model.training import train
 from tests.engines.helpers import LITTLE_TEXT, TINY_LANGUAGE_TRAINING
 
 
 def test_a_training_begun_on_tensorflow_ends_on_jax_as_it_would_have_there(tmp_path, monkeypatch):
-    monkeypatch.setattr("engines.language_training.training_policy", lambda: "float32")
+    monkeypatch.setattr("engines.language_model.training.training_policy", lambda: "float32")
     (tmp_path / "text.txt").write_text(LITTLE_TEXT, encoding="utf-8")
-    monkeypatch.setattr("engines.language_training.samples", lambda model, prompt: ((), ""))
+    monkeypatch.setattr("engines.language_model.training.samples", lambda model, prompt: ((), ""))
     configs, lasts = {}, {}
     for model in ("ours", "notes"):
         configs[model] = dataclasses.replace(TINY_LANGUAGE_TRAINING, model=model, tokens=4 * 512, interval=2)
@@ -32,7 +32,7 @@ def test_a_training_begun_on_tensorflow_ends_on_jax_as_it_would_have_there(tmp_p
 import sys
 sys.modules["tensorflow"] = None  # as on a machine without it
 from pathlib import Path
-from engines.language_training import LanguageTrainingConfig, train
+from engines.language_model.training import LanguageTrainingConfig, train
 folder = Path({str(tmp_path)!r})
 for model, config in {configs!r}.items():
     *_, last = train(config, folder / "text.txt", folder / f"{{model}}.npz", folder / f"{{model}}_jax.npz")

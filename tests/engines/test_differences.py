@@ -9,7 +9,7 @@ import pytest
 
 from engines.deep_dream import DreamConfig
 from engines.differences import MOST_CHARACTERS, SAME, Difference, differences
-from engines.parts.language_config import WritingConfig
+from engines.language_model.config import WritingConfig
 from engines.recipes import Recipe, RecipeError, from_json
 from engines.style_transfer.config import StyleConfig
 from engines.sweeps import DreamSweepConfig

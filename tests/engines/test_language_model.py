@@ -11,17 +11,17 @@ import pytest
 
 from engines.jobs import Job, Workshop, job_from_recipe
 from engines.language_model import SamplingConfig, WritingConfig, generate, resolve, score
-from engines.parts.language_models import (
+from engines.language_model.model import (
     BITS,
     LanguageModel,
     build_network,
     read_language_model,
     save_language_model,
 )
-from engines.parts.sampling import log_probabilities
-from engines.parts.token_losses import token_losses
-from engines.parts.tokenisers import END, Characters, Subwords, Words
-from engines.parts.transformers import TransformerConfig
+from engines.language_model.networks import TransformerConfig
+from engines.language_model.sampling import log_probabilities
+from engines.language_model.scoring import token_losses
+from engines.language_model.tokenizers import END, Characters, Subwords, Words
 from engines.recipes import from_json
 from engines.weights.store import WeightsError
 from tests.engines.helpers import refusal

@@ -19,16 +19,16 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from engines import language_training
 from engines.core.frames import Frame
 from engines.data.text import split_texts
-from engines.language_training import Windows, evaluate, rate_at, samples, train, training
-from engines.parts.language_config import TEMPERATURES, LanguageTrainingConfig
-from engines.parts.language_models import LanguageModel, build_network, read_language_model
-from engines.parts.muon import Muon, orthogonalised
-from engines.parts.token_loss import next_token_loss
-from engines.parts.tokenisers import Characters, Words
-from engines.parts.transformers import TransformerConfig
+from engines.language_model.config import TEMPERATURES, LanguageTrainingConfig
+from engines.language_model.engine import training as language_training
+from engines.language_model.loss import next_token_loss
+from engines.language_model.model import LanguageModel, build_network, read_language_model
+from engines.language_model.muon import Muon, orthogonalised
+from engines.language_model.networks import TransformerConfig
+from engines.language_model.tokenizers import Characters, Words
+from engines.language_model.training import Windows, evaluate, rate_at, samples, train, training
 from tests.engines.helpers import LITTLE_TEXT, TINY_LANGUAGE_TRAINING, files_in, refusal
 
 TINY = dataclasses.replace(TINY_LANGUAGE_TRAINING, tokens=24 * 512)

@@ -7,8 +7,8 @@ import threading
 
 from engines.core.preparation import AbandonedError, check, prepared, say
 from engines.data.text import plain
-from engines.parts import byte_pairs
-from engines.parts.byte_pairs import LONGEST_RUN, learnt_elsewhere, pairs_learnt
+from engines.language_model.byte_pairs import LONGEST_RUN, learnt_elsewhere, pairs_learnt
+from engines.language_model.engine import byte_pairs
 from tests.engines.helpers import refusal
 
 
@@ -101,7 +101,7 @@ def test_a_process_that_came_to_nothing_is_told_in_a_sentence(monkeypatch):
 
 
 def test_no_token_is_longer_than_the_longest_run_that_is_learnt_from():
-    from engines.parts.tokenisers import Subwords
+    from engines.language_model.tokenizers import Subwords
 
     tokeniser = Subwords.train(["ab" * 20_000, " " * 5000], 2048)
     lengths = [len(piece.encode()) for piece in tokeniser.pieces(range(1, tokeniser.vocab_size))]

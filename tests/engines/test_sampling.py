@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy.stats import chisquare
 
-from engines.parts.language_config import SamplingConfig, WritingConfig
-from engines.parts.sampling import dice, entropy, log_probabilities, noise, reshaped
+from engines.language_model.config import SamplingConfig, WritingConfig
+from engines.language_model.sampling import dice, entropy, log_probabilities, noise, reshaped
 from tests.engines.helpers import refusal
 
 LOGITS = np.random.default_rng(0).normal(0, 2, 40)

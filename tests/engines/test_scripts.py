@@ -25,7 +25,7 @@ from engines.deep_dream import DreamConfig
 from engines.imaging.images import read_picture
 from engines.imaging.video import Film
 from engines.jobs import ENGINES, Job, StartedJob, Workshop, job_from_recipe
-from engines.parts.language_config import LanguageTrainingConfig, WritingConfig
+from engines.language_model.config import LanguageTrainingConfig, WritingConfig
 from engines.recipes import Recipe, RecipeError, from_json, read_recipe
 from engines.scripts import script_of
 from engines.style_transfer import StyleConfig

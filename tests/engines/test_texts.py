@@ -10,7 +10,7 @@ import zipfile
 import pytest
 
 from engines.data.text import MOST_BYTES, REVIEWS_HELD_OUT, REVIEWS_TRAIN, decoded, plain, split_texts
-from engines.parts.language_config import LanguageTrainingConfig, SamplingConfig, WritingConfig
+from engines.language_model.config import LanguageTrainingConfig, SamplingConfig, WritingConfig
 from tests.engines.helpers import refusal
 from tests.engines.test_archives import encrypted
 

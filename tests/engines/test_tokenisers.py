@@ -8,8 +8,8 @@ import keras
 import numpy as np
 import pytest
 
-from engines.parts import tokenisers
-from engines.parts.tokenisers import END, TOKENISERS, Characters, Subwords, Words, from_json
+from engines.language_model.engine import tokenizers as tokenisers
+from engines.language_model.tokenizers import END, TOKENISERS, Characters, Subwords, Words, from_json
 from tests.engines.helpers import refusal
 
 TEXTS = [

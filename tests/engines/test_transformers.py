@@ -6,8 +6,8 @@ import keras
 import numpy as np
 import pytest
 
-from engines.parts.language_models import build_network
-from engines.parts.transformers import Past, TransformerConfig, rotary_angles, rotated
+from engines.language_model.model import build_network
+from engines.language_model.networks import Past, TransformerConfig, rotary_angles, rotated
 
 SMALL = {
     "ours": TransformerConfig(vocab_size=50, block_size=24, embed_dim=32, num_layers=3, num_heads=2, dense_dim=64),

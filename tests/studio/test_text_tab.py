@@ -12,10 +12,12 @@ import gradio as gr
 import numpy as np
 import pytest
 
-from engines.language_training import LEAST_TOKENS, read_texts
-from engines.parts import language_config, tokenisers, transformers
-from engines.parts.language_config import LanguageTrainingConfig, WritingConfig
-from engines.parts.language_models import LanguageModel
+from engines.language_model.config import LanguageTrainingConfig, WritingConfig
+from engines.language_model.engine import config as language_config
+from engines.language_model.engine import networks as transformers
+from engines.language_model.engine import tokenizers as tokenisers
+from engines.language_model.model import LanguageModel
+from engines.language_model.training import LEAST_TOKENS, read_texts
 from engines.recipes import read_recipe
 from engines.weights.store import LocatedWeights
 from studio.language_training import FIRST
@@ -350,7 +352,7 @@ def text(tmp_path) -> Path:
 @pytest.fixture
 def unsampled(monkeypatch) -> None:
     """A training writes nothing on the way."""
-    monkeypatch.setattr("engines.language_training.samples", lambda model, prompt: ((), ""))
+    monkeypatch.setattr("engines.language_model.training.samples", lambda model, prompt: ((), ""))
 
 
 def test_a_model_is_trained_on_a_text_shows_samples_and_writes(tab, text):

@@ -9,9 +9,9 @@ from typing import Any
 from engines.core.configs import setting, validate
 from engines.data.text import plain
 
-# As in `engines.parts.transformers.NETWORKS`.
+# As in `engines.language_model.networks.NETWORKS`.
 MODELS = ("ours", "notes")
-# As in `engines.parts.tokenisers.TOKENISERS`.
+# As in `engines.language_model.tokenizers.TOKENISERS`.
 TOKENISERS = ("subwords", "words", "characters")
 OPTIMIZERS = ("muon", "rmsprop")
 # Fields that may be changed while a training runs, or when it goes on.

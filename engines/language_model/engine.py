@@ -1,8 +1,8 @@
 """Language models: text that goes on, a token at a time, and how likely a model finds a text that is there.
 
 Vaswani et al., "Attention is all you need" (2017); Chollet's "Deep Learning with Python", section 12.1. The networks
-are in `engines.parts.transformers`, how they are trained in `engines.language_training`, how a text goes on in
-`engines.parts.writing`, how a token is chosen in `engines.parts.sampling`.
+are in `engines.language_model.networks`, how they are trained in `engines.language_model.training`, how a text goes on in
+`engines.language_model.generation`, how a token is chosen in `engines.language_model.sampling`.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ import numpy as np
 
 from engines.core.frames import Frames
 from engines.data.text import plain
-from engines.parts.language_config import SamplingConfig, WritingConfig
-from engines.parts.language_models import LanguageModel, load_language_model
-from engines.parts.sampling import Dice
-from engines.parts.tokenisers import END
-from engines.parts.writing import Writing, generate, looked_at
+from engines.language_model.config import SamplingConfig, WritingConfig
+from engines.language_model.generation import Writing, generate, looked_at
+from engines.language_model.model import LanguageModel, load_language_model
+from engines.language_model.sampling import Dice
+from engines.language_model.tokenizers import END
 
 __all__ = [
     "LanguageModel",

@@ -13,14 +13,14 @@ import keras
 import numpy as np
 
 from engines.core.files import UNREADABLE, sha256_of
-from engines.parts import tokenisers
-from engines.parts.tokenisers import Tokeniser
-from engines.parts.transformers import NETWORKS, TransformerConfig
+from engines.language_model.engine import tokenizers as tokenisers
+from engines.language_model.networks import NETWORKS, TransformerConfig
+from engines.language_model.tokenizers import Tokeniser
 from engines.weights.npz import packed_network, unpack_network
 from engines.weights.store import WeightsError, WeightsStore
 
 if TYPE_CHECKING:
-    from engines.parts.reading import Reader
+    from engines.language_model.kv_cache import Reader
 
 # What a weight takes in a file. The book's network is there to be compared with; 8 bits cost it 0.02 % of perplexity.
 BITS = {"ours": 16, "notes": 8}
@@ -45,7 +45,7 @@ class LanguageModel:
     @functools.cached_property
     def reader(self) -> Reader:
         """What reads texts with the network; making it takes a moment."""
-        from engines.parts.reading import Reader
+        from engines.language_model.kv_cache import Reader
 
         return Reader(self.network)
 

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from engines.core.frames import Frame, Frames
-from engines.parts.language_config import SamplingConfig
-from engines.parts.language_models import LanguageModel
-from engines.parts.sampling import Dice, dice, noise, reshaped
-from engines.parts.tokenisers import END
+from engines.language_model.config import SamplingConfig
+from engines.language_model.model import LanguageModel
+from engines.language_model.sampling import Dice, dice, noise, reshaped
+from engines.language_model.tokenizers import END
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from engines.parts.language_config import SamplingConfig
+from engines.language_model.config import SamplingConfig
 
 ALTERNATIVES = 10
 # In the place of the logarithm of zero: times a probability of zero it is nothing.

@@ -20,7 +20,7 @@ import tokenizers
 
 from engines.core.preparation import check
 from engines.data.text import without_surrogates
-from engines.parts.byte_pairs import learnt_elsewhere, pairs_learnt
+from engines.language_model.byte_pairs import learnt_elsewhere, pairs_learnt
 
 END = 0
 # Texts are cut up so many characters at a time, so that it can be stopped between.

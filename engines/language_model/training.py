@@ -1,4 +1,4 @@
-"""Train and score the language models of `engines.language_model`."""
+"""Train and score the language models of `engines.language_model.engine`."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ from engines.core.files import written_atomically
 from engines.core.frames import Frame, Frames
 from engines.core.preparation import prepared, say
 from engines.data.text import split_texts
-from engines.nn.compiled_step import compiled_loss, compiled_step
-from engines.nn.precision import training_policy
-from engines.nn.training_loop import data_hash, epoch_order, train_frames
-from engines.parts.language_config import (
+from engines.language_model.config import (
     EXTENSIBLE,
     STEERABLE,
     TEMPERATURES,
     LanguageTrainingConfig,
     SamplingConfig,
 )
-from engines.parts.language_models import LanguageModel, build_network, read_language_model, save_language_model
-from engines.parts.muon import Muon
-from engines.parts.token_loss import next_token_loss
-from engines.parts.token_losses import token_losses
-from engines.parts.tokenisers import TOKENISERS, Tokeniser
-from engines.parts.transformers import TransformerConfig
-from engines.parts.writing import Writing, generate
+from engines.language_model.generation import Writing, generate
+from engines.language_model.loss import next_token_loss
+from engines.language_model.model import LanguageModel, build_network, read_language_model, save_language_model
+from engines.language_model.muon import Muon
+from engines.language_model.networks import TransformerConfig
+from engines.language_model.scoring import token_losses
+from engines.language_model.tokenizers import TOKENISERS, Tokeniser
+from engines.nn.compiled_step import compiled_loss, compiled_step
+from engines.nn.precision import training_policy
+from engines.nn.training_loop import data_hash, epoch_order, train_frames
 
 # Adam's rate for the embedding, as a share of Muon's for the matrices.
 ADAM_SHARE = 0.15

@@ -17,7 +17,7 @@ def token_losses(network: Any, tokens: np.ndarray) -> np.ndarray:
     but the first few has at least half a window before it.
 
     Args:
-        network: one of `engines.parts.transformers.NETWORKS`.
+        network: one of `engines.language_model.networks.NETWORKS`.
         tokens: (T,) integers, T at least 2.
 
     Returns:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from engines.parts.transformers import Past
+from engines.language_model.networks import Past
 
 # When a text has filled all that a network sees, it is read again from here on: this share of what it sees.
 KEPT = 0.75
@@ -18,7 +18,7 @@ class Reader:
     """Reads texts side by side, and says after each token what may come next.
 
     Args:
-        network: one of `engines.parts.transformers.NETWORKS`.
+        network: one of `engines.language_model.networks.NETWORKS`.
     """
 
     def __init__(self, network: Any):
