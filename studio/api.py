@@ -14,12 +14,12 @@ from typing import Any
 
 import gradio as gr
 
-from engines.batches import Batch, batch_of, picture_files
 from engines.core.configs import from_mapping
 from engines.core.files import why_unwritten
 from engines.imaging.images import Picture, digest
 from engines.imaging.metadata import NO_DETAILS
 from engines.jobs import ENGINES, Job, job_from_recipe
+from engines.jobs.batch import Batch, batch_of, picture_files
 from engines.language_model.config import MODELS, SamplingConfig
 from engines.recipes import RecipeError, from_json, read_recipe
 from engines.style_transfer import MOST_STYLES

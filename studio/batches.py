@@ -8,9 +8,9 @@ from pathlib import Path
 
 import gradio as gr
 
-from engines.batches import MOST_PICTURES, Batch, batch_of, picture_files
 from engines.imaging.formats import SUFFIXES
 from engines.jobs import Job
+from engines.jobs.batch import MOST_PICTURES, Batch, batch_of, picture_files
 from studio.gallery import Gallery, url_of
 from studio.stage import Stage
 from studio.studio import Studio

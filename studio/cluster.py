@@ -27,8 +27,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from engines.version import version
-from engines.worker import Order
+from engines.jobs.version import version
+from engines.jobs.worker import Order
 
 logger = logging.getLogger(__name__)
 
@@ -354,7 +354,7 @@ class WorkerPlace:
         self.call("begin", order)
 
     def call(self, method: str, *arguments: Any) -> Any:
-        """What a method of `engines.worker.Worker` returns; raises as `Cluster.ask`."""
+        """What a method of `engines.jobs.worker.Worker` returns; raises as `Cluster.ask`."""
         return self.begun(method, *arguments)()
 
     def begun(self, method: str, *arguments: Any) -> Callable[[], Any]:

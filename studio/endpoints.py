@@ -7,17 +7,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from engines.batches import MOST_PICTURES
 from engines.dcgan import DrawConfig, FaceWalkConfig
 from engines.dcgan.engine import config as dcgan_config
 from engines.dcgan.model import read_gan
 from engines.dcgan.projection import ProjectionConfig
 from engines.deep_dream import PRESETS, DreamConfig
 from engines.jobs import ENGINES
+from engines.jobs.batch import MOST_PICTURES
+from engines.jobs.sweep import DreamSweepConfig, StyleSweepConfig
 from engines.language_model.engine import config as language_config
 from engines.recipes import Recipe, RecipeError
 from engines.style_transfer import LAYERS, MOST_STYLES, StyleConfig
-from engines.sweeps import DreamSweepConfig, StyleSweepConfig
 from engines.vae import WalkConfig
 from engines.vae.engine import config as vae_config
 from engines.vae.model import read_vae
@@ -30,7 +30,7 @@ class Endpoint:
     """What programs may ask for, and what they are told of it.
 
     Attributes:
-        engine: key in `engines.jobs.ENGINES`.
+        engine: key in `engines.jobs.registry.ENGINES`.
         config: its config class; those of trainings cannot be asked of an engine without loading TensorFlow.
         does: what it does, in a sentence.
         files: the engine's pictures or its data by its names for them, each with its help.

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from engines.batches import Batch, StartedBatch
 from engines.core.files import cause_of
 from engines.imaging.metadata import NO_DETAILS
 from engines.imaging.video import Film
 from engines.jobs import ENGINES, Job, StartedJob
+from engines.jobs.batch import Batch, StartedBatch
 from engines.recipes import Recipe, RecipeError, write_png, write_text
 from studio.gallery import Gallery
 from studio.runs import Keeper

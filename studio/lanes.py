@@ -9,9 +9,9 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from engines.batches import Batch
 from engines.jobs import Job, StartedJob, Unfinished, Workshop
-from engines.sweeps import SweepConfig
+from engines.jobs.batch import Batch
+from engines.jobs.sweep import SweepConfig
 from studio.ahead import Places
 from studio.cluster import MOST_ROOM, Cluster
 from studio.records import RunRecords

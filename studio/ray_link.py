@@ -57,7 +57,7 @@ class Unavailable(Exception):  # noqa: N818 - no error: the studio asks again
 
 
 class RayWorker:
-    """The actor: a `engines.worker.Worker`, which knows nothing of Ray, with its answers in Ray's reach.
+    """The actor: a `engines.jobs.worker.Worker`, which knows nothing of Ray, with its answers in Ray's reach.
 
     Ray's own way to bring a project is not used: it takes the folder of two machines with one disk for that of one, and
     deletes it under the other's workers.
@@ -94,14 +94,14 @@ class RayWorker:
             for older in others[:-PROJECTS_KEPT]:
                 shutil.rmtree(older, ignore_errors=True)
         sys.path.insert(0, project or str(folder))
-        from engines.worker import Worker
+        from engines.jobs.worker import Worker
 
         self._worker = Worker(self._cache)
         return True
 
     def introduce(self) -> tuple[str, int]:
         """The project's version here, and the process's id."""
-        from engines.version import version
+        from engines.jobs.version import version
 
         return version(), os.getpid()
 

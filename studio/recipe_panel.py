@@ -13,7 +13,7 @@ from engines.recipes import Recipe, RecipeError
 from studio.gallery import Result
 from studio.languages import phrase
 
-# Fields of words of a person's own, as `engines.differences` names them.
+# Fields of words of a person's own, as `engines.jobs.recipe_diff` names them.
 WRITTEN = ("Prompt", "Stop")
 
 
@@ -54,7 +54,7 @@ class RecipePanel:
 
     def said_of(self, recipe: Recipe | None) -> dict[Any, Any]:
         """What made a result, where it says so."""
-        from engines.scripts import script_of
+        from engines.jobs.recipe_script import script_of
 
         if recipe is None:
             return {self.fold: gr.update(visible=False), self.differences: ""}
@@ -78,7 +78,7 @@ class RecipePanel:
 
 def table_of(first: Recipe, second: Recipe) -> str:
     """The differences of two recipes, as HTML."""
-    from engines.differences import SAME, differences
+    from engines.jobs.recipe_diff import SAME, differences
 
     try:
         found = differences(first, second)

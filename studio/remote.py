@@ -15,7 +15,7 @@ from typing import Any
 from engines.core.files import sha256_of
 from engines.core.frames import Frame
 from engines.jobs import ENGINES, History, Job, Standing, StartedJob, Unfinished, Workshop
-from engines.worker import Order, SentFile, Told
+from engines.jobs.worker import Order, SentFile, Told
 from studio.cluster import AwayError, BusyError, Cluster, LostError, WorkerPlace
 from studio.runs import Displaced
 

@@ -18,10 +18,10 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from engines.batches import Batch
 from engines.core.files import FULL, cause_of, why_unwritten
 from engines.core.frames import Frame
 from engines.jobs import ENGINES, Job, StartedJob, Unfinished
+from engines.jobs.batch import Batch
 from engines.recipes import Recipe
 from studio.moments import Moments
 from studio.previews import preview

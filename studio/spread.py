@@ -11,10 +11,10 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from engines.batches import Batch, StartedBatch
 from engines.core.frames import Frame
 from engines.jobs import Job, StartedJob, Unfinished, Workshop
-from engines.sweeps import Filling, SweepConfig, resolve
+from engines.jobs.batch import Batch, StartedBatch
+from engines.jobs.sweep import Filling, SweepConfig, resolve
 from studio.ahead import Ahead, CatchingUp, Part, Places
 from studio.remote import LostTwiceError
 
@@ -76,7 +76,7 @@ class SpreadBatch(StartedBatch):
 
 
 class SpreadSweep(StartedJob):
-    """A sweep's frames, see `engines.sweeps.sweep`; several of its cells are made at once.
+    """A sweep's frames, see `engines.jobs.sweep.sweep`; several of its cells are made at once.
 
     What an engine chooses for the first cell holds for all: none is begun ahead before that is known.
     """

@@ -10,7 +10,7 @@ from typing import Any
 import gradio as gr
 
 from engines.jobs import ENGINES, Job
-from engines.sweeps import SweepConfig
+from engines.jobs.sweep import SweepConfig
 from studio.components import asset, component
 from studio.notices import inform, warn
 from studio.runs import Run

@@ -134,7 +134,7 @@ class Studio:
         from engines.core.quiet import load_quietly
 
         load_quietly(alone=False)
-        from engines.warm_up import compile_writer, trace
+        from engines.jobs.warm_up import compile_writer, trace
 
         try:
             trace(self.workshop)

@@ -10,7 +10,7 @@ import gradio as gr
 
 from engines.core.options import format_numbers, parse_numbers
 from engines.jobs import Job
-from engines.sweeps import SweepConfig
+from engines.jobs.sweep import SweepConfig
 from studio.settings import Settings
 from studio.stage import Stage
 

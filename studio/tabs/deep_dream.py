@@ -13,8 +13,8 @@ from engines.core.options import format_weights, parse_weights
 from engines.deep_dream import PRESETS, DreamConfig, presets
 from engines.imaging.images import PictureError, check_picture
 from engines.jobs import Job, repeated
+from engines.jobs.sweep import DreamSweepConfig
 from engines.recipes import Recipe
-from engines.sweeps import DreamSweepConfig
 from studio.batches import BatchPanel
 from studio.canvas import at_rest
 from studio.doors import Door

@@ -13,9 +13,9 @@ import numpy as np
 from engines.core.options import format_weights, parse_weights
 from engines.imaging.images import PictureError, check_picture
 from engines.jobs import Job, repeated
+from engines.jobs.sweep import StyleSweepConfig
 from engines.recipes import Recipe
 from engines.style_transfer import LAYERS, MOST_STYLES, StyleConfig, presets
-from engines.sweeps import StyleSweepConfig
 from studio.batches import BatchPanel
 from studio.canvas import at_rest
 from studio.doors import Door

@@ -19,9 +19,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from engines.batches import batch_of, picture_files
 from engines.deep_dream import DreamConfig
 from engines.jobs import Job
+from engines.jobs.batch import batch_of, picture_files
 from studio.runs import Run
 from studio.streaming import Watcher, acknowledge
 from studio.studio import Studio

@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
+from engines.jobs.version import version
 from engines.recipes import read_recipe
-from engines.version import version
 from studio.cluster import ClusterError
 from studio.remote import HERE
 from studio.studio import Studio

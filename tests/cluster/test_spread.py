@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engines.batches import Batch, batch_of, picture_files
 from engines.deep_dream import DreamConfig
 from engines.jobs import Job
+from engines.jobs.batch import Batch, batch_of, picture_files
+from engines.jobs.sweep import DreamSweepConfig
 from engines.recipes import read_recipe
-from engines.sweeps import DreamSweepConfig
 from studio.runs import Run
 from studio.studio import Studio
 from tests.cluster.conftest import PATIENCE

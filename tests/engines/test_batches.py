@@ -10,13 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engines import batches
-from engines.batches import Batch, PictureFile, StartedBatch, batch_of, picture_files
 from engines.core.frames import Frame
 from engines.data import archives
 from engines.deep_dream import DreamConfig
 from engines.imaging.images import PictureError, digest
 from engines.jobs import Job, Workshop
+from engines.jobs.batch import Batch, PictureFile, StartedBatch, batch_of, picture_files
+from engines.jobs.registry import batch as batches
 from engines.recipes import Recipe, RecipeError
 from tests.engines.helpers import as_png, is_one_sentence, refusal
 

@@ -8,11 +8,11 @@ import json
 import pytest
 
 from engines.deep_dream import DreamConfig
-from engines.differences import MOST_CHARACTERS, SAME, Difference, differences
+from engines.jobs.recipe_diff import MOST_CHARACTERS, SAME, Difference, differences
+from engines.jobs.sweep import DreamSweepConfig
 from engines.language_model.config import WritingConfig
 from engines.recipes import Recipe, RecipeError, from_json
 from engines.style_transfer.config import StyleConfig
-from engines.sweeps import DreamSweepConfig
 from tests.engines.helpers import is_one_sentence, refusal
 
 CONFIG = dataclasses.asdict(DreamConfig(size=64, layer_weights={"block4_conv2": 1.5}))

@@ -170,7 +170,7 @@ def hostile(**changes) -> Recipe:
     return from_json(json.dumps({"reverie": 1, "steering": [], "stopped_at": None, **values, **changes}))
 
 
-@pytest.mark.parametrize("engine", ["", "os", "engines.jobs", "__class__", "x" * 10_000])
+@pytest.mark.parametrize("engine", ["", "os", "engines.jobs.registry", "__class__", "x" * 10_000])
 def test_a_recipe_for_an_unknown_engine_is_refused_with_one_sentence(engine):
     sentence = refusal(RecipeError, job_from_recipe, hostile(engine=engine), {})
     assert len(sentence) < 200

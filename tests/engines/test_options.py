@@ -19,8 +19,8 @@ from engines.core.options import (
     parse_weights,
 )
 from engines.deep_dream import DreamConfig
+from engines.jobs.sweep import DreamSweepConfig
 from engines.style_transfer import StyleConfig
-from engines.sweeps import DreamSweepConfig
 from tests.engines.helpers import refusal
 
 

@@ -15,7 +15,6 @@ import av
 import numpy as np
 import pytest
 
-from engines import jobs as jobs_module
 from engines import train
 from engines.core.options import changed_options
 from engines.dcgan import DrawConfig, FaceWalkConfig
@@ -25,11 +24,12 @@ from engines.deep_dream import DreamConfig
 from engines.imaging.images import read_picture
 from engines.imaging.video import Film
 from engines.jobs import ENGINES, Job, StartedJob, Workshop, job_from_recipe
+from engines.jobs.recipe_script import script_of
+from engines.jobs.registry import registry as jobs_module
+from engines.jobs.sweep import DreamSweepConfig, StyleSweepConfig
 from engines.language_model.config import LanguageTrainingConfig, WritingConfig
 from engines.recipes import Recipe, RecipeError, from_json, read_recipe
-from engines.scripts import script_of
 from engines.style_transfer import StyleConfig
-from engines.sweeps import DreamSweepConfig, StyleSweepConfig
 from engines.vae import WalkConfig
 from engines.vae.config import VAETrainingConfig
 from tests.engines.helpers import as_png, refusal

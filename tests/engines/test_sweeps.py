@@ -17,10 +17,10 @@ from engines.core.frames import Frame
 from engines.deep_dream import DreamConfig, dream
 from engines.imaging.contact_sheet import ContactSheet, Heading
 from engines.jobs import ENGINES, Job, StartedJob, Workshop, job_from_recipe
+from engines.jobs.sweep import MOST_CELLS, DreamSweepConfig, StyleSweepConfig, sweep
 from engines.recipes import Recipe, from_json, read_recipe
 from engines.style_transfer import stylize
 from engines.style_transfer.config import StyleConfig
-from engines.sweeps import MOST_CELLS, DreamSweepConfig, StyleSweepConfig, sweep
 from tests.engines.helpers import as_png, refusal
 
 DREAM = {"size": 48, "octaves": 1, "steps": 2, "step_size": 0.1, "jitter": 4, "layer_weights": {"block2_conv1": 1.0}}

@@ -14,12 +14,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engines import version as version_module
 from engines.core.files import make_room, sha256_of
 from engines.deep_dream import DreamConfig
 from engines.jobs import Job, Standing, StartedJob
-from engines.version import NUMBER, version
-from engines.worker import ChangedFileError, Order, SentFile, Told, Worker
+from engines.jobs.registry import version as version_module
+from engines.jobs.version import NUMBER, version
+from engines.jobs.worker import ChangedFileError, Order, SentFile, Told, Worker
 from tests.engines.helpers import is_one_sentence, refusal
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -35,7 +35,7 @@ ENGLISH_FILES = {
     *("engines/dcgan/kid.py", "engines/nn/compiled_step.py", "engines/core/output_paths.py"),
 }
 # What is said in these is said where it is refused; all else is code.
-OF_CODE = {"engines/scripts.py"}
+OF_CODE = {"engines/jobs/recipe_script.py"}
 # Functions whose texts are said, by which of their arguments these are.
 SAYING = {"phrase": 0, "warn": 0, "inform": 0, "setting": 1, "_fact": 0, "_difference": 0, "Difference": 0}
 # Said, where no rule of this file finds it.

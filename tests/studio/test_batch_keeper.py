@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from engines.batches import Batch, StartedBatch, batch_of, picture_files
 from engines.deep_dream.engine import engine as deep_dream
 from engines.jobs import Job
+from engines.jobs.batch import Batch, StartedBatch, batch_of, picture_files
 from engines.recipes import read_recipe
 from studio.gallery import Gallery
 from studio.keeper import BatchKeeper, ResultKeeper, keeper_for

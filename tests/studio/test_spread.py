@@ -15,14 +15,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from engines.batches import Batch, batch_of, picture_files
 from engines.deep_dream import DreamConfig
 from engines.deep_dream.engine import engine as deep_dream
 from engines.imaging.video import Film
 from engines.jobs import Job, Workshop, job_from_recipe
+from engines.jobs.batch import Batch, batch_of, picture_files
+from engines.jobs.sweep import DreamSweepConfig, StyleSweepConfig
+from engines.jobs.worker import Worker
 from engines.recipes import Recipe, read_recipe
-from engines.sweeps import DreamSweepConfig, StyleSweepConfig
-from engines.worker import Worker
 from studio import ahead, remote, runs
 from studio.cluster import AwayError, BusyError, LostError, Status
 from studio.runs import Run

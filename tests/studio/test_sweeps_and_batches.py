@@ -19,8 +19,8 @@ from PIL import Image
 
 from engines.deep_dream import PRESETS, DreamConfig
 from engines.imaging.images import read_picture
+from engines.jobs.sweep import DreamSweepConfig, StyleSweepConfig
 from engines.recipes import read_recipe
-from engines.sweeps import DreamSweepConfig, StyleSweepConfig
 from studio.studio import Studio
 from studio.sweeps import spread
 from studio.tabs.deep_dream import DreamTab

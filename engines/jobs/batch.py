@@ -13,7 +13,7 @@ from engines.data import archives
 from engines.data.archives import told_of
 from engines.imaging.formats import LIKE_PICTURES, SUFFIXES
 from engines.imaging.images import MAX_PIXELS, Picture, PictureError, load_picture
-from engines.jobs import Job, StartedJob, Unfinished, Workshop
+from engines.jobs.registry import Job, StartedJob, Unfinished, Workshop
 from engines.recipes import Recipe
 
 MOST_PICTURES = 200

@@ -93,9 +93,9 @@ ENGINES = {
         frozenset({"style_images", "masks"}),
         frozenset({"masks"}),
     ),
-    "deep_dream_sweep": Engine("engines.sweeps", "DreamSweepConfig", "sweep", ("image", "guide"), sheet=True),
+    "deep_dream_sweep": Engine("engines.jobs.sweep", "DreamSweepConfig", "sweep", ("image", "guide"), sheet=True),
     "style_transfer_sweep": Engine(
-        "engines.sweeps",
+        "engines.jobs.sweep",
         "StyleSweepConfig",
         "sweep",
         ("content_image", "style_images", "masks", "start_image"),

@@ -18,7 +18,7 @@ from engines.core.configs import from_mapping, setting, validate
 from engines.core.frames import Frame, Frames
 from engines.core.options import format_number
 from engines.imaging.contact_sheet import ContactSheet, Heading
-from engines.jobs import ENGINES
+from engines.jobs.registry import ENGINES
 
 MOST_CELLS = 36
 MOST_LETTERS = 60
@@ -29,7 +29,7 @@ class SweepConfig:
     """What is swept. `settings` may change while it runs; what is swept may not.
 
     Attributes:
-        engine: key in `engines.jobs.ENGINES` of the engine that makes the cells.
+        engine: key in `engines.jobs.registry.ENGINES` of the engine that makes the cells.
         fixed: settings that all cells have, whatever is asked for.
         apart: settings that are not swept: another clock, or another way of computing, makes no picture to compare.
     """

@@ -24,8 +24,8 @@ import psutil
 from engines.core.files import make_room, sha256_of, written_atomically
 from engines.core.frames import Frame
 from engines.core.quiet import load_quietly
-from engines.jobs import ENGINES, History, Job, Standing, StartedJob, Workshop
-from engines.warm_up import trace
+from engines.jobs.registry import ENGINES, History, Job, Standing, StartedJob, Workshop
+from engines.jobs.warm_up import trace
 from engines.weights.store import WeightsStore
 
 # Of files that came from a studio, kept on a machine for the next run.

@@ -8,9 +8,9 @@ import re
 import shlex
 from typing import Any
 
-from engines.jobs import ENGINES, Job, job_from_recipe
+from engines.jobs.registry import ENGINES, Job, job_from_recipe
+from engines.jobs.sweep import SweepConfig
 from engines.recipes import Recipe, RecipeError
-from engines.sweeps import SweepConfig
 
 # What `engines.train` calls the engines that train.
 TRAININGS = {"vae_training": "vae", "dcgan_training": "dcgan", "language_training": "language_model"}
@@ -94,7 +94,7 @@ def _heading(job: Job, inputs: dict[str, str]) -> str:
     imports = [
         f"from {engine.module} import {engine.config}\n",
         "from engines.imaging.video import Film\n" if job.makes_film else "",
-        "from engines.jobs import Job, Workshop\n",
+        "from engines.jobs.registry import Job, Workshop\n",
         "from engines.imaging.images import digest, read_picture\n" if inputs else "",
         "" if engine.film else f"from engines.recipes import {writer}\n",
     ]

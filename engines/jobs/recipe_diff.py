@@ -9,9 +9,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from engines.jobs import ENGINES
+from engines.jobs.registry import ENGINES
+from engines.jobs.sweep import SweepConfig
 from engines.recipes import Recipe, RecipeError
-from engines.sweeps import SweepConfig
 
 SAME = "The same recipe: the same processor makes the same pixels from it."
 

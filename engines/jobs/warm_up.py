@@ -6,7 +6,7 @@ import importlib
 
 import numpy as np
 
-from engines.jobs import ENGINES, Job, Workshop
+from engines.jobs.registry import ENGINES, Job, Workshop
 
 BACKBONE = "studio_vgg"
 
