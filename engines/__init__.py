@@ -1,1 +1,5 @@
-"""Reverie's engines: a config goes in, frames come out. Nothing here knows of Gradio."""
+"""The engines: settings in, frames out. Nothing here knows of the page."""
+
+from engines.aliases import install
+
+install()

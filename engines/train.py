@@ -154,8 +154,8 @@ def _distillation(options: argparse.Namespace) -> Work:
 
 def _vae(options: argparse.Namespace) -> Work:
     from engines.nn.data_parallel import one_thread_an_operation
+    from engines.vae import training
     from engines.vae.config import VAETrainingConfig
-    from engines.vae.engine import training
 
     def train() -> Frames[None]:
         one_thread_an_operation()
@@ -173,8 +173,8 @@ def _vae(options: argparse.Namespace) -> Work:
 
 
 def _dcgan(options: argparse.Namespace) -> Work:
+    from engines.dcgan import training
     from engines.dcgan.config import MODELS, DCGANTrainingConfig
-    from engines.dcgan.engine import training
     from engines.nn.data_parallel import one_thread_an_operation
 
     def train() -> Frames[Any]:
@@ -194,8 +194,8 @@ def _dcgan(options: argparse.Namespace) -> Work:
 
 
 def _language_model(options: argparse.Namespace) -> Work:
+    from engines.language_model import training
     from engines.language_model.config import LanguageTrainingConfig
-    from engines.language_model.engine import training
     from engines.nn.data_parallel import one_thread_an_operation
 
     def train() -> Frames[Any]:

@@ -8,18 +8,18 @@ from pathlib import Path
 from typing import Any
 
 from engines.dcgan import DrawConfig, FaceWalkConfig
-from engines.dcgan.engine import config as dcgan_config
+from engines.dcgan import config as dcgan_config
+from engines.dcgan.config import ProjectionConfig
 from engines.dcgan.model import read_gan
-from engines.dcgan.projection import ProjectionConfig
 from engines.deep_dream import PRESETS, DreamConfig
 from engines.jobs import ENGINES
 from engines.jobs.batch import MOST_PICTURES
 from engines.jobs.sweep import DreamSweepConfig, StyleSweepConfig
-from engines.language_model.engine import config as language_config
+from engines.language_model import config as language_config
 from engines.recipes import Recipe, RecipeError
 from engines.style_transfer import LAYERS, MOST_STYLES, StyleConfig
 from engines.vae import WalkConfig
-from engines.vae.engine import config as vae_config
+from engines.vae import config as vae_config
 from engines.vae.model import read_vae
 from studio.language_training import read_model
 from studio.parameters import Parameter, file_parameter, setting_parameters

@@ -9,7 +9,7 @@ import gradio as gr
 import numpy as np
 
 from engines.latent import geometry as latent
-from engines.vae.engine import latent_map as maps
+from engines.vae import latent_map as maps
 from engines.vae.model import VAE
 from studio.components import component
 from studio.previews import png_uri

@@ -9,7 +9,7 @@ from typing import Any
 import gradio as gr
 import numpy as np
 
-from engines.dcgan.projection import ProjectionConfig
+from engines.dcgan.config import ProjectionConfig
 from engines.imaging.images import check_picture, middle_square
 from engines.jobs import Job
 from engines.recipes import Recipe, read_recipe

@@ -11,9 +11,9 @@ import numpy as np
 
 from engines.dcgan import DrawConfig
 from engines.dcgan.model import GAN
+from engines.dcgan.saliency import lit
 from engines.jobs import Job
 from engines.recipes import write_png
-from engines.vae.latent_map import lit
 from studio.face_editor import rounded
 from studio.fetching import fetched_when_made
 from studio.languages import phrase

@@ -30,9 +30,8 @@ def picture_of(workshop: Workshop, engine: str, config: Any, backbone: str, **in
 
 def pictures() -> dict[str, np.ndarray]:
     """A picture for each tab that makes some, by the tab's name."""
+    from engines import deep_dream, style_transfer
     from engines.dcgan import DrawConfig
-    from engines.deep_dream.engine import engine as deep_dream
-    from engines.style_transfer.engine import engine as style_transfer
     from engines.vae.model import load_vae
 
     workshop = Workshop()

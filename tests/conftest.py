@@ -91,8 +91,8 @@ def studio_vgg():
     import keras
 
     from engines.backbones.backbone import untrained_backbone
-    from engines.deep_dream.engine import engine as deep_dream
-    from engines.style_transfer.engine import optimization as painting
+    from engines.deep_dream import engine as deep_dream
+    from engines.style_transfer import optimization as painting
 
     keras.utils.set_random_seed(0)
     with pytest.MonkeyPatch.context() as patch:

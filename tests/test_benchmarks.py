@@ -9,7 +9,7 @@ from types import ModuleType
 
 import pytest
 
-from engines.style_transfer.engine import schedule as painting_plan
+from engines.style_transfer import schedule as painting_plan
 from tests.benchmarks import (
     dcgan,
     dcgan_parts,

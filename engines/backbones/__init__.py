@@ -1,0 +1,1 @@
+"""Pretrained networks as feature extractors, the bundled one and how it is trained."""

@@ -1,0 +1,1 @@
+"""What every engine is made with: frames, settings, files."""

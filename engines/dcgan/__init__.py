@@ -1,5 +1,6 @@
 """Adversarial networks: pictures from noise, walks among them, and finding a given picture."""
 
-from engines.dcgan.engine import DrawConfig, FaceWalkConfig, draw, resolve, sheet, walk
+from engines.dcgan.config import DrawConfig, FaceWalkConfig
+from engines.dcgan.engine import draw, resolve, sheet, walk
 
 __all__ = ["DrawConfig", "FaceWalkConfig", "draw", "resolve", "sheet", "walk"]

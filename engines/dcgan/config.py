@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from engines.core.configs import setting, validate
+from engines.latent import geometry as latent
+
+if TYPE_CHECKING:
+    pass
 
 # As in `engines.dcgan.networks.ARCHITECTURES`.
 MODELS = ("faces", "notes")
@@ -89,3 +93,72 @@ MODELS_OWN: dict[str, dict[str, Any]] = {
         "mirrored": False,
     },
 }
+
+
+MOST_SEED = 2**31 - 1
+
+
+_TRUNCATION = "Below 1: nearer to the mean picture, less varied and likelier to be whole (psi)."
+
+
+@dataclass(frozen=True, kw_only=True)
+class DrawConfig:
+    """A sheet of pictures from noise, or one from a place of its own."""
+
+    seed: int = setting(0, "The first picture's; each next one has the next.", low=0, high=MOST_SEED - 400)
+    count: int = setting(32, "How many pictures.", low=1, high=400)
+    truncation: float = setting(1.0, _TRUNCATION, low=0.0, high=2.0)
+    z: tuple[float, ...] = setting(
+        (), "Instead of seeds: the latent vector of a single picture.", low=-latent.MOST, high=latent.MOST
+    )
+    second: tuple[float, ...] = setting(
+        (), "Another latent vector, to blend it with.", low=-latent.MOST, high=latent.MOST
+    )
+    blend: float = setting(0.0, "Share of the other.", low=0.0, high=1.0)
+    along: tuple[float, ...] = setting((), "How far it is moved along each direction.", low=-20.0, high=20.0)
+
+    def __post_init__(self):
+        validate(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FaceWalkConfig:
+    """A walk from picture to picture, as a film."""
+
+    seeds: tuple[int, ...] = setting((0, 1, 2, 3, 4), "Pictures to pass, by their seeds.", low=0, high=MOST_SEED)
+    truncation: float = setting(1.0, _TRUNCATION, low=0.0, high=2.0)
+    waypoints: tuple[float, ...] = setting(
+        (),
+        "Instead of seeds: latent vectors to pass, all numbers of the first, then of the next.",
+        low=-latent.MOST,
+        high=latent.MOST,
+    )
+    steps: int = setting(24, "Pictures from one place to the next.", low=1, high=500)
+    spherical: bool = setting(True, "Along great arcs around the origin instead of straight lines.")
+    closed: bool = setting(True, "And back to the first, so that the film can run in a loop.")
+
+    def __post_init__(self):
+        validate(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProjectionConfig:
+    """How a picture is looked for."""
+
+    steps: int = setting(120, "Steps of gradient descent.", low=1, high=5000)
+    starts: int = setting(4, "From how many places at once; the best one is shown and kept.", low=1, high=32)
+    learning_rate: float = setting(0.08, "How far a step goes; falls to nothing towards the end.", low=1e-4, high=1.0)
+    perceptual_weight: float = setting(1.0, "What likeness to the bundled backbone's eyes counts.", low=0.0, high=100.0)
+    pixel_weight: float = setting(1.0, "What the error of each pixel counts.", low=0.0, high=100.0)
+    prior_weight: float = setting(
+        0.02,
+        "What straying from likely faces counts; at 0 it may find monsters.",
+        low=0.0,
+        high=10.0,
+    )
+    seed: int = setting(0, "Where it begins.", low=0, high=2**31 - 1)
+
+    def __post_init__(self):
+        validate(self)
+        if self.perceptual_weight == 0 and self.pixel_weight == 0:
+            raise ValueError("The perceptual weight or the pixel weight must be above 0: nothing would be looked for.")

@@ -9,59 +9,16 @@ can draw in `engines.dcgan.projection`.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 
-from engines.core.configs import setting, validate
 from engines.core.frames import Frame, Frames
-from engines.dcgan.model import GAN, MOST_SEED, load_gan
+from engines.dcgan.config import DrawConfig, FaceWalkConfig
+from engines.dcgan.model import GAN, load_gan
 from engines.latent import geometry as latent
 from engines.latent.walk_frames import SIDE, enlarged, walked
 
 __all__ = ["GAN", "DrawConfig", "FaceWalkConfig", "draw", "load_gan", "resolve", "walk"]
-
-_TRUNCATION = "Below 1: nearer to the mean picture, less varied and likelier to be whole (psi)."
-
-
-@dataclass(frozen=True, kw_only=True)
-class DrawConfig:
-    """A sheet of pictures from noise, or one from a place of its own."""
-
-    seed: int = setting(0, "The first picture's; each next one has the next.", low=0, high=MOST_SEED - 400)
-    count: int = setting(32, "How many pictures.", low=1, high=400)
-    truncation: float = setting(1.0, _TRUNCATION, low=0.0, high=2.0)
-    z: tuple[float, ...] = setting(
-        (), "Instead of seeds: the latent vector of a single picture.", low=-latent.MOST, high=latent.MOST
-    )
-    second: tuple[float, ...] = setting(
-        (), "Another latent vector, to blend it with.", low=-latent.MOST, high=latent.MOST
-    )
-    blend: float = setting(0.0, "Share of the other.", low=0.0, high=1.0)
-    along: tuple[float, ...] = setting((), "How far it is moved along each direction.", low=-20.0, high=20.0)
-
-    def __post_init__(self):
-        validate(self)
-
-
-@dataclass(frozen=True, kw_only=True)
-class FaceWalkConfig:
-    """A walk from picture to picture, as a film."""
-
-    seeds: tuple[int, ...] = setting((0, 1, 2, 3, 4), "Pictures to pass, by their seeds.", low=0, high=MOST_SEED)
-    truncation: float = setting(1.0, _TRUNCATION, low=0.0, high=2.0)
-    waypoints: tuple[float, ...] = setting(
-        (),
-        "Instead of seeds: latent vectors to pass, all numbers of the first, then of the next.",
-        low=-latent.MOST,
-        high=latent.MOST,
-    )
-    steps: int = setting(24, "Pictures from one place to the next.", low=1, high=500)
-    spherical: bool = setting(True, "Along great arcs around the origin instead of straight lines.")
-    closed: bool = setting(True, "And back to the first, so that the film can run in a loop.")
-
-    def __post_init__(self):
-        validate(self)
 
 
 def resolve(config: DrawConfig | FaceWalkConfig, gan: GAN) -> DrawConfig | FaceWalkConfig:

@@ -12,15 +12,22 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from engines.core.files import UNREADABLE, sha256_of
+from engines.dcgan.config import MOST_SEED
 from engines.latent import geometry as latent
-from engines.weights.npz import packed_directions, packed_network, unpack_network, unpacked_directions
+from engines.latent.directions import (
+    PrincipalDirections,
+    directions_of_features,
+    first_layer_directions,
+    packed_directions,
+    unpacked_directions,
+)
+from engines.weights.npz import packed_network, unpack_network
 from engines.weights.store import WeightsError, WeightsStore
 
 if TYPE_CHECKING:
     import keras
 
 BATCH = 64
-MOST_SEED = 2**31 - 1
 # How many pictures the principal directions are found from, and how small these are made for it.
 PICTURES, SMALL = 2048, 16
 # Of either kind.
@@ -56,7 +63,7 @@ class GAN:
     weights: str = ""
     seen: int = 0
     yardstick: np.ndarray | None = None
-    principal: latent.PrincipalDirections | None = None
+    principal: PrincipalDirections | None = None
     memory: dict[str, Any] = field(init=False, default_factory=dict, repr=False)
 
     def latents(self, seeds: Sequence[int], truncation: float = 1.0) -> np.ndarray:
@@ -112,7 +119,7 @@ class GAN:
     def directions(self) -> np.ndarray:
         """Directions that change pictures most, (D, Z) float32 of unit length: first those of the generator's first
         layer, in closed form, then the principal ones of what it draws."""
-        first = latent.first_layer_directions(self._first_layer(), DIRECTIONS)
+        first = first_layer_directions(self._first_layer(), DIRECTIONS)
         return first if self.principal is None else np.concatenate([first, self.principal.directions])
 
     def _first_layer(self) -> np.ndarray:
@@ -216,13 +223,13 @@ def gan_of_networks(name: str, generator: keras.Model, critic: keras.Model) -> G
     )
 
 
-def principal_directions(gan: GAN, count: int = DIRECTIONS) -> latent.PrincipalDirections:
-    """The directions in which what a generator draws varies most: `latent.directions_of_features` of small pictures."""
+def principal_directions(gan: GAN, count: int = DIRECTIONS) -> PrincipalDirections:
+    """The directions in which what a generator draws varies most: `directions_of_features` of small pictures."""
     latents = gan.latents(range(PICTURES))
     block = gan.shape[0] // SMALL
     pictures = gan.decode(latents).astype(np.float32) / 255
     small = pictures.reshape(len(pictures), SMALL, block, SMALL, block, -1).mean((2, 4))
-    return latent.directions_of_features(latents, small.reshape(len(small), -1), count)
+    return directions_of_features(latents, small.reshape(len(small), -1), count)
 
 
 # Files

@@ -6,13 +6,12 @@ one as can be, to the eyes of the bundled backbone and pixel by pixel (Zhu et al
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from engines.core.configs import setting, validate
 from engines.core.frames import Frame, Frames
+from engines.dcgan.config import ProjectionConfig
 from engines.dcgan.model import GAN
 from engines.imaging.images import check_picture, middle_square
 from engines.latent.walk_frames import enlarged
@@ -21,29 +20,6 @@ CANDIDATES, BATCH = 512, 64
 # An error of a pixel is about a fourth of how differently pictures are seen; counted so, the two weigh alike.
 PIXELS = 4.0
 _DECAYS = (0.9, 0.99)
-
-
-@dataclass(frozen=True, kw_only=True)
-class ProjectionConfig:
-    """How a picture is looked for."""
-
-    steps: int = setting(120, "Steps of gradient descent.", low=1, high=5000)
-    starts: int = setting(4, "From how many places at once; the best one is shown and kept.", low=1, high=32)
-    learning_rate: float = setting(0.08, "How far a step goes; falls to nothing towards the end.", low=1e-4, high=1.0)
-    perceptual_weight: float = setting(1.0, "What likeness to the bundled backbone's eyes counts.", low=0.0, high=100.0)
-    pixel_weight: float = setting(1.0, "What the error of each pixel counts.", low=0.0, high=100.0)
-    prior_weight: float = setting(
-        0.02,
-        "What straying from likely faces counts; at 0 it may find monsters.",
-        low=0.0,
-        high=10.0,
-    )
-    seed: int = setting(0, "Where it begins.", low=0, high=2**31 - 1)
-
-    def __post_init__(self):
-        validate(self)
-        if self.perceptual_weight == 0 and self.pixel_weight == 0:
-            raise ValueError("The perceptual weight or the pixel weight must be above 0: nothing would be looked for.")
 
 
 def resolve(config: ProjectionConfig, gan: GAN) -> ProjectionConfig:

@@ -1,5 +1,7 @@
 """DeepDream: what a network sees in a photo, made stronger."""
 
-from engines.deep_dream.engine import PRESETS, DreamConfig, dream, presets, resolve
+from engines.deep_dream.config import DreamConfig
+from engines.deep_dream.engine import dream, resolve
+from engines.deep_dream.presets import PRESETS, presets
 
 __all__ = ["PRESETS", "DreamConfig", "dream", "presets", "resolve"]

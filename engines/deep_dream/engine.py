@@ -8,14 +8,14 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from engines.core.configs import setting, validate
 from engines.core.frames import Frame, Frames
+from engines.deep_dream.config import MOST_SIDE, DreamConfig
 from engines.imaging.images import check_picture, long_enough, resized, to_float
+from engines.imaging.tiling import tile_size
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -23,60 +23,8 @@ if TYPE_CHECKING:
     from engines.backbones.backbone import Backbone
     from engines.deep_dream.gradient_ascent import Ascent
 
-# Above this many pixels a picture is worked on in tiles: the activations of a larger one would not fit beside others.
-WHOLE_PIXELS = 1_400_000
-AUTOMATIC_TILE = 768
-MOST_SIDE = 8192
 GUIDE_SIDE = 224
 _ASCENTS_KEPT = 6
-
-
-@dataclass(frozen=True, kw_only=True)
-class DreamConfig:
-    """Settings of a dream. All may change while it runs; the ladder of octaves is then planned anew from there."""
-
-    size: int = setting(640, "Longest side of the dream in pixels; 0 keeps the photo's own.", low=0, high=MOST_SIDE)
-    octaves: int = setting(3, "How many sizes to dream at, from small to full.", low=1, high=12)
-    octave_scale: float = setting(1.4, "How much larger each size is than the one before.", low=1.05, high=4.0)
-    steps: int = setting(30, "Gradient-ascent steps at each size.", low=1, high=1000)
-    step_size: float = setting(0.02, "How far each step moves the picture.", low=0.0, high=1000.0)
-    normalization: str = setting(
-        "mean_absolute",
-        "Unit of the step: looks the same at every size, or L2 norm as in the book.",
-        choices=("mean_absolute", "l2"),
-    )
-    jitter: int = setting(16, "Random shift before each step, in pixels; hides seams and grids.", low=0, high=256)
-    max_loss: float = setting(0.0, "Leave a size once the loss is above this; 0 never does.", low=0.0, high=1e9)
-    layer_weights: Mapping[str, float] = setting(
-        dict, "Layers to amplify and how much each counts; as the backbone suggests if not given.", low=-100, high=100
-    )
-    channel: int | None = setting(None, "Amplify this one channel of the layers instead of all.", low=0, high=4095)
-    tile_size: int = setting(
-        0, "Work in squares of this many pixels; 0 decides by the picture's size.", low=0, high=4096
-    )
-    pictures: int = setting(1, "Length of the zoom film; 1 makes a single picture.", low=1, high=3000)
-    zoom: float = setting(1.05, "How much a film zooms in from picture to picture.", low=0.5, high=2.0)
-    turn: float = setting(0.0, "Degrees a film turns from picture to picture.", low=-180.0, high=180.0)
-    seed: int = setting(0, "Decides the random shifts; the same seed gives the same dream.", low=0, high=2**31 - 1)
-
-    def __post_init__(self):
-        validate(self)
-        if self.layer_weights and not any(self.layer_weights.values()):
-            raise ValueError("All layer weights are zero; give at least one layer a weight.")
-        if 0 < self.tile_size < 128:
-            raise ValueError("Tile size must be 0 or at least 128 pixels.")
-
-    @property
-    def without_effect(self) -> dict[str, str]:
-        """The settings that change nothing as the others stand, and why."""
-        none: dict[str, str] = {}
-        if self.pictures == 1:
-            none |= dict.fromkeys(("zoom", "turn"), "it is for films")
-        if self.jitter == 0:
-            none["seed"] = "without jitter there is no chance in a dream"
-        if self.octaves == 1:
-            none["octave_scale"] = "there is one octave only"
-        return none
 
 
 def resolve(config: DreamConfig, backbone: Backbone) -> DreamConfig:
@@ -93,11 +41,6 @@ def resolve(config: DreamConfig, backbone: Backbone) -> DreamConfig:
         if config.channel >= channels:
             raise ValueError(f"Channel {config.channel} does not exist here; these layers have 0 to {channels - 1}.")
     return config
-
-
-def presets(backbone_name: str) -> dict[str, DreamConfig]:
-    """Named settings that suit a backbone, the default first."""
-    return PRESETS[backbone_name]
 
 
 def octave_shapes(shape: tuple[int, int], octaves: int, octave_scale: float) -> list[tuple[int, int]]:
@@ -362,11 +305,6 @@ def ascent_for(
     return ascent, ascent.guide_features(to_float(small))
 
 
-def tile_size(pixels: int, chosen: int) -> int:
-    """The tile for a picture of so many pixels: as chosen, or 0 (whole) up to what fits in memory."""
-    return chosen or (AUTOMATIC_TILE if pixels > WHOLE_PIXELS else 0)
-
-
 def zoomed(image: tf.Tensor, zoom: float, turn: float) -> np.ndarray:
     """The next picture of a zoom film: (1, H, W, 3), enlarged by `zoom` and turned by `turn` degrees about its centre.
 
@@ -403,58 +341,3 @@ def to_uint8(image: tf.Tensor) -> np.ndarray:
     import tensorflow as tf
 
     return tf.cast(tf.clip_by_value(tf.round((image[0] + 1) * 127.5), 0, 255), tf.uint8).numpy()
-
-
-def _book(layer_weights: dict[str, float]) -> DreamConfig:
-    """The settings of Chollet's listing, on the layers given."""
-    return DreamConfig(
-        size=0,
-        octaves=3,
-        octave_scale=1.4,
-        steps=30,
-        step_size=20.0,
-        normalization="l2",
-        jitter=0,
-        max_loss=15.0,
-        layer_weights=layer_weights,
-    )
-
-
-def _preset(layer_weights: dict[str, float], **changes: Any) -> DreamConfig:
-    settings: dict[str, Any] = {"octaves": 4, "steps": 24, "step_size": 0.012, "layer_weights": layer_weights}
-    return DreamConfig(**settings | changes)
-
-
-_VGG_PRESETS = {
-    "Deep": _preset({"block5_conv2": 1.0}),
-    "Middle": _preset({"block4_conv2": 1.0}),
-    "Fine": _preset({"block3_conv2": 1.0}),
-}
-PRESETS: dict[str, dict[str, DreamConfig]] = {
-    "studio_vgg": {
-        "Creatures": _preset({"block4_conv3": 1.0}, octaves=5, steps=26, step_size=0.014),
-        "Lanterns": _preset({"block5_conv1": 1.0}, octaves=5, steps=26, step_size=0.014),
-        "Eyes": _preset({"block4_conv1": 1.0}, octaves=4, steps=22, step_size=0.012),
-        "Totems": _preset({"block3_conv3": 1.0}, octaves=5, steps=18, step_size=0.01),
-        "Beads": _preset({"block3_conv2": 1.0}, octaves=4, steps=14, step_size=0.01),
-        "Weave": _preset({"block2_conv2": 1.0}, octaves=4, steps=12, step_size=0.01),
-    },
-    "inception_v3": {
-        "As in the book": _book({"mixed4": 1.0, "mixed5": 1.5, "mixed6": 2.0, "mixed7": 2.5}),
-        "Ornaments": _preset({"mixed3": 1.0, "mixed4": 0.5}),
-        "Spirals": _preset({"mixed0": 1.0}, steps=16, step_size=0.01),
-        "Deep": _preset({"mixed6": 1.0, "mixed7": 1.0}, steps=30, step_size=0.015),
-    },
-    "vgg16": _VGG_PRESETS,
-    "vgg19": _VGG_PRESETS,
-    "xception": {
-        "Deep": _preset({"block13_sepconv1_act": 1.0}),
-        "Middle": _preset({"block8_sepconv2_act": 1.0}),
-        "Fine": _preset({"block4_sepconv1_act": 1.0}),
-    },
-    "resnet50": {
-        "Deep": _preset({"conv4_block6_out": 1.0}),
-        "Middle": _preset({"conv4_block2_out": 1.0}),
-        "Fine": _preset({"conv3_block3_out": 1.0}),
-    },
-}

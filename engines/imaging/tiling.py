@@ -7,6 +7,10 @@ network's receptive radius, except at the picture's own edges, where the padding
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    pass
 
 
 @dataclass(frozen=True)
@@ -58,3 +62,15 @@ def windows(height: int, width: int, tile: int, margin: int, stride: int) -> lis
     """The windows of a picture, row by row; a single one where the picture is no larger than a tile."""
     columns = spans(width, tile, margin, stride)
     return [Window(row, column) for row in spans(height, tile, margin, stride) for column in columns]
+
+
+# Above this many pixels a picture is worked on in tiles: the activations of a larger one would not fit beside others.
+WHOLE_PIXELS = 1_400_000
+
+
+AUTOMATIC_TILE = 768
+
+
+def tile_size(pixels: int, chosen: int) -> int:
+    """The tile for a picture of so many pixels: as chosen, or 0 (whole) up to what fits in memory."""
+    return chosen or (AUTOMATIC_TILE if pixels > WHOLE_PIXELS else 0)

@@ -94,7 +94,7 @@ def _heading(job: Job, inputs: dict[str, str]) -> str:
     imports = [
         f"from {engine.module} import {engine.config}\n",
         "from engines.imaging.video import Film\n" if job.makes_film else "",
-        "from engines.jobs.registry import Job, Workshop\n",
+        "from engines.jobs import Job, Workshop\n",
         "from engines.imaging.images import digest, read_picture\n" if inputs else "",
         "" if engine.film else f"from engines.recipes import {writer}\n",
     ]

@@ -84,9 +84,9 @@ class Engine:
 
 
 ENGINES = {
-    "deep_dream": Engine("engines.deep_dream.engine", "DreamConfig", "dream", ("image", "guide")),
+    "deep_dream": Engine("engines.deep_dream", "DreamConfig", "dream", ("image", "guide")),
     "style_transfer": Engine(
-        "engines.style_transfer.engine",
+        "engines.style_transfer",
         "StyleConfig",
         "stylize",
         ("content_image", "style_images", "masks", "start_image"),
@@ -112,7 +112,7 @@ ENGINES = {
         loader="",
     ),
     "dcgan": Engine(
-        "engines.dcgan.engine",
+        "engines.dcgan",
         "DrawConfig",
         "draw",
         network="faces",
@@ -120,7 +120,7 @@ ENGINES = {
         weights="dcgan_{}",
     ),
     "dcgan_walk": Engine(
-        "engines.dcgan.engine",
+        "engines.dcgan",
         "FaceWalkConfig",
         "walk",
         film=True,
@@ -146,7 +146,7 @@ ENGINES = {
         loader="",
     ),
     "language_model": Engine(
-        "engines.language_model.engine",
+        "engines.language_model",
         "WritingConfig",
         "write",
         writes=True,
@@ -164,12 +164,12 @@ ENGINES = {
         loader="",
     ),
     "vae": Engine(
-        "engines.vae.engine",
+        "engines.vae",
         "WalkConfig",
         "walk",
         film=True,
         network="digits",
-        loader="engines.vae.engine:load_vae",
+        loader="engines.vae.model:load_vae",
         weights="vae_{}",
     ),
 }

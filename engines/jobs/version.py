@@ -14,7 +14,7 @@ NUMBER = "0.1.0"
 @functools.cache
 def version() -> str:
     """Such as "0.1.0 (1f4a0c2e)": two machines of one version make the same of the same job."""
-    hasher, folder = hashlib.sha256(), Path(__file__).parent
+    hasher, folder = hashlib.sha256(), Path(__file__).parents[1]
     sources = sorted(folder.rglob("*.py"))
     for path in sources:
         hasher.update(path.relative_to(folder).as_posix().encode() + b"\0" + path.read_bytes())

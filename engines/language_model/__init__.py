@@ -1,5 +1,7 @@
 """Language models: text written token by token, and text scored."""
 
-from engines.language_model.engine import SamplingConfig, WritingConfig, generate, resolve, score
+from engines.language_model.config import SamplingConfig, WritingConfig
+from engines.language_model.engine import resolve, score, write
+from engines.language_model.generation import generate
 
-__all__ = ["SamplingConfig", "WritingConfig", "generate", "resolve", "score"]
+__all__ = ["SamplingConfig", "WritingConfig", "generate", "resolve", "score", "write"]

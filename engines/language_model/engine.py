@@ -8,6 +8,7 @@ are in `engines.language_model.networks`, how they are trained in `engines.langu
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,18 +16,18 @@ from engines.core.frames import Frames
 from engines.data.text import plain
 from engines.language_model.config import SamplingConfig, WritingConfig
 from engines.language_model.generation import Writing, generate, looked_at
-from engines.language_model.model import LanguageModel, load_language_model
 from engines.language_model.sampling import Dice
 from engines.language_model.tokenizers import END
 
+if TYPE_CHECKING:
+    from engines.language_model.model import LanguageModel
+
 __all__ = [
-    "LanguageModel",
     "SamplingConfig",
     "Scored",
     "Writing",
     "WritingConfig",
     "generate",
-    "load_language_model",
     "resolve",
     "score",
     "write",

@@ -6,14 +6,17 @@ import dataclasses
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from engines.core.frames import Frame, Frames
 from engines.language_model.config import SamplingConfig
-from engines.language_model.model import LanguageModel
 from engines.language_model.sampling import Dice, dice, noise, reshaped
 from engines.language_model.tokenizers import END
+
+if TYPE_CHECKING:
+    from engines.language_model.model import LanguageModel
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,8 @@ import keras
 import numpy as np
 
 from engines.core.files import UNREADABLE, sha256_of
-from engines.language_model.engine import tokenizers as tokenisers
 from engines.language_model.networks import NETWORKS, TransformerConfig
-from engines.language_model.tokenizers import Tokeniser
+from engines.language_model.tokenizers import Tokeniser, from_json
 from engines.weights.npz import packed_network, unpack_network
 from engines.weights.store import WeightsError, WeightsStore
 
@@ -84,7 +83,7 @@ def read_language_model(path: Path) -> LanguageModel:
     try:
         with np.load(path, allow_pickle=False) as arrays:
             header = json.loads(str(arrays["header"]))
-            tokeniser = tokenisers.from_json(arrays["tokeniser"].tobytes().decode())
+            tokeniser = from_json(arrays["tokeniser"].tobytes().decode())
             network = build_network(TransformerConfig(**header["config"]))
             unpack_network("network", network, arrays)
         seen = int(header["seen"])

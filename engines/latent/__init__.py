@@ -1,0 +1,1 @@
+"""Latent spaces: their geometry, directions in them, walks through them."""

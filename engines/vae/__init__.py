@@ -1,5 +1,6 @@
 """Variational autoencoders: a latent space of pictures, and walks through it."""
 
-from engines.vae.engine import WalkConfig, resolve, walk
+from engines.vae.config import WalkConfig
+from engines.vae.engine import resolve, walk
 
 __all__ = ["WalkConfig", "resolve", "walk"]

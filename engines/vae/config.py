@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from engines.core.configs import setting, validate
+from engines.latent import geometry as latent
 
 # As in `engines.vae.networks.ARCHITECTURES`.
 MODELS = ("digits", "digits_notes", "faces")
@@ -25,6 +26,24 @@ class VAETrainingConfig:
     perceptual_from: float = setting(0.0, "Share of the steps after which that counts.", low=0.0, high=1.0)
     interval: int = setting(500, "Steps between checkpoints.", low=1, high=1_000_000)
     seed: int = setting(0, "Order of the pictures, noise and initial weights.", low=0, high=2**31 - 1)
+
+    def __post_init__(self):
+        validate(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class WalkConfig:
+    """A walk through a latent space, as a film."""
+
+    waypoints: tuple[float, ...] = setting(
+        (-1.5, -1.5, 1.5, 1.5),
+        "Places to pass, one after another: all numbers of the first, then of the next.",
+        low=-latent.MOST,
+        high=latent.MOST,
+    )
+    steps: int = setting(24, "Pictures from one place to the next.", low=1, high=500)
+    spherical: bool = setting(False, "Along great arcs around the origin instead of straight lines.")
+    closed: bool = setting(False, "And back to the first place.")
 
     def __post_init__(self):
         validate(self)

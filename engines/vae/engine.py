@@ -6,35 +6,15 @@ section 12.4. What a trained one can do is in `engines.vae.model`, how it is tra
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
-from engines.core.configs import setting, validate
 from engines.core.frames import Frames
 from engines.latent import geometry as latent
 from engines.latent.walk_frames import walked
+from engines.vae.config import WalkConfig
 from engines.vae.model import VAE, load_vae
 
 __all__ = ["VAE", "WalkConfig", "load_vae", "resolve", "walk"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class WalkConfig:
-    """A walk through a latent space, as a film."""
-
-    waypoints: tuple[float, ...] = setting(
-        (-1.5, -1.5, 1.5, 1.5),
-        "Places to pass, one after another: all numbers of the first, then of the next.",
-        low=-latent.MOST,
-        high=latent.MOST,
-    )
-    steps: int = setting(24, "Pictures from one place to the next.", low=1, high=500)
-    spherical: bool = setting(False, "Along great arcs around the origin instead of straight lines.")
-    closed: bool = setting(False, "And back to the first place.")
-
-    def __post_init__(self):
-        validate(self)
 
 
 def resolve(config: WalkConfig, vae: VAE) -> WalkConfig:

@@ -31,9 +31,3 @@ def sensitivity(tiles: np.ndarray, axis: np.ndarray) -> np.ndarray:
     down = np.gradient(pictures, -axis[::-1], axis=0)
     found = np.sqrt(np.square(across).sum(-1) + np.square(down).sum(-1))
     return (found / max(float(found.max()), 1e-12)).astype(np.float32)
-
-
-def lit(image: np.ndarray, where: np.ndarray) -> np.ndarray:
-    """A picture, (H, W, 3) uint8, bright where something is large and dim elsewhere, (H, W) in [0, 1]."""
-    light = 0.18 + 0.82 * where[..., None]
-    return np.round(image * light).astype(np.uint8)

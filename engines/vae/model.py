@@ -14,7 +14,8 @@ import numpy as np
 
 from engines.core.files import UNREADABLE, sha256_of
 from engines.latent import geometry as latent
-from engines.weights.npz import packed_directions, packed_network, unpack_network, unpacked_directions
+from engines.latent.directions import PrincipalDirections, packed_directions, unpacked_directions
+from engines.weights.npz import packed_network, unpack_network
 from engines.weights.store import WeightsError, WeightsStore
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ class VAE:
     encoder: keras.Model
     decoder: keras.Model
     weights: str = ""
-    principal: latent.PrincipalDirections | None = None
+    principal: PrincipalDirections | None = None
     concepts: tuple[Concept, ...] = ()
     examples: tuple[np.ndarray, np.ndarray] | None = None
     refinement_steps: int = 0
@@ -246,7 +247,7 @@ def save_vae(
     name: str,
     encoder: keras.Model,
     decoder: keras.Model,
-    principal: latent.PrincipalDirections | None = None,
+    principal: PrincipalDirections | None = None,
     concepts: Sequence[Concept] = (),
     examples: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> None:

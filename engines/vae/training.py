@@ -17,7 +17,13 @@ from engines.core.files import written_atomically
 from engines.core.frames import Frame, Frames
 from engines.core.preparation import prepared
 from engines.data.images import digits, named_pictures, ratings, split_pictures
-from engines.latent import geometry as latent
+from engines.latent.directions import (
+    PrincipalDirections,
+    difference_of_means,
+    principal_directions,
+    rank_correlation,
+    ridge_direction,
+)
 from engines.nn.data_parallel import mean_of, shards_of
 from engines.nn.precision import training_policy
 from engines.nn.training_loop import batch_indices, data_hash, train_frames
@@ -207,10 +213,10 @@ def _trained(
         image, held_out = monitor(total)
         yield Frame(step=total, total=total, image=image, metrics=held_out)
     if output:
-        principal: latent.PrincipalDirections | None = None
+        principal: PrincipalDirections | None = None
         concepts: tuple[Concept, ...] = ()
         if faces:
-            principal = latent.principal_directions(shown.encode(pictures.train)[0], DIRECTIONS)
+            principal = principal_directions(shown.encode(pictures.train)[0], DIRECTIONS)
             rated = data / RATINGS_FILE
             concepts = concept_directions(shown, rated) if rated.is_file() else ()
         with written_atomically(output) as file:
@@ -301,13 +307,13 @@ def concept_directions(vae: VAE, rated: Path) -> tuple[Concept, ...]:
 
         def fitted(rows: np.ndarray, penalty: float, values: np.ndarray = values) -> np.ndarray:
             both = np.concatenate([latents[rows], mirrored[rows]])
-            return latent.ridge_direction(both, np.tile(values[rows], 2), penalty)
+            return ridge_direction(both, np.tile(values[rows], 2), penalty)
 
         def agreement(penalty: float, known: np.ndarray = known, values: np.ndarray = values, fitted=fitted) -> float:
             folds = [known[i::5] for i in range(5)]
             rest = [np.setdiff1d(known, fold) for fold in folds]
             each = [
-                latent.rank_correlation(latents[fold] @ fitted(others, penalty), values[fold])
+                rank_correlation(latents[fold] @ fitted(others, penalty), values[fold])
                 for fold, others in zip(folds, rest, strict=True)
             ]
             return float(np.mean(each))
@@ -317,9 +323,9 @@ def concept_directions(vae: VAE, rated: Path) -> tuple[Concept, ...]:
         concepts.append(
             Concept(
                 name=title,
-                direction=latent.difference_of_means(both, np.tile(values[known], 2)),
+                direction=difference_of_means(both, np.tile(values[known], 2)),
                 gauge=gauge,
-                correlation=latent.rank_correlation(latents[held_out] @ gauge, values[held_out]),
+                correlation=rank_correlation(latents[held_out] @ gauge, values[held_out]),
             )
         )
     return tuple(concepts)

@@ -1,0 +1,1 @@
+"""Weights: where they are found, fetched and packed."""

@@ -7,10 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from engines.latent.geometry import PrincipalDirections
-
-_DIRECTIONS = ("mean", "directions", "deviations")
-
 
 def packed_network(part: str, network: Any, bits: int = 16) -> dict[str, np.ndarray]:
     """A network's weights by names that begin with "part/".
@@ -42,15 +38,3 @@ def unpack_network(part: str, network: Any, arrays: Mapping[str, np.ndarray]) ->
     keys = [key for key in sorted(arrays) if key.startswith(f"{part}/")]
     scales = {key: arrays[f"scale/{key}"] for key in keys if f"scale/{key}" in arrays}
     network.set_weights([arrays[key] * scales[key] if key in scales else arrays[key] for key in keys])
-
-
-def packed_directions(principal: PrincipalDirections | None) -> dict[str, np.ndarray]:
-    """Principal directions, if there are any."""
-    return {} if principal is None else {f"principal/{key}": getattr(principal, key) for key in _DIRECTIONS}
-
-
-def unpacked_directions(arrays: Mapping[str, np.ndarray]) -> PrincipalDirections | None:
-    """What `packed_directions` was given."""
-    if "principal/mean" not in arrays:
-        return None
-    return PrincipalDirections(*(arrays[f"principal/{key}"] for key in _DIRECTIONS))

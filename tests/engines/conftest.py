@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="module")
 def principal_directions_from_few_pictures():
     """As many as there are directions would do to see that they are found."""
-    from engines.dcgan.engine import model as gans
+    from engines.dcgan import model as gans
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(gans, "PICTURES", 32)
@@ -33,7 +33,7 @@ def gan(principal_directions_from_few_pictures) -> GAN:
 @pytest.fixture
 def narrow_margins(monkeypatch) -> None:
     """Tiles of a dream see less around them, and so little pictures have several."""
-    from engines.deep_dream.engine import gradient_ascent as ascent
+    from engines.deep_dream import gradient_ascent as ascent
 
     monkeypatch.setattr(ascent, "TILE_MARGIN", 32)
 
@@ -41,7 +41,7 @@ def narrow_margins(monkeypatch) -> None:
 @pytest.fixture
 def few_candidates(monkeypatch) -> None:
     """A search for a face begins from the best of a few places."""
-    from engines.dcgan.engine import projection as dcgan_projection
+    from engines.dcgan import projection as dcgan_projection
 
     monkeypatch.setattr(dcgan_projection, "CANDIDATES", 16)
     monkeypatch.setattr(dcgan_projection, "BATCH", 8)

@@ -3,34 +3,29 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from engines.aliases import MOVED
+from tests.layout import arrows, circles, floors, imports_of
+
 ROOT = Path(__file__).resolve().parents[2]
 ENGINES, STUDIO = ROOT / "engines", ROOT / "studio"
-INFRASTRUCTURE = {
-    "frames",
-    "configs",
-    "options",
-    "recipes",
-    "jobs",
-    "sweeps",
-    "batches",
-    "films",
-    "differences",
-    "version",
-    "warm_up",
-    "worker",
-    "scripts",
-    "quiet",
-    "python_version",
-    "__main__",
-    "train",
-}
 ENTRY_POINTS = {"__main__", "train"}
+# A package imports those above it in this list, and none beside it.
+LAYERS = (
+    {"core", "aliases"},
+    {"imaging", "latent", "nn"},
+    {"data", "recipes", "weights"},
+    {"backbones"},
+    {"deep_dream", "style_transfer", "vae", "dcgan", "language_model"},
+    {"jobs"},
+    ENTRY_POINTS,
+)
 
 
 def sources(folder: Path) -> list[Path]:
@@ -43,33 +38,47 @@ def tree_of(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"))
 
 
-def imports_of(path: Path) -> set[str]:
-    """Every module a file imports anywhere, inside functions too; `from a import b` counts as a and as a.b."""
-    found = set()
-    for node in ast.walk(tree_of(path)):
-        if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path.name} has a relative import, which these tests do not follow"
-            found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
-    return found
-
-
 def imports_package(path: Path, package: str) -> bool:
     return any(name == package or name.startswith(package + ".") for name in imports_of(path))
 
 
-def engine_modules_imported(path: Path) -> set[str]:
-    """Names of the modules directly in engines/ (or "parts") that a file imports."""
-    modules = {file.stem for file in ENGINES.glob("*.py")} | {"parts"}
-    return {name.split(".")[1] for name in imports_of(path) if name.startswith("engines.")} & modules
-
-
 def test_the_import_finder_sees_imports_at_the_top_and_inside_functions():
-    found = imports_of(ENGINES / "deep_dream.py")
+    found = imports_of(ENGINES / "deep_dream" / "engine.py")
     assert "engines.imaging.images" in found
     assert "tensorflow" in found
-    assert engine_modules_imported(ENGINES / "deep_dream.py") == {"configs", "frames", "parts"}
+    assert "jobs" not in arrows("engines")["deep_dream"]
+    assert arrows("engines")["deep_dream"] >= {"backbones", "core", "imaging"}
+
+
+def test_the_finders_of_circles_and_floors_find_them():
+    graph = {"a": {"b"}, "b": {"c"}, "c": set(), "d": {"a", "c"}}
+    assert circles(graph) == []
+    assert floors(graph) == {"c": 1, "b": 2, "a": 3, "d": 4}
+    assert ["a", "b", "c", "a"] in circles(graph | {"c": {"a"}})
+
+
+def test_packages_import_only_those_below_them():
+    allowed: set[str] = set()
+    wrong = {}
+    graph = arrows("engines")
+    assert set(graph) == set().union(*LAYERS)
+    for layer in LAYERS:
+        wrong |= {name: graph[name] - allowed for name in layer if graph[name] - allowed}
+        allowed |= layer
+    assert wrong == {}
+
+
+def test_there_is_no_circle_and_the_house_stays_low():
+    graph = arrows("engines")
+    assert circles(arrows("engines", by_module=True)) == []
+    assert max(floors(graph).values()) <= 6
+    assert sum(map(len, graph.values())) <= 55
+
+
+@pytest.mark.parametrize("name", MOVED)
+def test_saved_scripts_find_modules_by_their_old_names(name):
+    assert importlib.import_module(name) is importlib.import_module(MOVED[name])
+    assert importlib.import_module(MOVED[name]).__spec__.name == MOVED[name]
 
 
 @pytest.mark.parametrize("package", ["gradio", "studio"])
@@ -80,34 +89,6 @@ def test_no_engine_imports_the_page(package):
 @pytest.mark.parametrize("package", ["tensorflow", "keras"])
 def test_nothing_of_the_page_imports_tensorflow_or_keras_at_any_level(package):
     assert [path.name for path in sources(STUDIO) if imports_package(path, package)] == []
-
-
-def test_engines_do_not_import_each_other():
-    wrong = {
-        path.stem: others
-        for path in ENGINES.glob("*.py")
-        if path.stem not in ENTRY_POINTS
-        and (others := engine_modules_imported(path) - INFRASTRUCTURE - {"parts", path.stem})
-    }
-    assert wrong == {}
-
-
-def test_nothing_but_the_entry_points_imports_an_entry_point():
-    wrong = [
-        path.name
-        for path in sources(ENGINES)
-        if path.stem not in ENTRY_POINTS and engine_modules_imported(path) & ENTRY_POINTS
-    ]
-    assert wrong == []
-
-
-def test_parts_import_of_the_engines_only_parts_and_frames_and_configs():
-    wrong = {
-        path.stem: others
-        for path in sources(ENGINES / "parts")
-        if (others := engine_modules_imported(path) - {"parts", "frames", "configs"})
-    }
-    assert wrong == {}
 
 
 def library_sources() -> list[Path]:
@@ -138,7 +119,13 @@ def test_engines_never_read_the_environment():
 
 
 def test_importing_what_the_page_needs_does_not_import_tensorflow():
-    names = ("deep_dream", "style_transfer", "jobs", "recipes", "differences", "scripts", "sweeps", "batches")
+    engines = ("deep_dream", "style_transfer", "vae", "dcgan", "language_model")
+    names = (
+        *engines,
+        "recipes",
+        "jobs",
+        *(f"jobs.{name}" for name in ("recipe_diff", "recipe_script", "sweep", "batch")),
+    )
     code = f"""
 import importlib, sys
 for name in {names!r}:

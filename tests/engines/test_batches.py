@@ -15,8 +15,8 @@ from engines.data import archives
 from engines.deep_dream import DreamConfig
 from engines.imaging.images import PictureError, digest
 from engines.jobs import Job, Workshop
+from engines.jobs import batch as batches
 from engines.jobs.batch import Batch, PictureFile, StartedBatch, batch_of, picture_files
-from engines.jobs.registry import batch as batches
 from engines.recipes import Recipe, RecipeError
 from tests.engines.helpers import as_png, is_one_sentence, refusal
 
@@ -199,7 +199,7 @@ def test_where_the_last_is_left_out_the_batch_ends_all_the_same(tmp_path, worksh
 
 def running_away(monkeypatch, at: int, step: int = 2) -> None:
     """Have the picture with this number, counted from 1, run away at a step."""
-    from engines.deep_dream.engine import engine as deep_dream
+    from engines.deep_dream import engine as deep_dream
 
     real, begun = deep_dream._Picture, []
 

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from engines.dcgan import DrawConfig, FaceWalkConfig, draw, resolve, sheet, walk
+from engines.dcgan.config import ProjectionConfig
 from engines.dcgan.model import read_gan, save_gan
 from engines.dcgan.networks import ARCHITECTURES
-from engines.dcgan.projection import ProjectionConfig, project
+from engines.dcgan.projection import project
 from engines.dcgan.training import (
     diversity,
 )

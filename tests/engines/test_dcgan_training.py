@@ -15,8 +15,8 @@ import tensorflow as tf
 from PIL import Image
 
 from engines.core.frames import Frame
+from engines.dcgan import training as dcgan_training
 from engines.dcgan.config import DCGANTrainingConfig
-from engines.dcgan.engine import training as dcgan_training
 from engines.dcgan.model import read_gan, save_gan
 from engines.dcgan.training import (
     Networks,

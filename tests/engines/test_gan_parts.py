@@ -13,9 +13,9 @@ from engines.data.images import SplitPictures
 from engines.dcgan.augmentation import AUGMENTATIONS, SHIFT, augmented
 from engines.dcgan.kid import kernel_distance, polynomial_kernel
 from engines.dcgan.nearest_neighbors import Neighbourhood
-from engines.latent import geometry as latent
+from engines.dcgan.saliency import lit
+from engines.latent.directions import directions_of_features, first_layer_directions
 from engines.nn.layers import BatchDeviation, SpectralConv2D, SpectralDense, SteerableDropout
-from engines.vae.latent_map import lit
 from tests.engines.helpers import blocks, refusal
 
 
@@ -130,7 +130,7 @@ def test_what_comes_back_through_the_augmentation_is_its_gradient():
 
 def test_the_first_layers_directions_are_its_left_singular_vectors():
     matrix = random(6, 40)
-    found = latent.first_layer_directions(matrix, 3)
+    found = first_layer_directions(matrix, 3)
     left, _, _ = np.linalg.svd(matrix)
     for direction, vector in zip(found, left.T, strict=False):
         assert abs(direction @ vector) == pytest.approx(1, abs=1e-5)
@@ -142,7 +142,7 @@ def test_directions_of_features_find_what_the_features_are_made_of():
     mixing, _ = np.linalg.qr(random(8, 8, seed=1))
     strengths = np.array([5.0, 3.0, 1.0, 0, 0, 0, 0, 0])
     features = (latents @ mixing * strengths) @ random(8, 30, seed=2) * 0.2
-    found = latent.directions_of_features(latents, features, 3)
+    found = directions_of_features(latents, features, 3)
     np.testing.assert_allclose(found.directions @ found.directions.T, np.eye(3), atol=1e-5)
     # The three directions span what the features depend on.
     inside = found.directions @ mixing[:, :3]

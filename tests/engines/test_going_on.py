@@ -17,7 +17,7 @@ from engines.deep_dream import DreamConfig, dream
 from engines.deep_dream.gradient_ascent import Ascent
 from engines.style_transfer import StyleConfig, stylize
 from engines.style_transfer import resolve as style_resolve
-from engines.style_transfer.engine import schedule as painting_plan
+from engines.style_transfer import schedule as painting_plan
 from engines.style_transfer.optimization import Painting
 from engines.style_transfer.targets import Pictures
 from tests.engines.helpers import refusal

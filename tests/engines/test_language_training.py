@@ -21,8 +21,8 @@ import tensorflow as tf
 
 from engines.core.frames import Frame
 from engines.data.text import split_texts
+from engines.language_model import training as language_training
 from engines.language_model.config import TEMPERATURES, LanguageTrainingConfig
-from engines.language_model.engine import training as language_training
 from engines.language_model.loss import next_token_loss
 from engines.language_model.model import LanguageModel, build_network, read_language_model
 from engines.language_model.muon import Muon, orthogonalised
@@ -128,7 +128,7 @@ def kill_at_the_first_checkpoint(config: LanguageTrainingConfig, data: Path, che
     code = f"""
 from engines.core.quiet import load_quietly
 load_quietly()
-from engines.parts import shards
+from engines.nn import data_parallel as shards
 shards.one_thread_an_operation = lambda: None
 from engines.train import main
 main({["language_model", *files, *options]!r})

@@ -9,7 +9,8 @@ import pytest
 import scipy.stats
 
 from engines.latent import geometry as latent
-from engines.vae.engine import latent_map as maps
+from engines.latent.directions import difference_of_means, principal_directions, rank_correlation, ridge_direction
+from engines.vae import latent_map as maps
 from tests.engines.helpers import refusal
 
 
@@ -67,7 +68,7 @@ def test_a_walk_passes_its_waypoints_in_even_steps(spherical):
         (lambda: latent.checked(np.zeros((4, 3)), 2), "2 numbers, not 3"),
         (lambda: latent.axis_values(0, 1.0, "linear"), "at least one point"),
         (lambda: latent.axis_values(3, 1.0, "round"), "spacing"),
-        (lambda: latent.difference_of_means(np.zeros((3, 2)), np.ones(3)), "without it"),
+        (lambda: difference_of_means(np.zeros((3, 2)), np.ones(3)), "without it"),
     ],
 )
 def test_what_makes_no_sense_is_refused_in_a_sentence(call, words):
@@ -77,7 +78,7 @@ def test_what_makes_no_sense_is_refused_in_a_sentence(call, words):
 def test_principal_directions_are_those_of_a_singular_value_decomposition():
     rng = np.random.default_rng(0)
     latents = (rng.normal(size=(500, 6)) * [5, 3, 2, 1, 0.5, 0.1]) @ np.linalg.qr(rng.normal(size=(6, 6)))[0] + 2
-    found = latent.principal_directions(latents, 3)
+    found = principal_directions(latents, 3)
     _, singular, rows = np.linalg.svd(latents - latents.mean(0), full_matrices=False)
     np.testing.assert_allclose(found.deviations, singular[:3] / np.sqrt(499), rtol=1e-4)
     np.testing.assert_allclose(np.abs((found.directions * rows[:3]).sum(1)), 1, atol=1e-4)
@@ -88,25 +89,23 @@ def test_ridge_regression_finds_the_direction_along_which_ratings_rise():
     rng = np.random.default_rng(0)
     latents, wanted = rng.normal(size=(800, 8)), np.array([3, -2, 0, 0, 1, 0, 0, 0.0])
     ratings = 50 + 10 * latents @ wanted + rng.normal(size=800)
-    found = latent.ridge_direction(latents, ratings, 0.01)
+    found = ridge_direction(latents, ratings, 0.01)
     np.testing.assert_allclose(found, wanted / np.linalg.norm(wanted), atol=0.02)
-    shrunk = latent.ridge_direction(latents, ratings, 1e6)
+    shrunk = ridge_direction(latents, ratings, 1e6)
     # A penalty that large leaves the direction of the covariances.
     covariances = (latents - latents.mean(0)).T @ (ratings - ratings.mean())
     np.testing.assert_allclose(shrunk, covariances / np.linalg.norm(covariances), atol=1e-3)
-    np.testing.assert_allclose(
-        latent.difference_of_means(latents, ratings), covariances / 800 / ratings.std(), atol=1e-5
-    )
+    np.testing.assert_allclose(difference_of_means(latents, ratings), covariances / 800 / ratings.std(), atol=1e-5)
     groups = ratings > 50
     means = latents[groups].mean(0) - latents[~groups].mean(0)
-    np.testing.assert_allclose(latent.difference_of_means(latents, groups), means * groups.std(), atol=1e-5)
+    np.testing.assert_allclose(difference_of_means(latents, groups), means * groups.std(), atol=1e-5)
 
 
 def test_rank_correlation_is_spearmans():
     rng = np.random.default_rng(0)
     a, b = rng.integers(0, 9, 200), rng.normal(size=200)
     expected = scipy.stats.spearmanr(a, a + 3 * b).statistic
-    assert latent.rank_correlation(a, a + 3 * b) == pytest.approx(expected, abs=1e-9)
+    assert rank_correlation(a, a + 3 * b) == pytest.approx(expected, abs=1e-9)
 
 
 def test_density_is_high_where_pictures_lie_and_has_the_orientation_of_the_grid():

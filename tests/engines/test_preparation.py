@@ -7,8 +7,8 @@ import threading
 
 from engines.core.preparation import AbandonedError, check, prepared, say
 from engines.data.text import plain
+from engines.language_model import byte_pairs
 from engines.language_model.byte_pairs import LONGEST_RUN, learnt_elsewhere, pairs_learnt
-from engines.language_model.engine import byte_pairs
 from tests.engines.helpers import refusal
 
 

@@ -18,14 +18,13 @@ import pytest
 from engines import train
 from engines.core.options import changed_options
 from engines.dcgan import DrawConfig, FaceWalkConfig
-from engines.dcgan.config import DCGANTrainingConfig
-from engines.dcgan.projection import ProjectionConfig
+from engines.dcgan.config import DCGANTrainingConfig, ProjectionConfig
 from engines.deep_dream import DreamConfig
 from engines.imaging.images import read_picture
 from engines.imaging.video import Film
 from engines.jobs import ENGINES, Job, StartedJob, Workshop, job_from_recipe
+from engines.jobs import registry as jobs_module
 from engines.jobs.recipe_script import script_of
-from engines.jobs.registry import registry as jobs_module
 from engines.jobs.sweep import DreamSweepConfig, StyleSweepConfig
 from engines.language_model.config import LanguageTrainingConfig, WritingConfig
 from engines.recipes import Recipe, RecipeError, from_json, read_recipe

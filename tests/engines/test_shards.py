@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from engines.nn import data_parallel as shards
-from engines.vae.engine import training as vae_training
+from engines.vae import training as vae_training
 from engines.vae.networks import ARCHITECTURES
 
 

@@ -16,7 +16,7 @@ from engines.backbones.backbone import Backbone, untrained_backbone
 from engines.core.frames import Frame
 from engines.imaging.images import PictureError
 from engines.style_transfer import BOOK, LAYERS, MOST_STYLES, StyleConfig, presets, resolve, stylize
-from engines.style_transfer.engine import schedule as painting_plan
+from engines.style_transfer import schedule as painting_plan
 from engines.style_transfer.first_order import FirstOrder
 from engines.style_transfer.lbfgs import LBFGS
 from engines.style_transfer.optimization import Painting

@@ -207,8 +207,8 @@ class TickingClock:
 @pytest.fixture
 def clock(monkeypatch) -> TickingClock:
     """The time that paintings have, which are small whatever is chosen for it."""
-    from engines.style_transfer.engine import optimization as painting
-    from engines.style_transfer.engine import schedule as painting_plan
+    from engines.style_transfer import optimization as painting
+    from engines.style_transfer import schedule as painting_plan
 
     clock = TickingClock()
     for module in (painting, painting_plan):

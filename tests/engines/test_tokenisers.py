@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import pytest
 
-from engines.language_model.engine import tokenizers as tokenisers
+from engines.language_model import tokenizers as tokenisers
 from engines.language_model.tokenizers import END, TOKENISERS, Characters, Subwords, Words, from_json
 from tests.engines.helpers import refusal
 

@@ -16,10 +16,11 @@ from PIL import Image
 
 from engines.data.images import FACES_FILE, FACES_HELD_OUT
 from engines.jobs import Job, Workshop
-from engines.latent.geometry import latent_grid, principal_directions
+from engines.latent.directions import principal_directions
+from engines.latent.geometry import latent_grid
 from engines.vae import WalkConfig, resolve, walk
+from engines.vae import training as vae_training
 from engines.vae.engine import load_vae
-from engines.vae.engine import training as vae_training
 from engines.vae.model import VAE, Concept, read_vae, save_vae, vae_of_networks
 from engines.vae.networks import ARCHITECTURES
 from engines.vae.training import VAETrainingConfig, binary_cross_entropy, concept_directions, kl_loss, scores, train

@@ -17,7 +17,7 @@ import pytest
 from engines.core.files import make_room, sha256_of
 from engines.deep_dream import DreamConfig
 from engines.jobs import Job, Standing, StartedJob
-from engines.jobs.registry import version as version_module
+from engines.jobs import version as version_module
 from engines.jobs.version import NUMBER, version
 from engines.jobs.worker import ChangedFileError, Order, SentFile, Told, Worker
 from tests.engines.helpers import is_one_sentence, refusal

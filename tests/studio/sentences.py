@@ -12,10 +12,10 @@ from typing import Any
 
 import gradio as gr
 
-from engines.deep_dream.engine import engine as deep_dream
+from engines.deep_dream import engine as deep_dream
 from engines.imaging.video import FilmConfig
 from engines.jobs import ENGINES
-from engines.style_transfer.engine import engine as style_transfer
+from engines.style_transfer import engine as style_transfer
 from studio.components import SCRIPT_WORDS, STATIC, TEMPLATE_WORDS
 from studio.endpoints import ENDPOINTS
 from studio.examples import photographs

@@ -102,7 +102,7 @@ from pathlib import Path
 os.environ.pop("GRADIO_ANALYTICS_ENABLED", None)
 import app
 from gradio import analytics
-from engines.parts import precision
+from engines.nn import precision
 from studio.page import build_page
 from studio.studio import Studio
 app.parse([])

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from engines.deep_dream.engine import engine as deep_dream
+from engines.deep_dream import engine as deep_dream
 from engines.jobs import Job
 from engines.jobs.batch import Batch, StartedBatch, batch_of, picture_files
 from engines.recipes import read_recipe

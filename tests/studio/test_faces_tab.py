@@ -14,13 +14,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from engines.dcgan.config import DCGANTrainingConfig
-from engines.dcgan.engine import augmentation
-from engines.dcgan.engine import config as dcgan_config
-from engines.dcgan.engine import model as gans
+from engines.dcgan import augmentation
+from engines.dcgan import config as dcgan_config
+from engines.dcgan import model as gans
+from engines.dcgan.config import DCGANTrainingConfig, ProjectionConfig
 from engines.dcgan.model import GAN
 from engines.dcgan.networks import ARCHITECTURES
-from engines.dcgan.projection import ProjectionConfig
 from engines.jobs import ENGINES
 from engines.recipes import read_recipe
 from studio.gan_training import NETWORKS

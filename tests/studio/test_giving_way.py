@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from engines.jobs import Job
+from engines.jobs import registry as jobs
 from engines.jobs.batch import batch_of, picture_files
-from engines.jobs.registry import registry as jobs
 from studio import runs as runs_module
 from studio.following import said_of
 from studio.runs import Run, original_of

@@ -18,7 +18,8 @@ from PIL import Image
 from engines.core.files import make_room
 from engines.imaging.images import middle_square
 from engines.imaging.video import Film
-from engines.latent.geometry import axis_values, principal_directions
+from engines.latent.directions import principal_directions
+from engines.latent.geometry import axis_values
 from engines.recipes import Recipe
 from engines.vae.config import MODELS, VAETrainingConfig
 from engines.vae.model import VAE, Concept, vae_of_networks

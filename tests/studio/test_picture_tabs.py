@@ -14,12 +14,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from engines.deep_dream.engine import engine as deep_dream
+from engines.deep_dream import engine as deep_dream
 from engines.imaging.images import read_picture
 from engines.jobs import Job
 from engines.recipes import Recipe, read_recipe, write_png
 from engines.style_transfer import MOST_STYLES
-from engines.style_transfer.engine import engine as style_transfer
+from engines.style_transfer import engine as style_transfer
 from engines.weights.store import WeightsStore
 from studio.dropped import ECHO_SECONDS
 from studio.runs import Run

@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 from engines.deep_dream import DreamConfig
-from engines.deep_dream.engine import engine as deep_dream
+from engines.deep_dream import engine as deep_dream
 from engines.imaging.video import Film
 from engines.jobs import Job, Workshop, job_from_recipe
 from engines.jobs.batch import Batch, batch_of, picture_files
@@ -688,7 +688,7 @@ def test_what_the_first_painting_chooses_holds_for_those_ahead(picture, studio, 
 
 
 def test_paintings_in_a_given_time_are_spread_when_the_first_is_done(picture, studio, spread, monkeypatch):
-    from engines.style_transfer.engine import schedule as painting_plan
+    from engines.style_transfer import schedule as painting_plan
 
     monkeypatch.setattr(painting_plan, "SIZES", (48, 64))
     monkeypatch.setattr(painting_plan, "PROBE_SIDE", 32)

@@ -12,10 +12,10 @@ import gradio as gr
 import numpy as np
 import pytest
 
+from engines.language_model import config as language_config
+from engines.language_model import networks as transformers
+from engines.language_model import tokenizers as tokenisers
 from engines.language_model.config import LanguageTrainingConfig, WritingConfig
-from engines.language_model.engine import config as language_config
-from engines.language_model.engine import networks as transformers
-from engines.language_model.engine import tokenizers as tokenisers
 from engines.language_model.model import LanguageModel
 from engines.language_model.training import LEAST_TOKENS, read_texts
 from engines.recipes import read_recipe
