@@ -21,8 +21,8 @@ from engines.style_transfer import LAYERS, MOST_STYLES, StyleConfig
 from engines.vae import WalkConfig
 from engines.vae import config as vae_config
 from engines.vae.model import read_vae
-from studio.language_training import read_model
 from studio.parameters import Parameter, file_parameter, setting_parameters
+from studio.tabs.text.training import read_model
 
 
 @dataclass(frozen=True)

@@ -15,14 +15,14 @@ from studio.entrance import addresses
 from studio.languages import ENGLISH, LANGUAGES, phrase, speaking, spoken
 from studio.refusals import speak_up
 from studio.studio import Studio
-from studio.tabs.deep_dream import DreamTab
-from studio.tabs.faces import FacesTab
-from studio.tabs.gallery import GalleryTab
-from studio.tabs.home import HomeTab
-from studio.tabs.latent_space import LatentTab
-from studio.tabs.models import ModelsTab
-from studio.tabs.style_transfer import StyleTab
-from studio.tabs.text import TextTab
+from studio.tabs.deep_dream.tab import DreamTab
+from studio.tabs.faces.tab import FacesTab
+from studio.tabs.gallery.tab import GalleryTab
+from studio.tabs.home.tab import HomeTab
+from studio.tabs.latent_space.tab import LatentTab
+from studio.tabs.models.tab import ModelsTab
+from studio.tabs.style_transfer.tab import StyleTab
+from studio.tabs.text.tab import TextTab
 from studio.translation import translate_page
 
 DAY = 24 * 60 * 60

@@ -21,7 +21,7 @@ from studio.cluster import Cluster, ClusterOptions, Machine, Status
 from studio.networks import NetworkChoice
 from studio.serving import serve
 from studio.studio import Studio
-from studio.tabs.models import ModelsTab
+from studio.tabs.models.tab import ModelsTab
 from tests.browser.conftest import free_port
 from tests.browser.page import Page, Visits
 from tests.engines.servers import FileServer, md5_hex, server

@@ -28,7 +28,13 @@ ROOT = Path(__file__).resolve().parents[2]
 ENGLISH_FILES = {
     *("studio/api.py", "studio/endpoints.py", "studio/parameters.py", "studio/uploads.py", "studio/following.py"),
     *("studio/tools.py", "studio/serving.py", "studio/entrance.py", "studio/components.py", "studio/theme.py"),
-    *("studio/calls.py", "studio/showcase.py", "studio/upkeep.py", "studio/outputs.py", "studio/listening.py"),
+    *(
+        "studio/calls.py",
+        "studio/tabs/home/showcase.py",
+        "studio/upkeep.py",
+        "studio/outputs.py",
+        "studio/listening.py",
+    ),
     *("studio/__init__.py", "studio/space.py", "engines/core/python_version.py"),
     *("engines/__main__.py", "engines/train.py", "engines/backbones/training.py", "engines/backbones/config.py"),
     *("engines/backbones/distillation.py", "engines/backbones/distillation_config.py"),

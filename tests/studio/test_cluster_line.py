@@ -12,13 +12,13 @@ import pytest
 pytest.importorskip("ray", reason="Ray is not installed: pip install -r requirements-cluster.txt")
 
 from studio.cluster import Cluster, ClusterOptions, Machine, Status
-from studio.cluster_line import told
 from studio.languages import KOREAN, speaking
 from studio.remote import HERE, RemoteJob
 from studio.runs import Run
 from studio.streaming import Watcher
 from studio.studio import Studio
-from studio.tabs.models import ModelsTab
+from studio.tabs.models.cluster_status import told
+from studio.tabs.models.tab import ModelsTab
 from tests.engines.helpers import is_one_sentence
 from tests.studio.helpers import LoopEngine, MemoryKeeper, eventually, unserved_page
 

@@ -20,7 +20,7 @@ from engines.weights.keras_applications import OFFICIAL_FILES
 from engines.weights.store import WeightsStore
 from studio.networks import network_choices
 from studio.studio import Studio
-from studio.tabs.deep_dream import DEFAULT_BACKBONE, DreamTab
+from studio.tabs.deep_dream.tab import DEFAULT_BACKBONE, DreamTab
 from tests.engines.helpers import files_in
 from tests.studio.conftest import SMALL
 from tests.studio.helpers import (

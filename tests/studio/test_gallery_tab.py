@@ -17,11 +17,11 @@ from engines.imaging.images import digest, read_picture
 from engines.jobs import ENGINES, Job
 from engines.language_model import WritingConfig
 from engines.recipes import Recipe, from_json, read_recipe, write_png, write_text
-from studio.recipe_panel import table_of
 from studio.studio import Studio
-from studio.tabs.deep_dream import DreamTab
-from studio.tabs.gallery import A_PAGE, NOTHING, TITLES, GalleryTab
-from studio.tabs.style_transfer import StyleTab
+from studio.tabs.deep_dream.tab import DreamTab
+from studio.tabs.gallery.recipe_panel import table_of
+from studio.tabs.gallery.tab import A_PAGE, NOTHING, TITLES, GalleryTab
+from studio.tabs.style_transfer.tab import StyleTab
 from tests.engines.helpers import files_in
 from tests.studio.conftest import SMALL
 from tests.studio.helpers import unserved_page, value_in, warned
@@ -89,7 +89,7 @@ def test_results_are_listed_with_thumbnails_and_first_words_and_by_tab(tabs, stu
 
 def test_thumbnails_that_are_missing_keep_nobody_waiting(tabs, studio_with_examples, monkeypatch):
     names = [drawn(studio_with_examples, i) for i in range(3)]
-    monkeypatch.setattr("studio.tabs.gallery.PATIENCE", -1.0)
+    monkeypatch.setattr("studio.tabs.gallery.tab.PATIENCE", -1.0)
     assert [result["pending"] for result in tabs.gallery.listed("All", None)["results"]] == [True] * 3
     monkeypatch.undo()
     cards = tabs.gallery.listed("All", None)["results"]
@@ -99,7 +99,7 @@ def test_thumbnails_that_are_missing_keep_nobody_waiting(tabs, studio_with_examp
 
 def test_a_run_leaves_a_thumbnail_beside_its_result(tabs, studio_with_examples, small_job, monkeypatch):
     made(studio_with_examples, small_job)
-    monkeypatch.setattr("studio.tabs.gallery.PATIENCE", -1.0)
+    monkeypatch.setattr("studio.tabs.gallery.tab.PATIENCE", -1.0)
     assert tabs.gallery.listed("All", None)["results"][0]["thumbnail"].startswith("data:image/jpeg")
 
 
@@ -256,7 +256,7 @@ def test_what_is_ticked_is_exported_with_its_recipe(tabs, studio_with_examples):
 
 
 def test_a_text_is_gone_on_with_and_comes_back_to_the_words_tab(studio):
-    from studio.tabs.text import TextTab
+    from studio.tabs.text.tab import TextTab
 
     text, gallery = TextTab(studio), GalleryTab(studio)
     with unserved_page(), gr.Tabs() as everything:

@@ -24,10 +24,11 @@ from engines.recipes import Recipe
 from engines.vae.config import MODELS, VAETrainingConfig
 from engines.vae.model import VAE, Concept, vae_of_networks
 from engines.vae.networks import ARCHITECTURES
-from studio import explorer, training
-from studio.face_editor import CONCEPTS, DIRECTIONS, NOBODY
-from studio.sketch import drawn
-from studio.tabs.latent_space import LatentTab
+from studio import training
+from studio.tabs.latent_space import latent_map as explorer
+from studio.tabs.latent_space.face_editor import CONCEPTS, DIRECTIONS, NOBODY
+from studio.tabs.latent_space.sketchpad import drawn
+from studio.tabs.latent_space.tab import LatentTab
 from tests.engines.helpers import as_png, files_in, refusal
 from tests.studio.helpers import decoded, unserved_page, warned, watched
 

@@ -15,9 +15,9 @@ import pytest
 
 from engines.weights.keras_applications import OFFICIAL_FILES
 from engines.weights.store import BUNDLED_FOLDER, WeightsStore
-from studio.model_list import TITLES, listed
 from studio.networks import NetworkChoice
-from studio.tabs.models import ModelsTab
+from studio.tabs.models.model_list import TITLES, listed
+from studio.tabs.models.tab import ModelsTab
 from tests.engines.helpers import files_in, is_one_sentence
 from tests.engines.servers import FileServer, md5_hex, server
 from tests.studio.helpers import unserved_page, warned
@@ -143,7 +143,7 @@ def test_no_path_of_the_server_is_shown(tab, store, tmp_path):
 
 
 def test_a_download_says_how_far_it_is_and_that_it_is_verified(tab, store, published, monkeypatch):
-    monkeypatch.setattr("studio.tabs.models.PAUSE", 0)
+    monkeypatch.setattr("studio.tabs.models.tab.PAUSE", 0)
     first, *middle, last = tab.download(about("vgg19"), PAGE)
     assert first["going"]["share"] is None
     shares = [update["going"]["share"] for update in middle]

@@ -12,8 +12,8 @@ import pytest
 from engines.deep_dream import DreamConfig
 from studio.own_settings import LONGEST_NAME, MOST, OwnSettings
 from studio.settings import Settings
-from studio.tabs.faces import FacesTab
-from studio.tabs.latent_space import LatentTab
+from studio.tabs.faces.tab import FacesTab
+from studio.tabs.latent_space.tab import LatentTab
 from tests.studio.helpers import unserved_page, value_in, warned
 
 

@@ -14,7 +14,7 @@ from PIL import Image
 
 from engines.style_transfer import MOST_STYLES
 from studio.paintings import PAINTINGS
-from studio.palette import Palette, blend_of, paths_in
+from studio.tabs.style_transfer.style_picker import Palette, blend_of, paths_in
 from tests.engines.helpers import files_in, is_one_sentence
 from tests.studio.helpers import decoded, huge_png, unserved_page, warned
 

@@ -23,8 +23,8 @@ from engines.style_transfer import engine as style_transfer
 from engines.weights.store import WeightsStore
 from studio.dropped import ECHO_SECONDS
 from studio.runs import Run
-from studio.tabs.deep_dream import DreamTab
-from studio.tabs.style_transfer import StyleTab
+from studio.tabs.deep_dream.tab import DreamTab
+from studio.tabs.style_transfer.tab import StyleTab
 from tests.engines.helpers import as_png
 from tests.studio.conftest import QUICK_PAINTING, SMALL
 from tests.studio.helpers import (

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from engines.style_transfer import MOST_STYLES
-from studio.regions import COLORS, SIDE, blank, masks_of, region_painter
+from studio.tabs.style_transfer.region_painter import COLORS, SIDE, blank, masks_of, region_painter
 from tests.engines.helpers import as_png, encoded, refusal
 from tests.studio.helpers import decoded, huge_png, png_with_late_chunk, unserved_page
 

@@ -23,8 +23,8 @@ from engines.jobs.sweep import DreamSweepConfig, StyleSweepConfig
 from engines.recipes import read_recipe
 from studio.studio import Studio
 from studio.sweeps import spread
-from studio.tabs.deep_dream import DreamTab
-from studio.tabs.style_transfer import StyleTab
+from studio.tabs.deep_dream.tab import DreamTab
+from studio.tabs.style_transfer.tab import StyleTab
 from tests.engines.helpers import as_png, is_one_sentence
 from tests.studio.conftest import QUICK_PAINTING, SMALL
 from tests.studio.helpers import (

@@ -11,7 +11,7 @@ from PIL import Image
 from studio import moments as moments_module
 from studio.runs import Run
 from studio.studio import Studio
-from studio.tabs.style_transfer import StyleTab
+from studio.tabs.style_transfer.tab import StyleTab
 from tests.studio.conftest import QUICK_PAINTING
 from tests.studio.helpers import (
     finished,

@@ -13,7 +13,7 @@ from engines.imaging.images import read_picture
 from engines.style_transfer import BOOK, MOST_STYLES, StyleConfig, presets
 from studio.examples import painting_paths
 from studio.paintings import PAINTINGS
-from studio.tabs.style_transfer import TIMES, named_time
+from studio.tabs.style_transfer.tab import TIMES, named_time
 from tests.engines.helpers import files_in
 from tests.studio.conftest import QUICK_PAINTING
 from tests.studio.helpers import (

@@ -16,8 +16,8 @@ from engines.imaging.images import read_picture
 from engines.jobs import OTHER_WEIGHTS
 from engines.recipes import Recipe, read_recipe, write_png
 from engines.style_transfer import MOST_STYLES, StyleConfig, presets
-from studio.regions import COLORS, blank
-from studio.tabs.style_transfer import regions_for
+from studio.tabs.style_transfer.region_painter import COLORS, blank
+from studio.tabs.style_transfer.tab import regions_for
 from tests.engines.helpers import as_png
 from tests.studio.conftest import QUICK_PAINTING
 from tests.studio.helpers import (

@@ -15,7 +15,7 @@ from engines.imaging.images import digest, read_picture
 from engines.jobs import Job
 from engines.recipes import read_recipe
 from engines.style_transfer import MOST_STYLES, StyleConfig
-from studio.tabs.style_transfer import StyleTab
+from studio.tabs.style_transfer.tab import StyleTab
 from tests.studio.conftest import QUICK_PAINTING
 from tests.studio.helpers import (
     eventually,

@@ -18,8 +18,8 @@ from studio.gallery import Result, url_of
 from studio.languages import phrase
 from studio.networks import title_of_network
 from studio.notices import inform, warn
-from studio.recipe_panel import RecipePanel
 from studio.studio import Studio
+from studio.tabs.gallery.recipe_panel import RecipePanel
 from studio.thumbnails import first_words, picture_size, thumbnail_uri
 from studio.titles import TITLES
 

@@ -21,10 +21,7 @@ from engines.vae.digit_preprocessing import as_digit
 from engines.vae.figure import latent_figure
 from engines.vae.model import VAE, read_vae
 from studio.doors import Door
-from studio.explorer import at, explorer, overlay, plane
-from studio.face_editor import FaceEditor
 from studio.languages import phrase
-from studio.map_settings import SPACINGS, VEILS, MapSettings
 from studio.notices import answered, inform, warn
 from studio.own_settings import OwnSettings
 from studio.photo import Photo
@@ -32,8 +29,11 @@ from studio.picture_stage import PictureStage
 from studio.previews import data_uri
 from studio.restoring import job_for_tab
 from studio.settings import Settings
-from studio.sketch import drawn, sketch
 from studio.studio import Studio
+from studio.tabs.latent_space.face_editor import FaceEditor
+from studio.tabs.latent_space.latent_map import at, explorer, overlay, plane
+from studio.tabs.latent_space.map_form import SPACINGS, VEILS, MapSettings
+from studio.tabs.latent_space.sketchpad import drawn, sketch
 from studio.training import Kind, Trained, Training
 
 NETWORKS = {"Ours": "digits", "As in the book": "digits_notes"}

@@ -14,12 +14,7 @@ from engines.dcgan.model import GAN
 from engines.jobs import Job
 from engines.recipes import Recipe, RecipeError, read_recipe
 from studio.doors import Door
-from studio.face_editor import rounded
-from studio.face_search import FaceSearch
-from studio.gan_training import NETWORKS, GANTraining
 from studio.languages import phrase
-from studio.large_face import LargeFace
-from studio.neighbours import Neighbours
 from studio.notices import answered, inform
 from studio.own_settings import OwnSettings
 from studio.picture_stage import PictureStage
@@ -27,8 +22,13 @@ from studio.previews import png_uri
 from studio.restoring import job_for_tab
 from studio.settings import Settings
 from studio.studio import Studio
+from studio.tabs.faces.face_detail import LargeFace
+from studio.tabs.faces.face_wall import drawn, wall
+from studio.tabs.faces.nearest_neighbors import Neighbours
+from studio.tabs.faces.projection import FaceSearch
+from studio.tabs.faces.training import NETWORKS, GANTraining
+from studio.tabs.latent_space.face_editor import rounded
 from studio.training import Trained
-from studio.wall import drawn, wall
 
 COUNT, TRUNCATION, PLACES = 40, 1.0, 12
 

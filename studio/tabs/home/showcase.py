@@ -1,4 +1,4 @@
-"""The pictures on the first tab, made by the studio itself: python -m studio.showcase makes them anew."""
+"""The pictures on the first tab, made by the studio itself: python -m studio.tabs.home.showcase makes them anew."""
 
 from __future__ import annotations
 

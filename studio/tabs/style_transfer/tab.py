@@ -24,14 +24,14 @@ from studio.examples import examples
 from studio.networks import NetworkChoice, require_weights
 from studio.notices import inform
 from studio.own_settings import OwnSettings
-from studio.palette import Palette, blend_of, paths_in
 from studio.photo import Photo, example_row
 from studio.picture_stage import PictureStage
-from studio.regions import blank, masks_of, region_painter
 from studio.restoring import job_for_tab
 from studio.settings import Settings
 from studio.studio import Studio
 from studio.sweeps import SweepPanel
+from studio.tabs.style_transfer.region_painter import blank, masks_of, region_painter
+from studio.tabs.style_transfer.style_picker import Palette, blend_of, paths_in
 
 DEFAULT_BACKBONE = next(iter(LAYERS))
 TIMES = {"Quick · 15 s": 15.0, "Good · 1 min": 60.0, "Fine · 5 min": 300.0, "By steps": 0.0}

@@ -14,13 +14,13 @@ from engines.dcgan.model import GAN
 from engines.dcgan.saliency import lit
 from engines.jobs import Job
 from engines.recipes import write_png
-from studio.face_editor import rounded
 from studio.fetching import fetched_when_made
 from studio.languages import phrase
 from studio.notices import answered, inform
 from studio.portrait import follow, portrait
 from studio.previews import png_uri
 from studio.studio import Studio
+from studio.tabs.latent_space.face_editor import rounded
 
 DIRECTIONS, REACH = 12, 6.0
 AT_REST: tuple[Any, ...] = (0.0, False, *[0.0] * DIRECTIONS)

@@ -15,13 +15,13 @@ from engines.jobs import Job
 from engines.recipes import Recipe, read_recipe
 from studio.canvas import at_rest
 from studio.dropped import looked_at
-from studio.large_face import LargeFace, said_of
 from studio.notices import answered, inform
 from studio.photo import Photo
 from studio.picture_stage import PictureStage
 from studio.previews import png_uri
 from studio.settings import Settings
 from studio.studio import Studio
+from studio.tabs.faces.face_detail import LargeFace, said_of
 
 # A photo is looked for as it is seen here: larger would be no better, and 64 pixels are what is drawn.
 SIDE = 448

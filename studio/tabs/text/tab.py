@@ -15,14 +15,14 @@ from engines.jobs import Job, repeated
 from engines.language_model.config import MOST_PROMPT, TEMPERATURES, WritingConfig
 from engines.recipes import Recipe, RecipeError, read_recipe
 from studio.doors import Door
-from studio.language_training import LanguageTraining
 from studio.notices import answered, inform, warn
 from studio.own_settings import OwnSettings
 from studio.restoring import job_for_tab
 from studio.runs import Run
 from studio.settings import Settings
 from studio.studio import Studio
-from studio.text_score import TextScore
+from studio.tabs.text.scoring import TextScore
+from studio.tabs.text.training import LanguageTraining
 from studio.text_stage import TextStage, dice_of, dice_panel
 from studio.training import Trained
 

@@ -11,11 +11,11 @@ from typing import Any
 import gradio as gr
 
 from engines.weights.store import WeightsError, WeightsStore
-from studio.cluster_line import cluster_line
 from studio.doors import Door
-from studio.model_list import cancelling, listed, model_list, progress, title_of
 from studio.notices import inform, warn
 from studio.studio import Studio
+from studio.tabs.models.cluster_status import cluster_line
+from studio.tabs.models.model_list import cancelling, listed, model_list, progress, title_of
 
 # Seconds between two messages of how far a download is: a message has the whole list.
 PAUSE = 0.4
