@@ -67,6 +67,6 @@ platforms: $(VENV)/.dev
 
 # Put the studio on Hugging Face: make space SPACE=user/name, with DRY=1 only to list what would be sent.
 space: $(VENV)/.run
-	@$(BIN)/python -m studio.space $(if $(DRY),--dry-run) $(SPACE)
+	@$(BIN)/python -m studio.server.space $(if $(DRY),--dry-run) $(SPACE)
 
 .PHONY: platforms space

@@ -24,14 +24,14 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 from engines.imaging.images import MAX_PIXELS
-from studio.cluster import Cluster, ClusterError, ClusterOptions
-from studio.listening import AddressError, is_loopback, is_name, listen
-from studio.outputs import OutputsError, check_writable
+from studio.api.mcp import ToolsError
+from studio.cluster.client import Cluster, ClusterError, ClusterOptions
+from studio.gallery.outputs_folder import OutputsError, check_writable
+from studio.gallery.retention import Bounds, keep_tidy
 from studio.page import build_page
-from studio.serving import serve
-from studio.studio import Studio
-from studio.tools import ToolsError
-from studio.upkeep import Bounds, keep_tidy
+from studio.server.listening import AddressError, is_loopback, is_name, listen
+from studio.server.serve import serve
+from studio.services import Studio
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:

@@ -9,12 +9,13 @@ from typing import Any
 import gradio as gr
 
 from engines.nn.precision import native_bfloat16
-from studio.api import add_api
-from studio.components import apart, asset, component
-from studio.entrance import addresses
-from studio.languages import ENGLISH, LANGUAGES, phrase, speaking, spoken
-from studio.refusals import speak_up
-from studio.studio import Studio
+from studio.api.routes import add_api
+from studio.components.html_component import apart, asset, component
+from studio.components.refusals import speak_up
+from studio.i18n.catalog import ENGLISH, LANGUAGES, phrase, speaking, spoken
+from studio.i18n.middleware import addresses
+from studio.i18n.page_translation import translate_page
+from studio.services import Studio
 from studio.tabs.deep_dream.tab import DreamTab
 from studio.tabs.faces.tab import FacesTab
 from studio.tabs.gallery.tab import GalleryTab
@@ -23,7 +24,6 @@ from studio.tabs.latent_space.tab import LatentTab
 from studio.tabs.models.tab import ModelsTab
 from studio.tabs.style_transfer.tab import StyleTab
 from studio.tabs.text.tab import TextTab
-from studio.translation import translate_page
 
 DAY = 24 * 60 * 60
 PROGRAMS = "programs"

@@ -17,7 +17,7 @@ from packaging.specifiers import SpecifierSet
 
 import app
 from engines.core.python_version import unfit
-from studio.space import files
+from studio.server.space import files
 from tests.platforms import PYTHONS
 
 ROOT = Path(__file__).resolve().parents[1]

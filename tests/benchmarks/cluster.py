@@ -22,9 +22,9 @@ from PIL import Image
 from engines.deep_dream import DreamConfig
 from engines.jobs import Job
 from engines.jobs.batch import batch_of, picture_files
-from studio.runs import Run
-from studio.streaming import Watcher, acknowledge
-from studio.studio import Studio
+from studio.run_views.stream import Watcher, acknowledge
+from studio.runs.run import Run
+from studio.services import Studio
 from tests.benchmarks.report import Row, compared, main
 from tests.benchmarks.timing import by_turns, in_a_fresh_process
 from tests.cluster.machines import Machines, joined

@@ -52,7 +52,7 @@ def pictures() -> list[np.ndarray]:
     """The studio's example pictures that are drawn, and those that come with its packages: (400, 600, 3) uint8 each."""
     from PIL import Image
 
-    from studio.examples import clouds, hills_at_dusk, photographs
+    from studio.examples.examples import clouds, hills_at_dusk, photographs
 
     originals = [clouds(), hills_at_dusk(), *(Image.open(path).convert("RGB") for path in photographs()[:3])]
     return [np.asarray(original.resize((WIDTH, HEIGHT), Image.Resampling.LANCZOS)) for original in originals]
@@ -187,8 +187,8 @@ def streaming(**changed: Any) -> Row:
     """
     from engines.deep_dream import presets
     from engines.jobs import Job
-    from studio.streaming import Watcher, acknowledge
-    from studio.studio import Studio
+    from studio.run_views.stream import Watcher, acknowledge
+    from studio.services import Studio
 
     with tempfile.TemporaryDirectory() as folder:
         studio = Studio(outputs=Path(folder))

@@ -58,8 +58,8 @@ def pictures() -> tuple[np.ndarray, np.ndarray]:
     """A photo that comes with gradio and a painting drawn by the studio: (400, 533, 3) uint8 each."""
     from PIL import Image
 
-    from studio.examples import photographs
-    from studio.paintings import PAINTINGS
+    from studio.examples.examples import photographs
+    from studio.examples.paintings import PAINTINGS
 
     originals = Image.open(photographs()[0]).convert("RGB"), PAINTINGS["swirling night"]()
     content, style = (np.asarray(one.resize((WIDTH, HEIGHT), Image.Resampling.LANCZOS)) for one in originals)
@@ -267,7 +267,7 @@ def quick(_: str, **changed: Any) -> dict[str, float]:
     """
     from engines.jobs import Job
     from engines.style_transfer import StyleConfig
-    from studio.studio import Studio
+    from studio.services import Studio
 
     with tempfile.TemporaryDirectory() as folder:
         studio = Studio(outputs=Path(folder))

@@ -19,7 +19,7 @@ from PIL import Image
 from selenium import webdriver
 
 from engines.recipes import Recipe, write_png, write_text
-from studio.gallery import Gallery
+from studio.gallery.gallery import Gallery
 from tests.browser.helpers import PHONE, chrome, photo_like
 from tests.browser.page import Page, Visits
 

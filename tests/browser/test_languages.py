@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from studio.languages import KOREAN
+from studio.i18n.catalog import KOREAN
 from studio.page import TABS
 from tests.browser.page import Page
 

@@ -17,10 +17,10 @@ from selenium.webdriver.common.keys import Keys
 
 from engines.weights.keras_applications import OFFICIAL_FILES
 from engines.weights.store import WeightsStore
-from studio.cluster import Cluster, ClusterOptions, Machine, Status
-from studio.networks import NetworkChoice
-from studio.serving import serve
-from studio.studio import Studio
+from studio.cluster.client import Cluster, ClusterOptions, Machine, Status
+from studio.panels.network_picker import NetworkChoice
+from studio.server.serve import serve
+from studio.services import Studio
 from studio.tabs.models.tab import ModelsTab
 from tests.browser.conftest import free_port
 from tests.browser.page import Page, Visits

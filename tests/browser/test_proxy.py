@@ -8,10 +8,10 @@ from types import SimpleNamespace
 import gradio as gr
 import pytest
 
-from studio.listening import listen
 from studio.page import masthead
-from studio.serving import serve
-from studio.studio import Studio
+from studio.server.listening import listen
+from studio.server.serve import serve
+from studio.services import Studio
 from tests.browser.page import Page, Visits
 from tests.studio.proxy import reverse_proxy
 

@@ -12,9 +12,9 @@ pytest.importorskip("ray", reason="Ray is not installed: pip install -r requirem
 from engines.deep_dream import DreamConfig
 from engines.jobs import Job
 from engines.style_transfer import StyleConfig
-from studio import runs
-from studio.cluster import Cluster
-from studio.studio import Studio
+from studio.cluster.client import Cluster
+from studio.runs import run as runs
+from studio.services import Studio
 from tests.cluster.machines import Machines, joined
 from tests.studio.helpers import eventually
 

@@ -23,7 +23,7 @@ os.environ.setdefault("RAY_task_events_report_interval_ms", "0")
 
 from ray.cluster_utils import Cluster as RayCluster
 
-from studio.cluster import Cluster, ClusterOptions
+from studio.cluster.client import Cluster, ClusterOptions
 from tests.studio.helpers import eventually
 
 

@@ -16,9 +16,9 @@ import pytest
 
 from engines.jobs.version import version
 from engines.recipes import read_recipe
-from studio.cluster import ClusterError
-from studio.remote import HERE
-from studio.studio import Studio
+from studio.cluster.client import ClusterError
+from studio.cluster.remote_job import HERE
+from studio.services import Studio
 from tests.cluster.conftest import PATIENCE
 from tests.cluster.machines import Machines, joined, kill
 from tests.cluster.test_workers import at, lasting, over, worker_of
@@ -182,7 +182,7 @@ def test_the_cluster_is_away_work_goes_on_here_and_it_is_found_again(installed, 
 
 
 def test_where_ray_is_not_installed_the_option_says_how_to_get_it(monkeypatch, tmp_path):
-    from studio import cluster
+    from studio.cluster import client as cluster
 
     monkeypatch.setattr(cluster.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(ClusterError, match=r"pip install -r requirements-cluster\.txt"):

@@ -16,8 +16,8 @@ from engines.jobs import Job
 from engines.jobs.batch import Batch, batch_of, picture_files
 from engines.jobs.sweep import DreamSweepConfig
 from engines.recipes import read_recipe
-from studio.runs import Run
-from studio.studio import Studio
+from studio.runs.run import Run
+from studio.services import Studio
 from tests.cluster.conftest import PATIENCE
 from tests.engines.helpers import as_png
 from tests.studio.helpers import eventually, finished

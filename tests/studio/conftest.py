@@ -19,10 +19,10 @@ from PIL import Image
 from engines.deep_dream import DreamConfig
 from engines.jobs import Job
 from engines.style_transfer import StyleConfig
-from studio.examples import drawings, paintings
-from studio.lanes import Lane
+from studio.examples.examples import drawings, paintings
 from studio.page import build_page
-from studio.studio import Studio
+from studio.runs.queue import Lane
+from studio.services import Studio
 
 SMALL = DreamConfig(size=0, octaves=1, steps=3, jitter=2, layer_weights={"block1_conv1": 1.0})
 # Ends by the number of its steps: L-BFGS would end as soon as it finds nothing better, and time would decide.

@@ -27,12 +27,12 @@ from PIL import Image, PngImagePlugin
 from engines.core.frames import Frame
 from engines.jobs import Job, Unfinished
 from engines.recipes import Recipe
-from studio.moments import Moments
-from studio.picture_stage import PictureStage
-from studio.runs import Run
-from studio.settings import Settings
-from studio.streaming import acknowledge
-from studio.studio import Studio
+from studio.components.config_form import Settings
+from studio.run_views.image_run_view import PictureStage
+from studio.run_views.stream import acknowledge
+from studio.runs.run import Run
+from studio.runs.snapshots import Moments
+from studio.services import Studio
 from tests.engines.helpers import as_png, is_one_sentence
 
 LONGEST_WAIT = 60.0

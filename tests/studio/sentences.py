@@ -16,26 +16,38 @@ from engines.deep_dream import engine as deep_dream
 from engines.imaging.video import FilmConfig
 from engines.jobs import ENGINES
 from engines.style_transfer import engine as style_transfer
-from studio.components import SCRIPT_WORDS, STATIC, TEMPLATE_WORDS
-from studio.endpoints import ENDPOINTS
-from studio.examples import photographs
-from studio.languages import PLACE, SEPARATOR
-from studio.paintings import PAINTINGS
-from studio.translation import words_of
+from studio.api.endpoints import ENDPOINTS
+from studio.components.html_component import SCRIPT_WORDS, STATIC, TEMPLATE_WORDS
+from studio.examples.examples import photographs
+from studio.examples.paintings import PAINTINGS
+from studio.i18n.catalog import PLACE, SEPARATOR
+from studio.i18n.page_translation import words_of
 
 ROOT = Path(__file__).resolve().parents[2]
 # What these say is said to programs, to whoever starts the server, or on a command line.
 ENGLISH_FILES = {
-    *("studio/api.py", "studio/endpoints.py", "studio/parameters.py", "studio/uploads.py", "studio/following.py"),
-    *("studio/tools.py", "studio/serving.py", "studio/entrance.py", "studio/components.py", "studio/theme.py"),
     *(
-        "studio/calls.py",
-        "studio/tabs/home/showcase.py",
-        "studio/upkeep.py",
-        "studio/outputs.py",
-        "studio/listening.py",
+        "studio/api/routes.py",
+        "studio/api/endpoints.py",
+        "studio/api/parameters.py",
+        "studio/api/uploads.py",
+        "studio/api/progress.py",
     ),
-    *("studio/__init__.py", "studio/space.py", "engines/core/python_version.py"),
+    *(
+        "studio/api/mcp.py",
+        "studio/server/serve.py",
+        "studio/i18n/middleware.py",
+        "studio/components/html_component.py",
+        "studio/server/theme.py",
+    ),
+    *(
+        "studio/server/calls.py",
+        "studio/tabs/home/showcase.py",
+        "studio/gallery/retention.py",
+        "studio/gallery/outputs_folder.py",
+        "studio/server/listening.py",
+    ),
+    *("studio/__init__.py", "studio/server/space.py", "engines/core/python_version.py"),
     *("engines/__main__.py", "engines/train.py", "engines/backbones/training.py", "engines/backbones/config.py"),
     *("engines/backbones/distillation.py", "engines/backbones/distillation_config.py"),
     *("engines/dcgan/kid.py", "engines/nn/compiled_step.py", "engines/core/output_paths.py"),

@@ -30,17 +30,18 @@ from PIL import Image
 
 from engines.imaging.images import PictureError, read_picture
 from engines.recipes import Recipe, read_recipe
-from studio import runs, tools
-from studio.api import add_api
-from studio.endpoints import ENDPOINTS, check_names
+from studio.api import mcp as tools
+from studio.api.endpoints import ENDPOINTS, check_names
+from studio.api.parameters import setting_parameters
+from studio.api.routes import add_api
+from studio.api.uploads import fetched, uploaded
+from studio.components.refusals import NO_ROOM, NO_UPLOAD, UNFIT
 from studio.page import build_page
-from studio.parameters import setting_parameters
-from studio.refusals import NO_ROOM, NO_UPLOAD, UNFIT
-from studio.runs import Run
-from studio.serving import serve
-from studio.sessions import Session
-from studio.studio import Studio
-from studio.uploads import fetched, uploaded
+from studio.runs import run as runs
+from studio.runs.run import Run
+from studio.server.serve import serve
+from studio.server.sessions import Session
+from studio.services import Studio
 from tests.engines.helpers import is_one_sentence, refusal, uncompiled
 from tests.studio.api_examples import ADDRESS, examples
 from tests.studio.helpers import eventually, unserved_page

@@ -17,8 +17,8 @@ from engines.deep_dream import engine as deep_dream
 from engines.jobs import Job
 from engines.jobs.batch import Batch, StartedBatch, batch_of, picture_files
 from engines.recipes import read_recipe
-from studio.gallery import Gallery
-from studio.keeper import BatchKeeper, ResultKeeper, keeper_for
+from studio.gallery.gallery import Gallery
+from studio.gallery.result_writer import BatchKeeper, ResultKeeper, keeper_for
 from tests.engines.helpers import files_in
 from tests.engines.test_batches import pictures, running_away
 from tests.studio.conftest import SMALL

@@ -11,12 +11,12 @@ import pytest
 
 pytest.importorskip("ray", reason="Ray is not installed: pip install -r requirements-cluster.txt")
 
-from studio.cluster import Cluster, ClusterOptions, Machine, Status
-from studio.languages import KOREAN, speaking
-from studio.remote import HERE, RemoteJob
-from studio.runs import Run
-from studio.streaming import Watcher
-from studio.studio import Studio
+from studio.cluster.client import Cluster, ClusterOptions, Machine, Status
+from studio.cluster.remote_job import HERE, RemoteJob
+from studio.i18n.catalog import KOREAN, speaking
+from studio.run_views.stream import Watcher
+from studio.runs.run import Run
+from studio.services import Studio
 from studio.tabs.models.cluster_status import told
 from studio.tabs.models.tab import ModelsTab
 from tests.engines.helpers import is_one_sentence

@@ -18,8 +18,8 @@ from engines.jobs import Job, repeated
 from engines.recipes import Recipe, read_recipe
 from engines.weights.keras_applications import OFFICIAL_FILES
 from engines.weights.store import WeightsStore
-from studio.networks import network_choices
-from studio.studio import Studio
+from studio.panels.network_picker import network_choices
+from studio.services import Studio
 from studio.tabs.deep_dream.tab import DEFAULT_BACKBONE, DreamTab
 from tests.engines.helpers import files_in
 from tests.studio.conftest import SMALL

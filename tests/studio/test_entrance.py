@@ -9,8 +9,8 @@ from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
-from studio.entrance import Entrance, accepted, addresses
-from studio.languages import ENGLISH, KOREAN
+from studio.i18n.catalog import ENGLISH, KOREAN
+from studio.i18n.middleware import Entrance, accepted, addresses
 
 PAGE = '<!doctype html>\n<html\n\tlang="en"\n>\n<head></head><body>한국어</body></html>'
 HTML = {"accept": "text/html,application/xhtml+xml"}

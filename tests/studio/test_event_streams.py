@@ -8,8 +8,8 @@ import contextlib
 import pytest
 from starlette.responses import JSONResponse, StreamingResponse
 
-from studio import event_streams
-from studio.event_streams import EventStreams
+from studio.server import event_streams
+from studio.server.event_streams import EventStreams
 
 LAST = b'data: {"msg":"close_stream"}\n\n'
 

@@ -14,9 +14,9 @@ from PIL import Image
 
 from engines.imaging.images import digest, load_picture, read_picture
 from engines.recipes import from_json, read_recipe
-from studio.gallery import Gallery
-from studio.keeper import ResultKeeper
-from studio.studio import Studio
+from studio.gallery.gallery import Gallery
+from studio.gallery.result_writer import ResultKeeper
+from studio.services import Studio
 from tests.engines.helpers import encoded, files_in, refusal
 from tests.studio.conftest import SMALL
 
@@ -242,7 +242,7 @@ def test_an_archive_holds_results_with_their_recipes_and_few_archives_are_kept(s
 def test_each_visitor_has_a_gallery_where_there_are_several(tmp_path, monkeypatch):
     shared, alone = Studio(outputs=tmp_path / "shared", shared=True), Studio(outputs=tmp_path / "alone")
     sessions: dict[str, str] = {}
-    monkeypatch.setattr("studio.visitors.current_session", lambda: sessions.get("now", ""))
+    monkeypatch.setattr("studio.gallery.visitors.current_session", lambda: sessions.get("now", ""))
 
     def folder(studio: Studio, session: str) -> Path:
         sessions["now"] = session

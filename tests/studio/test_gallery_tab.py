@@ -17,7 +17,7 @@ from engines.imaging.images import digest, read_picture
 from engines.jobs import ENGINES, Job
 from engines.language_model import WritingConfig
 from engines.recipes import Recipe, from_json, read_recipe, write_png, write_text
-from studio.studio import Studio
+from studio.services import Studio
 from studio.tabs.deep_dream.tab import DreamTab
 from studio.tabs.gallery.recipe_panel import table_of
 from studio.tabs.gallery.tab import A_PAGE, NOTHING, TITLES, GalleryTab

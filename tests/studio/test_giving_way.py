@@ -12,9 +12,9 @@ from PIL import Image
 from engines.jobs import Job
 from engines.jobs import registry as jobs
 from engines.jobs.batch import batch_of, picture_files
-from studio import runs as runs_module
-from studio.following import said_of
-from studio.runs import Run, original_of
+from studio.api.progress import said_of
+from studio.runs import run as runs_module
+from studio.runs.run import Run, original_of
 from tests.studio.conftest import SMALL
 from tests.studio.helpers import Clock, LoopEngine, MemoryKeeper, eventually, finished
 

@@ -9,9 +9,9 @@ import pytest
 
 from engines.core.frames import Frame
 from engines.jobs import StartedJob
-from studio import runs
-from studio.lanes import Lane, LaneFullError
-from studio.runs import Displaced, Run
+from studio.runs import run as runs
+from studio.runs.queue import Lane, LaneFullError
+from studio.runs.run import Displaced, Run
 from tests.studio.helpers import Clock, LoopEngine, MemoryKeeper, eventually, finished
 
 

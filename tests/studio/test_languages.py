@@ -14,12 +14,12 @@ import pytest
 from engines.core.frames import Frame
 from engines.deep_dream import DreamConfig
 from studio import page as pages
-from studio.components import component, said_in_script, said_in_template
-from studio.languages import KOREAN, LANGUAGES, LOCALES, PLACE, phrase, speaking, spoken
-from studio.runs import Run
-from studio.streaming import Watcher
-from studio.studio import Studio
-from studio.translation import OWN, in_language, translate_page, words_of
+from studio.components.html_component import component, said_in_script, said_in_template
+from studio.i18n.catalog import KOREAN, LANGUAGES, LOCALES, PLACE, phrase, speaking, spoken
+from studio.i18n.page_translation import OWN, in_language, translate_page, words_of
+from studio.run_views.stream import Watcher
+from studio.runs.run import Run
+from studio.services import Studio
 from tests.studio import sentences
 from tests.studio.helpers import LoopEngine, MemoryKeeper, unserved_page
 

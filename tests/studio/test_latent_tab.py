@@ -24,7 +24,7 @@ from engines.recipes import Recipe
 from engines.vae.config import MODELS, VAETrainingConfig
 from engines.vae.model import VAE, Concept, vae_of_networks
 from engines.vae.networks import ARCHITECTURES
-from studio import training
+from studio.panels import training_panel as training
 from studio.tabs.latent_space import latent_map as explorer
 from studio.tabs.latent_space.face_editor import CONCEPTS, DIRECTIONS, NOBODY
 from studio.tabs.latent_space.sketchpad import drawn

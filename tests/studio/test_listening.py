@@ -16,9 +16,9 @@ from gradio import http_server, networking
 from gradio_client import Client, handle_file
 
 import app
-from studio.listening import AddressError, is_loopback, listen, names, reach_directly, url_of
-from studio.serving import serve
-from studio.studio import Studio
+from studio.server.listening import AddressError, is_loopback, listen, names, reach_directly, url_of
+from studio.server.serve import serve
+from studio.services import Studio
 from tests.engines.helpers import is_one_sentence
 from tests.studio.helpers import unserved_page
 from tests.studio.proxy import reverse_proxy

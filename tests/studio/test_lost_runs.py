@@ -16,12 +16,12 @@ import gradio as gr
 import pytest
 
 from engines.jobs import ENGINES, Unfinished
-from studio.lanes import LaneFullError
-from studio.records import RunRecords
-from studio.runs import NOBODY_WATCHED, Run
-from studio.stage import interrupted
-from studio.studio import Studio
-from studio.titles import TITLES
+from studio.run_views.engine_titles import TITLES
+from studio.run_views.run_view import interrupted
+from studio.runs.journal import RunRecords
+from studio.runs.queue import LaneFullError
+from studio.runs.run import NOBODY_WATCHED, Run
+from studio.services import Studio
 from tests.engines.helpers import Disk, files_in, is_one_sentence
 from tests.studio.helpers import LoopEngine, MemoryKeeper, finished, forget_runs, stage_of, warned, watched
 
@@ -59,7 +59,7 @@ def alive(update, button: gr.Button) -> bool:
 def studio_with_cluster(tmp_path, studio_vgg) -> Iterator[Studio]:
     """A studio whose cluster nobody has joined, so that it does all itself."""
     pytest.importorskip("ray", reason="Ray is not installed: pip install -r requirements-cluster.txt")
-    from studio.cluster import Cluster, ClusterOptions
+    from studio.cluster.client import Cluster, ClusterOptions
 
     studio = Studio(outputs=tmp_path / "outputs", cluster=Cluster(ClusterOptions()))
     studio.workshop.keep("deep_dream", "studio_vgg", studio_vgg)
@@ -70,7 +70,7 @@ def studio_with_cluster(tmp_path, studio_vgg) -> Iterator[Studio]:
 @pytest.fixture
 def lost(studio_with_cluster, small_job) -> Run:
     """A run whose machine was lost for the second time after its first step."""
-    from studio.remote import LostTwiceError
+    from studio.cluster.remote_job import LostTwiceError
 
     sentence = "The machine that this was on is lost, for the second time; press Go on to go on."
     engine = LoopEngine(error=LostTwiceError(sentence), fail_after=1)

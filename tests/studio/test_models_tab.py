@@ -15,7 +15,7 @@ import pytest
 
 from engines.weights.keras_applications import OFFICIAL_FILES
 from engines.weights.store import BUNDLED_FOLDER, WeightsStore
-from studio.networks import NetworkChoice
+from studio.panels.network_picker import NetworkChoice
 from studio.tabs.models.model_list import TITLES, listed
 from studio.tabs.models.tab import ModelsTab
 from tests.engines.helpers import files_in, is_one_sentence

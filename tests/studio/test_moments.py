@@ -11,8 +11,8 @@ from PIL import Image
 
 from engines.core.frames import Frame
 from engines.imaging.video import GIF_SIDE, KINDS, FilmConfig, read_comment
-from studio import moments as moments_module
-from studio.moments import MOST, SECONDS_APART, Moments
+from studio.runs import snapshots as moments_module
+from studio.runs.snapshots import MOST, SECONDS_APART, Moments
 from tests.engines.helpers import files_in
 from tests.studio.helpers import Clock
 

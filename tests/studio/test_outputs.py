@@ -9,8 +9,8 @@ import pytest
 
 from engines.core.files import written_atomically
 from engines.imaging.video import Film
-from studio.outputs import LOCK, OutputsError, check_writable, remove_leftovers
-from studio.studio import Studio
+from studio.gallery.outputs_folder import LOCK, OutputsError, check_writable, remove_leftovers
+from studio.services import Studio
 from tests.engines.helpers import is_one_sentence
 
 RESULT = "deep_dream-20260102-030405-0123456789ab"
@@ -93,7 +93,7 @@ def test_a_folder_whose_files_cannot_be_locked_is_refused_and_says_so(monkeypatc
     def refuse(*_, **__):
         raise OSError(errno.ENOLCK, "No locks available")
 
-    monkeypatch.setattr("studio.outputs.FileLock.acquire", refuse)  # as some network drives do
+    monkeypatch.setattr("studio.gallery.outputs_folder.FileLock.acquire", refuse)  # as some network drives do
     with pytest.raises(OutputsError, match="cannot be locked") as refused:
         Studio(outputs=tmp_path)
     assert is_one_sentence(refused.value)
@@ -103,7 +103,9 @@ def test_a_folder_that_is_there_but_takes_no_files_is_refused(monkeypatch, tmp_p
     def refuse(**_):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("studio.outputs.tempfile.TemporaryFile", refuse)  # whoever is root may write anywhere
+    monkeypatch.setattr(
+        "studio.gallery.outputs_folder.tempfile.TemporaryFile", refuse
+    )  # whoever is root may write anywhere
     with pytest.raises(OutputsError, match=r"^GRADIO_TEMP_DIR: .*Permission denied") as refused:
         check_writable(tmp_path, "GRADIO_TEMP_DIR")
     assert is_one_sentence(refused.value)

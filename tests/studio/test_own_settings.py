@@ -10,8 +10,8 @@ import gradio as gr
 import pytest
 
 from engines.deep_dream import DreamConfig
-from studio.own_settings import LONGEST_NAME, MOST, OwnSettings
-from studio.settings import Settings
+from studio.components.config_form import Settings
+from studio.panels.saved_settings import LONGEST_NAME, MOST, OwnSettings
 from studio.tabs.faces.tab import FacesTab
 from studio.tabs.latent_space.tab import LatentTab
 from tests.studio.helpers import unserved_page, value_in, warned

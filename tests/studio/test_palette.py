@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from engines.style_transfer import MOST_STYLES
-from studio.paintings import PAINTINGS
+from studio.examples.paintings import PAINTINGS
 from studio.tabs.style_transfer.style_picker import Palette, blend_of, paths_in
 from tests.engines.helpers import files_in, is_one_sentence
 from tests.studio.helpers import decoded, huge_png, unserved_page, warned

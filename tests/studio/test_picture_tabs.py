@@ -21,8 +21,8 @@ from engines.recipes import Recipe, read_recipe, write_png
 from engines.style_transfer import MOST_STYLES
 from engines.style_transfer import engine as style_transfer
 from engines.weights.store import WeightsStore
-from studio.dropped import ECHO_SECONDS
-from studio.runs import Run
+from studio.panels.image_drop import ECHO_SECONDS
+from studio.runs.run import Run
 from studio.tabs.deep_dream.tab import DreamTab
 from studio.tabs.style_transfer.tab import StyleTab
 from tests.engines.helpers import as_png
@@ -408,8 +408,8 @@ def test_a_picture_of_another_engine_keeps_its_settings_to_itself(subject, tmp_p
 
 def test_what_the_page_tells_twice_is_read_once(subject, photo, monkeypatch):
     tab, clock = subject.tab, Clock()
-    monkeypatch.setattr("studio.dropped.current_session", lambda: "this page")
-    monkeypatch.setattr("studio.dropped.time", clock)
+    monkeypatch.setattr("studio.panels.image_drop.current_session", lambda: "this page")
+    monkeypatch.setattr("studio.panels.image_drop.time", clock)
     assert tab.stage.canvas in subject.drop(photo)
     clock.now += ECHO_SECONDS / 2
     assert subject.drop(photo) == {tab.restored: gr.skip()}

@@ -8,8 +8,8 @@ import errno
 import gradio as gr
 import pytest
 
-from studio.languages import KOREAN
-from studio.refusals import BROKEN, speak_up
+from studio.components.refusals import BROKEN, speak_up
+from studio.i18n.catalog import KOREAN
 from tests.engines.helpers import is_one_sentence
 from tests.studio.helpers import unserved_page
 

@@ -14,11 +14,11 @@ from PIL import Image
 
 from engines.jobs import StartedJob
 from engines.recipes import read_recipe
-from studio import lanes
-from studio import runs as runs_module
-from studio.lanes import Lane, LaneFullError
-from studio.runs import NOBODY_WATCHED, Run, is_left_alone
-from studio.studio import Studio
+from studio.runs import queue as lanes
+from studio.runs import run as runs_module
+from studio.runs.queue import Lane, LaneFullError
+from studio.runs.run import NOBODY_WATCHED, Run, is_left_alone
+from studio.services import Studio
 from tests.engines.helpers import Disk, files_in, is_one_sentence, refusal
 from tests.studio.conftest import SMALL
 from tests.studio.helpers import Clock, LoopEngine, MemoryKeeper, eventually, finished
@@ -176,7 +176,7 @@ def test_a_value_error_after_some_frames_fails_the_run_with_its_sentence_too(lan
 def test_any_other_exception_is_logged_and_told_in_a_plain_sentence_and_the_lane_goes_on(lane, caplog, fail_after):
     broken = LoopEngine(error=KeyError("/secret/path"), fail_after=fail_after)
     run, following = Run(broken, MemoryKeeper()), Run(LoopEngine(2), MemoryKeeper())
-    with caplog.at_level(logging.ERROR, "studio.runs"):
+    with caplog.at_level(logging.ERROR, "studio.runs.run"):
         lane.submit(run)
         lane.submit(following)
         finished(run)

@@ -9,7 +9,7 @@ import pytest
 from gradio.blocks import Block
 from gradio_client import Client
 
-from studio.sessions import Session, keep_light
+from studio.server.sessions import Session, keep_light
 from tests.studio.helpers import unserved_page
 
 

@@ -23,7 +23,7 @@ from gradio_client import Client, handle_file
 from huggingface_hub import SpaceCard, SpaceCardData, SpaceHardware, constants
 from PIL import Image
 
-from studio.space import files, main
+from studio.server.space import files, main
 from tests.studio.hub import TOKEN, Hub
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -90,10 +90,10 @@ def hub() -> Iterator[Hub]:
 
 
 def upload(hub: Hub, *arguments: str, **environment: str) -> subprocess.CompletedProcess:
-    """`python -m studio.space` as a person runs it who has logged in, or not."""
+    """`python -m studio.server.space` as a person runs it who has logged in, or not."""
     told = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "HUGGING"))}
     told |= {"HF_ENDPOINT": hub.url, "HF_TOKEN": TOKEN, "NO_PROXY": "127.0.0.1"} | environment
-    command = [sys.executable, "-m", "studio.space", *arguments]
+    command = [sys.executable, "-m", "studio.server.space", *arguments]
     return subprocess.run(command, cwd=ROOT, env=told, capture_output=True, text=True, timeout=120)
 
 

@@ -23,10 +23,12 @@ from engines.jobs.batch import Batch, batch_of, picture_files
 from engines.jobs.sweep import DreamSweepConfig, StyleSweepConfig
 from engines.jobs.worker import Worker
 from engines.recipes import Recipe, read_recipe
-from studio import ahead, remote, runs
-from studio.cluster import AwayError, BusyError, LostError, Status
-from studio.runs import Run
-from studio.studio import Studio
+from studio.cluster import prefetch as ahead
+from studio.cluster import remote_job as remote
+from studio.cluster.client import AwayError, BusyError, LostError, Status
+from studio.runs import run as runs
+from studio.runs.run import Run
+from studio.services import Studio
 from tests.engines.helpers import as_png
 from tests.studio.conftest import QUICK_PAINTING
 from tests.studio.helpers import LONGEST_WAIT, eventually, finished

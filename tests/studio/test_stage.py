@@ -13,7 +13,7 @@ from tests.studio.helpers import stage_of
 def test_of_two_presses_in_a_row_one_begins_and_the_next_counts_as_soon_as_its_run_is_over(
     studio, small_job, monkeypatch
 ):
-    monkeypatch.setattr("studio.stage.current_session", lambda: "this page")
+    monkeypatch.setattr("studio.run_views.run_view.current_session", lambda: "this page")
     stage, runs = stage_of(studio), []
 
     async def press() -> None:
@@ -36,7 +36,7 @@ def test_of_two_presses_in_a_row_one_begins_and_the_next_counts_as_soon_as_its_r
 
 
 def test_a_run_that_another_could_not_take_the_place_of_gives_the_buttons_back(studio, small_job, monkeypatch):
-    monkeypatch.setattr("studio.stage.current_session", lambda: "this page")
+    monkeypatch.setattr("studio.run_views.run_view.current_session", lambda: "this page")
     stage, last = stage_of(studio), {}
 
     def refused():

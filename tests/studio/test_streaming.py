@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from studio import streaming
-from studio.previews import PREVIEW_SIDE, data_uri, preview
-from studio.runs import Run
-from studio.streaming import WINDOW, Watcher, acknowledge
+from studio.run_views import stream as streaming
+from studio.run_views.stream import WINDOW, Watcher, acknowledge
+from studio.runs.run import Run
+from studio.wire_format import PREVIEW_SIDE, data_uri, preview
 from tests.studio.helpers import LONGEST_WAIT, LoopEngine, MemoryKeeper, eventually
 
 NEVER = 1e9

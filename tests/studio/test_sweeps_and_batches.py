@@ -21,8 +21,8 @@ from engines.deep_dream import PRESETS, DreamConfig
 from engines.imaging.images import read_picture
 from engines.jobs.sweep import DreamSweepConfig, StyleSweepConfig
 from engines.recipes import read_recipe
-from studio.studio import Studio
-from studio.sweeps import spread
+from studio.panels.sweep_panel import spread
+from studio.services import Studio
 from studio.tabs.deep_dream.tab import DreamTab
 from studio.tabs.style_transfer.tab import StyleTab
 from tests.engines.helpers import as_png, is_one_sentence

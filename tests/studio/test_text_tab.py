@@ -20,13 +20,13 @@ from engines.language_model.model import LanguageModel
 from engines.language_model.training import LEAST_TOKENS, read_texts
 from engines.recipes import read_recipe
 from engines.weights.store import LocatedWeights
-from studio.previews import SHOWN_OF_A_PROMPT, prompt_tail, written_rows
-from studio.runs import Run
-from studio.settings import Settings
-from studio.studio import Studio
+from studio.components.config_form import Settings
+from studio.runs.run import Run
+from studio.services import Studio
 from studio.tabs.text.scoring import TextScore
 from studio.tabs.text.tab import GREEDY, MANNERS, ONE, SIDE_BY_SIDE, TextTab
 from studio.tabs.text.training import FIRST
+from studio.wire_format import SHOWN_OF_A_PROMPT, prompt_tail, written_rows
 from tests.engines.helpers import is_one_sentence
 from tests.engines.test_language_model import model_of
 from tests.studio.helpers import eventually, unserved_page, value_in, values_through_the_page, warned, watched

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from studio.outputs import LOCK, UPLOADS
-from studio.upkeep import FETCHED_WITHIN, UPLOADED_WITHIN, Bounds, tidy
+from studio.gallery.outputs_folder import LOCK, UPLOADS
+from studio.gallery.retention import FETCHED_WITHIN, UPLOADED_WITHIN, Bounds, tidy
 
 NOW = 1_800_000_000.0
 HOUR = 3600.0

@@ -14,13 +14,13 @@ from engines.dcgan.model import GAN
 from engines.dcgan.saliency import lit
 from engines.jobs import Job
 from engines.recipes import write_png
-from studio.fetching import fetched_when_made
-from studio.languages import phrase
-from studio.notices import answered, inform
-from studio.portrait import follow, portrait
-from studio.previews import png_uri
-from studio.studio import Studio
+from studio.components.hidden_download import fetched_when_made
+from studio.components.portrait import follow, portrait
+from studio.components.toasts import answered, inform
+from studio.i18n.catalog import phrase
+from studio.services import Studio
 from studio.tabs.latent_space.face_editor import rounded
+from studio.wire_format import png_uri
 
 DIRECTIONS, REACH = 12, 6.0
 AT_REST: tuple[Any, ...] = (0.0, False, *[0.0] * DIRECTIONS)
@@ -28,7 +28,7 @@ NOBODY = {"network": "faces", "first": None, "second": None, "picture": "", "ori
 
 
 class LargeFace:
-    """Its controls and what they do. A face's value is as `studio.portrait` has it; the sliders' are as AT_REST.
+    """Its controls and what they do. A face's value is as `studio.components.portrait` has it; the sliders' are as AT_REST.
 
     The parts are laid out where the tab wants them, each once: `controls`, `frame`, `sliders_below`; then `wire`.
     """

@@ -8,8 +8,8 @@ import gradio as gr
 
 from engines.dcgan import sheet
 from engines.dcgan.model import GAN
-from studio.components import component
-from studio.previews import data_uri
+from studio.components.html_component import component
+from studio.wire_format import data_uri
 
 
 def wall(elem_id: str) -> gr.HTML:

@@ -11,10 +11,10 @@ import numpy as np
 
 from engines.data.images import split_pictures
 from engines.dcgan.nearest_neighbors import Neighbourhood
-from studio.languages import phrase
-from studio.notices import warn
-from studio.previews import png_uri
-from studio.studio import Studio
+from studio.components.toasts import warn
+from studio.i18n.catalog import phrase
+from studio.services import Studio
+from studio.wire_format import png_uri
 
 HINT = "The training pictures most like the large face. The first time, all of them are read."
 NEEDED = (

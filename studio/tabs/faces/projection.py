@@ -13,15 +13,15 @@ from engines.dcgan.config import ProjectionConfig
 from engines.imaging.images import check_picture, middle_square
 from engines.jobs import Job
 from engines.recipes import Recipe, read_recipe
-from studio.canvas import at_rest
-from studio.dropped import looked_at
-from studio.notices import answered, inform
-from studio.photo import Photo
-from studio.picture_stage import PictureStage
-from studio.previews import png_uri
-from studio.settings import Settings
-from studio.studio import Studio
+from studio.components.config_form import Settings
+from studio.components.image_input import Photo
+from studio.components.toasts import answered, inform
+from studio.panels.image_drop import looked_at
+from studio.run_views.image_run_view import PictureStage
+from studio.run_views.live_canvas import at_rest
+from studio.services import Studio
 from studio.tabs.faces.face_detail import LargeFace, said_of
+from studio.wire_format import png_uri
 
 # A photo is looked for as it is seen here: larger would be no better, and 64 pixels are what is drawn.
 SIDE = 448

@@ -13,22 +13,22 @@ from engines.dcgan import FaceWalkConfig, resolve
 from engines.dcgan.model import GAN
 from engines.jobs import Job
 from engines.recipes import Recipe, RecipeError, read_recipe
-from studio.doors import Door
-from studio.languages import phrase
-from studio.notices import answered, inform
-from studio.own_settings import OwnSettings
-from studio.picture_stage import PictureStage
-from studio.previews import png_uri
-from studio.restoring import job_for_tab
-from studio.settings import Settings
-from studio.studio import Studio
+from studio.components.config_form import Settings
+from studio.components.toasts import answered, inform
+from studio.i18n.catalog import phrase
+from studio.panels.handoff import Door
+from studio.panels.recipe_restore import job_for_tab
+from studio.panels.saved_settings import OwnSettings
+from studio.panels.training_panel import Trained
+from studio.run_views.image_run_view import PictureStage
+from studio.services import Studio
 from studio.tabs.faces.face_detail import LargeFace
 from studio.tabs.faces.face_wall import drawn, wall
 from studio.tabs.faces.nearest_neighbors import Neighbours
 from studio.tabs.faces.projection import FaceSearch
 from studio.tabs.faces.training import NETWORKS, GANTraining
 from studio.tabs.latent_space.face_editor import rounded
-from studio.training import Trained
+from studio.wire_format import png_uri
 
 COUNT, TRUNCATION, PLACES = 40, 1.0, 12
 

@@ -7,10 +7,10 @@ import gradio as gr
 from engines.dcgan.config import STEERABLE, DCGANTrainingConfig
 from engines.dcgan.model import read_gan
 from engines.imaging.formats import SUFFIXES
-from studio.notices import inform, warn
-from studio.settings import Settings
-from studio.studio import Studio
-from studio.training import Kind, Training
+from studio.components.config_form import Settings
+from studio.components.toasts import inform, warn
+from studio.panels.training_panel import Kind, Training
+from studio.services import Studio
 
 NETWORKS = {"Ours": "faces", "As in the book": "notes"}
 

@@ -10,8 +10,8 @@ from typing import Any
 import gradio as gr
 
 from engines.recipes import Recipe, RecipeError
-from studio.gallery import Result
-from studio.languages import phrase
+from studio.gallery.gallery import Result
+from studio.i18n.catalog import phrase
 
 # Fields of words of a person's own, as `engines.jobs.recipe_diff` names them.
 WRITTEN = ("Prompt", "Stop")

@@ -11,17 +11,17 @@ import gradio as gr
 
 from engines.imaging.images import load_picture
 from engines.recipes import Recipe, from_json
-from studio.components import component
-from studio.doors import Door
-from studio.fetching import fetched_when_made
-from studio.gallery import Result, url_of
-from studio.languages import phrase
-from studio.networks import title_of_network
-from studio.notices import inform, warn
-from studio.studio import Studio
+from studio.components.hidden_download import fetched_when_made
+from studio.components.html_component import component
+from studio.components.toasts import inform, warn
+from studio.gallery.gallery import Result, url_of
+from studio.gallery.thumbnails import first_words, picture_size, thumbnail_uri
+from studio.i18n.catalog import phrase
+from studio.panels.handoff import Door
+from studio.panels.network_picker import title_of_network
+from studio.run_views.engine_titles import TITLES
+from studio.services import Studio
 from studio.tabs.gallery.recipe_panel import RecipePanel
-from studio.thumbnails import first_words, picture_size, thumbnail_uri
-from studio.titles import TITLES
 
 A_PAGE = 24
 # For so many seconds a list is kept waiting while thumbnails are made that are not there; it asks again for the rest.

@@ -13,7 +13,7 @@ from PIL import Image
 from engines.core.files import written_atomically
 from engines.imaging.images import read_picture
 from engines.jobs import Job, Workshop
-from studio.examples import drawings, paintings
+from studio.examples.examples import drawings, paintings
 
 FOLDER = Path(__file__).parent / "static" / "home"
 SIZE = (480, 360)

@@ -9,9 +9,9 @@ from typing import Any
 
 import gradio as gr
 
-from studio.doors import Door
-from studio.languages import phrase
-from studio.studio import Studio
+from studio.i18n.catalog import phrase
+from studio.panels.handoff import Door
+from studio.services import Studio
 
 PICTURES = Path(__file__).parents[1] / "static" / "home"
 CARDS = (

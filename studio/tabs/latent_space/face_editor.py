@@ -10,11 +10,11 @@ import numpy as np
 
 from engines.imaging.images import check_picture, middle_square
 from engines.vae.model import VAE
-from studio.notices import answered, inform
-from studio.photo import Photo
-from studio.portrait import follow, portrait
-from studio.previews import png_uri
-from studio.studio import Studio
+from studio.components.image_input import Photo
+from studio.components.portrait import follow, portrait
+from studio.components.toasts import answered, inform
+from studio.services import Studio
+from studio.wire_format import png_uri
 
 NETWORK = "faces"
 DIRECTIONS = 12

@@ -11,8 +11,8 @@ import numpy as np
 from engines.latent import geometry as latent
 from engines.vae import latent_map as maps
 from engines.vae.model import VAE
-from studio.components import component
-from studio.previews import png_uri
+from studio.components.html_component import component
+from studio.wire_format import png_uri
 
 
 def explorer(elem_id: str, value: dict[str, Any]) -> gr.HTML:

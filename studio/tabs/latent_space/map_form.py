@@ -9,7 +9,7 @@ import gradio as gr
 
 from engines.core.configs import setting
 from engines.vae import WalkConfig
-from studio.settings import Settings
+from studio.components.config_form import Settings
 
 # What a person reads -> what it means.
 SPACINGS = {"by the prior": "gaussian", "even": "linear"}

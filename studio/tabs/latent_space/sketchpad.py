@@ -8,8 +8,8 @@ import gradio as gr
 import numpy as np
 
 from engines.imaging.images import PictureError
-from studio.components import component
-from studio.previews import png_from_uri
+from studio.components.html_component import component
+from studio.wire_format import png_from_uri
 
 _MOST = 1024
 

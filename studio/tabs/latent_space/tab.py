@@ -20,21 +20,21 @@ from engines.vae.config import VAETrainingConfig
 from engines.vae.digit_preprocessing import as_digit
 from engines.vae.figure import latent_figure
 from engines.vae.model import VAE, read_vae
-from studio.doors import Door
-from studio.languages import phrase
-from studio.notices import answered, inform, warn
-from studio.own_settings import OwnSettings
-from studio.photo import Photo
-from studio.picture_stage import PictureStage
-from studio.previews import data_uri
-from studio.restoring import job_for_tab
-from studio.settings import Settings
-from studio.studio import Studio
+from studio.components.config_form import Settings
+from studio.components.image_input import Photo
+from studio.components.toasts import answered, inform, warn
+from studio.i18n.catalog import phrase
+from studio.panels.handoff import Door
+from studio.panels.recipe_restore import job_for_tab
+from studio.panels.saved_settings import OwnSettings
+from studio.panels.training_panel import Kind, Trained, Training
+from studio.run_views.image_run_view import PictureStage
+from studio.services import Studio
 from studio.tabs.latent_space.face_editor import FaceEditor
 from studio.tabs.latent_space.latent_map import at, explorer, overlay, plane
 from studio.tabs.latent_space.map_form import SPACINGS, VEILS, MapSettings
 from studio.tabs.latent_space.sketchpad import drawn, sketch
-from studio.training import Kind, Trained, Training
+from studio.wire_format import data_uri
 
 NETWORKS = {"Ours": "digits", "As in the book": "digits_notes"}
 SAMPLES = 8

@@ -9,13 +9,13 @@ from typing import Any
 
 import gradio as gr
 
-from studio.cluster import Machine, Status
-from studio.components import component
-from studio.languages import phrase
-from studio.remote import HERE
-from studio.runs import Run
-from studio.studio import Studio
-from studio.titles import TITLES
+from studio.cluster.client import Machine, Status
+from studio.cluster.remote_job import HERE
+from studio.components.html_component import component
+from studio.i18n.catalog import phrase
+from studio.run_views.engine_titles import TITLES
+from studio.runs.run import Run
+from studio.services import Studio
 
 LOOKING, AWAY = "Looking for the cluster.", "The cluster is away."
 MEANWHILE = "Meanwhile runs are done on this machine, one at a time."

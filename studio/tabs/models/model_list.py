@@ -12,8 +12,8 @@ from engines.backbones.backbone import ARCHITECTURES
 from engines.weights.download import size_of
 from engines.weights.keras_applications import DATA, LICENCE_FOUND, OFFICIAL_FILES, SCORE_FOUND
 from engines.weights.store import WeightsError, WeightsStore
-from studio.components import component
-from studio.languages import phrase
+from studio.components.html_component import component
+from studio.i18n.catalog import phrase
 
 TITLES = {
     "studio_vgg": "Studio VGG",

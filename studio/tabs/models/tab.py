@@ -11,9 +11,9 @@ from typing import Any
 import gradio as gr
 
 from engines.weights.store import WeightsError, WeightsStore
-from studio.doors import Door
-from studio.notices import inform, warn
-from studio.studio import Studio
+from studio.components.toasts import inform, warn
+from studio.panels.handoff import Door
+from studio.services import Studio
 from studio.tabs.models.cluster_status import cluster_line
 from studio.tabs.models.model_list import cancelling, listed, model_list, progress, title_of
 

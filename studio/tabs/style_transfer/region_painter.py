@@ -8,8 +8,8 @@ import gradio as gr
 import numpy as np
 from PIL import Image
 
-from studio.components import component
-from studio.previews import data_uri, png_from_uri
+from studio.components.html_component import component
+from studio.wire_format import data_uri, png_from_uri
 
 SIDE = 480
 COLORS = ("#e4572e", "#2e86ab", "#f3a712", "#7b4ea3", "#3c9d4e", "#d6467f", "#17bebb", "#8a6d3b")

@@ -10,11 +10,11 @@ import gradio as gr
 
 from engines.imaging.images import PictureError
 from engines.style_transfer import MOST_STYLES
-from studio.dropped import looked_at
-from studio.examples import painting_paths, paintings
-from studio.notices import warn
-from studio.photo import example_row, thumbnails
-from studio.studio import Studio
+from studio.components.image_input import example_row, thumbnails
+from studio.components.toasts import warn
+from studio.examples.examples import painting_paths, paintings
+from studio.panels.image_drop import looked_at
+from studio.services import Studio
 
 
 def paths_in(gallery: Any) -> list[str]:

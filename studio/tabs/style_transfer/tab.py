@@ -16,20 +16,20 @@ from engines.jobs import Job, repeated
 from engines.jobs.sweep import StyleSweepConfig
 from engines.recipes import Recipe
 from engines.style_transfer import LAYERS, MOST_STYLES, StyleConfig, presets
-from studio.batches import BatchPanel
-from studio.canvas import at_rest
-from studio.doors import Door
-from studio.dropped import checked_at_once, taken_in
-from studio.examples import examples
-from studio.networks import NetworkChoice, require_weights
-from studio.notices import inform
-from studio.own_settings import OwnSettings
-from studio.photo import Photo, example_row
-from studio.picture_stage import PictureStage
-from studio.restoring import job_for_tab
-from studio.settings import Settings
-from studio.studio import Studio
-from studio.sweeps import SweepPanel
+from studio.components.config_form import Settings
+from studio.components.image_input import Photo, example_row
+from studio.components.toasts import inform
+from studio.examples.examples import examples
+from studio.panels.batch_panel import BatchPanel
+from studio.panels.handoff import Door
+from studio.panels.image_drop import checked_at_once, taken_in
+from studio.panels.network_picker import NetworkChoice, require_weights
+from studio.panels.recipe_restore import job_for_tab
+from studio.panels.saved_settings import OwnSettings
+from studio.panels.sweep_panel import SweepPanel
+from studio.run_views.image_run_view import PictureStage
+from studio.run_views.live_canvas import at_rest
+from studio.services import Studio
 from studio.tabs.style_transfer.region_painter import blank, masks_of, region_painter
 from studio.tabs.style_transfer.style_picker import Palette, blend_of, paths_in
 

@@ -9,10 +9,10 @@ from typing import Any
 import gradio as gr
 
 from engines.language_model.config import SamplingConfig
-from studio.notices import warn
-from studio.previews import written_rows
-from studio.studio import Studio
-from studio.text_stage import dice_of, dice_panel, live_text
+from studio.components.toasts import warn
+from studio.run_views.text_run_view import dice_of, dice_panel, live_text
+from studio.services import Studio
+from studio.wire_format import written_rows
 
 
 class TextScore:

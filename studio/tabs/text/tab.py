@@ -14,17 +14,17 @@ from engines.data.text import decoded
 from engines.jobs import Job, repeated
 from engines.language_model.config import MOST_PROMPT, TEMPERATURES, WritingConfig
 from engines.recipes import Recipe, RecipeError, read_recipe
-from studio.doors import Door
-from studio.notices import answered, inform, warn
-from studio.own_settings import OwnSettings
-from studio.restoring import job_for_tab
-from studio.runs import Run
-from studio.settings import Settings
-from studio.studio import Studio
+from studio.components.config_form import Settings
+from studio.components.toasts import answered, inform, warn
+from studio.panels.handoff import Door
+from studio.panels.recipe_restore import job_for_tab
+from studio.panels.saved_settings import OwnSettings
+from studio.panels.training_panel import Trained
+from studio.run_views.text_run_view import TextStage, dice_of, dice_panel
+from studio.runs.run import Run
+from studio.services import Studio
 from studio.tabs.text.scoring import TextScore
 from studio.tabs.text.training import LanguageTraining
-from studio.text_stage import TextStage, dice_of, dice_panel
-from studio.training import Trained
 
 PROMPT = "This movie"
 ONE, SIDE_BY_SIDE, GREEDY = "One text", "Five temperatures", "Greedy against sampling"

@@ -7,10 +7,10 @@ from typing import Any
 import gradio as gr
 
 from engines.language_model.config import STEERABLE, LanguageTrainingConfig
-from studio.settings import Settings
-from studio.studio import Studio
-from studio.text_stage import TextStage
-from studio.training import Kind, Training
+from studio.components.config_form import Settings
+from studio.panels.training_panel import Kind, Training
+from studio.run_views.text_run_view import TextStage
+from studio.services import Studio
 
 NETWORKS = {"Ours": "ours", "As in the book": "notes"}
 CUTS = {"Subwords": "subwords", "Whole words": "words", "Characters": "characters"}

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 import pytest
 from PIL import Image
 
-from studio import moments as moments_module
-from studio.runs import Run
-from studio.studio import Studio
+from studio.runs import snapshots as moments_module
+from studio.runs.run import Run
+from studio.services import Studio
 from studio.tabs.style_transfer.tab import StyleTab
 from tests.studio.conftest import QUICK_PAINTING
 from tests.studio.helpers import (

@@ -11,7 +11,7 @@ import gradio as gr
 
 from engines.recipes import read_recipe
 from engines.style_transfer import LAYERS, MOST_STYLES, StyleConfig, presets
-from studio.runs import Run
+from studio.runs.run import Run
 from studio.tabs.style_transfer.tab import StyleTab
 from tests.studio.conftest import QUICK_PAINTING
 from tests.studio.helpers import eventually, finished, values_through_the_page, watched

@@ -11,8 +11,8 @@ from PIL import Image
 
 from engines.imaging.images import read_picture
 from engines.style_transfer import BOOK, MOST_STYLES, StyleConfig, presets
-from studio.examples import painting_paths
-from studio.paintings import PAINTINGS
+from studio.examples.examples import painting_paths
+from studio.examples.paintings import PAINTINGS
 from studio.tabs.style_transfer.tab import TIMES, named_time
 from tests.engines.helpers import files_in
 from tests.studio.conftest import QUICK_PAINTING

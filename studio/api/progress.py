@@ -1,0 +1,102 @@
+"""A run as a program sees it that called an endpoint: what it is told, and that it stops when nobody listens."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections.abc import AsyncGenerator
+from typing import Any
+
+import gradio as gr
+from gradio.context import LocalContext
+
+from studio.components.toasts import refused
+from studio.runs.queue import Lane
+from studio.runs.run import Run
+from studio.wire_format import data_uri
+
+MOST_UPDATES_A_SECOND = 5
+POLL_SECONDS = 0.05
+PREVIEW_SECONDS = 2.0
+PREVIEW_SIDE = 256
+# Messages that Gradio holds for a program. It adds them without end, whether or not anybody reads them.
+MOST_UNREAD = 2
+
+
+class Caller:
+    """The program that called the endpoint at work, as Gradio's queue knows it.
+
+    Raises:
+        gr.Error: the call came past the queue, where nobody could follow it.
+    """
+
+    def __init__(self, page: gr.Blocks):
+        self._queue = page._queue
+        self._event = self._queue.event_ids_to_events.get(LocalContext.event_id.get(None) or "")
+        if self._event is None:
+            raise refused("Call this through the queue: POST to /gradio_api/call and its name, then GET the stream.")
+
+    @property
+    def gone(self) -> bool:
+        """Whether it has closed its stream."""
+        return not self._event.alive
+
+    @property
+    def listens(self) -> bool:
+        """Whether it has read what it was sent."""
+        unread = self._queue.pending_messages_per_session.get(self._event.session_hash)
+        return unread is not None and unread.qsize() < MOST_UNREAD
+
+
+async def followed(run: Run, lane: Lane, caller: Caller) -> AsyncGenerator[dict[str, Any], None]:
+    """What a program is told of a run until it is over. When the caller is gone, the run is stopped.
+
+    While the caller does not read, it is told nothing and the run counts as unwatched.
+    """
+    version, told, pictured = -1, 0.0, time.monotonic()
+    try:
+        while not run.over:
+            if caller.gone:
+                return
+            now = time.monotonic()
+            news = run.version != version or (run.state == "waiting" and now - told > 1)
+            if caller.listens:
+                run.watched()
+                if news and now - told > 1 / MOST_UPDATES_A_SECOND:
+                    version, told = run.version, now
+                    update = said_of(run, lane)
+                    if now - pictured > PREVIEW_SECONDS and run.frame is not None and run.frame.image is not None:
+                        pictured = now
+                        image = run.frame.image
+                        update["preview"] = await asyncio.to_thread(data_uri, image, side=PREVIEW_SIDE)
+                    yield update
+            await asyncio.sleep(POLL_SECONDS)
+    finally:
+        # A run that waits to go on writes its result here and now.
+        await asyncio.to_thread(run.stop)
+
+
+def said_of(run: Run, lane: Lane) -> dict[str, Any]:
+    """What there is to tell of a run at this moment, as JSON has it."""
+    frame = run.frame
+    said: dict[str, Any] = {
+        "state": run.state,
+        "before": lane.place(run).before if run.state == "waiting" else 0,
+        "step": 0 if frame is None else frame.step,
+        "total": None if frame is None else frame.total,
+        "progress": 0.0 if frame is None else float(frame.progress),
+        "left": run.seconds_left,
+        "note": "" if frame is None else frame.note,
+        "where": run.where,
+        # JSON has no infinity, and a loss may be one.
+        "metrics": {} if frame is None else {k: v if math.isfinite(v) else None for k, v in _numbers(frame.metrics)},
+        "text": "" if frame is None else frame.text,
+        "preview": None,
+        "notices": [*filter(None, [run.why]), *run.notices],
+    }
+    return said
+
+
+def _numbers(metrics: Any) -> list[tuple[str, float]]:
+    return [(name, float(value)) for name, value in metrics.items()]

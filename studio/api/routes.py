@@ -1,0 +1,269 @@
+"""The programming interface: every kind of job as a named endpoint, for programs and as tools of language models.
+
+The parameters of an endpoint are the pictures and the settings of its engine; docs/api.md shows each of them at work.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import json
+import logging
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from typing import Any
+
+import gradio as gr
+
+from engines.core.configs import from_mapping
+from engines.core.files import why_unwritten
+from engines.imaging.images import Picture, digest
+from engines.imaging.metadata import NO_DETAILS
+from engines.jobs import ENGINES, Job, job_from_recipe
+from engines.jobs.batch import Batch, batch_of, picture_files
+from engines.language_model.config import MODELS, SamplingConfig
+from engines.recipes import RecipeError, from_json, read_recipe
+from engines.style_transfer import MOST_STYLES
+from studio.api.endpoints import ENDPOINTS, IMAGES, TRAINED, Endpoint, check_names, network_parameter
+from studio.api.parameters import Parameter, expose, file_parameter, setting_parameters
+from studio.api.progress import Caller, followed, said_of
+from studio.api.uploads import checked, fetched, uploaded
+from studio.components.toasts import refused
+from studio.panels.training_panel import Trained, training_job
+from studio.runs.run import Run
+from studio.services import Studio
+from studio.wire_format import written_rows
+
+logger = logging.getLogger(__name__)
+
+# Films that are made to be watched play at a pace of their own; a program waits for nothing but the machine.
+UNHURRIED = 1e6
+RETURNS = [
+    Parameter(
+        "progress",
+        dict,
+        "Where the run is: state, before (how many wait before it), step, total, progress, left (seconds), note, where "
+        "(which machine of a cluster it is on, or an empty string), metrics, text, preview (a small JPEG as a data "
+        "URI, now and then), and at the end notices, what else there is to say, and network, the name of what was "
+        "trained.",
+    ),
+    Parameter(
+        "result",
+        gr.FileData | None,
+        "The result's file, a PNG, an MP4 or a TXT, or of a batch a ZIP; null until the run is over.",
+        None,
+    ),
+    Parameter("recipe", dict | None, "What made it, for `repeat`; null until the run is over.", None),
+]
+SCORE = Parameter(
+    "score",
+    dict,
+    "perplexity (a token), bits_per_character, pieces (the text as the model reads it) and bits (how surprising each "
+    "piece is).",
+)
+
+
+def add_api(studio: Studio, page: gr.Blocks) -> None:
+    """Add the endpoints to a page. Called once, inside its Blocks."""
+    gr.Markdown("# Reverie for programs\n\nWhat there is to ask for is listed at `gradio_api/openapi.json`.")
+    api = Api(studio, page)
+    for name, endpoint in ENDPOINTS.items():
+        api.add(name, endpoint.does, endpoint.parameters, api.job_of(endpoint))
+    pictures = "What it was made from, in any order; what is still here may be left out."
+    again = [
+        Parameter("recipe", dict, "The recipe, as an endpoint has returned it or a result's file holds it."),
+        file_parameter("pictures", pictures, several=True),
+    ]
+    api.add("repeat", "Make a result again from its recipe.", again, api.job_again)
+    api.add_score()
+
+
+class Api:
+    """The endpoints and what they do."""
+
+    def __init__(self, studio: Studio, page: gr.Blocks):
+        self._studio, self._page = studio, page
+        engines = {engine for engine, _ in TRAINED.values()}
+        self._trained = {ENGINES[engine].loader: Trained(studio, engine) for engine in engines}
+
+    def add(self, name: str, does: str, parameters: list[Parameter], make_job: Callable[[dict[str, Any]], Any]) -> None:
+        """Add an endpoint that starts a job and follows it.
+
+        Args:
+            make_job: coroutine function: the parameters' values by their names -> the job; or a ValueError.
+        """
+
+        async def endpoint(*values: Any) -> AsyncIterator[tuple[Any, Any, Any]]:
+            caller = Caller(self._page)
+            named = {one.name: value for one, value in zip(parameters, values, strict=True)}
+            try:
+                run = self._studio.runs.start(await make_job(named))
+            except ValueError as error:
+                raise refused(error) from None
+            except OSError as error:  # data that is copied, say
+                logger.exception("A call could not be begun.")
+                raise refused(f"The run could not be begun: {why_unwritten(error)}.") from None
+            # Closed by its own hand: else it would be some time later that the run stops.
+            updates = followed(run, self._studio.runs.render, caller)
+            try:
+                async for update in updates:
+                    yield update, None, None
+            finally:
+                await updates.aclose()
+            if not caller.gone:
+                yield await self._ended(run)
+
+        expose(self._page, endpoint, name, does, parameters, RETURNS)
+
+    async def _ended(self, run: Run) -> tuple[Any, Any, Any]:
+        """The last that is told of a run: its result and its recipe, where it has some."""
+        if run.error:
+            # What a page says besides, a person does there: press Save.
+            raise refused(run.error.partition(";")[0] + "." if run.unsaved else run.error)
+        said = said_of(run, self._studio.runs.render) | {"network": await self._taken_up(run)}
+        if run.result is None:
+            return said, None, None
+        try:
+            recipe = await asyncio.to_thread(read_recipe, run.result)
+        except RecipeError as error:
+            raise refused(error) from None
+        file = gr.FileData(path=str(run.result), orig_name=run.result.name).model_dump()
+        return said, file, json.loads(recipe.to_json()) if recipe else None
+
+    async def _taken_up(self, run: Run) -> str | None:
+        """The name of the network that a finished training has made, with which it can be asked for."""
+        output = run.job.files.get("output")
+        if run.state != "done" or output is None or not output.is_file():
+            return None
+        engine, read = TRAINED[run.job.engine]
+        network = await asyncio.to_thread(read, output)
+        return self._trained[ENGINES[engine].loader].take_up(run.id, network)
+
+    def _check_network(self, engine: str, networks: Collection[str], name: Any) -> None:
+        trained = self._trained.get(ENGINES[engine].loader)
+        if name not in [*networks, *(trained.names if trained else [])]:
+            raise ValueError(f"There is no network {str(name)[:60]!r} here; use one of {', '.join(networks)}.")
+
+    def job_of(self, endpoint: Endpoint) -> Callable[[dict[str, Any]], Any]:
+        """What makes the job of an endpoint from its parameters."""
+
+        async def make_job(values: dict[str, Any]) -> Job:
+            settings = {one.name: values[one.name] for one in setting_parameters(endpoint.config, endpoint.left_out)}
+            config: Any = from_mapping(endpoint.config, settings)
+            if endpoint.trains:
+                config = config.filled() if hasattr(config, "filled") else config
+                paths = [str(uploaded(values["data"], "data"))]
+                return await asyncio.to_thread(
+                    training_job, self._studio, endpoint.engine, config, paths, endpoint.steerable
+                )
+            self._check_network(endpoint.engine, endpoint.networks, values["backbone"])
+            pictures = await self._inputs(endpoint, values)
+            first = pictures.get(next(iter(ENGINES[endpoint.engine].inputs), ""))
+            job = Job(
+                engine=endpoint.engine,
+                config=config,
+                inputs={name: picture.pixels for name, picture in pictures.items()},
+                backbone=values["backbone"],
+                details=first.details if first else NO_DETAILS,
+                notices=tuple(sentence for picture in pictures.values() for sentence in picture.notices),
+                pace=UNHURRIED if ENGINES[endpoint.engine].film else 0.0,
+            )
+            return self._batch(endpoint, job, values[IMAGES]) if endpoint.batch else job
+
+        return make_job
+
+    def _batch(self, endpoint: Endpoint, job: Job, pictures: Any) -> Batch:
+        if not isinstance(pictures, list):
+            raise ValueError(f"The parameter {IMAGES} must be a list of pictures.")
+        files = picture_files(uploaded(value, IMAGES) for value in pictures)
+        return batch_of(job, files, endpoint.batch, self._studio.max_pixels)
+
+    async def _inputs(self, endpoint: Endpoint, values: Mapping[str, Any]) -> dict[str, Picture]:
+        inputs = {}
+        for name in endpoint.files:
+            if name == IMAGES:
+                continue  # read when their turn comes
+            several = name in ENGINES[endpoint.engine].series
+            given = values[name] if several else [values[name]]
+            if not isinstance(given, list) or (name in endpoint.needed and not given):
+                raise ValueError(f"The parameter {name} must be a list of pictures.")
+            if len(given) > MOST_STYLES:
+                raise ValueError(f"These are {len(given)} pictures in {name}; use at most {MOST_STYLES}.")
+            for number, value in enumerate(given, 1):
+                if value is not None or name in endpoint.needed:
+                    picture = await fetched(value, name)
+                    key = f"{name}_{number}" if several else name
+                    background = ENGINES[endpoint.engine].background(name)
+                    inputs[key] = await asyncio.to_thread(checked, self._studio, picture, background)
+        return inputs
+
+    async def job_again(self, values: dict[str, Any]) -> Job:
+        """The job that repeats a recipe."""
+        recipe = from_json(json.dumps(values["recipe"]))
+        endpoint = next((one for one in ENDPOINTS.values() if one.engine == recipe.engine and not one.batch), None)
+        if endpoint is None:
+            raise RecipeError(f"This recipe is for {recipe.engine[:40]!r}, which this version does not have.")
+        if endpoint.trains:
+            raise RecipeError(f"A training is repeated by its own endpoint, {recipe.engine}, with these settings.")
+        check_names(recipe, endpoint)
+        self._check_network(recipe.engine, endpoint.networks, recipe.backbone)
+        if not isinstance(values["pictures"], list) or len(values["pictures"]) > 2 * MOST_STYLES + 2:
+            raise RecipeError("The parameter pictures must be a list of the pictures that the result was made from.")
+        sent: dict[str, Picture] = {}
+        backgrounds = {ENGINES[recipe.engine].background(name.rpartition("_")[0]) for name in recipe.inputs}
+        for value in values["pictures"]:
+            file = await fetched(value, "pictures")
+            # What is transparent is white in a picture and black in a mask: it is its hash that tells which one it is.
+            for background in backgrounds:
+                picture = await asyncio.to_thread(checked, self._studio, file, background)
+                sent[digest(picture.pixels)] = picture
+        found = {name: await self._found(name, hash_, sent) for name, hash_ in recipe.inputs.items()}
+        inputs = {name: picture.pixels for name, picture in found.items()}
+        first = found.get(next(iter(ENGINES[recipe.engine].inputs), ""))
+        # The first of an engine's recipes may load TensorFlow.
+        job = await asyncio.to_thread(job_from_recipe, recipe, inputs)
+        details = first.details if first else NO_DETAILS
+        return dataclasses.replace(job, details=details, pace=UNHURRIED if ENGINES[recipe.engine].film else 0.0)
+
+    async def _found(self, name: str, hash_: str, sent: Mapping[str, Picture]) -> Picture:
+        """An input of a recipe, as it was sent or as it is still here."""
+        if hash_ in sent:
+            return sent[hash_]
+        kept = self._studio.gallery.find_input(hash_)
+        if kept is None:
+            raise RecipeError(
+                f"The picture that was the {name[:40]!r} of this recipe is not here; send it in pictures."
+            )
+        return await asyncio.to_thread(self._studio.load, str(kept))
+
+    def add_score(self) -> None:
+        """Add the endpoint that scores a text; nothing of it needs to wait its turn."""
+        parameters = [
+            Parameter("text", str, "The text, at most 10,000 characters."),
+            network_parameter("language_model", MODELS),
+        ]
+
+        async def score_text(text: Any, backbone: Any) -> dict[str, Any]:
+            def work() -> dict[str, Any]:
+                from engines.language_model import score
+                from engines.language_model.engine import Writing
+
+                if not isinstance(text, str):
+                    raise ValueError("The parameter text must be text.")
+                self._check_network("language_model", MODELS, backbone)
+                found = score(
+                    text, SamplingConfig(temperature=1.0), self._studio.workshop.network("language_model", backbone)
+                )
+                (row,) = written_rows([Writing(1.0, found.pieces, found.dice)])
+                return {
+                    "perplexity": found.perplexity,
+                    "bits_per_character": found.bits_per_character,
+                    "pieces": row["pieces"],
+                    "bits": row["bits"],
+                }
+
+            try:
+                return await self._studio.answer_slowly(work)
+            except ValueError as error:
+                raise refused(error) from None
+
+        expose(self._page, score_text, "score_text", "How likely a language model finds a text.", parameters, [SCORE])

@@ -1,0 +1,67 @@
+"""Components of our own: a template, a script, and a value that goes between them and the page. Both are in static/.
+
+Their words are marked where they stand: `[[Clear]]` in a template, `phrase('step {}', step)` in a script.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from studio.i18n.catalog import ENGLISH, phrase, spoken
+from studio.i18n.page_translation import in_language
+
+STATIC = Path(__file__).parent / "static"
+
+
+TEMPLATE_WORDS = re.compile(r"\[\[(.+?)\]\]")
+SCRIPT_WORDS = re.compile(r"""\bphrase\((['"])(.+?)\1""")
+# The same as `studio.i18n.catalog.phrase`, with values in the places of a sentence.
+_PHRASE = """const phrase = (text, ...values) => {
+  let next = 0;
+  return (SENTENCES[text] ?? text).replace(/\\{(\\d*)\\}/g, (_, place) => values[place === '' ? next++ : place]);
+};"""
+
+
+def asset(name: str) -> str:
+    """The text of a file in static/."""
+    return (STATIC / name).read_text(encoding="utf-8")
+
+
+def apart(*names: str) -> str:
+    """Several scripts in static/ as one, each in a block of its own: an error in one keeps no other from running."""
+    return "\n".join(f"try {{\n{asset(name)}}} catch (error) {{ console.error(error); }}" for name in names)
+
+
+def component(name: str, elem_id: str, value: Any, **options: Any) -> gr.HTML:
+    """The component whose look is in static/`name`.html and whose behaviour is in static/`name`.js.
+
+    Args:
+        value: what it shows at first; the script finds it as `props.value`.
+        options: as for `gr.HTML`.
+    """
+    options = {"html_template": asset(f"{name}.html"), "js_on_load": asset(f"{name}.js")} | options
+    options["html_template"] = said_in_template(options["html_template"])
+    options["js_on_load"] = said_in_script(options["js_on_load"])
+    if "server_functions" in options and spoken() is not ENGLISH:
+        options["server_functions"] = [in_language(one, spoken()) for one in options["server_functions"]]
+    return gr.HTML(value=value, apply_default_css=False, elem_id=elem_id, **options)
+
+
+def said_in_template(template: str) -> str:
+    """A template with its words as the page's language has them."""
+    return TEMPLATE_WORDS.sub(lambda words: html.escape(phrase(words[1])), template)
+
+
+def said_in_script(script: str) -> str:
+    """A script that can say its words as the page's language has them."""
+    words = sorted({found[1] for found in SCRIPT_WORDS.findall(script)})
+    if not words:
+        return script
+    sentences = {text: said for text in words if (said := phrase(text)) != text}
+    return "\n".join([f"const SENTENCES = {json.dumps(sentences, ensure_ascii=False)};", _PHRASE, script])

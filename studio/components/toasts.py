@@ -1,0 +1,37 @@
+"""Sentences for a person, shown as toasts."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Callable
+from typing import Any
+
+import gradio as gr
+
+from studio.i18n.catalog import phrase
+from studio.services import Studio
+
+
+def warn(error: Exception | str) -> None:
+    """Show a warning. Words that came out of a file are shown as words: Gradio would take them for HTML."""
+    gr.Warning(html.escape(phrase(str(error)), quote=False))
+
+
+def refused(error: Exception | str) -> gr.Error:
+    """The error that tells a program the same, with nothing in the server's log."""
+    return gr.Error(html.escape(phrase(str(error)), quote=False), print_exception=False)
+
+
+async def answered(studio: Studio, work: Callable[[], Any], count: int = 1) -> Any:
+    """What `work` returns, done beside the renders; where it cannot be done, its sentence as a toast, and no change of
+    the handler's outputs, of which there are `count`."""
+    try:
+        return await studio.answer(work)
+    except ValueError as error:
+        warn(error)
+        return gr.skip() if count == 1 else [gr.skip()] * count
+
+
+def inform(sentence: str) -> None:
+    """Show a piece of news."""
+    gr.Info(html.escape(phrase(sentence), quote=False))

@@ -1,0 +1,200 @@
+"""From a run's frames to its result in the gallery."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from engines.core.files import cause_of
+from engines.imaging.metadata import NO_DETAILS
+from engines.imaging.video import Film
+from engines.jobs import ENGINES, Job, StartedJob
+from engines.jobs.batch import Batch, StartedBatch
+from engines.recipes import Recipe, RecipeError, write_png, write_text
+from studio.gallery.gallery import Gallery
+from studio.gallery.thumbnails import thumbnail_uri
+from studio.runs.run import Keeper
+
+
+def keeper_for(gallery: Gallery, job: Job) -> Keeper:
+    """What keeps what a job makes."""
+    return BatchKeeper(gallery, job) if isinstance(job, Batch) else ResultKeeper(gallery, job)
+
+
+class ResultKeeper:
+    """Turns a run's frames into a PNG of the last one, an MP4 of several where a run makes a film, or a text."""
+
+    results: tuple[Path, ...] = ()
+
+    def __init__(self, gallery: Gallery, job: Job):
+        self._gallery, self._job = gallery, job
+        self.moments = gallery.moments(every=ENGINES[job.engine].film)
+        self._film: Film | None = None
+        self._notices: dict[str, str] = {}
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """What could not be kept besides the result, in sentences."""
+        return tuple(self._notices.values())
+
+    def see(self, started: StartedJob) -> None:
+        """Take the newest frame.
+
+        Raises:
+            OSError: a film cannot be written.
+        """
+        frame = started.last
+        if frame is None:
+            return
+        try:
+            self.moments.see(frame)
+        except OSError as error:
+            self._notices["moments"] = f"Not all moments of this run could be kept: {cause_of(error)}."
+        self.film(started)
+
+    def film(self, started: StartedJob) -> None:
+        """Take the newest frame for the film, where one is made; it is no moment to look back at.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        frame = started.last
+        if frame is None or not self._job.makes_film or not frame.keyframe or frame.image is None:
+            return
+        if self._film is None:
+            height, width = frame.image.shape[:2]
+            self._film = Film(self._gallery.new_path(self._job.engine, ".mp4"), (width, height))
+        self._film.add(frame.image)
+
+    def finish(self, started: StartedJob) -> Path:
+        """Write the result, and then its thumbnail and the inputs it was made from, as far as there is room.
+
+        Raises:
+            OSError: there is none for the result either.
+        """
+        try:
+            path = self._written(started)
+        except OSError as error:
+            # What is there only to be looked back at makes room.
+            if self.moments.steps:
+                self._notices["moments"] = "The run's earlier pictures were deleted to make room for the result."
+            self.moments.forget()
+            if self._film is not None:
+                self.discard()
+                said = f"The film could not be written: {cause_of(error)}; its last picture was kept in its place."
+                self._notices["film"] = said
+            path = self._written(started)
+        self._keep_inputs()
+        result = self._gallery.find(path.name)
+        if result is not None:
+            thumbnail_uri(self._gallery, result)
+        return path
+
+    def _written(self, started: StartedJob) -> Path:
+        """Write a film, a text or a picture; raises OSError."""
+        if self._film:
+            return self._film.finish(started.recipe.to_json())
+        if ENGINES[self._job.engine].writes and started.last is not None:
+            return self._written_text(started.last.text, started.recipe)
+        if started.last is None or started.last.image is None:
+            raise RecipeError("There is nothing to keep.")
+        path = self._gallery.new_path(self._job.engine, ".png")
+        details = NO_DETAILS if self._job.makes_sheet else self._job.details
+        write_png(path, started.last.image, started.recipe, details)
+        return path
+
+    def _written_text(self, text: str, recipe: Recipe) -> Path:
+        path = self._gallery.new_path(self._job.engine, ".txt")
+        try:
+            write_text(path, text, recipe)
+        except OSError as error:
+            if not path.is_file():
+                raise
+            self._notices["recipe"] = f"The recipe of this text could not be written: {cause_of(error)}."
+        return path
+
+    def _keep_inputs(self) -> None:
+        try:
+            first = ENGINES[self._job.engine].inputs[:1]
+            for name, image in self._job.inputs.items():
+                self._gallery.keep_input(image, self._job.details if name in first else NO_DETAILS)
+        except OSError as error:
+            said = f"The picture that this was made from could not be kept with it: {cause_of(error)}."
+            self._notices["inputs"] = said
+
+    def discard(self) -> None:
+        """Leave nothing behind."""
+        if self._film:
+            self._film.discard()
+        self._film = None
+
+
+class BatchKeeper:
+    """Turns the frames of a batch into a result for each of its pictures, and in the end a zip of them.
+
+    There are no moments of a batch to look back at: its pictures are in the gallery as they come.
+    """
+
+    def __init__(self, gallery: Gallery, batch: Batch):
+        self._gallery = gallery
+        self.moments = gallery.moments()
+        self._part: StartedJob | None = None
+        self._keeper: ResultKeeper | None = None
+        self._name = ""
+        self._kept: dict[Path, str] = {}
+        self._notices: dict[str, None] = {}
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """What could not be kept besides the results, in sentences, each once."""
+        return tuple(self._notices)
+
+    @property
+    def results(self) -> tuple[Path, ...]:
+        """What is finished."""
+        return tuple(self._kept)
+
+    def see(self, started: StartedJob) -> None:
+        """Take the newest frame, and if it is a picture's last, keep that."""
+        assert isinstance(started, StartedBatch)
+        if started.part is not self._part or self._keeper is None:
+            self.discard()  # of a picture that ran away in the middle
+            self._part, self._name = started.part, started.name
+            self._keeper = ResultKeeper(self._gallery, started.job)
+        if self._part is not None:
+            self._keeper.film(self._part)
+        if started.last is not None and started.last.seam:
+            self._keep()
+
+    def _keep(self) -> None:
+        """Keep the picture at work as it is now; raises OSError where it cannot be written."""
+        if self._keeper is not None and self._part is not None:
+            self._kept[self._keeper.finish(self._part)] = self._name
+            self._notices |= dict.fromkeys(self._keeper.notices)
+        self._keeper = self._part = None
+
+    def finish(self, started: StartedJob) -> Path | None:
+        """Keep a picture that the batch was stopped in, and pack all that are there; None where there are none.
+
+        Raises:
+            OSError: that picture cannot be written.
+        """
+        assert isinstance(started, StartedBatch)
+        if started.part is self._part:
+            self._keep()
+        else:
+            self.discard()  # of a last picture that ran away
+        there = {path.name: name for path, name in self._kept.items() if path.is_file()}
+        if not there:
+            return None
+        try:
+            return self._gallery.archive(list(there), list(there.values()))
+        except OSError as error:
+            said = f"The results could not be packed into one file: {cause_of(error)}; each of them is in the gallery."
+            self._notices[said] = None
+            return None
+
+    def discard(self) -> None:
+        """Leave nothing behind of a picture that is not kept."""
+        if self._keeper is not None:
+            self._keeper.discard()
+        self._keeper = self._part = None

@@ -1,0 +1,69 @@
+"""Results in little: a small picture of each, made once and kept beside them."""
+
+from __future__ import annotations
+
+import base64
+
+import numpy as np
+from PIL import Image
+
+from engines.core.files import written_atomically
+from engines.imaging.images import DAMAGED, PictureError, read_picture
+from engines.imaging.video import film_size, middle_picture
+from studio.gallery.gallery import Gallery, Result
+
+SIDE = 320
+FIRST_WORDS = 240
+
+
+def thumbnail_uri(gallery: Gallery, result: Result, *, make: bool = True) -> str | None:
+    """A picture's or a film's thumbnail as a data URI; "" for a text, and where the file is damaged.
+
+    Args:
+        make: whether one that is not there yet is made; else it is None.
+    """
+    if result.kind == "text":
+        return ""
+    path = gallery.thumbnail(result)
+    try:
+        if not path.is_file():
+            if not make:
+                return None
+            picture = Image.fromarray(_picture_of(result))
+            picture.thumbnail((SIDE, SIDE), Image.Resampling.BILINEAR, reducing_gap=2)
+            with written_atomically(path) as file:
+                picture.save(file, "JPEG", quality=82)
+        return "data:image/jpeg;base64," + base64.b64encode(path.read_bytes()).decode("ascii")
+    except (OSError, PictureError):
+        return ""
+
+
+def _picture_of(result: Result) -> np.ndarray:
+    if result.kind == "picture":
+        return read_picture(result.path)
+    picture = middle_picture(result.path)
+    if picture is None:
+        raise PictureError("This film is damaged.")
+    return picture
+
+
+def picture_size(result: Result) -> tuple[int, int] | None:
+    """(width, height) in pixels of a picture or a film; None for a text, and where the file is damaged."""
+    try:
+        if result.kind == "picture":
+            with Image.open(result.path, formats=["PNG"]) as picture:
+                return picture.size
+        return film_size(result.path) if result.kind == "film" else None
+    except DAMAGED:
+        return None
+
+
+def first_words(result: Result) -> str:
+    """How a text begins; "" for what is none, and where the file is gone or damaged."""
+    if result.kind != "text":
+        return ""
+    try:
+        with result.path.open("rb") as file:
+            return file.read(4 * FIRST_WORDS).decode("utf-8", "ignore")[:FIRST_WORDS]
+    except OSError:
+        return ""

@@ -1,0 +1,133 @@
+"""Which language's page a browser is given, and that the page says which it is in."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from http.cookies import CookieError, SimpleCookie
+from urllib.parse import parse_qsl
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from studio.i18n.catalog import ENGLISH, LANGUAGES, Language
+
+# In an address it says what a person has chosen, and as a cookie what they chose before.
+CHOSEN = "language"
+COOKIE = "reverie-language"
+YEAR = 365 * 24 * 60 * 60
+_BY_CODE = {language.code: language for language in LANGUAGES}
+_AS_IT_COMES = b'<html\n\tlang="en"'
+# Gradio's own words, of its places to drop a file and the like, are in the language that the browser names.
+_TELL_GRADIO = "<head><script>Object.defineProperty(navigator, 'language', {{ get: () => {code} }});</script>"
+# The only address in it that would leave the path that a proxy has the page at.
+_AT_THE_ROOT, _HERE = b'href="/manifest.json"', b'href="./manifest.json"'
+
+
+def accepted(header: str) -> Language:
+    """The first of our languages in an Accept-Language header, by its weights; English where there is none."""
+    wishes = []
+    for place, wish in enumerate(header.split(",")):
+        name, _, weight = wish.partition(";")
+        try:
+            share = float(weight.replace(" ", "").removeprefix("q=") or 1)
+        except ValueError:
+            continue
+        wishes.append((-share, place, name.strip().lower().partition("-")[0]))
+    ours = (code for share, _, code in sorted(wishes) if share < 0 and code in _BY_CODE)
+    return _BY_CODE.get(next(ours, ""), ENGLISH)
+
+
+def chosen_before(cookies: str) -> Language | None:
+    """The language that a cookie names."""
+    try:
+        cookie = SimpleCookie(cookies).get(COOKIE)
+    except CookieError:
+        return None
+    return _BY_CODE.get(cookie.value) if cookie is not None else None
+
+
+class Entrance:
+    """Leads a browser that asks for the first page to that of its language, which is what a person has chosen, now or
+    before, or what the browser prefers; and has each page say which language it is in.
+
+    Plain ASGI, as streams of events pass here too.
+    """
+
+    def __init__(self, app: ASGIApp):
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        language = self._page(scope)
+        if language is None:
+            await self.app(scope, receive, send)
+            return
+        headers, query = Headers(scope=scope), scope["query_string"].decode("latin-1")
+        now = _BY_CODE.get(dict(parse_qsl(query)).get(CHOSEN, ""))
+        wanted = now or chosen_before(headers.get("cookie", "")) or accepted(headers.get("accept-language", ""))
+        if language is ENGLISH and wanted is not ENGLISH and "text/html" in headers.get("accept", ""):
+            await _redirect(send, f"./{wanted.path}" + (f"?{query}" if query else ""))
+            return
+        await self.app(scope, receive, _Speaking(send, language, now))
+
+    def _page(self, scope: Scope) -> Language | None:
+        """Whose page is asked for, where it is one."""
+        if scope["type"] != "http" or scope["method"] != "GET":
+            return None
+        path = scope["path"].removeprefix(scope.get("root_path", "")).strip("/")
+        return next((language for language in LANGUAGES if language.path == path), None)
+
+
+async def _redirect(send: Send, address: str) -> None:
+    """To an address that is relative, as only a browser knows what stands before it where there is a proxy."""
+    headers = [
+        (b"location", address.encode("latin-1")),
+        (b"cache-control", b"no-store"),
+        (b"vary", b"Accept-Language, Cookie"),
+        (b"content-length", b"0"),
+    ]
+    await send({"type": "http.response.start", "status": 302, "headers": headers})
+    await send({"type": "http.response.body", "body": b""})
+
+
+class _Speaking:
+    """Passes a page on with its language in it, and with a cookie where a person has just chosen it."""
+
+    def __init__(self, send: Send, language: Language, chosen: Language | None):
+        self._send, self._language, self._chosen = send, language, chosen
+        self._start: Message | None = None
+        self._body = b""
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = MutableHeaders(raw=list(message["headers"]))
+            headers.add_vary_header("Accept-Language, Cookie")
+            if self._chosen is not None:
+                cookie = f"{COOKIE}={self._chosen.code}; Max-Age={YEAR}; Path=/; SameSite=Lax"
+                headers.append("set-cookie", cookie)
+            message = {**message, "headers": headers.raw}
+            if headers.get("content-type", "").startswith("text/html"):
+                self._start = message
+                return
+        elif self._start is not None:
+            self._body += message.get("body", b"")
+            if message.get("more_body"):
+                return
+            page = said_in(self._body, self._language)
+            headers = MutableHeaders(raw=self._start["headers"])
+            headers["content-length"] = str(len(page))
+            await self._send({**self._start, "headers": headers.raw})
+            message = {"type": "http.response.body", "body": page}
+        await self._send(message)
+
+
+def said_in(page: bytes, language: Language) -> bytes:
+    """A page of Gradio's that says which language it is in, to whoever reads it aloud and to Gradio."""
+    code = json.dumps(language.code)
+    page = page.replace(_AT_THE_ROOT, _HERE, 1).replace(_AS_IT_COMES, _AS_IT_COMES.replace(b'"en"', code.encode()), 1)
+    return page.replace(b"<head>", _TELL_GRADIO.format(code=code).encode(), 1)
+
+
+def addresses() -> Iterable[tuple[Language, str]]:
+    """Each language, and where a link to it leads from the page of any."""
+    return [(language, f"./{language.path}?{CHOSEN}={language.code}") for language in LANGUAGES]

@@ -1,0 +1,66 @@
+"""The controls of a batch: many pictures through the same settings; and how what is finished is shown."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Sequence
+from pathlib import Path
+
+import gradio as gr
+
+from engines.imaging.formats import SUFFIXES
+from engines.jobs import Job
+from engines.jobs.batch import MOST_PICTURES, Batch, batch_of, picture_files
+from studio.gallery.gallery import Gallery, url_of
+from studio.run_views.run_view import Stage
+from studio.services import Studio
+
+
+class BatchPanel:
+    """The fold with the controls. Laid out where the tab wants it: `build`.
+
+    Args:
+        varies: the input that differs, by the engine's name for it.
+        prefix: what the ids on the page begin with.
+    """
+
+    def __init__(self, studio: Studio, varies: str, prefix: str):
+        self._studio, self._varies, self._prefix = studio, varies, f"{prefix}-batch"
+
+    def build(self, stage: Stage, hint: str) -> None:
+        """Lay the fold out; its button begins on a stage."""
+        with gr.Accordion("Batch: many pictures", open=False, elem_id=self._prefix, elem_classes="fold"):
+            gr.Markdown(hint, elem_classes="quiet")
+            self.files = gr.File(
+                label=f"Pictures, or a zip of them; at most {MOST_PICTURES}",
+                file_count="multiple",
+                file_types=["image", *sorted(SUFFIXES), ".zip"],
+                type="filepath",
+                height=140,
+                elem_id=f"{self._prefix}-files",
+            )
+            self.go = gr.Button("Begin the batch", elem_id=f"{self._prefix}-begin", interactive=False)
+        stage.begins.append(self.go)
+
+    def job(self, job: Job, files: Sequence[str] | None) -> Batch:
+        """The batch of a job without the input that differs.
+
+        Raises:
+            ValueError: a sentence that says why it cannot be done.
+        """
+        pictures = picture_files(Path(file) for file in files or ())
+        return batch_of(job, pictures, self._varies, self._studio.max_pixels)
+
+
+def finished_row(gallery: Gallery, paths: Sequence[Path]) -> str:
+    """Small pictures of results, each of which opens its file, as HTML."""
+    links: list[str] = []
+    for path in paths:
+        result = gallery.find(path.name)
+        if result is None:
+            continue  # deleted meanwhile
+        small = gallery.thumbnail(result)
+        picture = f'<img alt="" loading="lazy" src="{url_of(small)}">' if small.is_file() else html.escape(path.suffix)
+        name = html.escape(f"Open result {len(links) + 1}")
+        links.append(f'<a href="{url_of(path)}" target="_blank" aria-label="{name}" title="{name}">{picture}</a>')
+    return "".join(links)

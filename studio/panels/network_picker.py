@@ -1,0 +1,119 @@
+"""The choice of a network: where its weights are, and fetching those that are not here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import gradio as gr
+
+from engines.weights.keras_applications import OFFICIAL_FILES
+from engines.weights.store import WeightsError
+from studio.services import Studio
+
+
+def title_of_network(name: str) -> str:
+    """What people call a pretrained network; "" for another."""
+    from engines.backbones.backbone import ARCHITECTURES
+
+    return ARCHITECTURES[name].title if name in ARCHITECTURES else ""
+
+
+def network_choices(studio: Studio, names: Sequence[str]) -> list[tuple[str, str]]:
+    """Networks with where their weights are, as a dropdown shows them."""
+    from engines.backbones.backbone import ARCHITECTURES
+
+    choices = []
+    for name in names:
+        located = studio.workshop.store.find(name)
+        if located is None:
+            where = f"download {OFFICIAL_FILES[name].megabytes} MB" if name in OFFICIAL_FILES else "missing"
+        else:
+            size = f"{located.path.stat().st_size / 1e6:.0f}"
+            where = {
+                "bundled": f"bundled, {size} MB",
+                "folder": f"your file, {size} MB",
+                "cache": f"downloaded, {size} MB",
+            }[located.source]
+        choices.append((f"{ARCHITECTURES[name].title} · {where}", name))
+    return choices
+
+
+def require_weights(studio: Studio, name: str) -> None:
+    """Raise WeightsError where a network cannot be used because its weights are not here."""
+    if studio.workshop.store.find(name) is None:
+        raise WeightsError(
+            "This network's weights are not here yet; download them under More or on the Models tab, or use another."
+        )
+
+
+class NetworkChoice:
+    """A dropdown of networks, with a button that downloads the chosen one's weights where they are missing.
+
+    Args:
+        names: the networks to choose from, the one that is chosen at first in front.
+        prefix: what the ids on the page begin with.
+    """
+
+    def __init__(self, studio: Studio, names: Sequence[str], prefix: str):
+        self._studio, self.names = studio, tuple(names)
+        self.dropdown = gr.Dropdown(
+            network_choices(studio, self.names),
+            value=self.names[0],
+            label="Network",
+            info="Whose eyes the picture is seen through.",
+            elem_id=f"{prefix}-backbone",
+        )
+        self.fetch = gr.Button("Download its weights", size="sm", visible=False, elem_id=f"{prefix}-fetch")
+        self.fetched = gr.Markdown("", elem_id=f"{prefix}-fetched", visible=False)
+
+    def wire(self) -> None:
+        """Connect the button, and have the choice follow what is here."""
+        seen: dict[str, Any] = {"api_visibility": "private"}
+        self.dropdown.change(self.offer_download, [self.dropdown], [self.fetch, self.fetched], queue=False, **seen)
+        # Whoever asks for a file that another visitor is fetching watches that, instead of waiting in Gradio's line.
+        fetched = [self.fetch, self.fetched, self.dropdown]
+        self.fetch.click(self.download, [self.dropdown], fetched, concurrency_limit=None, **seen)
+        gr.on(self._arrivals(), self.looked, [self.dropdown], [self.dropdown, self.fetch], queue=False, **seen)
+
+    def _arrivals(self) -> list[Any]:
+        """When somebody comes to where this is: the page is loaded, or its tab is shown."""
+        arrivals, place = [], self.dropdown.parent
+        while place is not None:
+            if isinstance(place, gr.Tab):
+                arrivals.append(place.select)
+            if isinstance(place, gr.Blocks):
+                arrivals.append(place.load)
+            place = place.parent
+        return arrivals
+
+    def looked(self, name: str):
+        """Show anew what is here: weights come and go on other tabs and pages too."""
+        missing = self._studio.workshop.store.find(name) is None
+        fetch = gr.update(visible=missing, value=self._offer(name))
+        return [gr.update(choices=network_choices(self._studio, self.names)), fetch]
+
+    def offer_download(self, name: str):
+        """Show the download button where the network's weights are not here."""
+        missing = self._studio.workshop.store.find(name) is None
+        return [
+            gr.update(visible=missing, value=self._offer(name), interactive=True),
+            gr.update(value="", visible=False),
+        ]
+
+    def _offer(self, name: str) -> str:
+        megabytes = OFFICIAL_FILES[name].megabytes if name in OFFICIAL_FILES else 0
+        return f"Download its weights ({megabytes} MB)"
+
+    def download(self, name: str) -> Iterator[tuple[Any, Any, Any]]:
+        """Fetch a network's weights, showing how far it is."""
+        yield gr.update(interactive=False), gr.update(value="Connecting …", visible=True), gr.skip()
+        try:
+            for done, total in self._studio.workshop.store.download(name):
+                share = f"{100 * done / total:.0f} %" if total else ""
+                yield gr.skip(), f"Downloading: {done / 1e6:.0f} MB {share}", gr.skip()
+        except WeightsError as error:
+            yield gr.update(interactive=True), str(error), gr.skip()
+            return
+        choices = gr.update(choices=network_choices(self._studio, self.names))
+        yield gr.update(visible=False, interactive=True), "Downloaded and verified.", choices

@@ -1,0 +1,116 @@
+"""The controls of a sweep: which one or two settings, and over which values."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import gradio as gr
+
+from engines.core.options import format_numbers, parse_numbers
+from engines.jobs import Job
+from engines.jobs.sweep import SweepConfig
+from studio.components.config_form import Settings
+from studio.run_views.run_view import Stage
+
+NOTHING = ""
+
+
+class SweepPanel:
+    """The fold with the controls. Laid out where the tab wants it: `build`; then `wire`.
+
+    Args:
+        settings: the tab's controls, some of which can be swept.
+        kind: the config of the tab's sweeps.
+        prefix: what the ids on the page begin with.
+    """
+
+    def __init__(self, settings: Settings, kind: type[SweepConfig], prefix: str):
+        self._settings, self._kind, self._prefix = settings, kind, f"{prefix}-sweep"
+        self._titles = {
+            name: control.label
+            for name, control in settings.controls.items()
+            if name in kind.sweepable() and isinstance(control, gr.Slider | gr.Number)
+        }
+
+    def build(self, stage: Stage) -> None:
+        """Lay the fold out; its button begins on a stage."""
+        first = self._kind()
+        titles = [(title, name) for name, title in self._titles.items()]
+        with gr.Accordion("Sweep: a setting over a few values", open=False, elem_id=self._prefix, elem_classes="fold"):
+            gr.Markdown("One sheet of pictures that differ in one setting, or in two.", elem_classes="quiet")
+            self.columns = gr.Dropdown(titles, value=first.columns, label="Setting", elem_id=f"{self._prefix}-columns")
+            self.column_values = gr.Textbox(
+                format_numbers(first.column_values),
+                label="Its values",
+                info="Numbers with commas between them.",
+                elem_id=f"{self._prefix}-column-values",
+            )
+            self.rows = gr.Dropdown(
+                [("nothing else", NOTHING), *titles],
+                value=NOTHING,
+                label="And from row to row",
+                elem_id=f"{self._prefix}-rows",
+            )
+            self.row_values = gr.Textbox("", label="Its values", elem_id=f"{self._prefix}-row-values", visible=False)
+            self.go = gr.Button("Sweep", elem_id=f"{self._prefix}-begin", interactive=False)
+        stage.begins.append(self.go)
+
+    @property
+    def components(self) -> list[Any]:
+        """What `job` needs to know."""
+        return [self.columns, self.column_values, self.rows, self.row_values]
+
+    def wire(self) -> None:
+        """Have a chosen setting come with values around the one that its control says."""
+        seen: dict[str, Any] = {"api_visibility": "private", "queue": False}
+        controls = self._settings.components
+        self.columns.input(self.around, [self.columns, *controls], [self.column_values], **seen)
+        self.rows.input(self.around, [self.rows, *controls], [self.row_values], **seen)
+
+    def around(self, name: str, *values: Any) -> Any:
+        """A few values around what a setting's control says."""
+        if name not in self._titles:
+            return gr.update(value="", visible=False)
+        said, whole = self._settings.named(values)[name], isinstance(getattr(self._settings.first, name), int)
+        wanted = spread(self._settings.controls[name], said, whole=whole)
+        return gr.update(value=format_numbers(wanted), visible=True)
+
+    def job(self, job: Job, columns: str, column_values: str, rows: str | None, row_values: str | None) -> Job:
+        """The sweep of a job.
+
+        Raises:
+            ValueError: a sentence that says why it cannot be done.
+        """
+        config = self._kind(
+            settings=dataclasses.asdict(job.config),
+            columns=columns,
+            column_values=parse_numbers(column_values or ""),
+            rows=rows or "",
+            row_values=parse_numbers(row_values or "") if rows else (),
+            column_title=self._titles.get(columns, ""),
+            row_title=self._titles.get(rows or "", ""),
+        )
+        return dataclasses.replace(job, engine=f"{job.engine}_sweep", config=config)
+
+    def restored(self, config: SweepConfig) -> dict[Any, Any]:
+        """The updates that put a sweep into the controls, by control."""
+        return {
+            self.columns: config.columns,
+            self.column_values: format_numbers(config.column_values),
+            self.rows: config.rows,
+            self.row_values: gr.update(value=format_numbers(config.row_values), visible=bool(config.rows)),
+        }
+
+
+def spread(control: Any, value: float | None, *, whole: bool = False) -> Sequence[float]:
+    """Values around what a control says: half, once and twice as much, as far as a slider reaches, or over all of it
+    where that is nothing; of a box for a whole number, a seed, the next ones.
+    """
+    value = value or 0
+    if not isinstance(control, gr.Slider):
+        return (value, value + 1, value + 2) if whole or not value else (value / 2, value, value * 2)
+    low, high, step = min(control.minimum, value), max(control.maximum, value), control.step or 1
+    wanted = (value / 2, value * 2) if value else (low, (low + high) / 2, high)
+    return sorted({value, *(round(min(max(round(one / step) * step, low), high), 6) for one in wanted)})

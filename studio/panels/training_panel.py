@@ -1,0 +1,249 @@
+"""Training networks on the page: from data that a person brings to a network that the page can use."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zipfile
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from engines.core.files import make_room, sha256_of, written_atomically
+from engines.jobs import Job
+from engines.recipes import Recipe, RecipeError, read_recipe
+from studio.components.config_form import Settings
+from studio.components.toasts import inform, warn
+from studio.panels.recipe_restore import job_for_tab
+from studio.run_views.image_run_view import PictureStage
+from studio.run_views.run_view import Stage
+from studio.services import Studio
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What is trained, and what the page says of it.
+
+    Attributes:
+        engine: key in `engines.jobs.registry.ENGINES`.
+        first: the settings that the controls show at first.
+        data: what the data is, in a few words.
+        suffixes: of its files.
+        choose: lays out the control above the buttons.
+        adjust: lays out those below.
+        invitation: what the canvas says before there is anything on it.
+        used: what becomes of a finished network.
+        read: a file that the engine wrote -> the network.
+        steerable: fields that may be changed while it runs, or when it goes on.
+        saved: suffix of the file that holds the recipe of a result.
+        own: a network's name -> the config that suits it, where there are several networks.
+        persons_own: fields that stay as they were set when another network is chosen.
+    """
+
+    engine: str
+    first: Any
+    data: str
+    suffixes: tuple[str, ...]
+    choose: Callable[[Settings], None]
+    adjust: Callable[[Settings], None]
+    invitation: str
+    used: str
+    read: Callable[[Path], Any]
+    steerable: Collection[str] = ()
+    saved: str = ".png"
+    own: Callable[[str], Any] | None = None
+    persons_own: Collection[str] = ()
+
+
+# Checkpoints of faces take 200 MB each; whoever trains a tenth time has seldom use for the first.
+MOST_BYTES = 2_000_000_000
+MOST_TRAINED = 8
+
+
+class Trained:
+    """Networks that were trained on this server and taken up: the newest MOST_TRAINED of an engine are held in memory,
+    and of an older one the page says that it is not there.
+
+    Attributes:
+        names: of those that are held, as jobs name them.
+    """
+
+    def __init__(self, studio: Studio, engine: str):
+        self._studio, self._workshop, self._engine = studio, studio.workshop, engine
+        # The same for all that ask: a network that was taken up on one language's page is there on the others too.
+        self.names = studio.trained.setdefault(engine, [])
+
+    def take_up(self, run_id: str, network: Any) -> str:
+        """Hold what a run has trained, and return its name."""
+        name = f"trained-{run_id}"
+        run = self._studio.runs.get(run_id)
+        # For a machine that has to load it from its file.
+        file = None if run is None else run.job.files.get("output")
+        self._workshop.keep(self._engine, name, network, file)
+        self.names[:] = [*(one for one in self.names if one != name), name]
+        while len(self.names) > MOST_TRAINED:
+            self._workshop.forget(self._engine, self.names.pop(0))
+        return name
+
+
+def packed(paths: Sequence[str], folder: Path) -> Path:
+    """The file that was chosen; of several, one zip of them in `folder`, the same for the same files."""
+    if len(paths) == 1:
+        return Path(paths[0])
+    files = sorted((Path(path) for path in paths), key=lambda path: path.name)
+    said = json.dumps([[path.name, sha256_of(path)] for path in files])
+    whole = folder / f"{hashlib.sha256(said.encode()).hexdigest()[:24]}.zip"
+    if not whole.is_file():
+        with written_atomically(whole) as file, zipfile.ZipFile(file, "w") as archive:
+            for number, path in enumerate(files):
+                # Pictures of two folders may have one name. A date would make two zips of the same files differ.
+                entry = zipfile.ZipInfo(f"{number:05d}-{path.name}")
+                archive.writestr(entry, path.read_bytes())
+    return whole
+
+
+def training_job(studio: Studio, engine: str, config: Any, paths: Sequence[str], steerable: Collection[str]) -> Job:
+    """The training on chosen files; one with the same settings on the same data goes on where it was stopped.
+
+    Args:
+        config: with every setting filled in.
+        steerable: fields that may be other ones when it goes on.
+    """
+    folder = studio.outputs / "trainings"
+    folder.mkdir(parents=True, exist_ok=True)
+    make_room(folder, MOST_BYTES)
+    data = packed(paths, folder)
+    lasting = {name: value for name, value in asdict(config).items() if name not in steerable}
+    said = json.dumps([sha256_of(data), lasting], sort_keys=True)
+    key = hashlib.sha256(said.encode()).hexdigest()[:24]
+    files = {
+        "data": data,
+        "checkpoint": folder / f"{key}-checkpoint.npz",
+        "output": folder / f"{key}-{config.model}.npz",
+    }
+    return Job(engine=engine, config=config, inputs={}, backbone="", files=files)
+
+
+class Training:
+    """The controls of a training and what they do."""
+
+    def __init__(self, studio: Studio, kind: Kind, prefix: str, stage: Stage | None = None):
+        self.studio, self.kind, self._prefix = studio, kind, prefix
+        self.stage = stage or PictureStage(studio, prefix)
+
+    def build(self) -> None:
+        """Lay them out and wire them."""
+        kind, prefix = self.kind, self._prefix
+        self.settings = settings = Settings(kind.first, prefix)
+        with gr.Row(elem_classes="workbench"):
+            with gr.Column(elem_classes="inputs", min_width=300):
+                with gr.Column(elem_classes="begin"):
+                    self.data = gr.File(
+                        label=kind.data[0].upper() + kind.data[1:],
+                        file_types=[*kind.suffixes, kind.saved],
+                        file_count="multiple",
+                        type="filepath",
+                        height=170,
+                        elem_id=f"{prefix}-data",
+                        elem_classes="drop",
+                    )
+                    kind.choose(settings)
+                    self.stage.buttons("Train")
+                kind.adjust(settings)
+            with gr.Column(elem_classes="outputs", min_width=320, scale=3):
+                self.stage.canvas_with(None, kind.invitation)
+                self.stage.under("Stop when you like: Train goes on from there, with the same settings.")
+                with gr.Row(elem_classes="under"):
+                    gr.Markdown(kind.used, elem_classes="quiet")
+                    self.use = gr.Button("Use it", size="sm", elem_id=f"{prefix}-use")
+        seen: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": None}
+        self.stage.begin_on(self.stage.go.click, self.start, [self.data, *settings.components])
+        self.data.upload(self.data_chosen, [self.data], self.restorable, **seen)
+        self.stage.wire()
+
+    def wire_network(self, model: gr.Dropdown, moved: Collection[str]) -> None:
+        """Have the choice of another network bring its own settings, and what is moved while it trains take effect.
+
+        Args:
+            moved: fields whose controls may be moved meanwhile.
+        """
+        components = self.settings.components
+        seen: dict[str, Any] = {"api_visibility": "private"}
+        model.input(self.models_own, [model, *components], components, **seen)
+        controls = [self.settings.controls[name] for name in moved]
+        self.stage.steered_by(controls, self.steered, [*components])
+
+    def models_own(self, model: str, *values: Any) -> list[Any]:
+        """Another network was chosen: its own settings."""
+        assert self.kind.own is not None
+        fresh = self.settings.values(self.kind.own(model).filled())
+        both = zip(self.settings.controls, values, fresh, strict=True)
+        return self.settings.shown([old if name in self.kind.persons_own else new for name, old, new in both])
+
+    def steered(self, run_id: str, *values: Any) -> None:
+        """What may be moved while it trains was moved."""
+        self.stage.steer(run_id, "", lambda: self.settings.config(values))
+
+    def data_chosen(self, paths: Sequence[str]) -> dict[Any, Any]:
+        """A saved result in the place of the data brings back the settings that it was trained with."""
+        path = paths[0]
+        if len(paths) > 1 or Path(path).suffix.lower() != self.kind.saved:
+            return {self.data: gr.skip()}
+        try:
+            recipe = read_recipe(Path(path))
+            if recipe is None:
+                raise RecipeError(f"There is nothing to train on in this file: choose {self.kind.data}.")
+            return self.restored(recipe)
+        except ValueError as error:
+            warn(error)
+            return {self.data: None}
+
+    @property
+    def restorable(self) -> list[Any]:
+        """What `restored` changes."""
+        return [self.data, *self.settings.components]
+
+    def restored(self, recipe: Recipe) -> dict[Any, Any]:
+        """Put a recipe into the controls.
+
+        Raises:
+            ValueError: a recipe of another tab, or one that this version cannot follow.
+        """
+        job = job_for_tab(
+            recipe,
+            self.kind.engine,
+            [""],
+            "This was made on another tab; drop it there.",
+            workshop=self.studio.workshop,
+        )
+        inform("Settings restored: now choose the data.")
+        return {self.data: None} | self.settings.restored(job.config)
+
+    async def start(self, paths: Sequence[str] | None, *values: Any) -> AsyncIterator[dict[Any, Any]]:
+        """Start a training, or go on with one that was stopped, and watch it."""
+
+        def job() -> Job:
+            if not paths:
+                raise ValueError(f"Choose the data first: {self.kind.data}.")
+            config = self.settings.config(values)
+            return training_job(self.studio, self.kind.engine, config, paths, self.kind.steerable)
+
+        async for update in self.stage.start(job):
+            yield update
+
+    def finished(self, run_id: str) -> Any:
+        """The network that a finished training made.
+
+        Raises:
+            ValueError: there is none yet.
+        """
+        run = self.stage.run(run_id)
+        path = run.job.files.get("output") if run is not None else None
+        if path is None:
+            raise ValueError("There is no training to use yet; press Train first.")
+        if not path.is_file():
+            raise ValueError("This training is not finished; press Train to go on with it.")
+        return self.kind.read(path)

@@ -1,0 +1,160 @@
+"""The stage of a tab that makes pictures: its live canvas, moments to look back at, films."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gradio as gr
+import numpy as np
+
+from engines.core.files import why_unwritten
+from engines.imaging.images import load_picture
+from engines.imaging.metadata import NO_DETAILS
+from engines.imaging.video import FilmConfig, FilmError
+from engines.recipes import write_png
+from studio.components.config_form import Settings
+from studio.components.toasts import warn
+from studio.panels.batch_panel import finished_row
+from studio.run_views.live_canvas import live_canvas
+from studio.run_views.run_view import Stage
+from studio.runs.run import Run
+from studio.services import Studio
+
+FILM_KINDS = [("MP4", "mp4"), ("GIF", "gif"), ("WebP", "webp")]
+
+
+class PictureStage(Stage):
+    """A stage with a live canvas."""
+
+    def __init__(self, studio: Studio, prefix: str):
+        super().__init__(studio, prefix)
+        # The step of the moment that a person looks back at; 0 for the newest picture.
+        self.moment = gr.State(0)
+
+    def canvas_with(self, original: np.ndarray | None, invitation: str) -> None:
+        """Lay out the canvas, showing an invitation at first, behind it `original`, (H, W, 3) uint8 RGB, or nothing."""
+        self.canvas = live_canvas(f"{self._prefix}-canvas", original, invitation)
+
+    def under(self, hint: str, again: str = "") -> None:
+        """Lay out the row under the canvas: a hint, a button that goes on from the result where it is named, Save."""
+        with gr.Row(elem_classes="under"):
+            gr.Markdown(hint, elem_classes="quiet")
+            again_id = f"{self._prefix}-again"
+            self.again = gr.Button(again, size="sm", interactive=False, visible=bool(again), elem_id=again_id)
+            self.save = gr.DownloadButton("Save", size="sm", interactive=False, elem_id=f"{self._prefix}-save")
+        self.finished = gr.HTML(
+            "",
+            html_template='<div class="links">${value}</div>',
+            apply_default_css=False,
+            elem_classes="finished",
+            elem_id=f"{self._prefix}-finished",
+        )
+        folded = gr.Accordion("Film of the run", open=False, elem_id=f"{self._prefix}-evolution", elem_classes="fold")
+        with folded:
+            self._film_controls()
+
+    def _film_controls(self) -> None:
+        self.film_settings = settings = Settings(FilmConfig(), f"{self._prefix}-evolution")
+        with gr.Row(elem_classes="directions inputs"):
+            settings.slider("speed", "Speed", 4, 30, 1)
+            settings.slider("hold", "Hold", 0, 5, 0.5)
+        with gr.Row(elem_classes="under"):
+            first = settings.first.kind
+            kinds = gr.Radio(FILM_KINDS, value=first, show_label=False, label="Kind", elem_classes="chips")
+            settings.add("kind", kinds)
+            self.make_film = gr.Button("Make the film", size="sm", elem_id=f"{self._prefix}-make-film")
+            file_id = f"{self._prefix}-film-file"
+            self.film = gr.DownloadButton("Download", size="sm", interactive=False, elem_id=file_id)
+
+    @property
+    def outputs(self) -> list[Any]:
+        """What watching a run changes."""
+        return [*super().outputs, self.moment, self.again, self.film, self.finished]
+
+    def begun(self) -> dict[Any, Any]:
+        """Nothing is looked back at, gone on from or made a film of yet."""
+        nothing = gr.update(value=None, interactive=False)
+        return {self.moment: 0, self.again: gr.update(interactive=False), self.film: nothing, self.finished: ""}
+
+    def came(self, run: Run) -> dict[Any, Any]:
+        """What is finished before the run is, in little."""
+        return {self.finished: finished_row(self._studio.gallery, run.results)}
+
+    def ended(self, run: Run) -> dict[Any, Any]:
+        """The newest picture is looked at; what was made can be gone on from."""
+        return {self.moment: 0, self.again: gr.update(interactive=self._goes_on(run))}
+
+    def _goes_on(self, run: Run) -> bool:
+        """Whether there is a picture of this run to go on from; nobody goes on from a sheet of them."""
+        there = run.moments.steps != [] or (run.result is not None and run.result.suffix == ".png")
+        return run.over and there and not run.job.makes_sheet
+
+    def wire(self) -> None:
+        """Connect Stop, the moments and the film."""
+        super().wire()
+        seen: dict[str, Any] = {"api_visibility": "private"}
+        self.canvas.pick(
+            self.picked, [self.run_id], [self.moment, self.save, self.again], trigger_mode="always_last", **seen
+        )
+        self.make_film.click(self.filmed, [self.run_id, *self.film_settings.components], [self.film], **seen)
+
+    def picked(self, run_id: str, event: gr.EventData):
+        """A moment of the run is looked back at, or no longer: what Save and going on refer to."""
+        run = self.run(run_id)
+        if run is None:
+            return gr.skip(), gr.skip(), gr.skip()
+        moment = run.moments.at(int(event.step)) if event.step else None
+        if moment is None:
+            return 0, self.saving(run), gr.update(interactive=self._goes_on(run))
+        step, image = moment
+        recipe = run.recipe_at(step)
+        if recipe is None:
+            return gr.skip(), gr.skip(), gr.skip()
+        path = run.moments.folder / f"{run.job.engine}-step-{step}.png"
+        try:
+            write_png(path, image, recipe, NO_DETAILS if run.job.makes_sheet else run.job.details)
+        except OSError as error:
+            warn(f"This moment could not be written: {why_unwritten(error)}.")
+            return step, gr.update(interactive=False), gr.update(interactive=not run.job.makes_sheet)
+        return (
+            step,
+            gr.update(value=str(path), interactive=True, label=f"Save step {step}"),
+            gr.update(interactive=not run.job.makes_sheet),
+        )
+
+    def filmed(self, run_id: str, *values: Any):
+        """Make a film of the run so far, as the controls of films say."""
+        run = self.run(run_id)
+        recipe = run.recipe_at(run.frame.step) if run is not None and run.frame is not None else None
+        try:
+            config = self.film_settings.config(values)
+            path = run.moments.film(config, recipe.to_json()) if run is not None and recipe is not None else None
+            if path is None and run is not None and run.results:
+                raise FilmError("There is no film of a batch; its pictures are in the gallery.")
+            if path is None:
+                raise FilmError("There is nothing to make a film of yet; start a run first.")
+        except ValueError as error:
+            warn(error)
+            return gr.skip()
+        except OSError as error:
+            warn(f"The film could not be written: {why_unwritten(error)}.")
+            return gr.skip()
+        title = next(title for title, kind in FILM_KINDS if kind == config.kind)
+        return gr.update(value=str(path), interactive=True, label=f"Download {title}")
+
+    def chosen_as_input(self, run_id: str, step: int):
+        """The path of the chosen moment, or of the result, as an input; without its recipe: it is a photo now."""
+        run = self.run(run_id)
+        if run is None:
+            return gr.skip()
+        if step or run.result is None or run.result.suffix != ".png":
+            moment = run.moments.at(step or 10**9)
+            chosen, details = (None if moment is None else moment[1]), run.job.details
+        else:
+            result = load_picture(run.result)
+            chosen, details = result.pixels, result.details
+        try:
+            return gr.skip() if chosen is None else str(self._studio.gallery.keep_input(chosen, details))
+        except OSError as error:
+            warn(f"The picture could not be written: {why_unwritten(error)}.")
+            return gr.skip()

@@ -1,0 +1,148 @@
+"""From a Run to a canvas in the browser, as fast as the browser draws and no faster.
+
+Pictures travel as JPEG inside the canvas component's value, texts as their pieces. The browser acknowledges every one
+that it has drawn; no more than WINDOW are on their way, so a slow link sees fewer pictures rather than older ones, and
+nothing piles up.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from collections.abc import AsyncIterator
+from typing import Any
+
+from studio.i18n.catalog import phrase
+from studio.runs.queue import Lane
+from studio.runs.run import Run
+from studio.wire_format import data_uri, prompt_tail, written_rows
+
+WINDOW = 2
+MOST_PICTURES_A_SECOND = 10
+POLL_SECONDS = 0.02
+# A page that has acknowledged nothing for so long is sent one message more, should an acknowledgement have been lost.
+SILENCE_SECONDS = 3.0
+# A step may take long; a message without a picture lets the page say meanwhile that it is still there.
+HEARTBEAT_SECONDS = 10.0
+
+_watchers: dict[str, Watcher] = {}
+
+
+def acknowledge(data: list[Any]) -> None:
+    """Called by the browser when it has drawn message `data[1]` of watcher `data[0]`; 0 when nothing is there yet."""
+    try:
+        watcher, number = _watchers.get(str(data[0])), int(data[1])
+    except (TypeError, ValueError, IndexError, KeyError, OverflowError):
+        return
+    if watcher:
+        watcher.acknowledged(number)
+
+
+class Watcher:
+    """One page watching one run."""
+
+    def __init__(self, run: Run, lane: Lane):
+        self.id = uuid.uuid4().hex
+        self._run, self._lane = run, lane
+        self._sent = self._seen = 0
+        self._sent_at = 0.0
+        self._version = -1
+        self._begun = False
+        self._missed = False
+        self._drawn: Any = None
+        self._original: Any = None
+
+    def acknowledged(self, number: int) -> None:
+        """The browser has drawn message `number`, or with 0 has missed what there was: somebody is watching."""
+        self._missed = self._missed or number == 0
+        self._seen = min(self._sent, max(self._seen, number))
+        self._run.watched()
+
+    async def messages(self) -> AsyncIterator[dict[str, Any] | None]:
+        """What to show, until the run is over; None where there is nothing new, so that a closed page is noticed."""
+        _watchers[self.id] = self
+        self._run.watched()
+        quiet = time.monotonic()
+        try:
+            yield await self._message(first=True)
+            while True:
+                over = self._run.over
+                if over or self._ready():
+                    yield await self._message(first=self._missed)
+                    quiet = time.monotonic()
+                    if over:
+                        return
+                elif time.monotonic() - quiet > 1:
+                    yield None
+                    quiet = time.monotonic()
+                await asyncio.sleep(POLL_SECONDS)
+        finally:
+            _watchers.pop(self.id, None)
+
+    async def whole(self) -> dict[str, Any]:
+        """All that there is to show of a run, in one message."""
+        return await self._message(first=True)
+
+    def _ready(self) -> bool:
+        now = time.monotonic()
+        waited = now - self._sent_at
+        if self._missed:
+            return True
+        if self._run.state == "waiting":
+            return waited > 1
+        if self._run.version == self._version:
+            return waited > HEARTBEAT_SECONDS
+        if not self._begun and self._run.frame is not None:
+            return True  # nobody should wait for the very first longer than it takes
+        if waited < 1 / MOST_PICTURES_A_SECOND:
+            return False
+        return self._sent - self._seen < WINDOW or waited > SILENCE_SECONDS
+
+    async def _message(self, *, first: bool) -> dict[str, Any]:
+        run = self._run
+        self._version, self._sent_at = run.version, time.monotonic()
+        self._sent += 1
+        self._missed = False
+        frame, state = run.frame, run.state
+        message: dict[str, Any] = {
+            "run": run.id[:8],
+            "watcher": self.id,
+            "number": self._sent,
+            "state": state,
+            "error": phrase(run.error),
+            "why": phrase(run.why),
+            "left": run.seconds_left,
+            "where": phrase(run.where),
+            "seconds": run.seconds,
+            "first": first,
+        }
+        if state == "waiting":
+            place = self._lane.place(run)
+            message |= {"before": place.before, "left": place.seconds}
+        if run.original is not None and (first or run.original is not self._original):
+            self._original = run.original
+            message["original"] = await asyncio.to_thread(data_uri, run.original)
+        if frame is not None:
+            self._begun = True
+            message |= {
+                "step": frame.step,
+                "total": frame.total,
+                "progress": frame.progress,
+                "note": phrase(frame.note),
+                "alarm": frame.note.startswith("alarm"),
+                "metrics": dict(frame.metrics),
+                "curves": {named(name): [float(f"{x:.4g}") for x in values] for name, values in run.curves.items()},
+            }
+            if frame.written:
+                prompt = getattr(run.job.config, "prompt", "")
+                message |= {"prompt": prompt_tail(prompt), "written": written_rows(frame.written)}
+            if frame.image is not None and (first or frame is not self._drawn or run.over):
+                self._drawn = frame
+                message["picture"] = await asyncio.to_thread(data_uri, frame.image, 92 if run.over else 82)
+        return message
+
+
+def named(metric: str) -> str:
+    """What a person calls a metric."""
+    return phrase(metric.replace("_", " "))

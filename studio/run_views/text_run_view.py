@@ -1,0 +1,92 @@
+"""The stage of a tab that writes: its live text, and the dice of a word that is chosen in it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import gradio as gr
+
+from studio.components.html_component import component
+from studio.run_views.live_canvas import live
+from studio.run_views.run_view import Stage
+from studio.runs.run import Run
+from studio.services import Studio
+
+
+def live_text(elem_id: str, invitation: str, *, classes: Sequence[str] = ()) -> gr.HTML:
+    """A text as it is being written; at rest, an invitation. The event `pick` says which row's which token was
+    chosen."""
+    return live("text", elem_id, {"state": "ready"}, invitation, classes=classes)
+
+
+def dice_panel(elem_id: str) -> gr.HTML:
+    """The dice of one token, as `dice_of` gives them; empty at first. The event `pick` says which other token was
+    chosen."""
+    return component("dice", elem_id, {})
+
+
+def dice_of(dice: Sequence[Any], pieces: Sequence[str], index: int, name: Any, *, rewritable: bool) -> dict[str, Any]:
+    """What a dice panel shows for one token of a text.
+
+    Args:
+        dice: `engines.language_model.sampling.Dice` of each token; pieces: what each adds to the text.
+        name: token -> its text.
+        rewritable: whether another token may be chosen.
+    """
+    one = dice[index]
+    return {
+        "piece": pieces[index],
+        "token": one.token,
+        "before": one.before,
+        "after": one.after,
+        "entropy": one.entropy,
+        "entropy_after": one.entropy_after,
+        "alternatives": [[name(token), before, after, token] for token, before, after in one.alternatives],
+        "rewritable": rewritable,
+    }
+
+
+class TextStage(Stage):
+    """A stage with a live text."""
+
+    def __init__(self, studio: Studio, prefix: str):
+        super().__init__(studio, prefix)
+        # Row and index of the token that was chosen; None for none.
+        self.place = gr.State(None)
+        self.go_on: gr.Button | None = None
+
+    def canvas_with(self, original: None, invitation: str) -> None:
+        """Lay out the live text."""
+        self.canvas = live_text(f"{self._prefix}-canvas", invitation)
+
+    def under(self, hint: str) -> None:
+        """Lay out the row under the text: a hint, Save and the recipe that goes with it."""
+        with gr.Row(elem_classes="under"):
+            gr.Markdown(hint, elem_classes="quiet")
+            self.save = gr.DownloadButton("Save", size="sm", interactive=False, elem_id=f"{self._prefix}-save")
+            self.recipe = gr.DownloadButton("Recipe", size="sm", interactive=False, elem_id=f"{self._prefix}-recipe")
+
+    def going_on(self, label: str) -> None:
+        """Lay out a button to go on with a text that has stopped."""
+        self.go_on = gr.Button(label, size="sm", interactive=False, elem_id=f"{self._prefix}-continue")
+
+    @property
+    def outputs(self) -> list[Any]:
+        """What watching a run changes."""
+        return [*super().outputs, self.place, self.recipe, *([self.go_on] if self.go_on else [])]
+
+    def begun(self) -> dict[Any, Any]:
+        """No word is chosen, there is no recipe yet, and nothing to go on with."""
+        return {self.place: None, self.recipe: gr.update(value=None, interactive=False)} | self._may_go_on(False)
+
+    def ended(self, run: Run) -> dict[Any, Any]:
+        """The recipe lies beside the text."""
+        beside = None if run.result is None else run.result.with_suffix(".json")
+        there = beside is not None and beside.is_file()
+        path = str(beside) if there else None
+        written = run.frame is not None and bool(run.frame.written)
+        return {self.recipe: gr.update(value=path, interactive=there)} | self._may_go_on(written)
+
+    def _may_go_on(self, there: bool) -> dict[Any, Any]:
+        return {self.go_on: gr.update(interactive=there)} if self.go_on else {}

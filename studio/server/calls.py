@@ -1,0 +1,91 @@
+"""Calls over HTTP that cannot become an event, answered in a sentence: Gradio would answer with a status of 500."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import logging
+import re
+from collections.abc import Awaitable, Callable
+
+import gradio as gr
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from studio.components.refusals import said_of
+
+logger = logging.getLogger(__name__)
+
+_NAMED_CALL = re.compile(r"/gradio_api/call/v2/([^/]+)/?$")
+_UPLOAD = re.compile(r"/gradio_api/upload/?$")
+_NO_OBJECT = "The body of a call must be a JSON object with the parameters by their names."
+
+
+class CheckedCalls:
+    """Answers calls that name what does not exist, and uploads that cannot be written. Plain ASGI, as answers are
+    streamed.
+
+    Args:
+        page: whose endpoints are called.
+    """
+
+    def __init__(self, app: ASGIApp, page: gr.Blocks):
+        self.app = app
+        self._endpoints = {
+            str(event.api_name): inspect.signature(event.fn).parameters
+            for event in page.fns.values()
+            if event.api_name and event.fn is not None and event.api_visibility == "public"
+        }
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path = scope["path"] if scope["type"] == "http" and scope["method"] == "POST" else ""
+        if named := _NAMED_CALL.search(path):
+            await self._call(named[1], scope, receive, send)
+        elif _UPLOAD.search(path):
+            await self._upload(scope, receive, send)
+        else:
+            await self.app(scope, receive, send)
+
+    async def _call(self, name: str, scope: Scope, receive: Receive, send: Send) -> None:
+        messages = [await receive()]
+        while messages[-1]["type"] == "http.request" and messages[-1].get("more_body"):
+            messages.append(await receive())
+        status, sentence = self._checked(name, b"".join(message.get("body", b"") for message in messages))
+        if sentence:
+            await JSONResponse({"detail": sentence}, status)(scope, receive, send)
+        else:
+            await self.app(scope, _again(messages, receive), send)
+
+    def _checked(self, name: str, body: bytes) -> tuple[int, str]:
+        """The status and the sentence that a call is refused with; "" where there is nothing to say against it."""
+        known = self._endpoints.get(name)
+        if known is None:
+            return 404, f"There is no endpoint {name[:60]!r}; there are {', '.join(sorted(self._endpoints))}."
+        try:
+            given = json.loads(body)
+        except (ValueError, RecursionError):
+            return 422, _NO_OBJECT
+        if not isinstance(given, dict):
+            return 422, _NO_OBJECT
+        unknown = [one for one in given if one not in known]
+        if unknown:
+            return 422, f"{name} has no parameter {unknown[0][:60]!r}; it has {', '.join(known)}."
+        lacking = [one for one, told in known.items() if told.default is inspect.Parameter.empty and one not in given]
+        return (422, f"{name} needs the parameter {lacking[0]!r}.") if lacking else (200, "")
+
+    async def _upload(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await self.app(scope, receive, send)
+        except OSError as error:  # Gradio answers when all has been written
+            logger.warning("An upload cannot be written: %s", error)
+            await JSONResponse({"detail": said_of(error)}, 507)(scope, receive, send)
+
+
+def _again(messages: list[Message], receive: Receive) -> Callable[[], Awaitable[Message]]:
+    """Messages that were received, and then those that come."""
+    waiting = iter(messages)
+
+    async def again() -> Message:
+        return next(waiting, None) or await receive()
+
+    return again

@@ -1,0 +1,150 @@
+"""Put the studio on Hugging Face as a Space: python -m studio.server.space USER/NAME [--dry-run].
+
+The Hub takes large and binary files only outside of plain git, so they are uploaded rather than pushed, and only those
+that a Space needs: the sources, the page's own files, the bundled weights, and the README, which is the Space's
+configuration, with what it shows and links to.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+import httpx2
+from huggingface_hub import HfApi, constants, get_token
+from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
+from huggingface_hub.utils import disable_progress_bars, logging
+
+ROOT = Path(__file__).resolve().parents[1]
+# Besides the weights, which are those that their manifest names.
+SENT = (
+    "app.py",
+    "requirements.txt",
+    "README.md",
+    "LICENSE",
+    "docs/*.md",
+    "docs/*.jpg",
+    "engines/**/*.py",
+    "studio/**/*.py",
+    "studio/static/**/*.*",
+    "studio/locales/*.json",
+    "weights/manifest.json",
+    "weights/README.md",
+)
+# What an earlier upload left there and this one lacks is deleted in these.
+OURS = ("docs/*", "engines/*", "studio/*", "weights/*")
+
+
+class PublishingError(Exception):
+    """The Space could not be made; the message is a sentence for a person."""
+
+
+def files(root: Path = ROOT) -> dict[str, int]:
+    """What a Space needs: the bytes of each file, by its path below `root` with slashes, in alphabetical order.
+
+    Raises:
+        PublishingError: bundled weights are missing.
+    """
+    found = {path for pattern in SENT for path in root.glob(pattern)}
+    manifest = json.loads((root / "weights" / "manifest.json").read_text(encoding="utf-8"))
+    weights = {root / "weights" / entry["file"] for entry in manifest["files"]}
+    for path in sorted(weights):
+        if not path.is_file():
+            raise PublishingError(f"weights/{path.name} is missing; restore it before the studio is uploaded.")
+    found |= weights
+    paths = [path for path in found if path.is_file() and not path.name.startswith(".")]
+    return dict(sorted((path.relative_to(root).as_posix(), path.stat().st_size) for path in paths))
+
+
+def publish(space: str, root: Path = ROOT) -> str:
+    """Create a Space, unless it is there, and upload what it needs.
+
+    Args:
+        space: USER/NAME, or ORGANISATION/NAME.
+
+    Returns:
+        The address of the Space.
+
+    Raises:
+        PublishingError: nobody is logged in, or the Hub refuses or does not answer.
+    """
+    if not get_token():
+        raise PublishingError(
+            "Log in first: run `hf auth login` with a token that may write, or put one into the variable HF_TOKEN."
+        )
+    # Without Xet the upload is a single commit, so that the Space is built once, from all of it. The variable of this
+    # name in the environment was read when Gradio imported the library.
+    constants.HF_HUB_DISABLE_XET = True
+    api = HfApi()
+    with tempfile.TemporaryDirectory() as folder:
+        # Out of the project's folder, in which there is also much that is not sent.
+        for name in files(root):
+            (Path(folder) / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(root / name, Path(folder) / name)
+        try:
+            url = api.create_repo(space, repo_type="space", space_sdk="gradio", exist_ok=True)
+            api.upload_folder(
+                repo_id=space,
+                repo_type="space",
+                folder_path=folder,
+                delete_patterns=list(OURS),
+                commit_message="Reverie",
+            )
+        except HfHubHTTPError as error:
+            raise PublishingError(_refusal(error, space)) from error
+        except (httpx2.HTTPError, OfflineModeIsEnabled) as error:
+            raise PublishingError(f"The Hub at {constants.ENDPOINT} does not answer: {error}.") from error
+        except (ValueError, RuntimeError) as error:  # what the Hub says of a file, or of the README
+            raise PublishingError(f"The upload failed: {' '.join(str(error.__cause__ or error).split())}") from error
+    return str(url)
+
+
+def _refusal(error: HfHubHTTPError, space: str) -> str:
+    status = error.response.status_code
+    if status == 401:
+        return "The Hub does not know this token; log in again with `hf auth login`, or put another into HF_TOKEN."
+    if status == 403:
+        return f"This token may not write to {space}; it needs write access to that name's repositories."
+    return f"The Hub refused ({status}): {' '.join((error.server_message or str(error)).split())}"
+
+
+def parse(arguments: list[str] | None = None) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m studio.server.space", description="Put Reverie on Hugging Face as a Space."
+    )
+    parser.add_argument("space", metavar="USER/NAME", help="the Space, which is created if it is not there")
+    parser.add_argument("--dry-run", action="store_true", help="list what would be uploaded, and upload nothing")
+    options = parser.parse_args(arguments)
+    if not re.fullmatch(r"[\w.-]+/[\w.-]+", options.space):
+        parser.error(f"{options.space!r} is no Space's name; give USER/NAME, such as someone/reverie")
+    return options
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line; the exit status is 0 when the Space has everything, 1 after a one-sentence error."""
+    options = parse(arguments)
+    try:
+        sizes = files()
+        if options.dry_run:
+            for name, size in sizes.items():
+                print(f"{size:12,}  {name}")
+            print(f"{sum(sizes.values()):12,}  bytes in {len(sizes)} files, which would go to {options.space}")
+            return 0
+        logging.set_verbosity_error()  # it would advise to install what is turned off above
+        if not sys.stderr.isatty():
+            disable_progress_bars()
+        print(publish(options.space))
+    except (PublishingError, OSError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
