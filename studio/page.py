@@ -15,6 +15,7 @@ from studio.components.refusals import speak_up
 from studio.i18n.catalog import ENGLISH, LANGUAGES, phrase, speaking, spoken
 from studio.i18n.middleware import addresses
 from studio.i18n.page_translation import translate_page
+from studio.server.theme import STATIC
 from studio.services import Studio
 from studio.tabs.deep_dream.tab import DreamTab
 from studio.tabs.faces.tab import FacesTab
@@ -124,6 +125,6 @@ def masthead(beside: str) -> gr.HTML:
         here = ' aria-current="true"' if language is spoken() else ""
         code = language.code
         links.append(f'<a href="{address}" lang="{code}" hreflang="{code}"{here}>{language.title}</a>')
-    template = asset("masthead.html").replace("LANGUAGES", "".join(links))
-    script = apart("reach.js", "masthead.js", "looks.js", "mending.js")
-    return component("masthead", "masthead", beside, html_template=template, js_on_load=script)
+    template = asset(STATIC / "masthead.html").replace("LANGUAGES", "".join(links))
+    script = apart(*(STATIC / f"{name}.js" for name in ("reach", "masthead", "theme_toggle", "accessibility_fixes")))
+    return component(STATIC / "masthead", "masthead", beside, html_template=template, js_on_load=script)

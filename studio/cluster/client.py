@@ -32,7 +32,7 @@ from engines.jobs.worker import Order
 
 logger = logging.getLogger(__name__)
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 LINK = Path(__file__).with_name("ray_link.py")
 # How long a run waits for a worker before it asks whether it was stopped meanwhile.
 PATIENCE_SECONDS = 2.0

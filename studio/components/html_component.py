@@ -1,4 +1,5 @@
-"""Components of our own: a template, a script, and a value that goes between them and the page. Both are in static/.
+"""Components of our own: a template, a script, and a value that goes between them and the page. Both lie beside the
+module that they belong to, under its name.
 
 Their words are marked where they stand: `[[Clear]]` in a template, `phrase('step {}', step)` in a script.
 """
@@ -16,9 +17,6 @@ import gradio as gr
 from studio.i18n.catalog import ENGLISH, phrase, spoken
 from studio.i18n.page_translation import in_language
 
-STATIC = Path(__file__).parent / "static"
-
-
 TEMPLATE_WORDS = re.compile(r"\[\[(.+?)\]\]")
 SCRIPT_WORDS = re.compile(r"""\bphrase\((['"])(.+?)\1""")
 # The same as `studio.i18n.catalog.phrase`, with values in the places of a sentence.
@@ -28,24 +26,28 @@ _PHRASE = """const phrase = (text, ...values) => {
 };"""
 
 
-def asset(name: str) -> str:
-    """The text of a file in static/."""
-    return (STATIC / name).read_text(encoding="utf-8")
+def asset(path: Path) -> str:
+    """The text of a file."""
+    return path.read_text(encoding="utf-8")
 
 
-def apart(*names: str) -> str:
-    """Several scripts in static/ as one, each in a block of its own: an error in one keeps no other from running."""
-    return "\n".join(f"try {{\n{asset(name)}}} catch (error) {{ console.error(error); }}" for name in names)
+def apart(*paths: Path) -> str:
+    """Several scripts as one, each in a block of its own: an error in one keeps no other from running."""
+    return "\n".join(f"try {{\n{asset(path)}}} catch (error) {{ console.error(error); }}" for path in paths)
 
 
-def component(name: str, elem_id: str, value: Any, **options: Any) -> gr.HTML:
-    """The component whose look is in static/`name`.html and whose behaviour is in static/`name`.js.
+def component(path: str | Path, elem_id: str, value: Any, **options: Any) -> gr.HTML:
+    """The component whose look is in an .html and whose behaviour is in a .js of the same name as `path`.
 
     Args:
+        path: a module's `__file__`, or a file beside it that need not be there.
         value: what it shows at first; the script finds it as `props.value`.
         options: as for `gr.HTML`.
     """
-    options = {"html_template": asset(f"{name}.html"), "js_on_load": asset(f"{name}.js")} | options
+    path = Path(path)
+    for option, suffix in (("html_template", ".html"), ("js_on_load", ".js")):
+        if option not in options:
+            options[option] = asset(path.with_suffix(suffix))
     options["html_template"] = said_in_template(options["html_template"])
     options["js_on_load"] = said_in_script(options["js_on_load"])
     if "server_functions" in options and spoken() is not ENGLISH:

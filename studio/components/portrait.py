@@ -1,4 +1,4 @@
-"""The picture of a face that sliders move: a component. Its look and behaviour are in static/."""
+"""The picture of a face that sliders move: a component. Its look and behaviour lie beside this file."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def portrait(
     ) -> dict[str, str] | None:  # Gradio marks what the browser may call, which a method cannot bear
         return await answer(asked)
 
-    return component("portrait", elem_id, value, server_functions=[edited])
+    return component(__file__, elem_id, value, server_functions=[edited])
 
 
 def follow(picture: gr.HTML, sliders: Sequence[Any]) -> None:

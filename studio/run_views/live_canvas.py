@@ -1,9 +1,10 @@
-"""The live canvas: a component that draws a run's pictures as they arrive. Its look and behaviour are in static/."""
+"""The live canvas: a component that draws a run's pictures as they arrive. Its look and behaviour lie beside this file."""
 
 from __future__ import annotations
 
 import html
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -13,6 +14,8 @@ from studio.components.html_component import asset, component
 from studio.i18n.catalog import phrase
 from studio.run_views.stream import acknowledge
 from studio.wire_format import data_uri
+
+HERE = Path(__file__).parent
 
 
 def at_rest(original: np.ndarray) -> dict[str, str]:
@@ -24,23 +27,25 @@ def live(name: str, elem_id: str, value: dict[str, Any], invitation: str, *, cla
     """A component that shows a run, whose value is a message of `studio.run_views.stream.Watcher`.
 
     Args:
-        name: of its template and its script in static/. The template has INVITATION, STATUS and CURVES where these
+        name: of its template and its script in this folder. The template has INVITATION, STATUS and CURVES where these
             belong.
         value: the message at first.
         classes: that it has besides its own.
     """
-    template = asset(f"{name}.html").replace("INVITATION", html.escape(phrase(invitation)))
+    template = asset(HERE / f"{name}.html").replace("INVITATION", html.escape(phrase(invitation)))
     return component(
-        name,
+        HERE / name,
         elem_id,
         value,
-        html_template=template.replace("STATUS", asset("status.html")).replace("CURVES", asset("curves.html")),
-        js_on_load="\n".join([asset("run.js"), asset(f"{name}.js")]),
+        html_template=template.replace("STATUS", asset(HERE / "run_status.html")).replace(
+            "CURVES", asset(HERE / "training_curves.html")
+        ),
+        js_on_load="\n".join([asset(HERE / "run_status.js"), asset(HERE / f"{name}.js")]),
         server_functions=[acknowledge],
-        elem_classes=[f"live-{name}", *classes],
+        elem_classes=[name.replace("_", "-"), *classes],
     )
 
 
 def live_canvas(elem_id: str, original: np.ndarray | None, invitation: str) -> gr.HTML:
     """A canvas for pictures; at rest, an invitation, and behind it `original` if there is one."""
-    return live("canvas", elem_id, {"state": "ready"} if original is None else at_rest(original), invitation)
+    return live("live_canvas", elem_id, {"state": "ready"} if original is None else at_rest(original), invitation)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -18,6 +19,8 @@ from studio.run_views.engine_titles import TITLES
 from studio.run_views.stream import Watcher
 from studio.runs.run import Run
 from studio.services import Studio
+
+HERE = Path(__file__).parent
 
 
 class Stage(ABC):
@@ -38,10 +41,10 @@ class Stage(ABC):
         # The newest run of each page that is watched, by the page's session; None while it is being begun.
         self._newest: dict[str, Run | None] = {}
         # The browser's tab keeps the run's secret, so that a reloaded page finds its run again and nobody else does.
-        self._recall = asset("recall.js").strip().replace("KEY", f"reverie-{prefix}-run")
-        script = asset("memory.js").replace("RECALL", self._recall).replace("KEY", f"reverie-{prefix}-run")
+        self._recall = asset(HERE / "run_recall.js").strip().replace("KEY", f"reverie-{prefix}-run")
+        script = asset(HERE / "run_memory.js").replace("RECALL", self._recall).replace("KEY", f"reverie-{prefix}-run")
         memory: dict[str, Any] = {"js_on_load": script, "elem_classes": "memory", "render": False}
-        self.remembered = component("memory", f"{prefix}-memory", "", **memory)
+        self.remembered = component(HERE / "run_memory", f"{prefix}-memory", "", **memory)
 
     def buttons(self, title: str) -> None:
         """Lay out the button that begins and beside it Stop, and Go on, which continues a run that ended early.

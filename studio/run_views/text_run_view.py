@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -17,13 +18,13 @@ from studio.services import Studio
 def live_text(elem_id: str, invitation: str, *, classes: Sequence[str] = ()) -> gr.HTML:
     """A text as it is being written; at rest, an invitation. The event `pick` says which row's which token was
     chosen."""
-    return live("text", elem_id, {"state": "ready"}, invitation, classes=classes)
+    return live("live_text", elem_id, {"state": "ready"}, invitation, classes=classes)
 
 
 def dice_panel(elem_id: str) -> gr.HTML:
     """The dice of one token, as `dice_of` gives them; empty at first. The event `pick` says which other token was
     chosen."""
-    return component("dice", elem_id, {})
+    return component(Path(__file__).with_name("token_inspector"), elem_id, {})
 
 
 def dice_of(dice: Sequence[Any], pieces: Sequence[str], index: int, name: Any, *, rewritable: bool) -> dict[str, Any]:

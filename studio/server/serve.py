@@ -6,7 +6,6 @@ import socket
 import time
 import urllib.parse
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import gradio as gr
 from starlette.middleware import Middleware
@@ -20,10 +19,11 @@ from studio.server.calls import CheckedCalls
 from studio.server.event_streams import EventStreams
 from studio.server.listening import gradio_listens_on, listen, names, reach_directly, url_of
 from studio.server.sessions import SESSIONS_KEPT, keep_light
+from studio.server.theme import STATIC
 from studio.server.theme import theme as studio_theme
 from studio.services import Studio
 
-STYLE = Path(__file__).parent / "static" / "studio.css"
+STYLE = STATIC / "studio.css"
 # Not in the style, whose media queries Gradio keeps from its own messages and from what is drawn before and after.
 _STILL = (
     "<style>@media (prefers-reduced-motion: reduce) { *, *::before, *::after { scroll-behavior: auto !important; "
@@ -108,7 +108,7 @@ def serve(
             auth=tuple(auth.split(":", 1)) if auth else None,
             theme=studio_theme(),
             css=STYLE.read_text(encoding="utf-8"),
-            js=asset("theme.js").replace("DARK", str(theme == "dark").lower()) if theme != "system" else None,
+            js=asset(STATIC / "theme.js").replace("DARK", str(theme == "dark").lower()) if theme != "system" else None,
             head=_STILL,
             root_path=root_path or None,
             app_kwargs={"middleware": middleware},

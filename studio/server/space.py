@@ -20,7 +20,7 @@ from huggingface_hub import HfApi, constants, get_token
 from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 from huggingface_hub.utils import disable_progress_bars, logging
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 # Besides the weights, which are those that their manifest names.
 SENT = (
     "app.py",
@@ -30,9 +30,7 @@ SENT = (
     "docs/*.md",
     "docs/*.jpg",
     "engines/**/*.py",
-    "studio/**/*.py",
-    "studio/static/**/*.*",
-    "studio/locales/*.json",
+    *(f"studio/**/*.{suffix}" for suffix in ("py", "html", "js", "css", "json", "jpg")),
     "weights/manifest.json",
     "weights/README.md",
 )

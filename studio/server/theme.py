@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import gradio as gr
+
+# The page's own styles and scripts.
+STATIC = Path(__file__).with_name("static")
 
 _FONT = (
     "ui-sans-serif",

@@ -17,7 +17,7 @@ from engines.imaging.video import FilmConfig
 from engines.jobs import ENGINES
 from engines.style_transfer import engine as style_transfer
 from studio.api.endpoints import ENDPOINTS
-from studio.components.html_component import SCRIPT_WORDS, STATIC, TEMPLATE_WORDS
+from studio.components.html_component import SCRIPT_WORDS, TEMPLATE_WORDS
 from studio.examples.examples import photographs
 from studio.examples.paintings import PAINTINGS
 from studio.i18n.catalog import PLACE, SEPARATOR
@@ -86,7 +86,7 @@ def everything_said(page: gr.Blocks) -> dict[str, str]:
     """All that is said in English, and where each was found."""
     found: dict[str, str] = {}
     for where, texts in (
-        ("static/", said_by_components()),
+        ("the components", said_by_components()),
         ("the names of settings, inputs, engines and presets", names()),
         ("weights/manifest.json", said_of_weights()),
         ("SAID_TOO", iter(SAID_TOO)),
@@ -122,7 +122,7 @@ def said_by(page: gr.Blocks) -> Iterator[str]:
 
 def said_by_components() -> Iterator[str]:
     """What stands in templates and scripts of our own."""
-    for path in sorted(STATIC.iterdir()):
+    for path in sorted((ROOT / "studio").rglob("*.*")):
         if path.suffix == ".html":
             yield from (found[1] for found in TEMPLATE_WORDS.finditer(path.read_text(encoding="utf-8")))
         if path.suffix == ".js":

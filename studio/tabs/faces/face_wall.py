@@ -1,4 +1,4 @@
-"""A wall of drawn pictures to choose from: a component, and what it shows. Its look and behaviour are in static/."""
+"""A wall of drawn pictures to choose from: a component, and what it shows. Its look and behaviour lie beside this file."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from studio.wire_format import data_uri
 
 def wall(elem_id: str) -> gr.HTML:
     """The component, empty. Its value is what `drawn` gives; the event `pick` says which picture was clicked."""
-    return component("wall", elem_id, {})
+    return component(__file__, elem_id, {})
 
 
 def drawn(gan: GAN, seed: int, count: int, truncation: float) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -44,7 +45,7 @@ class GalleryTab:
         self.open = gr.State("")
         self.asked = gr.State([])
         with gr.Column(visible=False, elem_classes="opened") as self.opened:
-            self.viewer = component("viewer", "gallery-viewer", {})
+            self.viewer = component(Path(__file__).with_name("viewer"), "gallery-viewer", {})
             with gr.Row(elem_classes="under ways") as self.ways:
                 self.restore = gr.Button("Bring back its settings", size="sm", elem_id="gallery-restore")
             with gr.Row(elem_classes="under ways"):
@@ -65,7 +66,7 @@ class GalleryTab:
             self.export = gr.Button("Export", size="sm", elem_id="gallery-export")
             self.remove = gr.Button("Delete", size="sm", elem_id="gallery-remove")
             self.archive = gr.DownloadButton("Archive", elem_id="gallery-archive", elem_classes="offstage")
-        self.grid = component("gallery", "gallery-grid", {})
+        self.grid = component(Path(__file__).with_name("gallery_grid"), "gallery-grid", {})
         self.panel.build_pasting()
 
     def connect(self, tabs: gr.Tabs, doors: Sequence[Door]) -> None:

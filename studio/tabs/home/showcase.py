@@ -15,7 +15,7 @@ from engines.imaging.images import read_picture
 from engines.jobs import Job, Workshop
 from studio.examples.examples import drawings, paintings
 
-FOLDER = Path(__file__).parent / "static" / "home"
+FOLDER = Path(__file__).with_name("pictures")
 SIZE = (480, 360)
 
 

@@ -13,7 +13,7 @@ from studio.i18n.catalog import phrase
 from studio.panels.handoff import Door
 from studio.services import Studio
 
-PICTURES = Path(__file__).parents[1] / "static" / "home"
+PICTURES = Path(__file__).with_name("pictures")
 CARDS = (
     ("dream", "Dream", "What a network sees in your picture, drawn into it."),
     ("style", "Style", "Your photo, painted in the manner of a painting."),

@@ -1,4 +1,4 @@
-"""The map of a latent plane: a component, and what it shows. Its look and behaviour are in static/."""
+"""The map of a latent plane: a component, and what it shows. Its look and behaviour lie beside this file."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from studio.wire_format import png_uri
 
 def explorer(elem_id: str, value: dict[str, Any]) -> gr.HTML:
     """The component. Its value is what `plane` gives, with what `at` and others add to it."""
-    return component("explorer", elem_id, value)
+    return component(__file__, elem_id, value)
 
 
 def plane(vae: VAE, count: int, reach: float, spacing: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""A sheet to draw a digit on. Its look and behaviour are in static/."""
+"""A sheet to draw a digit on. Its look and behaviour lie beside this file."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _MOST = 1024
 
 def sketch(elem_id: str) -> gr.HTML:
     """The component; its value is what was drawn, as a PNG in a data URI, or nothing."""
-    return component("sketch", elem_id, "")
+    return component(__file__, elem_id, "")
 
 
 def drawn(value: Any) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""What the page says of the cluster: its machines, what each is at, who waits. Its look and behaviour are in static/.
+"""What the page says of the cluster: its machines, what each is at, who waits. Its look and behaviour lie beside this file.
 
 The browser asks for it again and again while it is looked at, and not otherwise.
 """
@@ -27,7 +27,7 @@ def cluster_line(studio: Studio, elem_id: str) -> gr.HTML:
     def cluster_now(asked: list[Any]) -> dict[str, Any]:  # Gradio marks it, which a method cannot bear
         return told(studio)
 
-    return component("cluster", elem_id, {}, server_functions=[cluster_now])
+    return component(__file__, elem_id, {}, server_functions=[cluster_now])
 
 
 def told(studio: Studio) -> dict[str, Any]:

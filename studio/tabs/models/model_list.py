@@ -1,4 +1,4 @@
-"""The list of models: a component, and what it says of each file. Its look and behaviour are in static/."""
+"""The list of models: a component, and what it says of each file. Its look and behaviour lie beside this file."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def model_list(elem_id: str) -> gr.HTML:
 
     Its events are `obtain`, `halt` and `remove`; each says with `name` which official file is meant.
     """
-    return component("models", elem_id, {})
+    return component(__file__, elem_id, {})
 
 
 def listed(

@@ -1,4 +1,4 @@
-"""Regions painted on the photo: which painting goes where. Their look and behaviour are in static/."""
+"""Regions painted on the photo: which painting goes where. Their look and behaviour lie beside this file."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def blank(photo: np.ndarray | None, count: int) -> dict[str, Any]:
 
 def region_painter(elem_id: str, photo: np.ndarray) -> gr.HTML:
     """The component; its value is what `blank` gives, with the painted regions as a PNG in a data URI."""
-    return component("regions", elem_id, blank(photo, 1))
+    return component(__file__, elem_id, blank(photo, 1))
 
 
 def masks_of(value: Any, count: int) -> list[np.ndarray | None]:
