@@ -19,6 +19,7 @@ from engines.imaging.images import MAX_PIXELS, Picture, load_picture
 from engines.jobs import Job, Workshop
 from engines.weights.store import WeightsError, WeightsStore
 from studio.cluster.client import Cluster
+from studio.cluster.dispatch import ClusterDispatcher
 from studio.gallery.gallery import Gallery
 from studio.gallery.outputs_folder import GOING, MOMENTS, UPLOADS, VISITORS, claim, remove_leftovers
 from studio.gallery.result_writer import keeper_for
@@ -77,7 +78,7 @@ class Studio:
             self.keeper,
             records=RunRecords(self.outputs / GOING),
             most_waiting=self.most_waiting,
-            cluster=self.cluster,
+            dispatcher=None if self.cluster is None else ClusterDispatcher(self.workshop, self.cluster),
             patient=not self.shared,
         )
 

@@ -1,0 +1,1 @@
+"""The programming interface: endpoints, what they take and give, how a run is told of."""

@@ -22,7 +22,7 @@ from engines.vae import WalkConfig
 from engines.vae import config as vae_config
 from engines.vae.model import read_vae
 from studio.api.parameters import Parameter, file_parameter, setting_parameters
-from studio.tabs.text.training import read_model
+from studio.trained_models import read_model
 
 
 @dataclass(frozen=True)

@@ -28,9 +28,9 @@ from studio.api.parameters import Parameter, expose, file_parameter, setting_par
 from studio.api.progress import Caller, followed, said_of
 from studio.api.uploads import checked, fetched, uploaded
 from studio.components.toasts import refused
-from studio.panels.training_panel import Trained, training_job
 from studio.runs.run import Run
 from studio.services import Studio
+from studio.trained_models import Trained, training_job
 from studio.wire_format import written_rows
 
 logger = logging.getLogger(__name__)

@@ -1,0 +1,1 @@
+"""Photos and paintings to begin with, drawn by the studio itself."""

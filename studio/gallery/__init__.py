@@ -1,0 +1,1 @@
+"""Results: written, kept, shown small, deleted in time."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,7 +10,6 @@ import gradio as gr
 from engines.imaging.formats import SUFFIXES
 from engines.jobs import Job
 from engines.jobs.batch import MOST_PICTURES, Batch, batch_of, picture_files
-from studio.gallery.gallery import Gallery, url_of
 from studio.run_views.run_view import Stage
 from studio.services import Studio
 
@@ -50,17 +48,3 @@ class BatchPanel:
         """
         pictures = picture_files(Path(file) for file in files or ())
         return batch_of(job, pictures, self._varies, self._studio.max_pixels)
-
-
-def finished_row(gallery: Gallery, paths: Sequence[Path]) -> str:
-    """Small pictures of results, each of which opens its file, as HTML."""
-    links: list[str] = []
-    for path in paths:
-        result = gallery.find(path.name)
-        if result is None:
-            continue  # deleted meanwhile
-        small = gallery.thumbnail(result)
-        picture = f'<img alt="" loading="lazy" src="{url_of(small)}">' if small.is_file() else html.escape(path.suffix)
-        name = html.escape(f"Open result {len(links) + 1}")
-        links.append(f'<a href="{url_of(path)}" target="_blank" aria-label="{name}" title="{name}">{picture}</a>')
-    return "".join(links)

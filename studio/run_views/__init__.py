@@ -1,0 +1,1 @@
+"""What shows a run as it goes, and its buttons."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import html
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -14,7 +17,7 @@ from engines.imaging.video import FilmConfig, FilmError
 from engines.recipes import write_png
 from studio.components.config_form import Settings
 from studio.components.toasts import warn
-from studio.panels.batch_panel import finished_row
+from studio.gallery.gallery import Gallery, url_of
 from studio.run_views.live_canvas import live_canvas
 from studio.run_views.run_view import Stage
 from studio.runs.run import Run
@@ -158,3 +161,17 @@ class PictureStage(Stage):
         except OSError as error:
             warn(f"The picture could not be written: {why_unwritten(error)}.")
             return gr.skip()
+
+
+def finished_row(gallery: Gallery, paths: Sequence[Path]) -> str:
+    """Small pictures of results, each of which opens its file, as HTML."""
+    links: list[str] = []
+    for path in paths:
+        result = gallery.find(path.name)
+        if result is None:
+            continue  # deleted meanwhile
+        small = gallery.thumbnail(result)
+        picture = f'<img alt="" loading="lazy" src="{url_of(small)}">' if small.is_file() else html.escape(path.suffix)
+        name = html.escape(f"Open result {len(links) + 1}")
+        links.append(f'<a href="{url_of(path)}" target="_blank" aria-label="{name}" title="{name}">{picture}</a>')
+    return "".join(links)

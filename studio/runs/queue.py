@@ -8,14 +8,9 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Protocol
 
 from engines.jobs import Job, StartedJob, Unfinished, Workshop
-from engines.jobs.batch import Batch
-from engines.jobs.sweep import SweepConfig
-from studio.cluster.client import MOST_ROOM, Cluster
-from studio.cluster.parallel import SpreadBatch, SpreadSweep
-from studio.cluster.prefetch import Places
-from studio.cluster.remote_job import RemoteJob
 from studio.runs.journal import RunRecords
 from studio.runs.run import Keeper, Run, is_left_alone
 
@@ -152,6 +147,25 @@ class Lane:
         self._executor.shutdown(wait=True, cancel_futures=True)
 
 
+class Dispatcher(Protocol):
+    """Where runs go, if not here (`studio.cluster.dispatch`)."""
+
+    most_room: int
+
+    @property
+    def room(self) -> int:
+        """How many there can be at this moment."""
+
+    def on_change(self, call: Callable[[], None]) -> None:
+        """Have it called when there may be room for more, or for fewer."""
+
+    def begin(self, job: Job, rest: Unfinished | None, lane: Lane) -> StartedJob:
+        """A job, or what is left of one, begun; in parts where it has some and the lane lends places."""
+
+    def close(self) -> None:
+        """Give up what it holds."""
+
+
 class Runs:
     """The runs that a page may ask for by id, and the lane that they wait in.
 
@@ -159,7 +173,7 @@ class Runs:
 
     Args:
         records: where it is noted which runs go on.
-        cluster: where they go when it is there; None for here.
+        dispatcher: where they go; None for here.
         patient: whether trainings, films and the like run to their end though nobody watches, as they may where they
             keep nobody else waiting.
     """
@@ -171,17 +185,15 @@ class Runs:
         *,
         records: RunRecords,
         most_waiting: int = 20,
-        cluster: Cluster | None = None,
+        dispatcher: Dispatcher | None = None,
         patient: bool = False,
     ):
-        self.workshop, self.cluster, self.records = workshop, cluster, records
-        if cluster is None:
+        self.workshop, self.records, self._dispatcher = workshop, records, dispatcher
+        if dispatcher is None:
             self.render = Lane("render", most_waiting)
         else:
-            # While the cluster is away one run at a time is done here.
-            room = lambda: cluster.status.room if cluster.status.useful else 1  # noqa: E731
-            self.render = Lane("render", most_waiting, room, MOST_ROOM)
-            cluster.on_change(self.render.look)
+            self.render = Lane("render", most_waiting, lambda: dispatcher.room, dispatcher.most_room)
+            dispatcher.on_change(self.render.look)
         self._make_keeper, self._patient = make_keeper, patient
         self._by_id: dict[str, Run] = {}
         self._lock = threading.Lock()
@@ -209,21 +221,11 @@ class Runs:
         return begun
 
     def _begun(self, job: Job, rest: Unfinished | None = None) -> StartedJob:
-        """A job, or what is left of one, begun on the cluster, in parts where it has some; or here without one."""
-        workshop, cluster, lane = self.workshop, self.cluster, self.render
-        if cluster is None:
-            standing = None if rest is None else rest.standing
-            return workshop.start(job) if standing is None else StartedJob(job, workshop, standing)
-
-        def begin(job: Job, rest: Unfinished | None) -> RemoteJob:
-            return RemoteJob(job, workshop, cluster, rest)
-
-        places = Places(begin, lambda: cluster.status.useful and lane.borrow(), lane.give_back)
-        if isinstance(job, Batch):
-            return SpreadBatch(job, workshop, places)
-        if isinstance(job.config, SweepConfig):
-            return SpreadSweep(job, workshop, places)
-        return begin(job, rest)
+        """A job, or what is left of one, begun here or where the dispatcher has it begin."""
+        if self._dispatcher is not None:
+            return self._dispatcher.begin(job, rest, self.render)
+        standing = None if rest is None else rest.standing
+        return self.workshop.start(job) if standing is None else StartedJob(job, self.workshop, standing)
 
     def _started(self, started: StartedJob, job: Job) -> Run:
         patient = self._patient and is_left_alone(job)
@@ -262,7 +264,7 @@ class Runs:
     def close(self) -> None:
         """Stop everything; results so far are written."""
         self.render.close()
-        if self.cluster is not None:
-            self.cluster.close()
+        if self._dispatcher is not None:
+            self._dispatcher.close()
         for run in self._by_id.values():
             run.forget()

@@ -190,7 +190,7 @@ def weights_in(path: Path) -> dict[str, np.ndarray]:
 
 def test_a_training_goes_out_with_its_data_and_what_it_trained_is_used_by_what_is_in_its_file(studio, training_job):
     from engines.vae import WalkConfig
-    from studio.panels.training_panel import Trained
+    from studio.trained_models import Trained
 
     training = studio.runs.start(training_job)
     at(training, 2)
@@ -208,7 +208,7 @@ def test_a_training_goes_out_with_its_data_and_what_it_trained_is_used_by_what_i
 def test_a_weights_file_that_is_changed_on_its_way_is_refused_in_a_sentence(studio, training_job, monkeypatch):
     from engines.vae import WalkConfig
     from studio.cluster import remote_job as remote
-    from studio.panels.training_panel import Trained
+    from studio.trained_models import Trained
 
     # Another network than those of other tests, which are on the machines already.
     other = dataclasses.replace(training_job, config=dataclasses.replace(training_job.config, seed=5))

@@ -22,12 +22,12 @@ from engines.dcgan.model import GAN
 from engines.dcgan.networks import ARCHITECTURES
 from engines.jobs import ENGINES
 from engines.recipes import read_recipe
-from studio.panels.training_panel import packed
 from studio.services import Studio
 from studio.tabs.faces import tab as faces
 from studio.tabs.faces.face_detail import AT_REST, DIRECTIONS, NOBODY, said_of
 from studio.tabs.faces.tab import COUNT, FacesTab
 from studio.tabs.faces.training import NETWORKS
+from studio.trained_models import packed
 from tests.engines.helpers import as_png, blocks, refusal, untrained_gan, zip_of
 from tests.studio.helpers import decoded, eventually, through_the_page, unserved_page, warned, watched
 

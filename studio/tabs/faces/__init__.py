@@ -1,0 +1,1 @@
+"""The tab faces, and what only it has."""

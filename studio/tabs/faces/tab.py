@@ -19,7 +19,6 @@ from studio.i18n.catalog import phrase
 from studio.panels.handoff import Door
 from studio.panels.recipe_restore import job_for_tab
 from studio.panels.saved_settings import OwnSettings
-from studio.panels.training_panel import Trained
 from studio.run_views.image_run_view import PictureStage
 from studio.services import Studio
 from studio.tabs.faces.face_detail import LargeFace
@@ -28,6 +27,7 @@ from studio.tabs.faces.nearest_neighbors import Neighbours
 from studio.tabs.faces.projection import FaceSearch
 from studio.tabs.faces.training import NETWORKS, GANTraining
 from studio.tabs.latent_space.face_editor import rounded
+from studio.trained_models import Trained
 from studio.wire_format import png_uri
 
 COUNT, TRUNCATION, PLACES = 40, 1.0, 12

@@ -27,13 +27,14 @@ from studio.i18n.catalog import phrase
 from studio.panels.handoff import Door
 from studio.panels.recipe_restore import job_for_tab
 from studio.panels.saved_settings import OwnSettings
-from studio.panels.training_panel import Kind, Trained, Training
+from studio.panels.training_panel import Kind, Training
 from studio.run_views.image_run_view import PictureStage
 from studio.services import Studio
 from studio.tabs.latent_space.face_editor import FaceEditor
 from studio.tabs.latent_space.latent_map import at, explorer, overlay, plane
 from studio.tabs.latent_space.map_form import SPACINGS, VEILS, MapSettings
 from studio.tabs.latent_space.sketchpad import drawn, sketch
+from studio.trained_models import Trained
 from studio.wire_format import data_uri
 
 NETWORKS = {"Ours": "digits", "As in the book": "digits_notes"}

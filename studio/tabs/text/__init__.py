@@ -1,0 +1,1 @@
+"""The tab text, and what only it has."""

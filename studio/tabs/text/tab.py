@@ -19,12 +19,12 @@ from studio.components.toasts import answered, inform, warn
 from studio.panels.handoff import Door
 from studio.panels.recipe_restore import job_for_tab
 from studio.panels.saved_settings import OwnSettings
-from studio.panels.training_panel import Trained
 from studio.run_views.text_run_view import TextStage, dice_of, dice_panel
 from studio.runs.run import Run
 from studio.services import Studio
 from studio.tabs.text.scoring import TextScore
 from studio.tabs.text.training import LanguageTraining
+from studio.trained_models import Trained
 
 PROMPT = "This movie"
 ONE, SIDE_BY_SIDE, GREEDY = "One text", "Five temperatures", "Greedy against sampling"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import gradio as gr
 
 from engines.language_model.config import STEERABLE, LanguageTrainingConfig
@@ -11,6 +9,7 @@ from studio.components.config_form import Settings
 from studio.panels.training_panel import Kind, Training
 from studio.run_views.text_run_view import TextStage
 from studio.services import Studio
+from studio.trained_models import read_model
 
 NETWORKS = {"Ours": "ours", "As in the book": "notes"}
 CUTS = {"Subwords": "subwords", "Whole words": "words", "Characters": "characters"}
@@ -18,13 +17,6 @@ CUTS = {"Subwords": "subwords", "Whole words": "words", "Characters": "character
 FIRST = LanguageTrainingConfig(
     tokens=500_000, embed_dim=128, num_layers=4, dense_dim=512, vocab_size=2048, block_size=128, interval=20
 )
-
-
-def read_model(path: Any) -> Any:
-    """A file that a training wrote -> the model."""
-    from engines.language_model.model import read_language_model
-
-    return read_language_model(path)
 
 
 class LanguageTraining(Training):
