@@ -124,7 +124,9 @@ def test_a_python_that_does_not_fit_is_told_so_in_a_sentence(version):
 
 
 def test_make_goes_on_with_a_python_that_fits():
-    done = subprocess.run([sys.executable, ROOT / "engines" / "python_version.py"], capture_output=True, check=False)
+    done = subprocess.run(
+        [sys.executable, ROOT / "engines" / "core" / "python_version.py"], capture_output=True, check=False
+    )
     assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
 
 

@@ -107,8 +107,8 @@ def test_a_worker_of_another_version_is_refused_and_work_is_done_here(other_mach
     other = tmp_path / "older"
     for name in ("engines", "weights"):
         shutil.copytree(ROOT / name, other / name, ignore=shutil.ignore_patterns("__pycache__", "*.npz"))
-    (other / "engines" / "version.py").write_text(
-        (ROOT / "engines" / "version.py").read_text().replace('NUMBER = "', 'NUMBER = "0.0.')
+    (other / "engines" / "jobs" / "version.py").write_text(
+        (ROOT / "engines" / "jobs" / "version.py").read_text().replace('NUMBER = "', 'NUMBER = "0.0.')
     )
     studio = studio_on(other_machines[0].address, project=str(other))
     cluster = studio.cluster

@@ -15,6 +15,7 @@ import av
 import numpy as np
 import pytest
 
+import engines.jobs as jobs_module
 from engines import train
 from engines.core.options import changed_options
 from engines.dcgan import DrawConfig, FaceWalkConfig
@@ -23,7 +24,6 @@ from engines.deep_dream import DreamConfig
 from engines.imaging.images import read_picture
 from engines.imaging.video import Film
 from engines.jobs import ENGINES, Job, StartedJob, Workshop, job_from_recipe
-from engines.jobs import registry as jobs_module
 from engines.jobs.recipe_script import script_of
 from engines.jobs.sweep import DreamSweepConfig, StyleSweepConfig
 from engines.language_model.config import LanguageTrainingConfig, WritingConfig

@@ -218,9 +218,9 @@ def test_the_version_is_the_projects_and_changes_with_any_source(tmp_path, monke
     assert said is not None
     assert said[1] == NUMBER
     shutil.copytree(ROOT / "engines", tmp_path / "engines", ignore=shutil.ignore_patterns("__pycache__"))
-    monkeypatch.setattr(version_module, "__file__", str(tmp_path / "engines" / "version.py"))
+    monkeypatch.setattr(version_module, "__file__", str(tmp_path / "engines" / "jobs" / "version.py"))
     same = version.__wrapped__()
-    with (tmp_path / "engines" / "parts" / "files.py").open("a") as file:
+    with (tmp_path / "engines" / "core" / "files.py").open("a") as file:
         file.write("# another\n")
     assert same == version()
     assert version.__wrapped__() != same

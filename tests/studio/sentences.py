@@ -12,10 +12,9 @@ from typing import Any
 
 import gradio as gr
 
-from engines.deep_dream import engine as deep_dream
+from engines import deep_dream, style_transfer
 from engines.imaging.video import FilmConfig
 from engines.jobs import ENGINES
-from engines.style_transfer import engine as style_transfer
 from studio.api.endpoints import ENDPOINTS
 from studio.components.html_component import SCRIPT_WORDS, TEMPLATE_WORDS
 from studio.examples.examples import photographs

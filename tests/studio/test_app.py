@@ -104,7 +104,7 @@ import app
 from gradio import analytics
 from engines.nn import precision
 from studio.page import build_page
-from studio.studio import Studio
+from studio.services import Studio
 app.parse([])
 studio = Studio(outputs=Path(sys.argv[1]))
 build_page(studio)

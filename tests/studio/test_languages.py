@@ -14,6 +14,7 @@ import pytest
 from engines.core.frames import Frame
 from engines.deep_dream import DreamConfig
 from studio import page as pages
+from studio.components import portrait
 from studio.components.html_component import component, said_in_script, said_in_template
 from studio.i18n.catalog import KOREAN, LANGUAGES, LOCALES, PLACE, phrase, speaking, spoken
 from studio.i18n.page_translation import OWN, in_language, translate_page, words_of
@@ -276,7 +277,7 @@ def test_what_a_component_s_script_asks_of_the_server_is_answered_in_the_languag
         return phrase("Save")
 
     with unserved_page(), speaking(KOREAN):
-        made = component("portrait", "a-face", {}, server_functions=[edited])
+        made = component(portrait.__file__, "a-face", {}, server_functions=[edited])
     assert made.edited([]) == "저장"
 
 

@@ -33,7 +33,7 @@ from pathlib import Path
 import numpy as np
 from engines.deep_dream.engine import DreamConfig
 from engines.jobs.registry import Job
-from studio.studio import Studio
+from studio.services import Studio
 
 studio = Studio(outputs=Path(sys.argv[1]))
 picture = np.zeros((24, 32, 3), np.uint8)
