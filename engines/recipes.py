@@ -40,7 +40,7 @@ class Recipe:
     """What made a result.
 
     Attributes:
-        engine: name in `engines.jobs.registry.ENGINES`.
+        engine: name in `engines.jobs.ENGINES`.
         config: the settings at the start, by field name.
         backbone: name of the network.
         weights: SHA-256 of its weights.

@@ -1,23 +1,17 @@
 """Jobs: what an engine is asked for, and how it runs."""
 
-from engines.jobs.registry import (
-    ENGINES,
-    OTHER_WEIGHTS,
-    History,
-    Job,
-    Standing,
-    StartedJob,
-    Unfinished,
-    Workshop,
-    job_from_recipe,
-    repeated,
-)
+from engines.jobs.job import OTHER_WEIGHTS, Job
+from engines.jobs.model_cache import ModelCache
+from engines.jobs.registry import ENGINES
+from engines.jobs.replay import job_from_recipe, repeated
+from engines.jobs.running import History, Standing, StartedJob, Unfinished, Workshop
 
 __all__ = [
     "ENGINES",
     "OTHER_WEIGHTS",
     "History",
     "Job",
+    "ModelCache",
     "Standing",
     "StartedJob",
     "Unfinished",

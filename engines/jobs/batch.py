@@ -13,7 +13,9 @@ from engines.data import archives
 from engines.data.archives import told_of
 from engines.imaging.formats import LIKE_PICTURES, SUFFIXES
 from engines.imaging.images import MAX_PIXELS, Picture, PictureError, load_picture
-from engines.jobs.registry import Job, StartedJob, Unfinished, Workshop
+from engines.jobs.job import Job
+from engines.jobs.model_cache import ModelCache
+from engines.jobs.running import StartedJob, Unfinished, begun
 from engines.recipes import Recipe
 
 MOST_PICTURES = 200
@@ -99,10 +101,6 @@ class Batch(Job):
     varies: str
     max_pixels: int = MAX_PIXELS
 
-    def started(self, workshop: Workshop) -> StartedBatch:
-        """The batch begun, see `Workshop.start`."""
-        return StartedBatch(self, workshop)
-
     def job_of(self, number: int, config: Any) -> Job:
         """The job for one of the pictures, which is read now; raises ValueError with a sentence."""
         picture = self.pictures[number].read(self.max_pixels)
@@ -145,7 +143,7 @@ class StartedBatch(StartedJob):
         number: which of the pictures it is, counted from 0.
     """
 
-    def __init__(self, batch: Batch, workshop: Workshop):
+    def __init__(self, batch: Batch, workshop: ModelCache):
         super().__init__(batch, workshop)
         self.batch = batch
         self.part: StartedJob | None = None
@@ -210,7 +208,7 @@ class StartedBatch(StartedJob):
 
     def _begun(self, number: int) -> StartedJob:
         """A picture's own run, begun; raises ValueError where it cannot be read."""
-        return self._workshop.start(self.batch.job_of(number, self._config))
+        return begun(self.batch.job_of(number, self._config), self._workshop)
 
     def _refuse(self, error: ValueError) -> None:
         self.part = None
@@ -257,3 +255,8 @@ class StartedBatch(StartedJob):
     def recipe(self) -> Recipe:
         """What made the last frame: the recipe of its picture."""
         return super().recipe if self._latest is None else self._latest.recipe
+
+
+@begun.register
+def _(job: Batch, workshop: ModelCache) -> StartedBatch:
+    return StartedBatch(job, workshop)

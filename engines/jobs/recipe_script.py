@@ -8,7 +8,9 @@ import re
 import shlex
 from typing import Any
 
-from engines.jobs.registry import ENGINES, Job, job_from_recipe
+from engines.jobs.job import Job
+from engines.jobs.registry import ENGINES
+from engines.jobs.replay import job_from_recipe
 from engines.jobs.sweep import SweepConfig
 from engines.recipes import Recipe, RecipeError
 

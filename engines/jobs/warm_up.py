@@ -6,7 +6,9 @@ import importlib
 
 import numpy as np
 
-from engines.jobs.registry import ENGINES, Job, Workshop
+from engines.jobs.job import Job
+from engines.jobs.registry import ENGINES
+from engines.jobs.running import Workshop
 
 BACKBONE = "studio_vgg"
 

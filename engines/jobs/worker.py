@@ -24,7 +24,9 @@ import psutil
 from engines.core.files import make_room, sha256_of, written_atomically
 from engines.core.frames import Frame
 from engines.core.quiet import load_quietly
-from engines.jobs.registry import ENGINES, History, Job, Standing, StartedJob, Workshop
+from engines.jobs.job import Job
+from engines.jobs.registry import ENGINES
+from engines.jobs.running import History, Standing, StartedJob, Workshop
 from engines.jobs.warm_up import trace
 from engines.weights.store import WeightsStore
 

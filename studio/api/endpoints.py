@@ -30,7 +30,7 @@ class Endpoint:
     """What programs may ask for, and what they are told of it.
 
     Attributes:
-        engine: key in `engines.jobs.registry.ENGINES`.
+        engine: key in `engines.jobs.ENGINES`.
         config: its config class; those of trainings cannot be asked of an engine without loading TensorFlow.
         does: what it does, in a sentence.
         files: the engine's pictures or its data by its names for them, each with its help.

@@ -12,7 +12,7 @@ import dataclasses
 from typing import Any
 
 from engines.core.frames import Frame
-from engines.jobs import Job, StartedJob, Unfinished, Workshop
+from engines.jobs import Job, ModelCache, StartedJob, Unfinished
 from engines.jobs.batch import Batch, StartedBatch
 from engines.jobs.sweep import Filling, SweepConfig, resolve
 from studio.cluster.prefetch import Ahead, CatchingUp, Part, Places
@@ -22,7 +22,7 @@ from studio.cluster.remote_job import LostTwiceError
 class SpreadBatch(StartedBatch):
     """A batch's frames, see `StartedBatch`; several of its pictures are made at once."""
 
-    def __init__(self, batch: Batch, workshop: Workshop, places: Places):
+    def __init__(self, batch: Batch, workshop: ModelCache, places: Places):
         super().__init__(batch, workshop)
         self._asked = batch.config
         self._ahead = Ahead(batch, workshop, places, len(batch.pictures), lambda number: self._asked, batch.job_of)
@@ -81,7 +81,7 @@ class SpreadSweep(StartedJob):
     What an engine chooses for the first cell holds for all: none is begun ahead before that is known.
     """
 
-    def __init__(self, job: Job, workshop: Workshop, places: Places):
+    def __init__(self, job: Job, workshop: ModelCache, places: Places):
         super().__init__(job, workshop)
         self._places = places
         self._cells: Cells | None = None
@@ -143,7 +143,7 @@ class Cells:
         config: the same as the engine will run it.
     """
 
-    def __init__(self, job: Job, workshop: Workshop, places: Places, asked: SweepConfig, config: SweepConfig):
+    def __init__(self, job: Job, workshop: ModelCache, places: Places, asked: SweepConfig, config: SweepConfig):
         self.asked, self.where = asked, ""
         self._filling = Filling(config)
         self._cell = -1

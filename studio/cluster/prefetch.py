@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from engines.core.frames import Frame
-from engines.jobs import History, Job, StartedJob, Unfinished, Workshop
+from engines.jobs import History, Job, ModelCache, StartedJob, Unfinished
 from studio.cluster.remote_job import RemoteJob
 from studio.runs.run import Displaced
 
@@ -85,7 +85,7 @@ class Part(StartedJob):
     def __init__(
         self,
         job: Job,
-        workshop: Workshop,
+        workshop: ModelCache,
         config: Any,
         make: Callable[[], Job],
         places: Places,
@@ -273,7 +273,7 @@ class Ahead:
     def __init__(
         self,
         whole: Job,
-        workshop: Workshop,
+        workshop: ModelCache,
         places: Places,
         count: int,
         config: Callable[[int], Any],

@@ -14,7 +14,7 @@ from typing import Any
 
 from engines.core.files import sha256_of
 from engines.core.frames import Frame
-from engines.jobs import ENGINES, History, Job, Standing, StartedJob, Unfinished, Workshop
+from engines.jobs import ENGINES, History, Job, ModelCache, Standing, StartedJob, Unfinished
 from engines.jobs.worker import Order, SentFile, Told
 from studio.cluster.client import AwayError, BusyError, Cluster, LostError, WorkerPlace
 from studio.runs.run import Displaced
@@ -49,7 +49,7 @@ class RemoteJob(StartedJob):
             whether settings take effect at the step at which they are sent.
     """
 
-    def __init__(self, job: Job, workshop: Workshop, cluster: Cluster, unfinished: Unfinished | None = None):
+    def __init__(self, job: Job, workshop: ModelCache, cluster: Cluster, unfinished: Unfinished | None = None):
         super().__init__(job, workshop)
         self.only_there = self.exact = self.unseen = False
         self.steps = 1
@@ -221,7 +221,7 @@ class WorkerRun:
         ValueError: its files are not there, or were changed on their way.
     """
 
-    def __init__(self, place: WorkerPlace, rest: Unfinished, workshop: Workshop, *, ahead: bool = True):
+    def __init__(self, place: WorkerPlace, rest: Unfinished, workshop: ModelCache, *, ahead: bool = True):
         self.place = place
         self.where = place.title
         job, read, paths = rest.job, dict[str, SentFile](), dict[str, Path]()

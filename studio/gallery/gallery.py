@@ -34,7 +34,7 @@ class Result:
     """One result.
 
     Attributes:
-        engine: that made it, as in `engines.jobs.registry.ENGINES`.
+        engine: that made it, as in `engines.jobs.ENGINES`.
         stamp: when it was finished, by this machine's clock: YYYYmmddHHMMSS.
     """
 

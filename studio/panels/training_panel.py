@@ -25,7 +25,7 @@ class Kind:
     """What is trained, and what the page says of it.
 
     Attributes:
-        engine: key in `engines.jobs.registry.ENGINES`.
+        engine: key in `engines.jobs.ENGINES`.
         first: the settings that the controls show at first.
         data: what the data is, in a few words.
         suffixes: of its files.

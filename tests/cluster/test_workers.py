@@ -31,7 +31,7 @@ LOCALLY = """
 import pickle, sys
 from engines.core.quiet import load_quietly
 load_quietly()
-from engines.jobs.registry import Workshop
+from engines.jobs import Workshop
 workshop = Workshop()
 while True:
     for frame in workshop.start(pickle.load(sys.stdin.buffer)): pass

@@ -103,7 +103,7 @@ def test_a_painting_in_a_given_time_says_by_which_steps_it_can_be_repeated(pictu
     assert chosen is not None
     assert chosen.seconds == 0
     steering = {frame.step: frame.config for frame in frames[1:] if frame.config is not None}
-    # As `engines.jobs.registry` repeats a recipe: each change is sent after the step that it was made at.
+    # As `engines.jobs` repeats a recipe: each change is sent after the step that it was made at.
     replay = stylize(picture, [STYLE], chosen, studio_vgg)
     frame = next(replay)
     while frame.step < frames[-1].step:

@@ -32,7 +32,7 @@ import sys, time
 from pathlib import Path
 import numpy as np
 from engines.deep_dream.engine import DreamConfig
-from engines.jobs.registry import Job
+from engines.jobs import Job
 from studio.services import Studio
 
 studio = Studio(outputs=Path(sys.argv[1]))
