@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from engines.jobs import Job
-from engines.jobs import registry as jobs
+from engines.jobs import Job, running
 from engines.jobs.batch import batch_of, picture_files
 from studio.api.progress import said_of
 from studio.runs import run as runs_module
@@ -228,7 +227,7 @@ def test_the_seconds_of_a_run_are_those_that_it_worked(lane, clock):
 
 def test_the_recipe_of_a_run_tells_the_seconds_that_it_worked(studio, small_job, monkeypatch):
     clock = Clock()
-    monkeypatch.setattr(jobs, "time", clock)
+    monkeypatch.setattr(running, "time", clock)
     started = studio.workshop.start(small_job)
     for _ in started:
         clock.now += 100  # another run's turn

@@ -24,7 +24,7 @@ from engines.recipes import Recipe
 from engines.vae.config import MODELS, VAETrainingConfig
 from engines.vae.model import VAE, Concept, vae_of_networks
 from engines.vae.networks import ARCHITECTURES
-from studio.panels import training_panel as training
+from studio import trained_models
 from studio.tabs.latent_space import latent_map as explorer
 from studio.tabs.latent_space.face_editor import CONCEPTS, DIRECTIONS, NOBODY
 from studio.tabs.latent_space.sketchpad import drawn
@@ -354,7 +354,7 @@ def test_a_picture_that_no_training_made_is_told_in_a_sentence(tab, tmp_path, pi
 
 
 def test_of_many_trained_networks_the_newest_are_kept(tab, digits, studio, monkeypatch):
-    monkeypatch.setattr(training, "MOST_TRAINED", 2)
+    monkeypatch.setattr(trained_models, "MOST_TRAINED", 2)
     monkeypatch.setattr(tab.training, "finished", lambda run_id: digits)
     for run_id in ("one", "two", "one", "three"):
         call(tab.used, run_id, {})

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from engines.deep_dream import engine as deep_dream
+from engines import deep_dream
 from engines.imaging.images import read_picture
 from engines.jobs import Job
 from engines.recipes import Recipe, read_recipe, write_png
