@@ -26,7 +26,7 @@ from engines.core.quiet import load_quietly
 from engines.imaging.images import MAX_PIXELS, digest, load_picture
 from engines.imaging.metadata import NO_DETAILS
 from engines.imaging.video import Film
-from engines.jobs import ENGINES, Job, StartedJob, Workshop, job_from_recipe
+from engines.jobs import ENGINES, Job, JobExecution, Workshop, job_from_recipe
 from engines.recipes import RecipeError, read_recipe, write_png, write_text
 from engines.weights.store import WeightsStore
 
@@ -162,7 +162,7 @@ def _job(options: argparse.Namespace) -> Job:
     return job
 
 
-def _run(started: StartedJob, output: Path) -> int:
+def _run(started: JobExecution, output: Path) -> int:
     film, stopped = None, False
     wants_film, writes = output.suffix.lower() == ".mp4", ENGINES[started.job.engine].writes
     output.parent.mkdir(parents=True, exist_ok=True)
@@ -204,7 +204,7 @@ def _say(notices: Iterable[str]) -> None:
         print(f"Note: {sentence}", file=sys.stderr)
 
 
-def _write(started: StartedJob, film: Film | None, output: Path) -> None:
+def _write(started: JobExecution, film: Film | None, output: Path) -> None:
     """Write what was made: a film, a text or a picture."""
     last = started.last
     assert last is not None
@@ -217,7 +217,7 @@ def _write(started: StartedJob, film: Film | None, output: Path) -> None:
         write_png(output, last.image, started.recipe, details)
 
 
-def _rescue(started: StartedJob, film: Film | None, output: Path, error: OSError) -> int:
+def _rescue(started: JobExecution, film: Film | None, output: Path, error: OSError) -> int:
     """Write to the folder of temporary files what cannot be written where it should be; of a film, its last picture.
 
     Raises:
@@ -237,7 +237,7 @@ def _rescue(started: StartedJob, film: Film | None, output: Path, error: OSError
     return 1
 
 
-def _film_size(started: StartedJob, image) -> tuple[int, int]:
+def _film_size(started: JobExecution, image) -> tuple[int, int]:
     """Width and height of a film: a zoom film's pictures are full size; that of one run grows up to its last."""
     if not started.job.inputs or ENGINES[started.job.engine].sheet:
         return image.shape[1], image.shape[0]

@@ -24,9 +24,9 @@ from studio.gallery.gallery import Gallery
 from studio.gallery.outputs_folder import GOING, MOMENTS, UPLOADS, VISITORS, claim, remove_leftovers
 from studio.gallery.result_writer import keeper_for
 from studio.gallery.visitors import Visitors
-from studio.runs.journal import RunRecords
-from studio.runs.queue import Runs
-from studio.runs.run import Keeper
+from studio.runs.journal import RunJournal
+from studio.runs.queue import RunManager
+from studio.runs.run import ResultWriter
 
 logger = logging.getLogger(__name__)
 
@@ -62,7 +62,7 @@ class Studio:
     trained: dict[str, list[str]] = field(default_factory=dict)
     cluster: Cluster | None = None
     workshop: Workshop = field(init=False)
-    runs: Runs = field(init=False)
+    runs: RunManager = field(init=False)
     _interactive: ThreadPoolExecutor = field(init=False, repr=False)
     _lock: BaseFileLock = field(init=False, repr=False)
 
@@ -73,10 +73,10 @@ class Studio:
         remove_leftovers(self.outputs)
         self.workshop = Workshop(WeightsStore(folders=self.weights))
         self._interactive = ThreadPoolExecutor(max_workers=1, thread_name_prefix="interactive")
-        self.runs = Runs(
+        self.runs = RunManager(
             self.workshop,
             self.keeper,
-            records=RunRecords(self.outputs / GOING),
+            records=RunJournal(self.outputs / GOING),
             most_waiting=self.most_waiting,
             dispatcher=None if self.cluster is None else ClusterDispatcher(self.workshop, self.cluster),
             patient=not self.shared,
@@ -100,7 +100,7 @@ class Studio:
         folder = self.outputs / VISITORS / visitor if visitor else self.outputs
         return Gallery(folder, self.outputs / MOMENTS)
 
-    def keeper(self, job: Job) -> Keeper:
+    def keeper(self, job: Job) -> ResultWriter:
         """What makes a result of a job's frames, for whoever's event is being handled."""
         return keeper_for(self.gallery, job)
 

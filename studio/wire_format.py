@@ -37,7 +37,7 @@ def data_uri(image: np.ndarray, quality: int = 82, side: int = PREVIEW_SIDE) -> 
 
 
 def written_rows(written: Sequence[Any]) -> list[dict[str, Any]]:
-    """Texts as the live text takes them, by `engines.language_model.generation.Writing`: pieces, how surprising each was in bits,
+    """Texts as the live text takes them, by `Generation`: pieces, how surprising each was in bits,
     and where each first parts from the one before it."""
     rows = []
     for index, writing in enumerate(written):

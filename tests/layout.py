@@ -1,7 +1,7 @@
 """How the packages import one another: python -m tests.layout prints floors and arrows of engines/ and studio/.
 
-A package is a folder; a module beside folders counts as one of its own. There is an arrow from each package to each that
-it imports, at any level; a package stands one floor above the highest that it imports.
+A package is a folder; a module beside folders counts as one of its own. There is an arrow from each package to
+each that it imports, at any level; a package stands one floor above the highest that it imports.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ class Frame:
         seam: whether a part of the run ends here, so that another run may come between.
         config: the settings that have been in force since the frame before, where the engine itself chose or changed
             them; None where they are what was asked for and sent.
-        written: of an engine that writes: its texts as they stand, an `engines.language_model.generation.Writing` each.
+        written: of an engine that writes: its texts as they stand, a `Generation` each.
         text: what of it a person keeps.
         z: where in a latent space the picture lies, (Z,) float32; None for engines without one.
         notices: what a person should be told when the run is over, in sentences: which data was left out.

@@ -20,7 +20,7 @@ class Neighbour:
     Attributes:
         name: within its zip or folder.
         image: (H, W, 3) uint8, mirrored where that is nearer.
-        distance: how differently the bundled backbone sees the two (`engines.backbones.perceptual_distance`); 0 for the same.
+        distance: how differently the bundled backbone sees the two; 0 for the same.
     """
 
     name: str

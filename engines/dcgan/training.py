@@ -77,7 +77,7 @@ def noisy_labels(real: Any, fake: Any, noise: Any) -> tuple[Any, Any]:
     return d_loss, tf.reduce_mean(tf.nn.softplus(fake))
 
 
-class Networks:
+class TrainState:
     """The networks in training, with all that a step changes.
 
     Attributes:
@@ -116,7 +116,7 @@ class Networks:
         return [*self.generator.variables, *averaged, *self.critic.variables, *optimizers, self.most_varied]
 
 
-def train_step_of(networks: Networks, config: DCGANTrainingConfig, total: int) -> Callable[..., dict[str, Any]]:
+def train_step_of(networks: TrainState, config: DCGANTrainingConfig, total: int) -> Callable[..., dict[str, Any]]:
     """One compiled step: pictures, (B, H, W, 3) uint8, the step's number, the critic's rate and dropout -> its metrics.
 
     The hinge step trains critic and generator on the same drawn pictures, which saves drawing others; the book's draws
@@ -266,7 +266,7 @@ def _trained(
     if len(pictures.train) < config.batch_size:
         config = dataclasses.replace(config, batch_size=len(pictures.train) // GROUP * GROUP)
     total = max(1, config.images // config.batch_size)
-    networks = Networks(config)
+    networks = TrainState(config)
     update = train_step_of(networks, config, total)
     shown = gan_of_networks(config.model, networks.averaged, networks.critic)
     noise = np.random.default_rng(config.seed).standard_normal((SHOWN, shown.latent_dim)).astype(np.float32)

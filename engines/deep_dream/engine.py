@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
     from engines.backbones.backbone import Backbone
-    from engines.deep_dream.gradient_ascent import Ascent
+    from engines.deep_dream.gradient_ascent import GradientAscent
 
 GUIDE_SIDE = 224
 _ASCENTS_KEPT = 6
@@ -92,7 +92,7 @@ def dream(
     check_picture(image, least=least)
     # After a frame, the shifts of the beginning are not to come again.
     rng = np.random.default_rng(config.seed if after is None else (config.seed, after.step))
-    run = _Picture(to_float(image), config, backbone, guide, rng)
+    run = OctavePyramid(to_float(image), config, backbone, guide, rng)
     done, number = 0, 1
     if after is not None:
         picture, position = _place(after, image.shape[:2], config)
@@ -122,7 +122,7 @@ def dream(
                 run.steer(config)
         if number >= config.pictures:
             return
-        run = _Picture(zoomed(run.image, config.zoom, config.turn), config, backbone, guide, rng)
+        run = OctavePyramid(zoomed(run.image, config.zoom, config.turn), config, backbone, guide, rng)
         number += 1
 
 
@@ -147,7 +147,7 @@ def _steered(config: DreamConfig, changed: DreamConfig, backbone: Backbone) -> D
     return dataclasses.replace(changed, size=config.size, seed=config.seed, pictures=config.pictures)
 
 
-class _Picture:
+class OctavePyramid:
     """One picture on its way up the octaves."""
 
     def __init__(self, original: np.ndarray, config: DreamConfig, backbone: Backbone, guide, rng):
@@ -284,13 +284,13 @@ class _Picture:
 
 def ascent_for(
     backbone: Backbone, config: DreamConfig, guide: np.ndarray | None
-) -> tuple[Ascent, list[tf.Tensor] | None]:
+) -> tuple[GradientAscent, list[tf.Tensor] | None]:
     """The traced step for a config's objective, kept with the backbone, and the guide's features."""
-    from engines.deep_dream.gradient_ascent import Ascent
+    from engines.deep_dream.gradient_ascent import GradientAscent
 
     layers = tuple(name for name in backbone.layers if config.layer_weights.get(name))
     key: tuple[Any, ...] = ("ascent", layers, guide is not None, config.channel is not None)
-    ascent = backbone.memory.pop(key, None) or Ascent(
+    ascent = backbone.memory.pop(key, None) or GradientAscent(
         backbone, layers, guided=guide is not None, single_channel=config.channel is not None
     )
     backbone.memory[key] = ascent  # last in the dict: the oldest is the first to go

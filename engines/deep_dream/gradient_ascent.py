@@ -44,7 +44,7 @@ def inner(features: tf.Tensor) -> tf.Tensor:
     return features[:, rows : height - rows, columns : width - columns, :]
 
 
-class Ascent:
+class GradientAscent:
     """Maximises what a backbone's layers see in a picture.
 
     Without a guide, the loss is the sum over layers of weight x mean of squared activations without the border

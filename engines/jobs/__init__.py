@@ -4,17 +4,17 @@ from engines.jobs.job import OTHER_WEIGHTS, Job
 from engines.jobs.model_cache import ModelCache
 from engines.jobs.registry import ENGINES
 from engines.jobs.replay import job_from_recipe, repeated
-from engines.jobs.running import History, Standing, StartedJob, Unfinished, Workshop
+from engines.jobs.running import JobExecution, ResumableJob, ResumePoint, RunHistory, Workshop
 
 __all__ = [
     "ENGINES",
     "OTHER_WEIGHTS",
-    "History",
     "Job",
+    "JobExecution",
     "ModelCache",
-    "Standing",
-    "StartedJob",
-    "Unfinished",
+    "ResumableJob",
+    "ResumePoint",
+    "RunHistory",
     "Workshop",
     "job_from_recipe",
     "repeated",

@@ -15,7 +15,7 @@ from engines.imaging.formats import LIKE_PICTURES, SUFFIXES
 from engines.imaging.images import MAX_PIXELS, Picture, PictureError, load_picture
 from engines.jobs.job import Job
 from engines.jobs.model_cache import ModelCache
-from engines.jobs.running import StartedJob, Unfinished, begun
+from engines.jobs.running import JobExecution, ResumableJob, begun
 from engines.recipes import Recipe
 
 MOST_PICTURES = 200
@@ -130,7 +130,7 @@ def batch_of(job: Job, pictures: tuple[PictureFile, ...], varies: str, max_pixel
     )
 
 
-class StartedBatch(StartedJob):
+class BatchExecution(JobExecution):
     """A batch's frames: those of each picture's own job, counted through.
 
     A picture that cannot be read, or that the engine refuses, is left out and told of in `notices`; where every one
@@ -146,12 +146,12 @@ class StartedBatch(StartedJob):
     def __init__(self, batch: Batch, workshop: ModelCache):
         super().__init__(batch, workshop)
         self.batch = batch
-        self.part: StartedJob | None = None
+        self.part: JobExecution | None = None
         self.number = -1
         self._config = batch.config
         self._done = self._finished = 0
         self._closed = False
-        self._latest: StartedJob | None = None
+        self._latest: JobExecution | None = None
         self._refused: list[tuple[str, ValueError]] = []
         self._shrunk = 0
 
@@ -161,7 +161,7 @@ class StartedBatch(StartedJob):
         return self.batch.pictures[self.number].name
 
     def send(self, changed: Any | None) -> Frame:
-        """The next frame of whichever picture's turn it is; raises as `StartedJob.send`."""
+        """The next frame of whichever picture's turn it is; raises as `JobExecution.send`."""
         if self._closed:
             raise StopIteration
         if changed is not None:
@@ -181,8 +181,8 @@ class StartedBatch(StartedJob):
             self.last, self.job, self._latest = self._counted(frame, steps), part.job, part
             return self.last
 
-    def _pulled(self, part: StartedJob, changed: Any | None) -> tuple[Frame, int]:
-        """The next frame of the picture at work, and for how many steps it stands; raises as `StartedJob.send`."""
+    def _pulled(self, part: JobExecution, changed: Any | None) -> tuple[Frame, int]:
+        """The next frame of the picture at work, and for how many steps it stands; raises as `JobExecution.send`."""
         return part.send(changed), 1
 
     def _turn_to_next(self) -> None:
@@ -206,7 +206,7 @@ class StartedBatch(StartedJob):
         except ValueError as error:
             self._refuse(error)
 
-    def _begun(self, number: int) -> StartedJob:
+    def _begun(self, number: int) -> JobExecution:
         """A picture's own run, begun; raises ValueError where it cannot be read."""
         return begun(self.batch.job_of(number, self._config), self._workshop)
 
@@ -237,13 +237,13 @@ class StartedBatch(StartedJob):
             seam=frame.step >= frame.total,
         )
 
-    def left(self) -> Unfinished | None:
+    def left(self) -> ResumableJob | None:
         """A batch of the pictures that are left, the one at work among them; None where there are none."""
         part = self.part
         ended = part is None or (part.last is not None and part.last.step >= part.last.total)
         pictures = self.batch.pictures[max(0, self.number + ended) :]
         rest = dataclasses.replace(self.batch, config=self._config, pictures=pictures)
-        return Unfinished(rest) if pictures else None
+        return ResumableJob(rest) if pictures else None
 
     def close(self) -> None:
         """Stop: no further step is done, no further picture begun."""
@@ -258,5 +258,5 @@ class StartedBatch(StartedJob):
 
 
 @begun.register
-def _(job: Batch, workshop: ModelCache) -> StartedBatch:
-    return StartedBatch(job, workshop)
+def _(job: Batch, workshop: ModelCache) -> BatchExecution:
+    return BatchExecution(job, workshop)

@@ -20,7 +20,7 @@ from engines.recipes import Recipe, RecipeError
 
 
 @dataclass(frozen=True, kw_only=True)
-class History:
+class RunHistory:
     """What a run has been up to a frame: with the job, all that its recipe says.
 
     Attributes:
@@ -41,15 +41,15 @@ class History:
 
 
 @dataclass(frozen=True)
-class Standing:
+class ResumePoint:
     """Where a run stood: a frame that its engine can go on from, or None where a checkpoint has it; and the history."""
 
     frame: Frame | None
-    history: History
+    history: RunHistory
 
 
 @dataclass(frozen=True)
-class Unfinished:
+class ResumableJob:
     """All that is left of a run that ended before its time, to go on from.
 
     Attributes:
@@ -59,12 +59,12 @@ class Unfinished:
     """
 
     job: Job
-    standing: Standing | None = None
+    standing: ResumePoint | None = None
     seen: int = 0
     in_force: Any = None
 
 
-class StartedJob(Iterator[Frame]):
+class JobExecution(Iterator[Frame]):
     """A job's frames, which know the recipe of what they have made so far.
 
     Iterate to run, `send` a config to steer, `close` to stop: as with the engine's own frames.
@@ -91,11 +91,11 @@ class StartedJob(Iterator[Frame]):
     unfinished: Any = None
     progress_before: float = 0.0
 
-    def __init__(self, job: Job, workshop: ModelCache, standing: Standing | None = None):
+    def __init__(self, job: Job, workshop: ModelCache, standing: ResumePoint | None = None):
         self.job = job
         self.notices = job.notices
         self.last: Frame | None = None
-        self.history = History()
+        self.history = RunHistory()
         if standing is not None:
             self.history = standing.history
             self.progress_before = 0.0 if standing.frame is None else standing.frame.progress
@@ -141,7 +141,7 @@ class StartedJob(Iterator[Frame]):
             self._interruptions.pop(0)
             if self.last.position is not None:
                 self._frames.close()
-                return self._go_on(changed, Standing(self.last, self.history))
+                return self._go_on(changed, ResumePoint(self.last, self.history))
         replayed = changed is None and bool(self._replay) and self._replay[0][0] <= self.last.step
         changed = self._replay[0][1] if replayed else changed
         before = self.last
@@ -174,7 +174,7 @@ class StartedJob(Iterator[Frame]):
         )
         return self.last
 
-    def _go_on(self, changed: Any | None, standing: Standing) -> Frame:
+    def _go_on(self, changed: Any | None, standing: ResumePoint) -> Frame:
         """The first frame of a run that goes on from where one was lost; `changed` takes effect after it."""
         network = self._workshop.network(self.job.engine, self.job.backbone)
         self._held = changed
@@ -203,7 +203,7 @@ class StartedJob(Iterator[Frame]):
         module = importlib.import_module(ENGINES[self.job.engine].module)
         return module.resolve(config, self._workshop.network(self.job.engine, self.job.backbone))
 
-    def left(self) -> Unfinished | None:
+    def left(self) -> ResumableJob | None:
         """What the run can be gone on with after its last frame, should it end here; None where nothing is left.
 
         A training goes on from its checkpoint, and from a frame with a `position` whatever has one; anything else, as a
@@ -211,15 +211,15 @@ class StartedJob(Iterator[Frame]):
         """
         job, frame, history = self.job, self.last, self.history
         if frame is None:
-            return Unfinished(job, self._standing)
+            return ResumableJob(job, self._standing)
         if frame.step >= frame.total:
             return None
         if "checkpoint" in job.files:
-            return Unfinished(job, Standing(None, history))
+            return ResumableJob(job, ResumePoint(None, history))
         rest = tuple(self._replay)
         if frame.position is not None and not job.makes_film:
-            return Unfinished(dataclasses.replace(job, steering=rest, interruptions=()), Standing(frame, history))
-        return Unfinished(dataclasses.replace(job, config=history.config, steering=(*history.steering, *rest)))
+            return ResumableJob(dataclasses.replace(job, steering=rest, interruptions=()), ResumePoint(frame, history))
+        return ResumableJob(dataclasses.replace(job, config=history.config, steering=(*history.steering, *rest)))
 
     def close(self) -> None:
         """Stop: the engine does no further step."""
@@ -247,14 +247,14 @@ class StartedJob(Iterator[Frame]):
 
 
 @functools.singledispatch
-def begun(job: Job, workshop: ModelCache) -> StartedJob:
+def begun(job: Job, workshop: ModelCache) -> JobExecution:
     """A job, of whatever kind, as it runs; other kinds register theirs."""
-    return StartedJob(job, workshop)
+    return JobExecution(job, workshop)
 
 
 class Workshop(ModelCache):
     """Where jobs run."""
 
-    def start(self, job: Job) -> StartedJob:
+    def start(self, job: Job) -> JobExecution:
         """Begin a job; the work itself is done as the frames are asked for."""
         return begun(job, self)

@@ -26,7 +26,7 @@ from engines.core.frames import Frame
 from engines.core.quiet import load_quietly
 from engines.jobs.job import Job
 from engines.jobs.registry import ENGINES
-from engines.jobs.running import History, Standing, StartedJob, Workshop
+from engines.jobs.running import JobExecution, ResumePoint, RunHistory, Workshop
 from engines.jobs.warm_up import trace
 from engines.weights.store import WeightsStore
 
@@ -48,7 +48,7 @@ class SentFile:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Order:
+class WorkerTask:
     """A job for a worker.
 
     Attributes:
@@ -63,7 +63,7 @@ class Order:
     files: Mapping[str, SentFile] = field(default_factory=dict)
     writes: Mapping[str, str] = field(default_factory=dict)
     weights: SentFile | None = None
-    standing: Standing | None = None
+    standing: ResumePoint | None = None
 
     @property
     def needed(self) -> tuple[SentFile, ...]:
@@ -72,7 +72,7 @@ class Order:
 
 
 @dataclass(frozen=True)
-class Told:
+class StepResult:
     """What comes back from a step.
 
     Attributes:
@@ -81,7 +81,7 @@ class Told:
     """
 
     frame: Frame | None
-    history: History
+    history: RunHistory
 
 
 class Worker:
@@ -100,7 +100,7 @@ class Worker:
         self._workshop = Workshop(WeightsStore(folders=(self._weights,)))
         # Of which file each network is that was loaded: "" for one that comes with the project.
         self._loaded: dict[tuple[str, str], str] = {}
-        self._started: StartedJob | None = None
+        self._started: JobExecution | None = None
         self._written: dict[str, Path] = {}
         self._seen: dict[str, tuple[int, int]] = {}
 
@@ -132,7 +132,7 @@ class Worker:
             opened.write(content.data)
         make_room(self._cache, MOST_BYTES)
 
-    def begin(self, order: Order) -> None:
+    def begin(self, order: WorkerTask) -> None:
         """Take up a job, whose files have come; its frames are made as they are asked for.
 
         Raises:
@@ -150,9 +150,9 @@ class Worker:
         self._written = {name: folder / said for name, said in order.writes.items()}
         self._seen = {name: _stamp(path) for name, path in self._written.items()}
         job = dataclasses.replace(order.job, files={**self._written, **read})
-        self._started = StartedJob(job, self._workshop, order.standing)
+        self._started = JobExecution(job, self._workshop, order.standing)
 
-    def _use_weights(self, order: Order) -> None:
+    def _use_weights(self, order: WorkerTask) -> None:
         """Have the network of an order be loaded from its own file."""
         engine, name = order.job.engine, order.job.backbone
         sha256 = order.weights.sha256 if order.weights else ""
@@ -175,8 +175,8 @@ class Worker:
             shutil.copyfile(kept, path)
         return path
 
-    def send(self, changed: Any | None, seconds: float = 0.0) -> Told:
-        """The next frame, after `changed` has taken effect; raises as `StartedJob.send`, but at the end tells None.
+    def send(self, changed: Any | None, seconds: float = 0.0) -> StepResult:
+        """The next frame, after `changed` has taken effect; raises as `JobExecution.send`, but at the end tells None.
 
         Args:
             seconds: for so long frames that nobody has to see are left out; the one that is told stands for them.
@@ -192,8 +192,8 @@ class Worker:
                 chosen, frame = frame.config, started.send(None)
                 frame = frame if frame.config is not None else dataclasses.replace(frame, config=chosen)
         except StopIteration:
-            return Told(None, started.history)
-        return Told(frame, started.history)
+            return StepResult(None, started.history)
+        return StepResult(frame, started.history)
 
     def changed_files(self) -> dict[str, np.ndarray]:
         """What the job has written since this was asked last, by the engine's names, (N,) uint8 each."""
@@ -225,7 +225,7 @@ def _remove_what_the_dead_left() -> None:
             shutil.rmtree(path, ignore_errors=True)
 
 
-def _belongs_in_a_film(started: StartedJob, frame: Frame) -> bool:
+def _belongs_in_a_film(started: JobExecution, frame: Frame) -> bool:
     return started.job.makes_film and frame.keyframe
 
 

@@ -1,8 +1,7 @@
 """Language models: text that goes on, a token at a time, and how likely a model finds a text that is there.
 
-Vaswani et al., "Attention is all you need" (2017); Chollet's "Deep Learning with Python", section 12.1. The networks
-are in `engines.language_model.networks`, how they are trained in `engines.language_model.training`, how a text goes on in
-`engines.language_model.generation`, how a token is chosen in `engines.language_model.sampling`.
+Vaswani et al., "Attention is all you need" (2017); Chollet's "Deep Learning with Python", section 12.1. Networks, training,
+sampling and generation have a module each.
 """
 
 from __future__ import annotations
@@ -15,17 +14,17 @@ import numpy as np
 from engines.core.frames import Frames
 from engines.data.text import plain
 from engines.language_model.config import SamplingConfig, WritingConfig
-from engines.language_model.generation import Writing, generate, looked_at
-from engines.language_model.sampling import Dice
+from engines.language_model.generation import Generation, generate, looked_at
+from engines.language_model.sampling import TokenDistribution
 from engines.language_model.tokenizers import END
 
 if TYPE_CHECKING:
     from engines.language_model.model import LanguageModel
 
 __all__ = [
+    "Generation",
     "SamplingConfig",
     "Scored",
-    "Writing",
     "WritingConfig",
     "generate",
     "resolve",
@@ -49,7 +48,7 @@ class Scored:
     """
 
     pieces: tuple[str, ...]
-    dice: tuple[Dice, ...]
+    dice: tuple[TokenDistribution, ...]
     perplexity: float
     bits_per_character: float
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from engines.core.frames import Frame, Frames
 from engines.language_model.config import SamplingConfig
-from engines.language_model.sampling import Dice, dice, noise, reshaped
+from engines.language_model.sampling import TokenDistribution, dice, noise, reshaped
 from engines.language_model.tokenizers import END
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Writing:
+class Generation:
     """A text as it stands, with what each of its tokens was chosen from.
 
     Attributes:
@@ -32,7 +32,7 @@ class Writing:
 
     temperature: float
     pieces: tuple[str, ...]
-    dice: tuple[Dice, ...]
+    dice: tuple[TokenDistribution, ...]
     ended: str = ""
 
     @property
@@ -55,7 +55,7 @@ def generate(
         begun: tokens that stand after the prompt already.
 
     Yields:
-        frames with `written`: a `Writing` for the temperature, or for each of several. Metrics: `perplexity` of what
+        frames with `written`: a `Generation` for the temperature, or for each of several. Metrics: `perplexity` of what
         the first of them has written, by the model itself.
     """
     rows = [_Row(prompt, tuple(begun), config, i, model) for i in range(max(1, len(config.temperatures)))]
@@ -86,7 +86,7 @@ def generate(
         reading.next([row.tokens for row in rows])
 
 
-def _kept(prompt: str, written: Sequence[Writing]) -> str:
+def _kept(prompt: str, written: Sequence[Generation]) -> str:
     """What a person keeps: prompt and text, or those of each temperature under its name."""
     texts = [prompt + "".join(writing.pieces) for writing in written]
     if len(texts) == 1:
@@ -108,7 +108,7 @@ class _Row:
         self.first = len(self.tokens)
         self.tokens += begun
         self.ended = ""
-        self._dice: list[Dice] = []
+        self._dice: list[TokenDistribution] = []
         self._surprise = 0.0
         self._pieces: list[str] = []
         self._speller = model.tokeniser.speller()
@@ -124,7 +124,7 @@ class _Row:
         """Of what stands after the prompt, by the model itself."""
         return math.exp(self._surprise / len(self._dice))
 
-    def add(self, one: Dice) -> None:
+    def add(self, one: TokenDistribution) -> None:
         """Put a token that the model has been asked about after those after the prompt."""
         self._dice.append(one)
         self._surprise -= math.log(max(one.before, 1e-300))
@@ -164,8 +164,8 @@ class _Row:
     def _spelled(self) -> tuple[str, ...]:
         return (*self._pieces[:-1], self._pieces[-1] + self._speller.unfinished)
 
-    def writing(self, config: SamplingConfig) -> Writing:
-        return Writing(self.temperature(config), self._stopped or self._spelled(), tuple(self._dice), self.ended)
+    def writing(self, config: SamplingConfig) -> Generation:
+        return Generation(self.temperature(config), self._stopped or self._spelled(), tuple(self._dice), self.ended)
 
 
 def _forbidden(model: LanguageModel, config: SamplingConfig) -> list[int]:
@@ -175,7 +175,7 @@ def _forbidden(model: LanguageModel, config: SamplingConfig) -> list[int]:
 
 def looked_at(
     tokens: Sequence[int], first: int, config: SamplingConfig, temperature: float, model: LanguageModel
-) -> list[Dice]:
+) -> list[TokenDistribution]:
     """What each token from `first` on would have been chosen from."""
     there = np.zeros(model.tokeniser.vocab_size, bool)
     there[list(tokens[:first])] = True

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from engines.language_model.networks import Past
+from engines.language_model.networks import KVCache
 
 # When a text has filled all that a network sees, it is read again from here on: this share of what it sees.
 KEPT = 0.75
 
 
-class Reader:
+class Decoder:
     """Reads texts side by side, and says after each token what may come next.
 
     Args:
@@ -33,7 +33,7 @@ class Reader:
         # One token of a text is little work in many operations: compiled into one, once for each number of texts.
         @tf.function(autograph=False, jit_compile=True)
         def read_next(tokens: Any, length: Any, pairs: Any) -> Any:
-            past = Past([(keys.read_value(), values.read_value()) for keys, values in pairs], length)
+            past = KVCache([(keys.read_value(), values.read_value()) for keys, values in pairs], length)
             activations, presents = network.read(tokens, past)
             # Compiled, this is done in place.
             for kept, present in zip(pairs, presents, strict=True):
@@ -47,9 +47,9 @@ class Reader:
 
         self._read_first, self._read_next, self._read_all = read_first, read_next, read_all
 
-    def begin(self, texts: Sequence[Sequence[int]]) -> Reading:
+    def begin(self, texts: Sequence[Sequence[int]]) -> DecodingState:
         """Read the beginning of texts, all equally long."""
-        return Reading(self, texts)
+        return DecodingState(self, texts)
 
     def all_logits(self, tokens: Sequence[int], first: int) -> Iterator[tuple[int, np.ndarray]]:
         """What might have stood in the place of each token from `first` (at least 1) on: places, and logits, (V,).
@@ -68,14 +68,14 @@ class Reader:
             start += stride
 
 
-class Reading:
+class DecodingState:
     """Texts that are being read.
 
     Attributes:
         logits: (B, V) float32: what may come next in each of them.
     """
 
-    def __init__(self, reader: Reader, texts: Sequence[Sequence[int]]):
+    def __init__(self, reader: Decoder, texts: Sequence[Sequence[int]]):
         self._reader = reader
         self._again(texts)
 

@@ -19,7 +19,7 @@ from engines.weights.npz import packed_network, unpack_network
 from engines.weights.store import WeightsError, WeightsStore
 
 if TYPE_CHECKING:
-    from engines.language_model.kv_cache import Reader
+    from engines.language_model.kv_cache import Decoder
 
 # What a weight takes in a file. The book's network is there to be compared with; 8 bits cost it 0.02 % of perplexity.
 BITS = {"ours": 16, "notes": 8}
@@ -42,11 +42,11 @@ class LanguageModel:
     weights: str = ""
 
     @functools.cached_property
-    def reader(self) -> Reader:
+    def reader(self) -> Decoder:
         """What reads texts with the network; making it takes a moment."""
-        from engines.language_model.kv_cache import Reader
+        from engines.language_model.kv_cache import Decoder
 
-        return Reader(self.network)
+        return Decoder(self.network)
 
     @property
     def config(self) -> TransformerConfig:

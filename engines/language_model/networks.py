@@ -17,7 +17,7 @@ from keras import initializers, layers, ops
 
 
 @dataclass(frozen=True)
-class Past:
+class KVCache:
     """What attentions have computed of the tokens so far.
 
     Attributes:
@@ -82,7 +82,7 @@ def attend(queries: Any, keys: Any, values: Any, past: tuple[Any, Any, Any] | No
     return ops.transpose(ops.matmul(weights, values), (0, 2, 1, 3)), (keys, values)
 
 
-def places_of(tokens: Any, past: Past | None) -> Any:
+def places_of(tokens: Any, past: KVCache | None) -> Any:
     """(T,) integers: where the tokens of a piece, (B, T), stand in the text."""
     places = ops.arange(ops.shape(tokens)[1])
     return places if past is None else places + past.length
@@ -188,7 +188,7 @@ class Transformer(keras.Model):
         for block in self.blocks:
             block.build((*input_shape, self.config.embed_dim))
 
-    def read(self, tokens: Any, past: Past | None = None) -> tuple[Any, list[tuple[Any, Any]]]:
+    def read(self, tokens: Any, past: KVCache | None = None) -> tuple[Any, list[tuple[Any, Any]]]:
         """What the network makes of a piece of text.
 
         Args:
@@ -296,7 +296,7 @@ class NotesTransformer(keras.Model):
             decoder.build((*input_shape, self.config.embed_dim))
         self.last.build((*input_shape, self.config.embed_dim))
 
-    def read(self, tokens: Any, past: Past | None = None) -> tuple[Any, list[tuple[Any, Any]]]:
+    def read(self, tokens: Any, past: KVCache | None = None) -> tuple[Any, list[tuple[Any, Any]]]:
         """As `Transformer.read`; a block has two attentions."""
         positions = ops.take(self.positions, places_of(tokens, past), axis=0)
         x = ops.cast(ops.take(self.embedding, tokens, axis=0) + positions, self.compute_dtype)

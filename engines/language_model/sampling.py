@@ -16,7 +16,7 @@ _LEAST = -1e9
 
 
 @dataclass(frozen=True)
-class Dice:
+class TokenDistribution:
     """What a token was chosen from.
 
     Attributes:
@@ -107,13 +107,13 @@ def noise(seed: int, place: int, size: int) -> np.ndarray:
     return -np.log(np.random.default_rng((seed, place)).standard_exponential(size))
 
 
-def dice(token: int, logits: np.ndarray, after: np.ndarray) -> Dice:
+def dice(token: int, logits: np.ndarray, after: np.ndarray) -> TokenDistribution:
     """What a token was chosen from: logits (V,) and what `reshaped` made of them."""
     before = log_probabilities(logits)
     first = np.argpartition(before, -min(ALTERNATIVES, len(before)))[-ALTERNATIVES:]
     first = first[np.argsort(-before[first], kind="stable")]
     likely, likely_after = np.exp(before), np.exp(after)
-    return Dice(
+    return TokenDistribution(
         token=token,
         before=float(likely[token]),
         after=float(likely_after[token]),

@@ -25,7 +25,7 @@ from engines.language_model.config import (
     LanguageTrainingConfig,
     SamplingConfig,
 )
-from engines.language_model.generation import Writing, generate
+from engines.language_model.generation import Generation, generate
 from engines.language_model.loss import next_token_loss
 from engines.language_model.model import LanguageModel, build_network, read_language_model, save_language_model
 from engines.language_model.muon import Muon
@@ -95,7 +95,7 @@ class Windows:
         return tokens, there[:, 1:].astype(np.float32)
 
 
-class Learner:
+class TrainState:
     """A network in training, with its optimiser.
 
     Attributes:
@@ -149,7 +149,7 @@ def losses_of(network: Any, tokens: Any, weights: Any) -> Any:
     return next_token_loss(flat, network.output_layer, targets, weights)
 
 
-def train_step_of(learner: Learner, batch: int) -> Callable[..., Any]:
+def train_step_of(learner: TrainState, batch: int) -> Callable[..., Any]:
     """One compiled step: tokens (batch, T + 1), weights (batch, T), the rate's factor -> the mean loss in nats."""
     loss = functools.partial(losses_of, learner.network)
     return compiled_step(loss, learner.weights, learner.variables, learner.apply, batch)
@@ -234,7 +234,7 @@ def _trained(
     )
     batch = min(max(1, (config.batch_tokens or 0) // windows.block_size), windows.count)
     total = max(1, config.tokens // (batch * windows.block_size))
-    learner = Learner(config, shape)
+    learner = TrainState(config, shape)
     update = train_step_of(learner, batch)
     score = held_out_scores(learner.network, texts, config.block_size or 0)
     model = LanguageModel(learner.network, tokeniser, batch * total * windows.block_size)
@@ -275,7 +275,7 @@ def _trained(
             save_language_model(file, model)
 
 
-def samples(model: LanguageModel, prompt: str) -> tuple[tuple[Writing, ...], str]:
+def samples(model: LanguageModel, prompt: str) -> tuple[tuple[Generation, ...], str]:
     """What a model writes at each of `TEMPERATURES`, and all of it as one text; nothing on JAX, where it cannot."""
     if keras.config.backend() != "tensorflow":
         return (), ""

@@ -19,7 +19,7 @@ from engines.style_transfer.config import LAYERS, StyleConfig
 
 if TYPE_CHECKING:
     from engines.backbones.backbone import Backbone
-    from engines.style_transfer.targets import Pictures
+    from engines.style_transfer.targets import StyleInputs
 
 MOST_STYLES = 8
 LEAST_SIDE = 16
@@ -117,13 +117,13 @@ def stylize(
             of a run with other inputs or settings.
     """
     from engines.backbones.backbone import bundled_backbone
-    from engines.style_transfer.optimization import Painting, Pictures
+    from engines.style_transfer.optimization import StyleInputs, StyleOptimizer
 
     config = resolve(config, backbone)
-    pictures = Pictures(content_image, tuple(style_images), _aligned(masks, len(style_images)), start_image)
+    pictures = StyleInputs(content_image, tuple(style_images), _aligned(masks, len(style_images)), start_image)
     _check(pictures, config)
     sketcher = bundled_backbone() if config.start == "sketch" else None
-    painting = Painting(pictures, config, backbone, after, sketcher)
+    painting = StyleOptimizer(pictures, config, backbone, after, sketcher)
     # What was chosen for this machine; a run that goes on has chosen already.
     told: StyleConfig | None = None if after and painting.config == config else painting.config
     done = after.step if after else 0
@@ -157,7 +157,7 @@ def _aligned(masks: Sequence[np.ndarray | None], count: int) -> tuple[np.ndarray
     return (*masks, *[None] * (count - len(masks)))
 
 
-def _check(pictures: Pictures, config: StyleConfig) -> None:
+def _check(pictures: StyleInputs, config: StyleConfig) -> None:
     """Refuse what cannot be painted, with a sentence."""
     count = len(pictures.styles)
     if not count:

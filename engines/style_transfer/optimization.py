@@ -18,7 +18,7 @@ from engines.style_transfer.first_order import FirstOrder, Optimizer
 from engines.style_transfer.lbfgs import LBFGS
 from engines.style_transfer.losses import Evaluation, PerceptualLoss
 from engines.style_transfer.schedule import CORRECTIONS, STEPS_FACTOR, Planner, Rung
-from engines.style_transfer.targets import Pictures, Scene, fitted
+from engines.style_transfer.targets import StyleInputs, StyleTargets, fitted
 
 if TYPE_CHECKING:
     from engines.backbones.backbone import Backbone
@@ -30,7 +30,7 @@ _SHORTER = 0.1
 _NO_PLACE = "A painting cannot go on from this frame with these settings; begin it anew."
 
 
-class Painting:
+class StyleOptimizer:
     """One painting on its way up the sizes.
 
     Args:
@@ -47,7 +47,7 @@ class Painting:
 
     def __init__(
         self,
-        pictures: Pictures,
+        pictures: StyleInputs,
         config: StyleConfig,
         backbone: Backbone,
         after: Frame | None = None,
@@ -239,7 +239,7 @@ class Painting:
     def _open_scene(self) -> None:
         config, rung = self._here, self._rung
         self._scene_loss = self._loss_for(config, rung.backbone)
-        self._scene = Scene(self._pictures, config, self._scene_loss, rung.shape, config.tile_size)
+        self._scene = StyleTargets(self._pictures, config, self._scene_loss, rung.shape, config.tile_size)
         self._targets = self._scene.targets(config)
 
     def _begin_scale(self, done: int = 0) -> None:
@@ -315,7 +315,7 @@ class Painting:
             del memory[old]
         return loss
 
-    def _weigh(self, scene: Scene) -> None:
+    def _weigh(self, scene: StyleTargets) -> None:
         """Set the weights of the three losses.
 
         With a balance, the photo's weight is such that it has this share of the gradient, next to the style's, at a

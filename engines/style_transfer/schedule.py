@@ -15,7 +15,7 @@ from engines.core.memory import free_bytes
 from engines.imaging.images import long_enough
 from engines.style_transfer.config import LAYERS, MOST_SIDE, StyleConfig
 from engines.style_transfer.losses import PerceptualLoss
-from engines.style_transfer.targets import Pictures, Scene
+from engines.style_transfer.targets import StyleInputs, StyleTargets
 
 if TYPE_CHECKING:
     from engines.backbones.backbone import Backbone
@@ -95,7 +95,7 @@ class Planner:
 
     def __init__(
         self,
-        pictures: Pictures,
+        pictures: StyleInputs,
         backbone: Backbone,
         sketcher: Backbone | None,
         loss_for: Callable[[StyleConfig, Backbone], PerceptualLoss],
@@ -205,7 +205,7 @@ class Planner:
         """Seconds of a step at a small size."""
         settings = rung.config(config)
         loss = self._loss_for(settings, rung.backbone)
-        scene = Scene(self._pictures, settings, loss, shape, WHOLE)
+        scene = StyleTargets(self._pictures, settings, loss, shape, WHOLE)
         targets, image = scene.targets(settings), tf.constant(scene.content)
         times = []
         for _ in range(2):

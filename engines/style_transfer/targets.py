@@ -22,7 +22,7 @@ _LONGEST_STYLE = 8
 
 
 @dataclass(frozen=True)
-class Pictures:
+class StyleInputs:
     """What goes into a painting, as `engines.style_transfer.engine.stylize` takes it; one mask or None a style."""
 
     content: np.ndarray
@@ -37,7 +37,7 @@ class Pictures:
         return masked + (masked < len(self.masks)) if masked else 0
 
 
-class Scene:
+class StyleTargets:
     """The pictures at one size, with the targets that they make.
 
     Args:
@@ -49,7 +49,7 @@ class Scene:
     """
 
     def __init__(
-        self, pictures: Pictures, config: StyleConfig, loss: PerceptualLoss, shape: tuple[int, int], tile: int
+        self, pictures: StyleInputs, config: StyleConfig, loss: PerceptualLoss, shape: tuple[int, int], tile: int
     ):
         self.shape, self.tile = shape, tile
         self._config, self._loss = config, loss

@@ -12,7 +12,7 @@ import gradio as gr
 from gradio.context import LocalContext
 
 from studio.components.toasts import refused
-from studio.runs.queue import Lane
+from studio.runs.queue import RunQueue
 from studio.runs.run import Run
 from studio.wire_format import data_uri
 
@@ -49,7 +49,7 @@ class Caller:
         return unread is not None and unread.qsize() < MOST_UNREAD
 
 
-async def followed(run: Run, lane: Lane, caller: Caller) -> AsyncGenerator[dict[str, Any], None]:
+async def followed(run: Run, lane: RunQueue, caller: Caller) -> AsyncGenerator[dict[str, Any], None]:
     """What a program is told of a run until it is over. When the caller is gone, the run is stopped.
 
     While the caller does not read, it is told nothing and the run counts as unwatched.
@@ -77,7 +77,7 @@ async def followed(run: Run, lane: Lane, caller: Caller) -> AsyncGenerator[dict[
         await asyncio.to_thread(run.stop)
 
 
-def said_of(run: Run, lane: Lane) -> dict[str, Any]:
+def said_of(run: Run, lane: RunQueue) -> dict[str, Any]:
     """What there is to tell of a run at this moment, as JSON has it."""
     frame = run.frame
     said: dict[str, Any] = {

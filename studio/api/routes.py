@@ -245,7 +245,7 @@ class Api:
         async def score_text(text: Any, backbone: Any) -> dict[str, Any]:
             def work() -> dict[str, Any]:
                 from engines.language_model import score
-                from engines.language_model.engine import Writing
+                from engines.language_model.engine import Generation
 
                 if not isinstance(text, str):
                     raise ValueError("The parameter text must be text.")
@@ -253,7 +253,7 @@ class Api:
                 found = score(
                     text, SamplingConfig(temperature=1.0), self._studio.workshop.network("language_model", backbone)
                 )
-                (row,) = written_rows([Writing(1.0, found.pieces, found.dice)])
+                (row,) = written_rows([Generation(1.0, found.pieces, found.dice)])
                 return {
                     "perplexity": found.perplexity,
                     "bits_per_character": found.bits_per_character,

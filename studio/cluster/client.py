@@ -1,7 +1,7 @@
 """The cluster: more machines, which come from Ray, and what the studio knows of them.
 
 Nothing here imports Ray: a process beside the studio speaks it (`studio.cluster.ray_link`), so that the studio outlives
-whatever becomes of the cluster. A job goes out frame by frame (`studio.cluster.remote_job`): a worker does a step when it is asked
+whatever becomes of the cluster. A job goes out frame by frame (`remote_job`): a worker does a step when it is asked
 for one.
 """
 
@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from engines.jobs.version import version
-from engines.jobs.worker import Order
+from engines.jobs.worker import WorkerTask
 
 logger = logging.getLogger(__name__)
 
@@ -336,7 +336,7 @@ class WorkerPlace:
         self._cluster, self.id, self.title, self.process = cluster, id, title, process
         self._writes: dict[str, str] = {}
 
-    def begin(self, order: Order, paths: dict[str, Path], writes: dict[str, Path]) -> None:
+    def begin(self, order: WorkerTask, paths: dict[str, Path], writes: dict[str, Path]) -> None:
         """Have it take up a job.
 
         Args:

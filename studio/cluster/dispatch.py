@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from engines.jobs import Job, StartedJob, Unfinished, Workshop
+from engines.jobs import Job, JobExecution, ResumableJob, Workshop
 from engines.jobs.batch import Batch
 from engines.jobs.sweep import SweepConfig
 from studio.cluster.client import MOST_ROOM, Cluster
-from studio.cluster.parallel import SpreadBatch, SpreadSweep
-from studio.cluster.prefetch import Places
+from studio.cluster.parallel import ParallelBatch, ParallelSweep
+from studio.cluster.prefetch import WorkerSlots
 from studio.cluster.remote_job import RemoteJob
-from studio.runs.queue import Lane
+from studio.runs.queue import RunQueue
 
 
 class ClusterDispatcher:
@@ -32,17 +32,17 @@ class ClusterDispatcher:
         """Have it called when machines come or go."""
         self._cluster.on_change(call)
 
-    def begin(self, job: Job, rest: Unfinished | None, lane: Lane) -> StartedJob:
+    def begin(self, job: Job, rest: ResumableJob | None, lane: RunQueue) -> JobExecution:
         """A job, or what is left of one, begun; a batch or a sweep in parts, for which the lane lends places."""
 
-        def begin(job: Job, rest: Unfinished | None) -> RemoteJob:
+        def begin(job: Job, rest: ResumableJob | None) -> RemoteJob:
             return RemoteJob(job, self._workshop, self._cluster, rest)
 
-        places = Places(begin, lambda: self._cluster.status.useful and lane.borrow(), lane.give_back)
+        places = WorkerSlots(begin, lambda: self._cluster.status.useful and lane.borrow(), lane.give_back)
         if isinstance(job, Batch):
-            return SpreadBatch(job, self._workshop, places)
+            return ParallelBatch(job, self._workshop, places)
         if isinstance(job.config, SweepConfig):
-            return SpreadSweep(job, self._workshop, places)
+            return ParallelSweep(job, self._workshop, places)
         return begin(job, rest)
 
     def close(self) -> None:

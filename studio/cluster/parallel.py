@@ -12,20 +12,20 @@ import dataclasses
 from typing import Any
 
 from engines.core.frames import Frame
-from engines.jobs import Job, ModelCache, StartedJob, Unfinished
-from engines.jobs.batch import Batch, StartedBatch
+from engines.jobs import Job, JobExecution, ModelCache, ResumableJob
+from engines.jobs.batch import Batch, BatchExecution
 from engines.jobs.sweep import Filling, SweepConfig, resolve
-from studio.cluster.prefetch import Ahead, CatchingUp, Part, Places
+from studio.cluster.prefetch import CatchingUp, Prefetcher, Subjob, WorkerSlots
 from studio.cluster.remote_job import LostTwiceError
 
 
-class SpreadBatch(StartedBatch):
-    """A batch's frames, see `StartedBatch`; several of its pictures are made at once."""
+class ParallelBatch(BatchExecution):
+    """A batch's frames, see `BatchExecution`; several of its pictures are made at once."""
 
-    def __init__(self, batch: Batch, workshop: ModelCache, places: Places):
+    def __init__(self, batch: Batch, workshop: ModelCache, places: WorkerSlots):
         super().__init__(batch, workshop)
         self._asked = batch.config
-        self._ahead = Ahead(batch, workshop, places, len(batch.pictures), lambda number: self._asked, batch.job_of)
+        self._ahead = Prefetcher(batch, workshop, places, len(batch.pictures), lambda number: self._asked, batch.job_of)
 
     @property
     def where(self) -> str:  # type: ignore[override]
@@ -40,7 +40,7 @@ class SpreadBatch(StartedBatch):
         return (() if part is None else part.workers) + self._ahead.workers
 
     def send(self, changed: Any | None) -> Frame:
-        """The next frame, see `StartedBatch.send`; the same again while a picture catches up.
+        """The next frame, see `BatchExecution.send`; the same again while a picture catches up.
 
         Raises:
             Displaced: there is no place for the picture whose turn it is at this moment.
@@ -57,13 +57,13 @@ class SpreadBatch(StartedBatch):
                 assert self.last is not None
                 return self.last
 
-    def _begun(self, number: int) -> StartedJob:
+    def _begun(self, number: int) -> JobExecution:
         part = self._ahead.take(number)
         self._ahead.look()
         return part
 
-    def _pulled(self, part: StartedJob, changed: Any | None) -> tuple[Frame, int]:
-        assert isinstance(part, Part)
+    def _pulled(self, part: JobExecution, changed: Any | None) -> tuple[Frame, int]:
+        assert isinstance(part, Subjob)
         try:
             return part.send(changed), part.steps
         except LostTwiceError:
@@ -75,13 +75,13 @@ class SpreadBatch(StartedBatch):
         self._ahead.close()
 
 
-class SpreadSweep(StartedJob):
+class ParallelSweep(JobExecution):
     """A sweep's frames, see `engines.jobs.sweep.sweep`; several of its cells are made at once.
 
     What an engine chooses for the first cell holds for all: none is begun ahead before that is known.
     """
 
-    def __init__(self, job: Job, workshop: ModelCache, places: Places):
+    def __init__(self, job: Job, workshop: ModelCache, places: WorkerSlots):
         super().__init__(job, workshop)
         self._places = places
         self._cells: Cells | None = None
@@ -103,7 +103,7 @@ class SpreadSweep(StartedJob):
 
         Raises:
             Displaced: there is no place for the cell whose turn it is at this moment.
-            StopIteration, ValueError: as `StartedJob.send`.
+            StopIteration, ValueError: as `JobExecution.send`.
         """
         self._unsent = self._unsent if changed is None else changed
         try:
@@ -125,29 +125,29 @@ class SpreadSweep(StartedJob):
         return self._cells
 
     @property
-    def unfinished(self) -> Unfinished | None:
+    def unfinished(self) -> ResumableJob | None:
         """What a sweep can be begun again with, of which a cell was lost twice."""
         if not self._lost:
             return None
         if self.history.config is None:
-            return Unfinished(self.job)
+            return ResumableJob(self.job)
         steering = (*self.history.steering, *self._replay)
-        return Unfinished(dataclasses.replace(self.job, config=self.history.config, steering=steering))
+        return ResumableJob(dataclasses.replace(self.job, config=self.history.config, steering=steering))
 
 
 class Cells:
-    """A sweep's frames as `StartedJob` takes an engine's; unlike those, it goes on after what it raises.
+    """A sweep's frames as `JobExecution` takes an engine's; unlike those, it goes on after what it raises.
 
     Args:
         asked: the sweep's config as it was asked for.
         config: the same as the engine will run it.
     """
 
-    def __init__(self, job: Job, workshop: ModelCache, places: Places, asked: SweepConfig, config: SweepConfig):
+    def __init__(self, job: Job, workshop: ModelCache, places: WorkerSlots, asked: SweepConfig, config: SweepConfig):
         self.asked, self.where = asked, ""
         self._filling = Filling(config)
         self._cell = -1
-        self._part: Part | None = None
+        self._part: Subjob | None = None
         self._ended = self._closed = False
         self._waits_for_the_first = config.chosen_on_the_way
 
@@ -158,13 +158,13 @@ class Cells:
             return Job(engine=asked.engine, config=config, inputs=job.inputs, backbone=job.backbone, pace=job.pace)
 
         # The recipe of a sweep could not tell that a cell went on from a picture.
-        self._ahead = Ahead(job, workshop, places, config.cells, cell_of, job_of, exact=True)
+        self._ahead = Prefetcher(job, workshop, places, config.cells, cell_of, job_of, exact=True)
 
     def __next__(self) -> Frame:
         return self.send(None)
 
     def send(self, changed: SweepConfig | None) -> Frame:
-        """The next frame; raises as `Part.send`, StopIteration after the last."""
+        """The next frame; raises as `Subjob.send`, StopIteration after the last."""
         if self._closed:
             raise StopIteration
         with self._ahead.at_work():

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from engines.core.frames import Frame
-from engines.jobs import History, Job, ModelCache, StartedJob, Unfinished
+from engines.jobs import Job, JobExecution, ModelCache, ResumableJob, RunHistory
 from studio.cluster.remote_job import RemoteJob
-from studio.runs.run import Displaced
+from studio.runs.run import NoWorkerAvailable
 
 logger = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ class CatchingUp(Exception):  # noqa: N818 - no error: the run asks again
 
 
 @dataclass(frozen=True)
-class Places:
+class WorkerSlots:
     """Where the parts of a run are done.
 
     Attributes:
@@ -44,22 +44,22 @@ class Places:
         give_back: gives one back.
     """
 
-    begin: Callable[[Job, Unfinished | None], RemoteJob]
+    begin: Callable[[Job, ResumableJob | None], RemoteJob]
     borrow: Callable[[], bool]
     give_back: Callable[[], None]
 
 
 @dataclass(frozen=True)
-class Pulled:
+class BufferedFrame:
     """A frame as it was made: for how many steps it stands, and how its run stood."""
 
     frame: Frame
     steps: int
     job: Job
-    history: History
+    history: RunHistory
     where: str
 
-    def with_unseen(self, before: Pulled) -> Pulled:
+    def with_unseen(self, before: BufferedFrame) -> BufferedFrame:
         """The same where the frame before it is never seen."""
         # What the engine has chosen must be told all the same.
         config = before.frame.config if self.frame.config is None else self.frame.config
@@ -67,7 +67,7 @@ class Pulled:
         return dataclasses.replace(self, frame=frame, steps=before.steps + self.steps)
 
 
-class Part(StartedJob):
+class Subjob(JobExecution):
     """One of the jobs that a run is made of: its frames, some of which may have been made before they are asked for.
 
     Args:
@@ -88,7 +88,7 @@ class Part(StartedJob):
         workshop: ModelCache,
         config: Any,
         make: Callable[[], Job],
-        places: Places,
+        places: WorkerSlots,
         *,
         exact: bool,
         idle: Callable[[], bool],
@@ -101,7 +101,7 @@ class Part(StartedJob):
         self._idle, self._ended = idle, ended
         self._made: RemoteJob | None = None
         self._newest: Frame | None = None
-        self._unseen: tuple[Pulled, ...] = ()  # a new one each time: other threads look at it
+        self._unseen: tuple[BufferedFrame, ...] = ()  # a new one each time: other threads look at it
         self._hidden_until = 0
         self._over = False
         self._error: Exception | None = None
@@ -149,7 +149,7 @@ class Part(StartedJob):
         if self.last is not None:
             again = dataclasses.replace(self.job, config=self.history.config, steering=self.history.steering)
             self._hidden_until = self.last.step
-            self._made = self._places.begin(again, Unfinished(again, None, self.last.step))
+            self._made = self._places.begin(again, ResumableJob(again, None, self.last.step))
             self._made.exact = self._exact
 
     def _drop(self) -> None:
@@ -166,7 +166,7 @@ class Part(StartedJob):
         made = self._made
         return () if made is None else made.workers
 
-    def _pull(self, changed: Any | None, *, ahead: bool) -> Pulled:
+    def _pull(self, changed: Any | None, *, ahead: bool) -> BufferedFrame:
         """The next frame made; raises CatchingUp where it was made before."""
         if self._made is None:
             self._made = self._places.begin(self._make(), None)
@@ -177,7 +177,7 @@ class Part(StartedJob):
         if frame is self._newest or frame.step <= self._hidden_until:
             raise CatchingUp
         self._newest, self._hidden_until = frame, 0
-        pulled = Pulled(frame, made.steps, made.job, made.history, made.where)
+        pulled = BufferedFrame(frame, made.steps, made.job, made.history, made.where)
         if frame.step >= frame.total:
             self._over = True
             made.close()  # at a seam nothing is held
@@ -218,7 +218,7 @@ class Part(StartedJob):
                     break
                 else:
                     self._halt.wait(0.2)
-        except Displaced:
+        except NoWorkerAvailable:
             self._again_at = time.monotonic() + AGAIN_SECONDS
         except Exception as error:  # noqa: BLE001 - whatever it is, it is raised when its turn comes
             self._error = error
@@ -233,7 +233,7 @@ class Part(StartedJob):
                 kept, pulled = kept[:-1], pulled.with_unseen(kept[-1])
             self._unseen = (*kept, pulled)
 
-    def _is_kept(self, pulled: Pulled) -> bool:
+    def _is_kept(self, pulled: BufferedFrame) -> bool:
         """Whether a frame is to be seen though there is a newer one: it belongs in a film."""
         return pulled.job.makes_film and pulled.frame.keyframe
 
@@ -260,7 +260,7 @@ class Part(StartedJob):
             self._made.close()
 
 
-class Ahead:
+class Prefetcher:
     """The parts of a run that are begun before their turn.
 
     Args:
@@ -274,7 +274,7 @@ class Ahead:
         self,
         whole: Job,
         workshop: ModelCache,
-        places: Places,
+        places: WorkerSlots,
         count: int,
         config: Callable[[int], Any],
         make: Callable[[int, Any], Job],
@@ -283,7 +283,7 @@ class Ahead:
     ):
         self._whole, self._workshop, self._places, self._count = whole, workshop, places, count
         self._config, self._make, self._exact = config, make, exact
-        self._parts: dict[int, Part] = {}
+        self._parts: dict[int, Subjob] = {}
         self._next = count
         self._closed = False
         self._at_work, self._left = False, time.monotonic()
@@ -301,7 +301,7 @@ class Ahead:
     def _idle(self) -> bool:
         return not self._at_work and time.monotonic() - self._left > IDLE_SECONDS
 
-    def take(self, number: int) -> Part:
+    def take(self, number: int) -> Subjob:
         """The part whose turn it is."""
         with self._lock:
             self._next = number + 1
@@ -323,9 +323,9 @@ class Ahead:
                 held += part.size
                 part.go_ahead()
 
-    def _begun(self, number: int) -> Part:
+    def _begun(self, number: int) -> Subjob:
         config = self._config(number)
-        return Part(
+        return Subjob(
             self._whole,
             self._workshop,
             config,

@@ -1,4 +1,4 @@
-"""The process beside the studio that speaks Ray: `python -P studio/cluster/ray_link.py OPTIONS`, begun by `studio.cluster.client`.
+"""The process beside the studio that speaks Ray: `python -P studio/cluster/ray_link.py OPTIONS`, begun by `client`.
 
 Ray ends whatever process is connected to a cluster that goes away. So that is not the studio but this one, which holds
 nothing that could not be had again: the studio notices that it is gone, and begins another when the cluster is back.

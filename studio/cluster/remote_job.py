@@ -14,10 +14,10 @@ from typing import Any
 
 from engines.core.files import sha256_of
 from engines.core.frames import Frame
-from engines.jobs import ENGINES, History, Job, ModelCache, Standing, StartedJob, Unfinished
-from engines.jobs.worker import Order, SentFile, Told
+from engines.jobs import ENGINES, Job, JobExecution, ModelCache, ResumableJob, ResumePoint, RunHistory
+from engines.jobs.worker import SentFile, StepResult, WorkerTask
 from studio.cluster.client import AwayError, BusyError, Cluster, LostError, WorkerPlace
-from studio.runs.run import Displaced
+from studio.runs.run import NoWorkerAvailable
 
 logger = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ class LostTwiceError(ValueError):
     """The run's machine was lost once more than it bears; the message is a sentence for a person."""
 
 
-class RemoteJob(StartedJob):
+class RemoteJob(JobExecution):
     """A job's frames, wherever they are made.
 
     Args:
@@ -49,18 +49,18 @@ class RemoteJob(StartedJob):
             whether settings take effect at the step at which they are sent.
     """
 
-    def __init__(self, job: Job, workshop: ModelCache, cluster: Cluster, unfinished: Unfinished | None = None):
+    def __init__(self, job: Job, workshop: ModelCache, cluster: Cluster, unfinished: ResumableJob | None = None):
         super().__init__(job, workshop)
         self.only_there = self.exact = self.unseen = False
         self.steps = 1
         self._cluster = cluster
-        self._rest = unfinished or Unfinished(job)
-        self._hand: StartedJob | WorkerRun | None = None
+        self._rest = unfinished or ResumableJob(job)
+        self._hand: JobExecution | WorkerRun | None = None
         self._losses = 0
         self._pending: Any = self._rest.in_force
         self._asked: Any = None
         self._caught_up_to = 0
-        self._kept: Standing | None = None
+        self._kept: ResumePoint | None = None
         if unfinished and unfinished.standing:
             self.history = unfinished.standing.history
             frame = unfinished.standing.frame
@@ -81,7 +81,7 @@ class RemoteJob(StartedJob):
     @property
     def can_give_way(self) -> bool:  # type: ignore[override]
         """Whether another run may come between; a worker holds what it is at."""
-        return isinstance(self._hand, StartedJob)
+        return isinstance(self._hand, JobExecution)
 
     def send(self, changed: Any | None) -> Frame:
         """The next frame, after `changed` has taken effect; the same frame again while it catches up.
@@ -89,7 +89,7 @@ class RemoteJob(StartedJob):
         Raises:
             Displaced: its place is gone, or there is none at this moment.
             LostTwiceError: its place was lost, and not for the first time.
-            StopIteration, ValueError: as `StartedJob.send`.
+            StopIteration, ValueError: as `JobExecution.send`.
         """
         if changed is not None:
             self._pending = self._asked = changed
@@ -103,7 +103,7 @@ class RemoteJob(StartedJob):
             frame = hand.send(None if catches_up else self._pending, **self._pace(hand))
         except LostError as error:
             self._lose(error)
-            raise Displaced from None
+            raise NoWorkerAvailable from None
         except (StopIteration, ValueError):
             self._let_go()
             raise
@@ -117,14 +117,14 @@ class RemoteJob(StartedJob):
         self.notices += tuple(sentence for sentence in frame.notices if sentence not in self.notices)
         self.job = dataclasses.replace(self.job, config=hand.history.config)
         if frame.position is not None and not self.exact:
-            self._kept = Standing(frame, hand.history)
+            self._kept = ResumePoint(frame, hand.history)
         return frame
 
-    def _pace(self, hand: StartedJob | WorkerRun) -> dict[str, float]:
+    def _pace(self, hand: JobExecution | WorkerRun) -> dict[str, float]:
         """How long a worker may leave frames out."""
         return {"seconds": UNSEEN_SECONDS} if self.unseen and isinstance(hand, WorkerRun) else {}
 
-    def _taken_up(self) -> StartedJob | WorkerRun:
+    def _taken_up(self) -> JobExecution | WorkerRun:
         """The rest of the job begun, where there is room.
 
         Raises:
@@ -136,10 +136,10 @@ class RemoteJob(StartedJob):
             place = self._cluster.take(self.job.backbone)
         except AwayError:
             if self.only_there:
-                raise Displaced from None
-            return StartedJob(rest.job, self._workshop, rest.standing)
+                raise NoWorkerAvailable from None
+            return JobExecution(rest.job, self._workshop, rest.standing)
         except BusyError:
-            raise Displaced from None
+            raise NoWorkerAvailable from None
         try:
             return WorkerRun(place, rest, self._workshop, ahead=not self.exact)
         except Exception:  # whatever it was, the worker is for the next run; of one that is gone there is none
@@ -158,7 +158,7 @@ class RemoteJob(StartedJob):
             again = "press Train" if "checkpoint" in self.job.files else "press Go on"
             raise LostTwiceError(f"The machine that this was on is lost, for the second time; {again} to go on.")
 
-    def left(self) -> Unfinished | None:
+    def left(self) -> ResumableJob | None:
         """What the run can be gone on with after its last frame, should it end here; None where nothing is left."""
         if self.last is not None and self.last.step >= self.last.total:
             return None
@@ -166,30 +166,30 @@ class RemoteJob(StartedJob):
         begun_again = self.last is not None and self.job.makes_film
         return dataclasses.replace(self._again(), seen=0) if begun_again else self._what_is_left()
 
-    def _what_is_left(self) -> Unfinished:
+    def _what_is_left(self) -> ResumableJob:
         job, history = self.job, self.history
         if self.last is None:
             return self._rest
         if "checkpoint" in job.files:
-            return Unfinished(job, Standing(None, history))
+            return ResumableJob(job, ResumePoint(None, history))
         if self._kept is not None:
             # Settings that were changed since then are sent again.
             changed = history.in_force if history.in_force != self._kept.history.in_force else None
             at = self._kept.frame.step if self._kept.frame else 0
             left = tuple(item for item in job.steering if item[0] >= at)
-            return Unfinished(dataclasses.replace(job, steering=left, interruptions=()), self._kept, 0, changed)
+            return ResumableJob(dataclasses.replace(job, steering=left, interruptions=()), self._kept, 0, changed)
         return self._again()
 
-    def _again(self) -> Unfinished:
+    def _again(self) -> ResumableJob:
         """The run from its beginning, with what was seen of it left out."""
         assert self.last is not None
         history, step = self.history, self.last.step
         left = tuple(item for item in self.job.steering if item[0] >= step)
         again = dataclasses.replace(self.job, config=history.config, steering=(*history.steering, *left))
-        return Unfinished(again, None, step)
+        return ResumableJob(again, None, step)
 
     @property
-    def unfinished(self) -> Unfinished | None:
+    def unfinished(self) -> ResumableJob | None:
         """What a lost run can be gone on with; None where it was not lost, or its checkpoint serves."""
         lost = self._losses > LOSSES_BORNE and "checkpoint" not in self.job.files
         return self._rest if lost else None
@@ -221,7 +221,7 @@ class WorkerRun:
         ValueError: its files are not there, or were changed on their way.
     """
 
-    def __init__(self, place: WorkerPlace, rest: Unfinished, workshop: ModelCache, *, ahead: bool = True):
+    def __init__(self, place: WorkerPlace, rest: ResumableJob, workshop: ModelCache, *, ahead: bool = True):
         self.place = place
         self.where = place.title
         job, read, paths = rest.job, dict[str, SentFile](), dict[str, Path]()
@@ -237,7 +237,7 @@ class WorkerRun:
                 read[name] = SentFile(path.name, sha256_of(path))
                 paths[read[name].sha256] = path
         writes = {name: path for name, path in job.files.items() if name in ("checkpoint", "output")}
-        order = Order(
+        order = WorkerTask(
             job=dataclasses.replace(job, files={}),
             files=read,
             writes={name: path.name for name, path in writes.items()},
@@ -247,7 +247,7 @@ class WorkerRun:
         self._ahead: Callable[[], Any] | None = None
         self._may_go_ahead, self._quick = ahead, False
         place.begin(order, paths, writes)
-        self.history = rest.standing.history if rest.standing else History()
+        self.history = rest.standing.history if rest.standing else RunHistory()
 
     def send(self, changed: Any | None, seconds: float = 0.0) -> Frame:
         """The next frame; `changed` takes effect on it, or on the one after where it was begun already.
@@ -265,7 +265,7 @@ class WorkerRun:
         if (self._quick and self._may_go_ahead) or changed is not None:
             # The worker goes on while a frame travels and is shown. Where steps are long, Stop need not wait for two.
             self._ahead = self.place.begun("send", changed, seconds)
-        told: Told = asked()
+        told: StepResult = asked()
         self._quick = told.history.seconds - self.history.seconds < AHEAD_SECONDS
         self.history = told.history
         if told.frame is None:

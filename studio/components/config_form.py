@@ -28,7 +28,7 @@ class Settings(Generic[C]):
     """Controls for the fields of a config class.
 
     Args:
-        first: the config that the controls show at first; an instance of a dataclass made of `engines.core.configs.setting`
+        first: the config that the controls show at first; an instance of a dataclass made of `setting`
             fields.
         prefix: what the controls' ids on the page begin with.
     """

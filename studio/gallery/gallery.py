@@ -22,7 +22,7 @@ from engines.core.files import written_atomically
 from engines.imaging.images import digest
 from engines.imaging.metadata import NO_DETAILS, Details
 from engines.recipes import Recipe, RecipeError, read_recipe
-from studio.runs.snapshots import Moments
+from studio.runs.snapshots import Snapshots
 
 _NAME = re.compile(r"([a-z_]+)-(\d{8})-(\d{6})-([0-9a-f]{12})(\.png|\.mp4|\.txt)")
 # Archives that were fetched, or never will be.
@@ -105,9 +105,9 @@ class Gallery:
 
     # Results
 
-    def moments(self, *, every: bool = False) -> Moments:
-        """Where a new run's moments go; `every` is as for `Moments`."""
-        return Moments(self._moments / secrets.token_hex(12), every=every)
+    def moments(self, *, every: bool = False) -> Snapshots:
+        """Where a new run's moments go; `every` is as for `Snapshots`."""
+        return Snapshots(self._moments / secrets.token_hex(12), every=every)
 
     def new_path(self, engine: str, suffix: str) -> Path:
         """A name that no result has yet, in a folder that is there."""

@@ -7,15 +7,15 @@ from pathlib import Path
 from engines.core.files import cause_of
 from engines.imaging.metadata import NO_DETAILS
 from engines.imaging.video import Film
-from engines.jobs import ENGINES, Job, StartedJob
-from engines.jobs.batch import Batch, StartedBatch
+from engines.jobs import ENGINES, Job, JobExecution
+from engines.jobs.batch import Batch, BatchExecution
 from engines.recipes import Recipe, RecipeError, write_png, write_text
 from studio.gallery.gallery import Gallery
 from studio.gallery.thumbnails import thumbnail_uri
-from studio.runs.run import Keeper
+from studio.runs.run import ResultWriter
 
 
-def keeper_for(gallery: Gallery, job: Job) -> Keeper:
+def keeper_for(gallery: Gallery, job: Job) -> ResultWriter:
     """What keeps what a job makes."""
     return BatchKeeper(gallery, job) if isinstance(job, Batch) else ResultKeeper(gallery, job)
 
@@ -36,7 +36,7 @@ class ResultKeeper:
         """What could not be kept besides the result, in sentences."""
         return tuple(self._notices.values())
 
-    def see(self, started: StartedJob) -> None:
+    def see(self, started: JobExecution) -> None:
         """Take the newest frame.
 
         Raises:
@@ -51,7 +51,7 @@ class ResultKeeper:
             self._notices["moments"] = f"Not all moments of this run could be kept: {cause_of(error)}."
         self.film(started)
 
-    def film(self, started: StartedJob) -> None:
+    def film(self, started: JobExecution) -> None:
         """Take the newest frame for the film, where one is made; it is no moment to look back at.
 
         Raises:
@@ -65,7 +65,7 @@ class ResultKeeper:
             self._film = Film(self._gallery.new_path(self._job.engine, ".mp4"), (width, height))
         self._film.add(frame.image)
 
-    def finish(self, started: StartedJob) -> Path:
+    def finish(self, started: JobExecution) -> Path:
         """Write the result, and then its thumbnail and the inputs it was made from, as far as there is room.
 
         Raises:
@@ -89,7 +89,7 @@ class ResultKeeper:
             thumbnail_uri(self._gallery, result)
         return path
 
-    def _written(self, started: StartedJob) -> Path:
+    def _written(self, started: JobExecution) -> Path:
         """Write a film, a text or a picture; raises OSError."""
         if self._film:
             return self._film.finish(started.recipe.to_json())
@@ -137,7 +137,7 @@ class BatchKeeper:
     def __init__(self, gallery: Gallery, batch: Batch):
         self._gallery = gallery
         self.moments = gallery.moments()
-        self._part: StartedJob | None = None
+        self._part: JobExecution | None = None
         self._keeper: ResultKeeper | None = None
         self._name = ""
         self._kept: dict[Path, str] = {}
@@ -153,9 +153,9 @@ class BatchKeeper:
         """What is finished."""
         return tuple(self._kept)
 
-    def see(self, started: StartedJob) -> None:
+    def see(self, started: JobExecution) -> None:
         """Take the newest frame, and if it is a picture's last, keep that."""
-        assert isinstance(started, StartedBatch)
+        assert isinstance(started, BatchExecution)
         if started.part is not self._part or self._keeper is None:
             self.discard()  # of a picture that ran away in the middle
             self._part, self._name = started.part, started.name
@@ -172,13 +172,13 @@ class BatchKeeper:
             self._notices |= dict.fromkeys(self._keeper.notices)
         self._keeper = self._part = None
 
-    def finish(self, started: StartedJob) -> Path | None:
+    def finish(self, started: JobExecution) -> Path | None:
         """Keep a picture that the batch was stopped in, and pack all that are there; None where there are none.
 
         Raises:
             OSError: that picture cannot be written.
         """
-        assert isinstance(started, StartedBatch)
+        assert isinstance(started, BatchExecution)
         if started.part is self._part:
             self._keep()
         else:

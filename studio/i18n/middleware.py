@@ -47,7 +47,7 @@ def chosen_before(cookies: str) -> Language | None:
     return _BY_CODE.get(cookie.value) if cookie is not None else None
 
 
-class Entrance:
+class LocaleMiddleware:
     """Leads a browser that asks for the first page to that of its language, which is what a person has chosen, now or
     before, or what the browser prefers; and has each page say which language it is in.
 

@@ -9,7 +9,7 @@ from typing import Any
 
 
 @dataclass(frozen=True)
-class Door:
+class Handoff:
     """One way into a tab.
 
     Attributes:

@@ -1,4 +1,4 @@
-"""The live canvas: a component that draws a run's pictures as they arrive. Its look and behaviour lie beside this file."""
+"""The live canvas: a component that draws a run's pictures as they arrive."""
 
 from __future__ import annotations
 

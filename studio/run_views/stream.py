@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from studio.i18n.catalog import phrase
-from studio.runs.queue import Lane
+from studio.runs.queue import RunQueue
 from studio.runs.run import Run
 from studio.wire_format import data_uri, prompt_tail, written_rows
 
@@ -42,7 +42,7 @@ def acknowledge(data: list[Any]) -> None:
 class Watcher:
     """One page watching one run."""
 
-    def __init__(self, run: Run, lane: Lane):
+    def __init__(self, run: Run, lane: RunQueue):
         self.id = uuid.uuid4().hex
         self._run, self._lane = run, lane
         self._sent = self._seen = 0

@@ -31,7 +31,7 @@ def dice_of(dice: Sequence[Any], pieces: Sequence[str], index: int, name: Any, *
     """What a dice panel shows for one token of a text.
 
     Args:
-        dice: `engines.language_model.sampling.Dice` of each token; pieces: what each adds to the text.
+        dice: `engines.language_model.sampling.TokenDistribution` of each token; pieces: what each adds to the text.
         name: token -> its text.
         rewritable: whether another token may be chosen.
     """

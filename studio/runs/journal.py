@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 _NAME = re.compile(r"[0-9a-f]{64}\.json")
 
 
-class RunRecords:
+class RunJournal:
     """A small file for each run that is at work or waits, named by the SHA-256 of its id, which is a secret.
 
     What is in the folder at first is of runs that a studio before this one was ended with. They are remembered as

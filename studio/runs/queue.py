@@ -10,16 +10,16 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Protocol
 
-from engines.jobs import Job, StartedJob, Unfinished, Workshop
-from studio.runs.journal import RunRecords
-from studio.runs.run import Keeper, Run, is_left_alone
+from engines.jobs import Job, JobExecution, ResumableJob, Workshop
+from studio.runs.journal import RunJournal
+from studio.runs.run import ResultWriter, Run, is_left_alone
 
 RUNS_REMEMBERED = 30
 # Of those that are over, how many keep their pictures in memory, to go on or to be written yet.
 RUNS_TO_GO_ON_WITH = 5
 
 
-class LaneFullError(ValueError):
+class QueueFullError(ValueError):
     """No more runs can wait; the message is a sentence for a person."""
 
 
@@ -31,7 +31,7 @@ class Place:
     seconds: float | None
 
 
-class Lane:
+class RunQueue:
     """Advances runs in the order in which they came, as many at once as there is room for.
 
     Args:
@@ -58,7 +58,7 @@ class Lane:
         with self._lock:
             self._leave_out_the_over()
             if len(self._waiting) >= self._most_waiting and not self._free:
-                raise LaneFullError("The studio is busy and its waiting line is full; try again in a minute.")
+                raise QueueFullError("The studio is busy and its waiting line is full; try again in a minute.")
             self._waiting.append(run)
         self.look()
 
@@ -159,14 +159,14 @@ class Dispatcher(Protocol):
     def on_change(self, call: Callable[[], None]) -> None:
         """Have it called when there may be room for more, or for fewer."""
 
-    def begin(self, job: Job, rest: Unfinished | None, lane: Lane) -> StartedJob:
+    def begin(self, job: Job, rest: ResumableJob | None, lane: RunQueue) -> JobExecution:
         """A job, or what is left of one, begun; in parts where it has some and the lane lends places."""
 
     def close(self) -> None:
         """Give up what it holds."""
 
 
-class Runs:
+class RunManager:
     """The runs that a page may ask for by id, and the lane that they wait in.
 
     Runs that are over are remembered for a while, so that a reloaded page still finds its result.
@@ -181,18 +181,18 @@ class Runs:
     def __init__(
         self,
         workshop: Workshop,
-        make_keeper: Callable[[Job], Keeper],
+        make_keeper: Callable[[Job], ResultWriter],
         *,
-        records: RunRecords,
+        records: RunJournal,
         most_waiting: int = 20,
         dispatcher: Dispatcher | None = None,
         patient: bool = False,
     ):
         self.workshop, self.records, self._dispatcher = workshop, records, dispatcher
         if dispatcher is None:
-            self.render = Lane("render", most_waiting)
+            self.render = RunQueue("render", most_waiting)
         else:
-            self.render = Lane("render", most_waiting, lambda: dispatcher.room, dispatcher.most_room)
+            self.render = RunQueue("render", most_waiting, lambda: dispatcher.room, dispatcher.most_room)
             dispatcher.on_change(self.render.look)
         self._make_keeper, self._patient = make_keeper, patient
         self._by_id: dict[str, Run] = {}
@@ -220,20 +220,20 @@ class Runs:
         run.unfinished = None
         return begun
 
-    def _begun(self, job: Job, rest: Unfinished | None = None) -> StartedJob:
+    def _begun(self, job: Job, rest: ResumableJob | None = None) -> JobExecution:
         """A job, or what is left of one, begun here or where the dispatcher has it begin."""
         if self._dispatcher is not None:
             return self._dispatcher.begin(job, rest, self.render)
         standing = None if rest is None else rest.standing
-        return self.workshop.start(job) if standing is None else StartedJob(job, self.workshop, standing)
+        return self.workshop.start(job) if standing is None else JobExecution(job, self.workshop, standing)
 
-    def _started(self, started: StartedJob, job: Job) -> Run:
+    def _started(self, started: JobExecution, job: Job) -> Run:
         patient = self._patient and is_left_alone(job)
         run = Run(started, self._make_keeper(job), self.records.remove, patient=patient)
         self.records.add(run)
         try:
             self.render.submit(run)
-        except LaneFullError:
+        except QueueFullError:
             self.records.remove(run)
             raise
         with self._lock:

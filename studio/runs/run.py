@@ -20,10 +20,10 @@ import numpy as np
 
 from engines.core.files import FULL, cause_of, why_unwritten
 from engines.core.frames import Frame
-from engines.jobs import ENGINES, Job, StartedJob, Unfinished
+from engines.jobs import ENGINES, Job, JobExecution, ResumableJob
 from engines.jobs.batch import Batch
 from engines.recipes import Recipe
-from studio.runs.snapshots import Moments
+from studio.runs.snapshots import Snapshots
 from studio.wire_format import preview
 
 logger = logging.getLogger(__name__)
@@ -38,7 +38,7 @@ UNSAVED = "The result could not be written: {}; press Save once that is put righ
 BROKEN = "Something went wrong inside the engine; the details are in the server's log."
 
 
-class Keeper(Protocol):
+class ResultWriter(Protocol):
     """Takes a run's frames as they pass and makes its result of them; all on the lane's thread.
 
     Attributes:
@@ -48,7 +48,7 @@ class Keeper(Protocol):
     """
 
     @property
-    def moments(self) -> Moments: ...
+    def moments(self) -> Snapshots: ...
 
     @property
     def results(self) -> tuple[Path, ...]: ...
@@ -56,14 +56,14 @@ class Keeper(Protocol):
     @property
     def notices(self) -> tuple[str, ...]: ...
 
-    def see(self, started: StartedJob) -> None: ...
+    def see(self, started: JobExecution) -> None: ...
 
-    def finish(self, started: StartedJob) -> Path | None: ...
+    def finish(self, started: JobExecution) -> Path | None: ...
 
     def discard(self) -> None: ...
 
 
-class Displaced(Exception):  # noqa: N818 - no error: the run waits again
+class NoWorkerAvailable(Exception):  # noqa: N818 - no error: the run waits again
     """The place of a run is gone, or there is none at this moment. Raised by what it takes its frames from."""
 
 
@@ -96,14 +96,14 @@ class Run:
 
     def __init__(
         self,
-        started: StartedJob,
-        keeper: Keeper,
+        started: JobExecution,
+        keeper: ResultWriter,
         on_end: Callable[[Run], None] = lambda run: None,
         *,
         patient: bool = False,
     ):
         self.id = uuid.uuid4().hex
-        self._started: StartedJob | None = started
+        self._started: JobExecution | None = started
         self._keeper, self._on_end, self._patient = keeper, on_end, patient
         self.job = started.job
         self._progress_before = started.progress_before
@@ -120,8 +120,8 @@ class Run:
         self.seconds = 0.0
         self.displaced = False
         self.why = self.stage = ""
-        self.unfinished: Unfinished | None = None
-        self._unsaved: StartedJob | None = None
+        self.unfinished: ResumableJob | None = None
+        self._unsaved: JobExecution | None = None
         self._stop = threading.Event()
         self._beginning = threading.Lock()
         self._pending: Any = None
@@ -277,7 +277,7 @@ class Run:
                     break
         except StopIteration:
             self._exhausted = True
-        except Displaced:
+        except NoWorkerAvailable:
             self.displaced = True
         except ValueError as error:
             self.error = str(error)
@@ -307,7 +307,7 @@ class Run:
             self.error = self.error or "The result could not be written; the details are in the server's log."
         self._close("failed" if self.error else state)
 
-    def _write(self, started: StartedJob) -> None:
+    def _write(self, started: JobExecution) -> None:
         """Write the result; where the disk refuses it, it is kept for another try."""
         try:
             self.result = self._keeper.finish(started)

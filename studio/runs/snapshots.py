@@ -20,7 +20,7 @@ MOST = 120
 SECONDS_APART = 0.2
 
 
-class Moments:
+class Snapshots:
     """At most MOST pictures of one run, evenly over it, in a folder of their own that goes when they are forgotten.
 
     Args:

@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from studio.api.mcp import ToolsError, check_installed, check_served
 from studio.components.html_component import asset
-from studio.i18n.middleware import Entrance
+from studio.i18n.middleware import LocaleMiddleware
 from studio.server.calls import CheckedCalls
 from studio.server.event_streams import EventStreams
 from studio.server.listening import gradio_listens_on, listen, names, reach_directly, url_of
@@ -97,7 +97,7 @@ def serve(
         Middleware(TrustedHostMiddleware, allowed_hosts=names(host, allowed_hosts, share, address), www_redirect=False),
         Middleware(SecurityHeaders),
         Middleware(EventStreams),
-        Middleware(Entrance),
+        Middleware(LocaleMiddleware),
         Middleware(CheckedCalls, page=page),
     ]
     # Watching a run takes no thread (it is a coroutine), so Gradio's limit of one event a function is lifted there.

@@ -247,7 +247,7 @@ def trained_by_us() -> Callable[[], float]:
 
     from engines.language_model.config import LanguageTrainingConfig
     from engines.language_model.networks import TransformerConfig
-    from engines.language_model.training import Learner, train_step_of
+    from engines.language_model.training import TrainState, train_step_of
     from engines.nn.data_parallel import one_thread_an_operation
 
     one_thread_an_operation()
@@ -261,7 +261,7 @@ def trained_by_us() -> Callable[[], float]:
         num_heads=2,
         dense_dim=DENSE,
     )
-    step = train_step_of(Learner(config, shape), BATCH)
+    step = train_step_of(TrainState(config, shape), BATCH)
     tokens = tf.constant(np.random.default_rng(0).integers(0, WORDS, (BATCH, LENGTH)).astype(np.int32))
     weights = tf.ones((BATCH, LENGTH - 1))
     taken = BATCH * (LENGTH - 1)

@@ -128,11 +128,11 @@ def book_loss(dtype: str | None) -> tuple[Any, Any, Any]:
     """The engine's form of the book's loss on the two pictures: the loss, the scene and its targets."""
     from engines.style_transfer import BOOK
     from engines.style_transfer.losses import PerceptualLoss
-    from engines.style_transfer.targets import Pictures, Scene
+    from engines.style_transfer.targets import StyleInputs, StyleTargets
 
     loss = PerceptualLoss(backbone(dtype), STYLE_LAYERS, CONTENT_LAYER, pooling="max")
     content, style = pictures()
-    scene = Scene(Pictures(content, (style,), (None,), None), BOOK, loss, (HEIGHT, WIDTH), 1 << 14)
+    scene = StyleTargets(StyleInputs(content, (style,), (None,), None), BOOK, loss, (HEIGHT, WIDTH), 1 << 14)
     return loss, scene, scene.targets(BOOK)
 
 
@@ -163,15 +163,15 @@ def engine(_: str) -> dict[str, float]:
 
     from engines.backbones.backbone import bundled_backbone
     from engines.style_transfer import BOOK
-    from engines.style_transfer.optimization import Painting
-    from engines.style_transfer.targets import Pictures
+    from engines.style_transfer.optimization import StyleOptimizer
+    from engines.style_transfer.targets import StyleInputs
 
     network, sketcher = backbone(), bundled_backbone()
     content, style = pictures()
     layers = {"style_layers": dict.fromkeys(STYLE_LAYERS, 1.0), "content_layer": CONTENT_LAYER, "size": WIDTH}
     config = dataclasses.replace(BOOK, optimizer="lbfgs", start="sketch", scales=SCALES, steps=STEPS, **layers)
     began = time.perf_counter()
-    painting = Painting(Pictures(content, (style,), (None,), None), config, network, sketcher=sketcher)
+    painting = StyleOptimizer(StyleInputs(content, (style,), (None,), None), config, network, sketcher=sketcher)
     steps, reached = 0, False
     while not painting.finished and not reached:
         evaluation = painting.step()

@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from engines.deep_dream.gradient_ascent import GUIDE_CELLS, Ascent, normalized, spans
+from engines.deep_dream.gradient_ascent import GUIDE_CELLS, GradientAscent, normalized, spans
 from engines.imaging.images import to_float
 from tests.engines.dreams import features_of, large_picture, without_border
 
 LAYERS = {"block2_conv2": 1.0, "block3_conv2": 2.0}
 
 
-def ascent(backbone, weights, *, guided=False, single_channel=False) -> Ascent:
-    return Ascent(backbone, tuple(weights), guided=guided, single_channel=single_channel)
+def ascent(backbone, weights, *, guided=False, single_channel=False) -> GradientAscent:
+    return GradientAscent(backbone, tuple(weights), guided=guided, single_channel=single_channel)
 
 
 # The objective

@@ -19,7 +19,7 @@ from engines.backbones.backbone import (
 )
 from engines.core.files import sha256_of
 from engines.deep_dream import DreamConfig, presets, resolve
-from engines.deep_dream.gradient_ascent import Ascent
+from engines.deep_dream.gradient_ascent import GradientAscent
 from engines.imaging.images import to_float
 from engines.nn.layers import FusedBatchNormalization
 from engines.weights.keras_applications import OFFICIAL_FILES
@@ -225,7 +225,7 @@ def test_the_layers_of_every_architecture_come_from_first_to_last(name):
 
 def test_the_thinnest_tile_is_large_enough_for_the_deepest_layer():
     image = tf.constant(np.random.default_rng(0).uniform(-1, 1, (1, 96, 130, 3)).astype(np.float32))
-    ascent = Ascent(untrained("inception_v3"), ("mixed10",), guided=False, single_channel=False)
+    ascent = GradientAscent(untrained("inception_v3"), ("mixed10",), guided=False, single_channel=False)
     result = ascent.step(
         image, layer_weights={"mixed10": 1.0}, step_size=1.0, size_free=True, shift=(1, 1), tile_size=128
     )

@@ -16,7 +16,7 @@ from engines.deep_dream import DreamConfig
 from engines.imaging.images import PictureError, digest
 from engines.jobs import Job, Workshop
 from engines.jobs import batch as batches
-from engines.jobs.batch import Batch, PictureFile, StartedBatch, batch_of, picture_files
+from engines.jobs.batch import Batch, BatchExecution, PictureFile, batch_of, picture_files
 from engines.recipes import Recipe, RecipeError
 from tests.engines.helpers import as_png, is_one_sentence, refusal
 
@@ -58,7 +58,7 @@ def batch(paths: list[Path], config: DreamConfig = QUICK, **inputs: np.ndarray) 
     return batch_of(job, picture_files(paths), "image")
 
 
-def results(started: StartedBatch) -> list[tuple[str, Frame, Recipe]]:
+def results(started: BatchExecution) -> list[tuple[str, Frame, Recipe]]:
     """The last frame of each picture, with its name and recipe."""
     return [(started.name, frame, started.part.recipe) for frame in started if frame.seam]
 
@@ -201,7 +201,7 @@ def running_away(monkeypatch, at: int, step: int = 2) -> None:
     """Have the picture with this number, counted from 1, run away at a step."""
     from engines.deep_dream import engine as deep_dream
 
-    real, begun = deep_dream._Picture, []
+    real, begun = deep_dream.OctavePyramid, []
 
     class Picture(real):
         def __init__(self, *arguments):
@@ -215,7 +215,7 @@ def running_away(monkeypatch, at: int, step: int = 2) -> None:
                 raise ValueError("The dream has run away to infinity.")
             return super().step()
 
-    monkeypatch.setattr(deep_dream, "_Picture", Picture)
+    monkeypatch.setattr(deep_dream, "OctavePyramid", Picture)
 
 
 def test_a_picture_that_runs_away_is_left_out_too(tmp_path, workshop, monkeypatch):

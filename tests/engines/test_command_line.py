@@ -24,7 +24,7 @@ from engines import __main__ as command_line
 from engines.__main__ import main
 from engines.core import quiet
 from engines.imaging.images import digest
-from engines.jobs import StartedJob, Workshop
+from engines.jobs import JobExecution, Workshop
 from engines.language_model.model import save_language_model
 from engines.recipes import read_recipe
 from engines.vae.model import save_vae
@@ -368,13 +368,13 @@ def test_ctrl_c_writes_the_picture_so_far_with_a_recipe_that_says_where(photo, r
 
 @pytest.mark.usefixtures("_not_deaf")
 def test_ctrl_c_writes_the_film_so_far_with_a_recipe_that_says_where(photo, results, monkeypatch, capsys):
-    def next_frame(started: StartedJob):
+    def next_frame(started: JobExecution):
         frame = started.send(None)
         if frame.step == 3:
             signal.raise_signal(signal.SIGINT)
         return frame
 
-    monkeypatch.setattr(StartedJob, "__next__", next_frame)
+    monkeypatch.setattr(JobExecution, "__next__", next_frame)
     status = run(photo, "-o", results / "dream.mp4", "--size", "64", "--octaves", "1", "--steps", "1000")
     assert_stopped_with_a_picture(status, last_line(capsys), results / "dream.mp4")
     assert read_recipe(results / "dream.mp4").stopped_at == 3

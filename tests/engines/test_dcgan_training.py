@@ -19,7 +19,7 @@ from engines.dcgan import training as dcgan_training
 from engines.dcgan.config import DCGANTrainingConfig
 from engines.dcgan.model import read_gan, save_gan
 from engines.dcgan.training import (
-    Networks,
+    TrainState,
     alarm,
     diversity,
     evaluate,
@@ -232,7 +232,7 @@ def test_diversity_is_the_mean_distance_of_all_pairs():
 
 def test_the_average_follows_the_weights(eagerly):
     config = dataclasses.replace(TINY, averaging=0.9).filled()
-    networks = Networks(config)
+    networks = TrainState(config)
     start = networks.averaged.get_weights()[0].copy()
     step = train_step_of(networks, config, 10)
     images = tf.constant(blocks(config.batch_size))

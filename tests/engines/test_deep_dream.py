@@ -12,7 +12,7 @@ import tensorflow as tf
 from engines.backbones.backbone import untrained_backbone
 from engines.deep_dream import DreamConfig, dream, resolve
 from engines.deep_dream.engine import GUIDE_SIDE, octave_shapes, to_uint8, zoomed
-from engines.deep_dream.gradient_ascent import Ascent
+from engines.deep_dream.gradient_ascent import GradientAscent
 from engines.imaging.images import PictureError, resized, to_float
 from engines.imaging.tiling import WHOLE_PIXELS, tile_size
 from tests.engines.dreams import features_of, large_picture, without_border
@@ -170,13 +170,13 @@ def test_tiles_are_used_where_asked_for_or_where_the_whole_would_not_fit():
 def counted_steps(monkeypatch) -> list[int]:
     """Counts the real steps of the ascent without changing them."""
     calls: list[int] = []
-    real = Ascent.step
+    real = GradientAscent.step
 
     def step(self, *arguments, **options):
         calls.append(1)
         return real(self, *arguments, **options)
 
-    monkeypatch.setattr(Ascent, "step", step)
+    monkeypatch.setattr(GradientAscent, "step", step)
     return calls
 
 

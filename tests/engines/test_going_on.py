@@ -14,12 +14,12 @@ import tensorflow as tf
 
 from engines.core.frames import Frame, Frames
 from engines.deep_dream import DreamConfig, dream
-from engines.deep_dream.gradient_ascent import Ascent
+from engines.deep_dream.gradient_ascent import GradientAscent
 from engines.style_transfer import StyleConfig, stylize
 from engines.style_transfer import resolve as style_resolve
 from engines.style_transfer import schedule as painting_plan
-from engines.style_transfer.optimization import Painting
-from engines.style_transfer.targets import Pictures
+from engines.style_transfer.optimization import StyleOptimizer
+from engines.style_transfer.targets import StyleInputs
 from tests.engines.helpers import refusal
 
 
@@ -229,13 +229,13 @@ def test_an_octave_that_was_left_early_is_not_entered_again(studio_vgg):
 
 def test_a_dream_goes_on_with_shifts_of_its_own_and_always_the_same(studio_vgg, monkeypatch):
     shifts: list[tuple[int, int]] = []
-    real = Ascent.step
+    real = GradientAscent.step
 
     def step(self, *arguments, **options):
         shifts.append(options["shift"])
         return real(self, *arguments, **options)
 
-    monkeypatch.setattr(Ascent, "step", step)
+    monkeypatch.setattr(GradientAscent, "step", step)
     chosen = dream_config(jitter=8, seed=3)
     whole = list(dream(PHOTO, chosen, studio_vgg))
     first, again = (list(dream(PHOTO, chosen, studio_vgg, after=whole[5])) for _ in range(2))
@@ -271,15 +271,15 @@ def test_after_the_last_frame_of_a_film_there_is_none(studio_vgg):
 
 @pytest.mark.parametrize("at", [None, 3, 10], ids=["not steered", "at the smaller size", "at full size"])
 def test_a_painting_goes_on_with_the_weights_and_the_loss_that_it_had(studio_vgg, at):
-    pictures = Pictures(PHOTO, (STYLE,), (None,), None)
+    pictures = StyleInputs(PHOTO, (STYLE,), (None,), None)
     chosen = style_resolve(style_config(steps=5, style_scale=0.7, style_weight=2.0), studio_vgg)
-    lost = Painting(pictures, chosen if at is None else dataclasses.replace(chosen, style_weight=1.0), studio_vgg)
+    lost = StyleOptimizer(pictures, chosen if at is None else dataclasses.replace(chosen, style_weight=1.0), studio_vgg)
     for step in range(1, 12):
         evaluation = lost.step()
         if step == at:
             lost.steer(chosen)
     frame = Frame(step=11, total=12, image=lost.picture(), position=lost.position)
-    goes_on = Painting(pictures, lost.config, studio_vgg, after=frame)
+    goes_on = StyleOptimizer(pictures, lost.config, studio_vgg, after=frame)
     assert goes_on._weights == lost._weights
     assert goes_on.step().loss == pytest.approx(evaluation.loss, rel=0.02)
     lost._weigh(lost._scene)

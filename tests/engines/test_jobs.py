@@ -11,7 +11,7 @@ import pytest
 
 from engines.deep_dream import DreamConfig
 from engines.imaging.images import digest
-from engines.jobs import ENGINES, OTHER_WEIGHTS, Job, StartedJob, Workshop, job_from_recipe
+from engines.jobs import ENGINES, OTHER_WEIGHTS, Job, JobExecution, Workshop, job_from_recipe
 from engines.recipes import Recipe, RecipeError, from_json
 from engines.style_transfer import StyleConfig
 from engines.weights.store import WeightsError, WeightsStore
@@ -27,12 +27,12 @@ def job(picture, config: DreamConfig = SHORT, **others) -> Job:
     return Job(engine="deep_dream", config=config, inputs=inputs, backbone="studio_vgg")
 
 
-def repeated(workshop: Workshop, recipe: Recipe, **inputs) -> StartedJob:
+def repeated(workshop: Workshop, recipe: Recipe, **inputs) -> JobExecution:
     """The run of a recipe that has been through a file."""
     return workshop.start(job_from_recipe(from_json(recipe.to_json()), inputs))
 
 
-def run_to_end(started: StartedJob) -> np.ndarray:
+def run_to_end(started: JobExecution) -> np.ndarray:
     for _ in started:
         pass
     return started.last.image
@@ -70,7 +70,7 @@ def test_a_recipe_gives_the_same_pixels_again(picture, workshop):
     assert not np.array_equal(run_to_end(without_guide), image)
 
 
-def steered_run(picture, workshop) -> StartedJob:
+def steered_run(picture, workshop) -> JobExecution:
     """A run that was steered twice: to another layer after step 2, and to more octaves after step 3."""
     started = workshop.start(job(picture))
     next(started)

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from engines.style_transfer import BOOK, StyleConfig
 from engines.style_transfer.losses import PerceptualLoss, gram_matrix, total_variation
-from engines.style_transfer.targets import Pictures, Scene
+from engines.style_transfer.targets import StyleInputs, StyleTargets
 
 LAYERS = ("block1_conv1", "block2_conv1", "block3_conv1")
 CONTENT = "block3_conv2"
@@ -40,9 +40,9 @@ def opened(backbone, config: StyleConfig, shape: tuple[int, int], masks=(None,))
 
 def loss_and_scene(
     backbone, config: StyleConfig, shape: tuple[int, int], masks, tile: int
-) -> tuple[PerceptualLoss, Scene]:
+) -> tuple[PerceptualLoss, StyleTargets]:
     styles = tuple(noise(50, 70, 10 + i) for i in range(len(masks)))
-    pictures = Pictures(noise(*shape, 1), styles, tuple(masks), None)
+    pictures = StyleInputs(noise(*shape, 1), styles, tuple(masks), None)
     book = config.losses == "book"
     loss = PerceptualLoss(
         backbone,
@@ -53,7 +53,7 @@ def loss_and_scene(
         centred=not book,
         mirrored=not book,
     )
-    return loss, Scene(pictures, config, loss, shape, tile)
+    return loss, StyleTargets(pictures, config, loss, shape, tile)
 
 
 def features(backbone, layer: str, image: tf.Tensor) -> np.ndarray:

@@ -23,7 +23,7 @@ from engines.dcgan.config import DCGANTrainingConfig, ProjectionConfig
 from engines.deep_dream import DreamConfig
 from engines.imaging.images import read_picture
 from engines.imaging.video import Film
-from engines.jobs import ENGINES, Job, StartedJob, Workshop, job_from_recipe
+from engines.jobs import ENGINES, Job, JobExecution, Workshop, job_from_recipe
 from engines.jobs.recipe_script import script_of
 from engines.jobs.sweep import DreamSweepConfig, StyleSweepConfig
 from engines.language_model.config import LanguageTrainingConfig, WritingConfig
@@ -87,7 +87,7 @@ def jobs(picture: np.ndarray) -> Iterator[tuple[str, Job]]:
     yield "text", Job(engine="language_model", config=writing, inputs={}, backbone="ours")
 
 
-def made(workshop: Workshop, job: Job, name: str, folder: Path) -> StartedJob:
+def made(workshop: Workshop, job: Job, name: str, folder: Path) -> JobExecution:
     """The job when it is over; a film of its keyframes is in the folder. The dream is steered twice and stopped, the
     zoom that is only begun is stopped before its first picture is whole."""
     started, film, stop = workshop.start(job), None, {"dream": 4, "begun zoom": 1}.get(name)

@@ -19,9 +19,9 @@ from engines.style_transfer import BOOK, LAYERS, MOST_STYLES, StyleConfig, prese
 from engines.style_transfer import schedule as painting_plan
 from engines.style_transfer.first_order import FirstOrder
 from engines.style_transfer.lbfgs import LBFGS
-from engines.style_transfer.optimization import Painting
+from engines.style_transfer.optimization import StyleOptimizer
 from engines.style_transfer.schedule import Planner, Rung
-from engines.style_transfer.targets import Pictures
+from engines.style_transfer.targets import StyleInputs
 from tests.engines.helpers import refusal
 
 
@@ -127,7 +127,7 @@ def test_other_optimizers_lead_down_too(picture, studio_vgg, optimizer):
 def test_the_balance_is_the_photos_share_of_the_gradient(picture, studio_vgg):
     for balance in (0.1, 0.5, 0.9):
         chosen = resolve(config(balance=balance), studio_vgg)
-        painting = Painting(Pictures(picture, (STYLE,), (None,), None), chosen, studio_vgg)
+        painting = StyleOptimizer(StyleInputs(picture, (STYLE,), (None,), None), chosen, studio_vgg)
         image = painting._scene.between()
         style, content, _ = painting._weights
         pulls = [
@@ -338,7 +338,7 @@ def test_a_steered_painting_follows_the_new_settings(picture, studio_vgg):
 
 def test_steering_forgets_the_curvature_and_may_change_the_optimizer(picture, studio_vgg):
     chosen = resolve(config(steps=30), studio_vgg)
-    painting = Painting(Pictures(picture, (STYLE,), (None,), None), chosen, studio_vgg)
+    painting = StyleOptimizer(StyleInputs(picture, (STYLE,), (None,), None), chosen, studio_vgg)
     for _ in range(6):
         painting.step()
     assert isinstance(painting._optimizer, LBFGS)
@@ -368,7 +368,7 @@ def test_what_a_painting_cannot_change_on_its_way_stays(picture, studio_vgg):
 
 def test_a_painting_whose_line_search_ends_goes_on_with_small_steps(picture, studio_vgg, monkeypatch):
     chosen = resolve(config(steps=12), studio_vgg)
-    painting = Painting(Pictures(picture, (STYLE,), (None,), None), chosen, studio_vgg)
+    painting = StyleOptimizer(StyleInputs(picture, (STYLE,), (None,), None), chosen, studio_vgg)
     for _ in range(4):
         painting.step()
     best = painting.best.numpy()
@@ -389,7 +389,7 @@ def test_it_descends_about_as_fast_as_scipy_on_the_same_painting(picture, studio
     picture = picture[8:40, 12:60]
     chosen = resolve(config(steps=40), studio_vgg)
     frames = painted(picture, [STYLE], chosen, studio_vgg)
-    painting = Painting(Pictures(picture, (STYLE,), (None,), None), chosen, studio_vgg)
+    painting = StyleOptimizer(StyleInputs(picture, (STYLE,), (None,), None), chosen, studio_vgg)
     shape = painting.best.shape
 
     def loss(x: np.ndarray):
@@ -423,8 +423,8 @@ def test_a_painting_that_would_not_fit_is_made_in_tiles_and_says_so(studio_vgg, 
     # Layers that see little around them, so that tiles are small.
     shallow = config(steps=1, style_layers={"block1_conv2": 1.0}, content_layer="block2_conv1")
     whole = painted(photo, [STYLE], shallow, studio_vgg)
-    each = Painting(
-        Pictures(photo, (STYLE,), (None,), None), resolve(shallow, studio_vgg), studio_vgg
+    each = StyleOptimizer(
+        StyleInputs(photo, (STYLE,), (None,), None), resolve(shallow, studio_vgg), studio_vgg
     )._scene_loss.bytes_per_pixel
     with_free(monkeypatch, int(2.2 * 96**2 * each))
     tiled = painted(photo, [STYLE], shallow, studio_vgg)

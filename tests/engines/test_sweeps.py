@@ -16,7 +16,7 @@ from engines.core.configs import from_mapping
 from engines.core.frames import Frame
 from engines.deep_dream import DreamConfig, dream
 from engines.imaging.contact_sheet import ContactSheet, Heading
-from engines.jobs import ENGINES, Job, StartedJob, Workshop, job_from_recipe
+from engines.jobs import ENGINES, Job, JobExecution, Workshop, job_from_recipe
 from engines.jobs.sweep import MOST_CELLS, DreamSweepConfig, StyleSweepConfig, sweep
 from engines.recipes import Recipe, from_json, read_recipe
 from engines.style_transfer import stylize
@@ -54,19 +54,19 @@ def paintings(settings: dict[str, Any] | None = None, **changes: Any) -> StyleSw
     return StyleSweepConfig(**{"settings": settings, "columns": "balance", "column_values": (0.1, 0.6)} | changes)
 
 
-def started(workshop: Workshop, config: DreamSweepConfig | StyleSweepConfig, picture: np.ndarray) -> StartedJob:
+def started(workshop: Workshop, config: DreamSweepConfig | StyleSweepConfig, picture: np.ndarray) -> JobExecution:
     name = "image" if isinstance(config, DreamSweepConfig) else "content_image"
     inputs = {name: picture} | ({} if name == "image" else {"style_images_1": picture[::-1, ::-1]})
     return workshop.start(Job(engine=f"{config.engine}_sweep", config=config, inputs=inputs, backbone="studio_vgg"))
 
 
-def again(workshop: Workshop, first: StartedJob) -> StartedJob:
+def again(workshop: Workshop, first: JobExecution) -> JobExecution:
     """The run of a recipe that has been through a file."""
     recipe = from_json(first.recipe.to_json())
     return workshop.start(job_from_recipe(recipe, first.job.inputs))
 
 
-def run_to_end(run: StartedJob) -> np.ndarray:
+def run_to_end(run: JobExecution) -> np.ndarray:
     for _ in run:
         pass
     return run.last.image
@@ -223,7 +223,7 @@ def timed(**changes: Any) -> StyleSweepConfig:
     return paintings({"seconds": 1.0, "size": 512, "scales": 3, "steps": 30, "tile_size": 0, **changes})
 
 
-def plans(run: StartedJob) -> list[dict[str, Any]]:
+def plans(run: JobExecution) -> list[dict[str, Any]]:
     """What is in force in a sweep, at first and after each change, of what was chosen for the time."""
     configs = [run.recipe.config, *(settings for _, settings in run.recipe.steering)]
     names = ("seconds", "size", "scales", "steps", "tile_size")
@@ -247,7 +247,7 @@ def test_the_plan_of_the_first_painting_holds_for_all_and_a_repetition_needs_no_
     assert repeated.recipe == run.recipe
 
 
-def cells_of(run: StartedJob) -> list[int]:
+def cells_of(run: JobExecution) -> list[int]:
     """How many steps each cell takes."""
     ends = [frame.step for frame in run if frame.seam]
     return [end - before for before, end in zip([0, *ends], ends, strict=False)]

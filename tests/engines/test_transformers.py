@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from engines.language_model.model import build_network
-from engines.language_model.networks import Past, TransformerConfig, rotary_angles, rotated
+from engines.language_model.networks import KVCache, TransformerConfig, rotary_angles, rotated
 
 SMALL = {
     "ours": TransformerConfig(vocab_size=50, block_size=24, embed_dim=32, num_layers=3, num_heads=2, dense_dim=64),
@@ -134,7 +134,7 @@ def test_in_pieces_a_text_has_the_logits_of_the_whole(network, cuts):
     ]
     found, start = [network.logits(activations)], cuts[0]
     for length in cuts[1:]:
-        activations, pairs = network.read(TOKENS[:, start : start + length], Past(pairs, start))
+        activations, pairs = network.read(TOKENS[:, start : start + length], KVCache(pairs, start))
         found.append(network.logits(activations))
         start += length
     np.testing.assert_allclose(np.concatenate(found, axis=1), whole, atol=1e-4)

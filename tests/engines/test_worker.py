@@ -16,10 +16,10 @@ import pytest
 
 from engines.core.files import make_room, sha256_of
 from engines.deep_dream import DreamConfig
-from engines.jobs import Job, Standing, StartedJob
+from engines.jobs import Job, JobExecution, ResumePoint
 from engines.jobs import version as version_module
 from engines.jobs.version import NUMBER, version
-from engines.jobs.worker import ChangedFileError, Order, SentFile, Told, Worker
+from engines.jobs.worker import ChangedFileError, SentFile, StepResult, Worker, WorkerTask
 from tests.engines.helpers import is_one_sentence, refusal
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -45,7 +45,7 @@ def travelled(thing):
     return pickle.loads(pickle.dumps(thing, protocol=5))
 
 
-def all_of(worker: Worker) -> list[Told]:
+def all_of(worker: Worker) -> list[StepResult]:
     """What a worker tells until there are no more frames."""
     told = []
     while not told or told[-1].frame is not None:
@@ -60,7 +60,7 @@ def sent(path: Path) -> SentFile:
 def test_a_job_that_travels_makes_the_same_frames_and_the_same_history(worker, workshop, job):
     here = workshop.start(job)
     expected = list(here)
-    worker.begin(travelled(Order(job=job)))
+    worker.begin(travelled(WorkerTask(job=job)))
     *told, last = all_of(worker)
     assert [one.frame.step for one in told] == [frame.step for frame in expected]
     for one, frame in zip(told, expected, strict=True):
@@ -70,7 +70,7 @@ def test_a_job_that_travels_makes_the_same_frames_and_the_same_history(worker, w
 
 
 def test_what_is_sent_with_a_request_takes_effect_and_is_in_the_history(worker, job):
-    worker.begin(Order(job=job))
+    worker.begin(WorkerTask(job=job))
     worker.send(None)
     worker.send(dataclasses.replace(SHORT, step_size=0.0))
     told = worker.send(None)
@@ -81,7 +81,7 @@ def test_what_is_sent_with_a_request_takes_effect_and_is_in_the_history(worker, 
 
 def test_frames_that_nobody_has_to_see_are_left_out_but_for_the_last_and_what_was_chosen(worker, workshop, job):
     *_, expected = workshop.start(job)
-    worker.begin(Order(job=job))
+    worker.begin(WorkerTask(job=job))
     told = worker.send(None, 1000.0)
     assert told.frame.step == told.frame.total == 8
     np.testing.assert_array_equal(told.frame.image, expected.image)
@@ -90,7 +90,7 @@ def test_frames_that_nobody_has_to_see_are_left_out_but_for_the_last_and_what_wa
 
 def test_no_picture_of_a_film_is_left_out(worker, job):
     film = dataclasses.replace(job, config=dataclasses.replace(SHORT, octaves=1, steps=3, pictures=3))
-    worker.begin(Order(job=film))
+    worker.begin(WorkerTask(job=film))
     told = [worker.send(None, 1000.0).frame for _ in range(3)]
     assert [(frame.step, frame.keyframe) for frame in told] == [(3, True), (6, True), (9, True)]
 
@@ -99,7 +99,7 @@ def test_a_job_that_another_worker_was_lost_with_goes_on_and_says_where(worker, 
     lost = workshop.start(job)
     for _ in range(3):
         frame = next(lost)
-    worker.begin(travelled(Order(job=lost.job, standing=Standing(frame, lost.history))))
+    worker.begin(travelled(WorkerTask(job=lost.job, standing=ResumePoint(frame, lost.history))))
     *told, _ = all_of(worker)
     assert [one.frame.step for one in told] == [4, 5, 6, 7, 8]
     assert told[-1].history.interruptions == (3,)
@@ -113,7 +113,7 @@ def test_a_job_that_another_worker_was_lost_with_goes_on_and_says_where(worker, 
 def test_what_is_sent_while_it_goes_on_is_not_lost(worker, workshop, job):
     lost = workshop.start(job)
     frame = next(lost)
-    worker.begin(Order(job=lost.job, standing=Standing(frame, lost.history)))
+    worker.begin(WorkerTask(job=lost.job, standing=ResumePoint(frame, lost.history)))
     worker.send(dataclasses.replace(SHORT, step_size=0.0))
     told = worker.send(None)
     ((step, config),) = told.history.steering
@@ -158,7 +158,7 @@ def test_a_file_that_is_damaged_on_the_machine_is_lacking_and_no_job_begins_with
     worker.take(file, np.fromfile(path, np.uint8))
     (worker._cache / file.sha256).write_bytes(b"other bytes")
     assert worker.lacks([file]) == (file,)
-    assert "mnist.npz" in refusal(ChangedFileError, worker.begin, Order(job=job, files={"data": file}))
+    assert "mnist.npz" in refusal(ChangedFileError, worker.begin, WorkerTask(job=job, files={"data": file}))
 
 
 def test_another_file_of_the_same_networks_name_is_another_network(worker, tmp_path):
@@ -178,9 +178,9 @@ def test_another_file_of_the_same_networks_name_is_another_network(worker, tmp_p
     for path in (weights, other):
         file = SentFile("vae_digits.npz", sha256_of(path))
         worker.take(file, np.fromfile(path, np.uint8))
-        worker.begin(Order(job=job, weights=file))
+        worker.begin(WorkerTask(job=job, weights=file))
         seen.append(worker.send(None).history.weights)
-        worker.begin(Order(job=faces))  # something else in between
+        worker.begin(WorkerTask(job=faces))  # something else in between
         worker.send(None)
     assert seen == [sha256_of(weights), sha256_of(other)]
 
@@ -229,6 +229,6 @@ def test_the_version_is_the_projects_and_changes_with_any_source(tmp_path, monke
 def test_where_a_checkpoint_has_it_a_job_goes_on_without_a_frame(worker, workshop, job):
     lost = workshop.start(job)
     next(lost)
-    started = StartedJob(lost.job, workshop, Standing(None, lost.history))
+    started = JobExecution(lost.job, workshop, ResumePoint(None, lost.history))
     assert next(started).step == 1, "this engine has no checkpoint, so it begins again"
     assert started.history.interruptions == ()

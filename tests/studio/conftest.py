@@ -21,7 +21,7 @@ from engines.jobs import Job
 from engines.style_transfer import StyleConfig
 from studio.examples.examples import drawings, paintings
 from studio.page import build_page
-from studio.runs.queue import Lane
+from studio.runs.queue import RunQueue
 from studio.services import Studio
 
 SMALL = DreamConfig(size=0, octaves=1, steps=3, jitter=2, layer_weights={"block1_conv1": 1.0})
@@ -80,9 +80,9 @@ def studio_with_examples(studio, drawn) -> Studio:
 
 
 @pytest.fixture
-def lane() -> Iterator[Lane]:
+def lane() -> Iterator[RunQueue]:
     """A lane in which many may wait; stopped at the end."""
-    lane = Lane("test-lane", most_waiting=20)
+    lane = RunQueue("test-lane", most_waiting=20)
     yield lane
     lane.close()
 

@@ -25,13 +25,13 @@ from gradio.routes import App
 from PIL import Image, PngImagePlugin
 
 from engines.core.frames import Frame
-from engines.jobs import Job, Unfinished
+from engines.jobs import Job, ResumableJob
 from engines.recipes import Recipe
 from studio.components.config_form import Settings
 from studio.run_views.image_run_view import PictureStage
 from studio.run_views.stream import acknowledge
 from studio.runs.run import Run
-from studio.runs.snapshots import Moments
+from studio.runs.snapshots import Snapshots
 from studio.services import Studio
 from tests.engines.helpers import as_png, is_one_sentence
 
@@ -150,8 +150,8 @@ class LoopEngine:
             stopped_at=self.last.step if self.last.step < self.last.total else None,
         )
 
-    def left(self) -> Unfinished | None:
-        return Unfinished(self.job) if self.last is None or self.last.step < self.steps else None
+    def left(self) -> ResumableJob | None:
+        return ResumableJob(self.job) if self.last is None or self.last.step < self.steps else None
 
     def close(self) -> None:
         self.threads.append(threading.current_thread().name)
@@ -161,8 +161,8 @@ class LoopEngine:
 class MemoryKeeper:
     """Keeps a run's frames in memory; `error` is what finishing raises. It has moments only where it is given some."""
 
-    def __init__(self, error: Exception | None = None, moments: Moments | None = None):
-        self.moments = moments or Moments(Path("moments that nobody keeps"))
+    def __init__(self, error: Exception | None = None, moments: Snapshots | None = None):
+        self.moments = moments or Snapshots(Path("moments that nobody keeps"))
         self.results: tuple[Path, ...] = ()
         self.notices: tuple[str, ...] = ()
         self._keeps_moments = moments is not None

@@ -15,7 +15,7 @@ from PIL import Image
 
 from engines.deep_dream import engine as deep_dream
 from engines.jobs import Job
-from engines.jobs.batch import Batch, StartedBatch, batch_of, picture_files
+from engines.jobs.batch import Batch, BatchExecution, batch_of, picture_files
 from engines.recipes import read_recipe
 from studio.gallery.gallery import Gallery
 from studio.gallery.result_writer import BatchKeeper, ResultKeeper, keeper_for
@@ -40,7 +40,7 @@ def batch(folder: Path, *names: str, config=QUICK) -> Batch:
     return batch_of(job, picture_files(paths), "image")
 
 
-def followed(started: StartedBatch, keeper: BatchKeeper, steps: int = 10**9) -> None:
+def followed(started: BatchExecution, keeper: BatchKeeper, steps: int = 10**9) -> None:
     """A batch's frames shown to its keeper, all or the first so many."""
     for frame in started:
         keeper.see(started)
@@ -183,13 +183,13 @@ def test_a_batch_has_no_moments_to_look_back_at(studio, tmp_path):
 
 def test_a_batch_gives_way_between_two_pictures(studio, tmp_path, small_job, monkeypatch):
     other_waits = threading.Event()
-    real = deep_dream._Picture.step
+    real = deep_dream.OctavePyramid.step
 
     def step(self):
         assert other_waits.wait(LONGEST_WAIT)
         return real(self)
 
-    monkeypatch.setattr(deep_dream._Picture, "step", step)
+    monkeypatch.setattr(deep_dream.OctavePyramid, "step", step)
     run = studio.runs.start(batch(tmp_path, "sea", "forest"))
     other = studio.runs.start(small_job)
     other_waits.set()

@@ -10,7 +10,7 @@ from starlette.routing import Route
 from starlette.testclient import TestClient
 
 from studio.i18n.catalog import ENGLISH, KOREAN
-from studio.i18n.middleware import Entrance, accepted, addresses
+from studio.i18n.middleware import LocaleMiddleware, accepted, addresses
 
 PAGE = '<!doctype html>\n<html\n\tlang="en"\n>\n<head></head><body>한국어</body></html>'
 HTML = {"accept": "text/html,application/xhtml+xml"}
@@ -28,7 +28,7 @@ def visitor() -> TestClient:
         return PlainTextResponse(PAGE if request.method == "GET" else "posted")
 
     routes = [Route("/", page), Route("/ko", page), Route("/info", said), Route("/run", said, methods=["POST"])]
-    app = Starlette(routes=routes, middleware=[Middleware(Entrance)])
+    app = Starlette(routes=routes, middleware=[Middleware(LocaleMiddleware)])
     return TestClient(app, follow_redirects=False)
 
 

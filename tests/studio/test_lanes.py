@@ -8,10 +8,10 @@ from collections.abc import Iterator
 import pytest
 
 from engines.core.frames import Frame
-from engines.jobs import StartedJob
+from engines.jobs import JobExecution
 from studio.runs import run as runs
-from studio.runs.queue import Lane, LaneFullError
-from studio.runs.run import Displaced, Run
+from studio.runs.queue import QueueFullError, RunQueue
+from studio.runs.run import NoWorkerAvailable, Run
 from tests.studio.helpers import Clock, LoopEngine, MemoryKeeper, eventually, finished
 
 
@@ -31,14 +31,14 @@ def room() -> Room:
 
 
 @pytest.fixture
-def wide(room) -> Iterator[Lane]:
+def wide(room) -> Iterator[RunQueue]:
     """A lane with room for two at first, and for ten at most."""
-    lane = Lane("wide", most_waiting=3, room=room, most_room=10)
+    lane = RunQueue("wide", most_waiting=3, room=room, most_room=10)
     yield lane
     lane.close()
 
 
-def gated_runs(lane: Lane, count: int, steps: int = 5, **options) -> tuple[list[Run], list[threading.Semaphore]]:
+def gated_runs(lane: RunQueue, count: int, steps: int = 5, **options) -> tuple[list[Run], list[threading.Semaphore]]:
     """Runs that go a step whenever their gate is released, submitted."""
     gates = [threading.Semaphore(0) for _ in range(count)]
     runs = [Run(LoopEngine(steps, gate=gate, **options), MemoryKeeper()) for gate in gates]
@@ -82,9 +82,9 @@ def test_more_room_is_used_when_the_lane_looks_again_and_less_lets_those_at_work
 
 
 def test_a_full_line_takes_no_more_but_whoever_finds_room_need_not_stand_in_it(room):
-    lane = Lane("short", most_waiting=1, room=room, most_room=10)
+    lane = RunQueue("short", most_waiting=1, room=room, most_room=10)
     runs, gates = gated_runs(lane, 3)
-    with pytest.raises(LaneFullError):
+    with pytest.raises(QueueFullError):
         lane.submit(Run(LoopEngine(1), MemoryKeeper()))
     room.now = 4
     late = Run(LoopEngine(1), MemoryKeeper())
@@ -126,13 +126,13 @@ class Homeless(LoopEngine):
     def send(self, changed):
         if self.last is not None and self.last.step == 2 and not self.displaced:
             self.displaced += 1
-            raise Displaced
+            raise NoWorkerAvailable
         return super().send(changed)
 
 
 def test_who_loses_a_place_goes_on_before_those_who_wait_and_sees_each_frame_once(room):
     room.now = 1
-    lane = Lane("one", most_waiting=5, room=room, most_room=10)
+    lane = RunQueue("one", most_waiting=5, room=room, most_room=10)
     order: list[str] = []
     keeper, gate = MemoryKeeper(), threading.Semaphore(0)
     lost = Run(Homeless(4, gate=gate, on_step=lambda: order.append("lost")), keeper)
@@ -148,7 +148,7 @@ def test_who_loses_a_place_goes_on_before_those_who_wait_and_sees_each_frame_onc
 
 def test_who_cannot_give_way_does_not(room):
     room.now = 1
-    lane = Lane("one", most_waiting=5, room=room, most_room=10)
+    lane = RunQueue("one", most_waiting=5, room=room, most_room=10)
     holding = LoopEngine(4, seams=1, gate=threading.Semaphore(0))
     holding.can_give_way = False
     first, second = Run(holding, MemoryKeeper()), Run(LoopEngine(1), MemoryKeeper())
@@ -198,7 +198,7 @@ def test_what_stands_in_for_a_started_job_here_has_all_that_a_run_asks_of_one():
         "resolve",
     }
     assert asked <= {*dir(LoopEngine()), *vars(LoopEngine())}
-    assert asked <= {*dir(StartedJob), "job", "last"}
+    assert asked <= {*dir(JobExecution), "job", "last"}
 
 
 def test_what_goes_on_with_another_run_knows_what_is_left_from_what_it_did_itself(wide, monkeypatch):

@@ -15,11 +15,11 @@ from unittest import mock
 import gradio as gr
 import pytest
 
-from engines.jobs import ENGINES, Unfinished
+from engines.jobs import ENGINES, ResumableJob
 from studio.run_views.engine_titles import TITLES
 from studio.run_views.run_view import interrupted
-from studio.runs.journal import RunRecords
-from studio.runs.queue import LaneFullError
+from studio.runs.journal import RunJournal
+from studio.runs.queue import QueueFullError
 from studio.runs.run import NOBODY_WATCHED, Run
 from studio.services import Studio
 from tests.engines.helpers import Disk, files_in, is_one_sentence
@@ -74,7 +74,7 @@ def lost(studio_with_cluster, small_job) -> Run:
 
     sentence = "The machine that this was on is lost, for the second time; press Go on to go on."
     engine = LoopEngine(error=LostTwiceError(sentence), fail_after=1)
-    engine.unfinished = Unfinished(small_job)
+    engine.unfinished = ResumableJob(small_job)
     return finished(studio_with_cluster.runs._started(engine, small_job))
 
 
@@ -104,7 +104,7 @@ def test_what_is_left_of_a_run_is_gone_on_with_once(studio_with_cluster, lost):
 def test_a_run_that_nobody_watched_says_why_on_its_page_and_goes_on(studio, small_job):
     run = studio.runs._started(LoopEngine(), small_job)
     finished(run)
-    run.state, run.why, run.unfinished = "stopped", NOBODY_WATCHED, Unfinished(small_job)
+    run.state, run.why, run.unfinished = "stopped", NOBODY_WATCHED, ResumableJob(small_job)
     stage = stage_of(studio)
     updates, sentence = warned(lambda: watched(stage.watch(run)))
     assert sentence == NOBODY_WATCHED == updates[-2][stage.canvas]["why"]
@@ -211,7 +211,7 @@ def test_a_run_that_is_not_taken_is_not_noted(tmp_path, small_job):
     studio, gate = Studio(outputs=tmp_path, most_waiting=1), threading.Semaphore(0)
     for _ in range(2):
         studio.runs._started(LoopEngine(1, gate=gate), small_job)
-    with pytest.raises(LaneFullError):
+    with pytest.raises(QueueFullError):
         studio.runs._started(LoopEngine(1), small_job)
     assert len(records(studio)) == 2
     gate.release(9)
@@ -255,13 +255,13 @@ def test_what_is_no_record_is_removed_and_told_of_to_nobody(tmp_path):
         (folder / name).write_text(content)
     (folder / "notes.txt").write_text("something else")
     (folder / "folder").mkdir()
-    assert RunRecords(folder)._interrupted == {}
+    assert RunJournal(folder)._interrupted == {}
     assert [path.name for path in folder.iterdir()] == ["folder"]
 
 
 def test_a_folder_that_cannot_be_written_stops_no_run(tmp_path, small_job):
     (tmp_path / "a file").write_text("")
-    kept = RunRecords(tmp_path / "a file")
+    kept = RunJournal(tmp_path / "a file")
     run = Run(LoopEngine(1), MemoryKeeper())
     kept.add(run)
     kept.remove(run)

@@ -12,7 +12,7 @@ from PIL import Image
 from engines.core.frames import Frame
 from engines.imaging.video import GIF_SIDE, KINDS, FilmConfig, read_comment
 from studio.runs import snapshots as moments_module
-from studio.runs.snapshots import MOST, SECONDS_APART, Moments
+from studio.runs.snapshots import MOST, SECONDS_APART, Snapshots
 from tests.engines.helpers import files_in
 from tests.studio.helpers import Clock
 
@@ -30,9 +30,9 @@ def clock(monkeypatch) -> Clock:
 
 
 @pytest.fixture
-def moments(tmp_path) -> Moments:
+def moments(tmp_path) -> Snapshots:
     """Moments of a run that has not begun."""
-    return Moments(tmp_path / "moments")
+    return Snapshots(tmp_path / "moments")
 
 
 def grey(step: int, shape: tuple[int, int] = (16, 24)) -> np.ndarray:
@@ -41,8 +41,8 @@ def grey(step: int, shape: tuple[int, int] = (16, 24)) -> np.ndarray:
 
 
 def seen(
-    moments: Moments, clock: Clock, steps: int, *, total: int | None = None, shape: tuple[int, int] = (16, 24)
-) -> Moments:
+    moments: Snapshots, clock: Clock, steps: int, *, total: int | None = None, shape: tuple[int, int] = (16, 24)
+) -> Snapshots:
     """Moments after so many frames, each long enough after the one before."""
     for step in range(1, steps + 1):
         clock.now += 2 * SECONDS_APART
@@ -224,7 +224,7 @@ def test_without_pictures_there_is_no_film(moments, kind):
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_film_that_is_made_again_takes_the_place_of_the_first_and_leaves_no_draft(moments, clock, kind):
     for steps in (3, 5):
-        path = seen(Moments(moments.folder), clock, steps).film(FilmConfig(kind=kind), COMMENT)
+        path = seen(Snapshots(moments.folder), clock, steps).film(FilmConfig(kind=kind), COMMENT)
     assert files_in(moments.folder) == [*(f"{step:06d}.jpg" for step in range(1, 6)), f"evolution.{kind}"]
     if kind == "mp4":
         assert len(film_frames(path)) == 5 + HELD

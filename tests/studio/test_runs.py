@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from engines.jobs import StartedJob
+from engines.jobs import JobExecution
 from engines.recipes import read_recipe
 from studio.runs import queue as lanes
 from studio.runs import run as runs_module
-from studio.runs.queue import Lane, LaneFullError
+from studio.runs.queue import QueueFullError, RunQueue
 from studio.runs.run import NOBODY_WATCHED, Run, is_left_alone
 from studio.services import Studio
 from tests.engines.helpers import Disk, files_in, is_one_sentence, refusal
@@ -315,13 +315,13 @@ def test_an_engine_is_started_stepped_and_closed_on_the_lanes_own_thread(lane):
 def test_a_real_engine_is_stepped_and_closed_on_the_lanes_own_thread(studio, small_job, monkeypatch):
     threads = []
     for method in ("send", "close"):
-        real = getattr(StartedJob, method)
+        real = getattr(JobExecution, method)
 
         def noting(self, *arguments, real=real):
             threads.append((real.__name__, threading.current_thread().name))
             return real(self, *arguments)
 
-        monkeypatch.setattr(StartedJob, method, noting)
+        monkeypatch.setattr(JobExecution, method, noting)
     run = studio.runs.start(dataclasses.replace(small_job, config=LONG))
     eventually(lambda: run.frame, "the first frame")
     run.stop()
@@ -519,12 +519,12 @@ def test_a_run_that_is_over_has_no_place(lane):
 
 
 def test_no_more_runs_than_may_wait_are_taken():
-    lane = Lane("small", most_waiting=2)
+    lane = RunQueue("small", most_waiting=2)
     engine, gate = gated(1)
     runs = [Run(engine, MemoryKeeper()), *(Run(LoopEngine(1), MemoryKeeper()) for _ in range(3))]
     for run in runs[:3]:
         lane.submit(run)
-    with pytest.raises(LaneFullError) as caught:
+    with pytest.raises(QueueFullError) as caught:
         lane.submit(runs[3])
     assert "full; try again" in str(caught.value)
     open_for_good(gate)
@@ -536,7 +536,7 @@ def test_no_more_runs_than_may_wait_are_taken():
 
 
 def test_closing_a_lane_stops_its_runs_and_keeps_what_they_have():
-    lane = Lane("closing", most_waiting=5)
+    lane = RunQueue("closing", most_waiting=5)
     keeper = MemoryKeeper()
     running, waiting = Run(LoopEngine(10**9), keeper), Run(LoopEngine(1), MemoryKeeper())
     lane.submit(running)

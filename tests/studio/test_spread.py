@@ -519,14 +519,14 @@ def test_a_studio_that_closes_leaves_nothing_at_work(tmp_path, spread):
 
 def test_a_sweep_whose_engine_breaks_leaves_nothing_at_work(picture, spread, monkeypatch):
     wide, machines = spread(3, of_cell)
-    real = deep_dream._Picture.step
+    real = deep_dream.OctavePyramid.step
 
     def step(self) -> float:
         if self.config.step_size == 0.1:
             raise ValueError("The dream has run away to infinity.")
         return real(self)
 
-    monkeypatch.setattr(deep_dream._Picture, "step", step)
+    monkeypatch.setattr(deep_dream.OctavePyramid, "step", step)
     run = finished(wide.runs.start(sweep_of(dreams(), picture)))
     assert (run.state, run.error) == ("failed", "The dream has run away to infinity.")
     assert run.frame.step == 4, "the first cell was seen whole"
@@ -535,14 +535,14 @@ def test_a_sweep_whose_engine_breaks_leaves_nothing_at_work(picture, spread, mon
 
 def test_a_picture_ahead_that_is_refused_is_left_out_when_its_turn_comes(tmp_path, spread, monkeypatch):
     wide, machines = spread(3)
-    real = deep_dream._Picture.__init__
+    real = deep_dream.OctavePyramid.__init__
 
     def begin(self, original, *arguments) -> None:
         real(self, original, *arguments)
         if round((float(original[0, 0, 0, 0]) + 1) * 127.5) == 1:
             raise ValueError("The dream has run away to infinity.")
 
-    monkeypatch.setattr(deep_dream._Picture, "__init__", begin)
+    monkeypatch.setattr(deep_dream.OctavePyramid, "__init__", begin)
     machines.hold(0)
     run = wide.runs.start(batch(tmp_path / "uploads", 3))
     eventually(lambda: machines.steps.get(2) == 4, "the last")

@@ -20,7 +20,7 @@ from studio.components.image_input import Photo, example_row
 from studio.components.toasts import inform
 from studio.examples.examples import examples
 from studio.panels.batch_panel import BatchPanel
-from studio.panels.handoff import Door
+from studio.panels.handoff import Handoff
 from studio.panels.image_drop import checked_at_once, taken_in
 from studio.panels.network_picker import NetworkChoice, require_weights
 from studio.panels.recipe_restore import job_for_tab
@@ -165,13 +165,15 @@ class DreamTab:
         self.stage.on_page_load(page)
         self.own.on_visit(tab)
 
-    def doors(self) -> list[Door]:
+    def doors(self) -> list[Handoff]:
         """A dream comes back; any picture may be dreamt on, or be what is looked for."""
         photo = [self.stage.run_id], self._restorable
         return [
-            Door("dream", self._restore, [], self._restorable, engines=("deep_dream", "deep_dream_sweep")),
-            Door("dream", self.photo_entered, *photo, title="Dream on it", kinds=("picture",)),
-            Door("dream", lambda path: {self.guide: path}, [], [self.guide], title="Dream of it", kinds=("picture",)),
+            Handoff("dream", self._restore, [], self._restorable, engines=("deep_dream", "deep_dream_sweep")),
+            Handoff("dream", self.photo_entered, *photo, title="Dream on it", kinds=("picture",)),
+            Handoff(
+                "dream", lambda path: {self.guide: path}, [], [self.guide], title="Dream of it", kinds=("picture",)
+            ),
         ]
 
     def photo_entered(self, path: str, run_id: str) -> dict[Any, Any]:

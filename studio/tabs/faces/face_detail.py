@@ -28,7 +28,7 @@ NOBODY = {"network": "faces", "first": None, "second": None, "picture": "", "ori
 
 
 class LargeFace:
-    """Its controls and what they do. A face's value is as `studio.components.portrait` has it; the sliders' are as AT_REST.
+    """Its controls and what they do. A face's value is as `portrait` has it; the sliders' are as AT_REST.
 
     The parts are laid out where the tab wants them, each once: `controls`, `frame`, `sliders_below`; then `wire`.
     """

@@ -1,4 +1,4 @@
-"""A wall of drawn pictures to choose from: a component, and what it shows. Its look and behaviour lie beside this file."""
+"""A wall of drawn pictures to choose from: a component, and what it shows."""
 
 from __future__ import annotations
 

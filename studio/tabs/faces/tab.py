@@ -16,7 +16,7 @@ from engines.recipes import Recipe, RecipeError, read_recipe
 from studio.components.config_form import Settings
 from studio.components.toasts import answered, inform
 from studio.i18n.catalog import phrase
-from studio.panels.handoff import Door
+from studio.panels.handoff import Handoff
 from studio.panels.recipe_restore import job_for_tab
 from studio.panels.saved_settings import OwnSettings
 from studio.run_views.image_run_view import PictureStage
@@ -234,15 +234,15 @@ class FacesTab:
 
     # What comes back
 
-    def doors(self) -> list[Door]:
+    def doors(self) -> list[Handoff]:
         """Faces, walks, searches and trainings come back; any picture may be looked for."""
         drawing, looking = [self.parts, *self._restorable], [self.parts, self.look, *self.search.found]
         training = [self.parts, *self.training.restorable]
         return [
-            Door("faces", self.entered, [], drawing, engines=("dcgan", "dcgan_walk")),
-            Door("faces", self.search_back, [], looking, engines=("dcgan_projection",)),
-            Door("faces", self.training_entered, [], training, engines=("dcgan_training",)),
-            Door(
+            Handoff("faces", self.entered, [], drawing, engines=("dcgan", "dcgan_walk")),
+            Handoff("faces", self.search_back, [], looking, engines=("dcgan_projection",)),
+            Handoff("faces", self.training_entered, [], training, engines=("dcgan_training",)),
+            Handoff(
                 "faces",
                 self.search_entered,
                 [self.network],

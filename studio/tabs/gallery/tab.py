@@ -18,7 +18,7 @@ from studio.components.toasts import inform, warn
 from studio.gallery.gallery import Result, url_of
 from studio.gallery.thumbnails import first_words, picture_size, thumbnail_uri
 from studio.i18n.catalog import phrase
-from studio.panels.handoff import Door
+from studio.panels.handoff import Handoff
 from studio.panels.network_picker import title_of_network
 from studio.run_views.engine_titles import TITLES
 from studio.services import Studio
@@ -69,7 +69,7 @@ class GalleryTab:
         self.grid = component(Path(__file__).with_name("gallery_grid"), "gallery-grid", {})
         self.panel.build_pasting()
 
-    def connect(self, tabs: gr.Tabs, doors: Sequence[Door]) -> None:
+    def connect(self, tabs: gr.Tabs, doors: Sequence[Handoff]) -> None:
         """Wire the tab, once all others are built: their doors are the ways out of here."""
         seen: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": None}
         self._sends = [door for door in doors if door.title]
@@ -102,7 +102,7 @@ class GalleryTab:
         self.restore.click(self.restored, [self.open, *inputs], back, **seen)
         self.panel.follow.click(self.followed, [self.panel.pasted, *inputs], back, **seen)
 
-    def doors(self) -> list[Door]:
+    def doors(self) -> list[Handoff]:
         """Results come here by themselves."""
         return []
 
@@ -247,7 +247,7 @@ class GalleryTab:
 
     # Going on with it
 
-    def _sent(self, door: Door):
+    def _sent(self, door: Handoff):
         async def sent(name: str, *values: Any) -> dict[Any, Any]:
             result = self.studio.gallery.find(name)
             try:

@@ -10,7 +10,7 @@ from typing import Any
 import gradio as gr
 
 from studio.i18n.catalog import phrase
-from studio.panels.handoff import Door
+from studio.panels.handoff import Handoff
 from studio.services import Studio
 
 PICTURES = Path(__file__).with_name("pictures")
@@ -59,7 +59,7 @@ class HomeTab:
             cards(), html_template="${value}", js_on_load=_PICK, apply_default_css=False, elem_id="home-cards"
         )
 
-    def connect(self, tabs: gr.Tabs, doors: Sequence[Door]) -> None:
+    def connect(self, tabs: gr.Tabs, doors: Sequence[Handoff]) -> None:
         """Have each picture open its tab."""
         names = {name for name, _, _ in CARDS}
 
@@ -68,7 +68,7 @@ class HomeTab:
 
         self.cards.pick(picked, None, [tabs], queue=False, api_visibility="private")
 
-    def doors(self) -> list[Door]:
+    def doors(self) -> list[Handoff]:
         """Nothing comes here."""
         return []
 

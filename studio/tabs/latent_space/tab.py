@@ -24,7 +24,7 @@ from studio.components.config_form import Settings
 from studio.components.image_input import Photo
 from studio.components.toasts import answered, inform, warn
 from studio.i18n.catalog import phrase
-from studio.panels.handoff import Door
+from studio.panels.handoff import Handoff
 from studio.panels.recipe_restore import job_for_tab
 from studio.panels.saved_settings import OwnSettings
 from studio.panels.training_panel import Kind, Training
@@ -286,12 +286,12 @@ class LatentTab:
 
     # The walk
 
-    def doors(self) -> list[Door]:
+    def doors(self) -> list[Handoff]:
         """A walk and a training come back."""
         grid = [self.count, self.reach, self.spacing, self.veil, self.map, *self.z]
         return [
-            Door("latent", self.walk_entered, grid, [self.parts, *self._walk], engines=("vae",)),
-            Door(
+            Handoff("latent", self.walk_entered, grid, [self.parts, *self._walk], engines=("vae",)),
+            Handoff(
                 "latent", self.training_entered, [], [self.parts, *self.training.restorable], engines=("vae_training",)
             ),
         ]

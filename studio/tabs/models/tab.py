@@ -12,7 +12,7 @@ import gradio as gr
 
 from engines.weights.store import WeightsError, WeightsStore
 from studio.components.toasts import inform, warn
-from studio.panels.handoff import Door
+from studio.panels.handoff import Handoff
 from studio.services import Studio
 from studio.tabs.models.cluster_status import cluster_line
 from studio.tabs.models.model_list import cancelling, listed, model_list, progress, title_of
@@ -71,7 +71,7 @@ class ModelsTab:
         self.list.remove(self.removed, None, [self.list], **seen)
         self.file.upload(self.brought, [self.file], [self.file, self.list], **seen)
 
-    def doors(self) -> list[Door]:
+    def doors(self) -> list[Handoff]:
         """Nothing comes here."""
         return []
 

@@ -21,7 +21,7 @@ from studio.components.image_input import Photo, example_row
 from studio.components.toasts import inform
 from studio.examples.examples import examples
 from studio.panels.batch_panel import BatchPanel
-from studio.panels.handoff import Door
+from studio.panels.handoff import Handoff
 from studio.panels.image_drop import checked_at_once, taken_in
 from studio.panels.network_picker import NetworkChoice, require_weights
 from studio.panels.recipe_restore import job_for_tab
@@ -222,14 +222,14 @@ class StyleTab:
 
     # Pictures
 
-    def doors(self) -> list[Door]:
+    def doors(self) -> list[Handoff]:
         """A painting comes back; any picture may be painted, or be what is painted like."""
         gallery = self.palette.gallery
         photo = [gallery, self.stage.run_id], self._restorable
         return [
-            Door("style", self._restore, [], self._restorable, engines=("style_transfer", "style_transfer_sweep")),
-            Door("style", self.photo_entered, *photo, title="Paint it", kinds=("picture",)),
-            Door("style", lambda path: {gallery: [path]}, [], [gallery], title="Paint like it", kinds=("picture",)),
+            Handoff("style", self._restore, [], self._restorable, engines=("style_transfer", "style_transfer_sweep")),
+            Handoff("style", self.photo_entered, *photo, title="Paint it", kinds=("picture",)),
+            Handoff("style", lambda path: {gallery: [path]}, [], [gallery], title="Paint like it", kinds=("picture",)),
         ]
 
     def photo_entered(self, path: str, gallery: Any, run_id: str) -> dict[Any, Any]:

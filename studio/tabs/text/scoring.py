@@ -54,7 +54,7 @@ class TextScore:
 
         def work() -> list[Any]:
             from engines.language_model import score
-            from engines.language_model.engine import Writing
+            from engines.language_model.engine import Generation
 
             if not name:
                 raise ValueError("There is no language model here yet; train one, or restore the bundled weights.")
@@ -66,7 +66,7 @@ class TextScore:
                 "run": uuid.uuid4().hex[:8],
                 "progress": 1,
                 "seconds": time.monotonic() - begun,
-                "written": written_rows([Writing(1.0, found.pieces, found.dice)]),
+                "written": written_rows([Generation(1.0, found.pieces, found.dice)]),
             }
             said = (
                 f"Perplexity **{found.perplexity:.1f}** a token over {len(found.dice):,} tokens, "

@@ -16,7 +16,7 @@ from engines.language_model.config import MOST_PROMPT, TEMPERATURES, WritingConf
 from engines.recipes import Recipe, RecipeError, read_recipe
 from studio.components.config_form import Settings
 from studio.components.toasts import answered, inform, warn
-from studio.panels.handoff import Door
+from studio.panels.handoff import Handoff
 from studio.panels.recipe_restore import job_for_tab
 from studio.panels.saved_settings import OwnSettings
 from studio.run_views.text_run_view import TextStage, dice_of, dice_panel
@@ -311,15 +311,17 @@ class TextTab:
 
     # What comes back
 
-    def doors(self) -> list[Door]:
+    def doors(self) -> list[Handoff]:
         """Texts and trainings come back; any text may be gone on with."""
         here = {self.parts: gr.update(selected="write")}
         outputs = [self.parts, *self._restorable]
         training = [self.parts, *self.training.restorable]
         return [
-            Door("text", lambda recipe: here | self._restore(recipe), [], outputs, engines=("language_model",)),
-            Door("text", self.training_entered, [], training, engines=("language_training",)),
-            Door("text", lambda path: here | self.prompted(path), [], outputs, title="Go on with it", kinds=("text",)),
+            Handoff("text", lambda recipe: here | self._restore(recipe), [], outputs, engines=("language_model",)),
+            Handoff("text", self.training_entered, [], training, engines=("language_training",)),
+            Handoff(
+                "text", lambda path: here | self.prompted(path), [], outputs, title="Go on with it", kinds=("text",)
+            ),
         ]
 
     def training_entered(self, recipe: Recipe) -> dict[Any, Any]:
