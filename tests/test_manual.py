@@ -1,4 +1,4 @@
-"""Every command and piece of code in the manuals, at toy size; tests/studio/test_api.py has those of docs/api.md."""
+"""Every command, piece of code and link of the manual; tests/studio/test_api.py has the code of docs/api.md."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from engines.jobs import Workshop
 from tests.engines.helpers import blocks
 
 ROOT = Path(__file__).resolve().parents[1]
+PAGES = ["README.md", "CONTRIBUTING.md", *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))]
 TOY = {
     "deep_dream": "--size 64 --octaves 1 --steps 1",
     "deep_dream_sweep": """--settings '{"size": 64, "octaves": 1, "steps": 1}'""",
@@ -50,10 +51,10 @@ def folder(tmp_path, monkeypatch) -> Path:
     return tmp_path
 
 
-def test_every_command_of_the_readme_makes_what_it_says(folder, monkeypatch, capsys):
+def test_every_command_of_the_manual_makes_what_it_says(folder, monkeypatch, capsys):
     workshop = Workshop()
     monkeypatch.setattr(command_line, "Workshop", lambda *_: workshop)
-    every = commands("README.md", "python -m engines ")
+    every = [words for page in PAGES for words in commands(page, "python -m engines ")]
     assert {words[0] for words in every} == set(TOY)
     for words in every:
         if "--help" in words:
@@ -68,11 +69,11 @@ def test_every_command_of_the_readme_makes_what_it_says(folder, monkeypatch, cap
         assert result.stat().st_size > 0, words
 
 
-def test_the_code_of_the_readme_runs(folder, capsys):
-    (code,) = re.findall(r"```python\n(.*?)```", text_of("README.md"), re.S)
+def test_the_code_of_the_manual_runs(folder, capsys):
+    (code,) = re.findall(r"```python\n(.*?)```", text_of("docs/command_line.md"), re.S)
     small = code.replace("DreamConfig(steps=20)", "DreamConfig(steps=1, octaves=1, size=64)")
     assert small != code
-    exec(compile(small, "README.md", "exec"), {})
+    exec(compile(small, "docs/command_line.md", "exec"), {})
     assert capsys.readouterr().out.split()[:2] == ["1", "1"]
 
 
@@ -89,3 +90,28 @@ def test_what_is_to_be_made_can_be_made(name):
     said = set(re.findall(r"(?:`|^)make ([a-z-]+)", text_of(name), re.M))
     assert said
     assert said <= targets
+
+
+def anchors(name: str) -> set[str]:
+    """What a link may name after a page's #, as GitHub makes it of headings."""
+    headings = re.findall(r"^#+ (.+)$", re.sub(r"```.*?```", "", text_of(name), flags=re.S), re.M)
+    return {re.sub(r"[^\w -]", "", heading).strip().lower().replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_every_link_of_the_manual_leads_somewhere(name):
+    links = re.findall(r"\]\(([^)\s]+)\)|(?:src|href)=\"([^\"]+)\"", text_of(name))
+    for link in filter(None, (first or second for first, second in links)):
+        if re.match(r"\w+:", link):
+            continue
+        path, _, anchor = link.partition("#")
+        page = ((ROOT / name).parent / path).resolve() if path else ROOT / name
+        assert page.is_file(), link
+        assert not anchor or anchor in anchors(page.relative_to(ROOT).as_posix()), link
+
+
+def test_every_page_of_the_manual_is_reached_from_the_readme():
+    assert {name for name in PAGES if name.startswith("docs/")} <= set(
+        re.findall(r"docs/\w+\.md", text_of("README.md"))
+    )
+    assert len(text_of("README.md").splitlines()) <= 200

@@ -1,7 +1,6 @@
 """Language models: text that goes on, a token at a time, and how likely a model finds a text that is there.
 
-Vaswani et al., "Attention is all you need" (2017); Chollet's "Deep Learning with Python", section 12.1. Networks, training,
-sampling and generation have a module each.
+Vaswani et al., "Attention is all you need" (2017); Chollet, "Deep Learning with Python", section 12.1.
 """
 
 from __future__ import annotations
