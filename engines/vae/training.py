@@ -48,7 +48,7 @@ PENALTIES = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
 
 
 @dataclass(frozen=True)
-class StyleInputs:
+class TrainingPictures:
     """Training and held-out pictures, (N, H, W, C) uint8 each; labels of the latter where they have some.
 
     Attributes:
@@ -63,7 +63,7 @@ class StyleInputs:
     left_out: tuple[str, ...] = ()
 
 
-def read_pictures(model: str, data: Path) -> StyleInputs:
+def read_pictures(model: str, data: Path) -> TrainingPictures:
     """The pictures for a model: MNIST's own split, or of named pictures the last held out (`split_pictures`).
 
     Args:
@@ -78,9 +78,9 @@ def read_pictures(model: str, data: Path) -> StyleInputs:
         # The file is sorted by class, and whoever looks at the first thousand wants some of each.
         order = np.random.default_rng(0).permutation(len(found.test))
         held_out, labels = found.test[order][..., None], found.test_labels[order]
-        return StyleInputs(found.train[..., None], held_out, labels, data_hash(found.train))
+        return TrainingPictures(found.train[..., None], held_out, labels, data_hash(found.train))
     split = split_pictures(data, height)
-    return StyleInputs(split.train, split.held_out, None, data_hash(split.train), split.left_out)
+    return TrainingPictures(split.train, split.held_out, None, data_hash(split.train), split.left_out)
 
 
 def absolute_and_squared_error(images: Any, logits: Any) -> Any:
@@ -151,7 +151,7 @@ def train(config: VAETrainingConfig, data: Path, checkpoint: Path | None, output
 
 
 def _trained(
-    config: VAETrainingConfig, pictures: StyleInputs, data: Path, checkpoint: Path | None, output: Path | None
+    config: VAETrainingConfig, pictures: TrainingPictures, data: Path, checkpoint: Path | None, output: Path | None
 ) -> Frames[Any]:
     """`train` on pictures that are read already."""
     architecture = ARCHITECTURES[config.model]
@@ -223,7 +223,7 @@ def _trained(
             save_vae(file, config.model, encoder, decoder, principal, concepts, _examples(shown, pictures))
 
 
-def _examples(vae: VAE, pictures: StyleInputs) -> tuple[np.ndarray, np.ndarray] | None:
+def _examples(vae: VAE, pictures: TrainingPictures) -> tuple[np.ndarray, np.ndarray] | None:
     """Where held-out pictures with a class lie, for a map."""
     if pictures.labels is None:
         return None
