@@ -28,7 +28,6 @@ from engines.imaging.metadata import NO_DETAILS
 from engines.imaging.video import Film
 from engines.jobs import ENGINES, Job, JobExecution, Workshop, job_from_recipe
 from engines.recipes import RecipeError, read_recipe, write_png, write_text
-from engines.weights.store import WeightsStore
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -44,8 +43,7 @@ def main(arguments: list[str] | None = None) -> int:
         options = _parser().parse_args(arguments)
         _check_output(options)
         job = _job(options)
-        folders = (options.weights,) if options.weights else ()
-        started = Workshop(WeightsStore(folders=folders)).start(job)
+        started = Workshop.of([options.weights] if options.weights else []).start(job)
         return _run(started, options.output)
     except OSError as error:
         print(f"{error.filename or options.output}: {why_unwritten(error)}.", file=sys.stderr)

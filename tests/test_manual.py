@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from engines import __main__ as command_line
-from engines import train
+from engines import export, train
 from engines.jobs import Workshop
 from tests.engines.helpers import blocks
 
@@ -53,7 +53,7 @@ def folder(tmp_path, monkeypatch) -> Path:
 
 def test_every_command_of_the_manual_makes_what_it_says(folder, monkeypatch, capsys):
     workshop = Workshop()
-    monkeypatch.setattr(command_line, "Workshop", lambda *_: workshop)
+    monkeypatch.setattr(command_line.Workshop, "of", lambda _: workshop)
     every = [words for page in PAGES for words in commands(page, "python -m engines ")]
     assert {words[0] for words in every} == set(TOY)
     for words in every:
@@ -82,6 +82,13 @@ def test_every_training_command_is_one(tmp_path):
     assert {words[0] for words in every} == {"backbone", "distillation", "vae", "dcgan", "language_model"}
     for words in every:
         assert train._parser().parse_args(words).name == words[0]
+
+
+def test_every_export_command_writes_what_it_says(folder, capsys):
+    (digits, _) = commands("docs/command_line.md", "python -m engines.export ")
+    assert export.main(digits) == 0
+    assert (folder / "digits_encoder.keras").stat().st_size > 0
+    assert (folder / "digits_decoder.keras").stat().st_size > 0
 
 
 @pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md"])

@@ -11,6 +11,7 @@ import functools
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engines.core.files import UNREADABLE, sha256_of
@@ -92,6 +93,12 @@ class Backbone:
             if layer not in known:
                 title = self.architecture.title
                 raise ValueError(f"{title} has no layer {str(layer)[:40]!r}; use one of {', '.join(known)}.")
+
+    def portable(self) -> dict[str, keras.Model]:
+        """Its network, in float32, of Keras's own layers only: to be opened where this project is not."""
+        from engines.nn.portable import portable
+
+        return {"": portable(self.network)}
 
     def cut(self, layers: Sequence[str], *, pooling: str = "max") -> keras.Model:
         """The part of the network that leads to these layers, from its own input range to one output a layer.
@@ -198,6 +205,18 @@ def _studio_vgg(path) -> keras.Model:
     with np.load(path, allow_pickle=False) as arrays:
         studio_vgg.set_weights(network, dict(arrays))
     return network
+
+
+def read_backbone(path: Path) -> Backbone:
+    """A network in the shape of the bundled one, of a file as that of the bundled one, in float32.
+
+    Raises:
+        WeightsError: the file is damaged, or of another network.
+    """
+    try:
+        return Backbone("studio_vgg", _studio_vgg(path), sha256_of(path))
+    except UNREADABLE as error:
+        raise WeightsError(f"{path.name} holds no network in the shape of Studio VGG, or is damaged.") from error
 
 
 def _official(name: str, weights: str | None) -> keras.Model:

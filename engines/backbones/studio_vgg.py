@@ -8,6 +8,7 @@ none, as VGG19's, which they learn from. Input: RGB in [-1, 1].
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -98,3 +99,15 @@ def set_weights(network: keras.Model, weights: Mapping[str, np.ndarray]) -> None
                 layer.set_weights([weights[f"{layer.name}/kernel"], weights[f"{layer.name}/bias"]])
             except KeyError as error:
                 raise ValueError(f"The weights hold nothing for the layer {layer.name}.") from error
+
+
+def read_classifier(path: Path) -> keras.Model:
+    """The bundled network with its last layer, of a file of folded weights: (B, H, W, 3) -> (B, classes) logits.
+
+    Raises:
+        ValueError: a layer's weights are missing or have another shape.
+    """
+    with np.load(path, allow_pickle=False) as arrays:
+        network = build_classifier(len(arrays["classes"]), normalised=False)
+        set_weights(network, dict(arrays))
+    return network

@@ -221,21 +221,21 @@ def _put_first_blocks(network: keras.Model, path: Path) -> list[np.ndarray]:
 
 
 def save(weights: dict[str, np.ndarray], classes: tuple[str, ...], path: Path) -> None:
-    """Write folded weights in float16, with the class names, as one .npz file."""
+    """Write folded weights in float16, with the class names and the side at which pictures are named, as one .npz."""
     arrays: dict[str, Any] = {name: values.astype(np.float16) for name, values in weights.items()}
     with written_atomically(path) as file:
-        np.savez_compressed(file, classes=np.array(classes), **arrays)
+        np.savez_compressed(file, classes=np.array(classes), side=np.array(NAMED_AT), **arrays)
 
 
-def top1(network: keras.Model, validation: LabelledPictures, batch_size: int = 125) -> float:
-    """Share of pictures whose class gets the highest logit, in [0, 1]; whole pictures, enlarged to NAMED_AT as for the
-    training, no averaging of crops."""
+def top1(network: keras.Model, validation: LabelledPictures, side: int = NAMED_AT, batch_size: int = 125) -> float:
+    """Share of pictures whose class gets the highest logit, in [0, 1]; whole pictures, enlarged to (side, side) as for
+    the training, no averaging of crops."""
 
     @tf.function(input_signature=[tf.TensorSpec((None, None, None, 3), tf.uint8)])
     def predict(images):
         count = tf.shape(images)[0]
         boxes = tf.tile([[0.0, 0.0, 1.0, 1.0]], (count, 1))
-        seen = tf.image.crop_and_resize(images, boxes, tf.range(count), (NAMED_AT, NAMED_AT))
+        seen = tf.image.crop_and_resize(images, boxes, tf.range(count), (side, side))
         return tf.argmax(network(seen / 127.5 - 1, training=False), -1, tf.int32)
 
     right = 0
@@ -250,6 +250,5 @@ def evaluate(weights: Path, data: Path) -> dict[str, float]:
     keras.config.set_dtype_policy("float32")
     validation = labelled_pictures(data / VALIDATION_FILE)
     with np.load(weights, allow_pickle=False) as arrays:
-        network = studio_vgg.build_classifier(len(arrays["classes"]), normalised=False)
-        studio_vgg.set_weights(network, dict(arrays))
-    return {"top1": top1(network, validation), "pictures": len(validation.labels)}
+        side = int(arrays["side"]) if "side" in arrays.files else validation.images.shape[1]
+    return {"top1": top1(studio_vgg.read_classifier(weights), validation, side), "pictures": len(validation.labels)}

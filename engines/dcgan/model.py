@@ -66,6 +66,12 @@ class GAN:
     principal: PrincipalDirections | None = None
     memory: dict[str, Any] = field(init=False, default_factory=dict, repr=False)
 
+    def portable(self) -> dict[str, keras.Model]:
+        """Its networks by name, in float32, of Keras's own layers only: to be opened where this project is not."""
+        from engines.nn.portable import portable
+
+        return {"generator": portable(self.generator), "discriminator": portable(self.critic)}
+
     def latents(self, seeds: Sequence[int], truncation: float = 1.0) -> np.ndarray:
         """Latent vectors from the prior N(0, I), (N, Z) float32, each a function of its seed alone.
 

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import importlib
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Self
 
 from engines.core.files import sha256_of
 from engines.jobs.registry import ENGINES
 from engines.weights.store import WeightsError, WeightsStore
-
-if TYPE_CHECKING:
-    from engines.backbones.backbone import Backbone
 
 
 @dataclass
@@ -24,6 +22,11 @@ class ModelCache:
     _networks: dict[tuple[str, str], Any] = field(default_factory=dict)
     _files: dict[tuple[str, str], Path] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @classmethod
+    def of(cls, folders: Sequence[Path]) -> Self:
+        """One that looks for weights in these folders before all others."""
+        return cls(WeightsStore(folders=tuple(folders)))
 
     def network(self, engine: str, name: str) -> Any:
         """Load the network of an engine once.
@@ -78,7 +81,3 @@ class ModelCache:
         """Let go of a network that was kept, if it is there."""
         self._networks.pop((ENGINES[engine].loader, name), None)
         self._files.pop((ENGINES[engine].loader, name), None)
-
-    def backbone(self, name: str) -> Backbone:
-        """A pretrained network as a feature extractor; raises as `network` does."""
-        return self.network("deep_dream", name)

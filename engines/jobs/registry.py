@@ -31,6 +31,7 @@ class Engine:
         sheet: whether its picture is a sheet of several, which is not to be compared with what it was made from.
         network: name of the network that is used where none is named.
         loader: "module:function" that loads its network, given the network's name and where weights are; "" for none.
+        reader: "module:function" that reads such a network from a path; "" for none.
         weights: what the file of a network is called, without its suffix, with {} for the network's name.
     """
 
@@ -46,6 +47,7 @@ class Engine:
     sheet: bool = False
     network: str = "studio_vgg"
     loader: str = "engines.backbones.backbone:load_backbone"
+    reader: str = "engines.backbones.backbone:read_backbone"
     weights: str = "{}"
 
     def background(self, name: str) -> str:
@@ -95,6 +97,7 @@ ENGINES = {
         files=("data", "checkpoint", "output"),
         network="",
         loader="",
+        reader="",
     ),
     "dcgan": Engine(
         "engines.dcgan",
@@ -102,6 +105,7 @@ ENGINES = {
         "draw",
         network="faces",
         loader="engines.dcgan.model:load_gan",
+        reader="engines.dcgan.model:read_gan",
         weights="dcgan_{}",
     ),
     "dcgan_walk": Engine(
@@ -111,6 +115,7 @@ ENGINES = {
         film=True,
         network="faces",
         loader="engines.dcgan.model:load_gan",
+        reader="engines.dcgan.model:read_gan",
         weights="dcgan_{}",
     ),
     "dcgan_projection": Engine(
@@ -120,6 +125,7 @@ ENGINES = {
         ("image",),
         network="faces",
         loader="engines.dcgan.model:load_gan",
+        reader="engines.dcgan.model:read_gan",
         weights="dcgan_{}",
     ),
     "dcgan_training": Engine(
@@ -129,6 +135,7 @@ ENGINES = {
         files=("data", "checkpoint", "output"),
         network="",
         loader="",
+        reader="",
     ),
     "language_model": Engine(
         "engines.language_model",
@@ -137,6 +144,7 @@ ENGINES = {
         writes=True,
         network="ours",
         loader="engines.language_model.model:load_language_model",
+        reader="engines.language_model.model:read_language_model",
         weights="language_model_{}",
     ),
     "language_training": Engine(
@@ -147,6 +155,7 @@ ENGINES = {
         writes=True,
         network="",
         loader="",
+        reader="",
     ),
     "vae": Engine(
         "engines.vae",
@@ -155,6 +164,7 @@ ENGINES = {
         film=True,
         network="digits",
         loader="engines.vae.model:load_vae",
+        reader="engines.vae.model:read_vae",
         weights="vae_{}",
     ),
 }

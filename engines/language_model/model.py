@@ -41,6 +41,12 @@ class LanguageModel:
     seen: int = 0
     weights: str = ""
 
+    def portable(self) -> dict[str, keras.Model]:
+        """Its network, in float32, of Keras's own layers only, for whole windows."""
+        from engines.language_model.portable import portable
+
+        return {"": portable(self.network)}
+
     @functools.cached_property
     def reader(self) -> Decoder:
         """What reads texts with the network; making it takes a moment."""

@@ -74,6 +74,12 @@ class VAE:
     examples: tuple[np.ndarray, np.ndarray] | None = None
     refinement_steps: int = 0
 
+    def portable(self) -> dict[str, keras.Model]:
+        """Its networks by name, in float32, of Keras's own layers only: to be opened where this project is not."""
+        from engines.nn.portable import portable
+
+        return {"encoder": portable(self.encoder), "decoder": portable(self.decoder)}
+
     def encode(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Where pictures lie: means and log-variances, (N, Z) float32 each.
 

@@ -15,7 +15,7 @@ from tests.layout import arrows, circles, floors, imports_of
 
 ROOT = Path(__file__).resolve().parents[2]
 ENGINES, STUDIO = ROOT / "engines", ROOT / "studio"
-ENTRY_POINTS = {"__main__", "train"}
+ENTRY_POINTS = {"__main__", "train", "export"}
 # A package imports those above it in this list, and none beside it.
 LAYERS = (
     {"core", "aliases"},

@@ -153,8 +153,8 @@ def test_a_config_that_does_not_fit_the_backbone_is_refused_and_the_run_goes_on(
 
 
 def test_a_backbone_is_loaded_once_and_an_unknown_one_is_refused(workshop, studio_vgg, picture):
-    assert workshop.backbone("studio_vgg") is studio_vgg
-    assert "studio_vgg" in refusal(WeightsError, workshop.backbone, "no such network")
+    assert workshop.network("deep_dream", "studio_vgg") is studio_vgg
+    assert "studio_vgg" in refusal(WeightsError, workshop.network, "deep_dream", "no such network")
     started = workshop.start(dataclasses.replace(job(picture), backbone="../../etc/passwd"))
     refusal(WeightsError, next, started)
 

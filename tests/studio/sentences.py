@@ -47,7 +47,13 @@ ENGLISH_FILES = {
         "studio/server/listening.py",
     ),
     *("studio/__init__.py", "studio/server/space.py", "engines/core/python_version.py"),
-    *("engines/__main__.py", "engines/train.py", "engines/backbones/training.py", "engines/backbones/config.py"),
+    *(
+        "engines/__main__.py",
+        "engines/export.py",
+        "engines/train.py",
+        "engines/backbones/training.py",
+        "engines/backbones/config.py",
+    ),
     *("engines/backbones/distillation.py", "engines/backbones/distillation_config.py"),
     *("engines/dcgan/kid.py", "engines/nn/compiled_step.py", "engines/core/output_paths.py"),
 }

@@ -156,7 +156,7 @@ def test_steering_or_stopping_a_run_that_is_over_changes_nothing(lane):
 def test_a_value_error_fails_the_run_with_exactly_its_sentence(studio, small_job):
     misfit = dataclasses.replace(SMALL, layer_weights={"mixed4": 1.0})
     with pytest.raises(ValueError, match="no layer") as caught:
-        studio.workshop.backbone("studio_vgg").check_layers(["mixed4"])
+        studio.workshop.network("deep_dream", "studio_vgg").check_layers(["mixed4"])
     run = finished(studio.runs.start(dataclasses.replace(small_job, config=misfit)))
     assert (run.state, run.error) == ("failed", str(caught.value))
     assert is_one_sentence(run.error)

@@ -158,7 +158,7 @@ def spread(tmp_path, workshop) -> Iterator[Callable[..., tuple[Studio, Machines]
     def make(count: int = 3, label: Callable[[Job], Any] = of_picture) -> tuple[Studio, Machines]:
         machines = Machines(workshop, count, label)
         studio = Studio(outputs=tmp_path / f"spread {len(made)}", cluster=machines)
-        studio.workshop.keep("deep_dream", "studio_vgg", workshop.backbone("studio_vgg"))
+        studio.workshop.keep("deep_dream", "studio_vgg", workshop.network("deep_dream", "studio_vgg"))
         made.append((studio, machines))
         return studio, machines
 

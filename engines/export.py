@@ -1,0 +1,97 @@
+"""Write a network as a file that Keras opens without Reverie: python -m engines.export NAME -o model.keras."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from engines.core.python_version import unfit
+
+if unfit():
+    sys.exit(unfit())
+
+from engines.core.files import why_unwritten, written_atomically
+from engines.core.output_paths import check_output
+from engines.core.quiet import load_quietly
+from engines.jobs import ENGINES
+from engines.weights.store import WeightsError, WeightsStore
+
+if TYPE_CHECKING:
+    import keras
+
+
+def networks(source: str, store: WeightsStore | None = None) -> dict[str, keras.Model]:
+    """What a network consists of, by the parts' names: float32, of Keras's own layers only.
+
+    Args:
+        source: what a file of weights is called, as "vae_digits" or "studio_vgg"; or the path of a file that a training
+            wrote.
+
+    Raises:
+        WeightsError: there is none of this name or path, or the file is damaged.
+    """
+    store = store or WeightsStore()
+    path = store.verified(source).path if f"{source}.npz" in store.manifest() else Path(source)
+    if not path.is_file():
+        named = ", ".join(Path(name).stem for name in store.manifest())
+        raise WeightsError(f"There is no {source}; name a file that a training wrote, or one of {named}.")
+    for reader in dict.fromkeys(engine.reader for engine in ENGINES.values() if engine.reader):
+        module, function = reader.split(":")
+        try:
+            return getattr(importlib.import_module(module), function)(path).portable()
+        except WeightsError:
+            continue
+    raise WeightsError(f"{path.name} holds no network that could be read; use a file that a training wrote.")
+
+
+def save(source: str, output: Path) -> list[Path]:
+    """Write a network's parts, each to a file of its own where there are two; return the files.
+
+    Raises:
+        WeightsError: as `networks`.
+        OSError: a file cannot be written.
+    """
+    written = []
+    for part, network in networks(source).items():
+        path = output.with_stem(f"{output.stem}_{part}") if part else output
+        # Keras wants a path that ends so.
+        draft = path.with_name(f".{path.stem}-draft.keras")
+        try:
+            network.save(draft)
+            with written_atomically(path) as file:
+                file.write(draft.read_bytes())
+        finally:
+            draft.unlink(missing_ok=True)
+        written.append(path)
+    return written
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line; the exit status is 0 when all was written, 1 after a one-sentence error."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    parser = argparse.ArgumentParser(prog="python -m engines.export", description=__doc__)
+    parser.add_argument(
+        "name", help="such as studio_vgg or vae_digits, see weights/; or the file of a network that you trained"
+    )
+    parser.add_argument("-o", "--output", type=Path, required=True, help="a .keras file; two where it has two parts")
+    options = parser.parse_args(arguments)
+    try:
+        load_quietly()
+        check_output(options.output, (".keras",))
+        for path in save(options.name, options.output):
+            print("Written to", path)
+    except OSError as error:
+        print(f"{error.filename or options.output}: {why_unwritten(error)}.", file=sys.stderr)
+        return 1
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
