@@ -21,14 +21,14 @@ SHARED = Path(os.environ.get("REVERIE_SHARED", "../shared")).resolve()
 # What shares one cluster, or one server and one browser, is run by one process, and begins first as it takes longest.
 TOGETHER = ("tests/browser", "tests/cluster")
 # Begun before the rest, so that nobody waits for them in the end.
-LONG = ("tests/test_benchmarks.py", "tests/studio/test_space.py", "tests/studio/test_api.py")
+LONG = ("tests/test_benchmarks.py", "tests/studio/server/test_space.py", "tests/studio/api/test_api.py")
 
 
 def group_of(name: str) -> str:
     """What one process of pytest-xdist runs one after another: the tests of a folder that shares something, or a file.
 
     Args:
-        name: of a test, `tests/engines/test_films.py::test_…`.
+        name: of a test, `tests/engines/imaging/test_video.py::test_…`.
     """
     file = name.partition("::")[0]
     folder = file.rpartition("/")[0]

@@ -22,7 +22,7 @@ from tests.benchmarks import (
     vae,
 )
 from tests.engines.helpers import blocks, uncompiled, zip_of
-from tests.engines.test_language_model import model_of
+from tests.engines.language_model.test_engine import model_of
 
 ROOT = Path(__file__).resolve().parents[1]
 BLOCKS = ["block1_conv1", "block2_conv1"]

@@ -1,4 +1,4 @@
-"""Every command, piece of code and link of the manual; tests/studio/test_api.py has the code of docs/api.md."""
+"""Every command, piece of code and link of the manual; tests/studio/api/test_api.py has the code of docs/api.md."""
 
 from __future__ import annotations
 

@@ -20,8 +20,8 @@ from studio.runs.run import Run
 from studio.services import Studio
 from tests.cluster.conftest import PATIENCE
 from tests.engines.helpers import as_png
+from tests.studio.cluster.test_parallel import pixels, same_results, threads_ahead
 from tests.studio.helpers import eventually, finished
-from tests.studio.test_spread import pixels, same_results, threads_ahead
 
 CONFIG = DreamConfig(size=96, octaves=2, steps=4, jitter=4, layer_weights={"block2_conv1": 1.0})
 # Long enough for the other machine to have begun before it is over.

@@ -30,7 +30,7 @@ from engines.recipes import read_recipe
 from engines.vae.model import save_vae
 from engines.vae.networks import ARCHITECTURES
 from tests.engines.helpers import Disk, as_png, files_in, is_one_sentence
-from tests.engines.test_language_model import model_of
+from tests.engines.language_model.test_engine import model_of
 
 ROOT = Path(__file__).resolve().parents[2]
 QUICK = ("--size", "64", "--octaves", "1", "--steps", "2")

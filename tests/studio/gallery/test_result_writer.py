@@ -1,0 +1,199 @@
+"""What is kept of a batch: each result in the gallery as it comes, all in a zip by their own names, no half pictures of
+what ran away."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import threading
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from engines.deep_dream import engine as deep_dream
+from engines.jobs import Job
+from engines.jobs.batch import Batch, BatchExecution, batch_of, picture_files
+from engines.recipes import read_recipe
+from studio.gallery.gallery import Gallery
+from studio.gallery.result_writer import BatchKeeper, ResultKeeper, keeper_for
+from tests.engines.helpers import files_in
+from tests.engines.jobs.test_batch import pictures, running_away
+from tests.studio.conftest import SMALL
+from tests.studio.helpers import LONGEST_WAIT, finished
+
+QUICK = dataclasses.replace(SMALL, steps=2, jitter=0)
+
+
+def batch(folder: Path, *names: str, config=QUICK) -> Batch:
+    """A batch of pictures with these names; those that begin with "bad" are none."""
+    paths = []
+    for i, (name, picture) in enumerate(zip(names, pictures(len(names)), strict=True)):
+        paths.append(folder / f"{i}" / f"{name}.png")
+        paths[-1].parent.mkdir()
+        Image.fromarray(picture).save(paths[-1])
+        if name.startswith("bad"):
+            paths[-1].write_bytes(b"no pixels")
+    job = Job(engine="deep_dream", config=config, inputs={}, backbone="studio_vgg")
+    return batch_of(job, picture_files(paths), "image")
+
+
+def followed(started: BatchExecution, keeper: BatchKeeper, steps: int = 10**9) -> None:
+    """A batch's frames shown to its keeper, all or the first so many."""
+    for frame in started:
+        keeper.see(started)
+        if frame.step == steps:
+            break
+
+
+def kept(gallery: Gallery) -> list[Path]:
+    """The gallery's results, the oldest first."""
+    return sorted((gallery.folder / name for name in gallery.names()), key=lambda path: path.stat().st_mtime_ns)
+
+
+def in_zip(path: Path) -> list[str]:
+    with zipfile.ZipFile(path) as archive:
+        assert archive.testzip() is None
+        return archive.namelist()
+
+
+def test_each_job_has_its_keeper(studio, small_job, tmp_path):
+    assert isinstance(keeper_for(studio.gallery, batch(tmp_path, "a")), BatchKeeper)
+    assert isinstance(keeper_for(studio.gallery, small_job), ResultKeeper)
+
+
+def test_results_are_in_the_gallery_as_they_come_each_as_by_a_run_of_its_own(studio, tmp_path):
+    job = batch(tmp_path, "sea", "forest")
+    keeper, started = studio.keeper(job), studio.workshop.start(job)
+    counts = []
+    for _ in started:
+        keeper.see(started)
+        counts.append(len(keeper.results))
+    assert counts == [0, 1, 1, 2]
+    assert kept(studio.gallery) == list(keeper.results)
+    for path, picture in zip(keeper.results, pictures(2), strict=True):
+        one = Job(engine="deep_dream", config=QUICK, inputs={"image": picture}, backbone="studio_vgg")
+        run = finished(studio.runs.start(one))
+        np.testing.assert_array_equal(np.asarray(Image.open(path)), np.asarray(Image.open(run.result)))
+        assert read_recipe(path) == read_recipe(run.result)
+        assert studio.gallery.find_input(read_recipe(path).inputs["image"])
+        assert studio.gallery.thumbnail(studio.gallery.find(path.name)).is_file()
+
+
+def test_all_are_packed_in_the_end_by_the_names_of_their_pictures_with_their_recipes(studio, tmp_path):
+    run = finished(studio.runs.start(batch(tmp_path, "At the sea", "forest")))
+    assert (run.state, run.error, run.notices) == ("done", "", ())
+    assert in_zip(run.result) == ["At the sea.png", "At the sea.json", "forest.png", "forest.json"]
+    with zipfile.ZipFile(run.result) as archive:
+        assert archive.read("forest.png") == run.results[1].read_bytes()
+        assert json.loads(archive.read("forest.json"))["engine"] == "deep_dream"
+    assert len(run.results) == 2
+
+
+def test_pictures_of_the_same_name_are_told_apart_whatever_the_case(studio, tmp_path):
+    run = finished(studio.runs.start(batch(tmp_path, "sea", "Sea", "sea-2", "sea")))
+    names = [name for name in in_zip(run.result) if name.endswith(".png")]
+    assert names == ["sea.png", "Sea-2.png", "sea-2-2.png", "sea-3.png"]
+    assert len({name.lower() for name in names}) == 4
+
+
+def test_a_batch_of_films_is_kept_as_films(studio, tmp_path):
+    films = dataclasses.replace(QUICK, steps=1, pictures=2)
+    run = finished(studio.runs.start(batch(tmp_path, "sea", "forest", config=films)))
+    assert [path.suffix for path in run.results] == [".mp4", ".mp4"]
+    assert in_zip(run.result) == ["sea.mp4", "sea.json", "forest.mp4", "forest.json"]
+    assert all(read_recipe(path).config["pictures"] == 2 for path in run.results)
+
+
+def test_a_stopped_batch_keeps_the_picture_that_it_was_stopped_in(studio, tmp_path):
+    job = batch(tmp_path, "sea", "forest", "city")
+    keeper, started = studio.keeper(job), studio.workshop.start(job)
+    followed(started, keeper, steps=3)
+    started.close()
+    path = keeper.finish(started)
+    assert [name for name in in_zip(path) if name.endswith(".png")] == ["sea.png", "forest.png"]
+    assert [read_recipe(path).stopped_at for path in keeper.results] == [None, 1]
+
+
+def test_a_batch_that_is_stopped_between_two_pictures_keeps_the_finished_ones(studio, tmp_path):
+    job = batch(tmp_path, "sea", "forest")
+    keeper, started = studio.keeper(job), studio.workshop.start(job)
+    followed(started, keeper, steps=2)
+    started.close()
+    assert in_zip(keeper.finish(started)) == ["sea.png", "sea.json"]
+
+
+@pytest.mark.parametrize("at", [2, 3], ids=["in the middle", "the last"])
+@pytest.mark.parametrize("films", [False, True], ids=["pictures", "films"])
+def test_a_picture_that_runs_away_leaves_nothing(studio, tmp_path, monkeypatch, at, films):
+    # Each film has two pictures, and it is the second that runs away.
+    config = dataclasses.replace(QUICK, pictures=2, steps=1) if films else QUICK
+    running_away(monkeypatch, at=2 * at if films else at, step=1 if films else 2)
+    names = ["one", "two", "three"]
+    run = finished(studio.runs.start(batch(tmp_path, *names, config=config)))
+    assert run.state == "done"
+    left = [name for i, name in enumerate(names, 1) if i != at]
+    assert [Path(name).stem for name in in_zip(run.result) if not name.endswith(".json")] == left
+    assert len(kept(studio.gallery)) == 2
+    assert [name for name in files_in(studio.gallery.folder) if name.startswith(".")] == [], "no draft is left"
+    assert run.notices == (f"{names[at - 1]} was left out: The dream has run away to infinity.",)
+
+
+def test_where_the_only_picture_runs_away_the_run_fails_with_its_sentence(studio, tmp_path, monkeypatch, caplog):
+    running_away(monkeypatch, at=1)
+    run = finished(studio.runs.start(batch(tmp_path, "sea")))
+    assert (run.state, run.error) == ("failed", "The dream has run away to infinity.")
+    assert (run.result, run.results, run.notices) == (None, (), ())
+    assert kept(studio.gallery) == []
+    assert caplog.records == []
+
+
+def test_where_no_picture_can_be_used_the_run_fails_with_the_first_refusal(studio, tmp_path):
+    run = finished(studio.runs.start(batch(tmp_path, "bad", "bad too")))
+    assert run.state == "failed"
+    assert "not a picture" in run.error
+    assert (run.result, run.notices) == (None, ())
+    assert files_in(studio.gallery.folder) == []
+
+
+def test_what_is_left_out_is_told_when_the_run_is_over(studio, tmp_path):
+    run = finished(studio.runs.start(batch(tmp_path, "bad", "sea", "bad too")))
+    assert run.state == "done"
+    assert [notice.partition(":")[0] for notice in run.notices] == ["bad was left out", "bad too was left out"]
+    assert in_zip(run.result) == ["sea.png", "sea.json"]
+
+
+def test_a_result_that_was_deleted_meanwhile_is_not_packed(studio, tmp_path):
+    job = batch(tmp_path, "sea", "forest")
+    keeper, started = studio.keeper(job), studio.workshop.start(job)
+    followed(started, keeper, steps=2)
+    studio.gallery.remove(studio.gallery.names())
+    followed(started, keeper)
+    assert in_zip(keeper.finish(started)) == ["forest.png", "forest.json"]
+    studio.gallery.remove(studio.gallery.names())
+    assert keeper.finish(started) is None
+
+
+def test_a_batch_has_no_moments_to_look_back_at(studio, tmp_path):
+    run = finished(studio.runs.start(batch(tmp_path, "sea")))
+    assert run.moments.steps == []
+
+
+def test_a_batch_gives_way_between_two_pictures(studio, tmp_path, small_job, monkeypatch):
+    other_waits = threading.Event()
+    real = deep_dream.OctavePyramid.step
+
+    def step(self):
+        assert other_waits.wait(LONGEST_WAIT)
+        return real(self)
+
+    monkeypatch.setattr(deep_dream.OctavePyramid, "step", step)
+    run = studio.runs.start(batch(tmp_path, "sea", "forest"))
+    other = studio.runs.start(small_job)
+    other_waits.set()
+    finished(run)
+    assert other.state == "done"
+    assert other.result.stat().st_mtime_ns < run.results[1].stat().st_mtime_ns
+    assert other.result.stat().st_mtime_ns > run.results[0].stat().st_mtime_ns
