@@ -1,4 +1,4 @@
-"""Old names of modules, by which scripts that were saved with results import them."""
+"""Aliases of modules that have moved, so that saved scripts still import them."""
 
 from __future__ import annotations
 

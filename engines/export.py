@@ -1,4 +1,4 @@
-"""Write a network as a file that Keras opens without Reverie: python -m engines.export NAME -o model.keras."""
+"""Export a network for Keras: python -m engines.export NAME -o model.keras."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What made a result: written into the file, or beside a text, and read back from it.
+"""Recipes: what made a result, stored in its file.
 
 A recipe is plain JSON: the engine, its settings, the backbone with the SHA-256 of its weights, the SHA-256 of every
 input, what was changed while it ran, and where it was stopped. Nothing in it is executed and no path is in it.

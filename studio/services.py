@@ -1,4 +1,4 @@
-"""What all tabs share: the workshop that jobs run in, the runs, the gallery, and this server's limits."""
+"""Services shared by all tabs: model cache, runs, gallery, limits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Networks that are trained here: the job of a training, and those that were taken up."""
+"""Trained models: training jobs, and the networks they produced."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""What a page shows, in as little as it needs: pictures no larger than a screen, texts; and what a browser drew, read
-back."""
+"""Encode pictures and text for the page; decode what the browser sends."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The settings of the backbone's training, apart so that a command line may know them without anything heavy."""
+"""Settings of the backbone's training. Importing this loads no TensorFlow."""
 
 from __future__ import annotations
 

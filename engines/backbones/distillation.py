@@ -1,4 +1,4 @@
-"""Teach the first blocks of the bundled backbone what VGG19's have learnt (distillation: Hinton et al. 2015).
+"""Distil VGG19's first blocks into those of the bundled backbone (Hinton et al. 2015).
 
 Each of their layers learns the features of the layer of VGG19 (Simonyan & Zisserman 2014) that is as deep, through a
 linear map of its own (hints: Romero et al. 2015), point by point and as Gram matrices (Gatys et al. 2016), which style

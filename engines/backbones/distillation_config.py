@@ -1,4 +1,4 @@
-"""The settings of the backbone's distillation, apart so that a command line may know them without anything heavy."""
+"""Settings of the backbone's distillation. Importing this loads no TensorFlow."""
 
 from __future__ import annotations
 

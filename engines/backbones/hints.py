@@ -1,4 +1,4 @@
-"""What a small network learns from a large one's features: crops to see, and distances between what both see.
+"""Building blocks of distillation: random crops, Gram matrices, relative distances.
 
 Hints: Romero et al. 2015; distances of Gram matrices: Gatys et al. 2016.
 """

@@ -1,4 +1,4 @@
-"""How alike two pictures look to the bundled backbone (Johnson et al. 2016; Zhang et al. 2018)."""
+"""Perceptual distance between two pictures (Johnson et al. 2016; Zhang et al. 2018)."""
 
 from __future__ import annotations
 

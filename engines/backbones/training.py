@@ -1,4 +1,4 @@
-"""Train blocks 4 and 5 of the bundled backbone, on first blocks that stay as they are.
+"""Train blocks 4 and 5 of the bundled backbone on top of frozen first blocks.
 
 They learn to name the 200 classes of Tiny ImageNet, and at four layers the features of InceptionV3 (Szegedy et al.
 2015), through a linear map each (hints: Romero et al. 2015; distillation: Hinton et al. 2015), of these pictures and

@@ -1,4 +1,4 @@
-"""Settings that explain and check themselves: one declaration serves validation, recipes, command line and page."""
+"""Dataclass settings with validation and help, shared by recipes, command line and page."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files that are whole or not there."""
+"""Atomic writes and hashes."""
 
 from __future__ import annotations
 

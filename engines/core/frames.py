@@ -1,4 +1,4 @@
-"""Frame: one moment of a run, and what a run is."""
+"""Frame: one update of a run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How much memory is free, for whoever must decide before it is taken."""
+"""Available memory, cgroups included."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A config's fields as command-line options: name, type, default and help come from the dataclass itself."""
+"""Command-line options from the fields of a config."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a result is to go, checked before there is one."""
+"""Checks that an output can be written before the work starts."""
 
 from __future__ import annotations
 

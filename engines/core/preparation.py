@@ -1,4 +1,4 @@
-"""Work before the first step of a training: reading data and cutting it up, which takes minutes where there is much.
+"""Progress and cancellation of the work before a training's first step.
 
 An engine is stopped between two of its frames. So this work is done on a thread of its own, while frames say what is
 being done; when they are closed, it ends at the next `check`.

@@ -1,4 +1,4 @@
-"""Which versions of Python Reverie runs on: those that TensorFlow is published for.
+"""Supported Python versions: those that TensorFlow is published for.
 
 It imports nothing and is read by any Python from 3.7, so that a version that does not fit can be told so in a sentence:
 `make` runs this file, the command lines ask it before they import what may not be installed.

@@ -1,4 +1,4 @@
-"""What is in a zip or a folder: one rule for all readers of what to skip, what a name is, and how a member is read.
+"""Reading zip files and folders: which members count, their names and their bytes.
 
 Nothing is ever unpacked to disk.
 """

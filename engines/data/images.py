@@ -1,4 +1,4 @@
-"""Training data, read from where it lies."""
+"""Picture datasets for training."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Texts as all of the studio takes them, and texts to train on, read from where they lie."""
+"""Text datasets for training, and how every text is cleaned."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Differentiable augmentation: what a critic is shown of pictures, drawn or real, changed alike.
+"""Differentiable augmentation for the discriminator.
 
 A critic that sees few pictures again and again learns them by heart. Changed at random before it sees them, they stay
 new; as drawn pictures are changed in the same way, and the change has a gradient, what is learnt is still to draw

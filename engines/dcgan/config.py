@@ -1,4 +1,4 @@
-"""The settings of an adversarial training, apart so that a page may know them before anything heavy is imported."""
+"""Settings of drawing, walks, projection and training. Importing this loads no TensorFlow."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How far two sets of pictures are from each other: the kernel inception distance (Bińkowski et al. 2018).
+"""Kernel inception distance between two sets of pictures (Bińkowski et al. 2018).
 
 Unlike the Fréchet distance it has no bias at two thousand pictures, so that a set can be held against a small one.
 """

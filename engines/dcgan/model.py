@@ -1,4 +1,4 @@
-"""Trained adversarial networks: pictures from noise, what the critic says of pictures, and their files."""
+"""A trained generator and discriminator, and the file they are stored in."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which of many pictures is most like a given one: whether a generator draws its training pictures from memory."""
+"""Nearest training pictures, to see whether a generator has memorised them."""
 
 from __future__ import annotations
 

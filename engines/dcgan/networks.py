@@ -1,4 +1,4 @@
-"""Generators and critics of the adversarial networks, in `keras.layers` and `keras.ops` alone.
+"""Generator and discriminator architectures.
 
 A generator turns latent vectors, (B, Z), into pictures, (B, H, W, 3) float32 in [0, 1]; a critic turns pictures into
 one number each, (B, 1) float32. So they train on any Keras backend.

@@ -1,4 +1,4 @@
-"""Finding a given picture among those that a generator can draw.
+"""Projection: the latent vector whose picture is most like a given one.
 
 A generator has no encoder: a latent vector is looked for, by gradient descent, whose picture is as much like the given
 one as can be, to the eyes of the bundled backbone and pixel by pixel (Zhu et al. 2016; Abdal et al. 2019).

@@ -1,4 +1,4 @@
-"""Where a discriminator looks: its attention, laid over a picture."""
+"""Saliency of the discriminator, overlaid on a picture."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Train and score the adversarial networks of `engines.dcgan.engine`."""
+"""Train and evaluate the DCGAN."""
 
 from __future__ import annotations
 

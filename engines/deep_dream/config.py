@@ -1,4 +1,4 @@
-"""The settings of a dream, apart from the engine so that a page may know them without TensorFlow."""
+"""Settings of a dream. Importing this loads no TensorFlow."""
 
 from __future__ import annotations
 

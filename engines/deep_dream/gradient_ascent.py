@@ -1,4 +1,4 @@
-"""Gradient ascent on a picture: one step, whole or in tiles.
+"""One step of gradient ascent, on the whole picture or in tiles.
 
 Kept apart from the DreamConfig so that a page can be built from the config before TensorFlow is imported.
 """

@@ -1,4 +1,4 @@
-"""Named settings that suit a network, the default first."""
+"""Presets for each network, the default first."""
 
 from __future__ import annotations
 

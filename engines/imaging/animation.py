@@ -1,4 +1,4 @@
-"""Pictures as an endless GIF or animated WebP, written one by one, so that memory does not grow with their number.
+"""GIF and animated WebP, written frame by frame in constant memory.
 
 Pillow writes both as well, but holds all pictures, or what became of them, until the last one has come.
 """

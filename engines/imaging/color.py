@@ -1,4 +1,4 @@
-"""Keeping a photo's colours when it is painted.
+"""Keep or transfer a photo's colours.
 
 Gatys et al. 2016, "Preserving Color in Neural Artistic Style Transfer".
 

@@ -1,4 +1,4 @@
-"""Colours as a picture's profile means them -> sRGB, which all that Reverie makes is in."""
+"""Convert ICC profiles to sRGB."""
 
 from __future__ import annotations
 

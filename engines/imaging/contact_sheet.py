@@ -1,4 +1,4 @@
-"""A contact sheet: small pictures side by side, each under what made it another."""
+"""Contact sheets: small labelled pictures in a grid."""
 
 from __future__ import annotations
 

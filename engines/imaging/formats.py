@@ -1,5 +1,4 @@
-"""Files that hold pictures: which kinds are read, told by what is in them, and opened so that nothing but the picture
-can be in the way."""
+"""Picture formats: which are read, recognised by content, and opened safely."""
 
 from __future__ import annotations
 

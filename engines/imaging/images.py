@@ -1,5 +1,4 @@
-"""Pictures in and out: the one reader of all files, which become uint8 RGB arrays safely; arrays to float and back;
-resizing."""
+"""Read and write pictures as uint8 RGB arrays; convert and resize them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a photo's file says of it that goes on into what is made from it: when and how it was taken, and whose it is.
+"""EXIF metadata that is carried over into results: date, settings, author.
 
 Nothing that says where it was taken, or which camera of a kind took it, and no notes that only the maker can read.
 """

@@ -1,4 +1,4 @@
-"""Windows that cover a picture so that a convolutional network sees in each just what it would see in the whole.
+"""Overlapping tiles in which a ConvNet computes exactly what it would on the whole picture.
 
 Every window has the same shape (each new shape costs memory in the libraries below) and is larger than its core by the
 network's receptive radius, except at the picture's own edges, where the padding is the same as for the whole.

@@ -1,4 +1,4 @@
-"""Frames -> MP4 (H.264), GIF and animated WebP, written while they pass, with a comment inside: the recipe."""
+"""MP4 (H.264), GIF and WebP films, written as frames arrive, with the recipe inside."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Batches: many pictures, one after another, through one engine with the same settings."""
+"""Batches: many pictures through one engine with the same settings."""
 
 from __future__ import annotations
 

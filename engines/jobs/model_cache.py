@@ -1,4 +1,4 @@
-"""The networks that are loaded, and where weights are."""
+"""Cache of loaded networks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Why two results differ: their recipes compared field by field, in words."""
+"""Compare two recipes field by field."""
 
 from __future__ import annotations
 

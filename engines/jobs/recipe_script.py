@@ -1,4 +1,4 @@
-"""A result's recipe as a short Python script that makes it again, with the engines as a library."""
+"""Turn a recipe into a short Python script that repeats it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An engine's name + config + inputs -> frames: the one door for page, command line and whoever comes next."""
+"""Engine registry."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Jobs made of recipes."""
+"""Recreate a job from its recipe."""
 
 from __future__ import annotations
 

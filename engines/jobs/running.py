@@ -1,4 +1,4 @@
-"""A job as it runs: frames, steering, what its recipe will say."""
+"""Run a job: frames, steering, resuming, and the recipe of what was done."""
 
 from __future__ import annotations
 

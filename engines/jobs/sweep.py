@@ -1,4 +1,4 @@
-"""Sweeps: one engine's run for each of a few values of one setting, or of two, as one contact sheet.
+"""Sweeps: one engine over a grid of one or two settings, as a contact sheet.
 
 A sweep is an engine like the others, so that Stop, recipes and all else that is made for engines serve it too. Its
 cells run one after another. Where the engine chooses settings for the machine it is on, the first cell's choice holds

@@ -1,4 +1,4 @@
-"""Which version of the project this is: its number, and a digest of the engines' sources and the bundled weights."""
+"""Project version: its number, and a digest of sources and bundled weights."""
 
 from __future__ import annotations
 

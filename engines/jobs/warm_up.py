@@ -1,4 +1,4 @@
-"""What is slow only the first time, done before anybody waits for it."""
+"""Load and trace what the first run needs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A worker: does jobs of a studio that is on another machine, a frame each time it is asked.
+"""Run a studio's jobs on another machine, one frame per request.
 
 It knows nothing of how it is asked. Files come once to each machine, by the SHA-256 of what is in them, and are checked
 whenever they are used; files that a job writes go back with the frame after which they changed.

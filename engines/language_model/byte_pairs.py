@@ -1,4 +1,4 @@
-"""The vocabulary of a byte pair encoding, learnt from texts: here, or in a process of its own, which can be ended.
+"""Learn a byte-pair vocabulary, in a process of its own where that takes long.
 
 What learns is compiled code that runs to its end once it has begun. Run as a script, this file is that process: it
 reads the size of the vocabulary and then texts from its standard input, each a line of JSON, and writes what it has

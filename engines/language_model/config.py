@@ -1,4 +1,4 @@
-"""The settings of language models, apart so that a page may know them before anything heavy is imported."""
+"""Settings of sampling and training. Importing this loads no TensorFlow."""
 
 from __future__ import annotations
 

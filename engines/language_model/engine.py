@@ -1,4 +1,4 @@
-"""Language models: text that goes on, a token at a time, and how likely a model finds a text that is there.
+"""Language models: generate text token by token, and score given text.
 
 Vaswani et al., "Attention is all you need" (2017); Chollet, "Deep Learning with Python", section 12.1.
 """

@@ -1,4 +1,4 @@
-"""A text that goes on, a token at a time, with what each token was chosen from."""
+"""Token-by-token generation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A text as a network reads it while it is written: a token more costs one token's work, however long the text."""
+"""Incremental decoding with a key-value cache."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The cross-entropy of the next token, with its gradient written out.
+"""Next-token cross-entropy with a hand-written gradient.
 
 Most of what a small language model computes is its last layer: thousands of logits a token. Left to automatic
 differentiation they are turned to float32, normalised there, and kept; here they stay in the network's own format, and

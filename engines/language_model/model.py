@@ -1,4 +1,4 @@
-"""Language models as they are stored: a network, its tokeniser, and what it was trained on."""
+"""A trained language model with its tokenizer, and the file it is stored in."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Muon: matrices learn by steps whose singular values are all made one; all else learns by Adam.
+"""The Muon optimizer, with Adam for everything that is not a matrix.
 
 Jordan et al., "Muon: an optimizer for hidden layers in neural networks", 2024. Keras has it as
 `keras.optimizers.Muon`, which takes one matrix after the other; on a processor, where a network's matrices are small,

@@ -1,4 +1,4 @@
-"""The networks of `engines.language_model.engine`: decoder-only transformers that read a text and say how it may go on.
+"""Decoder-only transformers.
 
 Either is read in pieces: what an attention has computed of a piece, its keys and values, is handed back and taken again
 with the pieces that follow, so that a token more costs one token's work (the key-value cache).

@@ -1,4 +1,4 @@
-"""Language models as Keras's own layers alone, for `keras.saving.load_model` where this project is not installed."""
+"""Language models rebuilt from Keras's own layers, for export."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From what a model says of the next token to one that is chosen: distributions reshaped, and noise that chooses."""
+"""Next-token sampling: temperature, top-k, top-p, min-p, repetition penalty."""
 
 from __future__ import annotations
 

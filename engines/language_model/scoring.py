@@ -1,4 +1,4 @@
-"""How likely a network finds each token of a text, however long."""
+"""Per-token log-likelihood of a text of any length."""
 
 from __future__ import annotations
 

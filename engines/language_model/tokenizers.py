@@ -1,4 +1,4 @@
-"""Text as numbers and back, by three ways of cutting it up: subwords, words or characters.
+"""Tokenizers: subwords, words or characters.
 
 Token 0 is the same in all: it stands before each text and, as an end is a beginning, after it. A model that says it has
 ended what it was writing.

@@ -1,4 +1,4 @@
-"""Train and score the language models of `engines.language_model.engine`."""
+"""Train and evaluate the language models."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Directions in a latent space: principal ones, and those that ratings or two groups of pictures show."""
+"""Directions in a latent space: principal components, and those fitted to ratings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Moving about in a latent space: grids, walks, interpolation, directions.
+"""Latent-space geometry: grids, walks, linear and spherical interpolation.
 
 What a variational autoencoder and a generative adversarial network share. Latent vectors are (..., Z) float32.
 """

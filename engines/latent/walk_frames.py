@@ -1,4 +1,4 @@
-"""A walk through a latent space as frames, whatever it is that decodes."""
+"""Walks through a latent space as frames."""
 
 from __future__ import annotations
 

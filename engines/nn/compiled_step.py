@@ -1,4 +1,4 @@
-"""A training step compiled by what Keras computes with: TensorFlow everywhere, JAX where there is a GPU for it.
+"""Training steps compiled by TensorFlow, or by JAX on a GPU.
 
 On JAX a function's variables are what it takes and gives back, so a step is compiled as a function of their values and
 the variables are set afterwards.

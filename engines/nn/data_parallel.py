@@ -1,4 +1,4 @@
-"""A batch in shards, one for each processor core.
+"""Data parallelism over processor cores.
 
 TensorFlow spreads every operation over all cores, and in networks as small as the autoencoders' much of a step goes to
 waiting for the last thread of each. A shard of the batch for each core, with one thread an operation, waits once.

@@ -1,4 +1,4 @@
-"""Layers that Keras has, done faster."""
+"""Faster versions of some Keras layers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Networks as Keras's own layers alone, which `keras.saving.load_model` opens where this project is not installed."""
+"""Networks rebuilt from Keras's own layers, for export."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which number format this machine runs networks fastest in.
+"""The fastest number format on this machine.
 
 Processors without bfloat16 units emulate it and are slower than with float32, so the flags decide, never a guess.
 """

@@ -1,4 +1,4 @@
-"""A training loop as frames: what every network's training shares.
+"""Training loop with checkpoints and exact resume, as frames.
 
 The data of step n is a function of the seed and n alone, so a checkpoint of the variables and the step number is all
 that an exact resume needs.

@@ -1,4 +1,4 @@
-"""The settings of a painting, apart from the engine so that its parts may know them too; nothing heavy is imported."""
+"""Settings of style transfer. Importing this loads no TensorFlow."""
 
 from __future__ import annotations
 

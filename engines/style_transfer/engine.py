@@ -1,4 +1,4 @@
-"""Neural style transfer: a photo painted in the manner of one or more paintings.
+"""Neural style transfer: paint a photo in the style of one or more paintings.
 
 Gatys, Ecker & Bethge, "Image Style Transfer Using Convolutional Neural Networks" (2016), in the form of Chollet's "Deep
 Learning with Python", section 12.3, and a form of our own: targets computed once, one picture through a network cut

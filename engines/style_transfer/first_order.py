@@ -1,4 +1,4 @@
-"""Adam and SGD, one evaluation at a time, in the manner of `engines.style_transfer.lbfgs`."""
+"""Adam and SGD with the interface of `lbfgs`."""
 
 from __future__ import annotations
 

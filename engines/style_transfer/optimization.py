@@ -1,4 +1,4 @@
-"""A painting in the making: up the sizes, evaluation by evaluation, in the time that was promised."""
+"""Coarse-to-fine optimisation of the picture, within a given time."""
 
 from __future__ import annotations
 

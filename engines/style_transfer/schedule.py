@@ -1,4 +1,4 @@
-"""Which sizes a painting goes through, and how many steps each takes, for the time and the memory that there are."""
+"""Choose sizes and steps to fit the time and memory available."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a painting is made from at one size: the photo, what the paintings' styles come to, and where each belongs."""
+"""Content and style targets at one size."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The settings of an autoencoder's training, apart so that a page may know them before anything heavy is imported."""
+"""Settings of walks and training. Importing this loads no TensorFlow."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A drawn or dropped digit -> what the digits' networks were trained on."""
+"""Centre and scale a drawn digit like MNIST."""
 
 from __future__ import annotations
 

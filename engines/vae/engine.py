@@ -1,4 +1,4 @@
-"""Variational autoencoders: pictures to and from a space that one can walk through.
+"""Variational autoencoders: walks through their latent space.
 
 Kingma & Welling, "Auto-Encoding Variational Bayes" (2014); the digits after Chollet's "Deep Learning with Python",
 section 12.4. What a trained one can do is in `engines.vae.model`, how it is trained in `engines.vae.training`.

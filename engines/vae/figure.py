@@ -1,4 +1,4 @@
-"""Figures with axes, as a book prints them."""
+"""Figures with axes, drawn by Matplotlib."""
 
 from __future__ import annotations
 

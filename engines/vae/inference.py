@@ -1,4 +1,4 @@
-"""The bound that autoencoders raise, and where a picture lies, found better than an encoder alone can tell.
+"""The evidence lower bound, and posterior refinement by gradient ascent.
 
 An encoder answers for all pictures with one network, and on pictures that it was not trained on its guess is a little
 off; on a plane that is folded finely a little is much. A few steps of gradient descent on the picture's own loss mend

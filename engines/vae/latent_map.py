@@ -1,4 +1,4 @@
-"""What is worth knowing of a latent plane beyond its tiles: where data lies, and where the decoder is restless."""
+"""Overlays for a two-dimensional latent map: data density, and where the decoder changes fast."""
 
 from __future__ import annotations
 

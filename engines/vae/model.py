@@ -1,4 +1,4 @@
-"""Trained autoencoders: pictures to latent vectors and back, and the files that they lie in."""
+"""A trained autoencoder, and the file it is stored in."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Encoders and decoders of the variational autoencoders, in `keras.layers` and `keras.ops` alone.
+"""Encoder and decoder architectures.
 
 An encoder turns pictures, (B, H, W, C) in [0, 1], into the mean and the log-variance of a Gaussian over latent vectors,
 (B, Z) each; a decoder turns latent vectors, (B, Z), into the logits of the pictures' pixels, (B, H, W, C). So they

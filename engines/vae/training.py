@@ -1,4 +1,4 @@
-"""Train and score the variational autoencoders of `engines.vae.engine`."""
+"""Train and evaluate the variational autoencoders."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Fetching a file that is known by its hash: watched, given up, gone on with, and whole or not there.
+"""Resumable, cancellable, verified downloads.
 
 What arrives is kept in a `.part` file beside the destination, and the next attempt asks for the rest. The destination
 is a copy of the part, hashed as it is written and renamed once the hash is right: whatever else may write to the part

@@ -1,4 +1,4 @@
-"""The weights that Keras publishes of networks trained on ImageNet, and what is known of them."""
+"""Weights published by Keras for ImageNet networks: sizes, hashes, licences."""
 
 from __future__ import annotations
 

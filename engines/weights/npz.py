@@ -1,4 +1,4 @@
-"""Networks, and the directions that go with them, as arrays of an .npz file."""
+"""Store networks as arrays in .npz files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From a backbone's name to a verified file: bundled, found in a folder, downloaded with progress, or brought.
+"""Find weights: bundled, in a folder, in Keras's cache, or by download.
 
 The order is: the folders given and the project's weights/ (official Keras files dropped there are used as they are),
 then Keras's own cache. Nothing is downloaded unless `download` is called.

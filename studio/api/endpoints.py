@@ -1,4 +1,4 @@
-"""What programs may ask for: each endpoint with its engine, its files and its networks."""
+"""API endpoints: engine, files and networks of each."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The programming interface as tools for language models: the Model Context Protocol, as Gradio serves it."""
+"""The API as MCP tools for language models."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an endpoint takes and gives: a config's fields, files, and what else JSON has, as programs see them."""
+"""Endpoint parameters: config fields, files and JSON values."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A run as a program sees it that called an endpoint: what it is told, and that it stops when nobody listens."""
+"""Progress of a run for API clients."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The programming interface: every kind of job as a named endpoint, for programs and as tools of language models.
+"""The API: every kind of job as a named Gradio endpoint.
 
 The parameters of an endpoint are the pictures and the settings of its engine; docs/api.md shows each of them at work.
 """

@@ -1,4 +1,4 @@
-"""Files that a program passes to an endpoint: uploaded, as an address, or as a data URI."""
+"""Files passed to an endpoint: uploads, URLs or data URIs."""
 
 from __future__ import annotations
 

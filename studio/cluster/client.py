@@ -1,4 +1,4 @@
-"""The cluster: more machines, which come from Ray, and what the studio knows of them.
+"""Client of the Ray cluster.
 
 Nothing here imports Ray: a process beside the studio speaks it (`studio.cluster.ray_link`), so that the studio outlives
 whatever becomes of the cluster. A job goes out frame by frame (`remote_job`): a worker does a step when it is asked

@@ -1,4 +1,4 @@
-"""Which runs go to the cluster, and how: whole, or a part to each of several machines."""
+"""Dispatch runs to the cluster, whole or in parts."""
 
 from __future__ import annotations
 

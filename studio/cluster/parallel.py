@@ -1,4 +1,4 @@
-"""A batch or a sweep on several machines at once: it comes in its order, as if its parts were done one after another.
+"""Run a batch or a sweep on several machines, with results in order.
 
 The part whose turn it is, the foremost, is pulled by the run's own thread, as any run's frames are. Those after it are
 begun ahead, each on a thread and on a place of its lane that nobody waits for; when their turn comes, what they have

@@ -1,4 +1,4 @@
-"""Parts of a run that are begun ahead: each on a thread, and on a place of the lane that nobody waits for."""
+"""Prefetch later parts of a run on idle workers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A job that is done wherever there is room: on a worker of the cluster, or here while there is none.
+"""Run a job on a cluster worker, or locally while there is none.
 
 When a worker is lost the run goes on: a training from its last checkpoint, a dream or a painting from its last picture,
 anything else by doing again, unseen, what it had done.

@@ -1,4 +1,4 @@
-"""The controls of a config: one control a field, with the field's own hint, and the way between the two."""
+"""Form controls for the fields of a config."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files that are made when they are asked for: one press makes them and fetches them."""
+"""Files created when their download button is pressed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A picture that a person drops, pastes, photographs or picks from a row of examples."""
+"""Image input: drop, paste, camera or example."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The picture of a face that sliders move: a component. Its look and behaviour lie beside this file."""
+"""Portrait component: a face that follows its sliders."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an event is refused with before its handler is there to say why, or after: a sentence.
+"""Error messages for events that fail before or after their handler.
 
 Gradio tells callers of errors of ours only. What it raises itself, over a file that is no upload or a full folder of
 temporary files, would reach them as `{"error": null}`.

@@ -1,4 +1,4 @@
-"""Sentences for a person, shown as toasts."""
+"""Toast messages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the example paintings are drawn with: fields over a canvas, colours, brushes, and the light on thick paint."""
+"""Brush strokes, fields and light for the drawn example paintings."""
 
 from __future__ import annotations
 

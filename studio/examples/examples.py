@@ -1,4 +1,4 @@
-"""Example pictures: photographs that come with matplotlib and gradio, and landscapes drawn here.
+"""Example photos: from matplotlib and gradio, and drawn landscapes.
 
 Nothing is downloaded and nothing is shipped; drawn pictures are made once and kept.
 """

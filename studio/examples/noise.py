@@ -1,4 +1,4 @@
-"""Noise to draw with."""
+"""Smooth noise for drawn pictures."""
 
 from __future__ import annotations
 

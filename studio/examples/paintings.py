@@ -1,4 +1,4 @@
-"""Example paintings for style transfer, drawn by code: each has its own palette, its own strokes and its own grain."""
+"""Example paintings for style transfer, drawn by code."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""Results on disk: the files are the truth. PNG and MP4 with their recipe inside, TXT with it beside them, inputs by
-their hash."""
+"""The gallery: results on disk, with their recipes and inputs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The outputs folder of a studio: one studio's alone while it runs, and without what a killed one has left in it."""
+"""The outputs folder: locked while in use, cleaned after a crash."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From a run's frames to its result in the gallery."""
+"""Write a run's result into the gallery."""
 
 from __future__ import annotations
 

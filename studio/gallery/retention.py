@@ -1,4 +1,4 @@
-"""Keeping the outputs folder within bounds on a server for others: nothing older than allowed, and not too much."""
+"""Retention: delete results by age and total size."""
 
 from __future__ import annotations
 

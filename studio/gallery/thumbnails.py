@@ -1,4 +1,4 @@
-"""Results in little: a small picture of each, made once and kept beside them."""
+"""Thumbnails of results."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who is on a page: with several visitors, each has a gallery of their own.
+"""Visitors: a separate gallery for each, on a shared server.
 
 The browser keeps a secret and shows it as the page loads; from then on a visitor is known by the session that Gradio
 gives the page. Whoever shows none, as a program that calls the endpoints, is known by that session alone.

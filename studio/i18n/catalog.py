@@ -1,4 +1,4 @@
-"""The languages of the page. What is said is written in English; a file in locales/ says it in another language.
+"""Translation catalogues.
 
 The English text is the key. `{}` in it stands for whatever a sentence names: "step 3 of 20" is found as "step {} of
 {}". What is a person's own, a prompt or the name of a file, is in no file of ours and stays as it is.

@@ -1,4 +1,4 @@
-"""Which language's page a browser is given, and that the page says which it is in."""
+"""Choose the page's language from the request."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A page that was built in English, and what its handlers send to it, in another language.
+"""Translate a built page and the updates sent to it.
 
 So nobody who writes a tab need think of it: what Gradio's components say is translated here, by what each of them
 shows. Only where words are put inside of HTML, or into the value of a component of our own, they go through

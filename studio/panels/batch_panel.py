@@ -1,4 +1,4 @@
-"""The controls of a batch: many pictures through the same settings; and how what is finished is shown."""
+"""Batch panel."""
 
 from __future__ import annotations
 

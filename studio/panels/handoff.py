@@ -1,4 +1,4 @@
-"""The ways of a result into a tab: as what the tab works on, or with the settings that made it."""
+"""Hand a result over to a tab, as input or with its settings."""
 
 from __future__ import annotations
 

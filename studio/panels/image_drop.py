@@ -1,4 +1,4 @@
-"""A picture that was dropped on a tab: checked at once, and if it is a result of ours, its settings come back."""
+"""Handle a dropped picture: check it, show it, restore its recipe."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The choice of a network: where its weights are, and fetching those that are not here."""
+"""Network picker with download of missing weights."""
 
 from __future__ import annotations
 

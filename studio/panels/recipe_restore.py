@@ -1,4 +1,4 @@
-"""A recipe that comes back to the page: whether it is this tab's, and can be followed here."""
+"""Restore a recipe on its tab."""
 
 from __future__ import annotations
 

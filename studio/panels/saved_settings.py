@@ -1,4 +1,4 @@
-"""A person's own settings of a tab: saved under names, taken along as a file, and those used last found again.
+"""Saved settings: named, exported, and remembered from the last visit.
 
 Their browser keeps them; the server checks them whenever they come back, as it would check anybody's.
 """

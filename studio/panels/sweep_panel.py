@@ -1,4 +1,4 @@
-"""The controls of a sweep: which one or two settings, and over which values."""
+"""Sweep panel."""
 
 from __future__ import annotations
 

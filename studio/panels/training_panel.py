@@ -1,4 +1,4 @@
-"""Training networks on the page: from data that a person brings to a network that the page can use."""
+"""Training panel: data, settings and progress of a training."""
 
 from __future__ import annotations
 

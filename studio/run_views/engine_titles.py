@@ -1,4 +1,4 @@
-"""What the page calls what engines make."""
+"""Display titles of the engines."""
 
 from __future__ import annotations
 

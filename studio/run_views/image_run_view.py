@@ -1,4 +1,4 @@
-"""The stage of a tab that makes pictures: its live canvas, moments to look back at, films."""
+"""Run view for pictures: canvas, snapshots, films."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The live canvas: a component that draws a run's pictures as they arrive."""
+"""Live canvas component."""
 
 from __future__ import annotations
 

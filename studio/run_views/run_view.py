@@ -1,4 +1,4 @@
-"""The stage of a tab: the buttons that begin, stop and keep, and the run that is on it, whatever it makes."""
+"""Run view: the buttons of a tab and the run they control."""
 
 from __future__ import annotations
 

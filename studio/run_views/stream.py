@@ -1,4 +1,4 @@
-"""From a Run to a canvas in the browser, as fast as the browser draws and no faster.
+"""Stream a run to the browser at the browser's pace.
 
 Pictures travel as JPEG inside the canvas component's value, texts as their pieces. The browser acknowledges every one
 that it has drawn; no more than WINDOW are on their way, so a slow link sees fewer pictures rather than older ones, and

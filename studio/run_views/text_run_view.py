@@ -1,4 +1,4 @@
-"""The stage of a tab that writes: its live text, and the dice of a word that is chosen in it."""
+"""Run view for text: live text and the token inspector."""
 
 from __future__ import annotations
 

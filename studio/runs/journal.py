@@ -1,4 +1,4 @@
-"""Which runs are going on, on disk: so a studio that is started anew after a crash knows which were lost with it."""
+"""Journal of running jobs, to report after a crash what was lost."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Lanes: which run is whose turn; and the runs that a page may ask for."""
+"""Run queue and run manager."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs: who advances an engine, and how the page stops, steers and watches it.
+"""Run: advance, stop, steer and watch one job.
 
 A Run owns one engine's frames and is advanced by one thread of its lane at a time: an engine's code starts, steps and
 closes there, and no more runs overlap than the lane has room for. A page watches a Run and never computes: a slow page

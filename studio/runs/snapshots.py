@@ -1,4 +1,4 @@
-"""A run's pictures as they passed, thinned, on disk: to look back at, to save, to go on from and to make films of."""
+"""Snapshots of a run's pictures on disk."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Calls over HTTP that cannot become an event, answered in a sentence: Gradio would answer with a status of 500."""
+"""Validate HTTP calls before Gradio turns them into events."""
 
 from __future__ import annotations
 

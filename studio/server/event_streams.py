@@ -1,4 +1,4 @@
-"""The streams over which the answers to a page's events reach it: no event is lost where one ends and the next begins.
+"""Keep events from being lost when a page's event stream ends and the next one opens.
 
 A page has one such stream while it waits for anything. Gradio ends it with a last message once all events are answered,
 and what the page asks for later opens the next.

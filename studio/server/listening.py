@@ -1,4 +1,4 @@
-"""Where the server listens, by which names it may be called, and that it begins however slow the machine is."""
+"""Host, port and allowed host names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Serving the page: theme, style, and what a browser and other hosts may do."""
+"""Serve the page: theme, styles and security headers."""
 
 from __future__ import annotations
 

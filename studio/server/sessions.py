@@ -1,4 +1,4 @@
-"""What the server remembers of every page that is open."""
+"""Session state kept by the server."""
 
 from __future__ import annotations
 

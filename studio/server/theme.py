@@ -1,4 +1,4 @@
-"""Warm paper and ink, or near-black in the dark; one accent, for the one button that matters."""
+"""Theme: colours, fonts and spacing."""
 
 from __future__ import annotations
 

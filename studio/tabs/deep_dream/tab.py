@@ -1,4 +1,4 @@
-"""The DeepDream tab."""
+"""Dream tab."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The large face: a drawn face that sliders move, with what the critic says of it."""
+"""Selected face: sliders, and the discriminator's score."""
 
 from __future__ import annotations
 

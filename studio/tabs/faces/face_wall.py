@@ -1,4 +1,4 @@
-"""A wall of drawn pictures to choose from: a component, and what it shows."""
+"""Wall of generated faces."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which training picture is nearest to a drawn face: whether it was drawn from memory."""
+"""Nearest training pictures of a generated face."""
 
 from __future__ import annotations
 

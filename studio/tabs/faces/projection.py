@@ -1,4 +1,4 @@
-"""Looking for a face of one's own among those that a generator can draw."""
+"""Project a photo into the generator's latent space."""
 
 from __future__ import annotations
 

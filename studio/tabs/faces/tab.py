@@ -1,4 +1,4 @@
-"""The faces tab: a wall of faces drawn from noise, one of them made large and changed, walks, a search, training."""
+"""Faces tab."""
 
 from __future__ import annotations
 

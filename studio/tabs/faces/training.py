@@ -1,4 +1,4 @@
-"""Training a generator and its critic on the page: what is set, what may be moved while it runs, and the way back."""
+"""DCGAN training panel."""
 
 from __future__ import annotations
 

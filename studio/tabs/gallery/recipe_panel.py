@@ -1,4 +1,4 @@
-"""What made a result, to read, to copy and to take along as code; why two differ; a recipe pasted to follow it."""
+"""Recipe panel: view, compare, export as code, paste."""
 
 from __future__ import annotations
 

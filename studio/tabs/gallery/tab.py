@@ -1,4 +1,4 @@
-"""The gallery tab: every result, to look at, to compare, to go on with, to take along and to delete."""
+"""Gallery tab."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The pictures on the first tab, made by the studio itself: python -m studio.tabs.home.showcase makes them anew."""
+"""Pictures on the Home tab: python -m studio.tabs.home.showcase makes them again."""
 
 from __future__ import annotations
 

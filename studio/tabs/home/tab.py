@@ -1,4 +1,4 @@
-"""The first tab: what this is, in five pictures that open the tabs."""
+"""Home tab."""
 
 from __future__ import annotations
 

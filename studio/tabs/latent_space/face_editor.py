@@ -1,4 +1,4 @@
-"""Faces: a latent space of many dimensions, walked through with sliders."""
+"""Face editor: sliders in a high-dimensional latent space."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The map of a latent plane: a component, and what it shows. Its look and behaviour lie beside this file."""
+"""Latent map component."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The controls of the map of a latent plane, and of a walk on it."""
+"""Settings of the latent map and of walks on it."""
 
 from __future__ import annotations
 

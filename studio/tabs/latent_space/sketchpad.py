@@ -1,4 +1,4 @@
-"""A sheet to draw a digit on. Its look and behaviour lie beside this file."""
+"""Sketchpad component for drawing a digit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The latent space tab: a map of digits to walk on, faces to mix."""
+"""Latent tab."""
 
 from __future__ import annotations
 

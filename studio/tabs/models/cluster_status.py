@@ -1,4 +1,4 @@
-"""What the page says of the cluster: its machines, what each is at, who waits.
+"""Cluster status component.
 
 The browser asks for it again and again while it is looked at, and not otherwise.
 """

@@ -1,4 +1,4 @@
-"""The list of models: a component, and what it says of each file. Its look and behaviour lie beside this file."""
+"""Model list component."""
 
 from __future__ import annotations
 

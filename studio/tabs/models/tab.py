@@ -1,4 +1,4 @@
-"""The Models tab: which weights are here, fetching the others, bringing or removing them; and what the cluster does."""
+"""Models tab."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Regions painted on the photo: which painting goes where. Their look and behaviour lie beside this file."""
+"""Region painter component: which painting goes where on the photo."""
 
 from __future__ import annotations
 

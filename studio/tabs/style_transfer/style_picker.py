@@ -1,4 +1,4 @@
-"""The paintings of a style run: dropped, uploaded or picked from the examples, and what each of them counts."""
+"""Style picker: the paintings and their weights."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The style transfer tab."""
+"""Style tab."""
 
 from __future__ import annotations
 

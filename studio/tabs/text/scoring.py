@@ -1,4 +1,4 @@
-"""A text that a person pastes, and how likely a language model finds it, word by word."""
+"""Score a text word by word."""
 
 from __future__ import annotations
 

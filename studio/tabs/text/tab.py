@@ -1,4 +1,4 @@
-"""The words tab: a text that goes on, with the dice of each of its words; a text scored; training."""
+"""Words tab."""
 
 from __future__ import annotations
 

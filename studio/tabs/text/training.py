@@ -1,4 +1,4 @@
-"""Training a language model on the page: what is set, and what may be moved while it runs."""
+"""Language model training panel."""
 
 from __future__ import annotations
 
