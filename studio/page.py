@@ -12,7 +12,7 @@ from engines.nn.precision import native_bfloat16
 from studio.api.routes import add_api
 from studio.components.html_component import apart, asset, component
 from studio.components.refusals import speak_up
-from studio.i18n.catalog import ENGLISH, LANGUAGES, phrase, speaking, spoken
+from studio.i18n.catalog import ENGLISH, LANGUAGES, current_language, translate, use_language
 from studio.i18n.middleware import addresses
 from studio.i18n.page_translation import translate_page
 from studio.server.theme import STATIC
@@ -45,7 +45,7 @@ def build_page(studio: Studio) -> gr.Blocks:
     page = gr.Blocks(title="Reverie", analytics_enabled=False, fill_width=True, delete_cache=(DAY // 24, DAY))
     for language in LANGUAGES:
         route = page if language is ENGLISH else page.route(language.title, language.path, show_in_navbar=False)
-        with route, speaking(language):
+        with route, use_language(language):
             build_route(studio, page)
         if language is not ENGLISH:
             translate_page(page, language)
@@ -69,7 +69,7 @@ def show_no_progress(page: gr.Blocks) -> None:
 
 def build_route(studio: Studio, page: gr.Blocks) -> None:
     """All tabs, as a language's page has them."""
-    masthead(phrase(machine()))
+    masthead(translate(machine()))
     tabs: list[tuple[Any, gr.Tab]] = []
     with gr.Tabs(overflow_behavior="wrap") as everything:
         for name, title, kind in TABS:
@@ -122,7 +122,7 @@ def masthead(beside: str) -> gr.HTML:
     everywhere, and what Gradio leaves out for some."""
     links = []
     for language, address in addresses():
-        here = ' aria-current="true"' if language is spoken() else ""
+        here = ' aria-current="true"' if language is current_language() else ""
         code = language.code
         links.append(f'<a href="{address}" lang="{code}" hreflang="{code}"{here}>{language.title}</a>')
     template = asset(STATIC / "masthead.html").replace("LANGUAGES", "".join(links))

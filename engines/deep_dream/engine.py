@@ -245,7 +245,7 @@ class OctavePyramid:
             self.image,
             layer_weights=config.layer_weights,
             step_size=config.step_size,
-            size_free=config.normalization == "mean_absolute",
+            normalize=config.normalization == "mean_absolute",
             shift=(int(down), int(right)),
             channel=config.channel,
             guide=self._cells,

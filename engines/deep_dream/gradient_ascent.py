@@ -88,10 +88,10 @@ class GradientAscent:
         arguments = [_PICTURE, weights_spec, channel_spec, guide_spec]
         self._gradient = tf.function(gradient_of, input_signature=arguments, autograph=False)
 
-        def step_of(image, weights, channel, guide, shift, step_size, size_free):
+        def step_of(image, weights, channel, guide, shift, step_size, normalize):
             shifted = tf.roll(image, shift, axis=(1, 2))
             loss, gradient = gradient_of(shifted, weights, channel, guide)
-            return loss, image + step_size * normalized(tf.roll(gradient, -shift, axis=(1, 2)), size_free)
+            return loss, image + step_size * normalized(tf.roll(gradient, -shift, axis=(1, 2)), normalize)
 
         shift_spec, flag_spec = tf.TensorSpec((2,), tf.int32), tf.TensorSpec((), tf.bool)
         self._step = tf.function(step_of, input_signature=[*arguments, shift_spec, _SCALAR, flag_spec], autograph=False)
@@ -113,7 +113,7 @@ class GradientAscent:
         *,
         layer_weights: Mapping[str, float],
         step_size: float,
-        size_free: bool,
+        normalize: bool,
         shift: tuple[int, int] = (0, 0),
         channel: int | None = None,
         guide: list[tf.Tensor] | None = None,
@@ -132,11 +132,11 @@ class GradientAscent:
         objective = (weights, tf.constant(channel or 0, tf.int32), guide if guide is not None else empty)
         if not tile_size:
             loss, image = self._step(
-                image, *objective, tf.constant(shift, tf.int32), tf.constant(step_size, tf.float32), size_free
+                image, *objective, tf.constant(shift, tf.int32), tf.constant(step_size, tf.float32), normalize
             )
             return Step(float(loss), image)
         loss, gradient = self._tiled_gradient(image, objective, shift, tile_size)
-        return Step(loss, image + step_size * normalized(tf.constant(gradient), tf.constant(size_free)))
+        return Step(loss, image + step_size * normalized(tf.constant(gradient), tf.constant(normalize)))
 
     def _tiled_gradient(self, image, objective, shift, tile_size) -> tuple[float, np.ndarray]:
         """Loss and gradient from tiles, each seen with a margin; the grid moves with `shift`, so no seam stays.
@@ -160,7 +160,7 @@ class GradientAscent:
         return total, gradient
 
 
-def normalized(gradient: tf.Tensor, size_free: tf.Tensor | bool) -> tf.Tensor:
+def normalized(gradient: tf.Tensor, normalize: tf.Tensor | bool) -> tf.Tensor:
     """A gradient divided by its L2 norm, as in the book, or by its mean absolute value.
 
     The L2 norm grows with the number of pixels, so the same step moves each pixel of a large picture less; the mean
@@ -168,7 +168,7 @@ def normalized(gradient: tf.Tensor, size_free: tf.Tensor | bool) -> tf.Tensor:
     """
     norm = tf.sqrt(tf.maximum(tf.reduce_sum(tf.square(gradient)), 1e-12))
     mean = tf.reduce_mean(tf.abs(gradient)) + 1e-12
-    return gradient / tf.where(size_free, mean, norm)
+    return gradient / tf.where(normalize, mean, norm)
 
 
 def _origin(start: int, shift: int, last: int) -> int:

@@ -109,7 +109,7 @@ class Worker:
         load_quietly()
         trace(self._workshop)
 
-    def lacks(self, needed: Iterable[SentFile]) -> tuple[SentFile, ...]:
+    def missing_files(self, needed: Iterable[SentFile]) -> tuple[SentFile, ...]:
         """Those of the files that are not on this machine as they should be."""
         return tuple(file for file in needed if not self._is_whole(file))
 
@@ -140,7 +140,7 @@ class Worker:
         """
         self.close()
         load_quietly()
-        for file in self.lacks(order.needed):
+        for file in self.missing_files(order.needed):
             raise ChangedFileError(f"{file.name} is not on this machine as it should be; start the run again.")
         self._use_weights(order)
         folder = self._own / "run"

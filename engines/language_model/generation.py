@@ -12,7 +12,7 @@ import numpy as np
 
 from engines.core.frames import Frame, Frames
 from engines.language_model.config import SamplingConfig
-from engines.language_model.sampling import TokenDistribution, dice, noise, reshaped
+from engines.language_model.sampling import TokenDistribution, dice, filter_logits, noise
 from engines.language_model.tokenizers import END
 
 if TYPE_CHECKING:
@@ -136,7 +136,7 @@ class _Row:
             self.tokens.append(END)
             return
         forbidden = _forbidden(self._model, config)
-        after = reshaped(logits, config, self.temperature(config), forbidden, self._there)
+        after = filter_logits(logits, config, self.temperature(config), forbidden, self._there)
         token = int(np.argmax(after + chooser))
         self.tokens.append(token)
         self._there[token] = True
@@ -181,7 +181,7 @@ def looked_at(
     there[list(tokens[:first])] = True
     found = []
     for place, logits in model.reader.all_logits(tokens, first):
-        after = reshaped(logits, config, temperature, _forbidden(model, config), there)
+        after = filter_logits(logits, config, temperature, _forbidden(model, config), there)
         found.append(dice(int(tokens[place]), logits, after))
         there[tokens[place]] = True
     return found

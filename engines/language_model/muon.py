@@ -20,7 +20,7 @@ MOMENTUM = 0.95
 ADAM_BETAS = (0.9, 0.95)
 
 
-def orthogonalised(matrices: Any, dtype: str = "float32") -> Any:
+def newton_schulz(matrices: Any, dtype: str = "float32") -> Any:
     """Matrices with singular values near one and with the same singular vectors, by Newton and Schulz.
 
     Args:
@@ -88,7 +88,7 @@ class Muon:
         for momentum, (shape, members) in zip(self.momenta, self.groups.items(), strict=True):
             gradient = ops.concatenate([self._stacked(gradients[i], i, shape) for i in members], axis=0)
             moved = momentum.assign(MOMENTUM * momentum + (1 - MOMENTUM) * gradient)
-            steps = orthogonalised((1 - MOMENTUM) * gradient + MOMENTUM * moved, self.dtype)
+            steps = newton_schulz((1 - MOMENTUM) * gradient + MOMENTUM * moved, self.dtype)
             first = 0
             for i in members:
                 self._move(i, steps[first : first + self.parts[i]], shape, factor)

@@ -101,7 +101,7 @@ def rotary_angles(block_size: int, head_dim: int) -> np.ndarray:
     return (np.arange(block_size)[:, None] * rates).astype(np.float32)
 
 
-def rotated(x: Any, angles: Any) -> Any:
+def apply_rotary(x: Any, angles: Any) -> Any:
     """Pairs of numbers turned: rotary positions, with which a product of two vectors depends on how far apart they are.
 
     Args:
@@ -136,7 +136,7 @@ class CausalSelfAttention(layers.Layer):
     def call(self, x, angles, past=None):
         batch, length = ops.shape(x)[0], ops.shape(x)[1]
         q, k, v = ops.unstack(ops.reshape(self.joint(x), (batch, length, 3, *self.heads)), axis=2)
-        q, k = rotated(rms_normalised(q), angles), rotated(rms_normalised(k), angles)
+        q, k = apply_rotary(rms_normalised(q), angles), apply_rotary(rms_normalised(k), angles)
         out, present = attend(q, k, v, past)
         return self.projection(ops.reshape(out, (batch, length, self.heads[0] * self.heads[1]))), present
 

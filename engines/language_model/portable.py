@@ -9,7 +9,7 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from engines.language_model.networks import NotesTransformer, Transformer, rms_normalised, rotary_angles, rotated
+from engines.language_model.networks import NotesTransformer, Transformer, apply_rotary, rms_normalised, rotary_angles
 
 _HIDDEN = -1e9
 
@@ -53,7 +53,7 @@ def _ours(network: Transformer, tokens: Any) -> Any:
     for block in network.blocks:
         joint = _dense(rms_normalised(x), block.attention.joint.kernel)
         q, k, v = ops.unstack(ops.reshape(joint, (-1, shape.block_size, 3, heads, width)), axis=2)
-        q, k = rotated(rms_normalised(q), angles), rotated(rms_normalised(k), angles)
+        q, k = apply_rotary(rms_normalised(q), angles), apply_rotary(rms_normalised(k), angles)
         x = x + _dense(_attended(q, k, v), block.attention.projection.kernel)
         wide = ops.square(ops.relu(_dense(rms_normalised(x), block.widen.kernel)))
         x = x + _dense(wide, block.narrow.kernel)

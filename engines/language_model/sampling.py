@@ -43,7 +43,7 @@ def log_probabilities(logits: np.ndarray) -> np.ndarray:
     return logits - np.log(np.exp(logits).sum())
 
 
-def reshaped(
+def filter_logits(
     logits: np.ndarray,
     config: SamplingConfig,
     temperature: float,
@@ -108,7 +108,7 @@ def noise(seed: int, place: int, size: int) -> np.ndarray:
 
 
 def dice(token: int, logits: np.ndarray, after: np.ndarray) -> TokenDistribution:
-    """What a token was chosen from: logits (V,) and what `reshaped` made of them."""
+    """What a token was chosen from: logits (V,) and what `filter_logits` made of them."""
     before = log_probabilities(logits)
     first = np.argpartition(before, -min(ALTERNATIVES, len(before)))[-ALTERNATIVES:]
     first = first[np.argsort(-before[first], kind="stable")]

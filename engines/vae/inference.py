@@ -30,7 +30,7 @@ def binary_cross_entropy(images: Any, logits: Any) -> Any:
     return tf.reduce_sum(tf.nn.sigmoid_cross_entropy_with_logits(images, logits), axis=(1, 2, 3))
 
 
-def refined(
+def refine_posterior(
     negative_bound: Callable[[Any, Any, Any], Any], mean: Any, log_variance: Any, steps: int
 ) -> tuple[Any, Any]:
     """Adam on each picture's mean and log-variance, (B, Z) float32 each, from an encoder's guess; the same for a

@@ -196,7 +196,7 @@ class VAE:
     def _encode(self) -> Any:
         import tensorflow as tf
 
-        from engines.vae.inference import binary_cross_entropy, kl_loss, refined
+        from engines.vae.inference import binary_cross_entropy, kl_loss, refine_posterior
 
         def encode(images):
             images = tf.cast(images, tf.float32) / 255
@@ -208,7 +208,7 @@ class VAE:
                 logits = tf.cast(self.decoder(z, training=False), tf.float32)
                 return binary_cross_entropy(images, logits) + kl_loss(mean, log_variance)
 
-            return refined(negative_bound, mean, log_variance, self.refinement_steps)
+            return refine_posterior(negative_bound, mean, log_variance, self.refinement_steps)
 
         spec = tf.TensorSpec((None, *self.shape), tf.uint8)
         return tf.function(encode, input_signature=[spec], autograph=False)

@@ -67,7 +67,7 @@ class RayWorker:
         self._cache = Path.home() / ".cache" / "reverie" / "cluster"
         self._worker: Any = None
 
-    def stand_in(self, project: str, sha256: str, package: Any = None) -> bool:
+    def install_project(self, project: str, sha256: str, package: Any = None) -> bool:
         """Have the project to import from; False where its package is needed for that.
 
         Args:
@@ -109,9 +109,9 @@ class RayWorker:
         """Load what most runs need first."""
         self._worker.warm()
 
-    def lacks(self, needed: bytes) -> bytes:
-        """Those of some files that are not here, see `Worker.lacks`."""
-        return pickle.dumps(self._worker.lacks(pickle.loads(needed)))
+    def missing_files(self, needed: bytes) -> bytes:
+        """Those of some files that are not here, see `Worker.missing_files`."""
+        return pickle.dumps(self._worker.missing_files(pickle.loads(needed)))
 
     def take(self, file: bytes, content: Any) -> tuple[str, bytes]:
         """Keep a file that has come, see `Worker.take`."""
@@ -191,8 +191,8 @@ class Project:
 
     async def introduced(self, actor: Any) -> tuple[str, int]:
         """The version and the process id of a worker, which has the project now."""
-        if not await actor.stand_in.remote(self._folder, self._sha256):
-            await actor.stand_in.remote(self._folder, self._sha256, self._object)
+        if not await actor.install_project.remote(self._folder, self._sha256):
+            await actor.install_project.remote(self._folder, self._sha256, self._object)
         return await actor.introduce.remote()
 
 

@@ -14,12 +14,12 @@ from typing import Any
 
 import gradio as gr
 
-from studio.i18n.catalog import ENGLISH, phrase, spoken
+from studio.i18n.catalog import ENGLISH, current_language, translate
 from studio.i18n.page_translation import in_language
 
 TEMPLATE_WORDS = re.compile(r"\[\[(.+?)\]\]")
 SCRIPT_WORDS = re.compile(r"""\bphrase\((['"])(.+?)\1""")
-# The same as `studio.i18n.catalog.phrase`, with values in the places of a sentence.
+# The same as `studio.i18n.catalog.translate`, with values in the places of a sentence.
 _PHRASE = """const phrase = (text, ...values) => {
   let next = 0;
   return (SENTENCES[text] ?? text).replace(/\\{(\\d*)\\}/g, (_, place) => values[place === '' ? next++ : place]);
@@ -50,14 +50,14 @@ def component(path: str | Path, elem_id: str, value: Any, **options: Any) -> gr.
             options[option] = asset(path.with_suffix(suffix))
     options["html_template"] = said_in_template(options["html_template"])
     options["js_on_load"] = said_in_script(options["js_on_load"])
-    if "server_functions" in options and spoken() is not ENGLISH:
-        options["server_functions"] = [in_language(one, spoken()) for one in options["server_functions"]]
+    if "server_functions" in options and current_language() is not ENGLISH:
+        options["server_functions"] = [in_language(one, current_language()) for one in options["server_functions"]]
     return gr.HTML(value=value, apply_default_css=False, elem_id=elem_id, **options)
 
 
 def said_in_template(template: str) -> str:
     """A template with its words as the page's language has them."""
-    return TEMPLATE_WORDS.sub(lambda words: html.escape(phrase(words[1])), template)
+    return TEMPLATE_WORDS.sub(lambda words: html.escape(translate(words[1])), template)
 
 
 def said_in_script(script: str) -> str:
@@ -65,5 +65,5 @@ def said_in_script(script: str) -> str:
     words = sorted({found[1] for found in SCRIPT_WORDS.findall(script)})
     if not words:
         return script
-    sentences = {text: said for text in words if (said := phrase(text)) != text}
+    sentences = {text: said for text in words if (said := translate(text)) != text}
     return "\n".join([f"const SENTENCES = {json.dumps(sentences, ensure_ascii=False)};", _PHRASE, script])

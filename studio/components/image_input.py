@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from engines.imaging.images import read_picture
-from studio.i18n.catalog import phrase
+from studio.i18n.catalog import translate
 from studio.wire_format import data_uri
 
 # Twice as many pixels as are shown, for screens that have them.
@@ -45,8 +45,8 @@ def thumbnails(paths: Sequence[Path]) -> str:
     """Buttons with small pictures, as HTML."""
     buttons = []
     for path in paths:
-        name = phrase(path.stem.replace("_", " "))
-        use = phrase(f"Use the example {name}")
+        name = translate(path.stem.replace("_", " "))
+        use = translate(f"Use the example {name}")
         buttons.append(
             f'<button type="button" title="{html.escape(name)}" aria-label="{html.escape(use)}">'
             f'<img alt="" src="{_thumbnail(path, path.stat().st_mtime_ns)}"></button>'

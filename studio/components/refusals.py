@@ -16,7 +16,7 @@ from gradio.utils import is_prop_update
 
 from engines.core.files import FULL, cause_of
 from studio.components.toasts import refused, warn
-from studio.i18n.catalog import language_of, speaking
+from studio.i18n.catalog import language_of, use_language
 
 logger = logging.getLogger(__name__)
 
@@ -48,7 +48,7 @@ def speak_up(page: gr.Blocks) -> None:
             raise
         except Exception as error:  # whatever Gradio makes of what strangers send
             logger.info("A call is refused: %s", error)
-            with speaking(language_of(block_fn.page)):
+            with use_language(language_of(block_fn.page)):
                 raise refused(said_of(error)) from error
 
     async def call_function(block_fn: Any, *arguments: Any, **options: Any) -> Any:
@@ -59,7 +59,7 @@ def speak_up(page: gr.Blocks) -> None:
         except Exception as error:  # a disk, a bug: the details are for whoever runs the server
             logger.exception("A handler failed.")
             unwritten = f"A file could not be written or read: {cause_of(error)}." if isinstance(error, OSError) else ""
-            with speaking(language_of(block_fn.page)):
+            with use_language(language_of(block_fn.page)):
                 raise refused(unwritten or BROKEN) from error
 
     async def postprocess_data(block_fn: Any, predictions: Any, state: Any) -> Any:
@@ -69,7 +69,7 @@ def speak_up(page: gr.Blocks) -> None:
         except OSError as error:
             logger.warning("An answer cannot hold its file: %s", error)
             kept = [_without_file(block, one) for block, one in zip(block_fn.outputs, answers, strict=False)]
-            with speaking(language_of(block_fn.page)):
+            with use_language(language_of(block_fn.page)):
                 if kept == answers:
                     raise refused(_unsendable(error)) from error
                 warn(_unsendable(error))

@@ -8,18 +8,18 @@ from typing import Any
 
 import gradio as gr
 
-from studio.i18n.catalog import phrase
+from studio.i18n.catalog import translate
 from studio.services import Studio
 
 
 def warn(error: Exception | str) -> None:
     """Show a warning. Words that came out of a file are shown as words: Gradio would take them for HTML."""
-    gr.Warning(html.escape(phrase(str(error)), quote=False))
+    gr.Warning(html.escape(translate(str(error)), quote=False))
 
 
 def refused(error: Exception | str) -> gr.Error:
     """The error that tells a program the same, with nothing in the server's log."""
-    return gr.Error(html.escape(phrase(str(error)), quote=False), print_exception=False)
+    return gr.Error(html.escape(translate(str(error)), quote=False), print_exception=False)
 
 
 async def answered(studio: Studio, work: Callable[[], Any], count: int = 1) -> Any:
@@ -34,4 +34,4 @@ async def answered(studio: Studio, work: Callable[[], Any], count: int = 1) -> A
 
 def inform(sentence: str) -> None:
     """Show a piece of news."""
-    gr.Info(html.escape(phrase(sentence), quote=False))
+    gr.Info(html.escape(translate(sentence), quote=False))

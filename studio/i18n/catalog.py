@@ -86,14 +86,14 @@ def language_of(path: str) -> Language:
 _spoken: ContextVar[Language] = ContextVar("language", default=ENGLISH)
 
 
-def spoken() -> Language:
+def current_language() -> Language:
     """The language of the page that is being built, or whose event is being handled; English where there is none."""
     return _spoken.get()
 
 
 @contextlib.contextmanager
-def speaking(language: Language) -> Iterator[None]:
-    """Have `phrase` say in a language what is said meanwhile on this thread or in this task."""
+def use_language(language: Language) -> Iterator[None]:
+    """Have `translate` say in a language what is said meanwhile on this thread or in this task."""
     before = _spoken.set(language)
     try:
         yield
@@ -101,6 +101,6 @@ def speaking(language: Language) -> Iterator[None]:
         _spoken.reset(before)
 
 
-def phrase(text: str) -> str:
+def translate(text: str) -> str:
     """A text of ours as the page's language has it."""
-    return spoken().translate(text)
+    return current_language().translate(text)

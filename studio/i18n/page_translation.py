@@ -2,7 +2,7 @@
 
 So nobody who writes a tab need think of it: what Gradio's components say is translated here, by what each of them
 shows. Only where words are put inside of HTML, or into the value of a component of our own, they go through
-`languages.phrase`.
+`languages.translate`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 import gradio as gr
 from gradio.blocks import Block
 
-from studio.i18n.catalog import Language, speaking
+from studio.i18n.catalog import Language, use_language
 
 # For whatever a person has named: HTML's own word for it, which translators of browsers know too.
 OWN = "notranslate"
@@ -94,7 +94,7 @@ def in_language(function: Callable[..., Any], language: Language, outputs: Seque
             answers = function(*values)
             try:
                 while True:
-                    with speaking(language):
+                    with use_language(language):
                         try:
                             answer = await anext(answers)
                         except StopAsyncIteration:
@@ -111,7 +111,7 @@ def in_language(function: Callable[..., Any], language: Language, outputs: Seque
             answers = function(*values)
             try:
                 while True:
-                    with speaking(language):
+                    with use_language(language):
                         try:
                             answer = next(answers)
                         except StopIteration:
@@ -125,7 +125,7 @@ def in_language(function: Callable[..., Any], language: Language, outputs: Seque
 
         @functools.wraps(function)
         async def coroutine(*values: Any) -> Any:
-            with speaking(language):
+            with use_language(language):
                 answer = await function(*values)
             return sent(outputs, answer, language)
 
@@ -133,7 +133,7 @@ def in_language(function: Callable[..., Any], language: Language, outputs: Seque
 
     @functools.wraps(function)
     def plain(*values: Any) -> Any:
-        with speaking(language):
+        with use_language(language):
             answer = function(*values)
         return sent(outputs, answer, language)
 

@@ -72,7 +72,7 @@ def checked_at_once(studio: Studio, path: str | None, box: Any) -> Any:
     return gr.skip() if shown == path else shown
 
 
-def taken_in(
+def restore_from_upload(
     studio: Studio,
     path: str | None,
     photo: Any,

@@ -11,7 +11,7 @@ import gradio as gr
 import numpy as np
 
 from studio.components.html_component import asset, component
-from studio.i18n.catalog import phrase
+from studio.i18n.catalog import translate
 from studio.run_views.stream import acknowledge
 from studio.wire_format import data_uri
 
@@ -32,7 +32,7 @@ def live(name: str, elem_id: str, value: dict[str, Any], invitation: str, *, cla
         value: the message at first.
         classes: that it has besides its own.
     """
-    template = asset(HERE / f"{name}.html").replace("INVITATION", html.escape(phrase(invitation)))
+    template = asset(HERE / f"{name}.html").replace("INVITATION", html.escape(translate(invitation)))
     return component(
         HERE / name,
         elem_id,

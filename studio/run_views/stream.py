@@ -13,7 +13,7 @@ import uuid
 from collections.abc import AsyncIterator
 from typing import Any
 
-from studio.i18n.catalog import phrase
+from studio.i18n.catalog import translate
 from studio.runs.queue import RunQueue
 from studio.runs.run import Run
 from studio.wire_format import data_uri, prompt_tail, written_rows
@@ -110,10 +110,10 @@ class Watcher:
             "watcher": self.id,
             "number": self._sent,
             "state": state,
-            "error": phrase(run.error),
-            "why": phrase(run.why),
+            "error": translate(run.error),
+            "why": translate(run.why),
             "left": run.seconds_left,
-            "where": phrase(run.where),
+            "where": translate(run.where),
             "seconds": run.seconds,
             "first": first,
         }
@@ -129,7 +129,7 @@ class Watcher:
                 "step": frame.step,
                 "total": frame.total,
                 "progress": frame.progress,
-                "note": phrase(frame.note),
+                "note": translate(frame.note),
                 "alarm": frame.note.startswith("alarm"),
                 "metrics": dict(frame.metrics),
                 "curves": {named(name): [float(f"{x:.4g}") for x in values] for name, values in run.curves.items()},
@@ -145,4 +145,4 @@ class Watcher:
 
 def named(metric: str) -> str:
     """What a person calls a metric."""
-    return phrase(metric.replace("_", " "))
+    return translate(metric.replace("_", " "))

@@ -60,7 +60,7 @@ ENGLISH_FILES = {
 # What is said in these is said where it is refused; all else is code.
 OF_CODE = {"engines/jobs/recipe_script.py"}
 # Functions whose texts are said, by which of their arguments these are.
-SAYING = {"phrase": 0, "warn": 0, "inform": 0, "setting": 1, "_fact": 0, "_difference": 0, "Difference": 0}
+SAYING = {"translate": 0, "warn": 0, "inform": 0, "setting": 1, "_fact": 0, "_difference": 0, "Difference": 0}
 # Said, where no rule of this file finds it.
 SAID_TOO = {
     *("yes", "no", "none", "nothing", "text", "it", "missing"),
@@ -204,7 +204,7 @@ def _within(node: ast.AST) -> Iterator[ast.AST]:
     """A literal and the parts of it, without what is said by itself inside of it."""
     yield node
     for part in ast.iter_child_nodes(node):
-        if not (isinstance(part, ast.Call) and ast.unparse(part.func) == "phrase"):
+        if not (isinstance(part, ast.Call) and ast.unparse(part.func) == "translate"):
             yield from _within(part)
 
 

@@ -21,7 +21,7 @@ from studio.components.toasts import inform
 from studio.examples.examples import examples
 from studio.panels.batch_panel import BatchPanel
 from studio.panels.handoff import Handoff
-from studio.panels.image_drop import checked_at_once, taken_in
+from studio.panels.image_drop import checked_at_once, restore_from_upload
 from studio.panels.network_picker import NetworkChoice, require_weights
 from studio.panels.recipe_restore import job_for_tab
 from studio.panels.saved_settings import OwnSettings
@@ -187,7 +187,7 @@ class DreamTab:
         def show(image: np.ndarray) -> dict[Any, Any]:
             return {} if run and not run.over else {self.stage.canvas: at_rest(image)}
 
-        return taken_in(self.studio, path, self.photo, self.restored, show, self._restore)
+        return restore_from_upload(self.studio, path, self.photo, self.restored, show, self._restore)
 
     def _restore(self, recipe: Recipe) -> dict[Any, Any]:
         """Put a recipe into the controls, and the photo that it was made from where it is still here.

@@ -17,7 +17,7 @@ from engines.recipes import write_png
 from studio.components.hidden_download import fetched_when_made
 from studio.components.portrait import follow, portrait
 from studio.components.toasts import answered, inform
-from studio.i18n.catalog import phrase
+from studio.i18n.catalog import translate
 from studio.services import Studio
 from studio.tabs.latent_space.face_editor import rounded
 from studio.wire_format import png_uri
@@ -190,5 +190,5 @@ def said_of(gan: GAN, verdict: float, whom: str = "it") -> str:
     """The critic's verdict on a picture in words."""
     standing = gan.standing(verdict)
     if standing is None:
-        return phrase(f"The critic finds {whom} {verdict:.2f} real")
-    return phrase(f"The critic finds {whom} more real than {standing:.0f} % of photographs (score {verdict:.2f})")
+        return translate(f"The critic finds {whom} {verdict:.2f} real")
+    return translate(f"The critic finds {whom} more real than {standing:.0f} % of photographs (score {verdict:.2f})")

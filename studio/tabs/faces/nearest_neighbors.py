@@ -12,7 +12,7 @@ import numpy as np
 from engines.data.images import split_pictures
 from engines.dcgan.nearest_neighbors import Neighbourhood
 from studio.components.toasts import warn
-from studio.i18n.catalog import phrase
+from studio.i18n.catalog import translate
 from studio.services import Studio
 from studio.wire_format import png_uri
 
@@ -48,7 +48,7 @@ class Neighbours:
 
         async def asked(value: dict[str, Any], *values: Any) -> AsyncIterator[str]:
             # What Gradio says meanwhile, it says in English.
-            yield f'<p class="quiet">{phrase("Comparing with the training pictures …")}</p>'
+            yield f'<p class="quiet">{translate("Comparing with the training pictures …")}</p>'
             try:
                 image = await self._studio.answer(lambda: shown(value, values))
                 yield await self._studio.answer_slowly(lambda: self.nearest(image))
@@ -75,7 +75,7 @@ class Neighbours:
             f'<figure><img alt="" src="{png_uri(one.image)}"><figcaption>{one.distance:.2f}</figcaption></figure>'
             for one in found.nearest(image, 4)
         )
-        said = phrase(
+        said = translate(
             "Distances as the bundled backbone sees them: 0 would be a copy, and a photograph that was never trained "
             f"on is usually {found.usual:.2f} from its nearest."
         )

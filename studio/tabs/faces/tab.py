@@ -15,7 +15,7 @@ from engines.jobs import Job
 from engines.recipes import Recipe, RecipeError, read_recipe
 from studio.components.config_form import Settings
 from studio.components.toasts import answered, inform
-from studio.i18n.catalog import phrase
+from studio.i18n.catalog import translate
 from studio.panels.handoff import Handoff
 from studio.panels.recipe_restore import job_for_tab
 from studio.panels.saved_settings import OwnSettings
@@ -329,8 +329,8 @@ class FacesTab:
 def strip(pictures: Sequence[np.ndarray]) -> str:
     """The faces of a walk, as HTML."""
     if not pictures:
-        hint = phrase("“Add to the walk” collects faces; without any: the first five of the wall.")
+        hint = translate("“Add to the walk” collects faces; without any: the first five of the wall.")
         return f'<p class="places">{hint}</p>'
     images = "".join(f'<img alt="" src="{png_uri(one)}">' for one in pictures)
-    count = phrase(f"{len(pictures)} face{'s' * (len(pictures) > 1)} in the walk")
+    count = translate(f"{len(pictures)} face{'s' * (len(pictures) > 1)} in the walk")
     return f'<div class="places" role="img" aria-label="{count}">{images}</div>'

@@ -11,7 +11,7 @@ import gradio as gr
 
 from engines.recipes import Recipe, RecipeError
 from studio.gallery.gallery import Result
-from studio.i18n.catalog import phrase
+from studio.i18n.catalog import translate
 
 # Fields of words of a person's own, as `engines.jobs.recipe_diff` names them.
 WRITTEN = ("Prompt", "Stop")
@@ -61,7 +61,7 @@ class RecipePanel:
         try:
             code = script_of(recipe)
         except ValueError as error:
-            code = f"# {phrase(str(error))}"
+            code = f"# {translate(str(error))}"
         return {
             self.fold: gr.update(visible=True),
             self.recipe: json.dumps(json.loads(recipe.to_json()), ensure_ascii=False, indent=1),
@@ -83,23 +83,23 @@ def table_of(first: Recipe, second: Recipe) -> str:
     try:
         found = differences(first, second)
     except RecipeError as error:
-        return f'<p class="quiet">{html.escape(phrase(str(error)))}</p>'
+        return f'<p class="quiet">{html.escape(translate(str(error)))}</p>'
     if not found:
-        return f'<p class="quiet">{html.escape(phrase(SAME))}</p>'
+        return f'<p class="quiet">{html.escape(translate(SAME))}</p>'
     rows = []
     for one in found:
-        hint = f'<span class="quiet">{html.escape(phrase(one.help))}</span>' if one.help else ""
+        hint = f'<span class="quiet">{html.escape(translate(one.help))}</span>' if one.help else ""
         told = (one.first, one.second) if one.name in WRITTEN else map(said_change, (one.first, one.second))
         cells = "".join(f"<td>{html.escape(value)}</td>" for value in told)
-        rows.append(f'<tr><th scope="row">{html.escape(phrase(one.name))}{hint}</th>{cells}</tr>')
-    why = phrase("Why different?")
+        rows.append(f'<tr><th scope="row">{html.escape(translate(one.name))}{hint}</th>{cells}</tr>')
+    why = translate("Why different?")
     return f'<table class="differences"><caption>{why}</caption><tbody>{"".join(rows)}</tbody></table>'
 
 
 def said_change(told: str) -> str:
     """What a recipe has, or what was changed on the way, "step size 0.02, octaves 3", as the page's language has it."""
-    if phrase(told) != told:
-        return phrase(told)
+    if translate(told) != told:
+        return translate(told)
     return "".join(map(_said_setting, re.split("([,;] )", told)))
 
 
@@ -107,6 +107,6 @@ def _said_setting(told: str) -> str:
     words = told.split(" ")
     for count in range(len(words), 0, -1):
         name = " ".join(words[:count]).capitalize()
-        if phrase(name) != name:
-            return " ".join([phrase(name), *map(phrase, words[count:])])
-    return phrase(told)
+        if translate(name) != name:
+            return " ".join([translate(name), *map(translate, words[count:])])
+    return translate(told)

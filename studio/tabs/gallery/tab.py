@@ -17,7 +17,7 @@ from studio.components.html_component import component
 from studio.components.toasts import inform, warn
 from studio.gallery.gallery import Result, url_of
 from studio.gallery.thumbnails import first_words, picture_size, thumbnail_uri
-from studio.i18n.catalog import phrase
+from studio.i18n.catalog import translate
 from studio.panels.handoff import Handoff
 from studio.panels.network_picker import title_of_network
 from studio.run_views.engine_titles import TITLES
@@ -139,7 +139,7 @@ class GalleryTab:
                     "facts": when(result),
                     "film": result.kind == "film",
                     "thumbnail": uri or "",
-                    "words": "" if uri or uri is None else first_words(result) or phrase(UNREADABLE),
+                    "words": "" if uri or uri is None else first_words(result) or translate(UNREADABLE),
                     "pending": uri is None,
                 }
             )
@@ -147,10 +147,10 @@ class GalleryTab:
             "results": cards,
             "page": page,
             "pages": pages,
-            "where": phrase(f"{page * A_PAGE + 1}–{page * A_PAGE + len(some)} of {len(names):,}"),
+            "where": translate(f"{page * A_PAGE + 1}–{page * A_PAGE + len(some)} of {len(names):,}"),
             "chosen": [name for name in chosen if name in there],
-            "choose": phrase("Choose"),
-            "nothing": phrase(NOTHING),
+            "choose": translate("Choose"),
+            "nothing": translate(NOTHING),
             "stamp": secrets.token_hex(4),
         }
 
@@ -199,7 +199,7 @@ class GalleryTab:
                 "other": url_of(right.path),
                 "left": f"{title_of(left)}, {when(left)}",
                 "right": f"{title_of(right)}, {when(right)}",
-                "between": phrase("Where the one ends and the other begins"),
+                "between": translate("Where the one ends and the other begins"),
                 "fresh": secrets.token_hex(4),
             },
             self.open: "",
@@ -305,7 +305,7 @@ def _once(components: Sequence[Any]) -> list[Any]:
 
 def title_of(result: Result) -> str:
     """What a person calls it."""
-    return phrase(TITLES.get(result.engine, (result.engine, ""))[0])
+    return translate(TITLES.get(result.engine, (result.engine, ""))[0])
 
 
 def when(result: Result) -> str:
@@ -318,7 +318,7 @@ def viewed(result: Result, recipe: Recipe | None) -> dict[str, Any]:
     size = picture_size(result)
     facts = [title_of(result), when(result)]
     if recipe is not None and recipe.seconds:
-        facts.append(phrase(f"took {recipe.seconds:.0f} s" if recipe.seconds >= 1 else "took under 1 s"))
+        facts.append(translate(f"took {recipe.seconds:.0f} s" if recipe.seconds >= 1 else "took under 1 s"))
     if recipe is not None:
         facts.append(title_of_network(recipe.backbone))
     if size:
@@ -328,7 +328,7 @@ def viewed(result: Result, recipe: Recipe | None) -> dict[str, Any]:
         try:
             return value | {"kind": "text", "text": result.path.read_bytes()[:MOST_TEXT].decode("utf-8", "replace")}
         except OSError:
-            return value | {"kind": "damaged", "text": phrase(UNREADABLE)}
+            return value | {"kind": "damaged", "text": translate(UNREADABLE)}
     if size is None:
-        return value | {"kind": "damaged", "text": phrase(UNREADABLE)}
+        return value | {"kind": "damaged", "text": translate(UNREADABLE)}
     return value | {"kind": result.kind, "url": url_of(result.path)}

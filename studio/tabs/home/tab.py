@@ -9,7 +9,7 @@ from typing import Any
 
 import gradio as gr
 
-from studio.i18n.catalog import phrase
+from studio.i18n.catalog import translate
 from studio.panels.handoff import Handoff
 from studio.services import Studio
 
@@ -40,8 +40,8 @@ def cards() -> str:
             if path.is_file()
             else f'<span class="words">{html.escape(WORDS)}</span>'
         )
-        said = f'<span class="title">{html.escape(phrase(title))}</span>'
-        said += f'<span class="line">{html.escape(phrase(line))}</span>'
+        said = f'<span class="title">{html.escape(translate(title))}</span>'
+        said += f'<span class="line">{html.escape(translate(line))}</span>'
         items.append(f'<li><button type="button" data-tab="{name}">{picture}{said}</button></li>')
     return f'<ul class="home">{"".join(items)}</ul>'
 

@@ -23,7 +23,7 @@ from engines.vae.model import VAE, read_vae
 from studio.components.config_form import Settings
 from studio.components.image_input import Photo
 from studio.components.toasts import answered, inform, warn
-from studio.i18n.catalog import phrase
+from studio.i18n.catalog import translate
 from studio.panels.handoff import Handoff
 from studio.panels.recipe_restore import job_for_tab
 from studio.panels.saved_settings import OwnSettings
@@ -353,10 +353,10 @@ class LatentTab:
 def _row(digit: np.ndarray, pictures: np.ndarray) -> str:
     """What was drawn, its reconstruction, and other digits that it may have been, as HTML."""
     first, second, *others = [data_uri(enlarged(one, 84), quality=92) for one in (digit, *pictures)]
-    cells = [(phrase("as the network sees it"), first), (phrase("reconstruction"), second)]
+    cells = [(translate("as the network sees it"), first), (translate("reconstruction"), second)]
     figures = "".join(
         f'<figure><img alt="" src="{uri}"><figcaption>{text}</figcaption></figure>' for text, uri in cells
     )
     rest = "".join(f'<img alt="" src="{uri}">' for uri in others)
-    label = phrase(f"{len(others)} samples of the posterior")
+    label = translate(f"{len(others)} samples of the posterior")
     return f'<div class="found">{figures}<div class="samples" role="img" aria-label="{label}">{rest}</div></div>'

@@ -12,7 +12,7 @@ import gradio as gr
 from studio.cluster.client import Machine, Status
 from studio.cluster.remote_job import HERE
 from studio.components.html_component import component
-from studio.i18n.catalog import phrase
+from studio.i18n.catalog import translate
 from studio.run_views.engine_titles import TITLES
 from studio.runs.run import Run
 from studio.services import Studio
@@ -42,11 +42,11 @@ def told(studio: Studio) -> dict[str, Any]:
     waiting = sum(run.state == "waiting" for run in going)
     rows = [_row(machine, [run for run in working if _is_on(run, machine)], studio.shared) for machine in machines]
     if runs := [_said_of(run, studio.shared) for run in working if run.where == HERE]:
-        rows.append({"title": phrase("This machine"), "has": "", "runs": runs, "warm": "", "refused": ""})
+        rows.append({"title": translate("This machine"), "has": "", "runs": runs, "warm": "", "refused": ""})
     return {
-        "said": [*map(phrase, _sentences(status))],
+        "said": [*map(translate, _sentences(status))],
         "machines": rows,
-        "waiting": phrase(f"{waiting} run{'s' if waiting > 1 else ''} waiting.") if waiting else "",
+        "waiting": translate(f"{waiting} run{'s' if waiting > 1 else ''} waiting.") if waiting else "",
     }
 
 
@@ -71,20 +71,20 @@ def _row(machine: Machine, runs: list[Run], shared: bool) -> dict[str, Any]:
     said = [_said_of(run, shared) for run in runs]
     # One that gets ready, or that does a part of a run ahead.
     others = len(machine.busy) - sum(max(1, len(set(run.workers) & set(machine.busy))) for run in runs)
-    said += [phrase("a worker is busy")] * max(0, others)
+    said += [translate("a worker is busy")] * max(0, others)
     return {
         "title": machine.title,
-        "has": phrase(f"{cores} · {gpus}" if machine.gpus else cores),
+        "has": translate(f"{cores} · {gpus}" if machine.gpus else cores),
         "runs": said,
         "warm": str(machine.warm),
-        "refused": phrase(machine.refused),
+        "refused": translate(machine.refused),
     }
 
 
 def _said_of(run: Run, shared: bool) -> str:
     """What a run is and how far; on a server with several visitors, that there is one."""
     if shared:
-        return phrase("a run")
+        return translate("a run")
     title = TITLES[run.job.engine][0]
     frame = run.frame
-    return phrase(title if frame is None else f"{title} · step {frame.step} of {frame.total}")
+    return translate(title if frame is None else f"{title} · step {frame.step} of {frame.total}")

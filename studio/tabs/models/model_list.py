@@ -13,7 +13,7 @@ from engines.weights.download import size_of
 from engines.weights.keras_applications import DATA, LICENCE_FOUND, OFFICIAL_FILES, SCORE_FOUND
 from engines.weights.store import WeightsError, WeightsStore
 from studio.components.html_component import component
-from studio.i18n.catalog import phrase
+from studio.i18n.catalog import translate
 
 TITLES = {
     "studio_vgg": "Studio VGG",
@@ -85,22 +85,22 @@ def listed(
         bundled = [_bundled(store, entry) for entry in store.manifest().values()]
         note = ""
     except WeightsError as error:
-        bundled, note = [], phrase(str(error))
+        bundled, note = [], translate(str(error))
     official = [_official(store, name) for name in OFFICIAL_FILES]
     return {
         "groups": [
-            {"title": phrase("Bundled with the studio"), "note": note, "rows": bundled},
-            {"title": phrase("Published by Keras, trained on ImageNet"), "note": "", "rows": official},
+            {"title": translate("Bundled with the studio"), "note": note, "rows": bundled},
+            {"title": translate("Published by Keras, trained on ImageNet"), "note": "", "rows": official},
         ],
         "going": going,
         "about": about,
-        "said": phrase(said),
+        "said": translate(said),
     }
 
 
 def title_of(name: str) -> str:
     """What a person calls a model, by its file's name without the ending."""
-    return phrase(TITLES.get(name) or (ARCHITECTURES[name].title if name in ARCHITECTURES else name))
+    return translate(TITLES.get(name) or (ARCHITECTURES[name].title if name in ARCHITECTURES else name))
 
 
 def progress(name: str, done: int, total: int) -> dict[str, Any]:
@@ -112,12 +112,12 @@ def progress(name: str, done: int, total: int) -> dict[str, Any]:
         text = "Downloading {title}: {done} MB so far."
     else:
         text = "Downloading {title}: {done} of {total} MB."
-    return {"name": name, "share": done / total if total else None, "text": phrase(text.format(**words))}
+    return {"name": name, "share": done / total if total else None, "text": translate(text.format(**words))}
 
 
 def cancelling(name: str) -> dict[str, Any]:
     """A download that will end as soon as the network lets it, as the component takes it."""
-    return {"name": name, "share": None, "text": phrase(f"Cancelling the download of {title_of(name)} …")}
+    return {"name": name, "share": None, "text": translate(f"Cancelling the download of {title_of(name)} …")}
 
 
 def _bundled(store: WeightsStore, entry: Mapping[str, Any]) -> dict[str, Any]:
@@ -169,19 +169,21 @@ def _row(name: str, source: str, size: str, facts: list[dict[str, Any]], acts: l
     return {
         "name": name,
         "title": title,
-        "where": phrase(WHERE[source]),
+        "where": translate(WHERE[source]),
         "here": source in ("bundled", "folder", "cache"),
-        "size": phrase(size),
+        "size": translate(size),
         "facts": [fact for fact in facts if fact["lines"]],
         "acts": acts or [],
-        "words": {act: [phrase(shown), phrase(spoken.format(title=title))] for act, (shown, spoken) in WORDS.items()},
-        "ask": phrase(ASK.format(title=title)),
+        "words": {
+            act: [translate(shown), translate(label.format(title=title))] for act, (shown, label) in WORDS.items()
+        },
+        "ask": translate(ASK.format(title=title)),
     }
 
 
 def _fact(label: str, text: str | list[str] | None, kind: str = "text") -> dict[str, Any]:
     lines = [text] if isinstance(text, str) else text or []
-    return {"label": phrase(label), "lines": [*map(phrase, lines)], "kind": kind}
+    return {"label": translate(label), "lines": [*map(translate, lines)], "kind": kind}
 
 
 def _scores(score: Mapping[str, Any] | None) -> list[str]:

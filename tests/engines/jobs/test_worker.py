@@ -137,9 +137,9 @@ def test_a_file_comes_once_and_is_known_by_what_is_in_it(worker, tmp_path):
     path = tmp_path / "mnist.npz"
     path.write_bytes(b"some bytes")
     file = sent(path)
-    assert worker.lacks([file]) == (file,)
+    assert worker.missing_files([file]) == (file,)
     worker.take(file, np.fromfile(path, np.uint8))
-    assert worker.lacks([file, SentFile("by another name", file.sha256)]) == ()
+    assert worker.missing_files([file, SentFile("by another name", file.sha256)]) == ()
 
 
 def test_a_file_that_was_changed_on_its_way_is_refused_and_not_kept(worker, tmp_path):
@@ -148,7 +148,7 @@ def test_a_file_that_was_changed_on_its_way_is_refused_and_not_kept(worker, tmp_
         worker.take(file, np.arange(9, dtype=np.uint8))
     assert "vgg19.h5 was changed on its way" in str(caught.value)
     assert is_one_sentence(str(caught.value))
-    assert worker.lacks([file]) == (file,)
+    assert worker.missing_files([file]) == (file,)
 
 
 def test_a_file_that_is_damaged_on_the_machine_is_lacking_and_no_job_begins_with_it(worker, tmp_path, job):
@@ -157,7 +157,7 @@ def test_a_file_that_is_damaged_on_the_machine_is_lacking_and_no_job_begins_with
     file = sent(path)
     worker.take(file, np.fromfile(path, np.uint8))
     (worker._cache / file.sha256).write_bytes(b"other bytes")
-    assert worker.lacks([file]) == (file,)
+    assert worker.missing_files([file]) == (file,)
     assert "mnist.npz" in refusal(ChangedFileError, worker.begin, WorkerTask(job=job, files={"data": file}))
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from engines.language_model.model import build_network
-from engines.language_model.networks import KVCache, TransformerConfig, rotary_angles, rotated
+from engines.language_model.networks import KVCache, TransformerConfig, apply_rotary, rotary_angles
 
 SMALL = {
     "ours": TransformerConfig(vocab_size=50, block_size=24, embed_dim=32, num_layers=3, num_heads=2, dense_dim=64),
@@ -146,7 +146,7 @@ def test_turned_vectors_know_only_how_far_they_are_apart():
     angles = rotary_angles(40, 8)
 
     def product(first, second):
-        return float(np.sum(rotated(x, angles[first : first + 1]) * rotated(y, angles[second : second + 1])))
+        return float(np.sum(apply_rotary(x, angles[first : first + 1]) * apply_rotary(y, angles[second : second + 1])))
 
     assert product(3, 10) == pytest.approx(product(30, 37), abs=1e-5)
     assert product(3, 10) != pytest.approx(product(3, 11), abs=1e-3)

@@ -7,14 +7,14 @@ import pytest
 from scipy.stats import chisquare
 
 from engines.language_model.config import SamplingConfig, WritingConfig
-from engines.language_model.sampling import dice, entropy, log_probabilities, noise, reshaped
+from engines.language_model.sampling import dice, entropy, filter_logits, log_probabilities, noise
 from tests.engines.helpers import refusal
 
 LOGITS = np.random.default_rng(0).normal(0, 2, 40)
 
 
 def probabilities(temperature: float = 1.0, logits: np.ndarray = LOGITS, forbidden=(), there=None, **changes):
-    return np.exp(reshaped(logits, SamplingConfig(**changes), temperature, forbidden, there))
+    return np.exp(filter_logits(logits, SamplingConfig(**changes), temperature, forbidden, there))
 
 
 @pytest.mark.parametrize("temperature", [0.2, 0.5, 0.7, 1.0, 1.5])
@@ -81,7 +81,7 @@ def test_repetition_makes_tokens_that_are_there_less_likely_and_no_others_than_t
 @pytest.mark.parametrize("changes", [{}, {"top_k": 8}, {"top_p": 0.8}, {"min_p": 0.05}])
 @pytest.mark.parametrize("temperature", [0.5, 1.3])
 def test_what_is_chosen_is_as_frequent_as_the_reshaped_distribution_says(temperature, changes):
-    log = reshaped(LOGITS, SamplingConfig(**changes), temperature)
+    log = filter_logits(LOGITS, SamplingConfig(**changes), temperature)
     chosen = [int(np.argmax(log + noise(7, place, len(log)))) for place in range(20_000)]
     counts = np.bincount(chosen, minlength=len(log))
     expected = 20_000 * np.exp(log)
@@ -96,7 +96,7 @@ def test_what_is_chosen_is_as_frequent_as_the_reshaped_distribution_says(tempera
 
 
 def test_the_same_noise_chooses_mostly_the_same_from_distributions_that_are_nearly_alike():
-    near = reshaped(LOGITS, SamplingConfig(), 0.7), reshaped(LOGITS, SamplingConfig(), 0.75)
+    near = filter_logits(LOGITS, SamplingConfig(), 0.7), filter_logits(LOGITS, SamplingConfig(), 0.75)
     same = [len({int(np.argmax(one + noise(0, place, 40))) for one in near}) == 1 for place in range(500)]
     assert np.mean(same) > 0.95
     assert not np.array_equal(noise(0, 1, 40), noise(0, 2, 40))
@@ -104,7 +104,7 @@ def test_the_same_noise_chooses_mostly_the_same_from_distributions_that_are_near
 
 
 def test_the_dice_show_the_ten_likeliest_before_and_after():
-    after = reshaped(LOGITS, SamplingConfig(top_k=4), 0.5)
+    after = filter_logits(LOGITS, SamplingConfig(top_k=4), 0.5)
     token = int(np.argsort(-LOGITS)[2])
     one = dice(token, LOGITS, after)
     before = np.exp(log_probabilities(LOGITS))

@@ -25,7 +25,7 @@ from engines.language_model import training as language_training
 from engines.language_model.config import TEMPERATURES, LanguageTrainingConfig
 from engines.language_model.loss import next_token_loss
 from engines.language_model.model import LanguageModel, build_network, read_language_model
-from engines.language_model.muon import Muon, orthogonalised
+from engines.language_model.muon import Muon, newton_schulz
 from engines.language_model.networks import TransformerConfig
 from engines.language_model.tokenizers import Characters, Words
 from engines.language_model.training import Windows, evaluate, rate_at, samples, train, training
@@ -321,7 +321,7 @@ def test_the_rate_is_constant_and_then_falls_to_nothing():
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_singular_values_are_made_one_and_vectors_kept(dtype):
     matrices = np.random.default_rng(0).normal(size=(3, 16, 40)).astype(np.float32)
-    found = np.asarray(orthogonalised(tf.constant(matrices), dtype))
+    found = np.asarray(newton_schulz(tf.constant(matrices), dtype))
     for before, after in zip(matrices, found, strict=True):
         u, _, v = np.linalg.svd(before, full_matrices=False)
         inner = u.T @ after @ v.T

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from engines.vae.inference import kl_loss, refined
+from engines.vae.inference import kl_loss, refine_posterior
 from engines.vae.model import VAE, vae_of_networks
 from engines.vae.networks import ARCHITECTURES
 from engines.vae.training import scores
@@ -35,7 +35,7 @@ def test_it_ends_at_the_posterior_of_a_gaussian_likelihood():
     def negative_bound(mean, log_variance, z):
         return tf.reduce_sum(tf.square(seen - z), axis=-1) / (2 * variance) + kl_loss(mean, log_variance)
 
-    compiled = tf.function(lambda guess: refined(negative_bound, guess, guess, 1000), autograph=False)
+    compiled = tf.function(lambda guess: refine_posterior(negative_bound, guess, guess, 1000), autograph=False)
     mean, log_variance = compiled(tf.zeros_like(seen))
     np.testing.assert_allclose(mean, seen / (1 + variance), atol=0.05)
     np.testing.assert_allclose(tf.exp(log_variance), variance / (1 + variance), rtol=0.25)
@@ -43,7 +43,7 @@ def test_it_ends_at_the_posterior_of_a_gaussian_likelihood():
 
 def test_no_steps_leave_the_guess():
     guess = tf.constant([[1.0, 2.0]])
-    mean, log_variance = refined(lambda *_: tf.zeros(1), guess, guess, 0)
+    mean, log_variance = refine_posterior(lambda *_: tf.zeros(1), guess, guess, 0)
     np.testing.assert_array_equal(mean, guess)
     np.testing.assert_array_equal(log_variance, guess)
 

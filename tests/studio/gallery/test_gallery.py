@@ -57,8 +57,8 @@ def test_a_picture_is_kept_once_under_its_hash_without_loss(gallery, picture):
 def test_pictures_that_differ_in_one_pixel_or_in_shape_only_are_different_inputs(gallery, picture):
     other = picture.copy()
     other[0, 0, 0] ^= 1
-    reshaped = picture.reshape(picture.shape[1], picture.shape[0], 3)
-    assert len({gallery.keep_input(image) for image in (picture, other, reshaped)}) == 3
+    filter_logits = picture.reshape(picture.shape[1], picture.shape[0], 3)
+    assert len({gallery.keep_input(image) for image in (picture, other, filter_logits)}) == 3
 
 
 def test_a_kept_input_is_found_by_its_hash(gallery, picture):

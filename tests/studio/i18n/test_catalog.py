@@ -16,7 +16,7 @@ from engines.deep_dream import DreamConfig
 from studio import page as pages
 from studio.components import portrait
 from studio.components.html_component import component, said_in_script, said_in_template
-from studio.i18n.catalog import KOREAN, LANGUAGES, LOCALES, PLACE, phrase, speaking, spoken
+from studio.i18n.catalog import KOREAN, LANGUAGES, LOCALES, PLACE, current_language, translate, use_language
 from studio.i18n.page_translation import OWN, in_language, translate_page, words_of
 from studio.run_views.stream import Watcher
 from studio.runs.run import Run
@@ -129,16 +129,16 @@ def test_the_sentence_of_an_engine_names_the_setting_in_the_page_s_language():
 
 
 def test_english_is_spoken_but_where_a_page_of_another_language_is_at_work():
-    assert phrase("Save") == "Save"
-    with speaking(KOREAN):
-        assert (phrase("Save"), spoken().code) == ("저장", "ko")
-    assert phrase("Save") == "Save"
+    assert translate("Save") == "Save"
+    with use_language(KOREAN):
+        assert (translate("Save"), current_language().code) == ("저장", "ko")
+    assert translate("Save") == "Save"
 
 
 def test_templates_and_scripts_say_their_words():
     assert said_in_template('<b title="[[Clear]]">[[Close]]</b>') == '<b title="Clear">Close</b>'
     assert said_in_script("trigger('pick')") == "trigger('pick')"
-    with speaking(KOREAN):
+    with use_language(KOREAN):
         assert said_in_template('<b title="[[Clear]]">[[Close]]</b>') == '<b title="모두 지우기">닫기</b>'
         assert '"step {}": "스텝 {}"' in said_in_script("phrase('step {}', 3)")
 
@@ -178,16 +178,16 @@ def answers_of(kind: str, answer):
     """A handler of a kind, which says which language it was called in."""
 
     def function():
-        return [answer, phrase("Save")]
+        return [answer, translate("Save")]
 
     def generator():
-        yield [answer, phrase("Save")]
+        yield [answer, translate("Save")]
 
     async def coroutine():
-        return [answer, phrase("Save")]
+        return [answer, translate("Save")]
 
     async def async_generator():
-        yield [answer, phrase("Save")]
+        yield [answer, translate("Save")]
 
     return {"function": function, "generator": generator, "coroutine": coroutine, "async": async_generator}[kind]
 
@@ -209,7 +209,7 @@ def test_handlers_of_every_kind_speak_the_language_and_so_does_what_they_send(pa
 
         (answer,) = asyncio.run(all_of())
     assert answer == ["저장", "저장"]
-    assert spoken().code == "en"
+    assert current_language().code == "en"
 
 
 def test_a_handler_that_is_closed_closes_what_it_has_begun(parts):
@@ -264,7 +264,7 @@ def test_a_run_is_told_of_in_the_language_of_who_watches(lane):
     run.frame = Frame(step=1, total=2, note="alarm: the critic is fooled by all that is drawn; raise its rate")
     run.curves = {"style_loss": [1.0, 2.0]}
     run.error = "The drawing is empty; draw a digit first."
-    with speaking(KOREAN):
+    with use_language(KOREAN):
         told = asyncio.run(Watcher(run, lane).whole())
     assert told["note"].startswith("경보")
     assert told["alarm"] is True
@@ -274,9 +274,9 @@ def test_a_run_is_told_of_in_the_language_of_who_watches(lane):
 
 def test_what_a_component_s_script_asks_of_the_server_is_answered_in_the_language():
     def edited(asked):
-        return phrase("Save")
+        return translate("Save")
 
-    with unserved_page(), speaking(KOREAN):
+    with unserved_page(), use_language(KOREAN):
         made = component(portrait.__file__, "a-face", {}, server_functions=[edited])
     assert made.edited([]) == "저장"
 

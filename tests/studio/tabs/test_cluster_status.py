@@ -13,7 +13,7 @@ pytest.importorskip("ray", reason="Ray is not installed: pip install -r requirem
 
 from studio.cluster.client import Cluster, ClusterOptions, Machine, Status
 from studio.cluster.remote_job import HERE, RemoteJob
-from studio.i18n.catalog import KOREAN, speaking
+from studio.i18n.catalog import KOREAN, use_language
 from studio.run_views.stream import Watcher
 from studio.runs.run import Run
 from studio.services import Studio
@@ -104,7 +104,7 @@ def test_a_machine_that_is_refused_says_why(studio, cluster):
     said = told(studio)
     assert [machine["refused"] for machine in said["machines"]] == [why]
     assert "no machine that can be used" in said["said"][0]
-    with speaking(KOREAN):
+    with use_language(KOREAN):
         assert "1.0" in told(studio)["machines"][0]["refused"].partition("Reverie")[2]
 
 
@@ -127,7 +127,7 @@ def test_a_cluster_that_is_away_is_said_to_be_why_and_what_is_done_meanwhile(stu
 def test_all_of_it_is_said_in_the_language_of_who_asks(studio, cluster, begin):
     cluster.status = joined(*TWO)
     at_work(begin("10.0.0.2", (1,)))
-    with speaking(KOREAN):
+    with use_language(KOREAN):
         said = told(studio)
     assert said["said"] == ["10.0.0.1:6379의 클러스터에서 실행해요."]
     assert [machine["has"] for machine in said["machines"]] == ["코어 2개", "코어 1개 · GPU 2개"]
