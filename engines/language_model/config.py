@@ -63,7 +63,7 @@ class SamplingConfig:
 class WritingConfig(SamplingConfig):
     """A text, and how it goes on."""
 
-    prompt: str = setting("", "The text that is gone on with; what is too far back for the model is not seen.")
+    prompt: str = setting("", "Your opening words. The model only sees the last part of a long text.")
     begun: tuple[int, ...] = setting((), "Tokens that stand after the prompt already.", low=0, high=10**6)
 
     def __post_init__(self):

@@ -34,7 +34,7 @@ class Neighbours:
     def build(self) -> None:
         """Lay them out."""
         there = self._studio.data is not None
-        with gr.Accordion("Was it drawn from memory?", open=False, elem_id="gan-nearest-fold", elem_classes="fold"):
+        with gr.Accordion("Nearest training pictures", open=False, elem_id="gan-nearest-fold", elem_classes="fold"):
             gr.Markdown(HINT if there else NEEDED, elem_classes="quiet")
             self.ask = gr.Button("Nearest training pictures", size="sm", interactive=there, elem_id="gan-nearest")
             self.answer = gr.HTML("", elem_id="gan-nearest-answer", apply_default_css=False)

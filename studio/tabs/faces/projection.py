@@ -60,7 +60,7 @@ class FaceSearch:
                         elem_id="sought-opinion",
                         elem_classes="quiet",
                     )
-                    self.stage.buttons("Look for it")
+                    self.stage.buttons("Find it")
                 settings.slider("steps", "Steps", 20, 400, 10)
                 settings.slider("prior_weight", "Stay likely", 0.0, 0.2, 0.005)
                 with gr.Accordion("More", open=False, elem_id="sought-more", elem_classes="fold"):
@@ -150,7 +150,7 @@ class FaceSearch:
         def use() -> list[Any]:
             run = self.stage.run(run_id)
             if run is None or run.frame is None or run.frame.z is None:
-                raise ValueError("There is no found face yet; press Look for it first.")
+                raise ValueError("There is no found face yet; press Find it first.")
             original = "" if run.original is None else png_uri(middle_square(run.original, 128))
             return self._face.fresh(run.job.backbone, run.frame.z, None, original)
 

@@ -54,7 +54,7 @@ class FacesTab:
                 self._build_drawing()
                 with gr.Accordion("Walk", open=True, elem_id="gan-walk", elem_classes="fold"):
                     self._build_walk()
-                title = "Look for a face of your own"
+                title = "Find your face"
                 self.look = gr.Accordion(title, open=False, elem_id="gan-search", elem_classes="fold")
                 with self.look:
                     self.search.build()

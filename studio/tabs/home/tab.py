@@ -19,7 +19,7 @@ CARDS = (
     ("style", "Style", "Your photo, painted in the manner of a painting."),
     ("latent", "Latent", "All handwritten digits on one map, to walk over."),
     ("faces", "Faces", "People who never were, drawn from noise."),
-    ("text", "Words", "A text that goes on, with the dice of every word."),
+    ("text", "Words", "A text written word by word, with the odds of each word."),
 )
 WORDS = "This movie was wonderful. I saw it when it first came out and I have a copy of it. It’s one of those movies."
 _PICK = """

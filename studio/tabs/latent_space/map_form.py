@@ -13,7 +13,7 @@ from studio.components.config_form import Settings
 
 # What a person reads -> what it means.
 SPACINGS = {"by the prior": "gaussian", "even": "linear"}
-VEILS = {"nothing": "none", "where no digits lie": "density", "where it changes fast": "sensitivity"}
+VEILS = {"nothing": "none", "hide empty regions": "density", "where it changes fast": "sensitivity"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +34,7 @@ class MapSettings(Settings[MapConfig]):
 
     def veil(self) -> gr.Radio:
         """Lay out what lies over the map."""
-        return self._chips("veil", "Veil over the map", VEILS)
+        return self._chips("veil", "Overlay", VEILS)
 
     def grid(self) -> list[Any]:
         """Lay out and return tiles, range and spacing."""

@@ -70,7 +70,7 @@ class TextTab:
                         gr.Textbox(
                             PROMPT,
                             label="Prompt",
-                            info="The text that is gone on with; empty: a review begins.",
+                            info="Your opening words. Leave it empty to start a new review.",
                             lines=3,
                             max_lines=8,
                             elem_id="text-prompt",
@@ -146,7 +146,7 @@ class TextTab:
                 stage.under("Move a slider while it writes: the next word follows.")
                 self.dice = dice_panel("text-dice")
                 with gr.Row(elem_classes="under"):
-                    hint = "Click a word for its dice: the ten likeliest at that place. Choose one to write on from it."
+                    hint = "Click a word to see the ten likeliest at that place. Choose one to write on from it."
                     gr.Markdown(hint, elem_classes="quiet")
                     self.again = gr.Button("Try again from here", size="sm", interactive=False, elem_id="text-again")
         settings.add("begun", gr.State(()), read=tuple)
