@@ -67,9 +67,10 @@ def _parser() -> argparse.ArgumentParser:
         if engine.files:
             continue  # trainings have a command line of their own
         one = names.add_parser(name, formatter_class=argparse.RawDescriptionHelpFormatter)
-        if engine.inputs:
-            one.add_argument(engine.inputs[0], type=Path, help="the picture to work on")
-        for other in engine.inputs[1:]:
+        first, *others = engine.inputs or [""]
+        if first:
+            one.add_argument(first, type=Path, help="the picture to work on")
+        for other in others:
             many = other in engine.series
             text = f"more pictures: the {other.replace('_', ' ')}" if many else f"another picture: the {other}"
             option = "--" + other.replace("_", "-")
@@ -127,7 +128,7 @@ def _job(options: argparse.Namespace) -> Job:
         for name, file in files.items()
     }
     inputs = {name: picture.pixels for name, picture in pictures.items()}
-    first = pictures.get(next(iter(engine.inputs), ""))
+    first = pictures.get(engine.first_input)
     besides: dict[str, Any] = {
         "details": first.details if first else NO_DETAILS,
         "notices": tuple(f"{files[name].name}: {said}" for name, one in pictures.items() for said in one.notices),

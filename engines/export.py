@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import importlib
 import os
 import sys
 from pathlib import Path
@@ -14,6 +13,7 @@ from engines.core.python_version import unfit
 if unfit():
     sys.exit(unfit())
 
+from engines.core.description import loaded
 from engines.core.files import why_unwritten, written_atomically
 from engines.core.output_paths import check_output
 from engines.core.quiet import load_quietly
@@ -40,9 +40,8 @@ def networks(source: str, store: WeightsStore | None = None) -> dict[str, keras.
         named = ", ".join(Path(name).stem for name in store.manifest())
         raise WeightsError(f"There is no {source}; name a file that a training wrote, or one of {named}.")
     for reader in dict.fromkeys(engine.reader for engine in ENGINES.values() if engine.reader):
-        module, function = reader.split(":")
         try:
-            return getattr(importlib.import_module(module), function)(path).portable()
+            return loaded(reader)(path).portable()
         except WeightsError:
             continue
     raise WeightsError(f"{path.name} holds no network that could be read; use a file that a training wrote.")

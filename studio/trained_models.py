@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import zipfile
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from engines.core.description import loaded
 from engines.core.files import make_room, sha256_of, written_atomically
-from engines.jobs import Job
+from engines.jobs import ENGINES, Job
 from studio.services import Studio
 
 # Checkpoints of faces take 200 MB each; whoever trains a tenth time has seldom use for the first.
@@ -85,8 +86,6 @@ def training_job(studio: Studio, engine: str, config: Any, paths: Sequence[str],
     return Job(engine=engine, config=config, inputs={}, backbone="", files=files)
 
 
-def read_model(path: Any) -> Any:
-    """A file that a training wrote -> the model."""
-    from engines.language_model.model import read_language_model
-
-    return read_language_model(path)
+def read_model(engine: str) -> Callable[[Path], Any]:
+    """What reads a network of an engine from a file that a training wrote; imports what it needs when it is called."""
+    return lambda path: loaded(ENGINES[engine].reader)(path)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
+from engines.core.description import loaded
 from engines.core.files import sha256_of
 from engines.jobs.registry import ENGINES
 from engines.weights.store import WeightsError, WeightsStore
@@ -39,8 +39,7 @@ class ModelCache:
             return None
         with self._lock:
             if (loader, name) not in self._networks:
-                module, function = loader.split(":")
-                self._networks[loader, name] = getattr(importlib.import_module(module), function)(name, self.store)
+                self._networks[loader, name] = loaded(loader)(name, self.store)
             return self._networks[loader, name]
 
     def keep(self, engine: str, name: str, network: Any, file: Path | None = None) -> None:

@@ -75,15 +75,16 @@ def script_of(recipe: Recipe) -> str:
 def _in_order(engine: str, recipe: Recipe) -> list[str]:
     """The names of a recipe's inputs in the order in which the engine takes them."""
     taken, places = ENGINES[engine], {}
+    known = list(taken.inputs)
     for name in recipe.inputs:
         series, _, number = name.rpartition("_")
         if series in taken.series and re.fullmatch("[1-9][0-9]?", number):
-            places[name] = (taken.inputs.index(series), int(number))
+            places[name] = (known.index(series), int(number))
         elif name in taken.inputs and name not in taken.series:
-            places[name] = (taken.inputs.index(name), 0)
+            places[name] = (known.index(name), 0)
         else:
             raise RecipeError(f"This recipe was made from {name[:40]!r}, which its engine does not take.")
-    if taken.inputs and taken.inputs[0] not in places:
+    if known and known[0] not in places:
         raise RecipeError("This recipe does not say which picture it was made from.")
     return sorted(places, key=places.__getitem__)
 
@@ -94,7 +95,7 @@ def _heading(job: Job, inputs: dict[str, str]) -> str:
     writer = "write_text" if engine.writes else "write_png"
     replace = "from dataclasses import replace\n" if job.steering else ""
     imports = [
-        f"from {engine.module} import {engine.config}\n",
+        "from {} import {}\n".format(*engine.config.split(":")),
         "from engines.imaging.video import Film\n" if job.makes_film else "",
         "from engines.jobs import Job, Workshop\n",
         "from engines.imaging.images import digest, read_picture\n" if inputs else "",
@@ -111,7 +112,7 @@ def _heading(job: Job, inputs: dict[str, str]) -> str:
 
 
 def _settings(job: Job) -> str:
-    name = ENGINES[job.engine].config
+    name = ENGINES[job.engine].config_class.__name__
     config = _call(name, _changed(job.config, type(job.config)()))
     text = f"# Settings that are not named are as they are by default.\nconfig = {config}\n"
     if job.steering:

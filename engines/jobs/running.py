@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import importlib
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from engines.core.description import loaded
 from engines.core.files import sha256_of
 from engines.core.frames import Frame, Frames
 from engines.imaging.images import digest
@@ -190,7 +190,7 @@ class JobExecution(Iterator[Frame]):
 
     def _engine_frames(self, config: Any, network: Any, **after: Frame) -> Frames[Any]:
         engine = ENGINES[self.job.engine]
-        run = getattr(importlib.import_module(engine.module), engine.function)
+        run = loaded(engine.function)
         arguments = engine.arguments(self.job.inputs) | dict(self.job.files)
         return run(config=config, backbone=network, **arguments, **after)
 
@@ -200,8 +200,8 @@ class JobExecution(Iterator[Frame]):
         Raises:
             ValueError: a sentence that says why it cannot.
         """
-        module = importlib.import_module(ENGINES[self.job.engine].module)
-        return module.resolve(config, self._workshop.network(self.job.engine, self.job.backbone))
+        resolve = loaded(f"{ENGINES[self.job.engine].module}:resolve")
+        return resolve(config, self._workshop.network(self.job.engine, self.job.backbone))
 
     def left(self) -> ResumableJob | None:
         """What the run can be gone on with after its last frame, should it end here; None where nothing is left.

@@ -8,13 +8,13 @@ for all of them: they differ in what is swept and in nothing else.
 from __future__ import annotations
 
 import dataclasses
-import importlib
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from engines.core.configs import from_mapping, setting, validate
+from engines.core.description import loaded
 from engines.core.frames import Frame, Frames
 from engines.core.options import format_number
 from engines.imaging.contact_sheet import ContactSheet, Heading
@@ -161,8 +161,8 @@ def resolve(config: SweepConfig, backbone: Any) -> SweepConfig:
     Raises:
         ValueError: the two do not fit, in whichever cell.
     """
-    module = importlib.import_module(ENGINES[config.engine].module)
-    resolved = [module.resolve(config.cell(index), backbone) for index in range(config.cells)]
+    resolve_cell = loaded(f"{ENGINES[config.engine].module}:resolve")
+    resolved = [resolve_cell(config.cell(index), backbone) for index in range(config.cells)]
     return config.following(resolved[0])
 
 
@@ -181,8 +181,7 @@ def sweep(config: SweepConfig, backbone: Any, **inputs: Any) -> Frames[SweepConf
     Raises:
         ValueError: what the engine raises.
     """
-    engine = ENGINES[config.engine]
-    run = getattr(importlib.import_module(engine.module), engine.function)
+    run = loaded(ENGINES[config.engine].function)
     filling = Filling(resolve(config, backbone))
     for cell in range(config.cells):
         frames = run(config=filling.config.cell(cell), backbone=backbone, **inputs)

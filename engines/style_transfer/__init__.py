@@ -1,6 +1,6 @@
 """Neural style transfer: a photo painted in the manner of paintings."""
 
-from engines.style_transfer.config import LAYERS, StyleConfig
-from engines.style_transfer.engine import BOOK, MOST_STYLES, presets, resolve, stylize
+from engines.style_transfer.config import LAYERS, MOST_STYLES, StyleConfig
+from engines.style_transfer.engine import BOOK, presets, resolve, stylize
 
 __all__ = ["BOOK", "LAYERS", "MOST_STYLES", "StyleConfig", "presets", "resolve", "stylize"]

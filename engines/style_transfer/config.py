@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from engines.core.configs import setting, validate
 
 MOST_SIDE = 4096
+MOST_STYLES = 8
 # What suits a network: style layers with weights, and the content layer.
 LAYERS: dict[str, tuple[dict[str, float], str]] = {
     "studio_vgg": (

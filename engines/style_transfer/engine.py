@@ -15,13 +15,12 @@ import numpy as np
 
 from engines.core.frames import Frame, Frames
 from engines.imaging.images import check_picture
-from engines.style_transfer.config import LAYERS, StyleConfig
+from engines.style_transfer.config import LAYERS, MOST_STYLES, StyleConfig
 
 if TYPE_CHECKING:
     from engines.backbones.backbone import Backbone
     from engines.style_transfer.targets import StyleInputs
 
-MOST_STYLES = 8
 LEAST_SIDE = 16
 SKETCHER = "studio_vgg"
 

@@ -157,7 +157,7 @@ class Api:
                 )
             self._check_network(endpoint.engine, endpoint.networks, values["backbone"])
             pictures = await self._inputs(endpoint, values)
-            first = pictures.get(next(iter(ENGINES[endpoint.engine].inputs), ""))
+            first = pictures.get(ENGINES[endpoint.engine].first_input)
             job = Job(
                 engine=endpoint.engine,
                 config=config,
@@ -218,7 +218,7 @@ class Api:
                 sent[digest(picture.pixels)] = picture
         found = {name: await self._found(name, hash_, sent) for name, hash_ in recipe.inputs.items()}
         inputs = {name: picture.pixels for name, picture in found.items()}
-        first = found.get(next(iter(ENGINES[recipe.engine].inputs), ""))
+        first = found.get(ENGINES[recipe.engine].first_input)
         # The first of an engine's recipes may load TensorFlow.
         job = await asyncio.to_thread(job_from_recipe, recipe, inputs)
         details = first.details if first else NO_DETAILS

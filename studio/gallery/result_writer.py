@@ -114,7 +114,7 @@ class ResultKeeper:
 
     def _keep_inputs(self) -> None:
         try:
-            first = ENGINES[self._job.engine].inputs[:1]
+            first = list(ENGINES[self._job.engine].inputs)[:1]
             for name, image in self._job.inputs.items():
                 self._gallery.keep_input(image, self._job.details if name in first else NO_DETAILS)
         except OSError as error:

@@ -9,7 +9,7 @@ from typing import Any
 
 import gradio as gr
 
-from engines.jobs import Job
+from engines.jobs import ENGINES, Job
 from engines.recipes import Recipe, RecipeError, read_recipe
 from studio.components.config_form import Settings
 from studio.components.toasts import inform, warn
@@ -17,7 +17,7 @@ from studio.panels.recipe_restore import job_for_tab
 from studio.run_views.image_run_view import PictureStage
 from studio.run_views.run_view import Stage
 from studio.services import Studio
-from studio.trained_models import training_job
+from studio.trained_models import read_model, training_job
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,6 @@ class Kind:
         adjust: lays out those below.
         invitation: what the canvas says before there is anything on it.
         used: what becomes of a finished network.
-        read: a file that the engine wrote -> the network.
         steerable: fields that may be changed while it runs, or when it goes on.
         saved: suffix of the file that holds the recipe of a result.
         own: a network's name -> the config that suits it, where there are several networks.
@@ -48,7 +47,6 @@ class Kind:
     adjust: Callable[[Settings], None]
     invitation: str
     used: str
-    read: Callable[[Path], Any]
     steerable: Collection[str] = ()
     saved: str = ".png"
     own: Callable[[str], Any] | None = None
@@ -174,4 +172,4 @@ class Training:
             raise ValueError("There is no training to use yet; press Train first.")
         if not path.is_file():
             raise ValueError("This training is not finished; press Train to go on with it.")
-        return self.kind.read(path)
+        return read_model(ENGINES[self.kind.engine].makes)(path)

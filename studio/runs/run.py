@@ -396,6 +396,6 @@ def original_of(job: Job) -> np.ndarray | None:
     """A preview of what a job's pictures can be compared with, (H, W, 3) uint8 RGB; None where there is nothing, as
     before a batch's first picture."""
     engine = ENGINES.get(job.engine)
-    if engine is None or engine.sheet or not engine.inputs or engine.inputs[0] not in job.inputs:
+    if engine is None or engine.sheet or engine.first_input not in job.inputs:
         return None
-    return preview(job.inputs[engine.inputs[0]])
+    return preview(job.inputs[engine.first_input])

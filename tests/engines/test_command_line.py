@@ -29,6 +29,7 @@ from engines.language_model.model import save_language_model
 from engines.recipes import read_recipe
 from engines.vae.model import save_vae
 from engines.vae.networks import ARCHITECTURES
+from engines.weights.store import WeightsStore
 from tests.engines.helpers import Disk, as_png, files_in, is_one_sentence
 from tests.engines.language_model.test_engine import model_of
 
@@ -55,7 +56,9 @@ def loaded() -> dict[tuple[Path, ...], dict]:
 def _loaded_once(monkeypatch, loaded) -> None:
     """Networks are loaded and traced by the first command that takes them."""
     monkeypatch.setattr(
-        command_line, "Workshop", lambda store: Workshop(store, loaded.setdefault(tuple(store.folders), {}))
+        command_line.Workshop,
+        "of",
+        lambda folders: Workshop(WeightsStore(folders=tuple(folders)), loaded.setdefault(tuple(folders), {})),
     )
 
 

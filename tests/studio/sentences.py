@@ -15,6 +15,7 @@ import gradio as gr
 from engines import deep_dream, style_transfer
 from engines.imaging.video import FilmConfig
 from engines.jobs import ENGINES
+from engines.jobs.registry import PACKAGES
 from studio.api.endpoints import ENDPOINTS
 from studio.components.html_component import SCRIPT_WORDS, TEMPLATE_WORDS
 from studio.examples.examples import photographs
@@ -55,6 +56,7 @@ ENGLISH_FILES = {
         "engines/backbones/config.py",
     ),
     *("engines/backbones/distillation.py", "engines/backbones/distillation_config.py"),
+    *(f"engines/{package}/description.py" for package in PACKAGES),
     *("engines/dcgan/kid.py", "engines/nn/compiled_step.py", "engines/core/output_paths.py"),
 }
 # What is said in these is said where it is refused; all else is code.
@@ -143,6 +145,7 @@ def names() -> Iterator[str]:
     for config in [*(endpoint.config for endpoint in ENDPOINTS.values()), FilmConfig]:
         yield from (in_words(field.name) for field in dataclasses.fields(config) if _WORDS.search(field.name))
     for name, engine in ENGINES.items():
+        yield engine.title
         yield name.replace("_", " ")
         for picture in engine.inputs:
             yield in_words(picture.removesuffix("s")) + f" {PLACE}" if picture in engine.series else in_words(picture)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gradio as gr
 
 from engines.dcgan.config import STEERABLE, DCGANTrainingConfig
-from engines.dcgan.model import read_gan
 from engines.imaging.formats import SUFFIXES
 from studio.components.config_form import Settings
 from studio.components.toasts import inform, warn
@@ -28,7 +27,6 @@ class GANTraining(Training):
             adjust=self._adjust,
             invitation="What the generator draws from the same noise, again and again, appears here.",
             used="Finished networks can draw on the wall.",
-            read=read_gan,
             steerable=STEERABLE,
             own=lambda model: DCGANTrainingConfig(model=model),
             persons_own=("images", "batch_size", "interval", "seed", "rollbacks"),

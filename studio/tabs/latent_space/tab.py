@@ -19,7 +19,7 @@ from engines.vae import WalkConfig, resolve
 from engines.vae.config import VAETrainingConfig
 from engines.vae.digit_preprocessing import as_digit
 from engines.vae.figure import latent_figure
-from engines.vae.model import VAE, read_vae
+from engines.vae.model import VAE
 from studio.components.config_form import Settings
 from studio.components.image_input import Photo
 from studio.components.toasts import answered, inform, warn
@@ -67,7 +67,6 @@ TRAINING = Kind(
     adjust=_adjust_training,
     invitation="Held-out pictures, what becomes of them, and samples appear here.",
     used="A finished network can take its place on the map.",
-    read=read_vae,
 )
 
 

@@ -9,7 +9,6 @@ from studio.components.config_form import Settings
 from studio.panels.training_panel import Kind, Training
 from studio.run_views.text_run_view import TextStage
 from studio.services import Studio
-from studio.trained_models import read_model
 
 NETWORKS = {"Ours": "ours", "As in the book": "notes"}
 CUTS = {"Subwords": "subwords", "Whole words": "words", "Characters": "characters"}
@@ -32,7 +31,6 @@ class LanguageTraining(Training):
             adjust=self._adjust,
             invitation="What it would write, at five temperatures, appears here as it learns.",
             used="A finished model can write.",
-            read=read_model,
             steerable=STEERABLE,
             saved=".json",
             own=lambda model: FIRST if model == FIRST.model else LanguageTrainingConfig(model=model),

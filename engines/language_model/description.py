@@ -1,0 +1,34 @@
+"""What the studio knows of language models."""
+
+from engines.core.description import TRAINING_FILES, Engine
+from engines.language_model.config import MODELS, STEERABLE
+
+ENGINES = (
+    Engine(
+        name="language_model",
+        title="Text",
+        does="Go on with a text, as a language model would.",
+        tab="text",
+        config="engines.language_model:WritingConfig",
+        function="engines.language_model:write",
+        writes=True,
+        networks=MODELS,
+        loader="engines.language_model.model:load_language_model",
+        reader="engines.language_model.model:read_language_model",
+        weights="language_model_{}",
+        endpoint="write",
+    ),
+    Engine(
+        name="language_training",
+        title="Training on a text",
+        does="Train a language model.",
+        tab="text",
+        config="engines.language_model.config:LanguageTrainingConfig",
+        function="engines.language_model.training:training",
+        files=TRAINING_FILES,
+        data="A text in UTF-8: .txt, .md or .jsonl, or gzipped, or a zip of these.",
+        makes="language_model",
+        steerable=STEERABLE,
+        writes=True,
+    ),
+)

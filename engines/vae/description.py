@@ -1,0 +1,32 @@
+"""What the studio knows of variational autoencoders."""
+
+from engines.core.description import TRAINING_FILES, Engine
+from engines.vae.config import MODELS
+
+ENGINES = (
+    Engine(
+        name="vae",
+        title="Walk among digits",
+        does="Walk through the latent space of a variational autoencoder, as a film.",
+        tab="latent",
+        config="engines.vae:WalkConfig",
+        function="engines.vae:walk",
+        film=True,
+        networks=MODELS,
+        loader="engines.vae.model:load_vae",
+        reader="engines.vae.model:read_vae",
+        weights="vae_{}",
+        endpoint="vae_walk",
+    ),
+    Engine(
+        name="vae_training",
+        title="Training of an autoencoder",
+        does="Train a variational autoencoder.",
+        tab="latent",
+        config="engines.vae.config:VAETrainingConfig",
+        function="engines.vae.training:training",
+        files=TRAINING_FILES,
+        data="mnist.npz, or a zip of pictures.",
+        makes="vae",
+    ),
+)
