@@ -57,7 +57,7 @@ class Endpoint:
 
     @property
     def network(self) -> list[Parameter]:
-        return [] if self.trains else [network_parameter(self.engine, self.networks)]
+        return [network_parameter(self.engine, self.networks)] if self.networks else []
 
 
 # What the many pictures of a batch are called.
@@ -65,7 +65,7 @@ IMAGES = "images"
 _MANY = f"Pictures, or zips of them, at most {MOST_PICTURES}."
 
 
-def _of_engine(engine: Engine) -> Iterator[tuple[str, Endpoint]]:
+def endpoints_of(engine: Engine) -> Iterator[tuple[str, Endpoint]]:
     """An engine's endpoints, by name: its own and that of its batches."""
     files = engine.inputs or ({"data": engine.data} if engine.data else {})
     one = Endpoint(
@@ -87,7 +87,7 @@ def _of_engine(engine: Engine) -> Iterator[tuple[str, Endpoint]]:
         yield f"{name}_batch", replace(one, does=engine.batch_does, files=many, needed=needed, batch=engine.batch)
 
 
-ENDPOINTS = {name: endpoint for engine in ENGINES.values() for name, endpoint in _of_engine(engine)}
+ENDPOINTS = {name: endpoint for engine in ENGINES.values() for name, endpoint in endpoints_of(engine)}
 # What a training makes: the engine that draws or writes with it, and how its file is read.
 TRAINED: dict[str, tuple[str, Callable[[Path], Any]]] = {
     name: (engine.makes, read_model(engine.makes)) for name, engine in ENGINES.items() if engine.makes

@@ -140,7 +140,7 @@ class Api:
 
     def _check_network(self, engine: str, networks: Collection[str], name: Any) -> None:
         trained = self._trained.get(ENGINES[engine].loader)
-        if name not in [*networks, *(trained.names if trained else [])]:
+        if name not in [*(networks or [""]), *(trained.names if trained else [])]:
             raise ValueError(f"There is no network {str(name)[:60]!r} here; use one of {', '.join(networks)}.")
 
     def job_of(self, endpoint: Endpoint) -> Callable[[dict[str, Any]], Any]:
@@ -155,14 +155,14 @@ class Api:
                 return await asyncio.to_thread(
                     training_job, self._studio, endpoint.engine, config, paths, endpoint.steerable
                 )
-            self._check_network(endpoint.engine, endpoint.networks, values["backbone"])
+            self._check_network(endpoint.engine, endpoint.networks, values.get("backbone", ""))
             pictures = await self._inputs(endpoint, values)
             first = pictures.get(ENGINES[endpoint.engine].first_input)
             job = Job(
                 engine=endpoint.engine,
                 config=config,
                 inputs={name: picture.pixels for name, picture in pictures.items()},
-                backbone=values["backbone"],
+                backbone=values.get("backbone", ""),
                 details=first.details if first else NO_DETAILS,
                 notices=tuple(sentence for picture in pictures.values() for sentence in picture.notices),
                 pace=UNHURRIED if ENGINES[endpoint.engine].film else 0.0,
