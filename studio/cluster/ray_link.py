@@ -442,7 +442,7 @@ class Link:
 
     async def do_bring(self, id: int, needed: bytes, paths: dict[str, str]) -> tuple[str, Any]:
         """See that files are on a worker's machine; each is one object, which Ray brings to a machine once."""
-        lacking = pickle.loads(await self._of(id, "lacks", needed))
+        lacking = pickle.loads(await self._of(id, "missing_files", needed))
         for file in lacking:
             if file.sha256 not in self._sent:
                 content = await asyncio.to_thread(np.fromfile, paths[file.sha256], np.uint8)

@@ -87,7 +87,7 @@ def test_no_worker_is_left_when_the_studio_is_killed(other_machines):
     machines = other_machines[0]
     program = (
         "import sys, time\n"
-        "from studio.cluster import Cluster, ClusterOptions\n"
+        "from studio.cluster.client import Cluster, ClusterOptions\n"
         "cluster = Cluster(ClusterOptions(address=sys.argv[1], cpus=1)); cluster.join()\n"
         "until = time.monotonic() + 150\n"
         "while time.monotonic() < until and not any(one.warm for one in cluster.status.machines): time.sleep(0.1)\n"

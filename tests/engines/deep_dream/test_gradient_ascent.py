@@ -103,7 +103,7 @@ def test_normalisation_divides_by_the_l2_norm_or_by_the_mean_absolute_value():
 
 def test_a_shift_moves_the_picture_there_and_back(picture, studio_vgg):
     image = tf.constant(to_float(picture))
-    options = {"layer_weights": LAYERS, "step_size": 0.05, "size_free": True}
+    options = {"layer_weights": LAYERS, "step_size": 0.05, "normalize": True}
     step = ascent(studio_vgg, LAYERS).step
     moved = step(tf.roll(image, (5, -7), axis=(1, 2)), **options).image
     shifted = step(image, shift=(5, -7), **options).image
@@ -139,7 +139,7 @@ def test_a_step_in_tiles_is_close_to_the_step_of_the_whole_picture(studio_vgg, s
     image = tf.constant(to_float(large_picture()))
     weights = {"block3_conv2": 1.0}
     step = ascent(studio_vgg, weights).step
-    options = {"layer_weights": weights, "step_size": 1.0, "size_free": True}
+    options = {"layer_weights": weights, "step_size": 1.0, "normalize": True}
     whole, tiled = step(image, **options), step(image, tile_size=96, shift=shift, **options)
     moves = [moves_inside(image, result.image) for result in (whole, tiled)]
     assert np.corrcoef(moves)[0, 1] > 0.99
@@ -153,7 +153,7 @@ def test_tiles_off_the_grid_of_the_pooling_differ_no_more_than_a_jittered_step_d
     image = tf.constant(to_float(large_picture()))
     weights = {"block3_conv2": 1.0}
     step = ascent(studio_vgg, weights).step
-    options = {"layer_weights": weights, "step_size": 1.0, "size_free": True}
+    options = {"layer_weights": weights, "step_size": 1.0, "normalize": True}
     whole = moves_inside(image, step(image, **options).image)
     jittered = moves_inside(image, step(image, shift=(2, 2), **options).image)
     tiled = moves_inside(image, step(image, tile_size=96, shift=(30, -50), **options).image)
