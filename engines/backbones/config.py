@@ -25,7 +25,7 @@ class BackboneTrainingConfig:
     last_size: int = setting(112, "Side of the crops at the end, in pixels.", low=80, high=256)
     least_area: float = setting(0.4, "Smallest share of a picture that a crop covers.", low=0.05, high=1)
     largest_scale: float = setting(3.2, "By how much a crop of a photo may be shrunk.", low=1, high=16)
-    interval: int = setting(625, "Steps between checkpoints.", low=1, high=1_000_000)
+    interval: int = setting(1000, "Steps between checkpoints.", low=1, high=1_000_000)
     seed: int = setting(0, "Order of the pictures, crops and initial weights.", low=0, high=2**31 - 1)
 
     def __post_init__(self):
