@@ -135,7 +135,7 @@ def _backbone(options: argparse.Namespace) -> Work:
 def _distillation(options: argparse.Namespace) -> Work:
     from engines.backbones import distillation
     from engines.backbones.backbone import load_backbone
-    from engines.backbones.distillation_config import DistillationConfig
+    from engines.backbones.config import DistillationConfig
 
     output = options.output or FIRST_BLOCKS
     checkpoint = options.checkpoint or CHECKPOINTS / "distillation.npz"
@@ -215,8 +215,7 @@ def _language_model(options: argparse.Namespace) -> Work:
 
 
 def _parser() -> argparse.ArgumentParser:
-    from engines.backbones.config import BackboneTrainingConfig
-    from engines.backbones.distillation_config import DistillationConfig
+    from engines.backbones.config import BackboneTrainingConfig, DistillationConfig
     from engines.dcgan.config import DCGANTrainingConfig
     from engines.language_model.config import LanguageTrainingConfig
     from engines.vae.config import VAETrainingConfig

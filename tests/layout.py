@@ -24,24 +24,23 @@ def imports_of(path: Path) -> set[str]:
     return found
 
 
-def modules_of(top: str, root: Path = ROOT) -> dict[str, Path]:
+def modules_of(top: str) -> dict[str, Path]:
     """Dotted name of each module below a folder -> its file."""
     files = {}
-    for path in sorted((root / top).rglob("*.py")):
-        parts = path.relative_to(root).with_suffix("").parts
+    for path in sorted((ROOT / top).rglob("*.py")):
+        parts = path.relative_to(ROOT).with_suffix("").parts
         files[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
     return files
 
 
-def package_of(module: str, top: str, depth: int = 1) -> str:
+def package_of(module: str, top: str) -> str:
     """The room of a module: the name of the folder below `top`, or the module's own where it lies beside folders."""
-    inner = module.removeprefix(top).strip(".").split(".")
-    return ".".join(inner[:depth])
+    return module.removeprefix(top).strip(".").partition(".")[0]
 
 
-def arrows(top: str, *, by_module: bool = False, root: Path = ROOT) -> dict[str, set[str]]:
+def arrows(top: str, *, by_module: bool = False) -> dict[str, set[str]]:
     """What each package (or module) of a folder imports of the others."""
-    modules = modules_of(top, root)
+    modules = modules_of(top)
     found: dict[str, set[str]] = {}
     for name, path in modules.items():
         if name == top:

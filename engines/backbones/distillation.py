@@ -22,8 +22,8 @@ import tensorflow as tf
 
 from engines.backbones import studio_vgg
 from engines.backbones.backbone import Backbone
-from engines.backbones.distillation_config import DistillationConfig
-from engines.backbones.hints import bend, crops, gram, relative
+from engines.backbones.config import DistillationConfig
+from engines.backbones.hints import crops, gram, isometry_error, relative
 from engines.core.files import written_atomically
 from engines.core.frames import Frames
 from engines.data.images import PHOTOS_FILE, whole_pictures
@@ -60,7 +60,7 @@ def train(
     `output` when done.
 
     Metrics: the loss of each layer over the interval, `painted` the share of it that is owed to paintings in the
-    making, `bent` how far the maps are from isometries, learning rate.
+    making, `isometry_error` how far the maps are from isometries, learning rate.
 
     Args:
         teacher: VGG19.
@@ -121,8 +121,8 @@ def train(
                 grams = relative(gram(told), gram(right), parts)
                 both.append((relative(told, right, parts) + config.gram_weight * grams) / 2)
             losses = [tf.reduce_sum(loss) for loss in both]
-            bent = tf.add_n([bend(layer.kernel[0, 0]) for layer in maps])
-            loss = tf.add_n(losses) + config.isometry_weight * bent
+            error = tf.add_n([isometry_error(layer.kernel[0, 0]) for layer in maps])
+            loss = tf.add_n(losses) + config.isometry_weight * error
         gradients, _ = tf.clip_by_global_norm(tape.gradient(loss, weights), _LARGEST_GRADIENT)
         count.assign_add(1.0)
         first, second, least = _ADAM
@@ -132,7 +132,12 @@ def train(
             corrected = (mean / (1 - first**count)) / (tf.sqrt(square / (1 - second**count)) + least)
             weight.assign(weight.value - rate * corrected)
         told = dict(zip(TAUGHT_BY, losses, strict=True))
-        return {"loss": loss, "painted": tf.add_n([loss[1] for loss in both]) / tf.add_n(losses), "bent": bent, **told}
+        return {
+            "loss": loss,
+            "painted": tf.add_n([loss[1] for loss in both]) / tf.add_n(losses),
+            "isometry_error": error,
+            **told,
+        }
 
     def renew(step: int, rng: np.random.Generator) -> None:
         """Put new photos in the place of paintings that have come of age: one after another, so that all ages are

@@ -68,7 +68,7 @@ def relative(found: tf.Tensor, wanted: tf.Tensor, parts: Sequence[slice] = (slic
     return tf.stack([tf.reduce_sum(apart[rows]) / (tf.reduce_sum(size[rows]) + 1e-6) for rows in parts])
 
 
-def bend(kernel: tf.Tensor) -> tf.Tensor:
+def isometry_error(kernel: tf.Tensor) -> tf.Tensor:
     """How far a linear map, (channels, others), is from keeping all angles, or where these are fewer from being such a
     map's transpose: a scalar, 0 where it does."""
     kernel = tf.cast(kernel, tf.float32)

@@ -17,7 +17,7 @@ from engines.style_transfer.config import StyleConfig
 from engines.style_transfer.first_order import FirstOrder, Optimizer
 from engines.style_transfer.lbfgs import LBFGS
 from engines.style_transfer.losses import Evaluation, PerceptualLoss
-from engines.style_transfer.schedule import CORRECTIONS, STEPS_FACTOR, Planner, Rung
+from engines.style_transfer.schedule import CORRECTIONS, STEPS_FACTOR, Level, Planner
 from engines.style_transfer.targets import StyleInputs, StyleTargets, fitted
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ class StyleOptimizer:
         if after and config.seconds:
             raise ValueError(_NO_PLACE)  # the lost run had chosen for its seconds, and to choose anew is another run
         self.config = self._planned(config)
-        self._rungs = self._planner.rungs(self.config)
+        self._levels = self._planner.levels(self.config)
         self._weights = (1.0, 1.0, 1.0)
         self._work_below = 0
         self._scale = 0
@@ -78,7 +78,7 @@ class StyleOptimizer:
     def _begin_after(self, frame: Frame) -> None:
         """Stand where another painting stood at its frame, but for what its optimiser knew."""
         picture, position = frame.image, frame.position
-        places = [rung.shape for rung in self._rungs]
+        places = [level.shape for level in self._levels]
         if picture is None or position is None or places[position["scale"] :][:1] != [picture.shape[:2]]:
             raise ValueError(_NO_PLACE)
         self._narrowed, self._tiled = bool(position["narrowed"]), bool(position["tiled"])
@@ -100,26 +100,26 @@ class StyleOptimizer:
     # Where it stands
 
     @property
-    def _rung(self) -> Rung:
-        return self._rungs[self._scale]
+    def _level(self) -> Level:
+        return self._levels[self._scale]
 
     @property
     def sketching(self) -> bool:
         """Whether what is painted is a sketch, by another network and another loss."""
-        return self._rung.sketch
+        return self._level.sketch
 
     @property
-    def _above(self) -> list[Rung]:
-        return self._rungs[self._scale + 1 :]
+    def _above(self) -> list[Level]:
+        return self._levels[self._scale + 1 :]
 
     @property
     def _here(self) -> StyleConfig:
         """The settings that are in force at this size."""
-        return self._rung.config(self.config)
+        return self._level.config(self.config)
 
     @property
     def _steps_left(self) -> int:
-        return max(0, self._rung.steps(self.config.steps) - self._done_here)
+        return max(0, self._level.steps(self.config.steps) - self._done_here)
 
     @property
     def finished(self) -> bool:
@@ -127,28 +127,28 @@ class StyleOptimizer:
 
     @property
     def remaining(self) -> int:
-        return self._steps_left + sum(rung.steps(self.config.steps) for rung in self._above)
+        return self._steps_left + sum(level.steps(self.config.steps) for level in self._above)
 
-    def _work(self, rung: Rung) -> int:
-        return self._planner.cost(rung, self.config)
+    def _work(self, level: Level) -> int:
+        return self._planner.cost(level, self.config)
 
     @property
     def progress(self) -> float:
         """Share of the work that is done."""
-        done = self._work_below + self._done_here * self._work(self._rung)
-        left = self._steps_left * self._work(self._rung)
-        left += sum(rung.steps(self.config.steps) * self._work(rung) for rung in self._above)
+        done = self._work_below + self._done_here * self._work(self._level)
+        left = self._steps_left * self._work(self._level)
+        left += sum(level.steps(self.config.steps) * self._work(level) for level in self._above)
         return done / (done + left)
 
     @property
     def note(self) -> str:
-        height, width = self._rung.shape
-        sizes = [rung for rung in self._rungs if rung.sketch == self._rung.sketch]
-        number = sizes.index(self._rung) + 1
+        height, width = self._level.shape
+        sizes = [level for level in self._levels if level.sketch == self._level.sketch]
+        number = sizes.index(self._level) + 1
         size = f"size {number} of {len(sizes)}, {width} x {height}"
-        if self._rung.sketch:
+        if self._level.sketch:
             size = f"sketch, size {number} of {len(sizes)}, {width} x {height}"
-        step = f"step {self._done_here} of {max(self._rung.steps(self.config.steps), self._done_here)}"
+        step = f"step {self._done_here} of {max(self._level.steps(self.config.steps), self._done_here)}"
         return " · ".join([size, step, *self._fitting])
 
     @property
@@ -229,7 +229,7 @@ class StyleOptimizer:
         else:
             self._targets = self._scene.targets(self._here)
         self._weigh(self._scene)
-        before, here = self._rung.config(old), self._here
+        before, here = self._level.config(old), self._here
         given_up = here.optimizer == "lbfgs" and not isinstance(self._optimizer, LBFGS)
         if given_up or (before.optimizer, before.learning_rate) != (here.optimizer, here.learning_rate):
             self._optimizer = self._new_optimizer(self._optimizer.x)
@@ -237,9 +237,9 @@ class StyleOptimizer:
         return new
 
     def _open_scene(self) -> None:
-        config, rung = self._here, self._rung
-        self._scene_loss = self._loss_for(config, rung.backbone)
-        self._scene = StyleTargets(self._pictures, config, self._scene_loss, rung.shape, config.tile_size)
+        config, level = self._here, self._level
+        self._scene_loss = self._loss_for(config, level.backbone)
+        self._scene = StyleTargets(self._pictures, config, self._scene_loss, level.shape, config.tile_size)
         self._targets = self._scene.targets(config)
 
     def _begin_scale(self, done: int = 0) -> None:
@@ -249,13 +249,13 @@ class StyleOptimizer:
     def _enlarge(self) -> None:
         """Go on at the next size with the picture, and what is known of the curvature, carried up; or on the sketch,
         with another network."""
-        below = self._rung
+        below = self._level
         self._work_below += self._done_here * self._work(below)
         before = self._scene.content
         self._scale += 1
         self._open_scene()
-        shape = self._rung.shape
-        if below.backbone is not self._rung.backbone:
+        shape = self._level.shape
+        if below.backbone is not self._level.backbone:
             self._weigh(self._scene)
             self._optimizer = self._new_optimizer(self._optimizer.x)
             self._begin_scale()
@@ -267,7 +267,7 @@ class StyleOptimizer:
         # The photo's finest detail cannot come from a smaller painting.
         detail = self._scene.content - resize(before)
         if isinstance(self._optimizer, LBFGS):
-            shrink = below.area / self._rung.area if self._here.losses == "relative" else 1.0
+            shrink = below.area / self._level.area if self._here.losses == "relative" else 1.0
             optimizer = self._optimizer.carried(resize, first_step=self._first_step(), shrink=shrink)
             optimizer.x = optimizer.trial = optimizer.x + detail
             self._optimizer = optimizer
@@ -277,7 +277,7 @@ class StyleOptimizer:
 
     def _first_picture(self) -> tf.Tensor:
         if self._pictures.start is not None:
-            return tf.constant(to_float(fitted(self._pictures.start, self._rung.shape)))
+            return tf.constant(to_float(fitted(self._pictures.start, self._level.shape)))
         if self.config.start == "noise":
             noise = self._rng.normal(0, 0.25, self._scene.content.shape)
             return tf.constant(noise.astype(np.float32))
@@ -285,7 +285,7 @@ class StyleOptimizer:
 
     def _first_step(self) -> float:
         """A step that moves every pixel by a few grey levels."""
-        return 0.03 * math.sqrt(3 * self._rung.area)
+        return 0.03 * math.sqrt(3 * self._level.area)
 
     def _new_optimizer(self, x: tf.Tensor, share: float = 1.0) -> Optimizer:
         config = self._here
@@ -354,13 +354,13 @@ class StyleOptimizer:
         recent = self._times[-8:]
         here = (recent[-1] - recent[0]) / (len(recent) - 1)
         left = self._began + self._promise - now
-        done_here = 0 if self._rung.sketch else self._done_here
-        per_step = 0.0 if self._rung.sketch else here * STEPS_FACTOR**self._rung.above
-        left -= self._steps_left * here if self._rung.sketch else 0.0
-        for rung in self._above:
-            each = here * self._planner.slower(rung, self._rung, self.config)
-            left -= rung.steps(0) * each if rung.sketch else 0.0
-            per_step += 0.0 if rung.sketch else STEPS_FACTOR**rung.above * each
+        done_here = 0 if self._level.sketch else self._done_here
+        per_step = 0.0 if self._level.sketch else here * STEPS_FACTOR**self._level.above
+        left -= self._steps_left * here if self._level.sketch else 0.0
+        for level in self._above:
+            each = here * self._planner.slower(level, self._level, self.config)
+            left -= level.steps(0) * each if level.sketch else 0.0
+            per_step += 0.0 if level.sketch else STEPS_FACTOR**level.above * each
         # One step more than were done at full size, so that a frame tells what the steps were corrected to.
         least = 3 if self._above else self._done_here + 1
         steps = max(least, min(5000, round((left + done_here * here) / per_step)))

@@ -48,7 +48,7 @@ _SKETCH_BALANCE = 0.02
 
 
 @dataclass(frozen=True, eq=False)
-class Rung:
+class Level:
     """A size that a painting is painted at.
 
     Attributes:
@@ -107,18 +107,18 @@ class Planner:
         # Seconds a pixel of a step, by network, once they were measured.
         self._seconds: dict[str, float] = {}
 
-    def cost(self, rung: Rung, config: StyleConfig) -> int:
+    def cost(self, level: Level, config: StyleConfig) -> int:
         """How much work a step is, in multiplications."""
-        return rung.area * self._loss_for(rung.config(config), rung.backbone).work_per_pixel
+        return level.area * self._loss_for(level.config(config), level.backbone).work_per_pixel
 
-    def slower(self, rung: Rung, than: Rung, config: StyleConfig) -> float:
-        """How many times as long a step takes on one rung as on another."""
-        if {rung.backbone.name, than.backbone.name} <= set(self._seconds):
-            each = self._seconds[rung.backbone.name] / self._seconds[than.backbone.name]
-            return each * rung.area / than.area
-        return self.cost(rung, config) / self.cost(than, config)
+    def slower(self, level: Level, than: Level, config: StyleConfig) -> float:
+        """How many times as long a step takes on one level as on another."""
+        if {level.backbone.name, than.backbone.name} <= set(self._seconds):
+            each = self._seconds[level.backbone.name] / self._seconds[than.backbone.name]
+            return each * level.area / than.area
+        return self.cost(level, config) / self.cost(than, config)
 
-    def rungs(self, config: StyleConfig) -> list[Rung]:
+    def levels(self, config: StyleConfig) -> list[Level]:
         """The sizes from small to full. Going on from a picture happens at full size."""
         height, width = self._full_shape(config.size)
         count = 1 if self._pictures.start is not None else config.scales
@@ -126,10 +126,10 @@ class Planner:
         shapes = [shape for shape in shapes if min(shape) >= LEAST_SHORT_SIDE][::-1] or [(height, width)]
         sketcher = self._sketcher
         each = [
-            Rung(shape, sketcher or self._backbone, sketcher is not None, len(shapes) - 1 - number)
+            Level(shape, sketcher or self._backbone, sketcher is not None, len(shapes) - 1 - number)
             for number, shape in enumerate(shapes)
         ]
-        return [*each, Rung(shapes[-1], self._backbone, False, 0)] if sketcher else each
+        return [*each, Level(shapes[-1], self._backbone, False, 0)] if sketcher else each
 
     def _full_shape(self, size: int) -> tuple[int, int]:
         height, width = self._photo
@@ -158,8 +158,8 @@ class Planner:
         """
         free = free_bytes()
         budget = 2 << 30 if free is None else min(free // 2, 3 << 30)
-        rungs, narrowed = self.rungs(config), False
-        each = max(self._loss_for(rung.config(config), rung.backbone).bytes_per_pixel for rung in rungs)
+        levels, narrowed = self.levels(config), False
+        each = max(self._loss_for(level.config(config), level.backbone).bytes_per_pixel for level in levels)
         height, width = self._full_shape(config.size)
         longest = max(height, width)
         # What the optimiser and the pictures take comes on top, tiles or not.
@@ -178,9 +178,9 @@ class Planner:
         """The config with size, scales and steps that take its seconds here, by two timed evaluations at a small size,
         of which the first also traces."""
         shape = self._full_shape(PROBE_SIDE)
-        for rung in self.rungs(config):
-            if rung.backbone.name not in self._seconds:
-                self._seconds[rung.backbone.name] = self._probed(rung, shape, config) / math.prod(shape)
+        for level in self.levels(config):
+            if level.backbone.name not in self._seconds:
+                self._seconds[level.backbone.name] = self._probed(level, shape, config) / math.prod(shape)
         left = config.seconds - (time.monotonic() - self._began)
         own = max(self._photo)
         sizes = self._sizes()
@@ -189,22 +189,20 @@ class Planner:
         for size in sizes:
             scales = 1 if self._pictures.start is not None else max(1, 1 + round(math.log(size / 160, SCALE_FACTOR)))
             tried = dataclasses.replace(config, size=size, scales=scales)
-            rungs = self.rungs(tried)
-            seconds = [rung.area * self._seconds[rung.backbone.name] for rung in rungs]
-            sketched = sum(rung.steps(0) * each for rung, each in zip(rungs, seconds, strict=True) if rung.sketch)
-            a_step = sum(
-                STEPS_FACTOR**rung.above * each for rung, each in zip(rungs, seconds, strict=True) if not rung.sketch
-            )
+            levels = self.levels(tried)
+            each = [(level, level.area * self._seconds[level.backbone.name]) for level in levels]
+            sketched = sum(level.steps(0) * seconds for level, seconds in each if level.sketch)
+            a_step = sum(STEPS_FACTOR**level.above * seconds for level, seconds in each if not level.sketch)
             steps = int((0.9 * left - sketched) / a_step)
             if steps < (enough if size <= max(own, 512) else STEPS_ENOUGH) and size > sizes[0]:
                 break
             best = dataclasses.replace(tried, steps=min(max(steps, 5), 2000))
         return best
 
-    def _probed(self, rung: Rung, shape: tuple[int, int], config: StyleConfig) -> float:
+    def _probed(self, level: Level, shape: tuple[int, int], config: StyleConfig) -> float:
         """Seconds of a step at a small size."""
-        settings = rung.config(config)
-        loss = self._loss_for(settings, rung.backbone)
+        settings = level.config(config)
+        loss = self._loss_for(settings, level.backbone)
         scene = StyleTargets(self._pictures, settings, loss, shape, WHOLE)
         targets, image = scene.targets(settings), tf.constant(scene.content)
         times = []

@@ -55,7 +55,7 @@ ENGLISH_FILES = {
         "engines/backbones/training.py",
         "engines/backbones/config.py",
     ),
-    *("engines/backbones/distillation.py", "engines/backbones/distillation_config.py"),
+    "engines/backbones/distillation.py",
     *(f"engines/{package}/description.py" for package in PACKAGES),
     *("engines/dcgan/kid.py", "engines/nn/compiled_step.py", "engines/core/output_paths.py"),
 }

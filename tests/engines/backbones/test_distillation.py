@@ -14,9 +14,9 @@ from PIL import Image
 
 from engines.backbones import studio_vgg
 from engines.backbones.backbone import Backbone, untrained_backbone
+from engines.backbones.config import DistillationConfig
 from engines.backbones.distillation import TAUGHT_BY, train
-from engines.backbones.distillation_config import DistillationConfig
-from engines.backbones.hints import bend, crops, gram, relative
+from engines.backbones.hints import crops, gram, isometry_error, relative
 from engines.data.images import whole_pictures
 from tests.engines.helpers import blocks, refusal, zip_of
 
@@ -105,11 +105,11 @@ def test_gram_matrices_and_distances_are_those_of_numpy():
     assert relative(found, tf.ones((3, 2)), [slice(1), slice(1, None)]).numpy() == pytest.approx([0, 1], abs=1e-5)
 
 
-def test_an_isometry_is_not_bent_at_any_size():
+def test_an_isometry_has_no_error_at_any_size():
     isometry, _ = np.linalg.qr(np.random.default_rng(0).normal(size=(8, 5)))
-    assert float(bend(tf.constant(3 * isometry.T, tf.float32))) == pytest.approx(0, abs=1e-5)
-    assert float(bend(tf.constant(isometry, tf.float32))) == pytest.approx(0, abs=1e-5)
-    assert float(bend(tf.constant([[1.0, 0, 0], [1, 0, 0]]))) > 0.5
+    assert float(isometry_error(tf.constant(3 * isometry.T, tf.float32))) == pytest.approx(0, abs=1e-5)
+    assert float(isometry_error(tf.constant(isometry, tf.float32))) == pytest.approx(0, abs=1e-5)
+    assert float(isometry_error(tf.constant([[1.0, 0, 0], [1, 0, 0]]))) > 0.5
 
 
 def test_pictures_that_are_too_small_are_left_out_and_named(tmp_path):

@@ -20,7 +20,7 @@ from engines.style_transfer import schedule as painting_plan
 from engines.style_transfer.first_order import FirstOrder
 from engines.style_transfer.lbfgs import LBFGS
 from engines.style_transfer.optimization import StyleOptimizer
-from engines.style_transfer.schedule import Planner, Rung
+from engines.style_transfer.schedule import Level, Planner
 from engines.style_transfer.targets import StyleInputs
 from tests.engines.helpers import refusal
 
@@ -282,7 +282,7 @@ def test_a_painting_on_a_sketch_begins_where_the_bundled_network_has_ended(studi
     assert shares == sorted(shares)
     assert shares[-1] == 1
     # The bundled network alone, with a sketch's settings, paints the same so far.
-    alone = Rung((120, 200), studio_vgg, True, 0).config(SKETCHED)
+    alone = Level((120, 200), studio_vgg, True, 0).config(SKETCHED)
     alone = dataclasses.replace(alone, seconds=0.0, size=200, scales=2, steps=4)
     np.testing.assert_array_equal(painted(PHOTO, [STYLE], alone, studio_vgg)[9].image, frames[9].image)
     np.testing.assert_array_equal(frames[10].image, frames[9].image)
@@ -309,8 +309,8 @@ def test_a_sketch_is_steered_and_goes_on_after_a_loss(slower, monkeypatch):
         assert difference(rest[0].image, frames[number].image) < 0.1
 
 
-def test_a_sketch_and_what_is_painted_on_it_end_when_they_were_promised(slower, monkeypatch):
-    """The sketch's share is taken from the time; here a step takes what its work takes, at one rate."""
+def test_a_sketch_in_a_given_time_leaves_time_to_paint_on_it(slower, monkeypatch):
+    """That both come to their ends; how long they take is no test's matter."""
     monkeypatch.setattr(painting_plan, "SIZES", (96, 128, 200))
     frames = painted(PHOTO, [STYLE], dataclasses.replace(SKETCHED, seconds=1.5), slower)
     assert frames[-1].note.startswith("size 1 of 1")
