@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import tempfile
 import zipfile
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from engines import export
 from engines.core.description import loaded
 from engines.core.files import make_room, sha256_of, written_atomically
 from engines.jobs import ENGINES, Job
@@ -61,6 +63,37 @@ def packed(paths: Sequence[str], folder: Path) -> Path:
                 # Pictures of two folders may have one name. A date would make two zips of the same files differ.
                 entry = zipfile.ZipInfo(f"{number:05d}-{path.name}")
                 archive.writestr(entry, path.read_bytes())
+    return whole
+
+
+def for_keras(studio: Studio, source: str | Path) -> Path:
+    """A file of a network that `keras.saving.load_model` opens; a zip of two where it has two parts.
+
+    Args:
+        source: the name of bundled weights, or a file that a training wrote.
+
+    Raises:
+        WeightsError: there is none, or it is damaged.
+    """
+    store = studio.workshop.store
+    path = export.file_of(str(source), store)
+    folder = studio.outputs / "keras"
+    folder.mkdir(parents=True, exist_ok=True)
+    make_room(folder, MOST_BYTES)
+    stem = f"{path.stem}-{sha256_of(path)[:12]}"
+    for there in (folder / f"{stem}.keras", folder / f"{stem}.zip"):
+        if there.is_file():
+            return there
+    with tempfile.TemporaryDirectory(dir=folder) as draft:
+        parts = export.save(str(source), Path(draft) / f"{path.stem}.keras", store)
+        whole = folder / f"{stem}{'.zip' if len(parts) > 1 else '.keras'}"
+        with written_atomically(whole) as file:
+            if len(parts) == 1:
+                file.write(parts[0].read_bytes())
+            else:
+                with zipfile.ZipFile(file, "w") as archive:
+                    for part in parts:
+                        archive.write(part, part.name)
     return whole
 
 

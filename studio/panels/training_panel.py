@@ -12,12 +12,13 @@ import gradio as gr
 from engines.jobs import ENGINES, Job
 from engines.recipes import Recipe, RecipeError, read_recipe
 from studio.components.config_form import Settings
+from studio.components.hidden_download import fetched_when_made
 from studio.components.toasts import inform, warn
 from studio.panels.recipe_restore import job_for_tab
 from studio.run_views.image_run_view import PictureStage
 from studio.run_views.run_view import Stage
 from studio.services import Studio
-from studio.trained_models import read_model, training_job
+from studio.trained_models import for_keras, read_model, training_job
 
 
 @dataclass(frozen=True)
@@ -85,8 +86,12 @@ class Training:
                 with gr.Row(elem_classes="under"):
                     gr.Markdown(kind.used, elem_classes="quiet")
                     self.use = gr.Button("Use it", size="sm", elem_id=f"{prefix}-use")
+                    self.export = gr.Button("For Keras", size="sm", elem_id=f"{prefix}-export")
+                    self.keras_file = gr.DownloadButton("File", elem_id=f"{prefix}-keras-file", elem_classes="offstage")
         seen: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": None}
         self.stage.begin_on(self.stage.go.click, self.start, [self.data, *settings.components])
+        exported = self.export.click(self.exported, [self.stage.run_id], [self.keras_file], **seen)
+        fetched_when_made(exported, self.keras_file)
         self.data.upload(self.data_chosen, [self.data], self.restorable, **seen)
         self.stage.wire()
 
@@ -160,8 +165,22 @@ class Training:
         async for update in self.stage.start(job):
             yield update
 
+    async def exported(self, run_id: str) -> Any:
+        """A file of the finished network that Keras opens without Reverie."""
+        try:
+            path = self.written(run_id)
+            file = await self.studio.answer_slowly(lambda: for_keras(self.studio, path))
+        except ValueError as error:
+            warn(error)
+            return gr.skip()
+        return gr.DownloadButton(value=str(file))
+
     def finished(self, run_id: str) -> Any:
-        """The network that a finished training made.
+        """The network that a finished training made. Raises ValueError where there is none yet."""
+        return read_model(ENGINES[self.kind.engine].makes)(self.written(run_id))
+
+    def written(self, run_id: str) -> Path:
+        """The file that a finished training wrote.
 
         Raises:
             ValueError: there is none yet.
@@ -172,4 +191,4 @@ class Training:
             raise ValueError("There is no training to use yet; press Train first.")
         if not path.is_file():
             raise ValueError("This training is not finished; press Train to go on with it.")
-        return read_model(ENGINES[self.kind.engine].makes)(path)
+        return path

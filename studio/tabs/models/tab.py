@@ -11,11 +11,13 @@ from typing import Any
 import gradio as gr
 
 from engines.weights.store import WeightsError, WeightsStore
+from studio.components.hidden_download import fetched_when_made
 from studio.components.toasts import inform, warn
 from studio.panels.handoff import Handoff
 from studio.services import Studio
 from studio.tabs.models.cluster_status import cluster_line
 from studio.tabs.models.model_list import cancelling, listed, model_list, progress, title_of
+from studio.trained_models import for_keras
 
 # Seconds between two messages of how far a download is: a message has the whole list.
 PAUSE = 0.4
@@ -64,11 +66,13 @@ class ModelsTab:
                 if self.studio.cluster is not None:
                     cluster_line(self.studio, "models-cluster")
                 self.list = model_list("models-list")
+                self.keras_file = gr.DownloadButton("File", elem_id="models-keras-file", elem_classes="offstage")
         seen: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": None}
         self.list.obtain(self.download, None, [self.list], **seen)
         # Not Gradio's `cancels`: that acts after the answer, and a late message would show the download going on.
         self.list.halt(self.halted, None, [self.list], **seen)
         self.list.remove(self.removed, None, [self.list], **seen)
+        fetched_when_made(self.list.export(self.exported, None, [self.keras_file], **seen), self.keras_file)
         self.file.upload(self.brought, [self.file], [self.file, self.list], **seen)
 
     def doors(self) -> list[Handoff]:
@@ -124,6 +128,16 @@ class ModelsTab:
             return listed(self.store, about=name, said=str(error))
         self.studio.workshop.forget("deep_dream", name)
         return listed(self.store, about=name, said=f"{title_of(name)} is removed.")
+
+    async def exported(self, event: gr.EventData) -> Any:
+        """A file of a bundled network that Keras opens without Reverie."""
+        name = str(event.name)
+        try:
+            path = await self.studio.answer_slowly(lambda: for_keras(self.studio, name))
+        except WeightsError as error:
+            warn(error)
+            return gr.skip()
+        return gr.DownloadButton(value=str(path))
 
     async def brought(self, path: str | None) -> Any:
         """A file was dropped: take it if it is one of Keras's."""
