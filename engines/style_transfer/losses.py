@@ -6,7 +6,6 @@ Kept apart from the StyleConfig so that a page can be built from the config befo
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +15,7 @@ import tensorflow as tf
 
 from engines.backbones.backbone import Backbone
 from engines.imaging.tiling import Window, windows
+from engines.style_transfer.network_costs import bytes_per_pixel, strides_and_reach, work_per_pixel
 
 # Pixels that a picture is mirrored by beyond its edges, at least; the smallest pictures have hardly more.
 MIRRORED = 12
@@ -133,11 +133,11 @@ class PerceptualLoss:
         self.regions, self.centred, self.mirrored = regions, centred, mirrored
         self.layers = tuple(dict.fromkeys((*style_layers, content_layer)))
         network = backbone.cut(self.layers, pooling=pooling)
-        self.strides, self.margin = _strides_and_reach(network, self.layers)
+        self.strides, self.margin = strides_and_reach(network, self.layers)
         self.stride = max(self.strides.values())
         self.padding = -(-MIRRORED // self.stride) * self.stride if mirrored else 0
-        self.bytes_per_pixel = _bytes_per_pixel(network, self.layers)
-        self.work_per_pixel = _work_per_pixel(network)
+        self.bytes_per_pixel = bytes_per_pixel(network, self.layers)
+        self.work_per_pixel = work_per_pixel(network)
         self._extract = backbone.extractor(self.layers, pooling=pooling)
 
         def each(spec: tf.TensorSpec) -> list[tf.TensorSpec]:
@@ -406,46 +406,3 @@ class PerceptualLoss:
 def _seen(image: tf.Tensor, window: Window) -> tf.Tensor:
     rows, columns = window.rows, window.columns
     return image[:, rows.start : rows.stop, columns.start : columns.stop, :]
-
-
-def _strides_and_reach(network, layers: Sequence[str]) -> tuple[dict[str, int], int]:
-    """The stride of each layer's cells, and how far, in pixels, the deepest cell sees beyond its own.
-
-    For networks in the shape of VGG: one path of convolutions and poolings.
-    """
-    stride, reach, strides = 1, 0, {}
-    for layer in network.layers:
-        kernel, pool = getattr(layer, "kernel_size", None), getattr(layer, "pool_size", None)
-        if kernel:
-            reach += kernel[0] // 2 * stride
-        if pool:
-            reach += (pool[0] - 1) * stride
-            stride *= layer.strides[0]
-        if layer.name in layers:
-            strides[layer.name] = stride
-    return strides, reach
-
-
-def _bytes_per_pixel(network, layers: Sequence[str]) -> float:
-    """Maps are kept in the network's number format until the gradient comes back, with as much for what comes back;
-    those that are summed over are needed in float32 as well."""
-    stride, total = 1, 0.0
-    for layer in network.layers:
-        if getattr(layer, "pool_size", None):
-            stride *= layer.strides[0]
-        channels = layer.output.shape[-1]
-        size = 2 if "bfloat16" in str(layer.compute_dtype) else 4
-        total += 2 * size * channels / stride**2
-        if layer.name in layers:
-            total += 4 * channels / stride**2
-    return total
-
-
-def _work_per_pixel(network) -> int:
-    stride, total = 1, 0.0
-    for layer in network.layers:
-        if getattr(layer, "pool_size", None):
-            stride *= layer.strides[0]
-        if getattr(layer, "kernel_size", None):
-            total += math.prod(layer.kernel.shape) / stride**2
-    return max(1, round(total))
