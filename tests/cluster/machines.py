@@ -129,5 +129,5 @@ def joined(address: str, **options: Any) -> Cluster:
     """The studio's end of a cluster that answers."""
     cluster = Cluster(ClusterOptions(address=address, cpus=1, **options), warm=False)
     cluster.join()
-    eventually(lambda: cluster.status.useful or cluster.status.said != "Looking for the cluster.", "the cluster", 60)
+    eventually(lambda: cluster.status.usable or cluster.status.message != "Looking for the cluster.", "the cluster", 60)
     return cluster

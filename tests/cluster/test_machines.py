@@ -67,11 +67,11 @@ def test_a_machine_is_removed_and_another_comes_while_runs_go_on(studio, machine
         at(run, 2)
     (gone,) = machines.nodes
     runs.sort(key=lambda run: worker_of(run) not in machines.workers_of(gone))
-    place = runs[0]._started._hand.place
+    lease = runs[0]._started._execution.lease
     titles = {run.where for run in runs}
-    assert place.process in machines.workers_of(gone)
+    assert lease.pid in machines.workers_of(gone)
     machines.remove(gone)
-    eventually(lambda: runs[0].state == "waiting" or runs[0].where != place.title, "the loss to be noticed", PATIENCE)
+    eventually(lambda: runs[0].state == "waiting" or runs[0].where != lease.title, "the loss to be noticed", PATIENCE)
     assert runs[1].state == "running"
     eventually(lambda: cluster.status.capacity == 1, "one machine less", PATIENCE)
     machines.add()
@@ -107,9 +107,10 @@ def test_a_worker_of_another_version_is_refused_and_work_is_done_here(other_mach
     other = tmp_path / "older"
     for name in ("engines", "weights"):
         shutil.copytree(ROOT / name, other / name, ignore=shutil.ignore_patterns("__pycache__", "*.npz"))
-    (other / "engines" / "jobs" / "version.py").write_text(
-        (ROOT / "engines" / "jobs" / "version.py").read_text().replace('NUMBER = "', 'NUMBER = "0.0.')
-    )
+    source = (ROOT / "engines" / "jobs" / "version.py").read_text().replace('NUMBER = "', 'NUMBER = "0.0.')
+    # Nothing of this studio's folder is on the worker's path, though it is on the same machine.
+    source += "\nimport importlib.util\nassert importlib.util.find_spec('studio') is None\n"
+    (other / "engines" / "jobs" / "version.py").write_text(source)
     studio = studio_on(other_machines[0].address, project=str(other))
     cluster = studio.cluster
     assert over(studio.runs.start(dream_job)).state == "done"
@@ -163,8 +164,8 @@ def test_the_cluster_is_away_work_goes_on_here_and_it_is_found_again(installed, 
     for name in ("gcs_server", "raylet"):
         for info in machines.ray.head_node.all_processes.get(name, []):
             kill(info.process.pid)
-    eventually(lambda: not cluster.status.there, "the head's end to be noticed", PATIENCE)
-    assert is_one_sentence(cluster.status.said)
+    eventually(lambda: not cluster.status.connected, "the head's end to be noticed", PATIENCE)
+    assert is_one_sentence(cluster.status.message)
     at(run, run.frame.step + 2)
     assert run.where == HERE, "it goes on here"
     run.stop()
@@ -173,7 +174,7 @@ def test_the_cluster_is_away_work_goes_on_here_and_it_is_found_again(installed, 
     machines.close()
 
     other_machines[0] = one_machine()
-    eventually(lambda: cluster.status.useful, "the cluster to be found again", PATIENCE)
+    eventually(lambda: cluster.status.usable, "the cluster to be found again", PATIENCE)
     run = installed.runs.start(lasting(dream_job))
     at(run, 2)
     assert run.where not in ("", HERE)
@@ -192,7 +193,7 @@ def test_where_ray_is_not_installed_the_option_says_how_to_get_it(monkeypatch, t
 def test_a_cluster_that_is_not_there_is_said_and_work_is_done_here(dream_job, studio_on):
     studio = studio_on("127.0.0.1:6999")
     cluster = studio.cluster
-    assert "There is no Ray cluster at 127.0.0.1:6999" in cluster.status.said
+    assert "There is no Ray cluster at 127.0.0.1:6999" in cluster.status.message
     run = over(studio.runs.start(dataclasses.replace(dream_job)))
     assert (run.state, run.where) == ("done", "")
     studio.runs.close()

@@ -207,20 +207,20 @@ def test_a_training_goes_out_with_its_data_and_what_it_trained_is_used_by_what_i
 
 def test_a_weights_file_that_is_changed_on_its_way_is_refused_in_a_sentence(studio, training_job, monkeypatch):
     from engines.vae import WalkConfig
-    from studio.cluster import remote_job as remote
+    from studio.cluster import worker_run
     from studio.trained_models import Trained
 
     # Another network than those of other tests, which are on the machines already.
     other = dataclasses.replace(training_job, config=dataclasses.replace(training_job.config, seed=5))
     name = Trained(studio, "vae").take_up(over(studio.runs.start(other)).id, object())
-    hash_of = remote.sha256_of
+    hash_of = worker_run.sha256_of
 
     def then_changed(path: Path) -> str:
         said = hash_of(path)
         path.write_bytes(path.read_bytes() + b"!")
         return said
 
-    monkeypatch.setattr(remote, "sha256_of", then_changed)
+    monkeypatch.setattr(worker_run, "sha256_of", then_changed)
     run = over(studio.runs.start(Job(engine="vae", config=WalkConfig(steps=3), inputs={}, backbone=name)))
     assert run.state == "failed"
     assert "changed on its way" in run.error
@@ -233,7 +233,7 @@ def test_a_weights_file_that_is_changed_on_its_way_is_refused_in_a_sentence(stud
 
 def worker_of(run: Run) -> int:
     """The process id of the worker that a run is on."""
-    return run._started._hand.place.process
+    return run._started._execution.lease.pid
 
 
 def test_a_painting_goes_on_whenever_its_worker_is_killed_and_others_notice_nothing(

@@ -23,9 +23,9 @@ from engines.jobs.batch import Batch, batch_of, picture_files
 from engines.jobs.sweep import DreamSweepConfig, StyleSweepConfig
 from engines.jobs.worker import Worker
 from engines.recipes import Recipe, read_recipe
-from studio.cluster import prefetch as ahead
-from studio.cluster import remote_job as remote
-from studio.cluster.client import AwayError, BusyError, LostError, Status
+from studio.cluster import prefetch, remote_job, subjob, worker_run
+from studio.cluster.client import AwayError, BusyError, Status
+from studio.cluster.ray_process import LostError
 from studio.runs import run as runs
 from studio.runs.run import Run
 from studio.services import Studio
@@ -66,7 +66,7 @@ class Machines:
     def have(self, count: int) -> None:
         """From now on there are so many."""
         self.count = count
-        self.status = Status(there=count > 0, room=count, capacity=count)
+        self.status = Status(connected=count > 0, room=count, capacity=count)
         self.changed()
 
     def on_change(self, changed: Callable[[], None]) -> None:
@@ -75,14 +75,14 @@ class Machines:
     def close(self) -> None:
         self.status = Status()
 
-    def take(self, network: str) -> Place:
-        if not self.status.useful:
+    def acquire(self, network: str) -> Lease:
+        if not self.status.usable:
             raise AwayError
         with self.lock:
             if self.busy >= self.count:
                 raise BusyError
             self.busy += 1
-        return Place(self, next(self._numbers))
+        return Lease(self, next(self._numbers))
 
     def hold(self, *labels: Any) -> None:
         """Have jobs wait before each step until they are let go."""
@@ -93,8 +93,8 @@ class Machines:
         self.gates[label].release(steps)
 
 
-class Place:
-    """One of them, for one job."""
+class Lease:
+    """A worker of theirs, for one job; stands in for `WorkerLease`."""
 
     def __init__(self, machines: Machines, id: int):
         self.id, self.title = id, f"machine {id}"
@@ -104,10 +104,10 @@ class Place:
         self._label: Any = None
         self._gone = False
 
-    def begin(self, order, paths, writes) -> None:
+    def begin(self, task, paths, writes) -> None:
         with self._machines.lock:
-            self._worker.begin(order)
-            self._label = self._machines._label(order.job)
+            self._worker.begin(task)
+            self._label = self._machines._label(task.job)
             self._machines.begun.append(self._label)
             self._machines.where[self._label] = self.title
 
@@ -123,15 +123,15 @@ class Place:
                 self._gone = True
                 self._worker.leave()
                 raise LostError("It is gone.")
-            told = getattr(self._worker, method)(*arguments)
+            result = getattr(self._worker, method)(*arguments)
             machines.steps[label] = machines.steps.get(label, 0) + 1
-        return told
+        return result
 
-    def begun(self, method: str, *arguments: Any) -> Callable[[], Any]:
-        """Nothing is done before it is asked for: a test says when each step is made."""
+    def start_call(self, method: str, *arguments: Any) -> Callable[[], Any]:
+        """Do nothing until the result is waited for: a test decides when each step is made."""
         return lambda: self.call(method, *arguments)
 
-    def give_back(self) -> None:
+    def release(self) -> None:
         if not self._gone:
             with self._machines.lock:
                 self._worker.leave()
@@ -146,18 +146,18 @@ def of_picture(job: Job) -> int:
 @pytest.fixture(autouse=True)
 def _nothing_is_begun_before_it_is_asked_for(monkeypatch):
     """These tests say at which step settings are sent, and compare with a run in which they were sent at that step."""
-    monkeypatch.setattr(remote, "AHEAD_SECONDS", 0.0)
-    monkeypatch.setattr(remote, "UNSEEN_SECONDS", 0.0)
+    monkeypatch.setattr(worker_run, "AHEAD_SECONDS", 0.0)
+    monkeypatch.setattr(remote_job, "UNWATCHED_SECONDS", 0.0)
 
 
 @pytest.fixture
-def spread(tmp_path, workshop) -> Iterator[Callable[..., tuple[Studio, Machines]]]:
+def parallel(tmp_path, workshop) -> Iterator[Callable[..., tuple[Studio, Machines]]]:
     """A studio with machines; nothing of what it did is left when it is closed."""
     made: list[tuple[Studio, Machines]] = []
 
     def make(count: int = 3, label: Callable[[Job], Any] = of_picture) -> tuple[Studio, Machines]:
         machines = Machines(workshop, count, label)
-        studio = Studio(outputs=tmp_path / f"spread {len(made)}", cluster=machines)
+        studio = Studio(outputs=tmp_path / f"parallel {len(made)}", cluster=machines)
         studio.workshop.keep("deep_dream", "studio_vgg", workshop.network("deep_dream", "studio_vgg"))
         made.append((studio, machines))
         return studio, machines
@@ -172,13 +172,13 @@ def spread(tmp_path, workshop) -> Iterator[Callable[..., tuple[Studio, Machines]
 
 def nothing_is_left(studio: Studio, machines: Machines) -> None:
     """No thread, no place that was borrowed, no worker that has a job."""
-    eventually(lambda: not threads_ahead(), "the threads of parts ahead to end")
+    eventually(lambda: not prefetching_threads(), "the threads of parts ahead to end")
     assert studio.runs.render._lent == 0
     assert machines.busy == 0
 
 
-def threads_ahead() -> list[str]:
-    return [thread.name for thread in threading.enumerate() if thread.name == "part-ahead"]
+def prefetching_threads() -> list[str]:
+    return [thread.name for thread in threading.enumerate() if thread.name == "prefetch"]
 
 
 def batch(folder: Path, count: int, config: DreamConfig = QUICK, bad: tuple[int, ...] = ()) -> Batch:
@@ -290,17 +290,17 @@ def here(studio: Studio, job: Job) -> Callable[[], Run]:
 
 
 def there(studio: Studio, job: Job) -> Callable[[], Run]:
-    """A run of a job, spread, that is not in the lane."""
+    """A run of a job, parallel, that is not in the lane."""
     return lambda: Run(studio.runs._begun(job), studio.keeper(job))
 
 
 # What comes out
 
 
-def test_a_spread_batch_is_the_batch_done_one_after_another(tmp_path, studio, spread):
+def test_a_parallel_batch_is_the_batch_done_one_after_another(tmp_path, studio, parallel):
     job = batch(tmp_path / "uploads", 6, bad=(0, 3))
     alone, _ = steered_at(here(studio, job), {})
-    wide, machines = spread(3)
+    wide, machines = parallel(3)
     machines.hold(1, 2, 4)
     run = wide.runs.start(job)
     machines.let_go(1, 1)
@@ -310,17 +310,17 @@ def test_a_spread_batch_is_the_batch_done_one_after_another(tmp_path, studio, sp
     assert sorted(machines.begun) == [1, 2, 4, 5], "each is done once"
 
 
-def test_frames_are_counted_as_if_the_parts_were_done_one_after_another(tmp_path, studio, spread):
+def test_frames_are_counted_as_if_the_parts_were_done_one_after_another(tmp_path, studio, parallel):
     job = batch(tmp_path / "uploads", 5)
     _, alone = steered_at(here(studio, job), {})
-    wide, _ = spread(3)
+    wide, _ = parallel(3)
     _, seen = steered_at(there(wide, job), {})
     assert set(seen) <= set(alone)
     assert [frame for frame in seen if frame[0] % 4 == 0] == alone[3::4], "the end of every picture is seen"
 
 
-def test_parts_ahead_wait_for_their_turn_and_a_place_that_is_free_is_used(tmp_path, spread):
-    wide, machines = spread(3)
+def test_parts_ahead_wait_for_their_turn_and_a_place_that_is_free_is_used(tmp_path, parallel):
+    wide, machines = parallel(3)
     machines.hold(0, 4)
     run = wide.runs.start(batch(tmp_path / "uploads", 6))
     eventually(lambda: sorted(machines.begun) == [0, 1, 2, 3, 4, 5], "all to be begun")
@@ -343,10 +343,10 @@ def test_parts_ahead_wait_for_their_turn_and_a_place_that_is_free_is_used(tmp_pa
     assert machines.begun.count(4) == 1
 
 
-def test_a_part_that_is_half_way_goes_on_where_it_is_when_its_turn_comes(tmp_path, studio, spread):
+def test_a_part_that_is_half_way_goes_on_where_it_is_when_its_turn_comes(tmp_path, studio, parallel):
     job = batch(tmp_path / "uploads", 2)
     alone, _ = steered_at(here(studio, job), {})
-    wide, machines = spread(2)
+    wide, machines = parallel(2)
     machines.hold(0, 1)
     run = wide.runs.start(job)
     eventually(lambda: sorted(machines.begun) == [0, 1], "both to be begun")
@@ -365,13 +365,13 @@ def test_a_part_that_is_half_way_goes_on_where_it_is_when_its_turn_comes(tmp_pat
 # Steering
 
 
-def all_ahead_done(run: Run) -> Run:
+def all_prefetched(run: Run) -> Run:
     """The run, where between two of its frames all that can be done ahead is done."""
     send = run._started.send
 
     def wait(changed: Any) -> Any:
         frame = send(changed)
-        eventually(lambda: not threads_ahead(), "what is done ahead to be done")
+        eventually(lambda: not prefetching_threads(), "what is done ahead to be done")
         return frame
 
     run._started.send = wait
@@ -379,26 +379,26 @@ def all_ahead_done(run: Run) -> Run:
 
 
 @pytest.mark.parametrize("after", [1, 4])
-def test_a_steered_batch_is_what_it_were_one_after_another(tmp_path, studio, spread, after):
+def test_a_steered_batch_is_what_it_were_one_after_another(tmp_path, studio, parallel, after):
     job = batch(tmp_path / "uploads", 4)
     alone, _ = steered_at(here(studio, job), {after: STRONG})
-    wide, machines = spread(4)
-    steered, _ = steered_at(lambda: all_ahead_done(there(wide, job)()), {after: STRONG})
+    wide, machines = parallel(4)
+    steered, _ = steered_at(lambda: all_prefetched(there(wide, job)()), {after: STRONG})
     same_results(steered, alone)
     assert [read_recipe(path).config["step_size"] for path in steered.results] == [0.1, 0.5, 0.5, 0.5]
     assert [machines.begun.count(number) for number in range(4)] == [1, 2, 2, 2], "begun again with other settings"
 
 
-def test_no_more_is_begun_ahead_than_there_is_memory_for(tmp_path, spread, monkeypatch):
-    monkeypatch.setattr(ahead, "MOST_BYTES", 2 * 24 * 32 * 3 * 2 - 1)
-    monkeypatch.setattr(ahead, "UNREAD_BYTES", 1)
-    wide, machines = spread(6)
+def test_no_more_is_begun_ahead_than_there_is_memory_for(tmp_path, parallel, monkeypatch):
+    monkeypatch.setattr(prefetch, "MOST_BYTES", 2 * 24 * 32 * 3 * 2 - 1)
+    monkeypatch.setattr(subjob, "UNREAD_BYTES", 1)
+    wide, machines = parallel(6)
     job = batch(tmp_path / "uploads", 6)
     run = there(wide, job)()
     started = run._started
     for _ in range(2):
         started.send(None)
-        eventually(lambda: not threads_ahead(), "what is begun ahead to be done")
+        eventually(lambda: not prefetching_threads(), "what is begun ahead to be done")
     waiting = set(machines.begun) - {0}
     started.send(None)
     assert set(machines.begun) - {0} == waiting, "two hold all that may be held"
@@ -407,8 +407,8 @@ def test_no_more_is_begun_ahead_than_there_is_memory_for(tmp_path, spread, monke
     assert len(run.results) == 6
 
 
-def test_settings_that_are_the_same_change_nothing(tmp_path, spread):
-    wide, machines = spread(3)
+def test_settings_that_are_the_same_change_nothing(tmp_path, parallel):
+    wide, machines = parallel(3)
     job = batch(tmp_path / "uploads", 3, config=dataclasses.replace(QUICK, layer_weights={}))
     machines.hold(0)
     run = wide.runs.start(job)
@@ -425,42 +425,42 @@ def test_settings_that_are_the_same_change_nothing(tmp_path, spread):
 # Films
 
 
-def test_no_picture_of_a_film_ahead_is_lost_and_few_wait(tmp_path, studio, spread, monkeypatch):
-    monkeypatch.setattr(ahead, "MOST_KEYFRAMES", 2)
+def test_no_picture_of_a_film_ahead_is_lost_and_few_wait(tmp_path, studio, parallel, monkeypatch):
+    monkeypatch.setattr(subjob, "MOST_KEYFRAMES", 2)
     job = batch(tmp_path / "uploads", 2, config=FILM)
     alone, _ = steered_at(here(studio, job), {})
-    wide, machines = spread(2)
+    wide, machines = parallel(2)
     machines.hold(0)
     run = wide.runs.start(job)
     eventually(lambda: machines.steps.get(1) == 2, "two pictures of the second film")
-    assert threads_ahead(), "it waits with its worker"
+    assert prefetching_threads(), "it waits with its worker"
     machines.let_go(0)
     same_results(finished(run), alone)
     assert len(pictures_of(run.results[1])) == 6
     assert machines.steps == {0: 6, 1: 6}
 
 
-def test_a_film_steered_while_its_pictures_are_handed_out_is_what_it_were_one_after_another(tmp_path, studio, spread):
+def test_a_film_steered_while_its_pictures_are_handed_out_is_what_it_were_one_after_another(tmp_path, studio, parallel):
     job = batch(tmp_path / "uploads", 2, config=FILM)
     stronger = dataclasses.replace(FILM, step_size=0.5)
     alone, _ = steered_at(here(studio, job), {8: stronger})
-    wide, machines = spread(2)
+    wide, machines = parallel(2)
 
-    steered, _ = steered_at(lambda: all_ahead_done(there(wide, job)()), {8: stronger})
+    steered, _ = steered_at(lambda: all_prefetched(there(wide, job)()), {8: stronger})
     same_results(steered, alone)
     assert [step for step, _ in read_recipe(steered.results[1]).steering] == [2]
     assert sorted(machines.begun) == [0, 1, 1]
 
 
-def test_a_film_that_only_waits_gives_its_worker_up_when_others_have_their_turn(tmp_path, spread, monkeypatch):
-    monkeypatch.setattr(ahead, "MOST_KEYFRAMES", 2)
-    monkeypatch.setattr(ahead, "IDLE_SECONDS", 0.2)
-    wide, machines = spread(2)
+def test_a_film_that_only_waits_gives_its_worker_up_when_others_have_their_turn(tmp_path, parallel, monkeypatch):
+    monkeypatch.setattr(subjob, "MOST_KEYFRAMES", 2)
+    monkeypatch.setattr(prefetch, "IDLE_SECONDS", 0.2)
+    wide, machines = parallel(2)
     run = there(wide, batch(tmp_path / "uploads", 2, config=FILM))()
     run._started.send(None)
     eventually(lambda: machines.steps.get(1) == 2, "two pictures of the second film")
     monkeypatch.setattr(wide.runs.render, "borrow", lambda: False)
-    eventually(lambda: not threads_ahead(), "the second film to be given up")
+    eventually(lambda: not prefetching_threads(), "the second film to be given up")
     assert machines.busy == 1
     while not run.over:
         run.advance()
@@ -485,8 +485,8 @@ def let_all_go(machines: Machines) -> None:
         machines.let_go(label)
 
 
-def test_a_stopped_batch_closes_what_is_ahead(tmp_path, spread):
-    wide, machines = spread(3)
+def test_a_stopped_batch_closes_what_is_ahead(tmp_path, parallel):
+    wide, machines = parallel(3)
     run = at_work_ahead(tmp_path, wide, machines)
     run.stop()
     machines.let_go(0, 1)
@@ -498,8 +498,8 @@ def test_a_stopped_batch_closes_what_is_ahead(tmp_path, spread):
     assert set(machines.begun) == {0, 1, 2}
 
 
-def test_nobody_stops_a_batch_that_is_watched_no_more_but_itself(tmp_path, spread, monkeypatch):
-    wide, machines = spread(3)
+def test_nobody_stops_a_batch_that_is_watched_no_more_but_itself(tmp_path, parallel, monkeypatch):
+    wide, machines = parallel(3)
     run = at_work_ahead(tmp_path, wide, machines)
     run._patient = False  # as on a server for others
     monkeypatch.setattr(runs, "UNWATCHED_SECONDS", -1.0)
@@ -508,8 +508,8 @@ def test_nobody_stops_a_batch_that_is_watched_no_more_but_itself(tmp_path, sprea
     nothing_is_left(wide, machines)
 
 
-def test_a_studio_that_closes_leaves_nothing_at_work(tmp_path, spread):
-    wide, machines = spread(3)
+def test_a_studio_that_closes_leaves_nothing_at_work(tmp_path, parallel):
+    wide, machines = parallel(3)
     run = at_work_ahead(tmp_path, wide, machines)
     let_all_go(machines)
     wide.runs.close()
@@ -517,8 +517,8 @@ def test_a_studio_that_closes_leaves_nothing_at_work(tmp_path, spread):
     nothing_is_left(wide, machines)
 
 
-def test_a_sweep_whose_engine_breaks_leaves_nothing_at_work(picture, spread, monkeypatch):
-    wide, machines = spread(3, of_cell)
+def test_a_sweep_whose_engine_breaks_leaves_nothing_at_work(picture, parallel, monkeypatch):
+    wide, machines = parallel(3, of_cell)
     real = deep_dream.OctavePyramid.step
 
     def step(self) -> float:
@@ -533,8 +533,8 @@ def test_a_sweep_whose_engine_breaks_leaves_nothing_at_work(picture, spread, mon
     nothing_is_left(wide, machines)
 
 
-def test_a_picture_ahead_that_is_refused_is_left_out_when_its_turn_comes(tmp_path, spread, monkeypatch):
-    wide, machines = spread(3)
+def test_a_picture_ahead_that_is_refused_is_left_out_when_its_turn_comes(tmp_path, parallel, monkeypatch):
+    wide, machines = parallel(3)
     real = deep_dream.OctavePyramid.__init__
 
     def begin(self, original, *arguments) -> None:
@@ -558,8 +558,8 @@ def test_a_picture_ahead_that_is_refused_is_left_out_when_its_turn_comes(tmp_pat
 # Places and machines that come and go
 
 
-def test_nothing_is_begun_ahead_while_somebody_waits_and_a_seam_gives_way(tmp_path, spread, small_job):
-    wide, machines = spread(2)
+def test_nothing_is_begun_ahead_while_somebody_waits_and_a_seam_gives_way(tmp_path, parallel, small_job):
+    wide, machines = parallel(2)
     label, machines._label = machines._label, lambda job: "dream" if job.config.steps == 3 else label(job)
     machines.hold(0, 1, "dream")
     run = wide.runs.start(batch(tmp_path / "uploads", 4))
@@ -576,18 +576,18 @@ def test_nothing_is_begun_ahead_while_somebody_waits_and_a_seam_gives_way(tmp_pa
     assert len(run.results) == 4
 
 
-def test_while_the_cluster_is_away_parts_are_done_here_one_by_one(tmp_path, studio, spread):
+def test_while_the_cluster_is_away_parts_are_done_here_one_by_one(tmp_path, studio, parallel):
     job = batch(tmp_path / "uploads", 3)
     alone, _ = steered_at(here(studio, job), {})
-    wide, machines = spread(0)
+    wide, machines = parallel(0)
     run = finished(wide.runs.start(job))
     same_results(run, alone)
     assert machines.begun == []
 
 
-def test_a_part_ahead_waits_while_the_cluster_is_away_and_gives_its_place_back(tmp_path, spread, monkeypatch):
-    monkeypatch.setattr(ahead, "AGAIN_SECONDS", 0.0)
-    wide, machines = spread(2)
+def test_a_part_ahead_waits_while_the_cluster_is_away_and_gives_its_place_back(tmp_path, parallel, monkeypatch):
+    monkeypatch.setattr(subjob, "RETRY_SECONDS", 0.0)
+    wide, machines = parallel(2)
     machines.hold(0, 1)
     run = wide.runs.start(batch(tmp_path / "uploads", 2))
     eventually(lambda: sorted(machines.begun) == [0, 1], "both to be at work")
@@ -599,9 +599,9 @@ def test_a_part_ahead_waits_while_the_cluster_is_away_and_gives_its_place_back(t
 
 
 @pytest.mark.parametrize("lost", [0, 1])
-def test_a_picture_whose_worker_is_lost_goes_on_by_itself(tmp_path, spread, lost, monkeypatch):
-    monkeypatch.setattr(ahead, "AGAIN_SECONDS", 0.0)
-    wide, machines = spread(2)
+def test_a_picture_whose_worker_is_lost_goes_on_by_itself(tmp_path, parallel, lost, monkeypatch):
+    monkeypatch.setattr(subjob, "RETRY_SECONDS", 0.0)
+    wide, machines = parallel(2)
     machines.hold(0, 1)
     run = wide.runs.start(batch(tmp_path / "uploads", 2))
     eventually(lambda: sorted(machines.begun) == [0, 1], "both to be at work")
@@ -614,8 +614,8 @@ def test_a_picture_whose_worker_is_lost_goes_on_by_itself(tmp_path, spread, lost
     assert machines.begun.count(lost) == 2
 
 
-def test_a_picture_whose_workers_are_lost_twice_is_left_out(tmp_path, spread):
-    wide, machines = spread(2)
+def test_a_picture_whose_workers_are_lost_twice_is_left_out(tmp_path, parallel):
+    wide, machines = parallel(2)
     machines.lost += [0, 0]
     run = finished(wide.runs.start(batch(tmp_path / "uploads", 2)))
     assert run.notices == (
@@ -639,9 +639,9 @@ def same_sheet(one: Run, other: Run) -> Recipe:
     return read_recipe(one.result)
 
 
-def test_a_spread_sweep_is_the_sweep_done_cell_by_cell_and_repeats_here(picture, studio, spread):
+def test_a_parallel_sweep_is_the_sweep_done_cell_by_cell_and_repeats_here(picture, studio, parallel):
     job = sweep_of(dreams(), picture)
-    wide, machines = spread(3, of_cell)
+    wide, machines = parallel(3, of_cell)
     machines.hold(0.05)
     run = wide.runs.start(job)
     machines.let_go(0.05, 1)
@@ -653,10 +653,10 @@ def test_a_spread_sweep_is_the_sweep_done_cell_by_cell_and_repeats_here(picture,
 
 
 @pytest.mark.parametrize("after", [2, 4])
-def test_a_steered_sweep_is_the_same_and_repeats_here_and_there(picture, studio, spread, after):
+def test_a_steered_sweep_is_the_same_and_repeats_here_and_there(picture, studio, parallel, after):
     job = sweep_of(dreams(), picture)
     steers = {after: dreams(layer_weights={"block2_conv1": 1.0})}
-    wide, _ = spread(3, of_cell)
+    wide, _ = parallel(3, of_cell)
     run = swept(wide, job, steers)
     recipe = same_sheet(run, swept(studio, job, steers))
     assert len(recipe.steering) == 1
@@ -665,9 +665,9 @@ def test_a_steered_sweep_is_the_same_and_repeats_here_and_there(picture, studio,
     same_sheet(swept(studio, again), run)
 
 
-def test_a_stopped_sweep_repeats_to_where_it_was_stopped(picture, studio, spread):
+def test_a_stopped_sweep_repeats_to_where_it_was_stopped(picture, studio, parallel):
     job = dataclasses.replace(sweep_of(dreams(), picture), stop_at=4)
-    wide, machines = spread(3, of_cell)
+    wide, machines = parallel(3, of_cell)
     run = swept(wide, job)
     alone = swept(studio, job)
     np.testing.assert_array_equal(pixels(run.result), pixels(alone.result))
@@ -680,22 +680,22 @@ def paintings(**changes: Any) -> StyleSweepConfig:
     return StyleSweepConfig(settings=settings, columns="balance", column_values=(0.1, 0.3, 0.6))
 
 
-def test_what_the_first_painting_chooses_holds_for_those_ahead(picture, studio, spread):
+def test_what_the_first_painting_chooses_holds_for_those_ahead(picture, studio, parallel):
     job = sweep_of(paintings(), picture)
-    wide, machines = spread(3, lambda one: one.config.balance)
+    wide, machines = parallel(3, lambda one: one.config.balance)
     run = finished(wide.runs.start(job))
     recipe = same_sheet(run, swept(studio, job))
     assert recipe.config["settings"]["tile_size"] > 0
     assert sorted(machines.begun) == [0.1, 0.3, 0.6], "none was begun before it was known"
 
 
-def test_paintings_in_a_given_time_are_spread_when_the_first_is_done(picture, studio, spread, monkeypatch):
+def test_paintings_in_a_given_time_are_prefetched_when_the_first_is_done(picture, studio, parallel, monkeypatch):
     from engines.style_transfer import schedule as painting_plan
 
     monkeypatch.setattr(painting_plan, "SIZES", (48, 64))
     monkeypatch.setattr(painting_plan, "PROBE_SIDE", 32)
     job = sweep_of(paintings(seconds=1.0), picture)
-    wide, machines = spread(3, lambda one: one.config.balance)
+    wide, machines = parallel(3, lambda one: one.config.balance)
     machines.hold(0.1)
     run = wide.runs.start(job)
     machines.let_go(0.1, 3)
@@ -712,10 +712,10 @@ def test_paintings_in_a_given_time_are_spread_when_the_first_is_done(picture, st
 
 
 @pytest.mark.parametrize("lost", [0.05, 0.2])
-def test_a_cell_whose_worker_is_lost_is_done_again_so_that_the_recipe_holds(picture, studio, spread, lost, monkeypatch):
-    monkeypatch.setattr(ahead, "AGAIN_SECONDS", 0.0)
+def test_a_cell_whose_worker_is_lost_is_done_again_so_its_recipe_holds(picture, studio, parallel, lost, monkeypatch):
+    monkeypatch.setattr(subjob, "RETRY_SECONDS", 0.0)
     job = sweep_of(dreams(), picture)
-    wide, machines = spread(3, of_cell)
+    wide, machines = parallel(3, of_cell)
     machines.hold(0.05, 0.2)
     run = wide.runs.start(job)
     machines.let_go(0.05, 1)
@@ -728,10 +728,10 @@ def test_a_cell_whose_worker_is_lost_is_done_again_so_that_the_recipe_holds(pict
     assert machines.begun.count(lost) == 2
 
 
-def test_what_is_sent_while_a_lost_cell_catches_up_takes_effect_where_it_was_sent(picture, studio, spread):
+def test_what_is_sent_while_a_lost_cell_catches_up_takes_effect_where_it_was_sent(picture, studio, parallel):
     job = sweep_of(dreams((0.05, 0.1)), picture)
     steers = {2: dreams((0.05, 0.1), layer_weights={"block2_conv1": 1.0})}
-    wide, machines = spread(1, of_cell)
+    wide, machines = parallel(1, of_cell)
     lost: list[float] = []
 
     def lost_after_two_steps() -> Run:
@@ -753,9 +753,9 @@ def test_what_is_sent_while_a_lost_cell_catches_up_takes_effect_where_it_was_sen
     assert machines.begun == [0.05, 0.05, 0.1]
 
 
-def test_a_sweep_of_which_a_cell_was_lost_twice_can_be_gone_on_with(picture, studio, spread):
+def test_a_sweep_of_which_a_cell_was_lost_twice_can_be_gone_on_with(picture, studio, parallel):
     job = sweep_of(dreams(), picture)
-    wide, machines = spread(2, of_cell)
+    wide, machines = parallel(2, of_cell)
     machines.lost += [0.2, 0.2]
     run = finished(wide.runs.start(job))
     assert (run.state, run.error.partition(",")[0]) == ("failed", "The machine that this was on is lost")

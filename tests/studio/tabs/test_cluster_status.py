@@ -30,7 +30,7 @@ TWO = (
 
 def joined(*machines: Machine, capacity: int = 3) -> Status:
     """A cluster that answers, with room for two."""
-    return Status(there=True, address="10.0.0.1:6379", room=2, capacity=capacity, machines=machines)
+    return Status(connected=True, address="10.0.0.1:6379", room=2, capacity=capacity, machines=machines)
 
 
 @pytest.fixture
@@ -111,7 +111,7 @@ def test_a_machine_that_is_refused_says_why(studio, cluster):
 @pytest.mark.parametrize("reason", ["The cluster is away.", "There is no Ray cluster at 10.0.0.1:6379."])
 def test_a_cluster_that_is_away_is_said_to_be_why_and_what_is_done_meanwhile(studio, cluster, begin, reason):
     # What was known of its machines is not told any longer.
-    cluster.status = Status(address="10.0.0.1:6379", said=reason, machines=TWO)
+    cluster.status = Status(address="10.0.0.1:6379", message=reason, machines=TWO)
     at_work(begin(HERE))
     said = told(studio)
     assert said["said"][0] == "The cluster is away."

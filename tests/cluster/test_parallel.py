@@ -20,7 +20,7 @@ from studio.runs.run import Run
 from studio.services import Studio
 from tests.cluster.conftest import PATIENCE
 from tests.engines.helpers import as_png
-from tests.studio.cluster.test_parallel import pixels, same_results, threads_ahead
+from tests.studio.cluster.test_parallel import pixels, prefetching_threads, same_results
 from tests.studio.helpers import eventually, finished
 
 CONFIG = DreamConfig(size=96, octaves=2, steps=4, jitter=4, layer_weights={"block2_conv1": 1.0})
@@ -93,7 +93,7 @@ def followed(run: Run) -> int:
 
 
 def nothing_is_left(studio: Studio) -> None:
-    eventually(lambda: not threads_ahead(), "the threads of parts ahead to end", PATIENCE)
+    eventually(lambda: not prefetching_threads(), "the threads of parts ahead to end", PATIENCE)
     assert studio.runs.render._lent == 0
     eventually(lambda: workers_at_work(studio) == 0, "the workers to be free", PATIENCE)
 
@@ -124,7 +124,7 @@ def test_what_is_stopped_frees_both_machines(tmp_path, joined, photos, kind):
     job = batch(tmp_path, photos, LONG) if kind == "batch" else sweep(photos[0], LONG)
     run = joined.runs.start(job)
     eventually(lambda: len(set(run.workers)) == 2 and run.frame, "both to be at work", PATIENCE)
-    assert "part-ahead" in {thread.name for thread in threading.enumerate()}
+    assert "prefetch" in {thread.name for thread in threading.enumerate()}
     run.stop()
     assert finished(run).state == "stopped"
     assert run.result is not None
