@@ -221,7 +221,7 @@ class Run:
         self._watched = time.monotonic()
 
     def advance(self, gives_way: Callable[[], bool] = lambda: False) -> None:
-        """Run to the end, or to a seam at which it gives way: then it waits again. Called by the lane until it is over.
+        """Run to the end, or to a yield point at which it gives way. Called by the lane until it is over.
 
         Args:
             gives_way: whether another run waits.
@@ -269,11 +269,11 @@ class Run:
                     self._stop.wait(1 / pace)
                 if self._given_up():
                     break
-                if frame.seam:
+                if frame.yield_point:
                     worked = self._worked()
                     self._part_began, self._part_seconds = worked, worked - self._part_began
                 # A run that has done all that it had to do does not wait to say so.
-                if frame.seam and frame.step < frame.total and started.can_give_way and gives_way():
+                if frame.yield_point and frame.step < frame.total and started.can_give_way and gives_way():
                     break
         except StopIteration:
             self._exhausted = True

@@ -81,7 +81,7 @@ class LoopEngine:
         error: what the step after `fail_after` raises.
         picture: what every frame shows.
         on_step: called in each step.
-        seams: after how many steps a part of the run ends, again and again; 0 for never.
+        yield_every: after how many steps a part of the run ends, again and again; 0 for never.
     """
 
     notices: tuple[str, ...] = ()
@@ -100,9 +100,9 @@ class LoopEngine:
         fail_after: int = 0,
         picture: np.ndarray | None = None,
         on_step: Callable[[], None] = lambda: None,
-        seams: int = 0,
+        yield_every: int = 0,
     ):
-        self.seams = seams
+        self.yield_every = yield_every
         self.picture = np.zeros((24, 32, 3), np.uint8) if picture is None else picture
         self.job = Job(engine="deep_dream", config=None, inputs={"image": self.picture}, backbone="studio_vgg")
         self.last: Frame | None = None
@@ -128,7 +128,7 @@ class LoopEngine:
             total=self.steps,
             image=np.full_like(self.picture, (done + 1) % 256),
             metrics={"loss": float(done)},
-            seam=bool(self.seams) and (done + 1) % self.seams == 0,
+            yield_point=bool(self.yield_every) and (done + 1) % self.yield_every == 0,
         )
         return self.last
 

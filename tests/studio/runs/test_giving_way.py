@@ -53,7 +53,7 @@ def begun(lane, *engines: LoopEngine) -> list[Run]:
 def gave_way(lane, steps: int = 4) -> tuple[Run, Run, threading.Semaphore, threading.Semaphore]:
     """A run of parts of two steps that has given way to another, which is at work; with the gates of both."""
     first, second = gate(), gate()
-    run, other = begun(lane, LoopEngine(steps, gate=first, seams=2), LoopEngine(2, gate=second))
+    run, other = begun(lane, LoopEngine(steps, gate=first, yield_every=2), LoopEngine(2, gate=second))
     first.release(2)
     eventually(lambda: other.state == "running", "the other's turn")
     return run, other, first, second
@@ -61,7 +61,7 @@ def gave_way(lane, steps: int = 4) -> tuple[Run, Run, threading.Semaphore, threa
 
 def test_a_run_that_waits_comes_between_two_parts_and_the_one_that_gave_way_goes_on(lane):
     log, hold = Log(), gate()
-    run, other = begun(lane, log.engine("a", 6, gate=hold, seams=2), log.engine("b", 3))
+    run, other = begun(lane, log.engine("a", 6, gate=hold, yield_every=2), log.engine("b", 3))
     open_for_good(hold)
     finished(run)
     assert log.steps == "aabbbaaaa"
@@ -71,7 +71,9 @@ def test_a_run_that_waits_comes_between_two_parts_and_the_one_that_gave_way_goes
 
 def test_two_runs_in_parts_take_turns(lane):
     log, hold = Log(), gate()
-    runs = begun(lane, log.engine("a", 6, gate=hold, seams=2), log.engine("b", 4, seams=1), log.engine("c", 1))
+    runs = begun(
+        lane, log.engine("a", 6, gate=hold, yield_every=2), log.engine("b", 4, yield_every=1), log.engine("c", 1)
+    )
     open_for_good(hold)
     for run in runs:
         finished(run)
@@ -80,7 +82,7 @@ def test_two_runs_in_parts_take_turns(lane):
 
 def test_a_run_gives_way_only_where_a_part_of_it_ends(lane):
     log, hold = Log(), gate()
-    run, other = begun(lane, log.engine("a", 5, gate=hold), log.engine("b", 1, seams=1))
+    run, other = begun(lane, log.engine("a", 5, gate=hold), log.engine("b", 1, yield_every=1))
     open_for_good(hold)
     finished(other)
     assert run.state == "done"
@@ -89,7 +91,7 @@ def test_a_run_gives_way_only_where_a_part_of_it_ends(lane):
 
 def test_a_run_that_nobody_waits_behind_does_not_give_way(lane):
     states = []
-    engine = LoopEngine(6, seams=1, on_step=lambda: states.append(run.state))
+    engine = LoopEngine(6, yield_every=1, on_step=lambda: states.append(run.state))
     run = Run(engine, MemoryKeeper())
     lane.submit(run)
     finished(run)
@@ -99,7 +101,7 @@ def test_a_run_that_nobody_waits_behind_does_not_give_way(lane):
 
 def test_a_stopped_run_that_waits_is_nobody_to_give_way_to(lane):
     hold = gate()
-    run, other = begun(lane, LoopEngine(4, gate=hold, seams=2), LoopEngine(1))
+    run, other = begun(lane, LoopEngine(4, gate=hold, yield_every=2), LoopEngine(1))
     other.stop()
     hold.release(3)
     eventually(lambda: run.frame and run.frame.step == 3, "the next part")
@@ -110,7 +112,7 @@ def test_a_stopped_run_that_waits_is_nobody_to_give_way_to(lane):
 
 def test_a_run_that_has_done_its_last_step_says_so_before_anybody_else_has_a_turn(lane):
     first, second = gate(), gate()
-    run, other = begun(lane, LoopEngine(2, gate=first, seams=2), LoopEngine(1, gate=second))
+    run, other = begun(lane, LoopEngine(2, gate=first, yield_every=2), LoopEngine(1, gate=second))
     open_for_good(first)
     finished(run)
     assert run.state == "done"
@@ -179,7 +181,7 @@ def test_a_lane_that_is_closed_keeps_what_has_given_way(lane):
 
 def test_a_part_that_fails_ends_the_run_and_the_lane_goes_on(lane):
     hold = gate()
-    broken = LoopEngine(6, gate=hold, seams=2, error=ValueError("The dream has run away."), fail_after=3)
+    broken = LoopEngine(6, gate=hold, yield_every=2, error=ValueError("The dream has run away."), fail_after=3)
     run, other = begun(lane, broken, LoopEngine(2))
     open_for_good(hold)
     finished(run)
@@ -189,7 +191,7 @@ def test_a_part_that_fails_ends_the_run_and_the_lane_goes_on(lane):
 
 def test_an_engine_in_parts_is_stepped_and_closed_on_the_lanes_own_thread(lane):
     hold = gate()
-    engine = LoopEngine(4, gate=hold, seams=1)
+    engine = LoopEngine(4, gate=hold, yield_every=1)
     run, other = begun(lane, engine, LoopEngine(1))
     open_for_good(hold)
     finished(run)
@@ -218,7 +220,9 @@ def test_the_seconds_of_a_run_are_those_that_it_worked(lane, clock):
         return step
 
     hold = gate()
-    run, other = begun(lane, LoopEngine(4, gate=hold, seams=2, on_step=works(1)), LoopEngine(3, on_step=works(100)))
+    run, other = begun(
+        lane, LoopEngine(4, gate=hold, yield_every=2, on_step=works(1)), LoopEngine(3, on_step=works(100))
+    )
     open_for_good(hold)
     finished(run)
     assert run.seconds == 5, "four steps, and the one that finds the end"
@@ -236,7 +240,7 @@ def test_the_recipe_of_a_run_tells_the_seconds_that_it_worked(studio, small_job,
 
 def test_whoever_waits_is_told_of_the_next_seam_and_not_of_all_parts(lane, clock):
     hold = gate()
-    (run,) = begun(lane, LoopEngine(100, gate=hold, seams=2))
+    (run,) = begun(lane, LoopEngine(100, gate=hold, yield_every=2))
     waiting = Run(LoopEngine(1), MemoryKeeper())
     for step in (1, 2, 3):
         clock.now += 5

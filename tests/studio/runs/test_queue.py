@@ -149,7 +149,7 @@ def test_who_loses_a_place_goes_on_before_those_who_wait_and_sees_each_frame_onc
 def test_who_cannot_give_way_does_not(room):
     room.now = 1
     lane = RunQueue("one", most_waiting=5, room=room, most_room=10)
-    holding = LoopEngine(4, seams=1, gate=threading.Semaphore(0))
+    holding = LoopEngine(4, yield_every=1, gate=threading.Semaphore(0))
     holding.can_give_way = False
     first, second = Run(holding, MemoryKeeper()), Run(LoopEngine(1), MemoryKeeper())
     lane.submit(first)
