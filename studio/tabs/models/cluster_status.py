@@ -36,7 +36,7 @@ def told(studio: Studio) -> dict[str, Any]:
     Nobody is told what another visitor's run is.
     """
     assert studio.cluster is not None
-    status, going = studio.cluster.status, studio.runs.going
+    status, going = studio.cluster.status, studio.runs.active
     machines = status.machines if status.connected else ()
     working = [run for run in going if run.state == "running"]
     waiting = sum(run.state == "waiting" for run in going)

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from engines.jobs.version import version
-from studio.cluster.ray_process import IMPORT_PATHS
+from studio.cluster.lease import WorkerLease
+from studio.cluster.ray_process import IMPORT_PATHS, LostError, RayProcess
 from tests.layout import ROOT, imports_of
 
 PACKAGE = "studio.cluster.ray_link"
@@ -62,3 +63,14 @@ def test_its_worker_class_is_loaded_where_the_package_cannot_be_imported(tmp_pat
         "print(worker.identify()[0])"
     )
     assert run_python(load, tmp_path, str(file), str(ROOT)).strip() == version()
+
+
+def test_a_lease_ends_with_its_process_and_says_why_it_ended(tmp_path):
+    pytest.importorskip("ray", reason="Ray is not installed: pip install -r requirements-cluster.txt")
+    process = RayProcess({"address": "127.0.0.1:9"}, tmp_path)
+    lease = WorkerLease(process, 1, "machine 1", pid=0)
+    assert list(process.messages()) == []
+    assert "There is no Ray cluster at 127.0.0.1:9" in process.close()
+    with pytest.raises(LostError):
+        lease.call("send", None)
+    lease.release()

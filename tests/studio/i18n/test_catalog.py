@@ -22,7 +22,7 @@ from studio.run_views.stream import Watcher
 from studio.runs.run import Run
 from studio.services import Studio
 from tests.studio import sentences
-from tests.studio.helpers import LoopEngine, MemoryKeeper, unserved_page
+from tests.studio.helpers import LoopEngine, MemoryResultWriter, unserved_page
 
 HANGUL = re.compile("[가-힣]")
 # The same in Korean: numbers with their unit.
@@ -260,7 +260,7 @@ def test_updates_are_translated_by_what_they_are_for(parts):
 
 
 def test_a_run_is_told_of_in_the_language_of_who_watches(lane):
-    run = Run(LoopEngine(), MemoryKeeper())
+    run = Run(LoopEngine(), MemoryResultWriter())
     run.frame = Frame(step=1, total=2, note="alarm: the critic is fooled by all that is drawn; raise its rate")
     run.curves = {"style_loss": [1.0, 2.0]}
     run.error = "The drawing is empty; draw a digit first."

@@ -20,7 +20,7 @@ from studio.services import Studio
 from studio.tabs.models.cluster_status import told
 from studio.tabs.models.tab import ModelsTab
 from tests.engines.helpers import is_one_sentence
-from tests.studio.helpers import LoopEngine, MemoryKeeper, eventually, unserved_page
+from tests.studio.helpers import LoopEngine, MemoryResultWriter, eventually, unserved_page
 
 TWO = (
     Machine(title="10.0.0.2", cpus=2, gpus=0, free=0, busy=(1,), warm=1, refused=""),
@@ -56,8 +56,8 @@ def begin(studio) -> Iterator:
         gates.append(gate := threading.Semaphore(1))
         engine = LoopEngine(30, gate=gate)
         engine.where, engine.workers = where, workers
-        run = Run(engine, MemoryKeeper())
-        studio.runs.render.submit(run)
+        run = Run(engine, MemoryResultWriter())
+        studio.runs.queue.submit(run)
         studio.runs._by_id[run.id] = run
         return run
 
@@ -157,6 +157,6 @@ def test_a_run_is_on_this_machine_while_the_cluster_is_away(studio, cluster, sma
 
 def test_a_message_of_a_run_says_where_it_is(studio, begin):
     run = at_work(begin("10.0.0.2", (1,)))
-    message = asyncio.run(Watcher(run, studio.runs.render).whole())
+    message = asyncio.run(Watcher(run, studio.runs.queue).whole())
     assert message["where"] == "10.0.0.2"
     run.stop()
