@@ -351,7 +351,7 @@ def test_a_run_that_a_person_stops_has_no_stop_reason_and_cannot_be_resumed(queu
 
 def test_an_unattended_run_continues_to_its_end(queue, monkeypatch):
     monkeypatch.setattr(runs_module, "UNWATCHED_SECONDS", -1.0)
-    run = Run(LoopEngine(20), MemoryResultWriter(), patient=True)
+    run = Run(LoopEngine(20), MemoryResultWriter(), unattended=True)
     queue.submit(run)
     finished(run)
     assert (run.state, run.stop_reason, run.frame.step) == ("done", "", 20)
