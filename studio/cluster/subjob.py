@@ -35,7 +35,7 @@ class CatchingUp(Exception):  # noqa: N818 - no error: the run asks again
 
 @dataclass(frozen=True)
 class WorkerSlots:
-    """Where the parts of a run are done.
+    """Begins the parts of a run, and borrows slots of its queue for them.
 
     Attributes:
         begin: begins a job, or what is left of one.

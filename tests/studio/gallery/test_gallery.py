@@ -151,13 +151,13 @@ def test_a_film_stopped_before_its_first_picture_is_whole_keeps_what_there_is_as
 
 
 @pytest.mark.parametrize("steps", [1, 3])
-def test_a_discarded_run_leaves_nothing_but_its_moments_until_they_are_forgotten(studio, small_job, steps):
+def test_a_discarded_run_leaves_nothing_but_its_snapshots_until_they_are_deleted(studio, small_job, steps):
     job = dataclasses.replace(small_job, config=dataclasses.replace(SMALL, pictures=3, steps=2))
     writer = studio.result_writer(job)
     followed(studio.workshop.start(job), writer, steps=steps)
     writer.discard()
     assert files_in(studio.gallery.folder) == ["moments"]
-    writer.snapshots.forget()
+    writer.snapshots.delete()
     assert files_in(studio.gallery.folder / "moments") == []
 
 

@@ -259,13 +259,13 @@ def test_updates_are_translated_by_what_they_are_for(parts):
     assert (sent[made["own"]]["choices"], sent[made["own"]]["value"]) == (["Delete"], "Delete")
 
 
-def test_a_run_is_told_of_in_the_language_of_who_watches(lane):
+def test_a_run_is_told_of_in_the_language_of_who_watches(queue):
     run = Run(LoopEngine(), MemoryResultWriter())
     run.frame = Frame(step=1, total=2, note="alarm: the critic is fooled by all that is drawn; raise its rate")
-    run.curves = {"style_loss": [1.0, 2.0]}
+    run._curves.values = {"style_loss": [1.0, 2.0]}
     run.error = "The drawing is empty; draw a digit first."
     with use_language(KOREAN):
-        told = asyncio.run(Watcher(run, lane).whole())
+        told = asyncio.run(Watcher(run, queue).whole())
     assert told["note"].startswith("경보")
     assert told["alarm"] is True
     assert list(told["curves"]) == ["스타일 손실"]
