@@ -22,10 +22,10 @@ from studio.cluster.client import Cluster
 from studio.cluster.dispatch import ClusterDispatcher
 from studio.gallery.gallery import Gallery
 from studio.gallery.outputs_folder import GOING, MOMENTS, UPLOADS, VISITORS, claim, remove_leftovers
-from studio.gallery.result_writer import keeper_for
+from studio.gallery.result_writer import result_writer_for
 from studio.gallery.visitors import Visitors
 from studio.runs.journal import RunJournal
-from studio.runs.queue import RunManager
+from studio.runs.manager import RunManager
 from studio.runs.run import ResultWriter
 
 logger = logging.getLogger(__name__)
@@ -40,7 +40,7 @@ class Studio:
     Attributes:
         weights: folders of weights to look into before the bundled ones.
         outputs: folder of results.
-        most_waiting: how many runs may wait in a lane.
+        most_waiting: how many runs may wait.
         max_pixels: what is larger is shrunk to so many pixels.
         data: the pictures that the bundled networks were trained on, a folder or a zip, where they are here.
         shared: whether there are several visitors, who are to see their own results only.
@@ -75,11 +75,11 @@ class Studio:
         self._interactive = ThreadPoolExecutor(max_workers=1, thread_name_prefix="interactive")
         self.runs = RunManager(
             self.workshop,
-            self.keeper,
-            records=RunJournal(self.outputs / GOING),
+            self.result_writer,
+            journal=RunJournal(self.outputs / GOING),
             most_waiting=self.most_waiting,
             dispatcher=None if self.cluster is None else ClusterDispatcher(self.workshop, self.cluster),
-            patient=not self.shared,
+            unattended=not self.shared,
         )
 
     def close(self) -> None:
@@ -100,9 +100,9 @@ class Studio:
         folder = self.outputs / VISITORS / visitor if visitor else self.outputs
         return Gallery(folder, self.outputs / MOMENTS)
 
-    def keeper(self, job: Job) -> ResultWriter:
-        """What makes a result of a job's frames, for whoever's event is being handled."""
-        return keeper_for(self.gallery, job)
+    def result_writer(self, job: Job) -> ResultWriter:
+        """Return what writes a job's result, for whoever's event is being handled."""
+        return result_writer_for(self.gallery, job)
 
     def read(self, picture: str | bytes) -> np.ndarray:
         """The pixels of `load`: (H, W, 3) uint8 RGB; raises PictureError with a sentence."""

@@ -13,14 +13,19 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def imports_of(path: Path) -> set[str]:
-    """Every module that a file imports anywhere, inside functions too; `from a import b` counts as a and as a.b."""
+    """Every module that a file of this repository imports anywhere, inside functions too.
+
+    `from a import b` counts as a and as a.b, and relative imports by their full names.
+    """
+    package = path.resolve().relative_to(ROOT).parts[:-1]
     found = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path.name} has a relative import, which this does not follow"
-            found |= {node.module or ""} | {f"{node.module}.{alias.name}" for alias in node.names}
+            start = package[: len(package) - node.level + 1] if node.level else ()
+            module = ".".join((*start, *filter(None, [node.module])))
+            found |= {module} | {f"{module}.{alias.name}" for alias in node.names}
     return found
 
 

@@ -23,7 +23,7 @@ class Frame:
         note: where in the run this is, in words ("octave 2 of 3").
         progress: share of the run's work that is done, in [0, 1], where steps cost unequally; -1 means step / total.
         keyframe: whether this moment belongs in a film of the run.
-        seam: whether a part of the run ends here, so that another run may come between.
+        yield_point: whether a part of the run ends here, so that another run may have its place for a while.
         config: the settings that have been in force since the frame before, where the engine itself chose or changed
             them; None where they are what was asked for and sent.
         written: of an engine that writes: its texts as they stand, a `Generation` each.
@@ -40,7 +40,7 @@ class Frame:
     note: str = ""
     progress: float = -1.0
     keyframe: bool = True
-    seam: bool = False
+    yield_point: bool = False
     config: Any = None
     written: tuple[Any, ...] = ()
     text: str = ""

@@ -234,7 +234,7 @@ class BatchExecution(JobExecution):
             total=self._done + frame.total - frame.step + frame.total * left,
             progress=(self.number + frame.progress) / count,
             note=f"picture {self.number + 1} of {count} · {frame.note}" if frame.note else "",
-            seam=frame.step >= frame.total,
+            yield_point=frame.step >= frame.total,
         )
 
     def left(self) -> ResumableJob | None:

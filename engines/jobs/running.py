@@ -79,7 +79,7 @@ class JobExecution(Iterator[Frame]):
         notices: what a person should be told of the run when it is over, in sentences.
         where: which machine it is on, in a few words; "" where there is only one.
         workers: which workers of a cluster do it, by their numbers.
-        can_give_way: whether another run may come between its seams.
+        can_give_way: whether another run may have its place at its yield points.
         unfinished: what can be gone on with where it failed through no fault of its own; None otherwise.
         progress_before: share of the whole run's work that was done before this began.
     """

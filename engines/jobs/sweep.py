@@ -175,8 +175,8 @@ def sweep(config: SweepConfig, backbone: Any, **inputs: Any) -> Frames[SweepConf
         backbone, inputs: as the engine takes them.
 
     Yields:
-        A frame for each of a cell's, with its metrics; the last of each cell is a keyframe and a seam. `config` is set
-        where it is another than what was asked for and sent: the cell's engine has chosen settings itself.
+        A frame for each of a cell's, with its metrics; the last of each cell is a keyframe and a yield point. `config`
+        is set where it is another than what was asked for and sent: the cell's engine has chosen settings itself.
 
     Raises:
         ValueError: what the engine raises.
@@ -233,7 +233,7 @@ class Filling:
             progress=(cell + frame.progress) / cells,
             keyframe=ended,
             config=unsaid,
-            seam=ended,
+            yield_point=ended,
         )
 
     def steer(self, changed: SweepConfig) -> None:

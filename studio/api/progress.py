@@ -49,7 +49,7 @@ class Caller:
         return unread is not None and unread.qsize() < MOST_UNREAD
 
 
-async def followed(run: Run, lane: RunQueue, caller: Caller) -> AsyncGenerator[dict[str, Any], None]:
+async def followed(run: Run, queue: RunQueue, caller: Caller) -> AsyncGenerator[dict[str, Any], None]:
     """What a program is told of a run until it is over. When the caller is gone, the run is stopped.
 
     While the caller does not read, it is told nothing and the run counts as unwatched.
@@ -65,7 +65,7 @@ async def followed(run: Run, lane: RunQueue, caller: Caller) -> AsyncGenerator[d
                 run.watched()
                 if news and now - told > 1 / MOST_UPDATES_A_SECOND:
                     version, told = run.version, now
-                    update = said_of(run, lane)
+                    update = said_of(run, queue)
                     if now - pictured > PREVIEW_SECONDS and run.frame is not None and run.frame.image is not None:
                         pictured = now
                         image = run.frame.image
@@ -77,12 +77,12 @@ async def followed(run: Run, lane: RunQueue, caller: Caller) -> AsyncGenerator[d
         await asyncio.to_thread(run.stop)
 
 
-def said_of(run: Run, lane: RunQueue) -> dict[str, Any]:
+def said_of(run: Run, queue: RunQueue) -> dict[str, Any]:
     """What there is to tell of a run at this moment, as JSON has it."""
     frame = run.frame
     said: dict[str, Any] = {
         "state": run.state,
-        "before": lane.place(run).before if run.state == "waiting" else 0,
+        "before": queue.position(run).before if run.state == "waiting" else 0,
         "step": 0 if frame is None else frame.step,
         "total": None if frame is None else frame.total,
         "progress": 0.0 if frame is None else float(frame.progress),
@@ -93,7 +93,7 @@ def said_of(run: Run, lane: RunQueue) -> dict[str, Any]:
         "metrics": {} if frame is None else {k: v if math.isfinite(v) else None for k, v in _numbers(frame.metrics)},
         "text": "" if frame is None else frame.text,
         "preview": None,
-        "notices": [*filter(None, [run.why]), *run.notices],
+        "notices": [*filter(None, [run.stop_reason]), *run.notices],
     }
     return said
 

@@ -103,7 +103,7 @@ class Api:
                 logger.exception("A call could not be begun.")
                 raise refused(f"The run could not be begun: {why_unwritten(error)}.") from None
             # Closed by its own hand: else it would be some time later that the run stops.
-            updates = followed(run, self._studio.runs.render, caller)
+            updates = followed(run, self._studio.runs.queue, caller)
             try:
                 async for update in updates:
                     yield update, None, None
@@ -119,7 +119,7 @@ class Api:
         if run.error:
             # What a page says besides, a person does there: press Save.
             raise refused(run.error.partition(";")[0] + "." if run.unsaved else run.error)
-        said = said_of(run, self._studio.runs.render) | {"network": await self._taken_up(run)}
+        said = said_of(run, self._studio.runs.queue) | {"network": await self._taken_up(run)}
         if run.result is None:
             return said, None, None
         try:

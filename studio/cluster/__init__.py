@@ -1,1 +1,1 @@
-"""Runs on other machines: who they are, what goes there, how it comes back."""
+"""Run jobs on a Ray cluster."""

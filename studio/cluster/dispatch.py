@@ -9,13 +9,13 @@ from engines.jobs.batch import Batch
 from engines.jobs.sweep import SweepConfig
 from studio.cluster.client import MOST_ROOM, Cluster
 from studio.cluster.parallel import ParallelBatch, ParallelSweep
-from studio.cluster.prefetch import WorkerSlots
 from studio.cluster.remote_job import RemoteJob
+from studio.cluster.subjob import WorkerSlots
 from studio.runs.queue import RunQueue
 
 
 class ClusterDispatcher:
-    """Begins runs on a cluster while it is there, and here while it is away."""
+    """Begins runs on a cluster, or in this process while the cluster is away; a `studio.runs.queue.Dispatcher`."""
 
     most_room = MOST_ROOM
 
@@ -24,26 +24,26 @@ class ClusterDispatcher:
 
     @property
     def room(self) -> int:
-        """How many runs there can be at this moment; one while the cluster is away."""
+        """How many runs there can be at once now; one while the cluster is away."""
         status = self._cluster.status
-        return status.room if status.useful else 1
+        return status.room if status.usable else 1
 
     def on_change(self, call: Callable[[], None]) -> None:
-        """Have it called when machines come or go."""
+        """Call a function whenever the room may have changed."""
         self._cluster.on_change(call)
 
-    def begin(self, job: Job, rest: ResumableJob | None, lane: RunQueue) -> JobExecution:
-        """A job, or what is left of one, begun; a batch or a sweep in parts, for which the lane lends places."""
+    def begin(self, job: Job, unfinished: ResumableJob | None, queue: RunQueue) -> JobExecution:
+        """Begin a job, or what is left of one; parts of a batch or sweep borrow slots of the queue."""
 
-        def begin(job: Job, rest: ResumableJob | None) -> RemoteJob:
-            return RemoteJob(job, self._workshop, self._cluster, rest)
+        def begin(job: Job, unfinished: ResumableJob | None) -> RemoteJob:
+            return RemoteJob(job, self._workshop, self._cluster, unfinished)
 
-        places = WorkerSlots(begin, lambda: self._cluster.status.useful and lane.borrow(), lane.give_back)
+        slots = WorkerSlots(begin, lambda: self._cluster.status.usable and queue.borrow(), queue.give_back)
         if isinstance(job, Batch):
-            return ParallelBatch(job, self._workshop, places)
+            return ParallelBatch(job, self._workshop, slots)
         if isinstance(job.config, SweepConfig):
-            return ParallelSweep(job, self._workshop, places)
-        return begin(job, rest)
+            return ParallelSweep(job, self._workshop, slots)
+        return begin(job, unfinished)
 
     def close(self) -> None:
         """Leave the cluster."""

@@ -1,9 +1,7 @@
-"""Run a batch or a sweep on several machines, with results in order.
+"""Run the parts of a batch or sweep on several workers, with the results of running them one after another.
 
-The part whose turn it is, the foremost, is pulled by the run's own thread, as any run's frames are. Those after it are
-begun ahead, each on a thread and on a place of its lane that nobody waits for; when their turn comes, what they have
-made so far comes at once. A part that was begun with other settings than its turn finds is begun again: nothing that
-is seen, and no recipe, tells what was done ahead.
+The run's own thread makes the frames of the part whose turn it is. Parts after it are prefetched on idle workers. What
+was prefetched with outdated settings is made again, so neither frames nor recipes depend on prefetching.
 """
 
 from __future__ import annotations
@@ -15,42 +13,44 @@ from engines.core.frames import Frame
 from engines.jobs import Job, JobExecution, ModelCache, ResumableJob
 from engines.jobs.batch import Batch, BatchExecution
 from engines.jobs.sweep import Filling, SweepConfig, resolve
-from studio.cluster.prefetch import CatchingUp, Prefetcher, Subjob, WorkerSlots
+from studio.cluster.prefetch import Prefetcher
 from studio.cluster.remote_job import LostTwiceError
+from studio.cluster.subjob import CatchingUp, Subjob, WorkerSlots
 
 
 class ParallelBatch(BatchExecution):
     """A batch's frames, see `BatchExecution`; several of its pictures are made at once."""
 
-    def __init__(self, batch: Batch, workshop: ModelCache, places: WorkerSlots):
+    def __init__(self, batch: Batch, workshop: ModelCache, slots: WorkerSlots):
         super().__init__(batch, workshop)
-        self._asked = batch.config
-        self._ahead = Prefetcher(batch, workshop, places, len(batch.pictures), lambda number: self._asked, batch.job_of)
+        self._settings = batch.config
+        count = len(batch.pictures)
+        self._prefetcher = Prefetcher(batch, workshop, slots, count, lambda number: self._settings, batch.job_of)
 
     @property
     def where(self) -> str:  # type: ignore[override]
-        """The machine that the picture at work is on."""
+        """The title of the machine that makes the current picture."""
         part = self.part
         return "" if part is None else part.where
 
     @property
     def workers(self) -> tuple[int, ...]:  # type: ignore[override]
-        """Those that are at its pictures."""
+        """The ids of the workers that make its pictures."""
         part = self.part
-        return (() if part is None else part.workers) + self._ahead.workers
+        return (() if part is None else part.workers) + self._prefetcher.workers
 
     def send(self, changed: Any | None) -> Frame:
-        """The next frame, see `BatchExecution.send`; the same again while a picture catches up.
+        """Return the next frame, see `BatchExecution.send`; the last one again while steps are redone.
 
         Raises:
-            Displaced: there is no place for the picture whose turn it is at this moment.
+            NoWorkerAvailable: there is no worker for the current picture.
         """
-        # A control that was touched and says what it said before must not undo what was done ahead.
-        if changed is not None and changed != self.resolve(self._asked):
-            self._asked = changed
-        with self._ahead.at_work():
+        # Settings that say the same must not discard what was prefetched with them.
+        if changed is not None and changed != self.resolve(self._settings):
+            self._settings = changed
+        with self._prefetcher.active():
             if self.part is not None:
-                self._ahead.look()
+                self._prefetcher.fill()
             try:
                 return super().send(changed)
             except CatchingUp:
@@ -58,8 +58,8 @@ class ParallelBatch(BatchExecution):
                 return self.last
 
     def _begun(self, number: int) -> JobExecution:
-        part = self._ahead.take(number)
-        self._ahead.look()
+        part = self._prefetcher.pop(number)
+        self._prefetcher.fill()
         return part
 
     def _pulled(self, part: JobExecution, changed: Any | None) -> tuple[Frame, int]:
@@ -72,37 +72,34 @@ class ParallelBatch(BatchExecution):
     def close(self) -> None:
         """Stop: no further step is done, no further picture begun."""
         super().close()
-        self._ahead.close()
+        self._prefetcher.close()
 
 
 class ParallelSweep(JobExecution):
-    """A sweep's frames, see `engines.jobs.sweep.sweep`; several of its cells are made at once.
+    """A sweep's frames, see `engines.jobs.sweep.sweep`; several of its cells are made at once."""
 
-    What an engine chooses for the first cell holds for all: none is begun ahead before that is known.
-    """
-
-    def __init__(self, job: Job, workshop: ModelCache, places: WorkerSlots):
+    def __init__(self, job: Job, workshop: ModelCache, slots: WorkerSlots):
         super().__init__(job, workshop)
-        self._places = places
+        self._slots = slots
         self._cells: Cells | None = None
         self._unsent: Any = None
         self._lost = False
 
     @property
     def where(self) -> str:  # type: ignore[override]
-        """The machine that the cell at work is on."""
+        """The title of the machine that makes the current cell."""
         return "" if self._cells is None else self._cells.where
 
     @property
     def workers(self) -> tuple[int, ...]:  # type: ignore[override]
-        """Those that are at its cells."""
+        """The ids of the workers that make its cells."""
         return () if self._cells is None else self._cells.workers
 
     def send(self, changed: Any | None) -> Frame:
-        """The next frame, after `changed` has taken effect; the same again while a cell catches up.
+        """Return the next frame, after `changed` has taken effect; the last one again while steps are redone.
 
         Raises:
-            Displaced: there is no place for the cell whose turn it is at this moment.
+            NoWorkerAvailable: there is no worker for the current cell.
             StopIteration, ValueError: as `JobExecution.send`.
         """
         self._unsent = self._unsent if changed is None else changed
@@ -118,15 +115,15 @@ class ParallelSweep(JobExecution):
         return frame
 
     def _engine_frames(self, config: Any, network: Any, **after: Frame) -> Any:
-        # Who found no place for the first step asks again.
-        if self._cells is None or self._cells.asked != config:
+        # Called again if there was no worker for the first step.
+        if self._cells is None or self._cells.requested != config:
             self.close()
-            self._cells = Cells(self.job, self._workshop, self._places, config, resolve(config, network))
+            self._cells = Cells(self.job, self._workshop, self._slots, config, resolve(config, network))
         return self._cells
 
     @property
     def unfinished(self) -> ResumableJob | None:
-        """What a sweep can be begun again with, of which a cell was lost twice."""
+        """What the sweep can be started again with, if a cell lost its worker twice; None otherwise."""
         if not self._lost:
             return None
         if self.history.config is None:
@@ -136,73 +133,77 @@ class ParallelSweep(JobExecution):
 
 
 class Cells:
-    """A sweep's frames as `JobExecution` takes an engine's; unlike those, it goes on after what it raises.
+    """A sweep's frames, with the interface of a generator; unlike one, it continues after an exception.
 
     Args:
-        asked: the sweep's config as it was asked for.
-        config: the same as the engine will run it.
+        requested: the sweep's config as it was asked for.
+        config: the same as the engine runs it.
+
+    Attributes:
+        requested: as given.
+        where: the title of the machine that makes the current cell.
     """
 
-    def __init__(self, job: Job, workshop: ModelCache, places: WorkerSlots, asked: SweepConfig, config: SweepConfig):
-        self.asked, self.where = asked, ""
+    def __init__(self, job: Job, workshop: ModelCache, slots: WorkerSlots, requested: SweepConfig, config: SweepConfig):
+        self.requested, self.where = requested, ""
         self._filling = Filling(config)
         self._cell = -1
         self._part: Subjob | None = None
-        self._ended = self._closed = False
-        self._waits_for_the_first = config.chosen_on_the_way
+        self._cell_ended = self._closed = False
+        # Settings that the engine chooses for the first cell are used for all others.
+        self._first_cell_chooses = config.chosen_on_the_way
 
-        def cell_of(number: int) -> Any:
+        def config_of(number: int) -> Any:
             return self._filling.config.cell(number)
 
         def job_of(number: int, config: Any) -> Job:
-            return Job(engine=asked.engine, config=config, inputs=job.inputs, backbone=job.backbone, pace=job.pace)
+            return Job(engine=requested.engine, config=config, inputs=job.inputs, backbone=job.backbone, pace=job.pace)
 
-        # The recipe of a sweep could not tell that a cell went on from a picture.
-        self._ahead = Prefetcher(job, workshop, places, config.cells, cell_of, job_of, exact=True)
+        # A sweep's recipe has no place for the steps at which a cell was resumed.
+        self._prefetcher = Prefetcher(job, workshop, slots, config.cells, config_of, job_of, exact=True)
 
     def __next__(self) -> Frame:
         return self.send(None)
 
     def send(self, changed: SweepConfig | None) -> Frame:
-        """The next frame; raises as `Subjob.send`, StopIteration after the last."""
+        """Return the next frame; raises as `Subjob.send`, and StopIteration after the last."""
         if self._closed:
             raise StopIteration
-        with self._ahead.at_work():
+        with self._prefetcher.active():
             if changed is not None:
                 self._filling.steer(changed)
-            if self._part is None or self._ended:
-                self._turn_to_next()
-                changed = None  # it is in the next cell's own config
-            if self._may_go_ahead:
-                self._ahead.look()
+            if self._part is None or self._cell_ended:
+                self._next_cell()
+                changed = None  # it is in the new cell's own config
+            if self._can_prefetch:
+                self._prefetcher.fill()
             assert self._part is not None
             frame = self._part.send(None if changed is None else self._filling.config.cell(self._cell))
-            self._ended = frame.step >= frame.total
+            self._cell_ended = frame.step >= frame.total
             self.where = self._part.where
             return self._filling.laid(self._cell, frame, self._part.steps)
 
     @property
     def workers(self) -> tuple[int, ...]:
-        """Those that are at the cells."""
-        return (() if self._part is None else self._part.workers) + self._ahead.workers
+        """The ids of the workers that make the cells."""
+        return (() if self._part is None else self._part.workers) + self._prefetcher.workers
 
     @property
-    def _may_go_ahead(self) -> bool:
-        """Whether all is known that the first cell decides for the others."""
-        return self._cell > 0 or (
-            self._part is not None and self._part.last is not None and not self._waits_for_the_first
-        )
+    def _can_prefetch(self) -> bool:
+        """Whether everything is known that the first cell decides for the others."""
+        first_frame_is_there = self._part is not None and self._part.last is not None
+        return self._cell > 0 or (first_frame_is_there and not self._first_cell_chooses)
 
-    def _turn_to_next(self) -> None:
+    def _next_cell(self) -> None:
         if self._cell + 1 >= self._filling.config.cells:
             raise StopIteration
-        self._part = self._ahead.take(self._cell + 1)
+        self._part = self._prefetcher.pop(self._cell + 1)
         self._cell += 1
-        self._ended = False
+        self._cell_ended = False
 
     def close(self) -> None:
         """Do no further step."""
         self._closed = True
         if self._part is not None:
             self._part.close()
-        self._ahead.close()
+        self._prefetcher.close()

@@ -104,8 +104,8 @@ class Gallery:
 
     # Results
 
-    def moments(self, *, every: bool = False) -> Snapshots:
-        """Where a new run's moments go; `every` is as for `Snapshots`."""
+    def snapshots(self, *, every: bool = False) -> Snapshots:
+        """Return the snapshots of a new run, none yet; `every` is as for `Snapshots`."""
         return Snapshots(self._moments / secrets.token_hex(12), every=every)
 
     def new_path(self, engine: str, suffix: str) -> Path:

@@ -15,19 +15,19 @@ from studio.gallery.thumbnails import thumbnail_uri
 from studio.runs.run import ResultWriter
 
 
-def keeper_for(gallery: Gallery, job: Job) -> ResultWriter:
-    """What keeps what a job makes."""
-    return BatchKeeper(gallery, job) if isinstance(job, Batch) else ResultKeeper(gallery, job)
+def result_writer_for(gallery: Gallery, job: Job) -> ResultWriter:
+    """Return what writes the result of a job."""
+    return BatchResultWriter(gallery, job) if isinstance(job, Batch) else JobResultWriter(gallery, job)
 
 
-class ResultKeeper:
+class JobResultWriter:
     """Turns a run's frames into a PNG of the last one, an MP4 of several where a run makes a film, or a text."""
 
     results: tuple[Path, ...] = ()
 
     def __init__(self, gallery: Gallery, job: Job):
         self._gallery, self._job = gallery, job
-        self.moments = gallery.moments(every=ENGINES[job.engine].film)
+        self.snapshots = gallery.snapshots(every=ENGINES[job.engine].film)
         self._film: Film | None = None
         self._notices: dict[str, str] = {}
 
@@ -36,28 +36,28 @@ class ResultKeeper:
         """What could not be kept besides the result, in sentences."""
         return tuple(self._notices.values())
 
-    def see(self, started: JobExecution) -> None:
+    def add(self, execution: JobExecution) -> None:
         """Take the newest frame.
 
         Raises:
             OSError: a film cannot be written.
         """
-        frame = started.last
+        frame = execution.last
         if frame is None:
             return
         try:
-            self.moments.see(frame)
+            self.snapshots.add(frame)
         except OSError as error:
             self._notices["moments"] = f"Not all moments of this run could be kept: {cause_of(error)}."
-        self.film(started)
+        self.film(execution)
 
-    def film(self, started: JobExecution) -> None:
+    def film(self, execution: JobExecution) -> None:
         """Take the newest frame for the film, where one is made; it is no moment to look back at.
 
         Raises:
             OSError: it cannot be written.
         """
-        frame = started.last
+        frame = execution.last
         if frame is None or not self._job.makes_film or not frame.keyframe or frame.image is None:
             return
         if self._film is None:
@@ -65,41 +65,41 @@ class ResultKeeper:
             self._film = Film(self._gallery.new_path(self._job.engine, ".mp4"), (width, height))
         self._film.add(frame.image)
 
-    def finish(self, started: JobExecution) -> Path:
+    def finish(self, execution: JobExecution) -> Path:
         """Write the result, and then its thumbnail and the inputs it was made from, as far as there is room.
 
         Raises:
             OSError: there is none for the result either.
         """
         try:
-            path = self._written(started)
+            path = self._written(execution)
         except OSError as error:
             # What is there only to be looked back at makes room.
-            if self.moments.steps:
+            if self.snapshots.steps:
                 self._notices["moments"] = "The run's earlier pictures were deleted to make room for the result."
-            self.moments.forget()
+            self.snapshots.delete()
             if self._film is not None:
                 self.discard()
                 said = f"The film could not be written: {cause_of(error)}; its last picture was kept in its place."
                 self._notices["film"] = said
-            path = self._written(started)
+            path = self._written(execution)
         self._keep_inputs()
         result = self._gallery.find(path.name)
         if result is not None:
             thumbnail_uri(self._gallery, result)
         return path
 
-    def _written(self, started: JobExecution) -> Path:
+    def _written(self, execution: JobExecution) -> Path:
         """Write a film, a text or a picture; raises OSError."""
         if self._film:
-            return self._film.finish(started.recipe.to_json())
-        if ENGINES[self._job.engine].writes and started.last is not None:
-            return self._written_text(started.last.text, started.recipe)
-        if started.last is None or started.last.image is None:
+            return self._film.finish(execution.recipe.to_json())
+        if ENGINES[self._job.engine].writes and execution.last is not None:
+            return self._written_text(execution.last.text, execution.recipe)
+        if execution.last is None or execution.last.image is None:
             raise RecipeError("There is nothing to keep.")
         path = self._gallery.new_path(self._job.engine, ".png")
         details = NO_DETAILS if self._job.makes_sheet else self._job.details
-        write_png(path, started.last.image, started.recipe, details)
+        write_png(path, execution.last.image, execution.recipe, details)
         return path
 
     def _written_text(self, text: str, recipe: Recipe) -> Path:
@@ -128,7 +128,7 @@ class ResultKeeper:
         self._film = None
 
 
-class BatchKeeper:
+class BatchResultWriter:
     """Turns the frames of a batch into a result for each of its pictures, and in the end a zip of them.
 
     There are no moments of a batch to look back at: its pictures are in the gallery as they come.
@@ -136,9 +136,9 @@ class BatchKeeper:
 
     def __init__(self, gallery: Gallery, batch: Batch):
         self._gallery = gallery
-        self.moments = gallery.moments()
+        self.snapshots = gallery.snapshots()
         self._part: JobExecution | None = None
-        self._keeper: ResultKeeper | None = None
+        self._writer: JobResultWriter | None = None
         self._name = ""
         self._kept: dict[Path, str] = {}
         self._notices: dict[str, None] = {}
@@ -153,33 +153,33 @@ class BatchKeeper:
         """What is finished."""
         return tuple(self._kept)
 
-    def see(self, started: JobExecution) -> None:
+    def add(self, execution: JobExecution) -> None:
         """Take the newest frame, and if it is a picture's last, keep that."""
-        assert isinstance(started, BatchExecution)
-        if started.part is not self._part or self._keeper is None:
+        assert isinstance(execution, BatchExecution)
+        if execution.part is not self._part or self._writer is None:
             self.discard()  # of a picture that ran away in the middle
-            self._part, self._name = started.part, started.name
-            self._keeper = ResultKeeper(self._gallery, started.job)
+            self._part, self._name = execution.part, execution.name
+            self._writer = JobResultWriter(self._gallery, execution.job)
         if self._part is not None:
-            self._keeper.film(self._part)
-        if started.last is not None and started.last.seam:
+            self._writer.film(self._part)
+        if execution.last is not None and execution.last.yield_point:
             self._keep()
 
     def _keep(self) -> None:
         """Keep the picture at work as it is now; raises OSError where it cannot be written."""
-        if self._keeper is not None and self._part is not None:
-            self._kept[self._keeper.finish(self._part)] = self._name
-            self._notices |= dict.fromkeys(self._keeper.notices)
-        self._keeper = self._part = None
+        if self._writer is not None and self._part is not None:
+            self._kept[self._writer.finish(self._part)] = self._name
+            self._notices |= dict.fromkeys(self._writer.notices)
+        self._writer = self._part = None
 
-    def finish(self, started: JobExecution) -> Path | None:
+    def finish(self, execution: JobExecution) -> Path | None:
         """Keep a picture that the batch was stopped in, and pack all that are there; None where there are none.
 
         Raises:
             OSError: that picture cannot be written.
         """
-        assert isinstance(started, BatchExecution)
-        if started.part is self._part:
+        assert isinstance(execution, BatchExecution)
+        if execution.part is self._part:
             self._keep()
         else:
             self.discard()  # of a last picture that ran away
@@ -195,6 +195,6 @@ class BatchKeeper:
 
     def discard(self) -> None:
         """Leave nothing behind of a picture that is not kept."""
-        if self._keeper is not None:
-            self._keeper.discard()
-        self._keeper = self._part = None
+        if self._writer is not None:
+            self._writer.discard()
+        self._writer = self._part = None

@@ -89,7 +89,7 @@ class PictureStage(Stage):
 
     def _goes_on(self, run: Run) -> bool:
         """Whether there is a picture of this run to go on from; nobody goes on from a sheet of them."""
-        there = run.moments.steps != [] or (run.result is not None and run.result.suffix == ".png")
+        there = run.snapshots.steps != [] or (run.result is not None and run.result.suffix == ".png")
         return run.over and there and not run.job.makes_sheet
 
     def wire(self) -> None:
@@ -106,14 +106,14 @@ class PictureStage(Stage):
         run = self.run(run_id)
         if run is None:
             return gr.skip(), gr.skip(), gr.skip()
-        moment = run.moments.at(int(event.step)) if event.step else None
+        moment = run.snapshots.at(int(event.step)) if event.step else None
         if moment is None:
             return 0, self.saving(run), gr.update(interactive=self._goes_on(run))
         step, image = moment
         recipe = run.recipe_at(step)
         if recipe is None:
             return gr.skip(), gr.skip(), gr.skip()
-        path = run.moments.folder / f"{run.job.engine}-step-{step}.png"
+        path = run.snapshots.folder / f"{run.job.engine}-step-{step}.png"
         try:
             write_png(path, image, recipe, NO_DETAILS if run.job.makes_sheet else run.job.details)
         except OSError as error:
@@ -131,7 +131,7 @@ class PictureStage(Stage):
         recipe = run.recipe_at(run.frame.step) if run is not None and run.frame is not None else None
         try:
             config = self.film_settings.config(values)
-            path = run.moments.film(config, recipe.to_json()) if run is not None and recipe is not None else None
+            path = run.snapshots.film(config, recipe.to_json()) if run is not None and recipe is not None else None
             if path is None and run is not None and run.results:
                 raise FilmError("There is no film of a batch; its pictures are in the gallery.")
             if path is None:
@@ -151,7 +151,7 @@ class PictureStage(Stage):
         if run is None:
             return gr.skip()
         if step or run.result is None or run.result.suffix != ".png":
-            moment = run.moments.at(step or 10**9)
+            moment = run.snapshots.at(step or 10**9)
             chosen, details = (None if moment is None else moment[1]), run.job.details
         else:
             result = load_picture(run.result)

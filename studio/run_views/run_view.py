@@ -149,7 +149,7 @@ class Stage(ABC):
             run = self.run(run_id)
             if run is None:
                 raise ValueError("There is nothing to go on with; start it anew.")
-            return self._runs.go_on(run)
+            return self._runs.resume(run)
 
         async for update in self._begun(begin):
             yield update
@@ -183,9 +183,9 @@ class Stage(ABC):
         was ended with it."""
         run = self.run(run_id)
         if run is None and not self._studio.shared:
-            run = self._runs.left_alone(self._prefix)
+            run = self._runs.unwatched_run(self._prefix)
         if run is None:
-            engine = self._runs.records.interrupted(run_id)
+            engine = self._runs.journal.interrupted(run_id)
             if engine in TITLES:
                 warn(interrupted(engine))
             yield {self.run_id: "", self.remembered: ""} | self.free(True)
@@ -209,7 +209,7 @@ class Stage(ABC):
             self.save: gr.update(value=None, interactive=False, label="Save"),
             **self.begun(),
         }
-        watcher = Watcher(run, self._runs.render)
+        watcher = Watcher(run, self._runs.queue)
         finished: tuple[Any, ...] = ()
         async for message in watcher.messages():
             update: dict[Any, Any] = {self.canvas: gr.skip() if message is None else message}
@@ -217,7 +217,7 @@ class Stage(ABC):
                 finished = run.results
                 update |= self.came(run)
             yield update
-        for sentence in filter(None, (run.error, run.why, *run.notices)):
+        for sentence in filter(None, (run.error, run.stop_reason, *run.notices)):
             warn(sentence)
         shown = {self.canvas: await watcher.whole()} if found else {}
         still = {self.halt: gr.update(interactive=False), self.save: self.saving(run)}
@@ -244,7 +244,7 @@ class Stage(ABC):
             warn(error)
             return {self.save: gr.skip()}
         inform("The result is written; press Save once more to fetch it.")
-        shown = await Watcher(run, self._runs.render).whole()
+        shown = await Watcher(run, self._runs.queue).whole()
         return {self.canvas: shown, self.save: self.saving(run)} | self.ended(run)
 
     def stop(self, run_id: str) -> None:

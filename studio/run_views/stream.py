@@ -42,9 +42,9 @@ def acknowledge(data: list[Any]) -> None:
 class Watcher:
     """One page watching one run."""
 
-    def __init__(self, run: Run, lane: RunQueue):
+    def __init__(self, run: Run, queue: RunQueue):
         self.id = uuid.uuid4().hex
-        self._run, self._lane = run, lane
+        self._run, self._queue = run, queue
         self._sent = self._seen = 0
         self._sent_at = 0.0
         self._version = -1
@@ -111,14 +111,14 @@ class Watcher:
             "number": self._sent,
             "state": state,
             "error": translate(run.error),
-            "why": translate(run.why),
+            "why": translate(run.stop_reason),
             "left": run.seconds_left,
             "where": translate(run.where),
             "seconds": run.seconds,
             "first": first,
         }
         if state == "waiting":
-            place = self._lane.place(run)
+            place = self._queue.position(run)
             message |= {"before": place.before, "left": place.seconds}
         if run.original is not None and (first or run.original is not self._original):
             self._original = run.original

@@ -1,1 +1,1 @@
-"""Runs: whose turn it is, how they are stopped, steered and looked back at."""
+"""Queue runs, advance them, and keep what pages show of them."""

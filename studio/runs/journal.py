@@ -1,4 +1,4 @@
-"""Journal of running jobs, to report after a crash what was lost."""
+"""Keep a journal of active runs on disk, to tell their pages after a crash that they were lost."""
 
 from __future__ import annotations
 
@@ -23,24 +23,24 @@ _NAME = re.compile(r"[0-9a-f]{64}\.json")
 
 
 class RunJournal:
-    """A small file for each run that is at work or waits, named by the SHA-256 of its id, which is a secret.
+    """One small file for each active run, named by the SHA-256 of its id, which is a secret.
 
-    What is in the folder at first is of runs that a studio before this one was ended with. They are remembered as
-    interrupted, and their files removed.
+    Files that are in the folder at first are of runs that a killed studio has left. They are remembered as interrupted,
+    and deleted.
 
     Args:
-        folder: there only while a run is.
+        folder: exists only while a run is active.
     """
 
     def __init__(self, folder: Path):
         self._folder = folder
         self._lock = threading.Lock()
-        self._interrupted = self._found()
+        self._interrupted = self._take_leftovers()
         if self._interrupted:
             logger.warning("Interrupted when the studio was ended: %d of its runs.", len(self._interrupted))
 
-    def _found(self) -> dict[str, str]:
-        """The engines of the runs that are noted, by the names of their files, which are removed."""
+    def _take_leftovers(self) -> dict[str, str]:
+        """Delete all files and return file's name -> engine."""
         found = {}
         for path in sorted(self._folder.iterdir()) if self._folder.is_dir() else []:
             try:
@@ -53,16 +53,16 @@ class RunJournal:
         return found
 
     def add(self, run: Run) -> None:
-        """Note that a run goes on. Where that cannot be written the run goes on all the same."""
-        said = {"engine": run.job.engine, "since": time.strftime("%Y-%m-%dT%H:%M:%S%z")}
+        """Add a run; if its file cannot be written, a warning is logged."""
+        record = {"engine": run.job.engine, "since": time.strftime("%Y-%m-%dT%H:%M:%S%z")}
         try:
             with self._lock, written_atomically(self._folder / _name(run.id)) as file:
-                file.write(json.dumps(said).encode())
+                file.write(json.dumps(record).encode())
         except OSError as error:
             logger.warning("It could not be noted that a run goes on: %s", error)
 
     def remove(self, run: Run) -> None:
-        """Note that a run is over."""
+        """Remove a run that is over."""
         with self._lock:
             try:
                 (self._folder / _name(run.id)).unlink(missing_ok=True)
@@ -72,7 +72,7 @@ class RunJournal:
                 self._folder.rmdir()
 
     def interrupted(self, run_id: str | None) -> str:
-        """The engine of a run that was interrupted; "" for any other, and when it was asked for before."""
+        """Return the engine of a run that was interrupted, once; "" for any other."""
         with self._lock:
             return self._interrupted.pop(_name(run_id or ""), "")
 

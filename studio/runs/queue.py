@@ -1,4 +1,4 @@
-"""Run queue and run manager."""
+"""Advance runs in the order in which they came, as many at once as there is room for."""
 
 from __future__ import annotations
 
@@ -8,15 +8,8 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Protocol
 
-from engines.jobs import Job, JobExecution, ResumableJob, Workshop
-from studio.runs.journal import RunJournal
-from studio.runs.run import ResultWriter, Run, is_left_alone
-
-RUNS_REMEMBERED = 30
-# Of those that are over, how many keep their pictures in memory, to go on or to be written yet.
-RUNS_TO_GO_ON_WITH = 5
+from studio.runs.run import Run
 
 
 class QueueFullError(ValueError):
@@ -24,59 +17,67 @@ class QueueFullError(ValueError):
 
 
 @dataclass(frozen=True)
-class Place:
-    """A waiting run's place in its lane: how many are before it, and an estimate of the wait, None if unknown."""
+class QueuePosition:
+    """Where a waiting run stands.
+
+    Attributes:
+        before: how many runs must end or yield before it starts.
+        seconds: an estimate of how long that takes; None while it is unknown.
+    """
 
     before: int
     seconds: float | None
 
 
 class RunQueue:
-    """Advances runs in the order in which they came, as many at once as there is room for.
+    """Starts waiting runs while there is room, each on a thread; a run that yields waits again.
 
     Args:
-        room: how many that is at this moment.
-        most_room: how many it can be at most: each run at work has a thread.
+        name: of its threads.
+        most_waiting: how many runs may wait.
+        room: returns how many runs there can be at once now.
+        most_room: how many that can be at most.
     """
 
     def __init__(self, name: str, most_waiting: int, room: Callable[[], int] = lambda: 1, most_room: int = 1):
         self._executor = ThreadPoolExecutor(max_workers=most_room, thread_name_prefix=name)
         self._most_waiting, self._room, self._most_room = most_waiting, room, most_room
         self._waiting: deque[Run] = deque()
-        self._working: list[Run] = []
+        self._running: list[Run] = []
         self._lent = 0
         self._durations: deque[float] = deque(maxlen=10)
         self._lock = threading.Lock()
         self._closed = False
 
     def submit(self, run: Run) -> None:
-        """Put a run at the end of the lane.
+        """Put a run at the end of the queue.
 
         Raises:
-            LaneFullError: too many are waiting.
+            QueueFullError: too many are waiting.
         """
         with self._lock:
-            self._leave_out_the_over()
+            self._remove_ended()
             if len(self._waiting) >= self._most_waiting and not self._free:
                 raise QueueFullError("The studio is busy and its waiting line is full; try again in a minute.")
             self._waiting.append(run)
-        self.look()
+        self.start_waiting()
 
-    def look(self) -> None:
-        """Have runs that wait begin, where there is room: called when there may be more than before."""
+    def start_waiting(self) -> None:
+        """Start waiting runs while there is room. Call this when there may be more room than before."""
         with self._lock:
-            self._leave_out_the_over()
+            self._remove_ended()
             while self._waiting and self._free and not self._closed:
                 run = self._waiting.popleft()
-                self._working.append(run)
+                self._running.append(run)
                 self._executor.submit(self._advance, run)
 
     @property
     def _free(self) -> int:
-        """How many more may begin. Called with the lock held."""
-        return max(0, min(self._room(), self._most_room) - len(self._working) - self._lent)
+        """How many more runs may start. Called with the lock held."""
+        return max(0, min(self._room(), self._most_room) - len(self._running) - self._lent)
 
-    def _leave_out_the_over(self) -> None:
+    def _remove_ended(self) -> None:
+        """Remove runs that were stopped while they waited. Called with the lock held."""
         self._waiting = deque(run for run in self._waiting if not run.over)
 
     def _advance(self, run: Run) -> None:
@@ -84,187 +85,63 @@ class RunQueue:
             run.advance(lambda: self._others_wait())
         finally:
             with self._lock:
-                # A run that was stopped says nothing of how long one takes.
+                # Stopped runs would make the estimate too short.
                 if run.state == "done":
                     self._durations.append(run.seconds)
-                self._working.remove(run)
+                self._running.remove(run)
                 if run.state == "waiting":
-                    # Who gave way waits behind the others; who lost its place has waited already.
-                    (self._waiting.appendleft if run.displaced else self._waiting.append)(run)
-            self.look()
+                    # A run that yielded waits behind the others; one that lost its worker has waited already.
+                    (self._waiting.appendleft if run.waits_for_worker else self._waiting.append)(run)
+            self.start_waiting()
 
     def _others_wait(self) -> bool:
-        """Whether a run waits that a place would help."""
         with self._lock:
             return any(not run.over for run in self._waiting)
 
     def borrow(self) -> bool:
-        """Take a place for a part of a run at work, if one is free and nobody waits for it."""
+        """Take a slot for a part of a running run, if one is free and no run waits for it; returns whether it did."""
         with self._lock:
-            self._leave_out_the_over()
+            self._remove_ended()
             lent = not self._waiting and self._free > 0
             self._lent += lent
             return lent
 
     def give_back(self) -> None:
-        """Give a place back that was borrowed."""
+        """Return a slot that was borrowed."""
         with self._lock:
             self._lent -= 1
-        self.look()
+        self.start_waiting()
 
-    def place(self, run: Run) -> Place:
-        """Where a waiting run stands: how many must end or give way before it begins.
+    def position(self, run: Run) -> QueuePosition:
+        """Return where a waiting run stands; zeros for any other.
 
-        The estimate takes the median of recent runs for each that waits before it, and is None until a run has been
+        The estimate counts the median of recent runs for each run that waits before it, and is None until one was
         timed.
         """
         with self._lock:
             waiting = [other for other in self._waiting if not other.over]
-            working = [other for other in self._working if not other.over]
+            running = [other for other in self._running if not other.over]
             typical = statistics.median(self._durations) if self._durations else None
         if run not in waiting:
-            return Place(0, 0.0)
-        ahead, free = waiting.index(run), self._room() - len(working) - self._lent
-        before = max(0, ahead + 1 - max(0, free)) if working else ahead
+            return QueuePosition(0, 0.0)
+        ahead, free = waiting.index(run), self._room() - len(running) - self._lent
+        before = max(0, ahead + 1 - max(0, free)) if running else ahead
         if not before:
-            return Place(0, 0.0)
-        ends = [other.seconds_in_the_way for other in working]
+            return QueuePosition(0, 0.0)
+        ends = [other.seconds_to_yield for other in running]
         if None in ends or (ahead and typical is None):
-            return Place(before, None)
-        # Whoever waits longest takes the place that is free first.
-        soonest = [0.0] * max(0, free) + sorted(end for end in ends if end is not None)
+            return QueuePosition(before, None)
+        # Each run before it takes the slot that becomes free first.
+        free_at = [0.0] * max(0, free) + sorted(end for end in ends if end is not None)
         for _ in range(ahead):
-            soonest = sorted([*soonest[1:], soonest[0] + (typical or 0.0)])
-        return Place(before, soonest[0])
+            free_at = sorted([*free_at[1:], free_at[0] + (typical or 0.0)])
+        return QueuePosition(before, free_at[0])
 
     def close(self) -> None:
         """Stop all runs and the threads."""
         with self._lock:
             self._closed = True
-            runs = [*self._working, *self._waiting]
+            runs = [*self._running, *self._waiting]
         for run in runs:
             run.stop()
         self._executor.shutdown(wait=True, cancel_futures=True)
-
-
-class Dispatcher(Protocol):
-    """Where runs go, if not here (`studio.cluster.dispatch`)."""
-
-    most_room: int
-
-    @property
-    def room(self) -> int:
-        """How many there can be at this moment."""
-
-    def on_change(self, call: Callable[[], None]) -> None:
-        """Have it called when there may be room for more, or for fewer."""
-
-    def begin(self, job: Job, rest: ResumableJob | None, lane: RunQueue) -> JobExecution:
-        """A job, or what is left of one, begun; in parts where it has some and the lane lends places."""
-
-    def close(self) -> None:
-        """Give up what it holds."""
-
-
-class RunManager:
-    """The runs that a page may ask for by id, and the lane that they wait in.
-
-    Runs that are over are remembered for a while, so that a reloaded page still finds its result.
-
-    Args:
-        records: where it is noted which runs go on.
-        dispatcher: where they go; None for here.
-        patient: whether trainings, films and the like run to their end though nobody watches, as they may where they
-            keep nobody else waiting.
-    """
-
-    def __init__(
-        self,
-        workshop: Workshop,
-        make_keeper: Callable[[Job], ResultWriter],
-        *,
-        records: RunJournal,
-        most_waiting: int = 20,
-        dispatcher: Dispatcher | None = None,
-        patient: bool = False,
-    ):
-        self.workshop, self.records, self._dispatcher = workshop, records, dispatcher
-        if dispatcher is None:
-            self.render = RunQueue("render", most_waiting)
-        else:
-            self.render = RunQueue("render", most_waiting, lambda: dispatcher.room, dispatcher.most_room)
-            dispatcher.on_change(self.render.look)
-        self._make_keeper, self._patient = make_keeper, patient
-        self._by_id: dict[str, Run] = {}
-        self._lock = threading.Lock()
-
-    def start(self, job: Job) -> Run:
-        """Queue a job.
-
-        Raises:
-            LaneFullError: too many are waiting.
-        """
-        return self._started(self._begun(job), job)
-
-    def go_on(self, run: Run) -> Run:
-        """Queue what is left of a run that ended before its time, as a run of its own.
-
-        Raises:
-            LaneFullError: too many are waiting.
-            ValueError: nothing is left of it.
-        """
-        rest = run.unfinished
-        if rest is None:
-            raise ValueError("There is nothing to go on with; start it anew.")
-        begun = self._started(self._begun(rest.job, rest), rest.job)
-        run.unfinished = None
-        return begun
-
-    def _begun(self, job: Job, rest: ResumableJob | None = None) -> JobExecution:
-        """A job, or what is left of one, begun here or where the dispatcher has it begin."""
-        if self._dispatcher is not None:
-            return self._dispatcher.begin(job, rest, self.render)
-        standing = None if rest is None else rest.standing
-        return self.workshop.start(job) if standing is None else JobExecution(job, self.workshop, standing)
-
-    def _started(self, started: JobExecution, job: Job) -> Run:
-        patient = self._patient and is_left_alone(job)
-        run = Run(started, self._make_keeper(job), self.records.remove, patient=patient)
-        self.records.add(run)
-        try:
-            self.render.submit(run)
-        except QueueFullError:
-            self.records.remove(run)
-            raise
-        with self._lock:
-            self._by_id[run.id] = run
-            over = [r for r in self._by_id.values() if r.over]
-            for old in over[: max(0, len(over) - RUNS_REMEMBERED)]:
-                del self._by_id[old.id]
-                old.forget()
-            for old in over[:-RUNS_TO_GO_ON_WITH]:
-                old.let_go()
-        return run
-
-    @property
-    def going(self) -> list[Run]:
-        """Those that are at work or wait."""
-        with self._lock:
-            return [run for run in self._by_id.values() if not run.over]
-
-    def left_alone(self, stage: str) -> Run | None:
-        """A run of a tab that goes on though its page is gone; None where there is none."""
-        return next((run for run in self.going if run.stage == stage and run.unwatched), None)
-
-    def get(self, run_id: str | None) -> Run | None:
-        """The run with this id, or None where there is none (any longer)."""
-        with self._lock:
-            return self._by_id.get(run_id or "")
-
-    def close(self) -> None:
-        """Stop everything; results so far are written."""
-        self.render.close()
-        if self._dispatcher is not None:
-            self._dispatcher.close()
-        for run in self._by_id.values():
-            run.forget()

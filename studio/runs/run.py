@@ -1,8 +1,8 @@
 """Run: advance, stop, steer and watch one job.
 
-A Run owns one engine's frames and is advanced by one thread of its lane at a time: an engine's code starts, steps and
-closes there, and no more runs overlap than the lane has room for. A page watches a Run and never computes: a slow page
-cannot slow an engine, and only the newest frame is kept.
+A Run owns the frames of one engine. One thread of the queue at a time advances it: the engine starts, steps and closes
+there, and no more runs overlap than the queue has room for. Pages only watch: they read the newest frame, compute
+nothing, and cannot slow an engine.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import logging
 import threading
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -23,14 +23,15 @@ from engines.core.frames import Frame
 from engines.jobs import ENGINES, Job, JobExecution, ResumableJob
 from engines.jobs.batch import Batch
 from engines.recipes import Recipe
+from studio.runs.curves import MetricCurves
 from studio.runs.snapshots import Snapshots
+from studio.runs.timer import RunTimer
 from studio.wire_format import preview
 
 logger = logging.getLogger(__name__)
 
 UNWATCHED_SECONDS = 60.0
-VALUES_KEPT = 240
-# Films are made to be watched: no faster than they will play.
+# Films are made no faster than they play, so that they can be watched.
 FILM_PICTURES_A_SECOND = 12
 OVER = ("done", "stopped", "failed")
 NOBODY_WATCHED = "Nobody watched this run for a minute, so it was stopped; press Go on to go on with it."
@@ -39,16 +40,16 @@ BROKEN = "Something went wrong inside the engine; the details are in the server'
 
 
 class ResultWriter(Protocol):
-    """Takes a run's frames as they pass and makes its result of them; all on the lane's thread.
+    """Writes the result of a run from its frames. Called on the queue's threads only.
 
     Attributes:
-        moments: pictures of the run to look back at.
-        results: files of the gallery that are finished before the run is.
-        notices: what besides the result could not be kept, in sentences.
+        snapshots: of the run's pictures.
+        results: files in the gallery that are finished before the run is, as those of a batch.
+        notices: what could not be written besides the result, in sentences.
     """
 
     @property
-    def moments(self) -> Snapshots: ...
+    def snapshots(self) -> Snapshots: ...
 
     @property
     def results(self) -> tuple[Path, ...]: ...
@@ -56,129 +57,129 @@ class ResultWriter(Protocol):
     @property
     def notices(self) -> tuple[str, ...]: ...
 
-    def see(self, started: JobExecution) -> None: ...
+    def add(self, execution: JobExecution) -> None:
+        """Take note of the newest frame."""
 
-    def finish(self, started: JobExecution) -> Path | None: ...
+    def finish(self, execution: JobExecution) -> Path | None:
+        """Write the result and return its path; None if nothing is worth keeping. Raises OSError."""
 
-    def discard(self) -> None: ...
+    def discard(self) -> None:
+        """Delete what was written for a run without a result."""
 
 
 class NoWorkerAvailable(Exception):  # noqa: N818 - no error: the run waits again
-    """The place of a run is gone, or there is none at this moment. Raised by what it takes its frames from."""
+    """A job's worker is gone, or none is free. Raised by `JobExecution.send`; the run goes back to the queue."""
 
 
 class Run:
-    """One engine at work.
+    """One job that is waiting, running or over.
 
     Attributes:
-        id: a secret: whoever knows it may watch, steer and stop the run.
+        id: a secret: anybody who knows it may watch, steer and stop the run.
         state: "waiting", "running", "done", "stopped" or "failed".
         version: grows with every change that a page may want to show.
-        job: what was asked for; its inputs are let go when the run is over.
-        original: a preview of the first input of what is at work, or None where there is none to compare it with.
+        job: what was asked for; its inputs are dropped when the run is over.
+        original: a preview of the first input of the current part, (H, W, 3) uint8; None if there is none to compare
+            with.
         frame: the newest frame; only a preview of its picture is kept when the run is over.
-        curves: every metric over the run by its name, thinned to at most VALUES_KEPT values, evenly.
-        moments: pictures of the run to look back at.
-        error: the sentence to show when the run failed.
-        notices: sentences of what else there is to say when it is over.
-        results: files of the gallery that were finished on the way.
+        snapshots: of its pictures.
+        error: why it failed, in a sentence.
+        notices: what a person should know when it is over, in sentences.
+        results: files in the gallery that were finished before the run is.
         result: the file that was made.
-        seconds: how long it has worked; not what it gave way to.
-        displaced: whether it waits because its place is gone.
-        why: the sentence that says why it was stopped, where that was nobody's wish; "" otherwise.
-        unfinished: what can be gone on with where it ended through no fault of its own.
-        stage: of which tab it is, "" where of none.
+        waits_for_worker: whether it waits because it lost its worker.
+        stop_reason: why it was stopped, in a sentence, if no person stopped it; "" otherwise.
+        unfinished: what it can be resumed with if it was lost, or stopped by no person; None otherwise.
+        stage: name of the tab that it belongs to; "" for none.
 
     Args:
-        on_end: called with the run as the last thing before it is over.
-        patient: whether it goes on though nobody watches.
+        writer: writes the result.
+        on_end: called with the run just before it is over.
+        unattended: whether it continues although nobody watches.
     """
 
     def __init__(
         self,
-        started: JobExecution,
-        keeper: ResultWriter,
+        execution: JobExecution,
+        writer: ResultWriter,
         on_end: Callable[[Run], None] = lambda run: None,
         *,
-        patient: bool = False,
+        unattended: bool = False,
     ):
         self.id = uuid.uuid4().hex
-        self._started: JobExecution | None = started
-        self._keeper, self._on_end, self._patient = keeper, on_end, patient
-        self.job = started.job
-        self._progress_before = started.progress_before
-        self.original = original_of(started.job)
+        self._execution: JobExecution | None = execution
+        self._writer, self._on_end, self._unattended = writer, on_end, unattended
+        self.job = execution.job
+        self.original = original_of(execution.job)
         self.state, self.version = "waiting", 0
         self.frame: Frame | None = None
-        self.curves: dict[str, list[float]] = {}
-        self.moments = keeper.moments
+        self.snapshots = writer.snapshots
+        self._curves = MetricCurves()
+        self._timer = RunTimer(execution.progress_before)
         self._recipe: Recipe | None = None
         self.error = ""
         self.notices: tuple[str, ...] = ()
         self.results: tuple[Path, ...] = ()
         self.result: Path | None = None
-        self.seconds = 0.0
-        self.displaced = False
-        self.why = self.stage = ""
+        self.waits_for_worker = False
+        self.stop_reason = self.stage = ""
         self.unfinished: ResumableJob | None = None
         self._unsaved: JobExecution | None = None
         self._stop = threading.Event()
-        self._beginning = threading.Lock()
+        self._state_lock = threading.Lock()
         self._pending: Any = None
         self._steering = threading.Lock()
-        self._resumed: float | None = None
-        # Of the part at work, the seconds worked before it; of the part before, how long it took.
-        self._part_began = 0.0
-        self._part_seconds: float | None = None
         self._exhausted = False
         self._watched = time.monotonic()
-        self._curve_stride = 1
 
     @property
     def over(self) -> bool:
+        """Whether it is done, stopped or failed."""
         return self.state in OVER
 
     @property
     def ends(self) -> bool:
-        """Whether it is over, or will be after the step that it is in."""
+        """Whether it is over, or will be after the current step."""
         return self.over or self._stop.is_set()
 
     @property
+    def curves(self) -> Mapping[str, list[float]]:
+        """Each metric's values over the run, by its name; see `MetricCurves`."""
+        return self._curves.values
+
+    @property
+    def seconds(self) -> float:
+        """How long it worked, without the time that it waited."""
+        return self._timer.seconds
+
+    @property
     def where(self) -> str:
-        """Which machine it is on, in a few words; "" where there is only one."""
-        started = self._started
-        return "" if started is None else started.where
+        """The title of the machine that it runs on; "" if there is only one."""
+        execution = self._execution
+        return "" if execution is None else execution.where
 
     @property
     def workers(self) -> tuple[int, ...]:
-        """Which workers of a cluster do it, by their numbers."""
-        started = self._started
-        return () if started is None else started.workers
+        """The ids of its workers in the cluster."""
+        execution = self._execution
+        return () if execution is None else execution.workers
 
     @property
     def seconds_left(self) -> float | None:
-        """What the rest of the run will take if it goes on as it went; None while that is unknown."""
+        """Estimated seconds to its end, without waiting; None while that is unknown."""
         frame = self.frame
-        if frame is None or frame.progress <= self._progress_before or self.over:
-            return None
-        return self._worked() * (1 - frame.progress) / (frame.progress - self._progress_before)
+        return None if frame is None or self.over else self._timer.seconds_left(frame.progress)
 
     @property
-    def seconds_in_the_way(self) -> float | None:
-        """How long whoever waits behind it has to: until it gives way, as far as the part before tells, or is over."""
-        left, part = self.seconds_left, self._part_seconds
-        if left is None or part is None:
-            return left
-        return min(left, max(0.0, part - (self._worked() - self._part_began)))
-
-    def _worked(self) -> float:
-        resumed = self._resumed
-        return self.seconds + (0 if resumed is None else time.monotonic() - resumed)
+    def seconds_to_yield(self) -> float | None:
+        """Estimated seconds until another run may have its place; None while that is unknown."""
+        frame = self.frame
+        return None if frame is None or self.over else self._timer.seconds_to_yield(frame.progress)
 
     def recipe_at(self, step: int) -> Recipe | None:
-        """What made the picture of a step; None where there is no picture yet."""
-        started, frame = self._started, self.frame
-        recipe = started.recipe if started is not None and started.last is not None else self._recipe
+        """Return the recipe of a step's picture; None if there is no picture yet."""
+        execution, frame = self._execution, self.frame
+        recipe = execution.recipe if execution is not None and execution.last is not None else self._recipe
         if recipe is None or frame is None:
             return None
         steering = tuple(item for item in recipe.steering if item[0] < step)
@@ -187,27 +188,27 @@ class Run:
         return dataclasses.replace(recipe, steering=steering, interruptions=interruptions, stopped_at=stopped_at)
 
     def stop(self) -> None:
-        """End the run after the step that it is in; the last frame is its result. A waiting run ends at once."""
+        """End the run after the current step; the last frame is its result. A waiting run ends at once."""
         self._stop.set()
-        if self._taken_from_the_lane():
+        if self._claim():
             self._end()
 
-    def _taken_from_the_lane(self) -> bool:
-        """Whether the run was waiting: it is whoever asks first who goes on with it."""
-        with self._beginning:
+    def _claim(self) -> bool:
+        """Make a waiting run a running one, for the calling thread only; returns whether it was waiting."""
+        with self._state_lock:
             waited = self.state == "waiting"
             self.state = "running" if waited else self.state
             return waited
 
     def steer(self, config: Any) -> None:
-        """Have the engine go on with another config from its next step; nothing happens when the run is over.
+        """Continue with another config from the next step; nothing happens if the run is over.
 
         Raises:
-            ValueError: the config does not fit the run's backbone; the run goes on as it was.
+            ValueError: the config does not fit the run's network; the run continues as it was.
         """
-        started = self._started
-        if started is not None:
-            resolved = started.resolve(config)
+        execution = self._execution
+        if execution is not None:
+            resolved = execution.resolve(config)
             with self._steering:
                 self._pending = resolved
 
@@ -220,104 +221,102 @@ class Run:
         """Note that somebody has just seen a frame."""
         self._watched = time.monotonic()
 
-    def advance(self, gives_way: Callable[[], bool] = lambda: False) -> None:
-        """Run to the end, or to a seam at which it gives way: then it waits again. Called by the lane until it is over.
+    def advance(self, should_yield: Callable[[], bool] = lambda: False) -> None:
+        """Run to the end, or to a yield point where another run waits. Called by the queue until the run is over.
 
         Args:
-            gives_way: whether another run waits.
+            should_yield: whether another run waits.
         """
-        if not self._taken_from_the_lane():
+        if not self._claim():
             return
-        if self._given_up():
+        if self._is_abandoned():
             self._end()
             return
-        self._resumed = time.monotonic()
-        self.displaced = False
+        self._timer.resume()
+        self.waits_for_worker = False
         self._changed()
-        self._work(gives_way)
-        self.seconds += time.monotonic() - self._resumed
-        self._resumed = None
-        with self._beginning:
-            over = self._exhausted or self.error or self._stop.is_set() or self._given_up()
+        self._work(should_yield)
+        self._timer.pause()
+        with self._state_lock:
+            over = self._exhausted or self.error or self._stop.is_set() or self._is_abandoned()
             self.state = "running" if over else "waiting"
         if over:
             self._end()
         self._changed()
 
-    def _work(self, gives_way: Callable[[], bool]) -> None:
-        """Take frames until there are no more, the run is stopped or fails, or has come to where it gives way."""
-        started = self._started
-        assert started is not None
+    def _work(self, should_yield: Callable[[], bool]) -> None:
+        """Take frames until the run ends, is stopped, fails, loses its worker or yields."""
+        execution = self._execution
+        assert execution is not None
         film = self.job.engine in ENGINES and ENGINES[self.job.engine].film
         pace = self.job.pace or (FILM_PICTURES_A_SECOND if film else 0)
         try:
             while not self._stop.is_set():
-                at_work = started.job.inputs
-                frame = started.send(self._take_pending())
+                inputs = execution.job.inputs
+                frame = execution.send(self._take_pending())
                 if frame is self.frame:
-                    continue  # it does again what was lost
+                    continue  # steps that were lost are being redone
                 try:
-                    self._keeper.see(started)
-                finally:  # should the disk be full, this frame is the result
-                    self.results = self._keeper.results
-                    self._note_metrics(frame)
-                    if started.job.inputs is not at_work:
-                        self.original = original_of(started.job)
+                    self._writer.add(execution)
+                finally:  # if the disk is full, this frame is the result
+                    self.results = self._writer.results
+                    self._curves.add(frame)
+                    if execution.job.inputs is not inputs:
+                        self.original = original_of(execution.job)
                     self.frame = frame
                 self._changed()
                 if pace:
                     self._stop.wait(1 / pace)
-                if self._given_up():
+                if self._is_abandoned():
                     break
-                if frame.seam:
-                    worked = self._worked()
-                    self._part_began, self._part_seconds = worked, worked - self._part_began
-                # A run that has done all that it had to do does not wait to say so.
-                if frame.seam and frame.step < frame.total and started.can_give_way and gives_way():
+                if frame.yield_point:
+                    self._timer.end_part()
+                # After its last step a run does not wait again just to end.
+                if frame.yield_point and frame.step < frame.total and execution.can_give_way and should_yield():
                     break
         except StopIteration:
             self._exhausted = True
         except NoWorkerAvailable:
-            self.displaced = True
+            self.waits_for_worker = True
         except ValueError as error:
             self.error = str(error)
-        except Exception as error:  # whatever a library raises must end this run alone, not the lane
+        except Exception as error:  # a library may raise anything; only this run ends, not the queue
             logger.exception("Run %s failed.", self.id[:8])
             full = isinstance(error, OSError) and error.errno in FULL
             self.error = f"The run had to end: {why_unwritten(error)}." if full else BROKEN  # type: ignore[arg-type]
 
     def _end(self) -> None:
-        """Write the result of what there is, and close."""
-        started, frame = self._started, self.frame
-        assert started is not None
-        whole = self._exhausted or (frame is not None and frame.step >= frame.total)
-        state = "done" if whole and not self._stop.is_set() else "stopped"
-        self.why = "" if whole else self.why
+        """Write the result of the last frame, and close."""
+        execution, frame = self._execution, self.frame
+        assert execution is not None
+        complete = self._exhausted or (frame is not None and frame.step >= frame.total)
+        state = "done" if complete and not self._stop.is_set() else "stopped"
+        self.stop_reason = "" if complete else self.stop_reason
         try:
-            started.close()
-            self.notices = started.notices
+            execution.close()
+            self.notices = execution.notices
             if frame is None or frame.preparing:
-                self._keeper.discard()
+                self._writer.discard()
             else:
-                self._recipe = started.recipe
-                self._write(started)
-            self.unfinished = started.left() if self.why else started.unfinished
-        except Exception:  # a codec, a library: whatever it is, the run must come to an end
+                self._recipe = execution.recipe
+                self._write(execution)
+            self.unfinished = execution.left() if self.stop_reason else execution.unfinished
+        except Exception:  # a codec, a library: whatever it is, the run must end
             logger.exception("The result of run %s could not be written.", self.id[:8])
             self.error = self.error or "The result could not be written; the details are in the server's log."
         self._close("failed" if self.error else state)
 
-    def _write(self, started: JobExecution) -> None:
-        """Write the result; where the disk refuses it, it is kept for another try."""
+    def _write(self, execution: JobExecution) -> None:
+        """Write the result; if the disk refuses it, keep it for another try."""
         try:
-            self.result = self._keeper.finish(started)
+            self.result = self._writer.finish(execution)
         except OSError as error:
             logger.warning("The result of run %s could not be written: %s", self.id[:8], error)
-            self._unsaved = started
+            self._unsaved = execution
             self.error = self.error or UNSAVED.format(cause_of(error))
         finally:
-            self.results = self._keeper.results
-            self.notices = (*started.notices, *self._keeper.notices)
+            self.results = self._writer.results
+            self.notices = (*execution.notices, *self._writer.notices)
 
     @property
     def unsaved(self) -> bool:
@@ -325,32 +324,32 @@ class Run:
         return self._unsaved is not None
 
     def save(self) -> None:
-        """Try once more to write a result that could not be written; nothing happens where there is none.
+        """Try again to write a result that could not be written; nothing happens if there is none.
 
         Raises:
-            ValueError: it cannot be written either now.
+            ValueError: it still cannot be written.
         """
-        with self._beginning:
-            started, self._unsaved = self._unsaved, None
-        if started is None:
+        with self._state_lock:
+            execution, self._unsaved = self._unsaved, None
+        if execution is None:
             return
         self.error = ""
-        self._write(started)
+        self._write(execution)
         if self.error:
             raise ValueError(self.error)
         self.state = "done" if self.frame is not None and self.frame.step >= self.frame.total else "stopped"
         self._changed()
 
-    def let_go(self) -> None:
-        """Keep no longer in memory what could be gone on with or written yet."""
+    def free_memory(self) -> None:
+        """Drop what the run could be resumed or saved with."""
         self.unfinished = self._unsaved = None
 
     def _close(self, state: str) -> None:
-        # Runs that are over are remembered for reloaded pages; full-size pictures would fill the memory.
+        # Runs that are over are kept for reloaded pages; full-size pictures would fill the memory.
         self.job = dataclasses.replace(self.job, inputs={})
         if self.frame is not None and self.frame.image is not None:
             self.frame = dataclasses.replace(self.frame, image=preview(self.frame.image))
-        self._started = None
+        self._execution = None
         self._on_end(self)
         self.state = state
         self._changed()
@@ -360,41 +359,33 @@ class Run:
 
     @property
     def unwatched(self) -> bool:
-        """Whether nobody has seen a frame for so long that nobody is taken to watch."""
+        """Whether nobody has seen a frame for UNWATCHED_SECONDS."""
         return time.monotonic() - self._watched > UNWATCHED_SECONDS
 
-    def _given_up(self) -> bool:
-        """Whether it ends because nobody watches; it says so."""
-        if self.why:  # it has ended for that, whoever looks now
+    def _is_abandoned(self) -> bool:
+        """Whether it ends because nobody watches; sets `stop_reason`."""
+        if self.stop_reason:  # that is final, even if somebody watches again
             return True
-        if self._patient or not self.unwatched:
+        if self._unattended or not self.unwatched:
             return False
         logger.info("Nobody watches run %s: stopped.", self.id[:8])
-        self.why = NOBODY_WATCHED
+        self.stop_reason = NOBODY_WATCHED
         return True
 
-    def _note_metrics(self, frame: Frame) -> None:
-        if frame.step % self._curve_stride:
-            return
-        curves = {name: [*self.curves.get(name, []), value] for name, value in frame.metrics.items()}
-        if any(len(values) > VALUES_KEPT for values in curves.values()):
-            curves, self._curve_stride = {name: values[1::2] for name, values in curves.items()}, 2 * self._curve_stride
-        self.curves = curves  # a new one each time: whoever watches reads it on another thread
-
     def forget(self) -> None:
-        """Nobody will ask for this run again."""
-        self.moments.forget()
+        """Delete the snapshots: nobody will ask for this run again."""
+        self.snapshots.delete()
 
 
-def is_left_alone(job: Job) -> bool:
-    """Whether a job is of those that people begin and leave: a training, a film, many pictures."""
+def may_run_unattended(job: Job) -> bool:
+    """Whether people start such a job and leave: a training, a film, many pictures."""
     trains = job.engine in ENGINES and "checkpoint" in ENGINES[job.engine].files
     return trains or job.makes_film or job.makes_sheet or isinstance(job, Batch)
 
 
 def original_of(job: Job) -> np.ndarray | None:
-    """A preview of what a job's pictures can be compared with, (H, W, 3) uint8 RGB; None where there is nothing, as
-    before a batch's first picture."""
+    """Return a preview of what a job's pictures can be compared with, (H, W, 3) uint8 RGB; None if there is nothing,
+    as before the first picture of a batch."""
     engine = ENGINES.get(job.engine)
     if engine is None or engine.sheet or engine.first_input not in job.inputs:
         return None

@@ -1,4 +1,4 @@
-"""Snapshots of a run's pictures on disk."""
+"""Keep snapshots of a run's pictures on disk, and make films of them."""
 
 from __future__ import annotations
 
@@ -21,10 +21,11 @@ SECONDS_APART = 0.2
 
 
 class Snapshots:
-    """At most MOST pictures of one run, evenly over it, in a folder of their own that goes when they are forgotten.
+    """At most MOST pictures of one run, evenly spread over its steps.
 
     Args:
-        every: keep pictures however soon one comes after another; otherwise they are SECONDS_APART, but for the last.
+        folder: of this run only; deleted with the snapshots.
+        every: keep pictures however soon one follows another, instead of SECONDS_APART. The last is always kept.
     """
 
     def __init__(self, folder: Path, *, every: bool = False):
@@ -36,11 +37,11 @@ class Snapshots:
         self._kept_at = 0.0
         self._lock = threading.Lock()
 
-    def see(self, frame: Frame) -> None:
-        """Keep a frame's picture, if enough time has passed since the last that was kept.
+    def add(self, frame: Frame) -> None:
+        """Keep a frame's picture, if it has one and the last that was kept is old enough.
 
         Raises:
-            OSError: it cannot be written; those before it stay.
+            OSError: it cannot be written; earlier ones stay.
         """
         now = time.monotonic()
         soon = now - self._kept_at < SECONDS_APART and not self._every
@@ -65,17 +66,17 @@ class Snapshots:
 
     @property
     def steps(self) -> list[int]:
-        """The steps whose pictures are kept."""
+        """The steps whose pictures are kept, ascending."""
         with self._lock:
             return list(self._steps)
 
     def at(self, step: int) -> tuple[int, np.ndarray] | None:
-        """The kept moment nearest to a step: its own step and its picture, (H, W, 3) uint8; None without any."""
+        """Return the snapshot nearest to a step: its step and picture, (H, W, 3) uint8 RGB; None if there is none."""
         steps = self.steps
         if not steps:
             return None
         for nearest in sorted(steps, key=lambda kept: abs(kept - step)):
-            with contextlib.suppress(OSError):  # thinned away meanwhile
+            with contextlib.suppress(OSError):  # dropped meanwhile
                 return nearest, self._read(nearest)
         return None
 
@@ -84,10 +85,13 @@ class Snapshots:
             return np.asarray(picture.convert("RGB"))
 
     def film(self, config: FilmConfig, comment: str) -> Path | None:
-        """Write the evolution as a film; None without pictures.
+        """Write a film of all snapshots and return its path; None if there is none.
 
         Args:
-            comment: goes into the file: the recipe.
+            comment: written into the file: the recipe.
+
+        Raises:
+            OSError: it cannot be written.
         """
         steps = self.steps
         newest = self.at(steps[-1]) if steps else None
@@ -101,10 +105,10 @@ class Snapshots:
             try:
                 yield self._read(step)
             except OSError:
-                continue  # thinned away meanwhile
+                continue  # dropped meanwhile
 
-    def forget(self) -> None:
-        """Delete them."""
+    def delete(self) -> None:
+        """Delete the folder."""
         with self._lock:
             self._steps = []
         shutil.rmtree(self.folder, ignore_errors=True)

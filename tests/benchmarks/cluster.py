@@ -152,7 +152,7 @@ def pictures_a_second(studio: Studio) -> float:
     times: list[float] = []
 
     async def watch() -> None:
-        async for message in Watcher(run, studio.runs.render).messages():
+        async for message in Watcher(run, studio.runs.queue).messages():
             if message:
                 json.dumps(message)
                 acknowledge([message["watcher"], message["number"]])

@@ -200,7 +200,7 @@ def streaming(**changed: Any) -> Row:
         )
 
         async def watch(run):
-            async for message in Watcher(run, studio.runs.render).messages():
+            async for message in Watcher(run, studio.runs.queue).messages():
                 if message:
                     json.dumps(message)
                     acknowledge([message["watcher"], message["number"]])

@@ -188,7 +188,7 @@ def test_what_the_cluster_does_is_asked_for_again_and_again_but_only_while_it_is
 
     page.browser.execute_script(_HURRY)
     cluster.status = Status(
-        there=True,
+        connected=True,
         address="10.0.0.1:6379",
         room=1,
         capacity=1,
@@ -197,7 +197,7 @@ def test_what_the_cluster_does_is_asked_for_again_and_again_but_only_while_it_is
     page.until(lambda: "2 cores" in told(), "the machines")
     assert "It is <b>odd</b>." in told()
     assert page.too_wide == 0
-    cluster.status = Status(address="10.0.0.1:6379", said="There is no Ray cluster at 10.0.0.1:6379.")
+    cluster.status = Status(address="10.0.0.1:6379", message="There is no Ray cluster at 10.0.0.1:6379.")
     page.until(lambda: "The cluster is away." in told() and "2 cores" not in told(), "the page to say that it is away")
     before = asked()
     page.until(lambda: asked() >= before + 3, "the page to ask again and again")

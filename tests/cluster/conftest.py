@@ -1,4 +1,4 @@
-"""A real Ray cluster on this machine: a head and another machine of one core each, and a studio on it."""
+"""Fixtures of a real Ray cluster on this machine: a head and another machine of one core each, and a studio on it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from studio.services import Studio
 from tests.cluster.machines import Machines, joined
 from tests.studio.helpers import eventually
 
-# Of a run on a worker, of a start with TensorFlow on a busy machine.
+# Seconds for a run on a worker, or a start with TensorFlow, on a busy machine.
 PATIENCE = 180.0
 DREAM = DreamConfig(size=0, octaves=2, steps=6, jitter=4, layer_weights={"block2_conv1": 1.0})
 PAINTING = StyleConfig(
@@ -34,14 +34,14 @@ PAINTING = StyleConfig(
 
 
 @pytest.fixture(autouse=True)
-def _nobody_leaves(monkeypatch):
-    """A run is not stopped for want of somebody who watches it while a test waits for something else."""
+def _runs_are_not_abandoned(monkeypatch):
+    """No run is stopped because nobody watches it while a test waits for something else."""
     monkeypatch.setattr(runs, "UNWATCHED_SECONDS", 1000.0)
 
 
 @pytest.fixture(scope="session")
 def machines() -> Iterator[Machines]:
-    """Two machines, the head and one that can be removed, that every test leaves as they were."""
+    """Two machines, the head and one that can be removed; every test leaves them as they were."""
     machines = Machines(1, num_cpus=1)
     yield machines
     machines.close()
@@ -49,7 +49,7 @@ def machines() -> Iterator[Machines]:
 
 @pytest.fixture(scope="session")
 def cluster(machines) -> Iterator[Cluster]:
-    """One connection to it, so that workers stay warm from test to test."""
+    """One connection for all tests, so that workers stay warm."""
     cluster = joined(machines.address)
     eventually(lambda: cluster.status.room == 2, "both machines")
     yield cluster
@@ -61,7 +61,7 @@ def studio(tmp_path, cluster) -> Iterator[Studio]:
     """A studio whose runs go to the cluster."""
     studio = Studio(outputs=tmp_path / "outputs", cluster=cluster)
     yield studio
-    studio.runs.render.close()
+    studio.runs.queue.close()
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""A real Ray cluster on this machine, for tests and benchmarks: machines of a core or two that come and go."""
+"""Run a real Ray cluster on this machine, for tests and benchmarks: machines of one core that come and go."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import Any
 from unittest import mock
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-# Ray's workers give way to all else. Beside other tests, which never rest, one would take minutes to begin.
+# By default Ray's workers are niced: beside other tests, one would take minutes to start.
 os.environ.setdefault("RAY_worker_niceness", "0")
-# Workers are begun for runs alone, a machine that is gone is missed soon, and nobody reads what Ray would report.
+# Start workers for runs only, notice soon when a machine is gone, and report nothing.
 os.environ.setdefault("RAY_enable_worker_prestart", "0")
 os.environ.setdefault("RAY_prestart_worker_first_driver", "0")
 os.environ.setdefault("RAY_health_check_initial_delay_ms", "500")
@@ -28,7 +28,7 @@ from tests.studio.helpers import eventually
 
 
 class Machines:
-    """A cluster whose machines come and go as a test wants.
+    """A cluster to which tests add machines, and from which they remove some.
 
     Args:
         count: how many machines of one core there are at first.
@@ -43,18 +43,18 @@ class Machines:
             "include_log_monitor": False,
             "no_monitor": True,
         }
-        # A folder of its own, so that no other cluster of this machine is touched. Its name is short: those of sockets
-        # begin with it, and may have 107 bytes.
+        # Its own folder, apart from other clusters of this machine. Its name is short because the names of sockets
+        # begin with it and may have 107 bytes.
         self._folder = tempfile.TemporaryDirectory(prefix="ray-", dir="/tmp")
         folder = Path(self._folder.name) / "ray"
         folder.mkdir()
-        # The machines have what a cluster needs and not what tests need besides, which TensorFlow would load.
+        # Hide what only tests need: TensorFlow would load it.
         self._missing = Path(self._folder.name) / "missing"
         self._missing.mkdir()
         for name in ("jax", "scipy"):
             (self._missing / f"{name}.py").write_text(f"raise ModuleNotFoundError(name={name!r})\n", encoding="utf-8")
         options |= {"temp_dir": str(folder)} | ({"gcs_server_port": port} if port else {})
-        # Ray also writes the head's address into its default folder, which is there only after a `ray start`.
+        # Ray also writes the head's address into its default folder, which exists only after a `ray start`.
         with self._environment(RAY_TMPDIR=self._folder.name):
             self.ray = RayCluster(initialize_head=True, head_node_args=options)
         self.nodes: list[Any] = []
@@ -62,7 +62,7 @@ class Machines:
             self.add()
 
     def _environment(self, **variables: str) -> Any:
-        """The environment of a machine's processes, inside of a block."""
+        """A context in which a machine's processes are started."""
         path = os.pathsep.join([str(self._missing), *os.environ.get("PYTHONPATH", "").split(os.pathsep)])
         return mock.patch.dict(os.environ, PYTHONPATH=path.rstrip(os.pathsep), **variables)
 
@@ -71,19 +71,19 @@ class Machines:
         return str(self.ray.address)
 
     def add(self, **options: Any) -> Any:
-        """One more machine of one core."""
+        """Add a machine of one core."""
         with self._environment():
             node = self.ray.add_node(**{"num_cpus": 1, **options})
         self.nodes.append(node)
         return node
 
     def remove(self, node: Any) -> None:
-        """Take a machine away, as when its plug is pulled."""
+        """Remove a machine without a graceful shutdown."""
         self.nodes.remove(node)
         self.ray.remove_node(node, allow_graceful=False)
 
     def workers(self) -> list[int]:
-        """Process ids of the workers that are there."""
+        """Process ids of the workers on all machines."""
         return [pid for node in self._all for pid in self.workers_of(node)]
 
     def workers_of(self, node: Any) -> list[int]:
@@ -121,13 +121,13 @@ def _parent(pid: int) -> int:
 
 
 def kill(pid: int) -> None:
-    """End a process so that it can tidy nothing up."""
+    """Kill a process with SIGKILL, so that it cannot clean up."""
     os.kill(pid, signal.SIGKILL)
 
 
 def joined(address: str, **options: Any) -> Cluster:
-    """The studio's end of a cluster that answers."""
+    """Join a cluster, and wait until it answers or turns out to be missing."""
     cluster = Cluster(ClusterOptions(address=address, cpus=1, **options), warm=False)
     cluster.join()
-    eventually(lambda: cluster.status.useful or cluster.status.said != "Looking for the cluster.", "the cluster", 60)
+    eventually(lambda: cluster.status.usable or cluster.status.message != "Looking for the cluster.", "the cluster", 60)
     return cluster

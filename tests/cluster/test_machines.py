@@ -1,4 +1,4 @@
-"""Machines that go and come back, the whole cluster, another version of the project, and who may use a GPU."""
+"""Test machines and clusters that go and come back, another version of the project, and GPUs."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ PORT = 6477
 
 
 def one_machine() -> Machines:
-    """A cluster of one machine of one core, at an address that it has again when it comes back."""
+    """A cluster of one machine with one core, always at the same address."""
     return Machines(0, port=PORT, num_cpus=1)
 
 
 @pytest.fixture(scope="module")
 def other_machines() -> Iterator[list[Machines]]:
-    """A cluster of one machine that no studio has joined before the test."""
+    """A cluster of one machine that no studio has joined yet."""
     there = [one_machine()]
     yield there
     there[0].close()
@@ -46,8 +46,7 @@ def other_machines() -> Iterator[list[Machines]]:
 
 @pytest.fixture
 def studio_on(tmp_path) -> Iterator[Callable[..., Studio]]:
-    """Makes a studio on the cluster at an address, which is closed whatever becomes of the test: its workers would keep
-    the machines from all tests after it."""
+    """Makes studios on the cluster at an address, and closes them after the test: their workers occupy the machines."""
     made: list[Studio] = []
 
     def make(address: str, **options: Any) -> Studio:
@@ -59,7 +58,7 @@ def studio_on(tmp_path) -> Iterator[Callable[..., Studio]]:
         studio.runs.close()
 
 
-def test_a_machine_is_removed_and_another_comes_while_runs_go_on(studio, machines, dream_job):
+def test_a_machine_is_removed_and_another_comes_while_runs_continue(studio, machines, dream_job):
     cluster = studio.cluster
     eventually(lambda: cluster.status.room == 2, "both machines", PATIENCE)
     runs = [studio.runs.start(lasting(dream_job)) for _ in range(2)]
@@ -67,11 +66,11 @@ def test_a_machine_is_removed_and_another_comes_while_runs_go_on(studio, machine
         at(run, 2)
     (gone,) = machines.nodes
     runs.sort(key=lambda run: worker_of(run) not in machines.workers_of(gone))
-    place = runs[0]._started._hand.place
+    lease = runs[0]._execution._execution.lease
     titles = {run.where for run in runs}
-    assert place.process in machines.workers_of(gone)
+    assert lease.pid in machines.workers_of(gone)
     machines.remove(gone)
-    eventually(lambda: runs[0].state == "waiting" or runs[0].where != place.title, "the loss to be noticed", PATIENCE)
+    eventually(lambda: runs[0].state == "waiting" or runs[0].where != lease.title, "the loss to be noticed", PATIENCE)
     assert runs[1].state == "running"
     eventually(lambda: cluster.status.capacity == 1, "one machine less", PATIENCE)
     machines.add()
@@ -103,13 +102,14 @@ def test_no_worker_is_left_when_the_studio_is_killed(other_machines):
     eventually(lambda: not machines.workers(), "the workers to end", PATIENCE)
 
 
-def test_a_worker_of_another_version_is_refused_and_work_is_done_here(other_machines, dream_job, tmp_path, studio_on):
+def test_a_worker_of_another_version_is_refused_and_runs_run_here(other_machines, dream_job, tmp_path, studio_on):
     other = tmp_path / "older"
     for name in ("engines", "weights"):
         shutil.copytree(ROOT / name, other / name, ignore=shutil.ignore_patterns("__pycache__", "*.npz"))
-    (other / "engines" / "jobs" / "version.py").write_text(
-        (ROOT / "engines" / "jobs" / "version.py").read_text().replace('NUMBER = "', 'NUMBER = "0.0.')
-    )
+    source = (ROOT / "engines" / "jobs" / "version.py").read_text().replace('NUMBER = "', 'NUMBER = "0.0.')
+    # The studio is not on the path of its workers, though they are on the same machine.
+    source += "\nimport importlib.util\nassert importlib.util.find_spec('studio') is None\n"
+    (other / "engines" / "jobs" / "version.py").write_text(source)
     studio = studio_on(other_machines[0].address, project=str(other))
     cluster = studio.cluster
     assert over(studio.runs.start(dream_job)).state == "done"
@@ -124,7 +124,7 @@ def test_a_worker_of_another_version_is_refused_and_work_is_done_here(other_mach
 
 @pytest.fixture(scope="module")
 def installed(other_machines, tmp_path_factory) -> Iterator[Studio]:
-    """A studio whose machines have the project: the tests from here on share its workers, which have all the room."""
+    """A studio whose machines have the project. The tests from here on share it, as its workers occupy all room."""
     cluster = joined(other_machines[0].address, project=str(ROOT))
     studio = Studio(outputs=tmp_path_factory.mktemp("installed"), cluster=cluster)
     yield studio
@@ -155,7 +155,7 @@ def test_an_installed_copy_of_the_same_version_is_used(installed, dream_job):
     assert over(run).state == "stopped"
 
 
-def test_the_cluster_is_away_work_goes_on_here_and_it_is_found_again(installed, other_machines, dream_job):
+def test_runs_continue_here_while_the_cluster_is_away_and_it_is_found_again(installed, other_machines, dream_job):
     cluster, machines = installed.cluster, other_machines[0]
     run = installed.runs.start(lasting(dream_job))
     at(run, 2)
@@ -163,8 +163,8 @@ def test_the_cluster_is_away_work_goes_on_here_and_it_is_found_again(installed, 
     for name in ("gcs_server", "raylet"):
         for info in machines.ray.head_node.all_processes.get(name, []):
             kill(info.process.pid)
-    eventually(lambda: not cluster.status.there, "the head's end to be noticed", PATIENCE)
-    assert is_one_sentence(cluster.status.said)
+    eventually(lambda: not cluster.status.connected, "the head's end to be noticed", PATIENCE)
+    assert is_one_sentence(cluster.status.message)
     at(run, run.frame.step + 2)
     assert run.where == HERE, "it goes on here"
     run.stop()
@@ -173,7 +173,7 @@ def test_the_cluster_is_away_work_goes_on_here_and_it_is_found_again(installed, 
     machines.close()
 
     other_machines[0] = one_machine()
-    eventually(lambda: cluster.status.useful, "the cluster to be found again", PATIENCE)
+    eventually(lambda: cluster.status.usable, "the cluster to be found again", PATIENCE)
     run = installed.runs.start(lasting(dream_job))
     at(run, 2)
     assert run.where not in ("", HERE)
@@ -189,10 +189,10 @@ def test_where_ray_is_not_installed_the_option_says_how_to_get_it(monkeypatch, t
         cluster.Cluster(cluster.ClusterOptions())
 
 
-def test_a_cluster_that_is_not_there_is_said_and_work_is_done_here(dream_job, studio_on):
+def test_a_missing_cluster_is_reported_and_runs_run_here(dream_job, studio_on):
     studio = studio_on("127.0.0.1:6999")
     cluster = studio.cluster
-    assert "There is no Ray cluster at 127.0.0.1:6999" in cluster.status.said
+    assert "There is no Ray cluster at 127.0.0.1:6999" in cluster.status.message
     run = over(studio.runs.start(dataclasses.replace(dream_job)))
     assert (run.state, run.where) == ("done", "")
     studio.runs.close()

@@ -1,4 +1,4 @@
-"""Runs on the workers of a real cluster: the same pictures, steering, Stop, files that travel, lost workers."""
+"""Test runs on the workers of a real cluster: same pictures, steering, Stop, files that are sent, lost workers."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ while True:
 
 @pytest.fixture(scope="module")
 def done_here() -> Iterator[Callable[[Job], np.ndarray]]:
-    """Does a job on this machine, in a process that has as many threads as a worker here, and returns its picture."""
+    """Runs a job in a process with as many threads as a worker has, and returns its picture."""
     process = subprocess.Popen(
         [sys.executable, "-c", LOCALLY],
         stdin=subprocess.PIPE,
@@ -65,7 +65,7 @@ def done_here() -> Iterator[Callable[[Job], np.ndarray]]:
 
 
 def over(run: Run) -> Run:
-    """A run once it is over, watched until then."""
+    """Watch a run until it is over, and return it."""
 
     def ended() -> bool:
         run.watched()
@@ -76,7 +76,7 @@ def over(run: Run) -> Run:
 
 
 def at(run: Run, step: int) -> None:
-    """Wait for a step of a run."""
+    """Wait until a run is at a step."""
 
     def there() -> bool:
         run.watched()
@@ -86,7 +86,7 @@ def at(run: Run, step: int) -> None:
 
 
 def lasting(dream: Job) -> Job:
-    """A dream that is still going when the slowest worker has begun."""
+    """A dream that is still running when the slowest worker has started."""
     return dataclasses.replace(dream, config=dataclasses.replace(dream.config, octaves=1, steps=1000), pace=5.0)
 
 
@@ -116,14 +116,14 @@ def test_a_worker_is_kept_for_the_next_run(studio, machines, dream_job):
     assert set(machines.workers()) == before
 
 
-def test_two_runs_are_done_at_once_on_two_machines_and_a_third_waits(studio, dream_job):
+def test_two_runs_run_at_once_on_two_machines_and_a_third_waits(studio, dream_job):
     long = lasting(dream_job)
     runs = [studio.runs.start(long) for _ in range(3)]
     at(runs[0], 1)
     at(runs[1], 1)
     assert runs[0].where != runs[1].where
     assert runs[2].state == "waiting"
-    assert studio.runs.render.place(runs[2]).before == 1
+    assert studio.runs.queue.position(runs[2]).before == 1
     runs[0].stop()
     at(runs[2], 1)
     for run in runs:
@@ -149,7 +149,7 @@ def test_steering_and_stop_take_effect_within_two_steps(studio, dream_job):
     assert recipe.stopped_at == run.frame.step
 
 
-def test_a_refused_job_says_its_sentence_and_leaves_the_worker_free(studio, dream_job, machines):
+def test_a_refused_job_fails_with_its_sentence_and_frees_the_worker(studio, dream_job, machines):
     misfit = dataclasses.replace(dream_job.config, layer_weights={"mixed4": 1.0})
     run = over(studio.runs.start(dataclasses.replace(dream_job, config=misfit)))
     assert run.state == "failed"
@@ -158,11 +158,11 @@ def test_a_refused_job_says_its_sentence_and_leaves_the_worker_free(studio, drea
     eventually(lambda: not any(one.busy for one in studio.cluster.status.machines), "all workers to be free", PATIENCE)
 
 
-# Files that travel
+# Files that are sent
 
 
 def written_as_npz(path: Path, count: int) -> Path:
-    """Digits that are none, as MNIST's file has them."""
+    """Random pictures in the format of MNIST's file."""
     draw = np.random.default_rng(0).integers(0, 255, (count, 28, 28), np.uint8)
     labels = np.arange(count, dtype=np.uint8) % 10
     np.savez(path, x_train=draw, y_train=labels, x_test=draw[:40], y_test=labels[:40])
@@ -188,13 +188,13 @@ def weights_in(path: Path) -> dict[str, np.ndarray]:
         return {name: arrays[name] for name in arrays.files if arrays[name].dtype.kind == "f"}
 
 
-def test_a_training_goes_out_with_its_data_and_what_it_trained_is_used_by_what_is_in_its_file(studio, training_job):
+def test_a_training_is_sent_with_its_data_and_its_network_is_sent_to_the_next_run(studio, training_job):
     from engines.vae import WalkConfig
     from studio.trained_models import Trained
 
     training = studio.runs.start(training_job)
     at(training, 2)
-    assert training_job.files["checkpoint"].is_file(), "what was told of is on disk"
+    assert training_job.files["checkpoint"].is_file(), "a checkpoint that a frame has reported is on disk"
     assert over(training).state == "done", training.error
     assert training.frame.step == training.frame.total == 4
     assert weights_in(training_job.files["output"])
@@ -205,22 +205,22 @@ def test_a_training_goes_out_with_its_data_and_what_it_trained_is_used_by_what_i
     assert read_recipe(run.result).backbone == name
 
 
-def test_a_weights_file_that_is_changed_on_its_way_is_refused_in_a_sentence(studio, training_job, monkeypatch):
+def test_a_weights_file_that_is_changed_on_its_way_is_refused(studio, training_job, monkeypatch):
     from engines.vae import WalkConfig
-    from studio.cluster import remote_job as remote
+    from studio.cluster import worker_run
     from studio.trained_models import Trained
 
-    # Another network than those of other tests, which are on the machines already.
+    # Another network than in other tests, whose files are on the machines already.
     other = dataclasses.replace(training_job, config=dataclasses.replace(training_job.config, seed=5))
     name = Trained(studio, "vae").take_up(over(studio.runs.start(other)).id, object())
-    hash_of = remote.sha256_of
+    hash_of = worker_run.sha256_of
 
     def then_changed(path: Path) -> str:
         said = hash_of(path)
         path.write_bytes(path.read_bytes() + b"!")
         return said
 
-    monkeypatch.setattr(remote, "sha256_of", then_changed)
+    monkeypatch.setattr(worker_run, "sha256_of", then_changed)
     run = over(studio.runs.start(Job(engine="vae", config=WalkConfig(steps=3), inputs={}, backbone=name)))
     assert run.state == "failed"
     assert "changed on its way" in run.error
@@ -228,18 +228,18 @@ def test_a_weights_file_that_is_changed_on_its_way_is_refused_in_a_sentence(stud
     eventually(lambda: not any(one.busy for one in studio.cluster.status.machines), "all workers to be free", PATIENCE)
 
 
-# Workers that are lost
+# Lost workers
 
 
 def worker_of(run: Run) -> int:
-    """The process id of the worker that a run is on."""
-    return run._started._hand.place.process
+    """The process id of a run's worker."""
+    return run._execution._execution.lease.pid
 
 
-def test_a_painting_goes_on_whenever_its_worker_is_killed_and_others_notice_nothing(
+def test_a_painting_is_resumed_whenever_its_worker_is_killed_and_others_are_not_affected(
     studio, painting_job, dream_job, done_here
 ):
-    # Slow enough for a worker to be killed at each of the steps.
+    # Slow enough to kill a worker at each of the steps.
     job = dataclasses.replace(painting_job, config=dataclasses.replace(painting_job.config, steps=30), pace=10.0)
     run, other = studio.runs.start(job), studio.runs.start(lasting(dream_job))
     at(other, 2)
@@ -250,7 +250,7 @@ def test_a_painting_goes_on_whenever_its_worker_is_killed_and_others_notice_noth
         kill(worker_of(run))
         if number % 2 == 0:
             at(run, step + 3)
-            assert run.state == "running", "the first time it goes on by itself"
+            assert run.state == "running", "the first time it resumes by itself"
             at(other, seen + 2)
             continue
         assert over(run).state == "failed"
@@ -258,8 +258,8 @@ def test_a_painting_goes_on_whenever_its_worker_is_killed_and_others_notice_noth
         assert "Go on" in run.error
         assert run.result is not None, "what there was is kept"
         interruptions = list(read_recipe(run.result).interruptions)
-        assert len(interruptions) == number, "the last loss was not gone on from"
-        run = studio.runs.go_on(run)
+        assert len(interruptions) == number, "the last loss was not resumed from"
+        run = studio.runs.resume(run)
     assert over(run).state == "done", run.error
     recipe = read_recipe(run.result)
     assert len(recipe.interruptions) == len(kills)
@@ -269,15 +269,15 @@ def test_a_painting_goes_on_whenever_its_worker_is_killed_and_others_notice_noth
     assert other.where == where
     other.stop()
     assert read_recipe(over(other).result).interruptions == ()
-    # Repeated, it is interrupted at the same steps, and ends at the same pixels.
+    # Repeated, it is interrupted at the same steps and gives the same pixels.
     again = dataclasses.replace(job, interruptions=recipe.interruptions)
     np.testing.assert_array_equal(done_here(again), picture_of(run))
 
 
-def test_a_training_goes_on_from_its_last_checkpoint_whenever_its_worker_is_killed(
+def test_a_training_is_resumed_from_its_last_checkpoint_whenever_its_worker_is_killed(
     studio, training_job, tmp_path, done_here
 ):
-    # Slow enough for a worker to be killed at each of the steps.
+    # Slow enough to kill a worker at each of the steps.
     job = dataclasses.replace(training_job, config=dataclasses.replace(TRAINING, epochs=12), pace=4.0)
     run = studio.runs.start(job)
     for number, step in enumerate(range(2, 18, 4)):
@@ -285,7 +285,7 @@ def test_a_training_goes_on_from_its_last_checkpoint_whenever_its_worker_is_kill
         kill(worker_of(run))
         if number % 2 == 0:
             at(run, step + 4)
-            assert run.state == "running", "the first time it goes on by itself"
+            assert run.state == "running", "the first time it resumes by itself"
             continue
         assert over(run).state == "failed"
         assert "Train" in run.error
@@ -300,7 +300,7 @@ def test_a_training_goes_on_from_its_last_checkpoint_whenever_its_worker_is_kill
         np.testing.assert_allclose(values, theirs[name], atol=5e-3)
 
 
-def test_a_warm_worker_that_died_meanwhile_is_replaced_and_takes_no_place(studio, dream_job, training_job):
+def test_an_idle_worker_that_died_is_replaced_and_occupies_no_slot(studio, dream_job, training_job):
     run = studio.runs.start(lasting(dream_job))
     at(run, 1)
     process = worker_of(run)
@@ -312,7 +312,7 @@ def test_a_warm_worker_that_died_meanwhile_is_replaced_and_takes_no_place(studio
     eventually(lambda: not any(one.busy for one in studio.cluster.status.machines), "all workers to be free", PATIENCE)
 
 
-def test_what_cannot_go_on_from_a_picture_is_done_again_unseen(studio, machines):
+def test_a_run_that_cannot_be_resumed_from_a_picture_is_redone_without_showing_frames_twice(studio, machines):
     from engines.dcgan import FaceWalkConfig
 
     config = FaceWalkConfig(seeds=(0, 1), steps=40, closed=False)
@@ -323,4 +323,4 @@ def test_what_cannot_go_on_from_a_picture_is_done_again_unseen(studio, machines)
     assert over(run).state == "done", run.error
     assert run.frame.step == run.frame.total
     assert read_recipe(run.result).interruptions == ()
-    assert len(run.moments.steps) == len(set(run.moments.steps))
+    assert len(run.snapshots.steps) == len(set(run.snapshots.steps))

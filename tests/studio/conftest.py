@@ -80,11 +80,11 @@ def studio_with_examples(studio, drawn) -> Studio:
 
 
 @pytest.fixture
-def lane() -> Iterator[RunQueue]:
-    """A lane in which many may wait; stopped at the end."""
-    lane = RunQueue("test-lane", most_waiting=20)
-    yield lane
-    lane.close()
+def queue() -> Iterator[RunQueue]:
+    """A queue in which many may wait; stopped at the end."""
+    queue = RunQueue("test-queue", most_waiting=20)
+    yield queue
+    queue.close()
 
 
 @pytest.fixture

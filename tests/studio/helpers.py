@@ -1,4 +1,4 @@
-"""What the tests of the page layer share: an engine made of a loop, a keeper that remembers, a clock, waiting, and how
+"""What the tests of the page layer share: an engine made of a loop, a writer that remembers, a clock, waiting, and how
 to call a tab's handlers as the page would."""
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ class Clock:
 
 
 class LoopEngine:
-    """Stands in for a StartedJob where only what a lane does with it is tested: counts steps instead of dreaming.
+    """Replaces a JobExecution in tests of runs and their queue: counts steps instead of dreaming.
 
     Args:
         steps: how many frames there are.
@@ -81,7 +81,7 @@ class LoopEngine:
         error: what the step after `fail_after` raises.
         picture: what every frame shows.
         on_step: called in each step.
-        seams: after how many steps a part of the run ends, again and again; 0 for never.
+        yield_every: the run may yield after every so many steps; 0 for never.
     """
 
     notices: tuple[str, ...] = ()
@@ -100,9 +100,9 @@ class LoopEngine:
         fail_after: int = 0,
         picture: np.ndarray | None = None,
         on_step: Callable[[], None] = lambda: None,
-        seams: int = 0,
+        yield_every: int = 0,
     ):
-        self.seams = seams
+        self.yield_every = yield_every
         self.picture = np.zeros((24, 32, 3), np.uint8) if picture is None else picture
         self.job = Job(engine="deep_dream", config=None, inputs={"image": self.picture}, backbone="studio_vgg")
         self.last: Frame | None = None
@@ -128,7 +128,7 @@ class LoopEngine:
             total=self.steps,
             image=np.full_like(self.picture, (done + 1) % 256),
             metrics={"loss": float(done)},
-            seam=bool(self.seams) and (done + 1) % self.seams == 0,
+            yield_point=bool(self.yield_every) and (done + 1) % self.yield_every == 0,
         )
         return self.last
 
@@ -158,28 +158,28 @@ class LoopEngine:
         self.closed += 1
 
 
-class MemoryKeeper:
-    """Keeps a run's frames in memory; `error` is what finishing raises. It has moments only where it is given some."""
+class MemoryResultWriter:
+    """Keeps a run's frames in memory; `error` is raised by `finish`. It keeps snapshots only if it is given some."""
 
-    def __init__(self, error: Exception | None = None, moments: Snapshots | None = None):
-        self.moments = moments or Snapshots(Path("moments that nobody keeps"))
+    def __init__(self, error: Exception | None = None, snapshots: Snapshots | None = None):
+        self.snapshots = snapshots or Snapshots(Path("snapshots that nobody keeps"))
         self.results: tuple[Path, ...] = ()
         self.notices: tuple[str, ...] = ()
-        self._keeps_moments = moments is not None
+        self._keeps_snapshots = snapshots is not None
         self.seen: list[Frame] = []
         self.finished: list[Frame | None] = []
         self.discarded = 0
         self.error = error
 
-    def see(self, started: Any) -> None:
-        self.seen.append(started.last)
-        if self._keeps_moments:
-            self.moments.see(started.last)
+    def add(self, execution: Any) -> None:
+        self.seen.append(execution.last)
+        if self._keeps_snapshots:
+            self.snapshots.add(execution.last)
 
-    def finish(self, started: Any) -> Path:
+    def finish(self, execution: Any) -> Path:
         if self.error is not None:
             raise self.error
-        self.finished.append(started.last)
+        self.finished.append(execution.last)
         return Path("result.png")
 
     def discard(self) -> None:

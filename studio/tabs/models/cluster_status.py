@@ -36,8 +36,8 @@ def told(studio: Studio) -> dict[str, Any]:
     Nobody is told what another visitor's run is.
     """
     assert studio.cluster is not None
-    status, going = studio.cluster.status, studio.runs.going
-    machines = status.machines if status.there else ()
+    status, going = studio.cluster.status, studio.runs.active
+    machines = status.machines if status.connected else ()
     working = [run for run in going if run.state == "running"]
     waiting = sum(run.state == "waiting" for run in going)
     rows = [_row(machine, [run for run in working if _is_on(run, machine)], studio.shared) for machine in machines]
@@ -51,10 +51,10 @@ def told(studio: Studio) -> dict[str, Any]:
 
 
 def _sentences(status: Status) -> list[str]:
-    if not status.there:
-        reason = [] if status.said in (AWAY, LOOKING) else [status.said]
-        return [LOOKING if status.said == LOOKING else AWAY, *reason, MEANWHILE]
-    if not status.useful:
+    if not status.connected:
+        reason = [] if status.message in (AWAY, LOOKING) else [status.message]
+        return [LOOKING if status.message == LOOKING else AWAY, *reason, MEANWHILE]
+    if not status.usable:
         return [f"The cluster at {status.address} has no machine that can be used.", MEANWHILE]
     return [f"Runs are done on the cluster at {status.address}."]
 

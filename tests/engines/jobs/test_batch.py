@@ -60,7 +60,7 @@ def batch(paths: list[Path], config: DreamConfig = QUICK, **inputs: np.ndarray) 
 
 def results(started: BatchExecution) -> list[tuple[str, Frame, Recipe]]:
     """The last frame of each picture, with its name and recipe."""
-    return [(started.name, frame, started.part.recipe) for frame in started if frame.seam]
+    return [(started.name, frame, started.part.recipe) for frame in started if frame.yield_point]
 
 
 def single(workshop: Workshop, picture: np.ndarray, config: DreamConfig = QUICK, **inputs) -> tuple[np.ndarray, Recipe]:
@@ -108,7 +108,7 @@ def test_the_frames_tell_how_far_it_is_and_which_picture_is_at_work(tmp_path, wo
     frames = [frame for frame, *_ in seen]
     assert [frame.step for frame in frames] == [1, 2, 3, 4, 5, 6]
     assert {frame.total for frame in frames} == {6}
-    assert [frame.seam for frame in frames] == [False, True] * 3
+    assert [frame.yield_point for frame in frames] == [False, True] * 3
     assert [frame.progress for frame in frames] == pytest.approx([i / 6 for i in range(1, 7)])
     assert [(number, name) for _, number, name, _ in seen[::2]] == [(0, "one"), (1, "two"), (2, "three")]
     assert frames[3].note.startswith("picture 2 of 3 · octave 1 of 1")
@@ -122,7 +122,7 @@ def test_steering_holds_for_the_picture_at_work_and_all_after_it(tmp_path, works
     images, recipes = [], []
     for step in range(6):
         frame = started.send(STRONG if step == 3 else None)
-        if frame.seam:
+        if frame.yield_point:
             images.append(frame.image)
             recipes.append(started.part.recipe)
     assert [recipe.config["step_size"] for recipe in recipes] == [0.1, 0.1, 0.5]

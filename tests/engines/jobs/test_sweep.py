@@ -131,7 +131,7 @@ def test_the_frames_tell_how_far_it_is_and_where_a_part_of_it_ends(picture, stud
     progress = [frame.progress for frame in frames]
     assert progress == sorted(progress)
     assert progress[-1] == 1
-    ends = [frame.step for frame in frames if frame.seam]
+    ends = [frame.step for frame in frames if frame.yield_point]
     assert ends == [frame.step for frame in frames if frame.keyframe]
     assert (len(ends), ends[-1]) == (2, len(frames))
     assert frames[ends[0] - 1].progress == 0.5
@@ -249,14 +249,14 @@ def test_the_plan_of_the_first_painting_holds_for_all_and_a_repetition_needs_no_
 
 def cells_of(run: JobExecution) -> list[int]:
     """How many steps each cell takes."""
-    ends = [frame.step for frame in run if frame.seam]
+    ends = [frame.step for frame in run if frame.yield_point]
     return [end - before for before, end in zip([0, *ends], ends, strict=False)]
 
 
 @pytest.mark.parametrize("at_a_seam", [False, True])
 def test_steering_does_not_undo_what_was_chosen_for_the_time(picture, workshop, clock, at_a_seam):
     run = started(workshop, timed(), picture)
-    while not next(run).seam:
+    while not next(run).yield_point:
         pass
     if not at_a_seam:
         next(run)

@@ -1,4 +1,4 @@
-"""Runs that were lost: with their machine, which are gone on with, and with the studio, which their page is told of."""
+"""Test runs that were lost with their machine, which can be resumed, or with the studio, which their page is told."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from studio.runs.queue import QueueFullError
 from studio.runs.run import NOBODY_WATCHED, Run
 from studio.services import Studio
 from tests.engines.helpers import Disk, files_in, is_one_sentence
-from tests.studio.helpers import LoopEngine, MemoryKeeper, finished, forget_runs, stage_of, warned, watched
+from tests.studio.helpers import LoopEngine, MemoryResultWriter, finished, forget_runs, stage_of, warned, watched
 
 ROOT = Path(__file__).resolve().parents[3]
-# Ends with the process, which is killed while its only run is at work.
+# A studio that is killed while its only run is running.
 KILLED = """
 import sys, time
 from pathlib import Path
@@ -48,16 +48,16 @@ def records(studio: Studio) -> list[str]:
     return files_in(folder) if folder.is_dir() else []
 
 
-def alive(update, button: gr.Button) -> bool:
+def is_enabled(update, button: gr.Button) -> bool:
     return update[button]["interactive"]
 
 
-# With its machine
+# Lost with their machine
 
 
 @pytest.fixture
 def studio_with_cluster(tmp_path, studio_vgg) -> Iterator[Studio]:
-    """A studio whose cluster nobody has joined, so that it does all itself."""
+    """A studio whose cluster is never joined, so that it does all work itself."""
     pytest.importorskip("ray", reason="Ray is not installed: pip install -r requirements-cluster.txt")
     from studio.cluster.client import Cluster, ClusterOptions
 
@@ -75,25 +75,25 @@ def lost(studio_with_cluster, small_job) -> Run:
     sentence = "The machine that this was on is lost, for the second time; press Go on to go on."
     engine = LoopEngine(error=LostTwiceError(sentence), fail_after=1)
     engine.unfinished = ResumableJob(small_job)
-    return finished(studio_with_cluster.runs._started(engine, small_job))
+    return finished(studio_with_cluster.runs._submit(engine, small_job))
 
 
-def test_a_run_that_was_lost_is_gone_on_with_and_watched(studio_with_cluster, lost):
+def test_a_lost_run_is_resumed_and_watched(studio_with_cluster, lost):
     stage = stage_of(studio_with_cluster)
     updates, sentence = warned(lambda: watched(stage.watch(lost)))
     assert sentence == lost.error
-    assert not alive(updates[0], stage.rest)
-    assert alive(updates[-1], stage.rest)
+    assert not is_enabled(updates[0], stage.rest)
+    assert is_enabled(updates[-1], stage.rest)
     first, *_, last = watched(stage.start_rest(lost.id))
     assert first[stage.run_id] == first[stage.remembered] != lost.id
-    assert alive(first, stage.halt)
-    assert not alive(first, stage.rest)
-    assert not alive(last, stage.rest)
+    assert is_enabled(first, stage.halt)
+    assert not is_enabled(first, stage.rest)
+    assert not is_enabled(last, stage.rest)
     assert studio_with_cluster.runs.get(first[stage.run_id]).state == "done"
     assert last[stage.save]["value"]
 
 
-def test_what_is_left_of_a_run_is_gone_on_with_once(studio_with_cluster, lost):
+def test_a_lost_run_is_resumed_once(studio_with_cluster, lost):
     stage = stage_of(studio_with_cluster)
     watched(stage.start_rest(lost.id))
     updates, sentence = warned(lambda: watched(stage.start_rest(lost.id)))
@@ -101,19 +101,19 @@ def test_what_is_left_of_a_run_is_gone_on_with_once(studio_with_cluster, lost):
     assert all(stage.run_id not in update for update in updates)
 
 
-def test_a_run_that_nobody_watched_says_why_on_its_page_and_goes_on(studio, small_job):
-    run = studio.runs._started(LoopEngine(), small_job)
+def test_a_run_that_nobody_watched_says_why_on_its_page_and_is_resumed(studio, small_job):
+    run = studio.runs._submit(LoopEngine(), small_job)
     finished(run)
-    run.state, run.why, run.unfinished = "stopped", NOBODY_WATCHED, ResumableJob(small_job)
+    run.state, run.stop_reason, run.unfinished = "stopped", NOBODY_WATCHED, ResumableJob(small_job)
     stage = stage_of(studio)
     updates, sentence = warned(lambda: watched(stage.watch(run)))
     assert sentence == NOBODY_WATCHED == updates[-2][stage.canvas]["why"]
-    assert alive(updates[-1], stage.rest)
+    assert is_enabled(updates[-1], stage.rest)
     *_, last = watched(stage.start_rest(run.id))
     assert last[stage.save]["value"]
 
 
-def test_save_is_alive_where_a_result_is_not_written_yet_and_writes_it(studio, small_job, monkeypatch):
+def test_save_is_enabled_while_a_result_is_not_written_and_writes_it(studio, small_job, monkeypatch):
     disk, stage = Disk(monkeypatch), stage_of(studio)
     disk.full = lambda folder: folder == studio.gallery.folder
     run = finished(studio.runs.start(small_job))
@@ -147,11 +147,11 @@ def test_save_is_alive_where_a_result_is_not_written_yet_and_writes_it(studio, s
 def test_a_run_whose_page_was_closed_is_found_by_the_next_one_on_ones_own_machine(tmp_path, small_job, shared):
     studio, gate = Studio(outputs=tmp_path, shared=shared), threading.Semaphore(0)
     stage = stage_of(studio)
-    run = studio.runs._started(LoopEngine(1, gate=gate), small_job)
+    run = studio.runs._submit(LoopEngine(1, gate=gate), small_job)
     run.stage = "lost"
-    assert studio.runs.left_alone("lost") is None, "somebody watches it"
+    assert studio.runs.unwatched_run("lost") is None, "it is watched"
     run._watched -= 1000
-    assert studio.runs.left_alone("other") is None
+    assert studio.runs.unwatched_run("other") is None
     gate.release(9)
 
     async def first() -> dict[Any, Any]:
@@ -159,29 +159,29 @@ def test_a_run_whose_page_was_closed_is_found_by_the_next_one_on_ones_own_machin
             return update
         raise AssertionError("no answer")
 
-    with mock.patch.object(studio.runs, "left_alone", return_value=run):
+    with mock.patch.object(studio.runs, "unwatched_run", return_value=run):
         assert asyncio.run(first())[stage.run_id] == ("" if shared else run.id)
     studio.runs.close()
 
 
 @pytest.mark.parametrize("run_id", ["", None, "no such run"])
-def test_where_there_is_no_lost_run_there_is_nothing_to_go_on_with(studio, run_id):
+def test_without_a_lost_run_there_is_nothing_to_resume(studio, run_id):
     _, sentence = warned(lambda: watched(stage_of(studio).start_rest(run_id)))
     assert "start it anew" in sentence
 
 
-def test_a_run_that_was_not_lost_cannot_be_gone_on_with(studio, small_job):
+def test_a_run_that_was_not_lost_cannot_be_resumed(studio, small_job):
     stage = stage_of(studio)
     run = finished(studio.runs.start(small_job))
-    assert not alive(watched(stage.watch(run))[-1], stage.rest)
+    assert not is_enabled(watched(stage.watch(run))[-1], stage.rest)
     with pytest.raises(ValueError, match="start it anew"):
-        studio.runs.go_on(run)
+        studio.runs.resume(run)
 
 
-# With the studio
+# Lost with the studio
 
 
-def test_a_run_is_noted_by_no_more_than_the_hash_of_its_id_until_it_is_over(studio, small_job):
+def test_the_journal_has_a_run_by_the_hash_of_its_id_until_it_is_over(studio, small_job):
     run = studio.runs.start(small_job)
     (record,) = records(studio)
     assert run.id not in record
@@ -191,14 +191,14 @@ def test_a_run_is_noted_by_no_more_than_the_hash_of_its_id_until_it_is_over(stud
 
 
 @pytest.mark.parametrize("how", ["fails", "is stopped while it waits"])
-def test_nothing_is_noted_any_longer_of_a_run_that(studio, small_job, how):
+def test_the_journal_no_longer_has_a_run_that(studio, small_job, how):
     gate = None
     if how == "fails":
-        run = studio.runs._started(LoopEngine(error=ValueError("No.")), small_job)
+        run = studio.runs._submit(LoopEngine(error=ValueError("No.")), small_job)
     else:
         gate = threading.Semaphore(0)
-        first = studio.runs._started(LoopEngine(1, gate=gate), small_job)
-        run = studio.runs._started(LoopEngine(1), small_job)
+        first = studio.runs._submit(LoopEngine(1, gate=gate), small_job)
+        run = studio.runs._submit(LoopEngine(1), small_job)
         assert len(records(studio)) == 2
         run.stop()
         gate.release(9)
@@ -207,19 +207,19 @@ def test_nothing_is_noted_any_longer_of_a_run_that(studio, small_job, how):
     assert records(studio) == []
 
 
-def test_a_run_that_is_not_taken_is_not_noted(tmp_path, small_job):
+def test_the_journal_does_not_have_a_run_that_the_queue_refused(tmp_path, small_job):
     studio, gate = Studio(outputs=tmp_path, most_waiting=1), threading.Semaphore(0)
     for _ in range(2):
-        studio.runs._started(LoopEngine(1, gate=gate), small_job)
+        studio.runs._submit(LoopEngine(1, gate=gate), small_job)
     with pytest.raises(QueueFullError):
-        studio.runs._started(LoopEngine(1), small_job)
+        studio.runs._submit(LoopEngine(1), small_job)
     assert len(records(studio)) == 2
     gate.release(9)
     studio.runs.close()
     assert records(studio) == []
 
 
-def test_a_studio_that_is_killed_has_its_successor_tell_the_page_once(tmp_path):
+def test_the_next_studio_tells_the_page_once_that_its_run_was_killed(tmp_path):
     with subprocess.Popen(
         [sys.executable, "-c", KILLED, str(tmp_path)], cwd=ROOT, stdout=subprocess.PIPE, text=True
     ) as process:
@@ -232,7 +232,7 @@ def test_a_studio_that_is_killed_has_its_successor_tell_the_page_once(tmp_path):
     updates, sentence = warned(lambda: watched(stage.resume(run_id)))
     assert sentence == interrupted("deep_dream")
     assert [update[stage.run_id] for update in updates] == [""]
-    assert alive(updates[-1], stage.go)
+    assert is_enabled(updates[-1], stage.go)
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)
         watched(stage.resume(run_id))
@@ -241,14 +241,14 @@ def test_a_studio_that_is_killed_has_its_successor_tell_the_page_once(tmp_path):
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_of_a_lost_run_of_any_kind_there_is_one_sentence_that_says_what_to_do(engine):
+def test_a_lost_run_of_any_kind_has_one_sentence_that_says_what_to_do(engine):
     assert engine in TITLES
     said = interrupted(engine)
     assert is_one_sentence(said)
     assert ("press Train" in said) == engine.endswith("training")
 
 
-def test_what_is_no_record_is_removed_and_told_of_to_nobody(tmp_path):
+def test_files_that_are_no_records_are_deleted_and_reported_to_no_page(tmp_path):
     folder = tmp_path / "going"
     folder.mkdir()
     for name, content in {"0" * 64 + ".json": "{", "1" * 64 + ".json": "[]", "2" * 64 + ".json": "{}"}.items():
@@ -259,10 +259,10 @@ def test_what_is_no_record_is_removed_and_told_of_to_nobody(tmp_path):
     assert [path.name for path in folder.iterdir()] == ["folder"]
 
 
-def test_a_folder_that_cannot_be_written_stops_no_run(tmp_path, small_job):
+def test_a_journal_that_cannot_be_written_stops_no_run(tmp_path, small_job):
     (tmp_path / "a file").write_text("")
-    kept = RunJournal(tmp_path / "a file")
-    run = Run(LoopEngine(1), MemoryKeeper())
-    kept.add(run)
-    kept.remove(run)
-    assert kept.interrupted(run.id) == ""
+    journal = RunJournal(tmp_path / "a file")
+    run = Run(LoopEngine(1), MemoryResultWriter())
+    journal.add(run)
+    journal.remove(run)
+    assert journal.interrupted(run.id) == ""

@@ -18,7 +18,7 @@ from engines.jobs import Job
 from engines.jobs.batch import Batch, BatchExecution, batch_of, picture_files
 from engines.recipes import read_recipe
 from studio.gallery.gallery import Gallery
-from studio.gallery.result_writer import BatchKeeper, ResultKeeper, keeper_for
+from studio.gallery.result_writer import BatchResultWriter, JobResultWriter, result_writer_for
 from tests.engines.helpers import files_in
 from tests.engines.jobs.test_batch import pictures, running_away
 from tests.studio.conftest import SMALL
@@ -40,10 +40,10 @@ def batch(folder: Path, *names: str, config=QUICK) -> Batch:
     return batch_of(job, picture_files(paths), "image")
 
 
-def followed(started: BatchExecution, keeper: BatchKeeper, steps: int = 10**9) -> None:
-    """A batch's frames shown to its keeper, all or the first so many."""
+def followed(started: BatchExecution, writer: BatchResultWriter, steps: int = 10**9) -> None:
+    """A batch's frames shown to its writer, all or the first so many."""
     for frame in started:
-        keeper.see(started)
+        writer.add(started)
         if frame.step == steps:
             break
 
@@ -59,21 +59,21 @@ def in_zip(path: Path) -> list[str]:
         return archive.namelist()
 
 
-def test_each_job_has_its_keeper(studio, small_job, tmp_path):
-    assert isinstance(keeper_for(studio.gallery, batch(tmp_path, "a")), BatchKeeper)
-    assert isinstance(keeper_for(studio.gallery, small_job), ResultKeeper)
+def test_each_job_has_its_writer(studio, small_job, tmp_path):
+    assert isinstance(result_writer_for(studio.gallery, batch(tmp_path, "a")), BatchResultWriter)
+    assert isinstance(result_writer_for(studio.gallery, small_job), JobResultWriter)
 
 
 def test_results_are_in_the_gallery_as_they_come_each_as_by_a_run_of_its_own(studio, tmp_path):
     job = batch(tmp_path, "sea", "forest")
-    keeper, started = studio.keeper(job), studio.workshop.start(job)
+    writer, started = studio.result_writer(job), studio.workshop.start(job)
     counts = []
     for _ in started:
-        keeper.see(started)
-        counts.append(len(keeper.results))
+        writer.add(started)
+        counts.append(len(writer.results))
     assert counts == [0, 1, 1, 2]
-    assert kept(studio.gallery) == list(keeper.results)
-    for path, picture in zip(keeper.results, pictures(2), strict=True):
+    assert kept(studio.gallery) == list(writer.results)
+    for path, picture in zip(writer.results, pictures(2), strict=True):
         one = Job(engine="deep_dream", config=QUICK, inputs={"image": picture}, backbone="studio_vgg")
         run = finished(studio.runs.start(one))
         np.testing.assert_array_equal(np.asarray(Image.open(path)), np.asarray(Image.open(run.result)))
@@ -109,20 +109,20 @@ def test_a_batch_of_films_is_kept_as_films(studio, tmp_path):
 
 def test_a_stopped_batch_keeps_the_picture_that_it_was_stopped_in(studio, tmp_path):
     job = batch(tmp_path, "sea", "forest", "city")
-    keeper, started = studio.keeper(job), studio.workshop.start(job)
-    followed(started, keeper, steps=3)
+    writer, started = studio.result_writer(job), studio.workshop.start(job)
+    followed(started, writer, steps=3)
     started.close()
-    path = keeper.finish(started)
+    path = writer.finish(started)
     assert [name for name in in_zip(path) if name.endswith(".png")] == ["sea.png", "forest.png"]
-    assert [read_recipe(path).stopped_at for path in keeper.results] == [None, 1]
+    assert [read_recipe(path).stopped_at for path in writer.results] == [None, 1]
 
 
 def test_a_batch_that_is_stopped_between_two_pictures_keeps_the_finished_ones(studio, tmp_path):
     job = batch(tmp_path, "sea", "forest")
-    keeper, started = studio.keeper(job), studio.workshop.start(job)
-    followed(started, keeper, steps=2)
+    writer, started = studio.result_writer(job), studio.workshop.start(job)
+    followed(started, writer, steps=2)
     started.close()
-    assert in_zip(keeper.finish(started)) == ["sea.png", "sea.json"]
+    assert in_zip(writer.finish(started)) == ["sea.png", "sea.json"]
 
 
 @pytest.mark.parametrize("at", [2, 3], ids=["in the middle", "the last"])
@@ -167,18 +167,18 @@ def test_what_is_left_out_is_told_when_the_run_is_over(studio, tmp_path):
 
 def test_a_result_that_was_deleted_meanwhile_is_not_packed(studio, tmp_path):
     job = batch(tmp_path, "sea", "forest")
-    keeper, started = studio.keeper(job), studio.workshop.start(job)
-    followed(started, keeper, steps=2)
+    writer, started = studio.result_writer(job), studio.workshop.start(job)
+    followed(started, writer, steps=2)
     studio.gallery.remove(studio.gallery.names())
-    followed(started, keeper)
-    assert in_zip(keeper.finish(started)) == ["forest.png", "forest.json"]
+    followed(started, writer)
+    assert in_zip(writer.finish(started)) == ["forest.png", "forest.json"]
     studio.gallery.remove(studio.gallery.names())
-    assert keeper.finish(started) is None
+    assert writer.finish(started) is None
 
 
 def test_a_batch_has_no_moments_to_look_back_at(studio, tmp_path):
     run = finished(studio.runs.start(batch(tmp_path, "sea")))
-    assert run.moments.steps == []
+    assert run.snapshots.steps == []
 
 
 def test_a_batch_gives_way_between_two_pictures(studio, tmp_path, small_job, monkeypatch):

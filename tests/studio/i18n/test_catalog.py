@@ -22,7 +22,7 @@ from studio.run_views.stream import Watcher
 from studio.runs.run import Run
 from studio.services import Studio
 from tests.studio import sentences
-from tests.studio.helpers import LoopEngine, MemoryKeeper, unserved_page
+from tests.studio.helpers import LoopEngine, MemoryResultWriter, unserved_page
 
 HANGUL = re.compile("[가-힣]")
 # The same in Korean: numbers with their unit.
@@ -259,13 +259,13 @@ def test_updates_are_translated_by_what_they_are_for(parts):
     assert (sent[made["own"]]["choices"], sent[made["own"]]["value"]) == (["Delete"], "Delete")
 
 
-def test_a_run_is_told_of_in_the_language_of_who_watches(lane):
-    run = Run(LoopEngine(), MemoryKeeper())
+def test_a_run_is_told_of_in_the_language_of_who_watches(queue):
+    run = Run(LoopEngine(), MemoryResultWriter())
     run.frame = Frame(step=1, total=2, note="alarm: the critic is fooled by all that is drawn; raise its rate")
-    run.curves = {"style_loss": [1.0, 2.0]}
+    run._curves.values = {"style_loss": [1.0, 2.0]}
     run.error = "The drawing is empty; draw a digit first."
     with use_language(KOREAN):
-        told = asyncio.run(Watcher(run, lane).whole())
+        told = asyncio.run(Watcher(run, queue).whole())
     assert told["note"].startswith("경보")
     assert told["alarm"] is True
     assert list(told["curves"]) == ["스타일 손실"]

@@ -229,8 +229,8 @@ def test_a_sheet_is_nothing_to_go_on_from_and_compared_with_nothing(tab, studio,
     assert not updates[-1][tab.stage.again]["interactive"]
     assert all("original" not in update.get(tab.stage.canvas, {}) for update in updates if tab.stage.canvas in update)
     run = studio.runs.get(updates[0][tab.stage.run_id])
-    assert run.moments.steps, "the sheet as it filled can be looked back at"
-    for step in (0, run.moments.steps[0]):
+    assert run.snapshots.steps, "the sheet as it filled can be looked back at"
+    for step in (0, run.snapshots.steps[0]):
         *_, again = tab.stage.picked(run.id, gr.EventData(None, {"step": step}))
         assert not again["interactive"]
 

@@ -18,7 +18,7 @@ from studio.run_views import stream as streaming
 from studio.run_views.stream import WINDOW, Watcher, acknowledge
 from studio.runs.run import Run
 from studio.wire_format import PREVIEW_SIDE, data_uri, preview
-from tests.studio.helpers import LONGEST_WAIT, LoopEngine, MemoryKeeper, eventually
+from tests.studio.helpers import LONGEST_WAIT, LoopEngine, MemoryResultWriter, eventually
 
 NEVER = 1e9
 
@@ -26,8 +26,8 @@ NEVER = 1e9
 class Stream:
     """The messages of one watcher, taken one by one."""
 
-    def __init__(self, run: Run, lane):
-        self.watcher = Watcher(run, lane)
+    def __init__(self, run: Run, queue):
+        self.watcher = Watcher(run, queue)
         self._messages: AsyncIterator[Any] = self.watcher.messages()
         self.got: list[dict[str, Any]] = []
 
@@ -84,10 +84,10 @@ def never_impatient(monkeypatch):
 
 
 @pytest.fixture
-def going(lane):
+def going(queue):
     """A run with many quick steps that are different pictures."""
-    run = Run(LoopEngine(10**9), MemoryKeeper())
-    lane.submit(run)
+    run = Run(LoopEngine(10**9), MemoryResultWriter())
+    queue.submit(run)
     eventually(lambda: run.frame, "the first frame")
     yield run
     run.stop()
@@ -99,9 +99,9 @@ def picture_of(message: dict[str, Any]) -> np.ndarray:
     return np.asarray(Image.open(io.BytesIO(base64.b64decode(content, validate=True))))
 
 
-def test_a_stage_that_comes_to_be_late_is_sent_all_that_it_has_missed(going, lane, never_impatient):
+def test_a_stage_that_comes_to_be_late_is_sent_all_that_it_has_missed(going, queue, never_impatient):
     async def check():
-        stream = Stream(going, lane)
+        stream = Stream(going, queue)
         for _ in range(WINDOW):
             assert (await stream.next())["first"] == (len(stream.got) == 1)
         acknowledge([stream.watcher.id, 0])
@@ -115,9 +115,9 @@ def test_a_stage_that_comes_to_be_late_is_sent_all_that_it_has_missed(going, lan
     asyncio.run(check())
 
 
-def test_no_more_messages_are_on_their_way_than_the_window_holds(going, lane, never_impatient):
+def test_no_more_messages_are_on_their_way_than_the_window_holds(going, queue, never_impatient):
     async def check():
-        stream = Stream(going, lane)
+        stream = Stream(going, queue)
         while await stream.next() is not None:
             assert len(stream.got) <= WINDOW
         await stream.nothing_more(going)
@@ -128,9 +128,9 @@ def test_no_more_messages_are_on_their_way_than_the_window_holds(going, lane, ne
     asyncio.run(check())
 
 
-def test_each_acknowledgement_lets_one_message_more_through(going, lane, never_impatient):
+def test_each_acknowledgement_lets_one_message_more_through(going, queue, never_impatient):
     async def check():
-        stream = Stream(going, lane)
+        stream = Stream(going, queue)
         for _ in range(WINDOW):
             await stream.next()
         for i in range(5):
@@ -144,11 +144,11 @@ def test_each_acknowledgement_lets_one_message_more_through(going, lane, never_i
     asyncio.run(check())
 
 
-def test_a_page_whose_acknowledgement_was_lost_is_sent_a_message_more_after_a_silence(going, lane, monkeypatch):
+def test_a_page_whose_acknowledgement_was_lost_is_sent_a_message_more_after_a_silence(going, queue, monkeypatch):
     monkeypatch.setattr(streaming, "SILENCE_SECONDS", 0.1)
 
     async def check():
-        stream = Stream(going, lane)
+        stream = Stream(going, queue)
         while len(stream.got) < WINDOW + 2:
             await stream.next()
         await stream.close()
@@ -157,15 +157,15 @@ def test_a_page_whose_acknowledgement_was_lost_is_sent_a_message_more_after_a_si
 
 
 @pytest.mark.parametrize("how", ["done", "stopped", "failed"])
-def test_the_last_frame_is_always_sent_and_its_state_is_over(lane, never_impatient, how):
+def test_the_last_frame_is_always_sent_and_its_state_is_over(queue, never_impatient, how):
     gate = threading.Semaphore(0)
     error = ValueError("Too bright.") if how == "failed" else None
     engine = LoopEngine(40, gate=gate, error=error, fail_after=30)
-    run = Run(engine, MemoryKeeper())
-    lane.submit(run)
+    run = Run(engine, MemoryResultWriter())
+    queue.submit(run)
 
     async def check():
-        stream = Stream(run, lane)
+        stream = Stream(run, queue)
         gate.release(WINDOW)
         for _ in range(WINDOW):
             await stream.next()
@@ -189,7 +189,7 @@ def test_a_page_that_comes_after_the_end_gets_original_and_result(studio, small_
     eventually(lambda: run.over, "the run to be over")
 
     async def check():
-        stream = Stream(run, studio.runs.render)
+        stream = Stream(run, studio.runs.queue)
         last = await stream.to_the_end()
         assert "original" in stream.got[0]
         assert (last["state"], last["progress"]) == ("done", 1)
@@ -202,7 +202,7 @@ def test_the_first_message_carries_the_original_and_no_other_does(studio, small_
     run = studio.runs.start(small_job)
 
     async def check():
-        stream = Stream(run, studio.runs.render)
+        stream = Stream(run, studio.runs.queue)
         await stream.until(lambda message: message["state"] == "done")
         first, *others = stream.got
         assert first["first"]
@@ -218,7 +218,7 @@ def test_messages_are_plain_json_and_tell_step_note_loss_and_time(studio, small_
     run = studio.runs.start(small_job)
 
     async def check():
-        stream = Stream(run, studio.runs.render)
+        stream = Stream(run, studio.runs.queue)
         last = await stream.until(lambda message: message["state"] == "done")
         assert json.loads(json.dumps(stream.got, allow_nan=False)) == stream.got
         assert [message["number"] for message in stream.got] == list(range(1, len(stream.got) + 1))
@@ -231,13 +231,13 @@ def test_messages_are_plain_json_and_tell_step_note_loss_and_time(studio, small_
     asyncio.run(check())
 
 
-def test_a_picture_is_not_sent_twice_while_it_is_the_newest(lane, never_impatient):
+def test_a_picture_is_not_sent_twice_while_it_is_the_newest(queue, never_impatient):
     gate = threading.Semaphore(0)
-    run = Run(LoopEngine(3, gate=gate), MemoryKeeper())
-    lane.submit(run)
+    run = Run(LoopEngine(3, gate=gate), MemoryResultWriter())
+    queue.submit(run)
 
     async def check():
-        stream = Stream(run, lane)
+        stream = Stream(run, queue)
         gate.release()
         message = await stream.until(lambda message: "picture" in message)
         stream.acknowledge(message)
@@ -251,14 +251,14 @@ def test_a_picture_is_not_sent_twice_while_it_is_the_newest(lane, never_impatien
     gate.release(10)
 
 
-def test_the_very_first_picture_does_not_wait_its_turn(lane, never_impatient, monkeypatch):
+def test_the_very_first_picture_does_not_wait_its_turn(queue, never_impatient, monkeypatch):
     monkeypatch.setattr(streaming, "MOST_PICTURES_A_SECOND", 1 / NEVER)
     gate = threading.Semaphore(0)
-    run = Run(LoopEngine(10, gate=gate), MemoryKeeper())
-    lane.submit(run)
+    run = Run(LoopEngine(10, gate=gate), MemoryResultWriter())
+    queue.submit(run)
 
     async def check():
-        stream = Stream(run, lane)
+        stream = Stream(run, queue)
         assert "step" not in await stream.next()
         gate.release()
         assert (await stream.until(lambda message: "step" in message))["step"] == 1
@@ -272,14 +272,14 @@ def test_the_very_first_picture_does_not_wait_its_turn(lane, never_impatient, mo
     asyncio.run(check())
 
 
-def test_a_waiting_page_is_told_its_place(lane):
+def test_a_waiting_page_is_told_its_place(queue):
     gate = threading.Semaphore(0)
-    first, second = Run(LoopEngine(1, gate=gate), MemoryKeeper()), Run(LoopEngine(1), MemoryKeeper())
-    lane.submit(first)
-    lane.submit(second)
+    first, second = Run(LoopEngine(1, gate=gate), MemoryResultWriter()), Run(LoopEngine(1), MemoryResultWriter())
+    queue.submit(first)
+    queue.submit(second)
 
     async def check():
-        stream = Stream(second, lane)
+        stream = Stream(second, queue)
         message = await stream.next()
         assert (message["state"], message["before"], message["left"]) == ("waiting", 1, None)
         assert "original" in message
@@ -290,9 +290,9 @@ def test_a_waiting_page_is_told_its_place(lane):
     asyncio.run(check())
 
 
-def test_bogus_acknowledgements_are_ignored(going, lane, never_impatient):
+def test_bogus_acknowledgements_are_ignored(going, queue, never_impatient):
     async def check():
-        stream = Stream(going, lane)
+        stream = Stream(going, queue)
         for _ in range(WINDOW):
             await stream.next()
         mine = stream.watcher.id
@@ -310,9 +310,9 @@ def test_bogus_acknowledgements_are_ignored(going, lane, never_impatient):
     asyncio.run(check())
 
 
-def test_acknowledging_what_was_never_sent_does_not_open_the_window_any_wider(going, lane, never_impatient):
+def test_acknowledging_what_was_never_sent_does_not_open_the_window_any_wider(going, queue, never_impatient):
     async def check():
-        stream = Stream(going, lane)
+        stream = Stream(going, queue)
         for _ in range(WINDOW):
             await stream.next()
         for number in (10**9, 10**30, "1000000"):
@@ -326,9 +326,9 @@ def test_acknowledging_what_was_never_sent_does_not_open_the_window_any_wider(go
     asyncio.run(check())
 
 
-def test_an_old_acknowledgement_that_comes_late_does_not_close_the_window(going, lane, never_impatient):
+def test_an_old_acknowledgement_that_comes_late_does_not_close_the_window(going, queue, never_impatient):
     async def check():
-        stream = Stream(going, lane)
+        stream = Stream(going, queue)
         for _ in range(WINDOW):
             await stream.next()
         stream.acknowledge(stream.got[1])
@@ -340,9 +340,9 @@ def test_an_old_acknowledgement_that_comes_late_does_not_close_the_window(going,
     asyncio.run(check())
 
 
-def test_an_acknowledgement_counts_for_its_own_page_only(going, lane, never_impatient):
+def test_an_acknowledgement_counts_for_its_own_page_only(going, queue, never_impatient):
     async def check():
-        mine, other = Stream(going, lane), Stream(going, lane)
+        mine, other = Stream(going, queue), Stream(going, queue)
         for _ in range(WINDOW):
             await mine.next()
             await other.next()
@@ -355,9 +355,9 @@ def test_an_acknowledgement_counts_for_its_own_page_only(going, lane, never_impa
     asyncio.run(check())
 
 
-def test_only_acknowledged_messages_count_as_being_watched(going, lane, never_impatient):
+def test_only_acknowledged_messages_count_as_being_watched(going, queue, never_impatient):
     async def check():
-        stream = Stream(going, lane)
+        stream = Stream(going, queue)
         await stream.next()
         before = going._watched
         await stream.next()
@@ -370,12 +370,12 @@ def test_only_acknowledged_messages_count_as_being_watched(going, lane, never_im
 
 
 @pytest.mark.parametrize("how", ["closed", "cancelled", "run to the end"])
-def test_a_watcher_that_ends_is_forgotten(lane, how):
-    run = Run(LoopEngine(10**9 if how != "run to the end" else 3), MemoryKeeper())
-    lane.submit(run)
+def test_a_watcher_that_ends_is_forgotten(queue, how):
+    run = Run(LoopEngine(10**9 if how != "run to the end" else 3), MemoryResultWriter())
+    queue.submit(run)
 
     async def check():
-        stream = Stream(run, lane)
+        stream = Stream(run, queue)
         await stream.next()
         assert streaming._watchers == {stream.watcher.id: stream.watcher}
         if how == "closed":

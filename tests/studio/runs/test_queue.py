@@ -1,4 +1,4 @@
-"""A lane with room for several: who begins, who waits, what is lent, and what is known of the wait."""
+"""Test a queue with room for several runs: which start, which wait, which slots are lent, how long a wait is."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import pytest
 
 from engines.core.frames import Frame
 from engines.jobs import JobExecution
-from studio.runs import run as runs
+from studio.runs import timer
 from studio.runs.queue import QueueFullError, RunQueue
 from studio.runs.run import NoWorkerAvailable, Run
-from tests.studio.helpers import Clock, LoopEngine, MemoryKeeper, eventually, finished
+from tests.studio.helpers import Clock, LoopEngine, MemoryResultWriter, eventually, finished
 
 
 class Room:
-    """How much room there is, as a test says."""
+    """The room that a test sets."""
 
     def __init__(self, now: int):
         self.now = now
@@ -32,18 +32,18 @@ def room() -> Room:
 
 @pytest.fixture
 def wide(room) -> Iterator[RunQueue]:
-    """A lane with room for two at first, and for ten at most."""
-    lane = RunQueue("wide", most_waiting=3, room=room, most_room=10)
-    yield lane
-    lane.close()
+    """A queue with room for two runs at first, and for ten at most."""
+    queue = RunQueue("wide", most_waiting=3, room=room, most_room=10)
+    yield queue
+    queue.close()
 
 
-def gated_runs(lane: RunQueue, count: int, steps: int = 5, **options) -> tuple[list[Run], list[threading.Semaphore]]:
-    """Runs that go a step whenever their gate is released, submitted."""
+def gated_runs(queue: RunQueue, count: int, steps: int = 5, **options) -> tuple[list[Run], list[threading.Semaphore]]:
+    """Submit runs that make a step whenever their gate is released."""
     gates = [threading.Semaphore(0) for _ in range(count)]
-    runs = [Run(LoopEngine(steps, gate=gate, **options), MemoryKeeper()) for gate in gates]
+    runs = [Run(LoopEngine(steps, gate=gate, **options), MemoryResultWriter()) for gate in gates]
     for run in runs:
-        lane.submit(run)
+        queue.submit(run)
     return runs, gates
 
 
@@ -56,7 +56,7 @@ def states(runs: list[Run]) -> list[str]:
     return [run.state for run in runs]
 
 
-def test_as_many_are_at_work_as_there_is_room_for(wide):
+def test_as_many_runs_run_as_there_is_room_for(wide):
     runs, gates = gated_runs(wide, 4)
     eventually(lambda: states(runs) == ["running", "running", "waiting", "waiting"], "two to begin")
     gates[1].release(1000)
@@ -67,13 +67,13 @@ def test_as_many_are_at_work_as_there_is_room_for(wide):
     assert [finished(run).state for run in runs] == ["done"] * 4
 
 
-def test_more_room_is_used_when_the_lane_looks_again_and_less_lets_those_at_work_go_on(wide, room):
+def test_more_room_is_used_when_it_comes_and_less_room_ends_no_run(wide, room):
     runs, gates = gated_runs(wide, 5)
     room.now = 4
-    wide.look()
+    wide.start_waiting()
     eventually(lambda: states(runs).count("running") == 4, "two more to begin")
     room.now = 1
-    wide.look()
+    wide.start_waiting()
     gates[0].release(1000)
     finished(runs[0])
     assert runs[4].state == "waiting", "three are at work where there is room for one"
@@ -81,29 +81,29 @@ def test_more_room_is_used_when_the_lane_looks_again_and_less_lets_those_at_work
     assert [finished(run).state for run in runs] == ["done"] * 5
 
 
-def test_a_full_line_takes_no_more_but_whoever_finds_room_need_not_stand_in_it(room):
-    lane = RunQueue("short", most_waiting=1, room=room, most_room=10)
-    runs, gates = gated_runs(lane, 3)
+def test_a_full_queue_takes_only_runs_that_can_start_at_once(room):
+    queue = RunQueue("short", most_waiting=1, room=room, most_room=10)
+    runs, gates = gated_runs(queue, 3)
     with pytest.raises(QueueFullError):
-        lane.submit(Run(LoopEngine(1), MemoryKeeper()))
+        queue.submit(Run(LoopEngine(1), MemoryResultWriter()))
     room.now = 4
-    late = Run(LoopEngine(1), MemoryKeeper())
-    lane.submit(late)
+    late = Run(LoopEngine(1), MemoryResultWriter())
+    queue.submit(late)
     open_all(gates)
     assert [finished(run).state for run in [*runs, late]] == ["done"] * 4
-    lane.close()
+    queue.close()
 
 
-def test_how_many_are_before_counts_who_must_make_way_first(wide):
+def test_a_position_counts_how_many_runs_must_end_or_yield_first(wide):
     runs, gates = gated_runs(wide, 5)
     eventually(lambda: states(runs).count("running") == 2, "two to begin")
-    assert [wide.place(run).before for run in runs] == [0, 0, 1, 2, 3]
+    assert [wide.position(run).before for run in runs] == [0, 0, 1, 2, 3]
     open_all(gates)
     for run in runs:
         finished(run)
 
 
-def test_a_place_is_lent_only_while_nobody_waits_and_counts_as_taken(wide, room):
+def test_a_slot_is_lent_only_while_no_run_waits_and_counts_as_used(wide, room):
     room.now = 3
     runs, gates = gated_runs(wide, 1)
     assert wide.borrow()
@@ -118,52 +118,52 @@ def test_a_place_is_lent_only_while_nobody_waits_and_counts_as_taken(wide, room)
         finished(run)
 
 
-class Homeless(LoopEngine):
-    """Loses its place once, after two steps."""
+class LosesWorker(LoopEngine):
+    """Loses its worker once, after two steps."""
 
-    displaced = 0
+    losses = 0
 
     def send(self, changed):
-        if self.last is not None and self.last.step == 2 and not self.displaced:
-            self.displaced += 1
+        if self.last is not None and self.last.step == 2 and not self.losses:
+            self.losses += 1
             raise NoWorkerAvailable
         return super().send(changed)
 
 
-def test_who_loses_a_place_goes_on_before_those_who_wait_and_sees_each_frame_once(room):
+def test_a_run_that_loses_its_worker_is_next_and_shows_each_frame_once(room):
     room.now = 1
-    lane = RunQueue("one", most_waiting=5, room=room, most_room=10)
+    queue = RunQueue("one", most_waiting=5, room=room, most_room=10)
     order: list[str] = []
-    keeper, gate = MemoryKeeper(), threading.Semaphore(0)
-    lost = Run(Homeless(4, gate=gate, on_step=lambda: order.append("lost")), keeper)
-    other = Run(LoopEngine(1, on_step=lambda: order.append("other")), MemoryKeeper())
-    lane.submit(lost)
-    lane.submit(other)
+    writer, gate = MemoryResultWriter(), threading.Semaphore(0)
+    lost = Run(LosesWorker(4, gate=gate, on_step=lambda: order.append("lost")), writer)
+    other = Run(LoopEngine(1, on_step=lambda: order.append("other")), MemoryResultWriter())
+    queue.submit(lost)
+    queue.submit(other)
     gate.release(1000)
     assert (finished(lost).state, finished(other).state) == ("done", "done")
-    assert [frame.step for frame in keeper.seen] == [1, 2, 3, 4]
+    assert [frame.step for frame in writer.seen] == [1, 2, 3, 4]
     assert order.index("other") > len(order) - 1 - order[::-1].index("lost")
-    lane.close()
+    queue.close()
 
 
-def test_who_cannot_give_way_does_not(room):
+def test_a_run_that_cannot_yield_does_not(room):
     room.now = 1
-    lane = RunQueue("one", most_waiting=5, room=room, most_room=10)
-    holding = LoopEngine(4, seams=1, gate=threading.Semaphore(0))
+    queue = RunQueue("one", most_waiting=5, room=room, most_room=10)
+    holding = LoopEngine(4, yield_every=1, gate=threading.Semaphore(0))
     holding.can_give_way = False
-    first, second = Run(holding, MemoryKeeper()), Run(LoopEngine(1), MemoryKeeper())
-    lane.submit(first)
-    lane.submit(second)
+    first, second = Run(holding, MemoryResultWriter()), Run(LoopEngine(1), MemoryResultWriter())
+    queue.submit(first)
+    queue.submit(second)
     holding.gate.release(2)
     eventually(lambda: first.frame and first.frame.step == 2, "two parts")
     assert second.state == "waiting"
     holding.gate.release(1000)
     assert (finished(first).state, finished(second).state) == ("done", "done")
-    lane.close()
+    queue.close()
 
 
 class CatchingUp(LoopEngine):
-    """Says its second frame three times, as what does again what was lost."""
+    """Returns its second frame three times, as a job that redoes lost steps."""
 
     repeats = 3
 
@@ -174,16 +174,16 @@ class CatchingUp(LoopEngine):
         return super().send(changed)
 
 
-def test_a_frame_that_was_seen_is_neither_kept_nor_counted_again(wide):
-    keeper = MemoryKeeper()
-    run = Run(CatchingUp(4), keeper)
+def test_a_frame_that_comes_again_is_not_written_again(wide):
+    writer = MemoryResultWriter()
+    run = Run(CatchingUp(4), writer)
     wide.submit(run)
     finished(run)
-    assert [frame.step for frame in keeper.seen] == [1, 2, 3, 4]
+    assert [frame.step for frame in writer.seen] == [1, 2, 3, 4]
     assert len(run.curves["loss"]) == 4
 
 
-def test_what_stands_in_for_a_started_job_here_has_all_that_a_run_asks_of_one():
+def test_loop_engine_has_the_attributes_of_a_job_execution_that_a_run_uses():
     asked = {
         "notices",
         "where",
@@ -201,18 +201,18 @@ def test_what_stands_in_for_a_started_job_here_has_all_that_a_run_asks_of_one():
     assert asked <= {*dir(JobExecution), "job", "last"}
 
 
-def test_what_goes_on_with_another_run_knows_what_is_left_from_what_it_did_itself(wide, monkeypatch):
+def test_a_resumed_run_estimates_the_time_left_from_its_own_steps(wide, monkeypatch):
     engine = LoopEngine(10, gate=threading.Semaphore(0))
-    engine.last = Frame(step=5, total=10)  # what the run that was lost had done
+    engine.last = Frame(step=5, total=10)  # made by the run that was lost
     engine.progress_before = 0.5
-    run = Run(engine, MemoryKeeper())
+    run = Run(engine, MemoryResultWriter())
     wide.submit(run)
     eventually(lambda: run.state == "running", "it to begin")
     assert run.seconds_left is None
     engine.gate.release()
     eventually(lambda: run.frame and run.frame.step == 6, "a step")
-    clock = Clock(run._resumed + 3.0)
-    monkeypatch.setattr(runs, "time", clock)
+    clock = Clock(run._timer._resumed_at + 3.0)
+    monkeypatch.setattr(timer, "time", clock)
     assert run.seconds_left == pytest.approx(12.0), "four steps at three seconds each"
     monkeypatch.undo()
     engine.gate.release(100)

@@ -1,4 +1,4 @@
-"""Runs and lanes: stop, steer, failure, waiting, and that no two runs of a lane ever overlap."""
+"""Test runs in a queue: stop, steer, failure, waiting, and that no two runs overlap."""
 
 from __future__ import annotations
 
@@ -14,14 +14,15 @@ from PIL import Image
 
 from engines.jobs import JobExecution
 from engines.recipes import read_recipe
-from studio.runs import queue as lanes
+from studio.runs import manager, timer
 from studio.runs import run as runs_module
+from studio.runs.curves import VALUES_KEPT
 from studio.runs.queue import QueueFullError, RunQueue
-from studio.runs.run import NOBODY_WATCHED, Run, is_left_alone
+from studio.runs.run import NOBODY_WATCHED, Run, may_run_unattended
 from studio.services import Studio
 from tests.engines.helpers import Disk, files_in, is_one_sentence, refusal
 from tests.studio.conftest import SMALL
-from tests.studio.helpers import Clock, LoopEngine, MemoryKeeper, eventually, finished
+from tests.studio.helpers import Clock, LoopEngine, MemoryResultWriter, eventually, finished
 
 LONG = dataclasses.replace(SMALL, steps=1000)
 
@@ -35,12 +36,12 @@ def open_for_good(gate: threading.Semaphore) -> None:
     gate.release(10_000)
 
 
-def test_a_run_waits_runs_and_is_done(lane):
+def test_a_run_waits_runs_and_is_done(queue):
     engine, gate = gated(3)
-    keeper = MemoryKeeper()
-    run = Run(engine, keeper)
+    writer = MemoryResultWriter()
+    run = Run(engine, writer)
     assert (run.state, run.version, run.over) == ("waiting", 0, False)
-    lane.submit(run)
+    queue.submit(run)
     gate.release()
     eventually(lambda: run.frame, "the first frame")
     assert run.state == "running"
@@ -49,12 +50,12 @@ def test_a_run_waits_runs_and_is_done(lane):
     finished(run)
     assert (run.state, run.error, run.seconds_left) == ("done", "", None)
     assert run.result is not None
-    assert [frame.step for frame in keeper.seen] == [1, 2, 3]
-    assert keeper.finished == [keeper.seen[-1]]
+    assert [frame.step for frame in writer.seen] == [1, 2, 3]
+    assert writer.finished == [writer.seen[-1]]
     assert engine.closed == 1
 
 
-def test_a_real_dream_goes_through_a_lane_to_a_file(studio, small_job):
+def test_a_real_dream_goes_through_a_queue_to_a_file(studio, small_job):
     run = finished(studio.runs.start(small_job))
     assert (run.state, run.error) == ("done", "")
     assert run.frame.step == run.frame.total == 3
@@ -64,11 +65,11 @@ def test_a_real_dream_goes_through_a_lane_to_a_file(studio, small_job):
     assert np.asarray(Image.open(run.result)).shape == (48, 72, 3)
 
 
-def test_stop_ends_the_run_within_one_step_and_keeps_the_last_frame(lane):
+def test_stop_ends_the_run_within_one_step_and_keeps_the_last_frame(queue):
     engine, gate = gated()
-    keeper = MemoryKeeper()
-    run = Run(engine, keeper)
-    lane.submit(run)
+    writer = MemoryResultWriter()
+    run = Run(engine, writer)
+    queue.submit(run)
     gate.release(2)
     eventually(lambda: run.frame and run.frame.step == 2, "step 2")
     run.stop()
@@ -76,7 +77,7 @@ def test_stop_ends_the_run_within_one_step_and_keeps_the_last_frame(lane):
     finished(run)
     assert (run.state, run.error) == ("stopped", "")
     assert run.frame.step <= 3
-    assert keeper.finished[0].step == run.frame.step
+    assert writer.finished[0].step == run.frame.step
     assert run.result is not None
     assert engine.closed == 1
 
@@ -96,10 +97,10 @@ def test_a_run_that_repeats_a_stopped_one_is_done_where_that_one_stopped(studio,
     assert (run.state, run.frame.step) == ("done", 2)
 
 
-def test_steering_reaches_the_engine_at_its_next_step(lane):
+def test_steering_reaches_the_engine_at_its_next_step(queue):
     engine, gate = gated()
-    run = Run(engine, MemoryKeeper())
-    lane.submit(run)
+    run = Run(engine, MemoryResultWriter())
+    queue.submit(run)
     gate.release(2)
     eventually(lambda: run.frame and run.frame.step == 2, "step 2")
     run.steer("another config")
@@ -107,7 +108,7 @@ def test_steering_reaches_the_engine_at_its_next_step(lane):
     gate.release(3)
     eventually(lambda: run.frame.step == 5, "step 5")
     assert [changed for _, changed in engine.sent] == ["another config"]
-    # One step may have begun before the config was there.
+    # One step may have started before the config was sent.
     assert engine.sent[0][0] <= seen + 1
     run.stop()
     open_for_good(gate)
@@ -125,7 +126,7 @@ def test_a_steered_dream_notes_it_in_its_recipe(studio, small_job):
     ((step, settings),) = read_recipe(run.result).steering
     assert settings["step_size"] == 0.0
     assert step <= at + 1
-    # Without strength the picture stands still.
+    # With a step size of 0 the picture does not change.
     np.testing.assert_array_equal(np.asarray(Image.open(run.result)), still)
 
 
@@ -142,10 +143,10 @@ def test_a_config_that_does_not_fit_is_refused_to_whoever_steers_and_the_run_goe
     assert read_recipe(run.result).steering == ()
 
 
-def test_steering_or_stopping_a_run_that_is_over_changes_nothing(lane):
+def test_steering_or_stopping_a_run_that_is_over_changes_nothing(queue):
     engine = LoopEngine(2)
-    run = Run(engine, MemoryKeeper())
-    lane.submit(run)
+    run = Run(engine, MemoryResultWriter())
+    queue.submit(run)
     finished(run)
     version = run.version
     run.steer("too late")
@@ -165,20 +166,20 @@ def test_a_value_error_fails_the_run_with_exactly_its_sentence(studio, small_job
     assert finished(studio.runs.start(small_job)).state == "done"
 
 
-def test_a_value_error_after_some_frames_fails_the_run_with_its_sentence_too(lane):
-    run = Run(LoopEngine(error=ValueError("The dream has run away."), fail_after=2), MemoryKeeper())
-    lane.submit(run)
+def test_a_value_error_after_some_frames_fails_the_run_with_its_sentence_too(queue):
+    run = Run(LoopEngine(error=ValueError("The dream has run away."), fail_after=2), MemoryResultWriter())
+    queue.submit(run)
     finished(run)
     assert (run.state, run.error, run.frame.step) == ("failed", "The dream has run away.", 2)
 
 
 @pytest.mark.parametrize("fail_after", [0, 2])
-def test_any_other_exception_is_logged_and_told_in_a_plain_sentence_and_the_lane_goes_on(lane, caplog, fail_after):
+def test_any_other_exception_is_logged_and_the_run_fails_with_a_plain_sentence(queue, caplog, fail_after):
     broken = LoopEngine(error=KeyError("/secret/path"), fail_after=fail_after)
-    run, following = Run(broken, MemoryKeeper()), Run(LoopEngine(2), MemoryKeeper())
+    run, following = Run(broken, MemoryResultWriter()), Run(LoopEngine(2), MemoryResultWriter())
     with caplog.at_level(logging.ERROR, "studio.runs.run"):
-        lane.submit(run)
-        lane.submit(following)
+        queue.submit(run)
+        queue.submit(following)
         finished(run)
         finished(following)
     assert run.state == "failed"
@@ -190,33 +191,31 @@ def test_any_other_exception_is_logged_and_told_in_a_plain_sentence_and_the_lane
     assert following.state == "done"
 
 
-def test_an_engine_that_fails_before_its_first_frame_leaves_nothing(lane):
-    keeper = MemoryKeeper()
-    run = Run(LoopEngine(error=ValueError("No.")), keeper)
-    lane.submit(run)
+def test_an_engine_that_fails_before_its_first_frame_leaves_nothing(queue):
+    writer = MemoryResultWriter()
+    run = Run(LoopEngine(error=ValueError("No.")), writer)
+    queue.submit(run)
     finished(run)
-    assert (keeper.discarded, keeper.finished, run.result) == (1, [], None)
+    assert (writer.discarded, writer.finished, run.result) == (1, [], None)
 
 
 @pytest.mark.parametrize("error", [OSError("no space in /secret"), RuntimeError("/secret")])
-def test_a_result_that_cannot_be_written_fails_the_run_with_a_sentence_and_the_lane_goes_on(lane, error):
-    run, following = Run(LoopEngine(2), MemoryKeeper(error)), Run(LoopEngine(2), MemoryKeeper())
-    lane.submit(run)
-    lane.submit(following)
+def test_a_result_that_cannot_be_written_fails_the_run_with_a_sentence_and_the_queue_goes_on(queue, error):
+    run, following = Run(LoopEngine(2), MemoryResultWriter(error)), Run(LoopEngine(2), MemoryResultWriter())
+    queue.submit(run)
+    queue.submit(following)
     finished(following)
     assert run.state == "failed"
     assert "secret" not in run.error
     assert "could not be written" in run.error
     assert run.result is None
-    assert lane.place(run).before == 0
+    assert queue.position(run).before == 0
 
 
 LUXURIES = ("inputs", "thumbnails", "moments")
 
 
-def test_what_goes_with_a_result_may_fail_with_a_sentence_but_takes_the_result_with_it_never(
-    studio, small_job, monkeypatch
-):
+def test_what_goes_with_a_result_may_fail_with_a_sentence_without_the_result(studio, small_job, monkeypatch):
     Disk(monkeypatch).full = lambda folder: folder.name in LUXURIES or folder.parent.name == "moments"
     run = finished(studio.runs.start(small_job))
     assert (run.state, run.error) == ("done", "")
@@ -226,7 +225,7 @@ def test_what_goes_with_a_result_may_fail_with_a_sentence_but_takes_the_result_w
         assert is_one_sentence(sentence)
         assert what in sentence
         assert "the disk is full" in sentence
-    assert run.moments.steps == []
+    assert run.snapshots.steps == []
 
 
 def test_a_result_that_the_disk_refuses_is_written_when_there_is_room_again(studio, small_job, monkeypatch):
@@ -236,7 +235,7 @@ def test_a_result_that_the_disk_refuses_is_written_when_there_is_room_again(stud
     assert (run.state, run.result, run.unsaved) == ("failed", None, True)
     assert is_one_sentence(run.error)
     assert run.error.startswith("The result could not be written: the disk is full; press Save")
-    assert run.moments.steps == [], "what is only looked back at makes room for it"
+    assert run.snapshots.steps == [], "what is only looked back at makes room for it"
     assert run.error == refusal(ValueError, run.save)
     disk.full = lambda folder: False
     run.save()
@@ -248,7 +247,7 @@ def test_a_result_that_the_disk_refuses_is_written_when_there_is_room_again(stud
     assert (run.result, studio.gallery.names()) == (written, [written.name])
 
 
-def test_of_a_film_that_the_disk_refuses_the_last_picture_is_kept(studio, small_job, monkeypatch):
+def test_the_last_picture_of_a_film_that_the_disk_refuses_is_kept(studio, small_job, monkeypatch):
     begin = tempfile.mkstemp
 
     def mkstemp(*arguments, **options):
@@ -265,14 +264,14 @@ def test_of_a_film_that_the_disk_refuses_the_last_picture_is_kept(studio, small_
     assert is_one_sentence(run.error)
 
 
-def test_of_runs_that_are_over_only_a_few_keep_what_is_not_written_yet_in_memory(studio, small_job, monkeypatch):
-    monkeypatch.setattr(lanes, "RUNS_TO_GO_ON_WITH", 1)
+def test_only_a_few_runs_that_are_over_keep_an_unsaved_result_in_memory(studio, small_job, monkeypatch):
+    monkeypatch.setattr(manager, "RESUMABLE_RUNS", 1)
     Disk(monkeypatch).full = lambda folder: folder == studio.gallery.folder
     runs = [finished(studio.runs.start(small_job)) for _ in range(3)]
     assert [run.unsaved for run in runs] == [False, True, True], "let go when another is begun"
 
 
-def test_no_two_runs_of_a_lane_overlap(lane):
+def test_no_two_runs_of_a_queue_overlap(queue):
     at_work, most = 0, 0
     lock = threading.Lock()
 
@@ -291,8 +290,8 @@ def test_no_two_runs_of_a_lane_overlap(lane):
             with lock:
                 at_work -= 1
 
-    runs = [Run(Counting(20), MemoryKeeper()) for _ in range(5)]
-    threads = [threading.Thread(target=lane.submit, args=(run,)) for run in runs]
+    runs = [Run(Counting(20), MemoryResultWriter()) for _ in range(5)]
+    threads = [threading.Thread(target=queue.submit, args=(run,)) for run in runs]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -303,16 +302,16 @@ def test_no_two_runs_of_a_lane_overlap(lane):
     assert (most, at_work) == (1, 0)
 
 
-def test_an_engine_is_started_stepped_and_closed_on_the_lanes_own_thread(lane):
+def test_an_engine_is_started_stepped_and_closed_on_a_thread_of_the_queue(queue):
     engines = [LoopEngine(3), LoopEngine(error=ValueError("No."), fail_after=1), LoopEngine(2)]
     for engine in engines:
-        lane.submit(Run(engine, MemoryKeeper()))
+        queue.submit(Run(engine, MemoryResultWriter()))
     eventually(lambda: all(engine.closed for engine in engines), "all engines to be closed")
     (name,) = {name for engine in engines for name in engine.threads}
-    assert name.startswith("test-lane")
+    assert name.startswith("test-queue")
 
 
-def test_a_real_engine_is_stepped_and_closed_on_the_lanes_own_thread(studio, small_job, monkeypatch):
+def test_a_real_engine_is_stepped_and_closed_on_a_thread_of_the_queue(studio, small_job, monkeypatch):
     threads = []
     for method in ("send", "close"):
         real = getattr(JobExecution, method)
@@ -330,32 +329,32 @@ def test_a_real_engine_is_stepped_and_closed_on_the_lanes_own_thread(studio, sma
     assert {name.split("_")[0] for _, name in threads} == {"render"}
 
 
-def test_a_run_that_nobody_watches_stops_with_its_last_frame_and_says_why(lane, monkeypatch):
+def test_a_run_that_nobody_watches_stops_with_its_last_frame_and_says_why(queue, monkeypatch):
     monkeypatch.setattr(runs_module, "UNWATCHED_SECONDS", 0.2)
-    run = Run(LoopEngine(10**9), MemoryKeeper())
-    lane.submit(run)
+    run = Run(LoopEngine(10**9), MemoryResultWriter())
+    queue.submit(run)
     finished(run)
-    assert (run.state, run.error, run.why) == ("stopped", "", NOBODY_WATCHED)
-    assert is_one_sentence(run.why)
+    assert (run.state, run.error, run.stop_reason) == ("stopped", "", NOBODY_WATCHED)
+    assert is_one_sentence(run.stop_reason)
     assert run.result is not None
     assert run.unfinished.job.inputs, "all that is needed to go on"
 
 
-def test_a_run_that_a_person_stops_has_no_reason_and_is_not_gone_on_with(lane):
-    run = Run(LoopEngine(10**9), MemoryKeeper())
-    lane.submit(run)
+def test_a_run_that_a_person_stops_has_no_stop_reason_and_cannot_be_resumed(queue):
+    run = Run(LoopEngine(10**9), MemoryResultWriter())
+    queue.submit(run)
     eventually(lambda: run.frame, "the first frame")
     run.stop()
     finished(run)
-    assert (run.state, run.why, run.unfinished) == ("stopped", "", None)
+    assert (run.state, run.stop_reason, run.unfinished) == ("stopped", "", None)
 
 
-def test_a_run_that_is_left_alone_where_it_may_be_goes_on_to_its_end(lane, monkeypatch):
+def test_an_unattended_run_continues_to_its_end(queue, monkeypatch):
     monkeypatch.setattr(runs_module, "UNWATCHED_SECONDS", -1.0)
-    run = Run(LoopEngine(20), MemoryKeeper(), patient=True)
-    lane.submit(run)
+    run = Run(LoopEngine(20), MemoryResultWriter(), unattended=True)
+    queue.submit(run)
     finished(run)
-    assert (run.state, run.why, run.frame.step) == ("done", "", 20)
+    assert (run.state, run.stop_reason, run.frame.step) == ("done", "", 20)
 
 
 @pytest.mark.parametrize(
@@ -372,40 +371,40 @@ def test_a_run_that_is_left_alone_where_it_may_be_goes_on_to_its_end(lane, monke
     ids=str,
 )
 @pytest.mark.parametrize("shared", [True, False])
-def test_trainings_films_and_many_pictures_are_left_alone_on_ones_own_machine(
+def test_trainings_films_and_many_pictures_may_run_unattended_on_ones_own_machine(
     tmp_path, small_job, changes, alone, shared
 ):
     job = dataclasses.replace(small_job, **changes)
-    assert is_left_alone(job) == alone
+    assert may_run_unattended(job) == alone
     studio = Studio(outputs=tmp_path, shared=shared)
-    run = studio.runs._started(LoopEngine(1), job)
-    assert run._patient == (alone and not shared)
+    run = studio.runs._submit(LoopEngine(1), job)
+    assert run._unattended == (alone and not shared)
     studio.runs.close()
 
 
-def test_a_dream_that_nobody_watched_is_gone_on_with_from_its_last_picture(studio, small_job, monkeypatch):
+def test_a_dream_that_nobody_watched_is_resumed_from_its_last_picture(studio, small_job, monkeypatch):
     job = dataclasses.replace(small_job, config=dataclasses.replace(SMALL, steps=6))
     whole = finished(studio.runs.start(job))
     with monkeypatch.context() as patch:
         patch.setattr(Run, "unwatched", property(lambda run: run.frame is not None and run.frame.step >= 2))
         run = finished(studio.runs.start(job))
-    assert (run.state, run.frame.step, run.why) == ("stopped", 2, NOBODY_WATCHED)
-    rest = finished(studio.runs.go_on(run))
+    assert (run.state, run.frame.step, run.stop_reason) == ("stopped", 2, NOBODY_WATCHED)
+    rest = finished(studio.runs.resume(run))
     assert (rest.state, rest.frame.step, rest.frame.total) == ("done", 6, 6)
     assert read_recipe(rest.result).interruptions == (2,)
     assert read_recipe(rest.result).config == read_recipe(whole.result).config
     assert np.asarray(Image.open(rest.result)).shape == np.asarray(Image.open(whole.result)).shape
     assert run.unfinished is None, "once"
-    assert "nothing to go on with" in refusal(ValueError, studio.runs.go_on, run)
+    assert "nothing to go on with" in refusal(ValueError, studio.runs.resume, run)
 
 
-def test_a_run_that_is_watched_goes_on(lane, monkeypatch):
+def test_a_run_that_is_watched_goes_on(queue, monkeypatch):
     monkeypatch.setattr(runs_module, "UNWATCHED_SECONDS", 0.2)
     clock = Clock()
     monkeypatch.setattr(runs_module, "time", clock)
     engine, gate = gated(1000)
-    run = Run(engine, MemoryKeeper())
-    lane.submit(run)
+    run = Run(engine, MemoryResultWriter())
+    queue.submit(run)
     for step in range(1, 11):
         clock.now += 0.15
         run.watched()
@@ -418,28 +417,28 @@ def test_a_run_that_is_watched_goes_on(lane, monkeypatch):
     assert (run.state, run.frame.step) == ("stopped", 11)
 
 
-def test_a_run_that_nobody_waits_for_any_more_never_starts(lane, monkeypatch):
+def test_a_run_that_nobody_waits_for_any_more_never_starts(queue, monkeypatch):
     engine, gate = gated(1)
-    lane.submit(Run(engine, MemoryKeeper()))
+    queue.submit(Run(engine, MemoryResultWriter()))
     forgotten = LoopEngine(1)
-    run = Run(forgotten, MemoryKeeper())
-    lane.submit(run)
+    run = Run(forgotten, MemoryResultWriter())
+    queue.submit(run)
     monkeypatch.setattr(runs_module, "UNWATCHED_SECONDS", -1.0)
     open_for_good(gate)
     finished(run)
     assert (run.state, forgotten.last) == ("stopped", None)
 
 
-def test_a_stopped_waiting_run_never_starts(lane):
+def test_a_stopped_waiting_run_never_starts(queue):
     engine, gate = gated(2)
     waiting_engine = LoopEngine(1)
     first, waiting, last = (
-        Run(engine, MemoryKeeper()),
-        Run(waiting_engine, MemoryKeeper()),
-        Run(LoopEngine(1), MemoryKeeper()),
+        Run(engine, MemoryResultWriter()),
+        Run(waiting_engine, MemoryResultWriter()),
+        Run(LoopEngine(1), MemoryResultWriter()),
     )
     for run in (first, waiting, last):
-        lane.submit(run)
+        queue.submit(run)
     waiting.stop()
     open_for_good(gate)
     finished(last)
@@ -447,104 +446,104 @@ def test_a_stopped_waiting_run_never_starts(lane):
     assert (waiting_engine.last, waiting.result) == (None, None)
 
 
-def test_a_waiting_run_that_is_stopped_is_over_while_others_still_run_and_leaves_the_line(lane):
+def test_a_waiting_run_that_is_stopped_is_over_while_others_run_and_leaves_the_queue(queue):
     engine, gate = gated(1)
     first, waiting, last = (
-        Run(engine, MemoryKeeper()),
-        Run(LoopEngine(1), MemoryKeeper()),
-        Run(LoopEngine(1), MemoryKeeper()),
+        Run(engine, MemoryResultWriter()),
+        Run(LoopEngine(1), MemoryResultWriter()),
+        Run(LoopEngine(1), MemoryResultWriter()),
     )
     for run in (first, waiting, last):
-        lane.submit(run)
+        queue.submit(run)
     eventually(lambda: first.state == "running", "the first run to start")
     waiting.stop()
-    eventually(lambda: waiting.state == "stopped" and lane.place(last).before == 1, "the stopped run to be gone", 5)
+    eventually(lambda: waiting.state == "stopped" and queue.position(last).before == 1, "the stopped run to be gone", 5)
     assert first.state == "running"
     open_for_good(gate)
     assert finished(last).state == "done"
 
 
-def test_place_counts_who_is_before_and_knows_no_wait_until_a_run_was_timed(lane):
+def test_a_position_counts_the_runs_before_and_has_no_estimate_until_one_was_timed(queue):
     engine, gate = gated(4)
-    runs = [Run(engine, MemoryKeeper()), *(Run(LoopEngine(1), MemoryKeeper()) for _ in range(2))]
+    runs = [Run(engine, MemoryResultWriter()), *(Run(LoopEngine(1), MemoryResultWriter()) for _ in range(2))]
     for run in runs:
-        lane.submit(run)
+        queue.submit(run)
     eventually(lambda: runs[0].state == "running", "the first run to start")
-    assert [lane.place(run).before for run in runs] == [0, 1, 2]
-    assert lane.place(runs[0]).seconds == 0
-    assert [lane.place(run).seconds for run in runs[1:]] == [None, None]
+    assert [queue.position(run).before for run in runs] == [0, 1, 2]
+    assert queue.position(runs[0]).seconds == 0
+    assert [queue.position(run).seconds for run in runs[1:]] == [None, None]
     gate.release(2)
     eventually(lambda: runs[0].frame and runs[0].frame.step == 2, "step 2")
-    assert lane.place(runs[1]).seconds > 0
-    assert lane.place(runs[2]).seconds is None, "no run has been timed yet"
+    assert queue.position(runs[1]).seconds > 0
+    assert queue.position(runs[2]).seconds is None, "no run has been timed yet"
     open_for_good(gate)
     for run in runs:
         finished(run)
 
 
-def test_place_estimates_what_is_left_plus_the_median_of_the_runs_before(lane, monkeypatch):
+def test_a_position_estimates_the_time_left_plus_the_median_of_the_runs_before(queue, monkeypatch):
     clock = Clock()
-    monkeypatch.setattr(runs_module, "time", clock)
+    monkeypatch.setattr(timer, "time", clock)
 
     def advance():
         clock.now += 5.0
 
-    for steps in (1, 2, 30):  # 10, 15 and 155 seconds: one step more finds the end
-        run = Run(LoopEngine(steps, on_step=advance), MemoryKeeper())
-        monkeypatch.setattr(run, "_given_up", lambda: False)
-        lane.submit(run)
+    for steps in (1, 2, 30):  # 10, 15 and 155 seconds: one more step finds the end
+        run = Run(LoopEngine(steps, on_step=advance), MemoryResultWriter())
+        monkeypatch.setattr(run, "_is_abandoned", lambda: False)
+        queue.submit(run)
         finished(run)
-    eventually(lambda: lane.place(run).before == 0, "the last timed run to leave")
+    eventually(lambda: queue.position(run).before == 0, "the last timed run to leave")
     engine, gate = gated(4)
-    runs = [Run(engine, MemoryKeeper()), *(Run(LoopEngine(1), MemoryKeeper()) for _ in range(2))]
+    runs = [Run(engine, MemoryResultWriter()), *(Run(LoopEngine(1), MemoryResultWriter()) for _ in range(2))]
     for run in runs:
-        lane.submit(run)
+        queue.submit(run)
     gate.release()
     eventually(lambda: runs[0].frame, "the first frame")
     clock.now += 8.0
     # A quarter took 8 seconds, so 24 are left; a typical run takes 15.
-    assert lane.place(runs[1]).seconds == pytest.approx(24.0)
-    assert lane.place(runs[2]).seconds == pytest.approx(24.0 + 15.0)
+    assert queue.position(runs[1]).seconds == pytest.approx(24.0)
+    assert queue.position(runs[2]).seconds == pytest.approx(24.0 + 15.0)
     open_for_good(gate)
     for run in runs:
         finished(run)
 
 
-def test_a_run_that_is_over_has_no_place(lane):
-    run = Run(LoopEngine(1), MemoryKeeper())
-    lane.submit(run)
+def test_a_run_that_is_over_has_no_position(queue):
+    run = Run(LoopEngine(1), MemoryResultWriter())
+    queue.submit(run)
     finished(run)
-    eventually(lambda: not lane._working, "the lane to be empty")
-    assert (lane.place(run).before, lane.place(run).seconds) == (0, 0)
+    eventually(lambda: not queue._running, "the queue to be empty")
+    assert (queue.position(run).before, queue.position(run).seconds) == (0, 0)
 
 
-def test_no_more_runs_than_may_wait_are_taken():
-    lane = RunQueue("small", most_waiting=2)
+def test_a_full_queue_takes_no_more_runs():
+    queue = RunQueue("small", most_waiting=2)
     engine, gate = gated(1)
-    runs = [Run(engine, MemoryKeeper()), *(Run(LoopEngine(1), MemoryKeeper()) for _ in range(3))]
+    runs = [Run(engine, MemoryResultWriter()), *(Run(LoopEngine(1), MemoryResultWriter()) for _ in range(3))]
     for run in runs[:3]:
-        lane.submit(run)
+        queue.submit(run)
     with pytest.raises(QueueFullError) as caught:
-        lane.submit(runs[3])
+        queue.submit(runs[3])
     assert "full; try again" in str(caught.value)
     open_for_good(gate)
     for run in runs[:3]:
         assert finished(run).state == "done"
-    lane.submit(runs[3])
+    queue.submit(runs[3])
     assert finished(runs[3]).state == "done"
-    lane.close()
+    queue.close()
 
 
-def test_closing_a_lane_stops_its_runs_and_keeps_what_they_have():
-    lane = RunQueue("closing", most_waiting=5)
-    keeper = MemoryKeeper()
-    running, waiting = Run(LoopEngine(10**9), keeper), Run(LoopEngine(1), MemoryKeeper())
-    lane.submit(running)
-    lane.submit(waiting)
+def test_closing_a_queue_stops_its_runs_and_keeps_what_they_have():
+    queue = RunQueue("closing", most_waiting=5)
+    writer = MemoryResultWriter()
+    running, waiting = Run(LoopEngine(10**9), writer), Run(LoopEngine(1), MemoryResultWriter())
+    queue.submit(running)
+    queue.submit(waiting)
     eventually(lambda: running.frame, "the first frame")
-    lane.close()
+    queue.close()
     assert running.state == "stopped"
-    assert len(keeper.finished) == 1
+    assert len(writer.finished) == 1
     assert waiting.result is None
 
 
@@ -556,14 +555,14 @@ def test_an_unknown_id_finds_no_run(studio, small_job, run_id):
 
 
 def test_a_runs_id_cannot_be_guessed_from_another_one():
-    ids = {Run(LoopEngine(1), MemoryKeeper()).id for _ in range(200)}
+    ids = {Run(LoopEngine(1), MemoryResultWriter()).id for _ in range(200)}
     assert len(ids) == 200
     assert all(len(name) == 32 and int(name, 16) for name in ids)
     assert len({name[:8] for name in ids}) == 200
 
 
 def test_only_so_many_finished_runs_are_remembered_and_the_newest_of_them(studio, small_job, monkeypatch):
-    monkeypatch.setattr(lanes, "RUNS_REMEMBERED", 3)
+    monkeypatch.setattr(manager, "RUNS_REMEMBERED", 3)
     quick = dataclasses.replace(small_job, config=dataclasses.replace(SMALL, steps=1))
     runs = [finished(studio.runs.start(quick)) for _ in range(6)]
     going = studio.runs.start(dataclasses.replace(small_job, config=LONG))
@@ -574,24 +573,24 @@ def test_only_so_many_finished_runs_are_remembered_and_the_newest_of_them(studio
 
 
 def test_at_most_a_hundred_finished_runs_are_remembered():
-    assert 1 <= lanes.RUNS_REMEMBERED <= 100
+    assert 1 <= manager.RUNS_REMEMBERED <= 100
 
 
-def test_a_run_that_is_over_keeps_no_full_size_pictures(lane):
-    run = Run(LoopEngine(2, picture=np.zeros((40, 3000, 3), np.uint8)), MemoryKeeper())
+def test_a_run_that_is_over_keeps_no_full_size_pictures(queue):
+    run = Run(LoopEngine(2, picture=np.zeros((40, 3000, 3), np.uint8)), MemoryResultWriter())
     assert run.job.inputs["image"].shape == (40, 3000, 3)
-    lane.submit(run)
+    queue.submit(run)
     finished(run)
     assert run.job.inputs == {}
     assert max(run.frame.image.shape[:2]) == max(run.original.shape[:2]) == 1280
-    assert run._started is None
+    assert run._execution is None
 
 
-def test_losses_are_thinned_evenly_over_a_long_run(lane):
-    run = Run(LoopEngine(2000), MemoryKeeper())
-    lane.submit(run)
+def test_losses_are_thinned_evenly_over_a_long_run(queue):
+    run = Run(LoopEngine(2000), MemoryResultWriter())
+    queue.submit(run)
     finished(run)
-    assert runs_module.VALUES_KEPT / 2 - 1 <= len(run.curves["loss"]) <= runs_module.VALUES_KEPT
+    assert VALUES_KEPT / 2 - 1 <= len(run.curves["loss"]) <= VALUES_KEPT
     gaps = np.diff(run.curves["loss"])
     assert set(gaps) == {gaps[0]}, "one loss in every so many, from the first to the last"
     assert run.curves["loss"][0] < 20

@@ -20,7 +20,7 @@ from studio.services import Studio
 from studio.tabs.models.cluster_status import told
 from studio.tabs.models.tab import ModelsTab
 from tests.engines.helpers import is_one_sentence
-from tests.studio.helpers import LoopEngine, MemoryKeeper, eventually, unserved_page
+from tests.studio.helpers import LoopEngine, MemoryResultWriter, eventually, unserved_page
 
 TWO = (
     Machine(title="10.0.0.2", cpus=2, gpus=0, free=0, busy=(1,), warm=1, refused=""),
@@ -30,7 +30,7 @@ TWO = (
 
 def joined(*machines: Machine, capacity: int = 3) -> Status:
     """A cluster that answers, with room for two."""
-    return Status(there=True, address="10.0.0.1:6379", room=2, capacity=capacity, machines=machines)
+    return Status(connected=True, address="10.0.0.1:6379", room=2, capacity=capacity, machines=machines)
 
 
 @pytest.fixture
@@ -56,8 +56,8 @@ def begin(studio) -> Iterator:
         gates.append(gate := threading.Semaphore(1))
         engine = LoopEngine(30, gate=gate)
         engine.where, engine.workers = where, workers
-        run = Run(engine, MemoryKeeper())
-        studio.runs.render.submit(run)
+        run = Run(engine, MemoryResultWriter())
+        studio.runs.queue.submit(run)
         studio.runs._by_id[run.id] = run
         return run
 
@@ -111,7 +111,7 @@ def test_a_machine_that_is_refused_says_why(studio, cluster):
 @pytest.mark.parametrize("reason", ["The cluster is away.", "There is no Ray cluster at 10.0.0.1:6379."])
 def test_a_cluster_that_is_away_is_said_to_be_why_and_what_is_done_meanwhile(studio, cluster, begin, reason):
     # What was known of its machines is not told any longer.
-    cluster.status = Status(address="10.0.0.1:6379", said=reason, machines=TWO)
+    cluster.status = Status(address="10.0.0.1:6379", message=reason, machines=TWO)
     at_work(begin(HERE))
     said = told(studio)
     assert said["said"][0] == "The cluster is away."
@@ -157,6 +157,6 @@ def test_a_run_is_on_this_machine_while_the_cluster_is_away(studio, cluster, sma
 
 def test_a_message_of_a_run_says_where_it_is(studio, begin):
     run = at_work(begin("10.0.0.2", (1,)))
-    message = asyncio.run(Watcher(run, studio.runs.render).whole())
+    message = asyncio.run(Watcher(run, studio.runs.queue).whole())
     assert message["where"] == "10.0.0.2"
     run.stop()

@@ -42,10 +42,10 @@ def tabs(studio_with_examples) -> SimpleNamespace:
 
 def made(studio: Studio, job: Job) -> str:
     """The name of a job's result."""
-    keeper, started = studio.keeper(job), studio.workshop.start(job)
+    writer, started = studio.result_writer(job), studio.workshop.start(job)
     for _ in started:
-        keeper.see(started)
-    return keeper.finish(started).name
+        writer.add(started)
+    return writer.finish(started).name
 
 
 def written(studio: Studio, text: str) -> str:

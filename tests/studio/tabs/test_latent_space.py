@@ -183,7 +183,7 @@ def test_a_walk_through_waypoints_is_a_run(tab, studio):
     assert run.state == "done"
     assert run.frame.total == 9
     assert run.result.suffix == ".mp4", "a walk is a film"
-    assert run.moments.steps == list(range(1, 10)), "and every picture of it is kept"
+    assert run.snapshots.steps == list(range(1, 10)), "and every picture of it is kept"
 
 
 def test_a_saved_walk_brings_its_places_and_settings_back(tab, studio):

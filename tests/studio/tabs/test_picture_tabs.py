@@ -454,7 +454,7 @@ def test_a_network_whose_weights_are_missing_starts_nothing(subject, photo, tmp_
 
 
 def test_a_full_line_refuses_with_a_sentence(subject, photo, monkeypatch):
-    monkeypatch.setattr(subject.studio.runs.render, "_most_waiting", 0)
+    monkeypatch.setattr(subject.studio.runs.queue, "_most_waiting", 0)
     subject.begun(subject.long)
     _, sentence = warned(lambda: subject.start(photo, subject.values(subject.quick)))
     assert "full; try again" in sentence

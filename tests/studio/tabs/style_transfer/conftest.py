@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 from PIL import Image
 
-from studio.runs import snapshots as moments_module
+from studio.runs import snapshots as snapshots_module
 from studio.runs.run import Run
 from studio.services import Studio
 from studio.tabs.style_transfer.tab import StyleTab
@@ -51,7 +51,7 @@ def tab(laid_out, studio) -> StyleTab:
 @pytest.fixture
 def every_moment(monkeypatch) -> None:
     """Runs of which every picture is kept, however soon it comes after the one before."""
-    monkeypatch.setattr(moments_module, "SECONDS_APART", 0.0)
+    monkeypatch.setattr(snapshots_module, "SECONDS_APART", 0.0)
 
 
 @pytest.fixture
@@ -68,5 +68,5 @@ def painted_run(studio, painting_job, every_moment) -> Run:
     """A run of five steps that is over, with every moment kept."""
     config = dataclasses.replace(QUICK_PAINTING, steps=5)
     run = finished(studio.runs.start(dataclasses.replace(painting_job, config=config)))
-    assert run.moments.steps == [1, 2, 3, 4, 5]
+    assert run.snapshots.steps == [1, 2, 3, 4, 5]
     return run

@@ -61,13 +61,13 @@ def test_moments_before_and_after_steering_repeat_to_the_pixels_of_their_steps(
     tab.steer(run.id, "studio_vgg", styles[:1], *controls(tab, dataclasses.replace(LONG, balance=0.6)))
     at = run.frame.step
     # The step that is under way when it is steered still is as it was.
-    eventually(lambda: run.moments.steps[-1] >= at + 3, "a moment after it was steered")
+    eventually(lambda: run.snapshots.steps[-1] >= at + 3, "a moment after it was steered")
     run.stop()
     ((steered, _),) = read_recipe(finished(run).result).steering
     whole = studio.workshop.start(job_from_recipe(read_recipe(run.result), painting_job.inputs))
     images = {frame.step: frame.image for frame in whole}
-    before = max(step for step in run.moments.steps if step <= steered)
-    after = min(step for step in run.moments.steps if step > steered)
+    before = max(step for step in run.snapshots.steps if step <= steered)
+    after = min(step for step in run.snapshots.steps if step > steered)
     for step, changes in ((before, 0), (after, 1)):
         _, save, _ = tab.stage.picked(run.id, moment(step))
         recipe = read_recipe(Path(save["value"]))
@@ -115,7 +115,7 @@ def test_a_painting_goes_on_from_the_moment_that_was_chosen(tab, painted_run, st
     path = tab.stage.chosen_as_input(painted_run.id, 2)
     assert Path(path).parent == studio.gallery.inputs
     assert read_recipe(Path(path)) is None
-    _, image = painted_run.moments.at(2)
+    _, image = painted_run.snapshots.at(2)
     np.testing.assert_array_equal(read_picture(path), image)
     assert tab.start_changed(path) == gr.skip()
     updates = start(tab, photo, styles[:1], controls(tab, QUICK_PAINTING), start_image=path)

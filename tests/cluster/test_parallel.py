@@ -1,4 +1,4 @@
-"""A batch and a sweep on a Ray cluster of two machines: the same as on this machine, and nothing is left behind."""
+"""Test batches and sweeps on a Ray cluster of two machines: the results of this machine, and nothing is left."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from studio.runs.run import Run
 from studio.services import Studio
 from tests.cluster.conftest import PATIENCE
 from tests.engines.helpers import as_png
-from tests.studio.cluster.test_parallel import pixels, same_results, threads_ahead
+from tests.studio.cluster.test_parallel import pixels, prefetching_threads, same_results
 from tests.studio.helpers import eventually, finished
 
 CONFIG = DreamConfig(size=96, octaves=2, steps=4, jitter=4, layer_weights={"block2_conv1": 1.0})
-# Long enough for the other machine to have begun before it is over.
+# Long enough for the other machine to start before it is over.
 LONGER = dataclasses.replace(CONFIG, steps=40)
 LONG = dataclasses.replace(CONFIG, steps=400)
 
 
 @pytest.fixture(scope="module")
 def joined(cluster, photos, tmp_path_factory) -> Iterator[Studio]:
-    """A studio that uses two machines, on each of which a worker has made such pictures before."""
+    """A studio on two machines with warm workers."""
     eventually(lambda: cluster.status.room == 2, "both machines", PATIENCE)
     studio = Studio(outputs=tmp_path_factory.mktemp("outputs"), cluster=cluster)
     job = Job(engine="deep_dream", config=LONG, inputs={"image": photos[0]}, backbone="studio_vgg", pace=5.0)
@@ -41,12 +41,12 @@ def joined(cluster, photos, tmp_path_factory) -> Iterator[Studio]:
         run.stop()
         assert finished(run).state == "stopped", run.error
     yield studio
-    studio.runs.render.close()
+    studio.runs.queue.close()
 
 
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory) -> Iterator[Studio]:
-    """A studio without a cluster, whose network has as many threads as the machines' have."""
+    """A studio without a cluster, with as many threads as the machines have."""
     threads = os.environ.get("TF_NUM_INTRAOP_THREADS")
     if threads != "1":
         pytest.skip("To compare pixels this needs TF_NUM_INTRAOP_THREADS=1, as the machines of the cluster have it.")
@@ -74,12 +74,12 @@ def sweep(photo: np.ndarray, config: DreamConfig = CONFIG) -> Job:
     return Job(engine="deep_dream_sweep", config=swept, inputs={"image": photo}, backbone="studio_vgg")
 
 
-def workers_at_work(studio: Studio) -> int:
+def busy_workers(studio: Studio) -> int:
     return sum(len(machine.busy) for machine in studio.cluster.status.machines)
 
 
 def followed(run: Run) -> int:
-    """How many machines were at work at once at most, until a run was over."""
+    """Watch a run until it is over, and return how many workers it had at once at most."""
     most = 0
 
     def look() -> bool:
@@ -93,9 +93,9 @@ def followed(run: Run) -> int:
 
 
 def nothing_is_left(studio: Studio) -> None:
-    eventually(lambda: not threads_ahead(), "the threads of parts ahead to end", PATIENCE)
-    assert studio.runs.render._lent == 0
-    eventually(lambda: workers_at_work(studio) == 0, "the workers to be free", PATIENCE)
+    eventually(lambda: not prefetching_threads(), "prefetching to end", PATIENCE)
+    assert studio.runs.queue._lent == 0
+    eventually(lambda: busy_workers(studio) == 0, "the workers to be free", PATIENCE)
 
 
 def test_a_batch_comes_from_both_machines_as_it_comes_from_here(tmp_path, joined, alone, photos):
@@ -123,8 +123,8 @@ def test_a_sweep_comes_from_both_machines_and_its_recipe_is_the_one_from_here(jo
 def test_what_is_stopped_frees_both_machines(tmp_path, joined, photos, kind):
     job = batch(tmp_path, photos, LONG) if kind == "batch" else sweep(photos[0], LONG)
     run = joined.runs.start(job)
-    eventually(lambda: len(set(run.workers)) == 2 and run.frame, "both to be at work", PATIENCE)
-    assert "part-ahead" in {thread.name for thread in threading.enumerate()}
+    eventually(lambda: len(set(run.workers)) == 2 and run.frame, "both to run", PATIENCE)
+    assert "prefetch" in {thread.name for thread in threading.enumerate()}
     run.stop()
     assert finished(run).state == "stopped"
     assert run.result is not None
@@ -133,7 +133,7 @@ def test_what_is_stopped_frees_both_machines(tmp_path, joined, photos, kind):
 
 def test_a_machine_that_goes_away_takes_no_picture_with_it(tmp_path, joined, machines, photos):
     run = joined.runs.start(batch(tmp_path, photos, LONGER))
-    eventually(lambda: len(set(run.workers)) == 2 and run.frame, "both to be at work", PATIENCE)
+    eventually(lambda: len(set(run.workers)) == 2 and run.frame, "both to run", PATIENCE)
     before = joined.cluster.status.room
     machines.remove(machines.nodes[0])
     eventually(lambda: joined.cluster.status.room < before, "the studio to notice", PATIENCE)

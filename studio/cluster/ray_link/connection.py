@@ -1,0 +1,61 @@
+"""Connect this process to a Ray cluster, or exit with a sentence that says why not."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import sys
+from typing import NoReturn
+
+import ray
+
+CONNECT_SECONDS = 3.0
+# Tells `studio.cluster.client` that the last line of stderr is a sentence for a person.
+EXIT_CODE = 3
+
+
+def connect(address: str) -> str:
+    """Connect to a cluster; exits the process if that fails.
+
+    Args:
+        address: HOST:PORT of the head, or "auto" for the cluster that this machine belongs to.
+
+    Returns:
+        HOST:PORT of the head.
+    """
+    address = check_reachable(address)
+    try:
+        ray.init(address=address, namespace="reverie", log_to_driver=False, logging_level=logging.ERROR)
+    except Exception as error:  # noqa: BLE001 - Ray raises all kinds of exceptions
+        exit_with(f"Ray at {address} cannot be joined: {str(error).strip().splitlines()[0][:300]}")
+    return address
+
+
+def disconnect() -> None:
+    """Leave the cluster; its workers end."""
+    ray.shutdown()
+
+
+def check_reachable(address: str) -> str:
+    """Resolve "auto" and check that the head accepts connections; exits the process if not.
+
+    `ray.init` would retry for a minute.
+    """
+    if address == "auto":
+        found = os.environ.get("RAY_ADDRESS") or ray._private.services.canonicalize_bootstrap_address("auto")
+        address = found or ""
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdigit():
+        exit_with("There is no Ray cluster on this machine; begin one with ray start.")
+    try:
+        socket.create_connection((host, int(port)), timeout=CONNECT_SECONDS).close()
+    except OSError:
+        exit_with(f"There is no Ray cluster at {address}.")
+    return address
+
+
+def exit_with(sentence: str) -> NoReturn:
+    """Print a sentence and exit at once, without waiting for Ray's threads."""
+    print(sentence, file=sys.stderr, flush=True)
+    os._exit(EXIT_CODE)

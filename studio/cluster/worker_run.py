@@ -1,0 +1,97 @@
+"""Run a job on a worker of the cluster, one frame per request."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from engines.core.files import sha256_of
+from engines.core.frames import Frame
+from engines.jobs import ENGINES, Job, ModelCache, ResumableJob, RunHistory
+from engines.jobs.worker import SentFile, StepResult, WorkerTask
+from studio.cluster.lease import WorkerLease
+
+# Steps that are shorter than this are requested one ahead.
+AHEAD_SECONDS = 0.5
+
+
+class WorkerRun:
+    """A job on a worker.
+
+    Args:
+        lease: the worker.
+        remaining: the job, or what remains of one.
+        ahead: whether to request quick steps one ahead; settings may then take effect a step later.
+
+    Attributes:
+        where: the title of the worker's machine.
+        history: of the run up to the newest frame.
+
+    Raises:
+        LostError: the worker is gone.
+        ValueError: a file that the job needs is missing, or was changed on its way.
+    """
+
+    def __init__(self, lease: WorkerLease, remaining: ResumableJob, workshop: ModelCache, *, ahead: bool = True):
+        self.lease = lease
+        self.where = lease.title
+        job = remaining.job
+        weights, files, paths = _files_to_send(job, workshop)
+        writes = {name: path for name, path in job.files.items() if name in ("checkpoint", "output")}
+        task = WorkerTask(
+            job=dataclasses.replace(job, files={}),
+            files=files,
+            writes={name: path.name for name, path in writes.items()},
+            weights=weights,
+            standing=remaining.standing,
+        )
+        self._may_request_ahead, self._quick = ahead, False
+        self._requested: Callable[[], Any] | None = None
+        lease.begin(task, paths, writes)
+        self.history = remaining.standing.history if remaining.standing else RunHistory()
+
+    def send(self, changed: Any | None, seconds: float = 0.0) -> Frame:
+        """Return the next frame; `changed` takes effect on it, or on the one after if it was requested already.
+
+        Args:
+            seconds: skip frames for this long; see `Worker.send`.
+
+        Raises:
+            StopIteration: there are no more frames.
+            LostError, ValueError: as `WorkerLease.call`.
+        """
+        wait, self._requested = self._requested, None
+        if wait is None:
+            wait, changed = self.lease.start_call("send", changed, seconds), None
+        if (self._quick and self._may_request_ahead) or changed is not None:
+            # The worker goes on while a frame travels and is shown. Long steps are not requested ahead, so that Stop
+            # waits for one of them at most.
+            self._requested = self.lease.start_call("send", changed, seconds)
+        result: StepResult = wait()
+        self._quick = result.history.seconds - self.history.seconds < AHEAD_SECONDS
+        self.history = result.history
+        if result.frame is None:
+            raise StopIteration
+        return result.frame
+
+    def close(self) -> None:
+        """Do no further step, and release the worker."""
+        self.lease.release()
+
+
+def _files_to_send(job: Job, workshop: ModelCache) -> tuple[SentFile | None, dict[str, SentFile], dict[str, Path]]:
+    """The files that a job reads: its network's, those it has names for, and SHA-256 -> path of all."""
+    weights, files, paths = None, dict[str, SentFile](), dict[str, Path]()
+    path = workshop.weights_file(job.engine, job.backbone)
+    if path is not None:
+        # Keras's own files are looked up by the names that Keras publishes them under.
+        name = path.name if path.suffix == ".h5" else ENGINES[job.engine].weights.format(job.backbone) + path.suffix
+        weights = SentFile(name, sha256_of(path))
+        paths[weights.sha256] = path
+    for name, path in job.files.items():
+        if name != "output" and path.is_file():
+            files[name] = SentFile(path.name, sha256_of(path))
+            paths[files[name].sha256] = path
+    return weights, files, paths

@@ -1,0 +1,144 @@
+"""Start runs, find them by id, and forget old ones."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Protocol
+
+from engines.jobs import Job, JobExecution, ResumableJob, Workshop
+from studio.runs.journal import RunJournal
+from studio.runs.queue import QueueFullError, RunQueue
+from studio.runs.run import ResultWriter, Run, may_run_unattended
+
+RUNS_REMEMBERED = 30
+# Of the runs that are over, this many keep in memory what they can be resumed or saved with.
+RESUMABLE_RUNS = 5
+
+
+class Dispatcher(Protocol):
+    """Begins jobs elsewhere than in this process (`studio.cluster.dispatch`).
+
+    Attributes:
+        most_room: how many runs at once there can be at most.
+    """
+
+    most_room: int
+
+    @property
+    def room(self) -> int:
+        """How many runs there can be at once now."""
+
+    def on_change(self, call: Callable[[], None]) -> None:
+        """Call a function whenever the room may have changed."""
+
+    def begin(self, job: Job, unfinished: ResumableJob | None, queue: RunQueue) -> JobExecution:
+        """Begin a job, or what is left of one; its parts, if it has some, borrow slots of the queue."""
+
+    def close(self) -> None:
+        """Release what it holds."""
+
+
+class RunManager:
+    """All runs of a studio, and the queue that they wait in.
+
+    Runs that are over are remembered for a while, so that a reloaded page finds its result.
+
+    Args:
+        make_writer: makes what writes a job's result.
+        journal: the runs that are not over, on disk.
+        most_waiting: how many runs may wait.
+        dispatcher: begins jobs elsewhere; None to run them in this process.
+        unattended: whether trainings, films and the like continue although nobody watches.
+    """
+
+    def __init__(
+        self,
+        workshop: Workshop,
+        make_writer: Callable[[Job], ResultWriter],
+        *,
+        journal: RunJournal,
+        most_waiting: int = 20,
+        dispatcher: Dispatcher | None = None,
+        unattended: bool = False,
+    ):
+        self.workshop, self.journal, self._dispatcher = workshop, journal, dispatcher
+        if dispatcher is None:
+            self.queue = RunQueue("render", most_waiting)
+        else:
+            self.queue = RunQueue("render", most_waiting, lambda: dispatcher.room, dispatcher.most_room)
+            dispatcher.on_change(self.queue.start_waiting)
+        self._make_writer, self._unattended = make_writer, unattended
+        self._by_id: dict[str, Run] = {}
+        self._lock = threading.Lock()
+
+    def start(self, job: Job) -> Run:
+        """Queue a job.
+
+        Raises:
+            QueueFullError: too many are waiting.
+        """
+        return self._submit(self._begin(job), job)
+
+    def resume(self, run: Run) -> Run:
+        """Queue what is left of a run that ended early, as a new run.
+
+        Raises:
+            QueueFullError: too many are waiting.
+            ValueError: nothing is left of it.
+        """
+        unfinished = run.unfinished
+        if unfinished is None:
+            raise ValueError("There is nothing to go on with; start it anew.")
+        resumed = self._submit(self._begin(unfinished.job, unfinished), unfinished.job)
+        run.unfinished = None
+        return resumed
+
+    def _begin(self, job: Job, unfinished: ResumableJob | None = None) -> JobExecution:
+        """Begin a job, or what is left of one, here or through the dispatcher."""
+        if self._dispatcher is not None:
+            return self._dispatcher.begin(job, unfinished, self.queue)
+        standing = None if unfinished is None else unfinished.standing
+        return self.workshop.start(job) if standing is None else JobExecution(job, self.workshop, standing)
+
+    def _submit(self, execution: JobExecution, job: Job) -> Run:
+        unattended = self._unattended and may_run_unattended(job)
+        run = Run(execution, self._make_writer(job), self.journal.remove, unattended=unattended)
+        self.journal.add(run)
+        try:
+            self.queue.submit(run)
+        except QueueFullError:
+            self.journal.remove(run)
+            raise
+        with self._lock:
+            self._by_id[run.id] = run
+            over = [r for r in self._by_id.values() if r.over]
+            for old in over[: max(0, len(over) - RUNS_REMEMBERED)]:
+                del self._by_id[old.id]
+                old.forget()
+            for old in over[:-RESUMABLE_RUNS]:
+                old.free_memory()
+        return run
+
+    @property
+    def active(self) -> list[Run]:
+        """The runs that are running or waiting."""
+        with self._lock:
+            return [run for run in self._by_id.values() if not run.over]
+
+    def unwatched_run(self, stage: str) -> Run | None:
+        """Return a run of a tab that is active but whose page was closed; None if there is none."""
+        return next((run for run in self.active if run.stage == stage and run.unwatched), None)
+
+    def get(self, run_id: str | None) -> Run | None:
+        """Return the run with an id; None if there is none, or it was forgotten."""
+        with self._lock:
+            return self._by_id.get(run_id or "")
+
+    def close(self) -> None:
+        """Stop all runs; their results so far are written."""
+        self.queue.close()
+        if self._dispatcher is not None:
+            self._dispatcher.close()
+        for run in self._by_id.values():
+            run.forget()
