@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 
-def packed_network(part: str, network: Any, bits: int = 16) -> dict[str, np.ndarray]:
+def pack_network(part: str, network: Any, bits: int = 16) -> dict[str, np.ndarray]:
     """A network's weights by names that begin with "part/".
 
     Args:
@@ -30,7 +30,7 @@ def packed_network(part: str, network: Any, bits: int = 16) -> dict[str, np.ndar
 
 
 def unpack_network(part: str, network: Any, arrays: Mapping[str, np.ndarray]) -> None:
-    """Put into a network what `packed_network` took out of one.
+    """Put into a network what `pack_network` took out of one.
 
     Raises:
         ValueError: they are another network's.

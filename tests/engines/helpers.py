@@ -53,15 +53,15 @@ def untrained_gan(name: str = "faces") -> GAN:
     """Networks of random weights that are large enough to draw pictures that differ."""
     import keras
 
-    from engines.dcgan.model import gan_of_networks
+    from engines.dcgan.model import gan_from_networks
     from engines.dcgan.networks import ARCHITECTURES
 
     keras.utils.set_random_seed(0)
-    generator, critic = ARCHITECTURES[name].build_generator(), ARCHITECTURES[name].build_critic()
+    generator, discriminator = ARCHITECTURES[name].build_generator(), ARCHITECTURES[name].build_discriminator()
     for layer in generator.layers:
         if isinstance(layer, keras.layers.Conv2DTranspose):
             layer.kernel.assign(4 * layer.kernel.value)
-    return gan_of_networks(name, generator, critic)
+    return gan_from_networks(name, generator, discriminator)
 
 
 @contextlib.contextmanager

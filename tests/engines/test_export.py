@@ -58,7 +58,7 @@ def made() -> Iterator[tuple[str, keras.Model, keras.Model, np.ndarray]]:
             network = with_random_weights(network)
             yield f"vae_{name}_{network.name}", network, portable(network), rng.random((2, *shape)).astype(np.float32)
     for name, pair in dcgan.ARCHITECTURES.items():
-        for network, shape in ((pair.build_generator(), (pair.latent_dim,)), (pair.build_critic(), pair.shape)):
+        for network, shape in ((pair.build_generator(), (pair.latent_dim,)), (pair.build_discriminator(), pair.shape)):
             network = with_random_weights(network)
             yield f"dcgan_{name}_{network.name}", network, portable(network), rng.random((2, *shape)).astype(np.float32)
     for name, kind in NETWORKS.items():

@@ -8,7 +8,7 @@ import threading
 from engines.core.preparation import AbandonedError, check, prepared, say
 from engines.data.text import plain
 from engines.language_model import byte_pairs
-from engines.language_model.byte_pairs import LONGEST_RUN, learnt_elsewhere, pairs_learnt
+from engines.language_model.byte_pairs import LONGEST_RUN, train_bpe, train_bpe_in_subprocess
 from tests.engines.helpers import refusal
 
 
@@ -87,17 +87,17 @@ def test_closing_the_frames_ends_the_work_at_its_next_check():
 def test_closing_the_frames_kills_the_process_that_learns_a_vocabulary():
     # It reads on without end.
     texts = itertools.repeat("one word after another " * 50)
-    assert isinstance(ended_by_closing(lambda: learnt_elsewhere(texts, 400)), AbandonedError)
+    assert isinstance(ended_by_closing(lambda: train_bpe_in_subprocess(texts, 400)), AbandonedError)
 
 
 def test_a_vocabulary_learnt_in_a_process_of_its_own_is_the_same():
     texts = ["the cat sat on the mat\n", "어제 본 영화", plain("half \ud83d")] * 5
-    assert learnt_elsewhere(texts, 300) == pairs_learnt(texts, 300)
+    assert train_bpe_in_subprocess(texts, 300) == train_bpe(texts, 300)
 
 
 def test_a_process_that_came_to_nothing_is_told_in_a_sentence(monkeypatch):
     monkeypatch.setattr(byte_pairs, "__file__", "nowhere.py")
-    assert "use a part of it" in refusal(ValueError, learnt_elsewhere, ["text"], 300)
+    assert "use a part of it" in refusal(ValueError, train_bpe_in_subprocess, ["text"], 300)
 
 
 def test_no_token_is_longer_than_the_longest_run_that_is_learnt_from():

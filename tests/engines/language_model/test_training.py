@@ -28,7 +28,7 @@ from engines.language_model.model import LanguageModel, build_network, read_lang
 from engines.language_model.muon import Muon, newton_schulz
 from engines.language_model.networks import TransformerConfig
 from engines.language_model.tokenizers import Characters, Words
-from engines.language_model.training import Windows, evaluate, rate_at, samples, train, training
+from engines.language_model.training import Windows, evaluate, rate_schedule, samples, train, training
 from tests.engines.helpers import LITTLE_TEXT, TINY_LANGUAGE_TRAINING, files_in, refusal
 
 TINY = dataclasses.replace(TINY_LANGUAGE_TRAINING, tokens=24 * 512)
@@ -311,11 +311,11 @@ def test_the_written_out_gradient_is_the_one_of_keras_cross_entropy(with_bias):
 
 
 def test_the_rate_is_constant_and_then_falls_to_nothing():
-    rates = [rate_at(step, 100, 0.5) for step in range(100)]
+    rates = [rate_schedule(step, 100, 0.5) for step in range(100)]
     assert rates[:51] == [1.0] * 51
     assert rates[75] == pytest.approx(0.5)
     assert rates[99] == pytest.approx(0.02)
-    assert {rate_at(step, 100, 0.0) for step in range(100)} == {1.0}
+    assert {rate_schedule(step, 100, 0.0) for step in range(100)} == {1.0}
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
@@ -384,7 +384,7 @@ def test_what_is_shipped_is_scored_on_all_of_the_held_out_text(data, finished, t
     assert scores["bits_per_character"] == pytest.approx(math.log2(scores["perplexity"]), rel=0.01)
     assert (scores["tokens_ours"], scores["tokens_notes"]) == (TINY.tokens, TINY.tokens)
     known = set(read_language_model(files["notes_words"]).tokeniser.vocabulary)
-    words = [word for text in split_texts(data).held_out for word in Words.cut(text)]
+    words = [word for text in split_texts(data).held_out for word in Words.split(text)]
     unknown = sum(word not in known for word in words)
     count = len(words) + len(split_texts(data).held_out) + 1
     assert scores["unknown_share_notes_words"] == pytest.approx(unknown / count)

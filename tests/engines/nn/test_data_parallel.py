@@ -30,7 +30,7 @@ def step_in(count: int, monkeypatch) -> tuple[dict[str, float], list[np.ndarray]
     keras.utils.set_random_seed(0)
     networks = architecture.build_encoder(), architecture.build_decoder()
     loss = vae_training.Loss(architecture, 0.0)
-    step = vae_training.train_step_of(*networks, keras.optimizers.SGD(1e-5), loss, seed=3)
+    step = vae_training.make_train_step(*networks, keras.optimizers.SGD(1e-5), loss, seed=3)
     images = np.random.default_rng(0).integers(0, 256, (8, 28, 28, 1)).astype(np.uint8)
     terms = step(tf.constant(images), tf.constant(5), tf.constant(0.5))
     return {name: float(value) for name, value in terms.items()}, [w.numpy() for n in networks for w in n.weights]

@@ -21,7 +21,7 @@ from engines.latent.geometry import latent_grid
 from engines.vae import WalkConfig, resolve, walk
 from engines.vae import training as vae_training
 from engines.vae.engine import load_vae
-from engines.vae.model import VAE, Concept, read_vae, save_vae, vae_of_networks
+from engines.vae.model import VAE, Concept, read_vae, save_vae, vae_from_networks
 from engines.vae.networks import ARCHITECTURES
 from engines.vae.training import VAETrainingConfig, binary_cross_entropy, concept_directions, kl_loss, scores, train
 from engines.weights.store import WeightsError, WeightsStore
@@ -32,7 +32,7 @@ ROOT = Path(__file__).resolve().parents[3]
 
 def with_random_weights(name: str) -> VAE:
     keras.utils.set_random_seed(0)
-    return vae_of_networks(name, ARCHITECTURES[name].build_encoder(), ARCHITECTURES[name].build_decoder())
+    return vae_from_networks(name, ARCHITECTURES[name].build_encoder(), ARCHITECTURES[name].build_decoder())
 
 
 @pytest.fixture(scope="module")
@@ -316,8 +316,8 @@ def test_concepts_are_the_directions_along_which_ratings_rise(tmp_path, faces):
     found = concept_directions(faces, tmp_path / "rated.zip")
     assert [concept.name for concept in found] == list(vae_training.CONCEPTS.values())
     assert found[0].correlation > 0.95
-    assert np.linalg.norm(found[0].gauge) == pytest.approx(1, abs=1e-5)
-    assert found[0].direction @ found[0].gauge > 0
+    assert np.linalg.norm(found[0].probe) == pytest.approx(1, abs=1e-5)
+    assert found[0].direction @ found[0].probe > 0
 
 
 # What ships

@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 
 from engines.vae.inference import kl_loss, refine_posterior
-from engines.vae.model import VAE, vae_of_networks
+from engines.vae.model import VAE, vae_from_networks
 from engines.vae.networks import ARCHITECTURES
 from engines.vae.training import scores
 
@@ -18,7 +18,7 @@ from engines.vae.training import scores
 @pytest.fixture(scope="module")
 def digits() -> VAE:
     keras.utils.set_random_seed(0)
-    return vae_of_networks("digits", ARCHITECTURES["digits"].build_encoder(), ARCHITECTURES["digits"].build_decoder())
+    return vae_from_networks("digits", ARCHITECTURES["digits"].build_encoder(), ARCHITECTURES["digits"].build_decoder())
 
 
 @pytest.fixture(scope="module")
