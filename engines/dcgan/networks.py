@@ -14,8 +14,8 @@ from keras import initializers, layers
 
 from engines.dcgan.config import GROUP
 from engines.nn.layers import (
-    BatchDeviation,
     FusedBatchNormalization,
+    MinibatchStandardDeviation,
     SpectralConv2D,
     SpectralDense,
     SteerableDropout,
@@ -96,7 +96,7 @@ def _faces_discriminator(x):
     x = layers.Rescaling(2.0, offset=-1.0)(x)
     for width in (48, 96, 192, 256):
         x = layers.LeakyReLU(negative_slope=0.2)(SpectralConv2D(width, 4, strides=2)(x))
-    x = SteerableDropout(0.0)(layers.Flatten()(BatchDeviation(GROUP)(x)))
+    x = SteerableDropout(0.0)(layers.Flatten()(MinibatchStandardDeviation(GROUP)(x)))
     return SpectralDense(1, dtype="float32")(x)
 
 

@@ -15,17 +15,17 @@ import tensorflow as tf
 
 from engines.core.files import written_atomically
 from engines.core.frames import Frame, Frames
-from engines.core.preparation import prepared
+from engines.core.preparation import prepare
 from engines.data.images import SplitPictures, split_pictures
 from engines.dcgan.augmentation import augment
 from engines.dcgan.config import GROUP, STEERABLE, DCGANTrainingConfig
 from engines.dcgan.kid import features, kernel_distance
 from engines.dcgan.model import GAN, gan_from_networks, principal_directions, read_gan, save_gan
 from engines.dcgan.networks import ARCHITECTURES
-from engines.nn.data_parallel import mean_of, shards_of
+from engines.nn.data_parallel import mean_over_shards, shard_count
 from engines.nn.layers import SteerableDropout
 from engines.nn.precision import training_policy
-from engines.nn.training_loop import batch_indices, data_hash, load_checkpoint, train_frames, unkept
+from engines.nn.training_loop import alarm_if_unwritten, batch_indices, data_hash, load_checkpoint, train_frames
 from engines.weights.store import WeightsStore
 
 # Pictures in a frame. They always come from the same noise, so that progress can be seen.
@@ -109,7 +109,7 @@ class TrainState:
         self.g_optimizer.build(self.generator.trainable_variables)
         self.d_optimizer.build(self.discriminator.trainable_variables)
         self.dropouts = [layer for layer in self.discriminator.layers if isinstance(layer, SteerableDropout)]
-        self.spectral = [layer for layer in self.discriminator.layers if hasattr(layer, "iterate")]
+        self.spectral = [layer for layer in self.discriminator.layers if hasattr(layer, "power_iteration")]
         self.peak_diversity = tf.Variable(0.0)
 
     @property
@@ -133,7 +133,7 @@ def make_train_step(networks: TrainState, config: DCGANTrainingConfig, total: in
     score_sign = ARCHITECTURES[config.model].score_sign
     by_the_book = config.objective == "noisy labels"
     # Each shard holds whole groups for the minibatch standard deviation.
-    shards = shards_of(config.batch_size // GROUP)
+    shards = shard_count(config.batch_size // GROUP)
     shard_size, latent_dim = config.batch_size // shards, generator.input_shape[-1]
 
     def logits_of(images: Any, seed: Any) -> Any:
@@ -165,7 +165,7 @@ def make_train_step(networks: TrainState, config: DCGANTrainingConfig, total: in
         for layer in networks.dropouts:
             layer.rate.assign(dropout)
         for layer in networks.spectral:
-            layer.iterate()
+            layer.power_iteration()
         real = tf.split(tf.cast(images, tf.float32) / 255, shards)
         noise = tf.random.stateless_normal((2, config.batch_size, latent_dim), (config.seed, step))
         d_noise, g_noise = (tf.split(rows, shards) for rows in (noise[0], noise[1] if by_the_book else noise[0]))
@@ -181,7 +181,7 @@ def make_train_step(networks: TrainState, config: DCGANTrainingConfig, total: in
             *(discriminator_gradients(*one) for one in zip(real, map(tf.stop_gradient, d_images), seeds, strict=True)),
             strict=True,
         )
-        networks.d_optimizer.apply([mean_of(list(one)) for one in zip(*gradients, strict=True)], d_weights)
+        networks.d_optimizer.apply([mean_over_shards(list(one)) for one in zip(*gradients, strict=True)], d_weights)
 
         g_losses, g_gradients = [], []
         for tape, fakes, seed in zip(tapes, g_images, seeds, strict=True):
@@ -190,7 +190,7 @@ def make_train_step(networks: TrainState, config: DCGANTrainingConfig, total: in
                 g_loss = losses(fake, fake, seed)[1]
             g_losses.append(g_loss)
             g_gradients.append(tape.gradient(g_loss, g_weights))
-        networks.g_optimizer.apply([mean_of(list(one)) for one in zip(*g_gradients, strict=True)], g_weights)
+        networks.g_optimizer.apply([mean_over_shards(list(one)) for one in zip(*g_gradients, strict=True)], g_weights)
 
         if networks.averaged is not generator:
             # Early weights are poor, so the averaging window starts small and grows with the steps.
@@ -198,8 +198,8 @@ def make_train_step(networks: TrainState, config: DCGANTrainingConfig, total: in
             decay = tf.minimum(config.averaging, (1 + count) / (10 + count))
             for average, value in zip(networks.averaged.variables, generator.variables, strict=True):
                 average.assign(average.value + (1 - decay) * (value.value - average.value))
-        return {name: mean_of([one[name] for one in shard_metrics]) for name in shard_metrics[0]} | {
-            "g_loss": mean_of(g_losses)
+        return {name: mean_over_shards([one[name] for one in shard_metrics]) for name in shard_metrics[0]} | {
+            "g_loss": mean_over_shards(g_losses)
         }
 
     return train_step
@@ -318,7 +318,7 @@ def _train_on(
         warning = alarm(frame, float(networks.peak_diversity))
         unwritten = frame.note
         if good_checkpoint and checkpoint and not unwritten and (not warning or not good_checkpoint.exists()):
-            unwritten = unkept(functools.partial(_copy, checkpoint, good_checkpoint))
+            unwritten = alarm_if_unwritten(functools.partial(_copy, checkpoint, good_checkpoint))
         changed = yield dataclasses.replace(frame, note=warning or unwritten)
         if changed is not None:
             if changed.rollbacks > config.rollbacks and good_checkpoint and good_checkpoint.exists():
@@ -355,7 +355,7 @@ def training(
     output: Path | None = None,
 ) -> Frames[DCGANTrainingConfig]:
     """Run `train` as a job: it can be stopped while reading data or between steps, and resumes from its checkpoint."""
-    found, changed = yield from prepared(lambda: _hashed_pictures(config, data), "reading the pictures")
+    found, changed = yield from prepare(lambda: _hashed_pictures(config, data), "reading the pictures")
     config = _with_steering(config.filled(), config if changed is None else changed)
     yield from _train_on(config, *found, checkpoint, output)
 

@@ -112,7 +112,7 @@ def dream(
                 note=prefix + run.note,
                 progress=(number - 1 + run.progress) / config.pictures,
                 keyframe=config.pictures == 1 or run.finished,
-                seam=run.finished,
+                yield_point=run.finished,
                 config=told,
                 position={"picture": number, **run.position} if config.pictures == 1 or run.finished else None,
             )

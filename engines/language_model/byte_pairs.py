@@ -48,7 +48,7 @@ def train_bpe_in_subprocess(texts: Iterable[str], vocab_size: int) -> str:
     Raises:
         ValueError: the process failed, for example for lack of memory.
     """
-    from engines.core.preparation import check, killed_if_abandoned
+    from engines.core.preparation import killed_if_abandoned, raise_if_abandoned
 
     quiet = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
     # -P keeps the modules beside this file from shadowing others.
@@ -59,7 +59,7 @@ def train_bpe_in_subprocess(texts: Iterable[str], vocab_size: int) -> str:
             for line in itertools.chain([vocab_size], texts):
                 process.stdin.write(json.dumps(line).encode() + b"\n")
         found, _ = process.communicate()
-    check()
+    raise_if_abandoned()
     if process.returncode or not found:
         raise ValueError("A vocabulary could not be learnt from so much text here; use a part of it.")
     return found.decode()

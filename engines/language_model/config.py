@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from engines.core.configs import setting, validate
-from engines.data.text import plain
+from engines.data.text import clean_text
 
 # As in `engines.language_model.networks.NETWORKS`.
 MODELS = ("ours", "notes")
@@ -56,7 +56,7 @@ class SamplingConfig:
         validate(self)
         if len(self.temperatures) > 8:
             raise ValueError(f"At most 8 temperatures are written side by side, not {len(self.temperatures)}.")
-        object.__setattr__(self, "stop", tuple(map(plain, self.stop)))
+        object.__setattr__(self, "stop", tuple(map(clean_text, self.stop)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +68,7 @@ class WritingConfig(SamplingConfig):
 
     def __post_init__(self):
         super().__post_init__()
-        object.__setattr__(self, "prompt", plain(self.prompt))
+        object.__setattr__(self, "prompt", clean_text(self.prompt))
         if len(self.prompt) > MAX_PROMPT:
             raise ValueError(f"The prompt has {len(self.prompt):,} characters; at most {MAX_PROMPT:,} are taken.")
         if len(self.begun) > MAX_BEGUN:
@@ -106,7 +106,7 @@ class LanguageTrainingConfig:
 
     def __post_init__(self):
         validate(self)
-        object.__setattr__(self, "prompt", plain(self.prompt))
+        object.__setattr__(self, "prompt", clean_text(self.prompt))
         if len(self.prompt) > MAX_PROMPT:
             raise ValueError(f"The prompt has {len(self.prompt):,} characters; at most {MAX_PROMPT:,} are taken.")
         filled = self.filled() if any(getattr(self, name) is None for name in MODEL_DEFAULTS[self.model]) else self

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from engines.core.frames import Frames
-from engines.data.text import plain
+from engines.data.text import clean_text
 from engines.language_model.config import SamplingConfig, WritingConfig
 from engines.language_model.generation import Generation, generate, score_tokens
 from engines.language_model.sampling import TokenDistribution
@@ -76,7 +76,7 @@ def score(text: str, config: SamplingConfig, model: LanguageModel) -> ScoredText
     Raises:
         ValueError: the text is empty or too long.
     """
-    text = plain(text)
+    text = clean_text(text)
     if len(text) > MAX_SCORED:
         raise ValueError(f"This text has {len(text):,} characters; at most {MAX_SCORED:,} are scored at once.")
     tokens = [END, *map(int, model.tokeniser.encode(text))]

@@ -17,7 +17,7 @@ from typing import ClassVar
 import numpy as np
 import tokenizers
 
-from engines.core.preparation import check
+from engines.core.preparation import raise_if_abandoned
 from engines.data.text import without_surrogates
 from engines.language_model.byte_pairs import train_bpe, train_bpe_in_subprocess
 
@@ -65,13 +65,13 @@ class Tokeniser(ABC):
         """Encode texts, (T,) int32 each."""
         encoded: list[np.ndarray] = []
         for batch in _batches(texts):
-            check()
+            raise_if_abandoned()
             if len(batch) > 1:
                 encoded += self._encode_all(batch)
             else:
                 chunks = []
                 for chunk in chunks_of(batch[0]):
-                    check()
+                    raise_if_abandoned()
                     chunks += self._encode_all([chunk])
                 encoded.append(np.concatenate(chunks))
         return encoded
@@ -205,7 +205,7 @@ class _VocabularyTokeniser(Tokeniser):
         counts: Counter[str] = Counter()
         for text in texts:
             for chunk in chunks_of(text):
-                check()
+                raise_if_abandoned()
                 counts.update(cls.split(chunk))
         # Break ties alphabetically, so that the vocabulary is deterministic.
         ranked = sorted(counts, key=lambda piece: (-counts[piece], piece))

@@ -16,7 +16,7 @@ from keras import ops
 
 from engines.core.files import written_atomically
 from engines.core.frames import Frame, Frames
-from engines.core.preparation import prepared, say
+from engines.core.preparation import prepare, set_note
 from engines.data.text import split_texts
 from engines.language_model.config import (
     EXTENSIBLE,
@@ -212,9 +212,9 @@ def read_texts(config: LanguageTrainingConfig, data: Path) -> TokenisedTexts:
         ValueError: no usable texts, or too little text.
     """
     texts = split_texts(data)
-    say("learning the vocabulary")
+    set_note("learning the vocabulary")
     tokeniser = TOKENISERS[config.tokeniser or ""].train(texts.train, config.vocab_size or 0)
-    say("cutting the texts up")
+    set_note("cutting the texts up")
     train, held_out = (compact(tokeniser.stream(some), tokeniser.vocab_size) for some in (texts.train, texts.held_out))
     if len(train) < MIN_TOKENS:
         raise ValueError(
@@ -326,7 +326,7 @@ def training(
 ) -> Frames[LanguageTrainingConfig]:
     """Run `train` as a job: it can be stopped while reading data or between steps, and resumes from its checkpoint."""
     config = config.filled()
-    texts, changed = yield from prepared(lambda: read_texts(config, data), "reading the texts")
+    texts, changed = yield from prepare(lambda: read_texts(config, data), "reading the texts")
     yield from _train_on(config if changed is None else _with_steering(config, changed), texts, checkpoint, output)
 
 

@@ -15,7 +15,7 @@ import tensorflow as tf
 from engines.backbones.perceptual_distance import perceptual_loss
 from engines.core.files import written_atomically
 from engines.core.frames import Frame, Frames
-from engines.core.preparation import prepared
+from engines.core.preparation import prepare
 from engines.data.images import digits, named_pictures, ratings, split_pictures
 from engines.latent.directions import (
     PrincipalDirections,
@@ -24,7 +24,7 @@ from engines.latent.directions import (
     rank_correlation,
     ridge_direction,
 )
-from engines.nn.data_parallel import mean_of, shards_of
+from engines.nn.data_parallel import mean_over_shards, shard_count
 from engines.nn.precision import training_policy
 from engines.nn.training_loop import batch_indices, data_hash, train_frames
 from engines.vae.config import VAETrainingConfig
@@ -129,11 +129,11 @@ def make_train_step(
     def train_step(images, step, kl_weight):
         batch_size = images.shape[0]
         noise = tf.random.stateless_normal((batch_size, decoder.input_shape[-1]), (seed, step))
-        shards = shards_of(batch_size)
+        shards = shard_count(batch_size)
         shards_data = zip(tf.split(tf.cast(images, tf.float32) / 255, shards), tf.split(noise, shards), strict=True)
         terms, gradients = zip(*(shard_gradients(*shard, kl_weight) for shard in shards_data), strict=True)
-        optimizer.apply([mean_of(list(one)) for one in zip(*gradients, strict=True)], weights)
-        return {name: mean_of([one[name] for one in terms]) for name in terms[0]}
+        optimizer.apply([mean_over_shards(list(one)) for one in zip(*gradients, strict=True)], weights)
+        return {name: mean_over_shards([one[name] for one in terms]) for name in terms[0]}
 
     return train_step
 
@@ -248,7 +248,7 @@ def training(
 
     It ignores steering.
     """
-    pictures, _ = yield from prepared(lambda: read_pictures(config.model, data), "reading the pictures")
+    pictures, _ = yield from prepare(lambda: read_pictures(config.model, data), "reading the pictures")
     yield from _train_on(config, pictures, data, checkpoint, output)
 
 

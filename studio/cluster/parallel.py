@@ -14,7 +14,7 @@ from typing import Any
 from engines.core.frames import Frame
 from engines.jobs import Job, JobExecution, ModelCache, ResumableJob
 from engines.jobs.batch import Batch, BatchExecution
-from engines.jobs.sweep import Filling, SweepConfig, resolve
+from engines.jobs.sweep import SweepConfig, SweepProgress, resolve
 from studio.cluster.prefetch import CatchingUp, Prefetcher, Subjob, WorkerSlots
 from studio.cluster.remote_job import LostTwiceError
 
@@ -57,12 +57,12 @@ class ParallelBatch(BatchExecution):
                 assert self.last is not None
                 return self.last
 
-    def _begun(self, number: int) -> JobExecution:
+    def _start_part(self, number: int) -> JobExecution:
         part = self._ahead.take(number)
         self._ahead.look()
         return part
 
-    def _pulled(self, part: JobExecution, changed: Any | None) -> tuple[Frame, int]:
+    def _next_frame(self, part: JobExecution, changed: Any | None) -> tuple[Frame, int]:
         assert isinstance(part, Subjob)
         try:
             return part.send(changed), part.steps
@@ -145,11 +145,11 @@ class Cells:
 
     def __init__(self, job: Job, workshop: ModelCache, places: WorkerSlots, asked: SweepConfig, config: SweepConfig):
         self.asked, self.where = asked, ""
-        self._filling = Filling(config)
+        self._filling = SweepProgress(config)
         self._cell = -1
         self._part: Subjob | None = None
         self._ended = self._closed = False
-        self._waits_for_the_first = config.chosen_on_the_way
+        self._waits_for_the_first = config.may_still_change
 
         def cell_of(number: int) -> Any:
             return self._filling.config.cell(number)
@@ -171,7 +171,7 @@ class Cells:
             if changed is not None:
                 self._filling.steer(changed)
             if self._part is None or self._ended:
-                self._turn_to_next()
+                self._advance()
                 changed = None  # it is in the next cell's own config
             if self._may_go_ahead:
                 self._ahead.look()
@@ -179,7 +179,7 @@ class Cells:
             frame = self._part.send(None if changed is None else self._filling.config.cell(self._cell))
             self._ended = frame.step >= frame.total
             self.where = self._part.where
-            return self._filling.laid(self._cell, frame, self._part.steps)
+            return self._filling.add_frame(self._cell, frame, self._part.steps)
 
     @property
     def workers(self) -> tuple[int, ...]:
@@ -193,7 +193,7 @@ class Cells:
             self._part is not None and self._part.last is not None and not self._waits_for_the_first
         )
 
-    def _turn_to_next(self) -> None:
+    def _advance(self) -> None:
         if self._cell + 1 >= self._filling.config.cells:
             raise StopIteration
         self._part = self._ahead.take(self._cell + 1)

@@ -61,9 +61,9 @@ class RemoteJob(JobExecution):
         self._asked: Any = None
         self._caught_up_to = 0
         self._kept: ResumePoint | None = None
-        if unfinished and unfinished.standing:
-            self.history = unfinished.standing.history
-            frame = unfinished.standing.frame
+        if unfinished and unfinished.resume_point:
+            self.history = unfinished.resume_point.history
+            frame = unfinished.resume_point.frame
             self.progress_before = 0.0 if frame is None else frame.progress
 
     @property
@@ -137,7 +137,7 @@ class RemoteJob(JobExecution):
         except AwayError:
             if self.only_there:
                 raise NoWorkerAvailable from None
-            return JobExecution(rest.job, self._workshop, rest.standing)
+            return JobExecution(rest.job, self._workshop, rest.resume_point)
         except BusyError:
             raise NoWorkerAvailable from None
         try:
@@ -158,7 +158,7 @@ class RemoteJob(JobExecution):
             again = "press Train" if "checkpoint" in self.job.files else "press Go on"
             raise LostTwiceError(f"The machine that this was on is lost, for the second time; {again} to go on.")
 
-    def left(self) -> ResumableJob | None:
+    def remaining(self) -> ResumableJob | None:
         """What the run can be gone on with after its last frame, should it end here; None where nothing is left."""
         if self.last is not None and self.last.step >= self.last.total:
             return None
@@ -242,12 +242,12 @@ class WorkerRun:
             files=read,
             writes={name: path.name for name, path in writes.items()},
             weights=weights,
-            standing=rest.standing,
+            resume_point=rest.resume_point,
         )
         self._ahead: Callable[[], Any] | None = None
         self._may_go_ahead, self._quick = ahead, False
         place.begin(order, paths, writes)
-        self.history = rest.standing.history if rest.standing else RunHistory()
+        self.history = rest.resume_point.history if rest.resume_point else RunHistory()
 
     def send(self, changed: Any | None, seconds: float = 0.0) -> Frame:
         """The next frame; `changed` takes effect on it, or on the one after where it was begun already.

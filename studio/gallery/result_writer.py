@@ -162,7 +162,7 @@ class BatchKeeper:
             self._keeper = ResultKeeper(self._gallery, started.job)
         if self._part is not None:
             self._keeper.film(self._part)
-        if started.last is not None and started.last.seam:
+        if started.last is not None and started.last.yield_point:
             self._keep()
 
     def _keep(self) -> None:

@@ -224,8 +224,8 @@ class RunManager:
         """A job, or what is left of one, begun here or where the dispatcher has it begin."""
         if self._dispatcher is not None:
             return self._dispatcher.begin(job, rest, self.render)
-        standing = None if rest is None else rest.standing
-        return self.workshop.start(job) if standing is None else JobExecution(job, self.workshop, standing)
+        resume_point = None if rest is None else rest.resume_point
+        return self.workshop.start(job) if resume_point is None else JobExecution(job, self.workshop, resume_point)
 
     def _started(self, started: JobExecution, job: Job) -> Run:
         patient = self._patient and is_left_alone(job)

@@ -18,7 +18,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from engines.core.files import FULL, cause_of, why_unwritten
+from engines.core.files import DISK_FULL, cause_of, why_unwritten
 from engines.core.frames import Frame
 from engines.jobs import ENGINES, Job, JobExecution, ResumableJob
 from engines.jobs.batch import Batch
@@ -269,11 +269,11 @@ class Run:
                     self._stop.wait(1 / pace)
                 if self._given_up():
                     break
-                if frame.seam:
+                if frame.yield_point:
                     worked = self._worked()
                     self._part_began, self._part_seconds = worked, worked - self._part_began
                 # A run that has done all that it had to do does not wait to say so.
-                if frame.seam and frame.step < frame.total and started.can_give_way and gives_way():
+                if frame.yield_point and frame.step < frame.total and started.can_give_way and gives_way():
                     break
         except StopIteration:
             self._exhausted = True
@@ -283,7 +283,7 @@ class Run:
             self.error = str(error)
         except Exception as error:  # whatever a library raises must end this run alone, not the lane
             logger.exception("Run %s failed.", self.id[:8])
-            full = isinstance(error, OSError) and error.errno in FULL
+            full = isinstance(error, OSError) and error.errno in DISK_FULL
             self.error = f"The run had to end: {why_unwritten(error)}." if full else BROKEN  # type: ignore[arg-type]
 
     def _end(self) -> None:
@@ -301,7 +301,7 @@ class Run:
             else:
                 self._recipe = started.recipe
                 self._write(started)
-            self.unfinished = started.left() if self.why else started.unfinished
+            self.unfinished = started.remaining() if self.why else started.unfinished
         except Exception:  # a codec, a library: whatever it is, the run must come to an end
             logger.exception("The result of run %s could not be written.", self.id[:8])
             self.error = self.error or "The result could not be written; the details are in the server's log."

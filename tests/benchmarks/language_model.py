@@ -248,9 +248,9 @@ def trained_by_us() -> Callable[[], float]:
     from engines.language_model.config import LanguageTrainingConfig
     from engines.language_model.networks import TransformerConfig
     from engines.language_model.training import TrainState, make_train_step
-    from engines.nn.data_parallel import one_thread_an_operation
+    from engines.nn.data_parallel import use_one_thread_per_op
 
-    one_thread_an_operation()
+    use_one_thread_per_op()
     config = LanguageTrainingConfig(model="notes").filled()
     shape = TransformerConfig(
         architecture="notes",

@@ -128,7 +128,7 @@ class LoopEngine:
             total=self.steps,
             image=np.full_like(self.picture, (done + 1) % 256),
             metrics={"loss": float(done)},
-            seam=bool(self.seams) and (done + 1) % self.seams == 0,
+            yield_point=bool(self.seams) and (done + 1) % self.seams == 0,
         )
         return self.last
 
@@ -150,7 +150,7 @@ class LoopEngine:
             stopped_at=self.last.step if self.last.step < self.last.total else None,
         )
 
-    def left(self) -> ResumableJob | None:
+    def remaining(self) -> ResumableJob | None:
         return ResumableJob(self.job) if self.last is None or self.last.step < self.steps else None
 
     def close(self) -> None:

@@ -10,8 +10,8 @@ from typing import Any
 import gradio as gr
 
 from engines.core.options import parse_text
-from engines.data.text import decoded
-from engines.jobs import Job, repeated
+from engines.data.text import decode_utf8
+from engines.jobs import Job, replay_if_same
 from engines.language_model.config import MAX_PROMPT, TEMPERATURES, WritingConfig
 from engines.recipes import Recipe, RecipeError, read_recipe
 from studio.components.config_form import Settings
@@ -192,7 +192,7 @@ class TextTab:
         """Write, and watch it to the end."""
 
         def job() -> Job:
-            return repeated(self._job(self.settings.config(values), model, pace), restored)
+            return replay_if_same(self._job(self.settings.config(values), model, pace), restored)
 
         async for update in self._watched(job):
             yield update
@@ -362,7 +362,7 @@ class TextTab:
         """A text becomes the prompt."""
         try:
             with Path(path).open("rb") as file:
-                text = decoded(file.read(8 * MAX_PROMPT), Path(path).name)
+                text = decode_utf8(file.read(8 * MAX_PROMPT), Path(path).name)
             WritingConfig(prompt=text)
         except ValueError as error:
             warn(error)

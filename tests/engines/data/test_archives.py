@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from engines.data.archives import ArchiveError, is_aside, members, opened, read_member, told_of
+from engines.data.archives import ArchiveError, is_system_file, left_out_notices, members, opened, read_member
 from tests.engines.helpers import refusal
 
 
@@ -97,8 +97,8 @@ def test_folders_and_what_lies_aside_are_passed_over(tmp_path):
         for name in ("b/", "b/a.txt", "b/._a.txt", "__MACOSX/b/._a.txt", ".hidden", ".git/x", "./c.txt", "../d.txt"):
             archive.writestr(name, b"")
     assert names_in(tmp_path / "a.zip") == ["../d.txt", "./c.txt", "b/a.txt"]
-    assert is_aside("a/.DS_Store")
-    assert not is_aside("a/b.c")
+    assert is_system_file("a/.DS_Store")
+    assert not is_system_file("a/b.c")
 
 
 def test_what_cannot_be_unpacked_is_refused_with_a_sentence_that_says_why(tmp_path):
@@ -119,6 +119,6 @@ def test_what_cannot_be_unpacked_is_refused_with_a_sentence_that_says_why(tmp_pa
 
 def test_of_many_that_were_left_out_some_are_told_of_one_by_one():
     wrong = [(f"{i}.png", ValueError("This is wrong.")) for i in range(5)]
-    assert told_of(wrong[:1]) == ("0.png was left out: This is wrong.",)
-    assert told_of(wrong[:4])[-1] == "Another file was left out too."
-    assert told_of(wrong)[-1] == "2 other files were left out too."
+    assert left_out_notices(wrong[:1]) == ("0.png was left out: This is wrong.",)
+    assert left_out_notices(wrong[:4])[-1] == "Another file was left out too."
+    assert left_out_notices(wrong)[-1] == "2 other files were left out too."

@@ -164,7 +164,7 @@ def test_a_zip_with_a_password_is_refused_as_one(tmp_path):
 
 
 def test_a_zip_of_more_pictures_than_fit_is_refused_in_a_sentence(tmp_path, monkeypatch):
-    monkeypatch.setattr(datasets, "_MOST_IN_ALL", 3 * 64 * 64 * 3)
+    monkeypatch.setattr(datasets, "_MAX_TOTAL_BYTES", 3 * 64 * 64 * 3)
     path = zip_of(tmp_path / "set.zip", {f"{i}.png": flat(i) for i in range(4)})
     assert "too many to keep in memory" in refusal(ValueError, named_pictures, path)
 

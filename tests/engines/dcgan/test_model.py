@@ -15,7 +15,7 @@ from engines.dcgan.kid import kernel_distance, polynomial_kernel
 from engines.dcgan.nearest_neighbors import NearestNeighborIndex
 from engines.dcgan.saliency import overlay_saliency
 from engines.latent.directions import directions_of_features, first_layer_directions
-from engines.nn.layers import BatchDeviation, SpectralConv2D, SpectralDense, SteerableDropout
+from engines.nn.layers import MinibatchStandardDeviation, SpectralConv2D, SpectralDense, SteerableDropout
 from tests.engines.helpers import blocks, refusal
 
 
@@ -32,7 +32,7 @@ def test_after_some_iterations_the_largest_singular_value_is_one(layer):
     layer.build((None, 8, 8, 3) if isinstance(layer, SpectralConv2D) else (None, 7))
     layer.kernel.assign(3 * random(*layer.kernel.shape))
     for _ in range(60):
-        layer.iterate()
+        layer.power_iteration()
     matrix = np.asarray(layer.normalized_kernel()).reshape(-1, layer.units)
     assert np.linalg.svd(matrix, compute_uv=False)[0] == pytest.approx(1, abs=1e-4)
 
@@ -53,7 +53,7 @@ def test_the_singular_vectors_count_as_constant_in_the_gradient():
     layer = SpectralDense(4)
     layer.build((None, 3))
     for _ in range(50):
-        layer.iterate()
+        layer.power_iteration()
     weights = np.asarray(layer.kernel)
     left, sigmas, right = np.linalg.svd(weights)
     toward = random(3, 4, seed=2)
@@ -77,7 +77,7 @@ def test_dropout_hides_the_share_that_it_is_told_between_calls_and_keeps_the_mea
 
 
 def test_the_deviation_is_that_of_each_group_and_outside_training_the_usual_one():
-    layer, x = BatchDeviation(4, momentum=0.0), random(8, 2, 2, 3)
+    layer, x = MinibatchStandardDeviation(4, momentum=0.0), random(8, 2, 2, 3)
     out = np.asarray(layer(x, training=True))
     np.testing.assert_array_equal(out[..., :3], x)
     for group in (slice(0, 4), slice(4, 8)):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from engines.imaging.contact_sheet import EMPTY, MOST_CELL, PAPER, SHEET_SIDE, ContactSheet, Heading
+from engines.imaging.contact_sheet import EMPTY, MAX_CELL, PAPER, SHEET_SIDE, ContactSheet, Heading
 
 PHOTO = (48, 72)
 
@@ -136,7 +136,7 @@ def test_sheets_stay_within_bounds_and_pictures_keep_their_shape(shape, columns,
     assert max(image.shape) < 2 * SHEET_SIDE
     places = boxes(image, columns * max(1, rows))
     height, width = places[0][2] - places[0][0], places[0][3] - places[0][1]
-    assert max(height, width) <= MOST_CELL
+    assert max(height, width) <= MAX_CELL
     assert abs(height - width * shape[0] / shape[1]) <= 1 + max(shape[0] / shape[1], 1)
     assert {(bottom - top, right - left) for top, left, bottom, right in places} == {(height, width)}
     assert all(bottom < image.shape[0] and right < image.shape[1] for _, _, bottom, right in places)

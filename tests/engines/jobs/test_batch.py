@@ -60,7 +60,7 @@ def batch(paths: list[Path], config: DreamConfig = QUICK, **inputs: np.ndarray) 
 
 def results(started: BatchExecution) -> list[tuple[str, Frame, Recipe]]:
     """The last frame of each picture, with its name and recipe."""
-    return [(started.name, frame, started.part.recipe) for frame in started if frame.seam]
+    return [(started.name, frame, started.part.recipe) for frame in started if frame.yield_point]
 
 
 def single(workshop: Workshop, picture: np.ndarray, config: DreamConfig = QUICK, **inputs) -> tuple[np.ndarray, Recipe]:
@@ -108,7 +108,7 @@ def test_the_frames_tell_how_far_it_is_and_which_picture_is_at_work(tmp_path, wo
     frames = [frame for frame, *_ in seen]
     assert [frame.step for frame in frames] == [1, 2, 3, 4, 5, 6]
     assert {frame.total for frame in frames} == {6}
-    assert [frame.seam for frame in frames] == [False, True] * 3
+    assert [frame.yield_point for frame in frames] == [False, True] * 3
     assert [frame.progress for frame in frames] == pytest.approx([i / 6 for i in range(1, 7)])
     assert [(number, name) for _, number, name, _ in seen[::2]] == [(0, "one"), (1, "two"), (2, "three")]
     assert frames[3].note.startswith("picture 2 of 3 · octave 1 of 1")
@@ -122,7 +122,7 @@ def test_steering_holds_for_the_picture_at_work_and_all_after_it(tmp_path, works
     images, recipes = [], []
     for step in range(6):
         frame = started.send(STRONG if step == 3 else None)
-        if frame.seam:
+        if frame.yield_point:
             images.append(frame.image)
             recipes.append(started.part.recipe)
     assert [recipe.config["step_size"] for recipe in recipes] == [0.1, 0.1, 0.5]
@@ -178,10 +178,10 @@ def test_what_cannot_be_used_is_left_out_and_told_of_and_the_rest_goes_on(tmp_pa
 
 
 def test_of_many_that_were_left_out_some_are_told_of_one_by_one(tmp_path, workshop):
-    bad = {f"bad{i}": b"no pixels" for i in range(archives.MOST_TOLD + 2)}
+    bad = {f"bad{i}": b"no pixels" for i in range(archives.MAX_NOTICES + 2)}
     started = workshop.start(batch(written(tmp_path, **bad, good=pictures()[0])))
     assert len(results(started)) == 1
-    assert len(started.notices) == archives.MOST_TOLD + 1
+    assert len(started.notices) == archives.MAX_NOTICES + 1
     assert started.notices[-1] == "2 other files were left out too."
 
 
@@ -307,7 +307,7 @@ def test_a_zip_that_is_not_there_is_refused_with_a_sentence(tmp_path):
 def test_no_pictures_or_too_many_are_refused_with_a_sentence(tmp_path, monkeypatch):
     assert "no pictures" in refusal(PictureError, picture_files, [])
     assert "no pictures" in refusal(PictureError, picture_files, [packed(tmp_path / "a.zip", {"notes.txt": b"x"})])
-    monkeypatch.setattr(batches, "MOST_PICTURES", 2)
+    monkeypatch.setattr(batches, "MAX_PICTURES", 2)
     path = packed(tmp_path / "b.zip", {f"{i}.png": b"" for i in range(3)})
     assert "3 pictures" in refusal(PictureError, picture_files, [path])
     # What a camera keeps beside its pictures counts for none.
@@ -316,7 +316,7 @@ def test_no_pictures_or_too_many_are_refused_with_a_sentence(tmp_path, monkeypat
 
 
 def test_a_picture_that_unpacks_to_more_than_is_taken_is_refused_before_it_is_all_there(tmp_path, monkeypatch):
-    monkeypatch.setattr(batches, "MOST_BYTES", 1 << 20)
+    monkeypatch.setattr(batches, "MAX_BYTES", 1 << 20)
     bomb = packed(tmp_path / "bomb.zip", {"a.png": bytes(8 << 20)}, zipfile.ZIP_DEFLATED)
     assert bomb.stat().st_size < 20_000
     (file,) = picture_files([bomb])

@@ -52,7 +52,7 @@ def difference(a: np.ndarray, b: np.ndarray) -> float:
 def plan(frames: list[Frame]) -> list[tuple[Any, ...]]:
     """All that frames say of where the run is."""
     return [
-        (frame.step, frame.total, frame.progress, frame.note, frame.keyframe, frame.seam, frame.position, shape)
+        (frame.step, frame.total, frame.progress, frame.note, frame.keyframe, frame.yield_point, frame.position, shape)
         for frame in frames
         for shape in [frame.image.shape if frame.image is not None else None]
     ]

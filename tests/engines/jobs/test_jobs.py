@@ -8,7 +8,7 @@ import json
 import numpy as np
 import pytest
 
-from engines.core.description import loaded
+from engines.core.description import import_string
 from engines.deep_dream import DreamConfig
 from engines.imaging.images import digest
 from engines.jobs import ENGINES, OTHER_WEIGHTS, Job, JobExecution, Workshop, job_from_recipe
@@ -196,9 +196,9 @@ def test_a_recipe_that_stops_before_its_first_step_still_ends(picture, workshop,
 def test_every_engine_is_where_its_entry_says():
     for name, engine in ENGINES.items():
         assert dataclasses.is_dataclass(engine.config_class), name
-        assert callable(loaded(engine.function)), name
-        assert callable(loaded(f"{engine.module}:resolve")), name
-        assert all(callable(loaded(place)) for place in (engine.loader, engine.reader) if place), name
+        assert callable(import_string(engine.function)), name
+        assert callable(import_string(f"{engine.module}:resolve")), name
+        assert all(callable(import_string(place)) for place in (engine.loader, engine.reader) if place), name
 
 
 PAINTING = StyleConfig(seconds=0.0, size=0, scales=1, steps=3)

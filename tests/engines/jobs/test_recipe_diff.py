@@ -8,7 +8,7 @@ import json
 import pytest
 
 from engines.deep_dream import DreamConfig
-from engines.jobs.recipe_diff import MOST_CHARACTERS, SAME, Difference, differences
+from engines.jobs.recipe_diff import MAX_CHARACTERS, SAME, Difference, differences
 from engines.jobs.sweep import DreamSweepConfig
 from engines.language_model.config import WritingConfig
 from engines.recipes import Recipe, RecipeError, from_json
@@ -169,7 +169,7 @@ def test_of_long_values_the_place_is_shown_where_they_part():
     assert "1.5" in found.first
     assert "-1.5" in found.second
     for text in (found.first, found.second):
-        assert len(text) <= MOST_CHARACTERS + 2
+        assert len(text) <= MAX_CHARACTERS + 2
         assert text.startswith("…0.25")
         assert text.endswith("…")
 

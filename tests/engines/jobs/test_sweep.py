@@ -17,7 +17,7 @@ from engines.core.frames import Frame
 from engines.deep_dream import DreamConfig, dream
 from engines.imaging.contact_sheet import ContactSheet, Heading
 from engines.jobs import ENGINES, Job, JobExecution, Workshop, job_from_recipe
-from engines.jobs.sweep import MOST_CELLS, DreamSweepConfig, StyleSweepConfig, sweep
+from engines.jobs.sweep import MAX_CELLS, DreamSweepConfig, StyleSweepConfig, sweep
 from engines.recipes import Recipe, from_json, read_recipe
 from engines.style_transfer import stylize
 from engines.style_transfer.config import StyleConfig
@@ -131,7 +131,7 @@ def test_the_frames_tell_how_far_it_is_and_where_a_part_of_it_ends(picture, stud
     progress = [frame.progress for frame in frames]
     assert progress == sorted(progress)
     assert progress[-1] == 1
-    ends = [frame.step for frame in frames if frame.seam]
+    ends = [frame.step for frame in frames if frame.yield_point]
     assert ends == [frame.step for frame in frames if frame.keyframe]
     assert (len(ends), ends[-1]) == (2, len(frames))
     assert frames[ends[0] - 1].progress == 0.5
@@ -249,14 +249,14 @@ def test_the_plan_of_the_first_painting_holds_for_all_and_a_repetition_needs_no_
 
 def cells_of(run: JobExecution) -> list[int]:
     """How many steps each cell takes."""
-    ends = [frame.step for frame in run if frame.seam]
+    ends = [frame.step for frame in run if frame.yield_point]
     return [end - before for before, end in zip([0, *ends], ends, strict=False)]
 
 
 @pytest.mark.parametrize("at_a_seam", [False, True])
 def test_steering_does_not_undo_what_was_chosen_for_the_time(picture, workshop, clock, at_a_seam):
     run = started(workshop, timed(), picture)
-    while not next(run).seam:
+    while not next(run).yield_point:
         pass
     if not at_a_seam:
         next(run)
@@ -326,7 +326,7 @@ def test_values_of_whole_settings_are_whole():
         ({"column_values": (0.1, 0.2, 0.1)}, "A value of Step size is there twice"),
         ({"column_values": (0.1, 0.1), "column_title": "Strength"}, "A value of Strength is there twice"),
         ({"rows": "step_size", "row_values": (0.1,)}, "two different ones"),
-        ({"column_values": tuple(i / 1000 for i in range(1, MOST_CELLS + 2))}, f"{MOST_CELLS + 1} pictures"),
+        ({"column_values": tuple(i / 1000 for i in range(1, MAX_CELLS + 2))}, f"{MAX_CELLS + 1} pictures"),
         ({"column_values": (0.1,) * 6 + (0.2,)}, "twice"),
         ({"column_values": tuple(i / 100 for i in range(7)), "rows": "seed", "row_values": tuple(range(6))}, "42"),
         ({"column_values": (0.1, -1.0)}, "Step size must be"),

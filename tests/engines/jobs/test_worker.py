@@ -99,7 +99,7 @@ def test_a_job_that_another_worker_was_lost_with_goes_on_and_says_where(worker, 
     lost = workshop.start(job)
     for _ in range(3):
         frame = next(lost)
-    worker.begin(travelled(WorkerTask(job=lost.job, standing=ResumePoint(frame, lost.history))))
+    worker.begin(travelled(WorkerTask(job=lost.job, resume_point=ResumePoint(frame, lost.history))))
     *told, _ = all_of(worker)
     assert [one.frame.step for one in told] == [4, 5, 6, 7, 8]
     assert told[-1].history.interruptions == (3,)
@@ -113,7 +113,7 @@ def test_a_job_that_another_worker_was_lost_with_goes_on_and_says_where(worker, 
 def test_what_is_sent_while_it_goes_on_is_not_lost(worker, workshop, job):
     lost = workshop.start(job)
     frame = next(lost)
-    worker.begin(WorkerTask(job=lost.job, standing=ResumePoint(frame, lost.history)))
+    worker.begin(WorkerTask(job=lost.job, resume_point=ResumePoint(frame, lost.history)))
     worker.send(dataclasses.replace(SHORT, step_size=0.0))
     told = worker.send(None)
     ((step, config),) = told.history.steering
@@ -194,7 +194,7 @@ def test_files_not_touched_for_longest_make_room(tmp_path):
 
 def test_a_worker_leaves_nothing_of_its_own_behind(tmp_path):
     worker = Worker(tmp_path)
-    own = worker._own
+    own = worker._folder
     assert own.is_dir()
     worker.leave()
     assert not own.exists()

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from engines.weights import download as downloads
-from engines.weights.download import UnreachableError, UnwritableError, WrongContentError, fetch, forget_part, part_of
+from engines.weights.download import UnreachableError, UnwritableError, WrongContentError, discard_part, fetch, part_of
 from tests.engines.helpers import files_in, refusal
 from tests.engines.servers import FileServer, md5_hex, server
 
@@ -177,13 +177,13 @@ def test_where_nothing_can_be_written_one_sentence_says_so(tmp_path):
 
 
 def test_who_asks_for_what_is_being_fetched_waits_for_it_and_asks_nothing_of_the_server(destination, monkeypatch):
-    monkeypatch.setattr(downloads, "LOOKS", 0.01)
+    monkeypatch.setattr(downloads, "POLL_SECONDS", 0.01)
     files = FileServer(PAYLOAD)
     with server(files.answer) as url:
         first, second = fetch(url, destination, MD5), fetch(url, destination, MD5)
         done, _ = next(first)
         assert next(second) == (done, len(PAYLOAD))
-        assert not forget_part(destination)
+        assert not discard_part(destination)
         list(first)
         assert list(second)[-1] == (len(PAYLOAD), len(PAYLOAD))
     assert files.asked == [""]
@@ -191,7 +191,7 @@ def test_who_asks_for_what_is_being_fetched_waits_for_it_and_asks_nothing_of_the
 
 
 def test_when_the_first_gives_up_the_next_goes_on_from_there(destination, monkeypatch):
-    monkeypatch.setattr(downloads, "LOOKS", 0.01)
+    monkeypatch.setattr(downloads, "POLL_SECONDS", 0.01)
     files = FileServer(PAYLOAD)
     with server(files.answer) as url:
         first, second = fetch(url, destination, MD5), fetch(url, destination, MD5)

@@ -228,7 +228,7 @@ def test_a_download_is_written_into_the_cache(tmp_path, monkeypatch):
     assert progress[-1] == (len(PAYLOAD), len(PAYLOAD))
     assert files_in(tmp_path / "new" / "cache") == [VGG16]
     assert weights.verified("vgg16").path.read_bytes() == PAYLOAD
-    assert weights.arrived("vgg16") == 0
+    assert weights.downloaded_bytes("vgg16") == 0
 
 
 def test_an_interrupted_download_says_how_to_go_on_and_how_much_has_arrived(tmp_path, monkeypatch):
@@ -238,7 +238,7 @@ def test_an_interrupted_download_says_how_to_go_on_and_how_much_has_arrived(tmp_
         sentence = refusal(WeightsError, list, weights.download("vgg16", url=url))
     assert "try again" in sentence
     assert VGG16 in sentence
-    assert weights.arrived("vgg16") == 700_000
+    assert weights.downloaded_bytes("vgg16") == 700_000
     assert weights.find("vgg16") is None
     weights.remove("vgg16")
     assert files_in(tmp_path / "cache") == []
@@ -260,7 +260,7 @@ def test_a_cache_that_cannot_be_written_is_one_sentence_without_its_path(tmp_pat
     (tmp_path / "brought.h5").write_bytes(PAYLOAD)
     with server(FileServer(PAYLOAD).answer) as url:
         downloaded = refusal(WeightsError, list, weights.download("vgg16", url=url))
-    brought = refusal(WeightsError, weights.take, tmp_path / "brought.h5")
+    brought = refusal(WeightsError, weights.add_file, tmp_path / "brought.h5")
     for sentence in (downloaded, brought):
         assert "cannot be written" in sentence
         assert str(tmp_path) not in sentence
@@ -289,7 +289,7 @@ def test_a_brought_file_is_recognised_by_its_content_and_copied_into_the_cache(t
     brought = tmp_path / called
     brought.write_bytes(PAYLOAD)
     (tmp_path / "cache" / f"{VGG16}.part").write_bytes(PAYLOAD[:100])
-    assert weights.take(brought) == "vgg16"
+    assert weights.add_file(brought) == "vgg16"
     assert weights.verified("vgg16").source == "cache"
     assert files_in(tmp_path / "cache") == [VGG16]
     assert brought.is_file()
@@ -307,7 +307,7 @@ def test_a_brought_file_of_other_content_is_refused_by_its_name(tmp_path, called
     weights = store(tmp_path)
     (tmp_path / "cache" / VGG16).write_bytes(b"what was there before")
     (tmp_path / called).write_bytes(PAYLOAD)
-    assert told in refusal(WeightsError, weights.take, tmp_path / called)
+    assert told in refusal(WeightsError, weights.add_file, tmp_path / called)
     assert files_in(tmp_path / "cache") == [VGG16]
     assert (tmp_path / "cache" / VGG16).read_bytes() == b"what was there before"
 
