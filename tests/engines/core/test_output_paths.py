@@ -1,4 +1,4 @@
-"""What trainings write is checked before they begin, and what cannot be kept on their way ends none."""
+"""Outputs of trainings are checked before they start, and failures to save do not end them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Work before the first step: frames come meanwhile, and closing them ends it, whatever it is at."""
+"""Preparation: frames are yielded meanwhile, and closing them ends the work at any point."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.engines.helpers import refusal
 
 
 def outcome(frames):
-    """What a generator returns, and the frames before that."""
+    """A generator's return value and the frames before it."""
     seen = []
     while True:
         try:
@@ -57,7 +57,7 @@ def test_what_the_work_raises_comes_to_whoever_waits():
 
 
 def ended_by_closing(work) -> BaseException:
-    """What the work ended with when its frames were closed."""
+    """How the work ended when its frames were closed."""
     ended, raised = threading.Event(), []
 
     def watched():
@@ -85,7 +85,7 @@ def test_closing_the_frames_ends_the_work_at_its_next_check():
 
 
 def test_closing_the_frames_kills_the_process_that_learns_a_vocabulary():
-    # It reads on without end.
+    # It never stops reading.
     texts = itertools.repeat("one word after another " * 50)
     assert isinstance(ended_by_closing(lambda: train_bpe_in_subprocess(texts, 400)), AbandonedError)
 

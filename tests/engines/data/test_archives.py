@@ -1,4 +1,4 @@
-"""What is in a zip: names as people gave them, nothing that lies aside, each member read or refused with a sentence."""
+"""Zips: decoded names, no system files, each member read or refused with a sentence."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.engines.helpers import refusal
 
 
 def zip_named(path: Path, contents: dict[str, bytes], encoding: str) -> Path:
-    """A zip whose names are in an encoding that it does not tell, as many programs write them."""
+    """A zip with names in an undeclared encoding, as many programs write them."""
     with zipfile.ZipFile(path, "w") as archive:
         for number, content in enumerate(contents.values()):
             archive.writestr(f"{number:08d}", content)
@@ -32,7 +32,7 @@ def zip_named(path: Path, contents: dict[str, bytes], encoding: str) -> Path:
 
 
 def _with_offsets(data: bytes) -> bytes:
-    """The same zip with the places of its members as they are after its names have changed."""
+    """The same zip with offsets corrected after its names have changed."""
     data, place, local = bytearray(data), data.index(b"PK\x01\x02"), 0
     directory = place
     while data[place : place + 4] == b"PK\x01\x02":
@@ -48,7 +48,7 @@ def _with_offsets(data: bytes) -> bytes:
 
 
 def encrypted(path: Path, name: str) -> Path:
-    """The same zip with a member that says of itself that it is encrypted."""
+    """The same zip with a member flagged as encrypted."""
     data = bytearray(path.read_bytes())
     for sign, place, flags in ((b"PK\x03\x04", 30, 6), (b"PK\x01\x02", 46, 8)):
         start = data.index(name.encode()) if sign == b"PK\x03\x04" else data.rindex(name.encode())

@@ -124,7 +124,7 @@ def test_labels_stay_with_their_pictures_where_one_is_left_out(tmp_path):
 
 
 def test_training_pictures_are_read_as_all_others_are(tmp_path):
-    """Turned upright, 16-bit grey scaled down, what is transparent white, in sRGB."""
+    """Upright, 16-bit grey scaled down, on white, in sRGB."""
     exif = Image.Exif()
     exif[0x0112] = 6
     upper = np.zeros((64, 64, 3), np.uint8)

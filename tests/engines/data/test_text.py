@@ -1,4 +1,4 @@
-"""Texts to train on, read from where they lie."""
+"""Reading texts for training."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""DCGAN: its networks, pictures from noise, walks, the discriminator's scores, a search, and its files."""
+"""DCGAN: networks, samples, walks, the discriminator's scores, projection, and files."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_our_generator_and_discriminator_do_a_fifth_of_the_arithmetic_of_the_boo
             kernel = getattr(layer, "kernel", None)
             if kernel is None:
                 continue
-            # A transposed convolution multiplies once for each pixel that comes in, others for each that goes out.
+            # A transposed convolution multiplies once for each input pixel, others for each output pixel.
             places = layer.input.shape if isinstance(layer, keras.layers.Conv2DTranspose) else layer.output.shape
             total += int(np.prod(kernel.shape)) * int(np.prod(places[1:3] if len(places) == 4 else (1,)))
         return total
@@ -115,7 +115,7 @@ def test_the_first_layers_directions_count_the_normalisation_in(gan):
     after = scaled.layers[[layer.name for layer in scaled.layers].index("first") + 2]
     after.gamma.assign(np.linspace(0.1, 5, 384))
     other = dataclasses.replace(gan, generator=scaled)
-    # In the pre-activation the direction of largest answer beats any other, with the normalisation as it is.
+    # Including normalisation, the first direction changes the pre-activations more than any other.
     answer = keras.Model(scaled.input, after.output)
 
     def length(direction: np.ndarray) -> float:
@@ -212,7 +212,7 @@ def test_the_discriminator_refuses_what_is_no_picture_of_its_size(gan, image):
     refusal(ValueError, gan.saliency_map, image)
 
 
-# Looking for a picture
+# Projection
 
 
 def test_a_search_comes_nearer_and_yields_the_best_that_it_found(gan):

@@ -1,4 +1,4 @@
-"""What adversarial networks are made of: layers, augmentation, directions, distances, against references."""
+"""Building blocks of the DCGAN against references: layers, augmentation, directions, distances."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_a_spectral_convolution_is_kerass_with_the_divided_kernel():
 
 
 def test_the_singular_vectors_count_as_constant_in_the_gradient():
-    # d sigma / d W = v uᵀ, which is what the paper's equation 12 has; W / sigma's gradient follows from it.
+    # d sigma / d W = v uᵀ, as in the paper's equation 12; the gradient of W / sigma follows.
     layer = SpectralDense(4)
     layer.build((None, 3))
     for _ in range(50):
@@ -121,7 +121,7 @@ def test_what_comes_back_through_the_augmentation_is_its_gradient():
     slope = np.asarray(tape.gradient(value, images))
     step = 0.01 * random(2, 64, 64, 3, seed=6)
     ahead = tf.reduce_sum(augment(images + step, tf.constant([1, 2]), "colour and shift") * toward)
-    # It is linear in the picture.
+    # The augmentation is linear in the picture.
     assert float(ahead - value) == pytest.approx(float(np.sum(slope * step)), rel=2e-2)
 
 
@@ -144,7 +144,7 @@ def test_directions_of_features_find_what_the_features_are_made_of():
     features = (latents @ mixing * strengths) @ random(8, 30, seed=2) * 0.2
     found = directions_of_features(latents, features, 3)
     np.testing.assert_allclose(found.directions @ found.directions.T, np.eye(3), atol=1e-5)
-    # The three directions span what the features depend on.
+    # The features depend on these three directions only.
     inside = found.directions @ mixing[:, :3]
     np.testing.assert_allclose(np.linalg.svd(inside, compute_uv=False), 1, atol=0.02)
 

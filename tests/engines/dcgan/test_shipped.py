@@ -1,4 +1,4 @@
-"""The adversarial networks that are shipped: they draw, they judge, and the book's are left behind."""
+"""The shipped DCGANs: they generate, they score, and ours beats the book's."""
 
 from __future__ import annotations
 

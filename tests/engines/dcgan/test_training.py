@@ -1,4 +1,4 @@
-"""The training of adversarial networks: its losses, its alarms, going back, exact resume, what it refuses, scores."""
+"""Training of the DCGAN: losses, alarms, rollback, exact resume, refusals, scores."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from engines.nn.training_loop import load_checkpoint
 from engines.weights.store import WeightsStore
 from tests.engines.helpers import as_png, blocks, encoded, files_in, is_one_sentence, refusal, uncompiled
 
-# Four steps, a frame each.
+# Four steps with one frame each.
 TINY = DCGANTrainingConfig(images=16, batch_size=4, interval=1, averaging=0.5)
 
 pytestmark = pytest.mark.usefixtures("principal_directions_from_few_pictures")
@@ -40,7 +40,7 @@ pytestmark = pytest.mark.usefixtures("principal_directions_from_few_pictures")
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory) -> Path:
-    """A zip of forty pictures of mixed sizes, modes and kinds of file."""
+    """A zip of forty pictures of mixed sizes, modes and formats."""
     path = tmp_path_factory.mktemp("data") / "pictures.zip"
     with zipfile.ZipFile(path, "w") as archive:
         for i, image in enumerate(blocks(40)):
@@ -61,7 +61,7 @@ def arrays_of(path: Path) -> dict[str, np.ndarray]:
 
 
 def assert_equal(path: Path, other: Path) -> None:
-    """Whether two files hold the same arrays, number for number."""
+    """Assert that two files hold exactly the same arrays."""
     one, two = arrays_of(path), arrays_of(other)
     assert one.keys() == two.keys()
     for name, array in one.items():
@@ -169,7 +169,7 @@ def test_what_is_moved_while_it_trains_takes_effect_and_may_be_another_when_it_g
     shutil.copy(finished[1].with_name("first.npz"), checkpoint)
 
     def of_the_discriminator() -> tuple[np.ndarray, list[float]]:
-        """Its first kernel, and every single number of the checkpoint, the rate of dropout among them."""
+        """The first kernel, and all scalars of the checkpoint, including the dropout rate."""
         arrays = [array for name, array in arrays_of(checkpoint).items() if name != "header"]
         kernel = next(array for array in arrays if array.shape == (4, 4, 3, 48))
         return kernel, [float(array) for array in arrays if not array.shape]

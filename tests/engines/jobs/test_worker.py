@@ -1,4 +1,4 @@
-"""A worker: a job frame by frame, its files by their SHA-256, and going on with what another worker was lost with."""
+"""Worker: a job frame by frame, files by their SHA-256, and resuming a job of a lost worker."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ SHORT = DreamConfig(size=0, octaves=2, steps=4, step_size=0.1, jitter=6, layer_w
 
 @pytest.fixture
 def worker(tmp_path, studio_vgg) -> Worker:
-    """One whose network is loaded already, with random weights."""
+    """A worker whose network is already loaded, with random weights."""
     worker = Worker(tmp_path / "cache")
     worker._workshop.keep("deep_dream", "studio_vgg", studio_vgg)
     yield worker
@@ -41,12 +41,12 @@ def job(picture) -> Job:
 
 
 def travelled(thing):
-    """What arrives of something that is sent to another machine."""
+    """An object as received by another machine."""
     return pickle.loads(pickle.dumps(thing, protocol=5))
 
 
 def all_of(worker: Worker) -> list[StepResult]:
-    """What a worker tells until there are no more frames."""
+    """A worker's results until the end of the run."""
     told = []
     while not told or told[-1].frame is not None:
         told.append(travelled(worker.send(None)))
@@ -162,7 +162,7 @@ def test_a_file_that_is_damaged_on_the_machine_is_lacking_and_no_job_begins_with
 
 
 def test_another_file_of_the_same_networks_name_is_another_network(worker, tmp_path):
-    """A dream on weights from a folder, then on others of that name."""
+    """A dream on weights from a folder, then on other weights with the same name."""
     weights = ROOT / "weights" / "vae_digits.npz"
     with np.load(weights) as arrays:
         held = {name: arrays[name] for name in arrays.files}

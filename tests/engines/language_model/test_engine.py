@@ -1,4 +1,4 @@
-"""A language model that writes and scores, with small networks of random weights."""
+"""Generation and scoring, with small networks of random weights."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def model_of(
 
 @functools.cache
 def compiled_once(architecture: str) -> LanguageModel:
-    """The model that all tests here write with."""
+    """The model of all tests here."""
     return model_of(architecture)
 
 
@@ -72,7 +72,7 @@ def writing_of(prompt, config, model, begun=()):
     return last.written[0]
 
 
-# Writing
+# Generation
 
 
 def test_a_frame_a_token_with_the_text_so_far_and_its_dice(model):
@@ -170,7 +170,7 @@ def test_a_text_grows_beyond_what_the_network_sees_and_is_read_on_from_its_tail(
     writing = writing_of("This movie", config, model)
     assert len(writing.tokens) == 3 * BLOCK
     tokens = [END, *model.tokeniser.encode("This movie"), *writing.tokens]
-    # Just after the text was full it is read again from three quarters of what the network sees.
+    # When the context is full, its last three quarters are read again.
     full = BLOCK + 1
     tail = np.array([tokens[full - BLOCK * 3 // 4 : full]], np.int32)
     expected = np.exp(log_probabilities(np.asarray(model.network(tail))[0, -1]))
@@ -299,7 +299,7 @@ def test_each_token_of_a_long_text_has_at_least_half_a_window_before_it(model, l
         logits = np.asarray(model.network(tokens[None, start : start + BLOCK].astype(np.int32)))[0]
         windows[start] = -np.stack([log_probabilities(one) for one in logits])
     for place in range(1, length):
-        # Which window it was read in is not told; one of those that leave it half a window must be it.
+        # It must match one of the windows that give it at least half a window of context.
         reach = range(max(0, place - BLOCK), place)
         starts = [start for start in windows if start in reach and (start == 0 or place - start > BLOCK // 2)]
         assert min(abs(losses[place - 1] - windows[start][place - 1 - start, tokens[place]]) for start in starts) < 1e-4

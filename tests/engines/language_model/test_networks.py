@@ -1,4 +1,4 @@
-"""The language models' networks: the book's against Keras's own layers, ours against plain NumPy, and their past."""
+"""The language models' networks: the book's against Keras's layers, ours against NumPy, and the key-value cache."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ TOKENS = np.random.default_rng(0).integers(0, 50, (2, 24)).astype(np.int32)
 
 @pytest.fixture(scope="module", params=["ours", "notes"])
 def network(request) -> keras.Model:
-    """A network all of whose weights are random: ours begins with zeros that would hide what lies behind them."""
+    """A network with random weights throughout; zero initialisation would hide errors."""
     return randomised(build_network(SMALL[request.param]))
 
 
@@ -74,7 +74,7 @@ def test_the_books_network_has_the_books_number_of_weights():
 
 
 def by_hand(network: keras.Model, tokens: np.ndarray) -> np.ndarray:
-    """Our network in plain NumPy, one head and one place after the other."""
+    """Our network in NumPy, one head and one position after the other."""
     config, embedding = network.config, np.asarray(network.embedding, np.float64)
 
     def normal(x):
@@ -124,7 +124,7 @@ def test_in_pieces_a_text_has_the_logits_of_the_whole(network, cuts):
     whole = np.asarray(network(TOKENS))
     activations, presents = network.forward(TOKENS[:, : cuts[0]])
     room = 24 - cuts[0]
-    # Behind the tokens there is something that nobody may see.
+    # The unused part of the cache has values that must not matter.
     pairs = [
         (
             np.pad(keys, [(0, 0), (0, 0), (0, 0), (0, room)], constant_values=9.0),

@@ -1,4 +1,4 @@
-"""How the next token is chosen: distributions reshaped, cut off and sampled from."""
+"""Sampling: temperature, penalties, filters and noise."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def test_what_is_chosen_is_as_frequent_as_the_reshaped_distribution_says(tempera
     counts = np.bincount(chosen, minlength=len(log))
     expected = 20_000 * np.exp(log)
     assert counts[expected == 0].sum() == 0
-    # A chi-square test wants no cell that is nearly empty: the rare ones are one.
+    # A chi-square test needs well-filled cells, so rare tokens share one.
     rare = (expected > 0) & (expected < 10)
     observed = [*counts[expected >= 10], counts[rare].sum()]
     wanted = [*expected[expected >= 10], expected[rare].sum()]

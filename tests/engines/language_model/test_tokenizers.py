@@ -1,4 +1,4 @@
-"""Text as numbers and back: subwords, words and characters."""
+"""Tokenisers: subwords, words and characters."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A batch in shards: how many, and that a step taken so is the same step."""
+"""Shards of a batch: how many, and that a step with shards equals one without."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def test_there_is_an_equal_shard_for_each_core_where_operations_have_one_thread(
 
 
 def step_in(count: int, monkeypatch) -> tuple[dict[str, float], list[np.ndarray]]:
-    """The terms and the weights after one step of the notes' networks in so many shards."""
+    """The loss terms and the weights of the book's networks after one step with this many shards."""
     monkeypatch.setattr(vae_training, "shard_count", lambda _: count)
     architecture = ARCHITECTURES["digits_notes"]
     keras.utils.set_random_seed(0)

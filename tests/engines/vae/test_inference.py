@@ -1,4 +1,4 @@
-"""Refining an encoder's guess: against a posterior in closed form, and on the networks that use it."""
+"""Posterior refinement: against a closed-form posterior, and on the networks that use it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def images() -> np.ndarray:
 
 
 def test_it_ends_at_the_posterior_of_a_gaussian_likelihood():
-    # With a standard normal prior and what is seen being z plus noise of variance v, the posterior of z is Gaussian
+    # With a standard normal prior and x being z plus noise of variance v, the posterior of z is Gaussian
     # with mean x / (1 + v) and variance v / (1 + v) (Bishop 2006, equation 2.116).
     seen = tf.constant([[0.3, -0.5], [-0.2, 0.6]])
     variance = 0.5

@@ -1,4 +1,4 @@
-"""Networks as arrays: in 16 bits, and in 8 with a scale for each row."""
+"""Networks as arrays, in 16 bits, or in 8 with a scale for each row."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from engines.weights.npz import pack_network, unpack_network
 
 
 def network(units: int = 5) -> keras.Model:
-    """A small one whose rows differ a lot in size, one of them all zeros."""
+    """A small network whose rows differ a lot in magnitude, one of them all zeros."""
     model = keras.Sequential([keras.Input((6,)), keras.layers.Dense(units)])
     rng = np.random.default_rng(0)
     kernel = rng.normal(size=(6, units)) * np.array([1e-3, 1e-2, 0.1, 1, 10, 0])[:, None]

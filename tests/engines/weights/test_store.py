@@ -1,4 +1,4 @@
-"""Weights: found in the right place, refused when damaged, and downloaded whole or not at all."""
+"""Weights: found in the right place, refused if damaged, downloaded completely or not at all."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PAYLOAD = np.random.default_rng(0).bytes(1_500_000)
 
 
 def store(folder: Path, *folders: Path) -> WeightsStore:
-    """A store with nothing but what is in `folder`'s own cache and bundle."""
+    """A store with only the cache and bundle in `folder`."""
     for name in ("cache", "bundle"):
         (folder / name).mkdir(exist_ok=True)
     return WeightsStore(folders=folders, cache=folder / "cache", bundled=folder / "bundle")
@@ -215,7 +215,7 @@ def test_a_truncated_h5_file_is_refused_with_one_sentence(tmp_path, shared):
 
 
 def publish(monkeypatch, data: bytes) -> None:
-    """Have `data` be what Keras publishes for VGG16."""
+    """Make `data` the file that Keras publishes for VGG16."""
     official = dataclasses.replace(OFFICIAL_FILES["vgg16"], url="http://127.0.0.1:9/never", md5=md5_hex(data))
     monkeypatch.setitem(OFFICIAL_FILES, "vgg16", official)
 
@@ -279,7 +279,7 @@ def test_the_official_addresses_are_those_of_keras():
     assert weights_module.KERAS_CACHE.parts[-2:] == (".keras", "models")
 
 
-# Files that somebody brings, and files that go
+# Adding and removing files
 
 
 @pytest.mark.parametrize("called", [VGG16, "from a stick.h5", OFFICIAL_FILES["vgg19"].name])
