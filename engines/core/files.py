@@ -102,8 +102,8 @@ def temporary_for(name: str) -> str | None:
 
     Other programs may use such names too, so callers must know that the folder is ours.
     """
-    found = _TEMPORARY.fullmatch(name)
-    return found["stem"] if found else None
+    match = _TEMPORARY.fullmatch(name)
+    return match["stem"] if match else None
 
 
 def sha256_of(path: Path) -> str:

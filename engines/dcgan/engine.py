@@ -68,9 +68,9 @@ def sheet(pictures: np.ndarray) -> np.ndarray:
     count, height, width, channels = pictures.shape
     columns = math.ceil(math.sqrt(count))
     rows = math.ceil(count / columns)
-    whole = np.zeros((rows * columns, height, width, channels), np.uint8)
-    whole[:count] = pictures
-    cells = whole.reshape(rows, columns, height, width, channels)
+    canvas = np.zeros((rows * columns, height, width, channels), np.uint8)
+    canvas[:count] = pictures
+    cells = canvas.reshape(rows, columns, height, width, channels)
     return cells.transpose(0, 2, 1, 3, 4).reshape(rows * height, columns * width, channels)
 
 

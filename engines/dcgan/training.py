@@ -19,6 +19,7 @@ from engines.core.preparation import prepare
 from engines.data.images import SplitPictures, split_pictures
 from engines.dcgan.augmentation import augment
 from engines.dcgan.config import GROUP, STEERABLE, DCGANTrainingConfig
+from engines.dcgan.engine import sheet
 from engines.dcgan.kid import features, kernel_distance
 from engines.dcgan.model import GAN, gan_from_networks, principal_directions, read_gan, save_gan
 from engines.dcgan.networks import ARCHITECTURES
@@ -295,7 +296,7 @@ def _train_on(
         samples = gan.decode(noise)
         relative_diversity = diversity(samples) / max(real_diversity, 1e-6)
         networks.peak_diversity.assign(max(relative_diversity, float(networks.peak_diversity)))
-        return contact_sheet(samples), {"diversity": relative_diversity}
+        return sheet(samples), {"diversity": relative_diversity}
 
     # Steerable settings may differ when a training resumes.
     settings = {name: value for name, value in dataclasses.asdict(config).items() if name not in STEERABLE}
@@ -355,16 +356,9 @@ def training(
     output: Path | None = None,
 ) -> Frames[DCGANTrainingConfig]:
     """Run `train` as a job: it can be stopped while reading data or between steps, and resumes from its checkpoint."""
-    found, changed = yield from prepare(lambda: _hashed_pictures(config, data), "reading the pictures")
+    pictures, changed = yield from prepare(lambda: _hashed_pictures(config, data), "reading the pictures")
     config = _with_steering(config.filled(), config if changed is None else changed)
-    yield from _train_on(config, *found, checkpoint, output)
-
-
-def contact_sheet(pictures: np.ndarray) -> np.ndarray:
-    """Tile pictures in rows of eight, (64, H, W, 3) uint8 -> (8 H, 8 W, 3)."""
-    count, height, width, channels = pictures.shape
-    cells = pictures.reshape(count // 8, 8, height, width, channels)
-    return cells.transpose(0, 2, 1, 3, 4).reshape(count // 8 * height, 8 * width, channels)
+    yield from _train_on(config, *pictures, checkpoint, output)
 
 
 def evaluate(weights: dict[str, Path], data: Path, store: WeightsStore) -> dict[str, float]:

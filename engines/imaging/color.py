@@ -47,8 +47,8 @@ def color_matched(style: np.ndarray, content: np.ndarray) -> np.ndarray:
     inverse = np.linalg.inv(root)
     # The optimal transport map between the two Gaussians, which changes hues as little as possible.
     matrix = inverse @ _square_root(root @ target @ root) @ inverse
-    moved = (painted - painted.mean(0)) @ matrix.T + photographed.mean(0)
-    return np.clip(moved, -1, 1).astype(np.float32).reshape(style.shape)
+    transformed = (painted - painted.mean(0)) @ matrix.T + photographed.mean(0)
+    return np.clip(transformed, -1, 1).astype(np.float32).reshape(style.shape)
 
 
 def _square_root(matrix: np.ndarray) -> np.ndarray:

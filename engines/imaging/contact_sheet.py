@@ -105,8 +105,8 @@ class ContactSheet:
     def _corner(self, index: int) -> tuple[int, int]:
         """Top and left of a cell, centred in its slot."""
         slot, pitch = self._slot, self._pitch
-        line, place = divmod(index, self._across)
-        top, left = self._top + line * pitch[0], self._left + place * pitch[1]
+        line, column = divmod(index, self._across)
+        top, left = self._top + line * pitch[0], self._left + column * pitch[1]
         return top + (slot[0] - self._cell[0]) // 2, left + (slot[1] - self._cell[1]) // 2
 
     def _blank(self) -> np.ndarray:
@@ -127,8 +127,8 @@ class ContactSheet:
         slot, pitch = self._slot, self._pitch
         draw.text((middle, GAP + self._line / 2), self._columns.title, INK, font, anchor="mm")
         for index, value in enumerate(self._columns.values):
-            line, place = divmod(index, self._across)
-            left, above = self._left + place * pitch[1], self._top + line * pitch[0] - self._line / 2
+            line, column = divmod(index, self._across)
+            left, above = self._left + column * pitch[1], self._top + line * pitch[0] - self._line / 2
             draw.text((left + slot[1] / 2, above), value, INK, font, anchor="mm")
         if self._rows is None:
             return

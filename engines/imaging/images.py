@@ -94,10 +94,10 @@ def _within(width: int, height: int, limit: int) -> tuple[int, int]:
     return max(1, min(int(width * scale), limit)), max(1, min(int(height * scale), limit))
 
 
-def _check_decodable(file: Image.Image, whole: int, max_pixels: int) -> None:
+def _check_decodable(file: Image.Image, file_pixels: int, max_pixels: int) -> None:
     pixels = file.width * file.height
     if file.info.get("progressive"):
-        pixels = max(pixels, whole)  # libjpeg keeps all coefficients of a progressive JPEG
+        pixels = max(pixels, file_pixels)  # libjpeg keeps all coefficients of a progressive JPEG
     if pixels > _MAX_SHRINK * max_pixels:
         raise PictureError(too_large(_MAX_SHRINK * max_pixels))
     free = free_bytes()

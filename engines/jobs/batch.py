@@ -216,11 +216,11 @@ class BatchExecution(JobExecution):
 
     def _update_notices(self) -> None:
         self.notices = self.batch.notices + left_out_notices(self._skipped)
-        most = f"{self.batch.max_pixels:,}"
+        limit = f"{self.batch.max_pixels:,}"
         if self._shrunk_count == 1:
-            self.notices += (f"One picture was shrunk to {most} pixels.",)
+            self.notices += (f"One picture was shrunk to {limit} pixels.",)
         elif self._shrunk_count:
-            self.notices += (f"{self._shrunk_count} pictures were shrunk to {most} pixels.",)
+            self.notices += (f"{self._shrunk_count} pictures were shrunk to {limit} pixels.",)
 
     def _batch_frame(self, frame: Frame, steps: int) -> Frame:
         """Convert a picture's frame, `steps` after the previous one, to a frame of the batch."""

@@ -115,7 +115,7 @@ class JobExecution(Iterator[Frame]):
 
         Raises:
             StopIteration: the run is over.
-            ValueError: a sentence that says why the engine cannot go on.
+            ValueError: the engine cannot continue; the message is a sentence.
         """
         started = time.monotonic()
         try:

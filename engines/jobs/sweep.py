@@ -127,8 +127,8 @@ class SweepConfig:
 
     def with_settings_of(self, config: Any) -> SweepConfig:
         """The same sweep with the settings of another cell config, except for what is swept."""
-        kept = {name: self.settings[name] for name in self.swept}
-        return dataclasses.replace(self, settings=dataclasses.asdict(config) | kept)
+        swept = {name: self.settings[name] for name in self.swept}
+        return dataclasses.replace(self, settings=dataclasses.asdict(config) | swept)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -239,8 +239,8 @@ class SweepProgress:
     def steer(self, changed: SweepConfig) -> None:
         """Apply a changed config from the next step on; settings that the engine chose itself remain."""
         self._reported = changed
-        kept = {name: self.config.settings[name] for name in self._chosen_by_engine}
-        self.config = dataclasses.replace(self.config, settings={**changed.settings, **kept})
+        chosen = {name: self.config.settings[name] for name in self._chosen_by_engine}
+        self.config = dataclasses.replace(self.config, settings={**changed.settings, **chosen})
 
 
 def _changed_fields(first: Any, second: Any) -> set[str]:

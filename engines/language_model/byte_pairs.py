@@ -58,11 +58,11 @@ def train_bpe_in_subprocess(texts: Iterable[str], vocab_size: int) -> str:
         with contextlib.suppress(OSError):
             for line in itertools.chain([vocab_size], texts):
                 process.stdin.write(json.dumps(line).encode() + b"\n")
-        found, _ = process.communicate()
+        output, _ = process.communicate()
     raise_if_abandoned()
-    if process.returncode or not found:
+    if process.returncode or not output:
         raise ValueError("A vocabulary could not be learnt from so much text here; use a part of it.")
-    return found.decode()
+    return output.decode()
 
 
 def main() -> None:

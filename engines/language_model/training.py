@@ -215,7 +215,7 @@ def read_texts(config: LanguageTrainingConfig, data: Path) -> TokenisedTexts:
     set_note("learning the vocabulary")
     tokeniser = TOKENISERS[config.tokeniser or ""].train(texts.train, config.vocab_size or 0)
     set_note("cutting the texts up")
-    train, held_out = (compact(tokeniser.stream(some), tokeniser.vocab_size) for some in (texts.train, texts.held_out))
+    train, held_out = (compact(tokeniser.stream(part), tokeniser.vocab_size) for part in (texts.train, texts.held_out))
     if len(train) < MIN_TOKENS:
         raise ValueError(
             f"{data.name} makes only {len(train)} tokens to train on and at least {MIN_TOKENS} are needed; "

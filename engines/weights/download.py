@@ -128,7 +128,7 @@ def _transfer_for(destination: Path) -> _Transfer:
 def _download(url: str, destination: Path, md5: str, timeout: float, transfer: _Transfer) -> Iterator[tuple[int, int]]:
     part = part_of(destination)
     try:
-        # Whole already where somebody was interrupted between the last byte and the copy.
+        # An earlier attempt may have been interrupted between the last byte and the copy.
         if not (part.is_file() and md5_of(part) == md5):
             yield from _receive(url, part, timeout, transfer)
         matches = copy_if_matching(part, destination, md5)
