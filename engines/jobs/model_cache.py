@@ -16,7 +16,7 @@ from engines.weights.store import WeightsError, WeightsStore
 
 @dataclass
 class ModelCache:
-    """Loads networks from a weights store and keeps them. Thread-safe."""
+    """Loads networks from a weights store and keeps them."""
 
     store: WeightsStore = field(default_factory=WeightsStore)
     _networks: dict[tuple[str, str], Any] = field(default_factory=dict)

@@ -85,7 +85,7 @@ def read_pictures(model: str, data: Path) -> TrainingPictures:
 
 
 def absolute_and_squared_error(images: Any, logits: Any) -> Any:
-    """L1 plus twice L2 error, summed over the pixels: (B, H, W, C) in [0, 1], logits of the same shape -> (B,)."""
+    """Absolute plus twice the squared error, summed over pixels: (B, H, W, C) in [0, 1] and logits like it -> (B,)."""
     difference = tf.abs(images - tf.sigmoid(logits))
     return tf.reduce_sum(difference + 2 * tf.square(difference), axis=(1, 2, 3))
 
