@@ -10,11 +10,11 @@ import sys
 import threading
 from pathlib import Path
 
-from engines.core.python_version import unfit
+from engines.core.python_version import why_unsupported
 
 # Before all that may not be installed is imported.
-if unfit():
-    sys.exit(unfit())
+if why_unsupported():
+    sys.exit(why_unsupported())
 
 # Gradio would ask its makers' hosts for news, report its use, and count up all events after each of them, though nobody
 # looks; TensorFlow would print notes for its developers.

@@ -1,4 +1,4 @@
-"""The engines: settings in, frames out. Nothing here knows of the page."""
+"""The engines: settings in, frames out. Independent of the page."""
 
 from engines.aliases import install
 

@@ -11,11 +11,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from engines.core.python_version import unfit
+from engines.core.python_version import why_unsupported
 
-# Before all that may not be installed is imported.
-if unfit():
-    sys.exit(unfit())
+# Before importing packages that may be missing.
+if why_unsupported():
+    sys.exit(why_unsupported())
 
 from tqdm import tqdm
 
@@ -34,10 +34,10 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command line.
 
     Returns:
-        The exit status: 0 when the result was written, 130 when it was stopped (the picture so far is written, if
-        there is one), 1 after a one-sentence error.
+        The exit status: 0 if the result was written, 130 if the run was stopped (the result so far is written, if there
+        is one), 1 after an error message.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's start-up notes are no news to a person
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # hide TensorFlow's start-up messages
     try:
         load_quietly()
         options = _parser().parse_args(arguments)
@@ -56,7 +56,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 130
 
 
-# By whether an engine writes.
+# Keyed by `Engine.writes`.
 _OUTPUTS = {False: "a .png file; .mp4 for a film", True: "a .txt file; what made it is written beside it as .json"}
 
 
@@ -71,10 +71,10 @@ def _parser() -> argparse.ArgumentParser:
         if first:
             one.add_argument(first, type=Path, help="the picture to work on")
         for other in others:
-            many = other in engine.series
-            text = f"more pictures: the {other.replace('_', ' ')}" if many else f"another picture: the {other}"
+            is_series = other in engine.series
+            text = f"more pictures: the {other.replace('_', ' ')}" if is_series else f"another picture: the {other}"
             option = "--" + other.replace("_", "-")
-            one.add_argument(option, type=Path, help=text.replace("_", " "), nargs="+" if many else None)
+            one.add_argument(option, type=Path, help=text.replace("_", " "), nargs="+" if is_series else None)
         one.add_argument("-o", "--output", type=Path, required=True, help=_OUTPUTS[engine.writes])
         one.add_argument("--recipe", type=Path, help="repeat what made this file; options given beside it win")
         one.add_argument("--backbone", help=f"network to use [{engine.network}]")
@@ -85,35 +85,35 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _files(options: argparse.Namespace) -> dict[str, Path]:
-    """The files of the pictures, by the engine's names for these."""
+    """Picture files by input name."""
     engine = ENGINES[options.engine]
     files: dict[str, Path] = {}
     for name in engine.inputs:
-        given = getattr(options, name)
+        value = getattr(options, name)
         if name in engine.series:
-            files |= {f"{name}_{number}": file for number, file in enumerate(given or [], 1)}
-        elif given:
-            files[name] = given
+            files |= {f"{name}_{number}": file for number, file in enumerate(value or [], 1)}
+        elif value:
+            files[name] = value
     return files
 
 
 def _check_output(options: argparse.Namespace) -> None:
-    """Refuse an output that could not be written in the end.
+    """Check that the output can be written later.
 
     Raises:
-        OutputError: as `check_output`; or a recipe would take the place of a file that is none.
+        OutputError: like `check_output`, or the recipe would overwrite a file that is not a recipe.
     """
     writes, output = ENGINES[options.engine].writes, options.output
     read = [*_files(options).values(), *([options.recipe] if options.recipe else [])]
     check_output(output, (".txt",) if writes else (".png", ".mp4"), read)
     if writes:
-        beside = output.with_suffix(".json")
-        check_output(beside, (".json",), read)
-        if beside.is_file() and not _holds_recipe(beside):
-            raise OutputError(f"{beside} is another file, which the recipe would replace; give the text another name.")
+        sidecar = output.with_suffix(".json")
+        check_output(sidecar, (".json",), read)
+        if sidecar.is_file() and not _has_recipe(sidecar):
+            raise OutputError(f"{sidecar} is another file, which the recipe would replace; give the text another name.")
 
 
-def _holds_recipe(path: Path) -> bool:
+def _has_recipe(path: Path) -> bool:
     try:
         return read_recipe(path) is not None
     except RecipeError:
@@ -129,9 +129,11 @@ def _job(options: argparse.Namespace) -> Job:
     }
     inputs = {name: picture.pixels for name, picture in pictures.items()}
     first = pictures.get(engine.first_input)
-    besides: dict[str, Any] = {
+    shared: dict[str, Any] = {
         "details": first.details if first else NO_DETAILS,
-        "notices": tuple(f"{files[name].name}: {said}" for name, one in pictures.items() for said in one.notices),
+        "notices": tuple(
+            f"{files[name].name}: {notice}" for name, picture in pictures.items() for notice in picture.notices
+        ),
     }
     changed = changed_options(options, engine.config_class)
     if not options.recipe:
@@ -140,7 +142,7 @@ def _job(options: argparse.Namespace) -> Job:
             config=engine.config_class(**changed),
             inputs=inputs,
             backbone=options.backbone or engine.network,
-            **besides,
+            **shared,
         )
     if not options.recipe.is_file():
         raise RecipeError(f"There is no file {options.recipe.name}.")
@@ -149,15 +151,15 @@ def _job(options: argparse.Namespace) -> Job:
         raise RecipeError(f"There is no recipe in {options.recipe.name}.")
     if recipe.engine != options.engine:
         raise RecipeError(f"{options.recipe.name} was made by {recipe.engine[:40]}, not by {options.engine}.")
-    job = dataclasses.replace(job_from_recipe(recipe, inputs), **besides)
+    job = dataclasses.replace(job_from_recipe(recipe, inputs), **shared)
     for name, expected in recipe.inputs.items():
         if name not in inputs or digest(inputs[name]) != expected:
             print(f"Note: the {name} is not the one that the recipe was made with.", file=sys.stderr)
     if changed or options.backbone:
-        # Other settings make another run, in which the recorded changes would come at the wrong moments.
+        # The recorded steering does not fit a run with other settings.
         config = dataclasses.replace(job.config, **changed)
         backbone = options.backbone or job.backbone
-        return Job(engine=job.engine, config=config, inputs=inputs, backbone=backbone, **besides)
+        return Job(engine=job.engine, config=config, inputs=inputs, backbone=backbone, **shared)
     return job
 
 
@@ -166,8 +168,8 @@ def _run(started: JobExecution, output: Path) -> int:
     wants_film, writes = output.suffix.lower() == ".mp4", ENGINES[started.job.engine].writes
     output.parent.mkdir(parents=True, exist_ok=True)
     try:
-        form = "{l_bar}{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}{postfix}]"
-        with tqdm(unit="step", bar_format=form, disable=None) as bar:  # only in a terminal
+        bar_format = "{l_bar}{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}{postfix}]"
+        with tqdm(unit="step", bar_format=bar_format, disable=None) as bar:  # only in a terminal
             for frame in started:
                 bar.total = frame.total
                 bar.set_postfix({name: f"{value:.3g}" for name, value in frame.metrics.items()}, refresh=False)
@@ -178,7 +180,7 @@ def _run(started: JobExecution, output: Path) -> int:
     except KeyboardInterrupt:
         stopped = True
     except OSError as error:
-        return _rescue(started, film, output, error)
+        return _write_to_temporary(started, film, output, error)
     except Exception:
         if film:
             film.discard()
@@ -191,20 +193,20 @@ def _run(started: JobExecution, output: Path) -> int:
     try:
         _write(started, film, output)
     except OSError as error:
-        return _rescue(started, film, output, error)
-    _say(started.notices)
+        return _write_to_temporary(started, film, output, error)
+    _print_notices(started.notices)
     what = "text" if writes else "picture"
     print(f"{f'Stopped; the {what} so far is' if stopped else 'Written to'} {output}", file=sys.stderr)
     return 130 if stopped else 0
 
 
-def _say(notices: Iterable[str]) -> None:
+def _print_notices(notices: Iterable[str]) -> None:
     for sentence in notices:
         print(f"Note: {sentence}", file=sys.stderr)
 
 
 def _write(started: JobExecution, film: Film | None, output: Path) -> None:
-    """Write what was made: a film, a text or a picture."""
+    """Write the result: a film, a text or a picture."""
     last = started.last
     assert last is not None
     if film:
@@ -216,11 +218,11 @@ def _write(started: JobExecution, film: Film | None, output: Path) -> None:
         write_png(output, last.image, started.recipe, details)
 
 
-def _rescue(started: JobExecution, film: Film | None, output: Path, error: OSError) -> int:
-    """Write to the folder of temporary files what cannot be written where it should be; of a film, its last picture.
+def _write_to_temporary(started: JobExecution, film: Film | None, output: Path, error: OSError) -> int:
+    """Write a result whose output failed to the temporary folder instead; of a film only the last picture.
 
     Raises:
-        OSError: there is nothing to write, or no place for it either.
+        OSError: there is no result, or it cannot be written there either.
     """
     if film:
         film.discard()
@@ -232,12 +234,12 @@ def _rescue(started: JobExecution, film: Film | None, output: Path, error: OSErr
     _write(started, None, rescued)
     what = "its last picture, whose recipe makes it again," if filmed else "it"
     print(f"{output} could not be written: {why_unwritten(error)}; {what} is in {rescued}.", file=sys.stderr)
-    _say(started.notices)
+    _print_notices(started.notices)
     return 1
 
 
 def _film_size(started: JobExecution, image) -> tuple[int, int]:
-    """Width and height of a film: a zoom film's pictures are full size; that of one run grows up to its last."""
+    """Width and height of a film: the size of its largest picture, as the pictures of a run may grow."""
     if not started.job.inputs or ENGINES[started.job.engine].sheet:
         return image.shape[1], image.shape[0]
     first = next(iter(started.job.inputs.values()))

@@ -1,4 +1,4 @@
-"""Aliases of modules that have moved, so that saved scripts still import them."""
+"""Aliases of moved modules, so that saved scripts can still import them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MOVED = {
 }
 
 
-class _OldNames(MetaPathFinder, Loader):
+class _AliasFinder(MetaPathFinder, Loader):
     def __init__(self) -> None:
         self._specs: dict[str, ModuleSpec | None] = {}
 
@@ -34,11 +34,11 @@ class _OldNames(MetaPathFinder, Loader):
         return module
 
     def exec_module(self, module: ModuleType) -> None:
-        """It has been executed under its own name, and keeps that."""
+        """Restore the module's own spec: it was executed under its new name."""
         assert module.__spec__ is not None
         module.__spec__ = self._specs.pop(module.__spec__.name)
 
 
 def install() -> None:
-    """Have Python find them; asked last, they cost nothing."""
-    sys.meta_path.append(_OldNames())
+    """Register the aliases. The finder is last, so it does not slow down other imports."""
+    sys.meta_path.append(_AliasFinder())

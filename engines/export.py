@@ -8,12 +8,12 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engines.core.python_version import unfit
+from engines.core.python_version import why_unsupported
 
-if unfit():
-    sys.exit(unfit())
+if why_unsupported():
+    sys.exit(why_unsupported())
 
-from engines.core.description import loaded
+from engines.core.description import import_string
 from engines.core.files import why_unwritten, written_atomically
 from engines.core.output_paths import check_output
 from engines.core.quiet import load_quietly
@@ -25,19 +25,18 @@ if TYPE_CHECKING:
 
 
 def networks(source: str, store: WeightsStore | None = None) -> dict[str, keras.Model]:
-    """What a network consists of, by the parts' names: float32, of Keras's own layers only.
+    """The parts of a network by name, in float32, built from Keras's own layers only.
 
     Args:
-        source: what a file of weights is called, as "vae_digits" or "studio_vgg"; or the path of a file that a training
-            wrote.
+        source: name of bundled weights, such as "vae_digits" or "studio_vgg", or path of a file that a training wrote.
 
     Raises:
-        WeightsError: there is none of this name or path, or the file is damaged.
+        WeightsError: no such name or path, or a damaged file.
     """
     path = file_of(source, store or WeightsStore())
     for reader in dict.fromkeys(engine.reader for engine in ENGINES.values() if engine.reader):
         try:
-            return loaded(reader)(path).portable()
+            return import_string(reader)(path).portable()
         except WeightsError:
             continue
     raise WeightsError(f"{path.name} holds no network that could be read; use a file that a training wrote.")
@@ -56,13 +55,13 @@ def save(source: str, output: Path, store: WeightsStore | None = None) -> list[P
     """Write a network's parts, each to a file of its own where there are two; return the files.
 
     Raises:
-        WeightsError: as `networks`.
+        WeightsError: like `networks`.
         OSError: a file cannot be written.
     """
     written = []
     for part, network in networks(source, store).items():
         path = output.with_stem(f"{output.stem}_{part}") if part else output
-        # Keras wants a path that ends so.
+        # Keras requires this suffix.
         draft = path.with_name(f".{path.stem}-draft.keras")
         try:
             network.save(draft)
@@ -75,7 +74,7 @@ def save(source: str, output: Path, store: WeightsStore | None = None) -> list[P
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command line; the exit status is 0 when all was written, 1 after a one-sentence error."""
+    """Run the command line; the exit status is 0 if everything was written, 1 after an error message."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     parser = argparse.ArgumentParser(prog="python -m engines.export", description=__doc__)
     parser.add_argument(

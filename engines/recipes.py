@@ -1,11 +1,11 @@
 """Recipes: what made a result, stored in its file.
 
 A recipe is plain JSON: the engine, its settings, the backbone with the SHA-256 of its weights, the SHA-256 of every
-input, what was changed while it ran, and where it was stopped. Nothing in it is executed and no path is in it.
+input, the steering, and where the run was stopped. It contains no code and no paths.
 
-What was changed is written as the differences from the settings before: `[17, {"step_size": 0.03}]`. Of a setting that
-holds others, only those that differ are named, after a dot: `{"layer_weights.mixed4": 2.0}`. Recipes of version 1 have
-all settings each time.
+Steering is stored as differences from the previous settings: `[17, {"step_size": 0.03}]`. For a setting that is a
+mapping, only the changed keys are stored, after a dot: `{"layer_weights.mixed4": 2.0}`. Recipes of version 1 store all
+settings each time.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ from engines.imaging.formats import PictureError, opened
 from engines.imaging.metadata import NO_DETAILS, Details
 
 VERSION = 2
-_WHOLE_SETTINGS = 1  # the last version whose steering repeats all settings
+_FULL_STEERING_VERSION = 1  # the last version whose steering repeats all settings
 KEY = "reverie"
 MAX_CHARACTERS = 1_000_000
-# Settings of all steps together, at each of which a recipe that was read has all of them.
+# Maximum number of settings over all steps of steering, as a recipe in memory has all settings at each.
 MAX_SETTINGS = 3_000_000
 
 
 class RecipeError(ValueError):
-    """A recipe that cannot be used; the message is a sentence for a person."""
+    """A recipe that cannot be used; the message is a sentence for people."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,12 +44,11 @@ class Recipe:
         config: the settings at the start, by field name.
         backbone: name of the network.
         weights: SHA-256 of its weights.
-        inputs: SHA-256 of each input (`engines.imaging.images.digest`), by the input's name.
-        steering: (step, settings) pairs: all settings, as they were in force after that step.
-        stopped_at: the step after which the run was stopped; None if it ran to its end.
-        interruptions: the steps after which the run, its machine lost, went on elsewhere from the picture as it was
-            seen.
-        seconds: how long it took; 0 where that is not known. It makes no recipe another.
+        inputs: SHA-256 of each input (`engines.imaging.images.digest`), by name.
+        steering: (step, settings) pairs: all settings in force after that step.
+        stopped_at: the step after which the run was stopped; None if it was not.
+        interruptions: steps after which the run lost its machine and resumed elsewhere from the picture.
+        seconds: computing time; 0 if unknown. Ignored in comparisons.
     """
 
     engine: str
@@ -63,9 +62,9 @@ class Recipe:
     seconds: float = field(default=0.0, compare=False)
 
     def to_json(self) -> str:
-        """One JSON object; `from_json` reads it back."""
+        """Serialise to a JSON object, for `from_json`."""
         values = asdict(replace(self, steering=()))
-        if not self.interruptions:  # hardly any recipe has some
+        if not self.interruptions:  # rare
             del values["interruptions"]
         in_force = [self.config, *(settings for _, settings in self.steering)]
         steps = [step for step, _ in self.steering]
@@ -74,21 +73,21 @@ class Recipe:
 
 
 def _differences(before: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
-    """What `_changed` makes `settings` of `before` with."""
-    found: dict[str, Any] = {}
+    """The differences with which `_changed` turns `before` into `settings`."""
+    differences: dict[str, Any] = {}
     for name, value in settings.items():
         old = before.get(name)
         if name in before and old == value:
             continue
         if isinstance(old, Mapping) and isinstance(value, Mapping) and old.keys() == value.keys():
-            found |= {f"{name}.{inner}": value[inner] for inner in value if value[inner] != old[inner]}
+            differences |= {f"{name}.{inner}": value[inner] for inner in value if value[inner] != old[inner]}
         else:
-            found[name] = value
-    return found
+            differences[name] = value
+    return differences
 
 
 def _changed(before: Mapping[str, Any], differences: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings with some of them changed, as `_differences` names these."""
+    """Apply differences, as `_differences` returns them, to settings."""
     settings = dict(before)
     for name, value in differences.items():
         outer, dot, inner = name.partition(".")
@@ -96,7 +95,7 @@ def _changed(before: Mapping[str, Any], differences: Mapping[str, Any]) -> dict[
     return settings
 
 
-_SHAPES: dict[str, type | tuple[type, ...]] = {
+_FIELD_TYPES: dict[str, type | tuple[type, ...]] = {
     "engine": str,
     "config": dict,
     "backbone": str,
@@ -107,15 +106,15 @@ _SHAPES: dict[str, type | tuple[type, ...]] = {
     "interruptions": list,
     "seconds": (int, float),
 }
-# What recipes of earlier days do not say.
-_LATER: dict[str, Any] = {"seconds": 0.0, "interruptions": []}
+# Fields that older recipes lack.
+_DEFAULTS: dict[str, Any] = {"seconds": 0.0, "interruptions": []}
 
 
 def from_json(text: str) -> Recipe:
-    """Read a recipe from untrusted text. The config is checked later, by the engine's own config class.
+    """Parse a recipe from untrusted text. The config is validated later, by the engine's config class.
 
     Raises:
-        RecipeError: no recipe, one of a newer version, or one with fields that a recipe does not have.
+        RecipeError: not a recipe, a newer version, or unknown or invalid fields.
     """
     if len(text) > MAX_CHARACTERS:
         raise RecipeError("This recipe is too long to be one of Reverie's.")
@@ -128,46 +127,45 @@ def from_json(text: str) -> Recipe:
     version = values.pop(KEY)
     if version > VERSION:
         raise RecipeError(f"This recipe is of a newer version ({version}) than this studio ({VERSION}); update it.")
-    values = {**_LATER, **values}
-    unknown = sorted(set(values) - set(_SHAPES))
+    values = {**_DEFAULTS, **values}
+    unknown = sorted(set(values) - set(_FIELD_TYPES))
     if unknown:
         raise RecipeError(f"This recipe holds {unknown[0][:40]!r}, which this version does not know.")
-    for name, kind in _SHAPES.items():
+    for name, kind in _FIELD_TYPES.items():
         if name not in values or not isinstance(values[name], kind) or isinstance(values[name], bool):
             raise RecipeError(f"The recipe in this file is damaged: {name!r} is missing or not what it should be.")
     if not all(isinstance(item, str) for item in values["inputs"].values()):
         raise RecipeError("The recipe in this file is damaged: 'inputs' is not what it should be.")
     if not all(type(step) is int for step in values["interruptions"]):
         raise RecipeError("The recipe in this file is damaged: 'interruptions' is not what it should be.")
-    steering = tuple(_steering(values["config"], values["steering"], whole=version <= _WHOLE_SETTINGS))
+    steering = tuple(_steering(values["config"], values["steering"], full=version <= _FULL_STEERING_VERSION))
     return Recipe(**{**values, "steering": steering, "interruptions": tuple(values["interruptions"])})
 
 
 def _count(settings: dict[str, Any]) -> int:
-    """How many settings there are, those within settings among them."""
+    """Number of settings, including nested ones."""
     return sum(1 + (len(value) if isinstance(value, dict) else 0) for value in settings.values())
 
 
-def _steering(config: dict[str, Any], items: list[Any], *, whole: bool) -> Iterator[tuple[int, dict[str, Any]]]:
-    """A recipe's steering with all settings each time; `whole`: it is written so. Raises RecipeError."""
-    in_force, copied = config, 0
+def _steering(config: dict[str, Any], items: list[Any], *, full: bool) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield a recipe's steering with all settings each time; `full` if it is stored that way. Raises RecipeError."""
+    in_force, total = config, 0
     for item in items:
-        copied += _count(in_force)
-        if copied > MAX_SETTINGS:
+        total += _count(in_force)
+        if total > MAX_SETTINGS:
             raise RecipeError("This recipe is too long to be one of Reverie's.")
         try:
             step, settings = item
             if type(step) is not int or not isinstance(settings, dict):
                 raise TypeError
-            in_force = settings if whole else _changed(in_force, settings)
+            in_force = settings if full else _changed(in_force, settings)
         except (TypeError, ValueError, KeyError) as error:
             raise RecipeError("The recipe in this file is damaged: 'steering' is not what it should be.") from error
         yield step, in_force
 
 
 def write_png(path: Path, image: np.ndarray, recipe: Recipe, details: Details = NO_DETAILS) -> None:
-    """Write (H, W, 3) uint8 RGB in sRGB as a PNG with the recipe in an international text chunk, and what goes on from
-    the photo's file, atomically."""
+    """Write (H, W, 3) uint8 sRGB as a PNG, atomically, with the recipe in an iTXt chunk and the photo's metadata."""
     text = PngImagePlugin.PngInfo()
     text.add(b"sRGB", b"\0")  # perceptual
     text.add_itxt(KEY, recipe.to_json(), zip=False)
@@ -176,10 +174,10 @@ def write_png(path: Path, image: np.ndarray, recipe: Recipe, details: Details = 
 
 
 def write_text(path: Path, text: str, recipe: Recipe) -> None:
-    """Write a text as UTF-8, and then its recipe beside it as .json, each atomically.
+    """Write a text as UTF-8, and its recipe beside it as .json, each atomically.
 
     Raises:
-        OSError: one of them cannot be written; the text may be there without its recipe.
+        OSError: one of them cannot be written; the text may have been written without its recipe.
     """
     for file_path, content in ((path, text), (path.with_suffix(".json"), recipe.to_json())):
         with written_atomically(file_path) as file:
@@ -187,19 +185,19 @@ def write_text(path: Path, text: str, recipe: Recipe) -> None:
 
 
 def read_recipe(path: Path) -> Recipe | None:
-    """The recipe in a PNG, MP4, GIF, WebP or JSON file, or beside a TXT file; None where there is none, or the file
-    is not readable as what its name says.
+    """Read the recipe in a PNG, MP4, GIF, WebP or JSON file, or beside a TXT file; None if there is none or the file
+    cannot be read.
 
     Raises:
-        RecipeError: there is one, but it cannot be used.
+        RecipeError: the recipe cannot be used.
     """
     if path.suffix.lower() in (".txt", ".json"):
-        beside = path.with_suffix(".json")
+        sidecar = path.with_suffix(".json")
         try:
-            said = beside.read_bytes().decode("utf-8") if beside.is_file() else ""
+            content = sidecar.read_bytes().decode("utf-8") if sidecar.is_file() else ""
         except (OSError, UnicodeDecodeError):
             return None
-        return from_json(said) if f'"{KEY}"' in said else None
+        return from_json(content) if f'"{KEY}"' in content else None
     if path.suffix.lower() in (".mp4", ".gif", ".webp"):
         from engines.imaging.video import read_comment
 
@@ -209,5 +207,5 @@ def read_recipe(path: Path) -> Recipe | None:
         with opened(path) as picture:
             text = picture.info.get(KEY) if picture.format == "PNG" else None
     except PictureError:
-        return None  # whoever wants the picture itself will say what is wrong with it
+        return None  # reading the picture itself reports the error
     return from_json(str(text)) if text else None

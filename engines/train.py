@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from engines.core.python_version import unfit
+from engines.core.python_version import why_unsupported
 
-# Before all that may not be installed is imported.
-if unfit():
-    sys.exit(unfit())
+# Before importing packages that may be missing.
+if why_unsupported():
+    sys.exit(why_unsupported())
 
 import numpy as np
 from PIL import Image
@@ -29,13 +29,13 @@ from engines.core.quiet import load_quietly
 
 WEIGHTS = Path(__file__).resolve().parent.parent / "weights"
 CHECKPOINTS = Path("checkpoints")
-FIRST_BLOCKS = CHECKPOINTS / "studio_vgg_first_blocks.npz"  # of the backbone, between its two trainings
-LANGUAGE_MODEL = "language_model_"  # how the files of language models begin
+FIRST_BLOCKS = CHECKPOINTS / "studio_vgg_first_blocks.npz"  # result of distillation, input of the backbone's training
+LANGUAGE_MODEL = "language_model_"  # prefix of the files of language models
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command line; the exit status is 0 when the work was done, 1 after a one-sentence error."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's start-up notes are no news to a person
+    """Run the command line; the exit status is 0 on success, 1 after an error message."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # hide TensorFlow's start-up messages
     options = _parser().parse_args(arguments)
     work = {
         "backbone": _backbone,
@@ -58,14 +58,14 @@ def main(arguments: list[str] | None = None) -> int:
                     continue
                 bar.total = frame.total
                 bar.update(frame.step - bar.n)
-                said = [f"{name} {value:.4g}" for name, value in frame.metrics.items()]
-                tqdm.write(f"{frame.step}: " + "  ".join([*said, *filter(None, [frame.note])]))
+                metrics = [f"{name} {value:.4g}" for name, value in frame.metrics.items()]
+                tqdm.write(f"{frame.step}: " + "  ".join([*metrics, *filter(None, [frame.note])]))
                 for sentence in frame.notices:
                     tqdm.write(sentence, file=sys.stderr)
                 if options.pictures and frame.image is not None:
                     try:
-                        _keep_picture(options.pictures / f"{frame.step:06d}.png", frame.image)
-                    except OSError as error:  # a picture is worth no training
+                        _write_picture(options.pictures / f"{frame.step:06d}.png", frame.image)
+                    except OSError as error:  # do not end the training for a picture
                         tqdm.write(f"The picture could not be written: {why_unwritten(error)}.")
     except OSError as error:
         print(f"{error.filename or 'The weights'}: {why_unwritten(error)}.", file=sys.stderr)
@@ -80,10 +80,10 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def check_outputs(options: argparse.Namespace) -> None:
-    """Refuse what is to be written, where it could not be in the end.
+    """Check that all outputs can be written later.
 
     Raises:
-        OutputError: as `check_output` and `check_folder`; or two of them are the same file.
+        OutputError: like `check_output` and `check_folder`, or two outputs are the same file.
     """
     for path, folder in ((options.output, WEIGHTS), (options.checkpoint, CHECKPOINTS)):
         if path is None:
@@ -96,21 +96,21 @@ def check_outputs(options: argparse.Namespace) -> None:
         check_folder(options.pictures)
 
 
-def _keep_picture(path: Path, image: np.ndarray) -> None:
+def _write_picture(path: Path, image: np.ndarray) -> None:
     with written_atomically(path) as file:
         Image.fromarray(image).save(file, "PNG")
 
 
 @dataclass(frozen=True)
 class Work:
-    """What the command line may ask for: frames of a training, or scores of what is shipped."""
+    """The two actions of a subcommand: train, yielding frames, or evaluate shipped weights."""
 
     train: Callable[[], Frames[Any]]
     evaluate: Callable[[], dict[str, float]]
 
 
-def _teachers(options: argparse.Namespace) -> Any:
-    """Networks of others that ours are taught or judged by: beside the data, or where this project's own are."""
+def _weights_store(options: argparse.Namespace) -> Any:
+    """Store with third-party networks for training and evaluation: beside the data, or in weights/."""
     from engines.weights.store import WeightsStore
 
     return WeightsStore(folders=(options.data / "../weights", WEIGHTS))
@@ -126,7 +126,7 @@ def _backbone(options: argparse.Namespace) -> Work:
 
     def train() -> Frames[None]:
         config = BackboneTrainingConfig(**changed_options(options, BackboneTrainingConfig))
-        teacher = load_backbone("inception_v3", _teachers(options))
+        teacher = load_backbone("inception_v3", _weights_store(options))
         return training.train(config, options.data, options.first_blocks, teacher, checkpoint, output)
 
     return Work(train, lambda: training.evaluate(output, options.data))
@@ -142,7 +142,7 @@ def _distillation(options: argparse.Namespace) -> Work:
 
     def train() -> Frames[None]:
         config = DistillationConfig(**changed_options(options, DistillationConfig))
-        teacher = load_backbone("vgg19", _teachers(options))
+        teacher = load_backbone("vgg19", _weights_store(options))
         paintings = options.data / ".." / "pictures" / "style"
         return distillation.train(config, options.data, paintings, teacher, checkpoint, output)
 
@@ -153,12 +153,12 @@ def _distillation(options: argparse.Namespace) -> Work:
 
 
 def _vae(options: argparse.Namespace) -> Work:
-    from engines.nn.data_parallel import one_thread_an_operation
+    from engines.nn.data_parallel import use_one_thread_per_op
     from engines.vae import training
     from engines.vae.config import VAETrainingConfig
 
     def train() -> Frames[None]:
-        one_thread_an_operation()
+        use_one_thread_per_op()
         config = VAETrainingConfig(**changed_options(options, VAETrainingConfig))
         file = f"vae_{config.model}.npz"
         checkpoint, output = options.checkpoint or CHECKPOINTS / file, options.output or WEIGHTS / file
@@ -175,10 +175,10 @@ def _vae(options: argparse.Namespace) -> Work:
 def _dcgan(options: argparse.Namespace) -> Work:
     from engines.dcgan import training
     from engines.dcgan.config import MODELS, DCGANTrainingConfig
-    from engines.nn.data_parallel import one_thread_an_operation
+    from engines.nn.data_parallel import use_one_thread_per_op
 
     def train() -> Frames[Any]:
-        one_thread_an_operation()
+        use_one_thread_per_op()
         config = DCGANTrainingConfig(**changed_options(options, DCGANTrainingConfig))
         file = f"dcgan_{config.model}.npz"
         checkpoint, output = options.checkpoint or CHECKPOINTS / file, options.output or WEIGHTS / file
@@ -187,8 +187,8 @@ def _dcgan(options: argparse.Namespace) -> Work:
     def evaluate() -> dict[str, float]:
         folder = options.output or WEIGHTS
         shipped = {model: folder / f"dcgan_{model}.npz" for model in MODELS}
-        found = {model: path for model, path in shipped.items() if path.is_file()}
-        return training.evaluate(found, options.data, _teachers(options))
+        existing = {model: path for model, path in shipped.items() if path.is_file()}
+        return training.evaluate(existing, options.data, _weights_store(options))
 
     return Work(train, evaluate)
 
@@ -196,14 +196,14 @@ def _dcgan(options: argparse.Namespace) -> Work:
 def _language_model(options: argparse.Namespace) -> Work:
     from engines.language_model import training
     from engines.language_model.config import LanguageTrainingConfig
-    from engines.nn.data_parallel import one_thread_an_operation
+    from engines.nn.data_parallel import use_one_thread_per_op
 
     def train() -> Frames[Any]:
-        one_thread_an_operation()
+        use_one_thread_per_op()
         config = LanguageTrainingConfig(**changed_options(options, LanguageTrainingConfig)).filled()
-        # Named after how it cuts texts up too, unless it does as the shipped ones do.
-        kind = "" if config.tokeniser == "subwords" else f"_{config.tokeniser}"
-        file = f"{LANGUAGE_MODEL}{config.model}{kind}.npz"
+        # The name includes the tokeniser unless it is that of the shipped models.
+        suffix = "" if config.tokeniser == "subwords" else f"_{config.tokeniser}"
+        file = f"{LANGUAGE_MODEL}{config.model}{suffix}.npz"
         checkpoint, output = options.checkpoint or CHECKPOINTS / file, options.output or WEIGHTS / file
         return training.training(config, None, data=options.data, checkpoint=checkpoint, output=output)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from engines import export
-from engines.core.description import loaded
+from engines.core.description import import_string
 from engines.core.files import make_room, sha256_of, written_atomically
 from engines.jobs import ENGINES, Job
 from studio.services import Studio
@@ -121,4 +121,4 @@ def training_job(studio: Studio, engine: str, config: Any, paths: Sequence[str],
 
 def read_model(engine: str) -> Callable[[Path], Any]:
     """What reads a network of an engine from a file that a training wrote; imports what it needs when it is called."""
-    return lambda path: loaded(ENGINES[engine].reader)(path)
+    return lambda path: import_string(ENGINES[engine].reader)(path)

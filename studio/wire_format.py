@@ -49,8 +49,8 @@ def written_rows(written: Sequence[Any]) -> list[dict[str, Any]]:
             {
                 "temperature": writing.temperature,
                 "pieces": writing.pieces,
-                "bits": [round(-math.log2(max(one.before, 1e-30)), 2) for one in writing.dice],
-                "ended": writing.ended,
+                "bits": [round(-math.log2(max(one.before, 1e-30)), 2) for one in writing.distributions],
+                "ended": writing.finish_reason,
                 "parts": parts,
             }
         )

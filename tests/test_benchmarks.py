@@ -54,7 +54,7 @@ def training(monkeypatch):
     import keras
 
     policy = keras.config.dtype_policy()
-    monkeypatch.setattr("engines.nn.data_parallel.one_thread_an_operation", lambda: None)
+    monkeypatch.setattr("engines.nn.data_parallel.use_one_thread_per_op", lambda: None)
     yield
     keras.config.set_dtype_policy(policy)
 

@@ -16,7 +16,7 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
 import app
-from engines.core.python_version import unfit
+from engines.core.python_version import why_unsupported
 from studio.server.space import files
 from tests.platforms import PYTHONS
 
@@ -109,7 +109,7 @@ def test_the_versions_of_python_are_the_same_everywhere():
     span = SpecifierSet(
         tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["requires-python"]
     )
-    fit = [f"3.{minor}" for minor in range(30) if not unfit((3, minor))]
+    fit = [f"3.{minor}" for minor in range(30) if not why_unsupported((3, minor))]
     assert [f"3.{minor}" for minor in range(30) if span.contains(f"3.{minor}.1")] == fit == list(PYTHONS)
     assert f"Python {', '.join(fit[:-1])} or {fit[-1]}" in (ROOT / "README.md").read_text(encoding="utf-8")
     assert re.search(r"^FROM python:(\S+)-slim$", (ROOT / "Dockerfile").read_text(encoding="utf-8"), re.M)[1] in fit
@@ -120,7 +120,7 @@ def test_the_versions_of_python_are_the_same_everywhere():
 def test_a_python_that_does_not_fit_is_told_so_in_a_sentence(version):
     this = ".".join(map(str, version[:2]))
     sentence = f"Reverie needs Python 3.11 to 3.13, which TensorFlow is published for; this is Python {this}."
-    assert unfit(version) == sentence
+    assert why_unsupported(version) == sentence
 
 
 def test_make_goes_on_with_a_python_that_fits():

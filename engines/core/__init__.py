@@ -1,1 +1,1 @@
-"""What every engine is made with: frames, settings, files."""
+"""Shared by all engines: frames, settings, options, files."""

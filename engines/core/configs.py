@@ -1,4 +1,4 @@
-"""Dataclass settings with validation and help, shared by recipes, command line and page."""
+"""Dataclass fields with validation and help, shared by recipes, command line and page."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ def setting(
     high: float | None = None,
     choices: tuple[str, ...] | None = None,
 ) -> Any:
-    """A dataclass field with its one-line help, inclusive range and choices; `dict` as default makes a new one."""
+    """Declare a dataclass field with one-line help, an inclusive range and choices. `dict` as default means an empty
+    one."""
     metadata = {"help": help, "low": low, "high": high, "choices": choices}
     if default is dict:
         return dataclasses.field(default_factory=dict, metadata=metadata)
@@ -59,7 +60,7 @@ def _kind(hint: Any) -> str:
 
 
 def _short(number: float) -> str:
-    # A whole number from a hostile recipe may have more digits than Python prints.
+    # An integer from a hostile recipe may have more digits than Python converts to a string.
     return str(number) if abs(number) < 1e15 else "a number that large" if number > 0 else "a number that low"
 
 
@@ -67,7 +68,7 @@ def validate(config: Any) -> None:
     """Check every field of a config against its declared type, range and choices.
 
     Raises:
-        ValueError: one sentence that names the field, what it may be and what it was.
+        ValueError: one sentence with the field, what is allowed, and its value.
     """
     hints = typing.get_type_hints(type(config))
     for field in dataclasses.fields(config):
@@ -91,10 +92,10 @@ def validate(config: Any) -> None:
 
 
 def from_mapping(config_class: type[C], values: Mapping[str, Any]) -> C:
-    """A config from untrusted values, as they come out of JSON.
+    """Create a config from untrusted values, as read from JSON.
 
     Raises:
-        ValueError: a field that the config does not have, or a value that it does not allow.
+        ValueError: an unknown field, or an invalid value.
     """
     known = {field.name for field in dataclasses.fields(config_class)}  # type: ignore[arg-type]
     unknown = sorted(set(values) - known)

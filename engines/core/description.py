@@ -1,4 +1,4 @@
-"""Description of an engine: all that page, API, command line, gallery and docs know of it."""
+"""Description of an engine, for page, API, command line, gallery and docs."""
 
 from __future__ import annotations
 
@@ -9,47 +9,47 @@ from typing import Any
 
 import numpy as np
 
-# What a training takes and writes.
+# The file arguments of a training.
 TRAINING_FILES = ("data", "checkpoint", "output")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Engine:
-    """One engine. Everything heavy is named, so that a description imports nothing.
+    """Description of one engine. Classes and functions are given by name, so that a description imports nothing.
 
-    The function's module also has `resolve(config, backbone)`: the config with every default that depends on the
-    backbone filled in, or a ValueError where the two do not fit. "Backbone" is whatever network the engine runs on; it
-    knows the hash of its `weights`.
+    The function's module must also define `resolve(config, backbone)`, which returns the config with all
+    backbone-dependent defaults filled in, or raises ValueError if the two do not fit. "Backbone" is whatever network
+    the engine runs on; its `weights` attribute is the SHA-256 of its weights.
 
     Attributes:
-        name: what recipes, command line and results call it.
-        title: what a person calls what it makes.
-        does: what it does, in a sentence for programmers.
-        tab: the tab of the page that it runs on, by its id.
+        name: identifier in recipes, on the command line and in file names.
+        title: name of its results, for people.
+        does: description in one sentence, for programmers.
+        tab: id of its tab on the page.
         config: "module:class" of its settings.
         function: "module:function" that returns its frames.
-        inputs: the pictures it takes, by its function's parameters, each with a sentence; those after the first may be
-            left out unless they are in `needed`.
-        needed: inputs that may not be left out.
-        series: inputs that are series of pictures: `style_images` takes `style_images_1`, `style_images_2` ...
-        masks: inputs that say where: nothing of what is transparent in their pictures.
-        most: how many pictures a series holds at most.
-        files: names of the files it takes, by its function's parameters: TRAINING_FILES, or none.
-        data: of a training, what its data is, in a sentence.
-        makes: of a training, the engine that runs on what it has trained.
-        steerable: of a training, fields that may be changed while it runs or when it goes on.
-        left_out: fields that only mean something while somebody steers.
-        writes: whether its result is a text.
-        film: whether its pictures are a film, which is the result, rather than ways to one picture.
-        sheet: whether its picture is a sheet of several, which is not to be compared with what it was made from.
-        networks: names of the networks it runs on, the default first.
-        loader: "module:function" that loads its network, given the network's name and where weights are; "" for none.
-        reader: "module:function" that reads such a network from a path; "" for none.
-        weights: what the file of a network is called, without its suffix, with {} for the network's name.
-        endpoint: what programs call it; its name if not given.
-        batch: the input of which a batch has many; "" where there are no batches.
-        batch_does: what a batch does, in a sentence.
-        batch_shares: inputs that all pictures of a batch are made with.
+        inputs: parameters that take pictures, each with a description; all but the first are optional unless in
+            `needed`.
+        needed: required inputs.
+        series: inputs that take several pictures: `style_images` takes `style_images_1`, `style_images_2` ...
+        masks: inputs that are masks; transparent pixels count as black.
+        most: maximum number of pictures in a series.
+        files: parameters that take files: TRAINING_FILES or none.
+        data: description of a training's data, in one sentence.
+        makes: for a training, the engine that runs the trained network.
+        steerable: for a training, fields that may change while it runs or when it resumes.
+        left_out: fields that only matter while steering.
+        writes: True if the result is text.
+        film: True if the frames form a film, which is the result.
+        sheet: True if the result is a contact sheet, which is not comparable to the input.
+        networks: names of its networks, the default first.
+        loader: "module:function" that loads a network by name from a `WeightsStore`; "" for none.
+        reader: "module:function" that reads a network from a path; "" for none.
+        weights: file name of a network's weights without suffix, with {} for the network's name.
+        endpoint: name of the API endpoint; by default `name`.
+        batch: the input that varies within a batch; "" if batches are not supported.
+        batch_does: description of a batch, in one sentence.
+        batch_shares: inputs shared by all pictures of a batch.
     """
 
     name: str
@@ -82,30 +82,31 @@ class Engine:
 
     @property
     def network(self) -> str:
-        """The network that is used where none is named; "" where it needs none."""
+        """The default network; "" if it needs none."""
         return self.networks[0] if self.networks else ""
 
     @property
     def first_input(self) -> str:
-        """The picture to work on; "" where it takes none."""
+        """The main input; "" if it takes none."""
         return next(iter(self.inputs), "")
 
     @property
     def module(self) -> str:
-        """The module of its function, and of its `resolve`."""
+        """The module of its function and of `resolve`."""
         return self.function.partition(":")[0]
 
     @property
     def config_class(self) -> type:
-        """Its settings' class; a training's is there without TensorFlow."""
-        return loaded(self.config)
+        """The class of its settings. Importing it does not load TensorFlow."""
+        return import_string(self.config)
 
     def background(self, name: str) -> str:
-        """What shows through where a picture is transparent that is an input of this name, as `read_picture` has it."""
+        """The `background` argument of `read_picture` for an input."""
         return "black" if name in self.masks else "white"
 
     def arguments(self, inputs: Mapping[str, np.ndarray]) -> dict[str, Any]:
-        """A job's inputs as the engine's function takes them: a series as a tuple, with None where one is missing."""
+        """Convert a job's inputs to arguments of the function: a series becomes a tuple, with None for a missing
+        one."""
         arguments: dict[str, Any] = {}
         for name in self.inputs:
             if name in self.series:
@@ -116,7 +117,7 @@ class Engine:
         return arguments
 
 
-def loaded(place: str) -> Any:
-    """What "module:name" names."""
-    module, _, name = place.partition(":")
+def import_string(path: str) -> Any:
+    """Import an object by its path, "module:name"."""
+    module, _, name = path.partition(":")
     return getattr(importlib.import_module(module), name)

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
-# All that numpy, zipfile and h5py raise for a damaged file.
+# Everything that numpy, zipfile and h5py raise for a damaged file.
 UNREADABLE = (
     OSError,
     ValueError,
@@ -27,107 +27,107 @@ UNREADABLE = (
     zlib.error,
     lzma.LZMAError,
 )
-# What is written beside its place until it is whole: here, and by a film in the making.
+# Names of temporary files: of `create_temporary`, and of `Film` while it is finished.
 _TEMPORARY = re.compile(r"\.(?P<stem>.+)-[a-z0-9_]{8}(-whole)?(\.[A-Za-z0-9]+)?")
-# Of a file's name in bytes, in the name of the one that is written first: beside it there is room for more letters.
-LONGEST_STEM, LONGEST_SUFFIX = 100, 16
+# Longer parts of a name are shortened in the name of its temporary file, which has extra characters.
+MAX_STEM_BYTES, MAX_SUFFIX_BYTES = 100, 16
 
 
-def unfinished_neighbour(path: Path) -> tuple[int, Path]:
-    """Create an empty file in the folder of `path`, to be written and renamed to it: its descriptor and its path.
+def create_temporary(path: Path) -> tuple[int, Path]:
+    """Create an empty temporary file beside `path`, to be renamed to it; returns its descriptor and path.
 
-    Its name begins with a dot and the stem of `path`, or a hash of that where it is so long that it might not fit.
+    Its name starts with a dot and the stem of `path`, or a hash of a stem that is too long.
 
     Raises:
-        OSError: the folder is not there, or nothing can be written in it.
+        OSError: the folder is missing or not writable.
     """
-    stem, suffix = os.fsencode(path.stem), os.fsencode(path.suffix)
-    named = path.stem if len(stem) <= LONGEST_STEM else hashlib.sha256(stem).hexdigest()[:16]
-    kind = path.suffix if len(suffix) <= LONGEST_SUFFIX else ""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{named}-", suffix=kind)
+    stem_bytes, suffix_bytes = os.fsencode(path.stem), os.fsencode(path.suffix)
+    stem = path.stem if len(stem_bytes) <= MAX_STEM_BYTES else hashlib.sha256(stem_bytes).hexdigest()[:16]
+    suffix = path.suffix if len(suffix_bytes) <= MAX_SUFFIX_BYTES else ""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{stem}-", suffix=suffix)
     return handle, Path(name)
 
 
 @contextlib.contextmanager
-def written_atomically(path: Path, *, lasting: bool = True) -> Iterator[IO[bytes]]:
+def written_atomically(path: Path, *, durable: bool = True) -> Iterator[IO[bytes]]:
     """Open a temporary file beside `path`, and rename it to `path` when the block ends without an error.
 
     Args:
         lasting: whether it must outlive a loss of power, for which one waits for the disk.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = unfinished_neighbour(path)
+    handle, temporary = create_temporary(path)
     try:
         with os.fdopen(handle, "wb") as file:
             yield file
             file.flush()
-            if lasting:
+            if durable:
                 os.fsync(file.fileno())
-        temporary.chmod(0o644)  # a temporary file is its owner's alone; a result is for whoever serves or copies it
+        temporary.chmod(0o644)  # mkstemp makes files private; results are to be served and copied
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
 
 
-FULL = (errno.ENOSPC, errno.EDQUOT)
-_FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
-_IN_THE_WAY = (errno.ENOTDIR, errno.EEXIST)
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+_PERMISSION_DENIED = (errno.EACCES, errno.EPERM, errno.EROFS)
+_NOT_A_FOLDER = (errno.ENOTDIR, errno.EEXIST)
 
 
 def cause_of(error: OSError) -> str:
-    """Why a file could not be written, as a part of a sentence."""
-    if error.errno in FULL:
+    """Why a file could not be written, as a clause."""
+    if error.errno in DISK_FULL:
         return "the disk is full"
-    if error.errno in _FORBIDDEN:
+    if error.errno in _PERMISSION_DENIED:
         return "nothing may be written there"
     if error.errno == errno.ENAMETOOLONG:
         return "its name is too long"
-    if error.errno in _IN_THE_WAY:
+    if error.errno in _NOT_A_FOLDER:
         return "there is a file where its folder should be"
-    said = error.strerror or "an unknown error occurred"
-    return said[:1].lower() + said[1:]
+    reason = error.strerror or "an unknown error occurred"
+    return reason[:1].lower() + reason[1:]
 
 
 def why_unwritten(error: OSError) -> str:
-    """Why a file could not be written, and what to do, as the second half of a sentence."""
-    if error.errno in FULL:
+    """Why a file could not be written and what to do, as the second half of a sentence."""
+    if error.errno in DISK_FULL:
         return f"{cause_of(error)}; make room and try again"
-    if error.errno in (*_FORBIDDEN, *_IN_THE_WAY):
+    if error.errno in (*_PERMISSION_DENIED, *_NOT_A_FOLDER):
         return f"{cause_of(error)}; choose another folder"
     return f"{cause_of(error)}; choose a shorter one" if error.errno == errno.ENAMETOOLONG else cause_of(error)
 
 
 def temporary_for(name: str) -> str | None:
-    """The stem of the file that a file of this name becomes when it is whole; None if its name is no temporary one.
+    """The stem of the file for which a temporary file was created, given its name; None for other names.
 
-    Others may name files so too: it is for whoever knows a folder to say whose they are.
+    Other programs may use such names too, so callers must know that the folder is ours.
     """
-    found = _TEMPORARY.fullmatch(name)
-    return found["stem"] if found else None
+    match = _TEMPORARY.fullmatch(name)
+    return match["stem"] if match else None
 
 
 def sha256_of(path: Path) -> str:
-    """The SHA-256 of a file, in hexadecimal."""
+    """SHA-256 of a file, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def md5_of(path: Path) -> str:
-    """The MD5 of a file, in hexadecimal: no protection against forgery, but what Keras publishes."""
+    """MD5 of a file, in hexadecimal. Not secure, but it is the hash that Keras publishes."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
 
-def make_room(folder: Path, most: int) -> None:
-    """Remove the files of a folder that were not touched for longest, until the rest have at most so many bytes."""
-    found: list[tuple[float, int, Path]] = []
+def make_room(folder: Path, limit: int) -> None:
+    """Delete the least recently modified files of a folder until at most `limit` bytes remain."""
+    files: list[tuple[float, int, Path]] = []
     for path in folder.iterdir():
-        with contextlib.suppress(OSError):  # somebody else may be making room too
+        with contextlib.suppress(OSError):  # another process may have deleted it
             stat = path.stat()
-            found += [(stat.st_mtime, stat.st_size, path)] if path.is_file() else []
-    size = sum(each for _, each, _ in found)
-    for _, each, path in sorted(found):
-        if size <= most:
+            files += [(stat.st_mtime, stat.st_size, path)] if path.is_file() else []
+    size = sum(file_size for _, file_size, _ in files)
+    for _, file_size, path in sorted(files):
+        if size <= limit:
             break
-        size -= each
+        size -= file_size
         path.unlink(missing_ok=True)

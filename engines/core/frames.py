@@ -13,24 +13,24 @@ C = TypeVar("C")
 
 @dataclass(frozen=True, kw_only=True)
 class Frame:
-    """One moment of a run.
+    """One update of a run.
 
     Attributes:
-        step: steps done so far; 0 while what the first needs is prepared, of which there is nothing to keep.
-        total: steps of the whole run as it is now planned; the last frame has `step == total`.
-        image: (H, W, 3) uint8 RGB, or None where there is nothing to draw at this moment.
-        metrics: losses, scores and the like, by their name in the field.
-        note: where in the run this is, in words ("octave 2 of 3").
-        progress: share of the run's work that is done, in [0, 1], where steps cost unequally; -1 means step / total.
-        keyframe: whether this moment belongs in a film of the run.
-        yield_point: whether a part of the run ends here, so that another run may have its place for a while.
-        config: the settings that have been in force since the frame before, where the engine itself chose or changed
-            them; None where they are what was asked for and sent.
-        written: of an engine that writes: its texts as they stand, a `Generation` each.
-        text: what of it a person keeps.
-        z: where in a latent space the picture lies, (Z,) float32; None for engines without one.
-        notices: what a person should be told when the run is over, in sentences: which data was left out.
-        position: where the run stands, for its engine to go on from this frame's picture; None where it cannot.
+        step: steps done so far; 0 during preparation.
+        total: total steps as currently planned; the last frame has `step == total`.
+        image: (H, W, 3) uint8 RGB, or None.
+        metrics: losses and scores by name.
+        note: the stage of the run, in words ("octave 2 of 3").
+        progress: share of the work done, in [0, 1], for steps of unequal cost; -1 means step / total.
+        keyframe: True if the frame belongs in a film of the run.
+        yield_point: True if a part of the run ends here, so that another run may go first.
+        config: the settings in force since the previous frame, if the engine itself chose or changed them; None if they
+            are those that were passed or sent.
+        written: for engines that write text: a `Generation` for each text.
+        text: the text to save.
+        z: latent vector of the picture, (Z,) float32; None for engines without a latent space.
+        notices: sentences to show when the run is over, for example about skipped data.
+        position: state from which the engine can resume with this frame's picture; None if it cannot.
     """
 
     step: int
@@ -54,9 +54,9 @@ class Frame:
 
     @property
     def preparing(self) -> bool:
-        """Whether no step is done yet."""
+        """True before the first step."""
         return self.step == 0
 
 
-# What every engine returns: iterate it to run, `send` a changed config to steer, `close` it to stop.
+# The return type of every engine: iterate to run, `send` a changed config to steer, `close` to stop.
 Frames = Generator[Frame, C | None, None]

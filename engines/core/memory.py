@@ -10,23 +10,20 @@ _UNLIMITED = 1 << 60
 
 
 def free_bytes(cgroup: Path = Path("/sys/fs/cgroup")) -> int | None:
-    """Memory that a new job may take: what the system has left, or the container where that has less.
-
-    None where neither says.
-    """
-    left = [value for value in (_system(), _container(cgroup)) if value is not None]
-    return min(left) if left else None
+    """Available memory in bytes, of the system or of its container, whichever is less; None if unknown."""
+    available = [value for value in (_system(), _container(cgroup)) if value is not None]
+    return min(available) if available else None
 
 
 def _system() -> int | None:
     try:
         return int(psutil.virtual_memory().available)
-    except (OSError, KeyError, ValueError, IndexError, psutil.Error):  # such as where /proc is hidden or cut short
+    except (OSError, KeyError, ValueError, IndexError, psutil.Error):  # /proc may be hidden or truncated
         return None
 
 
 def _container(cgroup: Path) -> int | None:
-    """The container's limit less what it uses; file caches, which it gives back when it must, do not count."""
+    """The container's limit minus its usage. File caches do not count, as they are reclaimed under pressure."""
     for limit_file, usage_file, stat_file, cache in (
         ("memory.max", "memory.current", "memory.stat", "inactive_file"),
         (

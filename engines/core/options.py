@@ -13,10 +13,10 @@ _MISSING = object()
 
 
 def parse_weights(text: str) -> dict[str, float]:
-    """Weights by name from "name=weight, ..."; a name alone counts 1.
+    """Parse "name=weight, ..." into weights by name; a name alone has weight 1.
 
     Raises:
-        ValueError: a weight that is no number.
+        ValueError: a weight is not a number.
     """
     weights = {}
     for part in filter(None, (part.strip() for part in text.replace("\n", ",").split(","))):
@@ -29,12 +29,12 @@ def parse_weights(text: str) -> dict[str, float]:
 
 
 def format_weights(weights: Mapping[str, float]) -> str:
-    """What `parse_weights` reads."""
+    """Inverse of `parse_weights`."""
     return ", ".join(f"{name}={format_number(weight)}" for name, weight in weights.items())
 
 
 def format_number(value: float) -> str:
-    """As short as it can be and still be read back as the same number."""
+    """The shortest text that is parsed as the same number."""
     if abs(value) < 1e15 and value == int(value):
         return str(int(value))
     short = f"{value:g}"
@@ -42,7 +42,7 @@ def format_number(value: float) -> str:
 
 
 def parse_numbers(text: str) -> tuple[float, ...]:
-    """Numbers from "1, 0.5"; may raise ValueError."""
+    """Parse numbers, "1, 0.5"; raises ValueError."""
     try:
         return tuple(float(part) for part in text.split(",") if part.strip())
     except ValueError as error:
@@ -50,12 +50,12 @@ def parse_numbers(text: str) -> tuple[float, ...]:
 
 
 def format_numbers(numbers: Iterable[float]) -> str:
-    """What `parse_numbers` reads."""
+    """Inverse of `parse_numbers`."""
     return ", ".join(map(format_number, numbers))
 
 
 def parse_whole_numbers(text: str) -> tuple[int, ...]:
-    """Whole numbers from "1, 2"; may raise ValueError."""
+    """Parse integers, "1, 2"; raises ValueError."""
     try:
         return tuple(int(part) for part in text.split(",") if part.strip())
     except ValueError as error:
@@ -63,15 +63,15 @@ def parse_whole_numbers(text: str) -> tuple[int, ...]:
 
 
 def parse_text(text: str) -> tuple[str, ...]:
-    r"""One text, with \n for a new line."""
+    r"""A tuple of one text, with "\n" replaced by a line break; empty for ""."""
     return (text.replace("\\n", "\n"),) if text else ()
 
 
 def parse_settings(text: str) -> dict[str, Any]:
-    """Settings by name from a JSON object.
+    """Parse settings by name from a JSON object.
 
     Raises:
-        ValueError: it is none.
+        ValueError: not a JSON object.
     """
     try:
         settings = json.loads(text)
@@ -83,13 +83,13 @@ def parse_settings(text: str) -> dict[str, Any]:
 
 
 def _without_none(hint: Any) -> Any:
-    """`float | None` -> `float`; other types as they are."""
+    """`float | None` -> `float`; other types unchanged."""
     parts = typing.get_args(hint)
     return next(part for part in parts if part is not type(None)) if type(None) in parts else hint
 
 
 def _reader(hint: Any) -> Any:
-    """The function that reads an option's text into a field's type."""
+    """The function that parses an option's text for a field's type."""
     hint = _without_none(hint)
     if typing.get_origin(hint) is tuple:
         return {int: parse_whole_numbers, float: parse_numbers, str: parse_text}[typing.get_args(hint)[0]]
@@ -99,7 +99,7 @@ def _reader(hint: Any) -> Any:
 
 
 def add_options(parser: argparse.ArgumentParser, config_class: type) -> None:
-    """Add one option a field: `octave_scale: float = setting(1.4, "...")` becomes `--octave-scale`."""
+    """Add an option for each field: `octave_scale: float = setting(1.4, "...")` becomes `--octave-scale`."""
     hints = typing.get_type_hints(config_class)
     group = parser.add_argument_group("settings")
     for field in dataclasses.fields(config_class):
@@ -126,6 +126,6 @@ def add_options(parser: argparse.ArgumentParser, config_class: type) -> None:
 
 
 def changed_options(arguments: argparse.Namespace, config_class: type) -> dict[str, Any]:
-    """The fields that the command line set, by name."""
+    """The fields set on the command line, by name."""
     values = {field.name: getattr(arguments, field.name) for field in dataclasses.fields(config_class)}
     return {name: value for name, value in values.items() if value is not _MISSING}

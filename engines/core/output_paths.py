@@ -7,24 +7,24 @@ import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from engines.core.files import unfinished_neighbour, why_unwritten
+from engines.core.files import create_temporary, why_unwritten
 
 
 class OutputError(ValueError):
-    """A place where nothing can be written; the message is a sentence for a person."""
+    """An output that cannot be written; the message is a sentence for people."""
 
 
 def check_output(path: Path, suffixes: Sequence[str], inputs: Iterable[Path] = ()) -> None:
-    """Refuse a file that could not be written at the end. Nothing is left behind, and no folder made.
+    """Check that a file can be written later. Leaves no file and no folder behind.
 
     Args:
-        path: the file; it and its folders may be there or not.
-        suffixes: those that it may have, each with its dot, in lower case.
-        inputs: files that are read, which it must not replace, by whatever path or link it is named.
+        path: the file; it and its folders need not exist.
+        suffixes: allowed suffixes in lower case, with the dot.
+        inputs: files that it must not overwrite, even through another path or link.
 
     Raises:
-        OutputError: it has another suffix, is a folder or an input, its name is too long for its disk, or its folder
-            cannot be made or written in.
+        OutputError: wrong suffix, a folder, an input, a name that is too long, or a folder that cannot be created or
+            written to.
     """
     if _is_folder(path):
         raise OutputError(f"{path} is a folder; name a file in it, as in {path / ('result' + suffixes[0])}.")
@@ -40,10 +40,10 @@ def check_output(path: Path, suffixes: Sequence[str], inputs: Iterable[Path] = (
 
 
 def check_folder(folder: Path) -> None:
-    """Refuse a folder that could not be made or written in.
+    """Check that a folder can be created or written to later.
 
     Raises:
-        OutputError: it is a file, or nothing can be written there.
+        OutputError: it is a file, or not writable.
     """
     try:
         if folder.exists() and not folder.is_dir():
@@ -54,16 +54,16 @@ def check_folder(folder: Path) -> None:
 
 
 def _check_writable(path: Path) -> None:
-    """Raise the OSError that writing a file would end with, as far as can be known before."""
+    """Raise the OSError that writing the file would raise, as far as that can be known in advance."""
     missing = [path]
-    # A drive that is not there is its own parent.
+    # The root of a missing drive is its own parent.
     while not os.path.lexists(missing[-1].parent) and missing[-1].parent != missing[-1]:
         missing.append(missing[-1].parent)
     folder = missing[-1].parent
     for part in missing:
         with contextlib.suppress(FileNotFoundError):
-            os.lstat(folder / part.name)  # a name that is too long is noticed only in a folder that is there
-    handle, probe = unfinished_neighbour(folder / path.name)
+            os.lstat(folder / part.name)  # a name that is too long is only detected in an existing folder
+    handle, probe = create_temporary(folder / path.name)
     os.close(handle)
     probe.unlink()
 
@@ -71,18 +71,18 @@ def _check_writable(path: Path) -> None:
 def _is_folder(path: Path) -> bool:
     try:
         return path.is_dir()
-    except OSError:  # what is wrong with it is said by whoever tries to write
+    except OSError:  # `_check_writable` reports what is wrong
         return False
 
 
 def _same(path: Path, other: Path) -> bool:
     try:
         return path.samefile(other)
-    except OSError:  # one of them is not there
+    except OSError:  # one of them does not exist
         return False
 
 
 def _short(path: Path) -> str:
-    """A path as a sentence can hold it."""
+    """A path, shortened to fit into a sentence."""
     text = str(path)
     return text if len(text) <= 120 else f"…{text[-100:]}"

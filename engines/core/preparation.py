@@ -1,7 +1,7 @@
 """Progress and cancellation of the work before a training's first step.
 
-An engine is stopped between two of its frames. So this work is done on a thread of its own, while frames say what is
-being done; when they are closed, it ends at the next `check`.
+An engine can only be stopped between two frames. So this work runs on a thread of its own while frames report its
+progress; when they are closed, the work ends at its next call of `raise_if_abandoned`.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ SECONDS_BETWEEN_FRAMES = 0.2
 
 
 class AbandonedError(Exception):
-    """Nobody waits for this work any more."""
+    """The run was stopped, so this work is no longer needed."""
 
 
 class _Work:
-    """What a thread that prepares something and whoever waits for it know of each other."""
+    """State shared by the preparing thread and the frames that wait for it."""
 
     def __init__(self) -> None:
         self.note = ""
@@ -41,17 +41,17 @@ class _Work:
                 self.process.kill()
 
 
-_work: contextvars.ContextVar[_Work | None] = contextvars.ContextVar("work", default=None)
+_current_work: contextvars.ContextVar[_Work | None] = contextvars.ContextVar("work", default=None)
 
 
-def prepared(work: Callable[[], T], note: str) -> Generator[Frame, Any, tuple[T, Any]]:
-    """Do `work` on a thread of its own, yielding frames with `step` 0 until it is done.
+def prepare(work: Callable[[], T], note: str) -> Generator[Frame, Any, tuple[T, Any]]:
+    """Run `work` on a thread of its own, yielding frames with `step` 0 until it is done.
 
     Args:
-        note: what is done first; `say` tells what is done next.
+        note: the first note; the work changes it with `set_note`.
 
     Returns:
-        What `work` returned, and what was sent last meanwhile, None where nothing was.
+        The result of `work`, and the config that was last sent meanwhile, or None.
 
     Raises:
         Whatever `work` raises.
@@ -61,50 +61,50 @@ def prepared(work: Callable[[], T], note: str) -> Generator[Frame, Any, tuple[T,
     result: concurrent.futures.Future[T] = concurrent.futures.Future()
 
     def run() -> None:
-        _work.set(state)
+        _current_work.set(state)
         try:
             result.set_result(work())
-        except BaseException as error:  # noqa: BLE001 - it is for whoever waits
+        except BaseException as error:  # noqa: BLE001 - raised again by `result()`
             result.set_exception(error)
 
     threading.Thread(target=run, name="preparation", daemon=True).start()
-    sent = None
+    steered = None
     try:
         while not result.done() or note:
-            sent = (yield Frame(step=0, total=1, note=note or state.note, keyframe=False)) or sent
+            steered = (yield Frame(step=0, total=1, note=note or state.note, keyframe=False)) or steered
             concurrent.futures.wait([result], timeout=SECONDS_BETWEEN_FRAMES)
             note = ""
-        found = result.result()
-        # The first steps may take long, as they are compiled.
-        sent = (yield Frame(step=0, total=1, note="starting", keyframe=False)) or sent
-        return found, sent
+        value = result.result()
+        # Compiling the first step may take long.
+        steered = (yield Frame(step=0, total=1, note="starting", keyframe=False)) or steered
+        return value, steered
     finally:
         state.abandon()
 
 
-def say(note: str) -> None:
-    """What the thread that calls this does from here on, in words; raises as `check`."""
-    state = _work.get()
+def set_note(note: str) -> None:
+    """Set the note of the current preparation; raises like `raise_if_abandoned`."""
+    state = _current_work.get()
     if state is not None:
         state.note = note
-    check()
+    raise_if_abandoned()
 
 
-def check() -> None:
-    """End the work that calls this if nobody waits for it; called often by whatever may take long.
+def raise_if_abandoned() -> None:
+    """Check whether the current preparation was stopped; long work must call this often.
 
     Raises:
-        AbandonedError: nobody does.
+        AbandonedError: it was.
     """
-    state = _work.get()
+    state = _current_work.get()
     if state is not None and state.abandoned.is_set():
         raise AbandonedError
 
 
 @contextlib.contextmanager
 def killed_if_abandoned(process: subprocess.Popen[bytes]) -> Iterator[None]:
-    """Inside of the block a process that does a part of the work is killed when nobody waits for it."""
-    state = _work.get()
+    """Within the block, kill the process if the current preparation is stopped."""
+    state = _current_work.get()
     if state is None:
         yield
         return

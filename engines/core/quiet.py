@@ -1,5 +1,4 @@
-"""What command lines, workers and servers begin with: TensorFlow loaded without the notes that it writes to standard
-error meanwhile, and where that is safe without libraries that only it would load."""
+"""Load TensorFlow without its log output, and where that is safe without optional libraries."""
 
 from __future__ import annotations
 
@@ -10,30 +9,29 @@ import sys
 import tempfile
 from collections.abc import Iterator
 
-# As TensorFlow and the library that it logs with write them: of the levels of information and warnings.
-_NOTE = re.compile(rb"[IW]\d{4} |WARNING: All log messages before absl|\d{4}-\d\d-\d\d [\d:.]+: [IW] ")
-# Keras loads these where they are installed, in case it is handed their tables or is to draw. Nobody does so here, and
-# they take a quarter of the time.
+# Info and warning lines of TensorFlow and absl.
+_LOG_LINE = re.compile(rb"[IW]\d{4} |WARNING: All log messages before absl|\d{4}-\d\d-\d\d [\d:.]+: [IW] ")
+# Keras imports these if they are installed, which takes a quarter of the loading time. They are not used here.
 _OPTIONAL = ("matplotlib", "pandas")
 
 
 def load_quietly(*, alone: bool = True) -> None:
-    """Load what Keras computes with.
+    """Import Keras and its backend.
 
     Args:
-        alone: whether no other thread could want meanwhile what Keras need not load.
+        alone: True if no other thread may import the optional libraries meanwhile.
     """
     if "keras" not in sys.modules:
-        with _without_notes(), _without_optional() if alone else contextlib.nullcontext():
+        with _without_log_lines(), _without_optional() if alone else contextlib.nullcontext():
             import keras  # noqa: F401
 
 
 @contextlib.contextmanager
 def _without_optional() -> Iterator[None]:
-    """Have libraries be taken for missing inside of the block, unless they are loaded already."""
+    """Within the block, make optional libraries that are not yet loaded appear missing."""
     hidden = [name for name in _OPTIONAL if name not in sys.modules]
     try:
-        sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]  # None is how Python marks what is missing
+        sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]  # None makes Python raise ImportError
         yield
     finally:
         for name in hidden:
@@ -41,24 +39,24 @@ def _without_optional() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _without_notes() -> Iterator[None]:
-    """Hold back what is written to standard error inside of the block, and pass on everything else.
+def _without_log_lines() -> Iterator[None]:
+    """Within the block, filter log lines from standard error.
 
-    Compiled code writes past `sys.stderr`, and no setting of TensorFlow's silences what it logs while it is loaded.
+    Compiled code bypasses `sys.stderr`, and TensorFlow has no setting that silences what it logs while loading.
     """
     try:
-        kept = os.dup(2)
-    except OSError:  # there is none
+        stderr = os.dup(2)
+    except OSError:  # no standard error
         yield
         return
-    with tempfile.TemporaryFile() as held:
-        os.dup2(held.fileno(), 2)
+    with tempfile.TemporaryFile() as buffer:
+        os.dup2(buffer.fileno(), 2)
         try:
             yield
         finally:
-            os.dup2(kept, 2)
-            os.close(kept)
-            held.seek(0)
-            for line in held:
-                if not _NOTE.match(line):
+            os.dup2(stderr, 2)
+            os.close(stderr)
+            buffer.seek(0)
+            for line in buffer:
+                if not _LOG_LINE.match(line):
                     os.write(2, line)

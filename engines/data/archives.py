@@ -1,7 +1,4 @@
-"""Reading zip files and folders: which members count, their names and their bytes.
-
-Nothing is ever unpacked to disk.
-"""
+"""Read zip files: which members count, their names and contents. Nothing is unpacked to disk."""
 
 from __future__ import annotations
 
@@ -14,17 +11,17 @@ from pathlib import Path, PurePosixPath
 
 from engines.core.files import UNREADABLE
 
-# How many files that were left out are told of one by one.
-MOST_TOLD = 3
+# Maximum number of skipped files that are named individually.
+MAX_NOTICES = 3
 _ENCRYPTED, _NAMED_IN_UTF8 = 0x1, 0x800
 
 
 class ArchiveError(ValueError):
-    """A zip, or a member of one, that cannot be read; the message is a sentence for a person."""
+    """A zip or member that cannot be read; the message is a sentence for people."""
 
 
 class TooLargeError(ArchiveError):
-    """A member that unpacks to more than is taken."""
+    """A member that unpacks to more than the limit."""
 
 
 @dataclass(frozen=True)
@@ -32,30 +29,24 @@ class Member:
     """A file in a zip.
 
     Attributes:
-        key: its name as `zipfile` has it, by which it is opened.
-        name: its name as a person reads it, with / between folders.
+        key: name in `zipfile`, for opening it.
+        name: decoded name for people, with / between folders.
     """
 
     key: str
     name: str
 
 
-def is_aside(name: str) -> bool:
-    """Whether a name, with / between folders, is of a file that nobody put there on purpose.
-
-    A Mac packs a `._x` beside each file x, or in a folder `__MACOSX`; names with a dot before them are hidden.
-    """
+def is_system_file(name: str) -> bool:
+    """Whether a path, with / between folders, is of a hidden file or of a file that macOS adds to zips: `._x` beside
+    each file x, or a folder `__MACOSX`."""
     parts = PurePosixPath(name).parts
     return any(part == "__MACOSX" or (part.startswith(".") and part not in (".", "..")) for part in parts)
 
 
 @contextlib.contextmanager
-def readable() -> Iterator[None]:
-    """Have a file that cannot be read be one that is damaged.
-
-    Raises:
-        ArchiveError: reading it raised OSError.
-    """
+def as_archive_error() -> Iterator[None]:
+    """Within the block, convert OSError to ArchiveError."""
     try:
         yield
     except OSError as error:
@@ -65,10 +56,10 @@ def readable() -> Iterator[None]:
 
 @contextlib.contextmanager
 def opened(path: Path) -> Iterator[zipfile.ZipFile]:
-    """A zip, open.
+    """Open a zip.
 
     Raises:
-        ArchiveError: it is not there, is no zip, or is damaged.
+        ArchiveError: it is missing, not a zip, or damaged.
     """
     try:
         archive = zipfile.ZipFile(path)
@@ -81,61 +72,64 @@ def opened(path: Path) -> Iterator[zipfile.ZipFile]:
 
 
 def members(archive: zipfile.ZipFile) -> list[Member]:
-    """The files in a zip, sorted by name, without folders and without what lies aside (`is_aside`)."""
+    """The files in a zip, sorted by name, without folders and system files (`is_system_file`)."""
     entries = archive.infolist()
     encoding = _encoding(_raw(entry) for entry in entries if not entry.flag_bits & _NAMED_IN_UTF8)
-    found = []
+    result = []
     for entry in entries:
         name = entry.filename
         if not entry.flag_bits & _NAMED_IN_UTF8:
             name = _raw(entry).decode(encoding, "replace")
-        # Some programs pack names with the other kind of stroke, a Mac those with each accent as a letter of its own.
+        # Some programs use backslashes, and macOS decomposes accented letters.
         name = unicodedata.normalize("NFC", name.replace("\\", "/"))
-        if not name.endswith("/") and not is_aside(name):
-            found.append(Member(entry.filename, name))
-    return sorted(found, key=lambda member: member.name)
+        if not name.endswith("/") and not is_system_file(name):
+            result.append(Member(entry.filename, name))
+    return sorted(result, key=lambda member: member.name)
 
 
-def read_member(archive: zipfile.ZipFile, key: str, most: int) -> bytes:
-    """What is in a member of a zip.
+def read_member(archive: zipfile.ZipFile, key: str, limit: int) -> bytes:
+    """Read a member of a zip.
 
     Args:
-        most: how many bytes are taken. A header may lie about a size, so no more than these are ever unpacked.
+        limit: maximum size in bytes. Sizes in headers are not trusted; no more than this is unpacked.
 
     Raises:
-        TooLargeError: it has more.
-        ArchiveError: it has a password, is damaged, or is packed in a way that Python does not know.
+        TooLargeError: it is larger.
+        ArchiveError: it is encrypted, damaged, or compressed by an unsupported method.
     """
     try:
         if archive.getinfo(key).flag_bits & _ENCRYPTED:
             raise ArchiveError("This file has a password; pack it again without one.")
         with archive.open(key) as file:
-            data = file.read(most + 1)
+            data = file.read(limit + 1)
     except ArchiveError:
         raise
     except NotImplementedError as error:
         raise ArchiveError("This file is packed in a way that is not known here; make an ordinary zip.") from error
     except UNREADABLE as error:
         raise ArchiveError("This file cannot be unpacked, as the zip is damaged; pack it again.") from error
-    if len(data) > most:
-        raise TooLargeError(f"This file is larger than {most >> 20} MB; make it smaller first.")
+    if len(data) > limit:
+        raise TooLargeError(f"This file is larger than {limit >> 20} MB; make it smaller first.")
     return data
 
 
-def told_of(left_out: Sequence[tuple[str, Exception]]) -> tuple[str, ...]:
-    """Sentences that tell of files that were left out, by their names and why: of the first one by one."""
-    told, rest = left_out[:MOST_TOLD], len(left_out) - MOST_TOLD
-    sentences = tuple(f"{name[-60:]} was left out: {error}" for name, error in told)
+def left_out_notices(left_out: Sequence[tuple[str, Exception]]) -> tuple[str, ...]:
+    """Sentences about skipped files, given names and errors: one for each of the first, one for the rest."""
+    named, rest = left_out[:MAX_NOTICES], len(left_out) - MAX_NOTICES
+    sentences = tuple(f"{name[-60:]} was left out: {error}" for name, error in named)
     if rest > 0:
         sentences += ("Another file was left out too." if rest == 1 else f"{rest} other files were left out too.",)
     return sentences
 
 
 def check_password(archive: zipfile.ZipFile, name: str) -> None:
-    """Refuse a zip all of whose files are encrypted.
+    """Refuse a zip if all of its files are encrypted.
+
+    Args:
+        name: name of the zip in the message.
 
     Raises:
-        ArchiveError: it is one; the sentence calls it by `name`.
+        ArchiveError: they are.
     """
     files = [entry for entry in archive.infolist() if not entry.is_dir()]
     if files and all(entry.flag_bits & _ENCRYPTED for entry in files):
@@ -143,31 +137,31 @@ def check_password(archive: zipfile.ZipFile, name: str) -> None:
 
 
 def _raw(entry: zipfile.ZipInfo) -> bytes:
-    """The bytes of a name that zipfile has taken for code page 437, as the format says where nothing else is said."""
+    """The bytes of a name that `zipfile` has decoded as code page 437, the format's default."""
     return entry.orig_filename.encode("cp437")
 
 
 def _encoding(names: Iterable[bytes]) -> str:
-    """The encoding that all these names are in.
+    """Guess the encoding of all these names.
 
-    UTF-8 (Macs do not say so), else code page 437 where it gives Latin letters among others, else Korean (cp949) or
-    Japanese (cp932). The two share most pairs of bytes: what is in KS X 1001, the common part of cp949, is Korean, as
-    in cp932 it would be half-width katakana, which names hardly ever have.
+    UTF-8 (macOS does not set the flag), else code page 437 if that gives Latin letters, else Korean (cp949) or Japanese
+    (cp932). The last two share most byte pairs. Names that are valid in KS X 1001, the common part of cp949, are taken
+    for Korean, since in cp932 they would be half-width katakana, which are rare in names.
     """
-    whole = b"\n".join(name for name in names if not name.isascii())
-    if not whole:
+    joined = b"\n".join(name for name in names if not name.isascii())
+    if not joined:
         return "cp437"
-    readings = {encoding: _decoded(whole, encoding) for encoding in ("utf-8", "cp437", "euc_kr", "cp932", "cp949")}
-    if readings["utf-8"] is not None:
+    decoded = {encoding: _decoded(joined, encoding) for encoding in ("utf-8", "cp437", "euc_kr", "cp932", "cp949")}
+    if decoded["utf-8"] is not None:
         return "utf-8"
-    if _is_latin(readings["cp437"] or ""):
+    if _is_latin(decoded["cp437"] or ""):
         return "cp437"
-    if readings["euc_kr"] is not None:
+    if decoded["euc_kr"] is not None:
         return "cp949"
-    japanese = readings["cp932"]
+    japanese = decoded["cp932"]
     if japanese is not None and not any("\uff61" <= letter <= "\uff9f" for letter in japanese):
         return "cp932"
-    if readings["cp949"] is not None:
+    if decoded["cp949"] is not None:
         return "cp949"
     return "cp932" if japanese is not None else "cp437"
 
@@ -180,8 +174,11 @@ def _decoded(names: bytes, encoding: str) -> str | None:
 
 
 def _is_latin(names: str) -> bool:
-    """Whether names read as a European language: no drawn lines or Greek, and most letters without an accent."""
-    high = [letter for letter in names if not letter.isascii()]
+    """Whether names look like a European language: no box-drawing or Greek characters, and mostly unaccented
+    letters."""
+    non_ascii = [letter for letter in names if not letter.isascii()]
     stems = "".join(PurePosixPath(line).stem for line in names.split("\n"))
-    plain = sum(letter.isascii() and letter.isalpha() for letter in stems)
-    return all(unicodedata.name(letter, "").startswith("LATIN") for letter in high) and plain > 2 * len(high)
+    ascii_letters = sum(letter.isascii() and letter.isalpha() for letter in stems)
+    return all(unicodedata.name(letter, "").startswith("LATIN") for letter in non_ascii) and ascii_letters > 2 * len(
+        non_ascii
+    )

@@ -13,38 +13,38 @@ from pathlib import Path
 import numpy as np
 
 from engines.core.files import UNREADABLE
-from engines.core.preparation import check
+from engines.core.preparation import raise_if_abandoned
 from engines.data import archives
 from engines.data.archives import (
     Member,
     TooLargeError,
+    as_archive_error,
     check_password,
-    is_aside,
+    is_system_file,
+    left_out_notices,
     members,
     read_member,
-    readable,
-    told_of,
 )
 from engines.imaging.formats import SUFFIXES
 from engines.imaging.images import middle_square, read_picture
 
-# A picture that is larger than these, in a set for training, is a mistake or an attack.
-_MOST_BYTES, _MOST_PIXELS = 32 << 20, 50_000_000
-_MOST_IN_ALL = 4 << 30
+# A training picture larger than this is a mistake or an attack.
+_MAX_BYTES, _MAX_PIXELS = 32 << 20, 50_000_000
+_MAX_TOTAL_BYTES = 4 << 30
 PHOTOS_FILE = "photos.zip"
 FACES_FILE, FACES_HELD_OUT = "faces64.zip", 2000
-LEAST_TO_TRAIN_ON = 16
+MIN_TRAINING_PICTURES = 16
 
 
 @dataclass(frozen=True)
 class LabelledPictures:
-    """Pictures with a class each.
+    """Pictures with class labels.
 
     Attributes:
         images: (N, H, W, 3) uint8 RGB.
-        labels: (N,) int32, an index into `classes`.
-        classes: class names in sorted order.
-        left_out: sentences of the files that were left out, and why.
+        labels: (N,) int32, indices into `classes`.
+        classes: sorted class names.
+        left_out: notices about skipped files.
     """
 
     images: np.ndarray
@@ -55,12 +55,12 @@ class LabelledPictures:
 
 @dataclass(frozen=True)
 class NamedPictures:
-    """Pictures in the order of their names.
+    """Pictures sorted by name.
 
     Attributes:
         images: (N, size, size, 3) uint8 RGB.
-        names: within their zip or folder.
-        left_out: sentences of the files that were left out, and why.
+        names: paths within the zip or folder.
+        left_out: notices about skipped files.
     """
 
     images: np.ndarray
@@ -70,11 +70,11 @@ class NamedPictures:
 
 @dataclass(frozen=True)
 class SplitPictures:
-    """Pictures to train on, and pictures held out from it, (N, size, size, 3) uint8 each.
+    """Training and held-out pictures, (N, size, size, 3) uint8 each.
 
     Attributes:
-        names: of the training pictures, within their zip or folder.
-        left_out: sentences of the files that were left out, and why.
+        names: paths of the training pictures within the zip or folder.
+        left_out: notices about skipped files.
     """
 
     train: np.ndarray
@@ -85,7 +85,7 @@ class SplitPictures:
 
 @dataclass(frozen=True)
 class Digits:
-    """MNIST: handwritten digits, (N, 28, 28) uint8, white on black, and what they are, (N,) uint8."""
+    """MNIST: handwritten digits, (N, 28, 28) uint8, white on black, and their labels, (N,) uint8."""
 
     train: np.ndarray
     train_labels: np.ndarray
@@ -95,38 +95,37 @@ class Digits:
 
 @contextlib.contextmanager
 def _opened(path: Path) -> Iterator[tuple[list[Member], Callable[[str], bytes]]]:
-    """All files in a zip or folder, sorted by name, and a function that reads one by its key; nothing is ever
-    unpacked to disk."""
+    """All files in a zip or folder, sorted by name, and a function that reads one by its key."""
     if path.is_dir():
         names = sorted(file.relative_to(path).as_posix() for file in path.rglob("*") if file.is_file())
 
         def from_folder(name: str) -> bytes:
-            with readable():
-                if (path / name).stat().st_size > _MOST_BYTES:
-                    raise TooLargeError(f"This file is larger than {_MOST_BYTES >> 20} MB; make it smaller first.")
+            with as_archive_error():
+                if (path / name).stat().st_size > _MAX_BYTES:
+                    raise TooLargeError(f"This file is larger than {_MAX_BYTES >> 20} MB; make it smaller first.")
                 return (path / name).read_bytes()
 
-        yield [Member(name, name) for name in names if not is_aside(name)], from_folder
+        yield [Member(name, name) for name in names if not is_system_file(name)], from_folder
         return
     with archives.opened(path) as archive:
         check_password(archive, path.name)
-        yield members(archive), lambda key: read_member(archive, key, _MOST_BYTES)
+        yield members(archive), lambda key: read_member(archive, key, _MAX_BYTES)
 
 
-def _decoded(
+def _decode_all(
     path: Path, files: Sequence[Member], read: Callable[[str], bytes], size: int, least: int
 ) -> tuple[np.ndarray, list[Member], tuple[str, ...]]:
-    """The middle square of each picture, resized where it is of another size, by the one reader of pictures.
+    """Decode pictures, crop them to their middle square and resize them.
 
     Returns:
-        (N, size, size, 3) uint8; the files that they are of; and sentences of those that were left out.
+        pictures, (N, size, size, 3) uint8; their files; and notices about skipped files.
 
     Raises:
-        ValueError: fewer than `least` can be read, or more than fit the memory.
+        ValueError: fewer than `least` can be read, or they do not fit into memory.
     """
     if len(files) < least:
-        raise ValueError(f"{path.name} holds {_few(len(files))}; at least {least} are needed.")
-    if len(files) * size * size * 3 > _MOST_IN_ALL:
+        raise ValueError(f"{path.name} holds {_count_phrase(len(files))}; at least {least} are needed.")
+    if len(files) * size * size * 3 > _MAX_TOTAL_BYTES:
         raise ValueError(f"{path.name} holds {len(files)} pictures, too many to keep in memory; use fewer.")
     images = np.empty((len(files), size, size, 3), np.uint8)
 
@@ -135,37 +134,37 @@ def _decoded(
         try:
             if isinstance(data, ValueError):
                 raise data
-            images[row] = middle_square(read_picture(data, max_pixels=_MOST_PIXELS), size)
+            images[row] = middle_square(read_picture(data, max_pixels=_MAX_PIXELS), size)
         except ValueError as error:
             return error
         return None
 
     def contents() -> Iterator[bytes | ValueError]:
         for file in files:
-            check()  # all is read before the first is waited for
+            raise_if_abandoned()  # `map` consumes this generator before it yields its first result
             try:
                 yield read(file.key)
             except ValueError as error:
                 yield error
 
     with ThreadPoolExecutor() as pool:
-        # Reading stays on one thread, as a ZipFile is not made for several; decoding runs on all.
+        # A ZipFile is not thread-safe, so reading stays on one thread; decoding uses all.
         errors = []
         for error in pool.map(decode, enumerate(contents())):
-            check()
+            raise_if_abandoned()
             errors.append(error)
     refused = [(file.name, error) for file, error in zip(files, errors, strict=True) if error is not None]
     if not refused:
         return images, list(files), ()
     kept = [error is None for error in errors]
-    told = told_of(refused)
+    notices = left_out_notices(refused)
     if sum(kept) < least:
-        few = _few(sum(kept))
-        raise ValueError(f"{path.name} holds {few} that can be read, at least {least} are needed, and {told[0]}")
-    return images[kept], [file for file, fine in zip(files, kept, strict=True) if fine], told
+        few = _count_phrase(sum(kept))
+        raise ValueError(f"{path.name} holds {few} that can be read, at least {least} are needed, and {notices[0]}")
+    return images[kept], [file for file, ok in zip(files, kept, strict=True) if ok], notices
 
 
-def _few(count: int) -> str:
+def _count_phrase(count: int) -> str:
     return "no pictures" if not count else f"only {count} picture{'s' * (count > 1)}"
 
 
@@ -174,16 +173,16 @@ def _is_picture(file: Member) -> bool:
 
 
 def labelled_pictures(path: Path, size: int = 64) -> LabelledPictures:
-    """Read a zip or folder of `<class>/<name>` pictures, each resized to (size, size) if it is not so already.
+    """Read `<class>/<name>` pictures from a zip or folder: the middle square of each, resized to (size, size).
 
     Raises:
-        ValueError: the file is missing, is no zip, has a password, or holds no picture in a class folder.
+        ValueError: the file is missing, not a zip, encrypted, or has no pictures in class folders.
     """
     with _opened(path) as (files, read):
         files = [file for file in files if "/" in file.name and _is_picture(file)]
         if not files:
             raise ValueError(f"{path.name} holds no pictures in class folders.")
-        images, files, left_out = _decoded(path, files, read, size, 1)
+        images, files, left_out = _decode_all(path, files, read, size, 1)
     folders = [file.name.split("/")[-2] for file in files]
     classes = tuple(sorted(set(folders)))
     index = {name: i for i, name in enumerate(classes)}
@@ -191,90 +190,89 @@ def labelled_pictures(path: Path, size: int = 64) -> LabelledPictures:
 
 
 def named_pictures(path: Path, size: int = 64, least: int = 2) -> NamedPictures:
-    """Read all pictures in a zip or folder: the middle square of each, resized to (size, size).
+    """Read all pictures from a zip or folder: the middle square of each, resized to (size, size).
 
     Raises:
-        ValueError: the file is missing, is no zip, has a password, or holds fewer than `least` pictures that can be
-            read.
+        ValueError: the file is missing, not a zip, encrypted, or has fewer than `least` readable pictures.
     """
     with _opened(path) as (files, read):
-        images, files, left_out = _decoded(path, [file for file in files if _is_picture(file)], read, size, least)
+        images, files, left_out = _decode_all(path, [file for file in files if _is_picture(file)], read, size, least)
     return NamedPictures(images, tuple(file.name for file in files), left_out)
 
 
 def whole_pictures(
     path: Path, least_side: int, held_out: Collection[str] = ()
 ) -> tuple[list[np.ndarray], tuple[str, ...]]:
-    """Read all pictures in a zip or folder as they are.
+    """Read all pictures from a zip or folder at full size.
 
     Args:
-        least_side: pictures with a shorter side are left out.
-        held_out: names of files that are not read.
+        least_side: skip pictures with a shorter side.
+        held_out: names of files to skip without a notice.
 
     Returns:
-        (H, W, 3) uint8 RGB each, in the order of their names; and sentences of those that were left out, and why.
+        pictures, (H, W, 3) uint8 RGB each, sorted by name; and notices about skipped files.
 
     Raises:
-        ValueError: the file is missing, is no zip, has a password, or holds no picture that can be used.
+        ValueError: the file is missing, not a zip, encrypted, or has no usable pictures.
     """
-    found: list[np.ndarray] = []
+    pictures: list[np.ndarray] = []
     refused: list[tuple[str, ValueError]] = []
     with _opened(path) as (files, read):
         for file in filter(_is_picture, files):
-            check()
+            raise_if_abandoned()
             if file.name in held_out:
                 continue
             try:
-                pixels = read_picture(read(file.key), max_pixels=_MOST_PIXELS)
+                pixels = read_picture(read(file.key), max_pixels=_MAX_PIXELS)
                 if min(pixels.shape[:2]) < least_side:
                     raise ValueError(f"This picture has a side of fewer than {least_side} pixels; use a larger one.")
-                found.append(pixels)
+                pictures.append(pixels)
             except ValueError as error:
                 refused.append((file.name, error))
-    told = told_of(refused) if refused else ()
-    if not found:
-        raise ValueError(f"{path.name} holds {_few(0)}; at least {1} are needed.")
-    return found, told
+    notices = left_out_notices(refused) if refused else ()
+    if not pictures:
+        raise ValueError(f"{path.name} holds {_count_phrase(0)}; at least {1} are needed.")
+    return pictures, notices
 
 
 def split_pictures(data: Path, size: int = 64) -> SplitPictures:
-    """Named pictures, the last by name held out: at most FACES_HELD_OUT, of few pictures an eighth.
+    """Read pictures and hold out the last by name: an eighth, but at most FACES_HELD_OUT.
 
     Args:
-        data: the file itself, a folder of pictures, or the folder that holds FACES_FILE.
+        data: the data file, a folder of pictures, or the folder that contains FACES_FILE.
 
     Raises:
-        ValueError: as `named_pictures`, at least LEAST_TO_TRAIN_ON being needed.
+        ValueError: like `named_pictures`, with a minimum of MIN_TRAINING_PICTURES.
     """
     path = data / FACES_FILE if (data / FACES_FILE).is_file() else data
-    found = named_pictures(path, size, least=LEAST_TO_TRAIN_ON)
+    found = named_pictures(path, size, least=MIN_TRAINING_PICTURES)
     held_out = min(FACES_HELD_OUT, len(found.images) // 8)
     return SplitPictures(found.images[:-held_out], found.images[-held_out:], found.names[:-held_out], found.left_out)
 
 
 def digits(path: Path) -> Digits:
-    """Read mnist.npz as Keras publishes it, or as people save it again: whole numbers of any type or grey levels in
-    [0, 1], with an axis of channels or without.
+    """Read mnist.npz as Keras publishes it, or saved again with another dtype, with grey levels in [0, 1], or with a
+    channel axis.
 
     Raises:
-        ValueError: the file is missing, damaged, or holds something else.
+        ValueError: the file is missing, damaged, or has other contents.
     """
     try:
         with np.load(path, allow_pickle=False) as arrays:
-            found = [arrays[name] for name in ("x_train", "y_train", "x_test", "y_test")]
+            loaded = [arrays[name] for name in ("x_train", "y_train", "x_test", "y_test")]
     except FileNotFoundError as error:
         raise ValueError(f"There is no file {path.name} in {path.parent}; name the folder that holds it.") from error
     except UNREADABLE as error:
         raise ValueError(f"{path.name} is not the file of digits that Keras publishes, or is damaged.") from error
-    train, train_labels = _digits_of(path.name, *found[:2])
-    test, test_labels = _digits_of(path.name, *found[2:])
+    train, train_labels = _digits_of(path.name, *loaded[:2])
+    test, test_labels = _digits_of(path.name, *loaded[2:])
     if not len(train) or not len(test):
         raise ValueError(f"{path.name} holds no digits in its {'x_test' if len(train) else 'x_train'}.")
     return Digits(train, train_labels, test, test_labels)
 
 
 def _digits_of(name: str, images: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Digits as (N, 28, 28) uint8 and their labels as (N,) uint8; raises ValueError where they are none."""
+    """Convert to digits, (N, 28, 28) uint8, and labels, (N,) uint8; raises ValueError for other data."""
     images = images[..., 0] if images.ndim == 4 and images.shape[-1] == 1 else images
     labels = labels[:, 0] if labels.ndim == 2 and labels.shape[1] == 1 else labels
     numbers = all(array.dtype.kind in "buif" for array in (images, labels))
@@ -282,9 +280,9 @@ def _digits_of(name: str, images: np.ndarray, labels: np.ndarray) -> tuple[np.nd
         raise ValueError(f"{name} holds something else than digits of 28 x 28 pixels.")
     if not len(images):
         return np.empty((0, 28, 28), np.uint8), np.empty(0, np.uint8)
-    # Of floating-point numbers the values tell whether white is 1 or 255.
+    # For floating-point numbers the values show whether white is 1 or 255.
     scale = 255 if images.dtype.kind in "bf" and images.max() <= 1 else 1
-    # Not a number is within no range.
+    # NaN fails every comparison.
     if not (images.min() >= 0 and images.max() <= 255 and labels.min() >= 0 and labels.max() <= 9):
         raise ValueError(f"{name} holds something else than digits of 28 x 28 pixels.")
     if images.dtype.kind in "bf":
@@ -293,10 +291,10 @@ def _digits_of(name: str, images: np.ndarray, labels: np.ndarray) -> tuple[np.nd
 
 
 def ratings(path: Path, name: str = "attributes.csv") -> dict[str, np.ndarray]:
-    """The columns of a table of ratings within a zip: what is rated -> (N,) float32; "name" -> (N,) of text.
+    """Read a table of ratings from a zip: column -> (N,) float32; "name" -> (N,) str.
 
     Raises:
-        ValueError: there is no such table, or one of its cells is no number.
+        ValueError: the table is missing, or a cell is not a number.
     """
     with _opened(path) as (files, read):
         key = next((file.key for file in files if file.name == name), None)

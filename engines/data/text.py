@@ -1,4 +1,4 @@
-"""Text datasets for training, and how every text is cleaned."""
+"""Text datasets for training, and cleaning of text."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from engines.core.preparation import check
+from engines.core.preparation import raise_if_abandoned
 from engines.data import archives
-from engines.data.archives import Member, TooLargeError, is_aside, told_of
+from engines.data.archives import Member, TooLargeError, is_system_file, left_out_notices
 
-# The Large Movie Review Dataset: what is trained on, and what is held out.
+# The Large Movie Review Dataset: training and held-out files.
 REVIEWS_TRAIN, REVIEWS_HELD_OUT = ("imdb_train.jsonl.gz", "imdb_unsup.jsonl.gz"), "imdb_test.jsonl.gz"
-# What is more than this is a mistake or an attack; all of it is kept in memory.
-MOST_BYTES = 200 << 20
-LEAST_CHARACTERS = 2000
+# All text is kept in memory; more than this is a mistake or an attack.
+MAX_BYTES = 200 << 20
+MIN_CHARACTERS = 2000
 HELD_OUT = 0.1
 _SUFFIXES = (".txt", ".md", ".text", ".jsonl", ".jsonl.gz")
 
 
 class TooMuchError(ValueError):
-    """More text than is kept in memory; the message is a sentence for a person."""
+    """More text than fits into memory; the message is a sentence for people."""
 
 
 @dataclass(frozen=True)
 class SplitTexts:
-    """Texts to train on, and texts held out from it; sentences of the files that were left out, and why."""
+    """Training and held-out texts, and notices about skipped files."""
 
     train: tuple[str, ...]
     held_out: tuple[str, ...]
@@ -40,8 +40,7 @@ class SplitTexts:
 
 
 def without_surrogates(text: str) -> str:
-    """A text that can be encoded: halves of surrogate pairs, which JSON may hold, as the characters that two of them
-    make, or the replacement character U+FFFD."""
+    """Make a text encodable: combine surrogate pairs, which JSON may contain, and replace lone surrogates by U+FFFD."""
     try:
         text.encode("utf-8")
     except UnicodeEncodeError:
@@ -49,74 +48,72 @@ def without_surrogates(text: str) -> str:
     return text
 
 
-def plain(text: str) -> str:
-    """A text as all readers take it, whoever wrote it: `without_surrogates`, without a byte order mark before it and
-    null bytes within, and with line feeds at the ends of its lines."""
+def clean_text(text: str) -> str:
+    """Clean a text: remove a byte order mark and null characters, use "\\n" for line breaks, and apply
+    `without_surrogates`."""
     text = without_surrogates(text)
     return text.removeprefix("\ufeff").replace("\0", "").replace("\r\n", "\n").replace("\r", "\n")
 
 
-def decoded(content: bytes, name: str) -> str:
-    """A file of UTF-8 as `plain` text; a character that the file's beginning or end has cut in two is left out.
+def decode_utf8(content: bytes, name: str) -> str:
+    """Decode a UTF-8 file and clean the text; a character cut off at the start or end of the file is dropped.
 
     Args:
-        name: of the file, for what is said of it.
+        name: name of the file in messages.
 
     Raises:
-        ValueError: it is something else.
+        ValueError: the file is not UTF-8.
     """
-    # Up to three bytes may belong to a character that began before; a whole one never begins with such.
+    # Up to three continuation bytes may remain of a cut-off character at the start.
     cut = next((i for i, byte in enumerate(content[:4]) if byte & 0xC0 != 0x80), 4)
     try:
-        # What does not end is held back.
-        return plain(codecs.getincrementaldecoder("utf-8")().decode(content[cut if cut < 4 else 0 :]))
+        # An incremental decoder keeps back an incomplete character at the end.
+        return clean_text(codecs.getincrementaldecoder("utf-8")().decode(content[cut if cut < 4 else 0 :]))
     except UnicodeDecodeError as error:
         raise ValueError(f"{name} is no text in UTF-8; save it as UTF-8 first.") from error
 
 
 def split_texts(data: Path) -> SplitTexts:
-    """Texts to train on, and others.
+    """Read texts and hold out the last tenth.
 
     Args:
-        data: a UTF-8 text file; a file with a JSON object with a "text" a line, packed by gzip or not; a folder or a
-            zip of such files; or the folder that holds the reviews' three files, which have a held-out part of their
-            own. Of all others the last tenth is held out.
+        data: a UTF-8 text file; a file with one JSON object with a "text" per line, gzipped or not; a folder or zip of
+            such files; or the folder with the three files of the Large Movie Review Dataset, which has its own held-out
+            part.
 
     Raises:
-        ValueError: nothing there that can be used, too little, or too much.
+        ValueError: no usable text, too little, or too much.
     """
     if data.is_dir() and (data / REVIEWS_HELD_OUT).is_file():
-        held_out = tuple(_documents(data / REVIEWS_HELD_OUT))
-        # Some reviews are in both parts; one that is scored must not have been learnt.
-        known = set(held_out)
-        train = tuple(text for name in REVIEWS_TRAIN for text in _documents(data / name) if text not in known)
+        held_out = tuple(_file_texts(data / REVIEWS_HELD_OUT))
+        # Some reviews are in both parts; held-out reviews must not be trained on.
+        held_out_texts = set(held_out)
+        train = tuple(text for name in REVIEWS_TRAIN for text in _file_texts(data / name) if text not in held_out_texts)
         if not (train and held_out):
             raise ValueError(f"The files of reviews in {data.name} hold no texts; fetch them again.")
         return SplitTexts(train, held_out)
-    texts, left_out = _readable(data)
+    texts, left_out = _read_texts(data)
     characters = sum(map(len, texts))
-    if characters < LEAST_CHARACTERS:
-        raise ValueError(
-            f"{data.name} holds {characters} characters of text; at least {LEAST_CHARACTERS:,} are needed."
-        )
-    return dataclasses.replace(_split(texts, round(characters * (1 - HELD_OUT))), left_out=told_of(left_out))
+    if characters < MIN_CHARACTERS:
+        raise ValueError(f"{data.name} holds {characters} characters of text; at least {MIN_CHARACTERS:,} are needed.")
+    return dataclasses.replace(_split(texts, round(characters * (1 - HELD_OUT))), left_out=left_out_notices(left_out))
 
 
-def _split(texts: list[str], most: int) -> SplitTexts:
-    """The first `most` characters, and the rest; a text that is in both is cut at a space if one is near."""
+def _split(texts: list[str], limit: int) -> SplitTexts:
+    """Split texts after `limit` characters, if possible at a space."""
     train, held_out = [], []
     for text in texts:
-        if most <= 0:
+        if limit <= 0:
             held_out.append(text)
             continue
-        if len(text) > most:
-            cut = text.rfind(" ", most * 9 // 10, most)
-            cut = cut if cut > 0 else most
+        if len(text) > limit:
+            cut = text.rfind(" ", limit * 9 // 10, limit)
+            cut = cut if cut > 0 else limit
             held_out.append(text[cut:])
             train.append(text[:cut])
         else:
             train.append(text)
-        most -= len(text)
+        limit -= len(text)
     return SplitTexts(tuple(train), tuple(held_out))
 
 
@@ -128,11 +125,13 @@ def _files(data: Path) -> list[Path]:
     files = sorted(
         path
         for path in data.rglob("*")
-        if path.is_file() and path.name.lower().endswith(_SUFFIXES) and not is_aside(path.relative_to(data).as_posix())
+        if path.is_file()
+        and path.name.lower().endswith(_SUFFIXES)
+        and not is_system_file(path.relative_to(data).as_posix())
     )
     if not files:
         raise ValueError(_no_texts(data))
-    if sum(path.stat().st_size for path in files) > MOST_BYTES:
+    if sum(path.stat().st_size for path in files) > MAX_BYTES:
         raise TooMuchError(_too_much(data))
     return files
 
@@ -142,116 +141,116 @@ def _no_texts(path: Path) -> str:
 
 
 def _too_much(path: Path) -> str:
-    return f"{path.name} holds more than {MOST_BYTES >> 20} MB of text; use a part of it."
+    return f"{path.name} holds more than {MAX_BYTES >> 20} MB of text; use a part of it."
 
 
-def _readable(data: Path) -> tuple[list[str], list[tuple[str, Exception]]]:
-    """The texts in a file, or in a folder or zip of files, and the names of those that were left out, with why.
+def _read_texts(data: Path) -> tuple[list[str], list[tuple[str, Exception]]]:
+    """The texts in a file, folder or zip, and names and errors of skipped files.
 
     Raises:
-        ValueError: it cannot be read; or of several files none can, or they are too much.
+        ValueError: no file can be read, or there is too much text.
     """
     if data.suffix.lower() == ".zip" and data.is_file():
-        return _of_several(_zipped(data))
+        return _read_several(_zip_texts(data))
     files = _files(data)
     if data.is_file():
-        return list(_documents(data)), []
-    return _of_several((path.relative_to(data).as_posix(), functools.partial(_documents, path)) for path in files)
+        return list(_file_texts(data)), []
+    return _read_several((path.relative_to(data).as_posix(), functools.partial(_file_texts, path)) for path in files)
 
 
-def _of_several(
+def _read_several(
     files: Iterable[tuple[str, Callable[[], Iterable[str]]]],
 ) -> tuple[list[str], list[tuple[str, Exception]]]:
-    """What can be read of files, each a name and what reads it."""
+    """Read several files, each given by its name and a function that reads its texts."""
     texts: list[str] = []
     left_out: list[tuple[str, Exception]] = []
-    read = 0
-    for name, documents in files:
-        check()
+    count = 0
+    for name, read_file in files:
+        raise_if_abandoned()
         try:
-            texts += list(documents())
-            read += 1
+            texts += list(read_file())
+            count += 1
         except TooMuchError:
             raise
         except ValueError as error:
             left_out.append((name, error))
-    if left_out and not read:
+    if left_out and not count:
         raise left_out[0][1]
     return texts, left_out
 
 
-def _zipped(path: Path) -> Iterator[tuple[str, Callable[[], Iterable[str]]]]:
-    """The text files in a zip: the name of each, and what reads it while the next is not asked for."""
+def _zip_texts(path: Path) -> Iterator[tuple[str, Callable[[], Iterable[str]]]]:
+    """Yield the name of each text file in a zip and a function that reads it before the next is requested."""
     _check_size(path)
     with archives.opened(path) as archive:
         archives.check_password(archive, path.name)
         found = [member for member in archives.members(archive) if member.name.lower().endswith(_SUFFIXES)]
         if not found:
             raise ValueError(_no_texts(path))
-        left = MOST_BYTES
+        remaining = MAX_BYTES
         for member in found:
 
-            def documents(member: Member = member) -> list[str]:
-                nonlocal left
+            def read(member: Member = member) -> list[str]:
+                nonlocal remaining
                 try:
-                    content = archives.read_member(archive, member.key, left)
+                    content = archives.read_member(archive, member.key, remaining)
                 except TooLargeError:
                     raise TooMuchError(_too_much(path)) from None
-                left -= len(content)
-                return list(_texts_in(member.name, _unpacked(path, content, member.name)))
+                remaining -= len(content)
+                return list(_texts_in(member.name, _gunzipped(path, content, member.name)))
 
-            yield member.name, documents
+            yield member.name, read
 
 
 def _check_size(path: Path) -> None:
-    if path.stat().st_size > MOST_BYTES:
+    if path.stat().st_size > MAX_BYTES:
         raise TooMuchError(_too_much(path))
 
 
-def _documents(path: Path) -> Iterator[str]:
-    """The texts in one file, without those that are empty."""
+def _file_texts(path: Path) -> Iterator[str]:
+    """The texts in one file, without empty ones."""
     if not path.is_file():
         raise ValueError(f"There is no file {path.name} in {path.parent}; name the folder that holds it.")
     _check_size(path)
-    with archives.readable():
+    with archives.as_archive_error():
         content = path.read_bytes()
-    yield from _texts_in(path.name, _unpacked(path, content, path.name))
+    yield from _texts_in(path.name, _gunzipped(path, content, path.name))
 
 
-def _unpacked(path: Path, content: bytes, name: str) -> bytes:
-    """What is in a file; of one that is packed by gzip what it holds, which may be more than it says."""
+def _gunzipped(path: Path, content: bytes, name: str) -> bytes:
+    """The contents of a file, unpacked if it is gzipped. The size in a gzip file is not trusted."""
     if not name.lower().endswith(".gz"):
         return content
     try:
         with gzip.open(io.BytesIO(content)) as file:
-            content = file.read(MOST_BYTES + 1)
+            content = file.read(MAX_BYTES + 1)
     except (OSError, EOFError, zlib.error) as error:
         raise ValueError(f"{name} is damaged; fetch it again.") from error
-    if len(content) > MOST_BYTES:
+    if len(content) > MAX_BYTES:
         raise TooMuchError(_too_much(path))
     return content
 
 
 def _texts_in(name: str, content: bytes) -> Iterator[str]:
-    text = decoded(content, name)
+    text = decode_utf8(content, name)
     if not name.lower().endswith((".jsonl", ".jsonl.gz")):
         if text := text.strip():
             yield text
         return
     for number, line in enumerate(text.split("\n"), 1):
-        check()
+        raise_if_abandoned()
         if not line.strip():
             continue
         try:
-            said = json.loads(line)["text"]
+            value = json.loads(line)["text"]
         except (json.JSONDecodeError, KeyError, TypeError, RecursionError) as error:
             raise ValueError(f'Line {number} of {name} is no JSON object with a "text".') from error
-        if not isinstance(said, str):
+        if not isinstance(value, str):
             raise ValueError(f'The "text" in line {number} of {name} is no text.')
-        if said := without_breaks(plain(said)):
-            yield said
+        if value := replace_html_breaks(clean_text(value)):
+            yield value
 
 
-def without_breaks(text: str) -> str:
-    """A review with its HTML line breaks as line breaks."""
+def replace_html_breaks(text: str) -> str:
+    """Replace HTML line breaks by line feeds."""
     return text.replace("<br />", "\n").strip()

@@ -1,4 +1,4 @@
-"""Adversarial networks: pictures from noise, walks among them, and finding a given picture."""
+"""DCGAN: draw pictures from noise, interpolate between them, and project a given picture."""
 
 from engines.dcgan.config import DrawConfig, FaceWalkConfig
 from engines.dcgan.engine import draw, resolve, sheet, walk

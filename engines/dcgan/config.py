@@ -1,4 +1,4 @@
-"""Settings of drawing, walks, projection and training. Importing this loads no TensorFlow."""
+"""Settings for drawing, walks, projection and training. Importing this does not load TensorFlow."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from engines.latent import geometry as latent
 MODELS = ("faces", "notes")
 # As in `engines.dcgan.augmentation.AUGMENTATIONS`.
 AUGMENTATIONS = ("none", "colour", "colour and shift")
-# Fields that may be changed while a training runs, or when it goes on.
+# Fields that may change while a training runs, or when it resumes.
 STEERABLE = ("d_learning_rate", "dropout", "rollbacks")
-# Pictures that the critic compares with one another.
+# Group size of the discriminator's minibatch standard deviation.
 GROUP = 4
 OBJECTIVES = ("hinge", "noisy labels")
 
 
 @dataclass(frozen=True, kw_only=True)
 class DCGANTrainingConfig:
-    """How a generator and its critic are trained. What is None is as the model has it: see `MODELS_OWN`."""
+    """How a generator and a discriminator are trained. None means the model's own default: see `MODEL_DEFAULTS`."""
 
     model: str = setting("faces", "Which networks.", choices=MODELS)
     images: int = setting(200_000, "How many real pictures the critic is shown in all.", low=16, high=10**9)
@@ -64,12 +64,13 @@ class DCGANTrainingConfig:
             raise ValueError(f"Batch size must be a multiple of {GROUP}, not {self.batch_size}.")
 
     def filled(self) -> DCGANTrainingConfig:
-        """The same with what is None as the model has it."""
-        own = MODELS_OWN[self.model]
-        return dataclasses.replace(self, **{name: own[name] for name in own if getattr(self, name) is None})
+        """A copy with every None replaced by the model's default."""
+        defaults = MODEL_DEFAULTS[self.model]
+        missing = {name: value for name, value in defaults.items() if getattr(self, name) is None}
+        return dataclasses.replace(self, **missing)
 
 
-MODELS_OWN: dict[str, dict[str, Any]] = {
+MODEL_DEFAULTS: dict[str, dict[str, Any]] = {
     "faces": {
         "objective": "hinge",
         "g_learning_rate": 3e-4,
@@ -79,7 +80,7 @@ MODELS_OWN: dict[str, dict[str, Any]] = {
         "averaging": 0.999,
         "mirrored": True,
     },
-    # Chollet's listing, section 12.5: nothing but dropout and noisy labels against overconfidence.
+    # Chollet's listing, section 12.5: only dropout and noisy labels regularise the discriminator.
     "notes": {
         "objective": "noisy labels",
         "g_learning_rate": 1e-4,
@@ -92,7 +93,7 @@ MODELS_OWN: dict[str, dict[str, Any]] = {
 }
 
 
-MOST_SEED = 2**31 - 1
+MAX_SEED = 2**31 - 1
 
 
 _TRUNCATION = "Below 1: nearer to the mean picture, less varied and likelier to be whole (psi)."
@@ -100,16 +101,19 @@ _TRUNCATION = "Below 1: nearer to the mean picture, less varied and likelier to 
 
 @dataclass(frozen=True, kw_only=True)
 class DrawConfig:
-    """A sheet of pictures from noise, or one from a place of its own."""
+    """A sheet of pictures from seeds, or one picture from a latent vector."""
 
-    seed: int = setting(0, "The first picture's; each next one has the next.", low=0, high=MOST_SEED - 400)
+    seed: int = setting(0, "The first picture's; each next one has the next.", low=0, high=MAX_SEED - 400)
     count: int = setting(32, "How many pictures.", low=1, high=400)
     truncation: float = setting(1.0, _TRUNCATION, low=0.0, high=2.0)
     z: tuple[float, ...] = setting(
-        (), "Instead of seeds: the latent vector of a single picture.", low=-latent.MOST, high=latent.MOST
+        (),
+        "Instead of seeds: the latent vector of a single picture.",
+        low=-latent.MAX_COORDINATE,
+        high=latent.MAX_COORDINATE,
     )
     second: tuple[float, ...] = setting(
-        (), "Another latent vector, to blend it with.", low=-latent.MOST, high=latent.MOST
+        (), "Another latent vector, to blend it with.", low=-latent.MAX_COORDINATE, high=latent.MAX_COORDINATE
     )
     blend: float = setting(0.0, "Share of the other.", low=0.0, high=1.0)
     along: tuple[float, ...] = setting((), "How far it is moved along each direction.", low=-20.0, high=20.0)
@@ -120,15 +124,15 @@ class DrawConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class FaceWalkConfig:
-    """A walk from picture to picture, as a film."""
+    """A film that interpolates between pictures."""
 
-    seeds: tuple[int, ...] = setting((0, 1, 2, 3, 4), "Pictures to pass, by their seeds.", low=0, high=MOST_SEED)
+    seeds: tuple[int, ...] = setting((0, 1, 2, 3, 4), "Pictures to pass, by their seeds.", low=0, high=MAX_SEED)
     truncation: float = setting(1.0, _TRUNCATION, low=0.0, high=2.0)
     waypoints: tuple[float, ...] = setting(
         (),
         "Instead of seeds: latent vectors to pass, all numbers of the first, then of the next.",
-        low=-latent.MOST,
-        high=latent.MOST,
+        low=-latent.MAX_COORDINATE,
+        high=latent.MAX_COORDINATE,
     )
     steps: int = setting(24, "Pictures from one place to the next.", low=1, high=500)
     spherical: bool = setting(True, "Along great arcs around the origin instead of straight lines.")
@@ -140,7 +144,7 @@ class FaceWalkConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class ProjectionConfig:
-    """How a picture is looked for."""
+    """How a picture is projected into the latent space."""
 
     steps: int = setting(120, "Steps of gradient descent.", low=1, high=5000)
     starts: int = setting(4, "From how many places at once; the best one is shown and kept.", low=1, high=32)

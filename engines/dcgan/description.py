@@ -1,4 +1,4 @@
-"""What the studio knows of adversarial networks."""
+"""Descriptions of the DCGAN engines."""
 
 from typing import Any
 

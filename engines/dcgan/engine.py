@@ -1,9 +1,8 @@
-"""DCGAN: pictures from noise, and walks between them.
+"""DCGAN: draw pictures from noise, and interpolate between them.
 
 Radford, Metz & Chintala, "Unsupervised representation learning with deep convolutional generative adversarial networks"
-(2016); Chollet's "Deep Learning with Python", section 12.5. What a trained pair of networks can do is in
-`engines.dcgan.model`, how it is trained in `engines.dcgan.training`, how a given picture is found among those that it
-can draw in `engines.dcgan.projection`.
+(2016); Chollet, "Deep Learning with Python", section 12.5. See `engines.dcgan.model` for trained networks,
+`engines.dcgan.training` for training and `engines.dcgan.projection` for finding a given picture.
 """
 
 from __future__ import annotations
@@ -16,21 +15,21 @@ from engines.core.frames import Frame, Frames
 from engines.dcgan.config import DrawConfig, FaceWalkConfig
 from engines.dcgan.model import GAN, load_gan
 from engines.latent import geometry as latent
-from engines.latent.walk_frames import SIDE, enlarged, walked
+from engines.latent.walk_frames import SIDE, enlarged, walk_frames
 
 __all__ = ["GAN", "DrawConfig", "FaceWalkConfig", "draw", "load_gan", "resolve", "walk"]
 
 
 def resolve(config: DrawConfig | FaceWalkConfig, gan: GAN) -> DrawConfig | FaceWalkConfig:
-    """The config, if it suits a latent space.
+    """Check a config against the latent space, and return it.
 
     Raises:
-        ValueError: latent vectors that are not of this space, or a walk of fewer than two places.
+        ValueError: latent vectors of another length, or a walk of fewer than two points.
     """
     if isinstance(config, DrawConfig):
         for z in (config.z, config.second):
             if z:
-                latent.checked(z, gan.latent_dim)
+                latent.check_latents(z, gan.latent_dim)
         if len(config.along) > len(gan.directions):
             raise ValueError(f"There are {len(gan.directions)} directions here, not {len(config.along)}.")
         return config
@@ -42,7 +41,7 @@ def resolve(config: DrawConfig | FaceWalkConfig, gan: GAN) -> DrawConfig | FaceW
 
 
 def draw(config: DrawConfig, backbone: GAN) -> Frames[DrawConfig]:
-    """Draw a sheet of pictures from seeds, or a large one from a latent vector: one frame, or more when it is steered.
+    """Draw a sheet of pictures from seeds, or one large picture from a latent vector: one frame, and one per steering.
 
     Raises:
         ValueError: see `resolve`.
@@ -65,23 +64,23 @@ def _drawn(config: DrawConfig, gan: GAN) -> tuple[np.ndarray, np.ndarray | None]
 
 
 def sheet(pictures: np.ndarray) -> np.ndarray:
-    """(N, H, W, 3) uint8 side by side in rows, nearly a square: one picture, black where none is left."""
+    """Tile (N, H, W, 3) uint8 into one nearly square picture; unused cells are black."""
     count, height, width, channels = pictures.shape
     columns = math.ceil(math.sqrt(count))
     rows = math.ceil(count / columns)
-    whole = np.zeros((rows * columns, height, width, channels), np.uint8)
-    whole[:count] = pictures
-    cells = whole.reshape(rows, columns, height, width, channels)
+    canvas = np.zeros((rows * columns, height, width, channels), np.uint8)
+    canvas[:count] = pictures
+    cells = canvas.reshape(rows, columns, height, width, channels)
     return cells.transpose(0, 2, 1, 3, 4).reshape(rows * height, columns * width, channels)
 
 
 def walk(config: FaceWalkConfig, backbone: GAN) -> Frames[FaceWalkConfig]:
-    """Walk from picture to picture, yielding one a step; a changed config takes effect on what is left.
+    """Interpolate between pictures, yielding one a step; a changed config applies to the remaining steps.
 
     Raises:
         ValueError: see `resolve`.
     """
-    yield from walked(config, lambda now: _path(now, backbone), backbone.decode)
+    yield from walk_frames(config, lambda now: _path(now, backbone), backbone.decode)
 
 
 def _path(config: FaceWalkConfig, gan: GAN) -> np.ndarray:
@@ -90,5 +89,5 @@ def _path(config: FaceWalkConfig, gan: GAN) -> np.ndarray:
     if config.waypoints:
         points = np.reshape(np.array(config.waypoints, np.float32), (-1, gan.latent_dim))
     path = latent.walk(points, config.steps, spherical=config.spherical, closed=config.closed)
-    # A film that runs in a loop would stand still for a moment if its last picture were its first.
+    # A looping film would pause if its last picture repeated its first.
     return path[:-1] if config.closed else path

@@ -1,6 +1,6 @@
 """Kernel inception distance between two sets of pictures (Bińkowski et al. 2018).
 
-Unlike the Fréchet distance it has no bias at two thousand pictures, so that a set can be held against a small one.
+Unlike the Fréchet distance it is unbiased, even for two thousand pictures.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ NETWORK, LAYER, SIDE = "inception_v3", "mixed8", 299
 
 
 def polynomial_kernel(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """(x·y / D + 1)³ of each pair, (M, D), (N, D) -> (M, N) float64."""
+    """(x·y / D + 1)³ for each pair of rows, (M, D), (N, D) -> (M, N) float64."""
     return (first.astype(np.float64) @ second.T.astype(np.float64) / first.shape[1] + 1) ** 3
 
 
 def kernel_distance(first: np.ndarray, second: np.ndarray) -> float:
     """The squared maximum mean discrepancy of two sets of features, (M, D), (N, D), under the polynomial kernel.
 
-    The unbiased estimate (Gretton et al. 2012, equation 3), which is around 0, and may be below, for equal sources.
+    The unbiased estimate (Gretton et al. 2012, equation 3). Near 0 for equal distributions, and possibly negative.
 
     Raises:
         ValueError: fewer than two features in a set.
@@ -28,18 +28,18 @@ def kernel_distance(first: np.ndarray, second: np.ndarray) -> float:
     if min(len(first), len(second)) < 2:
         raise ValueError("A kernel distance needs at least two pictures on either side.")
 
-    def among(features: np.ndarray) -> float:
+    def mean_off_diagonal(features: np.ndarray) -> float:
         kernel = polynomial_kernel(features, features)
         return (kernel.sum() - np.trace(kernel)) / (len(features) * (len(features) - 1))
 
-    return float(among(first) + among(second) - 2 * polynomial_kernel(first, second).mean())
+    return float(mean_off_diagonal(first) + mean_off_diagonal(second) - 2 * polynomial_kernel(first, second).mean())
 
 
 def features(images: np.ndarray, store: WeightsStore) -> np.ndarray:
-    """What InceptionV3 sees in pictures, (N, H, W, 3) uint8 -> (N, 1280) float32: `mixed8`, averaged over the picture.
+    """InceptionV3's `mixed8` activations, averaged over each picture: (N, H, W, 3) uint8 -> (N, 1280) float32.
 
     Raises:
-        WeightsError: InceptionV3's weights are not where the store looks.
+        WeightsError: the store has no weights of InceptionV3.
     """
     import tensorflow as tf
 
@@ -47,9 +47,9 @@ def features(images: np.ndarray, store: WeightsStore) -> np.ndarray:
 
     extract = load_backbone(NETWORK, store).extractor([LAYER])
 
-    def seen(rows):
+    def pooled(rows):
         pictures = tf.image.resize(tf.cast(rows, tf.float32) / 127.5 - 1, (SIDE, SIDE))
         return tf.reduce_mean(tf.cast(extract(pictures)[0], tf.float32), axis=(1, 2))
 
-    seen = tf.function(seen, input_signature=[tf.TensorSpec((None, *images.shape[1:]), tf.uint8)], autograph=False)
-    return np.concatenate([np.asarray(seen(images[start : start + 100])) for start in range(0, len(images), 100)])
+    pooled = tf.function(pooled, input_signature=[tf.TensorSpec((None, *images.shape[1:]), tf.uint8)], autograph=False)
+    return np.concatenate([np.asarray(pooled(images[start : start + 100])) for start in range(0, len(images), 100)])

@@ -1,4 +1,4 @@
-"""Nearest training pictures, to see whether a generator has memorised them."""
+"""Find the nearest training pictures, to check whether a generator has memorised them."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ import numpy as np
 
 from engines.data.images import SplitPictures
 
-# Pictures are first held against all others at this size, and the nearest of these as the bundled backbone sees them.
-SMALL, SHORTLIST = 16, 192
+# Side length for the search over all pictures, and how many of its results are ranked by perceptual distance.
+THUMBNAIL_SIDE, SHORTLIST = 16, 192
 
 
 @dataclass(frozen=True)
-class Neighbour:
-    """A training picture near to another.
+class Neighbor:
+    """A training picture similar to the query.
 
     Attributes:
-        name: within its zip or folder.
-        image: (H, W, 3) uint8, mirrored where that is nearer.
-        distance: how differently the bundled backbone sees the two; 0 for the same.
+        name: path within the zip or folder.
+        image: (H, W, 3) uint8, mirrored if that is nearer.
+        distance: perceptual distance by the bundled backbone; 0 for identical pictures.
     """
 
     name: str
@@ -28,55 +28,57 @@ class Neighbour:
     distance: float
 
 
-class Neighbourhood:
-    """Training pictures, to be searched."""
+class NearestNeighborIndex:
+    """Search index over training pictures."""
 
     def __init__(self, pictures: SplitPictures):
         self._pictures = pictures
-        self._small = _small(pictures.train)
+        self._thumbnails = _thumbnails(pictures.train)
 
-    def nearest(self, image: np.ndarray, count: int = 3) -> list[Neighbour]:
-        """The training pictures most like a picture, (H, W, 3) uint8 of their size, the nearest first.
+    def nearest(self, image: np.ndarray, count: int = 3) -> list[Neighbor]:
+        """The training pictures nearest to a picture of their size, (H, W, 3) uint8, nearest first.
 
         Raises:
-            ValueError: a picture of another size.
+            ValueError: the picture has another size.
         """
         if image.shape != self._pictures.train.shape[1:]:
             raise ValueError(f"The training pictures here are of another size than {image.shape[:2]}.")
-        both = np.stack([image, image[:, ::-1]])
-        squares = np.square(self._small).sum(1) - 2 * _small(both) @ self._small.T
-        rows = np.argsort(squares.min(0))[:SHORTLIST]
-        turned = squares[1, rows] < squares[0, rows]
+        queries = np.stack([image, image[:, ::-1]])
+        squared_distances = np.square(self._thumbnails).sum(1) - 2 * _thumbnails(queries) @ self._thumbnails.T
+        rows = np.argsort(squared_distances.min(0))[:SHORTLIST]
+        mirrored = squared_distances[1, rows] < squared_distances[0, rows]
         candidates = self._pictures.train[rows]
-        candidates = np.where(turned[:, None, None, None], candidates[:, :, ::-1], candidates)
-        distances = _distances(image, candidates)
+        candidates = np.where(mirrored[:, None, None, None], candidates[:, :, ::-1], candidates)
+        distances = _perceptual_distances(image, candidates)
         return [
-            Neighbour(self._pictures.names[rows[at]], candidates[at], float(distances[at]))
-            for at in np.argsort(distances)[:count]
+            Neighbor(self._pictures.names[rows[i]], candidates[i], float(distances[i]))
+            for i in np.argsort(distances)[:count]
         ]
 
     @functools.cached_property
-    def usual(self) -> float:
-        """How far a photograph that was held out is from its nearest training picture: the median of 24."""
+    def typical_distance(self) -> float:
+        """Median distance of 24 held-out pictures to their nearest training picture."""
         held_out = self._pictures.held_out[:24]
         return float(np.median([self.nearest(image, 1)[0].distance for image in held_out]))
 
 
-def _small(images: np.ndarray) -> np.ndarray:
-    """(N, H, W, 3) uint8 -> (N, D) float32, each picture's mean taken away: how light it is tells little."""
+def _thumbnails(images: np.ndarray) -> np.ndarray:
+    """Downsample (N, H, W, 3) uint8 to (N, D) float32 and subtract each picture's mean, to ignore brightness."""
     count, height, width, _ = images.shape
-    rows = np.empty((count, SMALL * SMALL * 3), np.float32)
+    rows = np.empty((count, THUMBNAIL_SIDE * THUMBNAIL_SIDE * 3), np.float32)
     for at in range(0, count, 1024):
-        part = images[at : at + 1024].reshape(-1, SMALL, height // SMALL, SMALL, width // SMALL, 3)
+        part = images[at : at + 1024].reshape(
+            -1, THUMBNAIL_SIDE, height // THUMBNAIL_SIDE, THUMBNAIL_SIDE, width // THUMBNAIL_SIDE, 3
+        )
         rows[at : at + 1024] = part.mean((2, 4), dtype=np.float32).reshape(len(part), -1) / 255
     return rows - rows.mean(1, keepdims=True)
 
 
-def _distances(image: np.ndarray, candidates: np.ndarray) -> np.ndarray:
+def _perceptual_distances(image: np.ndarray, candidates: np.ndarray) -> np.ndarray:
     import tensorflow as tf
 
     from engines.backbones.perceptual_distance import likeness
 
-    eyes = likeness()
-    wanted = eyes.features(tf.constant(image[None], tf.float32) / 255)
-    return np.asarray(eyes.distance(wanted, eyes.features(tf.constant(candidates, tf.float32) / 255)))
+    perceptual = likeness()
+    target = perceptual.features(tf.constant(image[None], tf.float32) / 255)
+    return np.asarray(perceptual.distance(target, perceptual.features(tf.constant(candidates, tf.float32) / 255)))

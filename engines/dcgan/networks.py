@@ -1,7 +1,7 @@
 """Generator and discriminator architectures.
 
-A generator turns latent vectors, (B, Z), into pictures, (B, H, W, 3) float32 in [0, 1]; a critic turns pictures into
-one number each, (B, 1) float32. So they train on any Keras backend.
+A generator maps latent vectors, (B, Z), to pictures, (B, H, W, 3) float32 in [0, 1]; a discriminator maps pictures to
+logits, (B, 1) float32. Both run on any Keras backend.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from keras import initializers, layers
 
 from engines.dcgan.config import GROUP
 from engines.nn.layers import (
-    BatchDeviation,
     FusedBatchNormalization,
+    MinibatchStandardDeviation,
     SpectralConv2D,
     SpectralDense,
     SteerableDropout,
@@ -24,37 +24,37 @@ from engines.nn.layers import (
 
 @dataclass(frozen=True)
 class Architecture:
-    """A pair of networks by name.
+    """A generator and a discriminator.
 
     Attributes:
-        title: what a person calls it.
+        title: name for people.
         shape: (height, width, channels) of the pictures.
         latent_dim: length of the latent vectors.
         generator: latent input -> pictures.
-        critic: pictures' input -> the number.
-        realness: 1.0 where a larger number means a realer picture, -1.0 where a smaller one does.
+        discriminator: picture input -> logit.
+        score_sign: 1.0 if a larger logit means a more realistic picture, -1.0 if a smaller one does.
     """
 
     title: str
     shape: tuple[int, int, int]
     latent_dim: int
     generator: Callable[[keras.KerasTensor], keras.KerasTensor]
-    critic: Callable[[keras.KerasTensor], keras.KerasTensor]
-    realness: float
+    discriminator: Callable[[keras.KerasTensor], keras.KerasTensor]
+    score_sign: float
 
     def build_generator(self) -> keras.Model:
         """Latent vectors -> pictures in [0, 1]."""
         inputs = keras.Input((self.latent_dim,), dtype="float32")
         return keras.Model(inputs, self.generator(inputs), name="generator")
 
-    def build_critic(self) -> keras.Model:
-        """Pictures in [0, 1] -> a number each, not squashed."""
+    def build_discriminator(self) -> keras.Model:
+        """Pictures in [0, 1] -> logits."""
         inputs = keras.Input(self.shape, dtype="float32")
-        return keras.Model(inputs, self.critic(inputs), name="critic")
+        return keras.Model(inputs, self.discriminator(inputs), name="discriminator")
 
 
-# Chollet's listing, section 12.5. Its last layer has a sigmoid, which here belongs to the loss: the same, but stable.
-# Its labels are 1 for what was generated: a smaller number means a realer picture.
+# Chollet's listing, section 12.5. The last layer's sigmoid is part of the loss here, for numerical stability. Generated
+# pictures have label 1, so a smaller logit means a more realistic picture.
 
 
 def _notes_generator(z):
@@ -65,15 +65,15 @@ def _notes_generator(z):
     return layers.Activation("sigmoid", dtype="float32")(x)
 
 
-def _notes_critic(x):
+def _notes_discriminator(x):
     for width in (64, 128, 128):
         x = layers.LeakyReLU(negative_slope=0.2)(layers.Conv2D(width, 4, strides=2, padding="same")(x))
     x = SteerableDropout(0.2)(layers.Flatten()(x))
     return layers.Dense(1, dtype="float32")(x)
 
 
-# Ours (after Radford et al. 2016 and Miyato et al. 2018): most channels where pictures are small. The listing has them
-# the other way round, which puts nine tenths of its arithmetic into one layer, at 64 x 64 pixels.
+# Ours (after Radford et al. 2016 and Miyato et al. 2018): most channels at the lowest resolution. The listing does the
+# opposite, which puts nine tenths of its arithmetic into one layer at 64 x 64 pixels.
 
 
 def _normal():
@@ -84,23 +84,23 @@ def _faces_generator(z):
     x = layers.Reshape((4, 4, 384))(layers.Dense(4 * 4 * 384, use_bias=False, name="first")(z))
     x = layers.ReLU()(FusedBatchNormalization()(x))
     for width in (256, 128, 64):
-        # A kernel that the stride divides: no checkerboard (Odena et al. 2016), and a quarter of the arithmetic of
-        # doubling first and convolving then.
+        # A kernel size divisible by the stride avoids checkerboard artifacts (Odena et al. 2016), at a quarter of the
+        # cost of upsampling before the convolution.
         x = layers.Conv2DTranspose(width, 4, strides=2, padding="same", use_bias=False, kernel_initializer=_normal())(x)
         x = layers.ReLU()(FusedBatchNormalization()(x))
     x = layers.Conv2DTranspose(3, 4, strides=2, padding="same", kernel_initializer=_normal())(x)
     return layers.Activation("sigmoid", dtype="float32")(x)
 
 
-def _faces_critic(x):
+def _faces_discriminator(x):
     x = layers.Rescaling(2.0, offset=-1.0)(x)
     for width in (48, 96, 192, 256):
         x = layers.LeakyReLU(negative_slope=0.2)(SpectralConv2D(width, 4, strides=2)(x))
-    x = SteerableDropout(0.0)(layers.Flatten()(BatchDeviation(GROUP)(x)))
+    x = SteerableDropout(0.0)(layers.Flatten()(MinibatchStandardDeviation(GROUP)(x)))
     return SpectralDense(1, dtype="float32")(x)
 
 
 ARCHITECTURES = {
-    "faces": Architecture("Ours", (64, 64, 3), 128, _faces_generator, _faces_critic, 1.0),
-    "notes": Architecture("As in the book", (64, 64, 3), 128, _notes_generator, _notes_critic, -1.0),
+    "faces": Architecture("Ours", (64, 64, 3), 128, _faces_generator, _faces_discriminator, 1.0),
+    "notes": Architecture("As in the book", (64, 64, 3), 128, _notes_generator, _notes_discriminator, -1.0),
 }

@@ -1,7 +1,7 @@
-"""Projection: the latent vector whose picture is most like a given one.
+"""Projection: find the latent vector whose picture is most like a given one.
 
-A generator has no encoder: a latent vector is looked for, by gradient descent, whose picture is as much like the given
-one as can be, to the eyes of the bundled backbone and pixel by pixel (Zhu et al. 2016; Abdal et al. 2019).
+A generator has no encoder, so the latent vector is found by gradient descent on perceptual and pixel loss (Zhu et al.
+2016; Abdal et al. 2019).
 """
 
 from __future__ import annotations
@@ -17,28 +17,29 @@ from engines.imaging.images import check_picture, middle_square
 from engines.latent.walk_frames import enlarged
 
 CANDIDATES, BATCH = 512, 64
-# An error of a pixel is about a fourth of how differently pictures are seen; counted so, the two weigh alike.
-PIXELS = 4.0
-_DECAYS = (0.9, 0.99)
+# The pixel loss is about a quarter of the perceptual loss; this brings them to the same scale.
+PIXEL_SCALE = 4.0
+_BETAS = (0.9, 0.99)
 
 
 def resolve(config: ProjectionConfig, gan: GAN) -> ProjectionConfig:
-    """The config as it is: any generator will do."""
+    """Return the config unchanged: it fits every generator."""
     return config
 
 
 def project(image: np.ndarray, config: ProjectionConfig, backbone: GAN) -> Frames[ProjectionConfig]:
-    """Look for a picture, yielding the best found so far after every step; steerable but for steps, starts and seed.
+    """Project a picture, yielding the best result so far after every step. All settings but steps, starts and seed can
+    be steered.
 
     Args:
-        image: (H, W, 3) uint8 RGB; its middle square is taken.
+        image: (H, W, 3) uint8 RGB; only its middle square is used.
 
     Yields:
-        Frames with the drawn picture, its latent vector `z`, and its `loss`, `pixel_error` (mean absolute, in [0, 1])
-        and `perceptual_loss`.
+        Frames with the generated picture, its latent vector `z`, and the metrics `loss`, `pixel_error` (mean absolute,
+        in [0, 1]) and `perceptual_loss`.
 
     Raises:
-        PictureError: no picture.
+        PictureError: `image` is not a picture.
     """
     check_picture(image)
     target = middle_square(image, backbone.shape[0])
@@ -61,9 +62,9 @@ class _Search:
     """Adam (Kingma & Ba 2015) on several latent vectors at once.
 
     Attributes:
-        total: how many steps there will be.
-        best: the latent vector of least loss so far, (Z,) float32.
-        terms: of its loss.
+        total: number of steps.
+        best: the latent vector with the lowest loss so far, (Z,) float32.
+        terms: the loss and its terms at `best`.
     """
 
     def __init__(self, gan: GAN, target: np.ndarray, config: ProjectionConfig):
@@ -72,60 +73,63 @@ class _Search:
         from engines.backbones.perceptual_distance import likeness
 
         pixels = tf.constant(target[None], tf.float32) / 255
-        self._wanted = pixels, likeness().features(pixels)
-        losses, self._gradient = gan.memory.setdefault("projection", _compiled(gan))
+        self._target = pixels, likeness().features(pixels)
+        losses, self._gradient = gan.memory.setdefault("projection", _compile(gan))
         rng = np.random.default_rng(config.seed)
         candidates = rng.standard_normal((CANDIDATES, gan.latent_dim)).astype(np.float32)
         parts = np.split(candidates, CANDIDATES // BATCH)
-        found = [np.asarray(losses(part, *self._wanted, _weights(config))["loss"]) for part in parts]
-        self._places = candidates[np.argsort(np.concatenate(found))[: config.starts]]
-        self._first, self._second = np.zeros_like(self._places), np.zeros_like(self._places)
+        candidate_losses = [np.asarray(losses(part, *self._target, _loss_weights(config))["loss"]) for part in parts]
+        self._latents = candidates[np.argsort(np.concatenate(candidate_losses))[: config.starts]]
+        self._first_moment, self._second_moment = np.zeros_like(self._latents), np.zeros_like(self._latents)
         self.total = config.steps
-        self.best, self.terms = self._places[0], {"loss": np.inf}
-        self._weighed = _weights(config)
+        self.best, self.terms = self._latents[0], {"loss": np.inf}
+        self._last_weights = _loss_weights(config)
 
     def advance(self, step: int, config: ProjectionConfig) -> None:
-        """Look at where it is, and go a step (counted from 1) from there."""
-        weights = _weights(config)
-        if (weights != self._weighed).any():
-            # The best by other weights is none to compare with.
-            self._weighed, self.terms = weights, {"loss": np.inf}
-        terms, slope = self._gradient(self._places, *self._wanted, weights)
-        nearest = int(np.argmin(terms["loss"]))
-        if terms["loss"][nearest] < self.terms["loss"]:
-            self.best = self._places[nearest]
-            self.terms = {name: float(values[nearest]) for name, values in terms.items()}
-        self._first = _DECAYS[0] * self._first + (1 - _DECAYS[0]) * slope.numpy()
-        self._second = _DECAYS[1] * self._second + (1 - _DECAYS[1]) * slope.numpy() ** 2
-        first, second = self._first / (1 - _DECAYS[0] ** step), self._second / (1 - _DECAYS[1] ** step)
+        """Evaluate the current latent vectors, update `best`, and do step `step` (from 1)."""
+        weights = _loss_weights(config)
+        if (weights != self._last_weights).any():
+            # Losses under different weights are not comparable.
+            self._last_weights, self.terms = weights, {"loss": np.inf}
+        terms, gradient = self._gradient(self._latents, *self._target, weights)
+        best = int(np.argmin(terms["loss"]))
+        if terms["loss"][best] < self.terms["loss"]:
+            self.best = self._latents[best]
+            self.terms = {name: float(values[best]) for name, values in terms.items()}
+        self._first_moment = _BETAS[0] * self._first_moment + (1 - _BETAS[0]) * gradient.numpy()
+        self._second_moment = _BETAS[1] * self._second_moment + (1 - _BETAS[1]) * gradient.numpy() ** 2
+        first_moment, second_moment = (
+            self._first_moment / (1 - _BETAS[0] ** step),
+            self._second_moment / (1 - _BETAS[1] ** step),
+        )
         rate = config.learning_rate * 0.5 * (1 + np.cos(np.pi * (step - 1) / self.total))
-        self._places = (self._places - rate * first / (np.sqrt(second) + 1e-8)).astype(np.float32)
+        self._latents = (self._latents - rate * first_moment / (np.sqrt(second_moment) + 1e-8)).astype(np.float32)
 
 
-def _compiled(gan: GAN) -> tuple[Any, Any]:
-    """The terms of the loss of latent vectors, and the same with the gradient; compiled when they are first called."""
+def _compile(gan: GAN) -> tuple[Any, Any]:
+    """Two compiled functions of latent vectors: the loss terms, and the loss terms with the gradient."""
     import tensorflow as tf
 
     from engines.backbones.perceptual_distance import likeness
 
-    def losses(z: Any, pixels: Any, wanted: Any, weights: Any) -> dict[str, Any]:
+    def losses(z: Any, pixels: Any, target: Any, weights: Any) -> dict[str, Any]:
         pictures = tf.cast(gan.generator(z, training=False), tf.float32)
         pixel_error = tf.reduce_mean(tf.abs(pictures - pixels), axis=(1, 2, 3))
-        perceptual_loss = likeness().distance(wanted, likeness().features(pictures))
-        strayed = tf.reduce_mean(tf.square(z), axis=1)
-        loss = weights[0] * perceptual_loss + PIXELS * weights[1] * pixel_error + weights[2] * strayed
+        perceptual_loss = likeness().distance(target, likeness().features(pictures))
+        prior_loss = tf.reduce_mean(tf.square(z), axis=1)
+        loss = weights[0] * perceptual_loss + PIXEL_SCALE * weights[1] * pixel_error + weights[2] * prior_loss
         return {"loss": loss, "pixel_error": pixel_error, "perceptual_loss": perceptual_loss}
 
-    def gradient(z: Any, pixels: Any, wanted: Any, weights: Any) -> tuple[dict[str, Any], Any]:
+    def gradient(z: Any, pixels: Any, target: Any, weights: Any) -> tuple[dict[str, Any], Any]:
         with tf.GradientTape() as tape:
             tape.watch(z)
-            terms = losses(z, pixels, wanted, weights)
-            whole = tf.reduce_sum(terms["loss"])
-        return terms, tape.gradient(whole, z)
+            terms = losses(z, pixels, target, weights)
+            total = tf.reduce_sum(terms["loss"])
+        return terms, tape.gradient(total, z)
 
     options = {"autograph": False, "reduce_retracing": True}
     return tf.function(losses, **options), tf.function(gradient, **options)
 
 
-def _weights(config: ProjectionConfig) -> np.ndarray:
+def _loss_weights(config: ProjectionConfig) -> np.ndarray:
     return np.array([config.perceptual_weight, config.pixel_weight, config.prior_weight], np.float32)

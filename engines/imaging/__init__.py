@@ -1,1 +1,1 @@
-"""Pictures and films: read, written, coloured, cut into tiles."""
+"""Pictures and films: reading, writing, colours, tiles."""

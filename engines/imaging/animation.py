@@ -1,7 +1,4 @@
-"""GIF and animated WebP, written frame by frame in constant memory.
-
-Pillow writes both as well, but holds all pictures, or what became of them, until the last one has come.
-"""
+"""Write GIF and animated WebP frame by frame, in constant memory. Pillow would keep all frames until the last one."""
 
 from __future__ import annotations
 
@@ -14,79 +11,82 @@ import numpy as np
 from PIL import ExifTags, Image, ImageChops
 from PIL.GifImagePlugin import getdata, getheader
 
-# In what part of a second each kind counts.
+# Units of a second for durations in GIF and WebP.
 HUNDREDTHS, THOUSANDTHS = 100, 1000
 COLORS = 128
 WEBP_QUALITY, WEBP_METHOD = 80, 4
 _HAS_EXIF, _IS_ANIMATED = 0b1000, 0b0010
-_COVERS = 0b10  # a picture stands for itself, whatever was there before it
+_NO_BLENDING = 0b10  # each frame replaces the previous one
 
 
-def timed(images: Iterable[np.ndarray], speed: float, hold: float, units: int) -> Iterator[tuple[np.ndarray, int]]:
-    """Each picture with how many `units` of a second it is shown; however coarse they are, `speed` is kept on average.
+def with_durations(
+    images: Iterable[np.ndarray], speed: float, hold: float, units: int
+) -> Iterator[tuple[np.ndarray, int]]:
+    """Yield each picture with its duration in integer units, rounded so that the average speed is exact.
 
     Args:
-        speed: pictures a second.
-        hold: for how many seconds more the last one is shown.
+        speed: pictures per second.
+        hold: extra seconds for the last picture.
+        units: units per second.
     """
-    count, waiting = 0, None
+    count, previous = 0, None
 
-    def time() -> int:
+    def duration() -> int:
         return round(count * units / speed) - round((count - 1) * units / speed)
 
     for image in images:
-        if waiting is not None:
-            yield waiting, time()
-        count, waiting = count + 1, image
-    if waiting is not None:
-        yield waiting, time() + round(hold * units)
+        if previous is not None:
+            yield previous, duration()
+        count, previous = count + 1, image
+    if previous is not None:
+        yield previous, duration() + round(hold * units)
 
 
 def write_gif(file: IO[bytes], images: Iterable[tuple[np.ndarray, int]], size: tuple[int, int], comment: str) -> None:
-    """Write pictures, (H, W, 3) uint8 RGB, each with the hundredths of a second that it is shown, as a GIF.
+    """Write pictures, (H, W, 3) uint8 RGB, with durations in hundredths of a second, as a GIF.
 
     Args:
-        size: (width, height) that they are resized to.
-        comment: goes into the file as it is.
+        size: (width, height) to resize to.
+        comment: stored in the file.
     """
-    before = None
+    previous = None
     for image, hundredths in images:
         picture = _resized(image, size).quantize(COLORS)
         shown = picture.convert("RGB")
         box = (0, 0, *size)
-        if before is None:
+        if previous is None:
             file.writelines(getheader(picture, info={"loop": 0, "comment": comment.encode()})[0])
         else:
-            # Only what has changed is drawn anew; a picture like the one before still takes its time.
-            box = ImageChops.difference(shown, before).getbbox() or (0, 0, 1, 1)
-        own_colors = before is not None
+            # Store only the changed region, at least one pixel, as an unchanged picture has a duration too.
+            box = ImageChops.difference(shown, previous).getbbox() or (0, 0, 1, 1)
+        local_palette = previous is not None
         duration = 10 * hundredths
-        data = getdata(picture.crop(box), box[:2], include_color_table=own_colors, duration=duration, interlace=0)
+        data = getdata(picture.crop(box), box[:2], include_color_table=local_palette, duration=duration, interlace=0)
         file.writelines(data)
-        data.clear()  # Pillow holds the list in a cycle, until the garbage collector passes by
-        before = shown
+        data.clear()  # Pillow keeps the list in a reference cycle
+        previous = shown
     file.write(b";")
 
 
 def write_webp(file: IO[bytes], images: Iterable[tuple[np.ndarray, int]], size: tuple[int, int], comment: str) -> None:
-    """Write pictures, (H, W, 3) uint8 RGB, each with the thousandths of a second that it is shown, as a WebP.
+    """Write pictures, (H, W, 3) uint8 RGB, with durations in milliseconds, as an animated WebP.
 
-    The container is that of https://developers.google.com/speed/webp/docs/riff_container; every picture in it is whole.
+    The container format is https://developers.google.com/speed/webp/docs/riff_container; every frame is a full picture.
 
     Args:
-        size: (width, height) that they are resized to.
-        comment: goes into the file as the description in its EXIF.
+        size: (width, height) to resize to.
+        comment: stored as the image description in EXIF.
     """
     sides = b"".join((side - 1).to_bytes(3, "little") for side in size)
     file.write(b"RIFF" + bytes(4) + b"WEBP")
     file.write(_chunk(b"VP8X", bytes([_HAS_EXIF | _IS_ANIMATED, 0, 0, 0]) + sides))
-    file.write(_chunk(b"ANIM", bytes(4) + bytes(2)))  # over nothing, without end
+    file.write(_chunk(b"ANIM", bytes(4) + bytes(2)))  # transparent background, endless loop
     for image, thousandths in images:
-        still = io.BytesIO()
-        _resized(image, size).save(still, "WEBP", quality=WEBP_QUALITY, method=WEBP_METHOD)
-        place = bytes(6) + sides + thousandths.to_bytes(3, "little") + bytes([_COVERS])
-        # A still has its one chunk after "RIFF", its length and "WEBP".
-        file.write(_chunk(b"ANMF", place + still.getvalue()[12:]))
+        frame_file = io.BytesIO()
+        _resized(image, size).save(frame_file, "WEBP", quality=WEBP_QUALITY, method=WEBP_METHOD)
+        header = bytes(6) + sides + thousandths.to_bytes(3, "little") + bytes([_NO_BLENDING])
+        # Skip the still's RIFF header of 12 bytes.
+        file.write(_chunk(b"ANMF", header + frame_file.getvalue()[12:]))
     exif = Image.Exif()
     exif[ExifTags.Base.ImageDescription] = comment.encode()
     file.write(_chunk(b"EXIF", exif.tobytes().removeprefix(b"Exif\0\0")))
@@ -96,14 +96,14 @@ def write_webp(file: IO[bytes], images: Iterable[tuple[np.ndarray, int]], size: 
 
 
 def read_animation_comment(path: Path, kind: str) -> str | None:
-    """The comment in a "gif" or a "webp"; None where there is none. Raises what Pillow does over damaged files."""
+    """The comment in a "gif" or "webp" file, or None. Raises what Pillow raises for damaged files."""
     with Image.open(path, formats=[kind.upper()]) as picture:
         if kind == "gif":
-            said = picture.info.get("comment")
+            comment = picture.info.get("comment")
         else:
-            described = picture.getexif().get(ExifTags.Base.ImageDescription)
-            said = described.encode("latin-1", "replace") if isinstance(described, str) else described
-    return said.decode("utf-8", "replace") if isinstance(said, bytes) else None
+            description = picture.getexif().get(ExifTags.Base.ImageDescription)
+            comment = description.encode("latin-1", "replace") if isinstance(description, str) else description
+    return comment.decode("utf-8", "replace") if isinstance(comment, bytes) else None
 
 
 def _resized(image: np.ndarray, size: tuple[int, int]) -> Image.Image:

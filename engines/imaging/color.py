@@ -14,12 +14,12 @@ LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)
 
 
 def luminance(image: np.ndarray) -> np.ndarray:
-    """The lightness of each pixel, (...)."""
+    """Luma of each pixel, (..., 3) -> (...)."""
     return image @ LUMINANCE
 
 
 def grey_like(style: np.ndarray, content: np.ndarray) -> np.ndarray:
-    """A painting in grey whose lightness has the photo's mean and spread; (..., 3)."""
+    """Convert a painting to grey with the mean and standard deviation of the photo's luma; returns (..., 3) float32."""
     painted, photographed = luminance(style), luminance(content)
     spread = photographed.std() / max(float(painted.std()), 1e-3)
     matched = (painted - painted.mean()) * min(spread, 4.0) + photographed.mean()
@@ -27,28 +27,28 @@ def grey_like(style: np.ndarray, content: np.ndarray) -> np.ndarray:
 
 
 def with_colors_of(painted: np.ndarray, content: np.ndarray) -> np.ndarray:
-    """The painted lightness with the photo's colours, exactly; both of one shape.
+    """Combine the painting's luma with the photo's chroma; both of one shape.
 
-    Each pixel keeps what sets its red, green and blue apart from its lightness (Cb and Cr of JPEG). Where the painted
-    lightness cannot be had in that colour, within [-1, 1], the nearest that can is taken: a saturated colour has few.
+    Each pixel keeps the photo's chroma (Cb and Cr as in JPEG) exactly. A luma that is out of gamut with that chroma is
+    clipped to the nearest one that is not.
     """
     lightness = luminance(content)
     chroma = content - lightness[..., None]
-    # `content` is in [-1, 1], so that its own lightness is always among those that can be had.
+    # `content` is in [-1, 1], so the range always contains its own luma.
     reachable = np.clip(luminance(painted), -1 - chroma.min(-1), 1 - chroma.max(-1))
     return chroma + reachable[..., None]
 
 
 def color_matched(style: np.ndarray, content: np.ndarray) -> np.ndarray:
-    """A painting moved linearly so that its colours have the photo's mean and covariance; in [-1, 1]."""
+    """Transform a painting's colours linearly to the photo's mean and covariance; clipped to [-1, 1]."""
     painted, photographed = (image.reshape(-1, 3).astype(np.float64) for image in (style, content))
     source, target = (np.cov(pixels.T) + 1e-5 * np.eye(3) for pixels in (painted, photographed))
     root = _square_root(source)
     inverse = np.linalg.inv(root)
-    # The linear map of least cost from one Gaussian to the other, which keeps hues where they are if it can.
+    # The optimal transport map between the two Gaussians, which changes hues as little as possible.
     matrix = inverse @ _square_root(root @ target @ root) @ inverse
-    moved = (painted - painted.mean(0)) @ matrix.T + photographed.mean(0)
-    return np.clip(moved, -1, 1).astype(np.float32).reshape(style.shape)
+    transformed = (painted - painted.mean(0)) @ matrix.T + photographed.mean(0)
+    return np.clip(transformed, -1, 1).astype(np.float32).reshape(style.shape)
 
 
 def _square_root(matrix: np.ndarray) -> np.ndarray:

@@ -8,18 +8,18 @@ import io
 import numpy as np
 from PIL import Image, ImageCms
 
-# By a profile's colour space, the mode in which Pillow has such pictures.
+# Colour space of a profile -> Pillow mode.
 _MODES = {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK"}
 _CUBE_SIDE = 6
 _UNREADABLE = (ImageCms.PyCMSError, OSError, ValueError, TypeError)
 
 
 def to_srgb(picture: Image.Image, profile: bytes | None) -> Image.Image:
-    """A picture of mode L, RGB or CMYK by its ICC profile as RGB in sRGB.
+    """Convert a picture of mode L, RGB or CMYK to RGB in sRGB by its ICC profile.
 
-    Colours are converted relative to white, with black points matched; what sRGB cannot show is clipped. A picture
-    whose profile is damaged, is for another kind of colours, or says the same as sRGB, keeps its values; CMYK without
-    a profile becomes RGB by Pillow's formula.
+    Uses the relative colorimetric intent with black point compensation; colours outside sRGB are clipped. Values are
+    kept if the profile is damaged, is for another mode, or equals sRGB. CMYK without a profile is converted by Pillow's
+    formula.
     """
     transform = _transform(profile, picture.mode) if profile else None
     if transform is not None:
@@ -34,7 +34,7 @@ def to_srgb(picture: Image.Image, profile: bytes | None) -> Image.Image:
 
 @functools.lru_cache(maxsize=8)
 def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
-    """What converts pictures of a mode; None where their values may stay as they are."""
+    """The transform for pictures of a mode; None if their values can be kept."""
     try:
         source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
         if _MODES.get(source.profile.xcolor_space.strip()) != mode:
@@ -53,7 +53,7 @@ def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
 
 
 def _changes(transform: ImageCms.ImageCmsTransform, mode: str) -> bool:
-    """Whether it does more than round: most profiles are some form of sRGB."""
+    """Whether a transform changes values by more than rounding; most profiles are variants of sRGB."""
     steps = np.linspace(0, 255, _CUBE_SIDE).round().astype(np.uint8)
     cube = np.stack(np.meshgrid(*[steps] * len(mode), indexing="ij"), -1).reshape(-1, 1, len(mode))
     sample = Image.fromarray(cube if len(mode) > 1 else np.arange(256, dtype=np.uint8)[:, None])

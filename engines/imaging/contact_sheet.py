@@ -11,20 +11,20 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-# Longest side of a sheet, in pixels, without what is written around its pictures.
+# Longest side of a sheet in pixels, without its labels.
 SHEET_SIDE = 2400
-LEAST_CELL, MOST_CELL = 96, 640
+MIN_CELL, MAX_CELL = 96, 640
 PAPER, EMPTY, INK = (250, 248, 244), (236, 231, 222), (43, 38, 34)
 GAP = 12
 
 
 @dataclass(frozen=True)
 class Heading:
-    """What stands along one side of a sheet.
+    """Labels along one side of a sheet.
 
     Attributes:
         title: what is varied.
-        values: each value, as it is written.
+        values: each value, as text.
     """
 
     title: str
@@ -32,13 +32,13 @@ class Heading:
 
 
 class ContactSheet:
-    """A sheet whose pictures come one by one.
+    """A sheet that is filled picture by picture.
 
-    With `rows`, a table: the one's values along its top, the other's along its left. Without, a series that is broken
-    into lines of much the same length, each picture under its own value.
+    With `rows` it is a table, with the values of `columns` along the top and those of `rows` along the left. Without
+    `rows` it is a series, wrapped into lines of similar length, with each value above its picture.
 
     Args:
-        shape: (height, width) of the pictures that will come; others are resized to the same cell.
+        shape: expected (height, width) of the pictures; others are resized to the same cell.
     """
 
     def __init__(self, columns: Heading, rows: Heading | None, shape: tuple[int, int]):
@@ -47,29 +47,29 @@ class ContactSheet:
         self._across = count if rows else _line_length(count)
         self._down = len(rows.values) if rows else math.ceil(count / self._across)
         room = SHEET_SIDE / max(self._across * shape[1], self._down * shape[0])
-        scale = min(room, MOST_CELL / max(shape))
-        scale = max(scale, LEAST_CELL / max(shape))
+        scale = min(room, MAX_CELL / max(shape))
+        scale = max(scale, MIN_CELL / max(shape))
         self._cell = max(1, round(shape[0] * scale)), max(1, round(shape[1] * scale))
         self._size = max(13, min(26, round(max(self._cell) / 18)))
         self._image = self._blank()
 
     @property
     def image(self) -> np.ndarray:
-        """The sheet as it is now, (H, W, 3) uint8 RGB; a copy."""
+        """A copy of the sheet, (H, W, 3) uint8 RGB."""
         return self._image.copy()
 
     def put(self, index: int, picture: np.ndarray) -> None:
-        """Lay (H, W, 3) uint8 RGB into a cell, counted line by line."""
+        """Put a picture, (H, W, 3) uint8 RGB, into a cell; cells are counted row by row."""
         height, width = self._cell
         top, left = self._corner(index)
         small = Image.fromarray(picture).resize((width, height), Image.Resampling.LANCZOS, reducing_gap=2.0)
         self._image[top : top + height, left : left + width] = np.asarray(small)
 
-    # Where things are
+    # Layout
 
     @property
     def _line(self) -> int:
-        """Height of a line of writing with the space around it."""
+        """Height of a line of text with spacing."""
         return round(self._size * 1.7)
 
     def _widest(self, texts: Iterable[str]) -> int:
@@ -83,12 +83,12 @@ class ContactSheet:
 
     @property
     def _top(self) -> int:
-        """Where the slots begin; above it stand a table's values."""
+        """Top of the first slot."""
         return GAP + 2 * self._line
 
     @property
     def _slot(self) -> tuple[int, int]:
-        """Height and width of a cell and of what is written of it, which may need more room than a narrow picture."""
+        """Height and width of a slot, which holds a cell; labels may make it larger than the cell."""
         heading = math.ceil(self._widest([self._columns.title]) / self._across)
         width = max(self._cell[1], self._widest(self._columns.values), heading)
         if self._rows is None:
@@ -97,16 +97,16 @@ class ContactSheet:
 
     @property
     def _pitch(self) -> tuple[int, int]:
-        """From one slot's corner to the next: down, and to the right."""
+        """Distance between adjacent slots, vertical and horizontal."""
         written = 0 if self._rows else self._line
         height, width = self._slot
         return height + GAP + written, width + GAP
 
     def _corner(self, index: int) -> tuple[int, int]:
-        """Of a cell, which is in the middle of its slot."""
+        """Top and left of a cell, centred in its slot."""
         slot, pitch = self._slot, self._pitch
-        line, place = divmod(index, self._across)
-        top, left = self._top + line * pitch[0], self._left + place * pitch[1]
+        line, column = divmod(index, self._across)
+        top, left = self._top + line * pitch[0], self._left + column * pitch[1]
         return top + (slot[0] - self._cell[0]) // 2, left + (slot[1] - self._cell[1]) // 2
 
     def _blank(self) -> np.ndarray:
@@ -127,8 +127,8 @@ class ContactSheet:
         slot, pitch = self._slot, self._pitch
         draw.text((middle, GAP + self._line / 2), self._columns.title, INK, font, anchor="mm")
         for index, value in enumerate(self._columns.values):
-            line, place = divmod(index, self._across)
-            left, above = self._left + place * pitch[1], self._top + line * pitch[0] - self._line / 2
+            line, column = divmod(index, self._across)
+            left, above = self._left + column * pitch[1], self._top + line * pitch[0] - self._line / 2
             draw.text((left + slot[1] / 2, above), value, INK, font, anchor="mm")
         if self._rows is None:
             return
@@ -142,7 +142,7 @@ class ContactSheet:
 
 
 def _line_length(count: int) -> int:
-    """How many pictures of a series stand in a line: all where they are few, else such that lines are alike."""
+    """Pictures per line of a series: all if they are few, else so that lines have similar lengths."""
     if count <= 4:
         return count
     lines = max(2, round(math.sqrt(count / 1.5)))
@@ -153,5 +153,5 @@ def _line_length(count: int) -> int:
 def _font(size: int) -> ImageFont.FreeTypeFont:
     import matplotlib
 
-    # Pillow's own font has no Greek letters and no arrows, which settings have in their names.
+    # Pillow's default font lacks Greek letters and arrows, which titles of settings contain.
     return ImageFont.truetype(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf", size)

@@ -1,4 +1,4 @@
-"""Picture formats: which are read, recognised by content, and opened safely."""
+"""Picture formats: detection by content, and safe opening."""
 
 from __future__ import annotations
 
@@ -14,18 +14,17 @@ from typing import IO
 
 from PIL import Image
 
-# As Pillow names them; HEIF where its reader is installed.
+# Pillow's names; HEIF is added if its plugin is installed.
 FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "TIFF", "GIF", "BMP")
 _HEIF = "HEIF"
-# The endings of names that are pictures, and of those that a person would take for some: these are refused by name
-# rather than passed over.
+# Suffixes of readable pictures, and of unsupported pictures, which are refused by name instead of being ignored.
 SUFFIXES = frozenset(
     (".jpg", ".jpeg", ".jfif", ".png", ".webp", ".avif", ".tif", ".tiff", ".gif", ".bmp", ".heic", ".heif", ".hif")
 )
 LIKE_PICTURES = frozenset(
     (".svg", ".psd", ".jp2", ".jxl", ".ico", ".tga", ".exr", ".hdr", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf")
 )
-# What Pillow raises over damaged files.
+# What Pillow raises for damaged files.
 DAMAGED = (
     OSError,
     ValueError,
@@ -38,15 +37,15 @@ DAMAGED = (
     RuntimeError,
     Image.DecompressionBombError,
 )
-# Whoever reads a picture looks at its size himself before anything is decoded; Pillow would refuse the photos of
-# phones with 200 million pixels, which are easily shrunk.
+# `load_picture` checks sizes before decoding; Pillow's limit would refuse 200-megapixel phone photos, which can be
+# shrunk.
 Image.MAX_IMAGE_PIXELS = 1 << 28
-# What Pillow thinks of a file is said in sentences of our own, or not at all.
+# Problems are reported in our own words.
 warnings.filterwarnings("ignore", module=r"PIL\.")
 _PNG = b"\x89PNG\r\n\x1a\n"
-# Of a PNG's texts: longer ones than these are left out, as no picture needs them.
-_LONGEST_TEXT, _MOST_TEXT = 1 << 20, 8 << 20
-_LONGEST_PROFILE = 16 << 20
+# Longer texts in a PNG are dropped.
+_MAX_TEXT, _MAX_TOTAL_TEXT = 1 << 20, 8 << 20
+_MAX_PROFILE = 16 << 20
 _OTHER_KINDS = (
     (b"%PDF", "PDF"),
     (b"8BPS", "Photoshop"),
@@ -58,17 +57,17 @@ _OTHER_KINDS = (
 
 
 class PictureError(ValueError):
-    """A file that cannot be used as a picture; the message is a sentence for a person."""
+    """A file that cannot be used as a picture; the message is a sentence for people."""
 
 
 @contextlib.contextmanager
 def opened(source: Path | str | bytes) -> Iterator[Image.Image]:
-    """A picture's file, open but not decoded; of several pictures in it the first, or the one that it names.
+    """Open a picture without decoding it: the first or primary one if the file has several.
 
-    Its colour profile is in `info["icc_profile"]`. What the block raises over a damaged file is told in a sentence.
+    Its colour profile is in `info["icc_profile"]`. Exceptions of the block for damaged files become PictureError.
 
     Raises:
-        PictureError: there is no such file, or it is not a picture of a known format, or damaged.
+        PictureError: the file is missing, of an unknown format, or damaged.
     """
     head = b""
     try:
@@ -83,7 +82,7 @@ def opened(source: Path | str | bytes) -> Iterator[Image.Image]:
                 formats = (_HEIF,)
                 _register_heif()
             elif head.startswith(_PNG):
-                file, profile = _without_bulk(file)
+                file, profile = _without_large_chunks(file)
             picture = stack.enter_context(Image.open(file, formats=formats))
             if profile is not None:
                 picture.info["icc_profile"] = profile
@@ -106,9 +105,9 @@ def opened(source: Path | str | bytes) -> Iterator[Image.Image]:
 _DAMAGED = "This picture is damaged and cannot be read; save it anew or use another."
 
 
-def too_large(most: int) -> str:
-    """The sentence for a picture of more than so many pixels."""
-    return f"This picture has more than {most / 1e6:.3g} million pixels; make it smaller first."
+def too_large(limit: int) -> str:
+    """The message for a picture of more than `limit` pixels."""
+    return f"This picture has more than {limit / 1e6:.3g} million pixels; make it smaller first."
 
 
 def _not_read(head: bytes) -> str:
@@ -119,13 +118,13 @@ def _not_read(head: bytes) -> str:
 
 
 def _is_heif(head: bytes) -> bool:
-    """Whether a file begins as the photos of iPhones do: HEIF, packed by HEVC."""
+    """Whether a file starts like HEIF with HEVC, the format of iPhone photos."""
     heic = head[8:12] in (b"heic", b"heix", b"heim", b"heis", b"mif1", b"msf1")
     return head[4:8] == b"ftyp" and heic and b"avif" not in head[16:]
 
 
 def _register_heif() -> None:
-    """Have Pillow read HEIF; raises PictureError where the library for it is not installed."""
+    """Register the HEIF plugin with Pillow; raises PictureError if it is not installed."""
     if importlib.util.find_spec("pillow_heif") is None:
         raise PictureError(
             "This is a HEIC picture, for which pillow-heif is not installed here; save it as a JPEG or PNG file first."
@@ -135,10 +134,10 @@ def _register_heif() -> None:
     pillow_heif.register_heif_opener()
 
 
-def _without_bulk(file: IO[bytes]) -> tuple[IO[bytes], bytes | None]:
-    """A PNG without texts that are longer than any that Pillow takes, and its colour profile where that is.
+def _without_large_chunks(file: IO[bytes]) -> tuple[IO[bytes], bytes | None]:
+    """Remove texts and a colour profile larger than Pillow's limits from a PNG; returns the file and that profile.
 
-    Pillow calls a file damaged for either. Where there is nothing of the kind, it is the same file and None.
+    Pillow would reject the file otherwise. If there are none, returns the same file and None.
     """
     kept: list[tuple[int, int]] = []
     profile, texts, left_out = None, 0, False
@@ -150,12 +149,12 @@ def _without_bulk(file: IO[bytes]) -> tuple[IO[bytes], bytes | None]:
         if kind in (b"tEXt", b"zTXt", b"iTXt", b"iCCP"):
             data = file.read(length)
             if kind == b"iCCP":
-                unpacked = _unpacked(data.partition(b"\0")[2][1:], _LONGEST_PROFILE)
-                keep = len(unpacked) <= _LONGEST_TEXT
-                profile = None if keep or len(unpacked) > _LONGEST_PROFILE else unpacked
+                unpacked = _decompressed(data.partition(b"\0")[2][1:], _MAX_PROFILE)
+                keep = len(unpacked) <= _MAX_TEXT
+                profile = None if keep or len(unpacked) > _MAX_PROFILE else unpacked
             else:
-                texts += _length_of_text(kind, data)
-                keep = texts <= _MOST_TEXT and _length_of_text(kind, data) <= _LONGEST_TEXT
+                texts += _text_length(kind, data)
+                keep = texts <= _MAX_TOTAL_TEXT and _text_length(kind, data) <= _MAX_TEXT
         if keep:
             kept.append((position, length + 12))
         left_out = left_out or not keep
@@ -166,28 +165,28 @@ def _without_bulk(file: IO[bytes]) -> tuple[IO[bytes], bytes | None]:
     file.seek(0)
     if not left_out:
         return file, None
-    slim = io.BytesIO(_PNG)
-    slim.seek(len(_PNG))
+    reduced = io.BytesIO(_PNG)
+    reduced.seek(len(_PNG))
     for start, length in kept:
         file.seek(start)
-        slim.write(file.read(length))
-    slim.seek(0)
-    return slim, profile
+        reduced.write(file.read(length))
+    reduced.seek(0)
+    return reduced, profile
 
 
-def _length_of_text(kind: bytes, data: bytes) -> int:
-    """How long the text of a chunk is, as far as that matters."""
+def _text_length(kind: bytes, data: bytes) -> int:
+    """Unpacked length of a text chunk, up to just above _MAX_TEXT."""
     rest = data.partition(b"\0")[2]
     if kind == b"zTXt":
-        return len(_unpacked(rest[1:], _LONGEST_TEXT))
+        return len(_decompressed(rest[1:], _MAX_TEXT))
     if kind == b"iTXt" and rest[:1] == b"\1":
-        return len(_unpacked(rest[2:].split(b"\0", 2)[-1], _LONGEST_TEXT))
+        return len(_decompressed(rest[2:].split(b"\0", 2)[-1], _MAX_TEXT))
     return len(data)
 
 
-def _unpacked(data: bytes, most: int) -> bytes:
-    """What zlib has packed, up to a byte more than `most`; nothing where it is damaged."""
+def _decompressed(data: bytes, limit: int) -> bytes:
+    """Decompress at most `limit` + 1 bytes; b"" for damaged data."""
     try:
-        return zlib.decompressobj().decompress(data, most + 1)
+        return zlib.decompressobj().decompress(data, limit + 1)
     except zlib.error:
         return b""

@@ -20,13 +20,13 @@ from engines.imaging.metadata import NO_DETAILS, Details, details_of
 __all__ = ["DAMAGED", "MAX_PIXELS", "Picture", "PictureError", "load_picture", "read_picture"]
 
 MAX_PIXELS = 40_000_000
-# What is larger than this many times the limit is refused: it has to be decoded before it can be shrunk.
-_DECODED = 4
-# Pillow keeps four bytes a pixel, while it shrinks a second copy, and at the end there is the array.
+# Pictures larger than this many times the limit are refused, as they must be decoded before they are shrunk.
+_MAX_SHRINK = 4
+# Pillow's four bytes per pixel, twice while it resizes, and the final array.
 _BYTES_PER_PIXEL = 12
 _SIXTEEN_BIT = {"I", "I;16", "I;16B", "I;16L"}
 _WITH_ALPHA = {"RGBA", "LA", "PA", "La", "RGBa"}
-_UPRIGHT = {
+_TRANSPOSE = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -35,19 +35,19 @@ _UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-# Large pictures are decoded one at a time, so that many visitors need no more memory than one.
-_one_at_a_time = threading.Lock()
+# Large pictures are decoded one at a time, to bound the memory used by many visitors.
+_large_picture_lock = threading.Lock()
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture that was read.
+    """A picture read from a file.
 
     Attributes:
         pixels: (H, W, 3) uint8 RGB, upright, in sRGB.
-        details: what its file says of it that goes on into results.
-        notices: what a person should be told, in sentences: that it was shrunk, and to what.
-        format: of its file, as Pillow names it.
+        details: metadata to be copied to results.
+        notices: sentences to show, for example that it was shrunk.
+        format: Pillow's name of the file format.
     """
 
     pixels: np.ndarray
@@ -57,29 +57,29 @@ class Picture:
 
 
 def read_picture(source: Path | str | bytes, *, max_pixels: int = MAX_PIXELS, background: str = "white") -> np.ndarray:
-    """The pixels of `load_picture`: (H, W, 3) uint8 RGB; raises as it does."""
+    """The pixels of `load_picture`, (H, W, 3) uint8 RGB; raises the same errors."""
     return load_picture(source, max_pixels=max_pixels, background=background).pixels
 
 
 def load_picture(source: Path | str | bytes, *, max_pixels: int = MAX_PIXELS, background: str = "white") -> Picture:
     """Read a picture.
 
-    The first frame of an animation, turned upright as EXIF says, in sRGB whatever its colour profile, 16-bit scaled
-    down to 8, shrunk while it is loaded to at most `max_pixels` pixels.
+    Takes the first frame of an animation, applies the EXIF orientation, converts to 8-bit sRGB, and shrinks the picture
+    to at most `max_pixels` pixels.
 
     Args:
-        background: what shows through where it is transparent: "white", or "black" for a mask, which has nothing there.
+        background: colour behind transparent pixels: "white", or "black" for masks.
 
     Raises:
-        PictureError: not a picture of a known format, damaged, or too large even to be shrunk.
+        PictureError: an unknown format, damaged, or too large even for shrinking.
     """
     with opened(source) as file:
         width, height = file.size
         if width * height <= max_pixels:
             pixels = _pixels(file, None, background)
-            # Pillow decodes a PNG to find its EXIF: not before its size is known to be fine.
+            # Pillow decodes a PNG to find its EXIF, so this must follow the check of its size.
             return Picture(pixels, details_of(file), (), file.format or "")
-        with _one_at_a_time:
+        with _large_picture_lock:
             target = _within(width, height, max_pixels)
             file.draft(None, target)
             _check_decodable(file, width * height, max_pixels)
@@ -88,18 +88,18 @@ def load_picture(source: Path | str | bytes, *, max_pixels: int = MAX_PIXELS, ba
         return Picture(pixels, details_of(file), (shrunk,), file.format or "")
 
 
-def _within(width: int, height: int, most: int) -> tuple[int, int]:
-    """The size in the same shape that has at most so many pixels."""
-    scale = math.sqrt(most / (width * height))
-    return max(1, min(int(width * scale), most)), max(1, min(int(height * scale), most))
+def _within(width: int, height: int, limit: int) -> tuple[int, int]:
+    """The largest size of the same aspect ratio with at most `limit` pixels."""
+    scale = math.sqrt(limit / (width * height))
+    return max(1, min(int(width * scale), limit)), max(1, min(int(height * scale), limit))
 
 
-def _check_decodable(file: Image.Image, whole: int, max_pixels: int) -> None:
+def _check_decodable(file: Image.Image, file_pixels: int, max_pixels: int) -> None:
     pixels = file.width * file.height
     if file.info.get("progressive"):
-        pixels = max(pixels, whole)  # its coefficients are all kept until the last has come
-    if pixels > _DECODED * max_pixels:
-        raise PictureError(too_large(_DECODED * max_pixels))
+        pixels = max(pixels, file_pixels)  # libjpeg keeps all coefficients of a progressive JPEG
+    if pixels > _MAX_SHRINK * max_pixels:
+        raise PictureError(too_large(_MAX_SHRINK * max_pixels))
     free = free_bytes()
     if free is not None and _BYTES_PER_PIXEL * pixels > free:
         raise PictureError(
@@ -108,15 +108,15 @@ def _check_decodable(file: Image.Image, whole: int, max_pixels: int) -> None:
 
 
 def _pixels(file: Image.Image, target: tuple[int, int] | None, background: str) -> np.ndarray:
-    """Decode, shrink to `target`, and bring to (H, W, 3) uint8 RGB."""
+    """Decode, shrink to `target` if given, and convert to (H, W, 3) uint8 RGB."""
     file.load()
-    profile, method = file.info.get("icc_profile"), _UPRIGHT.get(_orientation(file))
+    profile, method = file.info.get("icc_profile"), _TRANSPOSE.get(_orientation(file))
     picture = _eight_bit(file)
     if target is not None:
         picture = picture.resize(target, Image.Resampling.LANCZOS, reducing_gap=2.0)
     alpha = picture.getchannel("A") if picture.mode == "RGBA" else None
     if alpha is not None:
-        # Grey with transparency has become coloured, but its profile is still one for grey.
+        # Grey with alpha was converted to RGBA, but its profile is for grey.
         picture = picture.convert("L" if file.mode in ("LA", "La", "L", "I;16") else "RGB")
     picture = to_srgb(picture, profile)
     if alpha is not None:
@@ -128,15 +128,15 @@ def _orientation(file: Image.Image) -> int:
     try:
         return file.getexif().get(ExifTags.Base.Orientation, 1)
     except (struct.error, TypeError, KeyError, ValueError, ZeroDivisionError, OSError, SyntaxError):
-        return 1  # whatever a damaged EXIF block says of the rotation
+        return 1  # damaged EXIF
 
 
 def _eight_bit(picture: Image.Image) -> Image.Image:
-    """A picture of mode L, RGB, CMYK or, where some of it is transparent, RGBA."""
+    """Convert a picture to mode L, RGB, CMYK, or RGBA if it has transparency."""
     transparent = picture.info.get("transparency")
     if picture.mode in _SIXTEEN_BIT:
         values = np.asarray(picture)
-        # Some formats open as 32-bit mode I, whatever their depth was: there the values must tell.
+        # Mode I has 32 bits whatever the file's depth was, so the values decide.
         scale = 257 if picture.mode != "I" or values.max(initial=0) > 255 else 1
         grey = Image.fromarray(np.clip(values / np.float32(scale), 0, 255).astype(np.uint8))
         if isinstance(transparent, int):
@@ -147,14 +147,14 @@ def _eight_bit(picture: Image.Image) -> Image.Image:
         return picture.convert("RGBA")
     if picture.mode == "F":
         values = np.nan_to_num(np.asarray(picture))
-        # Floating-point pictures are in [0, 1], unless their values tell otherwise.
+        # Floating-point pictures are in [0, 1] unless their values are larger.
         scaled = values * 255 if values.max(initial=0) <= 1 else values
         return Image.fromarray(np.clip(scaled, 0, 255).astype(np.uint8))
     return picture if picture.mode in ("L", "RGB", "CMYK") else picture.convert("L" if picture.mode == "1" else "RGB")
 
 
 def check_picture(image: np.ndarray, *, least: int = 16) -> None:
-    """Refuse an array that is no picture.
+    """Check that an array is a picture.
 
     Raises:
         PictureError: not (H, W, 3) uint8, or a side shorter than `least` pixels.
@@ -167,14 +167,14 @@ def check_picture(image: np.ndarray, *, least: int = 16) -> None:
 
 
 def long_enough(shape: tuple[int, int], longest: int, least: int, most: int) -> int:
-    """The longer side to resize a picture of (height, width) to, so that the shorter one has `least` pixels.
+    """The longer side to resize a picture of (height, width) to, so that the shorter side has at least `least` pixels.
 
     Args:
-        longest: what it is where that is enough; 0, for the picture's own size, stays 0.
-        most: what it may be at most.
+        longest: preferred longer side; 0, for the picture's own size, stays 0.
+        most: maximum of the longer side.
 
     Raises:
-        PictureError: the picture is so narrow that this would not do.
+        PictureError: the picture is too narrow.
     """
     short, long = sorted(shape)
     if not longest or round(short * longest / long) >= least:
@@ -187,7 +187,7 @@ def long_enough(shape: tuple[int, int], longest: int, least: int, most: int) -> 
 
 
 def resized(image: np.ndarray, longest_side: int) -> np.ndarray:
-    """Resize (H, W, 3) uint8 so that its longer side is `longest_side` pixels; 0 leaves it as it is."""
+    """Resize (H, W, 3) uint8 so that its longer side has `longest_side` pixels; 0 keeps its size."""
     height, width = image.shape[:2]
     scale = longest_side / max(height, width)
     if scale in (0, 1):
@@ -202,7 +202,7 @@ def to_float(image: np.ndarray) -> np.ndarray:
 
 
 def digest(image: np.ndarray) -> str:
-    """SHA-256 of a picture's size and pixels, whatever file format it came in."""
+    """SHA-256 of a picture's size and pixels, independent of its file format."""
     shape = "x".join(map(str, image.shape)).encode()
     return hashlib.sha256(shape + b":" + np.ascontiguousarray(image).tobytes()).hexdigest()
 
@@ -214,6 +214,6 @@ def middle_square(image: np.ndarray, side: int) -> np.ndarray:
     height, width = image.shape[:2]
     edge = min(height, width)
     top, left = (height - edge) // 2, (width - edge) // 2
-    # Cut first: a resize with a box looks beyond its edges.
+    # Crop first: `resize` with a box also samples pixels outside it.
     cut = Image.fromarray(image[top : top + edge, left : left + edge])
     return np.asarray(cut.resize((side, side), Image.Resampling.LANCZOS))

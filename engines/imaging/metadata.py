@@ -1,6 +1,6 @@
-"""EXIF metadata that is carried over into results: date, settings, author.
+"""EXIF metadata that is copied to results: date, camera settings, author.
 
-Nothing that says where it was taken, or which camera of a kind took it, and no notes that only the maker can read.
+Locations, serial numbers and maker notes are not copied.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _MAIN = (
     _Tags.Artist,
     _Tags.Copyright,
 )
-_OF_THE_SHOT = (
+_SHOT = (
     _Tags.ExposureTime,
     _Tags.FNumber,
     _Tags.ExposureProgram,
@@ -53,17 +53,17 @@ _OF_THE_SHOT = (
     _Tags.LensMake,
     _Tags.LensModel,
 )
-_LONGEST = 2000
-_MOST_DPI = 10_000.0
+_MAX_LENGTH = 2000
+_MAX_DPI = 10_000.0
 
 
 @dataclass(frozen=True)
 class Details:
-    """What goes on from a photo's file into a result's.
+    """Metadata of a photo to be copied to results.
 
     Attributes:
-        exif: as Pillow saves it; b"" for nothing.
-        dpi: pixels an inch, across and down; None where the file does not say.
+        exif: EXIF as Pillow saves it; b"" for none.
+        dpi: horizontal and vertical pixels per inch, or None.
     """
 
     exif: bytes = b""
@@ -71,7 +71,7 @@ class Details:
 
     @property
     def options(self) -> dict[str, Any]:
-        """How `PIL.Image.Image.save` is told."""
+        """Keyword arguments for `PIL.Image.Image.save`."""
         return ({"exif": self.exif} if self.exif else {}) | ({"dpi": self.dpi} if self.dpi else {})
 
 
@@ -79,17 +79,17 @@ NO_DETAILS = Details()
 
 
 def details_of(picture: Image.Image) -> Details:
-    """What a picture's file says of it, without what is better not passed on; nothing of what is damaged."""
+    """The metadata of a picture's file to be copied; damaged metadata is ignored."""
     return Details(_exif(picture), _dpi(picture.info.get("dpi")))
 
 
 def _exif(picture: Image.Image) -> bytes:
     try:
-        found = picture.getexif()
-        shot = found.get_ifd(ExifTags.IFD.Exif)
+        source = picture.getexif()
+        shot = source.get_ifd(ExifTags.IFD.Exif)
         kept = Image.Exif()
-        kept.update({int(tag): _as_in_the_file(found[tag]) for tag in _MAIN if tag in found and _is_short(found[tag])})
-        kept_of_shot = {int(tag): shot[tag] for tag in _OF_THE_SHOT if tag in shot and _is_short(shot[tag])}
+        kept.update({int(tag): _encoded(source[tag]) for tag in _MAIN if tag in source and _is_short(source[tag])})
+        kept_of_shot = {int(tag): shot[tag] for tag in _SHOT if tag in shot and _is_short(shot[tag])}
         if kept_of_shot:
             kept.get_ifd(ExifTags.IFD.Exif).update(kept_of_shot)
         return kept.tobytes() if len(kept) or kept_of_shot else b""
@@ -97,19 +97,19 @@ def _exif(picture: Image.Image) -> bytes:
         return b""
 
 
-def _as_in_the_file(value: Any) -> Any:
-    """A text of letters beyond ASCII as the file's bytes: Pillow reads these as Latin-1, and writes each as "?"."""
+def _encoded(value: Any) -> Any:
+    """Non-ASCII text as the file's bytes: Pillow reads them as Latin-1, but would write "?" for each."""
     return value.encode("latin-1", "replace") if isinstance(value, str) and not value.isascii() else value
 
 
 def _is_short(value: Any) -> bool:
-    return not isinstance(value, str | bytes | tuple) or len(value) <= _LONGEST
+    return not isinstance(value, str | bytes | tuple) or len(value) <= _MAX_LENGTH
 
 
-def _dpi(said: Any) -> tuple[float, float] | None:
+def _dpi(value: Any) -> tuple[float, float] | None:
     try:
-        across, down = (float(value) for value in said)
+        across, down = (float(number) for number in value)
     except (TypeError, ValueError, ZeroDivisionError):
         return None
-    fine = all(math.isfinite(value) and 1 <= value <= _MOST_DPI for value in (across, down))
-    return (across, down) if fine else None
+    valid = all(math.isfinite(number) and 1 <= number <= _MAX_DPI for number in (across, down))
+    return (across, down) if valid else None

@@ -1,7 +1,7 @@
-"""Overlapping tiles in which a ConvNet computes exactly what it would on the whole picture.
+"""Overlapping tiles on which a ConvNet computes exactly the same as on the whole picture.
 
-Every window has the same shape (each new shape costs memory in the libraries below) and is larger than its core by the
-network's receptive radius, except at the picture's own edges, where the padding is the same as for the whole.
+All windows have the same shape, as each new shape costs memory in TensorFlow. A window extends beyond its core by the
+network's receptive radius, except at the picture's edges, where the padding is the same as for the whole.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Span:
-    """One window along one axis, in pixels: it sees [start, stop), and [core_start, core_stop) is its own."""
+    """A window along one axis, in pixels: it covers [start, stop), and its core is [core_start, core_stop)."""
 
     start: int
     stop: int
@@ -21,26 +21,26 @@ class Span:
 
 @dataclass(frozen=True)
 class Window:
-    """One window of a picture: its rows and its columns."""
+    """A window of a picture."""
 
     rows: Span
     columns: Span
 
 
 def spans(length: int, tile: int, margin: int, stride: int) -> list[Span]:
-    """Cut range(length) into windows of one length, at most `tile`.
+    """Split range(length) into windows of equal length, at most `tile`.
 
     Args:
-        margin: pixels that a window sees beyond its core, where the picture goes on.
-        stride: where windows and cores may begin: the product of the network's poolings.
+        margin: pixels around a core, except at the picture's edges.
+        stride: windows and cores start at multiples of this: the product of the network's pooling strides.
 
     Raises:
-        ValueError: the tile has no room for a core between its margins.
+        ValueError: the tile is too small for a core between its margins.
     """
     if length <= tile:
         return [Span(0, length, 0, length)]
     margin = -(-margin // stride) * stride
-    # The last window must end with the picture and begin on the grid.
+    # The last window must end with the picture and start at a multiple of the stride.
     tile -= (tile - length) % stride
     advance = (tile - 2 * margin) // stride * stride
     if advance <= 0:
@@ -55,12 +55,12 @@ def spans(length: int, tile: int, margin: int, stride: int) -> list[Span]:
 
 
 def windows(height: int, width: int, tile: int, margin: int, stride: int) -> list[Window]:
-    """The windows of a picture, row by row; a single one where the picture is no larger than a tile."""
+    """The windows of a picture, row by row; a single one if the picture is no larger than a tile."""
     columns = spans(width, tile, margin, stride)
     return [Window(row, column) for row in spans(height, tile, margin, stride) for column in columns]
 
 
-# Above this many pixels a picture is worked on in tiles: the activations of a larger one would not fit beside others.
+# Pictures with more pixels are processed in tiles, as their activations need too much memory.
 WHOLE_PIXELS = 1_400_000
 
 
@@ -68,5 +68,5 @@ AUTOMATIC_TILE = 768
 
 
 def tile_size(pixels: int, chosen: int) -> int:
-    """The tile for a picture of so many pixels: as chosen, or 0 (whole) up to what fits in memory."""
+    """The tile size for a picture with this many pixels: `chosen`, or if that is 0 automatic; 0 means no tiles."""
     return chosen or (AUTOMATIC_TILE if pixels > WHOLE_PIXELS else 0)

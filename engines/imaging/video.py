@@ -1,4 +1,4 @@
-"""MP4 (H.264), GIF and WebP films, written as frames arrive, with the recipe inside."""
+"""MP4 (H.264), GIF and WebP films, written frame by frame, with the recipe inside."""
 
 from __future__ import annotations
 
@@ -14,22 +14,29 @@ import numpy as np
 from PIL import Image
 
 from engines.core.configs import setting, validate
-from engines.core.files import unfinished_neighbour, written_atomically
-from engines.imaging.animation import HUNDREDTHS, THOUSANDTHS, read_animation_comment, timed, write_gif, write_webp
+from engines.core.files import create_temporary, written_atomically
+from engines.imaging.animation import (
+    HUNDREDTHS,
+    THOUSANDTHS,
+    read_animation_comment,
+    with_durations,
+    write_gif,
+    write_webp,
+)
 from engines.imaging.images import DAMAGED
 
 KINDS = ("mp4", "gif", "webp")
-# Longest sides: these files grow faster than an MP4.
+# Maximum longer sides; these formats compress less well than MP4.
 GIF_SIDE, WEBP_SIDE = 420, 720
 
 
 class FilmError(ValueError):
-    """A film that cannot be made; the message is a sentence for a person."""
+    """A film that cannot be made; the message is a sentence for people."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class FilmConfig:
-    """How pictures become a film."""
+    """Settings for a film."""
 
     kind: str = setting("mp4", "A film, or a picture that moves.", choices=KINDS)
     speed: int = setting(12, "Pictures a second.", low=4, high=30)
@@ -40,25 +47,24 @@ class FilmConfig:
 
 
 class Film:
-    """An MP4 in the making.
+    """Writes an MP4 frame by frame, in constant memory.
 
-    Frames are encoded as they come, so memory does not grow with the film. The file appears at `path` only when
-    `finish` is called, with `comment` (a recipe) in it; `discard` leaves nothing behind. Pictures of another size
-    than the first are resized to it.
+    The file appears at `path` when `finish` is called; `discard` leaves nothing behind.
 
     Args:
-        path: where the film goes; its folder must exist.
-        size: (width, height) of the film; odd sides lose a pixel, as H.264 needs even ones.
-        rate: pictures a second.
+        path: the file; its folder must exist.
+        size: (width, height) of the film, to which pictures are resized; odd sides lose a pixel, as H.264 needs even
+            ones.
+        rate: pictures per second.
 
     Raises:
-        OSError: here, in `add` and in `finish`: it cannot be written.
+        OSError: also from `add` and `finish`: the file cannot be written.
     """
 
     def __init__(self, path: Path, size: tuple[int, int], rate: int = 12):
         self.path = path
         self._size = (size[0] - size[0] % 2, size[1] - size[1] % 2)
-        handle, self._draft = unfinished_neighbour(path.with_suffix(".mp4"))
+        handle, self._draft = create_temporary(path.with_suffix(".mp4"))
         os.close(handle)
         self._container = av.open(str(self._draft), "w")
         self._stream = self._container.add_stream("libx264", rate=rate)
@@ -68,7 +74,7 @@ class Film:
         self.count = 0
 
     def add(self, image: np.ndarray) -> None:
-        """Append (H, W, 3) uint8 RGB."""
+        """Append a picture, (H, W, 3) uint8 RGB."""
         width, height = self._size
         if image.shape[0] - image.shape[0] % 2 != height or image.shape[1] - image.shape[1] % 2 != width:
             image = np.asarray(Image.fromarray(image).resize(self._size, Image.Resampling.LANCZOS))
@@ -78,16 +84,16 @@ class Film:
         self.count += 1
 
     def finish(self, comment: str) -> Path:
-        """Close the film, put `comment` into it and move it to its place."""
-        whole = self._draft.with_name(self._draft.stem + "-whole.mp4")
+        """Close the film, store `comment` (a recipe) in it, and move it to `path`."""
+        finished = self._draft.with_name(self._draft.stem + "-whole.mp4")
         try:
             for packet in self._stream.encode():
                 self._container.mux(packet)
             self._container.close()
-            # What the recipe says is known only now, and an MP4's header is written first: copy the packets.
+            # An MP4's header comes first, but the recipe is known only now: copy the packets to a new file.
             with (
                 av.open(str(self._draft)) as source,
-                av.open(str(whole), "w", options={"movflags": "faststart"}) as copy,
+                av.open(str(finished), "w", options={"movflags": "faststart"}) as copy,
             ):
                 copy.metadata["comment"] = comment
                 stream = copy.add_stream_from_template(source.streams.video[0])
@@ -95,17 +101,17 @@ class Film:
                     if packet.dts is not None:
                         packet.stream = stream
                         copy.mux(packet)
-            with whole.open("rb+") as file:
+            with finished.open("rb+") as file:
                 os.fsync(file.fileno())
-            whole.replace(self.path)
+            finished.replace(self.path)
         finally:
-            whole.unlink(missing_ok=True)
+            finished.unlink(missing_ok=True)
             self._draft.unlink(missing_ok=True)
         return self.path
 
     def discard(self) -> None:
-        """Give the film up."""
-        with contextlib.suppress(Exception):  # a film without pictures cannot be closed, and need not be
+        """Delete the unfinished film."""
+        with contextlib.suppress(Exception):  # closing a film without pictures fails
             self._container.close()
         self._draft.unlink(missing_ok=True)
 
@@ -113,13 +119,11 @@ class Film:
 def write_film(
     path: Path, images: Iterable[np.ndarray], shape: tuple[int, int], config: FilmConfig, comment: str
 ) -> Path:
-    """Write pictures, (H, W, 3) uint8 RGB, as a film of the config's kind, atomically. GIF and WebP run endlessly.
-
-    Memory does not grow with the number of pictures: they are asked for one by one.
+    """Write pictures, (H, W, 3) uint8 RGB, as a film, atomically and in constant memory. GIF and WebP loop.
 
     Args:
-        shape: (height, width) of the film; a GIF's is made smaller to GIF_SIDE, a WebP's to WEBP_SIDE.
-        comment: goes into the file.
+        shape: (height, width) of the film; a GIF is shrunk to GIF_SIDE, a WebP to WEBP_SIDE.
+        comment: stored in the file.
 
     Raises:
         FilmError: there are no pictures.
@@ -132,11 +136,11 @@ def write_film(
     height, width = shape
     if config.kind == "mp4":
         return _write_mp4(Film(path, (width, height), rate=config.speed), pictures, config, comment)
-    write, most, units = _ANIMATIONS[config.kind]
-    scale = min(1.0, most / max(shape))
+    write, max_side, units = _ANIMATIONS[config.kind]
+    scale = min(1.0, max_side / max(shape))
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     with written_atomically(path) as file:
-        write(file, timed(pictures, config.speed, config.hold, units), size, comment)
+        write(file, with_durations(pictures, config.speed, config.hold, units), size, comment)
     return path
 
 
@@ -156,7 +160,7 @@ def _write_mp4(film: Film, images: Iterable[np.ndarray], config: FilmConfig, com
 
 
 def read_comment(path: Path) -> str | None:
-    """The comment in an MP4, a GIF or a WebP, by the file's name; None where there is none or the file is no film."""
+    """The comment in an MP4, GIF or WebP file; None if there is none or the file is not a film."""
     kind = path.suffix.lower().removeprefix(".")
     try:
         if kind in _ANIMATIONS:
@@ -168,7 +172,7 @@ def read_comment(path: Path) -> str | None:
 
 
 def middle_picture(path: Path) -> np.ndarray | None:
-    """A picture from the middle of an MP4, (H, W, 3) uint8 RGB; None where the file is no film."""
+    """A picture from the middle of an MP4, (H, W, 3) uint8 RGB; None if the file is not a film."""
     try:
         with av.open(str(path)) as container:
             stream = container.streams.video[0]
@@ -182,7 +186,7 @@ def middle_picture(path: Path) -> np.ndarray | None:
 
 
 def film_size(path: Path) -> tuple[int, int] | None:
-    """(width, height) of an MP4; None where the file is no film."""
+    """(width, height) of an MP4; None if the file is not a film."""
     try:
         with av.open(str(path)) as container:
             stream = container.streams.video[0]

@@ -10,27 +10,27 @@ from typing import Any
 
 from engines.core.frames import Frame
 from engines.data import archives
-from engines.data.archives import told_of
+from engines.data.archives import left_out_notices
 from engines.imaging.formats import LIKE_PICTURES, SUFFIXES
 from engines.imaging.images import MAX_PIXELS, Picture, PictureError, load_picture
 from engines.jobs.job import Job
 from engines.jobs.model_cache import ModelCache
-from engines.jobs.running import JobExecution, ResumableJob, begun
+from engines.jobs.running import JobExecution, ResumableJob, start_job
 from engines.recipes import Recipe
 
-MOST_PICTURES = 200
-# Of a picture in a zip, unpacked: a header may lie about it.
-MOST_BYTES = 100 << 20
+MAX_PICTURES = 200
+# Maximum size of an unpacked picture; sizes in zip headers are not trusted.
+MAX_BYTES = 100 << 20
 
 
 @dataclass(frozen=True)
 class PictureFile:
-    """A picture that is read when its turn comes.
+    """A picture file, read when it is needed.
 
     Attributes:
-        path: its file, or the zip that it is in.
-        member: its name in the zip, by which it is found there; "" where there is none.
-        title: the same as a person reads it.
+        path: the file, or the zip that contains it.
+        member: key of the zip's member; "" outside a zip.
+        title: name of the zip's member for people.
     """
 
     path: Path
@@ -39,48 +39,48 @@ class PictureFile:
 
     @property
     def name(self) -> str:
-        """What a person calls it: its file's name without folders and suffix."""
-        # Some zips are packed with the other kind of stroke.
+        """The file's name without folders and suffix."""
+        # Some programs use backslashes in zips.
         return PurePosixPath((self.title or self.member or self.path.name).replace("\\", "/")).stem
 
     @property
-    def of_known_kind(self) -> bool:
-        """Whether it was chosen by itself, or in a zip has a name of the kinds that can be read."""
+    def is_supported_type(self) -> bool:
+        """True outside a zip, or if its suffix is that of a readable format."""
         return not self.member or PurePosixPath(self.title).suffix.lower() in SUFFIXES
 
     def read(self, max_pixels: int = MAX_PIXELS) -> Picture:
-        """The picture; raises ValueError with a sentence."""
+        """Read the picture; raises ValueError with a sentence."""
         if not self.member:
             return load_picture(self.path, max_pixels=max_pixels)
         with archives.opened(self.path) as archive:
-            data = archives.read_member(archive, self.member, MOST_BYTES)
+            data = archives.read_member(archive, self.member, MAX_BYTES)
         return load_picture(data, max_pixels=max_pixels)
 
 
 def picture_files(paths: Iterable[Path]) -> tuple[PictureFile, ...]:
-    """The pictures among files, and those in zips, in their order; nothing is unpacked yet.
+    """List picture files and the pictures in zips, in order, without unpacking anything.
 
-    Those of kinds that cannot be read are among them, so that they are told of by name.
+    Includes pictures of unsupported formats, so that they can be reported by name.
 
     Raises:
-        ValueError: there are none or too many, or a zip is damaged or has a password.
+        ValueError: no pictures, too many, or a zip that is damaged or encrypted.
     """
-    found: list[PictureFile] = []
+    files: list[PictureFile] = []
     for path in paths:
         if path.suffix.lower() != ".zip":
-            found.append(PictureFile(path))
+            files.append(PictureFile(path))
             continue
         with archives.opened(path) as archive:
             archives.check_password(archive, path.name)
-            inside = archives.members(archive)
-        found += [PictureFile(path, one.key, one.name) for one in inside if _is_picture(one.name)]
-    if not found:
+            members = archives.members(archive)
+        files += [PictureFile(path, member.key, member.name) for member in members if _is_picture(member.name)]
+    if not files:
         raise PictureError("There are no pictures to work on; choose some, or a zip of them.")
-    # A camera's own files lie beside its pictures.
-    count = sum(one.of_known_kind for one in found)
-    if count > MOST_PICTURES:
-        raise PictureError(f"These are {count} pictures; a batch takes at most {MOST_PICTURES}.")
-    return tuple(found)
+    # Unsupported files, such as a camera's raw files beside its JPEGs, do not count.
+    count = sum(member.is_supported_type for member in files)
+    if count > MAX_PICTURES:
+        raise PictureError(f"These are {count} pictures; a batch takes at most {MAX_PICTURES}.")
+    return tuple(files)
 
 
 def _is_picture(name: str) -> bool:
@@ -89,12 +89,12 @@ def _is_picture(name: str) -> bool:
 
 @dataclass(frozen=True, kw_only=True)
 class Batch(Job):
-    """A job for many pictures. Its `inputs` are those that all share; the one that differs is not among them.
+    """A job for many pictures. `inputs` are the shared inputs only.
 
     Attributes:
-        pictures: one after another the input `varies`.
-        varies: that input, by the engine's name for it.
-        max_pixels: what is larger is shrunk to so many pixels.
+        pictures: values of the input that varies.
+        varies: name of that input.
+        max_pixels: larger pictures are shrunk to this many pixels.
     """
 
     pictures: tuple[PictureFile, ...]
@@ -102,7 +102,7 @@ class Batch(Job):
     max_pixels: int = MAX_PIXELS
 
     def job_of(self, number: int, config: Any) -> Job:
-        """The job for one of the pictures, which is read now; raises ValueError with a sentence."""
+        """Read one of the pictures and return the job for it; raises ValueError with a sentence."""
         picture = self.pictures[number].read(self.max_pixels)
         return Job(
             engine=self.engine,
@@ -116,7 +116,7 @@ class Batch(Job):
 
 
 def batch_of(job: Job, pictures: tuple[PictureFile, ...], varies: str, max_pixels: int = MAX_PIXELS) -> Batch:
-    """A job without the input that `varies`, for many pictures."""
+    """Create a batch from a job that lacks the input `varies`."""
     return Batch(
         engine=job.engine,
         config=job.config,
@@ -131,16 +131,15 @@ def batch_of(job: Job, pictures: tuple[PictureFile, ...], varies: str, max_pixel
 
 
 class BatchExecution(JobExecution):
-    """A batch's frames: those of each picture's own job, counted through.
+    """Frames of a batch: those of each picture's job in turn, with steps counted over the whole batch.
 
-    A picture that cannot be read, or that the engine refuses, is left out and told of in `notices`; where every one
-    is, the first refusal is raised at the end. What is sent to steer holds for the picture at work and all after it.
+    A picture that cannot be read or that the engine refuses is skipped, with a notice; if all are skipped, the first
+    error is raised at the end. Steering applies to the current picture and all later ones.
 
     Attributes:
-        job: that of the picture at work.
-        part: its run, which knows its recipe; None where none is at work: before the first picture, and after one that
-            was left out.
-        number: which of the pictures it is, counted from 0.
+        job: the job of the current picture.
+        part: its execution; None before the first picture and after a skipped one.
+        number: index of the current picture.
     """
 
     def __init__(self, batch: Batch, workshop: ModelCache):
@@ -152,16 +151,16 @@ class BatchExecution(JobExecution):
         self._done = self._finished = 0
         self._closed = False
         self._latest: JobExecution | None = None
-        self._refused: list[tuple[str, ValueError]] = []
-        self._shrunk = 0
+        self._skipped: list[tuple[str, ValueError]] = []
+        self._shrunk_count = 0
 
     @property
     def name(self) -> str:
-        """What a person calls the picture at work."""
+        """Name of the current picture, for people."""
         return self.batch.pictures[self.number].name
 
     def send(self, changed: Any | None) -> Frame:
-        """The next frame of whichever picture's turn it is; raises as `JobExecution.send`."""
+        """The next frame; raises like `JobExecution.send`."""
         if self._closed:
             raise StopIteration
         if changed is not None:
@@ -169,94 +168,94 @@ class BatchExecution(JobExecution):
         while True:
             part = self.part
             if part is None or (part.last is not None and part.last.step >= part.last.total):
-                changed = None  # what was sent is in the next picture's own config
-                self._turn_to_next()
+                changed = None  # the next picture starts with `self._config`
+                self._advance()
                 continue
             try:
-                frame, steps = self._pulled(part, changed)
+                frame, steps = self._next_frame(part, changed)
             except ValueError as error:
-                self._refuse(error)
+                self._skip(error)
                 continue
             self._finished += frame.step >= frame.total
-            self.last, self.job, self._latest = self._counted(frame, steps), part.job, part
+            self.last, self.job, self._latest = self._batch_frame(frame, steps), part.job, part
             return self.last
 
-    def _pulled(self, part: JobExecution, changed: Any | None) -> tuple[Frame, int]:
-        """The next frame of the picture at work, and for how many steps it stands; raises as `JobExecution.send`."""
+    def _next_frame(self, part: JobExecution, changed: Any | None) -> tuple[Frame, int]:
+        """The current picture's next frame and the number of steps since the previous one; raises like `send`."""
         return part.send(changed), 1
 
-    def _turn_to_next(self) -> None:
-        """Turn to the next picture, if it can be read.
+    def _advance(self) -> None:
+        """Start the next picture, or skip it if it cannot be read.
 
         Raises:
             StopIteration: there is none.
-            ValueError: nor was there any that could be used.
+            ValueError: there is none, and all pictures were skipped.
         """
         self.part = None
         if self.number + 1 >= len(self.batch.pictures):
-            if self._refused and not self._finished:
+            if self._skipped and not self._finished:
                 self.notices = ()
-                raise self._refused[0][1]
+                raise self._skipped[0][1]
             raise StopIteration
         self.number += 1
         try:
-            self.part = self._begun(self.number)
-            self._shrunk += bool(self.part.job.notices)
-            self._tell()
+            self.part = self._start_part(self.number)
+            self._shrunk_count += bool(self.part.job.notices)
+            self._update_notices()
         except ValueError as error:
-            self._refuse(error)
+            self._skip(error)
 
-    def _begun(self, number: int) -> JobExecution:
-        """A picture's own run, begun; raises ValueError where it cannot be read."""
-        return begun(self.batch.job_of(number, self._config), self._workshop)
+    def _start_part(self, number: int) -> JobExecution:
+        """Start the job of one picture; raises ValueError if it cannot be read."""
+        return start_job(self.batch.job_of(number, self._config), self._workshop)
 
-    def _refuse(self, error: ValueError) -> None:
+    def _skip(self, error: ValueError) -> None:
         self.part = None
-        self._refused.append((self.name, error))
-        self._tell()
+        self._skipped.append((self.name, error))
+        self._update_notices()
 
-    def _tell(self) -> None:
-        self.notices = self.batch.notices + told_of(self._refused)
-        most = f"{self.batch.max_pixels:,}"
-        if self._shrunk == 1:
-            self.notices += (f"One picture was shrunk to {most} pixels.",)
-        elif self._shrunk:
-            self.notices += (f"{self._shrunk} pictures were shrunk to {most} pixels.",)
+    def _update_notices(self) -> None:
+        self.notices = self.batch.notices + left_out_notices(self._skipped)
+        limit = f"{self.batch.max_pixels:,}"
+        if self._shrunk_count == 1:
+            self.notices += (f"One picture was shrunk to {limit} pixels.",)
+        elif self._shrunk_count:
+            self.notices += (f"{self._shrunk_count} pictures were shrunk to {limit} pixels.",)
 
-    def _counted(self, frame: Frame, steps: int) -> Frame:
-        """A picture's frame, which stands for so many steps, as one of the batch."""
+    def _batch_frame(self, frame: Frame, steps: int) -> Frame:
+        """Convert a picture's frame, `steps` after the previous one, to a frame of the batch."""
         self._done += steps
         count = len(self.batch.pictures)
-        left = count - self.number - 1
+        remaining = count - self.number - 1
         return dataclasses.replace(
             frame,
             step=self._done,
-            total=self._done + frame.total - frame.step + frame.total * left,
+            total=self._done + frame.total - frame.step + frame.total * remaining,
             progress=(self.number + frame.progress) / count,
             note=f"picture {self.number + 1} of {count} · {frame.note}" if frame.note else "",
             yield_point=frame.step >= frame.total,
         )
 
-    def left(self) -> ResumableJob | None:
-        """A batch of the pictures that are left, the one at work among them; None where there are none."""
+    def remaining(self) -> ResumableJob | None:
+        """A batch of the remaining pictures, including the current one unless it is done; None if there are none."""
         part = self.part
-        ended = part is None or (part.last is not None and part.last.step >= part.last.total)
-        pictures = self.batch.pictures[max(0, self.number + ended) :]
+        part_ended = part is None or (part.last is not None and part.last.step >= part.last.total)
+        pictures = self.batch.pictures[max(0, self.number + part_ended) :]
         rest = dataclasses.replace(self.batch, config=self._config, pictures=pictures)
         return ResumableJob(rest) if pictures else None
 
     def close(self) -> None:
-        """Stop: no further step is done, no further picture begun."""
+        """Stop: no further step is done and no further picture started."""
         self._closed = True
         if self.part is not None:
             self.part.close()
 
     @property
     def recipe(self) -> Recipe:
-        """What made the last frame: the recipe of its picture."""
+        """The recipe of the last frame's picture."""
         return super().recipe if self._latest is None else self._latest.recipe
 
 
-@begun.register
+@start_job.register
 def _(job: Batch, workshop: ModelCache) -> BatchExecution:
     return BatchExecution(job, workshop)

@@ -1,12 +1,12 @@
-"""What the studio knows of sweeps."""
+"""Descriptions of the sweep engines."""
 
 import dataclasses
 from typing import Any
 
-from engines.core.description import loaded
+from engines.core.description import import_string
 
 _DREAM, _PAINTING = (
-    loaded(f"engines.{package}.description:ENGINES")[0] for package in ("deep_dream", "style_transfer")
+    import_string(f"engines.{package}.description:ENGINES")[0] for package in ("deep_dream", "style_transfer")
 )
 _SHEET: dict[str, Any] = {"function": "engines.jobs.sweep:sweep", "sheet": True, "batch": "", "batch_does": ""}
 ENGINES = (

@@ -20,23 +20,21 @@ OTHER_WEIGHTS = (
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """All that an engine needs, with names where things are heavy.
+    """Everything that an engine needs to run. Networks are given by name.
 
     Attributes:
         engine: key in `ENGINES`.
         config: an instance of the engine's config class.
-        inputs: (H, W, 3) uint8 RGB arrays by the engine's input names.
+        inputs: (H, W, 3) uint8 RGB arrays by input name.
         backbone: name of the network, resolved where the job runs.
-        files: by the engine's names for them.
-        steering: (step, config) pairs to send again, when a recipe is repeated.
-        stop_at: the step to stop after, when a stopped run is repeated.
-        weights: SHA-256 of the network's weights that what is repeated was made with; with others the run says that it
-            cannot come out the same.
-        interruptions: the steps after which to go on from the picture as it was seen, as after a loss, when a recipe is
-            repeated.
-        details: what the file of its first input says that goes on into what is made from it.
-        notices: what a person should be told of its inputs when it is over, in sentences.
-        pace: how many frames a second there may be at most, for somebody who watches; 0 for as many as there can be.
+        files: paths by parameter name.
+        steering: (step, config) pairs to send when a recipe is replayed.
+        stop_at: step to stop after, when a stopped run is replayed.
+        weights: SHA-256 of the weights in a replayed recipe; the run adds a notice if the network has other weights.
+        interruptions: steps after which to resume from the picture, as after a lost worker, when a recipe is replayed.
+        details: metadata of the first input, to be copied to the result.
+        notices: sentences about the inputs to show at the end of the run.
+        pace: maximum number of frames per second for a live view; 0 for no limit.
     """
 
     engine: str
@@ -54,10 +52,10 @@ class Job:
 
     @property
     def makes_film(self) -> bool:
-        """Whether its pictures are a film, by its engine or because it was asked for several."""
+        """True if the job produces a film."""
         return ENGINES[self.engine].film or getattr(self.config, "pictures", 1) > 1
 
     @property
     def makes_sheet(self) -> bool:
-        """Whether its picture is a sheet of several, from which nobody goes on."""
+        """True for contact sheets, which cannot seed a run."""
         return ENGINES[self.engine].sheet

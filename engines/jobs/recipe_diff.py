@@ -15,11 +15,11 @@ from engines.recipes import Recipe, RecipeError
 
 SAME = "The same recipe: the same processor makes the same pixels from it."
 
-# Of a value, where it is longer: around the place where the two part.
-MOST_CHARACTERS, BEFORE_THE_PLACE = 100, 30
-# Engines compute with float32, which rounds by less than this.
+# Longest excerpt of a value, and how much of it precedes the first difference.
+MAX_CHARACTERS, CONTEXT_CHARACTERS = 100, 30
+# Relative tolerance: the rounding error of float32, in which engines compute.
 ROUNDING = 1e-7
-_LACKING = object()
+_MISSING = object()
 
 
 @dataclass(frozen=True)
@@ -27,9 +27,9 @@ class Difference:
     """A field in which two recipes differ.
 
     Attributes:
-        name: of the field, in words.
-        first, second: its two values, as a person reads them.
-        help: a setting's one-line help; "" for whatever is no setting.
+        name: name of the field, in words.
+        first, second: its two values, as text.
+        help: one-line help of a setting; "" for other fields.
     """
 
     name: str
@@ -39,23 +39,23 @@ class Difference:
 
 
 def differences(first: Recipe, second: Recipe) -> tuple[Difference, ...]:
-    """All that two recipes differ in: engine, network, settings, inputs, what was changed on the way, where it stopped.
+    """All differences between two recipes: engine, network, settings, inputs, steering, and where they stopped.
 
-    Recipes of two engines say so first and are compared in what they share. The values are not checked: a recipe that
-    this version cannot follow is compared as it is. Nothing differs: `SAME`.
+    Recipes of different engines are compared in the settings that they share. Values are not validated, so recipes that
+    this version cannot run can be compared too. If the result is empty, show `SAME`.
 
     Raises:
-        RecipeError: settings that are nested so deep that no engine wrote them.
+        RecipeError: settings that are nested too deeply.
     """
     try:
-        return tuple(_found(first, second))
+        return tuple(_differences(first, second))
     except RecursionError as error:
         raise RecipeError("The settings of these recipes are nested too deep to be compared.") from error
 
 
-def _found(first: Recipe, second: Recipe) -> Iterator[Difference]:
-    one_engine = first.engine == second.engine
-    if not one_engine:
+def _differences(first: Recipe, second: Recipe) -> Iterator[Difference]:
+    same_engine = first.engine == second.engine
+    if not same_engine:
         yield _difference("Engine", first.engine.replace("_", " "), second.engine.replace("_", " "))
     if first.backbone != second.backbone:
         yield _difference("Network", first.backbone, second.backbone)
@@ -64,13 +64,13 @@ def _found(first: Recipe, second: Recipe) -> Iterator[Difference]:
     yield from _settings(first, second)
     for name in dict.fromkeys((*first.inputs, *second.inputs)):
         hashes = first.inputs.get(name, ""), second.inputs.get(name, "")
-        if hashes[0] != hashes[1] and (one_engine or all(hashes)):
+        if hashes[0] != hashes[1] and (same_engine or all(hashes)):
             yield _difference(_words(re.sub(r"s_(\d+)$", r" \1", name)), hashes[0][:12], hashes[1][:12])
-    if one_engine:
+    if same_engine:
         yield from _steering(first, second)
     if first.interruptions != second.interruptions:
-        told = [", ".join(map(str, recipe.interruptions)) or "never" for recipe in (first, second)]
-        yield _difference("Went on from its picture after step", told[0], told[1])
+        texts = [", ".join(map(str, recipe.interruptions)) or "never" for recipe in (first, second)]
+        yield _difference("Went on from its picture after step", texts[0], texts[1])
     if first.stopped_at != second.stopped_at:
         yield Difference("Stopped", *(_stopped(recipe.stopped_at) for recipe in (first, second)))
 
@@ -79,20 +79,20 @@ def _settings(first: Recipe, second: Recipe) -> Iterator[Difference]:
     fields = _fields(second.engine) | _fields(first.engine)
     configs = _flat(first.config), _flat(second.config)
     for name in dict.fromkeys((*fields, *configs[0], *configs[1])):
-        values = configs[0].get(name, _LACKING), configs[1].get(name, _LACKING)
-        lacking = sum(value is _LACKING for value in values)
-        if lacking == 2 or (lacking and first.engine != second.engine) or _same(*values):
+        values = configs[0].get(name, _MISSING), configs[1].get(name, _MISSING)
+        missing = sum(value is _MISSING for value in values)
+        if missing == 2 or (missing and first.engine != second.engine) or _same(*values):
             continue
         help = fields[name].metadata.get("help", "") if name in fields else ""
-        if lacking:
-            told = [_lacking(fields.get(name)) if value is _LACKING else _read(value) for value in values]
+        if missing:
+            texts = [_missing_text(fields.get(name)) if value is _MISSING else _as_text(value) for value in values]
         else:
-            told = _both_read(*values)
-        yield _difference(_words(name), told[0], told[1], help)
+            texts = _as_distinct_texts(*values)
+        yield _difference(_words(name), texts[0], texts[1], help)
 
 
 def _fields(engine: str) -> dict[str, dataclasses.Field]:
-    """The fields of an engine's settings by name; none for an engine that is not here."""
+    """The fields of an engine's settings by name; empty for an unknown engine."""
     if engine not in ENGINES:
         return {}
     config_class = ENGINES[engine].config_class
@@ -103,45 +103,45 @@ def _fields(engine: str) -> dict[str, dataclasses.Field]:
 
 
 def _flat(settings: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The settings of a sweep with those that its pictures share beside them; any others as they are."""
+    """Merge the shared settings of a sweep into its own settings; other settings unchanged."""
     shared = settings.get("settings")
     if not isinstance(shared, Mapping):
         return settings
     return {**{name: value for name, value in settings.items() if name != "settings"}, **shared}
 
 
-def _lacking(field: dataclasses.Field | None) -> str:
+def _missing_text(field: dataclasses.Field | None) -> str:
     if field is None:
         return "not in this recipe"
     default = field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
-    return f"older than this setting, so as by default: {_read(default)}"
+    return f"older than this setting, so as by default: {_as_text(default)}"
 
 
 def _steering(first: Recipe, second: Recipe) -> Iterator[Difference]:
     changes = _changes(first), _changes(second)
     for step in sorted({*changes[0], *changes[1]}):
-        made = [of_one.get(step, []) for of_one in changes]
-        if not _same(*made):
-            told = ["; ".join(map(_change, of_one)) or "nothing" for of_one in made]
-            yield _difference(f"Changed after step {step}", told[0], told[1])
+        changes_at = [changes_of_recipe.get(step, []) for changes_of_recipe in changes]
+        if not _same(*changes_at):
+            texts = ["; ".join(map(_change, changes_of_recipe)) or "nothing" for changes_of_recipe in changes_at]
+            yield _difference(f"Changed after step {step}", texts[0], texts[1])
 
 
 def _changes(recipe: Recipe) -> dict[int, list[dict[str, Any]]]:
-    """By step, of all settings that took effect after it, those that were others before."""
+    """By step, the settings that were changed after it, with their new values."""
     before, changes = _flat(recipe.config), dict[int, list[dict[str, Any]]]()
     for step, steered in recipe.steering:
         settings = _flat(steered)
-        pairs = {name: (before.get(name, _LACKING), settings.get(name, _LACKING)) for name in {**before, **settings}}
-        moved = {name: now for name, (then, now) in pairs.items() if not _same(then, now)}
-        changes.setdefault(step, []).append(moved)
+        pairs = {name: (before.get(name, _MISSING), settings.get(name, _MISSING)) for name in {**before, **settings}}
+        changed = {name: after for name, (previous, after) in pairs.items() if not _same(previous, after)}
+        changes.setdefault(step, []).append(changed)
         before = settings
     return changes
 
 
-def _change(moved: Mapping[str, Any]) -> str:
-    """One change of settings in words."""
-    told = [f"{_words(name).lower()} {'by default' if v is _LACKING else _read(v)}" for name, v in moved.items()]
-    return ", ".join(told) or "the same settings again"
+def _change(changed: Mapping[str, Any]) -> str:
+    """Changed settings in words."""
+    texts = [f"{_words(name).lower()} {'by default' if v is _MISSING else _as_text(v)}" for name, v in changed.items()]
+    return ", ".join(texts) or "the same settings again"
 
 
 def _stopped(step: int | None) -> str:
@@ -149,7 +149,7 @@ def _stopped(step: int | None) -> str:
 
 
 def _same(first: Any, second: Any) -> bool:
-    """Whether two values of a recipe are the same to an engine; those of JSON are lists where a config has tuples."""
+    """Whether two values of a recipe are equal for an engine; lists from JSON equal tuples."""
     if isinstance(first, bool) or isinstance(second, bool):
         return first is second
     if isinstance(first, int | float) and isinstance(second, int | float):
@@ -165,7 +165,7 @@ def _same(first: Any, second: Any) -> bool:
 def _close(first: float, second: float) -> bool:
     try:
         return math.isclose(first, second, rel_tol=ROUNDING)
-    except OverflowError:  # a whole number that no float holds
+    except OverflowError:  # an integer too large for a float
         return False
 
 
@@ -173,33 +173,33 @@ def _words(name: str) -> str:
     return name[:40].replace("_", " ").capitalize()
 
 
-def _read(value: Any) -> str:
-    """A value as a person reads it."""
+def _as_text(value: Any) -> str:
+    """A value as text for people."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):
         return f"{value:g}"
     if isinstance(value, Mapping):
-        return ", ".join(f"{key} {_read(item)}" for key, item in value.items()) or "none"
+        return ", ".join(f"{key} {_as_text(item)}" for key, item in value.items()) or "none"
     if isinstance(value, list | tuple):
-        return ", ".join(map(_read, value)) or "none"
+        return ", ".join(map(_as_text, value)) or "none"
     return "none" if value is None else str(value) or "none"
 
 
-def _both_read(first: Any, second: Any) -> list[str]:
-    """Two values that differ, with all their digits where fewer would not tell them apart."""
-    told = [_read(first), _read(second)]
-    return [repr(first), repr(second)] if told[0] == told[1] else told
+def _as_distinct_texts(first: Any, second: Any) -> list[str]:
+    """Two different values as text, with all digits if they would look the same otherwise."""
+    texts = [_as_text(first), _as_text(second)]
+    return [repr(first), repr(second)] if texts[0] == texts[1] else texts
 
 
 def _difference(name: str, first: str, second: str, help: str = "") -> Difference:
-    """A difference, its values cut where they are long."""
+    """Create a `Difference` with excerpts of long values around their first difference."""
     shorter = min(len(first), len(second))
-    parting = next((i for i in range(shorter) if first[i] != second[i]), shorter)
-    begin = max(0, parting - BEFORE_THE_PLACE) if max(len(first), len(second)) > MOST_CHARACTERS else 0
-    return Difference(name, _cut(first, begin), _cut(second, begin), help)
+    divergence = next((i for i in range(shorter) if first[i] != second[i]), shorter)
+    start = max(0, divergence - CONTEXT_CHARACTERS) if max(len(first), len(second)) > MAX_CHARACTERS else 0
+    return Difference(name, _excerpt(first, start), _excerpt(second, start), help)
 
 
-def _cut(text: str, begin: int) -> str:
-    end = begin + MOST_CHARACTERS
-    return ("…" if begin else "") + text[begin:end] + ("…" if len(text) > end else "") or "none"
+def _excerpt(text: str, start: int) -> str:
+    end = start + MAX_CHARACTERS
+    return ("…" if start else "") + text[start:end] + ("…" if len(text) > end else "") or "none"

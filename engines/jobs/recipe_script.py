@@ -14,7 +14,7 @@ from engines.jobs.replay import job_from_recipe
 from engines.jobs.sweep import SweepConfig
 from engines.recipes import Recipe, RecipeError
 
-# What `engines.train` calls the engines that train.
+# Training engines -> names in `engines.train`.
 TRAININGS = {"vae_training": "vae", "dcgan_training": "dcgan", "language_training": "language_model"}
 _WIDTH = 100
 
@@ -41,8 +41,8 @@ for frame in run:
         film.add(frame.image)
 """
 _FINISHING = "film.finish(run.recipe.to_json())\n"
-# Of a zoom film, which may have been stopped before its first picture was whole.
-_FINISHING_WHAT_THERE_IS = """\
+# For a zoom film, which may have been stopped before its first picture was complete.
+_FINISHING_IF_STARTED = """\
 if film:
     film.finish(run.recipe.to_json())
 else:
@@ -52,18 +52,18 @@ else:
 
 
 def script_of(recipe: Recipe) -> str:
-    """The script that makes a recipe's result again, the same pixels on the same processor; of a training, its command.
+    """Generate a Python script that repeats a recipe; for a training, its command line.
 
-    It runs in the project's folder, `python repeat.py PICTURE …` with the pictures in the order that it says, and
-    writes its result beside itself. All that it takes from the recipe is checked first and written as literals, so
-    that nothing in a stranger's recipe is ever executed.
+    The script runs in the project's folder, `python repeat.py PICTURE …` with the pictures in the documented order, and
+    writes its result beside itself. On the same processor it produces the same pixels. All values from the recipe are
+    validated and written as literals, so nothing in an untrusted recipe is executed.
 
     Raises:
-        ValueError: an engine, a setting, an input or a hash that no recipe of this version has.
+        ValueError: an unknown engine, setting or input, or an invalid hash.
     """
     job = job_from_recipe(recipe, {})
-    for said in (recipe.weights, *recipe.inputs.values()):
-        if not re.fullmatch(r"([0-9a-f]{64})?", said):
+    for sha256 in (recipe.weights, *recipe.inputs.values()):
+        if not re.fullmatch(r"([0-9a-f]{64})?", sha256):
             raise RecipeError("This recipe is damaged: it holds a SHA-256 that cannot be one.")
     if ENGINES[job.engine].files:
         return _command(job, recipe.inputs.get("data", ""))
@@ -73,20 +73,20 @@ def script_of(recipe: Recipe) -> str:
 
 
 def _in_order(engine: str, recipe: Recipe) -> list[str]:
-    """The names of a recipe's inputs in the order in which the engine takes them."""
-    taken, places = ENGINES[engine], {}
-    known = list(taken.inputs)
+    """The names of a recipe's inputs in the engine's order."""
+    description, order = ENGINES[engine], {}
+    names = list(description.inputs)
     for name in recipe.inputs:
         series, _, number = name.rpartition("_")
-        if series in taken.series and re.fullmatch("[1-9][0-9]?", number):
-            places[name] = (known.index(series), int(number))
-        elif name in taken.inputs and name not in taken.series:
-            places[name] = (known.index(name), 0)
+        if series in description.series and re.fullmatch("[1-9][0-9]?", number):
+            order[name] = (names.index(series), int(number))
+        elif name in description.inputs and name not in description.series:
+            order[name] = (names.index(name), 0)
         else:
             raise RecipeError(f"This recipe was made from {name[:40]!r}, which its engine does not take.")
-    if known and known[0] not in places:
+    if names and names[0] not in order:
         raise RecipeError("This recipe does not say which picture it was made from.")
-    return sorted(places, key=places.__getitem__)
+    return sorted(order, key=order.__getitem__)
 
 
 def _heading(job: Job, inputs: dict[str, str]) -> str:
@@ -129,9 +129,9 @@ def _reading(job: Job, inputs: dict[str, str]) -> str:
     if not inputs:
         return ""
     text = "# The pictures in their order on the command line; beside each, how the SHA-256 of its pixels begins.\n"
-    lines = [f"    {name!r}: {said[:12]!r},  # the {name.replace('_', ' ')}\n" for name, said in inputs.items()]
+    lines = [f"    {name!r}: {sha256[:12]!r},  # the {name.replace('_', ' ')}\n" for name, sha256 in inputs.items()]
     masks = [name for name in inputs if name.rpartition("_")[0] in ENGINES[job.engine].masks]
-    # What is transparent in a mask is outside of it.
+    # Transparent pixels of a mask are outside of it.
     background = f', background="black" if name in {masks!r} else "white"' if masks else ""
     return f"{text}pictures = {{\n{''.join(lines)}}}\n{_READING.replace('%s', background)}"
 
@@ -153,9 +153,9 @@ def _running(job: Job, weights: str, inputs: dict[str, str]) -> str:
         "stop_at": "" if job.stop_at is None else repr(job.stop_at),
         "interruptions": repr(job.interruptions) if job.interruptions else "",
     }
-    text += f"job = Job({', '.join(f'{name}={said}' for name, said in options.items() if said)})\n"
+    text += f"job = Job({', '.join(f'{name}={value}' for name, value in options.items() if value)})\n"
     if job.makes_film:
-        suffix, steps = ".mp4", _FILMING + (_FINISHING if ENGINES[job.engine].film else _FINISHING_WHAT_THERE_IS)
+        suffix, steps = ".mp4", _FILMING + (_FINISHING if ENGINES[job.engine].film else _FINISHING_IF_STARTED)
     elif ENGINES[job.engine].writes:
         suffix, steps = ".txt", _RUNNING + "write_text(path, frame.text, run.recipe)\n"
     else:
@@ -163,48 +163,48 @@ def _running(job: Job, weights: str, inputs: dict[str, str]) -> str:
     return f'{text}path = Path(__file__).with_suffix("{suffix}")\n{steps}print("Written to", path)\n'
 
 
-def _changed(config: Any, standard: Any) -> dict[str, Any]:
-    """The fields of a config that are not as those of `standard`."""
+def _changed(config: Any, defaults: Any) -> dict[str, Any]:
+    """The fields of a config that differ from those of `defaults`."""
     values = {field.name: getattr(config, field.name) for field in dataclasses.fields(config)}
-    changed = {name: value for name, value in values.items() if value != getattr(standard, name)}
+    changed = {name: value for name, value in values.items() if value != getattr(defaults, name)}
     if isinstance(config, SweepConfig) and "settings" in changed:
-        # Those that its pictures share have defaults of their own.
+        # The shared settings have their own defaults.
         default = type(config)().settings
         changed["settings"] = {name: value for name, value in config.settings.items() if value != default[name]}
     return changed
 
 
 def _call(function: str, options: dict[str, Any], *first: str, margin: int = 0) -> str:
-    """A call with checked values as its options, one a line."""
+    """Source of a call with validated values as keyword arguments, one a line."""
     if not options:
         return f"{function}({', '.join(first)})"
     indent = " " * (margin + 4)
-    written = [*first, *(f"{name}={_literal(value, margin + 5 + len(name))}" for name, value in options.items())]
-    return f"{function}(\n" + "".join(f"{indent}{one},\n" for one in written) + f"{' ' * margin})"
+    arguments = [*first, *(f"{name}={_literal(value, margin + 5 + len(name))}" for name, value in options.items())]
+    return f"{function}(\n" + "".join(f"{indent}{argument},\n" for argument in arguments) + f"{' ' * margin})"
 
 
 def _literal(value: Any, column: int) -> str:
-    """A checked value by its `repr`, which stands at a column: in several lines where it is long."""
+    """The `repr` of a validated value, wrapped and indented to a column if it is long."""
     lines = pprint.pformat(value, width=max(40, _WIDTH - column), compact=True, sort_dicts=False).splitlines()
     return ("\n" + " " * column).join(lines)
 
 
 def _command(job: Job, data: str) -> str:
-    """The command line of a training; what it cannot do again is said before it."""
+    """The command line of a training, with comments about what it cannot repeat."""
     name, model = TRAININGS[job.engine], job.config.model
-    # What a network's own settings are need not be said either.
-    config, standard = job.config, type(job.config)(model=model)
+    # Omit the model's own defaults too.
+    config, defaults = job.config, type(job.config)(model=model)
     if hasattr(config, "filled"):
-        config, standard = config.filled(), standard.filled()
+        config, defaults = config.filled(), defaults.filled()
     lines = [f"# DATA is the file whose SHA-256 begins with {data[:12]}."] if data else []
     for step, settings in job.steering:
         changes = _changed(settings, job.config).items()
-        told = ", ".join(f"{field} = {value!r}" for field, value in changes) or "nothing"
-        lines.append(f"# After step {step!r} it was changed, which this does not do again: {told}")
+        changed_text = ", ".join(f"{field} = {value!r}" for field, value in changes) or "nothing"
+        lines.append(f"# After step {step!r} it was changed, which this does not do again: {changed_text}")
     if job.stop_at is not None:
         lines.append(f"# It was stopped after step {job.stop_at!r}: press Ctrl-C there.")
     files = f"--data DATA --output {name}.npz --checkpoint {name}-so-far.npz"
-    options = [_option(field, value) for field, value in _changed(config, standard).items()]
+    options = [_option(field, value) for field, value in _changed(config, defaults).items()]
     lines.append(" ".join([f"python -m engines.train {name} {files} --model {model}", *options]))
     return "\n".join(lines) + "\n"
 

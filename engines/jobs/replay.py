@@ -15,10 +15,10 @@ from engines.recipes import Recipe, RecipeError, from_json
 
 
 def job_from_recipe(recipe: Recipe, inputs: Mapping[str, np.ndarray]) -> Job:
-    """The job that repeats a recipe on inputs, which may be others than the recipe's own.
+    """Create a job that repeats a recipe on inputs, which may differ from the recipe's own.
 
     Raises:
-        ValueError: an engine, a setting or a value that this version does not know.
+        ValueError: an unknown engine, or an unknown or invalid setting.
     """
     if recipe.engine not in ENGINES:
         raise RecipeError(f"This recipe is for {recipe.engine[:40]!r}, which this version does not have.")
@@ -35,16 +35,19 @@ def job_from_recipe(recipe: Recipe, inputs: Mapping[str, np.ndarray]) -> Job:
     )
 
 
-def repeated(job: Job, recipe_text: str | None) -> Job:
-    """The job, with what was changed while it ran and where it was stopped, if it is just what a recipe says.
+def replay_if_same(job: Job, recipe_text: str | None) -> Job:
+    """Add a recipe's steering and stop to a job, if the job has the same settings, inputs and backbone.
 
-    A restored recipe repeats to the same pixels this way, even if its run was steered; as soon as a setting, an input
-    or the backbone is another, it is a new job.
+    A restored recipe then repeats to the same pixels, even if its run was steered. Any difference makes it a new job,
+    which is returned unchanged.
+
+    Args:
+        recipe_text: the recipe as JSON; None or "" for none.
     """
     if not recipe_text:
         return job
     recipe = from_json(recipe_text)
-    again = job_from_recipe(recipe, job.inputs)
+    replayed = job_from_recipe(recipe, job.inputs)
     same_inputs = {name: digest(image) for name, image in job.inputs.items()} == dict(recipe.inputs)
-    same = again.config == job.config and again.backbone == job.backbone and same_inputs
-    return dataclasses.replace(again, details=job.details, notices=job.notices) if same else job
+    is_same = replayed.config == job.config and replayed.backbone == job.backbone and same_inputs
+    return dataclasses.replace(replayed, details=job.details, notices=job.notices) if is_same else job

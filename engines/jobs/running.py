@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from engines.core.description import loaded
+from engines.core.description import import_string
 from engines.core.files import sha256_of
 from engines.core.frames import Frame, Frames
 from engines.imaging.images import digest
@@ -21,15 +21,15 @@ from engines.recipes import Recipe, RecipeError
 
 @dataclass(frozen=True, kw_only=True)
 class RunHistory:
-    """What a run has been up to a frame: with the job, all that its recipe says.
+    """What the recipe records up to a frame, besides the job.
 
     Attributes:
-        config: the settings that it began with, as the engine ran them; None before the first frame.
-        in_force: those at the frame.
-        steering: (step, config) pairs that took effect after that step.
-        interruptions: the steps after which it went on from the picture as it was seen, having been lost.
+        config: the settings at the start, as the engine ran them; None before the first frame.
+        in_force: the settings in force at the frame.
+        steering: (step, config) pairs; each config took effect after that step.
+        interruptions: steps after which the run resumed from the picture, having been lost.
         weights: SHA-256 of the network's weights.
-        seconds: how long it was worked.
+        seconds: computing time.
     """
 
     config: Any = None
@@ -42,7 +42,7 @@ class RunHistory:
 
 @dataclass(frozen=True)
 class ResumePoint:
-    """Where a run stood: a frame that its engine can go on from, or None where a checkpoint has it; and the history."""
+    """Where to resume a run: the frame to continue from (None to use the checkpoint), and the history up to it."""
 
     frame: Frame | None
     history: RunHistory
@@ -50,38 +50,39 @@ class ResumePoint:
 
 @dataclass(frozen=True)
 class ResumableJob:
-    """All that is left of a run that ended before its time, to go on from.
+    """The remaining part of a run that ended early.
 
     Attributes:
-        job: to be begun with `standing`.
-        seen: up to which step its frames were seen: what comes before is done again, unseen.
-        in_force: the settings that were in force, where those of `standing` are older.
+        job: the job to start with `resume_point`.
+        resume_point: None to start from the beginning.
+        seen: the last step whose frame was shown; steps up to it are repeated without showing them.
+        in_force: the settings in force, if newer than those of `resume_point`.
     """
 
     job: Job
-    standing: ResumePoint | None = None
+    resume_point: ResumePoint | None = None
     seen: int = 0
     in_force: Any = None
 
 
 class JobExecution(Iterator[Frame]):
-    """A job's frames, which know the recipe of what they have made so far.
+    """A running job: an iterator over its frames that also knows its recipe so far.
 
-    Iterate to run, `send` a config to steer, `close` to stop: as with the engine's own frames.
+    Iterate to run, `send` a config to steer, `close` to stop, as with the engine's own frames.
 
     Args:
-        standing: where the same job stood that was lost, to go on from there; None to begin.
+        resume_point: where to resume the job; None to start it.
 
     Attributes:
-        job: what is at work, with its config as the engine runs it.
+        job: the job, with its config as the engine runs it.
         last: the newest frame.
-        history: of the run up to it.
-        notices: what a person should be told of the run when it is over, in sentences.
-        where: which machine it is on, in a few words; "" where there is only one.
-        workers: which workers of a cluster do it, by their numbers.
-        can_give_way: whether another run may have its place at its yield points.
-        unfinished: what can be gone on with where it failed through no fault of its own; None otherwise.
-        progress_before: share of the whole run's work that was done before this began.
+        history: history of the run up to it.
+        notices: sentences to show when the run is over.
+        where: the machine it runs on, in words; "" if there is only one.
+        workers: numbers of the cluster workers that run it.
+        can_give_way: whether another run may go first at its yield points.
+        unfinished: a `ResumableJob` if it failed through no fault of its own, else None.
+        progress_before: share of the whole run's work done before this execution started.
     """
 
     notices: tuple[str, ...] = ()
@@ -91,16 +92,16 @@ class JobExecution(Iterator[Frame]):
     unfinished: Any = None
     progress_before: float = 0.0
 
-    def __init__(self, job: Job, workshop: ModelCache, standing: ResumePoint | None = None):
+    def __init__(self, job: Job, workshop: ModelCache, resume_point: ResumePoint | None = None):
         self.job = job
         self.notices = job.notices
         self.last: Frame | None = None
         self.history = RunHistory()
-        if standing is not None:
-            self.history = standing.history
-            self.progress_before = 0.0 if standing.frame is None else standing.frame.progress
+        if resume_point is not None:
+            self.history = resume_point.history
+            self.progress_before = 0.0 if resume_point.frame is None else resume_point.frame.progress
         self._workshop = workshop
-        self._standing = standing
+        self._resume_point = resume_point
         self._frames: Frames[Any] | None = None
         self._replay = list(job.steering)
         self._interruptions = list(job.interruptions)
@@ -114,24 +115,24 @@ class JobExecution(Iterator[Frame]):
 
         Raises:
             StopIteration: the run is over.
-            ValueError: a sentence that says why the engine cannot go on.
+            ValueError: the engine cannot continue; the message is a sentence.
         """
-        began = time.monotonic()
+        started = time.monotonic()
         try:
             return self._send(changed)
         finally:
-            # Only what was worked: between two frames another run may have had its turn.
-            worked = self.history.seconds + time.monotonic() - began
-            self.history = dataclasses.replace(self.history, seconds=worked)
+            # Count computing time only: another run may go first between two frames.
+            seconds = self.history.seconds + time.monotonic() - started
+            self.history = dataclasses.replace(self.history, seconds=seconds)
 
     def _send(self, changed: Any | None) -> Frame:
         if self._frames is None or self.last is None:
-            return self._go_on(changed, self._standing) if self._standing else self._begin(changed)
+            return self._resume(changed, self._resume_point) if self._resume_point else self._start(changed)
         changed, self._held = (self._held if changed is None else changed), None
         if changed == self.history.in_force:
-            changed = None  # a control was touched, and says what it said before
+            changed = None  # a control was moved back to its old value
         if changed is not None:
-            # A person steers: what the recipe would have done from here on no longer fits.
+            # Manual steering overrides the rest of the replay.
             self._replay, self._interruptions = [], []
             self.job = dataclasses.replace(self.job, stop_at=None)
         if self.job.stop_at is not None and self.last.step >= self.job.stop_at:
@@ -141,7 +142,7 @@ class JobExecution(Iterator[Frame]):
             self._interruptions.pop(0)
             if self.last.position is not None:
                 self._frames.close()
-                return self._go_on(changed, ResumePoint(self.last, self.history))
+                return self._resume(changed, ResumePoint(self.last, self.history))
         replayed = changed is None and bool(self._replay) and self._replay[0][0] <= self.last.step
         changed = self._replay[0][1] if replayed else changed
         before = self.last
@@ -155,9 +156,9 @@ class JobExecution(Iterator[Frame]):
             self.history = dataclasses.replace(self.history, steering=steering, in_force=in_force)
         return self.last
 
-    def _begin(self, changed: Any | None) -> Frame:
+    def _start(self, changed: Any | None) -> Frame:
         """The first frame of a new run."""
-        if changed is not None:  # steered before the first step: that is where this run begins
+        if changed is not None:  # steering before the first step replaces the initial config
             self.job = dataclasses.replace(self.job, config=changed, steering=(), stop_at=None, interruptions=())
             self._replay, self._interruptions = [], []
         network = self._workshop.network(self.job.engine, self.job.backbone)
@@ -174,61 +175,67 @@ class JobExecution(Iterator[Frame]):
         )
         return self.last
 
-    def _go_on(self, changed: Any | None, standing: ResumePoint) -> Frame:
-        """The first frame of a run that goes on from where one was lost; `changed` takes effect after it."""
+    def _resume(self, changed: Any | None, resume_point: ResumePoint) -> Frame:
+        """The first frame of a resumed run; `changed` takes effect after it."""
         network = self._workshop.network(self.job.engine, self.job.backbone)
         self._held = changed
-        after = {} if standing.frame is None else {"after": standing.frame}
-        self._frames = self._engine_frames(standing.history.in_force, network, **after)
+        after = {} if resume_point.frame is None else {"after": resume_point.frame}
+        self._frames = self._engine_frames(resume_point.history.in_force, network, **after)
         self.last = next(self._frames)
         self.notices += self.last.notices
-        self.job = dataclasses.replace(self.job, config=standing.history.config)
-        if standing.frame is not None:
-            interruptions = (*standing.history.interruptions, standing.frame.step)
-            self.history = dataclasses.replace(standing.history, interruptions=interruptions)
+        self.job = dataclasses.replace(self.job, config=resume_point.history.config)
+        if resume_point.frame is not None:
+            interruptions = (*resume_point.history.interruptions, resume_point.frame.step)
+            self.history = dataclasses.replace(resume_point.history, interruptions=interruptions)
         return self.last
 
     def _engine_frames(self, config: Any, network: Any, **after: Frame) -> Frames[Any]:
         engine = ENGINES[self.job.engine]
-        run = loaded(engine.function)
+        run = import_string(engine.function)
         arguments = engine.arguments(self.job.inputs) | dict(self.job.files)
         return run(config=config, backbone=network, **arguments, **after)
 
     def resolve(self, config: Any) -> Any:
-        """A config as the engine will run it on this job's backbone.
+        """Fill in a config's backbone-dependent defaults for this job.
 
         Raises:
-            ValueError: a sentence that says why it cannot.
+            ValueError: the config does not fit the backbone; the message is a sentence.
         """
-        resolve = loaded(f"{ENGINES[self.job.engine].module}:resolve")
+        resolve = import_string(f"{ENGINES[self.job.engine].module}:resolve")
         return resolve(config, self._workshop.network(self.job.engine, self.job.backbone))
 
-    def left(self) -> ResumableJob | None:
-        """What the run can be gone on with after its last frame, should it end here; None where nothing is left.
+    def remaining(self) -> ResumableJob | None:
+        """What remains of the run after its last frame; None if it is complete.
 
-        A training goes on from its checkpoint, and from a frame with a `position` whatever has one; anything else, as a
-        film, whose pictures are in its file, is begun again.
+        A training resumes from its checkpoint, and a run with a `position` from its last frame. Anything else starts
+        again, including films, whose earlier pictures are only in the film's file.
         """
         job, frame, history = self.job, self.last, self.history
         if frame is None:
-            return ResumableJob(job, self._standing)
+            return ResumableJob(job, self._resume_point)
         if frame.step >= frame.total:
             return None
         if "checkpoint" in job.files:
             return ResumableJob(job, ResumePoint(None, history))
-        rest = tuple(self._replay)
+        replay = tuple(self._replay)
         if frame.position is not None and not job.makes_film:
-            return ResumableJob(dataclasses.replace(job, steering=rest, interruptions=()), ResumePoint(frame, history))
-        return ResumableJob(dataclasses.replace(job, config=history.config, steering=(*history.steering, *rest)))
+            return ResumableJob(
+                dataclasses.replace(job, steering=replay, interruptions=()), ResumePoint(frame, history)
+            )
+        return ResumableJob(dataclasses.replace(job, config=history.config, steering=(*history.steering, *replay)))
 
     def close(self) -> None:
-        """Stop: the engine does no further step."""
+        """Stop the engine."""
         if self._frames is not None:
             self._frames.close()
 
     @property
     def recipe(self) -> Recipe:
-        """What made the last frame. Only there once a frame is."""
+        """The recipe of the last frame.
+
+        Raises:
+            RecipeError: there is no frame yet.
+        """
         if self.last is None:
             raise RecipeError("There is no recipe before the first frame.")
         inputs = {name: digest(image) for name, image in self.job.inputs.items()}
@@ -247,14 +254,14 @@ class JobExecution(Iterator[Frame]):
 
 
 @functools.singledispatch
-def begun(job: Job, workshop: ModelCache) -> JobExecution:
-    """A job, of whatever kind, as it runs; other kinds register theirs."""
+def start_job(job: Job, workshop: ModelCache) -> JobExecution:
+    """Create the execution of a job; subclasses of `Job` register their own."""
     return JobExecution(job, workshop)
 
 
 class Workshop(ModelCache):
-    """Where jobs run."""
+    """A model cache that starts jobs."""
 
     def start(self, job: Job) -> JobExecution:
-        """Begin a job; the work itself is done as the frames are asked for."""
-        return begun(job, self)
+        """Start a job; the work is done when its frames are requested."""
+        return start_job(job, self)

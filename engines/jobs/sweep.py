@@ -1,8 +1,8 @@
 """Sweeps: one engine over a grid of one or two settings, as a contact sheet.
 
-A sweep is an engine like the others, so that Stop, recipes and all else that is made for engines serve it too. Its
-cells run one after another. Where the engine chooses settings for the machine it is on, the first cell's choice holds
-for all of them: they differ in what is swept and in nothing else.
+A sweep is an engine like any other, so stopping, recipes and everything else for engines work with it. Its cells run
+one after another. If the engine chooses settings for its machine, the first cell's choice applies to all cells, so that
+they differ only in what is swept.
 """
 
 from __future__ import annotations
@@ -14,29 +14,29 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from engines.core.configs import from_mapping, setting, validate
-from engines.core.description import loaded
+from engines.core.description import import_string
 from engines.core.frames import Frame, Frames
 from engines.core.options import format_number
 from engines.imaging.contact_sheet import ContactSheet, Heading
 from engines.jobs.registry import ENGINES
 
-MOST_CELLS = 36
-MOST_LETTERS = 60
+MAX_CELLS = 36
+MAX_TITLE_LENGTH = 60
 
 
 @dataclass(frozen=True, kw_only=True)
 class SweepConfig:
-    """What is swept. `settings` may change while it runs; what is swept may not.
+    """Settings for a sweep. Only `settings` can be steered.
 
     Attributes:
         engine: key in `engines.jobs.registry.ENGINES` of the engine that makes the cells.
-        fixed: settings that all cells have, whatever is asked for.
-        apart: settings that are not swept: another clock, or another way of computing, makes no picture to compare.
+        fixed: settings that override those in `settings`.
+        not_sweepable: numeric settings that cannot be swept, as they do not change the picture in a comparable way.
     """
 
     engine: ClassVar[str]
     fixed: ClassVar[Mapping[str, Any]] = {}
-    apart: ClassVar[frozenset[str]] = frozenset()
+    not_sweepable: ClassVar[frozenset[str]] = frozenset()
 
     settings: Mapping[str, Any] = setting(dict, "The settings that all pictures share, by name; others as by default.")
     columns: str = setting("", "Name of the setting that differs from picture to picture.")
@@ -56,8 +56,8 @@ class SweepConfig:
             self._check(name, values)
         if self.row_values and not self.rows:
             raise ValueError("There are values for the rows of the sheet, but no setting; name one.")
-        if self.cells > MOST_CELLS:
-            raise ValueError(f"These would be {self.cells} pictures; a sweep makes at most {MOST_CELLS}.")
+        if self.cells > MAX_CELLS:
+            raise ValueError(f"These would be {self.cells} pictures; a sweep makes at most {MAX_CELLS}.")
         cells = [self.cell(index) for index in range(self.cells)]
         for name in self.swept:
             reasons = [cell.without_effect.get(name) for cell in cells]
@@ -66,37 +66,37 @@ class SweepConfig:
 
     @property
     def config_class(self) -> type:
-        """Of the settings."""
+        """The class of a cell's config."""
         return ENGINES[self.engine].config_class
 
     @property
     def swept(self) -> dict[str, tuple[float, ...]]:
-        """The values of each setting that is swept, by its name."""
+        """The values of each swept setting, by name."""
         named = {self.columns: self.column_values}
         return named | ({self.rows: self.row_values} if self.rows else {})
 
     @property
     def cells(self) -> int:
-        """How many pictures there are."""
+        """The number of cells."""
         return len(self.column_values) * max(1, len(self.row_values))
 
     @classmethod
     def sweepable(cls) -> tuple[str, ...]:
-        """The settings that can be swept: those that are one number each."""
+        """The settings that can be swept: single numbers, except `not_sweepable`."""
         config_class = ENGINES[cls.engine].config_class
         hints = typing.get_type_hints(config_class)
         names = [field.name for field in dataclasses.fields(config_class) if hints[field.name] in (int, float)]
-        return tuple(name for name in names if name not in cls.apart)
+        return tuple(name for name in names if name not in cls.not_sweepable)
 
     @property
-    def chosen_on_the_way(self) -> bool:
-        """Whether what the engine chooses for the first cell may change until that is done: it is to keep a time."""
+    def may_still_change(self) -> bool:
+        """True if the engine may change its chosen settings until the first cell is done, to meet a time limit."""
         return bool(self.settings.get("seconds"))
 
     def title(self, name: str) -> str:
-        """What a person calls a setting that is swept."""
+        """The title of a swept setting, for people."""
         given = self.column_title if name == self.columns else self.row_title
-        return given[:MOST_LETTERS] or name.replace("_", " ").capitalize()
+        return given[:MAX_TITLE_LENGTH] or name.replace("_", " ").capitalize()
 
     def _check(self, name: str, values: tuple[float, ...]) -> None:
         if name not in self.sweepable():
@@ -108,37 +108,37 @@ class SweepConfig:
             raise ValueError(f"A value of {self.title(name)} is there twice; give each once.")
 
     def values(self, index: int) -> dict[str, float]:
-        """What a cell has for what is swept; cells are counted line by line."""
+        """The values of the swept settings in a cell; cells are counted row by row."""
         row, column = divmod(index, len(self.column_values))
-        chosen = {self.columns: self.column_values[column]}
-        return chosen | ({self.rows: self.row_values[row]} if self.rows else {})
+        values = {self.columns: self.column_values[column]}
+        return values | ({self.rows: self.row_values[row]} if self.rows else {})
 
     def cell(self, index: int) -> Any:
         """The config of a cell.
 
         Raises:
-            ValueError: a value that the engine does not allow.
+            ValueError: a value that the engine does not accept.
         """
         hints = typing.get_type_hints(self.config_class)
-        chosen: dict[str, float] = self.values(index)
-        whole = {name: int(value) for name, value in chosen.items() if float(value).is_integer()}
-        chosen |= {name: value for name, value in whole.items() if hints[name] is int}
-        return from_mapping(self.config_class, {**self.settings, **chosen})
+        values: dict[str, float] = self.values(index)
+        integers = {name: int(value) for name, value in values.items() if float(value).is_integer()}
+        values |= {name: value for name, value in integers.items() if hints[name] is int}
+        return from_mapping(self.config_class, {**self.settings, **values})
 
-    def following(self, config: Any) -> SweepConfig:
-        """The same sweep where its cells go on with another config, but for what is swept."""
-        kept = {name: self.settings[name] for name in self.swept}
-        return dataclasses.replace(self, settings=dataclasses.asdict(config) | kept)
+    def with_settings_of(self, config: Any) -> SweepConfig:
+        """The same sweep with the settings of another cell config, except for what is swept."""
+        swept = {name: self.settings[name] for name in self.swept}
+        return dataclasses.replace(self, settings=dataclasses.asdict(config) | swept)
 
 
 @dataclass(frozen=True, kw_only=True)
 class DreamSweepConfig(SweepConfig):
-    """A sweep of dreams."""
+    """Settings for a sweep of dreams."""
 
     engine: ClassVar[str] = "deep_dream"
-    # A sheet of films could not be printed.
+    # A cell is one picture, not a film.
     fixed: ClassVar[Mapping[str, Any]] = {"pictures": 1}
-    apart: ClassVar[frozenset[str]] = frozenset({"pictures", "zoom", "turn", "tile_size"})
+    not_sweepable: ClassVar[frozenset[str]] = frozenset({"pictures", "zoom", "turn", "tile_size"})
 
     columns: str = setting("step_size", "Name of the setting that differs from picture to picture.")
     column_values: tuple[float, ...] = setting((0.01, 0.02, 0.04), "Its values.")
@@ -146,84 +146,84 @@ class DreamSweepConfig(SweepConfig):
 
 @dataclass(frozen=True, kw_only=True)
 class StyleSweepConfig(SweepConfig):
-    """A sweep of paintings."""
+    """Settings for a sweep of paintings."""
 
     engine: ClassVar[str] = "style_transfer"
-    apart: ClassVar[frozenset[str]] = frozenset({"seconds", "tile_size"})
+    not_sweepable: ClassVar[frozenset[str]] = frozenset({"seconds", "tile_size"})
 
     columns: str = setting("balance", "Name of the setting that differs from picture to picture.")
     column_values: tuple[float, ...] = setting((0.05, 0.15, 0.4), "Its values.")
 
 
 def resolve(config: SweepConfig, backbone: Any) -> SweepConfig:
-    """The config as it will run on this backbone, as the engine of its cells says.
+    """Fill in backbone-dependent defaults, as the cells' engine does.
 
     Raises:
-        ValueError: the two do not fit, in whichever cell.
+        ValueError: a cell's config does not fit the backbone.
     """
-    resolve_cell = loaded(f"{ENGINES[config.engine].module}:resolve")
+    resolve_cell = import_string(f"{ENGINES[config.engine].module}:resolve")
     resolved = [resolve_cell(config.cell(index), backbone) for index in range(config.cells)]
-    return config.following(resolved[0])
+    return config.with_settings_of(resolved[0])
 
 
 def sweep(config: SweepConfig, backbone: Any, **inputs: Any) -> Frames[SweepConfig]:
     """Run an engine once for each cell, yielding the sheet as it fills.
 
     Args:
-        config: what is swept; `send` another with other `settings` to steer the cell at work and all after it. What
-            the engine has chosen itself stays as it is.
-        backbone, inputs: as the engine takes them.
+        config: the sweep; `send` one with other `settings` to steer the current cell and all later ones. Settings that
+            the engine chose itself remain.
+        backbone, inputs: as for the engine.
 
     Yields:
-        A frame for each of a cell's, with its metrics; the last of each cell is a keyframe and a yield point. `config`
-        is set where it is another than what was asked for and sent: the cell's engine has chosen settings itself.
+        A frame for each frame of a cell, with its metrics; the last of each cell is a keyframe and a yield point.
+        `config` is set when the cell's engine chose settings itself.
 
     Raises:
-        ValueError: what the engine raises.
+        ValueError: as the engine.
     """
-    run = loaded(ENGINES[config.engine].function)
-    filling = Filling(resolve(config, backbone))
+    run = import_string(ENGINES[config.engine].function)
+    progress = SweepProgress(resolve(config, backbone))
     for cell in range(config.cells):
-        frames = run(config=filling.config.cell(cell), backbone=backbone, **inputs)
+        frames = run(config=progress.config.cell(cell), backbone=backbone, **inputs)
         sent, ended = None, False
         while not ended:
             frame = frames.send(sent)
             ended = frame.step >= frame.total
-            changed = yield filling.laid(cell, frame)
+            changed = yield progress.add_frame(cell, frame)
             sent = None
             if changed is not None:
-                filling.steer(changed)
-                sent = filling.config.cell(cell)
+                progress.steer(changed)
+                sent = progress.config.cell(cell)
         frames.close()
 
 
-class Filling:
-    """A sweep's sheet as it fills, and the settings that hold for its cells meanwhile, whoever works them.
+class SweepProgress:
+    """The sheet of a running sweep and the settings in force, wherever the cells are computed.
 
     Attributes:
-        config: in force: what was asked for and sent, with what the engine has chosen itself.
+        config: the settings in force: as passed and sent, with those that the engine chose itself.
     """
 
     def __init__(self, config: SweepConfig):
         self.config = config
-        self._told = config
-        self._chosen = set[str]()
+        self._reported = config
+        self._chosen_by_engine = set[str]()
         self._sheet: ContactSheet | None = None
         self._done = 0
 
-    def laid(self, cell: int, frame: Frame, steps: int = 1) -> Frame:
-        """The sweep's frame, with a frame of a cell, which stands for so many of the cell's steps, laid into it."""
+    def add_frame(self, cell: int, frame: Frame, steps: int = 1) -> Frame:
+        """Add a cell's frame, `steps` after its previous one, to the sheet; returns the sweep's frame."""
         assert frame.image is not None
         if self._sheet is None:
             self._sheet = _sheet(self.config, frame.image.shape[:2])
         self._sheet.put(cell, frame.image)
         self._done += steps
         if frame.config is not None:
-            self._chosen |= _unlike(self.config.cell(cell), frame.config)
-            self.config = self.config.following(frame.config)
+            self._chosen_by_engine |= _changed_fields(self.config.cell(cell), frame.config)
+            self.config = self.config.with_settings_of(frame.config)
         ended, cells = frame.step >= frame.total, self.config.cells
-        unsaid = None if self.config == self._told else self.config
-        self._told = self.config
+        unreported = None if self.config == self._reported else self.config
+        self._reported = self.config
         return Frame(
             step=self._done,
             total=self._done + frame.total - frame.step + frame.total * (cells - cell - 1),
@@ -232,19 +232,19 @@ class Filling:
             note=f"picture {cell + 1} of {cells} · {frame.note}",
             progress=(cell + frame.progress) / cells,
             keyframe=ended,
-            config=unsaid,
+            config=unreported,
             yield_point=ended,
         )
 
     def steer(self, changed: SweepConfig) -> None:
-        """Take up a changed config from the next step; what the engine has chosen itself stays as it is."""
-        self._told = changed
-        kept = {name: self.config.settings[name] for name in self._chosen}
-        self.config = dataclasses.replace(self.config, settings={**changed.settings, **kept})
+        """Apply a changed config from the next step on; settings that the engine chose itself remain."""
+        self._reported = changed
+        chosen = {name: self.config.settings[name] for name in self._chosen_by_engine}
+        self.config = dataclasses.replace(self.config, settings={**changed.settings, **chosen})
 
 
-def _unlike(first: Any, second: Any) -> set[str]:
-    """The names of the fields in which two configs differ."""
+def _changed_fields(first: Any, second: Any) -> set[str]:
+    """Names of the fields in which two configs differ."""
     return {
         field.name for field in dataclasses.fields(first) if getattr(first, field.name) != getattr(second, field.name)
     }

@@ -13,7 +13,7 @@ NUMBER = "0.1.0"
 
 @functools.cache
 def version() -> str:
-    """Such as "0.1.0 (1f4a0c2e)": two machines of one version make the same of the same job."""
+    """The version, such as "0.1.0 (1f4a0c2e)". Machines with equal versions produce equal results."""
     hasher, folder = hashlib.sha256(), Path(__file__).parents[1]
     sources = sorted(folder.rglob("*.py"))
     for path in sources:

@@ -1,4 +1,4 @@
-"""Load and trace what the first run needs."""
+"""Load and trace what the first runs need."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ BACKBONE = "studio_vgg"
 
 
 def trace(workshop: Workshop) -> None:
-    """Load TensorFlow and the bundled backbone, and trace a first dream and painting.
+    """Load TensorFlow and the bundled backbone, and trace a dream and a painting.
 
     Raises:
-        WeightsError: the backbone's weights are not there, or not what they should be.
+        WeightsError: the backbone's weights are missing or damaged.
     """
     noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
     firsts = {"deep_dream": {"image": noise}, "style_transfer": {"content_image": noise, "style_images_1": noise}}
@@ -30,12 +30,12 @@ def trace(workshop: Workshop) -> None:
 
 
 def compile_writer(workshop: Workshop) -> None:
-    """Compile the writer, where its weights are there, for each number of texts that it is asked for at first."""
+    """Compile the language model, if its weights exist, for the batch sizes that the page starts with."""
     if not workshop.store.find("language_model_ours"):
         return
     module = importlib.import_module(ENGINES["language_model"].module)
     writer = workshop.network("language_model", "ours")
-    # One text, greedy against sampling, five temperatures: for each number of texts it is compiled once.
+    # One text; greedy beside sampling; five temperatures.
     for count in (1, 2, 5):
         config = module.SamplingConfig(tokens=2, temperatures=(0.7,) * count, ends=False)
         for _ in module.generate("", config, writer):

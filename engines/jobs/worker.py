@@ -1,7 +1,7 @@
 """Run a studio's jobs on another machine, one frame per request.
 
-It knows nothing of how it is asked. Files come once to each machine, by the SHA-256 of what is in them, and are checked
-whenever they are used; files that a job writes go back with the frame after which they changed.
+Independent of the transport. Files are sent to each machine once, identified by their SHA-256, and verified whenever
+they are used; files that a job writes are sent back with the frame after which they changed.
 """
 
 from __future__ import annotations
@@ -30,18 +30,18 @@ from engines.jobs.running import JobExecution, ResumePoint, RunHistory, Workshop
 from engines.jobs.warm_up import trace
 from engines.weights.store import WeightsStore
 
-# Of files that came from a studio, kept on a machine for the next run.
-MOST_BYTES = 10_000_000_000
-_OWN = "reverie-worker-"
+# Maximum size of the files from studios that a machine keeps for later runs.
+MAX_CACHE_BYTES = 10_000_000_000
+_FOLDER_PREFIX = "reverie-worker-"
 
 
 class ChangedFileError(ValueError):
-    """A file is not what its name says; the message is a sentence for a person."""
+    """A file does not match its hash; the message is a sentence for people."""
 
 
 @dataclass(frozen=True)
 class SentFile:
-    """A file as it is named between machines: by what it is called, and by the SHA-256 of what is in it."""
+    """Identifies a file across machines, by its name and the SHA-256 of its contents."""
 
     name: str
     sha256: str
@@ -52,32 +52,32 @@ class WorkerTask:
     """A job for a worker.
 
     Attributes:
-        job: without its files.
-        files: that it reads, by the engine's names for them.
-        writes: what it calls the files that it writes, by the engine's names for them.
-        weights: its network's, where they do not come with the project.
-        standing: where the same job stood that was lost; None to begin.
+        job: the job without its files.
+        files: files that it reads, by parameter name.
+        writes: names of the files that it writes, by parameter name.
+        weights: the network's weights, unless they are bundled.
+        resume_point: where to resume a lost job; None to start.
     """
 
     job: Job
     files: Mapping[str, SentFile] = field(default_factory=dict)
     writes: Mapping[str, str] = field(default_factory=dict)
     weights: SentFile | None = None
-    standing: ResumePoint | None = None
+    resume_point: ResumePoint | None = None
 
     @property
     def needed(self) -> tuple[SentFile, ...]:
-        """All that must be on the worker's machine."""
+        """All files that must be on the worker's machine."""
         return (*self.files.values(), *([self.weights] if self.weights else []))
 
 
 @dataclass(frozen=True)
 class StepResult:
-    """What comes back from a step.
+    """Result of one request.
 
     Attributes:
-        frame: the newest; None when there are no more.
-        history: of the run up to it.
+        frame: the newest frame; None at the end of the run.
+        history: history of the run up to it.
     """
 
     frame: Frame | None
@@ -85,152 +85,152 @@ class StepResult:
 
 
 class Worker:
-    """Does one job at a time.
+    """Runs one job at a time.
 
     Args:
-        cache: folder of this machine for the files that come; several workers may share it.
+        cache: folder for received files; several workers on a machine may share it.
     """
 
     def __init__(self, cache: Path):
         self._cache = cache / "files"
-        _remove_what_the_dead_left()
-        self._own = Path(tempfile.mkdtemp(prefix=f"{_OWN}{os.getpid()}-"))
-        self._weights = self._own / "weights"
+        _remove_stale_folders()
+        self._folder = Path(tempfile.mkdtemp(prefix=f"{_FOLDER_PREFIX}{os.getpid()}-"))
+        self._weights = self._folder / "weights"
         self._weights.mkdir()
         self._workshop = Workshop(WeightsStore(folders=(self._weights,)))
-        # Of which file each network is that was loaded: "" for one that comes with the project.
-        self._loaded: dict[tuple[str, str], str] = {}
-        self._started: JobExecution | None = None
-        self._written: dict[str, Path] = {}
-        self._seen: dict[str, tuple[int, int]] = {}
+        # SHA-256 of the weights file of each loaded network; "" for bundled weights.
+        self._loaded_weights: dict[tuple[str, str], str] = {}
+        self._execution: JobExecution | None = None
+        self._output_files: dict[str, Path] = {}
+        self._stamps: dict[str, tuple[int, int]] = {}
 
     def warm(self) -> None:
-        """Load and trace what most runs need first."""
+        """Load and trace what most runs need."""
         load_quietly()
         trace(self._workshop)
 
     def missing_files(self, needed: Iterable[SentFile]) -> tuple[SentFile, ...]:
-        """Those of the files that are not on this machine as they should be."""
-        return tuple(file for file in needed if not self._is_whole(file))
+        """The files that are missing or damaged on this machine."""
+        return tuple(file for file in needed if not self._is_intact(file))
 
-    def _is_whole(self, file: SentFile) -> bool:
+    def _is_intact(self, file: SentFile) -> bool:
         path = self._cache / file.sha256
         return path.is_file() and sha256_of(path) == file.sha256
 
     def take(self, file: SentFile, content: np.ndarray) -> None:
-        """Keep a file that has come.
+        """Store a received file.
 
         Args:
             content: (N,) uint8.
 
         Raises:
-            ChangedFileError: it is another than its name says.
+            ChangedFileError: the content does not match the hash.
         """
         if hashlib.sha256(content.data).hexdigest() != file.sha256:
             raise ChangedFileError(f"{file.name} was changed on its way to another machine; start the run again.")
         with written_atomically(self._cache / file.sha256) as opened:
             opened.write(content.data)
-        make_room(self._cache, MOST_BYTES)
+        make_room(self._cache, MAX_CACHE_BYTES)
 
-    def begin(self, order: WorkerTask) -> None:
-        """Take up a job, whose files have come; its frames are made as they are asked for.
+    def begin(self, task: WorkerTask) -> None:
+        """Start a job whose files have been received. Frames are computed when `send` requests them.
 
         Raises:
-            ChangedFileError: a file is missing or another than its name says.
+            ChangedFileError: a file is missing or does not match its hash.
         """
         self.close()
         load_quietly()
-        for file in self.missing_files(order.needed):
+        for file in self.missing_files(task.needed):
             raise ChangedFileError(f"{file.name} is not on this machine as it should be; start the run again.")
-        self._use_weights(order)
-        folder = self._own / "run"
+        self._use_weights(task)
+        folder = self._folder / "run"
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
-        read = {name: self._linked(file, folder) for name, file in order.files.items()}
-        self._written = {name: folder / said for name, said in order.writes.items()}
-        self._seen = {name: _stamp(path) for name, path in self._written.items()}
-        job = dataclasses.replace(order.job, files={**self._written, **read})
-        self._started = JobExecution(job, self._workshop, order.standing)
+        inputs = {name: self._link(file, folder) for name, file in task.files.items()}
+        self._output_files = {name: folder / file_name for name, file_name in task.writes.items()}
+        self._stamps = {name: _stamp(path) for name, path in self._output_files.items()}
+        job = dataclasses.replace(task.job, files={**self._output_files, **inputs})
+        self._execution = JobExecution(job, self._workshop, task.resume_point)
 
-    def _use_weights(self, order: WorkerTask) -> None:
-        """Have the network of an order be loaded from its own file."""
-        engine, name = order.job.engine, order.job.backbone
-        sha256 = order.weights.sha256 if order.weights else ""
+    def _use_weights(self, task: WorkerTask) -> None:
+        """Make the task's own weights file the one that its network is loaded from."""
+        engine, name = task.job.engine, task.job.backbone
+        sha256 = task.weights.sha256 if task.weights else ""
         loader = ENGINES[engine].loader
-        if self._loaded.get((loader, name), sha256) != sha256:
+        if self._loaded_weights.get((loader, name), sha256) != sha256:
             self._workshop.forget(engine, name)
         for other in self._weights.iterdir():
             other.unlink()
-        if order.weights:
-            self._linked(order.weights, self._weights)
+        if task.weights:
+            self._link(task.weights, self._weights)
         if loader:
-            self._loaded[loader, name] = sha256
+            self._loaded_weights[loader, name] = sha256
 
-    def _linked(self, file: SentFile, folder: Path) -> Path:
-        """A file under its own name in a folder."""
-        path, kept = folder / Path(file.name).name, self._cache / file.sha256
+    def _link(self, file: SentFile, folder: Path) -> Path:
+        """Link a cached file into a folder under its own name."""
+        path, cached = folder / Path(file.name).name, self._cache / file.sha256
         try:
-            os.link(kept, path)
-        except OSError:  # a folder on another disk
-            shutil.copyfile(kept, path)
+            os.link(cached, path)
+        except OSError:  # another file system, or one without hard links
+            shutil.copyfile(cached, path)
         return path
 
     def send(self, changed: Any | None, seconds: float = 0.0) -> StepResult:
-        """The next frame, after `changed` has taken effect; raises as `JobExecution.send`, but at the end tells None.
+        """The next frame, after `changed` has taken effect. Raises like `JobExecution.send`, except StopIteration.
 
         Args:
-            seconds: for so long frames that nobody has to see are left out; the one that is told stands for them.
+            seconds: compute for this long and return only the last frame, but never skip a film's frames.
         """
-        started = self._started
-        if started is None:
+        execution = self._execution
+        if execution is None:
             raise ValueError("This machine has no run to go on with; start it again.")
-        until = time.monotonic() + seconds
+        deadline = time.monotonic() + seconds
         try:
-            frame = started.send(changed)
-            while time.monotonic() < until and frame.step < frame.total and not _belongs_in_a_film(started, frame):
-                # What the engine has chosen must be told all the same.
-                chosen, frame = frame.config, started.send(None)
-                frame = frame if frame.config is not None else dataclasses.replace(frame, config=chosen)
+            frame = execution.send(changed)
+            while time.monotonic() < deadline and frame.step < frame.total and not _is_film_frame(execution, frame):
+                # Do not lose a config from a skipped frame.
+                config, frame = frame.config, execution.send(None)
+                frame = frame if frame.config is not None else dataclasses.replace(frame, config=config)
         except StopIteration:
-            return StepResult(None, started.history)
-        return StepResult(frame, started.history)
+            return StepResult(None, execution.history)
+        return StepResult(frame, execution.history)
 
     def changed_files(self) -> dict[str, np.ndarray]:
-        """What the job has written since this was asked last, by the engine's names, (N,) uint8 each."""
-        found: dict[str, np.ndarray] = {}
-        for name, path in self._written.items():
-            if (stamp := _stamp(path)) != self._seen[name]:
-                self._seen[name] = stamp
-                found[name] = np.fromfile(path, np.uint8)
-        return found
+        """The files that the job has written since the last call, by parameter name, (N,) uint8 each."""
+        changed: dict[str, np.ndarray] = {}
+        for name, path in self._output_files.items():
+            if (stamp := _stamp(path)) != self._stamps[name]:
+                self._stamps[name] = stamp
+                changed[name] = np.fromfile(path, np.uint8)
+        return changed
 
     def close(self) -> None:
-        """Do no further step of the job."""
-        if self._started is not None:
-            self._started.close()
-        self._started, self._written = None, {}
+        """Stop the job."""
+        if self._execution is not None:
+            self._execution.close()
+        self._execution, self._output_files = None, {}
 
     def leave(self) -> None:
-        """Remove what only this worker uses."""
+        """Stop the job and delete this worker's own folder."""
         self.close()
         with contextlib.suppress(OSError):
-            shutil.rmtree(self._own)
+            shutil.rmtree(self._folder)
 
 
-def _remove_what_the_dead_left() -> None:
-    """Remove the folders of workers on this machine that were ended before they could do so."""
-    for path in Path(tempfile.gettempdir()).glob(f"{_OWN}*"):
-        process = path.name.removeprefix(_OWN).partition("-")[0]
+def _remove_stale_folders() -> None:
+    """Delete the folders of workers on this machine that were killed."""
+    for path in Path(tempfile.gettempdir()).glob(f"{_FOLDER_PREFIX}*"):
+        process = path.name.removeprefix(_FOLDER_PREFIX).partition("-")[0]
         if process.isdigit() and not psutil.pid_exists(int(process)):
             shutil.rmtree(path, ignore_errors=True)
 
 
-def _belongs_in_a_film(started: JobExecution, frame: Frame) -> bool:
+def _is_film_frame(started: JobExecution, frame: Frame) -> bool:
     return started.job.makes_film and frame.keyframe
 
 
 def _stamp(path: Path) -> tuple[int, int]:
-    """What tells that a file was written anew; zeros where there is none."""
+    """Modification time and size of a file; zeros if it does not exist."""
     try:
         stat = path.stat()
     except OSError:

@@ -1,4 +1,4 @@
-"""Language models: text written token by token, and text scored."""
+"""Language models: generate text token by token, and score text."""
 
 from engines.language_model.config import SamplingConfig, WritingConfig
 from engines.language_model.engine import resolve, score, write

@@ -1,8 +1,8 @@
-"""Learn a byte-pair vocabulary, in a process of its own where that takes long.
+"""Train a byte-pair vocabulary, in a subprocess if it may take long.
 
-What learns is compiled code that runs to its end once it has begun. Run as a script, this file is that process: it
-reads the size of the vocabulary and then texts from its standard input, each a line of JSON, and writes what it has
-learnt.
+Training is compiled code that cannot be interrupted, but a process can be killed. Run as a script, this file is that
+process: it reads the vocabulary size and then texts from standard input, one JSON value a line, and writes the
+tokeniser to standard output.
 """
 
 from __future__ import annotations
@@ -17,59 +17,59 @@ from pathlib import Path
 
 import tokenizers
 
-# Bytes. What it takes to learn from a run of letters grows with the square of its length, and no token need be longer.
-LONGEST_RUN = 256
+# In bytes. Training time is quadratic in the length of a run without spaces, and no token needs to be longer.
+MAX_RUN = 256
 
 
-def pairs_learnt(texts: Iterable[str], vocab_size: int) -> str:
-    """A tokeniser that suits the texts best, as the `tokenizers` library writes it.
+def train_bpe(texts: Iterable[str], vocab_size: int) -> str:
+    """Train a byte-level BPE tokeniser, and return it as JSON of the `tokenizers` library.
 
     Args:
-        vocab_size: of how many tokens at most; of 256, one for each byte, at least.
+        vocab_size: maximum number of tokens; at least 256, one for each byte.
     """
     bpe = tokenizers.Tokenizer(tokenizers.models.BPE())
-    level = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
+    byte_level = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
     bpe.decoder = tokenizers.decoders.ByteLevel()
     alphabet = tokenizers.pre_tokenizers.ByteLevel.alphabet()
     trainer = tokenizers.trainers.BpeTrainer(
         vocab_size=max(vocab_size, len(alphabet)), initial_alphabet=alphabet, show_progress=False
     )
-    # Only what it learns from is cut so: to cut a text up takes a long run well.
-    cut = tokenizers.pre_tokenizers.FixedLength(length=LONGEST_RUN)
-    bpe.pre_tokenizer = tokenizers.pre_tokenizers.Sequence([level, cut])
+    # Only for training: encoding handles long runs well.
+    fixed_length = tokenizers.pre_tokenizers.FixedLength(length=MAX_RUN)
+    bpe.pre_tokenizer = tokenizers.pre_tokenizers.Sequence([byte_level, fixed_length])
     bpe.train_from_iterator(texts, trainer)
-    bpe.pre_tokenizer = level
+    bpe.pre_tokenizer = byte_level
     return bpe.to_str()
 
 
-def learnt_elsewhere(texts: Iterable[str], vocab_size: int) -> str:
-    """`pairs_learnt` in a process of its own, which is killed when nobody waits for the work that this is a part of.
+def train_bpe_in_subprocess(texts: Iterable[str], vocab_size: int) -> str:
+    """`train_bpe` in a subprocess, which is killed when the preparation is abandoned.
 
     Raises:
-        ValueError: it came to nothing, as for want of memory.
+        ValueError: the process failed, for example for lack of memory.
     """
-    from engines.core.preparation import check, killed_if_abandoned
+    from engines.core.preparation import killed_if_abandoned, raise_if_abandoned
 
     quiet = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
-    # Without -P modules beside this file would hide others.
+    # -P keeps the modules beside this file from shadowing others.
     command = [sys.executable, "-P", str(Path(__file__).resolve())]
     with subprocess.Popen(command, **quiet) as process, killed_if_abandoned(process):  # type: ignore[call-overload]
-        # A process that is gone is noticed by what comes from it.
+        # If the process has died, its exit status says so below.
         with contextlib.suppress(OSError):
             for line in itertools.chain([vocab_size], texts):
                 process.stdin.write(json.dumps(line).encode() + b"\n")
-        found, _ = process.communicate()
-    check()
-    if process.returncode or not found:
+        output, _ = process.communicate()
+    raise_if_abandoned()
+    if process.returncode or not output:
         raise ValueError("A vocabulary could not be learnt from so much text here; use a part of it.")
-    return found.decode()
+    return output.decode()
 
 
 def main() -> None:
-    """Learn from what comes in, and write what was learnt."""
+    """Train on the texts from standard input, and write the tokeniser to standard output."""
     vocab_size = json.loads(sys.stdin.buffer.readline())
-    learnt = pairs_learnt(map(json.loads, sys.stdin.buffer), vocab_size)
-    sys.stdout.buffer.write(learnt.encode())
+    tokeniser = train_bpe(map(json.loads, sys.stdin.buffer), vocab_size)
+    sys.stdout.buffer.write(tokeniser.encode())
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Settings of sampling and training. Importing this loads no TensorFlow."""
+"""Settings for sampling and training. Importing this does not load TensorFlow."""
 
 from __future__ import annotations
 
@@ -7,29 +7,29 @@ from dataclasses import dataclass
 from typing import Any
 
 from engines.core.configs import setting, validate
-from engines.data.text import plain
+from engines.data.text import clean_text
 
 # As in `engines.language_model.networks.NETWORKS`.
 MODELS = ("ours", "notes")
 # As in `engines.language_model.tokenizers.TOKENISERS`.
 TOKENISERS = ("subwords", "words", "characters")
 OPTIMIZERS = ("muon", "rmsprop")
-# Fields that may be changed while a training runs, or when it goes on.
+# Fields that may change while a training runs, or when it resumes.
 STEERABLE = ("rate_factor", "prompt")
-# Fields that a checkpoint does not depend on as long as the rate has not begun to fall: a training may be made longer.
+# Fields that may change when a training resumes, so that it can be extended before the learning rate has started to
+# fall.
 EXTENSIBLE = ("tokens", "falling")
 
 
-MOST_PROMPT = 100_000
-MOST_BEGUN = 20_000
-# The notes' callback writes at these.
+MAX_PROMPT = 100_000
+MAX_BEGUN = 20_000
+# As in the callback of the book.
 TEMPERATURES = (0.2, 0.5, 0.7, 1.0, 1.5)
 
 
 @dataclass(frozen=True, kw_only=True)
 class SamplingConfig:
-    """How the next token is chosen among those that a model finds likely. All but `tokens`, `seed` and the number of
-    `temperatures` may be changed while it writes."""
+    """Settings for sampling. All but `tokens`, `seed` and the number of `temperatures` can be steered."""
 
     tokens: int = setting(200, "How many tokens it writes at most.", low=1, high=5000)
     temperature: float = setting(
@@ -56,28 +56,28 @@ class SamplingConfig:
         validate(self)
         if len(self.temperatures) > 8:
             raise ValueError(f"At most 8 temperatures are written side by side, not {len(self.temperatures)}.")
-        object.__setattr__(self, "stop", tuple(map(plain, self.stop)))
+        object.__setattr__(self, "stop", tuple(map(clean_text, self.stop)))
 
 
 @dataclass(frozen=True, kw_only=True)
 class WritingConfig(SamplingConfig):
-    """A text, and how it goes on."""
+    """Settings for continuing a text."""
 
     prompt: str = setting("", "Your opening words. The model only sees the last part of a long text.")
     begun: tuple[int, ...] = setting((), "Tokens that stand after the prompt already.", low=0, high=10**6)
 
     def __post_init__(self):
         super().__post_init__()
-        object.__setattr__(self, "prompt", plain(self.prompt))
-        if len(self.prompt) > MOST_PROMPT:
-            raise ValueError(f"The prompt has {len(self.prompt):,} characters; at most {MOST_PROMPT:,} are taken.")
-        if len(self.begun) > MOST_BEGUN:
-            raise ValueError(f"{len(self.begun):,} tokens are begun with; at most {MOST_BEGUN:,} are taken.")
+        object.__setattr__(self, "prompt", clean_text(self.prompt))
+        if len(self.prompt) > MAX_PROMPT:
+            raise ValueError(f"The prompt has {len(self.prompt):,} characters; at most {MAX_PROMPT:,} are taken.")
+        if len(self.begun) > MAX_BEGUN:
+            raise ValueError(f"{len(self.begun):,} tokens are begun with; at most {MAX_BEGUN:,} are taken.")
 
 
 @dataclass(frozen=True, kw_only=True)
 class LanguageTrainingConfig:
-    """How a language model is trained. What is None is as the model has it: see `MODELS_OWN`."""
+    """Settings for training a language model. None means the model's own default: see `MODEL_DEFAULTS`."""
 
     model: str = setting("ours", "Which architecture.", choices=MODELS)
     tokens: int = setting(2_000_000, "How many tokens it reads in all.", low=1000, high=10**10)
@@ -106,10 +106,10 @@ class LanguageTrainingConfig:
 
     def __post_init__(self):
         validate(self)
-        object.__setattr__(self, "prompt", plain(self.prompt))
-        if len(self.prompt) > MOST_PROMPT:
-            raise ValueError(f"The prompt has {len(self.prompt):,} characters; at most {MOST_PROMPT:,} are taken.")
-        filled = self.filled() if any(getattr(self, name) is None for name in MODELS_OWN[self.model]) else self
+        object.__setattr__(self, "prompt", clean_text(self.prompt))
+        if len(self.prompt) > MAX_PROMPT:
+            raise ValueError(f"The prompt has {len(self.prompt):,} characters; at most {MAX_PROMPT:,} are taken.")
+        filled = self.filled() if any(getattr(self, name) is None for name in MODEL_DEFAULTS[self.model]) else self
         if filled.model == "ours" and (filled.embed_dim or 0) % (2 * (filled.num_heads or 1)):
             raise ValueError(
                 f"Embed dim must be a multiple of twice the number of heads, "
@@ -117,12 +117,13 @@ class LanguageTrainingConfig:
             )
 
     def filled(self) -> LanguageTrainingConfig:
-        """The same with what is None as the model has it."""
-        own = MODELS_OWN[self.model]
-        return dataclasses.replace(self, **{name: own[name] for name in own if getattr(self, name) is None})
+        """A copy with every None replaced by the model's default."""
+        defaults = MODEL_DEFAULTS[self.model]
+        missing = {name: value for name, value in defaults.items() if getattr(self, name) is None}
+        return dataclasses.replace(self, **missing)
 
 
-MODELS_OWN: dict[str, dict[str, Any]] = {
+MODEL_DEFAULTS: dict[str, dict[str, Any]] = {
     "ours": {
         "tokeniser": "subwords",
         "vocab_size": 8192,

@@ -1,4 +1,4 @@
-"""What the studio knows of language models."""
+"""Descriptions of the language model engines."""
 
 from engines.core.description import TRAINING_FILES, Engine
 from engines.language_model.config import MODELS, STEERABLE

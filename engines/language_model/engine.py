@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from engines.core.frames import Frames
-from engines.data.text import plain
+from engines.data.text import clean_text
 from engines.language_model.config import SamplingConfig, WritingConfig
-from engines.language_model.generation import Generation, generate, looked_at
+from engines.language_model.generation import Generation, generate, score_tokens
 from engines.language_model.sampling import TokenDistribution
 from engines.language_model.tokenizers import END
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Generation",
     "SamplingConfig",
-    "Scored",
+    "ScoredText",
     "WritingConfig",
     "generate",
     "resolve",
@@ -31,32 +31,32 @@ __all__ = [
     "write",
 ]
 
-# The longest text that is scored, in characters.
-MOST_SCORED = 10_000
+# In characters.
+MAX_SCORED = 10_000
 
 
 @dataclass(frozen=True)
-class Scored:
-    """How likely a model finds each token of a text.
+class ScoredText:
+    """The likelihood of a text under a model.
 
     Attributes:
-        pieces: what each token adds to the text.
-        dice: each token with what might have stood in its place.
-        perplexity: a token, the end of the text not counted.
-        bits_per_character: the same for each character, which makes tokenisers comparable.
+        pieces: the text of each token.
+        distributions: the distribution at each token.
+        perplexity: per token, without the end of the text.
+        bits_per_character: cross-entropy per character, comparable across tokenisers.
     """
 
     pieces: tuple[str, ...]
-    dice: tuple[TokenDistribution, ...]
+    distributions: tuple[TokenDistribution, ...]
     perplexity: float
     bits_per_character: float
 
 
 def resolve(config: WritingConfig, model: LanguageModel) -> WritingConfig:
-    """The config, if it suits a model.
+    """Check a config against the model, and return it.
 
     Raises:
-        ValueError: tokens that the model does not have.
+        ValueError: tokens outside the model's vocabulary.
     """
     if config.begun and max(config.begun) >= model.tokeniser.vocab_size:
         raise ValueError(
@@ -66,27 +66,27 @@ def resolve(config: WritingConfig, model: LanguageModel) -> WritingConfig:
 
 
 def write(config: WritingConfig, backbone: LanguageModel) -> Frames[WritingConfig]:
-    """`generate` as a job."""
+    """Run `generate` as a job."""
     yield from generate(config.prompt, config, backbone, config.begun)
 
 
-def score(text: str, config: SamplingConfig, model: LanguageModel) -> Scored:
-    """How likely a model finds a text, token by token.
+def score(text: str, config: SamplingConfig, model: LanguageModel) -> ScoredText:
+    """Score a text, token by token.
 
     Raises:
-        ValueError: nothing to score, or too much.
+        ValueError: the text is empty or too long.
     """
-    text = plain(text)
-    if len(text) > MOST_SCORED:
-        raise ValueError(f"This text has {len(text):,} characters; at most {MOST_SCORED:,} are scored at once.")
+    text = clean_text(text)
+    if len(text) > MAX_SCORED:
+        raise ValueError(f"This text has {len(text):,} characters; at most {MAX_SCORED:,} are scored at once.")
     tokens = [END, *map(int, model.tokeniser.encode(text))]
     if len(tokens) < 2:
         raise ValueError("There is no text to score; type or paste some.")
-    looked = looked_at(tokens, 1, config, config.temperature, model)
-    nats = -np.log([max(one.before, 1e-300) for one in looked])
-    return Scored(
+    distributions = score_tokens(tokens, 1, config, config.temperature, model)
+    nats = -np.log([max(one.before, 1e-300) for one in distributions])
+    return ScoredText(
         pieces=tuple(model.tokeniser.pieces(tokens[1:])),
-        dice=tuple(looked),
+        distributions=tuple(distributions),
         perplexity=float(np.exp(nats.mean())),
         bits_per_character=float(nats.sum() / np.log(2) / len(text)),
     )

@@ -12,7 +12,7 @@ import numpy as np
 
 from engines.core.frames import Frame, Frames
 from engines.language_model.config import SamplingConfig
-from engines.language_model.sampling import TokenDistribution, dice, filter_logits, noise
+from engines.language_model.sampling import TokenDistribution, filter_logits, gumbel_noise, token_distribution
 from engines.language_model.tokenizers import END
 
 if TYPE_CHECKING:
@@ -21,151 +21,167 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Generation:
-    """A text as it stands, with what each of its tokens was chosen from.
+    """A generated text so far.
 
     Attributes:
-        temperature: that it is written at.
-        pieces: what each token after the prompt adds to the text.
-        dice: what each was chosen from.
-        ended: why it is over: "" as long as it is not, "end" of the text, or "stop" for a stop string.
+        temperature: sampling temperature.
+        pieces: the text of each token after the prompt.
+        distributions: the distribution that each token was sampled from.
+        finish_reason: "" while the text is unfinished, "end" for the end token, or "stop" for a stop string.
     """
 
     temperature: float
     pieces: tuple[str, ...]
-    dice: tuple[TokenDistribution, ...]
-    ended: str = ""
+    distributions: tuple[TokenDistribution, ...]
+    finish_reason: str = ""
 
     @property
     def tokens(self) -> tuple[int, ...]:
         """The tokens after the prompt."""
-        return tuple(one.token for one in self.dice)
+        return tuple(one.token for one in self.distributions)
 
 
 def generate(
-    prompt: str, config: SamplingConfig, model: LanguageModel, begun: Sequence[int] = ()
+    prompt: str, config: SamplingConfig, model: LanguageModel, continuation: Sequence[int] = ()
 ) -> Frames[SamplingConfig]:
-    """Go on with a text, yielding a frame a token.
+    """Continue a text, yielding a frame for each token.
 
-    A changed config takes effect with the next token, but for `tokens`, `seed` and the number of `temperatures`. The
-    same seed chooses the same wherever a text is cut in two: to go on is the same as never to have stopped.
+    A changed config applies from the next token, except for `tokens`, `seed` and the number of `temperatures`. The
+    noise depends only on the seed and the position, so continuing from `continuation` gives the same text as not
+    stopping.
 
     Args:
-        prompt: any text, or none: then a text begins.
+        prompt: any text; "" starts a new one.
         model: network and tokeniser.
-        begun: tokens that stand after the prompt already.
+        continuation: tokens that already follow the prompt.
 
     Yields:
-        frames with `written`: a `Generation` for the temperature, or for each of several. Metrics: `perplexity` of what
-        the first of them has written, by the model itself.
+        frames with `written`: a `Generation` for each temperature. Metrics: `perplexity` of the first one, under the
+        model.
+
+    Raises:
+        ValueError: a changed config has another number of temperatures.
     """
-    rows = [_Row(prompt, tuple(begun), config, i, model) for i in range(max(1, len(config.temperatures)))]
-    if begun:
-        for row in rows:
-            for one in looked_at(row.tokens, row.first, config, row.temperature(config), model):
-                row.add(one)
-    reading = model.reader.begin([row.tokens for row in rows])
+    sequences = [
+        _Sequence(prompt, tuple(continuation), config, i, model) for i in range(max(1, len(config.temperatures)))
+    ]
+    if continuation:
+        for sequence in sequences:
+            for distribution in score_tokens(
+                sequence.tokens, sequence.first, config, sequence.temperature(config), model
+            ):
+                sequence.add(distribution)
+    state = model.decoder.begin([sequence.tokens for sequence in sequences])
     for step in range(1, config.tokens + 1):
-        chooser = noise(config.seed, len(begun) + step - 1, model.tokeniser.vocab_size)
-        for row, of_row in zip(rows, reading.logits, strict=True):
-            row.choose(of_row, chooser, config)
-        over = all(row.ended for row in rows)
-        written = tuple(row.writing(config) for row in rows)
+        noise = gumbel_noise(config.seed, len(continuation) + step - 1, model.tokeniser.vocab_size)
+        for sequence, logits in zip(sequences, state.logits, strict=True):
+            sequence.choose(logits, noise, config)
+        done = all(sequence.finish_reason for sequence in sequences)
+        written = tuple(sequence.generation(config) for sequence in sequences)
         changed = yield Frame(
             step=step,
-            total=step if over else config.tokens,
-            metrics={"perplexity": rows[0].perplexity},
+            total=step if done else config.tokens,
+            metrics={"perplexity": sequences[0].perplexity},
             written=written,
-            text=_kept(prompt, written),
+            text=_saved_text(prompt, written),
         )
-        if over or step == config.tokens:
+        if done or step == config.tokens:
             return
         if changed is not None:
             if len(changed.temperatures) != len(config.temperatures):
                 raise ValueError("How many temperatures are written side by side cannot be changed while they are.")
             config = dataclasses.replace(changed, tokens=config.tokens, seed=config.seed)
-        reading.next([row.tokens for row in rows])
+        state.next([sequence.tokens for sequence in sequences])
 
 
-def _kept(prompt: str, written: Sequence[Generation]) -> str:
-    """What a person keeps: prompt and text, or those of each temperature under its name."""
-    texts = [prompt + "".join(writing.pieces) for writing in written]
+def _saved_text(prompt: str, written: Sequence[Generation]) -> str:
+    """The text to save: prompt and continuation, or with several temperatures each under a heading."""
+    texts = [prompt + "".join(generation.pieces) for generation in written]
     if len(texts) == 1:
         return texts[0]
     return "\n\n".join(f"Temperature {w.temperature:g}\n\n{text}" for w, text in zip(written, texts, strict=True))
 
 
-class _Row:
-    """One text that is being written.
+class _Sequence:
+    """One text being generated.
 
     Attributes:
-        tokens: END, those of the prompt, and those after it.
-        first: where those after the prompt begin.
+        tokens: END, the prompt's tokens, and the tokens after it.
+        first: index of the first token after the prompt.
+        finish_reason: as in `Generation`.
     """
 
-    def __init__(self, prompt: str, begun: tuple[int, ...], config: SamplingConfig, index: int, model: LanguageModel):
+    def __init__(
+        self, prompt: str, continuation: tuple[int, ...], config: SamplingConfig, index: int, model: LanguageModel
+    ):
         self._model, self._index = model, index
         self.tokens = [END, *map(int, model.tokeniser.encode(prompt))]
         self.first = len(self.tokens)
-        self.tokens += begun
-        self.ended = ""
-        self._dice: list[TokenDistribution] = []
-        self._surprise = 0.0
+        self.tokens += continuation
+        self.finish_reason = ""
+        self._distributions: list[TokenDistribution] = []
+        self._nats = 0.0
         self._pieces: list[str] = []
-        self._speller = model.tokeniser.speller()
-        self._stopped: tuple[str, ...] = ()
-        self._there = np.zeros(model.tokeniser.vocab_size, bool)
-        self._there[self.tokens] = True
+        self._detokeniser = model.tokeniser.detokeniser()
+        self._stopped_pieces: tuple[str, ...] = ()
+        self._in_text = np.zeros(model.tokeniser.vocab_size, bool)
+        self._in_text[self.tokens] = True
 
     def temperature(self, config: SamplingConfig) -> float:
         return config.temperatures[self._index] if config.temperatures else config.temperature
 
     @property
     def perplexity(self) -> float:
-        """Of what stands after the prompt, by the model itself."""
-        return math.exp(self._surprise / len(self._dice))
+        """Perplexity of the tokens after the prompt, under the model."""
+        return math.exp(self._nats / len(self._distributions))
 
-    def add(self, one: TokenDistribution) -> None:
-        """Put a token that the model has been asked about after those after the prompt."""
-        self._dice.append(one)
-        self._surprise -= math.log(max(one.before, 1e-300))
-        self._pieces.append(self._speller.add(one.token))
+    def add(self, distribution: TokenDistribution) -> None:
+        """Append a token with its distribution."""
+        self._distributions.append(distribution)
+        self._nats -= math.log(max(distribution.before, 1e-300))
+        self._pieces.append(self._detokeniser.add(distribution.token))
 
-    def choose(self, logits: np.ndarray, chooser: np.ndarray, config: SamplingConfig) -> None:
-        """Add a token; one that has ended only grows longer unseen, so that all rows are of one length."""
-        if self.ended:
+    def choose(self, logits: np.ndarray, noise: np.ndarray, config: SamplingConfig) -> None:
+        """Sample a token. A finished text is padded with END, so that all texts stay equally long."""
+        if self.finish_reason:
             self.tokens.append(END)
             return
         forbidden = _forbidden(self._model, config)
-        after = filter_logits(logits, config, self.temperature(config), forbidden, self._there)
-        token = int(np.argmax(after + chooser))
+        after = filter_logits(logits, config, self.temperature(config), forbidden, self._in_text)
+        token = int(np.argmax(after + noise))
         self.tokens.append(token)
-        self._there[token] = True
-        self.add(dice(token, logits, after))
+        self._in_text[token] = True
+        self.add(token_distribution(token, logits, after))
         if token == END:
-            self.ended = "end"
-        elif any(config.stop) and self._stop_at(config):
-            self.ended = "stop"
+            self.finish_reason = "end"
+        elif any(config.stop) and self._truncate_at_stop(config):
+            self.finish_reason = "stop"
 
-    def _stop_at(self, config: SamplingConfig) -> bool:
-        """Cut off the first stop string that is there, and whatever of the last token is behind it."""
-        pieces = self._spelled()
+    def _truncate_at_stop(self, config: SamplingConfig) -> bool:
+        """Truncate the text at the first stop string; returns whether there was one."""
+        pieces = self._all_pieces()
         text = "".join(pieces)
-        places = [place for stop in config.stop if stop and (place := text.find(stop)) >= 0]
-        if not places:
+        positions = [position for stop in config.stop if stop and (position := text.find(stop)) >= 0]
+        if not positions:
             return False
-        left = min(places)
+        remaining = min(positions)
         kept = []
         for piece in pieces:
-            kept.append(piece[:left])
-            left -= len(kept[-1])
-        self._stopped = tuple(kept)
+            kept.append(piece[:remaining])
+            remaining -= len(kept[-1])
+        self._stopped_pieces = tuple(kept)
         return True
 
-    def _spelled(self) -> tuple[str, ...]:
-        return (*self._pieces[:-1], self._pieces[-1] + self._speller.unfinished)
+    def _all_pieces(self) -> tuple[str, ...]:
+        return (*self._pieces[:-1], self._pieces[-1] + self._detokeniser.pending)
 
-    def writing(self, config: SamplingConfig) -> Generation:
-        return Generation(self.temperature(config), self._stopped or self._spelled(), tuple(self._dice), self.ended)
+    def generation(self, config: SamplingConfig) -> Generation:
+        return Generation(
+            self.temperature(config),
+            self._stopped_pieces or self._all_pieces(),
+            tuple(self._distributions),
+            self.finish_reason,
+        )
 
 
 def _forbidden(model: LanguageModel, config: SamplingConfig) -> list[int]:
@@ -173,15 +189,15 @@ def _forbidden(model: LanguageModel, config: SamplingConfig) -> list[int]:
     return unknown if config.ends else [END, *unknown]
 
 
-def looked_at(
+def score_tokens(
     tokens: Sequence[int], first: int, config: SamplingConfig, temperature: float, model: LanguageModel
 ) -> list[TokenDistribution]:
-    """What each token from `first` on would have been chosen from."""
-    there = np.zeros(model.tokeniser.vocab_size, bool)
-    there[list(tokens[:first])] = True
-    found = []
-    for place, logits in model.reader.all_logits(tokens, first):
-        after = filter_logits(logits, config, temperature, _forbidden(model, config), there)
-        found.append(dice(int(tokens[place]), logits, after))
-        there[tokens[place]] = True
-    return found
+    """The distribution at each token from index `first` on."""
+    in_text = np.zeros(model.tokeniser.vocab_size, bool)
+    in_text[list(tokens[:first])] = True
+    distributions = []
+    for position, logits in model.decoder.all_logits(tokens, first):
+        after = filter_logits(logits, config, temperature, _forbidden(model, config), in_text)
+        distributions.append(token_distribution(int(tokens[position]), logits, after))
+        in_text[tokens[position]] = True
+    return distributions

@@ -10,97 +10,100 @@ import tensorflow as tf
 
 from engines.language_model.networks import KVCache
 
-# When a text has filled all that a network sees, it is read again from here on: this share of what it sees.
-KEPT = 0.75
+# When the context is full, this share of it, at its end, is kept and read again.
+KEPT_SHARE = 0.75
 
 
 class Decoder:
-    """Reads texts side by side, and says after each token what may come next.
+    """Compiled decoding functions of a network.
 
     Args:
-        network: one of `engines.language_model.networks.NETWORKS`.
+        network: an instance of one of `engines.language_model.networks.NETWORKS`.
     """
 
     def __init__(self, network: Any):
         self.block_size: int = network.config.block_size
-        pieces = tf.TensorSpec((None, None), tf.int32)
+        token_spec = tf.TensorSpec((None, None), tf.int32)
 
-        @tf.function(autograph=False, input_signature=[pieces])
-        def read_first(tokens: Any) -> tuple[Any, Any]:
-            activations, presents = network.read(tokens)
+        @tf.function(autograph=False, input_signature=[token_spec])
+        def prefill(tokens: Any) -> tuple[Any, Any]:
+            activations, presents = network.forward(tokens)
             return network.logits(activations[:, -1]), presents
 
-        # One token of a text is little work in many operations: compiled into one, once for each number of texts.
+        # Decoding one token runs many small operations, which XLA fuses. Compiled once for each batch size.
         @tf.function(autograph=False, jit_compile=True)
-        def read_next(tokens: Any, length: Any, pairs: Any) -> Any:
+        def decode_next(tokens: Any, length: Any, pairs: Any) -> Any:
             past = KVCache([(keys.read_value(), values.read_value()) for keys, values in pairs], length)
-            activations, presents = network.read(tokens, past)
-            # Compiled, this is done in place.
-            for kept, present in zip(pairs, presents, strict=True):
-                for variable, new in zip(kept, present, strict=True):
+            activations, presents = network.forward(tokens, past)
+            # XLA does this in place.
+            for cached, present in zip(pairs, presents, strict=True):
+                for variable, new in zip(cached, present, strict=True):
                     variable.assign(new)
             return network.logits(activations[:, -1])
 
-        @tf.function(autograph=False, input_signature=[pieces])
-        def read_all(tokens: Any) -> Any:
+        @tf.function(autograph=False, input_signature=[token_spec])
+        def all_logits(tokens: Any) -> Any:
             return network(tokens)
 
-        self._read_first, self._read_next, self._read_all = read_first, read_next, read_all
+        self._run_prefill, self._run_next, self._run_all = prefill, decode_next, all_logits
 
     def begin(self, texts: Sequence[Sequence[int]]) -> DecodingState:
-        """Read the beginning of texts, all equally long."""
+        """Start decoding token sequences, all equally long."""
         return DecodingState(self, texts)
 
     def all_logits(self, tokens: Sequence[int], first: int) -> Iterator[tuple[int, np.ndarray]]:
-        """What might have stood in the place of each token from `first` (at least 1) on: places, and logits, (V,).
+        """Yield the index of each token from `first` (at least 1) on, and the logits for it, (V,) float32.
 
-        A text that is longer than what the network sees is read in windows that overlap by half.
+        A text longer than the context is read in windows that overlap by half.
         """
         stride = max(1, self.block_size // 2)
         start = max(0, first - stride) if len(tokens) - 1 > self.block_size else 0
-        place = first
-        while place < len(tokens):
+        position = first
+        while position < len(tokens):
             window = np.asarray(tokens[start : min(start + self.block_size, len(tokens) - 1)], np.int32)
-            logits = self._read_all(window[None]).numpy()[0]
-            while place - start <= len(window) and place < len(tokens):
-                yield place, logits[place - start - 1]
-                place += 1
+            logits = self._run_all(window[None]).numpy()[0]
+            while position - start <= len(window) and position < len(tokens):
+                yield position, logits[position - start - 1]
+                position += 1
             start += stride
 
 
 class DecodingState:
-    """Texts that are being read.
+    """The key-value cache and the next-token logits of texts being decoded.
 
     Attributes:
-        logits: (B, V) float32: what may come next in each of them.
+        logits: (B, V) float32: logits of the next token of each text.
     """
 
-    def __init__(self, reader: Decoder, texts: Sequence[Sequence[int]]):
-        self._reader = reader
-        self._again(texts)
+    def __init__(self, decoder: Decoder, texts: Sequence[Sequence[int]]):
+        self._decoder = decoder
+        self._prefill(texts)
 
-    def _again(self, texts: Sequence[Sequence[int]]) -> None:
-        most = self._reader.block_size
-        # What fills all that the network sees would be read again for every token.
-        self._length = len(texts[0]) if len(texts[0]) < most else max(1, int(KEPT * most))
-        logits, presents = self._reader._read_first(np.asarray([text[-self._length :] for text in texts], np.int32))
-        room, none = (0, most - self._length), (0, 0)
+    def _prefill(self, texts: Sequence[Sequence[int]]) -> None:
+        block_size = self._decoder.block_size
+        # A full context would have to be read again after every token.
+        self._length = len(texts[0]) if len(texts[0]) < block_size else max(1, int(KEPT_SHARE * block_size))
+        logits, presents = self._decoder._run_prefill(np.asarray([text[-self._length :] for text in texts], np.int32))
+        padding, unpadded = (0, block_size - self._length), (0, 0)
         self._past = [
-            (tf.Variable(tf.pad(keys, [none, none, none, room])), tf.Variable(tf.pad(values, [none, none, room, none])))
+            (
+                tf.Variable(tf.pad(keys, [unpadded, unpadded, unpadded, padding])),
+                tf.Variable(tf.pad(values, [unpadded, unpadded, padding, unpadded])),
+            )
             for keys, values in presents
         ]
         self.logits: np.ndarray = logits.numpy()
-        # Found once, and not by what it is given each time.
-        self._read_next = self._reader._read_next.get_concrete_function(
+        # Looked up once, which saves matching the signature at every token.
+        self._run_next = self._decoder._run_next.get_concrete_function(
             tf.TensorSpec((len(texts), 1), tf.int32), tf.TensorSpec((), tf.int32), self._past
         )
 
     def next(self, texts: Sequence[Sequence[int]]) -> None:
-        """Read the last token of texts that have become one longer."""
-        if self._length >= self._reader.block_size:
-            self._again(texts)
+        """Read the last token of the texts, which have grown by one token."""
+        if self._length >= self._decoder.block_size:
+            self._prefill(texts)
             return
         tokens = np.asarray([text[-1:] for text in texts], np.int32)
-        logits = self._read_next(tf.constant(tokens), tf.constant(self._length), self._past)
+        logits = self._run_next(tf.constant(tokens), tf.constant(self._length), self._past)
         self._length += 1
         self.logits = logits.numpy()

@@ -1,4 +1,4 @@
-"""A trained language model with its tokenizer, and the file it is stored in."""
+"""A trained language model with its tokeniser, and its file format."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ import numpy as np
 from engines.core.files import UNREADABLE, sha256_of
 from engines.language_model.networks import NETWORKS, TransformerConfig
 from engines.language_model.tokenizers import Tokeniser, from_json
-from engines.weights.npz import packed_network, unpack_network
+from engines.weights.npz import pack_network, unpack_network
 from engines.weights.store import WeightsError, WeightsStore
 
 if TYPE_CHECKING:
     from engines.language_model.kv_cache import Decoder
 
-# What a weight takes in a file. The book's network is there to be compared with; 8 bits cost it 0.02 % of perplexity.
+# Bits per stored weight. The book's network is only for comparison; 8 bits cost it 0.02 % of perplexity.
 BITS = {"ours": 16, "notes": 8}
 
 
 @dataclass(frozen=True)
 class LanguageModel:
-    """A network that says how a text may go on, with the tokeniser that it was trained with.
+    """A network with the tokeniser that it was trained with.
 
     Attributes:
-        network: one of `NETWORKS`; reads tokens, (B, T) integers, and gives logits, (B, T, vocab_size).
-        tokeniser: between texts and these tokens.
-        seen: how many tokens it has been trained on.
-        weights: SHA-256 of the file that it came from; "" for one that came from none.
+        network: an instance of one of `NETWORKS`: tokens, (B, T) integers -> logits, (B, T, vocab_size).
+        tokeniser: converts between text and tokens.
+        seen: number of tokens that it was trained on.
+        weights: SHA-256 of the file; "" if it was not read from one.
     """
 
     network: Any
@@ -42,14 +42,14 @@ class LanguageModel:
     weights: str = ""
 
     def portable(self) -> dict[str, keras.Model]:
-        """Its network, in float32, of Keras's own layers only, for whole windows."""
+        """The network in float32, built from Keras's own layers only, for full windows."""
         from engines.language_model.portable import portable
 
         return {"": portable(self.network)}
 
     @functools.cached_property
-    def reader(self) -> Decoder:
-        """What reads texts with the network; making it takes a moment."""
+    def decoder(self) -> Decoder:
+        """Decoding functions of the network, created on first use."""
         from engines.language_model.kv_cache import Decoder
 
         return Decoder(self.network)
@@ -61,7 +61,7 @@ class LanguageModel:
 
 
 def build_network(config: TransformerConfig, dtype: str = "float32") -> keras.Model:
-    """A network with new weights, in a Keras dtype policy."""
+    """Build a network with new weights under a Keras dtype policy."""
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(dtype)
     try:
@@ -73,18 +73,18 @@ def build_network(config: TransformerConfig, dtype: str = "float32") -> keras.Mo
 
 
 def save_language_model(file: IO[bytes], model: LanguageModel) -> None:
-    """Write weights, `BITS` each, shape and tokeniser into one .npz file."""
+    """Write weights (`BITS` each), config and tokeniser into an open file, as .npz."""
     header = json.dumps({"config": dataclasses.asdict(model.config), "seen": model.seen})
     arrays: dict[str, Any] = {"header": np.array(header)}
     arrays["tokeniser"] = np.frombuffer(model.tokeniser.to_json().encode(), np.uint8)
-    np.savez_compressed(file, **(arrays | packed_network("network", model.network, BITS[model.config.architecture])))
+    np.savez_compressed(file, **(arrays | pack_network("network", model.network, BITS[model.config.architecture])))
 
 
 def read_language_model(path: Path) -> LanguageModel:
     """Read what `save_language_model` wrote.
 
     Raises:
-        WeightsError: the file is damaged, or something else.
+        WeightsError: the file is damaged or not a language model.
     """
     try:
         with np.load(path, allow_pickle=False) as arrays:
@@ -99,5 +99,9 @@ def read_language_model(path: Path) -> LanguageModel:
 
 
 def load_language_model(name: str, store: WeightsStore) -> LanguageModel:
-    """A shipped model by name; raises as `read_language_model`, and where the file is not there."""
+    """Load a shipped model by name ("ours", "notes"), checking the file's hash.
+
+    Raises:
+        WeightsError: the file is missing or damaged, or has another hash.
+    """
     return read_language_model(store.verified(f"language_model_{name}").path)

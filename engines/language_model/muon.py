@@ -1,8 +1,7 @@
 """The Muon optimizer, with Adam for everything that is not a matrix.
 
-Jordan et al., "Muon: an optimizer for hidden layers in neural networks", 2024. Keras has it as
-`keras.optimizers.Muon`, which takes one matrix after the other; on a processor, where a network's matrices are small,
-it is faster to take all of one shape at once, and in bfloat16.
+Jordan et al., "Muon: an optimizer for hidden layers in neural networks", 2024. `keras.optimizers.Muon` updates one
+matrix after the other; for small matrices on a CPU it is faster to batch all matrices of one shape, and in bfloat16.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from typing import Any
 import keras
 from keras import ops
 
-# Of the polynomial a x + b x^3 + c x^5, iterated: singular values in (0, 1] end up between 0.7 and 1.2.
+# Coefficients of a x + b x^3 + c x^5. Iterating it maps singular values in (0, 1] to between 0.7 and 1.2.
 _A, _B, _C = 3.4445, -4.7750, 2.0315
 ITERATIONS = 5
 MOMENTUM = 0.95
@@ -21,11 +20,11 @@ ADAM_BETAS = (0.9, 0.95)
 
 
 def newton_schulz(matrices: Any, dtype: str = "float32") -> Any:
-    """Matrices with singular values near one and with the same singular vectors, by Newton and Schulz.
+    """Orthogonalise matrices by Newton-Schulz iteration: same singular vectors, singular values near 1.
 
     Args:
         matrices: (K, n, m) float32 with n <= m.
-        dtype: what the products are computed in; bfloat16 is good enough.
+        dtype: dtype of the matrix products; bfloat16 is precise enough.
 
     Returns:
         (K, n, m) float32.
@@ -39,16 +38,17 @@ def newton_schulz(matrices: Any, dtype: str = "float32") -> Any:
 
 
 class Muon:
-    """Muon for the matrices among some weights, Adam for the others.
+    """Muon for matrices, Adam for all other weights.
 
     Args:
-        matrices: weights, (n, m) each, or of several matrices side by side: (n, k m) with k given in `parts`.
-        parts: into how many matrices each of these is cut.
+        matrices: weights, (n, m) each, or several matrices side by side, (n, k m), with k in `parts`.
+        parts: number of matrices in each of `matrices`.
         others: weights for Adam.
-        rate: of the matrices; a step moves a matrix by this times a matrix whose singular values are one, or the root
-            of m / n where m > n.
-        adam_rate: of the others.
-        decay: a step makes a matrix smaller by this share of the rate (Loshchilov & Hutter 2019).
+        rate: learning rate of the matrices. The singular values of an update are about the rate, times the square root
+            of m / n if m > n.
+        adam_rate: learning rate of the others.
+        dtype: dtype of the matrix products in `newton_schulz`.
+        decay: decoupled weight decay of the matrices, relative to the rate (Loshchilov & Hutter 2019).
     """
 
     def __init__(
@@ -63,36 +63,38 @@ class Muon:
     ):
         self.matrices, self.parts, self.others = list(matrices), list(parts), list(others)
         self.rate, self.adam_rate, self.dtype, self.decay = rate, adam_rate, dtype, decay
-        # Which weights are stacked, by the shape of their matrices laid down: (n, m) with n <= m.
+        # Indices of the weights to batch, by the shape of their matrices, transposed if needed so that n <= m.
         self.groups: dict[tuple[int, int], list[int]] = {}
         for i, (weight, count) in enumerate(zip(self.matrices, self.parts, strict=True)):
             rows, columns = weight.shape[0], weight.shape[1] // count
             self.groups.setdefault((min(rows, columns), max(rows, columns)), []).append(i)
-        self.momenta = [_zeros((sum(self.parts[i] for i in members), *shape)) for shape, members in self.groups.items()]
+        self.momentum = [
+            _zeros((sum(self.parts[i] for i in members), *shape)) for shape, members in self.groups.items()
+        ]
         self.first = [_zeros(weight.shape) for weight in self.others]
         self.second = [_zeros(weight.shape) for weight in self.others]
         self.count = _zeros(())
 
     @property
     def variables(self) -> list[Any]:
-        """Its state."""
-        return [*self.momenta, *self.first, *self.second, self.count]
+        """The optimizer's state."""
+        return [*self.momentum, *self.first, *self.second, self.count]
 
     def apply(self, gradients: Sequence[Any], factor: Any = 1.0) -> None:
-        """Take a step.
+        """Do one step.
 
         Args:
-            gradients: those of `matrices`, and then those of `others`.
-            factor: of both rates.
+            gradients: gradients of `matrices`, then of `others`.
+            factor: scale of both learning rates.
         """
-        for momentum, (shape, members) in zip(self.momenta, self.groups.items(), strict=True):
-            gradient = ops.concatenate([self._stacked(gradients[i], i, shape) for i in members], axis=0)
-            moved = momentum.assign(MOMENTUM * momentum + (1 - MOMENTUM) * gradient)
-            steps = newton_schulz((1 - MOMENTUM) * gradient + MOMENTUM * moved, self.dtype)
-            first = 0
+        for momentum, (shape, members) in zip(self.momentum, self.groups.items(), strict=True):
+            gradient = ops.concatenate([self._stack(gradients[i], i, shape) for i in members], axis=0)
+            updated = momentum.assign(MOMENTUM * momentum + (1 - MOMENTUM) * gradient)
+            steps = newton_schulz((1 - MOMENTUM) * gradient + MOMENTUM * updated, self.dtype)
+            start = 0
             for i in members:
-                self._move(i, steps[first : first + self.parts[i]], shape, factor)
-                first += self.parts[i]
+                self._update(i, steps[start : start + self.parts[i]], shape, factor)
+                start += self.parts[i]
         count = self.count.assign(self.count + 1.0)
         for weight, gradient, first, second in zip(
             self.others, gradients[len(self.matrices) :], self.first, self.second, strict=True
@@ -102,21 +104,21 @@ class Muon:
             square = second.assign(beta_2 * second + (1 - beta_2) * ops.square(gradient)) / (1 - beta_2**count)
             weight.assign(weight - factor * self.adam_rate * mean / (ops.sqrt(square) + 1e-8))
 
-    def _stacked(self, gradient: Any, i: int, shape: tuple[int, int]) -> Any:
-        """A weight's matrices one behind the other and laid down, (k, n, m)."""
+    def _stack(self, gradient: Any, i: int, shape: tuple[int, int]) -> Any:
+        """A weight's matrices stacked, (k, n, m), transposed if needed so that n <= m."""
         rows, columns = gradient.shape
-        apart = ops.transpose(ops.reshape(gradient, (rows, self.parts[i], columns // self.parts[i])), (1, 0, 2))
-        return apart if rows == shape[0] else ops.transpose(apart, (0, 2, 1))
+        matrices = ops.transpose(ops.reshape(gradient, (rows, self.parts[i], columns // self.parts[i])), (1, 0, 2))
+        return matrices if rows == shape[0] else ops.transpose(matrices, (0, 2, 1))
 
-    def _move(self, i: int, step: Any, shape: tuple[int, int], factor: Any) -> None:
+    def _update(self, i: int, step: Any, shape: tuple[int, int], factor: Any) -> None:
         weight, count = self.matrices[i], self.parts[i]
         rows, columns = weight.shape[0], weight.shape[1] // count
         if rows != shape[0]:
             step = ops.transpose(step, (0, 2, 1))
         step = ops.reshape(ops.transpose(step, (1, 0, 2)), (rows, count * columns))
-        # A matrix that widens has to move further to change what it puts out by as much.
-        kept = weight * (1 - factor * self.rate * self.decay) if self.decay else weight
-        weight.assign(kept - factor * self.rate * max(1.0, columns / rows) ** 0.5 * step)
+        # A matrix with more outputs than inputs needs a larger step to change its outputs as much.
+        decayed = weight * (1 - factor * self.rate * self.decay) if self.decay else weight
+        weight.assign(decayed - factor * self.rate * max(1.0, columns / rows) ** 0.5 * step)
 
 
 def _zeros(shape: Sequence[int]) -> Any:

@@ -1,7 +1,7 @@
-"""Decoder-only transformers.
+"""Decoder-only transformers with a key-value cache.
 
-Either is read in pieces: what an attention has computed of a piece, its keys and values, is handed back and taken again
-with the pieces that follow, so that a token more costs one token's work (the key-value cache).
+A text can be read in pieces: `forward` returns each attention's keys and values and takes those of the preceding
+pieces, so that each further token costs the work of one token.
 """
 
 from __future__ import annotations
@@ -18,34 +18,34 @@ from keras import initializers, layers, ops
 
 @dataclass(frozen=True)
 class KVCache:
-    """What attentions have computed of the tokens so far.
+    """Keys and values of the tokens so far.
 
     Attributes:
-        pairs: for each attention keys, (B, H, D, P), and values, (B, H, P, D).
-        length: how many of the P places there are tokens for, the first ones: an integer, or a tensor of one. Behind
-            them there is room for the next piece.
+        pairs: for each attention its keys, (B, H, D, P), and values, (B, H, P, D).
+        length: number of positions in use, from the start, an integer or an integer scalar tensor. The remaining ones
+            of the P positions are free for the next pieces.
     """
 
     pairs: Sequence[tuple[Any, Any]]
     length: Any
 
     def of(self, attention: int) -> tuple[Any, Any, Any]:
-        """Keys, values and length for one of them."""
+        """Keys, values and length for one attention, by its index."""
         return *self.pairs[attention], ops.convert_to_tensor(self.length)
 
 
 @dataclass(frozen=True, kw_only=True)
 class TransformerConfig:
-    """The shape of a network.
+    """Hyperparameters of a network.
 
     Attributes:
         architecture: "ours" or "notes".
-        vocab_size: how many tokens there are.
-        block_size: how many tokens it sees at most.
-        embed_dim: width of its stream of activations.
-        num_layers: how many blocks it has.
-        num_heads: heads of each attention.
-        dense_dim: width of what lies between the two layers of a block that are no attention.
+        vocab_size: number of tokens.
+        block_size: context length in tokens.
+        embed_dim: width of the residual stream.
+        num_layers: number of blocks.
+        num_heads: attention heads per block.
+        dense_dim: hidden width of each block's feed-forward layers.
     """
 
     architecture: str = "ours"
@@ -57,52 +57,52 @@ class TransformerConfig:
     dense_dim: int = 1024
 
 
-def attend(queries: Any, keys: Any, values: Any, past: tuple[Any, Any, Any] | None = None) -> Any:
-    """Scaled dot-product attention (Vaswani et al. 2017, section 3.2.1) in which no token sees what comes after it.
+def causal_attention(queries: Any, keys: Any, values: Any, past: tuple[Any, Any, Any] | None = None) -> Any:
+    """Causal scaled dot-product attention (Vaswani et al. 2017, section 3.2.1).
 
     Args:
         queries, keys, values: (B, T, H, D), of a piece of text.
-        past: of what came before it keys, (B, H, D, P), values, (B, H, P, D), and how many of the P there are.
+        past: keys, (B, H, D, P), and values, (B, H, P, D), of the preceding pieces, and how many of the P positions are
+            in use.
 
     Returns:
-        (B, T, H, D), and keys and values: those of the piece alone, or the past's with those of the piece behind them.
+        The outputs, (B, T, H, D), and the keys and values: of this piece alone, or `past` with this piece added.
     """
-    # Matrix products over the last two axes are what processors do fast.
+    # Matrix products over the last two axes are fastest.
     queries = ops.transpose(queries / math.sqrt(queries.shape[-1]), (0, 2, 1, 3))
     keys, values = ops.transpose(keys, (0, 2, 3, 1)), ops.transpose(values, (0, 2, 1, 3))
-    places = ops.arange(ops.shape(queries)[2])
+    positions = ops.arange(ops.shape(queries)[2])
     if past is not None:
-        old_keys, old_values, length = past
-        places = places + length
-        keys = ops.slice_update(old_keys, (0, 0, 0, length), keys)
-        values = ops.slice_update(old_values, (0, 0, length, 0), values)
+        past_keys, past_values, length = past
+        positions = positions + length
+        keys = ops.slice_update(past_keys, (0, 0, 0, length), keys)
+        values = ops.slice_update(past_values, (0, 0, length, 0), values)
     scores = ops.matmul(queries, keys)
-    seen = ops.arange(ops.shape(values)[2])[None, :] <= places[:, None]
-    weights = ops.softmax(ops.where(seen, scores, ops.cast(-1e9, scores.dtype)))
+    visible = ops.arange(ops.shape(values)[2])[None, :] <= positions[:, None]
+    weights = ops.softmax(ops.where(visible, scores, ops.cast(-1e9, scores.dtype)))
     return ops.transpose(ops.matmul(weights, values), (0, 2, 1, 3)), (keys, values)
 
 
-def places_of(tokens: Any, past: KVCache | None) -> Any:
-    """(T,) integers: where the tokens of a piece, (B, T), stand in the text."""
-    places = ops.arange(ops.shape(tokens)[1])
-    return places if past is None else places + past.length
+def positions_of(tokens: Any, past: KVCache | None) -> Any:
+    """Positions of a piece's tokens, (B, T), in the text: (T,) integers."""
+    positions = ops.arange(ops.shape(tokens)[1])
+    return positions if past is None else positions + past.length
 
 
-def rms_normalised(x: Any) -> Any:
-    """x over the root of its mean square along the last axis (Zhang & Sennrich 2019), without gains."""
+def rms_norm(x: Any) -> Any:
+    """RMSNorm over the last axis (Zhang & Sennrich 2019), without gain."""
     square = ops.mean(ops.square(ops.cast(x, "float32")), axis=-1, keepdims=True)
     return x * ops.cast(ops.rsqrt(square + 1e-6), x.dtype)
 
 
 def rotary_angles(block_size: int, head_dim: int) -> np.ndarray:
-    """(block_size, head_dim / 2) float32: by how much each pair of a head's numbers is turned at each place (Su et al.
-    2021, equation 15)."""
+    """Rotation angles of rotary position embeddings, (block_size, head_dim / 2) float32 (Su et al. 2021, eq. 15)."""
     rates = 10_000.0 ** (-np.arange(0, head_dim, 2) / head_dim)
     return (np.arange(block_size)[:, None] * rates).astype(np.float32)
 
 
 def apply_rotary(x: Any, angles: Any) -> Any:
-    """Pairs of numbers turned: rotary positions, with which a product of two vectors depends on how far apart they are.
+    """Apply rotary position embeddings, which make the dot product of two vectors depend on their distance in the text.
 
     Args:
         x: (B, T, H, D).
@@ -116,65 +116,67 @@ def apply_rotary(x: Any, angles: Any) -> Any:
 class CausalSelfAttention(layers.Layer):
     """Self-attention with rotary positions and normalised queries and keys (Henry et al. 2020).
 
-    Queries, keys and values come out of one matrix product. The last matrix starts at zero, so that a new block passes
-    on what it is given (Zhang et al. 2019).
+    One matrix product computes queries, keys and values. The projection starts at zero, so that a new block is the
+    identity (Zhang et al. 2019).
     """
 
     def __init__(self, config: TransformerConfig, **kwargs):
         super().__init__(**kwargs)
         self.heads = (config.num_heads, config.embed_dim // config.num_heads)
-        self.joint = layers.Dense(
-            3 * config.embed_dim, use_bias=False, kernel_initializer=_scaled(config.embed_dim), name="joint"
+        self.qkv = layers.Dense(
+            3 * config.embed_dim, use_bias=False, kernel_initializer=_uniform(config.embed_dim), name="qkv"
         )
         self.projection = layers.Dense(config.embed_dim, use_bias=False, kernel_initializer="zeros", name="projection")
 
-    # Without a `build`, Keras would trace each layer's call once to find what it has to build.
+    # Without `build`, Keras would trace `call` once to build the sublayers.
     def build(self, input_shape):
-        self.joint.build(input_shape)
+        self.qkv.build(input_shape)
         self.projection.build(input_shape)
 
     def call(self, x, angles, past=None):
         batch, length = ops.shape(x)[0], ops.shape(x)[1]
-        q, k, v = ops.unstack(ops.reshape(self.joint(x), (batch, length, 3, *self.heads)), axis=2)
-        q, k = apply_rotary(rms_normalised(q), angles), apply_rotary(rms_normalised(k), angles)
-        out, present = attend(q, k, v, past)
+        q, k, v = ops.unstack(ops.reshape(self.qkv(x), (batch, length, 3, *self.heads)), axis=2)
+        q, k = apply_rotary(rms_norm(q), angles), apply_rotary(rms_norm(k), angles)
+        out, present = causal_attention(q, k, v, past)
         return self.projection(ops.reshape(out, (batch, length, self.heads[0] * self.heads[1]))), present
 
 
-def _scaled(fan_in: int) -> Any:
+def _uniform(fan_in: int) -> Any:
     return initializers.RandomUniform(-math.sqrt(3 / fan_in), math.sqrt(3 / fan_in))
 
 
 class Block(layers.Layer):
-    """Attention, and then two layers with a squared ReLU between them (So et al. 2021), each after a normalisation and
-    added to what came in."""
+    """Pre-norm transformer block: attention, then two dense layers with a squared ReLU between them (So et al.
+    2021)."""
 
     def __init__(self, config: TransformerConfig, **kwargs):
         super().__init__(**kwargs)
         self.attention = CausalSelfAttention(config, name="attention")
-        self.widen = layers.Dense(
-            config.dense_dim, use_bias=False, kernel_initializer=_scaled(config.embed_dim), name="widen"
+        self.up_projection = layers.Dense(
+            config.dense_dim, use_bias=False, kernel_initializer=_uniform(config.embed_dim), name="up_projection"
         )
-        self.narrow = layers.Dense(config.embed_dim, use_bias=False, kernel_initializer="zeros", name="narrow")
+        self.down_projection = layers.Dense(
+            config.embed_dim, use_bias=False, kernel_initializer="zeros", name="down_projection"
+        )
 
     def build(self, input_shape):
         self.attention.build(input_shape)
-        self.widen.build(input_shape)
-        self.narrow.build((*input_shape[:-1], self.widen.units))
+        self.up_projection.build(input_shape)
+        self.down_projection.build((*input_shape[:-1], self.up_projection.units))
 
     def call(self, x, angles, past=None):
-        attended, present = self.attention(rms_normalised(x), angles, past=past)
+        attended, present = self.attention(rms_norm(x), angles, past=past)
         x = x + attended
-        return x + self.narrow(ops.square(ops.relu(self.widen(rms_normalised(x))))), present
+        return x + self.down_projection(ops.square(ops.relu(self.up_projection(rms_norm(x))))), present
 
 
 class Transformer(keras.Model):
-    """Ours: pre-norm blocks, embedding and last layer one matrix (Press & Wolf 2017)."""
+    """Our network: pre-norm blocks, and an output layer tied to the embedding (Press & Wolf 2017)."""
 
     def __init__(self, config: TransformerConfig, **kwargs):
         super().__init__(**kwargs)
         self.config = config
-        # Looked up in float32: the gradients of a frequent token are many, and their sum needs the digits.
+        # In float32: a frequent token accumulates many gradients, too many for bfloat16.
         self.embedding = self.add_weight(
             name="embedding",
             shape=(config.vocab_size, config.embed_dim),
@@ -188,48 +190,50 @@ class Transformer(keras.Model):
         for block in self.blocks:
             block.build((*input_shape, self.config.embed_dim))
 
-    def read(self, tokens: Any, past: KVCache | None = None) -> tuple[Any, list[tuple[Any, Any]]]:
-        """What the network makes of a piece of text.
+    def forward(self, tokens: Any, past: KVCache | None = None) -> tuple[Any, list[tuple[Any, Any]]]:
+        """Compute the last activations of a piece of text.
 
         Args:
             tokens: (B, T) integers.
-            past: of the pieces before, if there are any.
+            past: cache of the preceding pieces, if any.
 
         Returns:
-            activations, (B, T, embed_dim), and for each attention keys, (B, H, D, P), and values, (B, H, P, D): of the
-            past with this piece behind its tokens; without a past those of the piece alone.
+            Activations, (B, T, embed_dim), and each attention's keys, (B, H, D, P), and values, (B, H, P, D): those in
+            `past` with this piece added, or of this piece alone.
         """
-        angles = ops.take(self.angles, places_of(tokens, past), axis=0)
-        x = rms_normalised(ops.cast(ops.take(self.embedding, tokens, axis=0), self.compute_dtype))
+        angles = ops.take(self.angles, positions_of(tokens, past), axis=0)
+        x = rms_norm(ops.cast(ops.take(self.embedding, tokens, axis=0), self.compute_dtype))
         presents = []
         for i, block in enumerate(self.blocks):
             x, present = block(x, angles, past=None if past is None else past.of(i))
             presents.append(present)
-        return rms_normalised(x), presents
+        return rms_norm(x), presents
 
     @property
     def output_layer(self) -> tuple[Any, Any | None]:
-        """What makes logits of activations: a matrix, (vocab_size, embed_dim), and what is added, (vocab_size,)."""
+        """Weights of the output layer: matrix, (vocab_size, embed_dim), and bias, (vocab_size,) or None."""
         return self.embedding, None
 
     def logits(self, activations: Any) -> Any:
-        """(..., embed_dim) -> (..., vocab_size): the larger, the likelier a token is to come next."""
+        """Next-token logits, (..., embed_dim) -> (..., vocab_size)."""
         return ops.matmul(activations, ops.transpose(ops.cast(self.embedding, activations.dtype)))
 
     def call(self, tokens):
-        """The logits after each token, (B, T) -> (B, T, vocab_size)."""
-        return self.logits(self.read(tokens)[0])
+        """Logits after each token, (B, T) -> (B, T, vocab_size)."""
+        return self.logits(self.forward(tokens)[0])
 
 
 class NotesAttention(layers.Layer):
-    """`keras.layers.MultiHeadAttention` with each head as wide as the stream, and with a past. Its arrays of three axes
-    are matrices here, which are faster."""
+    """`keras.layers.MultiHeadAttention` with a key-value cache; each head is as wide as the residual stream.
+
+    Kernels are matrices instead of three-dimensional arrays, which is faster.
+    """
 
     def __init__(self, config: TransformerConfig, **kwargs):
         super().__init__(**kwargs)
         self.shape = (config.num_heads, config.embed_dim)
-        joined = config.num_heads * config.embed_dim
-        self.query, self.key, self.value = (layers.Dense(joined, name=name) for name in ("query", "key", "value"))
+        width = config.num_heads * config.embed_dim
+        self.query, self.key, self.value = (layers.Dense(width, name=name) for name in ("query", "key", "value"))
         self.projection = layers.Dense(config.embed_dim, name="projection")
 
     def build(self, input_shape):
@@ -243,13 +247,13 @@ class NotesAttention(layers.Layer):
             ops.reshape(layer(x), (batch, -1, *self.shape))
             for layer, x in ((self.query, query), (self.key, source), (self.value, source))
         )
-        out, present = attend(q, k, v, past)
+        out, present = causal_attention(q, k, v, past)
         return self.projection(ops.reshape(out, (batch, -1, self.shape[0] * self.shape[1]))), present
 
 
 class NotesDecoder(layers.Layer):
-    """The block of Chollet's listing, section 11.5, as section 12.1 uses it: the second attention looks at what came
-    into the block. What pads a text stands after it, where no token looks with a causal mask, so there is one mask."""
+    """The block of Chollet's listing, section 11.5, as used in section 12.1: the second attention attends to the
+    block's input. Padding follows the text, so the causal mask hides it and no padding mask is needed."""
 
     def __init__(self, config: TransformerConfig, **kwargs):
         super().__init__(**kwargs)
@@ -273,12 +277,12 @@ class NotesDecoder(layers.Layer):
 
 
 class NotesTransformer(keras.Model):
-    """Chollet's listing, section 12.1: learnt positions, one decoder block, a last layer of its own."""
+    """Chollet's listing, section 12.1: learnt positions, one decoder block, an untied output layer."""
 
     def __init__(self, config: TransformerConfig, **kwargs):
         super().__init__(**kwargs)
         self.config = config
-        # As `keras.layers.Embedding` begins, looked up in float32 as in `Transformer`.
+        # Initialised like `keras.layers.Embedding`; in float32 for the same reason as in `Transformer`.
         self.embedding, self.positions = (
             self.add_weight(
                 name=name,
@@ -296,9 +300,9 @@ class NotesTransformer(keras.Model):
             decoder.build((*input_shape, self.config.embed_dim))
         self.last.build((*input_shape, self.config.embed_dim))
 
-    def read(self, tokens: Any, past: KVCache | None = None) -> tuple[Any, list[tuple[Any, Any]]]:
-        """As `Transformer.read`; a block has two attentions."""
-        positions = ops.take(self.positions, places_of(tokens, past), axis=0)
+    def forward(self, tokens: Any, past: KVCache | None = None) -> tuple[Any, list[tuple[Any, Any]]]:
+        """Like `Transformer.forward`, with two attentions per block."""
+        positions = ops.take(self.positions, positions_of(tokens, past), axis=0)
         x = ops.cast(ops.take(self.embedding, tokens, axis=0) + positions, self.compute_dtype)
         presents: list[tuple[Any, Any]] = []
         for i, decoder in enumerate(self.decoders):
@@ -318,7 +322,7 @@ class NotesTransformer(keras.Model):
 
     def call(self, tokens):
         """As in `Transformer`."""
-        return self.logits(self.read(tokens)[0])
+        return self.logits(self.forward(tokens)[0])
 
 
 NETWORKS: dict[str, type[keras.Model]] = {"ours": Transformer, "notes": NotesTransformer}

@@ -9,36 +9,36 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from engines.language_model.networks import NotesTransformer, Transformer, apply_rotary, rms_normalised, rotary_angles
+from engines.language_model.networks import NotesTransformer, Transformer, apply_rotary, rms_norm, rotary_angles
 
-_HIDDEN = -1e9
+_MASKED = -1e9
 
 
 def portable(network: Transformer | NotesTransformer) -> keras.Model:
-    """The same function in float32 for whole windows: tokens, (B, block_size) integers -> logits, (B, block_size,
-    vocab_size). No token sees what comes after it, so a shorter text may be filled up with any tokens."""
+    """Rebuild a network in float32 for full windows: tokens, (B, block_size) integers -> logits, (B, block_size,
+    vocab_size). Attention is causal, so a shorter text may be padded with any tokens."""
     tokens = keras.Input((network.config.block_size,), dtype="int32", name="tokens")
     build = _ours if isinstance(network, Transformer) else _notes
     return keras.Model(tokens, build(network, tokens), name="language_model")
 
 
-def _attended(q: Any, k: Any, v: Any) -> Any:
+def _causal_attention(q: Any, k: Any, v: Any) -> Any:
     """Causal attention: queries, keys and values (B, T, H, D) -> (B, T, H x D)."""
     length, heads, width = q.shape[1:]
     scores = ops.einsum("bqhd,bkhd->bhqk", q / math.sqrt(width), k)
-    hidden = np.triu(np.full((length, length), _HIDDEN, np.float32), 1)
-    weights = ops.softmax(scores + hidden)
+    mask = np.triu(np.full((length, length), _MASKED, np.float32), 1)
+    weights = ops.softmax(scores + mask)
     return ops.reshape(ops.einsum("bhqk,bkhd->bqhd", weights, v), (-1, length, heads * width))
 
 
 def _dense(x: Any, kernel: Any, bias: Any = None, activation: str | None = None) -> Any:
     layer = layers.Dense(kernel.shape[-1], activation, use_bias=bias is not None)
     layer.build(x.shape)
-    layer.set_weights([ops.convert_to_numpy(one) for one in (kernel, bias) if one is not None])
+    layer.set_weights([ops.convert_to_numpy(value) for value in (kernel, bias) if value is not None])
     return layer(x)
 
 
-def _embedded(tokens: Any, table: Any) -> Any:
+def _embedding(tokens: Any, table: Any) -> Any:
     layer = layers.Embedding(*table.shape)
     layer.build(tokens.shape)
     layer.set_weights([ops.convert_to_numpy(table)])
@@ -49,15 +49,15 @@ def _ours(network: Transformer, tokens: Any) -> Any:
     shape = network.config
     heads, width = shape.num_heads, shape.embed_dim // shape.num_heads
     angles = rotary_angles(shape.block_size, width)
-    x = rms_normalised(_embedded(tokens, network.embedding))
+    x = rms_norm(_embedding(tokens, network.embedding))
     for block in network.blocks:
-        joint = _dense(rms_normalised(x), block.attention.joint.kernel)
-        q, k, v = ops.unstack(ops.reshape(joint, (-1, shape.block_size, 3, heads, width)), axis=2)
-        q, k = apply_rotary(rms_normalised(q), angles), apply_rotary(rms_normalised(k), angles)
-        x = x + _dense(_attended(q, k, v), block.attention.projection.kernel)
-        wide = ops.square(ops.relu(_dense(rms_normalised(x), block.widen.kernel)))
-        x = x + _dense(wide, block.narrow.kernel)
-    return _dense(rms_normalised(x), ops.convert_to_numpy(network.embedding).T)
+        qkv = _dense(rms_norm(x), block.attention.qkv.kernel)
+        q, k, v = ops.unstack(ops.reshape(qkv, (-1, shape.block_size, 3, heads, width)), axis=2)
+        q, k = apply_rotary(rms_norm(q), angles), apply_rotary(rms_norm(k), angles)
+        x = x + _dense(_causal_attention(q, k, v), block.attention.projection.kernel)
+        hidden = ops.square(ops.relu(_dense(rms_norm(x), block.up_projection.kernel)))
+        x = x + _dense(hidden, block.down_projection.kernel)
+    return _dense(rms_norm(x), ops.convert_to_numpy(network.embedding).T)
 
 
 def _notes(network: NotesTransformer, tokens: Any) -> Any:
@@ -65,21 +65,23 @@ def _notes(network: NotesTransformer, tokens: Any) -> Any:
 
     def attention(layer: Any, query: Any, source: Any) -> Any:
         q, k, v = (
-            ops.reshape(_dense(x, one.kernel, one.bias), (-1, shape.block_size, shape.num_heads, shape.embed_dim))
-            for one, x in ((layer.query, query), (layer.key, source), (layer.value, source))
+            ops.reshape(
+                _dense(x, projection.kernel, projection.bias), (-1, shape.block_size, shape.num_heads, shape.embed_dim)
+            )
+            for projection, x in ((layer.query, query), (layer.key, source), (layer.value, source))
         )
-        return _dense(_attended(q, k, v), layer.projection.kernel, layer.projection.bias)
+        return _dense(_causal_attention(q, k, v), layer.projection.kernel, layer.projection.bias)
 
-    def normalised(layer: Any, x: Any) -> Any:
-        made = layers.LayerNormalization(epsilon=layer.epsilon)
-        made.build(x.shape)
-        made.set_weights(layer.get_weights())
-        return made(x)
+    def layer_norm(layer: Any, x: Any) -> Any:
+        norm = layers.LayerNormalization(epsilon=layer.epsilon)
+        norm.build(x.shape)
+        norm.set_weights(layer.get_weights())
+        return norm(x)
 
-    x = _embedded(tokens, network.embedding) + ops.convert_to_numpy(network.positions)
+    x = _embedding(tokens, network.embedding) + ops.convert_to_numpy(network.positions)
     for decoder in network.decoders:
-        first = normalised(decoder.norm_1, x + attention(decoder.attention_1, x, x))
-        second = normalised(decoder.norm_2, first + attention(decoder.attention_2, first, x))
-        wide = _dense(second, decoder.dense_1.kernel, decoder.dense_1.bias, "relu")
-        x = normalised(decoder.norm_3, second + _dense(wide, decoder.dense_2.kernel, decoder.dense_2.bias))
+        first = layer_norm(decoder.norm_1, x + attention(decoder.attention_1, x, x))
+        second = layer_norm(decoder.norm_2, first + attention(decoder.attention_2, first, x))
+        hidden = _dense(second, decoder.dense_1.kernel, decoder.dense_1.bias, "relu")
+        x = layer_norm(decoder.norm_3, second + _dense(hidden, decoder.dense_2.kernel, decoder.dense_2.bias))
     return _dense(x, network.last.kernel, network.last.bias)

@@ -11,21 +11,21 @@ import numpy as np
 from engines.language_model.config import SamplingConfig
 
 ALTERNATIVES = 10
-# In the place of the logarithm of zero: times a probability of zero it is nothing.
-_LEAST = -1e9
+# Stands for log 0; finite, so that 0 times it is 0.
+_LOG_ZERO = -1e9
 
 
 @dataclass(frozen=True)
 class TokenDistribution:
-    """What a token was chosen from.
+    """Next-token distribution, before and after filtering.
 
     Attributes:
-        token: the one that stands there.
-        before: its probability as the model has it.
-        after: the same once temperature and cut-offs have reshaped it; 0 where they leave it out.
-        entropy: of the model's distribution, in bits.
-        entropy_after: of the reshaped one.
-        alternatives: the likeliest tokens, with their probabilities before and after, the likeliest first.
+        token: the token in the text.
+        before: its probability under the model.
+        after: its probability after temperature and filters; 0 if filtered out.
+        entropy: entropy of the model's distribution, in bits.
+        entropy_after: entropy after filtering, in bits.
+        alternatives: the most likely tokens with their probabilities before and after, most likely first.
     """
 
     token: int
@@ -37,7 +37,7 @@ class TokenDistribution:
 
 
 def log_probabilities(logits: np.ndarray) -> np.ndarray:
-    """The logarithm of a softmax over (V,), float64."""
+    """Log-softmax of (V,) logits, float64."""
     logits = logits.astype(np.float64)
     logits = logits - logits.max()
     return logits - np.log(np.exp(logits).sum())
@@ -48,81 +48,84 @@ def filter_logits(
     config: SamplingConfig,
     temperature: float,
     forbidden: Collection[int] = (),
-    there: np.ndarray | None = None,
+    in_text: np.ndarray | None = None,
 ) -> np.ndarray:
-    """What a token is chosen by.
+    """Apply penalties, temperature and filters to next-token logits.
 
-    In this order: forbidden tokens are left out; repetition is punished (Keskar et al. 2019, "CTRL", section 4.1); the
-    temperature (the book's `reweight_distribution`, here on logarithms, which neither underflows nor takes the
-    logarithm of zero); then all cut-offs, each of what the one before has left: top-k (Fan et al. 2018), top-p
-    (Holtzman et al. 2020), min-p (Nguyen et al. 2024). The likeliest token is never cut off.
+    In this order: repetition penalty (Keskar et al. 2019, "CTRL", section 4.1), forbidden tokens, temperature (the
+    book's `reweight_distribution`, here on logarithms, which neither underflow nor need the logarithm of zero), top-k
+    (Fan et al. 2018), top-p (Holtzman et al. 2020), min-p (Nguyen et al. 2024). Each filter renormalises before the
+    next. The most likely token always remains.
 
     Args:
         logits: (V,).
-        temperature: instead of the config's own.
-        there: (V,) booleans: tokens that are in the text already.
+        temperature: used instead of the config's.
+        forbidden: tokens to exclude.
+        in_text: (V,) booleans: tokens that are already in the text.
 
     Returns:
-        (V,) float64 logarithms of probabilities, -inf for what is left out.
+        (V,) float64 log-probabilities, -inf for excluded tokens.
     """
     logits = logits.astype(np.float64)
-    if config.repetition_penalty != 1.0 and there is not None:
-        punished = np.where(logits > 0, logits / config.repetition_penalty, logits * config.repetition_penalty)
-        logits = np.where(there, punished, logits)
+    if config.repetition_penalty != 1.0 and in_text is not None:
+        penalised = np.where(logits > 0, logits / config.repetition_penalty, logits * config.repetition_penalty)
+        logits = np.where(in_text, penalised, logits)
     if forbidden:
         logits = logits.copy()
         logits[list(forbidden)] = -np.inf
     if temperature == 0:
-        found = np.full(len(logits), -np.inf)
-        found[int(np.argmax(logits))] = 0.0
-        return found
-    found = log_probabilities((logits - logits.max()) / temperature)
-    if 0 < config.top_k < len(found):
-        found = _kept(found, found >= np.partition(found, -config.top_k)[-config.top_k])
+        log_probs = np.full(len(logits), -np.inf)
+        log_probs[int(np.argmax(logits))] = 0.0
+        return log_probs
+    log_probs = log_probabilities((logits - logits.max()) / temperature)
+    if 0 < config.top_k < len(log_probs):
+        log_probs = _renormalised(log_probs, log_probs >= np.partition(log_probs, -config.top_k)[-config.top_k])
     if config.top_p < 1:
-        order = np.argsort(-found, kind="stable")
-        # One belongs to them if what is likelier than it does not have the share already.
-        likelier = np.cumsum(np.exp(found[order])) - np.exp(found[order])
-        among = np.zeros(len(found), bool)
-        among[order[(likelier < config.top_p) | (np.arange(len(order)) == 0)]] = True
-        found = _kept(found, among)
+        order = np.argsort(-log_probs, kind="stable")
+        # Keep a token unless the tokens more likely than it already have the share.
+        likelier = np.cumsum(np.exp(log_probs[order])) - np.exp(log_probs[order])
+        keep = np.zeros(len(log_probs), bool)
+        keep[order[(likelier < config.top_p) | (np.arange(len(order)) == 0)]] = True
+        log_probs = _renormalised(log_probs, keep)
     if config.min_p > 0:
-        found = _kept(found, found >= found.max() + np.log(config.min_p))
-    return found
+        log_probs = _renormalised(log_probs, log_probs >= log_probs.max() + np.log(config.min_p))
+    return log_probs
 
 
-def _kept(log_probabilities: np.ndarray, among: np.ndarray) -> np.ndarray:
-    """The same with what is not among them left out, again with a sum of one."""
-    kept = np.where(among, log_probabilities, -np.inf)
-    return kept - np.log(np.exp(kept).sum())
+def _renormalised(log_probabilities: np.ndarray, keep: np.ndarray) -> np.ndarray:
+    """Exclude all tokens but those to keep, and renormalise."""
+    masked = np.where(keep, log_probabilities, -np.inf)
+    return masked - np.log(np.exp(masked).sum())
 
 
-def noise(seed: int, place: int, size: int) -> np.ndarray:
-    """(size,) float64 of Gumbel noise: the same for the same seed and place in the text.
+def gumbel_noise(seed: int, position: int, size: int) -> np.ndarray:
+    """Gumbel noise, (size,) float64, determined by the seed and the position in the text.
 
-    Added to logarithms of probabilities it makes the largest sum a sample (Gumbel 1954), and what is chosen from two
-    distributions that are nearly alike is mostly the same.
+    The argmax of log-probabilities plus noise is a sample (Gumbel 1954). With the same noise, similar distributions
+    mostly give the same sample.
     """
-    # Minus the logarithm of an exponential variable is a Gumbel one; NumPy's own sampler takes three times as long.
-    return -np.log(np.random.default_rng((seed, place)).standard_exponential(size))
+    # The negative logarithm of an exponential variable; NumPy's Gumbel sampler takes three times as long.
+    return -np.log(np.random.default_rng((seed, position)).standard_exponential(size))
 
 
-def dice(token: int, logits: np.ndarray, after: np.ndarray) -> TokenDistribution:
-    """What a token was chosen from: logits (V,) and what `filter_logits` made of them."""
+def token_distribution(token: int, logits: np.ndarray, after: np.ndarray) -> TokenDistribution:
+    """Summarise logits, (V,), and the log-probabilities that `filter_logits` returned for them, (V,)."""
     before = log_probabilities(logits)
-    first = np.argpartition(before, -min(ALTERNATIVES, len(before)))[-ALTERNATIVES:]
-    first = first[np.argsort(-before[first], kind="stable")]
-    likely, likely_after = np.exp(before), np.exp(after)
+    top = np.argpartition(before, -min(ALTERNATIVES, len(before)))[-ALTERNATIVES:]
+    top = top[np.argsort(-before[top], kind="stable")]
+    probabilities, probabilities_after = np.exp(before), np.exp(after)
     return TokenDistribution(
         token=token,
-        before=float(likely[token]),
-        after=float(likely_after[token]),
-        entropy=entropy(likely, before),
-        entropy_after=entropy(likely_after, after),
-        alternatives=tuple(zip(first.tolist(), likely[first].tolist(), likely_after[first].tolist(), strict=True)),
+        before=float(probabilities[token]),
+        after=float(probabilities_after[token]),
+        entropy=entropy(probabilities, before),
+        entropy_after=entropy(probabilities_after, after),
+        alternatives=tuple(
+            zip(top.tolist(), probabilities[top].tolist(), probabilities_after[top].tolist(), strict=True)
+        ),
     )
 
 
 def entropy(probabilities: np.ndarray, logarithms: np.ndarray) -> float:
-    """Of a distribution, (V,), in bits."""
-    return -float(probabilities @ np.maximum(logarithms, _LEAST)) / math.log(2) + 0.0
+    """Entropy in bits of a distribution given by probabilities and log-probabilities, (V,) each."""
+    return -float(probabilities @ np.maximum(logarithms, _LOG_ZERO)) / math.log(2) + 0.0

@@ -1,4 +1,4 @@
-"""Per-token log-likelihood of a text of any length."""
+"""Per-token negative log-likelihood of a text of any length."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ from typing import Any
 
 import numpy as np
 
-# Windows that are read at once.
+# Windows per batch.
 _BATCH = 16
 
 
 def token_losses(network: Any, tokens: np.ndarray) -> np.ndarray:
-    """The negative log-likelihood of each token but the first, given what comes before it, in nats.
+    """Negative log-likelihood of each token but the first, given the tokens before it, in nats.
 
-    A text that is longer than what the network sees at once is read in windows that overlap by half, so that each token
-    but the first few has at least half a window before it.
+    A text longer than the context is read in windows that overlap by half, so that every token beyond the first window
+    has at least half a window of context.
 
     Args:
-        network: one of `engines.language_model.networks.NETWORKS`.
+        network: an instance of one of `engines.language_model.networks.NETWORKS`.
         tokens: (T,) integers, T at least 2.
 
     Returns:
@@ -37,12 +37,12 @@ def token_losses(network: Any, tokens: np.ndarray) -> np.ndarray:
         return tf.nn.sparse_softmax_cross_entropy_with_logits(windows[:, 1:], logits)
 
     for i in range(0, len(starts), _BATCH):
-        some = starts[i : i + _BATCH]
-        places = np.asarray(some)[:, None] + np.arange(width + 1)
-        # What reaches beyond the end is read and not used: no token looks ahead.
-        found = read(tokens[np.minimum(places, len(tokens) - 1)].astype(np.int32)).numpy()
-        for start, row in zip(some, found, strict=True):
+        batch_starts = starts[i : i + _BATCH]
+        positions = np.asarray(batch_starts)[:, None] + np.arange(width + 1)
+        # Positions beyond the end are padded and ignored: attention is causal.
+        batch_losses = read(tokens[np.minimum(positions, len(tokens) - 1)].astype(np.int32)).numpy()
+        for start, row in zip(batch_starts, batch_losses, strict=True):
             first = stride if start else 0
-            part = row[first : len(losses) - start]
-            losses[start + first : start + first + len(part)] = part
+            chunk = row[first : len(losses) - start]
+            losses[start + first : start + first + len(chunk)] = chunk
     return losses

@@ -1,7 +1,6 @@
-"""Tokenizers: subwords, words or characters.
+"""Tokenisers: subwords, words or characters.
 
-Token 0 is the same in all: it stands before each text and, as an end is a beginning, after it. A model that says it has
-ended what it was writing.
+Token 0 is END in all of them. It stands before and after each text; a model that generates it has finished the text.
 """
 
 from __future__ import annotations
@@ -18,92 +17,92 @@ from typing import ClassVar
 import numpy as np
 import tokenizers
 
-from engines.core.preparation import check
+from engines.core.preparation import raise_if_abandoned
 from engines.data.text import without_surrogates
-from engines.language_model.byte_pairs import learnt_elsewhere, pairs_learnt
+from engines.language_model.byte_pairs import train_bpe, train_bpe_in_subprocess
 
 END = 0
-# Texts are cut up so many characters at a time, so that it can be stopped between.
-CHARACTERS_AT_ONCE = 1 << 18
-# To learn from more than this takes seconds, and may take minutes: a process of its own can be ended meanwhile.
-MOST_LEARNT_HERE = 1 << 18
-# Where no tokeniser sees what comes before: every one begins a token with a space, or ends one before it.
-_BETWEEN = re.compile(r"(?<=\S)(?=[ \t\n\r])")
+# Encode this many characters at a time, so that the work can be stopped in between.
+CHUNK_CHARACTERS = 1 << 18
+# Training on more characters than this takes seconds to minutes, so it runs in a process that can be killed.
+MAX_IN_PROCESS = 1 << 18
+# Where any tokeniser may be restarted: none has a token that crosses the start of whitespace.
+_BOUNDARY = re.compile(r"(?<=\S)(?=[ \t\n\r])")
 _PUNCTUATION = re.compile(f"[{re.escape(string.punctuation)}]")
 
 
-class Speller(ABC):
-    """Spells a text that comes a token at a time."""
+class Detokeniser(ABC):
+    """Decodes tokens one at a time."""
 
     @abstractmethod
     def add(self, token: int) -> str:
-        """What one more token adds to the text."""
+        """The text that one more token adds."""
 
     @property
-    def unfinished(self) -> str:
-        """What would end the text if no token came any more."""
+    def pending(self) -> str:
+        """The text to append if no more tokens follow."""
         return ""
 
 
 class Tokeniser(ABC):
-    """A text as numbers below `vocab_size`, END not among them, and back."""
+    """Converts between text and tokens: integers below `vocab_size`, without END."""
 
     kind: ClassVar[str]
-    # The token for what is not in the vocabulary; None where all is.
+    # The token for text outside the vocabulary; None if there is none.
     unknown: ClassVar[int | None] = None
     vocab_size: int
 
     @classmethod
     @abstractmethod
     def train(cls, texts: Sequence[str], vocab_size: int) -> Tokeniser:
-        """The one that suits these texts best, with at most `vocab_size` tokens; the same for the same texts."""
+        """Train a tokeniser with at most `vocab_size` tokens; the result depends only on the texts."""
 
     @abstractmethod
     def _encode_all(self, texts: Sequence[str]) -> list[np.ndarray]:
-        """Texts of which none is long as numbers, (T,) int32 each."""
+        """Encode short texts, (T,) int32 each."""
 
     def encode_all(self, texts: Sequence[str]) -> list[np.ndarray]:
-        """Each text as numbers, (T,) int32."""
-        found: list[np.ndarray] = []
-        for some in _batches(texts):
-            check()
-            if len(some) > 1:
-                found += self._encode_all(some)
+        """Encode texts, (T,) int32 each."""
+        encoded: list[np.ndarray] = []
+        for batch in _batches(texts):
+            raise_if_abandoned()
+            if len(batch) > 1:
+                encoded += self._encode_all(batch)
             else:
-                parts = []
-                for part in parts_of(some[0]):
-                    check()
-                    parts += self._encode_all([part])
-                found.append(np.concatenate(parts))
-        return found
+                chunks = []
+                for chunk in chunks_of(batch[0]):
+                    raise_if_abandoned()
+                    chunks += self._encode_all([chunk])
+                encoded.append(np.concatenate(chunks))
+        return encoded
 
     def encode(self, text: str) -> np.ndarray:
-        """(T,) int32."""
+        """Encode a text, (T,) int32."""
         return self.encode_all([text])[0]
 
     def decode(self, tokens: Iterable[int]) -> str:
-        """The text of tokens; END has none."""
+        """Decode tokens; END decodes to ""."""
         return "".join(self.pieces(tokens))
 
     def pieces(self, tokens: Iterable[int]) -> list[str]:
-        """What each token adds to the text of those before it. A character that takes several tokens comes with the
-        last of them; one that is never finished comes as the replacement character."""
-        speller = self.speller()
-        found = [speller.add(token) for token in tokens]
-        if found:
-            found[-1] += speller.unfinished
-        return found
+        """The text that each token adds. A character of several tokens comes with its last token; an incomplete one
+        becomes the replacement character U+FFFD."""
+        detokeniser = self.detokeniser()
+        pieces = [detokeniser.add(token) for token in tokens]
+        if pieces:
+            pieces[-1] += detokeniser.pending
+        return pieces
 
     @abstractmethod
-    def speller(self) -> Speller:
-        """What spells a text that comes a token at a time."""
+    def detokeniser(self) -> Detokeniser:
+        """A new incremental decoder."""
 
     @abstractmethod
     def to_json(self) -> str:
-        """All that `from_json` needs."""
+        """Serialise for `from_json`."""
 
     def stream(self, texts: Sequence[str]) -> np.ndarray:
-        """Texts one after the other, END before each and after the last, (T,) int32."""
+        """Concatenate encoded texts with END before each and after the last, (T,) int32."""
         parts: list[np.ndarray] = []
         end = np.array([END], np.int32)
         for tokens in self.encode_all(texts):
@@ -111,32 +110,32 @@ class Tokeniser(ABC):
         return np.concatenate([*parts, end])
 
 
-def parts_of(text: str) -> Iterator[str]:
-    """A text in parts of about CHARACTERS_AT_ONCE, cut where it makes no difference to its tokens; where there is no
-    such place, a part is longer."""
-    begun = 0
-    while len(text) - begun > CHARACTERS_AT_ONCE and (cut := _BETWEEN.search(text, begun + CHARACTERS_AT_ONCE)):
-        yield text[begun : cut.start()]
-        begun = cut.start()
-    yield text[begun:]
+def chunks_of(text: str) -> Iterator[str]:
+    """Split a text into chunks of about CHUNK_CHARACTERS without changing its tokens; a chunk without a suitable
+    boundary is longer."""
+    start = 0
+    while len(text) - start > CHUNK_CHARACTERS and (boundary := _BOUNDARY.search(text, start + CHUNK_CHARACTERS)):
+        yield text[start : boundary.start()]
+        start = boundary.start()
+    yield text[start:]
 
 
 def _batches(texts: Iterable[str]) -> Iterator[list[str]]:
-    """Texts in lists of about CHARACTERS_AT_ONCE; one that is longer has a list of its own."""
-    some: list[str] = []
+    """Group texts into lists of about CHUNK_CHARACTERS; a longer text gets a list of its own."""
+    batch: list[str] = []
     size = 0
     for text in texts:
-        if some and size + len(text) > CHARACTERS_AT_ONCE:
-            yield some
-            some, size = [], 0
-        some.append(text)
+        if batch and size + len(text) > CHUNK_CHARACTERS:
+            yield batch
+            batch, size = [], 0
+        batch.append(text)
         size += len(text)
-    if some:
-        yield some
+    if batch:
+        yield batch
 
 
 class Subwords(Tokeniser):
-    """Byte-level byte pair encoding (Sennrich et al. 2016; Radford et al. 2019): any text comes back as it was,
+    """Byte-level byte pair encoding (Sennrich et al. 2016; Radford et al. 2019), lossless for any text
     `without_surrogates`."""
 
     kind = "subwords"
@@ -144,28 +143,28 @@ class Subwords(Tokeniser):
     def __init__(self, bpe: tokenizers.Tokenizer):
         self._bpe = bpe
         self.vocab_size = bpe.get_vocab_size() + 1
-        numbers = {symbol: byte for byte, symbol in enumerate(_byte_symbols())}
+        byte_of = {symbol: byte for byte, symbol in enumerate(_byte_symbols())}
         self._bytes = [b""] * self.vocab_size
-        for piece, number in bpe.get_vocab().items():
-            self._bytes[number + 1] = bytes(numbers[symbol] for symbol in piece)
+        for piece, token in bpe.get_vocab().items():
+            self._bytes[token + 1] = bytes(byte_of[symbol] for symbol in piece)
 
     @classmethod
     def train(cls, texts: Sequence[str], vocab_size: int) -> Subwords:
-        learn = pairs_learnt if sum(map(len, texts)) <= MOST_LEARNT_HERE else learnt_elsewhere
+        learn = train_bpe if sum(map(len, texts)) <= MAX_IN_PROCESS else train_bpe_in_subprocess
         return cls(tokenizers.Tokenizer.from_str(learn(map(without_surrogates, texts), vocab_size - 1)))
 
     def _encode_all(self, texts: Sequence[str]) -> list[np.ndarray]:
         found = self._bpe.encode_batch_fast([without_surrogates(text) for text in texts], add_special_tokens=False)
         return [np.array(one.ids, np.int32) + 1 for one in found]
 
-    def speller(self) -> Speller:
-        return _ByteSpeller(self._bytes)
+    def detokeniser(self) -> Detokeniser:
+        return _ByteDetokeniser(self._bytes)
 
     def to_json(self) -> str:
         return json.dumps({"kind": self.kind, "bpe": json.loads(self._bpe.to_str())})
 
 
-class _ByteSpeller(Speller):
+class _ByteDetokeniser(Detokeniser):
     def __init__(self, pieces: Sequence[bytes]):
         self._pieces = pieces
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
@@ -174,85 +173,85 @@ class _ByteSpeller(Speller):
         return self._decoder.decode(self._pieces[token])
 
     @property
-    def unfinished(self) -> str:
+    def pending(self) -> str:
         return self._decoder.getstate()[0].decode("utf-8", "replace")
 
 
 def _byte_symbols() -> list[str]:
-    """For each byte the character that stands for it in a byte-level vocabulary: itself where it can be seen."""
-    seen = {*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)}
-    unseen = iter(range(256))
-    return [chr(byte) if byte in seen else chr(256 + next(unseen)) for byte in range(256)]
+    """The character for each byte in a byte-level vocabulary: itself if it is printable."""
+    printable = {*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)}
+    shifted = iter(range(256))
+    return [chr(byte) if byte in printable else chr(256 + next(shifted)) for byte in range(256)]
 
 
-class _Listed(Tokeniser):
-    """A vocabulary that is a list; what is not in it is one token, `unknown`."""
+class _VocabularyTokeniser(Tokeniser):
+    """A tokeniser with an explicit vocabulary; everything else is the token `unknown`."""
 
     unknown = 1
-    between: ClassVar[str]
+    separator: ClassVar[str]
 
     def __init__(self, vocabulary: Sequence[str]):
         self.vocabulary = ("", "[UNK]", *vocabulary)
         self.vocab_size = len(self.vocabulary)
-        self._numbers = {piece: i for i, piece in enumerate(self.vocabulary) if i > self.unknown}
+        self._ids = {piece: i for i, piece in enumerate(self.vocabulary) if i > self.unknown}
 
     @staticmethod
     @abstractmethod
-    def cut(text: str) -> Sequence[str]:
-        """A text, cut up."""
+    def split(text: str) -> Sequence[str]:
+        """Split a text into vocabulary items."""
 
     @classmethod
     def train(cls, texts: Sequence[str], vocab_size: int) -> Tokeniser:
         counts: Counter[str] = Counter()
         for text in texts:
-            for part in parts_of(text):
-                check()
-                counts.update(cls.cut(part))
-        # Of those that are equally frequent the ones that come first in the alphabet, so that it is always the same.
+            for chunk in chunks_of(text):
+                raise_if_abandoned()
+                counts.update(cls.split(chunk))
+        # Break ties alphabetically, so that the vocabulary is deterministic.
         ranked = sorted(counts, key=lambda piece: (-counts[piece], piece))
         return cls(ranked[: vocab_size - 2])
 
     def _encode_all(self, texts: Sequence[str]) -> list[np.ndarray]:
-        numbers, unknown = self._numbers, self.unknown
-        return [np.array([numbers.get(piece, unknown) for piece in self.cut(text)], np.int32) for text in texts]
+        ids, unknown = self._ids, self.unknown
+        return [np.array([ids.get(piece, unknown) for piece in self.split(text)], np.int32) for text in texts]
 
-    def speller(self) -> Speller:
-        return _ListSpeller(self.vocabulary, self.between)
+    def detokeniser(self) -> Detokeniser:
+        return _VocabularyDetokeniser(self.vocabulary, self.separator)
 
     def to_json(self) -> str:
         return json.dumps({"kind": self.kind, "vocabulary": self.vocabulary[2:]})
 
 
-class _ListSpeller(Speller):
-    def __init__(self, vocabulary: Sequence[str], between: str):
-        self._vocabulary, self._between, self._begun = vocabulary, between, False
+class _VocabularyDetokeniser(Detokeniser):
+    def __init__(self, vocabulary: Sequence[str], separator: str):
+        self._vocabulary, self._separator, self._started = vocabulary, separator, False
 
     def add(self, token: int) -> str:
-        between = self._between if self._begun and token != END else ""
-        self._begun = self._begun or token != END
-        return between + self._vocabulary[token]
+        separator = self._separator if self._started and token != END else ""
+        self._started = self._started or token != END
+        return separator + self._vocabulary[token]
 
 
-class Words(_Listed):
-    """The book's words (Chollet, section 12.1; Keras's TextVectorization): in lower case, without punctuation, what is
-    rare as [UNK]. A text does not come back as it was."""
+class Words(_VocabularyTokeniser):
+    """Words as in the book (Chollet, section 12.1; Keras's TextVectorization): lower case, no punctuation, rare words
+    as [UNK]. Not lossless."""
 
     kind = "words"
-    between = " "
+    separator = " "
 
     @staticmethod
-    def cut(text: str) -> Sequence[str]:
+    def split(text: str) -> Sequence[str]:
         return _PUNCTUATION.sub("", text.lower()).split()
 
 
-class Characters(_Listed):
-    """Single characters: for small texts, and for what is no language."""
+class Characters(_VocabularyTokeniser):
+    """Single characters, for small texts and anything that is not natural language."""
 
     kind = "characters"
-    between = ""
+    separator = ""
 
     @staticmethod
-    def cut(text: str) -> Sequence[str]:
+    def split(text: str) -> Sequence[str]:
         return text
 
 
@@ -260,7 +259,7 @@ TOKENISERS: dict[str, type[Tokeniser]] = {one.kind: one for one in (Subwords, Wo
 
 
 def from_json(text: str) -> Tokeniser:
-    """The tokeniser that `to_json` wrote.
+    """Read a tokeniser that `to_json` wrote.
 
     Raises:
         ValueError: the text is something else.
@@ -271,5 +270,5 @@ def from_json(text: str) -> Tokeniser:
         if kind is Subwords:
             return Subwords(tokenizers.Tokenizer.from_str(json.dumps(content["bpe"])))
         return kind(content["vocabulary"])  # type: ignore[call-arg]
-    except Exception as error:  # the library raises bare Exception for what it cannot read
+    except Exception as error:  # `tokenizers` raises plain Exception
         raise ValueError("This is no tokeniser of this studio's, or it is damaged.") from error

@@ -16,7 +16,7 @@ from keras import ops
 
 from engines.core.files import written_atomically
 from engines.core.frames import Frame, Frames
-from engines.core.preparation import prepared, say
+from engines.core.preparation import prepare, set_note
 from engines.data.text import split_texts
 from engines.language_model.config import (
     EXTENSIBLE,
@@ -36,31 +36,31 @@ from engines.nn.compiled_step import compiled_loss, compiled_step
 from engines.nn.precision import training_policy
 from engines.nn.training_loop import data_hash, epoch_order, train_frames
 
-# Adam's rate for the embedding, as a share of Muon's for the matrices.
-ADAM_SHARE = 0.15
-# Fewer are no text, but one that another tokeniser would cut into more.
-LEAST_TOKENS = 8
-# Windows of held-out text that are scored at each interval.
+# Adam's learning rate for the embedding, relative to Muon's for the matrices.
+ADAM_RATE_RATIO = 0.15
+# A text with fewer tokens needs a finer tokeniser.
+MIN_TOKENS = 8
+# Windows of held-out text to score at each interval.
 HELD_OUT_WINDOWS = 64
-# Of a sample, as in the notes' callback.
+# Length of a sample, as in the book's callback.
 SAMPLE_TOKENS = 50
 
 
 def resolve(config: LanguageTrainingConfig, backbone: None) -> LanguageTrainingConfig:
-    """The config with what was left to the model filled in."""
+    """Fill in the model's defaults."""
     return config.filled()
 
 
 @dataclass(frozen=True)
 class Windows:
-    """A stream of tokens cut into pieces of equal length, each with the tokens that come next.
+    """Windows of equal length over a stream of tokens, with next-token targets.
 
-    Every epoch cuts at other places, where there is enough text, and in another order.
+    Each epoch shuffles them and, if the text is long enough, shifts their boundaries.
 
     Attributes:
         stream: (T,) integers.
         block_size: length of a window.
-        seed: of the order.
+        seed: seed of shifts and order.
     """
 
     stream: np.ndarray
@@ -69,16 +69,16 @@ class Windows:
 
     @property
     def count(self) -> int:
-        """Windows of an epoch."""
-        whole = (len(self.stream) - self.block_size) // self.block_size
-        return whole if whole > 0 else math.ceil((len(self.stream) - 1) / self.block_size)
+        """Number of windows in an epoch."""
+        full = (len(self.stream) - self.block_size) // self.block_size
+        return full if full > 0 else math.ceil((len(self.stream) - 1) / self.block_size)
 
     def batch(self, size: int, step: int) -> tuple[np.ndarray, np.ndarray]:
-        """The windows that a step, from 0, trains on.
+        """The windows of step `step`, from 0.
 
         Returns:
-            tokens, (size, block_size + 1) int32, and the weights of all but the first, (size, block_size) float32:
-            0 for what pads a window because the text ends.
+            tokens, (size, block_size + 1) int32, and weights of all but the first token, (size, block_size) float32: 0
+            for padding, else 1.
         """
         epoch, position = divmod(step, max(1, self.count // size))
         shift = 0
@@ -88,19 +88,21 @@ class Windows:
         return self.at(rows * self.block_size + shift)
 
     def at(self, starts: Sequence[int] | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The same for windows that start at given places."""
-        places = np.asarray(starts)[:, None] + np.arange(self.block_size + 1)
-        there = places < len(self.stream)
-        tokens = np.where(there, self.stream[np.where(there, places, 0)], 0).astype(np.int32)
-        return tokens, there[:, 1:].astype(np.float32)
+        """Like `batch`, for windows with the given start positions."""
+        positions = np.asarray(starts)[:, None] + np.arange(self.block_size + 1)
+        valid = positions < len(self.stream)
+        tokens = np.where(valid, self.stream[np.where(valid, positions, 0)], 0).astype(np.int32)
+        return tokens, valid[:, 1:].astype(np.float32)
 
 
 class TrainState:
-    """A network in training, with its optimiser.
+    """A network in training and its optimizer.
 
     Attributes:
-        network: in training.
-        weights: what it learns, in the order of the gradients.
+        network: the network.
+        rate: the learning rate.
+        weights: trainable weights, in the order of the gradients.
+        muon, rmsprop: the optimizer; the other is None.
         variables: everything that a step changes.
     """
 
@@ -112,15 +114,21 @@ class TrainState:
         self.weights = list(self.network.trainable_variables)
         self.muon = self.rmsprop = None
         if config.optimizer == "muon":
-            # The first and the last layer are no maps from activations to activations; Adam suits them better.
-            outer = {"embedding", "positions", "last"}
-            matrices = [w for w in self.weights if len(w.shape) == 2 and not outer & set(w.path.split("/"))]
-            known = {id(matrix) for matrix in matrices}
-            others = [w for w in self.weights if id(w) not in known]
-            parts = [3 if "joint" in w.path.split("/") else 1 for w in matrices]
-            low = "bfloat16" if policy == "mixed_bfloat16" else "float32"
+            # Muon is for hidden layers; Adam suits embeddings and the output layer better.
+            outer_layers = {"embedding", "positions", "last"}
+            matrices = [w for w in self.weights if len(w.shape) == 2 and not outer_layers & set(w.path.split("/"))]
+            matrix_ids = {id(matrix) for matrix in matrices}
+            others = [w for w in self.weights if id(w) not in matrix_ids]
+            parts = [3 if "qkv" in w.path.split("/") else 1 for w in matrices]
+            compute_dtype = "bfloat16" if policy == "mixed_bfloat16" else "float32"
             self.muon = Muon(
-                matrices, parts, others, self.rate, ADAM_SHARE * self.rate, low, config.weight_decay or 0.0
+                matrices,
+                parts,
+                others,
+                self.rate,
+                ADAM_RATE_RATIO * self.rate,
+                compute_dtype,
+                config.weight_decay or 0.0,
             )
             self.weights = [*matrices, *others]
         else:
@@ -133,7 +141,7 @@ class TrainState:
         return [*self.network.variables, *(optimizer.variables if optimizer else [])]
 
     def apply(self, gradients: Sequence[Any], factor: Any) -> None:
-        """Take a step with `factor` times the rate."""
+        """Do one step, with `factor` times the learning rate."""
         if self.muon:
             self.muon.apply(gradients, factor)
         elif self.rmsprop:
@@ -141,50 +149,52 @@ class TrainState:
             self.rmsprop.apply(gradients, self.weights)
 
 
-def losses_of(network: Any, tokens: Any, weights: Any) -> Any:
-    """The sum of a network's losses at the tokens of windows, (B, T + 1), with their weights, (B, T)."""
-    activations = network.read(tokens[:, :-1])[0]
+def summed_loss(network: Any, tokens: Any, weights: Any) -> Any:
+    """Weighted sum of next-token losses over windows: tokens, (B, T + 1), and weights, (B, T) -> scalar in nats."""
+    activations = network.forward(tokens[:, :-1])[0]
     flat = ops.reshape(activations, (-1, activations.shape[-1]))
     targets, weights = ops.reshape(tokens[:, 1:], (-1,)), ops.reshape(weights, (-1,))
     return next_token_loss(flat, network.output_layer, targets, weights)
 
 
-def train_step_of(learner: TrainState, batch: int) -> Callable[..., Any]:
-    """One compiled step: tokens (batch, T + 1), weights (batch, T), the rate's factor -> the mean loss in nats."""
-    loss = functools.partial(losses_of, learner.network)
-    return compiled_step(loss, learner.weights, learner.variables, learner.apply, batch)
+def make_train_step(state: TrainState, batch: int) -> Callable[..., Any]:
+    """Compile a training step: tokens, (batch, T + 1), weights, (batch, T), rate factor -> mean loss in nats."""
+    loss = functools.partial(summed_loss, state.network)
+    return compiled_step(loss, state.weights, state.variables, state.apply, batch)
 
 
-def rate_at(step: int, total: int, falling: float) -> float:
-    """What share of the rate a step, from 0, has: all of it, and over the last `falling` of the steps linearly less
-    (Hu et al. 2024, "MiniCPM", section 4)."""
+def rate_schedule(step: int, total: int, falling: float) -> float:
+    """Learning rate factor at a step, from 0: 1, then linear decay over the last share `falling` of the steps (Hu et
+    al. 2024, "MiniCPM", section 4)."""
     return min(1.0, (total - step) / (total * falling)) if falling else 1.0
 
 
 def train(
     config: LanguageTrainingConfig, data: Path, checkpoint: Path | None, output: Path | None
 ) -> Frames[LanguageTrainingConfig]:
-    """Train, yielding a frame every interval; write `output` when done.
+    """Train, yielding a frame every `interval` steps, and write `output` at the end.
 
-    While it runs, `rate_factor` and `prompt` may be changed. Metrics over the interval: `loss`, in nats a token,
-    `perplexity` (of held-out text, a token), `bits_per_character` (of the same) and `tokens_per_second`. What is
-    written: samples at `TEMPERATURES`, always from the same noise.
+    `rate_factor` and `prompt` can be steered. Metrics: `loss` in nats per token and `tokens_per_second` over the
+    interval; `perplexity` per token and `bits_per_character` on held-out text. `written` holds samples at
+    `TEMPERATURES`, always from the same noise.
 
     Raises:
-        ValueError: data missing or damaged, a checkpoint of another training, or a training that diverged.
+        ValueError: the data is missing or damaged, the checkpoint is of another training, or the training diverged.
     """
     config = config.filled()
-    yield from _trained(config, read_texts(config, data), checkpoint, output)
+    yield from _train_on(config, read_texts(config, data), checkpoint, output)
 
 
 @dataclass(frozen=True)
 class TokenisedTexts:
-    """Texts as a training reads them, (T,) integers each.
+    """Encoded texts for a training.
 
     Attributes:
-        characters: how many those held out have.
-        hash: of the training texts, by `data_hash`.
-        left_out: sentences of the files that could not be read.
+        tokeniser: trained on the training texts.
+        train, held_out: (T,) integers each.
+        characters: number of held-out characters.
+        hash: `data_hash` of the training tokens.
+        left_out: a sentence for each file that could not be read.
     """
 
     tokeniser: Tokeniser
@@ -196,36 +206,36 @@ class TokenisedTexts:
 
 
 def read_texts(config: LanguageTrainingConfig, data: Path) -> TokenisedTexts:
-    """The texts for a config that is filled in, and the tokeniser that suits them.
+    """Read and encode the texts for a filled-in config, and train the tokeniser.
 
     Raises:
-        ValueError: nothing there that can be used, or too little.
+        ValueError: no usable texts, or too little text.
     """
     texts = split_texts(data)
-    say("learning the vocabulary")
+    set_note("learning the vocabulary")
     tokeniser = TOKENISERS[config.tokeniser or ""].train(texts.train, config.vocab_size or 0)
-    say("cutting the texts up")
-    train, held_out = (compact(tokeniser.stream(some), tokeniser.vocab_size) for some in (texts.train, texts.held_out))
-    if len(train) < LEAST_TOKENS:
+    set_note("cutting the texts up")
+    train, held_out = (compact(tokeniser.stream(part), tokeniser.vocab_size) for part in (texts.train, texts.held_out))
+    if len(train) < MIN_TOKENS:
         raise ValueError(
-            f"{data.name} makes only {len(train)} tokens to train on and at least {LEAST_TOKENS} are needed; "
+            f"{data.name} makes only {len(train)} tokens to train on and at least {MIN_TOKENS} are needed; "
             "use more text, or cut it into characters."
         )
     characters = sum(map(len, texts.held_out))
     return TokenisedTexts(tokeniser, train, held_out, characters, data_hash(train), texts.left_out)
 
 
-def _steered(config: LanguageTrainingConfig, changed: LanguageTrainingConfig) -> LanguageTrainingConfig:
-    """The config with what may be moved while it runs as a changed one has it."""
+def _with_steering(config: LanguageTrainingConfig, changed: LanguageTrainingConfig) -> LanguageTrainingConfig:
+    """`config` with the steerable fields of `changed`."""
     return dataclasses.replace(config, **{name: getattr(changed, name) for name in STEERABLE})
 
 
-def _trained(
+def _train_on(
     config: LanguageTrainingConfig, texts: TokenisedTexts, checkpoint: Path | None, output: Path | None
 ) -> Frames[LanguageTrainingConfig]:
-    """`train` on texts that are read already, with a config that is filled in."""
+    """`train` with a filled-in config, on texts already in memory."""
     tokeniser = texts.tokeniser
-    # A text that is shorter than what the network sees at most is one window, of its own length.
+    # A text shorter than the context is a single window of its own length.
     windows = Windows(texts.train, min(config.block_size or 0, len(texts.train) - 1), config.seed)
     shape = TransformerConfig(
         architecture=config.model,
@@ -234,22 +244,22 @@ def _trained(
     )
     batch = min(max(1, (config.batch_tokens or 0) // windows.block_size), windows.count)
     total = max(1, config.tokens // (batch * windows.block_size))
-    learner = TrainState(config, shape)
-    update = train_step_of(learner, batch)
-    score = held_out_scores(learner.network, texts, config.block_size or 0)
-    model = LanguageModel(learner.network, tokeniser, batch * total * windows.block_size)
+    state = TrainState(config, shape)
+    update = make_train_step(state, batch)
+    score = held_out_scorer(state.network, texts, config.block_size or 0)
+    model = LanguageModel(state.network, tokeniser, batch * total * windows.block_size)
 
     def train_step(step: int) -> dict[str, Any]:
         tokens, weights = windows.batch(batch, step)
-        factor = config.rate_factor * rate_at(step, total, config.falling or 0.0)
+        factor = config.rate_factor * rate_schedule(step, total, config.falling or 0.0)
         return {"loss": update(tokens, weights, factor)}
 
-    # What may be moved while it runs may be another when it goes on.
-    free = (*STEERABLE, *EXTENSIBLE)
-    settings = {name: value for name, value in dataclasses.asdict(config).items() if name not in free}
+    # Steerable settings may differ when a training resumes.
+    unchecked = (*STEERABLE, *EXTENSIBLE)
+    settings = {name: value for name, value in dataclasses.asdict(config).items() if name not in unchecked}
     settings["data"] = texts.hash
     steps = train_frames(
-        variables=learner.variables,
+        variables=state.variables,
         train_step=train_step,
         total=total,
         interval=config.interval,
@@ -258,16 +268,16 @@ def _trained(
         monitor=lambda _: (None, score()),
         notices=texts.left_out,
     )
-    there = False
+    trained = False
     for frame in steps:
-        there = True
+        trained = True
         metrics = dict(frame.metrics)
         metrics["tokens_per_second"] = metrics.pop("steps_per_second") * batch * windows.block_size
         written, text = samples(model, config.prompt)
         changed = yield dataclasses.replace(frame, metrics=metrics, written=written, text=text)
         if changed is not None:
-            config = _steered(config, changed)
-    if not there:  # it was finished before
+            config = _with_steering(config, changed)
+    if not trained:  # the checkpoint was already complete
         written, text = samples(model, config.prompt)
         yield Frame(step=total, total=total, metrics=score(), written=written, text=text)
     if output:
@@ -276,7 +286,7 @@ def _trained(
 
 
 def samples(model: LanguageModel, prompt: str) -> tuple[tuple[Generation, ...], str]:
-    """What a model writes at each of `TEMPERATURES`, and all of it as one text; nothing on JAX, where it cannot."""
+    """Samples at each of `TEMPERATURES`, and all of them as one text. Empty on JAX, where generation is unsupported."""
     if keras.config.backend() != "tensorflow":
         return (), ""
     config = SamplingConfig(tokens=SAMPLE_TOKENS, temperatures=TEMPERATURES)
@@ -285,21 +295,21 @@ def samples(model: LanguageModel, prompt: str) -> tuple[tuple[Generation, ...], 
 
 
 def compact(tokens: np.ndarray, vocab_size: int) -> np.ndarray:
-    """The same tokens in half the memory, where there are not too many different ones."""
+    """Convert tokens to uint16, which halves their memory, if the vocabulary is small enough."""
     return tokens.astype(np.uint16) if vocab_size <= 1 << 16 else tokens
 
 
-def held_out_scores(network: Any, texts: TokenisedTexts, block_size: int) -> Callable[[], dict[str, float]]:
-    """What scores a network in training on some windows spread over the held-out texts."""
+def held_out_scorer(network: Any, texts: TokenisedTexts, block_size: int) -> Callable[[], dict[str, float]]:
+    """A function that scores a network in training on windows spread evenly over the held-out texts."""
     windows = Windows(texts.held_out, block_size, 0)
     last = max(0, len(windows.stream) - 1 - block_size)
     count = min(HELD_OUT_WINDOWS, max(1, last // block_size))
-    chosen, there = windows.at(np.linspace(0, last, count).astype(np.int64))
-    total_loss = compiled_loss(functools.partial(losses_of, network), network.variables, count)
+    tokens, valid = windows.at(np.linspace(0, last, count).astype(np.int64))
+    total_loss = compiled_loss(functools.partial(summed_loss, network), network.variables, count)
     tokens_per_character = (len(windows.stream) - 1) / texts.characters
 
     def scores() -> dict[str, float]:
-        mean = float(total_loss(chosen, there)) / float(there.sum())
+        mean = float(total_loss(tokens, valid)) / float(valid.sum())
         bits = mean / math.log(2) * tokens_per_character
         return {"perplexity": math.exp(min(mean, 50.0)), "bits_per_character": bits}
 
@@ -314,37 +324,37 @@ def training(
     checkpoint: Path | None = None,
     output: Path | None = None,
 ) -> Frames[LanguageTrainingConfig]:
-    """`train` as a job: stopped while it reads or between steps, going on from its checkpoint when started again."""
+    """Run `train` as a job: it can be stopped while reading data or between steps, and resumes from its checkpoint."""
     config = config.filled()
-    texts, changed = yield from prepared(lambda: read_texts(config, data), "reading the texts")
-    yield from _trained(config if changed is None else _steered(config, changed), texts, checkpoint, output)
+    texts, changed = yield from prepare(lambda: read_texts(config, data), "reading the texts")
+    yield from _train_on(config if changed is None else _with_steering(config, changed), texts, checkpoint, output)
 
 
 def evaluate(weights: dict[str, Path], data: Path) -> dict[str, float]:
-    """Score trained weights on all of the held-out texts.
+    """Score trained weights on all held-out texts.
 
     Args:
         weights: files as `train` wrote them, by name: "ours", "notes", "notes_words" …
 
     Returns:
-        `perplexity`, a token, and `bits_per_character` of ours, with the ends of the texts counted as tokens but not as
-        characters; the same of others with `_` and their name; how many tokens each was trained on;
-        `perplexity_ratio_to_notes`, ours over the book's; and of what has no token for every word `unknown_share`, how
-        many of its tokens stand for one that it does not know.
+        `perplexity` per token and `bits_per_character` of ours, counting END as a token but not as a character; the
+        same for the others with `_{name}` appended; `tokens_{name}`, the number of tokens each was trained on;
+        `perplexity_ratio_to_notes`, ours over the book's; and for tokenisers with an unknown token `unknown_share`, its
+        share of the tokens.
     """
     texts = split_texts(data)
     characters = sum(map(len, texts.held_out))
-    found: dict[str, float] = {}
+    results: dict[str, float] = {}
     for name, path in weights.items():
         model = read_language_model(path)
         stream = model.tokeniser.stream(texts.held_out)
         losses = token_losses(model.network, stream)
-        ending = "" if name == "ours" else f"_{name}"
-        found[f"perplexity{ending}"] = float(np.exp(losses.mean()))
-        found[f"bits_per_character{ending}"] = float(losses.sum() / math.log(2) / characters)
+        suffix = "" if name == "ours" else f"_{name}"
+        results[f"perplexity{suffix}"] = float(np.exp(losses.mean()))
+        results[f"bits_per_character{suffix}"] = float(losses.sum() / math.log(2) / characters)
         if model.tokeniser.unknown is not None:
-            found[f"unknown_share{ending}"] = float((stream == model.tokeniser.unknown).mean())
-        found[f"tokens_{name}"] = model.seen
-    if {"perplexity", "perplexity_notes"} <= set(found):
-        found["perplexity_ratio_to_notes"] = found["perplexity"] / found["perplexity_notes"]
-    return found
+            results[f"unknown_share{suffix}"] = float((stream == model.tokeniser.unknown).mean())
+        results[f"tokens_{name}"] = model.seen
+    if {"perplexity", "perplexity_notes"} <= set(results):
+        results["perplexity_ratio_to_notes"] = results["perplexity"] / results["perplexity_notes"]
+    return results

@@ -1,1 +1,1 @@
-"""Latent spaces: their geometry, directions in them, walks through them."""
+"""Latent spaces: geometry, directions and walks."""

@@ -1,4 +1,4 @@
-"""Directions in a latent space: principal components, and those fitted to ratings."""
+"""Directions in a latent space: principal components, and directions fitted to ratings."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import numpy as np
 
 @dataclass(frozen=True)
 class PrincipalDirections:
-    """What latent vectors vary in most, in order.
+    """Principal components of latent vectors.
 
     Attributes:
         mean: (Z,) float32.
-        directions: (D, Z) float32, of unit length, orthogonal, the one of largest variance first.
-        deviations: (D,) float32: the standard deviation along each.
+        directions: (D, Z) float32, orthonormal, sorted by decreasing variance.
+        deviations: (D,) float32: the standard deviation along each direction.
     """
 
     mean: np.ndarray
@@ -24,57 +24,57 @@ class PrincipalDirections:
 
 
 def principal_directions(latents: np.ndarray, count: int) -> PrincipalDirections:
-    """The first principal components of latent vectors, (N, Z), each signed so that its largest number is positive."""
+    """The first `count` principal components of latent vectors, (N, Z); the largest component of each is positive."""
     mean = latents.mean(0)
     variances, vectors = np.linalg.eigh(np.cov((latents - mean).T.astype(np.float64)))
     order = np.argsort(variances)[::-1][:count]
-    directions = _signed(vectors.T[order])
+    directions = _fix_signs(vectors.T[order])
     deviations = np.sqrt(np.maximum(variances[order], 0))
     return PrincipalDirections(*(a.astype(np.float32) for a in (mean, directions, deviations)))
 
 
 def first_layer_directions(matrix: np.ndarray, count: int) -> np.ndarray:
-    """What a network's first layer answers to most, (count, Z) float32, orthogonal, of unit length, strongest first.
+    """The directions to which a network's first layer responds most, (count, Z) float32, orthonormal, strongest first.
 
     The eigenvectors of A Aᵀ for the layer's matrix A, (Z, D), which maximise ‖Aᵀ n‖ (SeFa: Shen & Zhou 2021,
-    "Closed-form factorization of latent semantics in GANs", equation 6), signed so that the largest number is positive.
+    "Closed-form factorization of latent semantics in GANs", equation 6). The largest component of each is positive.
     """
     values, vectors = np.linalg.eigh(matrix.astype(np.float64) @ matrix.T.astype(np.float64))
-    return _signed(vectors.T[np.argsort(values)[::-1][:count]]).astype(np.float32)
+    return _fix_signs(vectors.T[np.argsort(values)[::-1][:count]]).astype(np.float32)
 
 
 def directions_of_features(latents: np.ndarray, features: np.ndarray, count: int) -> PrincipalDirections:
-    """The directions of a standard normal latent space along which features vary most, made orthogonal.
+    """Orthogonal directions of a standard normal latent space along which features vary most.
 
-    The features' principal components, each regressed on the latent vectors (GANSpace: Härkönen et al. 2020, section
-    2.2). The mean is 0 and the deviations are 1, as the prior has them.
+    The features' principal components, regressed on the latent vectors (GANSpace: Härkönen et al. 2020, section 2.2).
+    The mean is 0 and the deviations are 1, as in the prior.
 
     Args:
-        latents: (N, Z), from the prior.
-        features: (N, D), of what was made from them.
+        latents: (N, Z), sampled from the prior.
+        features: (N, D), of the pictures generated from them.
     """
     centred = (features - features.mean(0)).astype(np.float64)
     _, _, components = np.linalg.svd(centred, full_matrices=False)
     scores = centred @ components[:count].T
-    slopes = (latents - latents.mean(0)).T.astype(np.float64) @ scores
-    orthogonal, _ = np.linalg.qr(slopes)
-    directions = _signed(orthogonal.T)
-    length, size = latents.shape[1], len(directions)
-    return PrincipalDirections(np.zeros(length, np.float32), directions.astype(np.float32), np.ones(size, np.float32))
+    coefficients = (latents - latents.mean(0)).T.astype(np.float64) @ scores
+    orthogonal, _ = np.linalg.qr(coefficients)
+    directions = _fix_signs(orthogonal.T)
+    mean, deviations = np.zeros(latents.shape[1], np.float32), np.ones(len(directions), np.float32)
+    return PrincipalDirections(mean, directions.astype(np.float32), deviations)
 
 
 def difference_of_means(latents: np.ndarray, ratings: np.ndarray) -> np.ndarray:
-    """How latent vectors differ, on average, for one standard deviation more of what is rated, (Z,) float32.
+    """The average change of latent vectors for a rating one standard deviation higher, (Z,) float32.
 
-    The slopes of each coordinate on the rating. Where ratings are 0 and 1 it is the difference of the two groups' means
-    (the attribute vectors of Larsen et al. 2016), per standard deviation.
+    The regression slope of each coordinate on the rating. With ratings of 0 and 1 it is the difference between the
+    groups' means (the attribute vectors of Larsen et al. 2016), scaled to one standard deviation.
 
     Args:
         latents: (N, Z).
-        ratings: (N,), any scale; 0 and 1 for groups.
+        ratings: (N,), on any scale.
 
     Raises:
-        ValueError: all ratings are the same.
+        ValueError: all ratings are equal.
     """
     centred = np.asarray(ratings, np.float64) - np.mean(ratings)
     deviation = float(centred.std())
@@ -84,21 +84,21 @@ def difference_of_means(latents: np.ndarray, ratings: np.ndarray) -> np.ndarray:
 
 
 def ridge_direction(latents: np.ndarray, ratings: np.ndarray, penalty: float) -> np.ndarray:
-    """The direction along which ratings rise, (Z,) float32 of unit length: ridge regression on standardised ratings.
+    """The direction that predicts ratings, (Z,) float32 of unit length, by ridge regression on standardised ratings.
 
     Args:
         latents: (N, Z).
-        ratings: (N,), any scale.
-        penalty: how much large coefficients cost, per example.
+        ratings: (N,), on any scale.
+        penalty: regularisation strength per example.
     """
     centred = (latents - latents.mean(0)).astype(np.float64)
     target = (ratings - ratings.mean()) / max(float(ratings.std()), 1e-12)
     gram = centred.T @ centred + penalty * len(latents) * np.eye(latents.shape[1])
-    return _unit(np.linalg.solve(gram, centred.T @ target))
+    return _normalized(np.linalg.solve(gram, centred.T @ target))
 
 
 def rank_correlation(a: Sequence[float] | np.ndarray, b: Sequence[float] | np.ndarray) -> float:
-    """Spearman's: the correlation of the ranks, in [-1, 1]; equal values share the mean of their ranks."""
+    """Spearman's rank correlation, in [-1, 1]; tied values get the mean of their ranks."""
     return float(np.corrcoef(_ranks(np.asarray(a)), _ranks(np.asarray(b)))[0, 1])
 
 
@@ -107,26 +107,26 @@ def _ranks(values: np.ndarray) -> np.ndarray:
     return (np.cumsum(counts) - (counts - 1) / 2)[inverse]
 
 
-def _signed(directions: np.ndarray) -> np.ndarray:
-    """Each direction, (D, Z), or its opposite: the one whose largest number is positive."""
+def _fix_signs(directions: np.ndarray) -> np.ndarray:
+    """Flip directions, (D, Z), so that the component with the largest absolute value is positive."""
     largest = np.take_along_axis(directions, np.abs(directions).argmax(1)[:, None], 1)
     return directions * np.sign(largest)
 
 
-def _unit(vector: np.ndarray) -> np.ndarray:
+def _normalized(vector: np.ndarray) -> np.ndarray:
     return (vector / max(float(np.linalg.norm(vector)), 1e-12)).astype(np.float32)
 
 
 _DIRECTIONS = ("mean", "directions", "deviations")
 
 
-def packed_directions(principal: PrincipalDirections | None) -> dict[str, np.ndarray]:
-    """Principal directions, if there are any."""
+def pack_directions(principal: PrincipalDirections | None) -> dict[str, np.ndarray]:
+    """Arrays to store in an .npz file; none for None."""
     return {} if principal is None else {f"principal/{key}": getattr(principal, key) for key in _DIRECTIONS}
 
 
-def unpacked_directions(arrays: Mapping[str, np.ndarray]) -> PrincipalDirections | None:
-    """What `packed_directions` was given."""
+def unpack_directions(arrays: Mapping[str, np.ndarray]) -> PrincipalDirections | None:
+    """Read what `pack_directions` returned."""
     if "principal/mean" not in arrays:
         return None
     return PrincipalDirections(*(arrays[f"principal/{key}"] for key in _DIRECTIONS))

@@ -1,7 +1,4 @@
-"""Latent-space geometry: grids, walks, linear and spherical interpolation.
-
-What a variational autoencoder and a generative adversarial network share. Latent vectors are (..., Z) float32.
-"""
+"""Latent-space geometry: grids, walks, linear and spherical interpolation. Latent vectors are (..., Z) float32."""
 
 from __future__ import annotations
 
@@ -11,37 +8,44 @@ from statistics import NormalDist
 
 import numpy as np
 
-# Farther out than this no encoded picture lies, not even where the prior counts for little.
-MOST = 40.0
+# No encoded picture has a coordinate beyond this, even in a weakly regularised space.
+MAX_COORDINATE = 40.0
 SPACINGS = ("linear", "gaussian")
 
 
-def checked(latents: np.ndarray | Sequence[float], length: int) -> np.ndarray:
-    """Latent vectors as (N, length) float32.
+def check_latents(latents: np.ndarray | Sequence[float], length: int) -> np.ndarray:
+    """Convert latent vectors to (N, length) float32.
 
     Raises:
-        ValueError: of another length, not finite, or farther than MOST from the origin along an axis.
+        ValueError: another length, not finite, or a coordinate beyond ±MAX_COORDINATE.
     """
     latents = np.atleast_2d(np.asarray(latents, np.float32))
     if latents.ndim != 2 or latents.shape[1] != length:
         raise ValueError(f"A latent vector here has {length} numbers, not {latents.shape[-1]}.")
     if not np.isfinite(latents).all():
         raise ValueError("A latent vector must be made of finite numbers.")
-    if np.abs(latents).max(initial=0) > MOST:
-        raise ValueError(f"A latent value must be between {-MOST:g} and {MOST:g}: there is nothing farther out.")
+    if np.abs(latents).max(initial=0) > MAX_COORDINATE:
+        raise ValueError(
+            f"A latent value must be between {-MAX_COORDINATE:g} and {MAX_COORDINATE:g}: there is nothing farther out."
+        )
     return latents
 
 
 def axis_values(count: int, reach: float, spacing: str) -> np.ndarray:
-    """Where the points of a grid lie along an axis, (count,) float32, in increasing order, between -reach and reach.
+    """Coordinates of a grid along one axis, (count,) float32, increasing from -reach to reach.
 
     Args:
-        reach: the outermost value.
-        spacing: "linear": evenly; "gaussian": so that as much of the prior lies between each two (the quantile
-            function of the standard normal distribution over even probabilities).
+        reach: the largest coordinate, in (0, MAX_COORDINATE].
+        spacing: "linear" for even steps; "gaussian" for equal probability mass between neighbours under the standard
+            normal distribution.
+
+    Raises:
+        ValueError: an argument out of range.
     """
-    if count < 1 or not 0 < reach <= MOST or spacing not in SPACINGS:
-        raise ValueError(f"A grid needs at least one point, a reach of up to {MOST:g}, and a spacing of {SPACINGS}.")
+    if count < 1 or not 0 < reach <= MAX_COORDINATE or spacing not in SPACINGS:
+        raise ValueError(
+            f"A grid needs at least one point, a reach of up to {MAX_COORDINATE:g}, and a spacing of {SPACINGS}."
+        )
     if spacing == "linear":
         return np.linspace(-reach, reach, count, dtype=np.float32)
     normal = NormalDist()
@@ -50,45 +54,43 @@ def axis_values(count: int, reach: float, spacing: str) -> np.ndarray:
 
 
 def latent_grid(count: int, reach: float, spacing: str = "linear") -> np.ndarray:
-    """A grid over a plane, (count, count, 2) float32: rows from the largest second coordinate down, as on a figure."""
+    """A grid over a plane, (count, count, 2) float32: rows from the largest second coordinate down, as in a plot."""
     values = axis_values(count, reach, spacing)
     first, second = np.meshgrid(values, values[::-1])
     return np.stack([first, second], axis=-1)
 
 
-def lerp(a: np.ndarray, b: np.ndarray, share: float | np.ndarray) -> np.ndarray:
-    """The straight line from a (share 0) to b (share 1); `share` may be an array, one row each."""
-    share = np.asarray(share, np.float32)[..., None]
-    return (1 - share) * a + share * b
+def lerp(a: np.ndarray, b: np.ndarray, t: float | np.ndarray) -> np.ndarray:
+    """Linear interpolation from a (t = 0) to b (t = 1); with an array `t`, one row for each value."""
+    t = np.asarray(t, np.float32)[..., None]
+    return (1 - t) * a + t * b
 
 
-def slerp(a: np.ndarray, b: np.ndarray, share: float | np.ndarray) -> np.ndarray:
-    """The great arc from a to b (Shoemake 1985), the length going evenly from one's to the other's.
+def slerp(a: np.ndarray, b: np.ndarray, t: float | np.ndarray) -> np.ndarray:
+    """Spherical interpolation from a to b (Shoemake 1985), with linear interpolation of the norm.
 
-    In many dimensions the middle of a straight line is shorter than nearly every sample of a Gaussian; an arc stays
-    where samples are. Vectors that are parallel, opposite or zero have no such arc of their own: there it is the line.
+    In high dimensions the midpoint of a straight line has a smaller norm than almost any Gaussian sample; an arc stays
+    where the samples are. Falls back to `lerp` for vectors that are parallel, opposite or zero.
     """
     lengths = np.linalg.norm(a), np.linalg.norm(b)
     if min(lengths) < 1e-8:
-        return lerp(a, b, share)
+        return lerp(a, b, t)
     cosine = float(np.clip(np.dot(a / lengths[0], b / lengths[1]), -1, 1))
     angle = np.arccos(cosine)
     if np.sin(angle) < 1e-4:
-        return lerp(a, b, share)
-    share = np.asarray(share, np.float32)[..., None]
-    direction = (np.sin((1 - share) * angle) * (a / lengths[0]) + np.sin(share * angle) * (b / lengths[1])) / np.sin(
-        angle
-    )
-    return (direction * ((1 - share) * lengths[0] + share * lengths[1])).astype(np.float32)
+        return lerp(a, b, t)
+    t = np.asarray(t, np.float32)[..., None]
+    direction = (np.sin((1 - t) * angle) * (a / lengths[0]) + np.sin(t * angle) * (b / lengths[1])) / np.sin(angle)
+    return (direction * ((1 - t) * lengths[0] + t * lengths[1])).astype(np.float32)
 
 
 def walk(waypoints: np.ndarray, steps: int, *, spherical: bool = False, closed: bool = False) -> np.ndarray:
-    """A path through waypoints, (N, Z) -> (M, Z) float32, `steps` points from each to the next, ends included.
+    """A path through waypoints, (N, Z) -> (M, Z) float32, both ends included.
 
     Args:
-        steps: points a leg, the beginning of the next leg not counted.
-        spherical: along great arcs instead of straight lines.
-        closed: and back to the first.
+        steps: points from each waypoint up to the next, without the latter.
+        spherical: use `slerp` instead of `lerp`.
+        closed: return to the first waypoint.
 
     Raises:
         ValueError: fewer than two waypoints, or no steps.
@@ -100,7 +102,7 @@ def walk(waypoints: np.ndarray, steps: int, *, spherical: bool = False, closed: 
         raise ValueError("A walk needs at least one step from each place to the next.")
     if closed:
         points = np.concatenate([points, points[:1]])
-    between = slerp if spherical else lerp
-    shares = np.arange(steps, dtype=np.float32) / steps
-    legs = [between(a, b, shares) for a, b in itertools.pairwise(points)]
+    interpolate = slerp if spherical else lerp
+    ts = np.arange(steps, dtype=np.float32) / steps
+    legs = [interpolate(a, b, ts) for a, b in itertools.pairwise(points)]
     return np.concatenate([*legs, points[-1:]]).astype(np.float32)

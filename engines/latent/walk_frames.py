@@ -1,4 +1,4 @@
-"""Walks through a latent space as frames."""
+"""Frames of a walk through a latent space."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ C = TypeVar("C")
 SIDE = 448
 
 
-def walked(config: C, path_of: Callable[[C], np.ndarray], decode: Callable[[np.ndarray], np.ndarray]) -> Frames[C]:
-    """Walk along a path, yielding an enlarged picture a step; a changed config takes effect on what is left.
+def walk_frames(config: C, path_of: Callable[[C], np.ndarray], decode: Callable[[np.ndarray], np.ndarray]) -> Frames[C]:
+    """Walk along a path, yielding one enlarged picture a step; a changed config applies to the remaining steps.
 
     Args:
-        path_of: a config -> the latent vectors to pass, (M, Z); may raise ValueError.
+        path_of: config -> path, (M, Z); may raise ValueError.
         decode: latent vectors, (N, Z) -> pictures, (N, H, W, C) uint8.
     """
     step, path = 0, path_of(config)
@@ -38,6 +38,6 @@ def walked(config: C, path_of: Callable[[C], np.ndarray], decode: Callable[[np.n
 
 
 def enlarged(image: np.ndarray, side: int = SIDE) -> np.ndarray:
-    """A small picture, (H, W, C) uint8, as a person wants to see it: (side, side, 3) uint8."""
+    """Enlarge a small picture, (H, W, C) uint8 with one or three channels, to (side, side, 3) uint8."""
     rgb = np.repeat(image, 3, axis=-1) if image.shape[-1] == 1 else image
     return np.asarray(Image.fromarray(rgb).resize((side, side), Image.Resampling.BICUBIC))

@@ -1,1 +1,1 @@
-"""What networks are made and trained with."""
+"""Layers, number formats and training loops."""

@@ -1,7 +1,7 @@
-"""Data parallelism over processor cores.
+"""Data parallelism over CPU cores.
 
-TensorFlow spreads every operation over all cores, and in networks as small as the autoencoders' much of a step goes to
-waiting for the last thread of each. A shard of the batch for each core, with one thread an operation, waits once.
+TensorFlow splits every operation over all cores, so small networks spend much of a step waiting for threads. With one
+shard of the batch for each core and one thread per operation, a step synchronises only once.
 """
 
 from __future__ import annotations
@@ -13,21 +13,21 @@ from typing import Any
 import keras
 
 
-def one_thread_an_operation() -> None:
-    """Have this process compute so, if it has computed nothing yet: for a program that only trains.
+def use_one_thread_per_op() -> None:
+    """Set TensorFlow to one thread per operation, if it has not run yet. Only for programs that do nothing but train.
 
-    A server must not: it also paints single large pictures, which want all cores at once.
+    A server must not do this: single large pictures need all cores for each operation.
     """
     if keras.config.backend() != "tensorflow":
         return
     import tensorflow as tf
 
-    with contextlib.suppress(RuntimeError):  # TensorFlow has begun, and a training is as right with all its threads
+    with contextlib.suppress(RuntimeError):  # TensorFlow has already run; training still works, only slower
         tf.config.threading.set_intra_op_parallelism_threads(1)
 
 
-def shards_of(batch_size: int) -> int:
-    """Into how many equal shards a batch is split here: 1, or one for each core."""
+def shard_count(batch_size: int) -> int:
+    """The number of equal shards for a batch: at most one for each core, and 1 unless `use_one_thread_per_op`."""
     import tensorflow as tf
 
     if tf.config.threading.get_intra_op_parallelism_threads() != 1:
@@ -36,6 +36,6 @@ def shards_of(batch_size: int) -> int:
     return max(count for count in range(1, cores + 1) if batch_size % count == 0)
 
 
-def mean_of(values: list[Any]) -> Any:
-    """The mean of what equal shards found, each of one shape."""
+def mean_over_shards(values: list[Any]) -> Any:
+    """The mean of the values of equal shards, all of one shape."""
     return values[0] if len(values) == 1 else sum(values[1:], values[0]) / len(values)

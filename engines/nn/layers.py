@@ -14,7 +14,7 @@ class FusedBatchNormalization(keras.layers.Layer):
     to the same arithmetic in `keras.ops`. Statistics are float32 whatever the activations are.
 
     Args:
-        momentum: share of the moving statistics that survives a step, in [0, 1).
+        momentum: decay of the moving statistics per step, in [0, 1).
         epsilon: added to the variance.
     """
 
@@ -24,7 +24,7 @@ class FusedBatchNormalization(keras.layers.Layer):
 
     def build(self, input_shape):
         def add(name, initializer, trainable):
-            # Kept out of autocasting: fused_batch_norm takes its statistics in float32.
+            # No autocast: fused_batch_norm takes its statistics in float32.
             return self.add_weight(
                 shape=(input_shape[-1],), initializer=initializer, trainable=trainable, name=name, autocast=False
             )
@@ -58,12 +58,13 @@ class FusedBatchNormalization(keras.layers.Layer):
         return outputs
 
 
-class _Spectral(keras.layers.Layer):
-    """Linear map whose largest singular value is held at 1 (Miyato et al. 2018, "Spectral normalization").
+class _SpectralNormalization(keras.layers.Layer):
+    """Base of layers whose kernel is normalised to a largest singular value of 1 (Miyato et al. 2018, "Spectral
+    normalization").
 
-    The value is estimated by power iteration, one a training step: `iterate` does it. Keras's own wrapper iterates at
-    each call and writes the kernel back, so that the parts of a batch would wait for one another, and a step that looks
-    at pictures twice would not be the same in whatever order that is done.
+    The singular value is estimated by power iteration; call `power_iteration` once before each training step. Keras's
+    own wrapper iterates in every call and overwrites the kernel, so shards of a batch would depend on each other and on
+    their order.
     """
 
     def __init__(self, units: int, **kwargs):
@@ -71,7 +72,7 @@ class _Spectral(keras.layers.Layer):
         self.units = units
 
     def _build(self, shape):
-        # In float32 whatever the arithmetic is in: a norm of rounded numbers would be another kernel's.
+        # No autocast: the norm must be that of the float32 kernel.
         self.kernel = self.add_weight(shape=(*shape, self.units), name="kernel", autocast=False)
         self.bias = self.add_weight(shape=(self.units,), initializer="zeros", name="bias")
         normal = keras.initializers.RandomNormal(stddev=1.0)
@@ -83,8 +84,8 @@ class _Spectral(keras.layers.Layer):
         product = ops.matmul(ops.reshape(self.kernel, (-1, self.units)), self.u)
         return product, product / (ops.norm(product) + 1e-12)
 
-    def iterate(self) -> None:
-        """One step of power iteration towards the kernel's first right singular vector."""
+    def power_iteration(self) -> None:
+        """Do one step of power iteration towards the kernel's first right singular vector."""
         _, v = self._left_vector()
         product = ops.matmul(v, ops.reshape(self.kernel, (-1, self.units)))
         self.u.assign(product / (ops.norm(product) + 1e-12))
@@ -95,7 +96,7 @@ class _Spectral(keras.layers.Layer):
         return self.kernel / (ops.sum(ops.stop_gradient(v) * product) + 1e-12)
 
 
-class SpectralConv2D(_Spectral):
+class SpectralConv2D(_SpectralNormalization):
     """2D convolution with a spectrally normalised kernel, (B, H, W, C) -> (B, H / strides, W / strides, units)."""
 
     def __init__(self, units: int, kernel_size: int, strides: int = 1, **kwargs):
@@ -114,7 +115,7 @@ class SpectralConv2D(_Spectral):
         return (input_shape[0], height, width, self.units)
 
 
-class SpectralDense(_Spectral):
+class SpectralDense(_SpectralNormalization):
     """Dense layer with a spectrally normalised kernel, (B, C) -> (B, units)."""
 
     def build(self, input_shape):
@@ -125,34 +126,38 @@ class SpectralDense(_Spectral):
 
 
 class SteerableDropout(keras.layers.Layer):
-    """Dropout (Srivastava et al. 2014) whose rate may be changed between steps, without tracing again.
+    """Dropout (Srivastava et al. 2014) whose rate can be changed between steps without retracing.
 
     Args:
-        rate: share of the inputs that is set to 0 in training, in [0, 1); the variable `rate` has it afterwards.
+        rate: initial value of the variable `rate`, the share of inputs set to 0 in training, in [0, 1).
     """
 
     def __init__(self, rate: float, **kwargs):
         super().__init__(**kwargs)
-        self._first_rate = rate
-        self._seeds = keras.random.SeedGenerator()
+        self._initial_rate = rate
+        self._seed_generator = keras.random.SeedGenerator()
 
     def build(self, input_shape):
-        initializer = keras.initializers.Constant(self._first_rate)
+        initializer = keras.initializers.Constant(self._initial_rate)
         self.rate = self.add_weight(shape=(), initializer=initializer, trainable=False, name="rate", autocast=False)
 
     def call(self, inputs, training=False):
         if not training:
             return inputs
-        kept = keras.random.uniform(ops.shape(inputs), seed=self._seeds) >= self.rate
-        return inputs * ops.cast(kept, inputs.dtype) / ops.cast(1 - self.rate, inputs.dtype)
+        mask = keras.random.uniform(ops.shape(inputs), seed=self._seed_generator) >= self.rate
+        return inputs * ops.cast(mask, inputs.dtype) / ops.cast(1 - self.rate, inputs.dtype)
 
 
-class BatchDeviation(keras.layers.Layer):
-    """One more feature: how unlike the pictures of a batch are, (B, H, W, C) -> (B, H, W, C + 1).
+class MinibatchStandardDeviation(keras.layers.Layer):
+    """Append a feature map with the batch's standard deviation, (B, H, W, C) -> (B, H, W, C + 1).
 
-    A critic that is told so notices when all that is drawn is alike (minibatch standard deviation: Karras et al. 2018,
-    section 3). It is told in groups of `group` pictures that follow one another, so that real and drawn ones do not mix
-    where either come in multiples of it. Outside training, where pictures come alone, it is told what was usual.
+    It lets a discriminator notice mode collapse (Karras et al. 2018, section 3). The deviation is computed over groups
+    of `group` consecutive pictures, so that real and generated ones do not mix if both come in multiples of it. At
+    inference the moving average is used.
+
+    Args:
+        group: pictures in a group.
+        momentum: decay of the moving average per step, in [0, 1).
     """
 
     def __init__(self, group: int, momentum: float = 0.99, **kwargs):
@@ -160,19 +165,23 @@ class BatchDeviation(keras.layers.Layer):
         self.group, self.momentum = group, momentum
 
     def build(self, input_shape):
-        self.usual = self.add_weight(shape=(), initializer="zeros", trainable=False, name="usual", autocast=False)
+        self.moving_deviation = self.add_weight(
+            shape=(), initializer="zeros", trainable=False, name="moving_deviation", autocast=False
+        )
 
     def call(self, inputs, training=False):
         height, width, channels = inputs.shape[1:]
         if training:
             values = ops.reshape(ops.cast(inputs, "float32"), (-1, self.group, height, width, channels))
             deviation = ops.mean(ops.sqrt(ops.var(values, axis=1) + 1e-8), axis=(1, 2, 3))
-            self.usual.assign(self.usual * self.momentum + ops.mean(deviation) * (1 - self.momentum))
-            told = ops.repeat(deviation, self.group)[:, None, None, None]
+            self.moving_deviation.assign(
+                self.moving_deviation * self.momentum + ops.mean(deviation) * (1 - self.momentum)
+            )
+            feature = ops.repeat(deviation, self.group)[:, None, None, None]
         else:
-            told = ops.reshape(self.usual, (1, 1, 1, 1))
-        told = ops.broadcast_to(ops.cast(told, inputs.dtype), (*ops.shape(inputs)[:-1], 1))
-        return ops.concatenate([inputs, told], axis=-1)
+            feature = ops.reshape(self.moving_deviation, (1, 1, 1, 1))
+        feature = ops.broadcast_to(ops.cast(feature, inputs.dtype), (*ops.shape(inputs)[:-1], 1))
+        return ops.concatenate([inputs, feature], axis=-1)
 
     def compute_output_shape(self, input_shape):
         return (*input_shape[:-1], input_shape[-1] + 1)

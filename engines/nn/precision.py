@@ -1,6 +1,6 @@
 """The fastest number format on this machine.
 
-Processors without bfloat16 units emulate it and are slower than with float32, so the flags decide, never a guess.
+Processors without bfloat16 units emulate it more slowly than they compute in float32, so the CPU flags decide.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ _BFLOAT16_FLAGS = {"amx_bf16", "avx512_bf16"}
 
 @functools.cache
 def processor_flags(cpuinfo: Path = Path("/proc/cpuinfo")) -> frozenset[str]:
-    """The processor's feature flags; empty where the system does not list them."""
+    """The processor's feature flags; empty if the system does not list them."""
     try:
         lines = cpuinfo.read_text(errors="replace").splitlines()
     except OSError:
@@ -22,18 +22,18 @@ def processor_flags(cpuinfo: Path = Path("/proc/cpuinfo")) -> frozenset[str]:
 
 
 def native_bfloat16() -> bool:
-    """Whether the processor itself computes in bfloat16; asks nothing of TensorFlow."""
+    """Whether the processor computes in bfloat16 natively. Does not load TensorFlow."""
     return bool(processor_flags() & _BFLOAT16_FLAGS)
 
 
 def compute_dtype() -> str:
-    """ "bfloat16" where the processor or a GPU computes it natively, else "float32"."""
-    # JAX is here for GPUs; on a processor it is held to what every processor does.
+    """ "bfloat16" if the processor or a GPU supports it natively, else "float32"."""
+    # JAX is only used for GPUs; on a CPU it always computes in float32.
     return "bfloat16" if (native_bfloat16() and not _on_jax()) or _has_gpu() else "float32"
 
 
 def training_policy() -> str:
-    """The Keras dtype policy for training: weights in float32, arithmetic in the machine's fastest format."""
+    """The Keras dtype policy for training: weights in float32, computation in `compute_dtype`."""
     return "mixed_bfloat16" if compute_dtype() == "bfloat16" else "float32"
 
 

@@ -1,7 +1,7 @@
 """Training loop with checkpoints and exact resume, as frames.
 
-The data of step n is a function of the seed and n alone, so a checkpoint of the variables and the step number is all
-that an exact resume needs.
+The data of step n depends only on the seed and n, so a checkpoint needs no more than the variables and the step number
+for an exact resume.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ from engines.core.frames import Frame, Frames
 
 
 def epoch_order(size: int, epoch: int, seed: int) -> np.ndarray:
-    """A permutation of range(size), (size,) int64: the same for the same epoch and seed."""
+    """A permutation of range(size), (size,) int64, determined by epoch and seed."""
     return np.random.default_rng((seed, epoch)).permutation(size)
 
 
 def batch_indices(size: int, batch_size: int, step: int, seed: int) -> np.ndarray:
-    """Which examples step `step` (from 0) trains on, (batch_size,) int64; an epoch's remainder is left out."""
+    """The examples of step `step` (from 0), (batch_size,) int64; an incomplete last batch of an epoch is dropped."""
     epoch, position = divmod(step, size // batch_size)
     return epoch_order(size, epoch, seed)[position * batch_size : (position + 1) * batch_size]
 
 
 def one_cycle(position: float, peak: float, warmup: float) -> float:
-    """Learning rate at `position` in [0, 1] of a run: linear up to `peak`, then a half cosine down to zero.
+    """Learning rate at `position` in [0, 1] of a run: linear warm-up to `peak`, then cosine decay to zero.
 
-    After Smith & Topin 2017, with the cosine that later practice puts in place of the second line.
+    After Smith & Topin 2017, with cosine instead of linear decay.
     """
     if position < warmup:
         return peak * position / warmup
@@ -43,15 +43,15 @@ def one_cycle(position: float, peak: float, warmup: float) -> float:
 
 
 def data_hash(*arrays: np.ndarray) -> str:
-    """The SHA-256 of what a training learns from, in hexadecimal."""
-    found = hashlib.sha256()
+    """SHA-256 of training data, in hexadecimal."""
+    hasher = hashlib.sha256()
     for array in arrays:
-        found.update(np.ascontiguousarray(array).data)
-    return found.hexdigest()
+        hasher.update(np.ascontiguousarray(array).data)
+    return hasher.hexdigest()
 
 
 def save_checkpoint(path: Path, variables: Sequence[Any], step: int, settings: Mapping[str, Any]) -> None:
-    """Write variables (in float32 or their own type), step number and settings into one .npz file, atomically."""
+    """Write variables, step number and settings into one .npz file, atomically."""
     header = json.dumps({"step": step, "settings": settings})
     arrays: dict[str, Any] = {f"variable_{i:04d}": np.asarray(variable) for i, variable in enumerate(variables)}
     with written_atomically(path) as file:
@@ -59,22 +59,21 @@ def save_checkpoint(path: Path, variables: Sequence[Any], step: int, settings: M
 
 
 def load_checkpoint(path: Path, variables: Sequence[Any], settings: Mapping[str, Any]) -> int:
-    """Put a checkpoint's values into `variables` and return its step number.
+    """Assign a checkpoint's values to `variables`, and return its step number.
 
-    A checkpoint that does not say by `data_hash` what its data was is taken to have had the data of `settings`.
+    A checkpoint without a `data_hash` is assumed to match the data in `settings`.
 
     Raises:
-        ValueError: the file is damaged, was made with other settings, other data or another network, or holds what is
-            no number.
+        ValueError: the file is damaged, has other settings, data or another network, or holds non-finite numbers.
     """
     try:
         with np.load(path, allow_pickle=False) as arrays:
             header = json.loads(str(arrays["header"]))
-            made_with, step = header["settings"], int(header["step"])
+            saved_settings, step = header["settings"], int(header["step"])
             values = [arrays[name] for name in sorted(arrays.files) if name != "header"]
     except UNREADABLE as error:
         raise ValueError(f"The checkpoint {path.name} cannot be read; delete it to begin again.") from error
-    if {"data": settings.get("data"), **made_with} != {"data": None, **json.loads(json.dumps(settings))}:
+    if {"data": settings.get("data"), **saved_settings} != {"data": None, **json.loads(json.dumps(settings))}:
         raise ValueError(f"The checkpoint {path.name} was made with other settings or data; delete it or use those.")
     if [v.shape for v in values] != [tuple(v.shape) for v in variables]:
         raise ValueError(f"The checkpoint {path.name} belongs to another network; delete it to begin again.")
@@ -86,15 +85,14 @@ def load_checkpoint(path: Path, variables: Sequence[Any], settings: Mapping[str,
 
 
 def _finite(variables: Sequence[Any]) -> bool:
-    """Whether all that a training has learnt is finite numbers."""
+    """Whether all variables are finite."""
     return all(np.isfinite(np.asarray(variable)).all() for variable in variables)
 
 
-def unkept(keep: Callable[[], object]) -> str:
-    """Do what keeps a checkpoint on disk. Where that cannot be written the training goes on: the note says so, which is
-    "" otherwise."""
+def alarm_if_unwritten(save: Callable[[], object]) -> str:
+    """Save a checkpoint. Returns a note if it cannot be written, so that the training continues; else ""."""
     try:
-        keep()
+        save()
     except OSError as error:
         return f"alarm: the checkpoint could not be written ({cause_of(error)}); the training goes on"
     return ""
@@ -111,21 +109,22 @@ def train_frames(
     monitor: Callable[[int], tuple[np.ndarray | None, Mapping[str, float]]] | None = None,
     notices: tuple[str, ...] = (),
 ) -> Frames[None]:
-    """Train to step `total`, yielding a frame every `interval` steps, after the checkpoint of that moment is on disk.
+    """Train to step `total`, saving a checkpoint and then yielding a frame every `interval` steps.
 
-    A checkpoint that cannot be written is told of in the frame's note; the one before it stays.
+    If a checkpoint cannot be written, the frame's note says so and the previous one is kept.
 
     Args:
-        variables: everything that training changes: weights, moving statistics, optimiser state.
-        train_step: does step n (from 0) and returns its metrics as scalars or scalar tensors.
-        settings: what must be equal for a checkpoint to be resumed; anything JSON holds.
-        checkpoint: where to resume from and save to; None keeps nothing.
-        monitor: called at each interval for a picture and held-out metrics.
-        notices: sentences that the first frame tells.
+        variables: everything that training changes: weights, moving statistics, optimizer state.
+        train_step: does step n (from 0) and returns its metrics as scalars or scalar tensors; they are averaged over
+            the interval.
+        settings: JSON-serialisable; a checkpoint resumes only with equal settings.
+        checkpoint: file to resume from and save to; None for no checkpoints.
+        monitor: called at each interval with the step number; returns a picture and held-out metrics.
+        notices: notices of the first frame.
 
     Raises:
-        ValueError: a checkpoint that does not fit, or a training that has diverged: a metric or a variable is no finite
-            number; its checkpoint is the one before.
+        ValueError: the checkpoint does not match, or the training diverged: a metric or variable is not finite. The
+            checkpoint before that is kept.
     """
     step = load_checkpoint(checkpoint, variables, settings) if checkpoint and checkpoint.exists() else 0
     sums: dict[str, Any] = {}
@@ -147,7 +146,7 @@ def train_frames(
                 f"The training has diverged by step {step}: what it computes is no longer a finite number; "
                 "lower the learning rate and train again."
             )
-        note = unkept(partial(save_checkpoint, checkpoint, variables, step, settings)) if checkpoint else ""
+        note = alarm_if_unwritten(partial(save_checkpoint, checkpoint, variables, step, settings)) if checkpoint else ""
         yield Frame(step=step, total=total, image=image, metrics=metrics, note=note, notices=notices)
         notices = ()
         sums, count, started = {}, 0, time.perf_counter()

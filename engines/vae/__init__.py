@@ -1,4 +1,4 @@
-"""Variational autoencoders: a latent space of pictures, and walks through it."""
+"""Variational autoencoders, and walks through their latent spaces."""
 
 from engines.vae.config import WalkConfig
 from engines.vae.engine import resolve, walk

@@ -1,4 +1,4 @@
-"""Settings of walks and training. Importing this loads no TensorFlow."""
+"""Settings for walks and training. Importing this does not load TensorFlow."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MODELS = ("digits", "digits_notes", "faces")
 
 @dataclass(frozen=True, kw_only=True)
 class VAETrainingConfig:
-    """How an autoencoder is trained."""
+    """Settings for training an autoencoder."""
 
     model: str = setting("digits", "Which networks.", choices=MODELS)
     epochs: int = setting(30, "Passes over the training pictures.", low=1, high=10_000)
@@ -33,13 +33,13 @@ class VAETrainingConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class WalkConfig:
-    """A walk through a latent space, as a film."""
+    """Settings for a film of a walk through a latent space."""
 
     waypoints: tuple[float, ...] = setting(
         (-1.5, -1.5, 1.5, 1.5),
         "Places to pass, one after another: all numbers of the first, then of the next.",
-        low=-latent.MOST,
-        high=latent.MOST,
+        low=-latent.MAX_COORDINATE,
+        high=latent.MAX_COORDINATE,
     )
     steps: int = setting(24, "Pictures from one place to the next.", low=1, high=500)
     spherical: bool = setting(False, "Along great arcs around the origin instead of straight lines.")

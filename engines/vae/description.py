@@ -1,4 +1,4 @@
-"""What the studio knows of variational autoencoders."""
+"""Descriptions of the VAE engines."""
 
 from engines.core.description import TRAINING_FILES, Engine
 from engines.vae.config import MODELS

@@ -1,4 +1,4 @@
-"""Centre and scale a drawn digit like MNIST."""
+"""Preprocess a drawn digit like MNIST."""
 
 from __future__ import annotations
 
@@ -9,31 +9,31 @@ from engines.imaging.color import luminance
 from engines.imaging.images import PictureError
 
 SIDE, INNER = 28, 20
-_LEAST_CONTRAST = 40
-_INK = 0.2
+_MIN_CONTRAST = 40
+_INK_THRESHOLD = 0.2
 
 
 def as_digit(drawing: np.ndarray) -> np.ndarray:
-    """A drawing, (H, W, 3) uint8 in any colours, as MNIST has its digits: (28, 28, 1) uint8, white on black.
+    """Convert a drawing, (H, W, 3) uint8 in any colours, to MNIST's format: (28, 28, 1) uint8, white on black.
 
-    The ink is what differs from the edge; it is fitted into 20 x 20 pixels, keeping its shape, and its centre of mass
-    put at pixel (14, 14), counted from 0, where the files of LeCun et al. (1998) have it: their mean is 13.99, 14.01.
+    Ink is whatever differs from the border. As in MNIST (LeCun et al. 1998), it is scaled to fit 20 x 20 pixels,
+    keeping the aspect ratio, and its centre of mass is moved to pixel (14, 14), counted from 0.
 
     Raises:
-        PictureError: nothing is drawn.
+        PictureError: the drawing is empty.
     """
     grey = luminance(drawing.astype(np.float32))
     edge = np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])
     ink = np.abs(grey - np.median(edge))
-    if ink.max() < _LEAST_CONTRAST:
+    if ink.max() < _MIN_CONTRAST:
         raise PictureError("The drawing is empty; draw a digit first.")
     ink = np.clip(ink / ink.max(), 0, 1)
-    ink[ink < _INK] = 0  # paper and compression are not ink
+    ink[ink < _INK_THRESHOLD] = 0  # ignore paper texture and compression artifacts
     rows, columns = np.flatnonzero(ink.any(1)), np.flatnonzero(ink.any(0))
-    cut = ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-    scale = INNER / max(cut.shape)
-    size = max(1, round(cut.shape[1] * scale)), max(1, round(cut.shape[0] * scale))
-    small = Image.fromarray(np.round(cut * 255).astype(np.uint8)).resize(size, Image.Resampling.BOX)
+    cropped = ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    scale = INNER / max(cropped.shape)
+    size = max(1, round(cropped.shape[1] * scale)), max(1, round(cropped.shape[0] * scale))
+    small = Image.fromarray(np.round(cropped * 255).astype(np.uint8)).resize(size, Image.Resampling.BOX)
     pixels = np.asarray(small).astype(np.float32)
     y, x = np.mgrid[: size[1], : size[0]]
     centre = (pixels * y).sum() / pixels.sum(), (pixels * x).sum() / pixels.sum()

@@ -1,7 +1,7 @@
 """Variational autoencoders: walks through their latent space.
 
-Kingma & Welling, "Auto-Encoding Variational Bayes" (2014); the digits after Chollet's "Deep Learning with Python",
-section 12.4. What a trained one can do is in `engines.vae.model`, how it is trained in `engines.vae.training`.
+Kingma & Welling, "Auto-Encoding Variational Bayes" (2014); the digits follow Chollet, "Deep Learning with Python",
+section 12.4. See `engines.vae.model` for trained networks and `engines.vae.training` for training.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import numpy as np
 
 from engines.core.frames import Frames
 from engines.latent import geometry as latent
-from engines.latent.walk_frames import walked
+from engines.latent.walk_frames import walk_frames
 from engines.vae.config import WalkConfig
 from engines.vae.model import VAE, load_vae
 
@@ -18,10 +18,10 @@ __all__ = ["VAE", "WalkConfig", "load_vae", "resolve", "walk"]
 
 
 def resolve(config: WalkConfig, vae: VAE) -> WalkConfig:
-    """The config, if it suits a space.
+    """Check a config against the latent space, and return it.
 
     Raises:
-        ValueError: waypoints that are not of this space, or fewer than two.
+        ValueError: waypoints of another length, or fewer than two.
     """
     if len(config.waypoints) % vae.latent_dim:
         raise ValueError(f"Each place of a walk here has {vae.latent_dim} numbers; these are {len(config.waypoints)}.")
@@ -31,12 +31,12 @@ def resolve(config: WalkConfig, vae: VAE) -> WalkConfig:
 
 
 def walk(config: WalkConfig, backbone: VAE) -> Frames[WalkConfig]:
-    """Walk from waypoint to waypoint, yielding a picture a step; a changed config takes effect on what is left.
+    """Walk from waypoint to waypoint, yielding one picture a step; a changed config applies to the remaining steps.
 
     Raises:
         ValueError: see `resolve`.
     """
-    yield from walked(config, lambda now: _path(resolve(now, backbone), backbone), backbone.decode)
+    yield from walk_frames(config, lambda now: _path(resolve(now, backbone), backbone), backbone.decode)
 
 
 def _path(config: WalkConfig, vae: VAE) -> np.ndarray:

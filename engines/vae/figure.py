@@ -1,4 +1,4 @@
-"""Figures with axes, drawn by Matplotlib."""
+"""Figures with axes, drawn with Matplotlib."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import numpy as np
 
 
 def latent_figure(tiles: np.ndarray, axis: np.ndarray, file: Any) -> None:
-    """Draw a grid over a latent plane with its axes (Chollet, section 12.4) into an open file, as a PNG.
+    """Write a grid over a latent plane, with axes (Chollet, section 12.4), into an open file as a PNG.
 
     Args:
         tiles: (count, count, H, W, 1) uint8, rows from the largest z[1] down.
-        axis: (count,) the values along either axis.
+        axis: (count,) float32, increasing: the coordinates along both axes.
     """
-    # Not pyplot, which keeps state between threads.
+    # pyplot is not thread-safe.
     from matplotlib.figure import Figure
 
     count, _, height, width, _ = tiles.shape
@@ -23,9 +23,9 @@ def latent_figure(tiles: np.ndarray, axis: np.ndarray, file: Any) -> None:
     axes = figure.add_subplot()
     axes.imshow(sheet, cmap="Greys_r")
     step = max(1, count // 15)
-    places = np.arange(count)[::step]
-    axes.set_xticks(places * width + width / 2, [f"{value:.1f}" for value in axis[::step]])
-    axes.set_yticks(places * height + height / 2, [f"{value:.1f}" for value in axis[::-1][::step]])
+    ticks = np.arange(count)[::step]
+    axes.set_xticks(ticks * width + width / 2, [f"{value:.1f}" for value in axis[::step]])
+    axes.set_yticks(ticks * height + height / 2, [f"{value:.1f}" for value in axis[::-1][::step]])
     axes.set_xlabel("z[0]")
     axes.set_ylabel("z[1]")
     figure.savefig(file, format="png", dpi=90)

@@ -1,8 +1,7 @@
 """Encoder and decoder architectures.
 
-An encoder turns pictures, (B, H, W, C) in [0, 1], into the mean and the log-variance of a Gaussian over latent vectors,
-(B, Z) each; a decoder turns latent vectors, (B, Z), into the logits of the pictures' pixels, (B, H, W, C). So they
-train on any Keras backend.
+An encoder maps pictures, (B, H, W, C) in [0, 1], to the mean and log-variance of a Gaussian over latent vectors, (B, Z)
+each; a decoder maps latent vectors, (B, Z), to pixel logits, (B, H, W, C). Both run on any Keras backend.
 """
 
 from __future__ import annotations
@@ -16,16 +15,16 @@ from keras import initializers, layers, ops
 
 @dataclass(frozen=True)
 class Architecture:
-    """A pair of networks by name.
+    """An encoder and a decoder.
 
     Attributes:
-        title: what a person calls it.
+        title: name for people.
         shape: (height, width, channels) of the pictures.
         latent_dim: length of the latent vectors.
-        encoder: pictures' input -> features, before the two heads.
+        encoder: picture input -> features, before the two heads.
         decoder: latent input -> logits.
-        refinement_steps: by how many steps an encoder's guess is refined (`engines.vae.inference`); for pictures of
-            one channel.
+        refinement_steps: number of steps that refine the encoder's posterior (`engines.vae.inference`); only for
+            pictures of one channel.
     """
 
     title: str
@@ -39,7 +38,7 @@ class Architecture:
         """Pictures -> [mean, log-variance]."""
         inputs = keras.Input(self.shape, dtype="float32")
         features = self.encoder(inputs)
-        # In float32: a mean that is rounded is a place that is missed.
+        # In float32: rounding the mean would move the picture in latent space.
         heads = [
             layers.Dense(self.latent_dim, name=name, dtype="float32")(features) for name in ("z_mean", "z_log_var")
         ]
@@ -59,7 +58,7 @@ def _notes_encoder(x):
 
 
 def _notes_decoder(z):
-    # The listing's last layer has a sigmoid, which here belongs to the loss: the same function, but stable.
+    # The listing's last layer has a sigmoid, which is part of the loss here for numerical stability.
     x = layers.Reshape((7, 7, 64))(layers.Dense(7 * 7 * 64, activation="relu", dtype="float32")(z))
     x = layers.Conv2DTranspose(64, 3, strides=2, padding="same", activation="relu")(x)
     x = layers.Conv2DTranspose(32, 3, strides=2, padding="same", activation="relu")(x)
@@ -67,19 +66,18 @@ def _notes_decoder(z):
 
 
 def _digits_encoder(x):
-    # On a plane that is folded finely an encoder learns its training digits' places by heart; with a quarter of the
-    # pixels hidden it cannot.
+    # Dropout of a quarter of the pixels keeps the encoder from memorising the codes of its training digits.
     x = layers.Dropout(0.25)(layers.Flatten()(x))
     x = layers.Dense(512, activation="relu")(x)
     for _ in range(2):
-        # In float32, as are the heads: what is rounded here is a place on the plane that is missed.
+        # In float32, like the heads: rounding would move the picture in latent space.
         x = layers.Dense(512, activation="relu", dtype="float32")(x)
     return x
 
 
 def _digits_decoder(z):
-    # A plane that all digits share is folded finely, and dense layers are slow to learn what is fine; waves of many
-    # lengths are not (Tancik et al. 2020; Sitzmann et al. 2020). They begin at random and are trained with the rest.
+    # With two latent dimensions the decoder must learn high frequencies, which dense layers learn slowly; sine features
+    # help (Tancik et al. 2020; Sitzmann et al. 2020). They start at random and are trained with the rest.
     x = layers.Dense(
         256,
         activation=ops.sin,
@@ -93,7 +91,7 @@ def _digits_decoder(z):
 
 
 def _residual(x, width: int):
-    """Two convolutions of 3x3 around which the input goes; they begin as nothing, so depth costs no start."""
+    """Residual block of two 3x3 convolutions; the second starts at zero, so the block starts as the identity."""
     y = layers.Conv2D(width, 3, padding="same", activation="relu")(layers.ReLU()(x))
     return layers.Add()([x, layers.Conv2D(width, 3, padding="same", kernel_initializer="zeros")(y)])
 
@@ -111,10 +109,10 @@ def _faces_decoder(z):
     x = layers.Reshape((4, 4, 256))(layers.Dense(4 * 4 * 256)(z))
     for width in (128, 64, 48):
         x = layers.ReLU()(_residual(x, x.shape[-1]))
-        # Doubled first and convolved then: no checkerboard (Odena et al. 2016).
+        # Upsampling before the convolution avoids checkerboard artifacts (Odena et al. 2016).
         x = layers.Conv2D(width, 3, padding="same")(layers.UpSampling2D()(x))
     x = layers.ReLU()(_residual(x, 48))
-    # The last doubling is sub-pixel (Shi et al. 2016): convolutions of 64 x 64 pixels would take a third of the time.
+    # Sub-pixel upsampling (Shi et al. 2016): a convolution at 64 x 64 pixels would take a third of the total time.
     x = layers.Conv2D(4 * 3, 3, padding="same", dtype="float32")(x)
     x = layers.Permute((1, 3, 2, 4, 5))(layers.Reshape((32, 32, 2, 2, 3))(x))
     return layers.Reshape((64, 64, 3))(x)

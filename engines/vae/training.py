@@ -15,7 +15,7 @@ import tensorflow as tf
 from engines.backbones.perceptual_distance import perceptual_loss
 from engines.core.files import written_atomically
 from engines.core.frames import Frame, Frames
-from engines.core.preparation import prepared
+from engines.core.preparation import prepare
 from engines.data.images import digits, named_pictures, ratings, split_pictures
 from engines.latent.directions import (
     PrincipalDirections,
@@ -24,18 +24,18 @@ from engines.latent.directions import (
     rank_correlation,
     ridge_direction,
 )
-from engines.nn.data_parallel import mean_of, shards_of
+from engines.nn.data_parallel import mean_over_shards, shard_count
 from engines.nn.precision import training_policy
 from engines.nn.training_loop import batch_indices, data_hash, train_frames
 from engines.vae.config import VAETrainingConfig
 from engines.vae.inference import binary_cross_entropy, kl_loss
-from engines.vae.model import VAE, Concept, read_vae, save_vae, vae_of_networks
+from engines.vae.model import VAE, Concept, read_vae, save_vae, vae_from_networks
 from engines.vae.networks import ARCHITECTURES, Architecture
 
 DIGITS_FILE, RATINGS_FILE = "mnist.npz", "faces64_attributes.zip"
 DIRECTIONS = 64
 EXAMPLES = 2000
-# Columns of the ratings, and what there is more of along the direction.
+# Columns of the ratings -> names of the concepts.
 CONCEPTS = {
     "happy": "smile",
     "age": "age",
@@ -49,11 +49,12 @@ PENALTIES = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
 
 @dataclass(frozen=True)
 class TrainingPictures:
-    """Training and held-out pictures, (N, H, W, C) uint8 each; labels of the latter where they have some.
+    """Training and held-out pictures, (N, H, W, C) uint8 each.
 
     Attributes:
-        hash: of the training pictures, by `data_hash`.
-        left_out: sentences of what could not be read.
+        labels: classes of the held-out pictures, (N,) uint8, or None.
+        hash: `data_hash` of the training pictures.
+        left_out: a sentence for each file that could not be read.
     """
 
     train: np.ndarray
@@ -64,33 +65,33 @@ class TrainingPictures:
 
 
 def read_pictures(model: str, data: Path) -> TrainingPictures:
-    """The pictures for a model: MNIST's own split, or of named pictures the last held out (`split_pictures`).
+    """Read the pictures for a model: MNIST with its own split, or pictures split by name (`split_pictures`).
 
     Args:
-        data: the file itself, a folder of pictures, or the folder that holds the file.
+        data: the data file, a folder of pictures, or the folder that contains the data file.
 
     Raises:
-        ValueError: nothing there that can be used.
+        ValueError: no usable data.
     """
     height, _, channels = ARCHITECTURES[model].shape
     if channels == 1:
-        found = digits(data / DIGITS_FILE if data.is_dir() else data)
-        # The file is sorted by class, and whoever looks at the first thousand wants some of each.
-        order = np.random.default_rng(0).permutation(len(found.test))
-        held_out, labels = found.test[order][..., None], found.test_labels[order]
-        return TrainingPictures(found.train[..., None], held_out, labels, data_hash(found.train))
+        mnist = digits(data / DIGITS_FILE if data.is_dir() else data)
+        # The file is sorted by class; shuffle it so that any part has all classes.
+        order = np.random.default_rng(0).permutation(len(mnist.test))
+        held_out, labels = mnist.test[order][..., None], mnist.test_labels[order]
+        return TrainingPictures(mnist.train[..., None], held_out, labels, data_hash(mnist.train))
     split = split_pictures(data, height)
     return TrainingPictures(split.train, split.held_out, None, data_hash(split.train), split.left_out)
 
 
 def absolute_and_squared_error(images: Any, logits: Any) -> Any:
-    """Summed over the pixels: (B, H, W, C) in [0, 1], logits of the same shape -> (B,)."""
+    """Absolute plus twice the squared error, summed over pixels: (B, H, W, C) in [0, 1] and logits like it -> (B,)."""
     difference = tf.abs(images - tf.sigmoid(logits))
     return tf.reduce_sum(difference + 2 * tf.square(difference), axis=(1, 2, 3))
 
 
 class Loss:
-    """The terms of a model's loss, each a mean over the batch, in nats where it says so."""
+    """The terms of a model's loss, each averaged over the batch; called with images, posterior and logits."""
 
     def __init__(self, architecture: Architecture, perceptual_weight: float):
         self._gray = architecture.shape[-1] == 1
@@ -109,51 +110,51 @@ class Loss:
         return terms
 
 
-def train_step_of(
+def make_train_step(
     encoder: keras.Model, decoder: keras.Model, optimizer: keras.optimizers.Optimizer, loss: Loss, seed: int
 ) -> Callable[..., dict[str, Any]]:
-    """One compiled step: pictures, (B, H, W, C) uint8, the step's number and beta -> the terms of the loss."""
+    """Compile a training step: pictures, (B, H, W, C) uint8, step number, beta -> the loss terms."""
     weights = [*encoder.trainable_variables, *decoder.trainable_variables]
     optimizer.build(weights)
 
-    def gradients(images, noise, kl_weight):
+    def shard_gradients(images, noise, kl_weight):
         with tf.GradientTape() as tape:
             mean, log_variance = encoder(images, training=True)
             logits = decoder(mean + tf.exp(0.5 * log_variance) * noise, training=True)
             terms = loss(images, mean, log_variance, logits)
-            whole = sum(kl_weight * value if name == "kl_loss" else value for name, value in terms.items())
-        return terms, tape.gradient(whole, weights)
+            total = sum(kl_weight * value if name == "kl_loss" else value for name, value in terms.items())
+        return terms, tape.gradient(total, weights)
 
     @tf.function(autograph=False)
     def train_step(images, step, kl_weight):
         batch_size = images.shape[0]
         noise = tf.random.stateless_normal((batch_size, decoder.input_shape[-1]), (seed, step))
-        shards = shards_of(batch_size)
-        each = zip(tf.split(tf.cast(images, tf.float32) / 255, shards), tf.split(noise, shards), strict=True)
-        terms, slopes = zip(*(gradients(*shard, kl_weight) for shard in each), strict=True)
-        optimizer.apply([mean_of(list(one)) for one in zip(*slopes, strict=True)], weights)
-        return {name: mean_of([one[name] for one in terms]) for name in terms[0]}
+        shards = shard_count(batch_size)
+        shards_data = zip(tf.split(tf.cast(images, tf.float32) / 255, shards), tf.split(noise, shards), strict=True)
+        terms, gradients = zip(*(shard_gradients(*shard, kl_weight) for shard in shards_data), strict=True)
+        optimizer.apply([mean_over_shards(list(one)) for one in zip(*gradients, strict=True)], weights)
+        return {name: mean_over_shards([one[name] for one in terms]) for name in terms[0]}
 
     return train_step
 
 
 def train(config: VAETrainingConfig, data: Path, checkpoint: Path | None, output: Path | None) -> Frames[None]:
-    """Train, yielding a frame every interval; write `output` when done.
+    """Train, yielding a frame every `interval` steps, and write `output` at the end.
 
-    Metrics: `reconstruction_loss`, `kl_loss` and `perceptual_loss` over the interval; `held_out_loss`: the first two
-    in nats for digits, as the encoder alone places them, the mean absolute error in [0, 1] for colours. The picture:
-    held-out pictures, their reconstructions, and samples.
+    Metrics: `reconstruction_loss`, `kl_loss` and `perceptual_loss`, averaged over the interval, and `held_out_loss`:
+    for digits the negative ELBO in nats without refinement, for colour pictures the mean absolute error in [0, 1].
+    The picture shows held-out pictures, their reconstructions, and samples.
 
     Raises:
-        ValueError: data missing or damaged, a checkpoint of another training, or a training that diverged.
+        ValueError: the data is missing or damaged, the checkpoint is of another training, or the training diverged.
     """
-    yield from _trained(config, read_pictures(config.model, data), data, checkpoint, output)
+    yield from _train_on(config, read_pictures(config.model, data), data, checkpoint, output)
 
 
-def _trained(
+def _train_on(
     config: VAETrainingConfig, pictures: TrainingPictures, data: Path, checkpoint: Path | None, output: Path | None
 ) -> Frames[Any]:
-    """`train` on pictures that are read already."""
+    """`train` on pictures already in memory."""
     architecture = ARCHITECTURES[config.model]
     batch_size = min(config.batch_size, len(pictures.train))
     total = config.epochs * (len(pictures.train) // batch_size)
@@ -164,35 +165,35 @@ def _trained(
         plain, full = Loss(architecture, 0.0), Loss(architecture, config.perceptual_weight)
     finally:
         keras.config.set_dtype_policy("float32")
-    rising = max(1, round(config.warmup * total))
+    warmup_steps = max(1, round(config.warmup * total))
     rate = keras.optimizers.schedules.CosineDecay(
-        0.0, max(1, total - rising), warmup_target=config.learning_rate, warmup_steps=rising
+        0.0, max(1, total - warmup_steps), warmup_target=config.learning_rate, warmup_steps=warmup_steps
     )
     optimizer = keras.optimizers.Adam(rate)
-    faces = architecture.shape[-1] == 3
+    is_color = architecture.shape[-1] == 3
 
     update_plain, update_full = (
-        train_step_of(encoder, decoder, optimizer, loss, config.seed) for loss in (plain, full)
+        make_train_step(encoder, decoder, optimizer, loss, config.seed) for loss in (plain, full)
     )
 
     def train_step(step: int) -> dict[str, Any]:
         rows = np.sort(batch_indices(len(pictures.train), batch_size, step, config.seed))
         images = pictures.train[rows]
-        if faces:
+        if is_color:
             mirrored = np.random.default_rng((config.seed, 1, step)).random(len(rows)) < 0.5
             images = np.where(mirrored[:, None, None, None], images[:, :, ::-1], images)
-        rise = config.kl_warmup * total
-        kl_weight = config.kl_weight * (min(1.0, (step + 1) / rise) if rise else 1.0)
-        chosen = update_full if step >= config.perceptual_from * total else update_plain
-        return chosen(tf.constant(images), tf.constant(step, tf.int32), tf.constant(kl_weight, tf.float32))
+        kl_warmup_steps = config.kl_warmup * total
+        kl_weight = config.kl_weight * (min(1.0, (step + 1) / kl_warmup_steps) if kl_warmup_steps else 1.0)
+        update = update_full if step >= config.perceptual_from * total else update_plain
+        return update(tf.constant(images), tf.constant(step, tf.int32), tf.constant(kl_weight, tf.float32))
 
-    shown = vae_of_networks(config.model, encoder, decoder)
-    by_encoder = dataclasses.replace(shown, refinement_steps=0)
+    vae = vae_from_networks(config.model, encoder, decoder)
+    unrefined = dataclasses.replace(vae, refinement_steps=0)
 
     def monitor(_: int) -> tuple[np.ndarray, dict[str, float]]:
-        terms = scores(by_encoder, pictures.held_out[:1000], config.seed)
-        return sheet(shown, pictures.held_out[:10], config.seed), {
-            "held_out_loss": terms["total"] if not faces else terms["mae"],
+        terms = scores(unrefined, pictures.held_out[:1000], config.seed)
+        return sheet(vae, pictures.held_out[:10], config.seed), {
+            "held_out_loss": terms["total"] if not is_color else terms["mae"],
         }
 
     steps = train_frames(
@@ -205,33 +206,33 @@ def _trained(
         monitor=monitor,
         notices=pictures.left_out,
     )
-    there = False
+    trained = False
     for frame in steps:
-        there = True
+        trained = True
         yield frame
-    if not there:  # it was finished before
+    if not trained:  # the checkpoint was already complete
         image, held_out = monitor(total)
         yield Frame(step=total, total=total, image=image, metrics=held_out)
     if output:
         principal: PrincipalDirections | None = None
         concepts: tuple[Concept, ...] = ()
-        if faces:
-            principal = principal_directions(shown.encode(pictures.train)[0], DIRECTIONS)
+        if is_color:
+            principal = principal_directions(vae.encode(pictures.train)[0], DIRECTIONS)
             rated = data / RATINGS_FILE
-            concepts = concept_directions(shown, rated) if rated.is_file() else ()
+            concepts = concept_directions(vae, rated) if rated.is_file() else ()
         with written_atomically(output) as file:
-            save_vae(file, config.model, encoder, decoder, principal, concepts, _examples(shown, pictures))
+            save_vae(file, config.model, encoder, decoder, principal, concepts, _examples(vae, pictures))
 
 
 def _examples(vae: VAE, pictures: TrainingPictures) -> tuple[np.ndarray, np.ndarray] | None:
-    """Where held-out pictures with a class lie, for a map."""
+    """Encoded held-out pictures with their classes, for a map; None without labels."""
     if pictures.labels is None:
         return None
     return vae.encode(pictures.held_out[:EXAMPLES])[0], pictures.labels[:EXAMPLES]
 
 
 def resolve(config: VAETrainingConfig, backbone: None) -> VAETrainingConfig:
-    """The config as it is: a training begins with no network."""
+    """Return the config unchanged: a training needs no network."""
     return config
 
 
@@ -243,26 +244,26 @@ def training(
     checkpoint: Path | None = None,
     output: Path | None = None,
 ) -> Frames[VAETrainingConfig]:
-    """`train` as a job: stopped while it reads or between steps, going on from its checkpoint when started again.
+    """Run `train` as a job: it can be stopped while reading data or between steps, and resumes from its checkpoint.
 
-    Settings that are sent while it runs change nothing: a training is what it began as.
+    It ignores steering.
     """
-    pictures, _ = yield from prepared(lambda: read_pictures(config.model, data), "reading the pictures")
-    yield from _trained(config, pictures, data, checkpoint, output)
+    pictures, _ = yield from prepare(lambda: read_pictures(config.model, data), "reading the pictures")
+    yield from _train_on(config, pictures, data, checkpoint, output)
 
 
 def sheet(vae: VAE, images: np.ndarray, seed: int) -> np.ndarray:
-    """Pictures, their reconstructions, and below as many samples in two rows: (h, w, 3) uint8."""
+    """Tile N pictures, their reconstructions, and 2 N samples in four rows: (h, w, 3) uint8."""
     rows = [images, vae.reconstruct(images), *np.split(vae.sample(2 * len(images), seed), 2)]
-    whole = np.concatenate([np.concatenate(list(row), axis=1) for row in rows], axis=0)
-    return np.repeat(whole, 3, axis=-1) if whole.shape[-1] == 1 else whole
+    grid = np.concatenate([np.concatenate(list(row), axis=1) for row in rows], axis=0)
+    return np.repeat(grid, 3, axis=-1) if grid.shape[-1] == 1 else grid
 
 
 def scores(vae: VAE, images: np.ndarray, seed: int = 0) -> dict[str, float]:
-    """What a model makes of held-out pictures, with one sample of z each.
+    """Score a model on held-out pictures, (N, H, W, C) uint8, with one sample of z each.
 
     Returns:
-        `reconstruction` and `kl` and their sum `total`, in nats (pictures of one channel), `mae` in [0, 1].
+        `reconstruction`, `kl` and their sum `total`, in nats (for pictures of one channel), and `mae` in [0, 1].
     """
     reconstruction = kl = error = 0.0
     for start in range(0, len(images), 500):
@@ -283,74 +284,77 @@ def scores(vae: VAE, images: np.ndarray, seed: int = 0) -> dict[str, float]:
 
 
 def concept_directions(vae: VAE, rated: Path) -> tuple[Concept, ...]:
-    """The directions of CONCEPTS, from a zip of rated pictures, each with how it orders pictures it was not fitted to.
+    """Fit the directions of CONCEPTS to a zip of rated pictures.
 
-    Fitted by ridge regression to four fifths of the pictures and their mirror images, the penalty chosen among
-    PENALTIES by five-fold cross-validation within these; every fifth picture is held out for the correlation.
+    Probes are fitted by ridge regression to four fifths of the pictures and their mirror images; five-fold
+    cross-validation on these selects the penalty from PENALTIES. Every fifth picture is held out for the correlation.
 
     Raises:
-        ValueError: the zip is damaged or its table does not rate its pictures.
+        ValueError: the zip is damaged, or its table does not rate its pictures.
     """
     table = ratings(rated)
     named = named_pictures(rated, vae.shape[0], least=50)
-    places = {Path(name).stem: i for i, name in enumerate(named.names)}
+    row_of = {Path(name).stem: i for i, name in enumerate(named.names)}
     try:
-        images = named.images[[places[name] for name in table["name"]]]
-        wanted = {title: table[column] for column, title in CONCEPTS.items()}
+        images = named.images[[row_of[name] for name in table["name"]]]
+        rating_columns = {title: table[column] for column, title in CONCEPTS.items()}
     except KeyError as error:
         raise ValueError(f"The table in {rated.name} does not rate the pictures beside it.") from error
     latents, mirrored = vae.encode(images)[0], vae.encode(images[:, :, ::-1])[0]
     held_out = np.arange(len(images)) % 5 == 4
     concepts = []
-    for title, values in wanted.items():
-        known = np.flatnonzero(~held_out)
+    for title, values in rating_columns.items():
+        fit_rows = np.flatnonzero(~held_out)
 
-        def fitted(rows: np.ndarray, penalty: float, values: np.ndarray = values) -> np.ndarray:
-            both = np.concatenate([latents[rows], mirrored[rows]])
-            return ridge_direction(both, np.tile(values[rows], 2), penalty)
+        def fit(rows: np.ndarray, penalty: float, values: np.ndarray = values) -> np.ndarray:
+            fit_latents = np.concatenate([latents[rows], mirrored[rows]])
+            return ridge_direction(fit_latents, np.tile(values[rows], 2), penalty)
 
-        def agreement(penalty: float, known: np.ndarray = known, values: np.ndarray = values, fitted=fitted) -> float:
-            folds = [known[i::5] for i in range(5)]
-            rest = [np.setdiff1d(known, fold) for fold in folds]
-            each = [
-                rank_correlation(latents[fold] @ fitted(others, penalty), values[fold])
-                for fold, others in zip(folds, rest, strict=True)
+        def cross_validated_correlation(
+            penalty: float, fit_rows: np.ndarray = fit_rows, values: np.ndarray = values, fit=fit
+        ) -> float:
+            folds = [fit_rows[i::5] for i in range(5)]
+            complements = [np.setdiff1d(fit_rows, fold) for fold in folds]
+            correlations = [
+                rank_correlation(latents[fold] @ fit(train_rows, penalty), values[fold])
+                for fold, train_rows in zip(folds, complements, strict=True)
             ]
-            return float(np.mean(each))
+            return float(np.mean(correlations))
 
-        gauge = fitted(known, max(PENALTIES, key=agreement))
-        both = np.concatenate([latents[known], mirrored[known]])
+        probe = fit(fit_rows, max(PENALTIES, key=cross_validated_correlation))
+        fit_latents = np.concatenate([latents[fit_rows], mirrored[fit_rows]])
         concepts.append(
             Concept(
                 name=title,
-                direction=difference_of_means(both, np.tile(values[known], 2)),
-                gauge=gauge,
-                correlation=rank_correlation(latents[held_out] @ gauge, values[held_out]),
+                direction=difference_of_means(fit_latents, np.tile(values[fit_rows], 2)),
+                probe=probe,
+                correlation=rank_correlation(latents[held_out] @ probe, values[held_out]),
             )
         )
     return tuple(concepts)
 
 
 def evaluate(weights: dict[str, Path], data: Path) -> dict[str, float]:
-    """Score shipped weights on held-out pictures, in float32, with one sample of z.
+    """Score trained weights on held-out pictures, in float32, with one sample of z.
 
     Args:
-        weights: files by model, as `train` wrote them.
+        weights: files by model name, as `train` wrote them.
 
     Returns:
-        `{model}_total`, `_reconstruction` and `_kl` in nats for digits, with `_encoder_total`, what it would be by the
-        encoder's guess, where that is refined; `{model}_mae` in [0, 1], and for faces `concept_{name}`: rank
-        correlations.
+        For digits `{model}_total`, `_reconstruction` and `_kl` in nats, and with refinement `_encoder_total`, the total
+        without it; `{model}_mae` in [0, 1]; for faces the rank correlations `{model}_concept_{name}`.
     """
     keras.config.set_dtype_policy("float32")
-    found: dict[str, float] = {}
+    results: dict[str, float] = {}
     for model, path in weights.items():
         vae = read_vae(path)
         images = read_pictures(model, data).held_out
         terms = scores(vae, images)
-        kept = ("mae",) if vae.shape[-1] == 3 else ("total", "reconstruction", "kl", "mae")
-        found |= {f"{model}_{name}": terms[name] for name in kept}
+        metrics = ("mae",) if vae.shape[-1] == 3 else ("total", "reconstruction", "kl", "mae")
+        results |= {f"{model}_{name}": terms[name] for name in metrics}
         if vae.refinement_steps:
-            found[f"{model}_encoder_total"] = scores(dataclasses.replace(vae, refinement_steps=0), images)["total"]
-        found |= {f"{model}_concept_{concept.name.replace(' ', '_')}": concept.correlation for concept in vae.concepts}
-    return found
+            results[f"{model}_encoder_total"] = scores(dataclasses.replace(vae, refinement_steps=0), images)["total"]
+        results |= {
+            f"{model}_concept_{concept.name.replace(' ', '_')}": concept.correlation for concept in vae.concepts
+        }
+    return results

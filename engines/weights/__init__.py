@@ -1,1 +1,1 @@
-"""Weights: where they are found, fetched and packed."""
+"""Weights: find, download and store them."""

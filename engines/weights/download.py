@@ -1,8 +1,8 @@
 """Resumable, cancellable, verified downloads.
 
-What arrives is kept in a `.part` file beside the destination, and the next attempt asks for the rest. The destination
-is a copy of the part, hashed as it is written and renamed once the hash is right: whatever else may write to the part
-cannot spoil it.
+Received data is kept in a `.part` file beside the destination, and the next attempt requests the rest. The destination
+is a copy of the part, hashed while it is written and renamed if the hash matches, so that other writers to the part
+cannot corrupt it.
 """
 
 from __future__ import annotations
@@ -21,54 +21,54 @@ from typing import IO
 from engines.core.files import md5_of, written_atomically
 
 CHUNK = 1 << 18
-# How often whoever waits for somebody else's download looks how far it is, in seconds.
-LOOKS = 0.25
-# All that urllib raises where a connection cannot be made or does not hold.
+# Seconds between progress updates while another thread downloads the file.
+POLL_SECONDS = 0.25
+# What urllib raises if a connection fails or breaks.
 _BROKEN = (OSError, http.client.HTTPException)
 
 
 class DownloadError(ValueError):
-    """A file that could not be fetched; the message is a sentence for a person."""
+    """A file that could not be downloaded; the message is a sentence for people."""
 
 
 class UnreachableError(DownloadError):
-    """The connection failed, or the server refused. What has arrived is kept."""
+    """The connection failed, or the server refused. Received data is kept."""
 
 
 class UnwritableError(DownloadError):
-    """The file cannot be written where it should be."""
+    """The file cannot be written."""
 
 
 class WrongContentError(DownloadError):
-    """The file is not the one that was meant. Nothing is kept."""
+    """The file has the wrong hash. Nothing is kept."""
 
 
 @dataclass
-class _Turn:
-    """Who fetches a file: one at a time, the others wait for it."""
+class _Transfer:
+    """The download of a file: its lock is held by the downloading thread; `total` is the size in bytes."""
 
     lock: threading.Lock = field(default_factory=threading.Lock)
     total: int = 0
 
 
-_turns: dict[Path, _Turn] = {}
+_transfers: dict[Path, _Transfer] = {}
 
 
 def part_of(destination: Path) -> Path:
-    """Where a download keeps what has arrived so far."""
+    """The file with the data received so far."""
     return destination.with_name(f"{destination.name}.part")
 
 
 def size_of(path: Path) -> int:
-    """Bytes of a file; 0 where there is none."""
+    """Size of a file in bytes; 0 if it does not exist."""
     try:
         return path.stat().st_size
     except OSError:
         return 0
 
 
-def copied_if(source: Path, destination: Path, md5: str) -> bool:
-    """Copy a file if its content has this MD5, and say whether it had; the copy is whole or not there."""
+def copy_if_matching(source: Path, destination: Path, md5: str) -> bool:
+    """Copy a file atomically if it has this MD5; returns whether it has."""
     hasher = hashlib.md5(usedforsecurity=False)
     try:
         with source.open("rb") as original, written_atomically(destination) as file:
@@ -82,112 +82,111 @@ def copied_if(source: Path, destination: Path, md5: str) -> bool:
     return True
 
 
-def forget_part(destination: Path) -> bool:
-    """Remove what has arrived of a file, unless somebody is fetching it; returns whether nobody was."""
-    turn = _turn_for(destination)
-    if not turn.lock.acquire(blocking=False):
+def discard_part(destination: Path) -> bool:
+    """Delete a partial download, unless it is in progress; returns whether it was not."""
+    transfer = _transfer_for(destination)
+    if not transfer.lock.acquire(blocking=False):
         return False
     try:
         part_of(destination).unlink(missing_ok=True)
     finally:
-        turn.lock.release()
+        transfer.lock.release()
     return True
 
 
 def fetch(url: str, destination: Path, md5: str, *, timeout: float = 20) -> Generator[tuple[int, int], None, None]:
-    """Fetch a file, yielding (bytes so far, bytes in all; 0 if unknown). Closing the iterator keeps what has arrived.
+    """Download a file, yielding (bytes so far, total bytes or 0 if unknown). Closing the iterator keeps received data.
 
-    Who asks for a file that somebody else in this process is fetching sees how far that is; if that one gives up, the
-    next in line goes on from there.
+    If another thread is downloading the file, yields its progress, and takes over if it stops.
 
     Args:
-        md5: of the file, in hexadecimal.
-        timeout: seconds without a byte after which the connection is given up.
+        md5: MD5 of the file, in hexadecimal.
+        timeout: seconds without data until the connection is closed.
 
     Raises:
-        UnreachableError: no connection, one that broke off, or a server that refuses; the next attempt goes on.
-        UnwritableError: no room or no right to write.
-        WrongContentError: the server has another file there.
+        UnreachableError: no connection, a broken one, or a refusing server; the next attempt resumes.
+        UnwritableError: no space or no permission.
+        WrongContentError: the server's file has another hash.
     """
-    turn, waited = _turn_for(destination), False
-    while not turn.lock.acquire(timeout=LOOKS):
+    transfer, waited = _transfer_for(destination), False
+    while not transfer.lock.acquire(timeout=POLL_SECONDS):
         waited = True
-        yield size_of(part_of(destination)), turn.total
+        yield size_of(part_of(destination)), transfer.total
     try:
         if waited and destination.is_file() and md5_of(destination) == md5:
             yield size_of(destination), size_of(destination)
         else:
-            yield from _fetched(url, destination, md5, timeout, turn)
+            yield from _download(url, destination, md5, timeout, transfer)
     finally:
-        turn.lock.release()
+        transfer.lock.release()
 
 
-def _turn_for(destination: Path) -> _Turn:
-    return _turns.setdefault(destination.absolute(), _Turn())
+def _transfer_for(destination: Path) -> _Transfer:
+    return _transfers.setdefault(destination.absolute(), _Transfer())
 
 
-def _fetched(url: str, destination: Path, md5: str, timeout: float, turn: _Turn) -> Iterator[tuple[int, int]]:
+def _download(url: str, destination: Path, md5: str, timeout: float, transfer: _Transfer) -> Iterator[tuple[int, int]]:
     part = part_of(destination)
     try:
-        # Whole already where somebody was interrupted between the last byte and the copy.
+        # An earlier attempt may have been interrupted between the last byte and the copy.
         if not (part.is_file() and md5_of(part) == md5):
-            yield from _received(url, part, timeout, turn)
-        whole = copied_if(part, destination, md5)
+            yield from _receive(url, part, timeout, transfer)
+        matches = copy_if_matching(part, destination, md5)
         part.unlink(missing_ok=True)
     except OSError as error:
         raise UnwritableError(f"There is no room for {destination.name}, or no right to write it.") from error
-    if not whole:
+    if not matches:
         raise WrongContentError(f"What was downloaded as {destination.name} is another file; nothing was kept.")
 
 
-def _received(url: str, part: Path, timeout: float, turn: _Turn) -> Iterator[tuple[int, int]]:
-    """Write what a server sends into the part, from where that ends; what else raises OSError is the disk's."""
-    broken = UnreachableError("The file could not be downloaded, as the connection failed or broke off.")
+def _receive(url: str, part: Path, timeout: float, transfer: _Transfer) -> Iterator[tuple[int, int]]:
+    """Append the server's data to the part. Any OSError raised here comes from the disk."""
+    connection_error = UnreachableError("The file could not be downloaded, as the connection failed or broke off.")
     try:
-        response, done = _opened(url, size_of(part), timeout)
+        response, done = _request(url, size_of(part), timeout)
     except _BROKEN as error:
-        raise broken from error
-    with response, _opened_at(part, done) as file:
-        turn.total = done + response.length if response.length else 0
+        raise connection_error from error
+    with response, _open_part(part, done) as file:
+        transfer.total = done + response.length if response.length else 0
         while True:
             try:
                 chunk = response.read(CHUNK)
             except _BROKEN as error:
-                raise broken from error
+                raise connection_error from error
             if not chunk:
                 break
             file.write(chunk)
             done += len(chunk)
-            yield done, turn.total
-    if done < turn.total:
-        raise broken
+            yield done, transfer.total
+    if done < transfer.total:
+        raise connection_error
 
 
-def _opened(url: str, have: int, timeout: float) -> tuple[http.client.HTTPResponse, int]:
-    """A server's answer, and which byte of the file it begins with: `have`, or 0 where it knows no ranges."""
-    headers = {"Range": f"bytes={have}-"} if have else {}
+def _request(url: str, offset: int, timeout: float) -> tuple[http.client.HTTPResponse, int]:
+    """Request a file from an offset; returns the response and its actual offset, 0 without support for ranges."""
+    headers = {"Range": f"bytes={offset}-"} if offset else {}
     try:
         response = urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=timeout)
     except urllib.error.HTTPError as error:
-        # The part is longer than the file, so it is of another one.
-        if have and error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
-            return _opened(url, 0, timeout)
+        # The part is longer than the file, so it belongs to another one.
+        if offset and error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+            return _request(url, 0, timeout)
         raise
     if response.status != http.HTTPStatus.PARTIAL_CONTENT:
         return response, 0
-    if response.headers.get("Content-Range", "").startswith(f"bytes {have}-"):
-        return response, have
+    if response.headers.get("Content-Range", "").startswith(f"bytes {offset}-"):
+        return response, offset
     response.close()
-    if not have:
+    if not offset:
         raise http.client.HTTPException("a range that nobody asked for")
-    return _opened(url, 0, timeout)
+    return _request(url, 0, timeout)
 
 
-def _opened_at(part: Path, place: int) -> IO[bytes]:
-    """The part, opened to be written on from a place; what was behind it is gone."""
+def _open_part(part: Path, offset: int) -> IO[bytes]:
+    """Open the part for writing at an offset, truncating it there."""
     part.parent.mkdir(parents=True, exist_ok=True)
     part.touch()
     file = part.open("r+b")
-    file.truncate(place)
-    file.seek(place)
+    file.truncate(offset)
+    file.seek(offset)
     return file

@@ -9,7 +9,7 @@ _ENDING = "_weights_tf_dim_ordering_tf_kernels"
 NOTOP = f"{_ENDING}_notop.h5"
 
 DATA = "ImageNet (ILSVRC 2012): 1.28 million training pictures of 1,000 classes"
-# Keras stated a licence a network until its documentation of 2019; later pages state none.
+# Keras's documentation stated licences until 2019.
 LICENCE_FOUND = "keras.io/applications, in the documentation of Keras 2.2 (2019)"
 SCORE_FOUND = "ImageNet's 50,000 validation pictures, with the classifier, as keras.io/api/applications states"
 _OXFORD = "CC BY 4.0: ported from the weights that the Visual Geometry Group at Oxford released"
@@ -23,12 +23,12 @@ class OfficialFile:
     """A file that keras.applications publishes.
 
     Attributes:
-        name: of the file, without its folder.
-        url: where it is fetched from.
-        md5: what Keras checks it by; it publishes no SHA-256.
-        megabytes: its size.
-        licence: of the weights, as stated in `LICENCE_FOUND`.
-        top1: accuracy of the whole network, as stated in `SCORE_FOUND`.
+        name: file name without folder.
+        url: download address.
+        md5: the hash that Keras verifies; it publishes no SHA-256.
+        megabytes: size.
+        licence: licence of the weights, from `LICENCE_FOUND`.
+        top1: accuracy of the whole network, from `SCORE_FOUND`.
     """
 
     name: str
@@ -40,7 +40,7 @@ class OfficialFile:
 
     @property
     def with_classifier(self) -> str:
-        """Name of the file of the same network with its classifier, which the studio cannot use."""
+        """Name of the file with the classifier, which cannot be used here."""
         return self.name.removesuffix(NOTOP) + f"{_ENDING}.h5"
 
 

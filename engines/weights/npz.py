@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 
 
-def packed_network(part: str, network: Any, bits: int = 16) -> dict[str, np.ndarray]:
-    """A network's weights by names that begin with "part/".
+def pack_network(part: str, network: Any, bits: int = 16) -> dict[str, np.ndarray]:
+    """Arrays of a network's weights, with names "{part}/000", "{part}/001" ...
 
     Args:
-        bits: 16: float32 weights become float16; 8: those of two axes or more become integers, with a scale for each
-            index of the first axis. What is not float32 stays as it is.
+        bits: 16 stores float32 weights as float16; 8 stores those with two or more axes as int8 with a scale for each
+            index of the first axis. Other dtypes are kept.
     """
     arrays: dict[str, np.ndarray] = {}
     for i, weights in enumerate(network.get_weights()):
@@ -30,10 +30,10 @@ def packed_network(part: str, network: Any, bits: int = 16) -> dict[str, np.ndar
 
 
 def unpack_network(part: str, network: Any, arrays: Mapping[str, np.ndarray]) -> None:
-    """Put into a network what `packed_network` took out of one.
+    """Load arrays from `pack_network` into a network.
 
     Raises:
-        ValueError: they are another network's.
+        ValueError: the arrays belong to another network.
     """
     keys = [key for key in sorted(arrays) if key.startswith(f"{part}/")]
     scales = {key: arrays[f"scale/{key}"] for key in keys if f"scale/{key}" in arrays}

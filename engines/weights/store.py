@@ -1,7 +1,7 @@
 """Find weights: bundled, in a folder, in Keras's cache, or by download.
 
-The order is: the folders given and the project's weights/ (official Keras files dropped there are used as they are),
-then Keras's own cache. Nothing is downloaded unless `download` is called.
+Search order: the given folders, the project's weights/ (official Keras files put there are used as they are), then
+Keras's own cache. Nothing is downloaded unless `download` is called.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ KERAS_CACHE = Path.home() / ".keras" / "models"
 
 
 class WeightsError(ValueError):
-    """Weights that are missing, damaged or cannot be fetched; the message is a sentence for a person."""
+    """Weights that are missing, damaged or cannot be downloaded; the message is a sentence for people."""
 
 
 @dataclass(frozen=True)
 class LocatedWeights:
-    """A file that is there. `source` is "folder", "cache" or "bundled"."""
+    """An existing weights file. `source` is "folder", "cache" or "bundled"."""
 
     path: Path
     source: str
@@ -33,12 +33,12 @@ class LocatedWeights:
 
 @dataclass(frozen=True)
 class WeightsStore:
-    """Where weights may lie.
+    """Locations of weights.
 
     Attributes:
-        folders: looked through first, in order; files in them are used as they are.
-        cache: where downloads go; by default the folder that Keras itself uses.
-        bundled: the project's own weights with their manifest.json.
+        folders: searched first, in order; files in them are used without verification.
+        cache: folder for downloads; by default Keras's own.
+        bundled: folder of the project's own weights and their manifest.json.
     """
 
     folders: tuple[Path, ...] = ()
@@ -46,7 +46,7 @@ class WeightsStore:
     bundled: Path = BUNDLED_FOLDER
 
     def manifest(self) -> dict[str, dict]:
-        """The entries of manifest.json by file name.
+        """Entries of manifest.json by file name.
 
         Raises:
             WeightsError: the manifest is missing or damaged.
@@ -58,7 +58,7 @@ class WeightsStore:
             raise WeightsError("weights/manifest.json is missing or damaged; restore it from the project.") from error
 
     def find(self, name: str) -> LocatedWeights | None:
-        """The file for a backbone, or None where it would have to be downloaded."""
+        """The weights file of a network, or None if it is not on this machine."""
         official = OFFICIAL_FILES.get(name)
         file_name = official.name if official else f"{name}.npz"
         for folder in (*self.folders, self.bundled):
@@ -70,10 +70,10 @@ class WeightsStore:
         return None
 
     def verified(self, name: str) -> LocatedWeights:
-        """The file for a backbone, its hash checked where the manifest or Keras states one.
+        """The weights file of a network, with its hash verified if the manifest or Keras states one.
 
         Raises:
-            WeightsError: not there, or not the file that it should be.
+            WeightsError: the file is missing or has another hash.
         """
         located = self.find(name)
         if located is None:
@@ -95,13 +95,13 @@ class WeightsStore:
     def download(
         self, name: str, *, url: str | None = None, timeout: float = 20
     ) -> Generator[tuple[int, int], None, None]:
-        """Fetch an official file into the cache, yielding (bytes so far, bytes in all; 0 if unknown).
+        """Download an official file into the cache, yielding (bytes so far, total bytes or 0 if unknown).
 
-        The file appears in the cache only once it is whole and its MD5 is the one that Keras publishes. What arrived
-        before it was interrupted or given up is kept, and the next download goes on from there.
+        The file appears in the cache once it is complete and has the MD5 that Keras publishes. Partial downloads are
+        kept and resumed.
 
         Raises:
-            WeightsError: no such file, no network, no room, or not the file that Keras publishes.
+            WeightsError: no such file, no connection, no space, or wrong contents.
         """
         if name not in OFFICIAL_FILES:
             raise WeightsError(f"{name} cannot be downloaded.")
@@ -123,17 +123,15 @@ class WeightsStore:
                 f"What was downloaded for {name} is not the file that Keras publishes; nothing was kept."
             ) from error
 
-    def arrived(self, name: str) -> int:
-        """Bytes of an official file that an interrupted download has left in the cache."""
+    def downloaded_bytes(self, name: str) -> int:
+        """Size in bytes of the partial download of an official file."""
         return downloads.size_of(downloads.part_of(self.cache / OFFICIAL_FILES[name].name))
 
-    def take(self, path: Path) -> str:
-        """Copy a file that somebody brings into the cache, and return the name of its backbone.
-
-        It is recognised by the MD5 that Keras publishes, whatever it is called.
+    def add_file(self, path: Path) -> str:
+        """Copy an official file, identified by its MD5, into the cache; returns the name of its network.
 
         Raises:
-            WeightsError: it is none of the official files, it only has the name of one, or it cannot be written.
+            WeightsError: it is not an official file, or it cannot be copied.
         """
         try:
             md5 = md5_of(path)
@@ -141,30 +139,30 @@ class WeightsStore:
             if name is None:
                 raise WeightsError(_not_official(path.name))
             destination = self.cache / OFFICIAL_FILES[name].name
-            if not downloads.copied_if(path, destination, md5):
+            if not downloads.copy_if_matching(path, destination, md5):
                 raise WeightsError(f"{path.name} was changed while it was read; bring it again.")
         except OSError as error:
             raise WeightsError(
                 f"{path.name} cannot be written into Keras's cache; make room on the disk, or have the server's owner "
                 "allow it."
             ) from error
-        downloads.forget_part(destination)
+        downloads.discard_part(destination)
         return name
 
     def remove(self, name: str) -> None:
-        """Remove an official file from the cache, and what has arrived of it.
+        """Remove an official file and its partial download from the cache.
 
         Raises:
-            WeightsError: it is not in the cache, it is being downloaded, or it cannot be removed.
+            WeightsError: it is not in the cache, is being downloaded, or cannot be removed.
         """
         official = OFFICIAL_FILES.get(name)
         if official is None:
             raise WeightsError("Bundled weights cannot be removed; they are a part of the project.")
         destination = self.cache / official.name
-        if not destination.is_file() and not self.arrived(name):
+        if not destination.is_file() and not self.downloaded_bytes(name):
             raise WeightsError(f"{official.name} is not in Keras's cache, so there is nothing to remove.")
         try:
-            if not downloads.forget_part(destination):
+            if not downloads.discard_part(destination):
                 raise WeightsError(f"{official.name} is being downloaded; cancel that first, or wait until it is done.")
             destination.unlink(missing_ok=True)
         except OSError as error:
@@ -172,7 +170,7 @@ class WeightsStore:
 
 
 def _not_official(file_name: str) -> str:
-    """Why a file is not taken, by what it is called."""
+    """Why a file is not accepted, judging by its name."""
     for official in OFFICIAL_FILES.values():
         if file_name == official.name:
             return f"{file_name} is not the file that Keras publishes under this name; download it anew and bring that."

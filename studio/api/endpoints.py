@@ -9,7 +9,7 @@ from typing import Any
 
 from engines.core.description import Engine
 from engines.jobs import ENGINES
-from engines.jobs.batch import MOST_PICTURES
+from engines.jobs.batch import MAX_PICTURES
 from engines.recipes import Recipe, RecipeError
 from studio.api.parameters import Parameter, file_parameter, setting_parameters
 from studio.trained_models import read_model
@@ -62,7 +62,7 @@ class Endpoint:
 
 # What the many pictures of a batch are called.
 IMAGES = "images"
-_MANY = f"Pictures, or zips of them, at most {MOST_PICTURES}."
+_MANY = f"Pictures, or zips of them, at most {MAX_PICTURES}."
 
 
 def endpoints_of(engine: Engine) -> Iterator[tuple[str, Endpoint]]:

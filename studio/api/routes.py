@@ -253,7 +253,7 @@ class Api:
                 found = score(
                     text, SamplingConfig(temperature=1.0), self._studio.workshop.network("language_model", backbone)
                 )
-                (row,) = written_rows([Generation(1.0, found.pieces, found.dice)])
+                (row,) = written_rows([Generation(1.0, found.pieces, found.distributions)])
                 return {
                     "perplexity": found.perplexity,
                     "bits_per_character": found.bits_per_character,

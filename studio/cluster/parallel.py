@@ -12,7 +12,7 @@ from typing import Any
 from engines.core.frames import Frame
 from engines.jobs import Job, JobExecution, ModelCache, ResumableJob
 from engines.jobs.batch import Batch, BatchExecution
-from engines.jobs.sweep import Filling, SweepConfig, resolve
+from engines.jobs.sweep import SweepConfig, SweepProgress, resolve
 from studio.cluster.prefetch import Prefetcher
 from studio.cluster.remote_job import LostTwiceError
 from studio.cluster.subjob import CatchingUp, Subjob, WorkerSlots
@@ -57,12 +57,12 @@ class ParallelBatch(BatchExecution):
                 assert self.last is not None
                 return self.last
 
-    def _begun(self, number: int) -> JobExecution:
+    def _start_part(self, number: int) -> JobExecution:
         part = self._prefetcher.pop(number)
         self._prefetcher.fill()
         return part
 
-    def _pulled(self, part: JobExecution, changed: Any | None) -> tuple[Frame, int]:
+    def _next_frame(self, part: JobExecution, changed: Any | None) -> tuple[Frame, int]:
         assert isinstance(part, Subjob)
         try:
             return part.send(changed), part.steps
@@ -146,12 +146,12 @@ class Cells:
 
     def __init__(self, job: Job, workshop: ModelCache, slots: WorkerSlots, requested: SweepConfig, config: SweepConfig):
         self.requested, self.where = requested, ""
-        self._filling = Filling(config)
+        self._filling = SweepProgress(config)
         self._cell = -1
         self._part: Subjob | None = None
         self._cell_ended = self._closed = False
         # Settings that the engine chooses for the first cell are used for all others.
-        self._first_cell_chooses = config.chosen_on_the_way
+        self._first_cell_chooses = config.may_still_change
 
         def config_of(number: int) -> Any:
             return self._filling.config.cell(number)
@@ -181,7 +181,7 @@ class Cells:
             frame = self._part.send(None if changed is None else self._filling.config.cell(self._cell))
             self._cell_ended = frame.step >= frame.total
             self.where = self._part.where
-            return self._filling.laid(self._cell, frame, self._part.steps)
+            return self._filling.add_frame(self._cell, frame, self._part.steps)
 
     @property
     def workers(self) -> tuple[int, ...]:

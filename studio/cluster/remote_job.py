@@ -58,9 +58,9 @@ class RemoteJob(JobExecution):
         self._last_sent: Any = None
         self._redone_to = 0
         self._resume_point: ResumePoint | None = None
-        if unfinished and unfinished.standing:
-            self.history = unfinished.standing.history
-            frame = unfinished.standing.frame
+        if unfinished and unfinished.resume_point:
+            self.history = unfinished.resume_point.history
+            frame = unfinished.resume_point.frame
             self.progress_before = 0.0 if frame is None else frame.progress
 
     @property
@@ -94,7 +94,7 @@ class RemoteJob(JobExecution):
                 # What the recipe would have replayed from here on no longer applies.
                 self.job = dataclasses.replace(self.job, steering=(), stop_at=None, interruptions=())
         try:
-            execution = self._execution = self._execution or self._start()
+            execution = self._execution = self._execution or self._start_execution()
             # Steps are redone with the settings of then; what was sent since comes after them.
             redoing = self._redone_to < self._remaining.seen
             frame = execution.send(None if redoing else self._pending, **self._skipping(execution))
@@ -121,7 +121,7 @@ class RemoteJob(JobExecution):
         """The argument that lets a worker skip frames, if it may."""
         return {} if self.watched or not isinstance(execution, WorkerRun) else {"seconds": UNWATCHED_SECONDS}
 
-    def _start(self) -> JobExecution | WorkerRun:
+    def _start_execution(self) -> JobExecution | WorkerRun:
         """Start what remains of the job, on a worker or here.
 
         Raises:
@@ -134,7 +134,7 @@ class RemoteJob(JobExecution):
         except AwayError:
             if self.needs_worker:
                 raise NoWorkerAvailable from None
-            return JobExecution(remaining.job, self._workshop, remaining.standing)
+            return JobExecution(remaining.job, self._workshop, remaining.resume_point)
         except BusyError:
             raise NoWorkerAvailable from None
         try:
@@ -155,7 +155,7 @@ class RemoteJob(JobExecution):
             again = "press Train" if "checkpoint" in self.job.files else "press Go on"
             raise LostTwiceError(f"The machine that this was on is lost, for the second time; {again} to go on.")
 
-    def left(self) -> ResumableJob | None:
+    def remaining(self) -> ResumableJob | None:
         """Return what the run can be resumed with if it ends after its last frame; None if nothing is left."""
         if self.last is not None and self.last.step >= self.last.total:
             return None

@@ -45,12 +45,12 @@ class WorkerRun:
             files=files,
             writes={name: path.name for name, path in writes.items()},
             weights=weights,
-            standing=remaining.standing,
+            resume_point=remaining.resume_point,
         )
         self._may_request_ahead, self._quick = ahead, False
         self._requested: Callable[[], Any] | None = None
         lease.begin(task, paths, writes)
-        self.history = remaining.standing.history if remaining.standing else RunHistory()
+        self.history = remaining.resume_point.history if remaining.resume_point else RunHistory()
 
     def send(self, changed: Any | None, seconds: float = 0.0) -> Frame:
         """Return the next frame; `changed` takes effect on it, or on the one after if it was requested already.

@@ -14,7 +14,7 @@ import gradio as gr
 from gradio.exceptions import InvalidPathError
 from gradio.utils import is_prop_update
 
-from engines.core.files import FULL, cause_of
+from engines.core.files import DISK_FULL, cause_of
 from studio.components.toasts import refused, warn
 from studio.i18n.catalog import language_of, use_language
 
@@ -32,7 +32,7 @@ def said_of(error: Exception) -> str:
     if isinstance(error, InvalidPathError | FileNotFoundError):
         return NO_UPLOAD
     if isinstance(error, OSError):
-        return NO_ROOM if error.errno in FULL else f"A file of this call could not be taken: {cause_of(error)}."
+        return NO_ROOM if error.errno in DISK_FULL else f"A file of this call could not be taken: {cause_of(error)}."
     return UNFIT
 
 

@@ -9,7 +9,7 @@ import gradio as gr
 
 from engines.imaging.formats import SUFFIXES
 from engines.jobs import Job
-from engines.jobs.batch import MOST_PICTURES, Batch, batch_of, picture_files
+from engines.jobs.batch import MAX_PICTURES, Batch, batch_of, picture_files
 from studio.run_views.run_view import Stage
 from studio.services import Studio
 
@@ -30,7 +30,7 @@ class BatchPanel:
         with gr.Accordion("Batch: many pictures", open=False, elem_id=self._prefix, elem_classes="fold"):
             gr.Markdown(hint, elem_classes="quiet")
             self.files = gr.File(
-                label=f"Pictures, or a zip of them; at most {MOST_PICTURES}",
+                label=f"Pictures, or a zip of them; at most {MAX_PICTURES}",
                 file_count="multiple",
                 file_types=["image", *sorted(SUFFIXES), ".zip"],
                 type="filepath",

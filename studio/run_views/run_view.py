@@ -277,7 +277,7 @@ class Stage(ABC):
             return
         try:
             config, swept = make_config(), run.job.config
-            run.steer(swept.following(config) if isinstance(swept, SweepConfig) else config)
+            run.steer(swept.with_settings_of(config) if isinstance(swept, SweepConfig) else config)
         except ValueError as error:
             warn(error)
 

@@ -98,8 +98,8 @@ class RunManager:
         """Begin a job, or what is left of one, here or through the dispatcher."""
         if self._dispatcher is not None:
             return self._dispatcher.begin(job, unfinished, self.queue)
-        standing = None if unfinished is None else unfinished.standing
-        return self.workshop.start(job) if standing is None else JobExecution(job, self.workshop, standing)
+        resume_point = None if unfinished is None else unfinished.resume_point
+        return self.workshop.start(job) if resume_point is None else JobExecution(job, self.workshop, resume_point)
 
     def _submit(self, execution: JobExecution, job: Job) -> Run:
         unattended = self._unattended and may_run_unattended(job)

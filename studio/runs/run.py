@@ -18,7 +18,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from engines.core.files import FULL, cause_of, why_unwritten
+from engines.core.files import DISK_FULL, cause_of, why_unwritten
 from engines.core.frames import Frame
 from engines.jobs import ENGINES, Job, JobExecution, ResumableJob
 from engines.jobs.batch import Batch
@@ -282,7 +282,7 @@ class Run:
             self.error = str(error)
         except Exception as error:  # a library may raise anything; only this run ends, not the queue
             logger.exception("Run %s failed.", self.id[:8])
-            full = isinstance(error, OSError) and error.errno in FULL
+            full = isinstance(error, OSError) and error.errno in DISK_FULL
             self.error = f"The run had to end: {why_unwritten(error)}." if full else BROKEN  # type: ignore[arg-type]
 
     def _end(self) -> None:
@@ -300,7 +300,7 @@ class Run:
             else:
                 self._recipe = execution.recipe
                 self._write(execution)
-            self.unfinished = execution.left() if self.stop_reason else execution.unfinished
+            self.unfinished = execution.remaining() if self.stop_reason else execution.unfinished
         except Exception:  # a codec, a library: whatever it is, the run must end
             logger.exception("The result of run %s could not be written.", self.id[:8])
             self.error = self.error or "The result could not be written; the details are in the server's log."

@@ -51,7 +51,7 @@ class Snapshots:
         self._seen += 1
         if self._seen % self._stride and frame.step < frame.total:
             return
-        with written_atomically(self._path(frame.step), lasting=False) as file:
+        with written_atomically(self._path(frame.step), durable=False) as file:
             Image.fromarray(frame.image).save(file, "JPEG", quality=95, subsampling=0)
         with self._lock:
             self._steps.append(frame.step)

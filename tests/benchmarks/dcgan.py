@@ -115,12 +115,12 @@ def loop(model: str, objective: str | None, steps: int) -> Callable[[], float]:
     import tensorflow as tf
 
     from engines.dcgan.config import DCGANTrainingConfig
-    from engines.dcgan.training import TrainState, train_step_of
-    from engines.nn.data_parallel import one_thread_an_operation
+    from engines.dcgan.training import TrainState, make_train_step
+    from engines.nn.data_parallel import use_one_thread_per_op
 
-    one_thread_an_operation()
+    use_one_thread_per_op()
     config = DCGANTrainingConfig(model=model, objective=objective, batch_size=BATCH).filled()
-    step = train_step_of(TrainState(config), config, 10_000)
+    step = make_train_step(TrainState(config), config, 10_000)
     images, rates = tf.constant(_images(BATCH)), (tf.constant(1e-4), tf.constant(0.0))
     return lambda: BATCH / median_seconds(lambda: float(step(images, tf.constant(1), *rates)["d_loss"]), steps)
 

@@ -32,10 +32,10 @@ def measure(data: Path, images: int, seed: int) -> dict[str, float]:
     from engines.dcgan.kid import features, kernel_distance
     from engines.dcgan.model import read_gan
     from engines.dcgan.training import read_pictures, train
-    from engines.nn.data_parallel import one_thread_an_operation
+    from engines.nn.data_parallel import use_one_thread_per_op
     from engines.weights.store import WeightsStore
 
-    one_thread_an_operation()
+    use_one_thread_per_op()
     store = WeightsStore(folders=(data / "../weights",))
     held_out = features(read_pictures(data, 64).held_out, store)
     found = {}

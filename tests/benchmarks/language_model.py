@@ -143,13 +143,13 @@ def cache() -> Row:
     tokens = [0, *np.random.default_rng(0).integers(1, model.tokeniser.vocab_size, READ - 1).tolist()]
 
     def with_cache() -> None:
-        reading = model.reader.begin([tokens[:1]])
+        reading = model.decoder.begin([tokens[:1]])
         for end in range(2, len(tokens) + 1):
             reading.next([tokens[:end]])
 
     def without() -> None:
         for end in range(1, len(tokens) + 1):
-            model.reader.begin([tokens[:end]])
+            model.decoder.begin([tokens[:end]])
 
     with_cache(), without()
     work = {"with": with_cache, "without": without}
@@ -247,10 +247,10 @@ def trained_by_us() -> Callable[[], float]:
 
     from engines.language_model.config import LanguageTrainingConfig
     from engines.language_model.networks import TransformerConfig
-    from engines.language_model.training import TrainState, train_step_of
-    from engines.nn.data_parallel import one_thread_an_operation
+    from engines.language_model.training import TrainState, make_train_step
+    from engines.nn.data_parallel import use_one_thread_per_op
 
-    one_thread_an_operation()
+    use_one_thread_per_op()
     config = LanguageTrainingConfig(model="notes").filled()
     shape = TransformerConfig(
         architecture="notes",
@@ -261,7 +261,7 @@ def trained_by_us() -> Callable[[], float]:
         num_heads=2,
         dense_dim=DENSE,
     )
-    step = train_step_of(TrainState(config, shape), BATCH)
+    step = make_train_step(TrainState(config, shape), BATCH)
     tokens = tf.constant(np.random.default_rng(0).integers(0, WORDS, (BATCH, LENGTH)).astype(np.int32))
     weights = tf.ones((BATCH, LENGTH - 1))
     taken = BATCH * (LENGTH - 1)

@@ -90,17 +90,17 @@ def step_of_ours(program: bool) -> Callable[[], float]:
     import keras
     import tensorflow as tf
 
-    from engines.nn.data_parallel import one_thread_an_operation
+    from engines.nn.data_parallel import use_one_thread_per_op
     from engines.nn.precision import training_policy
     from engines.vae.networks import ARCHITECTURES
-    from engines.vae.training import Loss, train_step_of
+    from engines.vae.training import Loss, make_train_step
 
     if program:
-        one_thread_an_operation()
+        use_one_thread_per_op()
     architecture = ARCHITECTURES["digits_notes"]
     keras.config.set_dtype_policy(training_policy())
     networks = architecture.build_encoder(), architecture.build_decoder()
-    step = train_step_of(*networks, keras.optimizers.Adam(), Loss(architecture, 0.0), seed=0)
+    step = make_train_step(*networks, keras.optimizers.Adam(), Loss(architecture, 0.0), seed=0)
     rows = tf.constant(_batch())
     one = tf.constant(0), tf.constant(1.0)
     return lambda: median_seconds(lambda: float(step(rows, *one)["kl_loss"]), STEPS)

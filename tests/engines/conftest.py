@@ -1,4 +1,4 @@
-"""What tests of several engines begin with."""
+"""Fixtures of several engines' tests."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def principal_directions_from_few_pictures():
 
 @pytest.fixture(scope="module")
 def gan(principal_directions_from_few_pictures) -> GAN:
-    """Untrained networks of ours, with what goes with trained ones."""
+    """Our networks, untrained, with the extras of trained ones."""
     from engines.dcgan.training import finish
 
     return finish(untrained_gan(), blocks(40), seen=7)
@@ -40,7 +40,7 @@ def narrow_margins(monkeypatch) -> None:
 
 @pytest.fixture
 def few_candidates(monkeypatch) -> None:
-    """A search for a face begins from the best of a few places."""
+    """Projection starts from the best of a few candidates."""
     from engines.dcgan import projection as dcgan_projection
 
     monkeypatch.setattr(dcgan_projection, "CANDIDATES", 16)

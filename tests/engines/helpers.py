@@ -1,4 +1,4 @@
-"""What several tests of the engines share: what a sentence is, files in a folder, a small PNG."""
+"""Helpers for tests of the engines: sentences, files in a folder, small pictures."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from PIL import Image
 from engines.dcgan.model import GAN
 from engines.language_model.config import LanguageTrainingConfig
 
-# The smallest training of a language model that learns something: sixteen steps, two checkpoints.
+# The smallest useful training of a language model: sixteen steps, two checkpoints.
 TINY_LANGUAGE_TRAINING = LanguageTrainingConfig(
     tokens=16 * 64 * 8,
     tokeniser="characters",
@@ -36,7 +36,7 @@ LITTLE_TEXT = "the cat sat on the mat and the dog sat on the log. " * 120
 
 
 def blocks(count: int, seed: int = 0) -> np.ndarray:
-    """Pictures of coloured blocks, (count, 64, 64, 3) uint8, each another."""
+    """Different pictures of coloured blocks, (count, 64, 64, 3) uint8."""
     rough = np.random.default_rng(seed).integers(0, 256, (count, 8, 8, 3)).astype(np.uint8)
     return rough.repeat(8, 1).repeat(8, 2)
 
@@ -53,15 +53,15 @@ def untrained_gan(name: str = "faces") -> GAN:
     """Networks of random weights that are large enough to draw pictures that differ."""
     import keras
 
-    from engines.dcgan.model import gan_of_networks
+    from engines.dcgan.model import gan_from_networks
     from engines.dcgan.networks import ARCHITECTURES
 
     keras.utils.set_random_seed(0)
-    generator, critic = ARCHITECTURES[name].build_generator(), ARCHITECTURES[name].build_critic()
+    generator, discriminator = ARCHITECTURES[name].build_generator(), ARCHITECTURES[name].build_discriminator()
     for layer in generator.layers:
         if isinstance(layer, keras.layers.Conv2DTranspose):
             layer.kernel.assign(4 * layer.kernel.value)
-    return gan_of_networks(name, generator, critic)
+    return gan_from_networks(name, generator, discriminator)
 
 
 @contextlib.contextmanager
@@ -78,13 +78,13 @@ def uncompiled() -> Iterator[None]:
 
 
 def is_one_sentence(text: object) -> bool:
-    """Whether a person can be shown this as it is: one line, one sentence, closed by a full stop."""
+    """Whether this is one line and one sentence that ends with a full stop."""
     words = str(text)
     return words.endswith(".") and "\n" not in words and not re.search(r"[.!?] +[A-Z]", words) and " " in words
 
 
 def refusal(kind: type[Exception], call: Callable[..., Any], *arguments: Any, **options: Any) -> str:
-    """The one sentence that a call is refused with."""
+    """The message, one sentence, of the error that a call raises."""
     with pytest.raises(kind) as caught:
         call(*arguments, **options)
     assert is_one_sentence(caught.value), str(caught.value)
@@ -98,7 +98,7 @@ def files_in(folder: Path) -> list[str]:
 
 
 class Disk:
-    """A disk that is full wherever `full` says so of a folder: no file can be begun there."""
+    """A disk that is full in the folders for which `full` is true: no file can be created there."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch):
         self.full: Callable[[Path], bool] = lambda folder: False

@@ -1,4 +1,4 @@
-"""Colour profiles for tests, written by hand from what they are defined by."""
+"""Colour profiles for tests, written by hand from their definitions."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import struct
 
 import numpy as np
 
-# CIE xy of red, green and blue, as the standards have them.
+# CIE xy of red, green and blue, from the standards.
 ADOBE_RGB = ((0.64, 0.33), (0.21, 0.71), (0.15, 0.06))
 DISPLAY_P3 = ((0.68, 0.32), (0.265, 0.69), (0.15, 0.06))
 SRGB = ((0.64, 0.33), (0.30, 0.60), (0.15, 0.06))
@@ -19,7 +19,7 @@ def _fixed(*values: float) -> bytes:
 
 
 def _profile(space: bytes, connection: bytes, kind: bytes, tags: dict[bytes, bytes]) -> bytes:
-    """An ICC profile of version 2: its header, the table of its tags, and these."""
+    """An ICC profile of version 2: header, tag table and tags."""
     text = b"desc" + bytes(4) + struct.pack(">I", 5) + b"test\0" + bytes(79)
     tags = {b"desc": text, b"cprt": b"text" + bytes(4) + b"none\0", b"wtpt": _xyz(_D50), **tags}
     offset, table, data = 128 + 4 + 12 * len(tags), struct.pack(">I", len(tags)), b""

@@ -1,4 +1,4 @@
-"""Servers on this machine that have one file: as they should be, or as they should not."""
+"""Local servers of one file, correct or faulty."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def md5_hex(data: bytes) -> str:
 
 @contextlib.contextmanager
 def server(answer: Callable[[BaseHTTPRequestHandler], None]) -> Iterator[str]:
-    """The address of a server that answers every request so; a proxy of the machine's does not stand in between."""
+    """The address of a server that answers every request in this way, bypassing any proxy."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self):
@@ -42,7 +42,7 @@ def server(answer: Callable[[BaseHTTPRequestHandler], None]) -> Iterator[str]:
 
 
 class FileServer:
-    """A server's way to answer with one file.
+    """A request handler that serves one file.
 
     Attributes:
         asked: the Range of each request, empty where it had none.

@@ -1,4 +1,4 @@
-"""Who may import whom: engines know nothing of the page, the page nothing of TensorFlow, engines nothing of another."""
+"""Allowed imports: engines import no page, the page no TensorFlow, engines no other engine."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.layout import arrows, circles, floors, imports_of
 ROOT = Path(__file__).resolve().parents[2]
 ENGINES, STUDIO = ROOT / "engines", ROOT / "studio"
 ENTRY_POINTS = {"__main__", "train", "export"}
-# A package imports those above it in this list, and none beside it.
+# A package may import those above it in this list, but none on the same line.
 LAYERS = (
     {"core", "aliases"},
     {"imaging", "latent", "nn"},

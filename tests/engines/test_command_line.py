@@ -1,4 +1,4 @@
-"""The command line: pictures and films with their recipes, one line for what goes wrong, Ctrl-C keeps the picture."""
+"""The command line: pictures and films with recipes, one-line errors, Ctrl-C keeps the picture."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ QUICK = ("--size", "64", "--octaves", "1", "--steps", "2")
 
 @pytest.fixture
 def photo(tmp_path, picture) -> Path:
-    """A photo in a folder of its own, so that what appears beside the results is seen."""
+    """A photo in its own folder, so that files beside the results are noticed."""
     folder = tmp_path / "photos"
     folder.mkdir()
     (folder / "photo.png").write_bytes(as_png(picture))
@@ -54,7 +54,7 @@ def loaded() -> dict[tuple[Path, ...], dict]:
 
 @pytest.fixture(autouse=True)
 def _loaded_once(monkeypatch, loaded) -> None:
-    """Networks are loaded and traced by the first command that takes them."""
+    """Networks are loaded and traced only by the first command that needs them."""
     monkeypatch.setattr(
         command_line.Workshop,
         "of",
@@ -79,7 +79,7 @@ def pixels(path: Path) -> np.ndarray:
 
 
 def last_line(capsys) -> str:
-    """What a person reads last; there is no progress bar before it, as this is no terminal."""
+    """The last line of output; there is no progress bar, as this is not a terminal."""
     written = capsys.readouterr()
     assert written.out == ""
     assert "Traceback" not in written.err
@@ -301,7 +301,7 @@ def test_an_option_that_cannot_be_read_ends_with_status_two_and_no_traceback(pho
 
 
 def weights_that_run_away(folder: Path, backbone) -> Path:
-    """A folder of weights by which the loss is finite at the first step and infinite at the second."""
+    """A folder of weights with a finite loss at the first step and an infinite one at the second."""
     arrays = {}
     for name in backbone.layers:
         kernel, bias = backbone.network.get_layer(name).get_weights()
@@ -325,7 +325,7 @@ def test_a_dream_that_runs_away_leaves_no_picture_and_no_draft_behind(
 
 
 def interrupted(photo: Path, output: Path) -> tuple[int, str]:
-    """Status and all that a terminal shows of a long dream in a process of its own that gets Ctrl-C under way."""
+    """Exit status and terminal output of a long dream in its own process that receives Ctrl-C."""
     command = [sys.executable, "-m", "engines", "deep_dream", str(photo), "-o", str(output)]
     command += ["--size", "160", "--octaves", "1", "--steps", "1000"]
     terminal, its_end = pty.openpty()
@@ -333,11 +333,11 @@ def interrupted(photo: Path, output: Path) -> tuple[int, str]:
     seen, under_way = b"", False
     with subprocess.Popen(command, cwd=ROOT, stderr=its_end, stdout=subprocess.DEVNULL) as process:
         os.close(its_end)
-        # A terminal whose other end is closed cannot be read any more.
+        # Reading fails once the other end is closed.
         with contextlib.suppress(OSError):
             while piece := os.read(terminal, 4096):
                 seen += piece
-                # The bar says "12/1000" once twelve steps are done: by then there is a picture, and a film has begun.
+                # At "12/1000" there is a picture, and a film has started.
                 if not under_way and re.search(rb"\b[1-9]\d+/1000 ", seen):
                     under_way = True
                     process.send_signal(signal.SIGINT)
@@ -347,7 +347,7 @@ def interrupted(photo: Path, output: Path) -> tuple[int, str]:
 
 @pytest.fixture
 def _not_deaf() -> Iterator[None]:
-    """What a shell begins in the background is deaf to Ctrl-C, with all that it begins, unless it wants to hear."""
+    """Background processes of a shell ignore Ctrl-C, and so do their children, unless they restore the handler."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)

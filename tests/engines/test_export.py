@@ -1,4 +1,4 @@
-"""Networks written for Keras alone: the same numbers where this project is not there."""
+"""Exported networks: the same numbers in Keras without this project."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SMALL = {"vocab_size": 50, "block_size": 12, "embed_dim": 16, "num_layers": 2, "
 
 @pytest.fixture(autouse=True)
 def in_float32() -> Iterator[None]:
-    """What is compared to five digits is computed in float32."""
+    """Compute in float32, as results are compared to five digits."""
     policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy("float32")
     yield
@@ -33,7 +33,7 @@ def in_float32() -> Iterator[None]:
 
 
 def with_random_weights(network: keras.Model) -> keras.Model:
-    """Also statistics and gains, which begin as ones and zeros."""
+    """Randomise statistics and gains too, which are initialised to ones and zeros."""
     rng = np.random.default_rng(0)
     for variable in network.variables:
         if variable.dtype.startswith("float") and len(variable.shape):
@@ -48,7 +48,7 @@ def numbers(network: keras.Model, inputs: np.ndarray) -> list[np.ndarray]:
 
 
 def made() -> Iterator[tuple[str, keras.Model, keras.Model, np.ndarray]]:
-    """A name, a network of each kind, what is written of it, and something to show to either."""
+    """A network of each kind: its name, the original, the exported one, and an input for both."""
     rng = np.random.default_rng(1)
     for name, architecture in vae.ARCHITECTURES.items():
         for network, shape in (
@@ -58,7 +58,7 @@ def made() -> Iterator[tuple[str, keras.Model, keras.Model, np.ndarray]]:
             network = with_random_weights(network)
             yield f"vae_{name}_{network.name}", network, portable(network), rng.random((2, *shape)).astype(np.float32)
     for name, pair in dcgan.ARCHITECTURES.items():
-        for network, shape in ((pair.build_generator(), (pair.latent_dim,)), (pair.build_critic(), pair.shape)):
+        for network, shape in ((pair.build_generator(), (pair.latent_dim,)), (pair.build_discriminator(), pair.shape)):
             network = with_random_weights(network)
             yield f"dcgan_{name}_{network.name}", network, portable(network), rng.random((2, *shape)).astype(np.float32)
     for name, kind in NETWORKS.items():

@@ -1,4 +1,4 @@
-"""Recipes: what is written is read back; what strangers write is refused with a sentence, or is no recipe at all."""
+"""Recipes: round trips, and untrusted recipes refused with a sentence or ignored."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.engines.helpers import as_png, files_in, refusal
 
 
 def recipe(**changes) -> Recipe:
-    """A recipe with something in every field."""
+    """A recipe with a value in every field."""
     config = dataclasses.asdict(DreamConfig(size=64, layer_weights={"block4_conv2": 1.5}))
     values = {
         "engine": "deep_dream",
@@ -33,14 +33,14 @@ def recipe(**changes) -> Recipe:
 
 
 def steered(count: int, start: dict | None = None) -> tuple[tuple[int, dict], ...]:
-    """Steering with a few settings changed in each step, one of them inside of another."""
+    """Steering with a few settings changed in each step, one of them nested."""
     start = recipe().config if start is None else start
     layers = [{"block4_conv2": 1.5, "block5_conv1": 0.5 + i} for i in range(3)]
     return tuple((i, {**start, "step_size": i / 1000, "layer_weights": layers[i % 3]}) for i in range(count))
 
 
 def as_values(**changes) -> dict:
-    """A recipe as the JSON values that are in a file."""
+    """A recipe as the JSON values in a file."""
     return json.loads(recipe().to_json()) | changes
 
 

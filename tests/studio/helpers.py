@@ -150,7 +150,7 @@ class LoopEngine:
             stopped_at=self.last.step if self.last.step < self.last.total else None,
         )
 
-    def left(self) -> ResumableJob | None:
+    def remaining(self) -> ResumableJob | None:
         return ResumableJob(self.job) if self.last is None or self.last.step < self.steps else None
 
     def close(self) -> None:

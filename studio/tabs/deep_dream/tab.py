@@ -12,7 +12,7 @@ import numpy as np
 from engines.core.options import format_weights, parse_weights
 from engines.deep_dream import PRESETS, DreamConfig, presets
 from engines.imaging.images import PictureError, check_picture
-from engines.jobs import Job, repeated
+from engines.jobs import Job, replay_if_same
 from engines.jobs.sweep import DreamSweepConfig
 from engines.recipes import Recipe
 from studio.components.config_form import Settings
@@ -241,7 +241,9 @@ class DreamTab:
         self, photo: str | None, guide: str | None, backbone: str, restored: str | None, *values: Any
     ) -> AsyncIterator[dict[Any, Any]]:
         """Start a dream and watch it to its end."""
-        async for update in self.stage.start(lambda: repeated(self._job(photo, guide, backbone, values), restored)):
+        async for update in self.stage.start(
+            lambda: replay_if_same(self._job(photo, guide, backbone, values), restored)
+        ):
             yield update
 
     async def start_sweep(
@@ -252,7 +254,7 @@ class DreamTab:
 
         def job() -> Job:
             one = self._job(photo, guide, backbone, values)
-            return repeated(self.sweep.job(one, columns, column_values, rows, row_values), restored)
+            return replay_if_same(self.sweep.job(one, columns, column_values, rows, row_values), restored)
 
         async for update in self.stage.start(job):
             yield update

@@ -11,7 +11,7 @@ import numpy as np
 
 from engines.dcgan import DrawConfig
 from engines.dcgan.model import GAN
-from engines.dcgan.saliency import lit
+from engines.dcgan.saliency import overlay_saliency
 from engines.jobs import Job
 from engines.recipes import write_png
 from studio.components.hidden_download import fetched_when_made
@@ -121,8 +121,8 @@ class LargeFace:
     def drawn(self, face: dict[str, Any], sliders: Sequence[Any]) -> dict[str, str]:
         """The picture of a face as the page draws it, and the line under it."""
         gan, image = self.gan(face["network"]), self.shown(face, sliders)
-        verdict = float(gan.verdicts(image[None])[0])
-        picture = lit(image, gan.attention(image)) if sliders[1] else image
+        verdict = float(gan.scores(image[None])[0])
+        picture = overlay_saliency(image, gan.saliency_map(image)) if sliders[1] else image
         return {"picture": png_uri(picture), "caption": said_of(gan, verdict)}
 
     async def edited(self, asked: list[Any]) -> dict[str, str] | None:
@@ -188,7 +188,7 @@ class LargeFace:
 
 def said_of(gan: GAN, verdict: float, whom: str = "it") -> str:
     """The critic's verdict on a picture in words."""
-    standing = gan.standing(verdict)
+    standing = gan.score_percentile(verdict)
     if standing is None:
         return translate(f"The critic finds {whom} {verdict:.2f} real")
     return translate(f"The critic finds {whom} more real than {standing:.0f} % of photographs (score {verdict:.2f})")

@@ -21,12 +21,12 @@ def drawn(gan: GAN, seed: int, count: int, truncation: float) -> dict[str, Any]:
     """The pictures of seeds, and what the critic says of each, as the component takes them."""
     pictures = gan.sample(range(seed, seed + count), truncation)
     whole = sheet(pictures)
-    standings = [gan.standing(float(verdict)) for verdict in gan.verdicts(pictures)]
+    percentiles = [gan.score_percentile(float(score)) for score in gan.scores(pictures)]
     return {
         "sheet": data_uri(whole, quality=92),
         "columns": whole.shape[1] // gan.shape[1],
         "size": gan.shape[0],
-        "standings": [None if standing is None else round(standing) for standing in standings],
+        "standings": [None if standing is None else round(standing) for standing in percentiles],
         "seed": seed,
         "truncation": truncation,
         "chosen": 0,

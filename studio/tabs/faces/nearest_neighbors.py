@@ -10,7 +10,7 @@ import gradio as gr
 import numpy as np
 
 from engines.data.images import split_pictures
-from engines.dcgan.nearest_neighbors import Neighbourhood
+from engines.dcgan.nearest_neighbors import NearestNeighborIndex
 from studio.components.toasts import warn
 from studio.i18n.catalog import translate
 from studio.services import Studio
@@ -29,7 +29,7 @@ class Neighbours:
     def __init__(self, studio: Studio):
         self._studio = studio
         self._lock = threading.Lock()
-        self._found: Neighbourhood | None = None
+        self._found: NearestNeighborIndex | None = None
 
     def build(self) -> None:
         """Lay them out."""
@@ -69,7 +69,7 @@ class Neighbours:
             if self._found is None:
                 if self._studio.data is None:
                     raise ValueError("There are no training pictures here; start the studio with --data FOLDER.")
-                self._found = Neighbourhood(split_pictures(self._studio.data))
+                self._found = NearestNeighborIndex(split_pictures(self._studio.data))
             found = self._found
         figures = "".join(
             f'<figure><img alt="" src="{png_uri(one.image)}"><figcaption>{one.distance:.2f}</figcaption></figure>'
@@ -77,6 +77,6 @@ class Neighbours:
         )
         said = translate(
             "Distances as the bundled backbone sees them: 0 would be a copy, and a photograph that was never trained "
-            f"on is usually {found.usual:.2f} from its nearest."
+            f"on is usually {found.typical_distance:.2f} from its nearest."
         )
         return f'<div class="found">{figures}</div><p class="quiet">{said}</p>'

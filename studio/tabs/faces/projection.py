@@ -99,7 +99,7 @@ class FaceSearch:
             gan = self._face.gan(network)
             picture, shown = looked_at(self.studio, path or "")
             square = middle_square(picture.pixels, SIDE)
-            verdict = float(gan.verdicts(middle_square(square, gan.shape[0])[None])[0])
+            verdict = float(gan.scores(middle_square(square, gan.shape[0])[None])[0])
             return [
                 gr.skip() if shown == path else shown,
                 said_of(gan, verdict, "your photograph"),

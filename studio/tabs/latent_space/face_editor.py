@@ -170,7 +170,7 @@ class FaceEditor:
         image = self.studio.read(path or "")
         check_picture(image)
         cut = middle_square(image, vae.shape[0])
-        mean, error = vae.place_of(cut)
+        mean, error = vae.locate(cut)
         if error > STRANGE:
             inform("This hardly looks like a face to the network; use a picture with one face filling its middle.")
         return rounded(mean), cut

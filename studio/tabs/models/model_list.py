@@ -145,7 +145,7 @@ def _bundled(store: WeightsStore, entry: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _official(store: WeightsStore, name: str) -> dict[str, Any]:
-    official, located, arrived = OFFICIAL_FILES[name], store.find(name), store.arrived(name)
+    official, located, arrived = OFFICIAL_FILES[name], store.find(name), store.downloaded_bytes(name)
     source = located.source if located else "part" if arrived else "missing"
     facts = [
         _fact("What it is", f"{title_of(name)} without its classifier, as keras.applications publishes it."),

@@ -144,7 +144,7 @@ class ModelsTab:
         if not path:
             return [gr.skip(), gr.skip()]
         try:
-            name = await self.studio.answer_slowly(lambda: self.store.take(Path(path)))
+            name = await self.studio.answer_slowly(lambda: self.store.add_file(Path(path)))
         except WeightsError as error:
             warn(error)
             return [None, gr.skip()]

@@ -12,7 +12,7 @@ import numpy as np
 
 from engines.core.options import format_weights, parse_weights
 from engines.imaging.images import PictureError, check_picture
-from engines.jobs import Job, repeated
+from engines.jobs import Job, replay_if_same
 from engines.jobs.sweep import StyleSweepConfig
 from engines.recipes import Recipe
 from engines.style_transfer import LAYERS, MOST_STYLES, StyleConfig, presets
@@ -315,7 +315,7 @@ class StyleTab:
         """Start a painting and watch it to its end."""
 
         def job() -> Job:
-            return repeated(self._job(photo, gallery, regions, start_image, backbone, values), restored)
+            return replay_if_same(self._job(photo, gallery, regions, start_image, backbone, values), restored)
 
         async for update in self.stage.start(job):
             yield update
@@ -328,7 +328,7 @@ class StyleTab:
 
         def job() -> Job:
             one = self._job(photo, gallery, regions, start_image, backbone, values)
-            return repeated(self.sweep.job(one, columns, column_values, rows, row_values), restored)
+            return replay_if_same(self.sweep.job(one, columns, column_values, rows, row_values), restored)
 
         async for update in self.stage.start(job):
             yield update

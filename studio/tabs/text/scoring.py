@@ -66,10 +66,10 @@ class TextScore:
                 "run": uuid.uuid4().hex[:8],
                 "progress": 1,
                 "seconds": time.monotonic() - begun,
-                "written": written_rows([Generation(1.0, found.pieces, found.dice)]),
+                "written": written_rows([Generation(1.0, found.pieces, found.distributions)]),
             }
             said = (
-                f"Perplexity **{found.perplexity:.1f}** a token over {len(found.dice):,} tokens, "
+                f"Perplexity **{found.perplexity:.1f}** a token over {len(found.distributions):,} tokens, "
                 f"**{found.bits_per_character:.2f}** bits a character. Click a word to see what else might "
                 "have stood there."
             )
@@ -84,7 +84,9 @@ class TextScore:
     def picked(self, scored: Any, name: str, event: gr.EventData) -> dict[str, Any]:
         """A word was chosen: its dice."""
         index = int(event.index)
-        if scored is None or not 0 <= index < len(scored.dice):
+        if scored is None or not 0 <= index < len(scored.distributions):
             return {}
         tokeniser = self.studio.workshop.network("language_model", name).tokeniser
-        return dice_of(scored.dice, scored.pieces, index, lambda token: tokeniser.pieces([token])[0], rewritable=False)
+        return dice_of(
+            scored.distributions, scored.pieces, index, lambda token: tokeniser.pieces([token])[0], rewritable=False
+        )

@@ -10,9 +10,9 @@ from typing import Any
 import gradio as gr
 
 from engines.core.options import parse_text
-from engines.data.text import decoded
-from engines.jobs import Job, repeated
-from engines.language_model.config import MOST_PROMPT, TEMPERATURES, WritingConfig
+from engines.data.text import decode_utf8
+from engines.jobs import Job, replay_if_same
+from engines.language_model.config import MAX_PROMPT, TEMPERATURES, WritingConfig
 from engines.recipes import Recipe, RecipeError, read_recipe
 from studio.components.config_form import Settings
 from studio.components.toasts import answered, inform, warn
@@ -192,7 +192,7 @@ class TextTab:
         """Write, and watch it to the end."""
 
         def job() -> Job:
-            return repeated(self._job(self.settings.config(values), model, pace), restored)
+            return replay_if_same(self._job(self.settings.config(values), model, pace), restored)
 
         async for update in self._watched(job):
             yield update
@@ -303,11 +303,13 @@ class TextTab:
 
     def _dice(self, run: Run, row: int, index: int) -> dict[str, Any] | None:
         written = run.frame.written if run.frame is not None else ()
-        if not (0 <= row < len(written) and 0 <= index < len(written[row].dice)):
+        if not (0 <= row < len(written) and 0 <= index < len(written[row].distributions)):
             return None
         tokeniser = self.studio.workshop.network("language_model", run.job.backbone).tokeniser
         writing = written[row]
-        return dice_of(writing.dice, writing.pieces, index, lambda token: tokeniser.pieces([token])[0], rewritable=True)
+        return dice_of(
+            writing.distributions, writing.pieces, index, lambda token: tokeniser.pieces([token])[0], rewritable=True
+        )
 
     # What comes back
 
@@ -360,7 +362,7 @@ class TextTab:
         """A text becomes the prompt."""
         try:
             with Path(path).open("rb") as file:
-                text = decoded(file.read(8 * MOST_PROMPT), Path(path).name)
+                text = decode_utf8(file.read(8 * MAX_PROMPT), Path(path).name)
             WritingConfig(prompt=text)
         except ValueError as error:
             warn(error)

@@ -1,4 +1,4 @@
-"""Settings check themselves: range, type and choices, whether they come from code or from a stranger's file."""
+"""Validation of settings: range, type and choices, from code or from untrusted files."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.engines.helpers import refusal
 
 
 def refused(**values) -> str:
-    """The sentence that these settings are refused with."""
+    """The error message for these settings."""
     return refusal(ValueError, DreamConfig, **values)
 
 
@@ -133,7 +133,7 @@ def test_a_mapping_with_values_of_the_wrong_kind_is_refused_with_one_sentence(va
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Sample:
-    """A config with the kinds of field that DreamConfig does not have."""
+    """A config with the kinds of field that DreamConfig lacks."""
 
     flag: bool = setting(False, "A switch.")
     least: float = setting(1.0, "Open above.", low=0.5)

@@ -1,4 +1,4 @@
-"""Free memory, from trees of files like those of Linux and of its two kinds of containers."""
+"""Available memory, from file trees like those of Linux and cgroups v1 and v2."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ def changed(config_class: type, *arguments: str) -> dict:
 
 @pytest.mark.parametrize("config_class", [DreamConfig, StyleConfig, BackboneTrainingConfig, DreamSweepConfig])
 def test_every_field_is_an_option_with_its_help_and_its_default(config_class):
-    # argparse breaks lines where the terminal ends, which is no matter here.
+    # argparse wraps lines at the terminal's width.
     shown = " ".join(parser_for(config_class).format_help().split())
     for field in dataclasses.fields(config_class):
         assert f"--{field.name.replace('_', '-')} " in shown
@@ -60,7 +60,7 @@ def test_only_what_was_given_is_changed_and_has_the_type_of_its_field():
 
 
 def test_a_value_equal_to_the_default_counts_as_given():
-    # Beside a recipe, what is given wins over the recipe, even if it is what a fresh run would do anyway.
+    # Options override a recipe, even if they equal the defaults.
     assert changed(DreamConfig, "--size", "640") == {"size": 640}
 
 
@@ -88,7 +88,7 @@ def test_what_cannot_be_read_ends_with_a_usage_message_that_names_the_option(arg
 
 @dataclasses.dataclass(frozen=True)
 class Switches:
-    """A config with what DreamConfig does not have: a switch, and a per cent sign in its help."""
+    """A config with what DreamConfig lacks: a boolean, and a per cent sign in its help."""
 
     grain: bool = setting(True, "Add 5 % of grain.")
 

@@ -1,4 +1,4 @@
-"""What trainings write is checked before they begin, and what cannot be kept on their way ends none."""
+"""Outputs of trainings are checked before they start, and failures to save do not end them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from engines import train
 from engines.core.frames import Frame
-from engines.nn.training_loop import unkept
+from engines.nn.training_loop import alarm_if_unwritten
 from tests.engines.helpers import Disk, files_in, is_one_sentence
 
 NAMES = ("backbone", "vae", "dcgan", "language_model")
@@ -62,4 +62,4 @@ def test_a_picture_that_cannot_be_written_ends_no_training(data, monkeypatch, ca
 
 def test_only_what_the_disk_refuses_is_borne():
     with pytest.raises(ZeroDivisionError):
-        unkept(lambda: 1 // 0)
+        alarm_if_unwritten(lambda: 1 // 0)

@@ -1,4 +1,4 @@
-"""What is in a zip: names as people gave them, nothing that lies aside, each member read or refused with a sentence."""
+"""Zips: decoded names, no system files, each member read or refused with a sentence."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from engines.data.archives import ArchiveError, is_aside, members, opened, read_member, told_of
+from engines.data.archives import ArchiveError, is_system_file, left_out_notices, members, opened, read_member
 from tests.engines.helpers import refusal
 
 
 def zip_named(path: Path, contents: dict[str, bytes], encoding: str) -> Path:
-    """A zip whose names are in an encoding that it does not tell, as many programs write them."""
+    """A zip with names in an undeclared encoding, as many programs write them."""
     with zipfile.ZipFile(path, "w") as archive:
         for number, content in enumerate(contents.values()):
             archive.writestr(f"{number:08d}", content)
@@ -32,7 +32,7 @@ def zip_named(path: Path, contents: dict[str, bytes], encoding: str) -> Path:
 
 
 def _with_offsets(data: bytes) -> bytes:
-    """The same zip with the places of its members as they are after its names have changed."""
+    """The same zip with offsets corrected after its names have changed."""
     data, place, local = bytearray(data), data.index(b"PK\x01\x02"), 0
     directory = place
     while data[place : place + 4] == b"PK\x01\x02":
@@ -48,7 +48,7 @@ def _with_offsets(data: bytes) -> bytes:
 
 
 def encrypted(path: Path, name: str) -> Path:
-    """The same zip with a member that says of itself that it is encrypted."""
+    """The same zip with a member flagged as encrypted."""
     data = bytearray(path.read_bytes())
     for sign, place, flags in ((b"PK\x03\x04", 30, 6), (b"PK\x01\x02", 46, 8)):
         start = data.index(name.encode()) if sign == b"PK\x03\x04" else data.rindex(name.encode())
@@ -97,8 +97,8 @@ def test_folders_and_what_lies_aside_are_passed_over(tmp_path):
         for name in ("b/", "b/a.txt", "b/._a.txt", "__MACOSX/b/._a.txt", ".hidden", ".git/x", "./c.txt", "../d.txt"):
             archive.writestr(name, b"")
     assert names_in(tmp_path / "a.zip") == ["../d.txt", "./c.txt", "b/a.txt"]
-    assert is_aside("a/.DS_Store")
-    assert not is_aside("a/b.c")
+    assert is_system_file("a/.DS_Store")
+    assert not is_system_file("a/b.c")
 
 
 def test_what_cannot_be_unpacked_is_refused_with_a_sentence_that_says_why(tmp_path):
@@ -119,6 +119,6 @@ def test_what_cannot_be_unpacked_is_refused_with_a_sentence_that_says_why(tmp_pa
 
 def test_of_many_that_were_left_out_some_are_told_of_one_by_one():
     wrong = [(f"{i}.png", ValueError("This is wrong.")) for i in range(5)]
-    assert told_of(wrong[:1]) == ("0.png was left out: This is wrong.",)
-    assert told_of(wrong[:4])[-1] == "Another file was left out too."
-    assert told_of(wrong)[-1] == "2 other files were left out too."
+    assert left_out_notices(wrong[:1]) == ("0.png was left out: This is wrong.",)
+    assert left_out_notices(wrong[:4])[-1] == "Another file was left out too."
+    assert left_out_notices(wrong)[-1] == "2 other files were left out too."

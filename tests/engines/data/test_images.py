@@ -124,7 +124,7 @@ def test_labels_stay_with_their_pictures_where_one_is_left_out(tmp_path):
 
 
 def test_training_pictures_are_read_as_all_others_are(tmp_path):
-    """Turned upright, 16-bit grey scaled down, what is transparent white, in sRGB."""
+    """Upright, 16-bit grey scaled down, on white, in sRGB."""
     exif = Image.Exif()
     exif[0x0112] = 6
     upper = np.zeros((64, 64, 3), np.uint8)
@@ -164,7 +164,7 @@ def test_a_zip_with_a_password_is_refused_as_one(tmp_path):
 
 
 def test_a_zip_of_more_pictures_than_fit_is_refused_in_a_sentence(tmp_path, monkeypatch):
-    monkeypatch.setattr(datasets, "_MOST_IN_ALL", 3 * 64 * 64 * 3)
+    monkeypatch.setattr(datasets, "_MAX_TOTAL_BYTES", 3 * 64 * 64 * 3)
     path = zip_of(tmp_path / "set.zip", {f"{i}.png": flat(i) for i in range(4)})
     assert "too many to keep in memory" in refusal(ValueError, named_pictures, path)
 

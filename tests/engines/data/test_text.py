@@ -1,4 +1,4 @@
-"""Texts to train on, read from where they lie."""
+"""Reading texts for training."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import zipfile
 
 import pytest
 
-from engines.data.text import MOST_BYTES, REVIEWS_HELD_OUT, REVIEWS_TRAIN, decoded, plain, split_texts
+from engines.data.text import MAX_BYTES, REVIEWS_HELD_OUT, REVIEWS_TRAIN, clean_text, decode_utf8, split_texts
 from engines.language_model.config import LanguageTrainingConfig, SamplingConfig, WritingConfig
 from tests.engines.data.test_archives import encrypted
 from tests.engines.helpers import refusal
@@ -40,7 +40,7 @@ def zip_file(*entries: tuple[str, bytes]) -> bytes:
     ],
 )
 def test_a_text_is_read_the_same_wherever_it_comes_from(text, read):
-    assert plain(text) == read
+    assert clean_text(text) == read
     assert WritingConfig(prompt=text, stop=(text,)).prompt == read
     assert SamplingConfig(stop=(text,)).stop == (read,)
     assert LanguageTrainingConfig(prompt=text).prompt == read
@@ -50,7 +50,7 @@ def test_a_text_is_read_the_same_wherever_it_comes_from(text, read):
 @pytest.mark.parametrize("last", range(4))
 def test_a_character_that_is_cut_in_two_is_left_out(first, last):
     content = "😀 dream 😀".encode()
-    read = decoded(content[first : len(content) - last], "cut.txt")
+    read = decode_utf8(content[first : len(content) - last], "cut.txt")
     assert read == ("😀" if not first else "") + " dream " + ("😀" if not last else "")
 
 
@@ -183,7 +183,7 @@ def test_what_cannot_be_learnt_from_is_refused_with_one_sentence(tmp_path, name,
 )
 def test_little_that_unpacks_to_too_much_is_refused_with_one_sentence(tmp_path, name, packed):
     path = tmp_path / name
-    path.write_bytes(packed(("a.txt", b"0" * (MOST_BYTES + 1))))
+    path.write_bytes(packed(("a.txt", b"0" * (MAX_BYTES + 1))))
     assert "more than 200 MB" in refusal(ValueError, split_texts, path)
 
 
@@ -196,7 +196,7 @@ def test_two_gigabytes_are_refused_before_they_are_read(tmp_path):
     folder.mkdir()
     for i in range(3):
         with (folder / f"{i}.txt").open("wb") as file:
-            file.truncate(MOST_BYTES // 2)
+            file.truncate(MAX_BYTES // 2)
     assert "more than 200 MB" in refusal(ValueError, split_texts, folder)
 
 

@@ -1,4 +1,4 @@
-"""DCGAN: its networks, pictures from noise, walks, the critic's opinion, a search, and its files."""
+"""DCGAN: networks, samples, walks, the discriminator's scores, projection, and files."""
 
 from __future__ import annotations
 
@@ -29,31 +29,33 @@ pytestmark = pytest.mark.usefixtures("principal_directions_from_few_pictures", "
 
 def test_the_books_networks_have_the_books_numbers_of_weights():
     notes = ARCHITECTURES["notes"]
-    generator, critic = notes.build_generator(), notes.build_critic()
+    generator, discriminator = notes.build_generator(), notes.build_discriminator()
     expected = 128 * 8192 + 8192
     for before, after in ((128, 128), (128, 256), (256, 512)):
         expected += 4 * 4 * before * after + after
     assert generator.count_params() == expected + 5 * 5 * 512 * 3 + 3
-    trainable = sum(int(np.prod(weight.shape)) for weight in critic.trainable_weights)
+    trainable = sum(int(np.prod(weight.shape)) for weight in discriminator.trainable_weights)
     layers = 4 * 4 * (3 * 64 + 64 * 128 + 128 * 128) + 64 + 128 + 128
     assert trainable == layers + 8 * 8 * 128 + 1
     assert generator.output_shape == (None, 64, 64, 3)
 
 
-def test_our_generator_and_critic_do_a_fifth_of_the_arithmetic_of_the_books():
+def test_our_generator_and_discriminator_do_a_fifth_of_the_arithmetic_of_the_books():
     def products(network: keras.Model) -> float:
         total = 0
         for layer in network.layers:
             kernel = getattr(layer, "kernel", None)
             if kernel is None:
                 continue
-            # A transposed convolution multiplies once for each pixel that comes in, others for each that goes out.
+            # A transposed convolution multiplies once for each input pixel, others for each output pixel.
             places = layer.input.shape if isinstance(layer, keras.layers.Conv2DTranspose) else layer.output.shape
             total += int(np.prod(kernel.shape)) * int(np.prod(places[1:3] if len(places) == 4 else (1,)))
         return total
 
     def step(name: str) -> float:
-        return 3 * products(ARCHITECTURES[name].build_generator()) + 9 * products(ARCHITECTURES[name].build_critic())
+        return 3 * products(ARCHITECTURES[name].build_generator()) + 9 * products(
+            ARCHITECTURES[name].build_discriminator()
+        )
 
     assert step("faces") < 0.2 * step("notes")
 
@@ -113,7 +115,7 @@ def test_the_first_layers_directions_count_the_normalisation_in(gan):
     after = scaled.layers[[layer.name for layer in scaled.layers].index("first") + 2]
     after.gamma.assign(np.linspace(0.1, 5, 384))
     other = dataclasses.replace(gan, generator=scaled)
-    # In the pre-activation the direction of largest answer beats any other, with the normalisation as it is.
+    # Including normalisation, the first direction changes the pre-activations more than any other.
     answer = keras.Model(scaled.input, after.output)
 
     def length(direction: np.ndarray) -> float:
@@ -173,44 +175,44 @@ def test_a_recipe_gives_the_same_walk_again(gan):
         np.testing.assert_array_equal(one, other)
 
 
-# The critic
+# The discriminator
 
 
 def test_verdicts_do_not_depend_on_what_else_is_judged(gan):
     images = blocks(5)
-    together = gan.verdicts(images)
+    together = gan.scores(images)
     assert together.shape == (5,)
-    np.testing.assert_allclose([gan.verdicts(image[None])[0] for image in images], together, atol=1e-4)
+    np.testing.assert_allclose([gan.scores(image[None])[0] for image in images], together, atol=1e-4)
 
 
-def test_the_books_critic_is_turned_round_so_that_more_is_realer():
+def test_the_books_discriminator_is_turned_round_so_that_more_is_realer():
     gan = untrained_gan("notes")
     images = blocks(3)
-    said = gan.critic(images.astype(np.float32) / 255, training=False)
-    np.testing.assert_allclose(gan.verdicts(images), -np.asarray(said)[:, 0], atol=1e-5)
-    assert gan.standing(0.0) is None
+    said = gan.discriminator(images.astype(np.float32) / 255, training=False)
+    np.testing.assert_allclose(gan.scores(images), -np.asarray(said)[:, 0], atol=1e-5)
+    assert gan.score_percentile(0.0) is None
 
 
 def test_a_verdicts_standing_is_the_share_of_photographs_below_it(gan):
-    verdicts = gan.verdicts(blocks(40))
-    assert gan.standing(float(np.median(verdicts))) == pytest.approx(50, abs=2)
-    assert (gan.standing(1e6), gan.standing(-1e6)) == (100, 0)
+    scores = gan.scores(blocks(40))
+    assert gan.score_percentile(float(np.median(scores))) == pytest.approx(50, abs=2)
+    assert (gan.score_percentile(1e6), gan.score_percentile(-1e6)) == (100, 0)
 
 
-def test_attention_is_where_a_change_would_move_the_verdict(gan):
-    where = gan.attention(blocks(1)[0])
+def test_saliency_is_where_a_change_would_move_the_score(gan):
+    where = gan.saliency_map(blocks(1)[0])
     assert where.shape == (64, 64)
     assert where.max() == pytest.approx(1, abs=1e-4)
     assert 0 <= where.min() < 0.9
 
 
 @pytest.mark.parametrize("image", [np.zeros((32, 32, 3), np.uint8), np.zeros((64, 64, 3), np.float32)])
-def test_the_critic_refuses_what_is_no_picture_of_its_size(gan, image):
-    refusal(ValueError, gan.verdicts, image[None])
-    refusal(ValueError, gan.attention, image)
+def test_the_discriminator_refuses_what_is_no_picture_of_its_size(gan, image):
+    refusal(ValueError, gan.scores, image[None])
+    refusal(ValueError, gan.saliency_map, image)
 
 
-# Looking for a picture
+# Projection
 
 
 def test_a_search_comes_nearer_and_yields_the_best_that_it_found(gan):
@@ -258,8 +260,8 @@ def test_what_is_saved_is_read_back_in_half_precision(gan, tmp_path):
     with path.open("wb") as file:
         save_gan(file, gan)
     back = read_gan(path)
-    assert (back.name, back.seen, back.realness) == ("faces", 7, 1.0)
-    np.testing.assert_array_equal(back.yardstick, gan.yardstick)
+    assert (back.name, back.seen, back.score_sign) == ("faces", 7, 1.0)
+    np.testing.assert_array_equal(back.held_out_percentiles, gan.held_out_percentiles)
     np.testing.assert_allclose(back.principal.directions, gan.principal.directions)
     difference = back.sample([1, 2]).astype(int) - gan.sample([1, 2])
     assert np.abs(difference).max() <= 2

@@ -1,4 +1,4 @@
-"""What adversarial networks are made of: layers, augmentation, directions, distances, against references."""
+"""Building blocks of the DCGAN against references: layers, augmentation, directions, distances."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import pytest
 import tensorflow as tf
 
 from engines.data.images import SplitPictures
-from engines.dcgan.augmentation import AUGMENTATIONS, SHIFT, augmented
+from engines.dcgan.augmentation import AUGMENTATIONS, SHIFT, augment
 from engines.dcgan.kid import kernel_distance, polynomial_kernel
-from engines.dcgan.nearest_neighbors import Neighbourhood
-from engines.dcgan.saliency import lit
+from engines.dcgan.nearest_neighbors import NearestNeighborIndex
+from engines.dcgan.saliency import overlay_saliency
 from engines.latent.directions import directions_of_features, first_layer_directions
-from engines.nn.layers import BatchDeviation, SpectralConv2D, SpectralDense, SteerableDropout
+from engines.nn.layers import MinibatchStandardDeviation, SpectralConv2D, SpectralDense, SteerableDropout
 from tests.engines.helpers import blocks, refusal
 
 
@@ -32,7 +32,7 @@ def test_after_some_iterations_the_largest_singular_value_is_one(layer):
     layer.build((None, 8, 8, 3) if isinstance(layer, SpectralConv2D) else (None, 7))
     layer.kernel.assign(3 * random(*layer.kernel.shape))
     for _ in range(60):
-        layer.iterate()
+        layer.power_iteration()
     matrix = np.asarray(layer.normalized_kernel()).reshape(-1, layer.units)
     assert np.linalg.svd(matrix, compute_uv=False)[0] == pytest.approx(1, abs=1e-4)
 
@@ -49,11 +49,11 @@ def test_a_spectral_convolution_is_kerass_with_the_divided_kernel():
 
 
 def test_the_singular_vectors_count_as_constant_in_the_gradient():
-    # d sigma / d W = v uᵀ, which is what the paper's equation 12 has; W / sigma's gradient follows from it.
+    # d sigma / d W = v uᵀ, as in the paper's equation 12; the gradient of W / sigma follows.
     layer = SpectralDense(4)
     layer.build((None, 3))
     for _ in range(50):
-        layer.iterate()
+        layer.power_iteration()
     weights = np.asarray(layer.kernel)
     left, sigmas, right = np.linalg.svd(weights)
     toward = random(3, 4, seed=2)
@@ -77,7 +77,7 @@ def test_dropout_hides_the_share_that_it_is_told_between_calls_and_keeps_the_mea
 
 
 def test_the_deviation_is_that_of_each_group_and_outside_training_the_usual_one():
-    layer, x = BatchDeviation(4, momentum=0.0), random(8, 2, 2, 3)
+    layer, x = MinibatchStandardDeviation(4, momentum=0.0), random(8, 2, 2, 3)
     out = np.asarray(layer(x, training=True))
     np.testing.assert_array_equal(out[..., :3], x)
     for group in (slice(0, 4), slice(4, 8)):
@@ -92,19 +92,19 @@ def test_the_deviation_is_that_of_each_group_and_outside_training_the_usual_one(
 def test_augmentation_changes_each_picture_in_its_own_way_and_the_same_way_again():
     images = tf.constant(blocks(4)[[0, 0, 1, 2]], tf.float32) / 255
     seed = tf.constant([3, 4])
-    assert augmented(images, seed, "none") is images
+    assert augment(images, seed, "none") is images
     for kind in AUGMENTATIONS[1:]:
-        changed = augmented(images, seed, kind)
+        changed = augment(images, seed, kind)
         assert changed.shape == images.shape
         assert not np.allclose(changed[0], changed[1])
-        np.testing.assert_array_equal(changed, augmented(images, seed, kind))
-        assert not np.allclose(changed, augmented(images, seed + 1, kind))
+        np.testing.assert_array_equal(changed, augment(images, seed, kind))
+        assert not np.allclose(changed, augment(images, seed + 1, kind))
 
 
 def test_a_shift_moves_pixels_and_lets_black_in():
     whole = np.zeros((64, 64, 64, 3), np.float32)
     whole[:, 32, 32] = 1
-    moved = np.asarray(augmented(tf.constant(whole), tf.constant([0, 0]), "colour and shift"))
+    moved = np.asarray(augment(tf.constant(whole), tf.constant([0, 0]), "colour and shift"))
     brightest = moved.sum(-1).reshape(64, -1).argmax(1)
     rows, columns = brightest // 64 - 32, brightest % 64 - 32
     assert max(abs(rows).max(), abs(columns).max()) <= SHIFT
@@ -117,11 +117,11 @@ def test_what_comes_back_through_the_augmentation_is_its_gradient():
     toward = random(2, 64, 64, 3, seed=5)
     with tf.GradientTape() as tape:
         tape.watch(images)
-        value = tf.reduce_sum(augmented(images, tf.constant([1, 2]), "colour and shift") * toward)
+        value = tf.reduce_sum(augment(images, tf.constant([1, 2]), "colour and shift") * toward)
     slope = np.asarray(tape.gradient(value, images))
     step = 0.01 * random(2, 64, 64, 3, seed=6)
-    ahead = tf.reduce_sum(augmented(images + step, tf.constant([1, 2]), "colour and shift") * toward)
-    # It is linear in the picture.
+    ahead = tf.reduce_sum(augment(images + step, tf.constant([1, 2]), "colour and shift") * toward)
+    # The augmentation is linear in the picture.
     assert float(ahead - value) == pytest.approx(float(np.sum(slope * step)), rel=2e-2)
 
 
@@ -144,7 +144,7 @@ def test_directions_of_features_find_what_the_features_are_made_of():
     features = (latents @ mixing * strengths) @ random(8, 30, seed=2) * 0.2
     found = directions_of_features(latents, features, 3)
     np.testing.assert_allclose(found.directions @ found.directions.T, np.eye(3), atol=1e-5)
-    # The three directions span what the features depend on.
+    # The features depend on these three directions only.
     inside = found.directions @ mixing[:, :3]
     np.testing.assert_allclose(np.linalg.svd(inside, compute_uv=False), 1, atol=0.02)
 
@@ -179,13 +179,13 @@ def test_the_kernel_distance_of_one_source_with_itself_is_about_nothing():
 def test_a_training_picture_is_nearest_to_itself_from_either_side():
     train = blocks(30)
     names = tuple(f"{i}.png" for i in range(30))
-    neighbourhood = Neighbourhood(SplitPictures(train, blocks(4, seed=9), names))
+    neighbourhood = NearestNeighborIndex(SplitPictures(train, blocks(4, seed=9), names))
     for image in (train[17], train[17][:, ::-1]):
         first, second = neighbourhood.nearest(image, 2)
         assert (first.name, first.distance) == ("17.png", pytest.approx(0, abs=1e-3))
         np.testing.assert_array_equal(first.image, image)
         assert second.distance > 0.1
-    assert neighbourhood.usual > 0.1
+    assert neighbourhood.typical_distance > 0.1
     assert "another size" in refusal(ValueError, neighbourhood.nearest, train[0, :32])
 
 
@@ -193,6 +193,6 @@ def test_a_lit_picture_is_dim_where_nothing_is_looked_at():
     white = np.full((4, 4, 3), 255, np.uint8)
     where = np.zeros((4, 4))
     where[1, 2] = 1
-    shown = lit(white, where)
+    shown = overlay_saliency(white, where)
     assert shown[1, 2].tolist() == [255, 255, 255]
     assert shown[0, 0, 0] < 60

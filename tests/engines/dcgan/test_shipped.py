@@ -1,4 +1,4 @@
-"""The adversarial networks that are shipped: they draw, they judge, and the book's are left behind."""
+"""The shipped DCGANs: they generate, they score, and ours beats the book's."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def test_the_shipped_networks_draw_and_judge(name):
     assert diversity(pictures) > 0.15
     assert gan.seen > 10_000
     assert len(gan.directions) == 12
-    assert gan.yardstick.shape == (101,)
+    assert gan.held_out_percentiles.shape == (101,)
 
 
 def test_the_shipped_networks_score_as_the_manifest_says():

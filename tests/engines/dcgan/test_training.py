@@ -1,4 +1,4 @@
-"""The training of adversarial networks: its losses, its alarms, going back, exact resume, what it refuses, scores."""
+"""Training of the DCGAN: losses, alarms, rollback, exact resume, refusals, scores."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ from engines.dcgan.training import (
     alarm,
     diversity,
     evaluate,
-    hinge,
-    noisy_labels,
+    hinge_losses,
+    make_train_step,
+    noisy_label_losses,
     train,
-    train_step_of,
 )
 from engines.nn.training_loop import load_checkpoint
 from engines.weights.store import WeightsStore
 from tests.engines.helpers import as_png, blocks, encoded, files_in, is_one_sentence, refusal, uncompiled
 
-# Four steps, a frame each.
+# Four steps with one frame each.
 TINY = DCGANTrainingConfig(images=16, batch_size=4, interval=1, averaging=0.5)
 
 pytestmark = pytest.mark.usefixtures("principal_directions_from_few_pictures")
@@ -40,7 +40,7 @@ pytestmark = pytest.mark.usefixtures("principal_directions_from_few_pictures")
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory) -> Path:
-    """A zip of forty pictures of mixed sizes, modes and kinds of file."""
+    """A zip of forty pictures of mixed sizes, modes and formats."""
     path = tmp_path_factory.mktemp("data") / "pictures.zip"
     with zipfile.ZipFile(path, "w") as archive:
         for i, image in enumerate(blocks(40)):
@@ -61,7 +61,7 @@ def arrays_of(path: Path) -> dict[str, np.ndarray]:
 
 
 def assert_equal(path: Path, other: Path) -> None:
-    """Whether two files hold the same arrays, number for number."""
+    """Assert that two files hold exactly the same arrays."""
     one, two = arrays_of(path), arrays_of(other)
     assert one.keys() == two.keys()
     for name, array in one.items():
@@ -77,7 +77,7 @@ def step_of(checkpoint: Path) -> int:
 
 def test_the_hinge_losses_are_the_papers():
     real, fake = np.array([[2.0], [0.5]], np.float32), np.array([[-3.0], [0.25]], np.float32)
-    d_loss, g_loss = hinge(tf.constant(real), tf.constant(fake))
+    d_loss, g_loss = hinge_losses(tf.constant(real), tf.constant(fake))
     assert float(d_loss) == pytest.approx((0 + 0.5) / 2 + (0 + 1.25) / 2)
     assert float(g_loss) == pytest.approx((3 - 0.25) / 2)
 
@@ -86,7 +86,7 @@ def test_the_books_losses_are_keras_binary_cross_entropy_with_its_labels():
     rng = np.random.default_rng(0)
     real, fake = (rng.normal(size=(6, 1)).astype(np.float32) for _ in range(2))
     noise = rng.random((2, 6, 1)).astype(np.float32)
-    d_loss, g_loss = noisy_labels(tf.constant(real), tf.constant(fake), tf.constant(noise))
+    d_loss, g_loss = noisy_label_losses(tf.constant(real), tf.constant(fake), tf.constant(noise))
     labels = np.concatenate([np.ones((6, 1)), np.zeros((6, 1))]) + 0.05 * noise.reshape(12, 1)
     said = 1 / (1 + np.exp(-np.concatenate([fake, real])))
     expected = -np.mean(labels * np.log(said) + (1 - labels) * np.log(1 - said))
@@ -127,7 +127,7 @@ def test_a_training_shows_losses_accuracies_diversity_and_the_same_noise_drawn(f
     assert trained.principal is not None
 
 
-def test_the_critic_learns_to_tell_noise_from_pictures(data):
+def test_the_discriminator_learns_to_tell_noise_from_pictures(data):
     frames = frames_of(dataclasses.replace(TINY, images=80, interval=5, g_learning_rate=1e-7), data, None, None)
     losses = [frame.metrics["d_loss"] for frame in frames]
     assert losses[-1] < losses[0] - 0.3
@@ -144,7 +144,7 @@ def test_a_training_that_is_resumed_ends_with_the_very_same_weights(data, finish
 
 
 def test_a_training_of_the_books_networks_is_resumed_in_the_same_way(data, tmp_path, monkeypatch, eagerly):
-    monkeypatch.setattr(dcgan_training, "SHOWN", 8)
+    monkeypatch.setattr(dcgan_training, "SAMPLE_COUNT", 8)
     config = DCGANTrainingConfig(model="notes", images=16, batch_size=8, interval=1)
     whole, resumed = tmp_path / "whole.npz", tmp_path / "resumed.npz"
     frames = train(config, data, whole, None)
@@ -168,21 +168,21 @@ def test_what_is_moved_while_it_trains_takes_effect_and_may_be_another_when_it_g
     checkpoint = tmp_path / "checkpoint.npz"
     shutil.copy(finished[1].with_name("first.npz"), checkpoint)
 
-    def of_the_critic() -> tuple[np.ndarray, list[float]]:
-        """Its first kernel, and every single number of the checkpoint, the rate of dropout among them."""
+    def of_the_discriminator() -> tuple[np.ndarray, list[float]]:
+        """The first kernel, and all scalars of the checkpoint, including the dropout rate."""
         arrays = [array for name, array in arrays_of(checkpoint).items() if name != "header"]
         kernel = next(array for array in arrays if array.shape == (4, 4, 3, 48))
         return kernel, [float(array) for array in arrays if not array.shape]
 
-    before, numbers = of_the_critic()
+    before, numbers = of_the_discriminator()
     assert not {0.25, 0.5} & set(numbers)
     frames = train(dataclasses.replace(TINY, d_learning_rate=1e-7, dropout=0.5, rollbacks=2), data, checkpoint, None)
     assert next(frames).step == 2
-    after, numbers = of_the_critic()
+    after, numbers = of_the_discriminator()
     assert 0 < np.abs(after - before).max() < 1e-6
     assert 0.5 in numbers
     assert frames.send(dataclasses.replace(TINY, d_learning_rate=3e-4, dropout=0.25)).step == 3
-    moved, numbers = of_the_critic()
+    moved, numbers = of_the_discriminator()
     assert np.abs(moved - after).max() > 1e-5
     assert 0.25 in numbers
 
@@ -219,7 +219,7 @@ def frame_with(progress: float = 0.5, **metrics: float) -> Frame:
     ],
 )
 def test_the_alarm_says_what_is_wrong_and_what_to_do(frame, told):
-    said = alarm(frame, most_varied=0.9)
+    said = alarm(frame, peak_diversity=0.9)
     assert told in said
     assert bool(said) == bool(told)
 
@@ -234,7 +234,7 @@ def test_the_average_follows_the_weights(eagerly):
     config = dataclasses.replace(TINY, averaging=0.9).filled()
     networks = TrainState(config)
     start = networks.averaged.get_weights()[0].copy()
-    step = train_step_of(networks, config, 10)
+    step = make_train_step(networks, config, 10)
     images = tf.constant(blocks(config.batch_size))
     rates = tf.constant(4e-4), tf.constant(0.0)
     after = []

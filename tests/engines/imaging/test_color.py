@@ -1,4 +1,4 @@
-"""A photo's colours kept: against the statistics that each way promises."""
+"""Colours of a photo: against the statistics that each method promises."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from engines.imaging.color import color_matched, grey_like, luminance, with_colo
 
 @pytest.fixture
 def photo() -> np.ndarray:
-    """(40, 50, 3) float32 of the middle range: nothing is clipped."""
+    """(40, 50, 3) float32 in mid-range, so that nothing is clipped."""
     rng = np.random.default_rng(0)
     return (rng.normal(size=(40, 50, 3)) @ rng.normal(size=(3, 3)) * 0.08 + (0.1, -0.2, 0.15)).astype(np.float32)
 

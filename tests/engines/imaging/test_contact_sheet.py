@@ -1,4 +1,4 @@
-"""Contact sheets: every picture in its place, under what made it another, whatever shape it has."""
+"""Contact sheets: every picture in its cell under its value, whatever its shape."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from engines.imaging.contact_sheet import EMPTY, MOST_CELL, PAPER, SHEET_SIDE, ContactSheet, Heading
+from engines.imaging.contact_sheet import EMPTY, MAX_CELL, PAPER, SHEET_SIDE, ContactSheet, Heading
 
 PHOTO = (48, 72)
 
@@ -18,7 +18,7 @@ def heading(count: int, title: str = "Strength") -> Heading:
 
 
 def sheet_of(columns: int, rows: int = 0, shape: tuple[int, int] = PHOTO) -> ContactSheet:
-    """A sheet of plain pictures, each of a colour of its own."""
+    """A sheet of plain pictures of different colours."""
     sheet = ContactSheet(heading(columns), heading(rows, "Jitter") if rows else None, shape)
     for index in range(columns * max(1, rows)):
         sheet.put(index, plain(index))
@@ -30,7 +30,7 @@ def plain(index: int, shape: tuple[int, int] = (8, 8)) -> np.ndarray:
 
 
 def boxes(image: np.ndarray, count: int) -> list[tuple[int, int, int, int]]:
-    """Where the plain pictures are: top, left, bottom, right; each of them must be whole."""
+    """The bounds of the plain pictures: top, left, bottom, right; each must be complete."""
     numbers = np.where(image[:, :, 0] == 0, 256 - image[:, :, 1].astype(int), 0)  # nothing else is without red
     found = ndimage.find_objects(numbers, max_label=count)
     assert None not in found, "a picture is not on the sheet"
@@ -40,7 +40,7 @@ def boxes(image: np.ndarray, count: int) -> list[tuple[int, int, int, int]]:
 
 
 def written(image: np.ndarray, top: int, bottom: int, left: int, right: int) -> bool:
-    """Whether there is anything but paper."""
+    """Whether anything is drawn."""
     return bool((image[max(0, top) : bottom, max(0, left) : right] != PAPER).any())
 
 
@@ -100,7 +100,7 @@ def test_other_words_make_another_sheet():
     assert not np.array_equal(drawn("Size", "1"), drawn("Seed", "1"))
     assert not np.array_equal(drawn("Size", "1"), drawn("Size", "7"))
     np.testing.assert_array_equal(drawn("Size", "1"), drawn("Size", "1"))
-    # Names of settings have letters that not every font has: such are all drawn as the same box.
+    # Letters that a font lacks are all drawn as the same box.
     assert not np.array_equal(drawn("↔", "1"), drawn("α", "1"))
 
 
@@ -132,11 +132,11 @@ def test_pictures_of_any_size_fill_their_cell():
 @pytest.mark.parametrize(("columns", "rows"), [(1, 0), (36, 0), (36, 1), (1, 36), (6, 6)])
 def test_sheets_stay_within_bounds_and_pictures_keep_their_shape(shape, columns, rows):
     image = sheet_of(columns, rows, shape).image
-    # The least size of a cell, and what is written, come on top.
+    # Plus the minimum cell size and the labels.
     assert max(image.shape) < 2 * SHEET_SIDE
     places = boxes(image, columns * max(1, rows))
     height, width = places[0][2] - places[0][0], places[0][3] - places[0][1]
-    assert max(height, width) <= MOST_CELL
+    assert max(height, width) <= MAX_CELL
     assert abs(height - width * shape[0] / shape[1]) <= 1 + max(shape[0] / shape[1], 1)
     assert {(bottom - top, right - left) for top, left, bottom, right in places} == {(height, width)}
     assert all(bottom < image.shape[0] and right < image.shape[1] for _, _, bottom, right in places)

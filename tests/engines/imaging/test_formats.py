@@ -1,4 +1,4 @@
-"""Pictures as people have them: colour profiles, large ones, other formats, and what a file says besides."""
+"""Real-world pictures: colour profiles, sizes, formats and metadata."""
 
 from __future__ import annotations
 
@@ -118,12 +118,12 @@ def test_a_transparent_level_of_sixteen_bit_grey_is_laid_over_white():
     assert (read[10:] == 40).all()
 
 
-# Much besides the picture
+# Large chunks
 
 
 @functools.cache
 def much_besides(kind: str) -> tuple[bytes, bytes]:
-    """A chunk of a PNG, its name and content, with more in it than anybody writes about a picture."""
+    """A very large PNG chunk: its name and content."""
     if kind.startswith("a bomb"):
         packed = zlib.compress(bytes(200 << 20), 1)
         return (b"zTXt", b"Comment\0\0" + packed) if kind == "a bomb of text" else (b"iCCP", b"icc\0\0" + packed)
@@ -213,7 +213,7 @@ def test_shrunk_pictures_are_upright(picture):
     assert "shrunk to 24 x 36" in read.notices[0]
 
 
-# What a file says besides
+# Metadata
 
 
 def photo_with_exif() -> bytes:

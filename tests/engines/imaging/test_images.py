@@ -1,4 +1,4 @@
-"""Pictures from strangers: each file becomes exactly the right pixels, or one plain sentence."""
+"""Untrusted pictures: each file becomes exactly the right pixels, or one sentence."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from tests.engines.helpers import as_png, encoded, is_one_sentence, refusal
 
 
 def refused(source, **options) -> str:
-    """The sentence that a file is refused with."""
+    """The error message for a file."""
     return refusal(PictureError, read_picture, source, **options)
 
 
 def read_or_sentence(data: bytes) -> np.ndarray | str:
-    """The pixels of a file, or the sentence that it is refused with; any other error goes through."""
+    """The pixels of a file, or the message of a PictureError; other errors are raised."""
     try:
         return read_picture(data)
     except PictureError as error:
@@ -38,7 +38,7 @@ def handmade_png(width: int, height: int, depth: int, color: int, rows: bytes, *
 
 
 def sixteen_bit_png(values: np.ndarray) -> bytes:
-    """A greyscale PNG of 16 bits a pixel, written by hand so that no library decides what it holds."""
+    """A 16-bit greyscale PNG, written by hand to be independent of libraries."""
     rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
     return handmade_png(values.shape[1], values.shape[0], 16, 0, rows)
 
@@ -211,7 +211,7 @@ def test_a_transparent_color_of_a_picture_without_a_palette_is_laid_over_white(p
     np.testing.assert_array_equal(read[10:], picture[10:])
 
 
-# What the eight EXIF orientations mean, in numpy's words: how to turn what is stored into what was seen.
+# The eight EXIF orientations as NumPy operations that make the stored picture upright.
 UPRIGHT = {
     1: lambda a: a,
     2: lambda a: a[:, ::-1],
@@ -234,7 +234,7 @@ def test_a_jpeg_is_turned_upright_as_exif_says(picture, orientation):
 
 
 def jpeg_with_exif(entries: list[tuple[int, int, int, bytes]]) -> bytes:
-    """A JPEG with the EXIF entries (tag, type, count, four bytes of value), right or not."""
+    """A JPEG with EXIF entries (tag, type, count, four bytes of value), valid or not."""
     body = struct.pack("<H", len(entries)) + b"".join(struct.pack("<HHI4s", *entry) for entry in entries) + bytes(4)
     exif = b"Exif\0\0II*\0" + struct.pack("<I", 8) + body
     plain = encoded(Image.new("RGB", (24, 18), (9, 99, 199)), "JPEG")

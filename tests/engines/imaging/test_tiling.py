@@ -1,4 +1,4 @@
-"""Windows over a picture: every pixel belongs to one core, and every core has its margins."""
+"""Windows of a picture: every pixel belongs to one core, and every core has its margins."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Films: every picture is in them, in its colours, and a film that is given up leaves nothing behind."""
+"""Films: every picture is in them, in its colours, and a discarded film leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ WORDS = 'Ünïcode 漢字 🌀 = ; # \\ " \n next line ' * 300
 
 
 def shown(path) -> list[tuple[np.ndarray, float]]:
-    """Every picture of a film as it is shown, with for how many seconds."""
+    """Every picture of a film as shown, with its duration in seconds."""
     if path.suffix == ".mp4":
         with av.open(str(path)) as container:
             rate = float(container.streams[0].average_rate)
@@ -159,7 +159,7 @@ def test_a_film_shows_every_picture_for_its_time_and_holds_the_last(tmp_path, ki
         assert len(pictures) == len(COLORS) + round(speed * hold)
     else:
         assert len(pictures) == len(COLORS)
-        # A GIF counts in hundredths of a second: one may be shorter than another, but they keep step.
+        # A GIF has durations in hundredths of a second, which may differ but average out.
         assert np.allclose(
             np.cumsum([time for _, time in pictures[:-1]]), np.arange(1, len(COLORS)) / speed, atol=0.006
         )
@@ -178,7 +178,7 @@ def test_the_shapes_in_every_picture_are_where_they_were(tmp_path, kind, picture
     pictures = shown(write(tmp_path, kind, images, (48, 72), hold=0))
     assert len(pictures) == 4
     for (seen, _), image in zip(pictures, images, strict=True):
-        # Where the thing is, and where it has been: nothing of it is left behind.
+        # Where the object is and was: it leaves no trace.
         assert np.abs(seen[10:18, 4:48].astype(int) - image[10:18, 4:48]).mean() < 15
 
 
@@ -220,7 +220,7 @@ def test_what_a_film_cannot_be_is_refused_with_one_sentence(settings):
 
 @pytest.mark.parametrize("kind", ["gif", "webp"])
 def test_memory_does_not_grow_with_the_number_of_pictures(tmp_path, kind):
-    """Of what Python holds; a picture of 120 x 160 has 58 KB, and an encoded one at most 25 KB."""
+    """Peak of Python's memory; a picture of 120 x 160 has 58 KB, and an encoded one at most 25 KB."""
     rng = np.random.default_rng(0)
     noise = rng.integers(0, 256, (120, 160, 3)).astype(np.uint8)
 

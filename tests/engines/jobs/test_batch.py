@@ -1,4 +1,4 @@
-"""Batches: every picture as by a run of its own, those that cannot be used left out, zips opened with care."""
+"""Batches: every picture as in a run of its own, unusable ones skipped, zips opened safely."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ def workshop(studio_vgg) -> Workshop:
 
 
 def pictures(count: int = 2) -> list[np.ndarray]:
-    """Small pictures, each another."""
+    """Different small pictures."""
     return [np.random.default_rng(i).integers(0, 256, (24, 32, 3), np.uint8) for i in range(count)]
 
 
 def written(folder: Path, **contents: np.ndarray | bytes) -> list[Path]:
-    """Files by their names without suffix: a picture, or whatever bytes."""
+    """Files by name without suffix: pictures, or any bytes."""
     paths = []
     for name, content in contents.items():
         paths.append(folder / f"{name}.png")
@@ -71,7 +71,7 @@ def single(workshop: Workshop, picture: np.ndarray, config: DreamConfig = QUICK,
     return last.image, run.recipe
 
 
-# What comes out
+# Results
 
 
 def test_every_result_is_that_of_a_run_of_its_own_and_so_is_its_recipe(tmp_path, workshop):
@@ -163,7 +163,7 @@ def test_a_stopped_batch_begins_no_further_picture(tmp_path, workshop, steps):
         assert started.recipe.stopped_at == (1 if steps == 1 else None)
 
 
-# What cannot be used
+# Skipped pictures
 
 
 def test_what_cannot_be_used_is_left_out_and_told_of_and_the_rest_goes_on(tmp_path, workshop):
@@ -178,10 +178,10 @@ def test_what_cannot_be_used_is_left_out_and_told_of_and_the_rest_goes_on(tmp_pa
 
 
 def test_of_many_that_were_left_out_some_are_told_of_one_by_one(tmp_path, workshop):
-    bad = {f"bad{i}": b"no pixels" for i in range(archives.MOST_TOLD + 2)}
+    bad = {f"bad{i}": b"no pixels" for i in range(archives.MAX_NOTICES + 2)}
     started = workshop.start(batch(written(tmp_path, **bad, good=pictures()[0])))
     assert len(results(started)) == 1
-    assert len(started.notices) == archives.MOST_TOLD + 1
+    assert len(started.notices) == archives.MAX_NOTICES + 1
     assert started.notices[-1] == "2 other files were left out too."
 
 
@@ -198,7 +198,7 @@ def test_where_the_last_is_left_out_the_batch_ends_all_the_same(tmp_path, worksh
 
 
 def running_away(monkeypatch, at: int, step: int = 2) -> None:
-    """Have the picture with this number, counted from 1, run away at a step."""
+    """Make the picture with this number, counted from 1, diverge at a step."""
     from engines.deep_dream import engine as deep_dream
 
     real, begun = deep_dream.OctavePyramid, []
@@ -307,16 +307,16 @@ def test_a_zip_that_is_not_there_is_refused_with_a_sentence(tmp_path):
 def test_no_pictures_or_too_many_are_refused_with_a_sentence(tmp_path, monkeypatch):
     assert "no pictures" in refusal(PictureError, picture_files, [])
     assert "no pictures" in refusal(PictureError, picture_files, [packed(tmp_path / "a.zip", {"notes.txt": b"x"})])
-    monkeypatch.setattr(batches, "MOST_PICTURES", 2)
+    monkeypatch.setattr(batches, "MAX_PICTURES", 2)
     path = packed(tmp_path / "b.zip", {f"{i}.png": b"" for i in range(3)})
     assert "3 pictures" in refusal(PictureError, picture_files, [path])
-    # What a camera keeps beside its pictures counts for none.
+    # A camera's other files do not count as pictures.
     beside = {f"{i}.{suffix}": b"" for i in range(2) for suffix in ("png", "dng")}
     assert len(picture_files([packed(tmp_path / "c.zip", beside)])) == 4
 
 
 def test_a_picture_that_unpacks_to_more_than_is_taken_is_refused_before_it_is_all_there(tmp_path, monkeypatch):
-    monkeypatch.setattr(batches, "MOST_BYTES", 1 << 20)
+    monkeypatch.setattr(batches, "MAX_BYTES", 1 << 20)
     bomb = packed(tmp_path / "bomb.zip", {"a.png": bytes(8 << 20)}, zipfile.ZIP_DEFLATED)
     assert bomb.stat().st_size < 20_000
     (file,) = picture_files([bomb])

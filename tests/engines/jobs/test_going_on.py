@@ -1,4 +1,4 @@
-"""Going on from a frame of a run that was lost: nothing skipped, nothing done twice, the picture about the same."""
+"""Resuming a lost run from a frame: nothing skipped, nothing repeated, nearly the same picture."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def blobs(height: int, width: int, seed: int) -> np.ndarray:
     return tf.image.resize(coarse, (height, width), method="bicubic").numpy().clip(0, 255).astype(np.uint8)
 
 
-# Far from black and white: what a dream draws beyond these is cut off in a frame.
+# Far from black and white, where a frame clips a dream's values.
 PHOTO, STYLE = blobs(90, 130, 0) // 2 + np.uint8(64), blobs(60, 50, 1)
 
 
@@ -50,7 +50,7 @@ def difference(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def plan(frames: list[Frame]) -> list[tuple[Any, ...]]:
-    """All that frames say of where the run is."""
+    """Everything that frames say about progress."""
     return [
         (frame.step, frame.total, frame.progress, frame.note, frame.keyframe, frame.yield_point, frame.position, shape)
         for frame in frames
@@ -63,7 +63,7 @@ def losses(frames: list[Frame]) -> list[float]:
 
 
 def steered(frames: Any, at: int, changed: Any) -> list[Frame]:
-    """A run's frames, with a config sent after one of its steps."""
+    """A run's frames, with a config sent after one of them."""
     seen = []
     frame = next(frames, None)
     while frame is not None:
@@ -76,13 +76,13 @@ def steered(frames: Any, at: int, changed: Any) -> list[Frame]:
 
 
 def survived(frame: Frame) -> Frame:
-    """The frame as it comes from another process."""
+    """The frame as received from another process."""
     return pickle.loads(pickle.dumps(frame))
 
 
 @dataclasses.dataclass(frozen=True)
 class Whole:
-    """A run that came to its end.
+    """A complete run.
 
     Attributes:
         frames: all of it.

@@ -1,4 +1,4 @@
-"""Jobs: the recipe says what was done, and doing what the recipe says gives the same pixels."""
+"""Jobs: the recipe records what was done, and repeating it gives the same pixels."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import json
 import numpy as np
 import pytest
 
-from engines.core.description import loaded
+from engines.core.description import import_string
 from engines.deep_dream import DreamConfig
 from engines.imaging.images import digest
 from engines.jobs import ENGINES, OTHER_WEIGHTS, Job, JobExecution, Workshop, job_from_recipe
@@ -28,7 +28,7 @@ def job(picture, config: DreamConfig = SHORT, **others) -> Job:
 
 
 def repeated(workshop: Workshop, recipe: Recipe, **inputs) -> JobExecution:
-    """The run of a recipe that has been through a file."""
+    """The run of a recipe after a round trip through JSON."""
     return workshop.start(job_from_recipe(from_json(recipe.to_json()), inputs))
 
 
@@ -196,9 +196,9 @@ def test_a_recipe_that_stops_before_its_first_step_still_ends(picture, workshop,
 def test_every_engine_is_where_its_entry_says():
     for name, engine in ENGINES.items():
         assert dataclasses.is_dataclass(engine.config_class), name
-        assert callable(loaded(engine.function)), name
-        assert callable(loaded(f"{engine.module}:resolve")), name
-        assert all(callable(loaded(place)) for place in (engine.loader, engine.reader) if place), name
+        assert callable(import_string(engine.function)), name
+        assert callable(import_string(f"{engine.module}:resolve")), name
+        assert all(callable(import_string(place)) for place in (engine.loader, engine.reader) if place), name
 
 
 PAINTING = StyleConfig(seconds=0.0, size=0, scales=1, steps=3)
@@ -243,7 +243,7 @@ def test_a_painting_that_was_steered_repeats_to_the_same_pixels(picture, worksho
     started.send(dataclasses.replace(started.job.config, balance=0.8, steps=8, size=400))
     image = run_to_end(started)
     ((step, settings),) = started.recipe.steering
-    # What holds is recorded, not what was asked for: a painting cannot change its size on its way.
+    # The settings in force are recorded, not those requested: a painting cannot change its size.
     assert (step, settings["balance"], settings["steps"], settings["size"]) == (2, 0.8, 8, 0)
     again = repeated(workshop, started.recipe, content_image=picture, style_images_1=picture[::-1])
     np.testing.assert_array_equal(run_to_end(again), image)

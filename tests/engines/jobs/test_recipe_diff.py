@@ -1,4 +1,4 @@
-"""Two recipes compared: every field that differs is told in words, and nothing that is the same is."""
+"""Comparing two recipes: every different field is reported in words, and no equal one."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import json
 import pytest
 
 from engines.deep_dream import DreamConfig
-from engines.jobs.recipe_diff import MOST_CHARACTERS, SAME, Difference, differences
+from engines.jobs.recipe_diff import MAX_CHARACTERS, SAME, Difference, differences
 from engines.jobs.sweep import DreamSweepConfig
 from engines.language_model.config import WritingConfig
 from engines.recipes import Recipe, RecipeError, from_json
@@ -107,7 +107,7 @@ def test_what_was_changed_on_the_way_is_told_step_by_step():
         Difference("Changed after step 7", "zoom 1.2", "nothing"),
         Difference("Changed after step 8", "nothing", "zoom 1.2"),
     )
-    # What is another from the start is told once, not again with each change.
+    # A different initial setting is reported once, not with every change.
     begun = recipe({"size": 99}, steering=((3, {**CONFIG, "size": 99, "step_size": 0.5}),))
     assert only(recipe(), begun).name == "Size"
     assert only(recipe(), recipe(steering=((3, {}),))).name == "Changed after step 3"
@@ -169,7 +169,7 @@ def test_of_long_values_the_place_is_shown_where_they_part():
     assert "1.5" in found.first
     assert "-1.5" in found.second
     for text in (found.first, found.second):
-        assert len(text) <= MOST_CHARACTERS + 2
+        assert len(text) <= MAX_CHARACTERS + 2
         assert text.startswith("…0.25")
         assert text.endswith("…")
 

@@ -1,4 +1,4 @@
-"""Recipes as code: the script of a recipe makes its result again, and nothing of a stranger's recipe is executed."""
+"""Recipes as code: a recipe's script repeats its result, and nothing in an untrusted recipe is executed."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ DREAM = DreamConfig(size=64, octaves=2, steps=3, step_size=0.1, layer_weights={"
 
 @pytest.fixture
 def run_script(monkeypatch, capsys) -> Callable[..., str]:
-    """Runs a script with its arguments, in the project's folder as its main module; what it prints."""
+    """Run a script with arguments as main module in the project's folder; returns its output."""
     monkeypatch.chdir(ROOT)
     monkeypatch.setattr(sys, "path", list(sys.path))
 
@@ -58,15 +58,15 @@ def walk_of(numbers: int) -> tuple[float, ...]:
 
 
 def jobs(picture: np.ndarray) -> Iterator[tuple[str, Job]]:
-    """A small job of every engine that makes results, by a name for it."""
+    """A small job of every engine that makes results, by name."""
     pictures = {"image": picture, "guide": picture[::-1]}
     yield "dream", Job(engine="deep_dream", config=DREAM, inputs=pictures, backbone="studio_vgg")
-    # Of pictures of very few lines the codec does not make the same film each time.
+    # For very small pictures the codec is not deterministic.
     zoom = dataclasses.replace(DREAM, size=128, octaves=1, steps=2, pictures=2)
     yield "zoom", Job(engine="deep_dream", config=zoom, inputs={"image": picture}, backbone="studio_vgg")
     yield "begun zoom", Job(engine="deep_dream", config=zoom, inputs={"image": picture}, backbone="studio_vgg")
     style = StyleConfig(seconds=0.0, size=0, scales=1, steps=3, blend=(1.0, 0.25), color="matched")
-    # Out of order, as a page may have put them together.
+    # Out of order, as a page may send them.
     hung = {"style_images_2": picture[:, ::-1], "content_image": picture, "style_images_1": picture[::-1]}
     yield "style", Job(engine="style_transfer", config=style, inputs=hung, backbone="studio_vgg")
     sheet = DreamSweepConfig(
@@ -115,7 +115,7 @@ def shown(film: Path) -> np.ndarray:
 
 
 def arguments(names: Iterator[str] | list[str], job: Job, folder: Path) -> list[str]:
-    """Files of a job's inputs in the order of their names."""
+    """Files of a job's inputs, sorted by name."""
     paths = []
     for name in names:
         paths.append(folder / f"{name}.png")
@@ -138,7 +138,7 @@ def test_the_scripts_of_all_engines_make_their_results_again(
         files = arguments(sorted(job.inputs, key=lambda one: (one != "image", one)), job, tmp_path / name)
         commands[name] = [str(scripts / f"{name}.py"), *files]
     assert {job.engine for _, job in jobs(picture)} == {name for name, engine in ENGINES.items() if not engine.files}
-    # One in a process of its own, as people run them; the others with the networks that are loaded here.
+    # One in its own process, as people run them; the others with the networks loaded here.
     done = subprocess.run(
         [sys.executable, *commands.pop("dream")], cwd=ROOT, capture_output=True, text=True, check=False
     )
@@ -191,7 +191,7 @@ def recipe(**changes) -> Recipe:
 
 
 def literals(script: str) -> dict[str, dict]:
-    """The options of every call of a script that are literals, by what is called."""
+    """The literal keyword arguments of every call in a script, by function."""
     found: dict[str, dict] = {}
     for node in ast.walk(ast.parse(script)):
         if isinstance(node, ast.Call):

@@ -1,4 +1,4 @@
-"""Sweeps: each cell is the picture of a run of its own, and a sweep is steered, stopped and repeated like any run."""
+"""Sweeps: each cell equals a run of its own, and a sweep is steered, stopped and repeated like any run."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from engines.core.frames import Frame
 from engines.deep_dream import DreamConfig, dream
 from engines.imaging.contact_sheet import ContactSheet, Heading
 from engines.jobs import ENGINES, Job, JobExecution, Workshop, job_from_recipe
-from engines.jobs.sweep import MOST_CELLS, DreamSweepConfig, StyleSweepConfig, sweep
+from engines.jobs.sweep import MAX_CELLS, DreamSweepConfig, StyleSweepConfig, sweep
 from engines.recipes import Recipe, from_json, read_recipe
 from engines.style_transfer import stylize
 from engines.style_transfer.config import StyleConfig
@@ -61,7 +61,7 @@ def started(workshop: Workshop, config: DreamSweepConfig | StyleSweepConfig, pic
 
 
 def again(workshop: Workshop, first: JobExecution) -> JobExecution:
-    """The run of a recipe that has been through a file."""
+    """The run of a recipe after a round trip through JSON."""
     recipe = from_json(first.recipe.to_json())
     return workshop.start(job_from_recipe(recipe, first.job.inputs))
 
@@ -73,7 +73,7 @@ def run_to_end(run: JobExecution) -> np.ndarray:
 
 
 def single(config: DreamConfig | StyleConfig, picture: np.ndarray, backbone) -> np.ndarray:
-    """The picture of a run of its own."""
+    """The picture of a separate run."""
     if isinstance(config, DreamConfig):
         frames = dream(picture, config, backbone)
     else:
@@ -89,7 +89,7 @@ def sheet_of(columns: Heading, rows: Heading | None, pictures: list[np.ndarray])
     return sheet.image
 
 
-# What comes out
+# Results
 
 
 def test_each_cell_is_the_picture_of_a_run_of_its_own(picture, studio_vgg):
@@ -194,7 +194,7 @@ def test_nobody_steered_a_sweep_that_ran_by_itself(picture, workshop):
 
 
 class TickingClock:
-    """Stands in for the `time` module: each look at it takes a tenth of a second, or what else is said."""
+    """Replaces the `time` module: each call takes a tenth of a second, or another given time."""
 
     def __init__(self):
         self.now, self.tick = 100.0, 0.1
@@ -206,7 +206,7 @@ class TickingClock:
 
 @pytest.fixture
 def clock(monkeypatch) -> TickingClock:
-    """The time that paintings have, which are small whatever is chosen for it."""
+    """A time limit for paintings, which are small whatever is chosen."""
     from engines.style_transfer import optimization as painting
     from engines.style_transfer import schedule as painting_plan
 
@@ -224,7 +224,7 @@ def timed(**changes: Any) -> StyleSweepConfig:
 
 
 def plans(run: JobExecution) -> list[dict[str, Any]]:
-    """What is in force in a sweep, at first and after each change, of what was chosen for the time."""
+    """The chosen settings in force in a sweep, at first and after each change."""
     configs = [run.recipe.config, *(settings for _, settings in run.recipe.steering)]
     names = ("seconds", "size", "scales", "steps", "tile_size")
     return [{name: config["settings"][name] for name in names} for config in configs]
@@ -248,7 +248,7 @@ def test_the_plan_of_the_first_painting_holds_for_all_and_a_repetition_needs_no_
 
 
 def cells_of(run: JobExecution) -> list[int]:
-    """How many steps each cell takes."""
+    """The number of steps of each cell."""
     ends = [frame.step for frame in run if frame.yield_point]
     return [end - before for before, end in zip([0, *ends], ends, strict=False)]
 
@@ -262,7 +262,7 @@ def test_steering_does_not_undo_what_was_chosen_for_the_time(picture, workshop, 
         next(run)
     chosen = plans(run)[-1]
     clock.tick = 0.02  # whoever chose now would choose otherwise
-    # A page sends all that its controls say, and these still ask for a time.
+    # A page sends all its controls, and these still set a time limit.
     other = timed(style_scale=2.0)
     frame = run.send(other)
     image = run_to_end(run)
@@ -326,7 +326,7 @@ def test_values_of_whole_settings_are_whole():
         ({"column_values": (0.1, 0.2, 0.1)}, "A value of Step size is there twice"),
         ({"column_values": (0.1, 0.1), "column_title": "Strength"}, "A value of Strength is there twice"),
         ({"rows": "step_size", "row_values": (0.1,)}, "two different ones"),
-        ({"column_values": tuple(i / 1000 for i in range(1, MOST_CELLS + 2))}, f"{MOST_CELLS + 1} pictures"),
+        ({"column_values": tuple(i / 1000 for i in range(1, MAX_CELLS + 2))}, f"{MAX_CELLS + 1} pictures"),
         ({"column_values": (0.1,) * 6 + (0.2,)}, "twice"),
         ({"column_values": tuple(i / 100 for i in range(7)), "rows": "seed", "row_values": tuple(range(6))}, "42"),
         ({"column_values": (0.1, -1.0)}, "Step size must be"),

@@ -1,4 +1,4 @@
-"""A worker: a job frame by frame, its files by their SHA-256, and going on with what another worker was lost with."""
+"""Worker: a job frame by frame, files by their SHA-256, and resuming a job of a lost worker."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ SHORT = DreamConfig(size=0, octaves=2, steps=4, step_size=0.1, jitter=6, layer_w
 
 @pytest.fixture
 def worker(tmp_path, studio_vgg) -> Worker:
-    """One whose network is loaded already, with random weights."""
+    """A worker whose network is already loaded, with random weights."""
     worker = Worker(tmp_path / "cache")
     worker._workshop.keep("deep_dream", "studio_vgg", studio_vgg)
     yield worker
@@ -41,12 +41,12 @@ def job(picture) -> Job:
 
 
 def travelled(thing):
-    """What arrives of something that is sent to another machine."""
+    """An object as received by another machine."""
     return pickle.loads(pickle.dumps(thing, protocol=5))
 
 
 def all_of(worker: Worker) -> list[StepResult]:
-    """What a worker tells until there are no more frames."""
+    """A worker's results until the end of the run."""
     told = []
     while not told or told[-1].frame is not None:
         told.append(travelled(worker.send(None)))
@@ -99,7 +99,7 @@ def test_a_job_that_another_worker_was_lost_with_goes_on_and_says_where(worker, 
     lost = workshop.start(job)
     for _ in range(3):
         frame = next(lost)
-    worker.begin(travelled(WorkerTask(job=lost.job, standing=ResumePoint(frame, lost.history))))
+    worker.begin(travelled(WorkerTask(job=lost.job, resume_point=ResumePoint(frame, lost.history))))
     *told, _ = all_of(worker)
     assert [one.frame.step for one in told] == [4, 5, 6, 7, 8]
     assert told[-1].history.interruptions == (3,)
@@ -113,7 +113,7 @@ def test_a_job_that_another_worker_was_lost_with_goes_on_and_says_where(worker, 
 def test_what_is_sent_while_it_goes_on_is_not_lost(worker, workshop, job):
     lost = workshop.start(job)
     frame = next(lost)
-    worker.begin(WorkerTask(job=lost.job, standing=ResumePoint(frame, lost.history)))
+    worker.begin(WorkerTask(job=lost.job, resume_point=ResumePoint(frame, lost.history)))
     worker.send(dataclasses.replace(SHORT, step_size=0.0))
     told = worker.send(None)
     ((step, config),) = told.history.steering
@@ -162,7 +162,7 @@ def test_a_file_that_is_damaged_on_the_machine_is_lacking_and_no_job_begins_with
 
 
 def test_another_file_of_the_same_networks_name_is_another_network(worker, tmp_path):
-    """A dream on weights from a folder, then on others of that name."""
+    """A dream on weights from a folder, then on other weights with the same name."""
     weights = ROOT / "weights" / "vae_digits.npz"
     with np.load(weights) as arrays:
         held = {name: arrays[name] for name in arrays.files}
@@ -194,7 +194,7 @@ def test_files_not_touched_for_longest_make_room(tmp_path):
 
 def test_a_worker_leaves_nothing_of_its_own_behind(tmp_path):
     worker = Worker(tmp_path)
-    own = worker._own
+    own = worker._folder
     assert own.is_dir()
     worker.leave()
     assert not own.exists()

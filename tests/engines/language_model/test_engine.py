@@ -1,4 +1,4 @@
-"""A language model that writes and scores, with small networks of random weights."""
+"""Generation and scoring, with small networks of random weights."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def model_of(
 
 @functools.cache
 def compiled_once(architecture: str) -> LanguageModel:
-    """The model that all tests here write with."""
+    """The model of all tests here."""
     return model_of(architecture)
 
 
@@ -72,7 +72,7 @@ def writing_of(prompt, config, model, begun=()):
     return last.written[0]
 
 
-# Writing
+# Generation
 
 
 def test_a_frame_a_token_with_the_text_so_far_and_its_dice(model):
@@ -80,15 +80,15 @@ def test_a_frame_a_token_with_the_text_so_far_and_its_dice(model):
     assert [(frame.step, frame.total) for frame in frames] == [(i, 12) for i in range(1, 13)]
     for i, frame in enumerate(frames, 1):
         (writing,) = frame.written
-        assert len(writing.pieces) == len(writing.dice) == i
+        assert len(writing.pieces) == len(writing.distributions) == i
         assert writing.tokens == frames[-1].written[0].tokens[:i]
         assert "".join(writing.pieces) == model.tokeniser.decode(writing.tokens)
-        one = writing.dice[-1]
+        one = writing.distributions[-1]
         assert 0 < one.before < 1
         assert one.after > 0
         assert len(one.alternatives) == 10
         assert frame.metrics["perplexity"] == pytest.approx(
-            np.exp(-np.mean([np.log(die.before) for die in writing.dice]))
+            np.exp(-np.mean([np.log(die.before) for die in writing.distributions]))
         )
 
 
@@ -97,7 +97,7 @@ def test_what_it_chooses_from_is_what_the_network_says(model):
     tokens = [END, *model.tokeniser.encode("This movie"), *writing.tokens]
     logits = np.asarray(model.network(np.array([tokens], np.int32)))[0]
     start = len(tokens) - len(writing.tokens)
-    for place, one in enumerate(writing.dice, start):
+    for place, one in enumerate(writing.distributions, start):
         expected = np.exp(log_probabilities(logits[place - 1]))
         assert one.before == pytest.approx(expected[tokens[place]], rel=1e-3)
         assert [i for i, _, _ in one.alternatives] == np.argsort(-expected)[:10].tolist()
@@ -115,7 +115,7 @@ def test_to_go_on_is_the_same_as_never_to_have_stopped(model, length):
     rest = dataclasses.replace(GOES_ON, tokens=12 - length)
     later = writing_of("This movie", rest, model, whole.tokens[:length])
     assert later.tokens == whole.tokens
-    for one, other in zip(whole.dice, later.dice, strict=True):
+    for one, other in zip(whole.distributions, later.distributions, strict=True):
         assert (one.before, one.after, one.entropy) == pytest.approx(
             (other.before, other.after, other.entropy), rel=1e-5
         )
@@ -123,7 +123,7 @@ def test_to_go_on_is_the_same_as_never_to_have_stopped(model, length):
 
 def test_an_alternative_is_written_on_from(ours):
     whole = writing_of("This movie", GOES_ON, ours)
-    other = next(i for i, _, _ in whole.dice[3].alternatives if i not in (whole.tokens[3], END))
+    other = next(i for i, _, _ in whole.distributions[3].alternatives if i not in (whole.tokens[3], END))
     again = writing_of("This movie", GOES_ON, ours, (*whole.tokens[:3], other))
     assert again.tokens[:4] == (*whole.tokens[:3], other)
     assert len(again.tokens) == 16
@@ -133,7 +133,7 @@ def test_greedy_always_takes_the_likeliest_whatever_the_seed(ours):
     config = dataclasses.replace(GOES_ON, temperature=0.0)
     writing = writing_of("This movie", config, ours)
     assert writing.tokens == writing_of("This movie", dataclasses.replace(config, seed=9), ours).tokens
-    for one in writing.dice:
+    for one in writing.distributions:
         assert one.token == next(i for i, _, _ in one.alternatives if i != END)
         assert (one.after, one.entropy_after) == (1.0, 0.0)
 
@@ -155,8 +155,8 @@ def test_a_temperature_moved_while_it_writes_takes_effect_with_the_next_token(ou
     steered = frames.send(dataclasses.replace(GOES_ON, temperature=0.0, tokens=99, seed=5))
     *_, last = frames
     assert last.total == 12
-    assert steered.written[0].dice[4].after == 1.0
-    assert all(one.after == 1.0 for one in last.written[0].dice[4:])
+    assert steered.written[0].distributions[4].after == 1.0
+    assert all(one.after == 1.0 for one in last.written[0].distributions[4:])
     assert (
         last.written[0].tokens[:4] == writing_of("This", dataclasses.replace(GOES_ON, temperature=1.5), ours).tokens[:4]
     )
@@ -170,12 +170,12 @@ def test_a_text_grows_beyond_what_the_network_sees_and_is_read_on_from_its_tail(
     writing = writing_of("This movie", config, model)
     assert len(writing.tokens) == 3 * BLOCK
     tokens = [END, *model.tokeniser.encode("This movie"), *writing.tokens]
-    # Just after the text was full it is read again from three quarters of what the network sees.
+    # When the context is full, its last three quarters are read again.
     full = BLOCK + 1
     tail = np.array([tokens[full - BLOCK * 3 // 4 : full]], np.int32)
     expected = np.exp(log_probabilities(np.asarray(model.network(tail))[0, -1]))
     place = full - (len(tokens) - len(writing.tokens))
-    assert writing.dice[place].before == pytest.approx(expected[tokens[full]], rel=1e-3)
+    assert writing.distributions[place].before == pytest.approx(expected[tokens[full]], rel=1e-3)
 
 
 def test_of_a_long_prompt_the_tail_is_kept(ours):
@@ -183,7 +183,7 @@ def test_of_a_long_prompt_the_tail_is_kept(ours):
     tail = ours.tokeniser.decode(tokens[-BLOCK * 3 // 4 :])
     long = writing_of(ours.tokeniser.decode(tokens), GOES_ON, ours)
     expected = np.asarray(ours.network(tokens[None, -BLOCK * 3 // 4 :]))[0, -1]
-    assert long.dice[0].before == pytest.approx(np.exp(log_probabilities(expected))[long.tokens[0]], rel=1e-3)
+    assert long.distributions[0].before == pytest.approx(np.exp(log_probabilities(expected))[long.tokens[0]], rel=1e-3)
     assert tail.strip().startswith(("great", "film", "again"))
 
 
@@ -206,8 +206,8 @@ def test_a_text_ends_where_the_model_ends_it_unless_it_may_not(ours):
     frames = list(generate("This", config, ours))
     assert frames[-1].step == frames[-1].total < 300
     (writing,) = frames[-1].written
-    assert (writing.ended, writing.tokens[-1], writing.pieces[-1]) == ("end", END, "")
-    assert not frames[-2].written[0].ended
+    assert (writing.finish_reason, writing.tokens[-1], writing.pieces[-1]) == ("end", END, "")
+    assert not frames[-2].written[0].finish_reason
     on = writing_of("This", dataclasses.replace(config, tokens=len(frames) + 5, ends=False), ours)
     assert on.tokens[: len(frames) - 1] == writing.tokens[:-1]
     assert END not in on.tokens
@@ -216,7 +216,7 @@ def test_a_text_ends_where_the_model_ends_it_unless_it_may_not(ours):
 def test_side_by_side_each_text_ends_on_its_own(ours):
     config = SamplingConfig(tokens=300, temperatures=(0.9, 1.0, 1.1), seed=3)
     frames = list(generate("This", config, ours))
-    ends = [next((i for i, f in enumerate(frames) if f.written[row].ended), None) for row in range(3)]
+    ends = [next((i for i, f in enumerate(frames) if f.written[row].finish_reason), None) for row in range(3)]
     assert None not in ends
     assert len(set(ends)) > 1
     assert frames[-1].step == frames[-1].total == max(ends) + 1
@@ -229,7 +229,7 @@ def test_it_stops_at_a_stop_string_and_does_not_write_it(ours):
     stop = whole[20:23]
     frames = list(generate("This", dataclasses.replace(GOES_ON, tokens=30, stop=("never there", stop, "")), ours))
     (writing,) = frames[-1].written
-    assert writing.ended == "stop"
+    assert writing.finish_reason == "stop"
     assert frames[-1].step == frames[-1].total < 30
     assert "".join(writing.pieces) == whole[: whole.index(stop)]
 
@@ -271,7 +271,7 @@ def test_a_network_of_which_nothing_but_the_embedding_is_left_is_a_bigram_model_
     model = model_of(scale=0.8)
     for block in model.network.blocks:
         block.attention.projection.kernel.assign(0 * block.attention.projection.kernel.value)
-        block.narrow.kernel.assign(0 * block.narrow.kernel.value)
+        block.down_projection.kernel.assign(0 * block.down_projection.kernel.value)
     text = TEXTS[0] * 6
     tokens = [END, *model.tokeniser.encode(text)]
     assert len(tokens) > 2 * BLOCK
@@ -285,7 +285,7 @@ def test_a_network_of_which_nothing_but_the_embedding_is_left_is_a_bigram_model_
     found = score(text, SamplingConfig(), model)
     assert found.perplexity == pytest.approx(np.exp(np.mean(nats)), rel=1e-4)
     assert found.bits_per_character == pytest.approx(sum(nats) / np.log(2) / len(text), rel=1e-4)
-    np.testing.assert_allclose([one.before for one in found.dice], np.exp(-np.array(nats)), rtol=1e-3)
+    np.testing.assert_allclose([one.before for one in found.distributions], np.exp(-np.array(nats)), rtol=1e-3)
     np.testing.assert_allclose(token_losses(model.network, np.array(tokens)), nats, rtol=1e-3)
     assert "".join(found.pieces) == text
 
@@ -299,7 +299,7 @@ def test_each_token_of_a_long_text_has_at_least_half_a_window_before_it(model, l
         logits = np.asarray(model.network(tokens[None, start : start + BLOCK].astype(np.int32)))[0]
         windows[start] = -np.stack([log_probabilities(one) for one in logits])
     for place in range(1, length):
-        # Which window it was read in is not told; one of those that leave it half a window must be it.
+        # It must match one of the windows that give it at least half a window of context.
         reach = range(max(0, place - BLOCK), place)
         starts = [start for start in windows if start in reach and (start == 0 or place - start > BLOCK // 2)]
         assert min(abs(losses[place - 1] - windows[start][place - 1 - start, tokens[place]]) for start in starts) < 1e-4

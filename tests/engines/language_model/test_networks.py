@@ -1,4 +1,4 @@
-"""The language models' networks: the book's against Keras's own layers, ours against plain NumPy, and their past."""
+"""The language models' networks: the book's against Keras's layers, ours against NumPy, and the key-value cache."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ TOKENS = np.random.default_rng(0).integers(0, 50, (2, 24)).astype(np.int32)
 
 @pytest.fixture(scope="module", params=["ours", "notes"])
 def network(request) -> keras.Model:
-    """A network all of whose weights are random: ours begins with zeros that would hide what lies behind them."""
+    """A network with random weights throughout; zero initialisation would hide errors."""
     return randomised(build_network(SMALL[request.param]))
 
 
@@ -74,7 +74,7 @@ def test_the_books_network_has_the_books_number_of_weights():
 
 
 def by_hand(network: keras.Model, tokens: np.ndarray) -> np.ndarray:
-    """Our network in plain NumPy, one head and one place after the other."""
+    """Our network in NumPy, one head and one position after the other."""
     config, embedding = network.config, np.asarray(network.embedding, np.float64)
 
     def normal(x):
@@ -89,7 +89,7 @@ def by_hand(network: keras.Model, tokens: np.ndarray) -> np.ndarray:
     x = normal(embedding[tokens])
     width = config.embed_dim // config.num_heads
     for block in network.blocks:
-        joint = np.asarray(block.attention.joint.kernel, np.float64)
+        joint = np.asarray(block.attention.qkv.kernel, np.float64)
         heads = (normal(x) @ joint).reshape(len(tokens), 3, config.num_heads, width)
         out = np.zeros((len(tokens), config.num_heads, width))
         for head in range(config.num_heads):
@@ -100,8 +100,8 @@ def by_hand(network: keras.Model, tokens: np.ndarray) -> np.ndarray:
                 weights = np.exp(k[: place + 1] @ q[place] / np.sqrt(width))
                 out[place, head] = weights / weights.sum() @ v[: place + 1]
         x = x + out.reshape(len(tokens), -1) @ np.asarray(block.attention.projection.kernel)
-        wide = np.maximum(normal(x) @ np.asarray(block.widen.kernel), 0) ** 2
-        x = x + wide @ np.asarray(block.narrow.kernel)
+        wide = np.maximum(normal(x) @ np.asarray(block.up_projection.kernel), 0) ** 2
+        x = x + wide @ np.asarray(block.down_projection.kernel)
     return normal(x) @ embedding.T
 
 
@@ -122,9 +122,9 @@ def test_a_token_changes_nothing_that_was_said_before_it(network):
 @pytest.mark.parametrize("cuts", [[2] * 12, [23, 1], [7, 9, 8], [3, 20, 1]])
 def test_in_pieces_a_text_has_the_logits_of_the_whole(network, cuts):
     whole = np.asarray(network(TOKENS))
-    activations, presents = network.read(TOKENS[:, : cuts[0]])
+    activations, presents = network.forward(TOKENS[:, : cuts[0]])
     room = 24 - cuts[0]
-    # Behind the tokens there is something that nobody may see.
+    # The unused part of the cache has values that must not matter.
     pairs = [
         (
             np.pad(keys, [(0, 0), (0, 0), (0, 0), (0, room)], constant_values=9.0),
@@ -134,7 +134,7 @@ def test_in_pieces_a_text_has_the_logits_of_the_whole(network, cuts):
     ]
     found, start = [network.logits(activations)], cuts[0]
     for length in cuts[1:]:
-        activations, pairs = network.read(TOKENS[:, start : start + length], KVCache(pairs, start))
+        activations, pairs = network.forward(TOKENS[:, start : start + length], KVCache(pairs, start))
         found.append(network.logits(activations))
         start += length
     np.testing.assert_allclose(np.concatenate(found, axis=1), whole, atol=1e-4)
@@ -156,7 +156,7 @@ def test_new_blocks_pass_on_what_they_are_given():
     network = build_network(SMALL["ours"])
     embedded = np.asarray(network.embedding)[TOKENS]
     activations = embedded / np.sqrt((embedded**2).mean(-1, keepdims=True) + 1e-6)
-    np.testing.assert_allclose(np.asarray(network.read(TOKENS)[0]), activations, rtol=0.01)
+    np.testing.assert_allclose(np.asarray(network.forward(TOKENS)[0]), activations, rtol=0.01)
 
 
 def test_the_books_network_begins_as_keras_own_layers_begin():

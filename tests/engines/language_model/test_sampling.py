@@ -1,4 +1,4 @@
-"""How the next token is chosen: distributions reshaped, cut off and sampled from."""
+"""Sampling: temperature, penalties, filters and noise."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import chisquare
 
 from engines.language_model.config import SamplingConfig, WritingConfig
-from engines.language_model.sampling import dice, entropy, filter_logits, log_probabilities, noise
+from engines.language_model.sampling import entropy, filter_logits, gumbel_noise, log_probabilities, token_distribution
 from tests.engines.helpers import refusal
 
 LOGITS = np.random.default_rng(0).normal(0, 2, 40)
@@ -82,11 +82,11 @@ def test_repetition_makes_tokens_that_are_there_less_likely_and_no_others_than_t
 @pytest.mark.parametrize("temperature", [0.5, 1.3])
 def test_what_is_chosen_is_as_frequent_as_the_reshaped_distribution_says(temperature, changes):
     log = filter_logits(LOGITS, SamplingConfig(**changes), temperature)
-    chosen = [int(np.argmax(log + noise(7, place, len(log)))) for place in range(20_000)]
+    chosen = [int(np.argmax(log + gumbel_noise(7, place, len(log)))) for place in range(20_000)]
     counts = np.bincount(chosen, minlength=len(log))
     expected = 20_000 * np.exp(log)
     assert counts[expected == 0].sum() == 0
-    # A chi-square test wants no cell that is nearly empty: the rare ones are one.
+    # A chi-square test needs well-filled cells, so rare tokens share one.
     rare = (expected > 0) & (expected < 10)
     observed = [*counts[expected >= 10], counts[rare].sum()]
     wanted = [*expected[expected >= 10], expected[rare].sum()]
@@ -97,23 +97,23 @@ def test_what_is_chosen_is_as_frequent_as_the_reshaped_distribution_says(tempera
 
 def test_the_same_noise_chooses_mostly_the_same_from_distributions_that_are_nearly_alike():
     near = filter_logits(LOGITS, SamplingConfig(), 0.7), filter_logits(LOGITS, SamplingConfig(), 0.75)
-    same = [len({int(np.argmax(one + noise(0, place, 40))) for one in near}) == 1 for place in range(500)]
+    same = [len({int(np.argmax(one + gumbel_noise(0, place, 40))) for one in near}) == 1 for place in range(500)]
     assert np.mean(same) > 0.95
-    assert not np.array_equal(noise(0, 1, 40), noise(0, 2, 40))
-    assert not np.array_equal(noise(0, 1, 40), noise(1, 1, 40))
+    assert not np.array_equal(gumbel_noise(0, 1, 40), gumbel_noise(0, 2, 40))
+    assert not np.array_equal(gumbel_noise(0, 1, 40), gumbel_noise(1, 1, 40))
 
 
 def test_the_dice_show_the_ten_likeliest_before_and_after():
     after = filter_logits(LOGITS, SamplingConfig(top_k=4), 0.5)
     token = int(np.argsort(-LOGITS)[2])
-    one = dice(token, LOGITS, after)
+    one = token_distribution(token, LOGITS, after)
     before = np.exp(log_probabilities(LOGITS))
     assert [i for i, _, _ in one.alternatives] == np.argsort(-LOGITS)[:10].tolist()
     assert (one.before, one.after) == (pytest.approx(before[token]), pytest.approx(np.exp(after[token])))
     assert [share for _, _, share in one.alternatives][4:] == [0.0] * 6
     assert one.entropy == pytest.approx(-(before * np.log2(before)).sum())
     assert one.entropy_after < one.entropy
-    assert len(dice(0, LOGITS[:3], log_probabilities(LOGITS[:3])).alternatives) == 3
+    assert len(token_distribution(0, LOGITS[:3], log_probabilities(LOGITS[:3])).alternatives) == 3
 
 
 def test_entropy_is_in_bits():

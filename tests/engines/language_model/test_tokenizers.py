@@ -1,4 +1,4 @@
-"""Text as numbers and back: subwords, words and characters."""
+"""Tokenisers: subwords, words and characters."""
 
 from __future__ import annotations
 
@@ -58,11 +58,11 @@ def test_what_is_no_text_comes_back_as_replacement_characters(subwords):
 def test_a_text_cut_up_in_parts_has_the_same_tokens(tokeniser, monkeypatch):
     texts = [*TEXTS, *HOSTILE, " ".join(HOSTILE), "a  b\n\n c\x1c!d\u2003 e'll\n"]
     whole = tokeniser.encode_all(texts)
-    monkeypatch.setattr(tokenisers, "CHARACTERS_AT_ONCE", 3)
-    assert len(list(tokenisers.parts_of(TEXTS[0]))) > 8
+    monkeypatch.setattr(tokenisers, "CHUNK_CHARACTERS", 3)
+    assert len(list(tokenisers.chunks_of(TEXTS[0]))) > 8
     for text, one, other in zip(texts, whole, tokeniser.encode_all(texts), strict=True):
         np.testing.assert_array_equal(one, other)
-        assert "".join(tokenisers.parts_of(text)) == text
+        assert "".join(tokenisers.chunks_of(text)) == text
     in_parts = type(tokeniser).train(texts, 400).to_json()
     monkeypatch.undo()
     assert type(tokeniser).train(texts, 400).to_json() == in_parts

@@ -1,4 +1,4 @@
-"""Training of language models: its steps, exact resume, its windows, losses and optimiser."""
+"""Training of language models: steps, exact resume, windows, losses and optimizer."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from engines.language_model.model import LanguageModel, build_network, read_lang
 from engines.language_model.muon import Muon, newton_schulz
 from engines.language_model.networks import TransformerConfig
 from engines.language_model.tokenizers import Characters, Words
-from engines.language_model.training import Windows, evaluate, rate_at, samples, train, training
+from engines.language_model.training import Windows, evaluate, rate_schedule, samples, train, training
 from tests.engines.helpers import LITTLE_TEXT, TINY_LANGUAGE_TRAINING, files_in, refusal
 
 TINY = dataclasses.replace(TINY_LANGUAGE_TRAINING, tokens=24 * 512)
@@ -45,7 +45,7 @@ def data(tmp_path_factory) -> Path:
 
 @dataclasses.dataclass(frozen=True)
 class Finished:
-    """A training that is over: its frames, its last checkpoint and that of its first frame, and the model."""
+    """A finished training: its frames, its last and first checkpoints, and the model."""
 
     frames: list[Frame]
     checkpoint: Path
@@ -55,7 +55,7 @@ class Finished:
 
 @pytest.fixture(scope="module")
 def finished(data, tmp_path_factory) -> Callable[[str], Finished]:
-    """The training of a network by its name, for tests that only look at it."""
+    """The training of a network by its name, for tests that do not change it."""
 
     @functools.cache
     def of(model: str) -> Finished:
@@ -72,12 +72,12 @@ def finished(data, tmp_path_factory) -> Callable[[str], Finished]:
 
 @pytest.fixture
 def unsampled(monkeypatch) -> None:
-    """Nothing is written on the way."""
+    """Skip the samples."""
     monkeypatch.setattr(language_training, "samples", lambda model, prompt: ((), ""))
 
 
 def arrays_of(checkpoint: Path) -> dict[str, np.ndarray]:
-    """What is in a checkpoint, but for its header."""
+    """The arrays of a checkpoint."""
     with np.load(checkpoint) as arrays:
         return {name: array for name, array in arrays.items() if name != "header"}
 
@@ -88,7 +88,7 @@ def step_of(checkpoint: Path) -> int:
 
 
 def assert_equal(checkpoint: Path, other: Path) -> None:
-    """Whether two trainings stand at the very same place."""
+    """Assert that two checkpoints are exactly equal."""
     assert step_of(checkpoint) == step_of(other)
     one, two = arrays_of(checkpoint), arrays_of(other)
     assert one.keys() == two.keys()
@@ -112,7 +112,7 @@ def test_a_training_gets_better_and_shows_how_and_writes_samples(finished, model
     assert losses[0] > losses[1] > losses[2]
     last = frames[-1].metrics
     assert last["perplexity"] < frames[0].metrics["perplexity"]
-    # A token is a character here, and one of each text is its end.
+    # One token per character, plus END for each text.
     assert last["bits_per_character"] == pytest.approx(math.log2(last["perplexity"]), rel=0.01)
     assert [writing.temperature for writing in frames[-1].written] == list(TEMPERATURES)
     trained = read_language_model(finished(model).model)
@@ -121,10 +121,10 @@ def test_a_training_gets_better_and_shows_how_and_writes_samples(finished, model
 
 
 def kill_at_the_first_checkpoint(config: LanguageTrainingConfig, data: Path, checkpoint: Path) -> None:
-    """Train by the command line, and kill it so that nothing can be tidied up."""
+    """Train by the command line, and kill the process so that it cannot clean up."""
     options = [f"--{name.replace('_', '-')}={value}" for name, value in dataclasses.asdict(config).items() if value]
     files = ["--data", str(data), "--checkpoint", str(checkpoint), "--output", str(checkpoint.with_name("out.npz"))]
-    # The other half of the training is not by the command line, which has another number of threads add up.
+    # Not by the command line, which sums with another number of threads.
     code = f"""
 from engines.core.quiet import load_quietly
 load_quietly()
@@ -147,7 +147,7 @@ def test_a_training_that_is_killed_and_then_made_longer_ends_as_one_that_was_as_
 ):
     checkpoint, shorter = tmp_path / "checkpoint.npz", dataclasses.replace(TINY, tokens=16 * 512)
     kill_at_the_first_checkpoint(shorter, data, checkpoint)
-    # The rate of neither has begun to fall.
+    # Before the learning rate decays.
     assert_equal(checkpoint, finished("ours").first)
     frames = list(train(TINY, data, checkpoint, tmp_path / "resumed.npz"))
     assert [frame.step for frame in frames] == [16, 24]
@@ -231,7 +231,7 @@ def test_a_text_that_makes_next_to_no_tokens_is_refused_with_how_many_are_needed
 
 def test_a_training_is_stopped_while_it_reads(tmp_path):
     path = tmp_path / "long.txt"
-    # Of this a vocabulary is learnt for many seconds.
+    # Training a vocabulary on this takes many seconds.
     path.write_bytes(np.random.default_rng(0).integers(97, 123, 4_000_000).astype(np.uint8).tobytes())
     config = dataclasses.replace(TINY, tokeniser="subwords", vocab_size=8192)
     frames = training(config, None, data=path, checkpoint=tmp_path / "checkpoint.npz", output=tmp_path / "out.npz")
@@ -311,11 +311,11 @@ def test_the_written_out_gradient_is_the_one_of_keras_cross_entropy(with_bias):
 
 
 def test_the_rate_is_constant_and_then_falls_to_nothing():
-    rates = [rate_at(step, 100, 0.5) for step in range(100)]
+    rates = [rate_schedule(step, 100, 0.5) for step in range(100)]
     assert rates[:51] == [1.0] * 51
     assert rates[75] == pytest.approx(0.5)
     assert rates[99] == pytest.approx(0.02)
-    assert {rate_at(step, 100, 0.0) for step in range(100)} == {1.0}
+    assert {rate_schedule(step, 100, 0.0) for step in range(100)} == {1.0}
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
@@ -376,7 +376,7 @@ def test_what_is_shipped_is_scored_on_all_of_the_held_out_text(data, finished, t
     files = {"ours": finished("ours").model, "notes": finished("notes").model, "notes_words": tmp_path / "words.npz"}
     words = dataclasses.replace(TINY, model="notes", tokeniser="words", tokens=1024)
     list(train(words, data, None, files["notes_words"]))
-    # Only the held-out end tells of zebras.
+    # Only the held-out part mentions zebras.
     data = tmp_path / "text.txt"
     data.write_text(LITTLE_TEXT + "the zebra sat on the mat. " * 12, encoding="utf-8")
     scores = evaluate(files, data)
@@ -384,7 +384,7 @@ def test_what_is_shipped_is_scored_on_all_of_the_held_out_text(data, finished, t
     assert scores["bits_per_character"] == pytest.approx(math.log2(scores["perplexity"]), rel=0.01)
     assert (scores["tokens_ours"], scores["tokens_notes"]) == (TINY.tokens, TINY.tokens)
     known = set(read_language_model(files["notes_words"]).tokeniser.vocabulary)
-    words = [word for text in split_texts(data).held_out for word in Words.cut(text)]
+    words = [word for text in split_texts(data).held_out for word in Words.split(text)]
     unknown = sum(word not in known for word in words)
     count = len(words) + len(split_texts(data).held_out) + 1
     assert scores["unknown_share_notes_words"] == pytest.approx(unknown / count)

@@ -1,4 +1,4 @@
-"""Moving about in a latent space: grids, walks, arcs and directions against what they are by definition."""
+"""Latent space geometry: grids, walks, interpolation and directions against their definitions."""
 
 from __future__ import annotations
 
@@ -62,10 +62,10 @@ def test_a_walk_passes_its_waypoints_in_even_steps(spherical):
     [
         (lambda: latent.walk(np.zeros((1, 2)), 5), "two places"),
         (lambda: latent.walk(np.zeros((2, 2)), 0), "one step"),
-        (lambda: latent.checked(np.array([[np.nan, 0]]), 2), "finite"),
-        (lambda: latent.checked(np.array([[np.inf, 0]]), 2), "finite"),
-        (lambda: latent.checked(np.array([[99.0, 0]]), 2), "between -40 and 40"),
-        (lambda: latent.checked(np.zeros((4, 3)), 2), "2 numbers, not 3"),
+        (lambda: latent.check_latents(np.array([[np.nan, 0]]), 2), "finite"),
+        (lambda: latent.check_latents(np.array([[np.inf, 0]]), 2), "finite"),
+        (lambda: latent.check_latents(np.array([[99.0, 0]]), 2), "between -40 and 40"),
+        (lambda: latent.check_latents(np.zeros((4, 3)), 2), "2 numbers, not 3"),
         (lambda: latent.axis_values(0, 1.0, "linear"), "at least one point"),
         (lambda: latent.axis_values(3, 1.0, "round"), "spacing"),
         (lambda: difference_of_means(np.zeros((3, 2)), np.ones(3)), "without it"),
@@ -92,7 +92,7 @@ def test_ridge_regression_finds_the_direction_along_which_ratings_rise():
     found = ridge_direction(latents, ratings, 0.01)
     np.testing.assert_allclose(found, wanted / np.linalg.norm(wanted), atol=0.02)
     shrunk = ridge_direction(latents, ratings, 1e6)
-    # A penalty that large leaves the direction of the covariances.
+    # With a penalty this large only the covariances' direction remains.
     covariances = (latents - latents.mean(0)).T @ (ratings - ratings.mean())
     np.testing.assert_allclose(shrunk, covariances / np.linalg.norm(covariances), atol=1e-3)
     np.testing.assert_allclose(difference_of_means(latents, ratings), covariances / 800 / ratings.std(), atol=1e-5)
@@ -120,7 +120,7 @@ def test_density_is_high_where_pictures_lie_and_has_the_orientation_of_the_grid(
 def test_sensitivity_is_the_length_of_the_slope():
     axis = latent.axis_values(11, 1.0, "gaussian")
     grid = latent.latent_grid(11, 1.0, "gaussian")
-    # Pixels that rise with z[0] on the right half only.
+    # Pixels depend on z[0] in the right half only.
     rise = np.where(grid[..., 0] > 0, 200 * grid[..., 0], 0)
     found = maps.sensitivity(np.repeat(rise[..., None, None, None], 4, axis=2).astype(np.uint8), axis)
     assert found[:, :4].max() == 0

@@ -1,4 +1,4 @@
-"""A batch in shards: how many, and that a step taken so is the same step."""
+"""Shards of a batch: how many, and that a step with shards equals one without."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ def test_there_is_an_equal_shard_for_each_core_where_operations_have_one_thread(
 ):
     monkeypatch.setattr(tf.config.threading, "get_intra_op_parallelism_threads", lambda: threads)
     monkeypatch.setattr(shards.os, "sched_getaffinity", lambda _: set(range(cores)), raising=False)
-    assert shards.shards_of(batch_size) == expected
+    assert shards.shard_count(batch_size) == expected
 
 
 def step_in(count: int, monkeypatch) -> tuple[dict[str, float], list[np.ndarray]]:
-    """The terms and the weights after one step of the notes' networks in so many shards."""
-    monkeypatch.setattr(vae_training, "shards_of", lambda _: count)
+    """The loss terms and the weights of the book's networks after one step with this many shards."""
+    monkeypatch.setattr(vae_training, "shard_count", lambda _: count)
     architecture = ARCHITECTURES["digits_notes"]
     keras.utils.set_random_seed(0)
     networks = architecture.build_encoder(), architecture.build_decoder()
     loss = vae_training.Loss(architecture, 0.0)
-    step = vae_training.train_step_of(*networks, keras.optimizers.SGD(1e-5), loss, seed=3)
+    step = vae_training.make_train_step(*networks, keras.optimizers.SGD(1e-5), loss, seed=3)
     images = np.random.default_rng(0).integers(0, 256, (8, 28, 28, 1)).astype(np.uint8)
     terms = step(tf.constant(images), tf.constant(5), tf.constant(0.5))
     return {name: float(value) for name, value in terms.items()}, [w.numpy() for n in networks for w in n.weights]
@@ -44,10 +44,10 @@ def test_a_step_in_shards_is_the_step_of_the_whole_batch(monkeypatch):
         np.testing.assert_allclose(one, other, atol=1e-6)
 
 
-def test_a_program_that_only_trains_asks_for_one_thread_an_operation(monkeypatch):
+def test_a_program_that_only_trains_asks_for_use_one_thread_per_op(monkeypatch):
     asked: list[int] = []
     monkeypatch.setattr(tf.config.threading, "set_intra_op_parallelism_threads", asked.append)
-    shards.one_thread_an_operation()
+    shards.use_one_thread_per_op()
     assert asked == [1]
 
 
@@ -57,5 +57,5 @@ def test_a_program_that_has_begun_to_compute_keeps_its_threads():
     assert before != 1
     with pytest.raises(RuntimeError):
         tf.config.threading.set_intra_op_parallelism_threads(1)
-    shards.one_thread_an_operation()
+    shards.use_one_thread_per_op()
     assert tf.config.threading.get_intra_op_parallelism_threads() == before

@@ -1,4 +1,4 @@
-"""Training: resumed exactly, never from the wrong checkpoint, and the layers and schedules compute what they say."""
+"""Training: exact resume, never from the wrong checkpoint; layers and schedules against references."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ from tests.engines.helpers import as_png, files_in, is_one_sentence, refusal
 
 @pytest.fixture(autouse=True)
 def same_precision():
-    """Training chooses Keras's number format for the whole process; give the other tests theirs back."""
+    """Restore Keras's global dtype policy, which training changes."""
     policy = keras.config.dtype_policy()
     yield
     keras.config.set_dtype_policy(policy)
 
 
 class Tiny:
-    """A network of two layers on random numbers, trained with momentum, as `train_frames` is used in earnest."""
+    """A two-layer network on random numbers, trained with momentum by `train_frames`."""
 
     SETTINGS = {"rate": 0.05, "seed": 3, "nested": {"a": [1, 2]}}  # noqa: RUF012 - never changed
 
@@ -219,8 +219,8 @@ def test_a_checkpoint_that_cannot_be_written_leaves_the_one_before_and_the_train
 
     with monkeypatch.context() as patch:
         patch.setattr(np, "savez", full_disk)
-        unkept = next(frames)
-    assert unkept.note.startswith("alarm: the checkpoint could not be written (the disk is full")
+        alarm_if_unwritten = next(frames)
+    assert alarm_if_unwritten.note.startswith("alarm: the checkpoint could not be written (the disk is full")
     assert path.read_bytes() == before
     assert files_in(tmp_path) == ["checkpoint.npz"]
     assert load_checkpoint(path, Tiny().variables, Tiny.SETTINGS) == 10
@@ -344,7 +344,7 @@ def test_a_damaged_picture_in_a_zip_is_left_out_with_one_sentence(tmp_path, dama
 
 
 def both_normalizations() -> tuple[FusedBatchNormalization, keras.layers.BatchNormalization]:
-    """Ours and Keras's, with the same scales and statistics."""
+    """Our layer and Keras's, with the same scales and statistics."""
     layers = (
         FusedBatchNormalization(momentum=0.9, epsilon=1e-3, dtype="float32"),
         keras.layers.BatchNormalization(momentum=0.9, epsilon=1e-3, dtype="float32"),
@@ -364,7 +364,7 @@ def test_fused_normalisation_is_that_of_keras_in_training_and_after_it():
         np.testing.assert_allclose(ours(x, training=True), theirs(x, training=True), atol=1e-4)
     before = ours.moving_mean.numpy().copy()
     for name in ("moving_mean", "moving_variance"):
-        # Ours divides by n - 1 and Keras by n, which is no difference at this many values.
+        # Ours divides by n - 1 and Keras by n, which makes no difference for this many values.
         np.testing.assert_allclose(getattr(ours, name), getattr(theirs, name), rtol=3e-4, atol=1e-5)
     np.testing.assert_allclose(ours(x, training=False), theirs(x, training=False), rtol=1e-3, atol=1e-3)
     theirs.moving_variance.assign(ours.moving_variance)

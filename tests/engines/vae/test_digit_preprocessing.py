@@ -1,4 +1,4 @@
-"""Drawn digits: centred and sized as MNIST has its own."""
+"""Drawn digits are centred and scaled like MNIST's."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Variational autoencoders: their loss against closed forms, their files, their training and how it fails."""
+"""Variational autoencoders: loss against closed forms, files, training and its failures."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from engines.latent.geometry import latent_grid
 from engines.vae import WalkConfig, resolve, walk
 from engines.vae import training as vae_training
 from engines.vae.engine import load_vae
-from engines.vae.model import VAE, Concept, read_vae, save_vae, vae_of_networks
+from engines.vae.model import VAE, Concept, read_vae, save_vae, vae_from_networks
 from engines.vae.networks import ARCHITECTURES
 from engines.vae.training import VAETrainingConfig, binary_cross_entropy, concept_directions, kl_loss, scores, train
 from engines.weights.store import WeightsError, WeightsStore
@@ -32,7 +32,7 @@ ROOT = Path(__file__).resolve().parents[3]
 
 def with_random_weights(name: str) -> VAE:
     keras.utils.set_random_seed(0)
-    return vae_of_networks(name, ARCHITECTURES[name].build_encoder(), ARCHITECTURES[name].build_decoder())
+    return vae_from_networks(name, ARCHITECTURES[name].build_encoder(), ARCHITECTURES[name].build_decoder())
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +90,7 @@ def test_scores_are_the_loss_of_held_out_pictures(digits):
     assert found["mae"] == pytest.approx(0.25, abs=0.02), "grey against noise"
 
 
-# Pictures and places
+# Pictures and latent vectors
 
 
 @pytest.mark.parametrize("name", ["digits", "faces"])
@@ -212,7 +212,7 @@ def test_what_is_no_file_of_weights_is_refused_in_a_sentence(digits, tmp_path):
 
 @pytest.fixture
 def mnist(tmp_path) -> Path:
-    """A small file as Keras publishes it: bright squares in the place of digits."""
+    """A small mnist.npz with bright squares instead of digits."""
     rng = np.random.default_rng(0)
 
     def draw(count: int) -> np.ndarray:
@@ -316,15 +316,15 @@ def test_concepts_are_the_directions_along_which_ratings_rise(tmp_path, faces):
     found = concept_directions(faces, tmp_path / "rated.zip")
     assert [concept.name for concept in found] == list(vae_training.CONCEPTS.values())
     assert found[0].correlation > 0.95
-    assert np.linalg.norm(found[0].gauge) == pytest.approx(1, abs=1e-5)
-    assert found[0].direction @ found[0].gauge > 0
+    assert np.linalg.norm(found[0].probe) == pytest.approx(1, abs=1e-5)
+    assert found[0].direction @ found[0].probe > 0
 
 
 # What ships
 
 
 def test_the_shipped_weights_score_what_the_manifest_says(shared, tmp_path):
-    # Every tenth digit, which is near enough; `python -m engines.train vae --evaluate` scores all.
+    # Every tenth digit is enough; `python -m engines.train vae --evaluate` scores all.
     with np.load(shared / "data" / "mnist.npz") as whole:
         np.savez(tmp_path / "mnist.npz", **{name: values[::10] for name, values in whole.items()})
     with zipfile.ZipFile(shared / "data" / FACES_FILE) as faces, zipfile.ZipFile(tmp_path / FACES_FILE, "w") as last:

@@ -1,4 +1,4 @@
-"""Refining an encoder's guess: against a posterior in closed form, and on the networks that use it."""
+"""Posterior refinement: against a closed-form posterior, and on the networks that use it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 
 from engines.vae.inference import kl_loss, refine_posterior
-from engines.vae.model import VAE, vae_of_networks
+from engines.vae.model import VAE, vae_from_networks
 from engines.vae.networks import ARCHITECTURES
 from engines.vae.training import scores
 
@@ -18,7 +18,7 @@ from engines.vae.training import scores
 @pytest.fixture(scope="module")
 def digits() -> VAE:
     keras.utils.set_random_seed(0)
-    return vae_of_networks("digits", ARCHITECTURES["digits"].build_encoder(), ARCHITECTURES["digits"].build_decoder())
+    return vae_from_networks("digits", ARCHITECTURES["digits"].build_encoder(), ARCHITECTURES["digits"].build_decoder())
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +27,7 @@ def images() -> np.ndarray:
 
 
 def test_it_ends_at_the_posterior_of_a_gaussian_likelihood():
-    # With a standard normal prior and what is seen being z plus noise of variance v, the posterior of z is Gaussian
+    # With a standard normal prior and x being z plus noise of variance v, the posterior of z is Gaussian
     # with mean x / (1 + v) and variance v / (1 + v) (Bishop 2006, equation 2.116).
     seen = tf.constant([[0.3, -0.5], [-0.2, 0.6]])
     variance = 0.5

@@ -1,4 +1,4 @@
-"""Downloads: whole or not there, gone on with, given up, and asked for by several at once."""
+"""Downloads: atomic, resumable, cancellable, and shared by concurrent requests."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from engines.weights import download as downloads
-from engines.weights.download import UnreachableError, UnwritableError, WrongContentError, fetch, forget_part, part_of
+from engines.weights.download import UnreachableError, UnwritableError, WrongContentError, discard_part, fetch, part_of
 from tests.engines.helpers import files_in, refusal
 from tests.engines.servers import FileServer, md5_hex, server
 
@@ -93,7 +93,7 @@ def test_a_part_of_another_file_is_found_out_and_not_kept(destination):
 
 
 def answers(data: bytes, *, length: int | None = None, status: int = 200, chunked: bool = False, raw: bytes = b""):
-    """A way to answer: `data`, with a stated length that may be a lie, or bytes that are no HTTP at all."""
+    """A response: `data` with a stated length that may be wrong, or bytes that are not HTTP."""
 
     def answer(handler: BaseHTTPRequestHandler) -> None:
         if raw:
@@ -173,17 +173,17 @@ def test_where_nothing_can_be_written_one_sentence_says_so(tmp_path):
         refusal(UnwritableError, list, fetch(url, tmp_path / "file" / "weights.h5", MD5))
 
 
-# Several at once
+# Concurrent downloads
 
 
 def test_who_asks_for_what_is_being_fetched_waits_for_it_and_asks_nothing_of_the_server(destination, monkeypatch):
-    monkeypatch.setattr(downloads, "LOOKS", 0.01)
+    monkeypatch.setattr(downloads, "POLL_SECONDS", 0.01)
     files = FileServer(PAYLOAD)
     with server(files.answer) as url:
         first, second = fetch(url, destination, MD5), fetch(url, destination, MD5)
         done, _ = next(first)
         assert next(second) == (done, len(PAYLOAD))
-        assert not forget_part(destination)
+        assert not discard_part(destination)
         list(first)
         assert list(second)[-1] == (len(PAYLOAD), len(PAYLOAD))
     assert files.asked == [""]
@@ -191,7 +191,7 @@ def test_who_asks_for_what_is_being_fetched_waits_for_it_and_asks_nothing_of_the
 
 
 def test_when_the_first_gives_up_the_next_goes_on_from_there(destination, monkeypatch):
-    monkeypatch.setattr(downloads, "LOOKS", 0.01)
+    monkeypatch.setattr(downloads, "POLL_SECONDS", 0.01)
     files = FileServer(PAYLOAD)
     with server(files.answer) as url:
         first, second = fetch(url, destination, MD5), fetch(url, destination, MD5)

@@ -1,4 +1,4 @@
-"""Weights: found in the right place, refused when damaged, and downloaded whole or not at all."""
+"""Weights: found in the right place, refused if damaged, downloaded completely or not at all."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PAYLOAD = np.random.default_rng(0).bytes(1_500_000)
 
 
 def store(folder: Path, *folders: Path) -> WeightsStore:
-    """A store with nothing but what is in `folder`'s own cache and bundle."""
+    """A store with only the cache and bundle in `folder`."""
     for name in ("cache", "bundle"):
         (folder / name).mkdir(exist_ok=True)
     return WeightsStore(folders=folders, cache=folder / "cache", bundled=folder / "bundle")
@@ -215,7 +215,7 @@ def test_a_truncated_h5_file_is_refused_with_one_sentence(tmp_path, shared):
 
 
 def publish(monkeypatch, data: bytes) -> None:
-    """Have `data` be what Keras publishes for VGG16."""
+    """Make `data` the file that Keras publishes for VGG16."""
     official = dataclasses.replace(OFFICIAL_FILES["vgg16"], url="http://127.0.0.1:9/never", md5=md5_hex(data))
     monkeypatch.setitem(OFFICIAL_FILES, "vgg16", official)
 
@@ -228,7 +228,7 @@ def test_a_download_is_written_into_the_cache(tmp_path, monkeypatch):
     assert progress[-1] == (len(PAYLOAD), len(PAYLOAD))
     assert files_in(tmp_path / "new" / "cache") == [VGG16]
     assert weights.verified("vgg16").path.read_bytes() == PAYLOAD
-    assert weights.arrived("vgg16") == 0
+    assert weights.downloaded_bytes("vgg16") == 0
 
 
 def test_an_interrupted_download_says_how_to_go_on_and_how_much_has_arrived(tmp_path, monkeypatch):
@@ -238,7 +238,7 @@ def test_an_interrupted_download_says_how_to_go_on_and_how_much_has_arrived(tmp_
         sentence = refusal(WeightsError, list, weights.download("vgg16", url=url))
     assert "try again" in sentence
     assert VGG16 in sentence
-    assert weights.arrived("vgg16") == 700_000
+    assert weights.downloaded_bytes("vgg16") == 700_000
     assert weights.find("vgg16") is None
     weights.remove("vgg16")
     assert files_in(tmp_path / "cache") == []
@@ -260,7 +260,7 @@ def test_a_cache_that_cannot_be_written_is_one_sentence_without_its_path(tmp_pat
     (tmp_path / "brought.h5").write_bytes(PAYLOAD)
     with server(FileServer(PAYLOAD).answer) as url:
         downloaded = refusal(WeightsError, list, weights.download("vgg16", url=url))
-    brought = refusal(WeightsError, weights.take, tmp_path / "brought.h5")
+    brought = refusal(WeightsError, weights.add_file, tmp_path / "brought.h5")
     for sentence in (downloaded, brought):
         assert "cannot be written" in sentence
         assert str(tmp_path) not in sentence
@@ -279,7 +279,7 @@ def test_the_official_addresses_are_those_of_keras():
     assert weights_module.KERAS_CACHE.parts[-2:] == (".keras", "models")
 
 
-# Files that somebody brings, and files that go
+# Adding and removing files
 
 
 @pytest.mark.parametrize("called", [VGG16, "from a stick.h5", OFFICIAL_FILES["vgg19"].name])
@@ -289,7 +289,7 @@ def test_a_brought_file_is_recognised_by_its_content_and_copied_into_the_cache(t
     brought = tmp_path / called
     brought.write_bytes(PAYLOAD)
     (tmp_path / "cache" / f"{VGG16}.part").write_bytes(PAYLOAD[:100])
-    assert weights.take(brought) == "vgg16"
+    assert weights.add_file(brought) == "vgg16"
     assert weights.verified("vgg16").source == "cache"
     assert files_in(tmp_path / "cache") == [VGG16]
     assert brought.is_file()
@@ -307,7 +307,7 @@ def test_a_brought_file_of_other_content_is_refused_by_its_name(tmp_path, called
     weights = store(tmp_path)
     (tmp_path / "cache" / VGG16).write_bytes(b"what was there before")
     (tmp_path / called).write_bytes(PAYLOAD)
-    assert told in refusal(WeightsError, weights.take, tmp_path / called)
+    assert told in refusal(WeightsError, weights.add_file, tmp_path / called)
     assert files_in(tmp_path / "cache") == [VGG16]
     assert (tmp_path / "cache" / VGG16).read_bytes() == b"what was there before"
 

@@ -18,7 +18,7 @@ from engines import __main__ as command_line
 from engines.imaging.images import read_picture
 from engines.jobs import ENGINES
 from engines.jobs.recipe_script import script_of
-from engines.jobs.registry import described_in
+from engines.jobs.registry import engines_in
 from engines.recipes import read_recipe
 from studio.api.endpoints import ENDPOINTS, endpoints_of
 from studio.api.routes import add_api
@@ -38,7 +38,7 @@ def photo(tmp_path, monkeypatch) -> Path:
     package.mkdir(parents=True)
     (package / "__init__.py").write_text(code)
     monkeypatch.setattr(engines, "__path__", [*engines.__path__, str(package.parent)])
-    for engine in described_in("posterize"):
+    for engine in engines_in("posterize"):
         monkeypatch.setitem(ENGINES, engine.name, engine)
         for name, endpoint in endpoints_of(engine):
             monkeypatch.setitem(ENDPOINTS, name, endpoint)

@@ -14,7 +14,7 @@ from PIL import Image
 
 from engines.deep_dream import PRESETS, DreamConfig, presets
 from engines.imaging.images import digest, read_picture
-from engines.jobs import Job, repeated
+from engines.jobs import Job, replay_if_same
 from engines.recipes import Recipe, read_recipe
 from engines.weights.keras_applications import OFFICIAL_FILES
 from engines.weights.store import WeightsStore
@@ -193,7 +193,7 @@ def test_a_restored_recipe_is_replayed_only_when_nothing_was_changed(studio, sma
         steering=((1, dataclasses.asdict(steered)),),
         stopped_at=2,
     ).to_json()
-    again = repeated(small_job, recipe)
+    again = replay_if_same(small_job, recipe)
     assert (again.config, again.steering, again.stop_at) == (SMALL, ((1, steered),), 2)
     for changes in (
         {"config": dataclasses.replace(SMALL, seed=1)},
@@ -203,9 +203,9 @@ def test_a_restored_recipe_is_replayed_only_when_nothing_was_changed(studio, sma
         {"inputs": {}},
     ):
         other = dataclasses.replace(small_job, **changes)
-        assert repeated(other, recipe) is other
-    assert repeated(small_job, None) is small_job
-    assert repeated(small_job, "") is small_job
+        assert replay_if_same(other, recipe) is other
+    assert replay_if_same(small_job, None) is small_job
+    assert replay_if_same(small_job, "") is small_job
 
 
 # Presets, networks, guide

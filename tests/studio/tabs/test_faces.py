@@ -40,8 +40,8 @@ def gan() -> GAN:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(gans, "PICTURES", 32)
         principal = gans.principal_directions(untrained)
-    yardstick = np.linspace(-2, 2, 101).astype(np.float32)
-    return dataclasses.replace(untrained, principal=principal, yardstick=yardstick)
+    held_out_percentiles = np.linspace(-2, 2, 101).astype(np.float32)
+    return dataclasses.replace(untrained, principal=principal, held_out_percentiles=held_out_percentiles)
 
 
 @pytest.fixture
@@ -70,7 +70,7 @@ def a_wall(tab: FacesTab) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def test_what_the_settings_name_is_what_there_is():
-    assert set(dcgan_config.MODELS) == set(ARCHITECTURES) == set(dcgan_config.MODELS_OWN)
+    assert set(dcgan_config.MODELS) == set(ARCHITECTURES) == set(dcgan_config.MODEL_DEFAULTS)
     assert dcgan_config.AUGMENTATIONS == augmentation.AUGMENTATIONS
     assert set(NETWORKS.values()) == set(ARCHITECTURES)
 
@@ -88,7 +88,7 @@ def test_the_wall_shows_the_pictures_of_its_seeds_with_what_the_critic_says(tab,
     light = pictures.mean(-1).reshape(COUNT, -1)
     light = (light - light.mean(1, keepdims=True)) / light.std(1, keepdims=True)
     assert (light @ tile.mean(-1).ravel()).argmax() == 3
-    expected = [round(gan.standing(float(verdict))) for verdict in gan.verdicts(pictures)]
+    expected = [round(gan.score_percentile(float(verdict))) for verdict in gan.scores(pictures)]
     assert shown["standings"] == expected
     np.testing.assert_allclose(decoded(face["picture"]).astype(int), pictures[0].astype(int), atol=1)
 
@@ -192,7 +192,7 @@ def test_without_a_face_nothing_is_saved_held_or_added_but_a_sentence(tab):
 
 def test_the_verdict_is_told_as_a_share_of_photographs(gan):
     assert said_of(gan, 0.0) == "The critic finds it more real than 50 % of photographs (score 0.00)"
-    assert said_of(dataclasses.replace(gan, yardstick=None), 1.0) == "The critic finds it 1.00 real"
+    assert said_of(dataclasses.replace(gan, held_out_percentiles=None), 1.0) == "The critic finds it 1.00 real"
 
 
 # Walks

@@ -22,7 +22,7 @@ from engines.latent.directions import principal_directions
 from engines.latent.geometry import axis_values
 from engines.recipes import Recipe
 from engines.vae.config import MODELS, VAETrainingConfig
-from engines.vae.model import VAE, Concept, vae_of_networks
+from engines.vae.model import VAE, Concept, vae_from_networks
 from engines.vae.networks import ARCHITECTURES
 from studio import trained_models
 from studio.tabs.latent_space import latent_map as explorer
@@ -35,7 +35,7 @@ from tests.studio.helpers import decoded, unserved_page, warned, watched
 
 def with_random_weights(name: str) -> VAE:
     keras.utils.set_random_seed(0)
-    return vae_of_networks(name, ARCHITECTURES[name].build_encoder(), ARCHITECTURES[name].build_decoder())
+    return vae_from_networks(name, ARCHITECTURES[name].build_encoder(), ARCHITECTURES[name].build_decoder())
 
 
 @pytest.fixture(scope="module")

@@ -183,7 +183,7 @@ def test_a_cancelled_download_ends_with_what_has_arrived_and_can_be_gone_on_with
     (last,) = download
     assert last["going"] is None
     assert rows(last)["vgg19"]["acts"] == ["rest", "discard"]
-    arrived = store.arrived("vgg19")
+    arrived = store.downloaded_bytes("vgg19")
     assert 0 < arrived < len(PAYLOAD)
     *_, last = tab.download(about("vgg19"), PAGE)
     assert "verified" in last["said"]

@@ -17,7 +17,7 @@ from engines.language_model import networks as transformers
 from engines.language_model import tokenizers as tokenisers
 from engines.language_model.config import LanguageTrainingConfig, WritingConfig
 from engines.language_model.model import LanguageModel
-from engines.language_model.training import LEAST_TOKENS, read_texts
+from engines.language_model.training import MIN_TOKENS, read_texts
 from engines.recipes import read_recipe
 from engines.weights.store import LocatedWeights
 from studio.components.config_form import Settings
@@ -79,7 +79,7 @@ def rows_of(run: Any) -> tuple[Any, ...]:
 
 
 def test_what_the_settings_name_is_what_there_is():
-    assert set(language_config.MODELS) == set(transformers.NETWORKS) == set(language_config.MODELS_OWN)
+    assert set(language_config.MODELS) == set(transformers.NETWORKS) == set(language_config.MODEL_DEFAULTS)
     assert set(language_config.TOKENISERS) == set(tokenisers.TOKENISERS)
 
 
@@ -159,7 +159,7 @@ def test_a_slider_moved_while_it_writes_steers_the_next_word(tab):
             run = run or tab.stage.run(update.get(tab.stage.run_id, ""))
             if run is None or run.frame is None:
                 continue
-            if not any(one.after == 1.0 for one in run.frame.written[0].dice):
+            if not any(one.after == 1.0 for one in run.frame.written[0].distributions):
                 tab.steered(run.id, "ours", *settings(tab, tokens=10, seed=9, temperature=0.0, prompt="Other"))
             else:
                 run.stop()
@@ -177,7 +177,7 @@ def test_a_slider_moved_while_it_writes_steers_the_next_word(tab):
 def test_a_word_shows_its_dice(tab, model):
     run_id, _ = written(tab)
     place, seen, again = tab.picked(run_id, SimpleNamespace(row=0, index=3))
-    one = rows_of(tab.stage.run(run_id))[0].dice[3]
+    one = rows_of(tab.stage.run(run_id))[0].distributions[3]
     assert place == [0, 3]
     assert (seen["token"], seen["before"], seen["rewritable"]) == (one.token, one.before, True)
     assert [token for *_, token in seen["alternatives"]] == [token for token, _, _ in one.alternatives]
@@ -196,7 +196,7 @@ def test_a_word_that_is_not_there_shows_nothing(tab, event):
 def test_another_word_is_put_in_its_place_and_written_on_from(tab):
     run_id, _ = written(tab)
     before = rows_of(tab.stage.run(run_id))[0]
-    token = next(i for i, _, _ in before.dice[4].alternatives if i not in (0, before.tokens[4]))
+    token = next(i for i, _, _ in before.distributions[4].alternatives if i not in (0, before.tokens[4]))
     updates = watched(tab.rewritten(run_id, [0, 4], SimpleNamespace(token=token), "ours", 200, *settings(tab)))
     run = tab.stage.run(next(update[tab.stage.run_id] for update in updates if tab.stage.run_id in update))
     tokens = rows_of(run)[0].tokens
@@ -303,7 +303,7 @@ def test_a_text_is_scored_word_by_word_and_each_has_its_dice(tab):
     assert f"{scored.perplexity:.1f}" in said
     assert dice == {}
     seen = tab.score.picked(scored, "ours", SimpleNamespace(row=0, index=1))
-    assert (seen["token"], seen["rewritable"]) == (scored.dice[1].token, False)
+    assert (seen["token"], seen["rewritable"]) == (scored.distributions[1].token, False)
     assert seen["before"] == pytest.approx(seen["after"])
     assert tab.score.picked(scored, "ours", SimpleNamespace(row=0, index=99)) == {}
     assert tab.score.picked(None, "ours", SimpleNamespace(row=0, index=0)) == {}
@@ -421,7 +421,7 @@ def test_unbroken_texts_are_enough_at_what_the_controls_show_at_first(tmp_path, 
     path = tmp_path / "unbroken.txt"
     path.write_text(text, encoding="utf-8")
     found = read_texts(FIRST.filled(), path)
-    assert len(found.train) >= LEAST_TOKENS
+    assert len(found.train) >= MIN_TOKENS
     assert "".join(found.tokeniser.pieces(found.train)) == text[: len(text) * 9 // 10]
 
 
