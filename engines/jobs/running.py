@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import functools
 import time
@@ -67,7 +68,7 @@ class ResumableJob:
 class JobExecution(Iterator[Frame]):
     """A job's frames, which know the recipe of what they have made so far.
 
-    Iterate to run, `send` a config to steer, `close` to stop: as with the engine's own frames.
+    Iterate to run, `steer` with a config from any thread, `close` to stop.
 
     Args:
         standing: where the same job stood that was lost, to go on from there; None to begin.
@@ -105,12 +106,25 @@ class JobExecution(Iterator[Frame]):
         self._replay = list(job.steering)
         self._interruptions = list(job.interruptions)
         self._held: Any = None
+        # The newest config that was steered with: appending and popping need no lock.
+        self._steered: collections.deque[Any] = collections.deque(maxlen=1)
+
+    def steer(self, config: Any) -> None:
+        """Make the next frame with another config; of several, the newest counts. May be called from any thread.
+
+        Raises:
+            ValueError: the config does not fit the job's network; the run goes on as it was.
+        """
+        self._steered.append(self.resolve(config))
 
     def __next__(self) -> Frame:
-        return self.send(None)
+        return self.send(self._steered.pop() if self._steered else None)
 
-    def send(self, changed: Any | None) -> Frame:
-        """The next frame, after `changed` has taken effect.
+    def send(self, config: Any | None) -> Frame:
+        """Make the next frame, with another config if one is given.
+
+        Args:
+            config: as `resolve` returns it; None to go on as before.
 
         Raises:
             StopIteration: the run is over.
@@ -118,19 +132,19 @@ class JobExecution(Iterator[Frame]):
         """
         began = time.monotonic()
         try:
-            return self._send(changed)
+            return self._send(config)
         finally:
             # Only what was worked: between two frames another run may have had its turn.
             worked = self.history.seconds + time.monotonic() - began
             self.history = dataclasses.replace(self.history, seconds=worked)
 
-    def _send(self, changed: Any | None) -> Frame:
+    def _send(self, config: Any | None) -> Frame:
         if self._frames is None or self.last is None:
-            return self._go_on(changed, self._standing) if self._standing else self._begin(changed)
-        changed, self._held = (self._held if changed is None else changed), None
-        if changed == self.history.in_force:
-            changed = None  # a control was touched, and says what it said before
-        if changed is not None:
+            return self._go_on(config, self._standing) if self._standing else self._begin(config)
+        config, self._held = (self._held if config is None else config), None
+        if config == self.history.in_force:
+            config = None  # a control was touched, and says what it said before
+        if config is not None:
             # A person steers: what the recipe would have done from here on no longer fits.
             self._replay, self._interruptions = [], []
             self.job = dataclasses.replace(self.job, stop_at=None)
@@ -141,24 +155,24 @@ class JobExecution(Iterator[Frame]):
             self._interruptions.pop(0)
             if self.last.position is not None:
                 self._frames.close()
-                return self._go_on(changed, ResumePoint(self.last, self.history))
-        replayed = changed is None and bool(self._replay) and self._replay[0][0] <= self.last.step
-        changed = self._replay[0][1] if replayed else changed
+                return self._go_on(config, ResumePoint(self.last, self.history))
+        replayed = config is None and bool(self._replay) and self._replay[0][0] <= self.last.step
+        config = self.resolve(self._replay[0][1]) if replayed else config
         before = self.last
-        self.last = self._frames.send(changed)
+        self.last = self._frames.send(config)
         self.notices += self.last.notices
         if replayed:
             self._replay.pop(0)
-        in_force = changed if self.last.config is None else self.last.config
+        in_force = config if self.last.config is None else self.last.config
         if in_force is not None:
             steering = (*self.history.steering, (before.step, in_force))
             self.history = dataclasses.replace(self.history, steering=steering, in_force=in_force)
         return self.last
 
-    def _begin(self, changed: Any | None) -> Frame:
+    def _begin(self, config: Any | None) -> Frame:
         """The first frame of a new run."""
-        if changed is not None:  # steered before the first step: that is where this run begins
-            self.job = dataclasses.replace(self.job, config=changed, steering=(), stop_at=None, interruptions=())
+        if config is not None:  # steered before the first step: that is where this run begins
+            self.job = dataclasses.replace(self.job, config=config, steering=(), stop_at=None, interruptions=())
             self._replay, self._interruptions = [], []
         network = self._workshop.network(self.job.engine, self.job.backbone)
         config = self.resolve(self.job.config)
@@ -174,10 +188,10 @@ class JobExecution(Iterator[Frame]):
         )
         return self.last
 
-    def _go_on(self, changed: Any | None, standing: ResumePoint) -> Frame:
-        """The first frame of a run that goes on from where one was lost; `changed` takes effect after it."""
+    def _go_on(self, config: Any | None, standing: ResumePoint) -> Frame:
+        """The first frame of a run that goes on from where one was lost; `config` takes effect after it."""
         network = self._workshop.network(self.job.engine, self.job.backbone)
-        self._held = changed
+        self._held = config
         after = {} if standing.frame is None else {"after": standing.frame}
         self._frames = self._engine_frames(standing.history.in_force, network, **after)
         self.last = next(self._frames)

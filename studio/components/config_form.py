@@ -24,6 +24,14 @@ class _Control:
     read: Callable[[Any], Any]
 
 
+@dataclasses.dataclass(frozen=True)
+class _Derived:
+    """Components that have a use of their own, and how a field follows from their values."""
+
+    components: list[Any]
+    read: Callable[..., Any]
+
+
 class Settings(Generic[C]):
     """Controls for the fields of a config class.
 
@@ -37,6 +45,7 @@ class Settings(Generic[C]):
         self.first, self._prefix = first, prefix
         self._fields = {field.name: field for field in dataclasses.fields(first)}  # type: ignore[arg-type]
         self._controls: dict[str, _Control] = {}
+        self._derived: dict[str, _Derived] = {}
 
     def hint(self, name: str) -> str:
         """A field's one-line help."""
@@ -58,6 +67,14 @@ class Settings(Generic[C]):
         """
         self._controls[name] = _Control(component, show, read)
         return component
+
+    def derive(self, name: str, components: Sequence[Any], read: Callable[..., Any]) -> None:
+        """Have a field follow from components that presets and saved settings leave alone.
+
+        Args:
+            read: the components' values -> the field's value; may raise ValueError with a sentence.
+        """
+        self._derived[name] = _Derived(list(components), read)
 
     def slider(self, name: str, label: str, low: float, high: float, step: float) -> gr.Slider:
         """A slider."""
@@ -95,6 +112,11 @@ class Settings(Generic[C]):
         """The controls, in the order of `values`."""
         return [control.component for control in self._controls.values()]
 
+    @property
+    def inputs(self) -> list[Any]:
+        """All that a config is read from: `components`, then those of derived fields."""
+        return [*self.components, *(one for derived in self._derived.values() for one in derived.components)]
+
     def values(self, config: C) -> list[Any]:
         """What each control says for a config."""
         return [control.show(getattr(config, name)) for name, control in self._controls.items()]
@@ -121,16 +143,21 @@ class Settings(Generic[C]):
     def config(self, values: Sequence[Any]) -> C:
         """The config that the controls say.
 
+        Args:
+            values: those of `inputs`; or those of `components` only, where derived fields keep their defaults.
+
         Raises:
             ValueError: a sentence that says which control says what it cannot mean.
         """
-        fields = {
-            name: control.read(value) for (name, control), value in zip(self._controls.items(), values, strict=True)
-        }
+        own, others = values[: len(self._controls)], list(values[len(self._controls) :])
+        fields = {name: control.read(value) for (name, control), value in zip(self._controls.items(), own, strict=True)}
         for name, value in fields.items():
             kind = str(self._fields[name].type)
             if value is None and "None" not in kind:
                 fields[name] = self._fields[name].default  # an emptied box
             elif kind.startswith("int") and isinstance(value, float) and value.is_integer():
                 fields[name] = int(value)  # what a browser sends for a whole number
+        for name, derived in self._derived.items() if others else ():
+            fields[name] = derived.read(*others[: len(derived.components)])
+            del others[: len(derived.components)]
         return type(self.first)(**fields)

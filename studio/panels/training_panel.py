@@ -100,7 +100,7 @@ class Training:
         seen: dict[str, Any] = {"api_visibility": "private"}
         model.input(self.models_own, [model, *components], components, **seen)
         controls = [self.settings.controls[name] for name in moved]
-        self.stage.steered_by(controls, self.steered, [*components])
+        self.stage.steered_by(controls, self.settings)
 
     def models_own(self, model: str, *values: Any) -> list[Any]:
         """Another network was chosen: its own settings."""
@@ -108,10 +108,6 @@ class Training:
         fresh = self.settings.values(self.kind.own(model).filled())
         both = zip(self.settings.controls, values, fresh, strict=True)
         return self.settings.shown([old if name in self.kind.persons_own else new for name, old, new in both])
-
-    def steered(self, run_id: str, *values: Any) -> None:
-        """What may be moved while it trains was moved."""
-        self.stage.steer(run_id, "", lambda: self.settings.config(values))
 
     def data_chosen(self, paths: Sequence[str]) -> dict[Any, Any]:
         """A saved result in the place of the data brings back the settings that it was trained with."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import gradio as gr
 
 from engines.jobs import ENGINES, Job
 from engines.jobs.sweep import SweepConfig
+from studio.components.config_form import Settings
 from studio.components.html_component import asset, component
 from studio.components.toasts import inform, warn
 from studio.gallery.visitors import current_session
@@ -253,31 +255,51 @@ class Stage(ABC):
         if run:
             run.stop()
 
-    def steered_by(self, controls: Sequence[Any], steer: Callable[..., None], inputs: Sequence[Any]) -> None:
-        """Call `steer` with a run's id and what `inputs` say whenever a person moves one of the controls; the newest
-        position wins.
+    def steered_by(
+        self, controls: Sequence[Any], settings: Settings, network: Any = None, fixed: Collection[str] = ()
+    ) -> None:
+        """Steer the page's run whenever a person moves one of the controls; the newest position wins.
 
-        The run is the one that the page showed at that moment: `run_id` is looked up when the server comes to it, and
-        would have positions from before a run was begun steer that run.
+        Args:
+            settings: what the new config is read from.
+            network: the control that names the network; None where there is none to choose.
+            fixed: fields that stay as the run began with them.
         """
+
+        def steer(run_id: str, *values: Any) -> None:
+            name, values = ("", values) if network is None else (values[0], values[1:])
+            self.steer(run_id, name, settings, values, fixed)
+
         gr.on(
             [control.input for control in controls],
             steer,
-            [self.remembered, *inputs],
+            # Not `run_id`: a state is looked up when the server comes to the event, and would have positions from
+            # before a run was begun steer that run.
+            [self.remembered, *([] if network is None else [network]), *settings.inputs],
             None,
             trigger_mode="always_last",
             concurrency_limit=None,
             api_visibility="private",
         )
 
-    def steer(self, run_id: str, backbone: str, make_config: Callable[[], Any]) -> None:
-        """Send changed settings to this page's run, if one is going on this backbone."""
+    def steer(
+        self, run_id: str, network: str, settings: Settings, values: Sequence[Any], fixed: Collection[str] = ()
+    ) -> None:
+        """Send changed settings to this page's run, if one is going on this network.
+
+        Args:
+            values: of `settings.inputs`.
+            fixed: fields that stay as the run began with them.
+        """
         run = self.run(run_id)
-        if run is None or run.over or run.job.backbone != backbone:
+        if run is None or run.over or run.job.backbone != network:
             return
+        begun = run.job.config
         try:
-            config, swept = make_config(), run.job.config
-            run.steer(swept.following(config) if isinstance(swept, SweepConfig) else config)
+            config = settings.config(values)
+            if fixed:
+                config = dataclasses.replace(config, **{name: getattr(begun, name) for name in fixed})
+            run.steer(begun.following(config) if isinstance(begun, SweepConfig) else config)
         except ValueError as error:
             warn(error)
 

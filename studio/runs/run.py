@@ -124,8 +124,6 @@ class Run:
         self._unsaved: JobExecution | None = None
         self._stop = threading.Event()
         self._beginning = threading.Lock()
-        self._pending: Any = None
-        self._steering = threading.Lock()
         self._resumed: float | None = None
         # Of the part at work, the seconds worked before it; of the part before, how long it took.
         self._part_began = 0.0
@@ -207,14 +205,7 @@ class Run:
         """
         started = self._started
         if started is not None:
-            resolved = started.resolve(config)
-            with self._steering:
-                self._pending = resolved
-
-    def _take_pending(self) -> Any:
-        with self._steering:
-            pending, self._pending = self._pending, None
-        return pending
+            started.steer(config)
 
     def watched(self) -> None:
         """Note that somebody has just seen a frame."""
@@ -253,7 +244,7 @@ class Run:
         try:
             while not self._stop.is_set():
                 at_work = started.job.inputs
-                frame = started.send(self._take_pending())
+                frame = next(started)
                 if frame is self.frame:
                     continue  # it does again what was lost
                 try:

@@ -108,8 +108,16 @@ class LoopEngine:
         self.last: Frame | None = None
         self.steps, self.gate, self.error, self.fail_after, self.on_step = steps, gate, error, fail_after, on_step
         self.sent: list[tuple[int, Any]] = []
+        self._steered: Any = None
         self.threads: list[str] = []
         self.closed = 0
+
+    def steer(self, config: Any) -> None:
+        self._steered = self.resolve(config)
+
+    def __next__(self) -> Frame:
+        config, self._steered = self._steered, None
+        return self.send(config)
 
     def send(self, changed: Any | None) -> Frame:
         self.threads.append(threading.current_thread().name)

@@ -158,7 +158,7 @@ class DreamTab:
         stage.again.click(stage.chosen_as_input, [stage.run_id, stage.moment], [self.photo], **quick)
         stage.wire()
         self.own.wire(stage.go)
-        stage.steered_by(controls, self.steer, [self.backbone, *controls])
+        stage.steered_by(controls, self.settings, self.backbone)
 
     def on_visit(self, page: gr.Blocks, tab: gr.Tab) -> None:
         """Have a fresh page find its run again."""
@@ -226,7 +226,7 @@ class DreamTab:
         if name == BOOK:
             kept.pop("size")
         shown = self.settings.named(self.settings.values(config)) | kept
-        self.steer(run_id, backbone, *shown.values())
+        self.stage.steer(run_id, backbone, self.settings, list(shown.values()))
         return self.settings.shown(list(shown.values()))
 
     def backbone_chosen(self, backbone: str):
@@ -286,10 +286,6 @@ class DreamTab:
         require_weights(self.studio, backbone)
         config: DreamConfig = self.settings.config(values)
         return Job(engine="deep_dream", config=config, inputs=inputs, backbone=backbone)
-
-    def steer(self, run_id: str, backbone: str, *values: Any) -> None:
-        """Send changed settings to this page's run, if one is going on this backbone."""
-        self.stage.steer(run_id, backbone, lambda: self.settings.config(values))
 
 
 def parse_channel(text: str) -> int | None:

@@ -84,7 +84,7 @@ class FaceSearch:
         self.stage.begin_on(self.stage.go.click, self.start, [*looked, *settings])
         self.stage.again.click(self.used, [self.stage.run_id], self._face.everything, **seen)
         steered = [self.settings.controls[name] for name in STEERED]
-        self.stage.steered_by(steered, self.steered, [network, *settings])
+        self.stage.steered_by(steered, self.settings, network)
         self.stage.wire()
 
     async def face_dropped(self, path: str | None, network: str) -> Any:
@@ -139,10 +139,6 @@ class FaceSearch:
 
         async for update in self.stage.start(job):
             yield update
-
-    def steered(self, run_id: str, network: str, *values: Any) -> None:
-        """The weights were moved while it looks."""
-        self.stage.steer(run_id, network, lambda: self.settings.config(values))
 
     async def used(self, run_id: str) -> Any:
         """Make the face that was found the large one."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import gradio as gr
 
 from engines.dcgan.config import STEERABLE, DCGANTrainingConfig
@@ -61,8 +63,12 @@ class GANTraining(Training):
         settings, seen = self.settings, {"api_visibility": "private"}
         rollbacks = settings.controls["rollbacks"]
         self.back.click(self.once_more, [self.stage.run_id, rollbacks], [rollbacks], **seen).then(
-            self.steered, [self.stage.run_id, *settings.components], None, **seen
+            self.send_settings, [self.stage.run_id, *settings.components], None, **seen
         )
+
+    def send_settings(self, run_id: str, *values: Any) -> None:
+        """Send the settings to this page's training, one more step back among them."""
+        self.stage.steer(run_id, "", self.settings, values)
 
     def once_more(self, run_id: str, rollbacks: int) -> int:
         """One more step back."""

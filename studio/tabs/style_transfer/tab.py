@@ -187,6 +187,7 @@ class StyleTab:
 
     def _wire(self) -> None:
         stage, settings, gallery, blend = self.stage, self.settings, self.palette.gallery, self.palette.blend
+        settings.derive("blend", [*blend, gallery], lambda *values: blend_of(values[:-1], len(paths_in(values[-1]))))
         moved = [*settings.components, *blend]
         seen: dict[str, Any] = {"api_visibility": "private"}
         # Events that bypass Gradio's queue cannot show a toast, so only those that never need one do.
@@ -197,14 +198,14 @@ class StyleTab:
         self.photo.change(self.photo_changed, [self.photo, gallery, stage.run_id], self._restorable, **quick)
         self.start_image.change(self.start_changed, [self.start_image], [self.start_image], **quick)
         self.palette.wire(regions_for, [self.regions], [self.regions])
-        inputs = [self.preset, self.backbone, stage.run_id, gallery, *moved]
+        inputs = [self.preset, self.backbone, stage.run_id, *settings.inputs]
         self.preset.input(self.preset_chosen, inputs, settings.components, **quick)
         self.backbone.input(self.backbone_chosen, [self.backbone], [self.preset], **now)
         self.network.wire()
-        inputs = [self.photo, gallery, self.regions, self.start_image, self.backbone, self.restored, *moved]
+        inputs = [self.photo, gallery, self.regions, self.start_image, self.backbone, self.restored, *settings.inputs]
         stage.begin_on(stage.go.click, self.start, inputs)
         stage.begin_on(self.sweep.go.click, self.start_sweep, [*self.sweep.components, *inputs])
-        shared = [self.batch.files, gallery, self.backbone, *moved]
+        shared = [self.batch.files, gallery, self.backbone, *settings.inputs]
         stage.begin_on(self.batch.go.click, self.start_batch, shared)
         self.sweep.wire()
         stage.again.click(stage.chosen_as_input, [stage.run_id, stage.moment], [self.start_image], **quick).then(
@@ -212,7 +213,7 @@ class StyleTab:
         )
         stage.wire()
         self.own.wire(stage.go)
-        stage.steered_by(moved, self.steer, [self.backbone, gallery, *moved])
+        stage.steered_by(moved, settings, self.backbone)
 
     def on_visit(self, page: gr.Blocks, tab: gr.Tab) -> None:
         """Have a fresh page find its run again, and hang the example paintings once they are drawn."""
@@ -284,18 +285,18 @@ class StyleTab:
 
     # Settings and runs
 
-    def preset_chosen(self, name: str, backbone: str, run_id: str, gallery: Any, *values: Any):
+    def preset_chosen(self, name: str, backbone: str, run_id: str, *values: Any):
         """Put a preset's settings into the controls, and into the run if one is going."""
         config = presets(backbone).get(name)
         if config is None:
             return [gr.skip()] * len(self.settings.components)
-        own, blend = self._split(values)
-        current = self.settings.named(own)
+        count = len(self.settings.components)
+        current = self.settings.named(values[:count])
         # A preset is about how it looks; size, time and seed are the visitor's own, unless they are the book's.
         book = "book" in (config.losses, current["losses"])
         kept = ("seed",) if book else ("seed", "seconds", "size", "scales", "steps")
         shown = self.settings.named(self.settings.values(config)) | {field: current[field] for field in kept}
-        self.steer(run_id, backbone, gallery, *shown.values(), *blend)
+        self.stage.steer(run_id, backbone, self.settings, [*shown.values(), *values[count:]])
         return self.settings.shown(list(shown.values()))
 
     def backbone_chosen(self, backbone: str):
@@ -378,20 +379,7 @@ class StyleTab:
         for image in inputs.values():
             check_picture(image)
         require_weights(self.studio, backbone)
-        return Job(engine="style_transfer", config=self._config(values, len(styles)), inputs=inputs, backbone=backbone)
-
-    def _split(self, values: Sequence[Any]) -> tuple[Sequence[Any], Sequence[Any]]:
-        """The settings' values, and the paintings' weights."""
-        count = len(self.settings.components)
-        return values[:count], values[count:]
-
-    def _config(self, values: Sequence[Any], paintings_there: int) -> StyleConfig:
-        own, weights = self._split(values)
-        return dataclasses.replace(self.settings.config(own), blend=blend_of(weights, paintings_there))
-
-    def steer(self, run_id: str, backbone: str, gallery: Any, *values: Any) -> None:
-        """Send changed settings to this page's run, if one is going on this backbone."""
-        self.stage.steer(run_id, backbone, lambda: self._config(values, len(paths_in(gallery))))
+        return Job(engine="style_transfer", config=self.settings.config(values), inputs=inputs, backbone=backbone)
 
 
 def regions_for(gallery: Any, painted: Any):

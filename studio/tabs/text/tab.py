@@ -31,6 +31,8 @@ ONE, SIDE_BY_SIDE, GREEDY = "One text", "Five temperatures", "Greedy against sam
 MANNERS: dict[str, tuple[float, ...]] = {ONE: (), SIDE_BY_SIDE: TEMPERATURES, GREEDY: (0.0, 0.7)}
 # As fast as it can.
 FASTEST = 200
+STEERED = ("temperature", "top_k", "top_p", "min_p", "repetition_penalty", "stop", "ends")
+FIXED = ("prompt", "begun", "tokens", "seed", "temperatures")
 COLOURED = "(on) => document.querySelector('#text-canvas').classList.toggle('coloured', on)"
 
 
@@ -173,8 +175,7 @@ class TextTab:
         gr.on([prompt.input, self.model.input], lambda: ((), None), None, [begun, self.restored], queue=False, **seen)
         self._restorable = [self.model, self.restored, *controls]
         self.saved.upload(self.brought_back, [self.saved], self._restorable, **seen)
-        moved = ("temperature", "top_k", "top_p", "min_p", "repetition_penalty", "stop", "ends")
-        stage.steered_by([self.settings.controls[name] for name in moved], self.steered, [self.model, *controls])
+        stage.steered_by([self.settings.controls[name] for name in STEERED], self.settings, self.model, FIXED)
         stage.wire()
         self.own.wire(stage.go)
         self.score.wire(self.model)
@@ -281,14 +282,6 @@ class TextTab:
         token = int(event.token)
         async for update in self._from(run_id, row, pace, values, lambda tokens, c: ((*tokens[:index], token), c)):
             yield update
-
-    def steered(self, run_id: str, model: str, *values: Any) -> None:
-        """What may be moved while it writes was moved."""
-        run = self.stage.run(run_id)
-        if run is None or run.over:
-            return
-        kept = {name: getattr(run.job.config, name) for name in ("prompt", "begun", "tokens", "seed", "temperatures")}
-        self.stage.steer(run_id, model, lambda: dataclasses.replace(self.settings.config(values), **kept))
 
     # The dice
 

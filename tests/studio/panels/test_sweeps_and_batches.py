@@ -103,9 +103,9 @@ def dreamt(tab: DreamTab, files: list[str] | None, config: DreamConfig = SMALL, 
     return watched(tab.start_batch(files, guide, "studio_vgg", *tab.settings.values(config)))
 
 
-def of_style(tab: StyleTab) -> list[Any]:
+def of_style(tab: StyleTab, gallery: Any) -> list[Any]:
     """What the Style tab's controls and paintings' weights say for a small painting."""
-    return [*tab.settings.values(QUICK_PAINTING), *[1] * len(tab.palette.blend)]
+    return [*tab.settings.values(QUICK_PAINTING), *[1] * len(tab.palette.blend), gallery]
 
 
 def result_of(tab: DreamTab | StyleTab, updates: list[dict[Any, Any]]) -> Path:
@@ -136,7 +136,7 @@ def test_a_sweep_of_dreams_is_what_the_controls_say(tab, photo, picture):
 def test_a_sweep_of_paintings_is_what_the_controls_say(tabs, photo, styles):
     tab = tabs.style
     chosen = ("balance", "0.1, 0.5", "", "1, 2")  # values of rows that are not shown
-    updates = watched(tab.start_sweep(*chosen, photo, styles, None, photo, "studio_vgg", None, *of_style(tab)))
+    updates = watched(tab.start_sweep(*chosen, photo, styles, None, photo, "studio_vgg", None, *of_style(tab, styles)))
     recipe = read_recipe(result_of(tab, updates))
     assert recipe.engine == "style_transfer_sweep"
     assert set(recipe.inputs) == {"content_image", "style_images_1", "start_image"}
@@ -241,7 +241,7 @@ def test_moving_a_control_steers_a_sweep_but_for_what_is_swept(tab, studio, phot
     run = studio.runs.start(start)
     eventually(lambda: run.frame, "the first frame")
     weak = dataclasses.replace(LONG, step_size=0.001, layer_weights={"block2_conv1": 1.0})
-    tab.steer(run.id, "studio_vgg", *tab.settings.values(weak))
+    tab.stage.steer(run.id, "studio_vgg", tab.settings, tab.settings.values(weak))
     at = run.frame.step
     eventually(lambda: run.frame.step > at + 2, "three more steps")
     run.stop()
@@ -282,7 +282,9 @@ def test_a_stopped_sweep_stops_again_where_it_did_when_it_is_repeated(tab, studi
 def test_a_sheet_of_paintings_brings_back_its_sweep(tabs, photo, styles):
     tab = tabs.style
     updates = watched(
-        tab.start_sweep("balance", "0.1, 0.5", "", "", photo, styles, None, None, "studio_vgg", None, *of_style(tab))
+        tab.start_sweep(
+            "balance", "0.1, 0.5", "", "", photo, styles, None, None, "studio_vgg", None, *of_style(tab, styles)
+        )
     )
     answer = tab.photo_changed(str(result_of(tab, updates)), None, "")
     assert [value_in(answer[one]) for one in tab.sweep.components] == ["balance", "0.1, 0.5", "", ""]
@@ -362,13 +364,13 @@ def test_a_batch_takes_files_and_zips_and_tells_what_it_left_out(tab, studio, fi
 
 def test_a_batch_of_paintings_shares_the_paintings(tabs, studio, files, styles):
     tab = tabs.style
-    updates = watched(tab.start_batch([files[0], files[2]], styles, "studio_vgg", *of_style(tab)))
+    updates = watched(tab.start_batch([files[0], files[2]], styles, "studio_vgg", *of_style(tab, styles)))
     run = studio.runs.get(updates[0][tab.stage.run_id])
     assert pngs(result_of(tab, updates)) == ["At the sea.png", "forest.png"]
     recipes = [read_recipe(path) for path in run.results]
     assert {frozenset(recipe.inputs) for recipe in recipes} == {frozenset({"content_image", "style_images_1"})}
     assert len({recipe.inputs["style_images_1"] for recipe in recipes}) == 1
-    _, sentence = warned(lambda: watched(tab.start_batch(files, [], "studio_vgg", *of_style(tab))))
+    _, sentence = warned(lambda: watched(tab.start_batch(files, [], "studio_vgg", *of_style(tab, styles))))
     assert sentence.startswith("Choose a painting first")
 
 
@@ -437,7 +439,8 @@ def test_moving_a_control_steers_a_batch(tab, studio, files):
     job = tab.batch.job(tab._shared(None, "studio_vgg", tab.settings.values(LONG)), [files[0], files[2]])
     run = studio.runs.start(job)
     eventually(lambda: run.frame, "the first frame")
-    tab.steer(run.id, "studio_vgg", *tab.settings.values(dataclasses.replace(LONG, step_size=0.001, steps=1)))
+    weak = dataclasses.replace(LONG, step_size=0.001, steps=1)
+    tab.stage.steer(run.id, "studio_vgg", tab.settings, tab.settings.values(weak))
     finished(run)
     recipes = [read_recipe(path) for path in run.results]
     ((_, settings),) = recipes[0].steering

@@ -296,9 +296,9 @@ def test_the_weights_of_a_search_may_be_moved_while_it_looks(tab, studio, photo)
         )
     )
     eventually(lambda: run.frame, "a first frame")
-    tab.search.steered(
-        run.id, "faces", *tab.search.settings.values(ProjectionConfig(steps=4000, starts=1, pixel_weight=3.0))
-    )
+    settings = tab.search.settings
+    heavier = settings.values(ProjectionConfig(steps=4000, starts=1, pixel_weight=3.0))
+    tab.search.stage.steer(run.id, "faces", settings, heavier)
     eventually(lambda: run.recipe_at(run.frame.step).steering, "the steering to be taken up")
     run.stop()
     eventually(lambda: run.over, "the run to stop")

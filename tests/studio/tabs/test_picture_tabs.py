@@ -5,6 +5,7 @@ from __future__ import annotations
 import abc
 import dataclasses
 import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from PIL import Image
 
 from engines import deep_dream
 from engines.imaging.images import read_picture
-from engines.jobs import Job
+from engines.jobs import ENGINES, Job
 from engines.recipes import Recipe, read_recipe, write_png
 from engines.style_transfer import MOST_STYLES
 from engines.style_transfer import engine as style_transfer
@@ -94,9 +95,9 @@ class Subject(abc.ABC):
     ) -> list[dict[Any, Any]]:
         """Everything that the page is sent when a run is started and watched to its end."""
 
-    @abc.abstractmethod
     def steer(self, run_id: str, values: list[Any], *, backbone: str = "studio_vgg") -> None:
         """Move a control while a run is going."""
+        self.tab.stage.steer(run_id, backbone, self.tab.settings, values)
 
     @abc.abstractmethod
     def choose_preset(self, name: str | None, backbone: str, values: list[Any], *, run_id: str = "") -> list[Any]:
@@ -160,9 +161,6 @@ class Dream(Subject):
     def start(self, photo, values, *, backbone="studio_vgg", restored=None):
         return watched(self.tab.start(photo, None, backbone, restored, *values))
 
-    def steer(self, run_id, values, *, backbone="studio_vgg"):
-        self.tab.steer(run_id, backbone, *values)
-
     def choose_preset(self, name, backbone, values, *, run_id=""):
         return self.tab.preset_chosen(name, backbone, run_id, *values)
 
@@ -181,7 +179,7 @@ class Style(Subject):
         return {"content_image": picture, "style_images_1": painting}
 
     def values(self, config):
-        return [*self.tab.settings.values(config), *[1] * MOST_STYLES]
+        return [*self.tab.settings.values(config), *[1] * MOST_STYLES, self.paintings]
 
     def drop(self, path, run_id=""):
         return self.tab.photo_changed(path, self.paintings, run_id)
@@ -189,11 +187,8 @@ class Style(Subject):
     def start(self, photo, values, *, backbone="studio_vgg", restored=None):
         return watched(self.tab.start(photo, self.paintings, None, None, backbone, restored, *values))
 
-    def steer(self, run_id, values, *, backbone="studio_vgg"):
-        self.tab.steer(run_id, backbone, self.paintings, *values)
-
     def choose_preset(self, name, backbone, values, *, run_id=""):
-        return self.tab.preset_chosen(name, backbone, run_id, self.paintings, *values)
+        return self.tab.preset_chosen(name, backbone, run_id, *values)
 
 
 SUBJECTS = {"deep_dream": Dream, "style_transfer": Style}
@@ -496,6 +491,26 @@ def test_steering_needs_the_runs_id_its_network_and_a_config_that_can_be(subject
     subject.steer(run.id, changed)
 
 
+def test_a_move_is_read_resolved_and_checked_once(subject, monkeypatch):
+    run = subject.begun(subject.long)
+    calls: list[str] = []
+
+    def counted(owner: Any, name: str) -> None:
+        real = getattr(owner, name)
+        monkeypatch.setattr(owner, name, lambda *arguments: calls.append(name) or real(*arguments))
+
+    counted(subject.tab.settings, "config")
+    package = ENGINES[subject.engine].module
+    counted(sys.modules[package], "resolve")
+    counted(sys.modules[f"{package}.engine"], "resolve")
+    counted(Backbone, "check_layers")
+    subject.steer(run.id, subject.values(subject.changed))
+    ((_, settings),) = subject.steering_of(run)
+    name, value = subject.change
+    assert settings[name] == value
+    assert calls == ["config", "resolve", "check_layers"]
+
+
 def test_stop_ends_the_run_of_its_id_only_and_a_reloaded_page_finds_what_there_is(subject):
     run, stage = subject.begun(subject.long), subject.tab.stage
     for other in ("", None, "no such run", run.id[:8]):
@@ -517,9 +532,9 @@ def test_a_steered_and_stopped_run_repeats_to_the_same_pixels_from_its_own_file(
     assert len(subject.steering_of(run)) == 1
     answer = subject.drop(str(run.result))
     values = [value_in(answer[control]) for control in subject.tab.settings.components]
-    values += [1] * (len(subject.values(subject.quick)) - len(values))
     if subject.engine == "style_transfer":
         subject.paintings = [(path, None) for path in answer[subject.tab.palette.gallery]]
+    values += subject.values(subject.quick)[len(values) :]
     updates = subject.start(answer[subject.tab.photo], values, restored=answer[subject.tab.restored])
     again = Path(updates[-1][subject.tab.stage.save]["value"])
     assert again != run.result

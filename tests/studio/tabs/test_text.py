@@ -24,7 +24,7 @@ from studio.components.config_form import Settings
 from studio.runs.run import Run
 from studio.services import Studio
 from studio.tabs.text.scoring import TextScore
-from studio.tabs.text.tab import GREEDY, MANNERS, ONE, SIDE_BY_SIDE, TextTab
+from studio.tabs.text.tab import FIXED, GREEDY, MANNERS, ONE, SIDE_BY_SIDE, TextTab
 from studio.tabs.text.training import FIRST
 from studio.wire_format import SHOWN_OF_A_PROMPT, prompt_tail, written_rows
 from tests.engines.helpers import is_one_sentence
@@ -160,7 +160,8 @@ def test_a_slider_moved_while_it_writes_steers_the_next_word(tab):
             if run is None or run.frame is None:
                 continue
             if not any(one.after == 1.0 for one in run.frame.written[0].dice):
-                tab.steered(run.id, "ours", *settings(tab, tokens=10, seed=9, temperature=0.0, prompt="Other"))
+                moved = settings(tab, tokens=10, seed=9, temperature=0.0, prompt="Other")
+                tab.stage.steer(run.id, "ours", tab.settings, moved, FIXED)
             else:
                 run.stop()
 

@@ -23,7 +23,7 @@ MISFIT = dataclasses.replace(LONG, content_layer="mixed4")
 
 
 def controls(tab: StyleTab, config: StyleConfig, blend: Sequence[float] = ()) -> list[Any]:
-    """What the controls and the paintings' weights say for a config."""
+    """What the controls and the paintings' weights say for a config; the paintings are what `settings.inputs` adds."""
     return [*tab.settings.values(config), *blend, *[1] * (MOST_STYLES - len(blend))]
 
 
@@ -38,7 +38,12 @@ def start(
     restored: str | None = None,
 ) -> list[dict[Any, Any]]:
     """Everything that the page is sent when a painting is started and watched to its end."""
-    return watched(tab.start(photo, gallery, regions, start_image, "studio_vgg", restored, *values))
+    return watched(tab.start(photo, gallery, regions, start_image, "studio_vgg", restored, *values, gallery))
+
+
+def steer(tab: StyleTab, run: Run, gallery: Any, values: Sequence[Any]) -> None:
+    """Move a control while a run is going."""
+    tab.stage.steer(run.id, "studio_vgg", tab.settings, [*values, gallery])
 
 
 def result_of(tab: StyleTab, updates: list[dict[Any, Any]]) -> Path:
@@ -48,10 +53,10 @@ def result_of(tab: StyleTab, updates: list[dict[Any, Any]]) -> Path:
 
 def of_the_page(tab: StyleTab, answer: dict[Any, Any], paintings: int) -> StyleConfig:
     """The config that the controls say after they were restored."""
-    sliders = tab.palette.blend[:paintings]
+    sliders = tab.palette.blend
     blend = values_through_the_page(sliders, [answer[slider] for slider in sliders])
     values = values_through_the_page(tab.settings.components, [answer[control] for control in tab.settings.components])
-    return tab._config([*values, *blend], paintings)
+    return tab.settings.config([*values, *blend, ["painting.png"] * paintings])
 
 
 def moment(step: int) -> gr.EventData:

@@ -28,7 +28,7 @@ from tests.studio.tabs.style_transfer.helpers import controls, start
 def test_every_setting_but_the_blend_has_its_control_and_the_defaults_are_the_fields_own(tab):
     assert {*tab.settings.controls, "blend"} == {field.name for field in dataclasses.fields(StyleConfig)}
     assert "blend" not in tab.settings.controls
-    assert tab._config(controls(tab, StyleConfig()), 2) == StyleConfig()
+    assert tab.settings.config([*controls(tab, StyleConfig()), ["one.png", "two.png"]]) == StyleConfig()
 
 
 def test_every_choice_of_a_setting_can_be_made_on_the_page(tab):
@@ -88,7 +88,7 @@ def test_a_preset_keeps_the_visitors_size_time_and_seed_except_for_the_books(tab
     mine = StyleConfig(**own, balance=0.9, color="matched")
     for name, preset in presets("vgg19").items():
         kept = {"seed": 7} if preset is BOOK else own
-        answer = tab.preset_chosen(name, "vgg19", "", None, *controls(tab, mine))
+        answer = tab.preset_chosen(name, "vgg19", "", *controls(tab, mine), None)
         assert through_the_page(tab.settings, answer) == dataclasses.replace(preset, **kept)
 
 

@@ -22,7 +22,7 @@ from tests.studio.helpers import (
     value_in,
     warned,
 )
-from tests.studio.tabs.style_transfer.helpers import LONG, controls, moment, result_of, start
+from tests.studio.tabs.style_transfer.helpers import LONG, controls, moment, result_of, start, steer
 
 # Moments
 
@@ -58,7 +58,7 @@ def test_moments_before_and_after_steering_repeat_to_the_pixels_of_their_steps(
 ):
     run = studio.runs.start(dataclasses.replace(painting_job, config=LONG))
     eventually(lambda: run.frame and run.frame.step >= 2, "two steps")
-    tab.steer(run.id, "studio_vgg", styles[:1], *controls(tab, dataclasses.replace(LONG, balance=0.6)))
+    steer(tab, run, styles[:1], controls(tab, dataclasses.replace(LONG, balance=0.6)))
     at = run.frame.step
     # The step that is under way when it is steered still is as it was.
     eventually(lambda: run.moments.steps[-1] >= at + 3, "a moment after it was steered")

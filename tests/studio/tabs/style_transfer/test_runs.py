@@ -22,7 +22,7 @@ from tests.studio.helpers import (
     value_in,
     warned,
 )
-from tests.studio.tabs.style_transfer.helpers import LONG, controls, result_of, start, steering_of
+from tests.studio.tabs.style_transfer.helpers import LONG, controls, result_of, start, steer, steering_of
 
 # Starting
 
@@ -116,7 +116,7 @@ def test_a_photo_of_an_extreme_shape_fails_with_one_sentence(tab, styles, tmp_pa
 def test_steering_changes_the_config_of_this_pages_run_and_the_recipe_says_so(tab, studio, styles, painting_job):
     run = studio.runs.start(dataclasses.replace(painting_job, config=LONG))
     eventually(lambda: run.frame, "the first frame")
-    tab.steer(run.id, "studio_vgg", styles[:1], *controls(tab, dataclasses.replace(LONG, balance=0.6)))
+    steer(tab, run, styles[:1], controls(tab, dataclasses.replace(LONG, balance=0.6)))
     ((step, settings),) = steering_of(run)
     assert step >= 1
     assert settings == json.loads(json.dumps(dataclasses.asdict(dataclasses.replace(LONG, balance=0.6))))
@@ -126,7 +126,7 @@ def test_weights_of_the_paintings_are_steered_too(tab, studio, styles, painting,
     inputs = {**painting_job.inputs, "style_images_2": painting[::-1]}
     run = studio.runs.start(dataclasses.replace(painting_job, config=LONG, inputs=inputs))
     eventually(lambda: run.frame, "the first frame")
-    tab.steer(run.id, "studio_vgg", styles, *controls(tab, LONG, blend=(0.2, 1)))
+    steer(tab, run, styles, controls(tab, LONG, blend=(0.2, 1)))
     ((_, settings),) = steering_of(run)
     assert settings["blend"] == [0.2, 1.0]
 
@@ -135,7 +135,7 @@ def test_weights_for_other_paintings_than_the_runs_leave_its_own_as_they_are(tab
     run = studio.runs.start(dataclasses.replace(painting_job, config=LONG))
     eventually(lambda: run.frame, "the first frame")
     changed = dataclasses.replace(LONG, balance=0.6)
-    tab.steer(run.id, "studio_vgg", styles, *controls(tab, changed, blend=(0.2, 1)))
+    steer(tab, run, styles, controls(tab, changed, blend=(0.2, 1)))
     ((_, settings),) = steering_of(run)
     assert (settings["blend"], settings["balance"]) == ([], 0.6)
     assert run.error == ""
@@ -145,7 +145,8 @@ def test_weights_for_other_paintings_than_the_runs_leave_its_own_as_they_are(tab
 
 
 def test_a_job_is_asked_for_by_the_names_that_the_engine_has(tab, photo, styles):
-    job = tab._job(photo, styles, None, photo, "studio_vgg", controls(tab, QUICK_PAINTING, blend=(0.5, 1)))
+    values = [*controls(tab, QUICK_PAINTING, blend=(0.5, 1)), styles]
+    job = tab._job(photo, styles, None, photo, "studio_vgg", values)
     assert isinstance(job, Job)
     assert set(job.inputs) == {"content_image", "style_images_1", "style_images_2", "start_image"}
     assert job.config == dataclasses.replace(QUICK_PAINTING, blend=(0.5, 1.0))
