@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import dataclasses
 import logging
 import os
+import threading
+from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from filelock import BaseFileLock
 
-from engines.imaging.images import MAX_PIXELS, Picture, load_picture
+from engines.imaging.images import MAX_PIXELS, Picture, check_picture, load_picture
 from engines.jobs import Job, Workshop
 from engines.weights.store import WeightsError, WeightsStore
 from studio.cluster.client import Cluster
@@ -31,6 +34,52 @@ from studio.runs.run import ResultWriter
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
+
+LEAST_SIDE = 16
+PICTURES_KEPT_BYTES = 200_000_000
+# As Pillow names them.
+BROWSER_FORMATS = frozenset({"JPEG", "MPO", "PNG", "WEBP", "AVIF", "GIF", "BMP"})
+
+
+class PictureCache:
+    """The pictures that were read last, so that a photo is decoded when it is dropped and not again for each run.
+
+    Args:
+        most_bytes: size of all pixels together; the newest picture is kept whatever its size.
+    """
+
+    def __init__(self, most_bytes: int = PICTURES_KEPT_BYTES):
+        self._most_bytes = most_bytes
+        self._pictures: OrderedDict[tuple[Any, ...], Picture] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, path: str, background: str, least: int) -> Picture | None:
+        """The picture of a file that was read in this way; None where it is not kept, or the file was changed since."""
+        key = self._key(path, background, least)
+        with self._lock:
+            if key not in self._pictures:
+                return None
+            self._pictures.move_to_end(key)
+            return self._pictures[key]
+
+    def put(self, path: str, background: str, least: int, picture: Picture) -> None:
+        """Keep the picture of a file, and drop those used longest ago where there are too many."""
+        key = self._key(path, background, least)
+        with self._lock:
+            self._pictures[key] = picture
+            self._pictures.move_to_end(key)
+            size = sum(one.pixels.nbytes for one in self._pictures.values())
+            while size > self._most_bytes and len(self._pictures) > 1:
+                _, oldest = self._pictures.popitem(last=False)
+                size -= oldest.pixels.nbytes
+
+    @staticmethod
+    def _key(path: str, background: str, least: int) -> tuple[Any, ...]:
+        try:
+            status = os.stat(path)
+        except OSError:
+            return path, background, least
+        return path, background, least, status.st_mtime_ns, status.st_size
 
 
 @dataclass
@@ -64,6 +113,7 @@ class Studio:
     workshop: Workshop = field(init=False)
     runs: RunManager = field(init=False)
     _interactive: ThreadPoolExecutor = field(init=False, repr=False)
+    _pictures: PictureCache = field(init=False, repr=False, default_factory=PictureCache)
     _lock: BaseFileLock = field(init=False, repr=False)
 
     def __post_init__(self):
@@ -104,17 +154,37 @@ class Studio:
         """What makes a result of a job's frames, for whoever's event is being handled."""
         return keeper_for(self.gallery, job)
 
-    def read(self, picture: str | bytes) -> np.ndarray:
-        """The pixels of `load`: (H, W, 3) uint8 RGB; raises PictureError with a sentence."""
-        return self.load(picture).pixels
+    def read(self, picture: str | bytes, *, least: int = LEAST_SIDE) -> np.ndarray:
+        """The pixels of `load`: (H, W, 3) uint8 RGB; raises as it does."""
+        return self.load(picture, least=least).pixels
 
-    def load(self, picture: str | bytes, background: str = "white") -> Picture:
-        """Read an uploaded picture, a path or what is in the file; raises PictureError with a sentence.
+    def load(self, picture: str | bytes, background: str = "white", *, least: int = LEAST_SIDE) -> Picture:
+        """Read and check an uploaded picture; a file that was read a moment ago is not read again.
 
         Args:
+            picture: a path, or the bytes of a file.
             background: what shows through where it is transparent, see `load_picture`.
+            least: pixels that each side must have.
+
+        Raises:
+            PictureError: it cannot be read, or is too small.
         """
-        return load_picture(picture, max_pixels=self.max_pixels, background=background)
+        kept = self._pictures.get(picture, background, least) if isinstance(picture, str) else None
+        if kept is not None:
+            return kept
+        loaded = load_picture(picture, max_pixels=self.max_pixels, background=background)
+        check_picture(loaded.pixels, least=least)
+        if isinstance(picture, str):
+            self._pictures.put(picture, background, least, loaded)
+        return loaded
+
+    def displayable(self, path: str, picture: Picture) -> str:
+        """A file that browsers can show: the picture's own, or a PNG of it where its format is not theirs."""
+        if picture.format in BROWSER_FORMATS:
+            return path
+        png = str(self.gallery.keep_input(picture.pixels, picture.details))
+        self._pictures.put(png, "white", LEAST_SIDE, dataclasses.replace(picture, format="PNG", notices=()))
+        return png
 
     async def answer(self, work: Callable[[], T]) -> T:
         """What `work` returns: something short, done one at a time beside the renders, so that a slider answers."""

@@ -80,16 +80,16 @@ def dream(
         ValueError: the picture is no picture or too small, a layer or channel that the backbone does not have, a frame
             to go on from without a position or of a run with other inputs.
     """
-    check_picture(image)
-    if guide is not None:
-        check_picture(guide)
     config = resolve(config, backbone)
     least = backbone.architecture.least
+    # With a size, the picture is made large enough for the backbone.
+    check_picture(image, least=16 if config.size else least)
+    if guide is not None:
+        check_picture(guide)
     size = long_enough(image.shape[:2], config.size, least, MOST_SIDE)
     told = None if size == config.size else dataclasses.replace(config, size=size)
     config = told or config
     image = resized(image, config.size)
-    check_picture(image, least=least)
     # After a frame, the shifts of the beginning are not to come again.
     rng = np.random.default_rng(config.seed if after is None else (config.seed, after.step))
     run = OctavePyramid(to_float(image), config, backbone, guide, rng)

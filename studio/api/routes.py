@@ -26,7 +26,7 @@ from engines.style_transfer import MOST_STYLES
 from studio.api.endpoints import ENDPOINTS, IMAGES, TRAINED, Endpoint, check_names, network_parameter
 from studio.api.parameters import Parameter, expose, file_parameter, setting_parameters
 from studio.api.progress import Caller, followed, said_of
-from studio.api.uploads import checked, fetched, uploaded
+from studio.api.uploads import fetched, uploaded
 from studio.components.toasts import refused
 from studio.runs.run import Run
 from studio.services import Studio
@@ -193,7 +193,7 @@ class Api:
                     picture = await fetched(value, name)
                     key = f"{name}_{number}" if several else name
                     background = ENGINES[endpoint.engine].background(name)
-                    inputs[key] = await asyncio.to_thread(checked, self._studio, picture, background)
+                    inputs[key] = await asyncio.to_thread(self._studio.load, picture, background)
         return inputs
 
     async def job_again(self, values: dict[str, Any]) -> Job:
@@ -214,7 +214,7 @@ class Api:
             file = await fetched(value, "pictures")
             # What is transparent is white in a picture and black in a mask: it is its hash that tells which one it is.
             for background in backgrounds:
-                picture = await asyncio.to_thread(checked, self._studio, file, background)
+                picture = await asyncio.to_thread(self._studio.load, file, background)
                 sent[digest(picture.pixels)] = picture
         found = {name: await self._found(name, hash_, sent) for name, hash_ in recipe.inputs.items()}
         inputs = {name: picture.pixels for name, picture in found.items()}

@@ -11,8 +11,7 @@ from gradio.processing_utils import async_ssrf_protected_download
 from gradio.utils import get_upload_folder
 from gradio_client.utils import is_file_obj_with_meta, is_http_url_like
 
-from engines.imaging.images import Picture, PictureError, check_picture
-from studio.services import Studio
+from engines.imaging.images import PictureError
 
 
 def is_upload(value: Any) -> bool:
@@ -56,10 +55,3 @@ async def fetched(value: Any, name: str) -> str | bytes:
         except Exception as error:  # whatever a foreign server answers
             raise PictureError(f"The picture of {name} could not be fetched from its address; upload it.") from error
     raise PictureError(f"The parameter {name} must be a picture: an upload, as handle_file makes one, or a data URI.")
-
-
-def checked(studio: Studio, picture: str | bytes, background: str = "white") -> Picture:
-    """The picture, see `Studio.load`; raises PictureError with a sentence."""
-    read = studio.load(picture, background)
-    check_picture(read.pixels)
-    return read

@@ -7,21 +7,20 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import gradio as gr
-import numpy as np
 
 from engines.core.options import format_weights, parse_weights
 from engines.deep_dream import PRESETS, DreamConfig, presets
-from engines.imaging.images import PictureError, check_picture
+from engines.imaging.images import PictureError
 from engines.jobs import Job, repeated
 from engines.jobs.sweep import DreamSweepConfig
 from engines.recipes import Recipe
 from studio.components.config_form import Settings
 from studio.components.image_input import Photo, example_row
-from studio.components.toasts import inform
+from studio.components.toasts import inform, warn
 from studio.examples.examples import examples
 from studio.panels.batch_panel import BatchPanel
 from studio.panels.handoff import Handoff
-from studio.panels.image_drop import checked_at_once, restore_from_upload
+from studio.panels.image_drop import check_upload, read_upload
 from studio.panels.network_picker import NetworkChoice, require_weights
 from studio.panels.recipe_restore import job_for_tab
 from studio.panels.saved_settings import OwnSettings
@@ -181,13 +180,18 @@ class DreamTab:
         return {self.photo: path} | self.photo_changed(path, run_id)
 
     def photo_changed(self, path: str | None, run_id: str) -> dict[Any, Any]:
-        """Check a dropped picture at once and show it; a result of ours brings back the settings that made it."""
+        """Show a dropped picture; a result of ours brings back the settings that made it."""
+        image, recipe, update = read_upload(self.studio, path, self.photo, self.restored)
+        if image is None:
+            return update
         run = self.stage.run(run_id)
-
-        def show(image: np.ndarray) -> dict[Any, Any]:
-            return {} if run and not run.over else {self.stage.canvas: at_rest(image)}
-
-        return restore_from_upload(self.studio, path, self.photo, self.restored, show, self._restore)
+        if run is None or run.over:
+            update[self.stage.canvas] = at_rest(image)
+        try:
+            return update if recipe is None else update | self._restore(recipe)
+        except ValueError as error:
+            warn(error)
+            return update | {self.restored: None}
 
     def _restore(self, recipe: Recipe) -> dict[Any, Any]:
         """Put a recipe into the controls, and the photo that it was made from where it is still here.
@@ -213,7 +217,7 @@ class DreamTab:
 
     def guide_changed(self, path: str | None):
         """Check a guide at once."""
-        return checked_at_once(self.studio, path, self.guide)
+        return check_upload(self.studio, path, self.guide)
 
     def preset_chosen(self, name: str, backbone: str, run_id: str, *values: Any):
         """Put a preset's settings into the controls, and into the run if one is going."""
@@ -273,7 +277,6 @@ class DreamTab:
         if not photo:
             raise PictureError("Choose a photo first: drop one, or click one of the examples.")
         picture = self.studio.load(photo)
-        check_picture(picture.pixels)
         job = self._shared(guide, backbone, values)
         return dataclasses.replace(job, inputs={"image": picture.pixels, **job.inputs}, details=picture.details)
 
@@ -282,7 +285,6 @@ class DreamTab:
         inputs = {}
         if guide:
             inputs["guide"] = self.studio.read(guide)
-            check_picture(inputs["guide"])
         require_weights(self.studio, backbone)
         config: DreamConfig = self.settings.config(values)
         return Job(engine="deep_dream", config=config, inputs=inputs, backbone=backbone)

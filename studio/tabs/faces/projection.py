@@ -10,13 +10,13 @@ import gradio as gr
 import numpy as np
 
 from engines.dcgan.config import ProjectionConfig
-from engines.imaging.images import check_picture, middle_square
+from engines.imaging.images import middle_square
 from engines.jobs import Job
 from engines.recipes import Recipe, read_recipe
 from studio.components.config_form import Settings
 from studio.components.image_input import Photo
 from studio.components.toasts import answered, inform
-from studio.panels.image_drop import looked_at
+from studio.panels.image_drop import open_upload
 from studio.run_views.image_run_view import PictureStage
 from studio.run_views.live_canvas import at_rest
 from studio.services import Studio
@@ -97,7 +97,7 @@ class FaceSearch:
             if recipe is not None:
                 return self.restored(recipe)
             gan = self._face.gan(network)
-            picture, shown = looked_at(self.studio, path or "")
+            picture, shown = open_upload(self.studio, path or "")
             square = middle_square(picture.pixels, SIDE)
             verdict = float(gan.verdicts(middle_square(square, gan.shape[0])[None])[0])
             return [
@@ -124,9 +124,7 @@ class FaceSearch:
     def _square(self, path: str | None) -> np.ndarray:
         if not path:
             raise ValueError("Drop a face first: a picture with one face that fills its middle.")
-        image = self.studio.read(path)
-        check_picture(image)
-        return middle_square(image, SIDE)
+        return middle_square(self.studio.read(path), SIDE)
 
     async def start(self, path: str | None, network: str, *values: Any) -> AsyncIterator[dict[Any, Any]]:
         """Look for the dropped face and watch."""

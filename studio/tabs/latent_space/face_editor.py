@@ -8,7 +8,7 @@ from typing import Any
 import gradio as gr
 import numpy as np
 
-from engines.imaging.images import check_picture, middle_square
+from engines.imaging.images import middle_square
 from engines.vae.model import VAE
 from studio.components.image_input import Photo
 from studio.components.portrait import follow, portrait
@@ -168,7 +168,6 @@ class FaceEditor:
         """Where a face lies, and the square that was cut from its picture; a word where it is hardly a face."""
         vae = self._vae(network)
         image = self.studio.read(path or "")
-        check_picture(image)
         cut = middle_square(image, vae.shape[0])
         mean, error = vae.place_of(cut)
         if error > STRANGE:

@@ -269,7 +269,7 @@ class LatentTab:
         """A picture of a digit was dropped: find its place."""
         if not path:
             return [gr.skip()] * 4
-        return await self._found(lambda: self.studio.read(path), network, value)
+        return await self._found(lambda: self.studio.read(path, least=1), network, value)
 
     async def _found(self, read: Callable[[], np.ndarray], network: str, value: Any) -> Any:
         def find() -> list[Any]:

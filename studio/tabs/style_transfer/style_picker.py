@@ -13,7 +13,7 @@ from engines.style_transfer import MOST_STYLES
 from studio.components.image_input import example_row, thumbnails
 from studio.components.toasts import warn
 from studio.examples.examples import painting_paths, paintings
-from studio.panels.image_drop import looked_at
+from studio.panels.image_drop import open_upload
 from studio.services import Studio
 
 
@@ -141,7 +141,7 @@ class Palette:
         good = []
         for path in paths:
             try:
-                good.append(looked_at(self._studio, path)[1])
+                good.append(open_upload(self._studio, path)[1])
             except PictureError as error:
                 warn(error)
         return good

@@ -8,21 +8,20 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
-import numpy as np
 
 from engines.core.options import format_weights, parse_weights
-from engines.imaging.images import PictureError, check_picture
+from engines.imaging.images import PictureError
 from engines.jobs import Job, repeated
 from engines.jobs.sweep import StyleSweepConfig
 from engines.recipes import Recipe
 from engines.style_transfer import LAYERS, MOST_STYLES, StyleConfig, presets
 from studio.components.config_form import Settings
 from studio.components.image_input import Photo, example_row
-from studio.components.toasts import inform
+from studio.components.toasts import inform, warn
 from studio.examples.examples import examples
 from studio.panels.batch_panel import BatchPanel
 from studio.panels.handoff import Handoff
-from studio.panels.image_drop import checked_at_once, restore_from_upload
+from studio.panels.image_drop import check_upload, read_upload
 from studio.panels.network_picker import NetworkChoice, require_weights
 from studio.panels.recipe_restore import job_for_tab
 from studio.panels.saved_settings import OwnSettings
@@ -238,14 +237,19 @@ class StyleTab:
         return {self.photo: path} | self.photo_changed(path, gallery, run_id)
 
     def photo_changed(self, path: str | None, gallery: Any, run_id: str) -> dict[Any, Any]:
-        """Check a dropped photo at once and show it; a result of ours brings back the settings that made it."""
+        """Show a dropped photo; a result of ours brings back the settings that made it."""
+        image, recipe, update = read_upload(self.studio, path, self.photo, self.restored)
+        if image is None:
+            return update
+        update[self.regions] = blank(image, len(gallery or []))
         run = self.stage.run(run_id)
-
-        def show(image: np.ndarray) -> dict[Any, Any]:
-            shown: dict[Any, Any] = {self.regions: blank(image, len(gallery or []))}
-            return shown if run and not run.over else shown | {self.stage.canvas: at_rest(image)}
-
-        return restore_from_upload(self.studio, path, self.photo, self.restored, show, self._restore)
+        if run is None or run.over:
+            update[self.stage.canvas] = at_rest(image)
+        try:
+            return update if recipe is None else update | self._restore(recipe)
+        except ValueError as error:
+            warn(error)
+            return update | {self.restored: None}
 
     def _restore(self, recipe: Recipe) -> dict[Any, Any]:
         """Put a recipe into the controls, and the pictures that it was made from where they are still here.
@@ -281,7 +285,7 @@ class StyleTab:
 
     def start_changed(self, path: str | None):
         """Check a picture to go on from at once."""
-        return checked_at_once(self.studio, path, self.start_image)
+        return check_upload(self.studio, path, self.start_image)
 
     # Settings and runs
 
@@ -362,8 +366,6 @@ class StyleTab:
         own = {"content_image": picture.pixels}
         if start_image:
             own["start_image"] = self.studio.read(start_image)
-        for image in own.values():
-            check_picture(image)
         masks = masks_of(regions, len(job.inputs))
         own |= {f"masks_{i}": mask for i, mask in enumerate(masks, 1) if mask is not None}
         return dataclasses.replace(job, inputs=own | dict(job.inputs), details=picture.details)
@@ -376,8 +378,6 @@ class StyleTab:
         if len(styles) > MOST_STYLES:
             raise PictureError(f"These are {len(styles)} paintings; use at most {MOST_STYLES}.")
         inputs = {f"style_images_{i}": self.studio.read(path) for i, path in enumerate(styles, 1)}
-        for image in inputs.values():
-            check_picture(image)
         require_weights(self.studio, backbone)
         return Job(engine="style_transfer", config=self.settings.config(values), inputs=inputs, backbone=backbone)
 

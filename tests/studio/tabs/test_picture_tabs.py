@@ -16,6 +16,8 @@ import pytest
 from PIL import Image
 
 from engines import deep_dream
+from engines.backbones.backbone import Backbone
+from engines.imaging import images
 from engines.imaging.images import read_picture
 from engines.jobs import ENGINES, Job
 from engines.recipes import Recipe, read_recipe, write_png
@@ -311,6 +313,39 @@ def test_a_photo_dropped_while_a_run_goes_does_not_cover_it(subject, photo):
     run.stop()
     finished(run)
     assert subject.tab.stage.canvas in subject.drop(photo, run.id)
+
+
+@pytest.mark.parametrize("name", ["photo.png", "photo.tiff"])  # browsers show the one, and a copy of the other
+def test_a_dropped_photo_is_decoded_once_and_checked_once(subject, picture, tmp_path, monkeypatch, name):
+    Image.fromarray(picture).save(tmp_path / name)
+    decoded_photos, checked_photos = [], []
+
+    def decode(*arguments: Any, real: Any = images._pixels) -> np.ndarray:
+        pixels = real(*arguments)
+        decoded_photos.append(np.array_equal(pixels, picture))
+        return pixels
+
+    def check(image: np.ndarray, **options: Any) -> None:
+        checked_photos.append(np.array_equal(image, picture))
+        images.check_picture(image, **options)
+
+    monkeypatch.setattr(images, "_pixels", decode)
+    monkeypatch.setattr("studio.services.check_picture", check)
+    path = str(tmp_path / name)
+    answer = subject.drop(path)
+    shown = answer.get(subject.tab.photo, path)
+    if shown != path:
+        answer = subject.drop(shown)  # as the box tells of its new picture
+    assert answer[subject.tab.stage.canvas]["state"] == "ready"
+    subject.start(shown, subject.values(subject.quick))
+    assert (sum(decoded_photos), sum(checked_photos)) == (1, 1)
+
+
+def test_a_photo_that_was_changed_on_the_disk_is_read_anew(subject, picture, tmp_path):
+    path = tmp_path / "photo.png"
+    for image in (picture, picture[::-1, :-8]):
+        Image.fromarray(image).save(path)
+        np.testing.assert_array_equal(subject.studio.read(str(path)), image)
 
 
 def test_a_cleared_photo_forgets_the_recipe(subject):
