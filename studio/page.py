@@ -10,10 +10,10 @@ import gradio as gr
 
 from engines.nn.precision import native_bfloat16
 from studio.api.routes import add_api
-from studio.components.html_component import apart, asset, component
-from studio.components.refusals import speak_up
+from studio.components.html_component import asset, component, concatenate_scripts
+from studio.components.refusals import install_error_messages
 from studio.i18n.catalog import ENGLISH, LANGUAGES, current_language, translate, use_language
-from studio.i18n.middleware import addresses
+from studio.i18n.middleware import language_links
 from studio.i18n.page_translation import translate_page
 from studio.server.theme import STATIC
 from studio.services import Studio
@@ -53,7 +53,7 @@ def build_page(studio: Studio) -> gr.Blocks:
     with page.route("Reverie", PROGRAMS, show_in_navbar=False):
         add_api(studio, page)
     show_no_progress(page)
-    speak_up(page)
+    install_error_messages(page)
     return page
 
 
@@ -69,24 +69,24 @@ def show_no_progress(page: gr.Blocks) -> None:
 
 def build_route(studio: Studio, page: gr.Blocks) -> None:
     """All tabs, as a language's page has them."""
-    masthead(translate(machine()))
+    masthead(translate(machine_summary()))
     tabs: list[tuple[Any, gr.Tab]] = []
-    with gr.Tabs(overflow_behavior="wrap") as everything:
+    with gr.Tabs(overflow_behavior="wrap") as all_tabs:
         for name, title, kind in TABS:
             with gr.Tab(title, id=name) as shown:
                 tab = kind(studio)
                 tab.build()
             tabs.append((tab, shown))
-    doors = [door for tab, _ in tabs for door in tab.doors()]
+    handoffs = [handoff for tab, _ in tabs for handoff in tab.handoffs()]
     for tab, shown in tabs:
         if isinstance(tab, HomeTab | GalleryTab):
-            tab.connect(everything, doors)
+            tab.connect(all_tabs, handoffs)
         tab.on_visit(page, shown)
-    remember_the_tab(page, everything, [shown for _, shown in tabs])
+    remember_tab(page, all_tabs, [shown for _, shown in tabs])
     # The keys of what a browser keeps are the same in each language: whoever changes it finds all again.
     secret = gr.BrowserState("", storage_key="reverie-visitor", secret="reverie-visitor")
     page.load(
-        studio.visitors.welcome,
+        studio.visitors.register,
         [secret],
         [secret],
         queue=False,
@@ -94,37 +94,39 @@ def build_route(studio: Studio, page: gr.Blocks) -> None:
     )
 
 
-def remember_the_tab(page: gr.Blocks, tabs: gr.Tabs, each: Sequence[gr.Tab]) -> None:
+def remember_tab(page: gr.Blocks, tabs: gr.Tabs, each: Sequence[gr.Tab]) -> None:
     """Have a reloaded page show the tab that was looked at last; a first visit begins with the first."""
-    seen: dict[str, Any] = {"api_visibility": "private"}
+    options: dict[str, Any] = {"api_visibility": "private"}
     # In the browser: an answer of the server's might come when a person has chosen another already. Kept by its tab, so
     # that two tabs do not change each other; where that is blocked, each page begins with the first.
     for tab in each:
         keep = f"() => {{ try {{ sessionStorage.setItem('reverie-tab', '{tab.id}'); }} catch {{ }} }}"
-        tab.select(None, None, None, js=keep, **seen)
+        tab.select(None, None, None, js=keep, **options)
     names = [str(tab.id) for tab in each]
     chosen = f"""() => {{
       let name = '';
       try {{ name = sessionStorage.getItem('reverie-tab'); }} catch {{ }}
       return {{ __type__: 'update', ...({names}.includes(name) && {{ selected: name }}) }};
     }}"""
-    page.load(None, None, [tabs], js=chosen, **seen)
+    page.load(None, None, [tabs], js=chosen, **options)
 
 
-def machine() -> str:
+def machine_summary() -> str:
     """What this machine computes with, in a few words."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return f"{cores} core{'s' if cores > 1 else ''}" + (" · bfloat16" if native_bfloat16() else "")
 
 
-def masthead(beside: str) -> gr.HTML:
+def masthead(note: str) -> gr.HTML:
     """The wordmark with a few words beside it, the way to the other languages, light or dark, the keys that work
     everywhere, and what Gradio leaves out for some."""
     links = []
-    for language, address in addresses():
+    for language, address in language_links():
         here = ' aria-current="true"' if language is current_language() else ""
         code = language.code
         links.append(f'<a href="{address}" lang="{code}" hreflang="{code}"{here}>{language.title}</a>')
     template = asset(STATIC / "masthead.html").replace("LANGUAGES", "".join(links))
-    script = apart(*(STATIC / f"{name}.js" for name in ("reach", "masthead", "theme_toggle", "accessibility_fixes")))
-    return component(STATIC / "masthead", "masthead", beside, html_template=template, js_on_load=script)
+    script = concatenate_scripts(
+        *(STATIC / f"{name}.js" for name in ("reach", "masthead", "theme_toggle", "accessibility_fixes"))
+    )
+    return component(STATIC / "masthead", "masthead", note, html_template=template, js_on_load=script)

@@ -24,8 +24,8 @@ from engines.weights.store import WeightsError, WeightsStore
 from studio.cluster.client import Cluster
 from studio.cluster.dispatch import ClusterDispatcher
 from studio.gallery.gallery import Gallery
-from studio.gallery.outputs_folder import GOING, MOMENTS, UPLOADS, VISITORS, claim, remove_leftovers
-from studio.gallery.result_writer import keeper_for
+from studio.gallery.outputs_folder import GOING, MOMENTS, UPLOADS, VISITORS, lock_outputs, remove_leftovers
+from studio.gallery.result_writer import result_writer_for
 from studio.gallery.visitors import Visitors
 from studio.runs.journal import RunJournal
 from studio.runs.queue import RunManager
@@ -119,13 +119,13 @@ class Studio:
     def __post_init__(self):
         # Before anything there is cleaned: it may be another studio's work.
         self.outputs = Path(os.path.realpath(self.outputs))
-        self._lock = claim(self.outputs)
+        self._lock = lock_outputs(self.outputs)
         remove_leftovers(self.outputs)
         self.workshop = Workshop(WeightsStore(folders=self.weights))
         self._interactive = ThreadPoolExecutor(max_workers=1, thread_name_prefix="interactive")
         self.runs = RunManager(
             self.workshop,
-            self.keeper,
+            self.result_writer,
             records=RunJournal(self.outputs / GOING),
             most_waiting=self.most_waiting,
             dispatcher=None if self.cluster is None else ClusterDispatcher(self.workshop, self.cluster),
@@ -150,9 +150,9 @@ class Studio:
         folder = self.outputs / VISITORS / visitor if visitor else self.outputs
         return Gallery(folder, self.outputs / MOMENTS)
 
-    def keeper(self, job: Job) -> ResultWriter:
+    def result_writer(self, job: Job) -> ResultWriter:
         """What makes a result of a job's frames, for whoever's event is being handled."""
-        return keeper_for(self.gallery, job)
+        return result_writer_for(self.gallery, job)
 
     def read(self, picture: str | bytes, *, least: int = LEAST_SIDE) -> np.ndarray:
         """The pixels of `load`: (H, W, 3) uint8 RGB; raises as it does."""
@@ -186,17 +186,17 @@ class Studio:
         self._pictures.put(png, "white", LEAST_SIDE, dataclasses.replace(picture, format="PNG", notices=()))
         return png
 
-    async def answer(self, work: Callable[[], T]) -> T:
+    async def run_interactive(self, work: Callable[[], T]) -> T:
         """What `work` returns: something short, done one at a time beside the renders, so that a slider answers."""
         # With the context of who asks, so that what is said meanwhile is said on that page.
-        asked = contextvars.copy_context()
-        return await asyncio.get_running_loop().run_in_executor(self._interactive, asked.run, work)
+        context = contextvars.copy_context()
+        return await asyncio.get_running_loop().run_in_executor(self._interactive, context.run, work)
 
-    async def answer_slowly(self, work: Callable[[], T]) -> T:
+    async def run_in_thread(self, work: Callable[[], T]) -> T:
         """What `work` returns: something that takes seconds, done where no slider waits for it."""
         return await asyncio.to_thread(work)
 
-    def warm(self) -> None:
+    def warm_up(self) -> None:
         """Load TensorFlow and the bundled networks, trace a first dream, painting and word: the first visitor need not
         wait.
 

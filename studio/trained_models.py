@@ -22,7 +22,7 @@ MOST_BYTES = 2_000_000_000
 MOST_TRAINED = 8
 
 
-class Trained:
+class TrainedNetworks:
     """Networks that were trained on this server and taken up: the newest MOST_TRAINED of an engine are held in memory,
     and of an older one the page says that it is not there.
 
@@ -35,7 +35,7 @@ class Trained:
         # The same for all that ask: a network that was taken up on one language's page is there on the others too.
         self.names = studio.trained.setdefault(engine, [])
 
-    def take_up(self, run_id: str, network: Any) -> str:
+    def register(self, run_id: str, network: Any) -> str:
         """Hold what a run has trained, and return its name."""
         name = f"trained-{run_id}"
         run = self._studio.runs.get(run_id)
@@ -48,13 +48,13 @@ class Trained:
         return name
 
 
-def packed(paths: Sequence[str], folder: Path) -> Path:
+def pack_files(paths: Sequence[str], folder: Path) -> Path:
     """The file that was chosen; of several, one zip of them in `folder`, the same for the same files."""
     if len(paths) == 1:
         return Path(paths[0])
     files = sorted((Path(path) for path in paths), key=lambda path: path.name)
-    said = json.dumps([[path.name, sha256_of(path)] for path in files])
-    whole = folder / f"{hashlib.sha256(said.encode()).hexdigest()[:24]}.zip"
+    content = json.dumps([[path.name, sha256_of(path)] for path in files])
+    whole = folder / f"{hashlib.sha256(content.encode()).hexdigest()[:24]}.zip"
     if not whole.is_file():
         with written_atomically(whole) as file, zipfile.ZipFile(file, "w") as archive:
             for number, path in enumerate(files):
@@ -74,10 +74,10 @@ def training_job(studio: Studio, engine: str, config: Any, paths: Sequence[str],
     folder = studio.outputs / "trainings"
     folder.mkdir(parents=True, exist_ok=True)
     make_room(folder, MOST_BYTES)
-    data = packed(paths, folder)
+    data = pack_files(paths, folder)
     lasting = {name: value for name, value in asdict(config).items() if name not in steerable}
-    said = json.dumps([sha256_of(data), lasting], sort_keys=True)
-    key = hashlib.sha256(said.encode()).hexdigest()[:24]
+    content = json.dumps([sha256_of(data), lasting], sort_keys=True)
+    key = hashlib.sha256(content.encode()).hexdigest()[:24]
     files = {
         "data": data,
         "checkpoint": folder / f"{key}-checkpoint.npz",

@@ -44,7 +44,7 @@ def written_rows(written: Sequence[Any]) -> list[dict[str, Any]]:
         if index:
             before = written[index - 1].tokens
             same = (one == other for one, other in zip(writing.tokens, before, strict=False))
-            parts = next((place for place, alike in enumerate(same) if not alike), None)
+            parts = next((index for index, alike in enumerate(same) if not alike), None)
         rows.append(
             {
                 "temperature": writing.temperature,

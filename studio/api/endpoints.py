@@ -102,7 +102,7 @@ def network_parameter(engine: str, networks: Collection[str]) -> Parameter:
     return Parameter("backbone", str, help, ENGINES[engine].network)
 
 
-def check_names(recipe: Recipe, endpoint: Endpoint) -> None:
+def check_inputs(recipe: Recipe, endpoint: Endpoint) -> None:
     """Refuse a recipe whose inputs are not those of its engine.
 
     Raises:

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import gradio as gr
 
-NEEDED = inspect.Parameter.empty
+REQUIRED = inspect.Parameter.empty
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Parameter:
     name: str
     hint: Any
     help: str
-    default: Any = NEEDED
+    default: Any = REQUIRED
     limits: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def describe(self, component: Any) -> None:
@@ -45,7 +45,7 @@ class Parameter:
         schema |= {"description": self.help, "additional_description": self.help}
 
 
-def _as_json(hint: Any) -> Any:
+def _json_type(hint: Any) -> Any:
     """A field's type as one that JSON has: tuples become lists, mappings objects with numbers."""
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin is tuple:
@@ -62,7 +62,7 @@ def setting_parameters(config_class: type, left_out: Collection[str] = ()) -> li
     for field in dataclasses.fields(config_class):
         if field.name in left_out:
             continue
-        meta, hint = field.metadata, _as_json(hints[field.name])
+        meta, hint = field.metadata, _json_type(hints[field.name])
         if meta["choices"]:
             choices: Any = Literal.__getitem__(meta["choices"])
             hint = choices | None if type(None) in typing.get_args(hint) else choices
@@ -72,7 +72,7 @@ def setting_parameters(config_class: type, left_out: Collection[str] = ()) -> li
             Parameter(
                 field.name,
                 hint,
-                meta["help"] + _said(meta),
+                meta["help"] + _limits_text(meta),
                 list(default) if isinstance(default, tuple) else default,
                 {name: limit for name, limit in limits.items() if limit is not None},
             )
@@ -80,7 +80,7 @@ def setting_parameters(config_class: type, left_out: Collection[str] = ()) -> li
     return parameters
 
 
-def _said(meta: Mapping[str, Any]) -> str:
+def _limits_text(meta: Mapping[str, Any]) -> str:
     """A field's range or choices in words, after its help."""
     low, high = (f"{limit:g}" if isinstance(limit, float) else limit for limit in (meta["low"], meta["high"]))
     if meta["choices"]:
@@ -93,7 +93,7 @@ def _said(meta: Mapping[str, Any]) -> str:
 def file_parameter(name: str, help: str, *, several: bool = False, needed: bool = False) -> Parameter:
     """A parameter that is a file, or a list of files."""
     if several:
-        return Parameter(name, list[gr.FileData], help, NEEDED if needed else [])
+        return Parameter(name, list[gr.FileData], help, REQUIRED if needed else [])
     return Parameter(name, gr.FileData, help) if needed else Parameter(name, gr.FileData | None, help, None)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import gradio as gr
 from gradio.context import LocalContext
 
-from studio.components.toasts import refused
+from studio.components.toasts import api_error
 from studio.runs.queue import RunQueue
 from studio.runs.run import Run
 from studio.wire_format import data_uri
@@ -35,39 +35,39 @@ class Caller:
         self._queue = page._queue
         self._event = self._queue.event_ids_to_events.get(LocalContext.event_id.get(None) or "")
         if self._event is None:
-            raise refused("Call this through the queue: POST to /gradio_api/call and its name, then GET the stream.")
+            raise api_error("Call this through the queue: POST to /gradio_api/call and its name, then GET the stream.")
 
     @property
-    def gone(self) -> bool:
+    def disconnected(self) -> bool:
         """Whether it has closed its stream."""
         return not self._event.alive
 
     @property
-    def listens(self) -> bool:
+    def is_reading(self) -> bool:
         """Whether it has read what it was sent."""
         unread = self._queue.pending_messages_per_session.get(self._event.session_hash)
         return unread is not None and unread.qsize() < MOST_UNREAD
 
 
-async def followed(run: Run, lane: RunQueue, caller: Caller) -> AsyncGenerator[dict[str, Any], None]:
+async def follow_run(run: Run, queue: RunQueue, caller: Caller) -> AsyncGenerator[dict[str, Any], None]:
     """What a program is told of a run until it is over. When the caller is gone, the run is stopped.
 
     While the caller does not read, it is told nothing and the run counts as unwatched.
     """
-    version, told, pictured = -1, 0.0, time.monotonic()
+    version, sent_at, preview_at = -1, 0.0, time.monotonic()
     try:
         while not run.over:
-            if caller.gone:
+            if caller.disconnected:
                 return
             now = time.monotonic()
-            news = run.version != version or (run.state == "waiting" and now - told > 1)
-            if caller.listens:
+            changed = run.version != version or (run.state == "waiting" and now - sent_at > 1)
+            if caller.is_reading:
                 run.watched()
-                if news and now - told > 1 / MOST_UPDATES_A_SECOND:
-                    version, told = run.version, now
-                    update = said_of(run, lane)
-                    if now - pictured > PREVIEW_SECONDS and run.frame is not None and run.frame.image is not None:
-                        pictured = now
+                if changed and now - sent_at > 1 / MOST_UPDATES_A_SECOND:
+                    version, sent_at = run.version, now
+                    update = run_status(run, queue)
+                    if now - preview_at > PREVIEW_SECONDS and run.frame is not None and run.frame.image is not None:
+                        preview_at = now
                         image = run.frame.image
                         update["preview"] = await asyncio.to_thread(data_uri, image, side=PREVIEW_SIDE)
                     yield update
@@ -77,12 +77,12 @@ async def followed(run: Run, lane: RunQueue, caller: Caller) -> AsyncGenerator[d
         await asyncio.to_thread(run.stop)
 
 
-def said_of(run: Run, lane: RunQueue) -> dict[str, Any]:
+def run_status(run: Run, queue: RunQueue) -> dict[str, Any]:
     """What there is to tell of a run at this moment, as JSON has it."""
     frame = run.frame
-    said: dict[str, Any] = {
+    status: dict[str, Any] = {
         "state": run.state,
-        "before": lane.place(run).before if run.state == "waiting" else 0,
+        "before": queue.place(run).before if run.state == "waiting" else 0,
         "step": 0 if frame is None else frame.step,
         "total": None if frame is None else frame.total,
         "progress": 0.0 if frame is None else float(frame.progress),
@@ -95,7 +95,7 @@ def said_of(run: Run, lane: RunQueue) -> dict[str, Any]:
         "preview": None,
         "notices": [*filter(None, [run.why]), *run.notices],
     }
-    return said
+    return status
 
 
 def _numbers(metrics: Any) -> list[tuple[str, float]]:

@@ -23,7 +23,7 @@ def is_upload(value: Any) -> bool:
     return isinstance(value, dict) and isinstance(value.get("meta"), dict) and is_file_obj_with_meta(value)
 
 
-def uploaded(value: Any, name: str) -> Path:
+def upload_path(value: Any, name: str) -> Path:
     """The path of an uploaded file.
 
     Raises:
@@ -34,7 +34,7 @@ def uploaded(value: Any, name: str) -> Path:
     return Path(value["path"])
 
 
-async def fetched(value: Any, name: str) -> str | bytes:
+async def picture_source(value: Any, name: str) -> str | bytes:
     """What `Studio.read` takes, of a picture that was uploaded, or that is named by an address or a data URI.
 
     Gradio turns the latter two into uploads by itself, but not inside of a list.

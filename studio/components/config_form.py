@@ -11,7 +11,7 @@ import gradio as gr
 C = TypeVar("C")
 
 
-def _as_it_is(value: Any) -> Any:
+def _identity(value: Any) -> Any:
     return value
 
 
@@ -41,9 +41,9 @@ class Settings(Generic[C]):
         prefix: what the controls' ids on the page begin with.
     """
 
-    def __init__(self, first: C, prefix: str):
-        self.first, self._prefix = first, prefix
-        self._fields = {field.name: field for field in dataclasses.fields(first)}  # type: ignore[arg-type]
+    def __init__(self, initial: C, prefix: str):
+        self.initial, self._prefix = initial, prefix
+        self._fields = {field.name: field for field in dataclasses.fields(initial)}  # type: ignore[arg-type]
         self._controls: dict[str, _Control] = {}
         self._derived: dict[str, _Derived] = {}
 
@@ -56,8 +56,8 @@ class Settings(Generic[C]):
         name: str,
         component: Any,
         *,
-        show: Callable[[Any], Any] = _as_it_is,
-        read: Callable[[Any], Any] = _as_it_is,
+        show: Callable[[Any], Any] = _identity,
+        read: Callable[[Any], Any] = _identity,
     ) -> Any:
         """Make a component the control of a field and return it.
 
@@ -78,7 +78,7 @@ class Settings(Generic[C]):
 
     def slider(self, name: str, label: str, low: float, high: float, step: float) -> gr.Slider:
         """A slider."""
-        value = getattr(self.first, name)
+        value = getattr(self.initial, name)
         slider = gr.Slider(
             low, high, value=value, step=step, label=label, info=self.hint(name), elem_id=f"{self._prefix}-{name}"
         )
@@ -86,7 +86,7 @@ class Settings(Generic[C]):
 
     def number(self, name: str, label: str) -> gr.Number:
         """A box for a number."""
-        value = getattr(self.first, name)
+        value = getattr(self.initial, name)
         box = gr.Number(value, label=label, info=self.hint(name), elem_id=f"{self._prefix}-{name}", min_width=120)
         return self.add(name, box)
 
@@ -94,7 +94,7 @@ class Settings(Generic[C]):
         """A dropdown of the field's choices; `titles` has what people read as keys, the choices as values."""
         dropdown = gr.Dropdown(
             list(titles.items()),
-            value=getattr(self.first, name),
+            value=getattr(self.initial, name),
             label=label,
             info=self.hint(name),
             elem_id=f"{self._prefix}-{name}",
@@ -121,7 +121,7 @@ class Settings(Generic[C]):
         """What each control says for a config."""
         return [control.show(getattr(config, name)) for name, control in self._controls.items()]
 
-    def shown(self, values: Sequence[Any]) -> list[Any]:
+    def updates(self, values: Sequence[Any]) -> list[Any]:
         """Updates that put values into the controls; a slider that does not reach far enough is made to."""
         updates = []
         for component, value in zip(self.components, values, strict=True):
@@ -132,11 +132,11 @@ class Settings(Generic[C]):
                 updates.append(value)
         return updates
 
-    def restored(self, config: C) -> dict[Any, Any]:
+    def updates_for(self, config: C) -> dict[Any, Any]:
         """The updates that put a config into the controls, by control."""
-        return dict(zip(self.components, self.shown(self.values(config)), strict=True))
+        return dict(zip(self.components, self.updates(self.values(config)), strict=True))
 
-    def named(self, values: Sequence[Any]) -> dict[str, Any]:
+    def by_name(self, values: Sequence[Any]) -> dict[str, Any]:
         """What the controls say, by field name."""
         return dict(zip(self._controls, values, strict=True))
 
@@ -160,4 +160,4 @@ class Settings(Generic[C]):
         for name, derived in self._derived.items() if others else ():
             fields[name] = derived.read(*others[: len(derived.components)])
             del others[: len(derived.components)]
-        return type(self.first)(**fields)
+        return type(self.initial)(**fields)

@@ -7,7 +7,7 @@ from typing import Any
 import gradio as gr
 
 
-def fetched_when_made(made: Any, file: gr.DownloadButton) -> None:
+def download_when_ready(made: Any, file: gr.DownloadButton) -> None:
     """Have the browser fetch what an event has put into a button that nobody sees, unless it was nothing.
 
     Args:

@@ -17,16 +17,16 @@ def warn(error: Exception | str) -> None:
     gr.Warning(html.escape(translate(str(error)), quote=False))
 
 
-def refused(error: Exception | str) -> gr.Error:
+def api_error(error: Exception | str) -> gr.Error:
     """The error that tells a program the same, with nothing in the server's log."""
     return gr.Error(html.escape(translate(str(error)), quote=False), print_exception=False)
 
 
-async def answered(studio: Studio, work: Callable[[], Any], count: int = 1) -> Any:
+async def run_or_warn(studio: Studio, work: Callable[[], Any], count: int = 1) -> Any:
     """What `work` returns, done beside the renders; where it cannot be done, its sentence as a toast, and no change of
     the handler's outputs, of which there are `count`."""
     try:
-        return await studio.answer(work)
+        return await studio.run_interactive(work)
     except ValueError as error:
         warn(error)
         return gr.skip() if count == 1 else [gr.skip()] * count

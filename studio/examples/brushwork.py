@@ -24,7 +24,7 @@ def noise_like(like: np.ndarray, seed: int, *, roughness: float = 0.5, stretch: 
     return fractal_noise(like.shape[0], like.shape[1], seed, roughness=roughness, stretch=stretch) - 0.5
 
 
-def sampled(field: np.ndarray, points: np.ndarray) -> np.ndarray:
+def sample_field(field: np.ndarray, points: np.ndarray) -> np.ndarray:
     """What a field over the whole canvas, of any resolution, holds at points (..., 2); the edge's for those outside."""
     rows, columns = field.shape[:2]
     column, row = (points[..., 0] * columns / WIDTH).astype(int), (points[..., 1] * rows / HEIGHT).astype(int)
@@ -38,13 +38,13 @@ def palette(stops: str, share: np.ndarray) -> np.ndarray:
     return np.stack([np.interp(share, places, channel) for channel in colours.T], axis=-1).astype(np.float32)
 
 
-def inks_of(colours: np.ndarray, thickness: np.ndarray) -> list[tuple[int, ...]]:
+def ink_list(colours: np.ndarray, thickness: np.ndarray) -> list[tuple[int, ...]]:
     """What to draw with for colours (..., 3) and how thick (...) the paint lies, in a flat list."""
     inks = np.concatenate([colours, thickness[..., None]], axis=-1).reshape(-1, 4)
     return [tuple(ink) for ink in np.clip(inks, 0, 255).astype(int).tolist()]
 
 
-def finished(pixels: np.ndarray, seed: int, *, relief: float = 0.0, grain: float = 5.0) -> Image.Image:
+def finish_picture(pixels: np.ndarray, seed: int, *, relief: float = 0.0, grain: float = 5.0) -> Image.Image:
     """The picture at its size, lit from the upper left where a fourth channel tells how thick the paint is."""
     colours = pixels[..., :3].astype(np.float32)
     if relief:
@@ -58,20 +58,20 @@ def finished(pixels: np.ndarray, seed: int, *, relief: float = 0.0, grain: float
     return Image.fromarray(np.clip(small + noise, 0, 255).astype(np.uint8))
 
 
-def scattered(spacing: float, rng: np.random.Generator) -> np.ndarray:
+def scatter_points(spacing: float, rng: np.random.Generator) -> np.ndarray:
     """Points (n, 2) that cover the canvas evenly but not regularly, in random order."""
     y, x = np.mgrid[-spacing : HEIGHT + spacing : spacing, -spacing : WIDTH + spacing : spacing]
     points = np.stack([x, y], axis=-1).reshape(-1, 2)
     return rng.permutation(points + rng.uniform(-0.6, 0.6, points.shape) * spacing)
 
 
-def flowing_along(stream: np.ndarray) -> np.ndarray:
+def flow_angle(stream: np.ndarray) -> np.ndarray:
     """The angle at which a current flows whose streamlines are the contours of `stream`."""
     slope_y, slope_x = np.gradient(stream)
     return np.arctan2(-slope_x, slope_y)
 
 
-def brushed(
+def paint_strokes(
     scene: np.ndarray, angle: np.ndarray, region: np.ndarray, layers: Sequence[tuple[float, float, float]], seed: int
 ) -> np.ndarray:
     """A scene in bristly strokes along the `angle` field that end with their region, higher regions on top.
@@ -83,15 +83,15 @@ def brushed(
     canvas.putalpha(50)
     draw = ImageDraw.Draw(canvas)
     for spacing, length, width in layers:
-        starts = scattered(spacing, rng)
-        starts = starts[np.argsort(sampled(region, starts), kind="stable")]
+        starts = scatter_points(spacing, rng)
+        starts = starts[np.argsort(sample_field(region, starts), kind="stable")]
         count, steps, bristles = len(starts), 9, round(width / 4)
         path, turns = np.repeat(starts[:, None], steps, axis=1), np.empty((count, steps))
         stride = length / steps * rng.uniform(0.6, 1.3, count)
         for step in range(steps):
             here = path[:, step]
-            turns[:, step] = turn = sampled(angle, here)
-            stride = np.where(sampled(region, here) == sampled(region, starts), stride, stride * 0.6)
+            turns[:, step] = turn = sample_field(angle, here)
+            stride = np.where(sample_field(region, here) == sample_field(region, starts), stride, stride * 0.6)
             path[:, step + 1 :] += np.stack([stride * np.cos(turn), stride * np.sin(turn)], axis=-1)[:, None]
         swell = np.sin(np.linspace(0.5, np.pi - 0.25, steps)) * width * rng.uniform(0.65, 1.25, (count, 1))
         across = np.stack([-np.sin(turns), np.cos(turns)], axis=-1) * swell[..., None]
@@ -99,13 +99,13 @@ def brushed(
         lines = path[:, None] + across[:, None] * places[:, None, None]
         shade = rng.normal(0, 13, (count, bristles, 1)) + rng.normal(0, 4, (count, bristles, 3))
         body = rng.uniform(50, 255, (count, bristles)) * (1 - 0.5 * np.abs(places))
-        inks = inks_of(sampled(scene, starts)[:, None] + shade, body)
+        inks = ink_list(sample_field(scene, starts)[:, None] + shade, body)
         for line, ink in zip(lines.reshape(len(inks), -1).tolist(), inks, strict=True):
             draw.line(line, fill=ink, width=round(width / bristles * 1.5))
     return np.asarray(canvas)
 
 
-def blurred(mask: np.ndarray, radius: float) -> np.ndarray:
+def blur_mask(mask: np.ndarray, radius: float) -> np.ndarray:
     """A mask with soft edges, 0 to 1."""
     image = Image.fromarray(mask.astype(np.uint8) * 255).filter(ImageFilter.GaussianBlur(radius))
     return np.asarray(image).astype(np.float32) / 255

@@ -40,7 +40,7 @@ def photographs() -> list[Path]:
 
 def drawings(folder: Path) -> list[Path]:
     """The drawn landscapes, made where they are not there yet."""
-    return drawn({"hills at dusk": hills_at_dusk, "clouds over water": clouds}, folder)
+    return draw_missing({"hills at dusk": hills_at_dusk, "clouds over water": clouds}, folder)
 
 
 def painting_paths(folder: Path) -> list[Path]:
@@ -50,10 +50,10 @@ def painting_paths(folder: Path) -> list[Path]:
 
 def paintings(folder: Path) -> list[Path]:
     """The drawn paintings, made where they are not there yet: some seconds' work for the first time."""
-    return drawn(PAINTINGS, folder)
+    return draw_missing(PAINTINGS, folder)
 
 
-def drawn(painters: dict[str, Callable[[], Image.Image]], folder: Path) -> list[Path]:
+def draw_missing(painters: dict[str, Callable[[], Image.Image]], folder: Path) -> list[Path]:
     """Paths of pictures by their painters' names, drawn where they are not there yet."""
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
@@ -98,8 +98,8 @@ def clouds() -> Image.Image:
     noise = fractal_noise(HEIGHT, WIDTH, 21, roughness=0.58, stretch=1.6)
     density = np.clip((noise - 0.47) * 3.4, 0, 1) * np.clip((0.64 - y) * 5, 0, 1)
     towards_sun = np.pad(noise, ((10, 0), (16, 0)), mode="edge")[:HEIGHT, :WIDTH]
-    lit = np.clip((noise - towards_sun) * 5 + 0.72, 0, 1)
-    picture = sky * (1 - density[..., None]) + _mix((116, 126, 146), (255, 250, 240), lit) * density[..., None]
+    brightness = np.clip((noise - towards_sun) * 5 + 0.72, 0, 1)
+    picture = sky * (1 - density[..., None]) + _mix((116, 126, 146), (255, 250, 240), brightness) * density[..., None]
     horizon = int(0.62 * HEIGHT)
     below = HEIGHT - horizon
     mirrored = Image.fromarray(np.clip(picture[horizon - below : horizon][::-1], 0, 255).astype(np.uint8))

@@ -11,16 +11,16 @@ from PIL import Image, ImageDraw
 from studio.examples.brushwork import (
     HEIGHT,
     WIDTH,
-    blurred,
-    brushed,
-    finished,
-    flowing_along,
+    blur_mask,
+    finish_picture,
+    flow_angle,
     grid,
-    inks_of,
+    ink_list,
     noise_like,
+    paint_strokes,
     palette,
-    sampled,
-    scattered,
+    sample_field,
+    scatter_points,
 )
 
 
@@ -42,9 +42,7 @@ def swirling_night() -> Image.Image:
     is_wheat = y > 0.82 + 0.05 * np.sin(2.4 * x + 4.6)
     region = np.select([is_wheat, is_hill, glow > 0.3], [3, 2, 1], 0)
     slopes = np.arctan(np.cos(3.2 * x + 2.2) * (1.1 - y)) + 0.35 * np.sin(9 * x + 14 * y)
-    angle = np.choose(
-        region, [flowing_along(stream), flowing_along(stream), slopes, -1.2 + 0.7 * np.sin(5 * x + 6 * y)]
-    )
+    angle = np.choose(region, [flow_angle(stream), flow_angle(stream), slopes, -1.2 + 0.7 * np.sin(5 * x + 6 * y)])
     share = 0.41 + 0.31 * np.sin(stream * 46) + 0.56 * noise_like(x, 3, roughness=0.7) + chance
     paints = [
         palette("0b1440 14276b 1f459c 2f6cb8 5c9fcf a9d0cf", share),
@@ -53,8 +51,8 @@ def swirling_night() -> Image.Image:
         palette("4a3a16 7d5a14 cf921c ecbd3c f8e28a", 0.45 + chance * 1.7),
     ]
     scene = np.choose(region[..., None], paints)
-    strokes = brushed(scene, angle, region, [(30, 140, 30), (20, 90, 17)], 4)
-    return finished(strokes, 1, relief=0.2)
+    strokes = paint_strokes(scene, angle, region, [(30, 140, 30), (20, 90, 17)], 4)
+    return finish_picture(strokes, 1, relief=0.2)
 
 
 def burning_sky() -> Image.Image:
@@ -76,8 +74,8 @@ def burning_sky() -> Image.Image:
         palette("120d1a 28182c 4a2038 7a3030 5c6a34", share),
     ]
     scene = np.choose(region[..., None], paints)
-    strokes = brushed(scene, flowing_along(stream), region, [(30, 300, 26), (21, 210, 13)], 11)
-    return finished(strokes, 2, relief=0.12, grain=8)
+    strokes = paint_strokes(scene, flow_angle(stream), region, [(30, 300, 26), (21, 210, 13)], 11)
+    return finish_picture(strokes, 2, relief=0.12, grain=8)
 
 
 def pointillism() -> Image.Image:
@@ -101,16 +99,16 @@ def pointillism() -> Image.Image:
     canvas = Image.new("RGBA", (WIDTH, HEIGHT), (236, 222, 196, 30))
     draw = ImageDraw.Draw(canvas)
     for spacing, size, purity in [(13, 8.0, 0.6), (10, 5.6, 1.0)]:
-        places = scattered(spacing, rng)
-        colours = sampled(scene, places) + purity * rng.normal(0, 24, (len(places), 3))
+        places = scatter_points(spacing, rng)
+        colours = sample_field(scene, places) + purity * rng.normal(0, 24, (len(places), 3))
         grey = colours.mean(axis=1, keepdims=True)
         # The complement of a colour at the same lightness: beside it, both look brighter.
         turn = np.where(rng.random((len(places), 1)) < 0.14 * purity, -0.9, 1.25)
-        inks = inks_of(grey + turn * (colours - grey), rng.uniform(90, 255, len(places)))
+        inks = ink_list(grey + turn * (colours - grey), rng.uniform(90, 255, len(places)))
         sizes = size * rng.uniform(0.7, 1.25, grey.shape)
         for box, ink in zip(np.hstack([places - sizes, places + sizes]).tolist(), inks, strict=True):
             draw.ellipse(box, fill=ink)
-    return finished(np.asarray(canvas), 3, relief=0.12)
+    return finish_picture(np.asarray(canvas), 3, relief=0.12)
 
 
 def _seams(label: np.ndarray, radius: float) -> np.ndarray:
@@ -118,7 +116,7 @@ def _seams(label: np.ndarray, radius: float) -> np.ndarray:
     seam = np.zeros(label.shape, np.uint8)
     seam[:-1] |= label[:-1] != label[1:]
     seam[:, :-1] |= label[:, :-1] != label[:, 1:]
-    return blurred(seam, radius)
+    return blur_mask(seam, radius)
 
 
 def stained_glass() -> Image.Image:
@@ -159,10 +157,10 @@ def stained_glass() -> Image.Image:
     lead = np.maximum(_seams(piece, 2.6) * 16 - 0.8, _seams(zone, 4.5) * 26 - 0.8).clip(0, 1)
     streaks = noise_like(x, 43, roughness=0.85, stretch=0.3)
     ripples = noise_like(x, 44, roughness=0.95, stretch=2)
-    light = (1.2 - 0.75 * blurred(lead > 0.5, 15) + 0.6 * streaks + 0.7 * ripples)[..., None]
+    light = (1.2 - 0.75 * blur_mask(lead > 0.5, 15) + 0.6 * streaks + 0.7 * ripples)[..., None]
     colours = colours * light + 40 * np.clip(light - 1, 0, 1)
     colours += (np.array([28, 27, 32]) - colours) * lead[..., None]
-    return finished(np.concatenate([colours, 80 * blurred(lead > 0.5, 2)[..., None]], axis=-1), 5, relief=1.0)
+    return finish_picture(np.concatenate([colours, 80 * blur_mask(lead > 0.5, 2)[..., None]], axis=-1), 5, relief=1.0)
 
 
 def marbled_paper() -> Image.Image:
@@ -181,7 +179,7 @@ def marbled_paper() -> Image.Image:
     band = np.searchsorted(np.cumsum(widths), y + 0.6)
     stops = "f7ecd6 8c1a2c 1c1a2c e0a83c c8402e f2d9a6 4a1022 e8824a f7ecd6 2c5f66 d9a23c b02a34"
     colours = palette(stops, rng.integers(0, 12, 121) / 11)[band]
-    return finished(colours * (1 + 0.16 * noise_like(x, 53, roughness=0.9)[..., None]), 6)
+    return finish_picture(colours * (1 + 0.16 * noise_like(x, 53, roughness=0.9)[..., None]), 6)
 
 
 def _curled(points: np.ndarray, crests: Sequence[tuple[float, float]], base: float) -> np.ndarray:
@@ -253,7 +251,7 @@ def ink_waves() -> Image.Image:
                 draw.ellipse(box, fill=ink)
     wood = noise_like(x, 72, roughness=0.95, stretch=14)[..., None]
     fibres = noise_like(x, 74, roughness=0.95)[..., None]
-    return finished(np.asarray(picture) * (1 + 0.3 * wood) + 26 * fibres, 8, grain=6)
+    return finish_picture(np.asarray(picture) * (1 + 0.3 * wood) + 26 * fibres, 8, grain=6)
 
 
 def _outline(points: str) -> np.ndarray:
@@ -321,7 +319,7 @@ def mosaic() -> Image.Image:
     slots = np.stack(tiles)
     middles = slots.mean(axis=1, keepdims=True)
     shade = rng.normal(0, 15, (len(slots), 1)) + rng.normal(0, 8, (len(slots), 3))
-    inks = inks_of(sampled(design, middles[:, 0]) + shade, rng.uniform(110, 240, len(slots)))
+    inks = ink_list(sample_field(design, middles[:, 0]) + shade, rng.uniform(110, 240, len(slots)))
     stones = middles + (slots - middles) * 0.8 + rng.uniform(-1.3, 1.3, slots.shape)
     mortar = (52, 44, 42, 0)
     canvas = Image.new("RGBA", (WIDTH, HEIGHT), mortar)
@@ -329,7 +327,7 @@ def mosaic() -> Image.Image:
     for slot, stone, ink in zip(slots.reshape(-1, 8).tolist(), stones.reshape(-1, 8).tolist(), inks, strict=True):
         draw.polygon(slot, fill=mortar)
         draw.polygon(stone, fill=ink)
-    return finished(np.asarray(canvas), 9, relief=0.22)
+    return finish_picture(np.asarray(canvas), 9, relief=0.22)
 
 
 PAINTINGS: dict[str, Callable[[], Image.Image]] = {

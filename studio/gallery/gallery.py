@@ -163,7 +163,7 @@ class Gallery:
         path = folder / f"reverie-{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(6)}.zip"
         # Pictures and films are packed already.
         with written_atomically(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
-            for (result, _), title in zip(found, _told_apart([title for _, title in found]), strict=True):
+            for (result, _), title in zip(found, _unique_titles([title for _, title in found]), strict=True):
                 archive.write(result.path, f"{title}{result.path.suffix}")
                 recipe = result.recipe()
                 if recipe is not None:
@@ -171,10 +171,10 @@ class Gallery:
         return path
 
 
-def _told_apart(titles: Sequence[str]) -> list[str]:
+def _unique_titles(titles: Sequence[str]) -> list[str]:
     """The same titles, with a number behind each that was there before, whatever the case of its letters."""
     seen: set[str] = set()
-    told = []
+    unique = []
     for title in titles:
         name = next(
             one
@@ -182,8 +182,8 @@ def _told_apart(titles: Sequence[str]) -> list[str]:
             if one.lower() not in seen
         )
         seen.add(name.lower())
-        told.append(name)
-    return told
+        unique.append(name)
+    return unique
 
 
 def url_of(path: Path) -> str:

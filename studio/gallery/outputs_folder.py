@@ -57,7 +57,7 @@ def _unwritable(folder: Path, named: str, error: OSError) -> OutputsError:
     )
 
 
-def claim(folder: Path) -> FileLock:
+def lock_outputs(folder: Path) -> FileLock:
     """Make the folder of results if it is not there, make sure that files can be written to it, and lock it.
 
     The lock is the operating system's: it ends with the process, however that ends.

@@ -15,12 +15,12 @@ from studio.gallery.thumbnails import thumbnail_uri
 from studio.runs.run import ResultWriter
 
 
-def keeper_for(gallery: Gallery, job: Job) -> ResultWriter:
+def result_writer_for(gallery: Gallery, job: Job) -> ResultWriter:
     """What keeps what a job makes."""
-    return BatchKeeper(gallery, job) if isinstance(job, Batch) else ResultKeeper(gallery, job)
+    return BatchResultWriter(gallery, job) if isinstance(job, Batch) else JobResultWriter(gallery, job)
 
 
-class ResultKeeper:
+class JobResultWriter:
     """Turns a run's frames into a PNG of the last one, an MP4 of several where a run makes a film, or a text."""
 
     results: tuple[Path, ...] = ()
@@ -72,7 +72,7 @@ class ResultKeeper:
             OSError: there is none for the result either.
         """
         try:
-            path = self._written(started)
+            path = self._write_result(started)
         except OSError as error:
             # What is there only to be looked back at makes room.
             if self.moments.steps:
@@ -80,21 +80,21 @@ class ResultKeeper:
             self.moments.forget()
             if self._film is not None:
                 self.discard()
-                said = f"The film could not be written: {cause_of(error)}; its last picture was kept in its place."
-                self._notices["film"] = said
-            path = self._written(started)
+                message = f"The film could not be written: {cause_of(error)}; its last picture was kept in its place."
+                self._notices["film"] = message
+            path = self._write_result(started)
         self._keep_inputs()
         result = self._gallery.find(path.name)
         if result is not None:
             thumbnail_uri(self._gallery, result)
         return path
 
-    def _written(self, started: JobExecution) -> Path:
+    def _write_result(self, started: JobExecution) -> Path:
         """Write a film, a text or a picture; raises OSError."""
         if self._film:
             return self._film.finish(started.recipe.to_json())
         if ENGINES[self._job.engine].writes and started.last is not None:
-            return self._written_text(started.last.text, started.recipe)
+            return self._write_text(started.last.text, started.recipe)
         if started.last is None or started.last.image is None:
             raise RecipeError("There is nothing to keep.")
         path = self._gallery.new_path(self._job.engine, ".png")
@@ -102,7 +102,7 @@ class ResultKeeper:
         write_png(path, started.last.image, started.recipe, details)
         return path
 
-    def _written_text(self, text: str, recipe: Recipe) -> Path:
+    def _write_text(self, text: str, recipe: Recipe) -> Path:
         path = self._gallery.new_path(self._job.engine, ".txt")
         try:
             write_text(path, text, recipe)
@@ -118,8 +118,8 @@ class ResultKeeper:
             for name, image in self._job.inputs.items():
                 self._gallery.keep_input(image, self._job.details if name in first else NO_DETAILS)
         except OSError as error:
-            said = f"The picture that this was made from could not be kept with it: {cause_of(error)}."
-            self._notices["inputs"] = said
+            message = f"The picture that this was made from could not be kept with it: {cause_of(error)}."
+            self._notices["inputs"] = message
 
     def discard(self) -> None:
         """Leave nothing behind."""
@@ -128,7 +128,7 @@ class ResultKeeper:
         self._film = None
 
 
-class BatchKeeper:
+class BatchResultWriter:
     """Turns the frames of a batch into a result for each of its pictures, and in the end a zip of them.
 
     There are no moments of a batch to look back at: its pictures are in the gallery as they come.
@@ -138,7 +138,7 @@ class BatchKeeper:
         self._gallery = gallery
         self.moments = gallery.moments()
         self._part: JobExecution | None = None
-        self._keeper: ResultKeeper | None = None
+        self._writer: JobResultWriter | None = None
         self._name = ""
         self._kept: dict[Path, str] = {}
         self._notices: dict[str, None] = {}
@@ -156,21 +156,21 @@ class BatchKeeper:
     def see(self, started: JobExecution) -> None:
         """Take the newest frame, and if it is a picture's last, keep that."""
         assert isinstance(started, BatchExecution)
-        if started.part is not self._part or self._keeper is None:
+        if started.part is not self._part or self._writer is None:
             self.discard()  # of a picture that ran away in the middle
             self._part, self._name = started.part, started.name
-            self._keeper = ResultKeeper(self._gallery, started.job)
+            self._writer = JobResultWriter(self._gallery, started.job)
         if self._part is not None:
-            self._keeper.film(self._part)
+            self._writer.film(self._part)
         if started.last is not None and started.last.seam:
             self._keep()
 
     def _keep(self) -> None:
         """Keep the picture at work as it is now; raises OSError where it cannot be written."""
-        if self._keeper is not None and self._part is not None:
-            self._kept[self._keeper.finish(self._part)] = self._name
-            self._notices |= dict.fromkeys(self._keeper.notices)
-        self._keeper = self._part = None
+        if self._writer is not None and self._part is not None:
+            self._kept[self._writer.finish(self._part)] = self._name
+            self._notices |= dict.fromkeys(self._writer.notices)
+        self._writer = self._part = None
 
     def finish(self, started: JobExecution) -> Path | None:
         """Keep a picture that the batch was stopped in, and pack all that are there; None where there are none.
@@ -189,12 +189,14 @@ class BatchKeeper:
         try:
             return self._gallery.archive(list(there), list(there.values()))
         except OSError as error:
-            said = f"The results could not be packed into one file: {cause_of(error)}; each of them is in the gallery."
-            self._notices[said] = None
+            message = (
+                f"The results could not be packed into one file: {cause_of(error)}; each of them is in the gallery."
+            )
+            self._notices[message] = None
             return None
 
     def discard(self) -> None:
         """Leave nothing behind of a picture that is not kept."""
-        if self._keeper is not None:
-            self._keeper.discard()
-        self._keeper = self._part = None
+        if self._writer is not None:
+            self._writer.discard()
+        self._writer = self._part = None

@@ -46,7 +46,7 @@ class Bounds:
         return self.seconds > 0 or self.size > 0
 
 
-def tidy(outputs: Path, bounds: Bounds, now: float, uploads: Path) -> int:
+def delete_old(outputs: Path, bounds: Bounds, now: float, uploads: Path) -> int:
     """Delete what is too old, and then the oldest until the rest is not too much; return the bytes that are left.
 
     Args:
@@ -96,13 +96,13 @@ def _files(outputs: Path) -> Iterator[tuple[Path, os.stat_result]]:
                 yield path, path.stat()
 
 
-def keep_tidy(outputs: Path, bounds: Bounds, uploads: Path) -> None:
+def start_cleanup(outputs: Path, bounds: Bounds, uploads: Path) -> None:
     """Tidy now and again from now on, as long as the server runs; arguments as for `tidy`."""
 
     def watch() -> None:
         while True:
             try:
-                tidy(outputs, bounds, time.time(), uploads)
+                delete_old(outputs, bounds, time.time(), uploads)
             except OSError:
                 logger.exception("The outputs folder could not be tidied.")
             time.sleep(EVERY_SECONDS)

@@ -25,7 +25,7 @@ class Visitors:
         self._secrets: OrderedDict[str, str] = OrderedDict()
         self._lock = threading.Lock()
 
-    def welcome(self, secret: str | None) -> str:
+    def register(self, secret: str | None) -> str:
         """Note what a page has shown as it loaded, and return the secret for its browser to keep: the same, or a new
         one."""
         kept = secret if isinstance(secret, str) and 16 <= len(secret) <= LONGEST_SECRET else secrets.token_hex(16)

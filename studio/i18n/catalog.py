@@ -83,22 +83,22 @@ def language_of(path: str) -> Language:
     return next((language for language in LANGUAGES if language.path == path), ENGLISH)
 
 
-_spoken: ContextVar[Language] = ContextVar("language", default=ENGLISH)
+_current: ContextVar[Language] = ContextVar("language", default=ENGLISH)
 
 
 def current_language() -> Language:
     """The language of the page that is being built, or whose event is being handled; English where there is none."""
-    return _spoken.get()
+    return _current.get()
 
 
 @contextlib.contextmanager
 def use_language(language: Language) -> Iterator[None]:
     """Have `translate` say in a language what is said meanwhile on this thread or in this task."""
-    before = _spoken.set(language)
+    before = _current.set(language)
     try:
         yield
     finally:
-        _spoken.reset(before)
+        _current.reset(before)
 
 
 def translate(text: str) -> str:

@@ -24,7 +24,7 @@ _TELL_GRADIO = "<head><script>Object.defineProperty(navigator, 'language', {{ ge
 _AT_THE_ROOT, _HERE = b'href="/manifest.json"', b'href="./manifest.json"'
 
 
-def accepted(header: str) -> Language:
+def preferred_language(header: str) -> Language:
     """The first of our languages in an Accept-Language header, by its weights; English where there is none."""
     wishes = []
     for place, wish in enumerate(header.split(",")):
@@ -38,7 +38,7 @@ def accepted(header: str) -> Language:
     return _BY_CODE.get(next(ours, ""), ENGLISH)
 
 
-def chosen_before(cookies: str) -> Language | None:
+def language_from_cookie(cookies: str) -> Language | None:
     """The language that a cookie names."""
     try:
         cookie = SimpleCookie(cookies).get(COOKIE)
@@ -64,11 +64,15 @@ class LocaleMiddleware:
             return
         headers, query = Headers(scope=scope), scope["query_string"].decode("latin-1")
         now = _BY_CODE.get(dict(parse_qsl(query)).get(CHOSEN, ""))
-        wanted = now or chosen_before(headers.get("cookie", "")) or accepted(headers.get("accept-language", ""))
+        wanted = (
+            now
+            or language_from_cookie(headers.get("cookie", ""))
+            or preferred_language(headers.get("accept-language", ""))
+        )
         if language is ENGLISH and wanted is not ENGLISH and "text/html" in headers.get("accept", ""):
             await _redirect(send, f"./{wanted.path}" + (f"?{query}" if query else ""))
             return
-        await self.app(scope, receive, _Speaking(send, language, now))
+        await self.app(scope, receive, _LanguageMarker(send, language, now))
 
     def _page(self, scope: Scope) -> Language | None:
         """Whose page is asked for, where it is one."""
@@ -90,7 +94,7 @@ async def _redirect(send: Send, address: str) -> None:
     await send({"type": "http.response.body", "body": b""})
 
 
-class _Speaking:
+class _LanguageMarker:
     """Passes a page on with its language in it, and with a cookie where a person has just chosen it."""
 
     def __init__(self, send: Send, language: Language, chosen: Language | None):
@@ -113,7 +117,7 @@ class _Speaking:
             self._body += message.get("body", b"")
             if message.get("more_body"):
                 return
-            page = said_in(self._body, self._language)
+            page = mark_language(self._body, self._language)
             headers = MutableHeaders(raw=self._start["headers"])
             headers["content-length"] = str(len(page))
             await self._send({**self._start, "headers": headers.raw})
@@ -121,13 +125,13 @@ class _Speaking:
         await self._send(message)
 
 
-def said_in(page: bytes, language: Language) -> bytes:
+def mark_language(page: bytes, language: Language) -> bytes:
     """A page of Gradio's that says which language it is in, to whoever reads it aloud and to Gradio."""
     code = json.dumps(language.code)
     page = page.replace(_AT_THE_ROOT, _HERE, 1).replace(_AS_IT_COMES, _AS_IT_COMES.replace(b'"en"', code.encode()), 1)
     return page.replace(b"<head>", _TELL_GRADIO.format(code=code).encode(), 1)
 
 
-def addresses() -> Iterable[tuple[Language, str]]:
+def language_links() -> Iterable[tuple[Language, str]]:
     """Each language, and where a link to it leads from the page of any."""
     return [(language, f"./{language.path}?{CHOSEN}={language.code}") for language in LANGUAGES]

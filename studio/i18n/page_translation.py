@@ -27,30 +27,33 @@ def translate_page(page: gr.Blocks, language: Language) -> None:
     """Translate the route of a page that was built for a language, and have its handlers speak it."""
     for block in page.blocks.values():
         if block.page == language.path:
-            translated = {name: said(block, name, value, language) for name, value in words_of(block).items()}
+            translated = {
+                name: translate_property(block, name, value, language)
+                for name, value in translatable_properties(block).items()
+            }
             for name, value in translated.items():
                 setattr(block, name, value)
             # Gradio makes a component anew from these when something of it changes.
             block.constructor_args.update({k: v for k, v in translated.items() if k in block.constructor_args})
     for event in page.fns.values():
         if event.page == language.path and event.fn is not None:
-            event.fn = in_language(event.fn, language, event.outputs)
+            event.fn = with_language(event.fn, language, event.outputs)
 
 
-def words_of(block: Block) -> dict[str, Any]:
+def translatable_properties(block: Block) -> dict[str, Any]:
     """The properties of a component or a layout that hold words of ours."""
-    names = [*_WORDED, *(["choices"] if not _is_own(block) else []), *(["value"] if _says_its_value(block) else [])]
+    names = [*_WORDED, *(["choices"] if not _is_own(block) else []), *(["value"] if _shows_value(block) else [])]
     return {name: value for name in names if (value := getattr(block, name, None)) and isinstance(value, str | list)}
 
 
-def said(block: Block, name: str, value: Any, language: Language) -> Any:
+def translate_property(block: Block, name: str, value: Any, language: Language) -> Any:
     """A property of a component as a language has it; the values behind choices stay."""
     if name in _WORDED and isinstance(value, str):
         return language.translate(value)
     if name == "choices" and isinstance(value, list | tuple) and not _is_own(block):
         pairs = [one if isinstance(one, list | tuple) else (one, one) for one in value]
         return [(language.translate(str(shown)), meant) for shown, meant in pairs]
-    if name == "value" and isinstance(value, str) and _says_its_value(block):
+    if name == "value" and isinstance(value, str) and _shows_value(block):
         return language.translate(value)
     return value
 
@@ -59,18 +62,18 @@ def _is_own(block: Block) -> bool:
     return OWN in (getattr(block, "elem_classes", None) or [])
 
 
-def _says_its_value(block: Block) -> bool:
+def _shows_value(block: Block) -> bool:
     """Whether a component's value is what it says, rather than what a person has put into it."""
     return isinstance(block, _VALUES) and not _is_own(block)
 
 
-def sent(outputs: Sequence[Block], answer: Any, language: Language) -> Any:
+def translate_answer(outputs: Sequence[Block], answer: Any, language: Language) -> Any:
     """What a handler sends to components, as a language has it."""
 
     def one(block: Block, value: Any) -> Any:
         if isinstance(value, dict) and value.get("__type__") == "update":
-            return {name: said(block, name, new, language) for name, new in value.items()}
-        return said(block, "value", value, language)
+            return {name: translate_property(block, name, new, language) for name, new in value.items()}
+        return translate_property(block, "value", value, language)
 
     if isinstance(answer, dict) and any(isinstance(key, Block) for key in answer):
         return {block: one(block, value) for block, value in answer.items()}
@@ -81,7 +84,9 @@ def sent(outputs: Sequence[Block], answer: Any, language: Language) -> Any:
     return answer
 
 
-def in_language(function: Callable[..., Any], language: Language, outputs: Sequence[Block] = ()) -> Callable[..., Any]:
+def with_language(
+    function: Callable[..., Any], language: Language, outputs: Sequence[Block] = ()
+) -> Callable[..., Any]:
     """A handler, whatever kind of function it is, that speaks a language.
 
     The language is set for each step anew: between two of them a generator may go to another thread.
@@ -99,7 +104,7 @@ def in_language(function: Callable[..., Any], language: Language, outputs: Seque
                             answer = await anext(answers)
                         except StopAsyncIteration:
                             return
-                    yield sent(outputs, answer, language)
+                    yield translate_answer(outputs, answer, language)
             finally:
                 await answers.aclose()
 
@@ -116,7 +121,7 @@ def in_language(function: Callable[..., Any], language: Language, outputs: Seque
                             answer = next(answers)
                         except StopIteration:
                             return
-                    yield sent(outputs, answer, language)
+                    yield translate_answer(outputs, answer, language)
             finally:
                 answers.close()
 
@@ -127,7 +132,7 @@ def in_language(function: Callable[..., Any], language: Language, outputs: Seque
         async def coroutine(*values: Any) -> Any:
             with use_language(language):
                 answer = await function(*values)
-            return sent(outputs, answer, language)
+            return translate_answer(outputs, answer, language)
 
         return coroutine
 
@@ -135,6 +140,6 @@ def in_language(function: Callable[..., Any], language: Language, outputs: Seque
     def plain(*values: Any) -> Any:
         with use_language(language):
             answer = function(*values)
-        return sent(outputs, answer, language)
+        return translate_answer(outputs, answer, language)
 
     return plain

@@ -38,7 +38,7 @@ class BatchPanel:
                 elem_id=f"{self._prefix}-files",
             )
             self.go = gr.Button("Begin the batch", elem_id=f"{self._prefix}-begin", interactive=False)
-        stage.begins.append(self.go)
+        stage.start_buttons.append(self.go)
 
     def job(self, job: Job, files: Sequence[str] | None) -> Batch:
         """The batch of a job without the input that differs.

@@ -47,7 +47,7 @@ def require_weights(studio: Studio, name: str) -> None:
         )
 
 
-class NetworkChoice:
+class NetworkPicker:
     """A dropdown of networks, with a button that downloads the chosen one's weights where they are missing.
 
     Args:
@@ -69,25 +69,25 @@ class NetworkChoice:
 
     def wire(self) -> None:
         """Connect the button, and have the choice follow what is here."""
-        seen: dict[str, Any] = {"api_visibility": "private"}
-        self.dropdown.change(self.offer_download, [self.dropdown], [self.fetch, self.fetched], queue=False, **seen)
+        options: dict[str, Any] = {"api_visibility": "private"}
+        self.dropdown.change(self.offer_download, [self.dropdown], [self.fetch, self.fetched], queue=False, **options)
         # Whoever asks for a file that another visitor is fetching watches that, instead of waiting in Gradio's line.
         fetched = [self.fetch, self.fetched, self.dropdown]
-        self.fetch.click(self.download, [self.dropdown], fetched, concurrency_limit=None, **seen)
-        gr.on(self._arrivals(), self.looked, [self.dropdown], [self.dropdown, self.fetch], queue=False, **seen)
+        self.fetch.click(self.download, [self.dropdown], fetched, concurrency_limit=None, **options)
+        gr.on(self._visit_events(), self.refresh, [self.dropdown], [self.dropdown, self.fetch], queue=False, **options)
 
-    def _arrivals(self) -> list[Any]:
+    def _visit_events(self) -> list[Any]:
         """When somebody comes to where this is: the page is loaded, or its tab is shown."""
-        arrivals, place = [], self.dropdown.parent
-        while place is not None:
-            if isinstance(place, gr.Tab):
-                arrivals.append(place.select)
-            if isinstance(place, gr.Blocks):
-                arrivals.append(place.load)
-            place = place.parent
-        return arrivals
+        events, block = [], self.dropdown.parent
+        while block is not None:
+            if isinstance(block, gr.Tab):
+                events.append(block.select)
+            if isinstance(block, gr.Blocks):
+                events.append(block.load)
+            block = block.parent
+        return events
 
-    def looked(self, name: str):
+    def refresh(self, name: str):
         """Show anew what is here: weights come and go on other tabs and pages too."""
         missing = self._studio.workshop.store.find(name) is None
         fetch = gr.update(visible=missing, value=self._offer(name))

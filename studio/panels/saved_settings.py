@@ -16,7 +16,7 @@ import gradio as gr
 from engines.core.configs import from_mapping
 from engines.core.files import written_atomically
 from studio.components.config_form import Settings
-from studio.components.hidden_download import fetched_when_made
+from studio.components.hidden_download import download_when_ready
 from studio.components.toasts import inform, warn
 from studio.i18n.page_translation import OWN
 from studio.services import Studio
@@ -25,7 +25,7 @@ KEY, VERSION = "reverie_settings", 1
 MOST, LONGEST_NAME, MOST_BYTES = 50, 60, 300_000
 
 
-class OwnSettings:
+class SavedSettings:
     """The controls and what they do. The parts are laid out where the tab wants them: `build`; then `wire`.
 
     Args:
@@ -49,7 +49,7 @@ class OwnSettings:
             with gr.Row(elem_classes="pair"):
                 self.drop = gr.Button("Delete", size="sm", elem_id=f"{prefix}-delete", min_width=80)
                 self.export = gr.Button("Export", size="sm", elem_id=f"{prefix}-export", min_width=80)
-                self.bring = gr.UploadButton(
+                self.import_button = gr.UploadButton(
                     "Import", file_types=[".json"], size="sm", type="filepath", elem_id=f"{prefix}-import", min_width=80
                 )
             self.file = gr.DownloadButton("File", elem_id=f"{prefix}-file", elem_classes="offstage")
@@ -60,20 +60,20 @@ class OwnSettings:
         Args:
             others: other events that use the settings.
         """
-        seen: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": None}
+        options: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": None}
         key = f"reverie-{self._prefix}"
         # Kept by the browser from its first answer on; rendered outside of the tab, see `on_visit`.
         self.kept = gr.BrowserState({}, storage_key=f"{key}-settings", secret=key, render=False)
         self.last = gr.BrowserState({}, storage_key=f"{key}-last", secret=key, render=False)
         controls = self._settings.components
         changed = [self.kept, self.choice]
-        self.save.click(self.saved, [self.kept, self.name, *controls], [*changed, self.name], **seen)
-        self.drop.click(self.dropped, [self.kept, self.choice], changed, **seen)
+        self.save.click(self.saved, [self.kept, self.name, *controls], [*changed, self.name], **options)
+        self.drop.click(self.dropped, [self.kept, self.choice], changed, **options)
         # The event of settings being taken up: what shows them otherwise than by a run follows it.
-        self.taken = self.choice.input(self.chosen, [self.kept, self.choice], controls, **seen)
-        self.bring.upload(self.imported, [self.bring, self.kept], changed, **seen)
-        fetched_when_made(self.export.click(self.exported, [self.kept], [self.file], **seen), self.file)
-        gr.on([begin.click, *others], self.used, controls, [self.last], queue=False, **seen)
+        self.applied = self.choice.input(self.chosen, [self.kept, self.choice], controls, **options)
+        self.import_button.upload(self.imported, [self.import_button, self.kept], changed, **options)
+        download_when_ready(self.export.click(self.exported, [self.kept], [self.file], **options), self.file)
+        gr.on([begin.click, *others], self.used, controls, [self.last], queue=False, **options)
 
     def on_visit(self, tab: gr.Tab) -> Any:
         """Have a fresh page find them again when the tab is first looked at, and return the event of it. Called outside
@@ -96,21 +96,21 @@ class OwnSettings:
 
     # What the browser keeps
 
-    def _said(self, values: tuple[Any, ...]) -> dict[str, Any]:
+    def _to_json(self, values: tuple[Any, ...]) -> dict[str, Any]:
         """What the controls say, as JSON has it; not what no control shows, which nobody would expect to come back."""
-        said = dataclasses.asdict(self._settings.config(values))
+        fields = dataclasses.asdict(self._settings.config(values))
         shown = [name for name, control in self._settings.controls.items() if not isinstance(control, gr.State)]
-        return json.loads(json.dumps({name: said[name] for name in shown}))
+        return json.loads(json.dumps({name: fields[name] for name in shown}))
 
-    def _config(self, said: Any) -> Any:
-        if not isinstance(said, Mapping):
+    def _config(self, data: Any) -> Any:
+        if not isinstance(data, Mapping):
             raise ValueError("These settings are damaged; save them anew.")
-        return from_mapping(type(self._settings.first), said)
+        return from_mapping(type(self._settings.initial), data)
 
     def used(self, *values: Any) -> Any:
         """A run begins: these settings are the last."""
         try:
-            return self._said(values)
+            return self._to_json(values)
         except ValueError:
             return gr.skip()  # whoever starts the run says why it cannot
 
@@ -124,24 +124,24 @@ class OwnSettings:
             config = None  # of another version: the page begins as ever
         if config is None:
             return [choice, *[gr.skip()] * len(self._settings.components)]
-        return [choice, *self._settings.shown(self._settings.values(config))]
+        return [choice, *self._settings.updates(self._settings.values(config))]
 
     # Saving and choosing
 
     def saved(self, kept: Any, name: str | None, *values: Any) -> list[Any]:
         """Save what the controls say under a name."""
-        name, there = (name or "").strip()[:LONGEST_NAME], dict(kept or {})
+        name, saved = (name or "").strip()[:LONGEST_NAME], dict(kept or {})
         try:
             if not name:
                 raise ValueError("Give these settings a name first.")
-            if name not in there and len(there) >= MOST:
+            if name not in saved and len(saved) >= MOST:
                 raise ValueError(f"At most {MOST} settings are saved; delete one first.")
-            there[name] = self._said(values)
+            saved[name] = self._to_json(values)
         except ValueError as error:
             warn(error)
             return [gr.skip()] * 3
         inform("Saved: your browser keeps these settings.")
-        return [there, gr.update(choices=list(there), value=name), ""]
+        return [saved, gr.update(choices=list(saved), value=name), ""]
 
     def chosen(self, kept: Any, name: str | None) -> list[Any]:
         """Put saved settings into the controls."""
@@ -152,16 +152,16 @@ class OwnSettings:
         except ValueError as error:
             warn(error)
             return [gr.skip()] * len(self._settings.components)
-        return self._settings.shown(self._settings.values(config))
+        return self._settings.updates(self._settings.values(config))
 
     def dropped(self, kept: Any, name: str | None) -> list[Any]:
         """Delete saved settings."""
-        there = dict(kept or {})
-        if name not in there:
+        saved = dict(kept or {})
+        if name not in saved:
             warn("Choose the settings to delete first.")
             return [gr.skip()] * 2
-        del there[name]
-        return [there, gr.update(choices=list(there), value=None)]
+        del saved[name]
+        return [saved, gr.update(choices=list(saved), value=None)]
 
     # Taking along
 
@@ -171,29 +171,29 @@ class OwnSettings:
             warn("There are no saved settings to export yet.")
             return None
         path = self._studio.gallery.folder / "archives" / f"reverie-{self._prefix}-settings.json"
-        said = {KEY: VERSION, "tab": self._prefix, "settings": kept}
+        content = {KEY: VERSION, "tab": self._prefix, "settings": kept}
         with written_atomically(path) as file:
-            file.write(json.dumps(said, ensure_ascii=False, indent=1).encode())
+            file.write(json.dumps(content, ensure_ascii=False, indent=1).encode())
         return str(path)
 
     def imported(self, path: str, kept: Any) -> list[Any]:
         """Add the settings in a file to those that are saved."""
         try:
-            there = dict(kept or {}) | self._read(Path(path))
-            if len(there) > MOST:
-                raise ValueError(f"These would be {len(there)} saved settings; at most {MOST} are kept.")
+            saved = dict(kept or {}) | self._read(Path(path))
+            if len(saved) > MOST:
+                raise ValueError(f"These would be {len(saved)} saved settings; at most {MOST} are kept.")
         except ValueError as error:
             warn(error)
             return [gr.skip()] * 2
         inform("Imported: choose them under Saved.")
-        return [there, gr.update(choices=list(there), value=None)]
+        return [saved, gr.update(choices=list(saved), value=None)]
 
     def _read(self, path: Path) -> dict[str, Any]:
         if path.stat().st_size > MOST_BYTES:
             raise ValueError("This file is too large to be one of saved settings.")
         try:
-            said = json.loads(path.read_text(encoding="utf-8"))
-            version, tab, settings = said[KEY], said["tab"], dict(said["settings"])
+            content = json.loads(path.read_text(encoding="utf-8"))
+            version, tab, settings = content[KEY], content["tab"], dict(content["settings"])
         except (OSError, ValueError, RecursionError, KeyError, TypeError) as error:
             raise ValueError("There are no saved settings in this file; choose one that was exported here.") from error
         if version != VERSION or tab != self._prefix:

@@ -55,7 +55,7 @@ class SweepPanel:
             )
             self.row_values = gr.Textbox("", label="Its values", elem_id=f"{self._prefix}-row-values", visible=False)
             self.go = gr.Button("Sweep", elem_id=f"{self._prefix}-begin", interactive=False)
-        stage.begins.append(self.go)
+        stage.start_buttons.append(self.go)
 
     @property
     def components(self) -> list[Any]:
@@ -64,16 +64,16 @@ class SweepPanel:
 
     def wire(self) -> None:
         """Have a chosen setting come with values around the one that its control says."""
-        seen: dict[str, Any] = {"api_visibility": "private", "queue": False}
+        options: dict[str, Any] = {"api_visibility": "private", "queue": False}
         controls = self._settings.components
-        self.columns.input(self.around, [self.columns, *controls], [self.column_values], **seen)
-        self.rows.input(self.around, [self.rows, *controls], [self.row_values], **seen)
+        self.columns.input(self.around, [self.columns, *controls], [self.column_values], **options)
+        self.rows.input(self.around, [self.rows, *controls], [self.row_values], **options)
 
     def around(self, name: str, *values: Any) -> Any:
         """A few values around what a setting's control says."""
         if name not in self._titles:
             return gr.update(value="", visible=False)
-        said, whole = self._settings.named(values)[name], isinstance(getattr(self._settings.first, name), int)
+        said, whole = self._settings.by_name(values)[name], isinstance(getattr(self._settings.initial, name), int)
         wanted = spread(self._settings.controls[name], said, whole=whole)
         return gr.update(value=format_numbers(wanted), visible=True)
 

@@ -21,7 +21,7 @@ from studio.trained_models import read_model, training_job
 
 
 @dataclass(frozen=True)
-class Kind:
+class TrainingSpec:
     """What is trained, and what the page says of it.
 
     Attributes:
@@ -40,7 +40,7 @@ class Kind:
     """
 
     engine: str
-    first: Any
+    initial: Any
     data: str
     suffixes: tuple[str, ...]
     choose: Callable[[Settings], None]
@@ -49,21 +49,21 @@ class Kind:
     used: str
     steerable: Collection[str] = ()
     saved: str = ".png"
-    own: Callable[[str], Any] | None = None
-    persons_own: Collection[str] = ()
+    network_defaults: Callable[[str], Any] | None = None
+    kept_fields: Collection[str] = ()
 
 
-class Training:
+class TrainingPanel:
     """The controls of a training and what they do."""
 
-    def __init__(self, studio: Studio, kind: Kind, prefix: str, stage: Stage | None = None):
+    def __init__(self, studio: Studio, kind: TrainingSpec, prefix: str, stage: Stage | None = None):
         self.studio, self.kind, self._prefix = studio, kind, prefix
         self.stage = stage or PictureStage(studio, prefix)
 
     def build(self) -> None:
         """Lay them out and wire them."""
         kind, prefix = self.kind, self._prefix
-        self.settings = settings = Settings(kind.first, prefix)
+        self.settings = settings = Settings(kind.initial, prefix)
         with gr.Row(elem_classes="workbench"):
             with gr.Column(elem_classes="inputs", min_width=300):
                 with gr.Column(elem_classes="begin"):
@@ -77,17 +77,17 @@ class Training:
                         elem_classes="drop",
                     )
                     kind.choose(settings)
-                    self.stage.buttons("Train")
+                    self.stage.build_buttons("Train")
                 kind.adjust(settings)
             with gr.Column(elem_classes="outputs", min_width=320, scale=3):
-                self.stage.canvas_with(None, kind.invitation)
-                self.stage.under("Stop when you like: Train goes on from there, with the same settings.")
+                self.stage.build_canvas(None, kind.invitation)
+                self.stage.build_footer("Stop when you like: Train goes on from there, with the same settings.")
                 with gr.Row(elem_classes="under"):
                     gr.Markdown(kind.used, elem_classes="quiet")
                     self.use = gr.Button("Use it", size="sm", elem_id=f"{prefix}-use")
-        seen: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": None}
-        self.stage.begin_on(self.stage.go.click, self.start, [self.data, *settings.components])
-        self.data.upload(self.data_chosen, [self.data], self.restorable, **seen)
+        options: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": None}
+        self.stage.start_on(self.stage.start_button.click, self.start, [self.data, *settings.components])
+        self.data.upload(self.data_chosen, [self.data], self.restorable, **options)
         self.stage.wire()
 
     def wire_network(self, model: gr.Dropdown, moved: Collection[str]) -> None:
@@ -97,17 +97,17 @@ class Training:
             moved: fields whose controls may be moved meanwhile.
         """
         components = self.settings.components
-        seen: dict[str, Any] = {"api_visibility": "private"}
-        model.input(self.models_own, [model, *components], components, **seen)
+        options: dict[str, Any] = {"api_visibility": "private"}
+        model.input(self.network_chosen, [model, *components], components, **options)
         controls = [self.settings.controls[name] for name in moved]
         self.stage.steered_by(controls, self.settings)
 
-    def models_own(self, model: str, *values: Any) -> list[Any]:
+    def network_chosen(self, model: str, *values: Any) -> list[Any]:
         """Another network was chosen: its own settings."""
-        assert self.kind.own is not None
-        fresh = self.settings.values(self.kind.own(model).filled())
+        assert self.kind.network_defaults is not None
+        fresh = self.settings.values(self.kind.network_defaults(model).filled())
         both = zip(self.settings.controls, values, fresh, strict=True)
-        return self.settings.shown([old if name in self.kind.persons_own else new for name, old, new in both])
+        return self.settings.updates([old if name in self.kind.kept_fields else new for name, old, new in both])
 
     def data_chosen(self, paths: Sequence[str]) -> dict[Any, Any]:
         """A saved result in the place of the data brings back the settings that it was trained with."""
@@ -142,7 +142,7 @@ class Training:
             workshop=self.studio.workshop,
         )
         inform("Settings restored: now choose the data.")
-        return {self.data: None} | self.settings.restored(job.config)
+        return {self.data: None} | self.settings.updates_for(job.config)
 
     async def start(self, paths: Sequence[str] | None, *values: Any) -> AsyncIterator[dict[Any, Any]]:
         """Start a training, or go on with one that was stopped, and watch it."""

@@ -34,16 +34,16 @@ class PictureStage(Stage):
         # The step of the moment that a person looks back at; 0 for the newest picture.
         self.moment = gr.State(0)
 
-    def canvas_with(self, original: np.ndarray | None, invitation: str) -> None:
+    def build_canvas(self, original: np.ndarray | None, invitation: str) -> None:
         """Lay out the canvas, showing an invitation at first, behind it `original`, (H, W, 3) uint8 RGB, or nothing."""
         self.canvas = live_canvas(f"{self._prefix}-canvas", original, invitation)
 
-    def under(self, hint: str, again: str = "") -> None:
+    def build_footer(self, hint: str, again: str = "") -> None:
         """Lay out the row under the canvas: a hint, a button that goes on from the result where it is named, Save."""
         with gr.Row(elem_classes="under"):
             gr.Markdown(hint, elem_classes="quiet")
             again_id = f"{self._prefix}-again"
-            self.again = gr.Button(again, size="sm", interactive=False, visible=bool(again), elem_id=again_id)
+            self.reuse_button = gr.Button(again, size="sm", interactive=False, visible=bool(again), elem_id=again_id)
             self.save = gr.DownloadButton("Save", size="sm", interactive=False, elem_id=f"{self._prefix}-save")
         self.finished = gr.HTML(
             "",
@@ -62,7 +62,7 @@ class PictureStage(Stage):
             settings.slider("speed", "Speed", 4, 30, 1)
             settings.slider("hold", "Hold", 0, 5, 0.5)
         with gr.Row(elem_classes="under"):
-            first = settings.first.kind
+            first = settings.initial.kind
             kinds = gr.Radio(FILM_KINDS, value=first, show_label=False, label="Kind", elem_classes="chips")
             settings.add("kind", kinds)
             self.make_film = gr.Button("Make the film", size="sm", elem_id=f"{self._prefix}-make-film")
@@ -72,22 +72,22 @@ class PictureStage(Stage):
     @property
     def outputs(self) -> list[Any]:
         """What watching a run changes."""
-        return [*super().outputs, self.moment, self.again, self.film, self.finished]
+        return [*super().outputs, self.moment, self.reuse_button, self.film, self.finished]
 
-    def begun(self) -> dict[Any, Any]:
+    def updates_on_start(self) -> dict[Any, Any]:
         """Nothing is looked back at, gone on from or made a film of yet."""
         nothing = gr.update(value=None, interactive=False)
-        return {self.moment: 0, self.again: gr.update(interactive=False), self.film: nothing, self.finished: ""}
+        return {self.moment: 0, self.reuse_button: gr.update(interactive=False), self.film: nothing, self.finished: ""}
 
-    def came(self, run: Run) -> dict[Any, Any]:
+    def updates_on_result(self, run: Run) -> dict[Any, Any]:
         """What is finished before the run is, in little."""
-        return {self.finished: finished_row(self._studio.gallery, run.results)}
+        return {self.finished: result_links(self._studio.gallery, run.results)}
 
-    def ended(self, run: Run) -> dict[Any, Any]:
+    def updates_on_end(self, run: Run) -> dict[Any, Any]:
         """The newest picture is looked at; what was made can be gone on from."""
-        return {self.moment: 0, self.again: gr.update(interactive=self._goes_on(run))}
+        return {self.moment: 0, self.reuse_button: gr.update(interactive=self._can_reuse(run))}
 
-    def _goes_on(self, run: Run) -> bool:
+    def _can_reuse(self, run: Run) -> bool:
         """Whether there is a picture of this run to go on from; nobody goes on from a sheet of them."""
         there = run.moments.steps != [] or (run.result is not None and run.result.suffix == ".png")
         return run.over and there and not run.job.makes_sheet
@@ -95,11 +95,15 @@ class PictureStage(Stage):
     def wire(self) -> None:
         """Connect Stop, the moments and the film."""
         super().wire()
-        seen: dict[str, Any] = {"api_visibility": "private"}
+        options: dict[str, Any] = {"api_visibility": "private"}
         self.canvas.pick(
-            self.picked, [self.run_id], [self.moment, self.save, self.again], trigger_mode="always_last", **seen
+            self.picked,
+            [self.run_id],
+            [self.moment, self.save, self.reuse_button],
+            trigger_mode="always_last",
+            **options,
         )
-        self.make_film.click(self.filmed, [self.run_id, *self.film_settings.components], [self.film], **seen)
+        self.make_film.click(self.filmed, [self.run_id, *self.film_settings.components], [self.film], **options)
 
     def picked(self, run_id: str, event: gr.EventData):
         """A moment of the run is looked back at, or no longer: what Save and going on refer to."""
@@ -108,7 +112,7 @@ class PictureStage(Stage):
             return gr.skip(), gr.skip(), gr.skip()
         moment = run.moments.at(int(event.step)) if event.step else None
         if moment is None:
-            return 0, self.saving(run), gr.update(interactive=self._goes_on(run))
+            return 0, self.save_update(run), gr.update(interactive=self._can_reuse(run))
         step, image = moment
         recipe = run.recipe_at(step)
         if recipe is None:
@@ -163,7 +167,7 @@ class PictureStage(Stage):
             return gr.skip()
 
 
-def finished_row(gallery: Gallery, paths: Sequence[Path]) -> str:
+def result_links(gallery: Gallery, paths: Sequence[Path]) -> str:
     """Small pictures of results, each of which opens its file, as HTML."""
     links: list[str] = []
     for path in paths:

@@ -18,12 +18,14 @@ from studio.wire_format import data_uri
 HERE = Path(__file__).parent
 
 
-def at_rest(original: np.ndarray) -> dict[str, str]:
+def idle_message(original: np.ndarray) -> dict[str, str]:
     """The message that shows a photo, (H, W, 3) uint8 RGB, before anything is done to it."""
     return {"state": "ready", "original": data_uri(original)}
 
 
-def live(name: str, elem_id: str, value: dict[str, Any], invitation: str, *, classes: Sequence[str] = ()) -> gr.HTML:
+def live_component(
+    name: str, elem_id: str, value: dict[str, Any], invitation: str, *, classes: Sequence[str] = ()
+) -> gr.HTML:
     """A component that shows a run, whose value is a message of `studio.run_views.stream.Watcher`.
 
     Args:
@@ -48,4 +50,6 @@ def live(name: str, elem_id: str, value: dict[str, Any], invitation: str, *, cla
 
 def live_canvas(elem_id: str, original: np.ndarray | None, invitation: str) -> gr.HTML:
     """A canvas for pictures; at rest, an invitation, and behind it `original` if there is one."""
-    return live("live_canvas", elem_id, {"state": "ready"} if original is None else at_rest(original), invitation)
+    return live_component(
+        "live_canvas", elem_id, {"state": "ready"} if original is None else idle_message(original), invitation
+    )

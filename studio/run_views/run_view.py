@@ -48,57 +48,65 @@ class Stage(ABC):
         memory: dict[str, Any] = {"js_on_load": script, "elem_classes": "memory", "render": False}
         self.remembered = component(HERE / "run_memory", f"{prefix}-memory", "", **memory)
 
-    def buttons(self, title: str) -> None:
+    def build_buttons(self, title: str) -> None:
         """Lay out the button that begins and beside it Stop, and Go on, which continues a run that ended early.
 
         Others that begin something on this stage are added to `begins`.
         """
         with gr.Row(elem_classes="actions"):
             # Alive once the page knows whether it has a run already.
-            self.go = gr.Button(title, variant="primary", elem_id=f"{self._prefix}-go", interactive=False)
-            self.begins: list[gr.Button] = [self.go]
-            self.halt = gr.Button("Stop", elem_id=f"{self._prefix}-stop", interactive=False, min_width=80)
+            self.start_button = gr.Button(title, variant="primary", elem_id=f"{self._prefix}-go", interactive=False)
+            self.start_buttons: list[gr.Button] = [self.start_button]
+            self.stop_button = gr.Button("Stop", elem_id=f"{self._prefix}-stop", interactive=False, min_width=80)
             # Disabled it is not shown; were it taken away, the focus on it would be lost.
-            rest: dict[str, Any] = {"elem_id": f"{self._prefix}-go-on", "elem_classes": "only-alive"}
-            self.rest = gr.Button("Go on", interactive=False, min_width=80, **rest)
+            options: dict[str, Any] = {"elem_id": f"{self._prefix}-go-on", "elem_classes": "only-alive"}
+            self.resume_button = gr.Button("Go on", interactive=False, min_width=80, **options)
 
     @abstractmethod
-    def canvas_with(self, original: Any, invitation: str) -> None:
+    def build_canvas(self, original: Any, invitation: str) -> None:
         """Lay out what shows the run, with an invitation at first, behind it `original`, or nothing."""
 
     @abstractmethod
-    def under(self, hint: str) -> None:
+    def build_footer(self, hint: str) -> None:
         """Lay out what is under it: a hint, Save, and what else can be done with a run."""
 
     @property
     def outputs(self) -> list[Any]:
         """What watching a run changes."""
-        return [self.canvas, self.run_id, self.remembered, *self.begins, self.halt, self.rest, self.save]
+        return [
+            self.canvas,
+            self.run_id,
+            self.remembered,
+            *self.start_buttons,
+            self.stop_button,
+            self.resume_button,
+            self.save,
+        ]
 
-    def free(self, free: bool) -> dict[Any, Any]:
+    def enable_start(self, enabled: bool) -> dict[Any, Any]:
         """The buttons that begin something are alive, or not."""
-        return {button: gr.update(interactive=free) for button in self.begins}
+        return {button: gr.update(interactive=enabled) for button in self.start_buttons}
 
-    def begun(self) -> dict[Any, Any]:
+    def updates_on_start(self) -> dict[Any, Any]:
         """What else changes when a run begins."""
         return {}
 
-    def came(self, run: Run) -> dict[Any, Any]:
+    def updates_on_result(self, run: Run) -> dict[Any, Any]:
         """What else changes while a run goes on: results that are finished before it is."""
         return {}
 
-    def ended(self, run: Run) -> dict[Any, Any]:
+    def updates_on_end(self, run: Run) -> dict[Any, Any]:
         """What else changes when a run is over."""
         return {}
 
     def wire(self) -> None:
         """Connect Stop, going on with what is left of a run, and another try to write its result."""
         # Stop never needs a toast, so it may bypass Gradio's queue.
-        self.halt.click(self.stop, [self.run_id], None, queue=False, api_visibility="private")
-        self.begin_on(self.rest.click, self.start_rest, [self.run_id])
+        self.stop_button.click(self.stop, [self.run_id], None, queue=False, api_visibility="private")
+        self.start_on(self.resume_button.click, self.start_remainder, [self.run_id])
         self.save.click(self.saved, [self.run_id], self.outputs, concurrency_limit=None, api_visibility="private")
 
-    def begin_on(
+    def start_on(
         self, press: Callable[..., Any], start: Callable[..., Any], inputs: Sequence[Any], outputs: Sequence[Any] = ()
     ) -> None:
         """Have a press begin a run.
@@ -141,10 +149,10 @@ class Stage(ABC):
 
     async def start(self, make_job: Callable[[], Job]) -> AsyncIterator[dict[Any, Any]]:
         """Start what `make_job` returns and watch it to its end; a ValueError on the way becomes a toast."""
-        async for update in self._begun(lambda: self._runs.start(make_job())):
+        async for update in self._start_and_watch(lambda: self._runs.start(make_job())):
             yield update
 
-    async def start_rest(self, run_id: str) -> AsyncIterator[dict[Any, Any]]:
+    async def start_remainder(self, run_id: str) -> AsyncIterator[dict[Any, Any]]:
         """Start what is left of this page's run, which ended before its time, and watch it to its end."""
 
         def begin() -> Run:
@@ -153,14 +161,14 @@ class Stage(ABC):
                 raise ValueError("There is nothing to go on with; start it anew.")
             return self._runs.go_on(run)
 
-        async for update in self._begun(begin):
+        async for update in self._start_and_watch(begin):
             yield update
 
-    async def _begun(self, begin: Callable[[], Run]) -> AsyncIterator[dict[Any, Any]]:
+    async def _start_and_watch(self, begin: Callable[[], Run]) -> AsyncIterator[dict[Any, Any]]:
         """Watch the run that `begin` begins, unless this page's is going on; a ValueError of it becomes a toast."""
         page = current_session()
-        if page and page in self._newest and not _ends(self._newest[page]):
-            yield {self.go: gr.skip()}
+        if page and page in self._newest and not _is_ending(self._newest[page]):
+            yield {self.start_button: gr.skip()}
             return
         self._newest[page] = run = None
         try:
@@ -169,7 +177,7 @@ class Stage(ABC):
                 self._newest[page] = run = await asyncio.to_thread(begin)
             except ValueError as error:
                 warn(error)
-                yield {self.go: gr.skip()}
+                yield {self.start_button: gr.skip()}
                 return
             run.stage = self._prefix
             async for update in self.watch(run):
@@ -189,8 +197,8 @@ class Stage(ABC):
         if run is None:
             engine = self._runs.records.interrupted(run_id)
             if engine in TITLES:
-                warn(interrupted(engine))
-            yield {self.run_id: "", self.remembered: ""} | self.free(True)
+                warn(interrupted_message(engine))
+            yield {self.run_id: "", self.remembered: ""} | self.enable_start(True)
             return
         async for update in self.watch(run, found=True):
             yield update
@@ -205,11 +213,11 @@ class Stage(ABC):
         yield {
             self.run_id: run.id,
             self.remembered: run.id,
-            **self.free(False),
-            self.halt: gr.update(interactive=True),
-            self.rest: gr.update(interactive=False),
+            **self.enable_start(False),
+            self.stop_button: gr.update(interactive=True),
+            self.resume_button: gr.update(interactive=False),
             self.save: gr.update(value=None, interactive=False, label="Save"),
-            **self.begun(),
+            **self.updates_on_start(),
         }
         watcher = Watcher(run, self._runs.render)
         finished: tuple[Any, ...] = ()
@@ -217,16 +225,16 @@ class Stage(ABC):
             update: dict[Any, Any] = {self.canvas: gr.skip() if message is None else message}
             if run.results != finished:
                 finished = run.results
-                update |= self.came(run)
+                update |= self.updates_on_result(run)
             yield update
         for sentence in filter(None, (run.error, run.why, *run.notices)):
             warn(sentence)
-        shown = {self.canvas: await watcher.whole()} if found else {}
-        still = {self.halt: gr.update(interactive=False), self.save: self.saving(run)}
-        still |= {self.rest: gr.update(interactive=run.unfinished is not None)}
-        yield shown | self.free(True) | still | self.came(run) | self.ended(run)
+        shown = {self.canvas: await watcher.full_message()} if found else {}
+        still = {self.stop_button: gr.update(interactive=False), self.save: self.save_update(run)}
+        still |= {self.resume_button: gr.update(interactive=run.unfinished is not None)}
+        yield shown | self.enable_start(True) | still | self.updates_on_result(run) | self.updates_on_end(run)
 
-    def saving(self, run: Run):
+    def save_update(self, run: Run):
         """What Save does with the result; where that is not written yet, it is alive to write it."""
         there = run.result is not None and run.result.is_file()
         label = "Save all" if run.results else "Save"
@@ -246,8 +254,8 @@ class Stage(ABC):
             warn(error)
             return {self.save: gr.skip()}
         inform("The result is written; press Save once more to fetch it.")
-        shown = await Watcher(run, self._runs.render).whole()
-        return {self.canvas: shown, self.save: self.saving(run)} | self.ended(run)
+        shown = await Watcher(run, self._runs.render).full_message()
+        return {self.canvas: shown, self.save: self.save_update(run)} | self.updates_on_end(run)
 
     def stop(self, run_id: str) -> None:
         """Stop this page's run."""
@@ -294,22 +302,22 @@ class Stage(ABC):
         run = self.run(run_id)
         if run is None or run.over or run.job.backbone != network:
             return
-        begun = run.job.config
+        initial = run.job.config
         try:
             config = settings.config(values)
             if fixed:
-                config = dataclasses.replace(config, **{name: getattr(begun, name) for name in fixed})
-            run.steer(begun.following(config) if isinstance(begun, SweepConfig) else config)
+                config = dataclasses.replace(config, **{name: getattr(initial, name) for name in fixed})
+            run.steer(initial.following(config) if isinstance(initial, SweepConfig) else config)
         except ValueError as error:
             warn(error)
 
 
-def _ends(run: Run | None) -> bool:
+def _is_ending(run: Run | None) -> bool:
     """Whether a run is over, or will be after the step that it is in; one that is being begun is not."""
     return run is not None and run.ends
 
 
-def interrupted(engine: str) -> str:
+def interrupted_message(engine: str) -> str:
     """What there is to say of a run that the studio was ended with, in a sentence."""
     title, _ = TITLES[engine]
     if "checkpoint" in ENGINES[engine].files:

@@ -42,9 +42,9 @@ def acknowledge(data: list[Any]) -> None:
 class Watcher:
     """One page watching one run."""
 
-    def __init__(self, run: Run, lane: RunQueue):
+    def __init__(self, run: Run, queue: RunQueue):
         self.id = uuid.uuid4().hex
-        self._run, self._lane = run, lane
+        self._run, self._queue = run, queue
         self._sent = self._seen = 0
         self._sent_at = 0.0
         self._version = -1
@@ -80,7 +80,7 @@ class Watcher:
         finally:
             _watchers.pop(self.id, None)
 
-    async def whole(self) -> dict[str, Any]:
+    async def full_message(self) -> dict[str, Any]:
         """All that there is to show of a run, in one message."""
         return await self._message(first=True)
 
@@ -118,7 +118,7 @@ class Watcher:
             "first": first,
         }
         if state == "waiting":
-            place = self._lane.place(run)
+            place = self._queue.place(run)
             message |= {"before": place.before, "left": place.seconds}
         if run.original is not None and (first or run.original is not self._original):
             self._original = run.original
@@ -132,7 +132,9 @@ class Watcher:
                 "note": translate(frame.note),
                 "alarm": frame.note.startswith("alarm"),
                 "metrics": dict(frame.metrics),
-                "curves": {named(name): [float(f"{x:.4g}") for x in values] for name, values in run.curves.items()},
+                "curves": {
+                    metric_title(name): [float(f"{x:.4g}") for x in values] for name, values in run.curves.items()
+                },
             }
             if frame.written:
                 prompt = getattr(run.job.config, "prompt", "")
@@ -143,6 +145,6 @@ class Watcher:
         return message
 
 
-def named(metric: str) -> str:
+def metric_title(metric: str) -> str:
     """What a person calls a metric."""
     return translate(metric.replace("_", " "))

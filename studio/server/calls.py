@@ -12,7 +12,7 @@ import gradio as gr
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from studio.components.refusals import said_of
+from studio.components.refusals import error_message
 
 logger = logging.getLogger(__name__)
 
@@ -21,7 +21,7 @@ _UPLOAD = re.compile(r"/gradio_api/upload/?$")
 _NO_OBJECT = "The body of a call must be a JSON object with the parameters by their names."
 
 
-class CheckedCalls:
+class CallValidation:
     """Answers calls that name what does not exist, and uploads that cannot be written. Plain ASGI, as answers are
     streamed.
 
@@ -50,13 +50,13 @@ class CheckedCalls:
         messages = [await receive()]
         while messages[-1]["type"] == "http.request" and messages[-1].get("more_body"):
             messages.append(await receive())
-        status, sentence = self._checked(name, b"".join(message.get("body", b"") for message in messages))
+        status, sentence = self._validate(name, b"".join(message.get("body", b"") for message in messages))
         if sentence:
             await JSONResponse({"detail": sentence}, status)(scope, receive, send)
         else:
-            await self.app(scope, _again(messages, receive), send)
+            await self.app(scope, _replay(messages, receive), send)
 
-    def _checked(self, name: str, body: bytes) -> tuple[int, str]:
+    def _validate(self, name: str, body: bytes) -> tuple[int, str]:
         """The status and the sentence that a call is refused with; "" where there is nothing to say against it."""
         known = self._endpoints.get(name)
         if known is None:
@@ -70,22 +70,24 @@ class CheckedCalls:
         unknown = [one for one in given if one not in known]
         if unknown:
             return 422, f"{name} has no parameter {unknown[0][:60]!r}; it has {', '.join(known)}."
-        lacking = [one for one, told in known.items() if told.default is inspect.Parameter.empty and one not in given]
-        return (422, f"{name} needs the parameter {lacking[0]!r}.") if lacking else (200, "")
+        missing = [
+            one for one, parameter in known.items() if parameter.default is inspect.Parameter.empty and one not in given
+        ]
+        return (422, f"{name} needs the parameter {missing[0]!r}.") if missing else (200, "")
 
     async def _upload(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             await self.app(scope, receive, send)
         except OSError as error:  # Gradio answers when all has been written
             logger.warning("An upload cannot be written: %s", error)
-            await JSONResponse({"detail": said_of(error)}, 507)(scope, receive, send)
+            await JSONResponse({"detail": error_message(error)}, 507)(scope, receive, send)
 
 
-def _again(messages: list[Message], receive: Receive) -> Callable[[], Awaitable[Message]]:
+def _replay(messages: list[Message], receive: Receive) -> Callable[[], Awaitable[Message]]:
     """Messages that were received, and then those that come."""
     waiting = iter(messages)
 
-    async def again() -> Message:
+    async def replayed() -> Message:
         return next(waiting, None) or await receive()
 
-    return again
+    return replayed

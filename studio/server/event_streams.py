@@ -48,49 +48,49 @@ class EventStreams:
         session = urllib.parse.parse_qs(scope["query_string"].decode("latin-1")).get("session_hash", [""])[0]
         arrived = asyncio.Event()
 
-        async def patient() -> Message:
+        async def delayed_receive() -> Message:
             message = await receive()
             if message["type"] == "http.disconnect":
                 await asyncio.sleep(PATIENCE_SECONDS)  # ends with the stream
             return message
 
-        async def to_its_end(message: Message) -> None:
+        async def watched_send(message: Message) -> None:
             body = message.get("body", b"")
             if len(body) <= _LONGEST and _LAST.search(body):
                 self._ending[session] = arrived
             elif self._ending.get(session) is arrived and not message.get("more_body"):
                 # The page hangs up when it has the last message; one that does not has had it long since.
-                await _hung_up(receive)
+                await _wait_for_disconnect(receive)
                 arrived.set()
             await send(message)
 
         try:
-            await self.app(scope, patient, to_its_end)
+            await self.app(scope, delayed_receive, watched_send)
         finally:
             arrived.set()
             if self._ending.get(session) is arrived:
                 del self._ending[session]
 
     async def _receipt(self, scope: Scope, receive: Receive, send: Send) -> None:
-        asked: list[bytes] = []
+        request_body: list[bytes] = []
 
-        async def noted() -> Message:
+        async def recorded_receive() -> Message:
             message = await receive()
-            asked.append(message.get("body", b""))
+            request_body.append(message.get("body", b""))
             return message
 
-        async def kept_back(message: Message) -> None:
+        async def delayed_send(message: Message) -> None:
             if self._ending and message["type"] == "http.response.start":
-                session = _SESSION.search(b"".join(asked))
+                session = _SESSION.search(b"".join(request_body))
                 ending = self._ending.get(session[1].decode()) if session else None
                 if ending is not None:
                     await ending.wait()
             await send(message)
 
-        await self.app(scope, noted, kept_back)
+        await self.app(scope, recorded_receive, delayed_send)
 
 
-async def _hung_up(receive: Receive) -> None:
+async def _wait_for_disconnect(receive: Receive) -> None:
     """Wait until whoever is answered hangs up, but not for long."""
     try:
         async with asyncio.timeout(PATIENCE_SECONDS):

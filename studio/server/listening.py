@@ -29,7 +29,7 @@ class AddressError(ValueError):
     """An address that nobody can be served at; the message is a sentence for a person."""
 
 
-def bare(host: str) -> str:
+def strip_brackets(host: str) -> str:
     """An address to listen on without the brackets that an IPv6 one has in a browser."""
     return host[1:-1] if host.startswith("[") and host.endswith("]") else host
 
@@ -37,7 +37,7 @@ def bare(host: str) -> str:
 def is_loopback(host: str) -> bool:
     """Whether only this machine can reach a server that listens there."""
     try:
-        return ipaddress.ip_address(bare(host)).is_loopback
+        return ipaddress.ip_address(strip_brackets(host)).is_loopback
     except ValueError:
         return host.lower() == "localhost"
 
@@ -47,7 +47,7 @@ def is_name(name: str) -> bool:
     return bool(_NAME.fullmatch(name))
 
 
-def names(host: str, allowed: Sequence[str], share: bool, address: str = "") -> list[str]:
+def allowed_names(host: str, allowed: Sequence[str], share: bool, address: str = "") -> list[str]:
     """By which names, as a Host header has them, a server that listens on `host` may be called; "*" for any.
 
     Args:
@@ -57,7 +57,7 @@ def names(host: str, allowed: Sequence[str], share: bool, address: str = "") -> 
     """
     if share or not (allowed or is_loopback(host)):
         return ["*"]
-    own = [_in_address(one) for one in (bare(host), address) if one]
+    own = [_bracketed(one) for one in (strip_brackets(host), address) if one]
     return [*LOOPBACK, *own, *allowed]
 
 
@@ -67,7 +67,7 @@ def listen(host: str, port: int) -> socket.socket:
     Raises:
         AddressError: it cannot; with why.
     """
-    host = bare(host)
+    host = strip_brackets(host)
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         # Where a name has both, proxies and people look for it at the older kind of address.
@@ -77,10 +77,10 @@ def listen(host: str, port: int) -> socket.socket:
     except (socket.gaierror, UnicodeError) as error:
         raise AddressError(f"There is no address {host} to listen on; --host takes one of this machine's.") from error
     except OSError as error:
-        raise AddressError(_why_not(host, port, error)) from error
+        raise AddressError(_listen_error(host, port, error)) from error
 
 
-def _why_not(host: str, port: int, error: OSError) -> str:
+def _listen_error(host: str, port: int, error: OSError) -> str:
     if error.errno == errno.EADDRINUSE:
         return f"Port {port} is taken by another program, or by another Reverie; choose another one with --port."
     if error.errno in (errno.EACCES, errno.EPERM):
@@ -94,14 +94,14 @@ def _why_not(host: str, port: int, error: OSError) -> str:
 def url_of(listener: socket.socket) -> str:
     """Where this machine reaches what listens, with a slash at the end."""
     host, port = listener.getsockname()[:2]
-    return f"http://{_in_address(_EVERYWHERE.get(host, host))}:{port}/"
+    return f"http://{_bracketed(_EVERYWHERE.get(host, host))}:{port}/"
 
 
-def _in_address(host: str) -> str:
+def _bracketed(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
-def reach_directly(*hosts: str) -> None:
+def bypass_proxy(*hosts: str) -> None:
     """Have this process and those that it begins ask no proxy for this machine's own addresses.
 
     Gradio asks a server of its own for its first page and for its tools. Nothing is changed where there is no proxy.
@@ -114,7 +114,7 @@ def reach_directly(*hosts: str) -> None:
         for scheme in {"http", "https"} & set(proxies):
             os.environ[f"{scheme}_proxy"] = proxies[scheme]
     before = [name.strip() for name in proxies.get("no", "").split(",") if name.strip()]
-    ours = [bare(name) for name in (*LOOPBACK, *hosts)]
+    ours = [strip_brackets(name) for name in (*LOOPBACK, *hosts)]
     # Programs differ in which of the two they read.
     os.environ["no_proxy"] = os.environ["NO_PROXY"] = ",".join(dict.fromkeys([*before, *ours]))
 
@@ -144,7 +144,7 @@ def _start(listener: socket.socket, app: ASGIApp, **_) -> tuple[str, int, str, h
 
 
 @contextlib.contextmanager
-def gradio_listens_on(listener: socket.socket) -> Iterator[None]:
+def use_listener(listener: socket.socket) -> Iterator[None]:
     """Have what Gradio launches meanwhile listen on a socket.
 
     It would look for a port on its own, know IPv4 only, and give a server five seconds to begin.

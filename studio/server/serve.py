@@ -15,10 +15,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from studio.api.mcp import ToolsError, check_installed, check_served
 from studio.components.html_component import asset
 from studio.i18n.middleware import LocaleMiddleware
-from studio.server.calls import CheckedCalls
+from studio.server.calls import CallValidation
 from studio.server.event_streams import EventStreams
-from studio.server.listening import gradio_listens_on, listen, names, reach_directly, url_of
-from studio.server.sessions import SESSIONS_KEPT, keep_light
+from studio.server.listening import allowed_names, bypass_proxy, listen, url_of, use_listener
+from studio.server.sessions import SESSIONS_KEPT, use_light_sessions
 from studio.server.theme import STATIC
 from studio.server.theme import theme as studio_theme
 from studio.services import Studio
@@ -92,17 +92,19 @@ def serve(
     listener = listener or listen(host, port)
     # Gradio asks for the page by the address that a name stands for.
     address = urllib.parse.urlsplit(url_of(listener)).hostname or host
-    reach_directly(host, address)
+    bypass_proxy(host, address)
     middleware = [
-        Middleware(TrustedHostMiddleware, allowed_hosts=names(host, allowed_hosts, share, address), www_redirect=False),
+        Middleware(
+            TrustedHostMiddleware, allowed_hosts=allowed_names(host, allowed_hosts, share, address), www_redirect=False
+        ),
         Middleware(SecurityHeaders),
         Middleware(EventStreams),
         Middleware(LocaleMiddleware),
-        Middleware(CheckedCalls, page=page),
+        Middleware(CallValidation, page=page),
     ]
     # Watching a run takes no thread (it is a coroutine), so Gradio's limit of one event a function is lifted there.
     page.queue(max_size=200)
-    with gradio_listens_on(listener):
+    with use_listener(listener):
         page.launch(
             share=share,
             auth=tuple(auth.split(":", 1)) if auth else None,
@@ -126,7 +128,7 @@ def serve(
             # Else it asks for the page once, and gives up where that takes more than three seconds.
             _frontend=False,
         )
-    keep_light(page)
+    use_light_sessions(page)
     if mcp:
         try:
             check_served(page)

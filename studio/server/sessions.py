@@ -33,7 +33,7 @@ class Sessions(StateHolder):
         return super().__getitem__(session_id)
 
 
-def keep_light(page: gr.Blocks) -> None:
+def use_light_sessions(page: gr.Blocks) -> None:
     """Have a page that is served remember no more than it needs."""
     sessions = Sessions()
     sessions.set_blocks(page)

@@ -243,9 +243,9 @@ def stage_of(studio: Studio) -> PictureStage:
     """A stage, laid out in a page of its own."""
     stage = PictureStage(studio, "lost")
     with unserved_page():
-        stage.buttons("Dream")
-        stage.canvas_with(None, "Press Dream.")
-        stage.under("")
+        stage.build_buttons("Dream")
+        stage.build_canvas(None, "Press Dream.")
+        stage.build_footer("")
         stage.wire()
     return stage
 

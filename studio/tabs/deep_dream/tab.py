@@ -21,12 +21,12 @@ from studio.examples.examples import examples
 from studio.panels.batch_panel import BatchPanel
 from studio.panels.handoff import Handoff
 from studio.panels.image_drop import check_upload, read_upload
-from studio.panels.network_picker import NetworkChoice, require_weights
+from studio.panels.network_picker import NetworkPicker, require_weights
 from studio.panels.recipe_restore import job_for_tab
-from studio.panels.saved_settings import OwnSettings
+from studio.panels.saved_settings import SavedSettings
 from studio.panels.sweep_panel import SweepPanel
 from studio.run_views.image_run_view import PictureStage
-from studio.run_views.live_canvas import at_rest
+from studio.run_views.live_canvas import idle_message
 from studio.services import Studio
 
 DEFAULT_BACKBONE = next(iter(PRESETS))
@@ -62,7 +62,7 @@ class DreamTab:
                     self.preset = gr.Radio(
                         names, value=names[0], label="Preset", elem_id="dream-preset", elem_classes="chips"
                     )
-                    self.stage.buttons("Dream")
+                    self.stage.build_buttons("Dream")
                 settings.slider("step_size", "Strength", 0.0, 0.1, 0.001)
                 settings.slider("octaves", "Octaves", 1, 8, 1)
                 settings.slider("steps", "Steps per octave", 1, 100, 1)
@@ -79,23 +79,23 @@ class DreamTab:
                 self.sweep.build(self.stage)
                 self.batch = BatchPanel(self.studio, "image", "dream")
                 self.batch.build(self.stage, "All are dreamt on with the settings above, one after another.")
-                self.own = OwnSettings(self.studio, settings, "dream")
-                self.own.build()
+                self.saved_settings = SavedSettings(self.studio, settings, "dream")
+                self.saved_settings.build()
             with gr.Column(elem_classes="outputs", min_width=320, scale=3):
                 invitation = "Press Dream, and watch what the network sees in your picture."
-                self.stage.canvas_with(self.studio.read(str(first)), invitation)
-                self.stage.under("Move a slider while it runs: the dream follows.", "Dream on from this")
+                self.stage.build_canvas(self.studio.read(str(first)), invitation)
+                self.stage.build_footer("Move a slider while it runs: the dream follows.", "Dream on from this")
         self.restored = gr.State(None)
         self._wire()
 
     def _build_more(self) -> None:
         settings = self.settings
-        self.network = NetworkChoice(self.studio, tuple(PRESETS), "dream")
+        self.network = NetworkPicker(self.studio, tuple(PRESETS), "dream")
         self.backbone = self.network.dropdown
         self.layers = settings.add(
             "layer_weights",
             gr.Textbox(
-                format_weights(settings.first.layer_weights),
+                format_weights(settings.initial.layer_weights),
                 label="Layers",
                 info="Which layers to amplify, as name=weight, …",
                 elem_id="dream-layers",
@@ -136,35 +136,37 @@ class DreamTab:
 
     def _wire(self) -> None:
         stage, controls = self.stage, self.settings.components
-        seen: dict[str, Any] = {"api_visibility": "private"}
+        options: dict[str, Any] = {"api_visibility": "private"}
         # Events that bypass Gradio's queue cannot show a toast, so only those that never need one do.
-        now = {**seen, "queue": False}
-        quick = {**seen, "concurrency_limit": None}
+        unqueued = {**options, "queue": False}
+        concurrent = {**options, "concurrency_limit": None}
         self._restorable = [self.photo, self.backbone, self.preset, *controls, self.restored, self.guide, stage.canvas]
         self._restorable += self.sweep.components
-        self.photo.change(self.photo_changed, [self.photo, stage.run_id], self._restorable, **quick)
-        self.guide.change(self.guide_changed, [self.guide], [self.guide], **quick)
-        self.preset.input(self.preset_chosen, [self.preset, self.backbone, stage.run_id, *controls], controls, **quick)
+        self.photo.change(self.photo_changed, [self.photo, stage.run_id], self._restorable, **concurrent)
+        self.guide.change(self.guide_changed, [self.guide], [self.guide], **concurrent)
+        self.preset.input(
+            self.preset_chosen, [self.preset, self.backbone, stage.run_id, *controls], controls, **concurrent
+        )
         # A person's choice brings the network's own presets; a recipe's comes with its own settings.
-        self.backbone.input(self.backbone_chosen, [self.backbone], [self.preset, self.layers], **now)
+        self.backbone.input(self.backbone_chosen, [self.backbone], [self.preset, self.layers], **unqueued)
         self.network.wire()
         inputs = [self.photo, self.guide, self.backbone, self.restored, *controls]
-        stage.begin_on(stage.go.click, self.start, inputs)
-        stage.begin_on(self.sweep.go.click, self.start_sweep, [*self.sweep.components, *inputs])
+        stage.start_on(stage.start_button.click, self.start, inputs)
+        stage.start_on(self.sweep.go.click, self.start_sweep, [*self.sweep.components, *inputs])
         shared = [self.batch.files, self.guide, self.backbone, *controls]
-        stage.begin_on(self.batch.go.click, self.start_batch, shared)
+        stage.start_on(self.batch.go.click, self.start_batch, shared)
         self.sweep.wire()
-        stage.again.click(stage.chosen_as_input, [stage.run_id, stage.moment], [self.photo], **quick)
+        stage.reuse_button.click(stage.chosen_as_input, [stage.run_id, stage.moment], [self.photo], **concurrent)
         stage.wire()
-        self.own.wire(stage.go)
+        self.saved_settings.wire(stage.start_button)
         stage.steered_by(controls, self.settings, self.backbone)
 
     def on_visit(self, page: gr.Blocks, tab: gr.Tab) -> None:
         """Have a fresh page find its run again."""
         self.stage.on_page_load(page)
-        self.own.on_visit(tab)
+        self.saved_settings.on_visit(tab)
 
-    def doors(self) -> list[Handoff]:
+    def handoffs(self) -> list[Handoff]:
         """A dream comes back; any picture may be dreamt on, or be what is looked for."""
         photo = [self.stage.run_id], self._restorable
         return [
@@ -186,7 +188,7 @@ class DreamTab:
             return update
         run = self.stage.run(run_id)
         if run is None or run.over:
-            update[self.stage.canvas] = at_rest(image)
+            update[self.stage.canvas] = idle_message(image)
         try:
             return update if recipe is None else update | self._restore(recipe)
         except ValueError as error:
@@ -204,7 +206,7 @@ class DreamTab:
         found = {name: self.studio.gallery.find_input(hash_) for name, hash_ in recipe.inputs.items()}
         swept = job.config if isinstance(job.config, DreamSweepConfig) else None
         config = job.config if swept is None else DreamConfig(**swept.settings)
-        update = self.settings.restored(config) | {self.backbone: job.backbone, self.restored: recipe.to_json()}
+        update = self.settings.updates_for(config) | {self.backbone: job.backbone, self.restored: recipe.to_json()}
         update |= {} if swept is None else self.sweep.restored(swept)
         update[self.preset] = gr.update(choices=list(presets(job.backbone)), value=None)
         update[self.guide] = str(found["guide"]) if found.get("guide") else None
@@ -224,14 +226,14 @@ class DreamTab:
         config = presets(backbone).get(name)
         if config is None:
             return [gr.skip()] * len(values)
-        current = self.settings.named(values)
+        current = self.settings.by_name(values)
         # A preset is about how it looks; size, seed and film are the visitor's own.
         kept = {field: current[field] for field in ("size", "seed", "pictures")}
         if name == BOOK:
             kept.pop("size")
-        shown = self.settings.named(self.settings.values(config)) | kept
+        shown = self.settings.by_name(self.settings.values(config)) | kept
         self.stage.steer(run_id, backbone, self.settings, list(shown.values()))
-        return self.settings.shown(list(shown.values()))
+        return self.settings.updates(list(shown.values()))
 
     def backbone_chosen(self, backbone: str):
         """Offer the backbone's presets, and the layers of the first."""

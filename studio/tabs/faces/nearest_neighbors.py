@@ -23,7 +23,7 @@ NEEDED = (
 )
 
 
-class Neighbours:
+class NearestNeighbors:
     """A button under a face, and what it answers."""
 
     def __init__(self, studio: Studio):
@@ -33,10 +33,10 @@ class Neighbours:
 
     def build(self) -> None:
         """Lay them out."""
-        there = self._studio.data is not None
+        available = self._studio.data is not None
         with gr.Accordion("Nearest training pictures", open=False, elem_id="gan-nearest-fold", elem_classes="fold"):
-            gr.Markdown(HINT if there else NEEDED, elem_classes="quiet")
-            self.ask = gr.Button("Nearest training pictures", size="sm", interactive=there, elem_id="gan-nearest")
+            gr.Markdown(HINT if available else NEEDED, elem_classes="quiet")
+            self.ask = gr.Button("Nearest training pictures", size="sm", interactive=available, elem_id="gan-nearest")
             self.answer = gr.HTML("", elem_id="gan-nearest-answer", apply_default_css=False)
 
     def wire(self, face: Any, sliders: list[Any], shown: Callable[[dict[str, Any], Sequence[Any]], np.ndarray]) -> None:
@@ -50,14 +50,14 @@ class Neighbours:
             # What Gradio says meanwhile, it says in English.
             yield f'<p class="quiet">{translate("Comparing with the training pictures …")}</p>'
             try:
-                image = await self._studio.answer(lambda: shown(value, values))
-                yield await self._studio.answer_slowly(lambda: self.nearest(image))
+                image = await self._studio.run_interactive(lambda: shown(value, values))
+                yield await self._studio.run_in_thread(lambda: self.nearest(image))
             except ValueError as error:
                 warn(error)
                 yield ""
 
-        seen: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": None}
-        self.ask.click(asked, [face, *sliders], [self.answer], **seen)
+        options: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": None}
+        self.ask.click(asked, [face, *sliders], [self.answer], **options)
 
     def nearest(self, image: np.ndarray) -> str:
         """The nearest training pictures of (64, 64, 3) uint8, as HTML.
@@ -75,8 +75,8 @@ class Neighbours:
             f'<figure><img alt="" src="{png_uri(one.image)}"><figcaption>{one.distance:.2f}</figcaption></figure>'
             for one in found.nearest(image, 4)
         )
-        said = translate(
+        note = translate(
             "Distances as the bundled backbone sees them: 0 would be a copy, and a photograph that was never trained "
             f"on is usually {found.usual:.2f} from its nearest."
         )
-        return f'<div class="found">{figures}</div><p class="quiet">{said}</p>'
+        return f'<div class="found">{figures}</div><p class="quiet">{note}</p>'

@@ -15,12 +15,12 @@ from engines.jobs import Job
 from engines.recipes import Recipe, read_recipe
 from studio.components.config_form import Settings
 from studio.components.image_input import Photo
-from studio.components.toasts import answered, inform
+from studio.components.toasts import inform, run_or_warn
 from studio.panels.image_drop import open_upload
 from studio.run_views.image_run_view import PictureStage
-from studio.run_views.live_canvas import at_rest
+from studio.run_views.live_canvas import idle_message
 from studio.services import Studio
-from studio.tabs.faces.face_detail import LargeFace, said_of
+from studio.tabs.faces.face_detail import FaceDetail, verdict_text
 from studio.wire_format import png_uri
 
 # A photo is looked for as it is seen here: larger would be no better, and 64 pixels are what is drawn.
@@ -28,7 +28,7 @@ SIDE = 448
 STEERED = ("prior_weight", "perceptual_weight", "pixel_weight")
 
 
-class FaceSearch:
+class FaceProjection:
     """The controls of the search and what they do.
 
     Args:
@@ -36,7 +36,7 @@ class FaceSearch:
         job_of: a recipe and an engine -> the recipe's job, if it is one of that engine on this tab; or a ValueError.
     """
 
-    def __init__(self, studio: Studio, face: LargeFace, job_of: Callable[[Recipe, str], Job]):
+    def __init__(self, studio: Studio, face: FaceDetail, job_of: Callable[[Recipe, str], Job]):
         self.studio, self._face, self._job_of = studio, face, job_of
         self.stage = PictureStage(studio, "sought")
 
@@ -60,7 +60,7 @@ class FaceSearch:
                         elem_id="sought-opinion",
                         elem_classes="quiet",
                     )
-                    self.stage.buttons("Find it")
+                    self.stage.build_buttons("Find it")
                 settings.slider("steps", "Steps", 20, 400, 10)
                 settings.slider("prior_weight", "Stay likely", 0.0, 0.2, 0.005)
                 with gr.Accordion("More", open=False, elem_id="sought-more", elem_classes="fold"):
@@ -70,19 +70,19 @@ class FaceSearch:
                     settings.number("learning_rate", "Learning rate")
                     settings.number("seed", "Seed")
             with gr.Column(elem_classes="outputs", min_width=320, scale=3):
-                self.stage.canvas_with(None, "The nearest face that can be drawn appears here.")
-                self.stage.under("“Stay likely” and the weights act while it looks.", "Use this face")
+                self.stage.build_canvas(None, "The nearest face that can be drawn appears here.")
+                self.stage.build_footer("“Stay likely” and the weights act while it looks.", "Use this face")
 
     def wire(self, network: Any) -> None:
         """Connect them; `network` is the control that names the networks."""
-        seen: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": None}
+        options: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": None}
         settings = self.settings.components
         looked = [self.photo, network]
         # What `face_dropped` fills.
         self.found = [self.photo, self.opinion, self.stage.canvas, *settings]
-        self.photo.upload(self.face_dropped, looked, self.found, **seen)
-        self.stage.begin_on(self.stage.go.click, self.start, [*looked, *settings])
-        self.stage.again.click(self.used, [self.stage.run_id], self._face.everything, **seen)
+        self.photo.upload(self.face_dropped, looked, self.found, **options)
+        self.stage.start_on(self.stage.start_button.click, self.start, [*looked, *settings])
+        self.stage.reuse_button.click(self.used, [self.stage.run_id], self._face.everything, **options)
         steered = [self.settings.controls[name] for name in STEERED]
         self.stage.steered_by(steered, self.settings, network)
         self.stage.wire()
@@ -102,12 +102,12 @@ class FaceSearch:
             verdict = float(gan.verdicts(middle_square(square, gan.shape[0])[None])[0])
             return [
                 gr.skip() if shown == path else shown,
-                said_of(gan, verdict, "your photograph"),
-                at_rest(square),
+                verdict_text(gan, verdict, "your photograph"),
+                idle_message(square),
                 *same,
             ]
 
-        return await answered(self.studio, look, count) if path else [gr.skip()] * count
+        return await run_or_warn(self.studio, look, count) if path else [gr.skip()] * count
 
     def restored(self, recipe: Recipe) -> list[Any]:
         """Put the recipe of a search into the controls, and the photo that it was for where it is still here.
@@ -118,7 +118,7 @@ class FaceSearch:
         job = self._job_of(recipe, "dcgan_projection")
         kept = self.studio.gallery.find_input(recipe.inputs.get("image", ""))
         inform("Settings restored." if kept else "Settings restored: now drop the photo that was looked for.")
-        restored = self.settings.shown(self.settings.values(job.config))
+        restored = self.settings.updates(self.settings.values(job.config))
         return [str(kept) if kept else None, gr.skip(), gr.skip(), *restored]
 
     def _square(self, path: str | None) -> np.ndarray:
@@ -146,6 +146,6 @@ class FaceSearch:
             if run is None or run.frame is None or run.frame.z is None:
                 raise ValueError("There is no found face yet; press Find it first.")
             original = "" if run.original is None else png_uri(middle_square(run.original, 128))
-            return self._face.fresh(run.job.backbone, run.frame.z, None, original)
+            return self._face.new_face(run.job.backbone, run.frame.z, None, original)
 
-        return await answered(self.studio, use, len(self._face.everything))
+        return await run_or_warn(self.studio, use, len(self._face.everything))

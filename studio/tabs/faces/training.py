@@ -10,19 +10,19 @@ from engines.dcgan.config import STEERABLE, DCGANTrainingConfig
 from engines.imaging.formats import SUFFIXES
 from studio.components.config_form import Settings
 from studio.components.toasts import inform, warn
-from studio.panels.training_panel import Kind, Training
+from studio.panels.training_panel import TrainingPanel, TrainingSpec
 from studio.services import Studio
 
 NETWORKS = {"Ours": "faces", "As in the book": "notes"}
 
 
-class GANTraining(Training):
+class GANTraining(TrainingPanel):
     """The controls of the training and what they do."""
 
     def __init__(self, studio: Studio):
-        kind = Kind(
+        kind = TrainingSpec(
             engine="dcgan_training",
-            first=DCGANTrainingConfig(images=100_000, interval=50).filled(),
+            initial=DCGANTrainingConfig(images=100_000, interval=50).filled(),
             data="a zip of pictures, or all pictures of a folder",
             suffixes=(".zip", *sorted(SUFFIXES)),
             choose=self._choose,
@@ -30,8 +30,8 @@ class GANTraining(Training):
             invitation="What the generator draws from the same noise, again and again, appears here.",
             used="Finished networks can draw on the wall.",
             steerable=STEERABLE,
-            own=lambda model: DCGANTrainingConfig(model=model),
-            persons_own=("images", "batch_size", "interval", "seed", "rollbacks"),
+            network_defaults=lambda model: DCGANTrainingConfig(model=model),
+            kept_fields=("images", "batch_size", "interval", "seed", "rollbacks"),
         )
         super().__init__(studio, kind, "gan-train")
 
@@ -60,10 +60,10 @@ class GANTraining(Training):
         """Lay them out and wire them."""
         super().build()
         self.wire_network(self.model, ("d_learning_rate", "dropout"))
-        settings, seen = self.settings, {"api_visibility": "private"}
+        settings, options = self.settings, {"api_visibility": "private"}
         rollbacks = settings.controls["rollbacks"]
-        self.back.click(self.once_more, [self.stage.run_id, rollbacks], [rollbacks], **seen).then(
-            self.send_settings, [self.stage.run_id, *settings.components], None, **seen
+        self.back.click(self.once_more, [self.stage.run_id, rollbacks], [rollbacks], **options).then(
+            self.send_settings, [self.stage.run_id, *settings.components], None, **options
         )
 
     def send_settings(self, run_id: str, *values: Any) -> None:

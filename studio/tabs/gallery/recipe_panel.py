@@ -52,7 +52,7 @@ class RecipePanel:
         """What `said_of` and `compared` change."""
         return [self.fold, self.recipe, self.code, self.differences]
 
-    def said_of(self, recipe: Recipe | None) -> dict[Any, Any]:
+    def show(self, recipe: Recipe | None) -> dict[Any, Any]:
         """What made a result, where it says so."""
         from engines.jobs.recipe_script import script_of
 
@@ -89,24 +89,24 @@ def table_of(first: Recipe, second: Recipe) -> str:
     rows = []
     for one in found:
         hint = f'<span class="quiet">{html.escape(translate(one.help))}</span>' if one.help else ""
-        told = (one.first, one.second) if one.name in WRITTEN else map(said_change, (one.first, one.second))
-        cells = "".join(f"<td>{html.escape(value)}</td>" for value in told)
+        text = (one.first, one.second) if one.name in WRITTEN else map(change_text, (one.first, one.second))
+        cells = "".join(f"<td>{html.escape(value)}</td>" for value in text)
         rows.append(f'<tr><th scope="row">{html.escape(translate(one.name))}{hint}</th>{cells}</tr>')
     why = translate("Why different?")
     return f'<table class="differences"><caption>{why}</caption><tbody>{"".join(rows)}</tbody></table>'
 
 
-def said_change(told: str) -> str:
+def change_text(text: str) -> str:
     """What a recipe has, or what was changed on the way, "step size 0.02, octaves 3", as the page's language has it."""
-    if translate(told) != told:
-        return translate(told)
-    return "".join(map(_said_setting, re.split("([,;] )", told)))
+    if translate(text) != text:
+        return translate(text)
+    return "".join(map(_setting_text, re.split("([,;] )", text)))
 
 
-def _said_setting(told: str) -> str:
-    words = told.split(" ")
+def _setting_text(text: str) -> str:
+    words = text.split(" ")
     for count in range(len(words), 0, -1):
         name = " ".join(words[:count]).capitalize()
         if translate(name) != name:
             return " ".join([translate(name), *map(translate, words[count:])])
-    return translate(told)
+    return translate(text)

@@ -12,7 +12,7 @@ import gradio as gr
 
 from engines.imaging.images import load_picture
 from engines.recipes import Recipe, from_json
-from studio.components.hidden_download import fetched_when_made
+from studio.components.hidden_download import download_when_ready
 from studio.components.html_component import component
 from studio.components.toasts import inform, warn
 from studio.gallery.gallery import Result, url_of
@@ -46,7 +46,7 @@ class GalleryTab:
         self.asked = gr.State([])
         with gr.Column(visible=False, elem_classes="opened") as self.opened:
             self.viewer = component(Path(__file__).with_name("viewer"), "gallery-viewer", {})
-            with gr.Row(elem_classes="under ways") as self.ways:
+            with gr.Row(elem_classes="under ways") as self.handoff_row:
                 self.restore = gr.Button("Bring back its settings", size="sm", elem_id="gallery-restore")
             with gr.Row(elem_classes="under ways"):
                 self.save = gr.DownloadButton("Save", size="sm", elem_id="gallery-save")
@@ -69,40 +69,40 @@ class GalleryTab:
         self.grid = component(Path(__file__).with_name("gallery_grid"), "gallery-grid", {})
         self.panel.build_pasting()
 
-    def connect(self, tabs: gr.Tabs, doors: Sequence[Handoff]) -> None:
+    def connect(self, tabs: gr.Tabs, handoffs: Sequence[Handoff]) -> None:
         """Wire the tab, once all others are built: their doors are the ways out of here."""
-        seen: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": None}
-        self._sends = [door for door in doors if door.title]
-        self._backs = [door for door in doors if door.engines]
-        with self.ways:
+        options: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": None}
+        self._outgoing = [handoff for handoff in handoffs if handoff.title]
+        self._returning = [handoff for handoff in handoffs if handoff.engines]
+        with self.handoff_row:
             self._buttons = [
-                gr.Button(door.title, size="sm", visible=False, elem_id=f"gallery-way-{i}")
-                for i, door in enumerate(self._sends)
+                gr.Button(handoff.title, size="sm", visible=False, elem_id=f"gallery-way-{i}")
+                for i, handoff in enumerate(self._outgoing)
             ]
         shown = [self.opened, self.viewer, self.open, self.restore, self.save, self.delete, *self._buttons]
         shown += self.panel.outputs
         listed = [self.filter, self.grid]
-        self.filter.input(self.listed, listed, [self.grid], queue=False, **seen)
+        self.filter.input(self.listed, listed, [self.grid], queue=False, **options)
         # A list whose thumbnails are still being made asks for the rest: a click meanwhile is not to be dropped.
-        self.grid.pick(self.picked, listed, [self.grid, *shown], trigger_mode="multiple", **seen)
-        self.compare.click(self.compared, [self.grid], shown, **seen)
-        self.close.click(self.closed, None, shown, **seen)
-        fetched_when_made(self.export.click(self.exported, [self.grid], [self.archive], **seen), self.archive)
+        self.grid.pick(self.picked, listed, [self.grid, *shown], trigger_mode="multiple", **options)
+        self.compare.click(self.compared, [self.grid], shown, **options)
+        self.close.click(self.closed, None, shown, **options)
+        download_when_ready(self.export.click(self.exported, [self.grid], [self.archive], **options), self.archive)
         asked = [self.asked, self.delete, self.remove]
         gone = [self.grid, *asked, *shown]
-        self.delete.click(self.deleted, [self.open, self.asked, *listed], gone, **seen)
-        self.remove.click(self.removed, [self.asked, *listed], gone, **seen)
-        for button, door in zip(self._buttons, self._sends, strict=True):
-            sent = self._sent(door)
-            button.click(sent, [self.open, *door.inputs], _once([tabs, *door.outputs]), **seen)
-        inputs = [one for door in self._backs for one in door.inputs]
-        outputs = [one for door in self._backs for one in door.outputs]
+        self.delete.click(self.deleted, [self.open, self.asked, *listed], gone, **options)
+        self.remove.click(self.removed, [self.asked, *listed], gone, **options)
+        for button, handoff in zip(self._buttons, self._outgoing, strict=True):
+            sent = self._send_to(handoff)
+            button.click(sent, [self.open, *handoff.inputs], _once([tabs, *handoff.outputs]), **options)
+        inputs = [one for handoff in self._returning for one in handoff.inputs]
+        outputs = [one for handoff in self._returning for one in handoff.outputs]
         self._tabs = tabs
         back = _once([tabs, *outputs])
-        self.restore.click(self.restored, [self.open, *inputs], back, **seen)
-        self.panel.follow.click(self.followed, [self.panel.pasted, *inputs], back, **seen)
+        self.restore.click(self.restored, [self.open, *inputs], back, **options)
+        self.panel.follow.click(self.followed, [self.panel.pasted, *inputs], back, **options)
 
-    def doors(self) -> list[Handoff]:
+    def handoffs(self) -> list[Handoff]:
         """Results come here by themselves."""
         return []
 
@@ -136,7 +136,7 @@ class GalleryTab:
                 {
                     "name": result.name,
                     "title": title_of(result),
-                    "facts": when(result),
+                    "facts": date_text(result),
                     "film": result.kind == "film",
                     "thumbnail": uri or "",
                     "words": "" if uri or uri is None else first_words(result) or translate(UNREADABLE),
@@ -169,17 +169,17 @@ class GalleryTab:
             warn("This result is no longer there.")
             return {self.open: gr.skip()}
         recipe = result.recipe()
-        known = {engine for door in self._backs for engine in door.engines}
-        ways = [gr.update(visible=result.kind in door.kinds) for door in self._sends]
+        known = {engine for handoff in self._returning for engine in handoff.engines}
+        ways = [gr.update(visible=result.kind in handoff.kinds) for handoff in self._outgoing]
         return {
             self.opened: gr.update(visible=True),
-            self.viewer: viewed(result, recipe),
+            self.viewer: viewer_value(result, recipe),
             self.open: name,
             self.restore: gr.update(visible=recipe is not None and recipe.engine in known),
             self.save: gr.update(value=str(result.path), visible=True),
             self.delete: gr.update(visible=True, value="Delete"),
             **dict(zip(self._buttons, ways, strict=True)),
-            **self.panel.said_of(recipe),
+            **self.panel.show(recipe),
         }
 
     def compared(self, value: dict[str, Any] | None) -> dict[Any, Any]:
@@ -197,8 +197,8 @@ class GalleryTab:
                 "kind": "compare",
                 "url": url_of(left.path),
                 "other": url_of(right.path),
-                "left": f"{title_of(left)}, {when(left)}",
-                "right": f"{title_of(right)}, {when(right)}",
+                "left": f"{title_of(left)}, {date_text(left)}",
+                "right": f"{title_of(right)}, {date_text(right)}",
                 "between": translate("Where the one ends and the other begins"),
                 "fresh": secrets.token_hex(4),
             },
@@ -223,13 +223,13 @@ class GalleryTab:
 
     def deleted(self, name: str, asked: list[str], shown: str, value: dict[str, Any] | None) -> dict[Any, Any]:
         """Delete what is open, when asked twice."""
-        return self._gone([name], asked, shown, value, self.delete)
+        return self._delete([name], asked, shown, value, self.delete)
 
     def removed(self, asked: list[str], shown: str, value: dict[str, Any] | None) -> dict[Any, Any]:
         """Delete what is ticked, when asked twice."""
-        return self._gone(list((value or {}).get("chosen", [])), asked, shown, value, self.remove)
+        return self._delete(list((value or {}).get("chosen", [])), asked, shown, value, self.remove)
 
-    def _gone(
+    def _delete(
         self, names: list[str], asked: list[str], shown: str, value: dict[str, Any] | None, button: Any
     ) -> dict[Any, Any]:
         if not any(names):
@@ -247,7 +247,7 @@ class GalleryTab:
 
     # Going on with it
 
-    def _sent(self, door: Handoff):
+    def _send_to(self, handoff: Handoff):
         async def sent(name: str, *values: Any) -> dict[Any, Any]:
             result = self.studio.gallery.find(name)
             try:
@@ -258,11 +258,11 @@ class GalleryTab:
                     # Without its recipe: it is a photo now.
                     picture = load_picture(path)
                     path = self.studio.gallery.keep_input(picture.pixels, picture.details)
-                updates = await door.open(str(path), values)
+                updates = await handoff.open(str(path), values)
             except ValueError as error:
                 warn(error)
                 return {self._tabs: gr.skip()}
-            return updates | {self._tabs: gr.update(selected=door.tab)}
+            return updates | {self._tabs: gr.update(selected=handoff.tab)}
 
         return sent
 
@@ -287,11 +287,11 @@ class GalleryTab:
     async def _back(self, recipe: Recipe, values: Sequence[Any]) -> dict[Any, Any]:
         try:
             before = 0
-            for door in self._backs:
-                if recipe.engine in door.engines:
-                    updates = await door.open(recipe, values[before : before + len(door.inputs)])
-                    return updates | {self._tabs: gr.update(selected=door.tab)}
-                before += len(door.inputs)
+            for handoff in self._returning:
+                if recipe.engine in handoff.engines:
+                    updates = await handoff.open(recipe, values[before : before + len(handoff.inputs)])
+                    return updates | {self._tabs: gr.update(selected=handoff.tab)}
+                before += len(handoff.inputs)
             raise ValueError("This result was made by something that this version does not have.")
         except ValueError as error:
             warn(error)
@@ -308,15 +308,15 @@ def title_of(result: Result) -> str:
     return translate(TITLES.get(result.engine, (result.engine, ""))[0])
 
 
-def when(result: Result) -> str:
+def date_text(result: Result) -> str:
     """When it was made, in figures."""
     return "" if result.made is None else f"{result.made:%Y-%m-%d %H:%M}"
 
 
-def viewed(result: Result, recipe: Recipe | None) -> dict[str, Any]:
+def viewer_value(result: Result, recipe: Recipe | None) -> dict[str, Any]:
     """A result, and what made it, as the viewer shows them."""
     size = picture_size(result)
-    facts = [title_of(result), when(result)]
+    facts = [title_of(result), date_text(result)]
     if recipe is not None and recipe.seconds:
         facts.append(translate(f"took {recipe.seconds:.0f} s" if recipe.seconds >= 1 else "took under 1 s"))
     if recipe is not None:

@@ -40,9 +40,9 @@ def cards() -> str:
             if path.is_file()
             else f'<span class="words">{html.escape(WORDS)}</span>'
         )
-        said = f'<span class="title">{html.escape(translate(title))}</span>'
-        said += f'<span class="line">{html.escape(translate(line))}</span>'
-        items.append(f'<li><button type="button" data-tab="{name}">{picture}{said}</button></li>')
+        caption = f'<span class="title">{html.escape(translate(title))}</span>'
+        caption += f'<span class="line">{html.escape(translate(line))}</span>'
+        items.append(f'<li><button type="button" data-tab="{name}">{picture}{caption}</button></li>')
     return f'<ul class="home">{"".join(items)}</ul>'
 
 
@@ -59,7 +59,7 @@ class HomeTab:
             cards(), html_template="${value}", js_on_load=_PICK, apply_default_css=False, elem_id="home-cards"
         )
 
-    def connect(self, tabs: gr.Tabs, doors: Sequence[Handoff]) -> None:
+    def connect(self, tabs: gr.Tabs, handoffs: Sequence[Handoff]) -> None:
         """Have each picture open its tab."""
         names = {name for name, _, _ in CARDS}
 
@@ -68,7 +68,7 @@ class HomeTab:
 
         self.cards.pick(picked, None, [tabs], queue=False, api_visibility="private")
 
-    def doors(self) -> list[Handoff]:
+    def handoffs(self) -> list[Handoff]:
         """Nothing comes here."""
         return []
 

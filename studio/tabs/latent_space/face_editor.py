@@ -12,7 +12,7 @@ from engines.imaging.images import middle_square
 from engines.vae.model import VAE
 from studio.components.image_input import Photo
 from studio.components.portrait import follow, portrait
-from studio.components.toasts import answered, inform
+from studio.components.toasts import inform, run_or_warn
 from studio.services import Studio
 from studio.wire_format import png_uri
 
@@ -20,10 +20,10 @@ NETWORK = "faces"
 DIRECTIONS = 12
 REACH = 3.0
 # Held-out faces are reconstructed with a mean absolute error of about a twentieth; twice that is something else.
-STRANGE = 0.1
+MOST_FACE_ERROR = 0.1
 # A little nearer to the middle than faces are, where a random one is likelier to be whole.
 RANDOM_SPREAD = 0.8
-NOBODY = {"network": NETWORK, "first": None, "second": None, "picture": "", "original": ""}
+EMPTY_FACE = {"network": NETWORK, "first": None, "second": None, "picture": "", "original": ""}
 CONCEPTS = ("smile", "age", "masculine", "long hair", "dark hair", "daylight")
 
 
@@ -63,7 +63,7 @@ class FaceEditor:
                     for i, name in enumerate(CONCEPTS)
                 ]
             with gr.Column(elem_classes="outputs", min_width=320, scale=3):
-                self.picture = portrait("faces-picture", NOBODY, self.edited)
+                self.picture = portrait("faces-picture", EMPTY_FACE, self.edited)
         gr.Markdown("The twelve directions in which faces differ most, in standard deviations.", elem_classes="quiet")
         with gr.Row(elem_classes="directions inputs"):
             self.directions = [
@@ -74,14 +74,14 @@ class FaceEditor:
         self._wire()
 
     def _wire(self) -> None:
-        seen: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": None}
+        options: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": None}
         sliders = [self.blend, *self.concepts, *self.directions]
         follow(self.picture, sliders)
         everything = [self.picture, *sliders]
-        self.first.upload(self.dropped_first, [self.first, self.picture], everything, **seen)
-        self.second.upload(self.dropped_second, [self.second, *everything], [self.picture, self.blend], **seen)
-        self.random.click(self.another, [self.seed, self.picture], [self.seed, *everything], **seen)
-        self.reset.click(self.unedited, [self.picture], everything, **seen)
+        self.first.upload(self.dropped_first, [self.first, self.picture], everything, **options)
+        self.second.upload(self.dropped_second, [self.second, *everything], [self.picture, self.blend], **options)
+        self.random.click(self.another, [self.seed, self.picture], [self.seed, *everything], **options)
+        self.reset.click(self.unedited, [self.picture], everything, **options)
 
     def on_shown(self, tab: gr.Tab) -> None:
         """Show a face when the tab is first looked at."""
@@ -105,7 +105,7 @@ class FaceEditor:
         """The face that the sliders say, as the browser asks for it: [network, first, second, sliders]."""
         try:
             network, first, second, (blend, *values) = asked
-            return await self.studio.answer(
+            return await self.studio.run_interactive(
                 lambda: {"picture": self._picture(str(network), first, second, float(blend), values)}
             )
         except (TypeError, ValueError):  # nothing that this page asks for
@@ -124,16 +124,16 @@ class FaceEditor:
 
         def draw() -> list[Any]:
             z = self._vae(value["network"]).sample_latents(1, seed, spread=RANDOM_SPREAD)[0]
-            return [seed + 1, *self._fresh({**value, "first": rounded(z), "second": None, "original": ""})]
+            return [seed + 1, *self._new_face({**value, "first": rounded(z), "second": None, "original": ""})]
 
-        return await answered(self.studio, draw, 1 + self._count)
+        return await run_or_warn(self.studio, draw, 1 + self._count)
 
     @property
     def _count(self) -> int:
         """How many outputs a fresh face has: itself, the blend and the other sliders."""
         return 2 + len(self.concepts) + len(self.directions)
 
-    def _fresh(self, value: dict[str, Any]) -> list[Any]:
+    def _new_face(self, value: dict[str, Any]) -> list[Any]:
         """A face with all sliders in the middle."""
         zeros = [0.0] * (self._count - 1)
         picture = self._picture(value["network"], value["first"], value["second"], 0.0, zeros[1:])
@@ -142,16 +142,16 @@ class FaceEditor:
 
     async def unedited(self, value: dict[str, Any]) -> Any:
         """The face as it was before the sliders."""
-        return await answered(self.studio, lambda: self._fresh(value), self._count)
+        return await run_or_warn(self.studio, lambda: self._new_face(value), self._count)
 
     async def dropped_first(self, path: str | None, value: dict[str, Any]) -> Any:
         """A face was dropped: encode it."""
 
         def encode() -> list[Any]:
             z, cut = self._encoded(path, value["network"])
-            return self._fresh({**value, "first": z, "original": png_uri(cut)})
+            return self._new_face({**value, "first": z, "original": png_uri(cut)})
 
-        return await answered(self.studio, encode, self._count) if path else [gr.skip()] * self._count
+        return await run_or_warn(self.studio, encode, self._count) if path else [gr.skip()] * self._count
 
     async def dropped_second(self, path: str | None, value: dict[str, Any], blend: float, *values: float) -> Any:
         """Another face was dropped: encode it, and show the two half and half."""
@@ -162,7 +162,7 @@ class FaceEditor:
             picture = self._picture(value["network"], first, second, 0.5, values)
             return [{**value, "first": first, "second": second, "picture": picture}, 0.5]
 
-        return await answered(self.studio, encode, 2) if path else [gr.skip()] * 2
+        return await run_or_warn(self.studio, encode, 2) if path else [gr.skip()] * 2
 
     def _encoded(self, path: str | None, network: str) -> tuple[list[float], np.ndarray]:
         """Where a face lies, and the square that was cut from its picture; a word where it is hardly a face."""
@@ -170,7 +170,7 @@ class FaceEditor:
         image = self.studio.read(path or "")
         cut = middle_square(image, vae.shape[0])
         mean, error = vae.place_of(cut)
-        if error > STRANGE:
+        if error > MOST_FACE_ERROR:
             inform("This hardly looks like a face to the network; use a picture with one face filling its middle.")
         return rounded(mean), cut
 

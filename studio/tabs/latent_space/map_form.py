@@ -38,23 +38,23 @@ class MapSettings(Settings[MapConfig]):
 
     def grid(self) -> list[Any]:
         """Lay out and return tiles, range and spacing."""
-        count = gr.Slider(5, 40, value=self.first.count, step=1, label="Tiles a side", elem_id="latent-count")
+        count = gr.Slider(5, 40, value=self.initial.count, step=1, label="Tiles a side", elem_id="latent-count")
         reach = gr.Slider(
-            0.5, 4, value=self.first.reach, step=0.1, label="Range: z from −r to r", elem_id="latent-reach"
+            0.5, 4, value=self.initial.reach, step=0.1, label="Range: z from −r to r", elem_id="latent-reach"
         )
         spacing = self._chips("spacing", "Spacing", SPACINGS)
         return [self.add("count", count), self.add("reach", reach), spacing]
 
     def walk(self) -> list[Any]:
         """Lay out and return pictures a leg, on arcs, and back."""
-        steps = gr.Slider(4, 60, value=self.first.steps, step=1, label="Pictures a leg", elem_id="latent-steps")
+        steps = gr.Slider(4, 60, value=self.initial.steps, step=1, label="Pictures a leg", elem_id="latent-steps")
         back = gr.Checkbox(False, label="And back", container=False, elem_id="latent-closed")
         arcs = gr.Checkbox(False, label="On arcs", container=False, elem_id="latent-spherical")
         return [self.add("steps", steps), self.add("spherical", arcs), self.add("closed", back)]
 
     def _chips(self, name: str, label: str, meanings: dict[str, str]) -> gr.Radio:
         titles = {meant: title for title, meant in meanings.items()}
-        first = getattr(self.first, name)
+        first = getattr(self.initial, name)
         chips = gr.Radio(
             list(meanings), value=titles[first], label=label, elem_id=f"latent-{name}", elem_classes="chips"
         )

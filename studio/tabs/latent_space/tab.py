@@ -22,19 +22,19 @@ from engines.vae.figure import latent_figure
 from engines.vae.model import VAE
 from studio.components.config_form import Settings
 from studio.components.image_input import Photo
-from studio.components.toasts import answered, inform, warn
+from studio.components.toasts import inform, run_or_warn, warn
 from studio.i18n.catalog import translate
 from studio.panels.handoff import Handoff
 from studio.panels.recipe_restore import job_for_tab
-from studio.panels.saved_settings import OwnSettings
-from studio.panels.training_panel import Kind, Training
+from studio.panels.saved_settings import SavedSettings
+from studio.panels.training_panel import TrainingPanel, TrainingSpec
 from studio.run_views.image_run_view import PictureStage
 from studio.services import Studio
 from studio.tabs.latent_space.face_editor import FaceEditor
 from studio.tabs.latent_space.latent_map import at, explorer, overlay, plane
 from studio.tabs.latent_space.map_form import SPACINGS, VEILS, MapSettings
 from studio.tabs.latent_space.sketchpad import drawn, sketch
-from studio.trained_models import Trained
+from studio.trained_models import TrainedNetworks
 from studio.wire_format import data_uri
 
 NETWORKS = {"Ours": "digits", "As in the book": "digits_notes"}
@@ -58,9 +58,9 @@ def _adjust_training(settings: Settings) -> None:
         settings.number("seed", "Seed")
 
 
-TRAINING = Kind(
+TRAINING = TrainingSpec(
     engine="vae_training",
-    first=VAETrainingConfig(epochs=5, interval=60),
+    initial=VAETrainingConfig(epochs=5, interval=60),
     data="mnist.npz, or a zip of pictures",
     suffixes=(".npz", ".zip"),
     choose=_choose_networks,
@@ -75,15 +75,15 @@ class LatentTab:
 
     def __init__(self, studio: Studio):
         self.studio = studio
-        self._trained = Trained(studio, "vae")
+        self._trained = TrainedNetworks(studio, "vae")
 
     def build(self) -> None:
         """Lay the tab out and wire it, inside the page's Blocks."""
         self.stage = PictureStage(self.studio, "latent")
         self.faces = FaceEditor(self.studio)
-        self.training = Training(self.studio, TRAINING, "train")
+        self.training = TrainingPanel(self.studio, TRAINING, "train")
         self.settings = MapSettings()
-        self.own = OwnSettings(self.studio, self.settings, "latent")
+        self.saved_settings = SavedSettings(self.studio, self.settings, "latent")
         with gr.Tabs() as self.parts:
             with gr.Tab("Digits", id="digits"):
                 self._build_digits()
@@ -107,9 +107,9 @@ class LatentTab:
                     )
                     with gr.Row(elem_classes="under inputs"):
                         self.steps, self.arcs, self.round = self.settings.walk()
-                    self.stage.buttons("Walk")
-                    self.stage.canvas_with(None, "The film of the walk plays here.")
-                    self.stage.under("Every picture is decoded exactly.")
+                    self.stage.build_buttons("Walk")
+                    self.stage.build_canvas(None, "The film of the walk plays here.")
+                    self.stage.build_footer("Every picture is decoded exactly.")
                     with gr.Row(elem_classes="under"):
                         gr.Markdown("A walk saved as MP4 brings its places and settings back.", elem_classes="quiet")
                         self.saved = gr.UploadButton(
@@ -141,35 +141,35 @@ class LatentTab:
         with gr.Accordion("Map", open=False, elem_id="latent-grid", elem_classes="fold"):
             self.count, self.reach, self.spacing = self.settings.grid()
             self.figure = gr.DownloadButton("The figure with axes", size="sm", elem_id="latent-figure")
-        self.own.build()
+        self.saved_settings.build()
 
     def _wire(self) -> None:
-        seen: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": None}
-        newest = {**seen, "trigger_mode": "always_last"}
+        options: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": None}
+        latest = {**options, "trigger_mode": "always_last"}
         grid = self._grid = [self.network, self.count, self.reach, self.spacing, self.veil]
         redraw = [self.network.input, self.count.release, self.reach.release, self.spacing.input, self.veil.input]
-        gr.on(redraw, self.redrawn, [*grid, self.map, *self.z], [self.map], **newest)
-        self.map.pick(self.picked, [self.network, self.map], [self.map, *self.z], **newest)
-        gr.on([z.input for z in self.z], self.moved, [self.network, self.map, *self.z], [self.map], **newest)
+        gr.on(redraw, self.redrawn, [*grid, self.map, *self.z], [self.map], **latest)
+        self.map.pick(self.picked, [self.network, self.map], [self.map, *self.z], **latest)
+        gr.on([z.input for z in self.z], self.moved, [self.network, self.map, *self.z], [self.map], **latest)
         found = [self.map, self.reconstructions, *self.z]
-        self.sheet.change(self.sketched, [self.sheet, self.network, self.map], found, **newest)
-        self.dropped.upload(self.digit_dropped, [self.dropped, self.network, self.map], found, **seen)
-        self.figure.click(self.figure_made, [self.network, self.reach, self.spacing], [self.figure], **seen)
+        self.sheet.change(self.sketched, [self.sheet, self.network, self.map], found, **latest)
+        self.dropped.upload(self.digit_dropped, [self.dropped, self.network, self.map], found, **options)
+        self.figure.click(self.figure_made, [self.network, self.reach, self.spacing], [self.figure], **options)
         walk = self._walk = [self.map, self.network, self.steps, self.arcs, self.round]
-        self.stage.begin_on(self.stage.go.click, self.start, walk)
-        self.saved.upload(self.walk_restored, [self.saved, self.map], walk, **seen).then(
-            self.redrawn, [*grid, self.map, *self.z], [self.map], **seen
+        self.stage.start_on(self.stage.start_button.click, self.start, walk)
+        self.saved.upload(self.walk_restored, [self.saved, self.map], walk, **options).then(
+            self.redrawn, [*grid, self.map, *self.z], [self.map], **options
         )
         self.stage.wire()
-        self.own.wire(self.stage.go, redraw[1:])
-        self.own.taken.then(self.redrawn, [*grid, self.map, *self.z], [self.map], **seen)
+        self.saved_settings.wire(self.stage.start_button, redraw[1:])
+        self.saved_settings.applied.then(self.redrawn, [*grid, self.map, *self.z], [self.map], **options)
 
     def on_visit(self, page: gr.Blocks, tab: gr.Tab) -> None:
         """Have a fresh page find its walk and its training again, and draw the map when the tab is first looked at."""
         self.stage.on_page_load(page)
         self.training.stage.on_page_load(page)
         # Not as the page loads: whoever came to dream need not wait for a map of digits.
-        self.own.on_visit(tab).then(
+        self.saved_settings.on_visit(tab).then(
             self.first_drawn,
             [*self._grid, self.map, *self.z],
             [self.map],
@@ -194,10 +194,10 @@ class LatentTab:
 
     async def used(self, run_id: str, face: dict[str, Any]) -> Any:
         """Take up the network of a finished training."""
-        vae = await answered(self.studio, lambda: self.training.finished(run_id))
+        vae = await run_or_warn(self.studio, lambda: self.training.finished(run_id))
         if not isinstance(vae, VAE):
             return [gr.skip(), gr.skip()]
-        name = self._trained.take_up(run_id, vae)
+        name = self._trained.register(run_id, vae)
         if vae.latent_dim == 2:
             inform("Your network is on the map now: see Digits.")
             return [gr.update(choices=[*NETWORKS.items(), ("Yours", name)], value=name), gr.skip()]
@@ -229,17 +229,17 @@ class LatentTab:
             kept = {"waypoints": (value or {}).get("waypoints", [])}
             return plane(vae, *grid) | kept | at(vae, np.array(z, np.float32)) | {"overlay": shade}
 
-        return await answered(self.studio, draw)
+        return await run_or_warn(self.studio, draw)
 
     async def picked(self, network: str, value: Any, event: gr.EventData) -> Any:
         """A place on the map was clicked."""
         z = [round(float(number), 2) for number in (event.z or [])][:2]
-        update = await answered(self.studio, lambda: (value or {}) | at(self._vae(network), np.array(z, np.float32)))
+        update = await run_or_warn(self.studio, lambda: (value or {}) | at(self._vae(network), np.array(z, np.float32)))
         return [update, *z] if isinstance(update, dict) else [gr.skip()] * 3
 
     async def moved(self, network: str, value: Any, *z: float) -> Any:
         """A slider was moved."""
-        return await answered(self.studio, lambda: (value or {}) | at(self._vae(network), np.array(z, np.float32)))
+        return await run_or_warn(self.studio, lambda: (value or {}) | at(self._vae(network), np.array(z, np.float32)))
 
     async def figure_made(self, network: str, reach: float, spacing: str) -> Any:
         """The book's figure: 30 x 30 digits with their axes."""
@@ -254,7 +254,7 @@ class LatentTab:
                 latent_figure(vae.latent_grid(30, float(reach), chosen), axis, file)
             return path
 
-        path = await answered(self.studio, draw)
+        path = await run_or_warn(self.studio, draw)
         return str(path) if isinstance(path, Path) else path
 
     # A digit of one's own
@@ -263,15 +263,15 @@ class LatentTab:
         """A digit was drawn: find its place."""
         if not sheet:
             return [{**(value or {}), "ellipse": None}, "", gr.skip(), gr.skip()]
-        return await self._found(lambda: drawn(sheet), network, value)
+        return await self._locate(lambda: drawn(sheet), network, value)
 
     async def digit_dropped(self, path: str | None, network: str, value: Any) -> Any:
         """A picture of a digit was dropped: find its place."""
         if not path:
             return [gr.skip()] * 4
-        return await self._found(lambda: self.studio.read(path, least=1), network, value)
+        return await self._locate(lambda: self.studio.read(path, least=1), network, value)
 
-    async def _found(self, read: Callable[[], np.ndarray], network: str, value: Any) -> Any:
+    async def _locate(self, read: Callable[[], np.ndarray], network: str, value: Any) -> Any:
         def find() -> list[Any]:
             vae = self._vae(network)
             digit = as_digit(read())
@@ -280,12 +280,12 @@ class LatentTab:
             shown = (value or {}) | at(vae, mean) | {"ellipse": ellipse}
             return [shown, _row(digit, pictures), *(round(float(value), 2) for value in mean)]
 
-        found = await answered(self.studio, find)
+        found = await run_or_warn(self.studio, find)
         return found if isinstance(found, list) else [gr.skip()] * 4
 
     # The walk
 
-    def doors(self) -> list[Handoff]:
+    def handoffs(self) -> list[Handoff]:
         """A walk and a training come back."""
         grid = [self.count, self.reach, self.spacing, self.veil, self.map, *self.z]
         return [
@@ -329,8 +329,8 @@ class LatentTab:
         )
         config = resolve(job.config, self._vae(job.backbone))
         inform("The walk is back on the map; press Walk to see it.")
-        places = [list(pair) for pair in zip(config.waypoints[::2], config.waypoints[1::2], strict=True)]
-        return [{**(value or {}), "waypoints": places}, job.backbone, config.steps, config.spherical, config.closed]
+        waypoints = [list(pair) for pair in zip(config.waypoints[::2], config.waypoints[1::2], strict=True)]
+        return [{**(value or {}), "waypoints": waypoints}, job.backbone, config.steps, config.spherical, config.closed]
 
     async def start(
         self, value: Any, network: str, steps: float, arcs: bool, back: bool

@@ -71,7 +71,7 @@ def model_list(elem_id: str) -> gr.HTML:
     return component(__file__, elem_id, {})
 
 
-def listed(
+def list_value(
     store: WeightsStore, *, going: Mapping[str, Any] | None = None, about: str = "", said: str = ""
 ) -> dict[str, Any]:
     """All models of a store, as the component takes them.

@@ -14,8 +14,8 @@ from engines.weights.store import WeightsError, WeightsStore
 from studio.components.toasts import inform, warn
 from studio.panels.handoff import Handoff
 from studio.services import Studio
-from studio.tabs.models.cluster_status import cluster_line
-from studio.tabs.models.model_list import cancelling, listed, model_list, progress, title_of
+from studio.tabs.models.cluster_status import cluster_status
+from studio.tabs.models.model_list import cancelling, list_value, model_list, progress, title_of
 
 # Seconds between two messages of how far a download is: a message has the whole list.
 PAUSE = 0.4
@@ -39,7 +39,7 @@ class ModelsTab:
 
     def __init__(self, studio: Studio):
         self.studio = studio
-        self._going: dict[str, threading.Event] = {}
+        self._cancel_events: dict[str, threading.Event] = {}
 
     @property
     def store(self) -> WeightsStore:
@@ -62,58 +62,58 @@ class ModelsTab:
                 gr.Markdown(OFFLINE, elem_id="models-offline", elem_classes="quiet")
             with gr.Column(elem_classes="outputs", min_width=320, scale=3):
                 if self.studio.cluster is not None:
-                    cluster_line(self.studio, "models-cluster")
+                    cluster_status(self.studio, "models-cluster")
                 self.list = model_list("models-list")
-        seen: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": None}
-        self.list.obtain(self.download, None, [self.list], **seen)
+        options: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": None}
+        self.list.obtain(self.download, None, [self.list], **options)
         # Not Gradio's `cancels`: that acts after the answer, and a late message would show the download going on.
-        self.list.halt(self.halted, None, [self.list], **seen)
-        self.list.remove(self.removed, None, [self.list], **seen)
-        self.file.upload(self.brought, [self.file], [self.file, self.list], **seen)
+        self.list.halt(self.halted, None, [self.list], **options)
+        self.list.remove(self.removed, None, [self.list], **options)
+        self.file.upload(self.import_weights, [self.file], [self.file, self.list], **options)
 
-    def doors(self) -> list[Handoff]:
+    def handoffs(self) -> list[Handoff]:
         """Nothing comes here."""
         return []
 
     def on_visit(self, page: gr.Blocks, tab: gr.Tab) -> None:
         """Look anew at what is here whenever somebody comes to the tab."""
-        seen: dict[str, Any] = {"api_visibility": "private", "queue": False}
-        tab.select(self.visited, [self.list], [self.list], **seen)
+        options: dict[str, Any] = {"api_visibility": "private", "queue": False}
+        tab.select(self.visited, [self.list], [self.list], **options)
 
     def visited(self, shown: Any) -> Any:
         """What is here now; a page that watches a download goes on with that."""
-        return gr.skip() if isinstance(shown, dict) and shown.get("going") else listed(self.store)
+        return gr.skip() if isinstance(shown, dict) and shown.get("going") else list_value(self.store)
 
     def download(self, event: gr.EventData, request: gr.Request) -> Iterator[dict[str, Any]]:
         """Fetch an official file and say how far it is; closing this gives the download up."""
         name, page = str(event.name), str(request.session_hash)
-        yield listed(self.store, going=progress(name, 0, 0))
-        halted = self._going[page] = threading.Event()
-        frames, told = self.store.download(name), 0.0
+        yield list_value(self.store, going=progress(name, 0, 0))
+        halted = self._cancel_events[page] = threading.Event()
+        frames, sent_at = self.store.download(name), 0.0
         try:
             for done, total in frames:
                 if halted.is_set():
                     frames.close()
-                    yield listed(self.store, about=name, said="Cancelled; what has arrived is kept.")
+                    yield list_value(self.store, about=name, said="Cancelled; what has arrived is kept.")
                     return
-                if time.monotonic() - told >= PAUSE:
-                    told = time.monotonic()
-                    yield listed(self.store, going=progress(name, done, total))
+                if time.monotonic() - sent_at >= PAUSE:
+                    sent_at = time.monotonic()
+                    yield list_value(self.store, going=progress(name, done, total))
         except WeightsError as error:
-            yield listed(self.store, about=name, said=str(error))
+            yield list_value(self.store, about=name, said=str(error))
             return
         finally:
             frames.close()
-            self._going.pop(page, None)
-        yield listed(self.store, about=name, said=f"{title_of(name)} is downloaded and verified.")
+            self._cancel_events.pop(page, None)
+        yield list_value(self.store, about=name, said=f"{title_of(name)} is downloaded and verified.")
 
     def halted(self, event: gr.EventData, request: gr.Request) -> Any:
         """Have this page's download end; where the network has gone silent that takes some seconds."""
-        halted = self._going.get(str(request.session_hash))
+        halted = self._cancel_events.get(str(request.session_hash))
         if halted is None:
             return gr.skip()
         halted.set()
-        return listed(self.store, going=cancelling(str(event.name)))
+        return list_value(self.store, going=cancelling(str(event.name)))
 
     def removed(self, event: gr.EventData) -> dict[str, Any]:
         """Remove an official file, or a part of one, from the cache."""
@@ -121,18 +121,21 @@ class ModelsTab:
         try:
             self.store.remove(name)
         except WeightsError as error:
-            return listed(self.store, about=name, said=str(error))
+            return list_value(self.store, about=name, said=str(error))
         self.studio.workshop.forget("deep_dream", name)
-        return listed(self.store, about=name, said=f"{title_of(name)} is removed.")
+        return list_value(self.store, about=name, said=f"{title_of(name)} is removed.")
 
-    async def brought(self, path: str | None) -> Any:
+    async def import_weights(self, path: str | None) -> Any:
         """A file was dropped: take it if it is one of Keras's."""
         if not path:
             return [gr.skip(), gr.skip()]
         try:
-            name = await self.studio.answer_slowly(lambda: self.store.take(Path(path)))
+            name = await self.studio.run_in_thread(lambda: self.store.take(Path(path)))
         except WeightsError as error:
             warn(error)
             return [None, gr.skip()]
         inform(f"{title_of(name)} was recognised and verified; it can be used now.")
-        return [None, listed(self.store, about=name, said=f"{title_of(name)} was brought as a file and verified.")]
+        return [
+            None,
+            list_value(self.store, about=name, said=f"{title_of(name)} was brought as a file and verified."),
+        ]

@@ -22,7 +22,7 @@ def paths_in(gallery: Any) -> list[str]:
     return [item[0] if isinstance(item, list | tuple) else str(item) for item in gallery or []]
 
 
-class Palette:
+class StylePicker:
     """A gallery of paintings, a row of examples to pick from, and a weight for each where there are several.
 
     The parts are laid out where the tab wants them, each once: `drop_zone`, `choices`, `weights`; then `wire`.
@@ -36,12 +36,12 @@ class Palette:
         self._studio, self._folder, self._prefix = studio, folder, prefix
         self.examples = painting_paths(folder)
         # Drawing them takes longer than a visitor should wait for the first page of all.
-        self._hung = [path for path in self.examples if path.is_file()]
+        self._drawn = [path for path in self.examples if path.is_file()]
 
     def drop_zone(self) -> None:
         """Lay out the gallery."""
         self.gallery = gr.Gallery(
-            [str(path) for path in self._hung[:1]],
+            [str(path) for path in self._drawn[:1]],
             label="Paintings",
             show_label=False,
             columns=1,
@@ -60,7 +60,7 @@ class Palette:
     def choices(self) -> None:
         """Lay out the examples, and under them the way to use one's own."""
         with gr.Row(elem_classes="palette"):
-            self.row = example_row(self._hung, None, elem_id=f"{self._prefix}-examples")
+            self.row = example_row(self._drawn, None, elem_id=f"{self._prefix}-examples")
         with gr.Row(elem_classes="pair under"):
             several_id = f"{self._prefix}-several"
             self.several = gr.Checkbox(False, label="Blend several", elem_id=several_id, container=False)
@@ -89,22 +89,22 @@ class Palette:
             changed: told of the gallery's value and `inputs` whenever it is another; returns what `outputs` show.
         """
         # Events that bypass Gradio's queue cannot show a toast.
-        seen: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": None}
+        options: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": None}
 
         def checked(gallery: Any, *values: Any) -> list[Any]:
             return [*self.checked(gallery), *changed(gallery, *values)]
 
         shown = [self.gallery, self.fold, *self.blend]
-        self.gallery.change(checked, [self.gallery, *inputs], [*shown, *outputs], **seen)
-        self.upload.upload(self.uploaded, [self.upload, self.gallery, self.several], [self.gallery], **seen)
-        self.row.pick(self.picked, [self.gallery, self.several], [self.gallery], **seen)
+        self.gallery.change(checked, [self.gallery, *inputs], [*shown, *outputs], **options)
+        self.upload.upload(self.uploaded, [self.upload, self.gallery, self.several], [self.gallery], **options)
+        self.row.pick(self.picked, [self.gallery, self.several], [self.gallery], **options)
 
     def on_page_load(self, page: gr.Blocks) -> None:
         """Have a fresh page hang the example paintings once they are drawn."""
-        if len(self._hung) < len(self.examples):
-            page.load(self.hang, [self.gallery], [self.row, self.gallery], api_visibility="private")
+        if len(self._drawn) < len(self.examples):
+            page.load(self.draw_examples, [self.gallery], [self.row, self.gallery], api_visibility="private")
 
-    def hang(self, gallery: Any):
+    def draw_examples(self, gallery: Any):
         """Draw the example paintings, if nobody has yet, and show them."""
         drawn = paintings(self._folder)
         return thumbnails(drawn), gr.skip() if paths_in(gallery) else [str(drawn[0])]
@@ -115,8 +115,8 @@ class Palette:
 
     def uploaded(self, files: list[str], gallery: Any, several: bool):
         """A person's own paintings take the place of those that are there, or join them."""
-        good = self._readable(files)
-        return self._joined(good, gallery, several) if good else gr.skip()
+        readable = self._readable(files)
+        return self._joined(readable, gallery, several) if readable else gr.skip()
 
     def _joined(self, picked: list[str], gallery: Any, several: bool):
         wanted = [*paths_in(gallery), *picked] if several else picked
@@ -127,24 +127,24 @@ class Palette:
 
     def checked(self, gallery: Any) -> list[Any]:
         """Check dropped paintings at once, and show a weight for each where there are several."""
-        good = self._readable(paths_in(gallery))
-        if len(good) > MOST_STYLES:
-            warn(f"These are {len(good)} paintings; the first {MOST_STYLES} are kept.")
-            good = good[:MOST_STYLES]
-        shown = gr.skip() if good == paths_in(gallery) else good
-        several = len(good) > 1
-        sliders = [gr.update(visible=i < len(good)) for i in range(MOST_STYLES)]
+        readable = self._readable(paths_in(gallery))
+        if len(readable) > MOST_STYLES:
+            warn(f"These are {len(readable)} paintings; the first {MOST_STYLES} are kept.")
+            readable = readable[:MOST_STYLES]
+        shown = gr.skip() if readable == paths_in(gallery) else readable
+        several = len(readable) > 1
+        sliders = [gr.update(visible=i < len(readable)) for i in range(MOST_STYLES)]
         return [shown, gr.update(visible=several, open=several), *sliders]
 
     def _readable(self, paths: Sequence[str]) -> list[str]:
         """Those of the files that are pictures; a sentence about each that is not."""
-        good = []
+        readable = []
         for path in paths:
             try:
-                good.append(open_upload(self._studio, path)[1])
+                readable.append(open_upload(self._studio, path)[1])
             except PictureError as error:
                 warn(error)
-        return good
+        return readable
 
 
 def blend_of(weights: Sequence[Any], count: int) -> tuple[float, ...]:

@@ -22,15 +22,15 @@ from studio.examples.examples import examples
 from studio.panels.batch_panel import BatchPanel
 from studio.panels.handoff import Handoff
 from studio.panels.image_drop import check_upload, read_upload
-from studio.panels.network_picker import NetworkChoice, require_weights
+from studio.panels.network_picker import NetworkPicker, require_weights
 from studio.panels.recipe_restore import job_for_tab
-from studio.panels.saved_settings import OwnSettings
+from studio.panels.saved_settings import SavedSettings
 from studio.panels.sweep_panel import SweepPanel
 from studio.run_views.image_run_view import PictureStage
-from studio.run_views.live_canvas import at_rest
+from studio.run_views.live_canvas import idle_message
 from studio.services import Studio
 from studio.tabs.style_transfer.region_painter import blank, masks_of, region_painter
-from studio.tabs.style_transfer.style_picker import Palette, blend_of, paths_in
+from studio.tabs.style_transfer.style_picker import StylePicker, blend_of, paths_in
 
 DEFAULT_BACKBONE = next(iter(LAYERS))
 TIMES = {"Quick · 15 s": 15.0, "Good · 1 min": 60.0, "Fine · 5 min": 300.0, "By steps": 0.0}
@@ -55,7 +55,7 @@ class StyleTab:
         self.studio = studio
         folder = studio.outputs / "examples"
         self.example_photos = examples(folder)
-        self.palette = Palette(studio, folder / "paintings", "style")
+        self.style_picker = StylePicker(studio, folder / "paintings", "style")
 
     def build(self) -> None:
         """Lay the tab out and wire it, inside the page's Blocks."""
@@ -75,7 +75,7 @@ class StyleTab:
                         "seconds",
                         gr.Radio(
                             list(TIMES),
-                            value=named_time(settings.first.seconds),
+                            value=named_time(settings.initial.seconds),
                             label="Time",
                             elem_id="style-seconds",
                             elem_classes="chips",
@@ -83,11 +83,11 @@ class StyleTab:
                         show=named_time,
                         read=lambda name: TIMES.get(name, 15.0),
                     )
-                    self.stage.buttons("Paint")
+                    self.stage.build_buttons("Paint")
                 settings.slider("balance", "More style ↔ more photo", 0.0, 0.95, 0.01)
                 settings.slider("style_scale", "Strokes", 0.25, 4.0, 0.05)
                 settings.choice("color", "Colours", COLORS)
-                self.palette.weights()
+                self.style_picker.weights()
                 title = "Regions: which painting goes where"
                 with gr.Accordion(title, open=False, elem_id="style-regions-fold", elem_classes="fold"):
                     gr.Markdown("Paint on the photo where each painting belongs.", elem_classes="quiet")
@@ -113,12 +113,12 @@ class StyleTab:
                 self.batch.build(
                     self.stage, "All are painted with the settings above, one after another; regions are not used."
                 )
-                self.own = OwnSettings(self.studio, settings, "style")
-                self.own.build()
+                self.saved_settings = SavedSettings(self.studio, settings, "style")
+                self.saved_settings.build()
             with gr.Column(elem_classes="outputs", min_width=320, scale=3):
                 invitation = "Press Paint, and watch the photo become a painting."
-                self.stage.canvas_with(photo, invitation)
-                self.stage.under("Move a slider while it runs: the painting follows.", "Paint on from this")
+                self.stage.build_canvas(photo, invitation)
+                self.stage.build_footer("Move a slider while it runs: the painting follows.", "Paint on from this")
         self.restored = gr.State(None)
         self._wire()
 
@@ -134,9 +134,9 @@ class StyleTab:
                 height=180,
                 min_width=140,
             )
-            self.palette.drop_zone()
+            self.style_picker.drop_zone()
         example_row(self.example_photos, self.photo)
-        self.palette.choices()
+        self.style_picker.choices()
 
     def _build_more(self) -> None:
         settings = self.settings
@@ -148,12 +148,12 @@ class StyleTab:
         with gr.Row(elem_classes="pair"):
             settings.number("style_weight", "Style weight α")
             settings.number("content_weight", "Photo weight β")
-        self.network = NetworkChoice(self.studio, tuple(LAYERS), "style")
+        self.network = NetworkPicker(self.studio, tuple(LAYERS), "style")
         self.backbone = self.network.dropdown
         settings.add(
             "style_layers",
             gr.Textbox(
-                format_weights(settings.first.style_layers),
+                format_weights(settings.initial.style_layers),
                 label="Style layers",
                 info=settings.hint("style_layers"),
                 placeholder="as suits the network",
@@ -165,7 +165,7 @@ class StyleTab:
         settings.add(
             "content_layer",
             gr.Textbox(
-                settings.first.content_layer,
+                settings.initial.content_layer,
                 label="Photo layer",
                 info=settings.hint("content_layer"),
                 placeholder="as suits the network",
@@ -185,46 +185,46 @@ class StyleTab:
         settings.number("tile_size", "Tile size")
 
     def _wire(self) -> None:
-        stage, settings, gallery, blend = self.stage, self.settings, self.palette.gallery, self.palette.blend
+        stage, settings, gallery, blend = self.stage, self.settings, self.style_picker.gallery, self.style_picker.blend
         settings.derive("blend", [*blend, gallery], lambda *values: blend_of(values[:-1], len(paths_in(values[-1]))))
         moved = [*settings.components, *blend]
-        seen: dict[str, Any] = {"api_visibility": "private"}
+        options: dict[str, Any] = {"api_visibility": "private"}
         # Events that bypass Gradio's queue cannot show a toast, so only those that never need one do.
-        now = {**seen, "queue": False}
-        quick = {**seen, "concurrency_limit": None}
+        unqueued = {**options, "queue": False}
+        concurrent = {**options, "concurrency_limit": None}
         self._restorable = [self.photo, gallery, self.backbone, self.preset, *moved, self.restored, self.start_image]
         self._restorable += [self.regions, stage.canvas, *self.sweep.components]
-        self.photo.change(self.photo_changed, [self.photo, gallery, stage.run_id], self._restorable, **quick)
-        self.start_image.change(self.start_changed, [self.start_image], [self.start_image], **quick)
-        self.palette.wire(regions_for, [self.regions], [self.regions])
+        self.photo.change(self.photo_changed, [self.photo, gallery, stage.run_id], self._restorable, **concurrent)
+        self.start_image.change(self.start_changed, [self.start_image], [self.start_image], **concurrent)
+        self.style_picker.wire(regions_for, [self.regions], [self.regions])
         inputs = [self.preset, self.backbone, stage.run_id, *settings.inputs]
-        self.preset.input(self.preset_chosen, inputs, settings.components, **quick)
-        self.backbone.input(self.backbone_chosen, [self.backbone], [self.preset], **now)
+        self.preset.input(self.preset_chosen, inputs, settings.components, **concurrent)
+        self.backbone.input(self.backbone_chosen, [self.backbone], [self.preset], **unqueued)
         self.network.wire()
         inputs = [self.photo, gallery, self.regions, self.start_image, self.backbone, self.restored, *settings.inputs]
-        stage.begin_on(stage.go.click, self.start, inputs)
-        stage.begin_on(self.sweep.go.click, self.start_sweep, [*self.sweep.components, *inputs])
+        stage.start_on(stage.start_button.click, self.start, inputs)
+        stage.start_on(self.sweep.go.click, self.start_sweep, [*self.sweep.components, *inputs])
         shared = [self.batch.files, gallery, self.backbone, *settings.inputs]
-        stage.begin_on(self.batch.go.click, self.start_batch, shared)
+        stage.start_on(self.batch.go.click, self.start_batch, shared)
         self.sweep.wire()
-        stage.again.click(stage.chosen_as_input, [stage.run_id, stage.moment], [self.start_image], **quick).then(
-            lambda: gr.update(open=True), None, [self.start_fold], **now
-        )
+        stage.reuse_button.click(
+            stage.chosen_as_input, [stage.run_id, stage.moment], [self.start_image], **concurrent
+        ).then(lambda: gr.update(open=True), None, [self.start_fold], **unqueued)
         stage.wire()
-        self.own.wire(stage.go)
+        self.saved_settings.wire(stage.start_button)
         stage.steered_by(moved, settings, self.backbone)
 
     def on_visit(self, page: gr.Blocks, tab: gr.Tab) -> None:
         """Have a fresh page find its run again, and hang the example paintings once they are drawn."""
         self.stage.on_page_load(page)
-        self.own.on_visit(tab)
-        self.palette.on_page_load(page)
+        self.saved_settings.on_visit(tab)
+        self.style_picker.on_page_load(page)
 
     # Pictures
 
-    def doors(self) -> list[Handoff]:
+    def handoffs(self) -> list[Handoff]:
         """A painting comes back; any picture may be painted, or be what is painted like."""
-        gallery = self.palette.gallery
+        gallery = self.style_picker.gallery
         photo = [gallery, self.stage.run_id], self._restorable
         return [
             Handoff("style", self._restore, [], self._restorable, engines=("style_transfer", "style_transfer_sweep")),
@@ -244,7 +244,7 @@ class StyleTab:
         update[self.regions] = blank(image, len(gallery or []))
         run = self.stage.run(run_id)
         if run is None or run.over:
-            update[self.stage.canvas] = at_rest(image)
+            update[self.stage.canvas] = idle_message(image)
         try:
             return update if recipe is None else update | self._restore(recipe)
         except ValueError as error:
@@ -262,14 +262,14 @@ class StyleTab:
         found = {name: self.studio.gallery.find_input(hash_) for name, hash_ in recipe.inputs.items()}
         swept = job.config if isinstance(job.config, StyleSweepConfig) else None
         config = job.config if swept is None else StyleConfig(**swept.settings)
-        update = self.settings.restored(config) | {self.backbone: job.backbone, self.restored: recipe.to_json()}
+        update = self.settings.updates_for(config) | {self.backbone: job.backbone, self.restored: recipe.to_json()}
         update |= {} if swept is None else self.sweep.restored(swept)
         update[self.preset] = gr.update(choices=list(presets(job.backbone)), value=None)
-        for i, slider in enumerate(self.palette.blend):
+        for i, slider in enumerate(self.style_picker.blend):
             weight = config.blend[i] if i < len(config.blend) else 1.0
             update[slider] = gr.update(value=weight, maximum=max(1.0, weight))
         styles = [found.get(f"style_images_{i}") for i in range(1, MOST_STYLES + 1)]
-        update[self.palette.gallery] = [str(path) for path in styles if path]
+        update[self.style_picker.gallery] = [str(path) for path in styles if path]
         update[self.start_image] = str(found["start_image"]) if found.get("start_image") else None
         missing = [name for name, path in found.items() if path is None]
         masked = any(name.startswith("masks") for name in recipe.inputs)
@@ -295,13 +295,13 @@ class StyleTab:
         if config is None:
             return [gr.skip()] * len(self.settings.components)
         count = len(self.settings.components)
-        current = self.settings.named(values[:count])
+        current = self.settings.by_name(values[:count])
         # A preset is about how it looks; size, time and seed are the visitor's own, unless they are the book's.
         book = "book" in (config.losses, current["losses"])
         kept = ("seed",) if book else ("seed", "seconds", "size", "scales", "steps")
-        shown = self.settings.named(self.settings.values(config)) | {field: current[field] for field in kept}
+        shown = self.settings.by_name(self.settings.values(config)) | {field: current[field] for field in kept}
         self.stage.steer(run_id, backbone, self.settings, [*shown.values(), *values[count:]])
-        return self.settings.shown(list(shown.values()))
+        return self.settings.updates(list(shown.values()))
 
     def backbone_chosen(self, backbone: str):
         """Offer the backbone's presets."""

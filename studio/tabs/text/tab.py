@@ -15,16 +15,16 @@ from engines.jobs import Job, repeated
 from engines.language_model.config import MOST_PROMPT, TEMPERATURES, WritingConfig
 from engines.recipes import Recipe, RecipeError, read_recipe
 from studio.components.config_form import Settings
-from studio.components.toasts import answered, inform, warn
+from studio.components.toasts import inform, run_or_warn, warn
 from studio.panels.handoff import Handoff
 from studio.panels.recipe_restore import job_for_tab
-from studio.panels.saved_settings import OwnSettings
-from studio.run_views.text_run_view import TextStage, dice_of, dice_panel
+from studio.panels.saved_settings import SavedSettings
+from studio.run_views.text_run_view import TextStage, token_details, token_inspector
 from studio.runs.run import Run
 from studio.services import Studio
 from studio.tabs.text.scoring import TextScore
 from studio.tabs.text.training import LanguageTraining
-from studio.trained_models import Trained
+from studio.trained_models import TrainedNetworks
 
 PROMPT = "This movie"
 ONE, SIDE_BY_SIDE, GREEDY = "One text", "Five temperatures", "Greedy against sampling"
@@ -44,7 +44,7 @@ class TextTab:
         self.stage = TextStage(studio, "text")
         self.score = TextScore(studio)
         self.training = LanguageTraining(studio)
-        self._trained = Trained(studio, "language_model")
+        self._trained = TrainedNetworks(studio, "language_model")
         # Those whose weights are here.
         names = {"Ours": "ours", "As in the book": "notes"}
         store = studio.workshop.store
@@ -100,7 +100,7 @@ class TextTab:
                         show=manner_of,
                         read=lambda manner: MANNERS.get(manner, ()),
                     )
-                    stage.buttons("Write")
+                    stage.build_buttons("Write")
                 settings.slider("temperature", "Temperature", 0.0, 2.0, 0.05)
                 settings.slider("tokens", "Length", 10, 1000, 10)
                 self.pace = gr.Slider(
@@ -127,8 +127,8 @@ class TextTab:
                     )
                     settings.add("ends", gr.Checkbox(True, label="May end its text", elem_id="text-ends"))
                     settings.number("seed", "Seed")
-                self.own = OwnSettings(self.studio, settings, "text")
-                self.own.build()
+                self.saved_settings = SavedSettings(self.studio, settings, "text")
+                self.saved_settings.build()
                 gr.Markdown(
                     "A saved recipe brings its settings back; another text becomes the prompt.", elem_classes="quiet"
                 )
@@ -136,7 +136,7 @@ class TextTab:
                     "Bring back a text", file_types=[".json", ".txt"], size="sm", type="filepath", elem_id="text-saved"
                 )
             with gr.Column(elem_classes="outputs", min_width=320, scale=3):
-                stage.canvas_with(None, "Press Write, and watch one word follow another.")
+                stage.build_canvas(None, "Press Write, and watch one word follow another.")
                 with gr.Row(elem_classes="under"):
                     self.coloured = gr.Checkbox(
                         False,
@@ -144,9 +144,9 @@ class TextTab:
                         container=False,
                         elem_id="text-coloured",
                     )
-                    stage.going_on("Continue")
-                stage.under("Move a slider while it writes: the next word follows.")
-                self.dice = dice_panel("text-dice")
+                    stage.build_continue_button("Continue")
+                stage.build_footer("Move a slider while it writes: the next word follows.")
+                self.dice = token_inspector("text-dice")
                 with gr.Row(elem_classes="under"):
                     hint = "Click a word to see the ten likeliest at that place. Choose one to write on from it."
                     gr.Markdown(hint, elem_classes="quiet")
@@ -156,36 +156,42 @@ class TextTab:
 
     def _wire(self) -> None:
         stage, controls = self.stage, self.settings.components
-        seen: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": None}
+        options: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": None}
         asked = [self.model, self.pace, *controls]
         watched = [self.dice, self.again]
-        stage.begin_on(stage.go.click, self.start, [self.restored, *asked], watched)
+        stage.start_on(stage.start_button.click, self.start, [self.restored, *asked], watched)
         by_hand = [*watched, *controls]
-        here = [stage.run_id, stage.place, *asked]
-        assert stage.go_on is not None
-        stage.begin_on(stage.go_on.click, self.continued, here, by_hand)
-        stage.begin_on(self.again.click, self.tried_again, here, by_hand)
-        stage.begin_on(self.dice.pick, self.rewritten, here, by_hand)
+        here = [stage.run_id, stage.token_position, *asked]
+        assert stage.continue_button is not None
+        stage.start_on(stage.continue_button.click, self.continued, here, by_hand)
+        stage.start_on(self.again.click, self.tried_again, here, by_hand)
+        stage.start_on(self.dice.pick, self.rewritten, here, by_hand)
         stage.canvas.pick(
-            self.picked, [stage.run_id], [stage.place, self.dice, self.again], trigger_mode="always_last", **seen
+            self.picked,
+            [stage.run_id],
+            [stage.token_position, self.dice, self.again],
+            trigger_mode="always_last",
+            **options,
         )
         self.coloured.change(None, [self.coloured], None, js=COLOURED)
         # What stands after a prompt belongs to it.
-        prompt, begun = self.settings.controls["prompt"], self.settings.controls["begun"]
-        gr.on([prompt.input, self.model.input], lambda: ((), None), None, [begun, self.restored], queue=False, **seen)
+        prompt, tokens = self.settings.controls["prompt"], self.settings.controls["begun"]
+        gr.on(
+            [prompt.input, self.model.input], lambda: ((), None), None, [tokens, self.restored], queue=False, **options
+        )
         self._restorable = [self.model, self.restored, *controls]
-        self.saved.upload(self.brought_back, [self.saved], self._restorable, **seen)
+        self.saved.upload(self.restore_upload, [self.saved], self._restorable, **options)
         stage.steered_by([self.settings.controls[name] for name in STEERED], self.settings, self.model, FIXED)
         stage.wire()
-        self.own.wire(stage.go)
+        self.saved_settings.wire(stage.start_button)
         self.score.wire(self.model)
-        self.training.use.click(self.trained_used, [self.training.stage.run_id], [self.model], **seen)
+        self.training.use.click(self.trained_used, [self.training.stage.run_id], [self.model], **options)
 
     def on_visit(self, page: gr.Blocks, tab: gr.Tab) -> None:
         """Have a fresh page find its runs again."""
         for stage in (self.stage, self.training.stage):
             stage.on_page_load(page)
-        self.own.on_visit(tab)
+        self.saved_settings.on_visit(tab)
 
     # Writing
 
@@ -225,7 +231,7 @@ class TextTab:
         run = self.stage.run(run_id)
         if run is None or run.frame is None or not run.frame.written:
             warn("There is no text to go on from yet; press Write first.")
-            yield {self.stage.go: gr.skip()}
+            yield {self.stage.start_button: gr.skip()}
             return
         run.stop()
         written = run.frame.written[min(row, len(run.frame.written) - 1)]
@@ -236,16 +242,16 @@ class TextTab:
                 temperatures=(),
                 **({"temperature": written.temperature} if run.job.config.temperatures else {}),
             )
-            begun, config = change(written.tokens, config)
-            begun = tuple(token for token in begun if token)
+            tokens, config = change(written.tokens, config)
+            tokens = tuple(token for token in tokens if token)
         except ValueError as error:
             warn(error)
-            yield {self.stage.go: gr.skip()}
+            yield {self.stage.start_button: gr.skip()}
             return
         # The controls show what is written with, but for what stands there already, which would be begun with again.
-        yield self.settings.restored(config)
+        yield self.settings.updates_for(config)
         async for update in self._watched(
-            lambda: self._job(dataclasses.replace(config, begun=begun), run.job.backbone, pace)
+            lambda: self._job(dataclasses.replace(config, begun=tokens), run.job.backbone, pace)
         ):
             yield update
 
@@ -300,11 +306,13 @@ class TextTab:
             return None
         tokeniser = self.studio.workshop.network("language_model", run.job.backbone).tokeniser
         writing = written[row]
-        return dice_of(writing.dice, writing.pieces, index, lambda token: tokeniser.pieces([token])[0], rewritable=True)
+        return token_details(
+            writing.dice, writing.pieces, index, lambda token: tokeniser.pieces([token])[0], rewritable=True
+        )
 
     # What comes back
 
-    def doors(self) -> list[Handoff]:
+    def handoffs(self) -> list[Handoff]:
         """Texts and trainings come back; any text may be gone on with."""
         here = {self.parts: gr.update(selected="write")}
         outputs = [self.parts, *self._restorable]
@@ -321,7 +329,7 @@ class TextTab:
         """A training comes back from another tab."""
         return self.training.restored(recipe) | {self.parts: gr.update(selected="text-training")}
 
-    def brought_back(self, path: str) -> dict[Any, Any]:
+    def restore_upload(self, path: str) -> dict[Any, Any]:
         """A recipe puts its settings into the controls; a text becomes the prompt."""
         try:
             recipe = read_recipe(Path(path))
@@ -347,7 +355,7 @@ class TextTab:
             workshop=self.studio.workshop,
         )
         inform("Settings restored; press Write to repeat the text.")
-        return self.settings.restored(job.config) | {self.model: job.backbone, self.restored: recipe.to_json()}
+        return self.settings.updates_for(job.config) | {self.model: job.backbone, self.restored: recipe.to_json()}
 
     def prompted(self, path: str) -> dict[Any, Any]:
         """A text becomes the prompt."""
@@ -359,17 +367,17 @@ class TextTab:
             warn(error)
             return {self.restored: None}
         inform("The text is the prompt now.")
-        prompt, begun = self.settings.controls["prompt"], self.settings.controls["begun"]
-        return {prompt: text, begun: (), self.restored: None}
+        prompt, tokens = self.settings.controls["prompt"], self.settings.controls["begun"]
+        return {prompt: text, tokens: (), self.restored: None}
 
     # What was trained
 
     async def trained_used(self, run_id: str) -> Any:
         """Take up the model of a finished training."""
-        model = await answered(self.studio, lambda: self.training.finished(run_id))
+        model = await run_or_warn(self.studio, lambda: self.training.finished(run_id))
         if not hasattr(model, "tokeniser"):
             return gr.skip()
-        name = self._trained.take_up(run_id, model)
+        name = self._trained.register(run_id, model)
         inform("Your model writes now: see Write.")
         return gr.update(choices=[*self._shipped.items(), ("Yours", name)], value=name, visible=True)
 

@@ -6,7 +6,7 @@ import gradio as gr
 
 from engines.language_model.config import STEERABLE, LanguageTrainingConfig
 from studio.components.config_form import Settings
-from studio.panels.training_panel import Kind, Training
+from studio.panels.training_panel import TrainingPanel, TrainingSpec
 from studio.run_views.text_run_view import TextStage
 from studio.services import Studio
 
@@ -18,13 +18,13 @@ FIRST = LanguageTrainingConfig(
 )
 
 
-class LanguageTraining(Training):
+class LanguageTraining(TrainingPanel):
     """The controls of the training and what they do."""
 
     def __init__(self, studio: Studio):
-        kind = Kind(
+        kind = TrainingSpec(
             engine="language_training",
-            first=FIRST.filled(),
+            initial=FIRST.filled(),
             data="a text file in UTF-8, or several",
             suffixes=(".txt", ".md", ".jsonl", ".gz", ".zip"),
             choose=self._choose,
@@ -33,8 +33,8 @@ class LanguageTraining(Training):
             used="A finished model can write.",
             steerable=STEERABLE,
             saved=".json",
-            own=lambda model: FIRST if model == FIRST.model else LanguageTrainingConfig(model=model),
-            persons_own=("tokens", "interval", "seed", "rate_factor", "prompt"),
+            network_defaults=lambda model: FIRST if model == FIRST.model else LanguageTrainingConfig(model=model),
+            kept_fields=("tokens", "interval", "seed", "rate_factor", "prompt"),
         )
         super().__init__(studio, kind, "text-train", TextStage(studio, "text-train"))
 

@@ -14,7 +14,7 @@ from engines.deep_dream import DreamConfig
 from tests.engines.helpers import refusal
 
 
-def refused(**values) -> str:
+def api_error(**values) -> str:
     """The sentence that these settings are refused with."""
     return refusal(ValueError, DreamConfig, **values)
 
@@ -43,7 +43,7 @@ def test_the_ends_of_a_range_are_allowed_and_what_lies_beyond_is_not(field):
     DreamConfig(**with_value(field, low))
     DreamConfig(**with_value(field, high))
     for value in (low - beyond, high + beyond):
-        sentence = refused(**with_value(field, value))
+        sentence = api_error(**with_value(field, value))
         assert sentence.startswith(name)
         assert str(low) in sentence
         assert str(high) in sentence
@@ -52,12 +52,12 @@ def test_the_ends_of_a_range_are_allowed_and_what_lies_beyond_is_not(field):
 @pytest.mark.parametrize("field", numbers(), ids=lambda field: field.name)
 @pytest.mark.parametrize("value", [True, "3", [3], {"a": {}}, math.nan, math.inf, -math.inf], ids=repr)
 def test_what_is_no_finite_number_is_refused_by_every_number(field, value):
-    assert refused(**with_value(field, value)).startswith(field.name.replace("_", " ").capitalize())
+    assert api_error(**with_value(field, value)).startswith(field.name.replace("_", " ").capitalize())
 
 
 @pytest.mark.parametrize("field", [field for field in numbers() if is_whole(field)], ids=lambda field: field.name)
 def test_a_fraction_is_refused_where_a_whole_number_is_meant(field):
-    assert "a whole number" in refused(**{field.name: 1.5})
+    assert "a whole number" in api_error(**{field.name: 1.5})
 
 
 def test_a_whole_number_is_allowed_where_a_fraction_is_meant():
@@ -66,12 +66,12 @@ def test_a_whole_number_is_allowed_where_a_fraction_is_meant():
 
 @pytest.mark.parametrize("name", ["size", "seed", "step_size"])
 def test_a_whole_number_beyond_all_floats_is_refused_with_one_sentence(name):
-    refused(**{name: 10**400})
+    api_error(**{name: 10**400})
 
 
 @pytest.mark.parametrize("value", [None, 3, "L2", "", "l2 "])
 def test_a_choice_that_is_not_offered_is_refused_and_the_offer_named(value):
-    sentence = refused(normalization=value)
+    sentence = api_error(normalization=value)
     assert sentence.startswith("Normalization")
     if isinstance(value, str):
         assert "mean_absolute, l2" in sentence
@@ -79,21 +79,21 @@ def test_a_choice_that_is_not_offered_is_refused_and_the_offer_named(value):
 
 @pytest.mark.parametrize("value", [None, [], (), "block4_conv2", {3: 1.0}, {"a": None}, {"a": "1"}, {"a": True}])
 def test_layer_weights_that_are_not_names_with_numbers_are_refused(value):
-    assert refused(layer_weights=value).startswith("Layer weights")
+    assert api_error(layer_weights=value).startswith("Layer weights")
 
 
 def test_layer_weights_that_are_all_zero_are_refused():
-    refused(layer_weights={"block4_conv2": 0, "block3_conv1": 0.0})
+    api_error(layer_weights={"block4_conv2": 0, "block3_conv1": 0.0})
 
 
 @pytest.mark.parametrize("tile", [1, 127])
 def test_a_tile_that_is_too_small_is_refused(tile):
-    assert refused(tile_size=tile).startswith("Tile size")
+    assert api_error(tile_size=tile).startswith("Tile size")
 
 
 def test_a_very_long_value_is_cut_short_in_the_sentence():
-    assert len(refused(normalization="x" * 100_000)) < 200
-    assert len(refused(size="9" * 100_000)) < 200
+    assert len(api_error(normalization="x" * 100_000)) < 200
+    assert len(api_error(size="9" * 100_000)) < 200
 
 
 def test_a_mapping_gives_the_config_that_it_was_made_from():

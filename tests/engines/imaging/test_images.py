@@ -14,7 +14,7 @@ from engines.imaging.images import PictureError, check_picture, digest, long_eno
 from tests.engines.helpers import as_png, encoded, is_one_sentence, refusal
 
 
-def refused(source, **options) -> str:
+def api_error(source, **options) -> str:
     """The sentence that a file is refused with."""
     return refusal(PictureError, read_picture, source, **options)
 
@@ -49,7 +49,7 @@ def difference(a: np.ndarray, b: np.ndarray) -> int:
 
 @pytest.mark.parametrize("data", [b"", b"\0", b"hello, I am no picture at all", bytes(range(256)) * 40])
 def test_what_is_not_a_picture_is_refused_with_one_sentence(data):
-    assert "not a picture" in refused(data)
+    assert "not a picture" in api_error(data)
 
 
 @pytest.mark.parametrize(
@@ -63,42 +63,42 @@ def test_what_is_not_a_picture_is_refused_with_one_sentence(data):
 def test_markup_under_the_name_of_a_png_is_refused_with_one_sentence(tmp_path, text):
     path = tmp_path / "picture.png"
     path.write_text(text)
-    assert "not a picture" in refused(path)
+    assert "not a picture" in api_error(path)
 
 
 @pytest.mark.parametrize("kind", ["PPM", "TGA", "ICO", "PDF"])
 def test_formats_that_nobody_asked_for_are_refused(picture, kind):
-    assert "not a picture" in refused(encoded(Image.fromarray(picture), kind))
+    assert "not a picture" in api_error(encoded(Image.fromarray(picture), kind))
 
 
 @pytest.mark.parametrize(
     ("head", "name"), [(b"%PDF-1.7", "PDF"), (b"8BPS\0\1", "Photoshop"), (b"\xff\x0a", "JPEG XL"), (b"<svg ", "SVG")]
 )
 def test_files_of_kinds_that_people_take_for_pictures_are_refused_by_their_name(head, name):
-    assert f"This {name} file" in refused(head + bytes(64))
+    assert f"This {name} file" in api_error(head + bytes(64))
 
 
 def test_a_missing_file_is_named_without_its_folder(tmp_path):
-    sentence = refused(tmp_path / "nowhere" / "cat.png")
+    sentence = api_error(tmp_path / "nowhere" / "cat.png")
     assert "cat.png" in sentence
     assert "nowhere" not in sentence
 
 
 def test_a_folder_instead_of_a_file_is_refused_with_one_sentence(tmp_path):
-    refused(tmp_path)
+    api_error(tmp_path)
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "BMP", "TIFF"])
 @pytest.mark.parametrize("share", [0.3, 0.7, 0.97])
 def test_a_truncated_picture_is_refused_with_one_sentence(picture, kind, share):
     whole = encoded(Image.fromarray(picture), kind)
-    assert "damaged" in refused(whole[: int(len(whole) * share)])
+    assert "damaged" in api_error(whole[: int(len(whole) * share)])
 
 
 def test_a_png_with_a_damaged_header_is_refused_with_one_sentence(picture):
     data = bytearray(as_png(picture))
     data[20] ^= 0xFF
-    refused(bytes(data))
+    api_error(bytes(data))
 
 
 def test_an_enormous_png_is_refused_by_its_header_before_anything_is_unpacked(monkeypatch):
@@ -107,8 +107,8 @@ def test_an_enormous_png_is_refused_by_its_header_before_anything_is_unpacked(mo
     side = 20_000
     bomb = handmade_png(side, side, 1, 0, bytes((side // 8 + 1) * side))
     assert len(bomb) < 100_000
-    assert "160 million pixels" in refused(bomb)
-    assert "537 million pixels" in refused(handmade_png(30_000, 30_000, 1, 0, b""))
+    assert "160 million pixels" in api_error(bomb)
+    assert "537 million pixels" in api_error(handmade_png(30_000, 30_000, 1, 0, b""))
 
 
 @pytest.mark.parametrize("kind", ["PNG", "BMP", "TIFF"])

@@ -31,10 +31,10 @@ from PIL import Image
 from engines.imaging.images import PictureError, read_picture
 from engines.recipes import Recipe, read_recipe
 from studio.api import mcp as tools
-from studio.api.endpoints import ENDPOINTS, check_names
+from studio.api.endpoints import ENDPOINTS, check_inputs
 from studio.api.parameters import setting_parameters
 from studio.api.routes import add_api
-from studio.api.uploads import fetched, uploaded
+from studio.api.uploads import picture_source, upload_path
 from studio.components.refusals import NO_ROOM, NO_UPLOAD, UNFIT
 from studio.page import build_page
 from studio.runs import run as runs
@@ -402,11 +402,11 @@ def test_no_file_of_the_server_is_taken_for_an_upload(served):
     assert "event: error" in told
     assert "secret" not in told
     for value in ({"path": str(secret)}, str(secret), {"path": str(secret), "meta": "gradio.FileData"}):
-        refusal(ValueError, uploaded, value, "data")
+        refusal(ValueError, upload_path, value, "data")
 
 
 async def told_of(value: Any) -> str | bytes:
-    return await fetched(value, "image")
+    return await picture_source(value, "image")
 
 
 @pytest.mark.parametrize("value", ["data:image/png;base64,???", "http://127.0.0.1:1/x.png", "photo.jpg", 3, None, {}])
@@ -441,7 +441,7 @@ def test_a_recipe_names_the_inputs_of_its_engine(engine, inputs, fits):
     recipe = Recipe(engine=engine, config={}, backbone="", weights="", inputs=dict.fromkeys(inputs, ""))
     endpoint = next(one for one in ENDPOINTS.values() if one.engine == engine)
     with contextlib.nullcontext() if fits else pytest.raises(ValueError, match="inputs of this recipe"):
-        check_names(recipe, endpoint)
+        check_inputs(recipe, endpoint)
 
 
 def test_a_recipe_whose_picture_is_nowhere_says_so(client, photo):

@@ -286,12 +286,12 @@ def steered_at(run_of: Callable[[], Run], steers: dict[int, Any]) -> tuple[Run, 
 
 def here(studio: Studio, job: Job) -> Callable[[], Run]:
     """A run of a job, done in parts one after another, without a cluster."""
-    return lambda: Run(studio.workshop.start(job), studio.keeper(job))
+    return lambda: Run(studio.workshop.start(job), studio.result_writer(job))
 
 
 def there(studio: Studio, job: Job) -> Callable[[], Run]:
     """A run of a job, spread, that is not in the lane."""
-    return lambda: Run(studio.runs._begun(job), studio.keeper(job))
+    return lambda: Run(studio.runs._begun(job), studio.result_writer(job))
 
 
 # What comes out

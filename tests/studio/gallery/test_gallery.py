@@ -15,7 +15,7 @@ from PIL import Image
 from engines.imaging.images import digest, load_picture, read_picture
 from engines.recipes import from_json, read_recipe
 from studio.gallery.gallery import Gallery
-from studio.gallery.result_writer import ResultKeeper
+from studio.gallery.result_writer import JobResultWriter
 from studio.services import Studio
 from tests.engines.helpers import encoded, files_in, refusal
 from tests.studio.conftest import SMALL
@@ -27,7 +27,7 @@ def gallery(tmp_path) -> Gallery:
     return Gallery(tmp_path / "results")
 
 
-def followed(started, keeper: ResultKeeper, steps: int | None = None):
+def followed(started, keeper: JobResultWriter, steps: int | None = None):
     """A job's frames shown to its keeper, all or the first so many."""
     for frame in started:
         keeper.see(started)
@@ -78,7 +78,7 @@ def test_nothing_but_a_hash_is_looked_for(gallery, picture):
 
 
 def test_a_result_holds_its_recipe_and_its_input_is_found_again(studio, small_job, picture):
-    keeper = studio.keeper(small_job)
+    keeper = studio.result_writer(small_job)
     started = followed(studio.workshop.start(small_job), keeper)
     path = keeper.finish(started)
     assert path.parent == studio.gallery.folder
@@ -89,7 +89,7 @@ def test_a_result_holds_its_recipe_and_its_input_is_found_again(studio, small_jo
 
 
 def test_a_result_carries_neither_photo_nor_path_inside(studio, small_job):
-    keeper = studio.keeper(small_job)
+    keeper = studio.result_writer(small_job)
     path = keeper.finish(followed(studio.workshop.start(small_job), keeper))
     with Image.open(path) as result:
         result.load()
@@ -103,7 +103,7 @@ def test_what_the_photos_file_says_goes_on_into_the_result_and_the_kept_photo(st
     exif.get_ifd(0x8825)[1] = "N"
     photo = load_picture(encoded(Image.fromarray(picture), "PNG", exif=exif.tobytes(), dpi=(300, 300)))
     job = dataclasses.replace(small_job, inputs={"image": photo.pixels}, details=photo.details)
-    keeper = studio.keeper(job)
+    keeper = studio.result_writer(job)
     path = keeper.finish(followed(studio.workshop.start(job), keeper))
     for kept in (path, studio.gallery.find_input(read_recipe(path).inputs["image"])):
         with Image.open(kept) as result:
@@ -114,14 +114,14 @@ def test_what_the_photos_file_says_goes_on_into_the_result_and_the_kept_photo(st
 
 def test_a_guide_is_kept_too(studio, small_job, picture):
     job = dataclasses.replace(small_job, inputs={"image": picture, "guide": picture[::-1]})
-    keeper = studio.keeper(job)
+    keeper = studio.result_writer(job)
     recipe = read_recipe(keeper.finish(followed(studio.workshop.start(job), keeper)))
     np.testing.assert_array_equal(read_picture(studio.gallery.find_input(recipe.inputs["guide"])), picture[::-1])
 
 
 def test_a_run_of_several_pictures_becomes_a_film_with_its_recipe(studio, small_job):
     job = dataclasses.replace(small_job, config=dataclasses.replace(SMALL, pictures=3, steps=2))
-    keeper = studio.keeper(job)
+    keeper = studio.result_writer(job)
     started = followed(studio.workshop.start(job), keeper)
     path = keeper.finish(started)
     assert path.suffix == ".mp4"
@@ -134,7 +134,7 @@ def test_a_run_of_several_pictures_becomes_a_film_with_its_recipe(studio, small_
 
 def test_a_film_stopped_after_its_first_picture_is_a_film_of_that_picture(studio, small_job):
     job = dataclasses.replace(small_job, config=dataclasses.replace(SMALL, pictures=3, steps=2))
-    keeper = studio.keeper(job)
+    keeper = studio.result_writer(job)
     path = keeper.finish(followed(studio.workshop.start(job), keeper, steps=3))
     assert path.suffix == ".mp4"
     assert read_recipe(path).stopped_at == 3
@@ -144,7 +144,7 @@ def test_a_film_stopped_after_its_first_picture_is_a_film_of_that_picture(studio
 
 def test_a_film_stopped_before_its_first_picture_is_whole_keeps_what_there_is_as_a_picture(studio, small_job):
     job = dataclasses.replace(small_job, config=dataclasses.replace(SMALL, pictures=3, steps=2))
-    keeper = studio.keeper(job)
+    keeper = studio.result_writer(job)
     path = keeper.finish(followed(studio.workshop.start(job), keeper, steps=1))
     assert path.suffix == ".png"
     assert read_recipe(path).stopped_at == 1
@@ -153,7 +153,7 @@ def test_a_film_stopped_before_its_first_picture_is_whole_keeps_what_there_is_as
 @pytest.mark.parametrize("steps", [1, 3])
 def test_a_discarded_run_leaves_nothing_but_its_moments_until_they_are_forgotten(studio, small_job, steps):
     job = dataclasses.replace(small_job, config=dataclasses.replace(SMALL, pictures=3, steps=2))
-    keeper = studio.keeper(job)
+    keeper = studio.result_writer(job)
     followed(studio.workshop.start(job), keeper, steps=steps)
     keeper.discard()
     assert files_in(studio.gallery.folder) == ["moments"]
@@ -225,7 +225,7 @@ def test_a_removed_result_takes_its_recipe_and_thumbnail_along(gallery):
 def test_an_archive_holds_results_with_their_recipes_and_few_archives_are_kept(studio, small_job):
     gallery, names = studio.gallery, []
     for _ in range(2):
-        keeper = studio.keeper(small_job)
+        keeper = studio.result_writer(small_job)
         names.append(keeper.finish(followed(studio.workshop.start(small_job), keeper)).name)
     damaged = put(gallery, "deep_dream-20260101-120000-000000000000.png").name
     for _ in range(5):
@@ -252,10 +252,10 @@ def test_each_visitor_has_a_gallery_where_there_are_several(tmp_path, monkeypatc
     assert len({folder(shared, session) for session in ("one", "two", "")}) == 3
     # The browser's secret outlives the session, and no name of a folder gives it away.
     sessions["now"] = "one"
-    secret = shared.visitors.welcome("")
+    secret = shared.visitors.register("")
     before = folder(shared, "one")
     sessions["now"] = "three"
-    assert shared.visitors.welcome(secret) == secret
+    assert shared.visitors.register(secret) == secret
     assert folder(shared, "three") == before
     assert secret not in str(before)
-    assert shared.visitors.welcome("short") != "short"
+    assert shared.visitors.register("short") != "short"

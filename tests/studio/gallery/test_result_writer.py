@@ -18,7 +18,7 @@ from engines.jobs import Job
 from engines.jobs.batch import Batch, BatchExecution, batch_of, picture_files
 from engines.recipes import read_recipe
 from studio.gallery.gallery import Gallery
-from studio.gallery.result_writer import BatchKeeper, ResultKeeper, keeper_for
+from studio.gallery.result_writer import BatchResultWriter, JobResultWriter, result_writer_for
 from tests.engines.helpers import files_in
 from tests.engines.jobs.test_batch import pictures, running_away
 from tests.studio.conftest import SMALL
@@ -40,7 +40,7 @@ def batch(folder: Path, *names: str, config=QUICK) -> Batch:
     return batch_of(job, picture_files(paths), "image")
 
 
-def followed(started: BatchExecution, keeper: BatchKeeper, steps: int = 10**9) -> None:
+def followed(started: BatchExecution, keeper: BatchResultWriter, steps: int = 10**9) -> None:
     """A batch's frames shown to its keeper, all or the first so many."""
     for frame in started:
         keeper.see(started)
@@ -60,13 +60,13 @@ def in_zip(path: Path) -> list[str]:
 
 
 def test_each_job_has_its_keeper(studio, small_job, tmp_path):
-    assert isinstance(keeper_for(studio.gallery, batch(tmp_path, "a")), BatchKeeper)
-    assert isinstance(keeper_for(studio.gallery, small_job), ResultKeeper)
+    assert isinstance(result_writer_for(studio.gallery, batch(tmp_path, "a")), BatchResultWriter)
+    assert isinstance(result_writer_for(studio.gallery, small_job), JobResultWriter)
 
 
 def test_results_are_in_the_gallery_as_they_come_each_as_by_a_run_of_its_own(studio, tmp_path):
     job = batch(tmp_path, "sea", "forest")
-    keeper, started = studio.keeper(job), studio.workshop.start(job)
+    keeper, started = studio.result_writer(job), studio.workshop.start(job)
     counts = []
     for _ in started:
         keeper.see(started)
@@ -109,7 +109,7 @@ def test_a_batch_of_films_is_kept_as_films(studio, tmp_path):
 
 def test_a_stopped_batch_keeps_the_picture_that_it_was_stopped_in(studio, tmp_path):
     job = batch(tmp_path, "sea", "forest", "city")
-    keeper, started = studio.keeper(job), studio.workshop.start(job)
+    keeper, started = studio.result_writer(job), studio.workshop.start(job)
     followed(started, keeper, steps=3)
     started.close()
     path = keeper.finish(started)
@@ -119,7 +119,7 @@ def test_a_stopped_batch_keeps_the_picture_that_it_was_stopped_in(studio, tmp_pa
 
 def test_a_batch_that_is_stopped_between_two_pictures_keeps_the_finished_ones(studio, tmp_path):
     job = batch(tmp_path, "sea", "forest")
-    keeper, started = studio.keeper(job), studio.workshop.start(job)
+    keeper, started = studio.result_writer(job), studio.workshop.start(job)
     followed(started, keeper, steps=2)
     started.close()
     assert in_zip(keeper.finish(started)) == ["sea.png", "sea.json"]
@@ -167,7 +167,7 @@ def test_what_is_left_out_is_told_when_the_run_is_over(studio, tmp_path):
 
 def test_a_result_that_was_deleted_meanwhile_is_not_packed(studio, tmp_path):
     job = batch(tmp_path, "sea", "forest")
-    keeper, started = studio.keeper(job), studio.workshop.start(job)
+    keeper, started = studio.result_writer(job), studio.workshop.start(job)
     followed(started, keeper, steps=2)
     studio.gallery.remove(studio.gallery.names())
     followed(started, keeper)

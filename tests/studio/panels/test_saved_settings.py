@@ -11,19 +11,19 @@ import pytest
 
 from engines.deep_dream import DreamConfig
 from studio.components.config_form import Settings
-from studio.panels.saved_settings import LONGEST_NAME, MOST, OwnSettings
+from studio.panels.saved_settings import LONGEST_NAME, MOST, SavedSettings
 from studio.tabs.faces.tab import FacesTab
 from studio.tabs.latent_space.tab import LatentTab
 from tests.studio.helpers import unserved_page, value_in, warned
 
 
 @pytest.fixture
-def own(studio) -> OwnSettings:
+def own(studio) -> SavedSettings:
     settings = Settings(DreamConfig(layer_weights={"block1_conv1": 1.0}), "test")
     with unserved_page():
         settings.slider("octaves", "Octaves", 1, 8, 1)
         settings.slider("steps", "Steps", 1, 100, 1)
-        own = OwnSettings(studio, settings, "test")
+        own = SavedSettings(studio, settings, "test")
         own.build()
         own.wire(gr.Button("Go"))
     return own
@@ -54,7 +54,7 @@ def test_what_no_control_shows_does_not_come_back(studio):
     with unserved_page():
         settings.slider("octaves", "Octaves", 1, 8, 1)
         settings.add("seed", gr.State(0))
-        own = OwnSettings(studio, settings, "test")
+        own = SavedSettings(studio, settings, "test")
     assert "seed" not in own.used(2, 99)
 
 
@@ -131,10 +131,10 @@ def test_settings_of_the_map_and_of_a_walk_on_it_come_back(studio):
     said = {"count": 7, "reach": 1.5, "steps": 9, "spherical": True, "closed": True}
     said |= {"spacing": "even", "veil": "hide empty regions"}
     values = [said[name] for name in tab.settings.controls]
-    kept = {"mine": tab.own.used(*values)}
+    kept = {"mine": tab.saved_settings.used(*values)}
     assert kept["mine"] == said | {"spacing": "linear", "veil": "density"}
-    assert shown(tab.own.chosen(kept, "mine")) == values
-    assert "Count must be between 5 and 40" in warned(tab.own.chosen, {"mine": {"count": 1000}}, "mine")[1]
+    assert shown(tab.saved_settings.chosen(kept, "mine")) == values
+    assert "Count must be between 5 and 40" in warned(tab.saved_settings.chosen, {"mine": {"count": 1000}}, "mine")[1]
 
 
 def test_settings_of_faces_come_back_and_the_wall_is_drawn_anew(studio):
@@ -143,9 +143,9 @@ def test_settings_of_faces_come_back_and_the_wall_is_drawn_anew(studio):
         tab.build()
     said = {"truncation": 0.7, "steps": 9, "spherical": False, "closed": False}
     values = [said[name] for name in tab.settings.controls]
-    assert tab.own.used(*values) == said
-    assert shown(tab.own.chosen({"mine": said}, "mine")) == values
+    assert tab.saved_settings.used(*values) == said
+    assert shown(tab.saved_settings.chosen({"mine": said}, "mine")) == values
     events = page.get_config_file()["dependencies"]
-    taken = next(event["id"] for event in events if event["targets"] == [(tab.own.choice._id, "input")])
+    taken = next(event["id"] for event in events if event["targets"] == [(tab.saved_settings.choice._id, "input")])
     following = [event for event in events if event["trigger_after"] == taken]
     assert [tab.wall._id in event["outputs"] for event in following] == [True]

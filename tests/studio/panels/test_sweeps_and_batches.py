@@ -105,7 +105,7 @@ def dreamt(tab: DreamTab, files: list[str] | None, config: DreamConfig = SMALL, 
 
 def of_style(tab: StyleTab, gallery: Any) -> list[Any]:
     """What the Style tab's controls and paintings' weights say for a small painting."""
-    return [*tab.settings.values(QUICK_PAINTING), *[1] * len(tab.palette.blend), gallery]
+    return [*tab.settings.values(QUICK_PAINTING), *[1] * len(tab.style_picker.blend), gallery]
 
 
 def result_of(tab: DreamTab | StyleTab, updates: list[dict[Any, Any]]) -> Path:
@@ -163,7 +163,7 @@ def test_a_sweep_of_paintings_is_what_the_controls_say(tabs, photo, styles):
 def test_a_sweep_that_cannot_be_is_refused_with_a_toast_and_nothing_starts(tab, studio, photo, chosen, told):
     updates, sentence = warned(swept, tab, photo, *chosen)
     assert told in sentence
-    assert updates == [{tab.stage.go: gr.skip()}]
+    assert updates == [{tab.stage.start_button: gr.skip()}]
     assert studio.runs._by_id == {}
 
 
@@ -226,7 +226,7 @@ def test_values_of_a_box_are_around_it_too_and_of_a_seed_the_next_ones():
 
 def test_a_sheet_is_nothing_to_go_on_from_and_compared_with_nothing(tab, studio, photo):
     updates = swept(tab, photo, "step_size", "0.05, 0.2")
-    assert not updates[-1][tab.stage.again]["interactive"]
+    assert not updates[-1][tab.stage.reuse_button]["interactive"]
     assert all("original" not in update.get(tab.stage.canvas, {}) for update in updates if tab.stage.canvas in update)
     run = studio.runs.get(updates[0][tab.stage.run_id])
     assert run.moments.steps, "the sheet as it filled can be looked back at"
@@ -290,7 +290,7 @@ def test_a_sheet_of_paintings_brings_back_its_sweep(tabs, photo, styles):
     assert [value_in(answer[one]) for one in tab.sweep.components] == ["balance", "0.1, 0.5", "", ""]
     assert not answer[tab.sweep.row_values]["visible"]
     assert value_in(answer[tab.settings.controls["steps"]]) == QUICK_PAINTING.steps
-    assert len(answer[tab.palette.gallery]) == 1
+    assert len(answer[tab.style_picker.gallery]) == 1
 
 
 @pytest.mark.parametrize(
@@ -359,7 +359,7 @@ def test_a_batch_takes_files_and_zips_and_tells_what_it_left_out(tab, studio, fi
     np.testing.assert_array_equal(read_picture(studio.gallery.find_input(recipes[1].inputs["image"])), picture[:, ::-1])
     save = updates[-1][tab.stage.save]
     assert (save["label"], save["interactive"]) == ("Save all", True)
-    assert not updates[-1][tab.stage.again]["interactive"], "nobody goes on from a zip"
+    assert not updates[-1][tab.stage.reuse_button]["interactive"], "nobody goes on from a zip"
 
 
 def test_a_batch_of_paintings_shares_the_paintings(tabs, studio, files, styles):
@@ -393,7 +393,7 @@ def test_files_that_are_no_batch_are_refused_with_a_toast_and_nothing_starts(tab
     for files, told in ((None, "no pictures"), ([], "no pictures"), ([broken_zip(tmp_path)], "holidays.zip is not")):
         updates, sentence = warned(dreamt, tab, files)
         assert told in sentence
-        assert updates == [{tab.stage.go: gr.skip()}]
+        assert updates == [{tab.stage.start_button: gr.skip()}]
     assert studio.runs._by_id == {}
 
 
@@ -402,7 +402,7 @@ def test_a_batch_of_nothing_but_bad_files_fails_with_one_toast(tab, files):
     assert "not a picture" in sentence
     assert updates[-2][tab.stage.canvas]["state"] == "failed"
     assert not updates[-1][tab.stage.save]["interactive"]
-    assert updates[-1][tab.stage.go]["interactive"]
+    assert updates[-1][tab.stage.start_button]["interactive"]
 
 
 def links_in(update: dict[Any, Any], tab: DreamTab) -> list[str]:
@@ -454,8 +454,8 @@ def test_moving_a_control_steers_a_batch(tab, studio, files):
 @pytest.mark.parametrize("which", ["dream", "style"])
 def test_all_that_begins_on_a_stage_is_blocked_while_it_runs_and_freed_afterwards(tabs, which, studio, small_job):
     tab = getattr(tabs, which)
-    begins = {tab.stage.go, tab.sweep.go, tab.batch.go}
-    assert set(tab.stage.begins) == begins
+    begins = {tab.stage.start_button, tab.sweep.go, tab.batch.go}
+    assert set(tab.stage.start_buttons) == begins
     assert not any(button.interactive for button in begins), "alive once the page knows whether it has a run already"
     assert begins < set(tab.stage.outputs)
     run = finished(studio.runs.start(small_job))

@@ -11,7 +11,7 @@ from PIL import Image
 
 from engines.jobs import Job, running
 from engines.jobs.batch import batch_of, picture_files
-from studio.api.progress import said_of
+from studio.api.progress import run_status
 from studio.runs import run as runs_module
 from studio.runs.run import Run, original_of
 from tests.studio.conftest import SMALL
@@ -125,7 +125,7 @@ def test_what_gave_way_waits_with_its_picture_at_the_end_of_the_line(lane):
     third = Run(LoopEngine(1), MemoryKeeper())
     lane.submit(third)
     assert [lane.place(one).before for one in (other, run, third)] == [0, 1, 2]
-    assert said_of(run, lane)["before"] == 1
+    assert run_status(run, lane)["before"] == 1
     open_for_good(first)
     open_for_good(second)
     for one in (run, other, third):
@@ -267,7 +267,7 @@ def test_a_batch_is_compared_with_the_picture_at_work_and_with_nothing_before(st
     job = Job(engine="deep_dream", config=SMALL, inputs={"guide": picture[::-1]}, backbone="studio_vgg")
     batch = batch_of(job, picture_files(paths), "image")
     assert original_of(batch) is None
-    run = Run(studio.workshop.start(batch), studio.keeper(batch))
+    run = Run(studio.workshop.start(batch), studio.result_writer(batch))
     seen: list[np.ndarray] = []
 
     class Looking:

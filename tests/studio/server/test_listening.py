@@ -16,7 +16,7 @@ from gradio import http_server, networking
 from gradio_client import Client, handle_file
 
 import app
-from studio.server.listening import AddressError, is_loopback, listen, names, reach_directly, url_of
+from studio.server.listening import AddressError, allowed_names, bypass_proxy, is_loopback, listen, url_of
 from studio.server.serve import serve
 from studio.services import Studio
 from tests.engines.helpers import is_one_sentence
@@ -144,7 +144,7 @@ def test_an_address_that_cannot_be_listened_on_is_told_in_a_sentence(host, error
 )
 def test_which_addresses_only_this_machine_can_reach(host, loopback):
     assert is_loopback(host) is loopback
-    assert (names(host, (), share=False) == ["*"]) is not loopback
+    assert (allowed_names(host, (), share=False) == ["*"]) is not loopback
 
 
 def test_on_ipv6_loopback_too_a_foreign_name_is_refused(served):
@@ -186,9 +186,9 @@ def test_names_and_paths_that_can_be():
 
 
 def test_where_others_can_reach_it_names_are_allowed_only_if_some_are_named():
-    assert names("0.0.0.0", (), share=False) == ["*"]
-    assert NAME in names("0.0.0.0", [NAME], share=False)
-    assert "*" not in names("0.0.0.0", [NAME], share=False)
+    assert allowed_names("0.0.0.0", (), share=False) == ["*"]
+    assert NAME in allowed_names("0.0.0.0", [NAME], share=False)
+    assert "*" not in allowed_names("0.0.0.0", [NAME], share=False)
 
 
 def test_behind_a_proxy_all_is_found_under_its_name_and_path(served, tmp_path, monkeypatch):
@@ -225,11 +225,11 @@ def test_a_start_asks_no_proxy_for_its_own_addresses(served, silent_proxy):
 
 
 def test_what_the_environment_says_of_proxies_else_is_kept(no_proxies, monkeypatch):
-    reach_directly()
+    bypass_proxy()
     assert "no_proxy" not in os.environ, "without a proxy there is nothing to say"
     monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example.com:3128")
     monkeypatch.setenv("no_proxy", "intranet, 127.0.0.1")
-    reach_directly("192.168.0.7")
+    bypass_proxy("192.168.0.7")
     assert os.environ["no_proxy"] == "intranet,127.0.0.1,localhost,::1,192.168.0.7"
     assert os.environ["NO_PROXY"] == os.environ["no_proxy"]
     assert os.environ["HTTPS_PROXY"] == "http://proxy.example.com:3128"
@@ -238,7 +238,7 @@ def test_what_the_environment_says_of_proxies_else_is_kept(no_proxies, monkeypat
 def test_a_systems_own_proxies_stay_known(no_proxies, monkeypatch):
     """macOS and Windows name them elsewhere, which Python looks into only where the environment names none."""
     monkeypatch.setattr("urllib.request.getproxies", lambda: {"https": "http://proxy.example.com:3128"})
-    reach_directly()
+    bypass_proxy()
     assert os.environ["https_proxy"] == "http://proxy.example.com:3128"
     assert os.environ["no_proxy"] == "127.0.0.1,localhost,::1"
 

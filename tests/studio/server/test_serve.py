@@ -87,12 +87,12 @@ def test_help_tells_every_flags_default(capsys):
 
 def test_the_masthead_names_the_cores_and_the_number_format(monkeypatch):
     cores = len(os.sched_getaffinity(0))
-    assert f"{cores} core{'s' if cores > 1 else ''}" in page.machine()
-    assert compute_dtype() in page.machine()
+    assert f"{cores} core{'s' if cores > 1 else ''}" in page.machine_summary()
+    assert compute_dtype() in page.machine_summary()
     monkeypatch.setattr(page.os, "sched_getaffinity", lambda _: {0})
-    assert "1 core ·" in page.machine()
+    assert "1 core ·" in page.machine_summary()
     monkeypatch.setattr(page.os, "sched_getaffinity", lambda _: set(range(12)))
-    assert "12 cores ·" in page.machine()
+    assert "12 cores ·" in page.machine_summary()
 
 
 def test_building_the_page_imports_nothing_heavy_whatever_the_processor_can_and_reports_nothing(tmp_path):

@@ -98,7 +98,7 @@ def test_a_value_that_cannot_be_is_refused_with_a_sentence(tab, photo, studio, n
     values = dict(zip(tab.settings.controls, tab.settings.values(SMALL), strict=True)) | {name: value}
     taken, sentence = warned(lambda: watched(tab.start(photo, None, DEFAULT_BACKBONE, None, *values.values())))
     assert told in sentence
-    assert [set(update) for update in taken] == [{tab.stage.go}]
+    assert [set(update) for update in taken] == [{tab.stage.start_button}]
     assert studio.runs._by_id == {}
 
 
@@ -275,7 +275,7 @@ def test_a_film_is_offered_and_dreamt_on_from_its_last_picture(tab, photo, studi
     values = tab.settings.values(dataclasses.replace(SMALL, pictures=2, steps=1))
     first, *_, last = watched(tab.start(photo, None, "studio_vgg", None, *values))
     assert last[tab.stage.save]["value"].endswith(".mp4")
-    assert last[tab.stage.again]["interactive"]
+    assert last[tab.stage.reuse_button]["interactive"]
     path = tab.stage.chosen_as_input(first[tab.stage.run_id], 0)
     assert Path(path).parent == studio.gallery.inputs
     shown = studio.runs.get(first[tab.stage.run_id]).frame.image
@@ -286,8 +286,8 @@ def test_a_film_is_offered_and_dreamt_on_from_its_last_picture(tab, photo, studi
 def test_a_page_without_a_run_forgets_the_id_and_may_dream(tab, run_id):
     updates = watched(tab.stage.resume(run_id))
     assert [update[tab.stage.run_id] for update in updates] == [""]
-    assert updates[-1][tab.stage.go]["interactive"]
-    assert not any(tab.stage.halt in update for update in updates)
+    assert updates[-1][tab.stage.start_button]["interactive"]
+    assert not any(tab.stage.stop_button in update for update in updates)
 
 
 def test_a_reloaded_page_finds_its_run_and_its_result(tab, studio, small_job):

@@ -24,10 +24,10 @@ from engines.jobs import ENGINES
 from engines.recipes import read_recipe
 from studio.services import Studio
 from studio.tabs.faces import tab as faces
-from studio.tabs.faces.face_detail import AT_REST, DIRECTIONS, NOBODY, said_of
+from studio.tabs.faces.face_detail import DIRECTIONS, EMPTY_FACE, NEUTRAL_SLIDERS, verdict_text
 from studio.tabs.faces.tab import COUNT, FacesTab
 from studio.tabs.faces.training import NETWORKS
-from studio.trained_models import packed
+from studio.trained_models import pack_files
 from tests.engines.helpers import as_png, blocks, refusal, untrained_gan, zip_of
 from tests.studio.helpers import decoded, eventually, through_the_page, unserved_page, warned, watched
 
@@ -65,7 +65,7 @@ def call(handler, *arguments: Any) -> Any:
 def a_wall(tab: FacesTab) -> tuple[dict[str, Any], dict[str, Any]]:
     """A wall and its first face."""
     shown, face, *sliders = call(tab.same_wall, "faces", {}, 0.8)
-    assert sliders == [*AT_REST]
+    assert sliders == [*NEUTRAL_SLIDERS]
     return shown, face
 
 
@@ -111,7 +111,7 @@ def test_a_wall_that_is_there_is_not_drawn_again_when_the_tab_is_shown(tab):
 def test_a_face_of_the_wall_becomes_the_large_one(tab, gan):
     shown, face = a_wall(tab)
     chosen, *sliders = call(tab.picked, "faces", shown, face, SimpleNamespace(index=7))
-    assert sliders == [*AT_REST]
+    assert sliders == [*NEUTRAL_SLIDERS]
     np.testing.assert_allclose(chosen["first"], gan.latents([7], 0.8)[0], atol=1e-4)
     np.testing.assert_allclose(decoded(chosen["picture"]).astype(int), gan.sample([7], 0.8)[0].astype(int), atol=1)
     assert chosen["turn"] > face["turn"]
@@ -122,7 +122,7 @@ def test_a_face_of_the_wall_becomes_the_large_one(tab, gan):
 
 def test_the_browser_asks_for_what_its_sliders_say(tab, gan):
     _, face = a_wall(tab)
-    answer = call(tab.face.edited, ["faces", face["first"], None, AT_REST])
+    answer = call(tab.face.edited, ["faces", face["first"], None, NEUTRAL_SLIDERS])
     assert (answer["picture"], answer["caption"]) == (face["picture"], face["caption"])
     moved = call(tab.face.edited, ["faces", face["first"], None, [0.0, False, 3.0, *[0.0] * (DIRECTIONS - 1)]])
     expected = gan.decode(gan.edited(face["first"], None, 0.0, [3.0]))[0]
@@ -143,10 +143,10 @@ def test_where_the_critic_looks_is_shown_on_demand(tab):
     [
         None,
         [],
-        ["../faces", [0.0] * 128, None, AT_REST],
-        ["faces", None, None, AT_REST],
-        ["faces", [0.0] * 3, None, AT_REST],
-        ["faces", [0.0] * 128, [0.0], [0.5, *AT_REST[1:]]],
+        ["../faces", [0.0] * 128, None, NEUTRAL_SLIDERS],
+        ["faces", None, None, NEUTRAL_SLIDERS],
+        ["faces", [0.0] * 3, None, NEUTRAL_SLIDERS],
+        ["faces", [0.0] * 128, [0.0], [0.5, *NEUTRAL_SLIDERS[1:]]],
         ["faces", [0.0] * 128, None, ["much"] * SLIDERS],
         ["faces", [0.0] * 128, None, []],
     ],
@@ -157,20 +157,20 @@ def test_what_no_slider_says_gives_no_picture_and_no_traceback(tab, asked):
 
 def test_a_held_face_is_the_other_end_of_the_slider(tab, gan):
     shown, face = a_wall(tab)
-    held, *_ = call(tab.face.held, face, *AT_REST)
+    held, *_ = call(tab.face.held, face, *NEUTRAL_SLIDERS)
     assert held["second"] == face["first"]
     other, *_ = call(tab.picked, "faces", shown, held, SimpleNamespace(index=5))
     assert other["second"] == face["first"]
-    halfway = call(tab.face.edited, ["faces", other["first"], other["second"], [0.5, *AT_REST[1:]]])
+    halfway = call(tab.face.edited, ["faces", other["first"], other["second"], [0.5, *NEUTRAL_SLIDERS[1:]]])
     z = gan.edited(other["first"], other["second"], 0.5, [])
     np.testing.assert_array_equal(decoded(halfway["picture"]), gan.decode(z)[0])
     again, *sliders = call(tab.face.unedited, other)
-    assert (again["second"], again["first"], sliders) == (None, other["first"], [*AT_REST])
+    assert (again["second"], again["first"], sliders) == (None, other["first"], [*NEUTRAL_SLIDERS])
 
 
 def test_a_saved_face_comes_back_with_its_sliders(tab):
     shown, face = a_wall(tab)
-    held, *_ = call(tab.face.held, face, *AT_REST)
+    held, *_ = call(tab.face.held, face, *NEUTRAL_SLIDERS)
     other, *_ = call(tab.picked, "faces", shown, held, SimpleNamespace(index=2))
     sliders = [0.25, False, 1.5, *[0.0] * (DIRECTIONS - 2), -2.0]
     path = call(tab.face.kept, other, *sliders)
@@ -184,15 +184,18 @@ def test_a_saved_face_comes_back_with_its_sliders(tab):
 
 
 def test_without_a_face_nothing_is_saved_held_or_added_but_a_sentence(tab):
-    for handler in (lambda: call(tab.face.kept, NOBODY, *AT_REST), lambda: call(tab.face.held, NOBODY, *AT_REST)):
+    for handler in (
+        lambda: call(tab.face.kept, EMPTY_FACE, *NEUTRAL_SLIDERS),
+        lambda: call(tab.face.held, EMPTY_FACE, *NEUTRAL_SLIDERS),
+    ):
         assert "no face yet" in warned(handler)[1]
-    assert "no face yet" in warned(lambda: call(tab.added, [], NOBODY, *AT_REST))[1]
-    assert "no face yet" in warned(lambda: call(tab.face.unedited, NOBODY))[1]
+    assert "no face yet" in warned(lambda: call(tab.added, [], EMPTY_FACE, *NEUTRAL_SLIDERS))[1]
+    assert "no face yet" in warned(lambda: call(tab.face.unedited, EMPTY_FACE))[1]
 
 
 def test_the_verdict_is_told_as_a_share_of_photographs(gan):
-    assert said_of(gan, 0.0) == "The critic finds it more real than 50 % of photographs (score 0.00)"
-    assert said_of(dataclasses.replace(gan, yardstick=None), 1.0) == "The critic finds it 1.00 real"
+    assert verdict_text(gan, 0.0) == "The critic finds it more real than 50 % of photographs (score 0.00)"
+    assert verdict_text(dataclasses.replace(gan, yardstick=None), 1.0) == "The critic finds it 1.00 real"
 
 
 # Walks
@@ -200,9 +203,9 @@ def test_the_verdict_is_told_as_a_share_of_photographs(gan):
 
 def test_faces_are_collected_and_walked_through_and_the_walk_comes_back(tab, studio):
     shown, face = a_wall(tab)
-    places, strip = call(tab.added, [], face, *AT_REST)
+    places, strip = call(tab.added, [], face, *NEUTRAL_SLIDERS)
     other, *_ = call(tab.picked, "faces", shown, face, SimpleNamespace(index=1))
-    places, strip = call(tab.added, places, other, *AT_REST)
+    places, strip = call(tab.added, places, other, *NEUTRAL_SLIDERS)
     assert (len(places), strip.count("<img"), "2 faces" in strip) == (2, 2, True)
     updates = watched(tab.start_walk("faces", shown, places, 2, True, True))
     run = studio.runs.get(next(u[tab.stage.run_id] for u in updates if tab.stage.run_id in u))
@@ -228,8 +231,8 @@ def test_a_walk_of_one_face_or_too_many_is_told_in_a_sentence(tab):
         "at least two places"
         in warned(lambda: watched(tab.start_walk("faces", shown, [face["first"]], 2, True, True)))[1]
     )
-    many = [face["first"]] * faces.PLACES
-    assert "at most" in warned(lambda: call(tab.added, many, face, *AT_REST))[1]
+    many = [face["first"]] * faces.MOST_WAYPOINTS
+    assert "at most" in warned(lambda: call(tab.added, many, face, *NEUTRAL_SLIDERS))[1]
 
 
 def test_what_is_no_face_or_walk_of_this_tab_is_told_in_a_sentence(tab, tmp_path, picture):
@@ -366,17 +369,17 @@ def test_several_files_are_packed_into_one_and_the_same_ones_into_the_same(tmp_p
     for name in names:
         (tmp_path / name).write_bytes(as_png(np.full((4, 4, 3), len(name), np.uint8)))
     paths = [str(tmp_path / name) for name in names]
-    whole = packed(paths, tmp_path)
-    assert packed(paths[::-1], tmp_path) == whole
+    whole = pack_files(paths, tmp_path)
+    assert pack_files(paths[::-1], tmp_path) == whole
     with zipfile.ZipFile(whole) as archive:
         assert archive.namelist() == ["00000-a.png", "00001-b.png"]
-    assert packed(paths[:1], tmp_path) == tmp_path / "b.png"
+    assert pack_files(paths[:1], tmp_path) == tmp_path / "b.png"
 
 
 def test_other_networks_bring_their_own_settings_and_leave_the_rest(tab):
     settings = tab.training.settings
     values = settings.values(dataclasses.replace(TINY, images=9984, seed=5).filled())
-    config = through_the_page(settings, tab.training.models_own("notes", *values))
+    config = through_the_page(settings, tab.training.network_chosen("notes", *values))
     assert (config.model, config.objective, config.g_learning_rate, config.averaging) == (
         "notes",
         "noisy labels",

@@ -36,13 +36,13 @@ def tabs(studio_with_examples) -> SimpleNamespace:
         for tab in (dream, style, gallery):
             with gr.Tab("tab"):
                 tab.build()
-        gallery.connect(everything, [*dream.doors(), *style.doors()])
+        gallery.connect(everything, [*dream.handoffs(), *style.handoffs()])
     return SimpleNamespace(gallery=gallery, dream=dream, style=style, everything=everything)
 
 
 def made(studio: Studio, job: Job) -> str:
     """The name of a job's result."""
-    keeper, started = studio.keeper(job), studio.workshop.start(job)
+    keeper, started = studio.result_writer(job), studio.workshop.start(job)
     for _ in started:
         keeper.see(started)
     return keeper.finish(started).name
@@ -168,17 +168,17 @@ def test_a_picture_goes_to_another_tab_as_a_photo_without_its_recipe(tabs, studi
             ("Dream on it", "dream", tabs.dream.photo),
             ("Dream of it", "dream", tabs.dream.guide),
             ("Paint it", "style", tabs.style.photo),
-            ("Paint like it", "style", tabs.style.palette.gallery),
+            ("Paint like it", "style", tabs.style.style_picker.gallery),
         ]
     ):
-        door = tabs.gallery._sends[i]
+        door = tabs.gallery._outgoing[i]
         assert (door.title, door.tab) == (title, tab)
-        updates = asyncio.run(tabs.gallery._sent(door)(name, *[None] * len(door.inputs)))
+        updates = asyncio.run(tabs.gallery._send_to(door)(name, *[None] * len(door.inputs)))
         assert updates[tabs.everything]["selected"] == tab
         path = updates[component][0] if isinstance(updates[component], list) else updates[component]
         np.testing.assert_array_equal(read_picture(path), image)
         assert read_recipe(studio_with_examples.gallery.find_input(digest(image))) is None
-    _, sentence = warned(asyncio.run, tabs.gallery._sent(door)("gone"))
+    _, sentence = warned(asyncio.run, tabs.gallery._send_to(door)("gone"))
     assert "no longer there" in sentence
 
 
@@ -263,10 +263,10 @@ def test_a_text_is_gone_on_with_and_comes_back_to_the_words_tab(studio):
         for tab in (text, gallery):
             with gr.Tab("tab"):
                 tab.build()
-        gallery.connect(everything, text.doors())
+        gallery.connect(everything, text.handoffs())
     name = written(studio, "It was a good film.")
-    (door,) = gallery._sends
-    updates = asyncio.run(gallery._sent(door)(name))
+    (door,) = gallery._outgoing
+    updates = asyncio.run(gallery._send_to(door)(name))
     assert updates[text.settings.controls["prompt"]] == "It was a good film."
     back = asyncio.run(gallery.restored(name))
     values = [value_in(back[one]) for one in text.settings.components]

@@ -26,7 +26,7 @@ from engines.vae.model import VAE, Concept, vae_of_networks
 from engines.vae.networks import ARCHITECTURES
 from studio import trained_models
 from studio.tabs.latent_space import latent_map as explorer
-from studio.tabs.latent_space.face_editor import CONCEPTS, DIRECTIONS, NOBODY
+from studio.tabs.latent_space.face_editor import CONCEPTS, DIRECTIONS, EMPTY_FACE
 from studio.tabs.latent_space.sketchpad import drawn
 from studio.tabs.latent_space.tab import LatentTab
 from tests.engines.helpers import as_png, files_in, refusal
@@ -242,7 +242,7 @@ SLIDERS = len(CONCEPTS) + DIRECTIONS + 1
 
 
 def test_a_random_face_is_another_each_time_and_shown(tab):
-    seed, value, *sliders = call(tab.faces.another, 0, NOBODY)
+    seed, value, *sliders = call(tab.faces.another, 0, EMPTY_FACE)
     assert seed == 1
     assert decoded(value["picture"]).shape == (64, 64, 3)
     assert sliders == [0.0] * SLIDERS
@@ -250,10 +250,10 @@ def test_a_random_face_is_another_each_time_and_shown(tab):
 
 
 def test_the_browser_asks_for_what_its_sliders_say(tab):
-    value = call(tab.faces.another, 0, NOBODY)[1]
-    at_rest = call(tab.faces.edited, ["faces", value["first"], None, [0.0] * SLIDERS])
-    assert at_rest == {"picture": value["picture"]}
-    assert call(tab.faces.edited, ["faces", value["first"], None, [0.0, 2.0, *[0.0] * (SLIDERS - 2)]]) != at_rest
+    value = call(tab.faces.another, 0, EMPTY_FACE)[1]
+    idle_message = call(tab.faces.edited, ["faces", value["first"], None, [0.0] * SLIDERS])
+    assert idle_message == {"picture": value["picture"]}
+    assert call(tab.faces.edited, ["faces", value["first"], None, [0.0, 2.0, *[0.0] * (SLIDERS - 2)]]) != idle_message
 
 
 @pytest.mark.parametrize(
@@ -277,7 +277,7 @@ def test_what_no_slider_says_gives_no_picture_and_no_traceback(tab, asked):
 def test_a_dropped_face_is_encoded_shown_beside_and_blended_with_another(tab, tmp_path, picture):
     path = tmp_path / "face.png"
     path.write_bytes(as_png(picture))
-    value, *_ = call(tab.faces.dropped_first, str(path), NOBODY)
+    value, *_ = call(tab.faces.dropped_first, str(path), EMPTY_FACE)
     np.testing.assert_array_equal(decoded(value["original"]), middle_square(picture, 64))
     both, blend = call(tab.faces.dropped_second, str(path), value, *[0.0] * SLIDERS)
     assert blend == 0.5
@@ -287,7 +287,7 @@ def test_a_dropped_face_is_encoded_shown_beside_and_blended_with_another(tab, tm
 def test_another_face_alone_is_the_first(tab, tmp_path, picture):
     path = tmp_path / "face.png"
     path.write_bytes(as_png(picture))
-    value, _ = call(tab.faces.dropped_second, str(path), NOBODY, *[0.0] * SLIDERS)
+    value, _ = call(tab.faces.dropped_second, str(path), EMPTY_FACE, *[0.0] * SLIDERS)
     assert value["first"]
     assert decoded(value["picture"]).shape == (64, 64, 3)
 
@@ -295,7 +295,7 @@ def test_another_face_alone_is_the_first(tab, tmp_path, picture):
 def test_a_face_that_is_no_picture_is_told_in_a_sentence(tab, tmp_path):
     path = tmp_path / "face.png"
     path.write_text("no pixels")
-    _, words = warned(lambda: call(tab.faces.dropped_first, str(path), NOBODY))
+    _, words = warned(lambda: call(tab.faces.dropped_first, str(path), EMPTY_FACE))
     assert "not a picture" in words
 
 

@@ -15,8 +15,8 @@ import pytest
 
 from engines.weights.keras_applications import OFFICIAL_FILES
 from engines.weights.store import BUNDLED_FOLDER, WeightsStore
-from studio.panels.network_picker import NetworkChoice
-from studio.tabs.models.model_list import TITLES, listed
+from studio.panels.network_picker import NetworkPicker
+from studio.tabs.models.model_list import TITLES, list_value
 from studio.tabs.models.tab import ModelsTab
 from tests.engines.helpers import files_in, is_one_sentence
 from tests.engines.servers import FileServer, md5_hex, server
@@ -72,7 +72,7 @@ def about(name: str) -> SimpleNamespace:
 
 
 def test_every_bundled_file_is_listed_with_all_that_its_manifest_says(store):
-    found = rows(listed(store))
+    found = rows(list_value(store))
     for file, entry in store.manifest().items():
         row = found[Path(file).stem]
         told = facts(row)
@@ -89,7 +89,7 @@ def test_every_bundled_file_is_listed_with_all_that_its_manifest_says(store):
 
 
 def test_every_official_file_is_listed_with_its_licence_and_where_that_was_found(store):
-    found = rows(listed(store))
+    found = rows(list_value(store))
     for name, official in OFFICIAL_FILES.items():
         told = facts(found[name])
         assert told["Licence"][0] == official.licence
@@ -106,7 +106,7 @@ def test_a_row_offers_what_can_be_done_with_its_file(store):
     (store.cache / f"{OFFICIAL_FILES['vgg16'].name}.part").write_bytes(bytes(3_000_000))
     (store.folders[0] / OFFICIAL_FILES["xception"].name).write_bytes(bytes(7_000_000))
     (store.folders[0] / "studio_vgg.npz").write_bytes(b"trained at home")
-    found = rows(listed(store))
+    found = rows(list_value(store))
     assert (found["vgg19"]["where"], found["vgg19"]["acts"]) == ("In Keras's cache", ["remove"])
     assert (found["vgg16"]["where"], found["vgg16"]["acts"]) == ("Partly downloaded", ["rest", "discard"])
     assert found["vgg16"]["size"] == "3 of 59 MB"
@@ -119,14 +119,14 @@ def test_a_row_offers_what_can_be_done_with_its_file(store):
 def test_a_bundled_file_that_is_missing_is_said_to_be(studio, tmp_path):
     manifest = json.loads((BUNDLED_FOLDER / "manifest.json").read_text())
     (tmp_path / "manifest.json").write_text(json.dumps(manifest))
-    row = rows(listed(WeightsStore(cache=tmp_path, bundled=tmp_path)))["studio_vgg"]
+    row = rows(list_value(WeightsStore(cache=tmp_path, bundled=tmp_path)))["studio_vgg"]
     assert (row["where"], row["here"]) == ("Not here", False)
     assert "restore it" in facts(row)["Note"][0]
 
 
 def test_a_damaged_manifest_is_one_sentence_and_the_official_files_are_still_there(tmp_path):
     (tmp_path / "manifest.json").write_text("{")
-    value = listed(WeightsStore(cache=tmp_path, bundled=tmp_path))
+    value = list_value(WeightsStore(cache=tmp_path, bundled=tmp_path))
     assert is_one_sentence(value["groups"][0]["note"])
     assert set(rows(value)) == set(OFFICIAL_FILES)
 
@@ -223,15 +223,17 @@ def test_coming_back_to_the_tab_does_not_interrupt_what_is_shown_of_a_download(t
 
 def test_the_choice_of_a_network_is_looked_at_anew_on_coming_to_its_tab(studio, store):
     with unserved_page() as page, gr.Tabs(), gr.Tab("Dream") as shown:
-        choice = NetworkChoice(studio, ("studio_vgg", "vgg19"), "dream")
+        choice = NetworkPicker(studio, ("studio_vgg", "vgg19"), "dream")
         choice.wire()
-    triggers = {target for function in page.fns.values() if function.fn == choice.looked for target in function.targets}
+    triggers = {
+        target for function in page.fns.values() if function.fn == choice.refresh for target in function.targets
+    }
     assert triggers == {(shown._id, "select"), (page._id, "load")}
-    dropdown, fetch = choice.looked("vgg19")
+    dropdown, fetch = choice.refresh("vgg19")
     assert "download 80 MB" in dict(map(reversed, dropdown["choices"]))["vgg19"]
     assert fetch["visible"]
     store.cache.mkdir()
     (store.cache / VGG19).write_bytes(b"here")
-    dropdown, fetch = choice.looked("vgg19")
+    dropdown, fetch = choice.refresh("vgg19")
     assert "downloaded" in dict(map(reversed, dropdown["choices"]))["vgg19"]
     assert not fetch["visible"]

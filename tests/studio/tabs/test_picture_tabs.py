@@ -458,21 +458,21 @@ def test_a_run_is_started_watched_and_its_file_is_offered(subject, photo):
     first, *middle, last = subject.start(photo, subject.values(subject.quick))
     assert first[stage.run_id] == first[stage.remembered]
     run = subject.studio.runs.get(first[stage.run_id])
-    assert not first[stage.go]["interactive"]
-    assert first[stage.halt]["interactive"]
+    assert not first[stage.start_button]["interactive"]
+    assert first[stage.stop_button]["interactive"]
     assert all(set(update) == {stage.canvas} for update in middle)
     assert middle[-1][stage.canvas]["state"] == "done"
-    assert last[stage.go]["interactive"]
-    assert not last[stage.halt]["interactive"]
+    assert last[stage.start_button]["interactive"]
+    assert not last[stage.stop_button]["interactive"]
     assert last[stage.save] == gr.update(value=str(run.result), interactive=True, label="Save")
-    assert last[stage.again]["interactive"]
+    assert last[stage.reuse_button]["interactive"]
     assert read_recipe(run.result).stopped_at is None
 
 
 def test_without_a_photo_nothing_starts(subject):
     taken, sentence = warned(lambda: subject.start(None, subject.values(subject.quick)))
     assert sentence.startswith("Choose a photo first")
-    assert taken == [{subject.tab.stage.go: gr.skip()}]
+    assert taken == [{subject.tab.stage.start_button: gr.skip()}]
     assert subject.studio.runs._by_id == {}
 
 
@@ -496,9 +496,9 @@ def test_a_layer_that_the_network_does_not_have_fails_with_one_sentence_and_offe
     stage = subject.tab.stage
     assert sentence.startswith("Studio VGG has no layer 'mixed4'")
     assert (updates[-2][stage.canvas]["state"], updates[-2][stage.canvas]["error"]) == ("failed", sentence)
-    assert updates[-1][stage.go]["interactive"]
+    assert updates[-1][stage.start_button]["interactive"]
     assert not updates[-1][stage.save]["interactive"]
-    assert not updates[-1][stage.again]["interactive"]
+    assert not updates[-1][stage.reuse_button]["interactive"]
 
 
 # Steering, stopping, repeating
@@ -568,7 +568,7 @@ def test_a_steered_and_stopped_run_repeats_to_the_same_pixels_from_its_own_file(
     answer = subject.drop(str(run.result))
     values = [value_in(answer[control]) for control in subject.tab.settings.components]
     if subject.engine == "style_transfer":
-        subject.paintings = [(path, None) for path in answer[subject.tab.palette.gallery]]
+        subject.paintings = [(path, None) for path in answer[subject.tab.style_picker.gallery]]
     values += subject.values(subject.quick)[len(values) :]
     updates = subject.start(answer[subject.tab.photo], values, restored=answer[subject.tab.restored])
     again = Path(updates[-1][subject.tab.stage.save]["value"])

@@ -14,15 +14,15 @@ from PIL import Image
 
 from engines.style_transfer import MOST_STYLES
 from studio.examples.paintings import PAINTINGS
-from studio.tabs.style_transfer.style_picker import Palette, blend_of, paths_in
+from studio.tabs.style_transfer.style_picker import StylePicker, blend_of, paths_in
 from tests.engines.helpers import files_in, is_one_sentence
 from tests.studio.helpers import decoded, huge_png, unserved_page, warned
 
 
 @pytest.fixture
-def palette(studio_with_examples) -> Palette:
+def palette(studio_with_examples) -> StylePicker:
     """A palette, laid out in a page of its own."""
-    palette = Palette(studio_with_examples, studio_with_examples.gallery.folder / "examples" / "paintings", "test")
+    palette = StylePicker(studio_with_examples, studio_with_examples.gallery.folder / "examples" / "paintings", "test")
     with unserved_page():
         palette.drop_zone()
         palette.choices()
@@ -76,7 +76,7 @@ def test_the_palette_begins_with_the_first_example_and_a_row_of_all(palette):
 
 
 def test_a_palette_whose_examples_are_not_drawn_yet_begins_empty_and_draws_nothing_itself(studio, tmp_path):
-    palette = Palette(studio, tmp_path / "paintings", "test")
+    palette = StylePicker(studio, tmp_path / "paintings", "test")
     with unserved_page():
         palette.drop_zone()
         palette.choices()
@@ -91,7 +91,7 @@ def test_hanging_draws_what_is_not_there_yet_and_shows_all_with_the_first_one_ch
     kept = {path: path.stat().st_mtime_ns for path in folder.iterdir() if path != quickest}
     was = quickest.read_bytes()
     quickest.unlink()
-    row, chosen = Palette(studio, folder, "test").hang([])
+    row, chosen = StylePicker(studio, folder, "test").draw_examples([])
     assert quickest.read_bytes() == was
     assert {path: path.stat().st_mtime_ns for path in kept} == kept
     assert files_in(folder) == sorted(f"{name}.png" for name in PAINTINGS)
@@ -107,7 +107,7 @@ def test_only_a_page_that_lacks_an_example_asks_for_them(studio, studio_with_exa
     folder = studio.gallery.folder / "examples" / "paintings"
     if not drawn_already:
         (folder / "mosaic.png").unlink()
-    palette = Palette(studio, folder, "test")
+    palette = StylePicker(studio, folder, "test")
     with unserved_page() as page:
         palette.drop_zone()
         palette.choices()
@@ -293,7 +293,7 @@ def test_a_change_of_the_gallery_is_told_to_whoever_asked_with_what_it_asked_for
         told.append((paths_in(gallery), more))
         return ["shown"]
 
-    palette = Palette(studio, studio.gallery.folder / "examples" / "paintings", "test")
+    palette = StylePicker(studio, studio.gallery.folder / "examples" / "paintings", "test")
     with unserved_page() as page:
         palette.drop_zone()
         palette.choices()

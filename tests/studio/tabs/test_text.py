@@ -54,7 +54,7 @@ def tab_of(studio: Studio, model: LanguageModel, monkeypatch) -> TextTab:
 
 def shown(settings: Settings, config: Any) -> list[Any]:
     """What controls say for a config, after a trip through the page."""
-    return values_through_the_page(settings.components, settings.shown(settings.values(config)))
+    return values_through_the_page(settings.components, settings.updates(settings.values(config)))
 
 
 def settings(tab: TextTab, **changes: Any) -> list[Any]:
@@ -251,7 +251,7 @@ def test_a_recipe_brings_its_settings_back_and_repeats_its_text(tab):
     run_id, _ = written(tab, seed=5, stop=("never there\n",), top_k=30)
     continued = watched(tab.continued(run_id, None, "ours", 200, *settings(tab, seed=5, top_k=30)))
     run = tab.stage.run(next(update[tab.stage.run_id] for update in continued if tab.stage.run_id in update))
-    back = tab.brought_back(str(run.result.with_suffix(".json")))
+    back = tab.restore_upload(str(run.result.with_suffix(".json")))
     controls = tab.settings.components
     values = [value_in(back[control]) for control in controls]
     assert tab.settings.config(values) == run.job.config
@@ -262,7 +262,7 @@ def test_a_recipe_brings_its_settings_back_and_repeats_its_text(tab):
 def test_a_text_becomes_the_prompt(tab, tmp_path):
     path = tmp_path / "mine.txt"
     path.write_text("Once upon\0 a time 😀", encoding="utf-8")
-    back = tab.brought_back(str(path))
+    back = tab.restore_upload(str(path))
     assert back[tab.settings.controls["prompt"]] == "Once upon a time 😀"
     assert back[tab.restored] is None
 
@@ -280,7 +280,7 @@ def test_a_text_becomes_the_prompt(tab, tmp_path):
 def test_what_cannot_come_back_is_refused_with_one_sentence(tab, tmp_path, name, content, part):
     path = tmp_path / name
     path.write_bytes(content)
-    answer, sentence = warned(tab.brought_back, str(path))
+    answer, sentence = warned(tab.restore_upload, str(path))
     assert part in sentence
     assert answer == {tab.restored: None}
 
@@ -291,7 +291,7 @@ def test_a_recipe_of_another_tab_or_model_is_refused(tab, tmp_path):
     for changes, part in (({"engine": "dcgan"}, "another tab"), ({"backbone": "nobody"}, "not here")):
         path = tmp_path / "recipe.json"
         path.write_text(json.dumps(recipe | changes))
-        assert part in warned(tab.brought_back, str(path))[1]
+        assert part in warned(tab.restore_upload, str(path))[1]
 
 
 # Scoring
@@ -393,12 +393,12 @@ def test_a_training_that_was_stopped_goes_on(tab, text, unsampled):
 
 
 def test_another_network_brings_its_own_settings_and_leaves_the_persons(tab):
-    values = tab.training.models_own("notes", *small(tab, seed=7))
+    values = tab.training.network_chosen("notes", *small(tab, seed=7))
     names = list(tab.training.settings.controls)
     own = dict(zip(names, map(value_in, values), strict=True))
     assert (own["seed"], own["tokens"]) == (7, 64 * 16 * 4)
     assert (own["vocab_size"], own["optimizer"], own["embed_dim"]) == (15_000, "rmsprop", 256)
-    back = tab.training.models_own("ours", *own.values())
+    back = tab.training.network_chosen("ours", *own.values())
     assert dict(zip(names, map(value_in, back), strict=True))["embed_dim"] == 128
 
 

@@ -53,7 +53,7 @@ def result_of(tab: StyleTab, updates: list[dict[Any, Any]]) -> Path:
 
 def of_the_page(tab: StyleTab, answer: dict[Any, Any], paintings: int) -> StyleConfig:
     """The config that the controls say after they were restored."""
-    sliders = tab.palette.blend
+    sliders = tab.style_picker.blend
     blend = values_through_the_page(sliders, [answer[slider] for slider in sliders])
     values = values_through_the_page(tab.settings.components, [answer[control] for control in tab.settings.components])
     return tab.settings.config([*values, *blend, ["painting.png"] * paintings])

@@ -73,10 +73,10 @@ def test_every_choice_of_time_names_itself():
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )
 def test_a_value_that_cannot_be_is_refused_with_a_sentence(tab, photo, studio, styles, changes, told):
-    values = tab.settings.named(tab.settings.values(QUICK_PAINTING)) | changes
+    values = tab.settings.by_name(tab.settings.values(QUICK_PAINTING)) | changes
     taken, sentence = warned(lambda: start(tab, photo, styles, [*values.values(), *[1] * MOST_STYLES]))
     assert told in sentence
-    assert taken == [{tab.stage.go: gr.skip()}]
+    assert taken == [{tab.stage.start_button: gr.skip()}]
     assert studio.runs._by_id == {}
 
 

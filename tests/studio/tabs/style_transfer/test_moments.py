@@ -45,7 +45,7 @@ def test_a_saved_moment_repeats_to_the_pixels_of_its_step(
     engines_own = [frame.image for frame in stylize(picture, [painting], config, studio_vgg)]
     answer = tab.photo_changed(save["value"], None, "")
     values = [value_in(answer[control]) for control in tab.settings.components]
-    gallery = [(path, None) for path in answer[tab.palette.gallery]]
+    gallery = [(path, None) for path in answer[tab.style_picker.gallery]]
     updates = start(tab, answer[tab.photo], gallery, [*values, *[1] * MOST_STYLES], restored=answer[tab.restored])
     again = result_of(tab, updates)
     np.testing.assert_array_equal(read_picture(again), engines_own[2])

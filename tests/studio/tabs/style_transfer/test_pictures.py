@@ -106,7 +106,7 @@ def test_a_result_brings_back_every_control_its_pictures_and_its_weights(
     assert json.loads(answer[tab.restored]) == json.loads(read_recipe(run.result).to_json())
     np.testing.assert_array_equal(read_picture(answer[tab.photo]), picture)
     np.testing.assert_array_equal(read_picture(answer[tab.start_image]), picture[:, ::-1])
-    gallery = [read_picture(path) for path in answer[tab.palette.gallery]]
+    gallery = [read_picture(path) for path in answer[tab.style_picker.gallery]]
     np.testing.assert_array_equal(gallery, [painting, painting[::-1]])
     assert "with the photo and the paintings" in capsys.readouterr().out
 
@@ -134,7 +134,7 @@ def test_a_result_whose_pictures_are_gone_brings_back_its_settings_and_says_so(t
         path.unlink()
     answer = tab.photo_changed(str(result), None, "")
     assert tab.photo not in answer
-    assert answer[tab.palette.gallery] == []
+    assert answer[tab.style_picker.gallery] == []
     assert answer[tab.start_image] is None
     assert through_the_page(tab.settings, [answer[control] for control in tab.settings.components]) == QUICK_PAINTING
     assert "Not every picture" in capsys.readouterr().out
@@ -175,7 +175,7 @@ def good_recipe(**changes: Any) -> dict[str, Any]:
 def test_a_recipe_of_more_weights_than_there_may_be_paintings_does_no_harm(tab, tmp_path):
     recipe = good_recipe(config=good_recipe()["config"] | {"blend": [0.5] * 1000})
     answer = tab.photo_changed(png_with_text(tmp_path / "many.png", json.dumps(recipe)), None, "")
-    assert [answer[slider]["value"] for slider in tab.palette.blend] == [0.5] * MOST_STYLES
+    assert [answer[slider]["value"] for slider in tab.style_picker.blend] == [0.5] * MOST_STYLES
 
 
 # Regions

@@ -31,14 +31,14 @@ def test_a_painting_is_started_watched_and_its_file_is_offered(tab, photo, studi
     first, *middle, last = start(tab, photo, styles[:1], controls(tab, QUICK_PAINTING))
     assert first[tab.stage.run_id] == first[tab.stage.remembered]
     run = studio.runs.get(first[tab.stage.run_id])
-    assert not first[tab.stage.go]["interactive"]
-    assert first[tab.stage.halt]["interactive"]
+    assert not first[tab.stage.start_button]["interactive"]
+    assert first[tab.stage.stop_button]["interactive"]
     assert all(set(update) == {tab.stage.canvas} for update in middle)
     assert middle[-1][tab.stage.canvas]["state"] == "done"
-    assert last[tab.stage.go]["interactive"]
-    assert not last[tab.stage.halt]["interactive"]
+    assert last[tab.stage.start_button]["interactive"]
+    assert not last[tab.stage.stop_button]["interactive"]
     assert last[tab.stage.save] == gr.update(value=str(run.result), interactive=True, label="Save")
-    assert last[tab.stage.again]["interactive"]
+    assert last[tab.stage.reuse_button]["interactive"]
     recipe = read_recipe(run.result)
     assert recipe.inputs == {"content_image": digest(picture), "style_images_1": digest(painting)}
     assert recipe.stopped_at is None
@@ -49,8 +49,8 @@ def test_a_painting_repeats_to_the_same_pixels_from_its_own_file(tab, photo, sty
     result = result_of(tab, start(tab, photo, styles, controls(tab, QUICK_PAINTING, blend=(0.25, 1.0))))
     answer = tab.photo_changed(str(result), None, "")
     values = [value_in(answer[control]) for control in tab.settings.components]
-    values += [value_in(answer.get(slider, 1)) for slider in tab.palette.blend]
-    gallery = [(path, None) for path in answer[tab.palette.gallery]]
+    values += [value_in(answer.get(slider, 1)) for slider in tab.style_picker.blend]
+    gallery = [(path, None) for path in answer[tab.style_picker.gallery]]
     again = result_of(tab, start(tab, answer[tab.photo], gallery, values, restored=answer[tab.restored]))
     assert again != result
     np.testing.assert_array_equal(read_picture(again), read_picture(result))
@@ -62,7 +62,7 @@ def test_a_painting_repeats_to_the_same_pixels_from_its_own_file(tab, photo, sty
 def test_without_a_painting_nothing_starts(tab, studio, photo, gallery):
     taken, sentence = warned(lambda: start(tab, photo, gallery, controls(tab, QUICK_PAINTING)))
     assert sentence.startswith("Choose a painting first")
-    assert taken == [{tab.stage.go: gr.skip()}]
+    assert taken == [{tab.stage.start_button: gr.skip()}]
     assert studio.runs._by_id == {}
 
 
@@ -91,9 +91,9 @@ def fails(tab: StyleTab, photo: str, gallery: Any, config: StyleConfig) -> str:
     updates, sentence = warned(lambda: start(tab, photo, gallery, controls(tab, config)))
     assert updates[-2][tab.stage.canvas]["state"] == "failed"
     assert updates[-2][tab.stage.canvas]["error"] == sentence
-    assert updates[-1][tab.stage.go]["interactive"]
+    assert updates[-1][tab.stage.start_button]["interactive"]
     assert not updates[-1][tab.stage.save]["interactive"]
-    assert not updates[-1][tab.stage.again]["interactive"]
+    assert not updates[-1][tab.stage.reuse_button]["interactive"]
     return sentence
 
 
