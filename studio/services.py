@@ -37,15 +37,15 @@ T = TypeVar("T")
 
 LEAST_SIDE = 16
 PICTURES_KEPT_BYTES = 200_000_000
-# As Pillow names them.
+# Names of formats as Pillow spells them.
 BROWSER_FORMATS = frozenset({"JPEG", "MPO", "PNG", "WEBP", "AVIF", "GIF", "BMP"})
 
 
 class PictureCache:
-    """The pictures that were read last, so that a photo is decoded when it is dropped and not again for each run.
+    """Cache of decoded pictures, so that a photo is decoded when it is dropped and not again when a run starts.
 
     Args:
-        most_bytes: size of all pixels together; the newest picture is kept whatever its size.
+        most_bytes: maximum size of all pixels together; the newest picture is kept whatever its size.
     """
 
     def __init__(self, most_bytes: int = PICTURES_KEPT_BYTES):
@@ -54,7 +54,7 @@ class PictureCache:
         self._lock = threading.Lock()
 
     def get(self, path: str, background: str, least: int) -> Picture | None:
-        """The picture of a file that was read in this way; None where it is not kept, or the file was changed since."""
+        """Return the cached picture of a file; None if there is none, or if the file has changed."""
         key = self._key(path, background, least)
         with self._lock:
             if key not in self._pictures:
@@ -63,7 +63,7 @@ class PictureCache:
             return self._pictures[key]
 
     def put(self, path: str, background: str, least: int, picture: Picture) -> None:
-        """Keep the picture of a file, and drop those used longest ago where there are too many."""
+        """Cache the picture of a file and evict the least recently used ones."""
         key = self._key(path, background, least)
         with self._lock:
             self._pictures[key] = picture
@@ -84,21 +84,21 @@ class PictureCache:
 
 @dataclass
 class Studio:
-    """One server's studio.
+    """Services of one server.
 
     Attributes:
-        weights: folders of weights to look into before the bundled ones.
-        outputs: folder of results.
-        most_waiting: how many runs may wait in a lane.
-        max_pixels: what is larger is shrunk to so many pixels.
-        data: the pictures that the bundled networks were trained on, a folder or a zip, where they are here.
-        shared: whether there are several visitors, who are to see their own results only.
-        visitors: who is on which page.
-        trained: names of the networks that were trained here and taken up, by their engines.
-        cluster: where runs go when it is there; None for here.
+        weights: folders searched for weights before the bundled ones.
+        outputs: folder for results.
+        most_waiting: maximum number of waiting runs.
+        max_pixels: larger pictures are shrunk to this many pixels.
+        data: folder or zip of the pictures that the bundled networks were trained on; None if not available.
+        shared: True if there are several visitors, each with a private gallery.
+        visitors: maps pages to visitors.
+        trained: engine -> names of the networks that were trained here.
+        cluster: cluster that runs are sent to; None to run them here.
 
     Raises:
-        OutputsError: the folder of results cannot be used, or another studio uses it.
+        OutputsError: the outputs folder cannot be used, or another studio uses it.
     """
 
     weights: tuple[Path, ...] = ()
@@ -117,7 +117,7 @@ class Studio:
     _lock: BaseFileLock = field(init=False, repr=False)
 
     def __post_init__(self):
-        # Before anything there is cleaned: it may be another studio's work.
+        # Lock the folder before cleaning it: its files may be another studio's work.
         self.outputs = Path(os.path.realpath(self.outputs))
         self._lock = lock_outputs(self.outputs)
         remove_leftovers(self.outputs)
@@ -133,41 +133,41 @@ class Studio:
         )
 
     def close(self) -> None:
-        """End the runs, and give the outputs folder up."""
+        """Stop all runs and release the outputs folder."""
         self.runs.close()
         self._interactive.shutdown(wait=False)
         self._lock.release()
 
     @property
     def uploads(self) -> Path:
-        """Where what browsers upload goes, and copies for them to fetch."""
+        """Folder of uploads, and of copies that browsers download."""
         return self.outputs / UPLOADS
 
     @property
     def gallery(self) -> Gallery:
-        """The results of whoever's event is being handled."""
+        """Gallery of the visitor whose event is being handled."""
         visitor = self.visitors.current() if self.shared else ""
         folder = self.outputs / VISITORS / visitor if visitor else self.outputs
         return Gallery(folder, self.outputs / MOMENTS)
 
     def result_writer(self, job: Job) -> ResultWriter:
-        """What makes a result of a job's frames, for whoever's event is being handled."""
+        """Create the writer of a job's result, for the visitor whose event is being handled."""
         return result_writer_for(self.gallery, job)
 
     def read(self, picture: str | bytes, *, least: int = LEAST_SIDE) -> np.ndarray:
-        """The pixels of `load`: (H, W, 3) uint8 RGB; raises as it does."""
+        """Return the pixels of `load`, (H, W, 3) uint8 RGB; raises as it does."""
         return self.load(picture, least=least).pixels
 
     def load(self, picture: str | bytes, background: str = "white", *, least: int = LEAST_SIDE) -> Picture:
-        """Read and check an uploaded picture; a file that was read a moment ago is not read again.
+        """Read and check an uploaded picture; recently read files come from a cache.
 
         Args:
-            picture: a path, or the bytes of a file.
-            background: what shows through where it is transparent, see `load_picture`.
-            least: pixels that each side must have.
+            picture: path or bytes of a file.
+            background: "white" or "black", shown through transparent pixels.
+            least: minimum side in pixels.
 
         Raises:
-            PictureError: it cannot be read, or is too small.
+            PictureError: the file cannot be read, or the picture is too small.
         """
         kept = self._pictures.get(picture, background, least) if isinstance(picture, str) else None
         if kept is not None:
@@ -179,7 +179,7 @@ class Studio:
         return loaded
 
     def displayable(self, path: str, picture: Picture) -> str:
-        """A file that browsers can show: the picture's own, or a PNG of it where its format is not theirs."""
+        """Return the path of a file that browsers can show: `path` itself, or a PNG copy."""
         if picture.format in BROWSER_FORMATS:
             return path
         png = str(self.gallery.keep_input(picture.pixels, picture.details))
@@ -187,20 +187,20 @@ class Studio:
         return png
 
     async def run_interactive(self, work: Callable[[], T]) -> T:
-        """What `work` returns: something short, done one at a time beside the renders, so that a slider answers."""
-        # With the context of who asks, so that what is said meanwhile is said on that page.
+        """Run short work on the interactive thread, one call at a time, beside the runs."""
+        # Copy the caller's context, so that toasts reach the caller's page.
         context = contextvars.copy_context()
         return await asyncio.get_running_loop().run_in_executor(self._interactive, context.run, work)
 
     async def run_in_thread(self, work: Callable[[], T]) -> T:
-        """What `work` returns: something that takes seconds, done where no slider waits for it."""
+        """Run work that takes seconds on a thread of its own."""
         return await asyncio.to_thread(work)
 
     def warm_up(self) -> None:
-        """Load TensorFlow and the bundled networks, trace a first dream, painting and word: the first visitor need not
+        """Load TensorFlow and the bundled networks and trace a first run of each, so that the first visitor does not
         wait.
 
-        Weights that cannot be loaded are a visitor's concern only once they are asked for: here they are logged.
+        Missing weights are logged here; a visitor is told once they are needed.
         """
         from engines.core.quiet import load_quietly
 

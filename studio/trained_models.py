@@ -15,7 +15,7 @@ from engines.core.files import make_room, sha256_of, written_atomically
 from engines.jobs import ENGINES, Job
 from studio.services import Studio
 
-# Checkpoints of faces take 200 MB each; whoever trains a tenth time has seldom use for the first.
+# A face checkpoint takes 200 MB, and old ones are rarely resumed.
 MOST_BYTES = 2_000_000_000
 
 
@@ -23,23 +23,29 @@ MOST_TRAINED = 8
 
 
 class TrainedNetworks:
-    """Networks that were trained on this server and taken up: the newest MOST_TRAINED of an engine are held in memory,
-    and of an older one the page says that it is not there.
+    """Networks of an engine that were trained on this server.
+
+    The newest MOST_TRAINED are kept in memory; older ones are reported as missing.
 
     Attributes:
-        names: of those that are held, as jobs name them.
+        names: names of the networks in memory, as jobs refer to them.
     """
 
     def __init__(self, studio: Studio, engine: str):
         self._studio, self._workshop, self._engine = studio, studio.workshop, engine
-        # The same for all that ask: a network that was taken up on one language's page is there on the others too.
+        # Shared by all pages, so that a network registered on one is available on the others.
         self.names = studio.trained.setdefault(engine, [])
 
     def register(self, run_id: str, network: Any) -> str:
-        """Hold what a run has trained, and return its name."""
+        """Register the network that a run has trained and return its name.
+
+        Args:
+            run_id: id of the training run.
+            network: the loaded network.
+        """
         name = f"trained-{run_id}"
         run = self._studio.runs.get(run_id)
-        # For a machine that has to load it from its file.
+        # Cluster workers load it from this file.
         file = None if run is None else run.job.files.get("output")
         self._workshop.keep(self._engine, name, network, file)
         self.names[:] = [*(one for one in self.names if one != name), name]
@@ -49,7 +55,7 @@ class TrainedNetworks:
 
 
 def pack_files(paths: Sequence[str], folder: Path) -> Path:
-    """The file that was chosen; of several, one zip of them in `folder`, the same for the same files."""
+    """Return the only file of `paths`, or a zip of them in `folder`; equal files give the same zip."""
     if len(paths) == 1:
         return Path(paths[0])
     files = sorted((Path(path) for path in paths), key=lambda path: path.name)
@@ -58,18 +64,25 @@ def pack_files(paths: Sequence[str], folder: Path) -> Path:
     if not whole.is_file():
         with written_atomically(whole) as file, zipfile.ZipFile(file, "w") as archive:
             for number, path in enumerate(files):
-                # Pictures of two folders may have one name. A date would make two zips of the same files differ.
+                # Number the entries, as files of two folders may share a name. A fixed date keeps equal files in equal
+                # zips.
                 entry = zipfile.ZipInfo(f"{number:05d}-{path.name}")
                 archive.writestr(entry, path.read_bytes())
     return whole
 
 
 def training_job(studio: Studio, engine: str, config: Any, paths: Sequence[str], steerable: Collection[str]) -> Job:
-    """The training on chosen files; one with the same settings on the same data goes on where it was stopped.
+    """Create a training job on the chosen files; it resumes an earlier training with the same settings and data.
 
     Args:
-        config: with every setting filled in.
-        steerable: fields that may be other ones when it goes on.
+        studio: the services.
+        engine: key in `engines.jobs.ENGINES`.
+        config: config with every default filled in.
+        paths: data files.
+        steerable: fields that may differ when the training resumes.
+
+    Raises:
+        OSError: the data cannot be read or packed.
     """
     folder = studio.outputs / "trainings"
     folder.mkdir(parents=True, exist_ok=True)
@@ -87,5 +100,5 @@ def training_job(studio: Studio, engine: str, config: Any, paths: Sequence[str],
 
 
 def read_model(engine: str) -> Callable[[Path], Any]:
-    """What reads a network of an engine from a file that a training wrote; imports what it needs when it is called."""
+    """Return a function that loads an engine's network from a file written by a training. It imports lazily."""
     return lambda path: loaded(ENGINES[engine].reader)(path)

@@ -20,15 +20,18 @@ MOST_UPDATES_A_SECOND = 5
 POLL_SECONDS = 0.05
 PREVIEW_SECONDS = 2.0
 PREVIEW_SIDE = 256
-# Messages that Gradio holds for a program. It adds them without end, whether or not anybody reads them.
+# Maximum number of unread messages. Gradio would queue any number of them for a client that does not read.
 MOST_UNREAD = 2
 
 
 class Caller:
-    """The program that called the endpoint at work, as Gradio's queue knows it.
+    """The API client whose call is being handled.
+
+    Args:
+        page: the page that was called.
 
     Raises:
-        gr.Error: the call came past the queue, where nobody could follow it.
+        gr.Error: the call bypassed Gradio's queue, so its result could not be streamed.
     """
 
     def __init__(self, page: gr.Blocks):
@@ -39,20 +42,20 @@ class Caller:
 
     @property
     def disconnected(self) -> bool:
-        """Whether it has closed its stream."""
+        """True if the client has closed its stream."""
         return not self._event.alive
 
     @property
     def is_reading(self) -> bool:
-        """Whether it has read what it was sent."""
+        """True if the client keeps up with its messages."""
         unread = self._queue.pending_messages_per_session.get(self._event.session_hash)
         return unread is not None and unread.qsize() < MOST_UNREAD
 
 
 async def follow_run(run: Run, queue: RunQueue, caller: Caller) -> AsyncGenerator[dict[str, Any], None]:
-    """What a program is told of a run until it is over. When the caller is gone, the run is stopped.
+    """Yield the status of a run until it is over; stop the run if the client disconnects.
 
-    While the caller does not read, it is told nothing and the run counts as unwatched.
+    While the client does not read, nothing is yielded and the run counts as unwatched.
     """
     version, sent_at, preview_at = -1, 0.0, time.monotonic()
     try:
@@ -73,12 +76,12 @@ async def follow_run(run: Run, queue: RunQueue, caller: Caller) -> AsyncGenerato
                     yield update
             await asyncio.sleep(POLL_SECONDS)
     finally:
-        # A run that waits to go on writes its result here and now.
+        # Stopping a waiting run writes its result on the calling thread.
         await asyncio.to_thread(run.stop)
 
 
 def run_status(run: Run, queue: RunQueue) -> dict[str, Any]:
-    """What there is to tell of a run at this moment, as JSON has it."""
+    """Return the status of a run as JSON-compatible values."""
     frame = run.frame
     status: dict[str, Any] = {
         "state": run.state,
@@ -89,7 +92,7 @@ def run_status(run: Run, queue: RunQueue) -> dict[str, Any]:
         "left": run.seconds_left,
         "note": "" if frame is None else frame.note,
         "where": run.where,
-        # JSON has no infinity, and a loss may be one.
+        # JSON cannot represent infinity, which a loss may be.
         "metrics": {} if frame is None else {k: v if math.isfinite(v) else None for k, v in _numbers(frame.metrics)},
         "text": "" if frame is None else frame.text,
         "preview": None,

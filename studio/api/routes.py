@@ -1,6 +1,6 @@
 """The API: every kind of job as a named Gradio endpoint.
 
-The parameters of an endpoint are the pictures and the settings of its engine; docs/api.md shows each of them at work.
+The parameters of an endpoint are its engine's inputs and settings; docs/api.md has an example of each.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from studio.wire_format import written_rows
 
 logger = logging.getLogger(__name__)
 
-# Films that are made to be watched play at a pace of their own; a program waits for nothing but the machine.
+# On the page films are made no faster than they play; for API clients they are made as fast as possible.
 UNLIMITED_PACE = 1e6
 RETURNS = [
     Parameter(
@@ -63,7 +63,7 @@ SCORE = Parameter(
 
 
 def add_api(studio: Studio, page: gr.Blocks) -> None:
-    """Add the endpoints to a page. Called once, inside its Blocks."""
+    """Add all endpoints to a page. Call it once, inside the page's Blocks."""
     gr.Markdown("# Reverie for programs\n\nWhat there is to ask for is listed at `gradio_api/openapi.json`.")
     api = Api(studio, page)
     for name, endpoint in ENDPOINTS.items():
@@ -78,7 +78,7 @@ def add_api(studio: Studio, page: gr.Blocks) -> None:
 
 
 class Api:
-    """The endpoints and what they do."""
+    """The API's endpoints and their handlers."""
 
     def __init__(self, studio: Studio, page: gr.Blocks):
         self._studio, self._page = studio, page
@@ -86,10 +86,14 @@ class Api:
         self._trained = {ENGINES[engine].loader: TrainedNetworks(studio, engine) for engine in engines}
 
     def add(self, name: str, does: str, parameters: list[Parameter], make_job: Callable[[dict[str, Any]], Any]) -> None:
-        """Add an endpoint that starts a job and follows it.
+        """Add an endpoint that starts a job and streams its progress.
 
         Args:
-            make_job: coroutine function: the parameters' values by their names -> the job; or a ValueError.
+            name: name of the endpoint.
+            does: one-sentence summary.
+            parameters: its parameters.
+            make_job: coroutine function that makes a job from the parameters' values by name; may raise ValueError with
+                a message for the user.
         """
 
         async def endpoint(*values: Any) -> AsyncIterator[tuple[Any, Any, Any]]:
@@ -99,10 +103,10 @@ class Api:
                 run = self._studio.runs.start(await make_job(named))
             except ValueError as error:
                 raise api_error(error) from None
-            except OSError as error:  # data that is copied, say
+            except OSError as error:  # such as a full disk while data is copied
                 logger.exception("A call could not be begun.")
                 raise api_error(f"The run could not be begun: {why_unwritten(error)}.") from None
-            # Closed by its own hand: else it would be some time later that the run stops.
+            # Close explicitly: otherwise the run stops only when the generator is collected.
             updates = follow_run(run, self._studio.runs.render, caller)
             try:
                 async for update in updates:
@@ -115,9 +119,9 @@ class Api:
         expose(self._page, endpoint, name, does, parameters, RETURNS)
 
     async def _final_values(self, run: Run) -> tuple[Any, Any, Any]:
-        """The last that is told of a run: its result and its recipe, where it has some."""
+        """Return the last values of the stream: status, result file and recipe."""
         if run.error:
-            # What a page says besides, a person does there: press Save.
+            # The part after the semicolon is advice for users of the page.
             raise api_error(run.error.partition(";")[0] + "." if run.unsaved else run.error)
         status = run_status(run, self._studio.runs.render) | {"network": await self._register_trained(run)}
         if run.result is None:
@@ -130,7 +134,7 @@ class Api:
         return status, file, json.loads(recipe.to_json()) if recipe else None
 
     async def _register_trained(self, run: Run) -> str | None:
-        """The name of the network that a finished training has made, with which it can be asked for."""
+        """Register the network of a finished training; return its name, or None."""
         output = run.job.files.get("output")
         if run.state != "done" or output is None or not output.is_file():
             return None
@@ -144,7 +148,7 @@ class Api:
             raise ValueError(f"There is no network {str(name)[:60]!r} here; use one of {', '.join(networks)}.")
 
     def job_of(self, endpoint: Endpoint) -> Callable[[dict[str, Any]], Any]:
-        """What makes the job of an endpoint from its parameters."""
+        """Return a coroutine function that makes an endpoint's job from its parameters."""
 
         async def make_job(values: dict[str, Any]) -> Job:
             settings = {one.name: values[one.name] for one in setting_parameters(endpoint.config, endpoint.left_out)}
@@ -181,7 +185,7 @@ class Api:
         inputs = {}
         for name in endpoint.files:
             if name == IMAGES:
-                continue  # read when their turn comes
+                continue  # read one by one while the batch runs
             several = name in ENGINES[endpoint.engine].series
             given = values[name] if several else [values[name]]
             if not isinstance(given, list) or (name in endpoint.needed and not given):
@@ -197,7 +201,7 @@ class Api:
         return inputs
 
     async def repeat_job(self, values: dict[str, Any]) -> Job:
-        """The job that repeats a recipe."""
+        """Make a job that repeats a recipe."""
         recipe = from_json(json.dumps(values["recipe"]))
         endpoint = next((one for one in ENDPOINTS.values() if one.engine == recipe.engine and not one.batch), None)
         if endpoint is None:
@@ -212,20 +216,20 @@ class Api:
         backgrounds = {ENGINES[recipe.engine].background(name.rpartition("_")[0]) for name in recipe.inputs}
         for value in values["pictures"]:
             file = await picture_source(value, "pictures")
-            # What is transparent is white in a picture and black in a mask: it is its hash that tells which one it is.
+            # Transparent areas are white in a picture and black in a mask; the hash shows which one was meant.
             for background in backgrounds:
                 picture = await asyncio.to_thread(self._studio.load, file, background)
                 sent[digest(picture.pixels)] = picture
         found = {name: await self._find_picture(name, hash_, sent) for name, hash_ in recipe.inputs.items()}
         inputs = {name: picture.pixels for name, picture in found.items()}
         first = found.get(ENGINES[recipe.engine].first_input)
-        # The first of an engine's recipes may load TensorFlow.
+        # The first recipe of an engine may load TensorFlow.
         job = await asyncio.to_thread(job_from_recipe, recipe, inputs)
         details = first.details if first else NO_DETAILS
         return dataclasses.replace(job, details=details, pace=UNLIMITED_PACE if ENGINES[recipe.engine].film else 0.0)
 
     async def _find_picture(self, name: str, hash_: str, sent: Mapping[str, Picture]) -> Picture:
-        """An input of a recipe, as it was sent or as it is still here."""
+        """Find an input of a recipe among the pictures sent and those kept here."""
         if hash_ in sent:
             return sent[hash_]
         kept = self._studio.gallery.find_input(hash_)
@@ -236,7 +240,7 @@ class Api:
         return await asyncio.to_thread(self._studio.load, str(kept))
 
     def add_score(self) -> None:
-        """Add the endpoint that scores a text; nothing of it needs to wait its turn."""
+        """Add the endpoint that scores a text. It does not use the run queue."""
         parameters = [
             Parameter("text", str, "The text, at most 10,000 characters."),
             network_parameter("language_model", MODELS),

@@ -1,7 +1,7 @@
 """Error messages for events that fail before or after their handler.
 
-Gradio tells callers of errors of ours only. What it raises itself, over a file that is no upload or a full folder of
-temporary files, would reach them as `{"error": null}`.
+Gradio reports only `gr.Error` to callers. Its own exceptions, for a path that is not an upload or a full temporary
+folder, would arrive as `{"error": null}`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ UNFIT = "The parameters of this call are not what they should be; gradio_api/ope
 
 
 def error_message(error: Exception) -> str:
-    """What there is to say of an error that Gradio, or the disk, raises over what a call brings."""
+    """Return the message for an exception that Gradio or the disk raised while a call's inputs were read."""
     if isinstance(error, InvalidPathError | FileNotFoundError):
         return NO_UPLOAD
     if isinstance(error, OSError):
@@ -37,8 +37,11 @@ def error_message(error: Exception) -> str:
 
 
 def install_error_messages(page: gr.Blocks) -> None:
-    """Have a page's events say what is wrong with what they are given and what their handlers did not expect, and leave
-    out of their answers a file for which there is no room."""
+    """Report a page's failures to its callers: invalid inputs, unexpected exceptions of handlers, and files that cannot
+    be sent.
+
+    A file for which there is no room is left out of the answer; the rest of the answer is sent.
+    """
     before, call, after = page.preprocess_data, page.call_function, page.postprocess_data
 
     async def preprocess_data(block_fn: Any, *arguments: Any, **options: Any) -> Any:
@@ -46,7 +49,7 @@ def install_error_messages(page: gr.Blocks) -> None:
             return await before(block_fn, *arguments, **options)
         except gr.Error:
             raise
-        except Exception as error:  # whatever Gradio makes of what strangers send
+        except Exception as error:  # anything that Gradio raises for malformed input
             logger.info("A call is refused: %s", error)
             with use_language(language_of(block_fn.page)):
                 raise api_error(error_message(error)) from error
@@ -56,7 +59,7 @@ def install_error_messages(page: gr.Blocks) -> None:
             return await call(block_fn, *arguments, **options)
         except gr.Error:
             raise
-        except Exception as error:  # a disk, a bug: the details are for whoever runs the server
+        except Exception as error:  # a full disk or a bug: the details belong in the server's log
             logger.exception("A handler failed.")
             unwritten = f"A file could not be written or read: {cause_of(error)}." if isinstance(error, OSError) else ""
             with use_language(language_of(block_fn.page)):
@@ -79,7 +82,7 @@ def install_error_messages(page: gr.Blocks) -> None:
 
 
 def _split_answer(outputs: Sequence[Any], answer: Any) -> list[Any]:
-    """What a handler has answered, for each of its outputs; copied, as Gradio takes updates apart where they are."""
+    """Split a handler's answer into one value per output. Dicts are copied, as Gradio modifies updates in place."""
     if isinstance(answer, dict) and not is_prop_update(answer):
         answers = [answer.get(block, gr.skip()) for block in outputs]
     else:
@@ -89,12 +92,12 @@ def _split_answer(outputs: Sequence[Any], answer: Any) -> list[Any]:
 
 
 def _unsendable_message(error: OSError) -> str:
-    """What there is to say of a file of ours that cannot be sent."""
+    """Return the message for a result file that cannot be sent."""
     return GONE if isinstance(error, InvalidPathError | FileNotFoundError) else error_message(error)
 
 
 def _without_file(block: Any, answer: Any) -> Any:
-    """An answer for a button that fetches a file, without the file."""
+    """Remove the file from the answer for a download button."""
     if not isinstance(block, gr.DownloadButton) or answer == gr.skip():
         return answer
     update = answer if isinstance(answer, dict) else {}

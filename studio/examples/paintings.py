@@ -1,4 +1,4 @@
-"""Example paintings for style transfer, drawn by code."""
+"""Example paintings for style transfer, draw_missing by code."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def pointillism() -> Image.Image:
         places = scatter_points(spacing, rng)
         colours = sample_field(scene, places) + purity * rng.normal(0, 24, (len(places), 3))
         grey = colours.mean(axis=1, keepdims=True)
-        # The complement of a colour at the same lightness: beside it, both look brighter.
+        # Complementary colours of equal lightness make each other look brighter.
         turn = np.where(rng.random((len(places), 1)) < 0.14 * purity, -0.9, 1.25)
         inks = ink_list(grey + turn * (colours - grey), rng.uniform(90, 255, len(places)))
         sizes = size * rng.uniform(0.7, 1.25, grey.shape)
@@ -112,7 +112,7 @@ def pointillism() -> Image.Image:
 
 
 def _seams(label: np.ndarray, radius: float) -> np.ndarray:
-    """Where pieces of different labels meet, blurred."""
+    """Return the blurred borders between labelled pieces."""
     seam = np.zeros(label.shape, np.uint8)
     seam[:-1] |= label[:-1] != label[1:]
     seam[:, :-1] |= label[:, :-1] != label[:, 1:]
@@ -153,7 +153,7 @@ def stained_glass() -> Image.Image:
         palette("6a0c1c c41e2c e8552a 9a1428", chance),
     ]
     colours = np.stack(glass)[zone, piece]
-    # Solder runs together where lines meet, as a blur does that is cut off at a level.
+    # Thresholding the blurred lead rounds the joints like solder.
     lead = np.maximum(_seams(piece, 2.6) * 16 - 0.8, _seams(zone, 4.5) * 26 - 0.8).clip(0, 1)
     streaks = noise_like(x, 43, roughness=0.85, stretch=0.3)
     ripples = noise_like(x, 44, roughness=0.95, stretch=2)
@@ -164,7 +164,7 @@ def stained_glass() -> Image.Image:
 
 
 def marbled_paper() -> Image.Image:
-    """Bands of floating ink, drawn into feathers with a comb and a stylus."""
+    """Bands of floating ink, draw_missing into feathers with a comb and a stylus."""
     rng = np.random.default_rng(8)
     x, y = grid()
     x, y = x + 0.03 * noise_like(x, 51), y + 0.03 * noise_like(x, 52)
@@ -183,7 +183,7 @@ def marbled_paper() -> Image.Image:
 
 
 def _curled(points: np.ndarray, crests: Sequence[tuple[float, float]], base: float) -> np.ndarray:
-    """The points of a wave after each crest of (place, height) is rolled over its hollow."""
+    """Overturn a wave's crests, given as (place, height)."""
     for place, high in crests:
         pivot = np.array([place + 0.36 * high, base - 0.62 * high])
         off = points - pivot
@@ -194,7 +194,7 @@ def _curled(points: np.ndarray, crests: Sequence[tuple[float, float]], base: flo
 
 
 def _foam(wave: np.ndarray, crests: Sequence[tuple[float, float]], base: float, rng: np.random.Generator) -> np.ndarray:
-    """The bubbles (x, y, radius) along the crests of a wave, the claws that they end in, and the spray."""
+    """Return the foam along a wave's crests, their claws and the spray, as bubbles (x, y, radius)."""
 
     def on_wave(at: np.ndarray, deep: np.ndarray | float = 0.0) -> np.ndarray:
         return _curled(np.stack([at, np.interp(at, *wave.T) + deep], axis=-1), crests, base)
@@ -218,7 +218,7 @@ def _foam(wave: np.ndarray, crests: Sequence[tuple[float, float]], base: float, 
 
 
 def ink_waves() -> Image.Image:
-    """Breaking waves with claws of foam before a red sun, printed from wood blocks on cream paper."""
+    """Breaking waves with claws of foam before a red sun, as a woodblock print on cream paper."""
     rng = np.random.default_rng(73)
     x, y = grid()
     bleed = noise_like(x, 71, stretch=6)
@@ -244,7 +244,7 @@ def ink_waves() -> Image.Image:
             edge = _curled(np.stack([line, rise + 0.010 * k + 0.0008 * k**1.6], axis=-1), crests, base) * HEIGHT
             draw.polygon([*map(tuple, edge.tolist()), (2e3, 2e3), (-800, 2e3)], fill=blues[k % len(blues)])
         foam = _foam(np.stack([line, rise], axis=-1), crests, base, rng) * HEIGHT
-        # All outlines first, then all the white: only the outline of the whole remains.
+        # Drawing all outlines before the white leaves only the outline of the whole.
         for grow, inner, ink in ((3.2, 1.0, (16, 32, 62)), (0.0, 1.0, (247, 241, 224)), (-3.0, 0.5, (176, 198, 204))):
             wide = np.maximum(0, foam[:, 2:] * inner + grow)
             for box in np.concatenate([foam[:, :2] - wide, foam[:, :2] + wide], axis=1).tolist():
@@ -255,7 +255,7 @@ def ink_waves() -> Image.Image:
 
 
 def _outline(points: str) -> np.ndarray:
-    """A closed smooth line (n, 2) in pixels around points that are given in hundredths of the height."""
+    """Return a closed smooth line (n, 2) in pixels around points given in hundredths of the height."""
     corners = np.array([point.split(",") for point in points.split()], float) * HEIGHT / 100
     places, count = np.arange(0, len(corners), 1 / 24), len(corners)
     line = np.stack([np.interp(places, np.arange(count), channel, period=count) for channel in corners.T], axis=-1)
@@ -265,7 +265,7 @@ def _outline(points: str) -> np.ndarray:
 
 
 def _rows(away: np.ndarray, tile: float, step: int, rng: np.random.Generator) -> list[np.ndarray]:
-    """Tiles (4, 2) in rows along the contours of a distance in pixels, positive where tiles go."""
+    """Place tiles (4, 2) in rows along the contours of a distance field in pixels; only where it is positive."""
     x, y = grid(step)
     traced = contour_generator(x * HEIGHT, y * HEIGHT, away)
     tiles: list[np.ndarray] = []
@@ -294,7 +294,7 @@ def mosaic() -> Image.Image:
     step, tile = 4, 19
     region = np.asarray(shape)[::step, ::step]
     x, y = grid(step)
-    # Small stones first: they show where the rows leave gaps.
+    # Draw small stones first: they fill the gaps between the rows.
     corners = [(0, 0), (13, 0), (13, 13), (0, 13)]
     tiles = [np.array((a, b)) + corners for a in range(0, WIDTH, 13) for b in range(0, HEIGHT, 13)]
     distance = np.zeros(region.shape, np.float32)

@@ -16,12 +16,12 @@ from studio.runs.run import ResultWriter
 
 
 def result_writer_for(gallery: Gallery, job: Job) -> ResultWriter:
-    """What keeps what a job makes."""
+    """Create the writer for a job's result."""
     return BatchResultWriter(gallery, job) if isinstance(job, Batch) else JobResultWriter(gallery, job)
 
 
 class JobResultWriter:
-    """Turns a run's frames into a PNG of the last one, an MP4 of several where a run makes a film, or a text."""
+    """Writes the result of a run: a PNG of the last frame, an MP4 if the job makes a film, or a text."""
 
     results: tuple[Path, ...] = ()
 
@@ -33,14 +33,14 @@ class JobResultWriter:
 
     @property
     def notices(self) -> tuple[str, ...]:
-        """What could not be kept besides the result, in sentences."""
+        """Messages about files that could not be kept besides the result."""
         return tuple(self._notices.values())
 
     def see(self, started: JobExecution) -> None:
         """Take the newest frame.
 
         Raises:
-            OSError: a film cannot be written.
+            OSError: the film cannot be written.
         """
         frame = started.last
         if frame is None:
@@ -52,10 +52,10 @@ class JobResultWriter:
         self.film(started)
 
     def film(self, started: JobExecution) -> None:
-        """Take the newest frame for the film, where one is made; it is no moment to look back at.
+        """Add the newest frame to the film, if the job makes one, without a snapshot.
 
         Raises:
-            OSError: it cannot be written.
+            OSError: the film cannot be written.
         """
         frame = started.last
         if frame is None or not self._job.makes_film or not frame.keyframe or frame.image is None:
@@ -66,15 +66,15 @@ class JobResultWriter:
         self._film.add(frame.image)
 
     def finish(self, started: JobExecution) -> Path:
-        """Write the result, and then its thumbnail and the inputs it was made from, as far as there is room.
+        """Write the result, then its thumbnail and inputs as far as there is room; return the result's path.
 
         Raises:
-            OSError: there is none for the result either.
+            OSError: the result cannot be written.
         """
         try:
             path = self._write_result(started)
         except OSError as error:
-            # What is there only to be looked back at makes room.
+            # Snapshots are less important than the result, so delete them to make room.
             if self.moments.steps:
                 self._notices["moments"] = "The run's earlier pictures were deleted to make room for the result."
             self.moments.forget()
@@ -122,16 +122,16 @@ class JobResultWriter:
             self._notices["inputs"] = message
 
     def discard(self) -> None:
-        """Leave nothing behind."""
+        """Remove the unfinished film."""
         if self._film:
             self._film.discard()
         self._film = None
 
 
 class BatchResultWriter:
-    """Turns the frames of a batch into a result for each of its pictures, and in the end a zip of them.
+    """Writes a result for each picture of a batch, and finally a zip of them.
 
-    There are no moments of a batch to look back at: its pictures are in the gallery as they come.
+    A batch has no snapshots, as its pictures appear in the gallery one by one.
     """
 
     def __init__(self, gallery: Gallery, batch: Batch):
@@ -145,19 +145,23 @@ class BatchResultWriter:
 
     @property
     def notices(self) -> tuple[str, ...]:
-        """What could not be kept besides the results, in sentences, each once."""
+        """Messages about files that could not be kept besides the results, without duplicates."""
         return tuple(self._notices)
 
     @property
     def results(self) -> tuple[Path, ...]:
-        """What is finished."""
+        """Results written so far."""
         return tuple(self._kept)
 
     def see(self, started: JobExecution) -> None:
-        """Take the newest frame, and if it is a picture's last, keep that."""
+        """Take the newest frame; write the result when a picture is finished.
+
+        Raises:
+            OSError: a film or a result cannot be written.
+        """
         assert isinstance(started, BatchExecution)
         if started.part is not self._part or self._writer is None:
-            self.discard()  # of a picture that ran away in the middle
+            self.discard()  # of a picture that failed halfway
             self._part, self._name = started.part, started.name
             self._writer = JobResultWriter(self._gallery, started.job)
         if self._part is not None:
@@ -166,23 +170,23 @@ class BatchResultWriter:
             self._keep()
 
     def _keep(self) -> None:
-        """Keep the picture at work as it is now; raises OSError where it cannot be written."""
+        """Write the result of the current picture; raises OSError."""
         if self._writer is not None and self._part is not None:
             self._kept[self._writer.finish(self._part)] = self._name
             self._notices |= dict.fromkeys(self._writer.notices)
         self._writer = self._part = None
 
     def finish(self, started: JobExecution) -> Path | None:
-        """Keep a picture that the batch was stopped in, and pack all that are there; None where there are none.
+        """Write the picture at which the batch was stopped, then zip all results; None if there are none.
 
         Raises:
-            OSError: that picture cannot be written.
+            OSError: the picture cannot be written.
         """
         assert isinstance(started, BatchExecution)
         if started.part is self._part:
             self._keep()
         else:
-            self.discard()  # of a last picture that ran away
+            self.discard()  # of a last picture that failed
         there = {path.name: name for path, name in self._kept.items() if path.is_file()}
         if not there:
             return None
@@ -196,7 +200,7 @@ class BatchResultWriter:
             return None
 
     def discard(self) -> None:
-        """Leave nothing behind of a picture that is not kept."""
+        """Remove the unfinished film of the current picture."""
         if self._writer is not None:
             self._writer.discard()
         self._writer = self._part = None

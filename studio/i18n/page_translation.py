@@ -1,8 +1,7 @@
 """Translate a built page and the updates sent to it.
 
-So nobody who writes a tab need think of it: what Gradio's components say is translated here, by what each of them
-shows. Only where words are put inside of HTML, or into the value of a component of our own, they go through
-`languages.translate`.
+Text of Gradio's components is translated here, according to the type of component, so tabs need not do it. Only text
+inside HTML or in the value of a custom component goes through `studio.i18n.catalog.translate`.
 """
 
 from __future__ import annotations
@@ -17,14 +16,14 @@ from gradio.blocks import Block
 
 from studio.i18n.catalog import Language, use_language
 
-# For whatever a person has named: HTML's own word for it, which translators of browsers know too.
+# CSS class for user content. The name is HTML's own, which browsers' translators respect too.
 OWN = "notranslate"
 _WORDED = ("label", "info", "placeholder")
 _VALUES = (gr.Button, gr.Markdown)
 
 
 def translate_page(page: gr.Blocks, language: Language) -> None:
-    """Translate the route of a page that was built for a language, and have its handlers speak it."""
+    """Translate a language's route of a page, and make its handlers translate their answers."""
     for block in page.blocks.values():
         if block.page == language.path:
             translated = {
@@ -33,7 +32,7 @@ def translate_page(page: gr.Blocks, language: Language) -> None:
             }
             for name, value in translated.items():
                 setattr(block, name, value)
-            # Gradio makes a component anew from these when something of it changes.
+            # Gradio rebuilds a component from these when one of its properties changes.
             block.constructor_args.update({k: v for k, v in translated.items() if k in block.constructor_args})
     for event in page.fns.values():
         if event.page == language.path and event.fn is not None:
@@ -41,13 +40,13 @@ def translate_page(page: gr.Blocks, language: Language) -> None:
 
 
 def translatable_properties(block: Block) -> dict[str, Any]:
-    """The properties of a component or a layout that hold words of ours."""
+    """Return the properties of a block that contain text to translate."""
     names = [*_WORDED, *(["choices"] if not _is_own(block) else []), *(["value"] if _shows_value(block) else [])]
     return {name: value for name in names if (value := getattr(block, name, None)) and isinstance(value, str | list)}
 
 
 def translate_property(block: Block, name: str, value: Any, language: Language) -> Any:
-    """A property of a component as a language has it; the values behind choices stay."""
+    """Translate a property; the values behind choices are left alone."""
     if name in _WORDED and isinstance(value, str):
         return language.translate(value)
     if name == "choices" and isinstance(value, list | tuple) and not _is_own(block):
@@ -63,12 +62,12 @@ def _is_own(block: Block) -> bool:
 
 
 def _shows_value(block: Block) -> bool:
-    """Whether a component's value is what it says, rather than what a person has put into it."""
+    """True if a component's value is displayed text rather than user input."""
     return isinstance(block, _VALUES) and not _is_own(block)
 
 
 def translate_answer(outputs: Sequence[Block], answer: Any, language: Language) -> Any:
-    """What a handler sends to components, as a language has it."""
+    """Translate a handler's answer."""
 
     def one(block: Block, value: Any) -> Any:
         if isinstance(value, dict) and value.get("__type__") == "update":
@@ -87,9 +86,9 @@ def translate_answer(outputs: Sequence[Block], answer: Any, language: Language) 
 def with_language(
     function: Callable[..., Any], language: Language, outputs: Sequence[Block] = ()
 ) -> Callable[..., Any]:
-    """A handler, whatever kind of function it is, that speaks a language.
+    """Wrap a handler of any kind so that it runs in a language and its answers are translated.
 
-    The language is set for each step anew: between two of them a generator may go to another thread.
+    The language is set anew for each step, as a generator may resume on another thread.
     """
 
     if inspect.isasyncgenfunction(function):

@@ -1,4 +1,4 @@
-"""Handle a dropped picture: read it, show it, find its recipe."""
+"""Read a dropped picture and its recipe."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def read_upload(
         warn(error)
         return None, None, {box: None, restored: None}
     if shown != path:
-        return None, None, {box: shown}  # the box reports the copy in its turn
+        return None, None, {box: shown}  # the box then reports the copy
     try:
         return picture.pixels, read_recipe(Path(path)), {}
     except ValueError as error:

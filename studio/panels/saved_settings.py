@@ -1,6 +1,6 @@
 """Saved settings: named, exported, and remembered from the last visit.
 
-Their browser keeps them; the server checks them whenever they come back, as it would check anybody's.
+They are stored in the browser. The server validates them like any untrusted input.
 """
 
 from __future__ import annotations
@@ -26,18 +26,19 @@ MOST, LONGEST_NAME, MOST_BYTES = 50, 60, 300_000
 
 
 class SavedSettings:
-    """The controls and what they do. The parts are laid out where the tab wants them: `build`; then `wire`.
+    """Controls for saved settings. Call `build` where the tab wants them; then `wire`.
 
     Args:
-        settings: the tab's controls.
-        prefix: what the ids on the page begin with; the tab that an exported file is for.
+        studio: the services.
+        settings: the tab's form.
+        prefix: prefix of the element ids; exported files are valid for tabs with the same prefix.
     """
 
     def __init__(self, studio: Studio, settings: Settings, prefix: str):
         self._studio, self._settings, self._prefix = studio, settings, prefix
 
     def build(self) -> None:
-        """Lay them out."""
+        """Create the controls."""
         prefix = f"{self._prefix}-own"
         with gr.Accordion("Your settings", open=False, elem_id=prefix, elem_classes="fold"):
             self.choice = gr.Dropdown([], label="Saved", elem_id=f"{prefix}-choice", elem_classes=OWN)
@@ -55,29 +56,30 @@ class SavedSettings:
             self.file = gr.DownloadButton("File", elem_id=f"{prefix}-file", elem_classes="offstage")
 
     def wire(self, begin: gr.Button, others: Sequence[Any] = ()) -> None:
-        """Connect them; `begin` starts a run, whose settings are those used last.
+        """Connect the controls.
 
         Args:
-            others: other events that use the settings.
+            begin: button that starts a run; the settings at that moment are remembered as the last.
+            others: further events that remember the settings.
         """
         options: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": None}
         key = f"reverie-{self._prefix}"
-        # Kept by the browser from its first answer on; rendered outside of the tab, see `on_visit`.
+        # The browser stores them from the first answer on. Rendered outside of the tab, see `on_visit`.
         self.kept = gr.BrowserState({}, storage_key=f"{key}-settings", secret=key, render=False)
         self.last = gr.BrowserState({}, storage_key=f"{key}-last", secret=key, render=False)
         controls = self._settings.components
         changed = [self.kept, self.choice]
         self.save.click(self.saved, [self.kept, self.name, *controls], [*changed, self.name], **options)
         self.drop.click(self.dropped, [self.kept, self.choice], changed, **options)
-        # The event of settings being taken up: what shows them otherwise than by a run follows it.
+        # Fires when saved settings are applied; displays that do not follow a run update on it.
         self.applied = self.choice.input(self.chosen, [self.kept, self.choice], controls, **options)
         self.import_button.upload(self.imported, [self.import_button, self.kept], changed, **options)
         download_when_ready(self.export.click(self.exported, [self.kept], [self.file], **options), self.file)
         gr.on([begin.click, *others], self.used, controls, [self.last], queue=False, **options)
 
     def on_visit(self, tab: gr.Tab) -> Any:
-        """Have a fresh page find them again when the tab is first looked at, and return the event of it. Called outside
-        of all tabs: what is in one is not there on a fresh page before the tab is opened."""
+        """Load the stored settings when the tab is first opened; return that event. Call it outside of all tabs: a
+        component in a tab exists only once that tab is opened."""
         self.kept.render()
         self.last.render()
         looked_at = gr.State(False)
@@ -90,14 +92,14 @@ class SavedSettings:
             found,
             [looked_at, self.kept, self.last],
             [looked_at, *shown],
-            queue=False,  # nothing is said of it
+            queue=False,  # shows no toast
             api_visibility="private",
         )
 
-    # What the browser keeps
+    # Browser storage
 
     def _to_json(self, values: tuple[Any, ...]) -> dict[str, Any]:
-        """What the controls say, as JSON has it; not what no control shows, which nobody would expect to come back."""
+        """Return the form's values as JSON; fields without a visible control are left out."""
         fields = dataclasses.asdict(self._settings.config(values))
         shown = [name for name, control in self._settings.controls.items() if not isinstance(control, gr.State)]
         return json.loads(json.dumps({name: fields[name] for name in shown}))
@@ -108,28 +110,28 @@ class SavedSettings:
         return from_mapping(type(self._settings.initial), data)
 
     def used(self, *values: Any) -> Any:
-        """A run begins: these settings are the last."""
+        """Remember the settings with which a run starts."""
         try:
             return self._to_json(values)
         except ValueError:
-            return gr.skip()  # whoever starts the run says why it cannot
+            return gr.skip()  # the start of the run reports the error
 
     def found(self, kept: Any, last: Any) -> list[Any]:
-        """A page was loaded: what is saved, and the settings used last."""
+        """Return updates that show the stored settings and apply the last ones."""
         names = list(kept) if isinstance(kept, dict) else []
         choice = gr.update(choices=names, value=None)
         try:
             config = self._config(last) if last else None
         except ValueError:
-            config = None  # of another version: the page begins as ever
+            config = None  # from another version: keep the defaults
         if config is None:
             return [choice, *[gr.skip()] * len(self._settings.components)]
         return [choice, *self._settings.updates(self._settings.values(config))]
 
-    # Saving and choosing
+    # Saving and applying
 
     def saved(self, kept: Any, name: str | None, *values: Any) -> list[Any]:
-        """Save what the controls say under a name."""
+        """Save the form's values under a name."""
         name, saved = (name or "").strip()[:LONGEST_NAME], dict(kept or {})
         try:
             if not name:
@@ -144,9 +146,9 @@ class SavedSettings:
         return [saved, gr.update(choices=list(saved), value=name), ""]
 
     def chosen(self, kept: Any, name: str | None) -> list[Any]:
-        """Put saved settings into the controls."""
+        """Apply saved settings to the form."""
         if not name:
-            return [gr.skip()] * len(self._settings.components)  # a choice that was left without one
+            return [gr.skip()] * len(self._settings.components)  # the selection was cleared
         try:
             config = self._config(dict(kept or {}).get(name))
         except ValueError as error:
@@ -163,10 +165,10 @@ class SavedSettings:
         del saved[name]
         return [saved, gr.update(choices=list(saved), value=None)]
 
-    # Taking along
+    # Export and import
 
     def exported(self, kept: Any) -> str | None:
-        """All saved settings as a file."""
+        """Write all saved settings to a file and return its path."""
         if not kept:
             warn("There are no saved settings to export yet.")
             return None
@@ -177,7 +179,7 @@ class SavedSettings:
         return str(path)
 
     def imported(self, path: str, kept: Any) -> list[Any]:
-        """Add the settings in a file to those that are saved."""
+        """Add the settings of a file to the saved ones."""
         try:
             saved = dict(kept or {}) | self._read(Path(path))
             if len(saved) > MOST:

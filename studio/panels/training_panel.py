@@ -22,21 +22,21 @@ from studio.trained_models import read_model, training_job
 
 @dataclass(frozen=True)
 class TrainingSpec:
-    """What is trained, and what the page says of it.
+    """Description of a kind of training.
 
     Attributes:
         engine: key in `engines.jobs.ENGINES`.
-        first: the settings that the controls show at first.
-        data: what the data is, in a few words.
-        suffixes: of its files.
-        choose: lays out the control above the buttons.
-        adjust: lays out those below.
-        invitation: what the canvas says before there is anything on it.
-        used: what becomes of a finished network.
-        steerable: fields that may be changed while it runs, or when it goes on.
-        saved: suffix of the file that holds the recipe of a result.
-        own: a network's name -> the config that suits it, where there are several networks.
-        persons_own: fields that stay as they were set when another network is chosen.
+        initial: config that the form shows at first.
+        data: short description of the data.
+        suffixes: file suffixes of the data.
+        choose: creates the control above the buttons.
+        adjust: creates the controls below the buttons.
+        invitation: text of the empty canvas.
+        used: text that says what a finished network is for.
+        steerable: fields that may change while the training runs, or when it resumes.
+        saved: suffix of the result file that contains the recipe.
+        network_defaults: returns the default config of a network; None if there is no choice.
+        kept_fields: fields that keep their values when another network is selected.
     """
 
     engine: str
@@ -54,14 +54,14 @@ class TrainingSpec:
 
 
 class TrainingPanel:
-    """The controls of a training and what they do."""
+    """The training controls and their handlers."""
 
     def __init__(self, studio: Studio, kind: TrainingSpec, prefix: str, stage: Stage | None = None):
         self.studio, self.kind, self._prefix = studio, kind, prefix
         self.stage = stage or PictureStage(studio, prefix)
 
     def build(self) -> None:
-        """Lay them out and wire them."""
+        """Create and wire the controls."""
         kind, prefix = self.kind, self._prefix
         self.settings = settings = Settings(kind.initial, prefix)
         with gr.Row(elem_classes="workbench"):
@@ -91,10 +91,11 @@ class TrainingPanel:
         self.stage.wire()
 
     def wire_network(self, model: gr.Dropdown, moved: Collection[str]) -> None:
-        """Have the choice of another network bring its own settings, and what is moved while it trains take effect.
+        """Apply a network's defaults when it is selected, and steer the training by some of the controls.
 
         Args:
-            moved: fields whose controls may be moved meanwhile.
+            model: control that selects the network.
+            moved: fields whose controls steer a running training.
         """
         components = self.settings.components
         options: dict[str, Any] = {"api_visibility": "private"}
@@ -103,14 +104,14 @@ class TrainingPanel:
         self.stage.steered_by(controls, self.settings)
 
     def network_chosen(self, model: str, *values: Any) -> list[Any]:
-        """Another network was chosen: its own settings."""
+        """Apply the defaults of the selected network."""
         assert self.kind.network_defaults is not None
         fresh = self.settings.values(self.kind.network_defaults(model).filled())
         both = zip(self.settings.controls, values, fresh, strict=True)
         return self.settings.updates([old if name in self.kind.kept_fields else new for name, old, new in both])
 
     def data_chosen(self, paths: Sequence[str]) -> dict[Any, Any]:
-        """A saved result in the place of the data brings back the settings that it was trained with."""
+        """Restore the settings of a saved result that was dropped instead of data."""
         path = paths[0]
         if len(paths) > 1 or Path(path).suffix.lower() != self.kind.saved:
             return {self.data: gr.skip()}
@@ -125,14 +126,14 @@ class TrainingPanel:
 
     @property
     def restorable(self) -> list[Any]:
-        """What `restored` changes."""
+        """List the components that `restored` updates."""
         return [self.data, *self.settings.components]
 
     def restored(self, recipe: Recipe) -> dict[Any, Any]:
-        """Put a recipe into the controls.
+        """Show a recipe in the form.
 
         Raises:
-            ValueError: a recipe of another tab, or one that this version cannot follow.
+            ValueError: a recipe of another tab, or with settings that this version rejects.
         """
         job = job_for_tab(
             recipe,
@@ -145,7 +146,7 @@ class TrainingPanel:
         return {self.data: None} | self.settings.updates_for(job.config)
 
     async def start(self, paths: Sequence[str] | None, *values: Any) -> AsyncIterator[dict[Any, Any]]:
-        """Start a training, or go on with one that was stopped, and watch it."""
+        """Start or resume a training, and watch it."""
 
         def job() -> Job:
             if not paths:
@@ -157,10 +158,10 @@ class TrainingPanel:
             yield update
 
     def finished(self, run_id: str) -> Any:
-        """The network that a finished training made.
+        """Load the network of a finished training.
 
         Raises:
-            ValueError: there is none yet.
+            ValueError: the training is missing or not finished.
         """
         run = self.stage.run(run_id)
         path = run.job.files.get("output") if run is not None else None

@@ -1,4 +1,4 @@
-"""Run view for text: live text and the token inspector."""
+"""Run view for text: live_component text and the token inspector."""
 
 from __future__ import annotations
 
@@ -16,26 +16,27 @@ from studio.services import Studio
 
 
 def live_text(elem_id: str, invitation: str, *, classes: Sequence[str] = ()) -> gr.HTML:
-    """A text as it is being written; at rest, an invitation. The event `pick` says which row's which token was
-    chosen."""
+    """Create the component that shows a text as it is written; its event `pick` reports a token's `row` and `index`."""
     return live_component("live_text", elem_id, {"state": "ready"}, invitation, classes=classes)
 
 
 def token_inspector(elem_id: str) -> gr.HTML:
-    """The dice of one token, as `dice_of` gives them; empty at first. The event `pick` says which other token was
-    chosen."""
+    """Create the token inspector, empty. Its value is what `token_details` returns; its event `pick` reports the
+    `token` that should replace the inspected one."""
     return component(Path(__file__).with_name("token_inspector"), elem_id, {})
 
 
 def token_details(
     dice: Sequence[Any], pieces: Sequence[str], index: int, name: Any, *, rewritable: bool
 ) -> dict[str, Any]:
-    """What a dice panel shows for one token of a text.
+    """Return the inspector's value for one token.
 
     Args:
-        dice: `engines.language_model.sampling.TokenDistribution` of each token; pieces: what each adds to the text.
-        name: token -> its text.
-        rewritable: whether another token may be chosen.
+        dice: an `engines.language_model.sampling.TokenDistribution` for each token.
+        pieces: text of each token.
+        index: index of the inspected token.
+        name: converts a token to its text.
+        rewritable: True if another token may be chosen.
     """
     one = dice[index]
     return {
@@ -51,32 +52,32 @@ def token_details(
 
 
 class TextStage(Stage):
-    """A stage with a live text."""
+    """Run view with live text."""
 
     def __init__(self, studio: Studio, prefix: str):
         super().__init__(studio, prefix)
-        # Row and index of the token that was chosen; None for none.
+        # [row, index] of the selected token, or None.
         self.token_position = gr.State(None)
         self.continue_button: gr.Button | None = None
 
     def build_canvas(self, original: None, invitation: str) -> None:
-        """Lay out the live text."""
+        """Create the live text."""
         self.canvas = live_text(f"{self._prefix}-canvas", invitation)
 
     def build_footer(self, hint: str) -> None:
-        """Lay out the row under the text: a hint, Save and the recipe that goes with it."""
+        """Create the row under the text: a hint, Save and Recipe."""
         with gr.Row(elem_classes="under"):
             gr.Markdown(hint, elem_classes="quiet")
             self.save = gr.DownloadButton("Save", size="sm", interactive=False, elem_id=f"{self._prefix}-save")
             self.recipe = gr.DownloadButton("Recipe", size="sm", interactive=False, elem_id=f"{self._prefix}-recipe")
 
     def build_continue_button(self, label: str) -> None:
-        """Lay out a button to go on with a text that has stopped."""
+        """Create the button that continues a finished text."""
         self.continue_button = gr.Button(label, size="sm", interactive=False, elem_id=f"{self._prefix}-continue")
 
     @property
     def outputs(self) -> list[Any]:
-        """What watching a run changes."""
+        """List the components that a watched run updates."""
         return [
             *super().outputs,
             self.token_position,
@@ -85,14 +86,14 @@ class TextStage(Stage):
         ]
 
     def updates_on_start(self) -> dict[Any, Any]:
-        """No word is chosen, there is no recipe yet, and nothing to go on with."""
+        """Reset the selected token, the recipe and the continue button."""
         return {
             self.token_position: None,
             self.recipe: gr.update(value=None, interactive=False),
         } | self._allow_continue(False)
 
     def updates_on_end(self, run: Run) -> dict[Any, Any]:
-        """The recipe lies beside the text."""
+        """Offer the recipe, which is stored beside the text."""
         beside = None if run.result is None else run.result.with_suffix(".json")
         there = beside is not None and beside.is_file()
         path = str(beside) if there else None

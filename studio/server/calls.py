@@ -22,11 +22,13 @@ _NO_OBJECT = "The body of a call must be a JSON object with the parameters by th
 
 
 class CallValidation:
-    """Answers calls that name what does not exist, and uploads that cannot be written. Plain ASGI, as answers are
-    streamed.
+    """Middleware that rejects calls with unknown names or parameters, and reports uploads that cannot be written.
+
+    Plain ASGI, because answers are streamed.
 
     Args:
-        page: whose endpoints are called.
+        app: the application.
+        page: the page whose endpoints are called.
     """
 
     def __init__(self, app: ASGIApp, page: gr.Blocks):
@@ -57,7 +59,7 @@ class CallValidation:
             await self.app(scope, _replay(messages, receive), send)
 
     def _validate(self, name: str, body: bytes) -> tuple[int, str]:
-        """The status and the sentence that a call is refused with; "" where there is nothing to say against it."""
+        """Return the HTTP status and the error message for a call; the message is "" if the call is valid."""
         known = self._endpoints.get(name)
         if known is None:
             return 404, f"There is no endpoint {name[:60]!r}; there are {', '.join(sorted(self._endpoints))}."
@@ -78,13 +80,13 @@ class CallValidation:
     async def _upload(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             await self.app(scope, receive, send)
-        except OSError as error:  # Gradio answers when all has been written
+        except OSError as error:  # Gradio responds after it has written the whole upload
             logger.warning("An upload cannot be written: %s", error)
             await JSONResponse({"detail": error_message(error)}, 507)(scope, receive, send)
 
 
 def _replay(messages: list[Message], receive: Receive) -> Callable[[], Awaitable[Message]]:
-    """Messages that were received, and then those that come."""
+    """Return a `receive` that first replays messages already received."""
     waiting = iter(messages)
 
     async def replayed() -> Message:

@@ -1,4 +1,4 @@
-"""Dream tab."""
+"""DeepDream tab."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ BOOK = "As in the book"
 
 
 class DreamTab:
-    """The controls of the tab and what they do."""
+    """The tab's controls and event handlers."""
 
     def __init__(self, studio: Studio):
         self.studio = studio
         self.example_pictures = examples(studio.outputs / "examples")
 
     def build(self) -> None:
-        """Lay the tab out and wire it, inside the page's Blocks."""
+        """Create and wire the controls, inside the page's Blocks."""
         first = self.example_pictures[0]
         names = list(presets(DEFAULT_BACKBONE))
         self.settings = settings = Settings(presets(DEFAULT_BACKBONE)[names[0]], "dream")
@@ -115,7 +115,7 @@ class DreamTab:
         units = {"mean absolute gradient": "mean_absolute", "L2 norm, as in the book": "l2"}
         settings.choice("normalization", "Unit of the step", units)
         with gr.Row(elem_classes="pair"):
-            # Text, as an empty number box reads as 0, and channel 0 is a channel.
+            # A textbox, as gr.Number returns 0 when emptied, which is a valid channel.
             settings.add(
                 "channel",
                 gr.Textbox(
@@ -137,7 +137,7 @@ class DreamTab:
     def _wire(self) -> None:
         stage, controls = self.stage, self.settings.components
         options: dict[str, Any] = {"api_visibility": "private"}
-        # Events that bypass Gradio's queue cannot show a toast, so only those that never need one do.
+        # Events that bypass Gradio's queue cannot show toasts, so only handlers without toasts do.
         unqueued = {**options, "queue": False}
         concurrent = {**options, "concurrency_limit": None}
         self._restorable = [self.photo, self.backbone, self.preset, *controls, self.restored, self.guide, stage.canvas]
@@ -147,7 +147,7 @@ class DreamTab:
         self.preset.input(
             self.preset_chosen, [self.preset, self.backbone, stage.run_id, *controls], controls, **concurrent
         )
-        # A person's choice brings the network's own presets; a recipe's comes with its own settings.
+        # `input` fires only for the user's choice; a restored recipe keeps its own settings.
         self.backbone.input(self.backbone_chosen, [self.backbone], [self.preset, self.layers], **unqueued)
         self.network.wire()
         inputs = [self.photo, self.guide, self.backbone, self.restored, *controls]
@@ -162,12 +162,12 @@ class DreamTab:
         stage.steered_by(controls, self.settings, self.backbone)
 
     def on_visit(self, page: gr.Blocks, tab: gr.Tab) -> None:
-        """Have a fresh page find its run again."""
+        """Resume the run and load saved settings when a page opens."""
         self.stage.on_page_load(page)
         self.saved_settings.on_visit(tab)
 
     def handoffs(self) -> list[Handoff]:
-        """A dream comes back; any picture may be dreamt on, or be what is looked for."""
+        """Handoffs: restore a dream; use a picture as the photo or as the guide."""
         photo = [self.stage.run_id], self._restorable
         return [
             Handoff("dream", self._restore, [], self._restorable, engines=("deep_dream", "deep_dream_sweep")),
@@ -178,11 +178,11 @@ class DreamTab:
         ]
 
     def photo_entered(self, path: str, run_id: str) -> dict[Any, Any]:
-        """A picture comes from another tab: as if it were dropped."""
+        """Use a picture from another tab as the photo."""
         return {self.photo: path} | self.photo_changed(path, run_id)
 
     def photo_changed(self, path: str | None, run_id: str) -> dict[Any, Any]:
-        """Show a dropped picture; a result of ours brings back the settings that made it."""
+        """Show a dropped photo, and restore its recipe if it has one."""
         image, recipe, update = read_upload(self.studio, path, self.photo, self.restored)
         if image is None:
             return update
@@ -196,10 +196,10 @@ class DreamTab:
             return update | {self.restored: None}
 
     def _restore(self, recipe: Recipe) -> dict[Any, Any]:
-        """Put a recipe into the controls, and the photo that it was made from where it is still here.
+        """Show a recipe in the controls, with its pictures if they are still in the gallery.
 
         Raises:
-            ValueError: a recipe of another tab, or one that this version cannot follow.
+            ValueError: a recipe of another tab, or with settings that this version rejects.
         """
         elsewhere = "This picture was made on another tab; it can be dreamt on, its settings stay there."
         job = job_for_tab(recipe, "deep_dream", self.network.names, elsewhere, workshop=self.studio.workshop)
@@ -218,16 +218,16 @@ class DreamTab:
         return update
 
     def guide_changed(self, path: str | None):
-        """Check a guide at once."""
+        """Check a dropped guide picture."""
         return check_upload(self.studio, path, self.guide)
 
     def preset_chosen(self, name: str, backbone: str, run_id: str, *values: Any):
-        """Put a preset's settings into the controls, and into the run if one is going."""
+        """Apply a preset to the controls, and to the running dream."""
         config = presets(backbone).get(name)
         if config is None:
             return [gr.skip()] * len(values)
         current = self.settings.by_name(values)
-        # A preset is about how it looks; size, seed and film are the visitor's own.
+        # Presets change the look only, not the size, the seed or the length of a film.
         kept = {field: current[field] for field in ("size", "seed", "pictures")}
         if name == BOOK:
             kept.pop("size")
@@ -236,7 +236,7 @@ class DreamTab:
         return self.settings.updates(list(shown.values()))
 
     def backbone_chosen(self, backbone: str):
-        """Offer the backbone's presets, and the layers of the first."""
+        """Return the presets of a network, and the layers of its first preset."""
         names = list(presets(backbone))
         return [
             gr.update(choices=names, value=None),
@@ -246,14 +246,14 @@ class DreamTab:
     async def start(
         self, photo: str | None, guide: str | None, backbone: str, restored: str | None, *values: Any
     ) -> AsyncIterator[dict[Any, Any]]:
-        """Start a dream and watch it to its end."""
+        """Start a dream and watch it until it ends."""
         async for update in self.stage.start(lambda: repeated(self._job(photo, guide, backbone, values), restored)):
             yield update
 
     async def start_sweep(
         self, columns: str, column_values: str, rows: str, row_values: str, photo: str | None, *others: Any
     ) -> AsyncIterator[dict[Any, Any]]:
-        """Start a sweep of dreams and watch it to its end."""
+        """Start a sweep and watch it until it ends."""
         guide, backbone, restored, *values = others
 
         def job() -> Job:
@@ -266,15 +266,15 @@ class DreamTab:
     async def start_batch(
         self, files: list[str] | None, guide: str | None, backbone: str, *values: Any
     ) -> AsyncIterator[dict[Any, Any]]:
-        """Dream on many pictures, and watch it to its end."""
+        """Start a batch and watch it until it ends."""
         async for update in self.stage.start(lambda: self.batch.job(self._shared(guide, backbone, values), files)):
             yield update
 
     def _job(self, photo: str | None, guide: str | None, backbone: str, values: Sequence[Any]) -> Job:
-        """What is asked for.
+        """Create the job of a single dream.
 
         Raises:
-            ValueError: a sentence that says why it cannot be done.
+            ValueError: no photo, or invalid settings; the message is for the user.
         """
         if not photo:
             raise PictureError("Choose a photo first: drop one, or click one of the examples.")
@@ -283,7 +283,7 @@ class DreamTab:
         return dataclasses.replace(job, inputs={"image": picture.pixels, **job.inputs}, details=picture.details)
 
     def _shared(self, guide: str | None, backbone: str, values: Sequence[Any]) -> Job:
-        """The same without a photo; raises as `_job`."""
+        """Create the job without a photo, which a batch adds; raises as `_job`."""
         inputs = {}
         if guide:
             inputs["guide"] = self.studio.read(guide)
@@ -293,7 +293,11 @@ class DreamTab:
 
 
 def parse_channel(text: str) -> int | None:
-    """A channel's number; None, which means all, for nothing or "all"."""
+    """Parse a channel number; empty text and "all" give None.
+
+    Raises:
+        ValueError: not a whole number.
+    """
     text = text.strip().lower()
     if text in ("", "all"):
         return None

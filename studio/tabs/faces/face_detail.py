@@ -28,16 +28,17 @@ EMPTY_FACE = {"network": "faces", "first": None, "second": None, "picture": "", 
 
 
 class FaceDetail:
-    """Its controls and what they do. A face's value is as `portrait` has it; the sliders' are as AT_REST.
+    """Controls and handlers of the selected face.
 
-    The parts are laid out where the tab wants them, each once: `controls`, `frame`, `sliders_below`; then `wire`.
+    A face is passed as the value of `portrait`, its sliders in the order of NEUTRAL_SLIDERS. Call `controls`, `frame`
+    and `sliders_below` once each, where the tab wants the parts; then `wire`.
     """
 
     def __init__(self, studio: Studio):
         self.studio = studio
 
     def controls(self) -> None:
-        """Lay out what is said of a face as a whole."""
+        """Create the blend slider and the saliency checkbox."""
         self.blend = gr.Slider(
             0,
             1,
@@ -50,7 +51,7 @@ class FaceDetail:
         self.saliency = gr.Checkbox(False, label="Show where the critic looks", container=False, elem_id="gan-looking")
 
     def frame(self) -> None:
-        """Lay out the picture, with its buttons."""
+        """Create the picture and its buttons."""
         self.picture = portrait("gan-portrait", EMPTY_FACE, self.edited)
         with gr.Row(elem_classes="under"):
             self.hold = gr.Button("Hold", size="sm", elem_id="gan-hold")
@@ -59,7 +60,7 @@ class FaceDetail:
             self.file = gr.DownloadButton("File", elem_id="gan-file", elem_classes="offstage")
 
     def sliders_below(self) -> None:
-        """Lay out the directions."""
+        """Create the direction sliders."""
         gr.Markdown(
             "Along these directions faces change most: the first six by what the generator’s first layer answers to "
             "(SeFa), the others by what differs most between its pictures.",
@@ -77,7 +78,7 @@ class FaceDetail:
 
     @property
     def everything(self) -> list[Any]:
-        """The face and its sliders: what `fresh` fills."""
+        """List the face and its sliders, which `new_face` updates."""
         return [self.picture, *self.sliders]
 
     def wire(self) -> None:
@@ -88,28 +89,31 @@ class FaceDetail:
         download_when_ready(self.keep.click(self.kept, self.everything, [self.file], **options), self.file)
 
     def gan(self, network: str) -> GAN:
-        """The networks by their name."""
+        """Load networks by name."""
         return self.studio.workshop.network("dcgan", network or "faces")
 
     def new_face(
         self, network: str, z: np.ndarray, face: dict[str, Any] | None = None, original: str = ""
     ) -> list[Any]:
-        """A face with all sliders in the middle.
+        """Return updates that show a face with neutral sliders.
 
         Args:
-            face: the one before, whose held face stays held where the networks are the same.
-            original: data URI of the photo that it was found for.
+            network: name of the networks.
+            z: latent vector, (Z,) float32.
+            face: the face before; its held face is kept if the networks are the same.
+            original: data URI of the photo that the face was projected from.
         """
         face = face if face and face.get("network") == network else EMPTY_FACE
         value = {**face, "network": network, "first": rounded(z), "original": original}
-        # A page that is sent what it was sent last draws nothing, and there may be an edited face on it.
+        # The counter forces a redraw: the page skips a value it has already received, though an edit may have replaced
+        # the picture.
         return [value | self.drawn(value, NEUTRAL_SLIDERS) | {"turn": value.get("turn", 0) + 1}, *NEUTRAL_SLIDERS]
 
     def latent_of(self, face: dict[str, Any], sliders: Sequence[Any]) -> np.ndarray:
-        """Where a face lies, moved as the sliders say, (Z,) float32.
+        """Return the latent vector of an edited face, (Z,) float32.
 
         Raises:
-            ValueError: there is none.
+            ValueError: no face is selected.
         """
         if not face.get("first"):
             raise ValueError("There is no face yet; press New faces first.")
@@ -117,27 +121,27 @@ class FaceDetail:
         return self.gan(face["network"]).edited(face["first"], face["second"], float(blend), along)
 
     def shown(self, face: dict[str, Any], sliders: Sequence[Any]) -> np.ndarray:
-        """The picture of a face, (H, W, 3) uint8, as the sliders say."""
+        """Decode an edited face to (H, W, 3) uint8."""
         return self.gan(face["network"]).decode(self.latent_of(face, sliders))[0]
 
     def drawn(self, face: dict[str, Any], sliders: Sequence[Any]) -> dict[str, str]:
-        """The picture of a face as the page draws it, and the line under it."""
+        """Return the data URI and the caption of an edited face."""
         gan, image = self.gan(face["network"]), self.shown(face, sliders)
         verdict = float(gan.verdicts(image[None])[0])
         picture = lit(image, gan.attention(image)) if sliders[1] else image
         return {"picture": png_uri(picture), "caption": verdict_text(gan, verdict)}
 
     async def edited(self, asked: list[Any]) -> dict[str, str] | None:
-        """The face that the sliders say, as the browser asks for it: [network, first, second, sliders]."""
+        """Return the edited face for the browser's request, [network, first, second, sliders]; None if malformed."""
         try:
             network, first, second, sliders = asked
             face = {"network": str(network), "first": first, "second": second}
             return await self.studio.run_interactive(lambda: self.drawn(face, sliders))
-        except (TypeError, ValueError, IndexError):  # nothing that this page asks for
+        except (TypeError, ValueError, IndexError):  # a malformed request
             return None
 
     async def unedited(self, face: dict[str, Any]) -> Any:
-        """The face as it was before the sliders, and none held."""
+        """Reset the sliders and release the held face."""
 
         def draw() -> list[Any]:
             self.latent_of(face, NEUTRAL_SLIDERS)
@@ -146,7 +150,7 @@ class FaceDetail:
         return await run_or_warn(self.studio, draw, len(self.everything))
 
     async def held(self, face: dict[str, Any], *sliders: Any) -> Any:
-        """Keep the face as the other end of the slider that blends."""
+        """Hold the face as the other end of the blend slider."""
 
         def hold() -> list[Any]:
             z = self.latent_of(face, sliders)
@@ -156,7 +160,7 @@ class FaceDetail:
         return await run_or_warn(self.studio, hold, len(self.everything))
 
     async def kept(self, face: dict[str, Any], *sliders: Any) -> Any:
-        """Write the face into the gallery, with its recipe."""
+        """Save the face to the gallery, with its recipe."""
 
         def write() -> Path:
             self.latent_of(face, sliders)
@@ -180,7 +184,7 @@ class FaceDetail:
         return str(path) if isinstance(path, Path) else None
 
     def restored(self, config: DrawConfig, network: str) -> list[Any]:
-        """A saved face, with its sliders."""
+        """Return updates that show a saved face with its sliders."""
         gan = self.gan(network)
         z = np.array(config.z, np.float32) if config.z else gan.latents([config.seed], config.truncation)[0]
         face = self.new_face(network, z, {**EMPTY_FACE, "network": network, "second": list(config.second) or None})[0]
@@ -189,7 +193,7 @@ class FaceDetail:
 
 
 def verdict_text(gan: GAN, verdict: float, whom: str = "it") -> str:
-    """The critic's verdict on a picture in words."""
+    """Describe the discriminator's score of a picture in a sentence."""
     standing = gan.standing(verdict)
     if standing is None:
         return translate(f"The critic finds {whom} {verdict:.2f} real")

@@ -24,7 +24,7 @@ NEEDED = (
 
 
 class NearestNeighbors:
-    """A button under a face, and what it answers."""
+    """Looks up the training pictures nearest to a face."""
 
     def __init__(self, studio: Studio):
         self._studio = studio
@@ -32,7 +32,7 @@ class NearestNeighbors:
         self._found: Neighbourhood | None = None
 
     def build(self) -> None:
-        """Lay them out."""
+        """Create the controls."""
         available = self._studio.data is not None
         with gr.Accordion("Nearest training pictures", open=False, elem_id="gan-nearest-fold", elem_classes="fold"):
             gr.Markdown(HINT if available else NEEDED, elem_classes="quiet")
@@ -43,11 +43,13 @@ class NearestNeighbors:
         """Connect the button.
 
         Args:
-            shown: a face's value and the sliders' -> its picture.
+            face: component of the face.
+            sliders: its sliders.
+            shown: converts their values to a picture, (H, W, 3) uint8.
         """
 
         async def asked(value: dict[str, Any], *values: Any) -> AsyncIterator[str]:
-            # What Gradio says meanwhile, it says in English.
+            # Gradio's own status text is in English only.
             yield f'<p class="quiet">{translate("Comparing with the training pictures …")}</p>'
             try:
                 image = await self._studio.run_interactive(lambda: shown(value, values))
@@ -60,10 +62,10 @@ class NearestNeighbors:
         self.ask.click(asked, [face, *sliders], [self.answer], **options)
 
     def nearest(self, image: np.ndarray) -> str:
-        """The nearest training pictures of (64, 64, 3) uint8, as HTML.
+        """Render the training pictures nearest to (64, 64, 3) uint8 as HTML.
 
         Raises:
-            ValueError: no data, or none that can be used.
+            ValueError: the training pictures are missing or unreadable.
         """
         with self._lock:
             if self._found is None:

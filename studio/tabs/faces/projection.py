@@ -23,17 +23,18 @@ from studio.services import Studio
 from studio.tabs.faces.face_detail import FaceDetail, verdict_text
 from studio.wire_format import png_uri
 
-# A photo is looked for as it is seen here: larger would be no better, and 64 pixels are what is drawn.
+# Large enough for display; the networks draw 64 pixels, so a larger photo would not help.
 SIDE = 448
 STEERED = ("prior_weight", "perceptual_weight", "pixel_weight")
 
 
 class FaceProjection:
-    """The controls of the search and what they do.
+    """Controls and handlers of the projection.
 
     Args:
-        face: becomes what was found.
-        job_of: a recipe and an engine -> the recipe's job, if it is one of that engine on this tab; or a ValueError.
+        studio: the services.
+        face: shows the projected face.
+        job_of: converts a recipe to a job of the given engine; raises ValueError for a recipe of another tab.
     """
 
     def __init__(self, studio: Studio, face: FaceDetail, job_of: Callable[[Recipe, str], Job]):
@@ -41,7 +42,7 @@ class FaceProjection:
         self.stage = PictureStage(studio, "sought")
 
     def build(self) -> None:
-        """Lay them out."""
+        """Create the controls."""
         self.settings = settings = Settings(ProjectionConfig(), "sought")
         with gr.Row(elem_classes="workbench"):
             with gr.Column(elem_classes="inputs", min_width=300):
@@ -74,11 +75,15 @@ class FaceProjection:
                 self.stage.build_footer("“Stay likely” and the weights act while it looks.", "Use this face")
 
     def wire(self, network: Any) -> None:
-        """Connect them; `network` is the control that names the networks."""
+        """Connect the controls.
+
+        Args:
+            network: control that selects the networks.
+        """
         options: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": None}
         settings = self.settings.components
         looked = [self.photo, network]
-        # What `face_dropped` fills.
+        # Outputs of `face_dropped`.
         self.found = [self.photo, self.opinion, self.stage.canvas, *settings]
         self.photo.upload(self.face_dropped, looked, self.found, **options)
         self.stage.start_on(self.stage.start_button.click, self.start, [*looked, *settings])
@@ -88,7 +93,7 @@ class FaceProjection:
         self.stage.wire()
 
     async def face_dropped(self, path: str | None, network: str) -> Any:
-        """A photo was dropped: what the critic says of it; a saved search brings its settings back."""
+        """Score a dropped photo, or restore the settings of a saved projection."""
         count = 3 + len(self.settings.components)
         same = [gr.skip()] * len(self.settings.components)
 
@@ -110,10 +115,10 @@ class FaceProjection:
         return await run_or_warn(self.studio, look, count) if path else [gr.skip()] * count
 
     def restored(self, recipe: Recipe) -> list[Any]:
-        """Put the recipe of a search into the controls, and the photo that it was for where it is still here.
+        """Return updates that show a recipe, with its photo if that is still in the gallery.
 
         Raises:
-            ValueError: a recipe of another tab, or one that this version cannot follow.
+            ValueError: a recipe of another tab, or with settings that this version rejects.
         """
         job = self._job_of(recipe, "dcgan_projection")
         kept = self.studio.gallery.find_input(recipe.inputs.get("image", ""))
@@ -127,10 +132,10 @@ class FaceProjection:
         return middle_square(self.studio.read(path), SIDE)
 
     async def start(self, path: str | None, network: str, *values: Any) -> AsyncIterator[dict[Any, Any]]:
-        """Look for the dropped face and watch."""
+        """Start a projection and watch it."""
 
         def job() -> Job:
-            self._face.gan(network)  # a sentence now rather than a run that fails
+            self._face.gan(network)  # fail now rather than in the run
             config = self.settings.config(values)
             inputs = {"image": self._square(path)}
             return Job(engine="dcgan_projection", config=config, inputs=inputs, backbone=network)
@@ -139,7 +144,7 @@ class FaceProjection:
             yield update
 
     async def used(self, run_id: str) -> Any:
-        """Make the face that was found the large one."""
+        """Select the projected face."""
 
         def use() -> list[Any]:
             run = self.stage.run(run_id)

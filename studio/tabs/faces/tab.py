@@ -34,7 +34,7 @@ COUNT, TRUNCATION, MOST_WAYPOINTS = 40, 1.0, 12
 
 
 class FacesTab:
-    """The controls of the tab and what they do."""
+    """The tab's controls and event handlers."""
 
     def __init__(self, studio: Studio):
         self.studio = studio
@@ -46,7 +46,7 @@ class FacesTab:
         self._trained = TrainedNetworks(studio, "dcgan")
 
     def build(self) -> None:
-        """Lay the tab out and wire it, inside the page's Blocks."""
+        """Create and wire the controls, inside the page's Blocks."""
         self.settings = Settings(FaceWalkConfig(truncation=TRUNCATION), "gan")
         self.saved_settings = SavedSettings(self.studio, self.settings, "faces")
         with gr.Tabs() as self.parts:
@@ -148,7 +148,7 @@ class FacesTab:
         )
 
     def on_visit(self, page: gr.Blocks, tab: gr.Tab) -> None:
-        """Have a fresh page find its runs again, and draw the wall when the tab is first looked at."""
+        """Resume the runs when a page opens; draw the wall when the tab is first opened."""
         for stage in (self.stage, self.search.stage, self.training.stage):
             stage.on_page_load(page)
         self.saved_settings.on_visit(tab).then(
@@ -159,20 +159,20 @@ class FacesTab:
             concurrency_limit=None,
         )
 
-    # The wall
+    # Wall
 
     async def first_wall(self, network: str, value: dict[str, Any], truncation: float) -> Any:
-        """A wall, unless there is one."""
+        """Draw the wall, unless it is there already."""
         if value and value.get("sheet"):
             return [gr.skip()] * (1 + len(self.face.everything))
         return await self.same_wall(network, value, truncation)
 
     async def same_wall(self, network: str, value: dict[str, Any], truncation: float) -> Any:
-        """The wall of the same noise, as these networks draw it."""
+        """Redraw the wall from the same seeds."""
         return await self._walled(network, int((value or {}).get("seed", 0)), truncation)
 
     async def next_wall(self, network: str, value: dict[str, Any], truncation: float) -> Any:
-        """A wall of other noise."""
+        """Draw the wall from the next seeds."""
         return await self._walled(network, (int((value or {}).get("seed", 0)) + COUNT) % 2**30, truncation)
 
     async def _walled(self, network: str, seed: int, truncation: float) -> Any:
@@ -184,7 +184,7 @@ class FacesTab:
         return await run_or_warn(self.studio, draw, 1 + len(self.face.everything))
 
     async def picked(self, network: str, value: dict[str, Any], face: dict[str, Any], event: gr.EventData) -> Any:
-        """A face on the wall was clicked; the one that is held stays held."""
+        """Select a face of the wall; the held face is kept."""
         index = int(event.index) % COUNT
 
         def draw() -> list[Any]:
@@ -193,10 +193,10 @@ class FacesTab:
 
         return await run_or_warn(self.studio, draw, len(self.face.everything))
 
-    # The walk
+    # Walk
 
     async def added(self, waypoints: list[list[float]], face: dict[str, Any], *sliders: Any) -> Any:
-        """The face becomes a place of the walk."""
+        """Add the face to the walk."""
 
         def add() -> list[Any]:
             if len(waypoints) >= MOST_WAYPOINTS:
@@ -210,13 +210,13 @@ class FacesTab:
         return strip(list(self.face.gan(network).decode(np.array(waypoints, np.float32))))
 
     def cleared(self) -> list[Any]:
-        """A walk without places."""
+        """Clear the walk."""
         return [[], strip([])]
 
     async def start_walk(
         self, network: str, value: dict[str, Any], waypoints: list[list[float]], steps: float, arcs: bool, loop: bool
     ) -> AsyncIterator[dict[Any, Any]]:
-        """Walk through the chosen faces, or the first five on the wall, and watch."""
+        """Start a walk through the collected faces, or through the first five of the wall, and watch it."""
 
         def job() -> Job:
             shared: dict[str, Any] = {"steps": int(steps), "spherical": bool(arcs), "closed": bool(loop)}
@@ -226,16 +226,16 @@ class FacesTab:
                 seed = int((value or {}).get("seed", 0))
                 truncation = float((value or {}).get("truncation", TRUNCATION))
                 config = FaceWalkConfig(seeds=tuple(range(seed, seed + 5)), truncation=truncation, **shared)
-            resolve(config, self.face.gan(network))  # a sentence now rather than a run that fails
+            resolve(config, self.face.gan(network))  # fail now rather than in the run
             return Job(engine="dcgan_walk", config=config, inputs={}, backbone=network)
 
         async for update in self.stage.start(job):
             yield update
 
-    # What comes back
+    # Restoring
 
     def handoffs(self) -> list[Handoff]:
-        """Faces, walks, searches and trainings come back; any picture may be looked for."""
+        """Handoffs: restore faces, walks, projections and trainings; project a picture."""
         drawing, projecting = [self.parts, *self._restorable], [self.parts, self.projection_fold, *self.search.found]
         training = [self.parts, *self.training.restorable]
         return [
@@ -253,28 +253,28 @@ class FacesTab:
         ]
 
     async def entered(self, recipe: Recipe) -> dict[Any, Any]:
-        """A face or a walk comes back from another tab."""
+        """Restore a face or a walk."""
         updates = await self.studio.run_interactive(lambda: self._back(recipe))
         return dict(zip(self._restorable, updates, strict=True)) | {self.parts: gr.update(selected="draw")}
 
     def training_entered(self, recipe: Recipe) -> dict[Any, Any]:
-        """A training comes back from another tab."""
+        """Restore a training."""
         return self.training.restored(recipe) | {self.parts: gr.update(selected="gan-training")}
 
     def search_back(self, recipe: Recipe) -> dict[Any, Any]:
-        """A search comes back from another tab."""
+        """Restore a projection."""
         updates = dict(zip(self.search.found, self.search.restored(recipe), strict=True))
         return updates | {self.parts: gr.update(selected="draw"), self.projection_fold: gr.update(open=True)}
 
     async def search_entered(self, path: str, network: str) -> dict[Any, Any]:
-        """A picture comes from another tab: as if it were dropped where a face is looked for."""
+        """Use a picture from another tab as the photo of the projection."""
         updates = dict(zip(self.search.found, await self.search.face_dropped(path, network), strict=True))
-        if isinstance(updates[self.search.opinion], str):  # it can be looked for
+        if isinstance(updates[self.search.opinion], str):  # the picture could be read
             updates[self.search.photo] = path
         return updates | {self.parts: gr.update(selected="draw"), self.projection_fold: gr.update(open=True)}
 
     async def restored(self, path: str) -> Any:
-        """A saved face or walk was dropped: put it back on the page."""
+        """Restore a saved face or walk from its file."""
 
         def bring() -> list[Any]:
             recipe = read_recipe(Path(path))
@@ -314,10 +314,10 @@ class FacesTab:
         walk_controls = [waypoints, self._strip(job.backbone, waypoints), config.steps, config.spherical, config.closed]
         return [job.backbone, config.truncation, *same, *walk_controls]
 
-    # What was trained
+    # Trained networks
 
     async def trained_used(self, run_id: str) -> Any:
-        """Take up the networks of a finished training."""
+        """Use the networks of a finished training."""
         gan = await run_or_warn(self.studio, lambda: self.training.finished(run_id))
         if not isinstance(gan, GAN):
             return gr.skip()
@@ -327,7 +327,7 @@ class FacesTab:
 
 
 def strip(pictures: Sequence[np.ndarray]) -> str:
-    """The faces of a walk, as HTML."""
+    """Render the faces of a walk as HTML."""
     if not pictures:
         hint = translate("“Add to the walk” collects faces; without any: the first five of the wall.")
         return f'<p class="places">{hint}</p>'

@@ -17,7 +17,7 @@ NETWORKS = {"Ours": "faces", "As in the book": "notes"}
 
 
 class GANTraining(TrainingPanel):
-    """The controls of the training and what they do."""
+    """Controls and handlers of the training."""
 
     def __init__(self, studio: Studio):
         kind = TrainingSpec(
@@ -57,7 +57,7 @@ class GANTraining(TrainingPanel):
             settings.number("seed", "Seed")
 
     def build(self) -> None:
-        """Lay them out and wire them."""
+        """Create and wire the controls."""
         super().build()
         self.wire_network(self.model, ("d_learning_rate", "dropout"))
         settings, options = self.settings, {"api_visibility": "private"}
@@ -67,11 +67,11 @@ class GANTraining(TrainingPanel):
         )
 
     def send_settings(self, run_id: str, *values: Any) -> None:
-        """Send the settings to this page's training, one more step back among them."""
+        """Send the current settings to the page's training."""
         self.stage.steer(run_id, "", self.settings, values)
 
     def once_more(self, run_id: str, rollbacks: int) -> int:
-        """One more step back."""
+        """Ask for one more rollback; return the new count."""
         run = self.stage.run(run_id)
         if run is None or run.over:
             warn("No training is running that could go back.")

@@ -13,16 +13,16 @@ from engines.recipes import Recipe, RecipeError
 from studio.gallery.gallery import Result
 from studio.i18n.catalog import translate
 
-# Fields of words of a person's own, as `engines.jobs.recipe_diff` names them.
+# Fields that hold the user's own text, as named by `engines.jobs.recipe_diff`; they are not translated.
 WRITTEN = ("Prompt", "Stop")
 
 
 class RecipePanel:
-    """The panel under an opened result, and the place to paste a recipe. The parts are laid out where the tab wants
-    them, each once: `build`, `build_pasting`."""
+    """Recipe, code and differences of opened results, and a form to paste a recipe. Call `build` and `build_pasting`
+    where the tab wants them."""
 
     def build(self) -> None:
-        """Lay the panel out."""
+        """Create the panel."""
         self.fold = gr.Accordion("Recipe and code", open=False, elem_id="gallery-recipe", elem_classes="fold")
         with self.fold:
             gr.Markdown(
@@ -35,7 +35,7 @@ class RecipePanel:
         self.differences = gr.HTML("", apply_default_css=False, elem_id="gallery-differences")
 
     def build_pasting(self) -> None:
-        """Lay out the place to paste a recipe."""
+        """Create the form to paste a recipe."""
         with gr.Accordion("Paste a recipe", open=False, elem_id="gallery-paste", elem_classes="fold"):
             self.pasted = gr.Textbox(
                 "",
@@ -49,11 +49,11 @@ class RecipePanel:
 
     @property
     def outputs(self) -> list[Any]:
-        """What `said_of` and `compared` change."""
+        """List the components that `show` and `compared` update."""
         return [self.fold, self.recipe, self.code, self.differences]
 
     def show(self, recipe: Recipe | None) -> dict[Any, Any]:
-        """What made a result, where it says so."""
+        """Show a result's recipe and its code; hide the panel if there is no recipe."""
         from engines.jobs.recipe_script import script_of
 
         if recipe is None:
@@ -70,14 +70,14 @@ class RecipePanel:
         }
 
     def compared(self, left: Result, right: Result) -> dict[Any, Any]:
-        """Why two results differ."""
+        """Show the differences between the recipes of two results."""
         first, second = left.recipe(), right.recipe()
         shown = "" if first is None or second is None else table_of(first, second)
         return {self.fold: gr.update(visible=False), self.differences: shown}
 
 
 def table_of(first: Recipe, second: Recipe) -> str:
-    """The differences of two recipes, as HTML."""
+    """Render the differences between two recipes as HTML."""
     from engines.jobs.recipe_diff import SAME, differences
 
     try:
@@ -97,7 +97,7 @@ def table_of(first: Recipe, second: Recipe) -> str:
 
 
 def change_text(text: str) -> str:
-    """What a recipe has, or what was changed on the way, "step size 0.02, octaves 3", as the page's language has it."""
+    """Translate a setting and its value, or a list of them such as "step size 0.02, octaves 3"."""
     if translate(text) != text:
         return translate(text)
     return "".join(map(_setting_text, re.split("([,;] )", text)))

@@ -25,7 +25,7 @@ from studio.services import Studio
 from studio.tabs.gallery.recipe_panel import RecipePanel
 
 A_PAGE = 24
-# For so many seconds a list is kept waiting while thumbnails are made that are not there; it asks again for the rest.
+# Seconds for missing thumbnails; the list comes without the rest, and the page asks for them again.
 PATIENCE = 0.1
 MOST_TEXT = 20_000
 FILTERS = {"All": "", "Dream": "dream", "Style": "style", "Latent": "latent", "Faces": "faces", "Words": "text"}
@@ -34,14 +34,14 @@ NOTHING = "Nothing here yet. Whatever you make on the other tabs appears here."
 
 
 class GalleryTab:
-    """The controls of the tab and what they do."""
+    """The tab's controls and event handlers."""
 
     def __init__(self, studio: Studio):
         self.studio = studio
         self.panel = RecipePanel()
 
     def build(self) -> None:
-        """Lay the tab out, inside the page's Blocks."""
+        """Create the controls, inside the page's Blocks."""
         self.open = gr.State("")
         self.asked = gr.State([])
         with gr.Column(visible=False, elem_classes="opened") as self.opened:
@@ -70,7 +70,7 @@ class GalleryTab:
         self.panel.build_pasting()
 
     def connect(self, tabs: gr.Tabs, handoffs: Sequence[Handoff]) -> None:
-        """Wire the tab, once all others are built: their doors are the ways out of here."""
+        """Wire the tab, with a button for each handoff of the other tabs."""
         options: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": None}
         self._outgoing = [handoff for handoff in handoffs if handoff.title]
         self._returning = [handoff for handoff in handoffs if handoff.engines]
@@ -83,7 +83,7 @@ class GalleryTab:
         shown += self.panel.outputs
         listed = [self.filter, self.grid]
         self.filter.input(self.listed, listed, [self.grid], queue=False, **options)
-        # A list whose thumbnails are still being made asks for the rest: a click meanwhile is not to be dropped.
+        # A list without all thumbnails asks for the rest; "multiple" keeps a click in the meantime from being dropped.
         self.grid.pick(self.picked, listed, [self.grid, *shown], trigger_mode="multiple", **options)
         self.compare.click(self.compared, [self.grid], shown, **options)
         self.close.click(self.closed, None, shown, **options)
@@ -103,29 +103,29 @@ class GalleryTab:
         self.panel.follow.click(self.followed, [self.panel.pasted, *inputs], back, **options)
 
     def handoffs(self) -> list[Handoff]:
-        """Results come here by themselves."""
+        """No handoffs: results appear here by themselves."""
         return []
 
     def on_visit(self, page: gr.Blocks, tab: gr.Tab) -> None:
-        """List the results whenever the tab is looked at."""
+        """List the results whenever the tab is opened."""
         tab.select(
             self.listed,
             [self.filter, self.grid],
             [self.grid],
-            queue=False,  # nothing is said of it
+            queue=False,  # shows no toast
             api_visibility="private",
         )
 
-    # The list
+    # List
 
     def listed(self, shown: str, value: dict[str, Any] | None, page: int = 0) -> dict[str, Any]:
-        """The results of a filter, a page of them."""
+        """Return the grid's value: one page of the results that pass a filter."""
         gallery, wanted = self.studio.gallery, FILTERS.get(shown, "")
         engines = [engine for engine, (_, tab) in TITLES.items() if wanted in ("", tab)]
         names = gallery.names(engines)
         pages = max(1, -(-len(names) // A_PAGE))
         page = min(max(0, page), pages - 1)
-        # One may be deleted meanwhile.
+        # A result may be deleted meanwhile.
         some = [result for name in names[page * A_PAGE : (page + 1) * A_PAGE] if (result := gallery.find(name))]
         chosen = list((value or {}).get("chosen", []))
         there = set(names) if chosen else set()
@@ -155,13 +155,13 @@ class GalleryTab:
         }
 
     def picked(self, shown: str, value: dict[str, Any] | None, event: gr.EventData) -> dict[Any, Any]:
-        """A result is opened, or another page of them is turned to."""
+        """Open a result, or turn to another page."""
         page = getattr(event, "page", None)
         if page is not None:
             return {self.grid: self.listed(shown, value, int(page))}
         return self._opened(str(getattr(event, "name", "")))
 
-    # One of them, or two
+    # Opened results
 
     def _opened(self, name: str) -> dict[Any, Any]:
         result = self.studio.gallery.find(name)
@@ -183,7 +183,7 @@ class GalleryTab:
         }
 
     def compared(self, value: dict[str, Any] | None) -> dict[Any, Any]:
-        """Two pictures, one over the other."""
+        """Compare two pictures."""
         found = [self.studio.gallery.find(name) for name in (value or {}).get("chosen", [])]
         pictures = [result for result in found if result is not None and result.kind == "picture"]
         if len(pictures) != 2:
@@ -208,13 +208,13 @@ class GalleryTab:
         }
 
     def closed(self) -> dict[Any, Any]:
-        """Nothing is open."""
+        """Close the viewer."""
         return {self.opened: gr.update(visible=False), self.viewer: {}, self.open: ""}
 
-    # Taking along, and away
+    # Export and deletion
 
     def exported(self, value: dict[str, Any] | None) -> Any:
-        """A zip of what is ticked, with recipes."""
+        """Return the path of a zip of the selected results and their recipes."""
         try:
             return str(self.studio.gallery.archive((value or {}).get("chosen", [])))
         except ValueError as error:
@@ -222,11 +222,11 @@ class GalleryTab:
             return None
 
     def deleted(self, name: str, asked: list[str], shown: str, value: dict[str, Any] | None) -> dict[Any, Any]:
-        """Delete what is open, when asked twice."""
+        """Delete the opened result; the first click asks for confirmation."""
         return self._delete([name], asked, shown, value, self.delete)
 
     def removed(self, asked: list[str], shown: str, value: dict[str, Any] | None) -> dict[Any, Any]:
-        """Delete what is ticked, when asked twice."""
+        """Delete the selected results; the first click asks for confirmation."""
         return self._delete(list((value or {}).get("chosen", [])), asked, shown, value, self.remove)
 
     def _delete(
@@ -245,7 +245,7 @@ class GalleryTab:
         left = {self.grid: self.listed(shown, value, page), self.asked: [], self.delete: calm, self.remove: calm}
         return left | self.closed()
 
-    # Going on with it
+    # Handoffs
 
     def _send_to(self, handoff: Handoff):
         async def sent(name: str, *values: Any) -> dict[Any, Any]:
@@ -255,7 +255,7 @@ class GalleryTab:
                     raise ValueError("This result is no longer there.")
                 path = result.path
                 if result.kind == "picture":
-                    # Without its recipe: it is a photo now.
+                    # Copied without its recipe, so that the tab treats it as a photo.
                     picture = load_picture(path)
                     path = self.studio.gallery.keep_input(picture.pixels, picture.details)
                 updates = await handoff.open(str(path), values)
@@ -267,7 +267,7 @@ class GalleryTab:
         return sent
 
     async def restored(self, name: str, *values: Any) -> dict[Any, Any]:
-        """A result goes back to where it was made, with its settings."""
+        """Open a result with its settings on the tab it was made on."""
         result = self.studio.gallery.find(name)
         recipe = result.recipe() if result is not None else None
         if recipe is None:
@@ -276,7 +276,7 @@ class GalleryTab:
         return await self._back(recipe, values)
 
     async def followed(self, text: str | None, *values: Any) -> dict[Any, Any]:
-        """A recipe was pasted: its settings come back."""
+        """Open a pasted recipe on its tab."""
         try:
             recipe = from_json(text or "")
         except ValueError as error:
@@ -299,22 +299,22 @@ class GalleryTab:
 
 
 def _once(components: Sequence[Any]) -> list[Any]:
-    """The same components, each only once."""
+    """Remove duplicate components."""
     return list({component._id: component for component in components}.values())
 
 
 def title_of(result: Result) -> str:
-    """What a person calls it."""
+    """Return the display title of a result."""
     return translate(TITLES.get(result.engine, (result.engine, ""))[0])
 
 
 def date_text(result: Result) -> str:
-    """When it was made, in figures."""
+    """Format the date of a result; "" if it is unknown."""
     return "" if result.made is None else f"{result.made:%Y-%m-%d %H:%M}"
 
 
 def viewer_value(result: Result, recipe: Recipe | None) -> dict[str, Any]:
-    """A result, and what made it, as the viewer shows them."""
+    """Return the viewer's value for a result."""
     size = picture_size(result)
     facts = [title_of(result), date_text(result)]
     if recipe is not None and recipe.seconds:

@@ -19,22 +19,22 @@ from studio.wire_format import png_uri
 NETWORK = "faces"
 DIRECTIONS = 12
 REACH = 3.0
-# Held-out faces are reconstructed with a mean absolute error of about a twentieth; twice that is something else.
+# Held-out faces have a mean absolute error of about 0.05; above twice that the picture is hardly a face.
 MOST_FACE_ERROR = 0.1
-# A little nearer to the middle than faces are, where a random one is likelier to be whole.
+# Standard deviation of random faces; below 1 they are more often well formed.
 RANDOM_SPREAD = 0.8
 EMPTY_FACE = {"network": NETWORK, "first": None, "second": None, "picture": "", "original": ""}
 CONCEPTS = ("smile", "age", "masculine", "long hair", "dark hair", "daylight")
 
 
 class FaceEditor:
-    """The faces' controls and what they do."""
+    """Controls and handlers of the face editor."""
 
     def __init__(self, studio: Studio):
         self.studio = studio
 
     def build(self) -> None:
-        """Lay them out and wire them."""
+        """Create and wire the controls."""
         with gr.Row(elem_classes="workbench"):
             with gr.Column(elem_classes="inputs", min_width=300):
                 with gr.Column(elem_classes="begin"):
@@ -84,7 +84,7 @@ class FaceEditor:
         self.reset.click(self.unedited, [self.picture], everything, **options)
 
     def on_shown(self, tab: gr.Tab) -> None:
-        """Show a face when the tab is first looked at."""
+        """Draw a face when the tab is first opened."""
         tab.select(
             self.first_drawn,
             [self.seed, self.picture],
@@ -96,19 +96,19 @@ class FaceEditor:
         return self.studio.workshop.network("vae", network)
 
     async def first_drawn(self, seed: int, value: dict[str, Any]) -> Any:
-        """A random face, unless there is one."""
+        """Draw a random face, unless there is one already."""
         if value.get("first"):
             return [gr.skip()] * (1 + self._count)
         return await self.another(seed, value)
 
     async def edited(self, asked: list[Any]) -> dict[str, str] | None:
-        """The face that the sliders say, as the browser asks for it: [network, first, second, sliders]."""
+        """Return the edited face for the browser's request, [network, first, second, sliders]; None if malformed."""
         try:
             network, first, second, (blend, *values) = asked
             return await self.studio.run_interactive(
                 lambda: {"picture": self._picture(str(network), first, second, float(blend), values)}
             )
-        except (TypeError, ValueError):  # nothing that this page asks for
+        except (TypeError, ValueError):  # a malformed request
             return None
 
     def _picture(
@@ -120,7 +120,7 @@ class FaceEditor:
         return png_uri(vae.decode(z)[0])
 
     async def another(self, seed: int, value: dict[str, Any]) -> Any:
-        """A random face, each press another."""
+        """Draw a random face from the next seed."""
 
         def draw() -> list[Any]:
             z = self._vae(value["network"]).sample_latents(1, seed, spread=RANDOM_SPREAD)[0]
@@ -130,22 +130,23 @@ class FaceEditor:
 
     @property
     def _count(self) -> int:
-        """How many outputs a fresh face has: itself, the blend and the other sliders."""
+        """Number of outputs that show a face: picture, blend and the other sliders."""
         return 2 + len(self.concepts) + len(self.directions)
 
     def _new_face(self, value: dict[str, Any]) -> list[Any]:
-        """A face with all sliders in the middle."""
+        """Return updates that show a face with neutral sliders."""
         zeros = [0.0] * (self._count - 1)
         picture = self._picture(value["network"], value["first"], value["second"], 0.0, zeros[1:])
-        # A page that is sent what it was sent last draws nothing, and there may be an edited face on it.
+        # The counter forces a redraw: the page skips a value it has already received, though an edit may have replaced
+        # the picture.
         return [{**value, "picture": picture, "turn": value.get("turn", 0) + 1}, *zeros]
 
     async def unedited(self, value: dict[str, Any]) -> Any:
-        """The face as it was before the sliders."""
+        """Reset the sliders."""
         return await run_or_warn(self.studio, lambda: self._new_face(value), self._count)
 
     async def dropped_first(self, path: str | None, value: dict[str, Any]) -> Any:
-        """A face was dropped: encode it."""
+        """Encode a dropped face as the first."""
 
         def encode() -> list[Any]:
             z, cut = self._encoded(path, value["network"])
@@ -154,7 +155,7 @@ class FaceEditor:
         return await run_or_warn(self.studio, encode, self._count) if path else [gr.skip()] * self._count
 
     async def dropped_second(self, path: str | None, value: dict[str, Any], blend: float, *values: float) -> Any:
-        """Another face was dropped: encode it, and show the two half and half."""
+        """Encode a dropped face as the second, and show the middle of both."""
 
         def encode() -> list[Any]:
             second, _ = self._encoded(path, value["network"])
@@ -165,7 +166,8 @@ class FaceEditor:
         return await run_or_warn(self.studio, encode, 2) if path else [gr.skip()] * 2
 
     def _encoded(self, path: str | None, network: str) -> tuple[list[float], np.ndarray]:
-        """Where a face lies, and the square that was cut from its picture; a word where it is hardly a face."""
+        """Return a face's latent vector and the square cut from its picture; a toast says if it hardly looks like a
+        face."""
         vae = self._vae(network)
         image = self.studio.read(path or "")
         cut = middle_square(image, vae.shape[0])
@@ -176,5 +178,5 @@ class FaceEditor:
 
 
 def rounded(z: np.ndarray) -> list[float]:
-    """A place as the browser keeps it and sends it with every move of a slider: no longer than it must be."""
+    """Round a latent vector, as the browser sends it with every move of a slider."""
     return [round(float(value), 4) for value in z]

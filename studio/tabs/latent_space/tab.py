@@ -1,4 +1,4 @@
-"""Latent tab."""
+"""Latent space tab."""
 
 from __future__ import annotations
 
@@ -71,14 +71,14 @@ TRAINING = TrainingSpec(
 
 
 class LatentTab:
-    """The controls of the tab and what they do."""
+    """The tab's controls and event handlers."""
 
     def __init__(self, studio: Studio):
         self.studio = studio
         self._trained = TrainedNetworks(studio, "vae")
 
     def build(self) -> None:
-        """Lay the tab out and wire it, inside the page's Blocks."""
+        """Create and wire the controls, inside the page's Blocks."""
         self.stage = PictureStage(self.studio, "latent")
         self.faces = FaceEditor(self.studio)
         self.training = TrainingPanel(self.studio, TRAINING, "train")
@@ -99,7 +99,7 @@ class LatentTab:
             with gr.Column(elem_classes="inputs", min_width=300):
                 self._build_controls()
             with gr.Column(elem_classes="outputs", min_width=320, scale=3):
-                # Filled when the page has loaded: building a page loads no networks.
+                # Filled when the tab is opened: building the page loads no networks.
                 self.map = explorer("latent-map", {})
                 with gr.Accordion("Walk", open=True, elem_id="latent-walk", elem_classes="fold"):
                     gr.Markdown(
@@ -165,10 +165,10 @@ class LatentTab:
         self.saved_settings.applied.then(self.redrawn, [*grid, self.map, *self.z], [self.map], **options)
 
     def on_visit(self, page: gr.Blocks, tab: gr.Tab) -> None:
-        """Have a fresh page find its walk and its training again, and draw the map when the tab is first looked at."""
+        """Resume the walk and the training when a page opens; draw the map when the tab is first opened."""
         self.stage.on_page_load(page)
         self.training.stage.on_page_load(page)
-        # Not as the page loads: whoever came to dream need not wait for a map of digits.
+        # Not on page load: visitors of other tabs need not wait for the map.
         self.saved_settings.on_visit(tab).then(
             self.first_drawn,
             [*self._grid, self.map, *self.z],
@@ -178,7 +178,7 @@ class LatentTab:
         )
 
     def _wire_training(self) -> None:
-        """What was trained here takes its place on the map or among the faces."""
+        """Use trained networks on the map or in the face editor."""
         self.training.use.click(
             self.used,
             [self.training.stage.run_id, self.faces.picture],
@@ -193,7 +193,7 @@ class LatentTab:
         )
 
     async def used(self, run_id: str, face: dict[str, Any]) -> Any:
-        """Take up the network of a finished training."""
+        """Use the network of a finished training."""
         vae = await run_or_warn(self.studio, lambda: self.training.finished(run_id))
         if not isinstance(vae, VAE):
             return [gr.skip(), gr.skip()]
@@ -207,12 +207,12 @@ class LatentTab:
     async def first_drawn(
         self, network: str, count: float, reach: float, spacing: str, veil: str, value: Any, *z: float
     ) -> Any:
-        """The map, unless it is there already."""
+        """Draw the map, unless it is there already."""
         if (value or {}).get("tiles"):
             return gr.skip()
         return await self.redrawn(network, count, reach, spacing, veil, value, *z)
 
-    # The map
+    # Map
 
     def _vae(self, network: str) -> VAE:
         return self.studio.workshop.network("vae", network or "digits")
@@ -220,7 +220,7 @@ class LatentTab:
     async def redrawn(
         self, network: str, count: float, reach: float, spacing: str, veil: str, value: Any, *z: float
     ) -> Any:
-        """The map of a network with a grid; the place, the walk and the ellipse that were on it stay."""
+        """Redraw the map; the marked point, the waypoints and the ellipse are kept."""
 
         def draw() -> dict[str, Any]:
             vae = self._vae(network)
@@ -232,17 +232,17 @@ class LatentTab:
         return await run_or_warn(self.studio, draw)
 
     async def picked(self, network: str, value: Any, event: gr.EventData) -> Any:
-        """A place on the map was clicked."""
+        """Decode the point that was clicked."""
         z = [round(float(number), 2) for number in (event.z or [])][:2]
         update = await run_or_warn(self.studio, lambda: (value or {}) | at(self._vae(network), np.array(z, np.float32)))
         return [update, *z] if isinstance(update, dict) else [gr.skip()] * 3
 
     async def moved(self, network: str, value: Any, *z: float) -> Any:
-        """A slider was moved."""
+        """Decode the point at the sliders' position."""
         return await run_or_warn(self.studio, lambda: (value or {}) | at(self._vae(network), np.array(z, np.float32)))
 
     async def figure_made(self, network: str, reach: float, spacing: str) -> Any:
-        """The book's figure: 30 x 30 digits with their axes."""
+        """Write the book's figure, 30 x 30 digits with axes, and return its path."""
 
         def draw() -> Path:
             vae = self._vae(network)
@@ -257,16 +257,16 @@ class LatentTab:
         path = await run_or_warn(self.studio, draw)
         return str(path) if isinstance(path, Path) else path
 
-    # A digit of one's own
+    # Drawn and dropped digits
 
     async def sketched(self, sheet: str, network: str, value: Any) -> Any:
-        """A digit was drawn: find its place."""
+        """Encode a drawn digit."""
         if not sheet:
             return [{**(value or {}), "ellipse": None}, "", gr.skip(), gr.skip()]
         return await self._locate(lambda: drawn(sheet), network, value)
 
     async def digit_dropped(self, path: str | None, network: str, value: Any) -> Any:
-        """A picture of a digit was dropped: find its place."""
+        """Encode a dropped picture of a digit."""
         if not path:
             return [gr.skip()] * 4
         return await self._locate(lambda: self.studio.read(path, least=1), network, value)
@@ -283,10 +283,10 @@ class LatentTab:
         found = await run_or_warn(self.studio, find)
         return found if isinstance(found, list) else [gr.skip()] * 4
 
-    # The walk
+    # Walk
 
     def handoffs(self) -> list[Handoff]:
-        """A walk and a training come back."""
+        """Handoffs: restore a walk or a training."""
         grid = [self.count, self.reach, self.spacing, self.veil, self.map, *self.z]
         return [
             Handoff("latent", self.walk_entered, grid, [self.parts, *self._walk], engines=("vae",)),
@@ -296,20 +296,20 @@ class LatentTab:
         ]
 
     def training_entered(self, recipe: Recipe) -> dict[Any, Any]:
-        """A training comes back from another tab."""
+        """Restore a training."""
         return self.training.restored(recipe) | {self.parts: gr.update(selected="train")}
 
     async def walk_entered(
         self, recipe: Recipe, count: float, reach: float, spacing: str, veil: str, value: Any, *z: float
     ) -> dict[Any, Any]:
-        """A walk comes back from another tab, onto its network's map."""
+        """Restore a walk on the map of its network."""
         updates = dict(zip(self._walk, self._walk_back(recipe, value), strict=True))
         network, walked = updates[self.network], updates[self.map]
         updates[self.map] = await self.redrawn(network, count, reach, spacing, veil, walked, *z)
         return updates | {self.parts: gr.update(selected="digits")}
 
     def walk_restored(self, path: str, value: Any) -> list[Any]:
-        """A film of a walk was dropped: put its places on the map, and its settings beside them."""
+        """Restore a saved walk from its file."""
         try:
             recipe = read_recipe(Path(path))
             if recipe is None:
@@ -335,14 +335,14 @@ class LatentTab:
     async def start(
         self, value: Any, network: str, steps: float, arcs: bool, back: bool
     ) -> AsyncIterator[dict[Any, Any]]:
-        """Walk through the waypoints and watch."""
+        """Start a walk through the waypoints and watch it."""
 
         def job() -> Job:
             points = [float(number) for point in (value or {}).get("waypoints", []) for number in point]
             if len(points) < 4:
                 raise PictureError("A walk needs at least two places; set waypoints on the map first.")
             config = WalkConfig(waypoints=tuple(points), steps=int(steps), spherical=bool(arcs), closed=bool(back))
-            self._vae(network)  # a sentence now rather than a run that fails
+            self._vae(network)  # fail now rather than in the run
             return Job(engine="vae", config=config, inputs={}, backbone=network)
 
         async for update in self.stage.start(job):
@@ -350,7 +350,7 @@ class LatentTab:
 
 
 def _row(digit: np.ndarray, pictures: np.ndarray) -> str:
-    """What was drawn, its reconstruction, and other digits that it may have been, as HTML."""
+    """Render a digit, its reconstruction and samples of its posterior as HTML."""
     first, second, *others = [data_uri(enlarged(one, 84), quality=92) for one in (digit, *pictures)]
     cells = [(translate("as the network sees it"), first), (translate("reconstruction"), second)]
     figures = "".join(

@@ -1,6 +1,6 @@
 """Cluster status component.
 
-The browser asks for it again and again while it is looked at, and not otherwise.
+The browser polls it while it is visible.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ MEANWHILE = "Meanwhile runs are done on this machine, one at a time."
 
 
 def cluster_status(studio: Studio, elem_id: str) -> gr.HTML:
-    """The component, empty; its script fills it with what `told` gives."""
+    """Create the component, empty; its script fills it with `status_value`."""
 
     def cluster_now(
         asked: list[Any],
-    ) -> dict[str, Any]:  # Gradio marks it, which a method cannot bear
+    ) -> dict[str, Any]:  # Gradio marks callable functions with an attribute, which methods do not allow
         return status_value(studio)
 
     return component(__file__, elem_id, {}, server_functions=[cluster_now])
 
 
 def status_value(studio: Studio) -> dict[str, Any]:
-    """What there is to say of a studio's cluster at this moment, in the page's language.
+    """Return the component's value: the cluster's status in the page's language.
 
-    Nobody is told what another visitor's run is.
+    On a shared server it does not reveal what other visitors run.
     """
     assert studio.cluster is not None
     status, going = studio.cluster.status, studio.runs.going
@@ -62,7 +62,7 @@ def _sentences(status: Status) -> list[str]:
 
 
 def _is_on(run: Run, machine: Machine) -> bool:
-    """Whether a run is on a machine: by its workers, as what two machines at one address are called may change."""
+    """True if a run is on a machine. Compared by worker, as machines that share an address may be renamed."""
     workers = set(run.workers)
     return bool(workers & set(machine.busy)) if workers else run.where == machine.title
 
@@ -71,7 +71,7 @@ def _row(machine: Machine, runs: list[Run], shared: bool) -> dict[str, Any]:
     cores = f"{machine.cpus:g} core{'s' if machine.cpus != 1 else ''}"
     gpus = "1 GPU" if machine.gpus == 1 else f"{machine.gpus:g} GPUs"
     texts = [_run_text(run, shared) for run in runs]
-    # One that gets ready, or that does a part of a run ahead.
+    # Workers that are starting up, or that prefetch part of a run.
     others = len(machine.busy) - sum(max(1, len(set(run.workers) & set(machine.busy))) for run in runs)
     texts += [translate("a worker is busy")] * max(0, others)
     return {
@@ -84,7 +84,7 @@ def _row(machine: Machine, runs: list[Run], shared: bool) -> dict[str, Any]:
 
 
 def _run_text(run: Run, shared: bool) -> str:
-    """What a run is and how far; on a server with several visitors, that there is one."""
+    """Describe a run and its progress; on a shared server only that there is one."""
     if shared:
         return translate("a run")
     title = TITLES[run.job.engine][0]

@@ -17,7 +17,7 @@ from studio.services import Studio
 from studio.tabs.models.cluster_status import cluster_status
 from studio.tabs.models.model_list import cancelling, list_value, model_list, progress, title_of
 
-# Seconds between two messages of how far a download is: a message has the whole list.
+# Seconds between progress messages; each contains the whole list.
 PAUSE = 0.4
 BRING = (
     "Files that Keras publishes end with **_notop.h5**. One is recognised by its content, verified, and copied into "
@@ -35,7 +35,7 @@ Whoever runs the server may also put it into a folder and name that with `--weig
 
 
 class ModelsTab:
-    """The controls of the tab and what they do."""
+    """The tab's controls and event handlers."""
 
     def __init__(self, studio: Studio):
         self.studio = studio
@@ -43,11 +43,11 @@ class ModelsTab:
 
     @property
     def store(self) -> WeightsStore:
-        """Where weights lie."""
+        """The weights store."""
         return self.studio.workshop.store
 
     def build(self) -> None:
-        """Lay the tab out and wire it, inside the page's Blocks."""
+        """Create and wire the controls, inside the page's Blocks."""
         with gr.Row(elem_classes="workbench"):
             with gr.Column(elem_classes="inputs", min_width=300):
                 self.file = gr.File(
@@ -66,26 +66,26 @@ class ModelsTab:
                 self.list = model_list("models-list")
         options: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": None}
         self.list.obtain(self.download, None, [self.list], **options)
-        # Not Gradio's `cancels`: that acts after the answer, and a late message would show the download going on.
+        # Not Gradio's `cancels`, which acts after the answer: a late message would show the download still running.
         self.list.halt(self.halted, None, [self.list], **options)
         self.list.remove(self.removed, None, [self.list], **options)
         self.file.upload(self.import_weights, [self.file], [self.file, self.list], **options)
 
     def handoffs(self) -> list[Handoff]:
-        """Nothing comes here."""
+        """No handoffs."""
         return []
 
     def on_visit(self, page: gr.Blocks, tab: gr.Tab) -> None:
-        """Look anew at what is here whenever somebody comes to the tab."""
+        """Refresh the list whenever the tab is opened."""
         options: dict[str, Any] = {"api_visibility": "private", "queue": False}
         tab.select(self.visited, [self.list], [self.list], **options)
 
     def visited(self, shown: Any) -> Any:
-        """What is here now; a page that watches a download goes on with that."""
+        """Refresh the list, unless the page watches a download."""
         return gr.skip() if isinstance(shown, dict) and shown.get("going") else list_value(self.store)
 
     def download(self, event: gr.EventData, request: gr.Request) -> Iterator[dict[str, Any]]:
-        """Fetch an official file and say how far it is; closing this gives the download up."""
+        """Download an official file, yielding updates; closing the generator cancels it."""
         name, page = str(event.name), str(request.session_hash)
         yield list_value(self.store, going=progress(name, 0, 0))
         halted = self._cancel_events[page] = threading.Event()
@@ -108,7 +108,7 @@ class ModelsTab:
         yield list_value(self.store, about=name, said=f"{title_of(name)} is downloaded and verified.")
 
     def halted(self, event: gr.EventData, request: gr.Request) -> Any:
-        """Have this page's download end; where the network has gone silent that takes some seconds."""
+        """Cancel the page's download; on a stalled connection this takes some seconds."""
         halted = self._cancel_events.get(str(request.session_hash))
         if halted is None:
             return gr.skip()
@@ -116,7 +116,7 @@ class ModelsTab:
         return list_value(self.store, going=cancelling(str(event.name)))
 
     def removed(self, event: gr.EventData) -> dict[str, Any]:
-        """Remove an official file, or a part of one, from the cache."""
+        """Remove an official file, or a partial download, from the cache."""
         name = str(event.name)
         try:
             self.store.remove(name)
@@ -126,7 +126,7 @@ class ModelsTab:
         return list_value(self.store, about=name, said=f"{title_of(name)} is removed.")
 
     async def import_weights(self, path: str | None) -> Any:
-        """A file was dropped: take it if it is one of Keras's."""
+        """Install a dropped weights file if it is one that Keras publishes."""
         if not path:
             return [gr.skip(), gr.skip()]
         try:

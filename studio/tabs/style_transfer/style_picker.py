@@ -18,28 +18,29 @@ from studio.services import Studio
 
 
 def paths_in(gallery: Any) -> list[str]:
-    """The files in a gallery's value."""
+    """List the files in a gallery's value."""
     return [item[0] if isinstance(item, list | tuple) else str(item) for item in gallery or []]
 
 
 class StylePicker:
-    """A gallery of paintings, a row of examples to pick from, and a weight for each where there are several.
+    """Gallery of paintings, a row of examples, and a weight for each painting.
 
-    The parts are laid out where the tab wants them, each once: `drop_zone`, `choices`, `weights`; then `wire`.
+    Call `drop_zone`, `choices` and `weights` once each, where the tab wants the parts; then `wire`.
 
     Args:
-        folder: where the example paintings are drawn.
-        prefix: what the ids on the page begin with.
+        studio: the services.
+        folder: folder of the example paintings.
+        prefix: prefix of the element ids.
     """
 
     def __init__(self, studio: Studio, folder: Path, prefix: str):
         self._studio, self._folder, self._prefix = studio, folder, prefix
         self.examples = painting_paths(folder)
-        # Drawing them takes longer than a visitor should wait for the first page of all.
+        # Drawing the examples takes too long for the first page, so only existing ones are shown.
         self._drawn = [path for path in self.examples if path.is_file()]
 
     def drop_zone(self) -> None:
-        """Lay out the gallery."""
+        """Create the gallery."""
         self.gallery = gr.Gallery(
             [str(path) for path in self._drawn[:1]],
             label="Paintings",
@@ -58,7 +59,7 @@ class StylePicker:
         )
 
     def choices(self) -> None:
-        """Lay out the examples, and under them the way to use one's own."""
+        """Create the examples, and the upload button."""
         with gr.Row(elem_classes="palette"):
             self.row = example_row(self._drawn, None, elem_id=f"{self._prefix}-examples")
         with gr.Row(elem_classes="pair under"):
@@ -73,7 +74,7 @@ class StylePicker:
             )
 
     def weights(self) -> None:
-        """Lay out a weight for each painting, hidden until there are several."""
+        """Create the weights, hidden until there are several paintings."""
         fold_id = f"{self._prefix}-blend"
         self.fold = gr.Accordion("Blend", open=False, elem_id=fold_id, elem_classes="fold", visible=False)
         with self.fold:
@@ -86,9 +87,12 @@ class StylePicker:
         """Connect the parts.
 
         Args:
-            changed: told of the gallery's value and `inputs` whenever it is another; returns what `outputs` show.
+            changed: called with the gallery's value and those of `inputs` when the gallery changes; returns the values
+                of `outputs`.
+            inputs: further inputs of `changed`.
+            outputs: outputs of `changed`.
         """
-        # Events that bypass Gradio's queue cannot show a toast.
+        # Events that bypass Gradio's queue cannot show toasts.
         options: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": None}
 
         def checked(gallery: Any, *values: Any) -> list[Any]:
@@ -100,21 +104,21 @@ class StylePicker:
         self.row.pick(self.picked, [self.gallery, self.several], [self.gallery], **options)
 
     def on_page_load(self, page: gr.Blocks) -> None:
-        """Have a fresh page hang the example paintings once they are drawn."""
+        """Show the example paintings on a fresh page once they are drawn."""
         if len(self._drawn) < len(self.examples):
             page.load(self.draw_examples, [self.gallery], [self.row, self.gallery], api_visibility="private")
 
     def draw_examples(self, gallery: Any):
-        """Draw the example paintings, if nobody has yet, and show them."""
+        """Draw the missing example paintings and show them all."""
         drawn = paintings(self._folder)
         return thumbnails(drawn), gr.skip() if paths_in(gallery) else [str(drawn[0])]
 
     def picked(self, gallery: Any, several: bool, event: gr.EventData):
-        """An example painting takes the place of the one that is there, or joins those that are."""
+        """Replace the painting by an example, or add it if several are blended."""
         return self._joined([str(self.examples[event.index % len(self.examples)])], gallery, several)
 
     def uploaded(self, files: list[str], gallery: Any, several: bool):
-        """A person's own paintings take the place of those that are there, or join them."""
+        """Replace the painting by uploaded ones, or add them if several are blended."""
         readable = self._readable(files)
         return self._joined(readable, gallery, several) if readable else gr.skip()
 
@@ -126,7 +130,7 @@ class StylePicker:
         return wanted
 
     def checked(self, gallery: Any) -> list[Any]:
-        """Check dropped paintings at once, and show a weight for each where there are several."""
+        """Check dropped paintings, and show a weight for each if there are several."""
         readable = self._readable(paths_in(gallery))
         if len(readable) > MOST_STYLES:
             warn(f"These are {len(readable)} paintings; the first {MOST_STYLES} are kept.")
@@ -137,7 +141,7 @@ class StylePicker:
         return [shown, gr.update(visible=several, open=several), *sliders]
 
     def _readable(self, paths: Sequence[str]) -> list[str]:
-        """Those of the files that are pictures; a sentence about each that is not."""
+        """Keep the files that are pictures; a toast reports each of the others."""
         readable = []
         for path in paths:
             try:
@@ -148,7 +152,12 @@ class StylePicker:
 
 
 def blend_of(weights: Sequence[Any], count: int) -> tuple[float, ...]:
-    """The config's blend from what the sliders say; one painting, or several that count the same, need none."""
+    """Return the config's blend; () for a single painting and for equal weights.
+
+    Args:
+        weights: values of the sliders; None counts as 1.
+        count: number of paintings.
+    """
     if count < 2:
         return ()
     blend = tuple(1.0 if weight is None else float(weight) for weight in weights[:count])

@@ -1,4 +1,4 @@
-"""Style tab."""
+"""Style transfer tab."""
 
 from __future__ import annotations
 
@@ -42,14 +42,14 @@ COLORS = {
 
 
 def named_time(seconds: float) -> str:
-    """The choice of time that is nearest to so many seconds; 0 goes by steps."""
+    """Return the choice nearest to a time in seconds; 0 means by steps."""
     if not seconds:
         return "By steps"
     return min((name for name in TIMES if TIMES[name]), key=lambda name: abs(TIMES[name] - seconds))
 
 
 class StyleTab:
-    """The controls of the tab and what they do."""
+    """The tab's controls and event handlers."""
 
     def __init__(self, studio: Studio):
         self.studio = studio
@@ -58,7 +58,7 @@ class StyleTab:
         self.style_picker = StylePicker(studio, folder / "paintings", "style")
 
     def build(self) -> None:
-        """Lay the tab out and wire it, inside the page's Blocks."""
+        """Create and wire the controls, inside the page's Blocks."""
         first = self.example_photos[0]
         photo = self.studio.read(str(first))
         names = list(presets(DEFAULT_BACKBONE))
@@ -189,7 +189,7 @@ class StyleTab:
         settings.derive("blend", [*blend, gallery], lambda *values: blend_of(values[:-1], len(paths_in(values[-1]))))
         moved = [*settings.components, *blend]
         options: dict[str, Any] = {"api_visibility": "private"}
-        # Events that bypass Gradio's queue cannot show a toast, so only those that never need one do.
+        # Events that bypass Gradio's queue cannot show toasts, so only handlers without toasts do.
         unqueued = {**options, "queue": False}
         concurrent = {**options, "concurrency_limit": None}
         self._restorable = [self.photo, gallery, self.backbone, self.preset, *moved, self.restored, self.start_image]
@@ -215,7 +215,7 @@ class StyleTab:
         stage.steered_by(moved, settings, self.backbone)
 
     def on_visit(self, page: gr.Blocks, tab: gr.Tab) -> None:
-        """Have a fresh page find its run again, and hang the example paintings once they are drawn."""
+        """Resume the run, load saved settings and show the example paintings when a page opens."""
         self.stage.on_page_load(page)
         self.saved_settings.on_visit(tab)
         self.style_picker.on_page_load(page)
@@ -223,7 +223,7 @@ class StyleTab:
     # Pictures
 
     def handoffs(self) -> list[Handoff]:
-        """A painting comes back; any picture may be painted, or be what is painted like."""
+        """Handoffs: restore a painting; use a picture as the photo or as the style."""
         gallery = self.style_picker.gallery
         photo = [gallery, self.stage.run_id], self._restorable
         return [
@@ -233,11 +233,11 @@ class StyleTab:
         ]
 
     def photo_entered(self, path: str, gallery: Any, run_id: str) -> dict[Any, Any]:
-        """A picture comes from another tab: as if it were dropped."""
+        """Use a picture from another tab as the photo."""
         return {self.photo: path} | self.photo_changed(path, gallery, run_id)
 
     def photo_changed(self, path: str | None, gallery: Any, run_id: str) -> dict[Any, Any]:
-        """Show a dropped photo; a result of ours brings back the settings that made it."""
+        """Show a dropped photo, and restore its recipe if it has one."""
         image, recipe, update = read_upload(self.studio, path, self.photo, self.restored)
         if image is None:
             return update
@@ -252,10 +252,10 @@ class StyleTab:
             return update | {self.restored: None}
 
     def _restore(self, recipe: Recipe) -> dict[Any, Any]:
-        """Put a recipe into the controls, and the pictures that it was made from where they are still here.
+        """Show a recipe in the controls, with its pictures if they are still in the gallery.
 
         Raises:
-            ValueError: a recipe of another tab, or one that this version cannot follow.
+            ValueError: a recipe of another tab, or with settings that this version rejects.
         """
         elsewhere = "This picture was made on another tab; it can be painted, its settings stay there."
         job = job_for_tab(recipe, "style_transfer", self.network.names, elsewhere, workshop=self.studio.workshop)
@@ -284,19 +284,19 @@ class StyleTab:
         return update
 
     def start_changed(self, path: str | None):
-        """Check a picture to go on from at once."""
+        """Check a dropped start image."""
         return check_upload(self.studio, path, self.start_image)
 
     # Settings and runs
 
     def preset_chosen(self, name: str, backbone: str, run_id: str, *values: Any):
-        """Put a preset's settings into the controls, and into the run if one is going."""
+        """Apply a preset to the controls, and to the running painting."""
         config = presets(backbone).get(name)
         if config is None:
             return [gr.skip()] * len(self.settings.components)
         count = len(self.settings.components)
         current = self.settings.by_name(values[:count])
-        # A preset is about how it looks; size, time and seed are the visitor's own, unless they are the book's.
+        # Presets change the look only, not size, time or seed, except for the book's own.
         book = "book" in (config.losses, current["losses"])
         kept = ("seed",) if book else ("seed", "seconds", "size", "scales", "steps")
         shown = self.settings.by_name(self.settings.values(config)) | {field: current[field] for field in kept}
@@ -304,7 +304,7 @@ class StyleTab:
         return self.settings.updates(list(shown.values()))
 
     def backbone_chosen(self, backbone: str):
-        """Offer the backbone's presets."""
+        """Return the presets of a network."""
         return gr.update(choices=list(presets(backbone)), value=None)
 
     async def start(
@@ -317,7 +317,7 @@ class StyleTab:
         restored: str | None,
         *values: Any,
     ) -> AsyncIterator[dict[Any, Any]]:
-        """Start a painting and watch it to its end."""
+        """Start a painting and watch it until it ends."""
 
         def job() -> Job:
             return repeated(self._job(photo, gallery, regions, start_image, backbone, values), restored)
@@ -328,7 +328,7 @@ class StyleTab:
     async def start_sweep(
         self, columns: str, column_values: str, rows: str, row_values: str, photo: str | None, *others: Any
     ) -> AsyncIterator[dict[Any, Any]]:
-        """Start a sweep of paintings and watch it to its end."""
+        """Start a sweep and watch it until it ends."""
         gallery, regions, start_image, backbone, restored, *values = others
 
         def job() -> Job:
@@ -341,7 +341,7 @@ class StyleTab:
     async def start_batch(
         self, files: list[str] | None, gallery: Any, backbone: str, *values: Any
     ) -> AsyncIterator[dict[Any, Any]]:
-        """Paint many photos, and watch it to its end."""
+        """Start a batch and watch it until it ends."""
         async for update in self.stage.start(lambda: self.batch.job(self._shared(gallery, backbone, values), files)):
             yield update
 
@@ -354,10 +354,10 @@ class StyleTab:
         backbone: str,
         values: Sequence[Any],
     ) -> Job:
-        """What is asked for.
+        """Create the job of a single painting.
 
         Raises:
-            ValueError: a sentence that says why it cannot be done.
+            ValueError: missing pictures, or invalid settings; the message is for the user.
         """
         if not photo:
             raise PictureError("Choose a photo first: drop one, or click one of the examples.")
@@ -371,7 +371,7 @@ class StyleTab:
         return dataclasses.replace(job, inputs=own | dict(job.inputs), details=picture.details)
 
     def _shared(self, gallery: Any, backbone: str, values: Sequence[Any]) -> Job:
-        """The same without a photo and all that belongs to it; raises as `_job`."""
+        """Create the job without photo, start image and regions, which a batch cannot share; raises as `_job`."""
         styles = paths_in(gallery)
         if not styles:
             raise PictureError("Choose a painting first: drop one, or click one of the examples.")
@@ -383,7 +383,7 @@ class StyleTab:
 
 
 def regions_for(gallery: Any, painted: Any):
-    """What the region painter shows for the paintings that there are now."""
+    """Return the region painter's value for the current number of paintings."""
     value = painted if isinstance(painted, dict) else {}
     count = max(1, min(len(paths_in(gallery)), MOST_STYLES))
     return [gr.skip() if value.get("count") == count else {**value, "count": count}]

@@ -1,4 +1,4 @@
-"""Score a text word by word."""
+"""Score a text token by token."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from studio.wire_format import written_rows
 
 
 class TextScore:
-    """Its controls and what they do."""
+    """Controls and handlers for scoring."""
 
     def __init__(self, studio: Studio):
         self.studio = studio
 
     def build(self) -> None:
-        """Lay them out."""
+        """Create the controls."""
         with gr.Row(elem_classes="workbench"):
             with gr.Column(elem_classes="inputs", min_width=300), gr.Column(elem_classes="begin"):
                 self.text = gr.Textbox(
@@ -43,14 +43,18 @@ class TextScore:
         self.scored = gr.State(None)
 
     def wire(self, model: Any) -> None:
-        """Connect them; `model` is the control that names the model."""
+        """Connect the controls.
+
+        Args:
+            model: control that selects the language model.
+        """
         options: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": None}
         outputs = [self.canvas, self.summary, self.scored, self.dice]
         self.go.click(self.score, [self.text, model], outputs, **options)
         self.canvas.pick(self.picked, [self.scored, model], [self.dice], trigger_mode="always_last", **options)
 
     async def score(self, text: str | None, name: str | None) -> list[Any]:
-        """Score a text."""
+        """Score a text: perplexity, and the surprisal of each token."""
 
         def work() -> list[Any]:
             from engines.language_model import score
@@ -82,7 +86,7 @@ class TextScore:
             return [gr.skip()] * 4
 
     def picked(self, scored: Any, name: str, event: gr.EventData) -> dict[str, Any]:
-        """A word was chosen: its dice."""
+        """Inspect the selected token."""
         index = int(event.index)
         if scored is None or not 0 <= index < len(scored.dice):
             return {}

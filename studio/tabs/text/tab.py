@@ -1,4 +1,4 @@
-"""Words tab."""
+"""Text tab."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from studio.trained_models import TrainedNetworks
 PROMPT = "This movie"
 ONE, SIDE_BY_SIDE, GREEDY = "One text", "Five temperatures", "Greedy against sampling"
 MANNERS: dict[str, tuple[float, ...]] = {ONE: (), SIDE_BY_SIDE: TEMPERATURES, GREEDY: (0.0, 0.7)}
-# As fast as it can.
+# Tokens per second at which the pace is not limited.
 FASTEST = 200
 STEERED = ("temperature", "top_k", "top_p", "min_p", "repetition_penalty", "stop", "ends")
 FIXED = ("prompt", "begun", "tokens", "seed", "temperatures")
@@ -37,7 +37,7 @@ COLOURED = "(on) => document.querySelector('#text-canvas').classList.toggle('col
 
 
 class TextTab:
-    """The controls of the tab and what they do."""
+    """The tab's controls and event handlers."""
 
     def __init__(self, studio: Studio):
         self.studio = studio
@@ -45,13 +45,13 @@ class TextTab:
         self.score = TextScore(studio)
         self.training = LanguageTraining(studio)
         self._trained = TrainedNetworks(studio, "language_model")
-        # Those whose weights are here.
+        # Display title -> name of each bundled model that is installed.
         names = {"Ours": "ours", "As in the book": "notes"}
         store = studio.workshop.store
         self._shipped = {title: name for title, name in names.items() if store.find(f"language_model_{name}")}
 
     def build(self) -> None:
-        """Lay the tab out and wire it, inside the page's Blocks."""
+        """Create and wire the controls, inside the page's Blocks."""
         with gr.Tabs() as self.parts:
             with gr.Tab("Write", id="write"):
                 self._build_writing()
@@ -174,7 +174,7 @@ class TextTab:
             **options,
         )
         self.coloured.change(None, [self.coloured], None, js=COLOURED)
-        # What stands after a prompt belongs to it.
+        # Tokens that continue a prompt are dropped when the prompt or the model changes.
         prompt, tokens = self.settings.controls["prompt"], self.settings.controls["begun"]
         gr.on(
             [prompt.input, self.model.input], lambda: ((), None), None, [tokens, self.restored], queue=False, **options
@@ -188,7 +188,7 @@ class TextTab:
         self.training.use.click(self.trained_used, [self.training.stage.run_id], [self.model], **options)
 
     def on_visit(self, page: gr.Blocks, tab: gr.Tab) -> None:
-        """Have a fresh page find its runs again."""
+        """Resume the runs and load saved settings when a page opens."""
         for stage in (self.stage, self.training.stage):
             stage.on_page_load(page)
         self.saved_settings.on_visit(tab)
@@ -196,7 +196,7 @@ class TextTab:
     # Writing
 
     async def start(self, restored: str | None, model: str, pace: float, *values: Any) -> AsyncIterator[dict[Any, Any]]:
-        """Write, and watch it to the end."""
+        """Write a text and watch it until it ends."""
 
         def job() -> Job:
             return repeated(self._job(self.settings.config(values), model, pace), restored)
@@ -223,10 +223,14 @@ class TextTab:
     async def _from(
         self, run_id: str, row: int, pace: float, values: tuple[Any, ...], change: Any
     ) -> AsyncIterator[dict[Any, Any]]:
-        """Write on from what a row of the run has written, once `change` has made another of it.
+        """Continue a text of the run from modified tokens.
 
         Args:
-            change: the tokens of the row, and the config -> the tokens to begin with, and the config.
+            run_id: id of the run.
+            row: index of the text.
+            pace: maximum tokens per second.
+            values: values of the form.
+            change: takes the text's tokens and the config; returns the tokens to start with, and the config.
         """
         run = self.stage.run(run_id)
         if run is None or run.frame is None or not run.frame.written:
@@ -248,7 +252,7 @@ class TextTab:
             warn(error)
             yield {self.stage.start_button: gr.skip()}
             return
-        # The controls show what is written with, but for what stands there already, which would be begun with again.
+        # Show the new settings, but not the tokens already written: the next press of Write starts afresh.
         yield self.settings.updates_for(config)
         async for update in self._watched(
             lambda: self._job(dataclasses.replace(config, begun=tokens), run.job.backbone, pace)
@@ -258,10 +262,10 @@ class TextTab:
     async def continued(
         self, run_id: str, place: list[int] | None, model: str, pace: float, *values: Any
     ) -> AsyncIterator[dict[Any, Any]]:
-        """Go on where the text has stopped; of several texts, the one with the chosen word."""
+        """Continue a finished text; of several texts the one with the selected token."""
 
         def on(tokens: tuple[int, ...], config: WritingConfig) -> tuple[tuple[int, ...], WritingConfig]:
-            # The same dice would end it in the same place.
+            # The same seed would end the text at the same place.
             over = bool(tokens) and tokens[-1] == 0
             return tokens, dataclasses.replace(config, seed=config.seed + 1) if over else config
 
@@ -271,7 +275,7 @@ class TextTab:
     async def tried_again(
         self, run_id: str, place: list[int] | None, model: str, pace: float, *values: Any
     ) -> AsyncIterator[dict[Any, Any]]:
-        """Write anew from the chosen word on, with other dice."""
+        """Rewrite from the selected token on, with another seed."""
         row, index = place or (0, 0)
 
         def anew(tokens: tuple[int, ...], config: WritingConfig) -> tuple[tuple[int, ...], WritingConfig]:
@@ -283,16 +287,16 @@ class TextTab:
     async def rewritten(
         self, run_id: str, place: list[int] | None, event: gr.EventData, model: str, pace: float, *values: Any
     ) -> AsyncIterator[dict[Any, Any]]:
-        """Put another word in the place of the chosen one, and write on from it."""
+        """Replace the selected token and continue from it."""
         row, index = place or (0, 0)
         token = int(event.token)
         async for update in self._from(run_id, row, pace, values, lambda tokens, c: ((*tokens[:index], token), c)):
             yield update
 
-    # The dice
+    # Token inspector
 
     def picked(self, run_id: str, event: gr.EventData) -> list[Any]:
-        """A word was chosen: its dice."""
+        """Inspect the selected token."""
         run = self.stage.run(run_id)
         row, index = int(event.row), int(event.index)
         shown = self._dice(run, row, index) if run is not None else None
@@ -310,10 +314,10 @@ class TextTab:
             writing.dice, writing.pieces, index, lambda token: tokeniser.pieces([token])[0], rewritable=True
         )
 
-    # What comes back
+    # Restoring
 
     def handoffs(self) -> list[Handoff]:
-        """Texts and trainings come back; any text may be gone on with."""
+        """Handoffs: restore texts and trainings; continue any text."""
         here = {self.parts: gr.update(selected="write")}
         outputs = [self.parts, *self._restorable]
         training = [self.parts, *self.training.restorable]
@@ -326,11 +330,11 @@ class TextTab:
         ]
 
     def training_entered(self, recipe: Recipe) -> dict[Any, Any]:
-        """A training comes back from another tab."""
+        """Restore a training."""
         return self.training.restored(recipe) | {self.parts: gr.update(selected="text-training")}
 
     def restore_upload(self, path: str) -> dict[Any, Any]:
-        """A recipe puts its settings into the controls; a text becomes the prompt."""
+        """Restore a recipe, or use a text file as the prompt."""
         try:
             recipe = read_recipe(Path(path))
             if recipe is None and Path(path).suffix.lower() != ".txt":
@@ -341,10 +345,10 @@ class TextTab:
             return {self.restored: None}
 
     def _restore(self, recipe: Recipe) -> dict[Any, Any]:
-        """Put a recipe into the controls.
+        """Show a recipe in the controls.
 
         Raises:
-            ValueError: a recipe of another tab, or one that this version cannot follow.
+            ValueError: a recipe of another tab, or with settings that this version rejects.
         """
         names = [*self._shipped.values(), *self._trained.names]
         job = job_for_tab(
@@ -358,7 +362,7 @@ class TextTab:
         return self.settings.updates_for(job.config) | {self.model: job.backbone, self.restored: recipe.to_json()}
 
     def prompted(self, path: str) -> dict[Any, Any]:
-        """A text becomes the prompt."""
+        """Use a text file as the prompt."""
         try:
             with Path(path).open("rb") as file:
                 text = decoded(file.read(8 * MOST_PROMPT), Path(path).name)
@@ -370,10 +374,10 @@ class TextTab:
         prompt, tokens = self.settings.controls["prompt"], self.settings.controls["begun"]
         return {prompt: text, tokens: (), self.restored: None}
 
-    # What was trained
+    # Trained models
 
     async def trained_used(self, run_id: str) -> Any:
-        """Take up the model of a finished training."""
+        """Use the model of a finished training."""
         model = await run_or_warn(self.studio, lambda: self.training.finished(run_id))
         if not hasattr(model, "tokeniser"):
             return gr.skip()
@@ -383,5 +387,5 @@ class TextTab:
 
 
 def manner_of(temperatures: tuple[float, ...]) -> str:
-    """What the page calls some temperatures."""
+    """Return the display title of a set of temperatures."""
     return next((manner for manner, known in MANNERS.items() if known == tuple(temperatures)), SIDE_BY_SIDE)

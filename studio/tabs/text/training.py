@@ -12,14 +12,14 @@ from studio.services import Studio
 
 NETWORKS = {"Ours": "ours", "As in the book": "notes"}
 CUTS = {"Subwords": "subwords", "Whole words": "words", "Characters": "characters"}
-# Small enough that a text of some pages is learnt while one watches.
+# Small enough to learn from a few pages of text while the user watches.
 FIRST = LanguageTrainingConfig(
     tokens=500_000, embed_dim=128, num_layers=4, dense_dim=512, vocab_size=2048, block_size=128, interval=20
 )
 
 
 class LanguageTraining(TrainingPanel):
-    """The controls of the training and what they do."""
+    """Controls and handlers of the training."""
 
     def __init__(self, studio: Studio):
         kind = TrainingSpec(
@@ -65,6 +65,6 @@ class LanguageTraining(TrainingPanel):
             settings.number("seed", "Seed")
 
     def build(self) -> None:
-        """Lay them out and wire them."""
+        """Create and wire the controls."""
         super().build()
         self.wire_network(self.model, STEERABLE)
