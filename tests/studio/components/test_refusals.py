@@ -1,4 +1,4 @@
-"""What handlers did not expect reaches whoever asked as a sentence, and the log as it is."""
+"""Unexpected failures of handlers reach the caller as one sentence, and the log in full."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_a_page_is_told_in_its_own_language():
 
 @pytest.mark.parametrize("others", [0, 1])
 def test_an_answer_whose_file_finds_no_room_comes_without_it(monkeypatch, tmp_path, others):
-    """Of one output and of several; what was left alone stays so."""
+    """For one output and for several; skipped outputs stay skipped."""
     (tmp_path / "film.mp4").write_bytes(b"film")
     with unserved_page() as page:
         outputs = [gr.DownloadButton("Download"), *[gr.DownloadButton("Other") for _ in range(others)]]

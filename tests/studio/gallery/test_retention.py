@@ -1,4 +1,4 @@
-"""The outputs folder of a server for others stays within bounds, whatever a day brings."""
+"""Retention keeps the outputs folder within its limits."""
 
 from __future__ import annotations
 

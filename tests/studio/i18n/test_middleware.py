@@ -1,4 +1,4 @@
-"""Which language's page a browser is given, and what the page says of its language."""
+"""Which language's page a browser receives, and how the page states its language."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ KOREAN_BROWSER = HTML | {"accept-language": "ko-KR,ko;q=0.9,en;q=0.8"}
 
 @pytest.fixture
 def visitor() -> TestClient:
-    """Somebody who visits a page in front of which the entrance stands."""
+    """A visitor of a page behind the middleware."""
 
     async def page(_) -> Response:
         return HTMLResponse(PAGE)

@@ -1,4 +1,4 @@
-"""A person's own settings: saved, chosen, deleted, taken along, found again; and what is refused."""
+"""Saved settings: saved, applied, deleted, exported, imported, restored on the next visit; and refusals."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def test_a_file_that_holds_no_such_settings_is_refused_with_one_sentence(own, tm
     assert answer == [gr.skip()] * 2
 
 
-# Of the map and of faces
+# Map and faces
 
 
 def test_settings_of_the_map_and_of_a_walk_on_it_come_back(studio):

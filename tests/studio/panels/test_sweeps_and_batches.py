@@ -1,4 +1,4 @@
-"""Sweeps and batches on the Dream and Style tabs: what they begin, refuse and show, called as the page would."""
+"""Sweeps and batches on the DeepDream and style transfer tabs, called as the page would."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ LONG = dataclasses.replace(SMALL, steps=1000)
 
 @pytest.fixture(scope="module")
 def laid_out(tmp_path_factory, studio_vgg, drawn) -> Iterator[SimpleNamespace]:
-    """Both tabs in a page of their own: laying them out for every test would take longer than the tests."""
+    """Both tabs on one page; building them for every test would take longer than the tests."""
     studio = studio_of_its_own(tmp_path_factory.mktemp("sweeps and batches"), studio_vgg, drawn)
     dream, style = DreamTab(studio), StyleTab(studio)
     with unserved_page():
@@ -60,7 +60,7 @@ def laid_out(tmp_path_factory, studio_vgg, drawn) -> Iterator[SimpleNamespace]:
 
 @pytest.fixture
 def studio(laid_out) -> Iterator[Studio]:
-    """The tabs' studio; what a test leaves in it is gone before the next."""
+    """The tabs' studio; each test's runs and files are removed before the next."""
     studio = laid_out.studio
     yield studio
     forget_runs(studio)
@@ -80,7 +80,7 @@ def tab(tabs) -> DreamTab:
 
 @pytest.fixture
 def styles(tmp_path, painting) -> list[tuple[str, None]]:
-    """A small painting as a handler gets it from the gallery."""
+    """A small painting as a handler receives it from the gallery."""
     Image.fromarray(painting).save(tmp_path / "stripes.png")
     return [(str(tmp_path / "stripes.png"), None)]
 
@@ -93,23 +93,23 @@ def swept(
     guide: str | None = None,
     restored: str | None = None,
 ) -> list[dict[Any, Any]]:
-    """All that the page is sent when a sweep is started and watched to its end."""
+    """Start a sweep and return all updates until its end."""
     chosen = (*chosen, "", "")[:4]
     return watched(tab.start_sweep(*chosen, photo, guide, "studio_vgg", restored, *tab.settings.values(config)))
 
 
 def dreamt(tab: DreamTab, files: list[str] | None, config: DreamConfig = SMALL, guide: str | None = None):
-    """The same of a batch."""
+    """Start a batch of dreams and return all updates until its end."""
     return watched(tab.start_batch(files, guide, "studio_vgg", *tab.settings.values(config)))
 
 
 def of_style(tab: StyleTab, gallery: Any) -> list[Any]:
-    """What the Style tab's controls and paintings' weights say for a small painting."""
+    """Return the style transfer form's values for a small painting."""
     return [*tab.settings.values(QUICK_PAINTING), *[1] * len(tab.style_picker.blend), gallery]
 
 
 def result_of(tab: DreamTab | StyleTab, updates: list[dict[Any, Any]]) -> Path:
-    """The file that is offered at the end."""
+    """Return the file that is offered at the end."""
     return Path(updates[-1][tab.stage.save]["value"])
 
 
@@ -135,7 +135,7 @@ def test_a_sweep_of_dreams_is_what_the_controls_say(tab, photo, picture):
 
 def test_a_sweep_of_paintings_is_what_the_controls_say(tabs, photo, styles):
     tab = tabs.style
-    chosen = ("balance", "0.1, 0.5", "", "1, 2")  # values of rows that are not shown
+    chosen = ("balance", "0.1, 0.5", "", "1, 2")  # values of hidden rows
     updates = watched(tab.start_sweep(*chosen, photo, styles, None, photo, "studio_vgg", None, *of_style(tab, styles)))
     recipe = read_recipe(result_of(tab, updates))
     assert recipe.engine == "style_transfer_sweep"
@@ -177,7 +177,7 @@ def test_without_a_photo_no_sweep_starts(tab, studio):
 def test_every_setting_that_can_be_swept_is_offered_with_values_that_can_be_run(tabs, which, photo, picture):
     tab = getattr(tabs, which)
     kind, start = (DreamSweepConfig, SMALL) if which == "dream" else (StyleSweepConfig, QUICK_PAINTING)
-    # As they have an effect: jitter, octaves and noise to begin from.
+    # Settings with which each swept one has an effect: jitter, octaves, and noise to start from.
     config = dataclasses.replace(start, **({"octaves": 2} if which == "dream" else {"start": "noise", "balance": 0.0}))
     offered = [name for _, name in tab.sweep.columns.choices]
     assert set(offered) == set(kind.sweepable())
@@ -251,7 +251,7 @@ def test_moving_a_control_steers_a_sweep_but_for_what_is_swept(tab, studio, phot
     assert settings["column_values"] == [0.05, 0.2]
 
 
-# A sweep comes back
+# Restoring a sweep
 
 
 def test_a_sheet_that_is_dropped_brings_back_the_sweep_and_repeats_to_the_same_pixels(tab, photo, picture):
@@ -337,7 +337,7 @@ def test_a_dream_that_comes_back_leaves_the_sweep_as_it_is(tab, studio, small_jo
 
 @pytest.fixture
 def files(tmp_path, picture) -> list[str]:
-    """A photo, a file that is none, and a zip with another."""
+    """A photo, a file that is not a picture, and a zip with another photo."""
     folder = tmp_path / "uploads"
     folder.mkdir()
     (folder / "At the sea.png").write_bytes(as_png(picture))
@@ -406,7 +406,7 @@ def test_a_batch_of_nothing_but_bad_files_fails_with_one_toast(tab, files):
 
 
 def links_in(update: dict[Any, Any], tab: DreamTab) -> list[str]:
-    """The addresses that the row of finished results leads to."""
+    """Return the links in the row of finished results."""
     return [unquote(address) for address in re.findall(r'<a href="([^"]+)"', update[tab.stage.finished])]
 
 
@@ -448,7 +448,7 @@ def test_moving_a_control_steers_a_batch(tab, studio, files):
     assert (recipes[1].config["step_size"], recipes[1].steering) == (0.001, ())
 
 
-# The buttons
+# Buttons
 
 
 @pytest.mark.parametrize("which", ["dream", "style"])

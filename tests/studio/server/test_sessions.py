@@ -1,4 +1,4 @@
-"""What the server remembers of open pages: each its own states and changed components, and no more than it needs."""
+"""Sessions keep each page's own states and changed components, and no more."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.studio.helpers import unserved_page
 
 @pytest.fixture(scope="module")
 def counting() -> Iterator[gr.Blocks]:
-    """A page that counts its presses and says on a box how many there were."""
+    """A page that counts presses and shows the count."""
 
     def press(count: int):
         return count + 1, count + 1, gr.update(label=f"pressed {count + 1}", maximum=10 + count)

@@ -1,4 +1,4 @@
-"""What the page says of the cluster: machines, what runs on each, who waits, and where a run is that is watched."""
+"""Cluster status: machines, the runs on each, waiting runs, and the machine of a watched run."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def joined(*machines: Machine, capacity: int = 3) -> Status:
 
 @pytest.fixture
 def cluster() -> Cluster:
-    """One that nobody has joined: a test says what is known of it."""
+    """A cluster that is never contacted; tests set its status."""
     return Cluster(ClusterOptions())
 
 
@@ -49,7 +49,7 @@ def studio(tmp_path, cluster, studio_vgg) -> Iterator[Studio]:
 
 @pytest.fixture
 def begin(studio) -> Iterator:
-    """Begins a run that is somewhere, and after its first frame goes no further before the end of the test."""
+    """Start a run on a machine; it stops after its first frame until the test ends."""
     gates: list[threading.Semaphore] = []
 
     def begun(where: str, workers: tuple[int, ...] = ()) -> Run:
@@ -73,7 +73,7 @@ def at_work(run: Run) -> Run:
 
 def test_each_machine_is_told_of_with_what_it_has_and_what_runs_there(studio, cluster, begin):
     cluster.status = joined(*TWO)
-    # By its worker: what two machines at one address are called may change.
+    # Matched by worker, as machines that share an address may be renamed.
     at_work(begin("10.0.0.9", (1,)))
     at_work(begin("10.0.0.3"))
     begin("")
@@ -110,7 +110,7 @@ def test_a_machine_that_is_refused_says_why(studio, cluster):
 
 @pytest.mark.parametrize("reason", ["The cluster is away.", "There is no Ray cluster at 10.0.0.1:6379."])
 def test_a_cluster_that_is_away_is_said_to_be_why_and_what_is_done_meanwhile(studio, cluster, begin, reason):
-    # What was known of its machines is not told any longer.
+    # Stale machines are not shown.
     cluster.status = Status(address="10.0.0.1:6379", said=reason, machines=TWO)
     at_work(begin(HERE))
     said = status_value(studio)

@@ -1,4 +1,4 @@
-"""The Dream tab: what its events do, called directly on a studio in a temporary folder."""
+"""The DeepDream tab's handlers, called on a studio in a temporary folder."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ from tests.studio.helpers import (
 
 EVERY_PRESET = [(backbone, name) for backbone, named in PRESETS.items() for name in named]
 LONG = dataclasses.replace(SMALL, steps=1000)
-# The layer is another network's.
+# The layer belongs to another network.
 MISFIT = dataclasses.replace(LONG, layer_weights={"mixed4": 1.0})
 
 
 @pytest.fixture(scope="module")
 def laid_out(tmp_path_factory, studio_vgg, drawn) -> Iterator[DreamTab]:
-    """The tab in a page of its own: laying it out for every test would take longer than the tests."""
+    """The tab on a page; building it for every test would take longer than the tests."""
     tab = DreamTab(studio_of_its_own(tmp_path_factory.mktemp("dream tab"), studio_vgg, drawn))
     with unserved_page():
         tab.build()
@@ -53,7 +53,7 @@ def laid_out(tmp_path_factory, studio_vgg, drawn) -> Iterator[DreamTab]:
 
 @pytest.fixture
 def studio(laid_out) -> Iterator[Studio]:
-    """The tab's studio; what a test leaves in it is gone before the next."""
+    """The tab's studio; each test's runs and files are removed before the next."""
     studio = laid_out.studio
     yield studio
     forget_runs(studio)
@@ -69,7 +69,7 @@ def tab(laid_out, studio) -> DreamTab:
 
 @pytest.fixture
 def result(studio, small_job) -> Path:
-    """A result of ours, made by a real run."""
+    """A result of a real run."""
     return finished(studio.runs.start(small_job)).result
 
 
@@ -102,7 +102,7 @@ def test_a_value_that_cannot_be_is_refused_with_a_sentence(tab, photo, studio, n
     assert studio.runs._by_id == {}
 
 
-# A photo is dropped
+# Dropped photos
 
 
 def test_a_picture_that_is_too_large_even_to_be_shrunk_is_refused(tab, studio, photo, monkeypatch):
@@ -268,7 +268,7 @@ def test_a_good_guide_stays_and_a_bad_one_is_refused(tab, photo, tmp_path):
     assert "not a picture" in sentence
 
 
-# Starting, steering, stopping, coming back
+# Starting, steering, stopping, resuming
 
 
 def test_a_film_is_offered_and_dreamt_on_from_its_last_picture(tab, photo, studio):

@@ -1,4 +1,4 @@
-"""The Faces tab's handlers: the wall, the large face, walks, a search, training, and what is refused."""
+"""The Faces tab's handlers: wall, selected face, walks, projection, training, and refusals."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def call(handler, *arguments: Any) -> Any:
 
 
 def a_wall(tab: FacesTab) -> tuple[dict[str, Any], dict[str, Any]]:
-    """A wall and its first face."""
+    """Return a wall and its first face."""
     shown, face, *sliders = call(tab.same_wall, "faces", {}, 0.8)
     assert sliders == [*NEUTRAL_SLIDERS]
     return shown, face
@@ -75,7 +75,7 @@ def test_what_the_settings_name_is_what_there_is():
     assert set(NETWORKS.values()) == set(ARCHITECTURES)
 
 
-# The wall
+# Wall
 
 
 def test_the_wall_shows_the_pictures_of_its_seeds_with_what_the_critic_says(tab, gan):
@@ -84,7 +84,7 @@ def test_the_wall_shows_the_pictures_of_its_seeds_with_what_the_critic_says(tab,
     sheet = decoded(shown["sheet"])
     column, row = 3 % shown["columns"], 3 // shown["columns"]
     tile = sheet[row * 64 : row * 64 + 64, column * 64 : column * 64 + 64]
-    # It is a JPEG, in which noise is not what it was: still it goes with no other as well.
+    # JPEG changes the noise, yet each tile must still be nearest to its own face.
     light = pictures.mean(-1).reshape(COUNT, -1)
     light = (light - light.mean(1, keepdims=True)) / light.std(1, keepdims=True)
     assert (light @ tile.mean(-1).ravel()).argmax() == 3
@@ -117,7 +117,7 @@ def test_a_face_of_the_wall_becomes_the_large_one(tab, gan):
     assert chosen["turn"] > face["turn"]
 
 
-# The large face
+# Selected face
 
 
 def test_the_browser_asks_for_what_its_sliders_say(tab, gan):
@@ -260,7 +260,7 @@ def test_a_recipe_that_cannot_be_followed_is_told_in_a_sentence(tab, tmp_path, c
     assert told in warned(lambda: call(tab.restored, str(path)))[1]
 
 
-# A search
+# Projection
 
 
 def test_a_dropped_face_is_judged_looked_for_and_used(tab, studio, photo):

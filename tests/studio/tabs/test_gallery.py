@@ -1,4 +1,4 @@
-"""The gallery tab's handlers: the list, what is opened, compared, sent on, brought back, exported and deleted."""
+"""The Gallery tab's handlers: listed, opened, compared, handed over, restored, exported, deleted."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from tests.studio.helpers import unserved_page, value_in, warned
 
 @pytest.fixture
 def tabs(studio_with_examples) -> SimpleNamespace:
-    """The gallery with two tabs that pictures may go to."""
+    """The Gallery tab with two tabs that accept pictures."""
     dream, style = DreamTab(studio_with_examples), StyleTab(studio_with_examples)
     gallery = GalleryTab(studio_with_examples)
     with unserved_page(), gr.Tabs() as everything:
@@ -41,7 +41,7 @@ def tabs(studio_with_examples) -> SimpleNamespace:
 
 
 def made(studio: Studio, job: Job) -> str:
-    """The name of a job's result."""
+    """Run a job and return its result's name."""
     keeper, started = studio.result_writer(job), studio.workshop.start(job)
     for _ in started:
         keeper.see(started)

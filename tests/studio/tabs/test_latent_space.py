@@ -1,4 +1,4 @@
-"""The Latent tab's handlers: what the map shows, drawn and dropped digits, walks, faces, and what is refused."""
+"""The latent space tab's handlers: map, drawn and dropped digits, walks, faces, and refusals."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def uri(image: np.ndarray) -> str:
 
 
 def call(handler, *arguments: Any) -> Any:
-    """The outcome of an async handler."""
+    """Run an async handler."""
     return asyncio.run(handler(*arguments))
 
 
@@ -88,7 +88,7 @@ def test_the_models_that_can_be_named_are_those_that_there_are():
     assert set(MODELS) == set(ARCHITECTURES)
 
 
-# The map
+# Map
 
 
 def test_the_map_holds_every_tile_where_it_belongs(tab, digits):
@@ -141,7 +141,7 @@ def test_the_figure_with_axes_is_a_png(tab):
         assert min(picture.size) > 1000
 
 
-# A digit of one's own
+# Drawn and dropped digits
 
 
 def test_a_drawn_digit_finds_its_place_and_its_samples(tab, digits):
@@ -174,7 +174,7 @@ def test_an_empty_sheet_is_told_in_a_sentence(tab):
     assert "draw a digit first" in words
 
 
-# The walk
+# Walk
 
 
 def test_a_walk_through_waypoints_is_a_run(tab, studio):
@@ -304,7 +304,7 @@ def test_a_face_that_is_no_picture_is_told_in_a_sentence(tab, tmp_path):
 
 @pytest.fixture
 def mnist(tmp_path) -> str:
-    """Forty noisy pictures in the place of digits."""
+    """Forty noisy pictures instead of digits."""
     images = np.random.default_rng(0).integers(0, 256, (40, 28, 28)).astype(np.uint8)
     labels = np.zeros(40, np.uint8)
     path = tmp_path / "mnist.npz"
@@ -313,7 +313,7 @@ def mnist(tmp_path) -> str:
 
 
 def trained(tab: LatentTab, data: str | None, model: str = "digits_notes") -> str:
-    """The id of a training that was watched to its end."""
+    """Watch a training to its end and return its run id."""
     training = tab.training
     config = VAETrainingConfig(model=model, epochs=2, batch_size=16, interval=2)
     updates = watched(training.start([data] if data else None, *training.settings.values(config)))

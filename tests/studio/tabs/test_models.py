@@ -1,4 +1,4 @@
-"""The Models tab: what it says of each file, fetching, cancelling, bringing and removing them."""
+"""The Models tab: descriptions of the files, downloads, cancelling, importing, removing."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ ANOTHER_PAGE = SimpleNamespace(session_hash="another page")
 
 @pytest.fixture
 def store(studio, tmp_path) -> WeightsStore:
-    """The studio's store: the bundled weights, a folder and a cache with nothing in them."""
+    """The studio's store, with an empty folder and cache."""
     folder = tmp_path / "folder"
     folder.mkdir()
     studio.workshop.store = WeightsStore(folders=(folder,), cache=tmp_path / "cache")
@@ -39,7 +39,7 @@ def store(studio, tmp_path) -> WeightsStore:
 
 @pytest.fixture
 def tab(studio, store) -> ModelsTab:
-    """The tab, laid out in a page of its own."""
+    """The tab, on a page of its own."""
     tab = ModelsTab(studio)
     with unserved_page():
         tab.build()
@@ -48,7 +48,7 @@ def tab(studio, store) -> ModelsTab:
 
 @pytest.fixture
 def published(monkeypatch) -> Iterator[FileServer]:
-    """A server that has what Keras is said to publish for VGG19."""
+    """A server with the file that Keras publishes for VGG19."""
     files = FileServer(PAYLOAD)
     with server(files.answer) as url:
         official = dataclasses.replace(OFFICIAL_FILES["vgg19"], url=url, md5=md5_hex(PAYLOAD))
@@ -68,7 +68,7 @@ def about(name: str) -> SimpleNamespace:
     return SimpleNamespace(name=name)
 
 
-# What it says
+# Descriptions
 
 
 def test_every_bundled_file_is_listed_with_all_that_its_manifest_says(store):
@@ -139,7 +139,7 @@ def test_no_path_of_the_server_is_shown(tab, store, tmp_path):
         assert str(path) not in shown
 
 
-# What it does
+# Actions
 
 
 def test_a_download_says_how_far_it_is_and_that_it_is_verified(tab, store, published, monkeypatch):

@@ -1,4 +1,4 @@
-"""What the Dream tab and the Style tab have in common: what their events do, called directly."""
+"""Handlers that the DeepDream and style transfer tabs have in common."""
 
 from __future__ import annotations
 
@@ -59,13 +59,14 @@ EVERY_PRESET = [
 
 
 class Subject(abc.ABC):
-    """A tab, and what the page would send to it.
+    """A tab, and how the page calls it.
 
     Attributes:
-        quick: a config of few steps.
-        most_steps: as many as there may be.
-        change: a setting that may be steered, and to which value.
-        misfit: a setting, and a value that names a layer which the network does not have.
+        engine: key in `engines.jobs.ENGINES`.
+        quick: config of few steps.
+        most_steps: maximum number of steps.
+        change: a field that can be steered, and a new value.
+        misfit: a field, and a value with a layer that the network does not have.
     """
 
     engine: str
@@ -81,21 +82,21 @@ class Subject(abc.ABC):
     @staticmethod
     @abc.abstractmethod
     def inputs_of(picture: np.ndarray, painting: np.ndarray) -> dict[str, np.ndarray]:
-        """A job's inputs."""
+        """Return a job's inputs."""
 
     @abc.abstractmethod
     def values(self, config: Any) -> list[Any]:
-        """What the controls say for a config."""
+        """Return the form's values for a config."""
 
     @abc.abstractmethod
     def drop(self, path: str | None, run_id: str = "") -> dict[Any, Any]:
-        """What the tab answers to a photo that is dropped."""
+        """Drop a photo and return the updates."""
 
     @abc.abstractmethod
     def start(
         self, photo: str | None, values: list[Any], *, backbone: str = "studio_vgg", restored: str | None = None
     ) -> list[dict[Any, Any]]:
-        """Everything that the page is sent when a run is started and watched to its end."""
+        """Start a run and return all updates until its end."""
 
     def steer(self, run_id: str, values: list[Any], *, backbone: str = "studio_vgg") -> None:
         """Move a control while a run is going."""
@@ -103,34 +104,34 @@ class Subject(abc.ABC):
 
     @abc.abstractmethod
     def choose_preset(self, name: str | None, backbone: str, values: list[Any], *, run_id: str = "") -> list[Any]:
-        """What the controls are sent when a preset is chosen."""
+        """Choose a preset and return the form's updates."""
 
     @property
     def long(self) -> Any:
-        """A config that goes on until it is stopped."""
+        """A config that runs until it is stopped."""
         return dataclasses.replace(self.quick, steps=self.most_steps)
 
     @property
     def changed(self) -> Any:
-        """The same with the change that may be steered."""
+        """The same config with the change to steer."""
         return dataclasses.replace(self.long, **dict([self.change]))
 
     def begun(self, config: Any) -> Run:
-        """A run that has shown its first frame."""
+        """Start a run and wait for its first frame."""
         job = Job(engine=self.engine, config=config, inputs=self.inputs, backbone="studio_vgg")
         run = self.studio.runs.start(job)
         eventually(lambda: run.frame, "the first frame")
         return run
 
     def steering_of(self, run: Run) -> list[Any]:
-        """What changed while a run went, after a few more of its steps."""
+        """Let a run make a few more steps, stop it, and return its steering."""
         at = run.frame.step
         eventually(lambda: run.over or run.frame.step >= at + 3, "three more steps")
         run.stop()
         return list(read_recipe(finished(run).result).steering)
 
     def recipe(self, **changes: Any) -> dict[str, Any]:
-        """A recipe of this tab's, with changes."""
+        """Return a recipe of this tab, as JSON, with changes."""
         recipe = Recipe(
             engine=self.engine,
             config=dataclasses.asdict(self.quick),
@@ -142,7 +143,7 @@ class Subject(abc.ABC):
 
 
 class Dream(Subject):
-    """The Dream tab."""
+    """The DeepDream tab."""
 
     engine = "deep_dream"
     quick = SMALL
@@ -168,7 +169,7 @@ class Dream(Subject):
 
 
 class Style(Subject):
-    """The Style tab, with one painting chosen."""
+    """The style transfer tab, with one painting chosen."""
 
     engine = "style_transfer"
     quick = QUICK_PAINTING
@@ -198,7 +199,7 @@ SUBJECTS = {"deep_dream": Dream, "style_transfer": Style}
 
 @pytest.fixture(scope="module")
 def laid_out(tmp_path_factory, studio_vgg, drawn) -> Iterator[dict[str, Any]]:
-    """Both tabs in a page of their own, each with a studio: laying them out for every test would take too long."""
+    """Both tabs, each with its own studio and page; building them for every test would take too long."""
     tabs = {}
     for engine, kind in (("deep_dream", DreamTab), ("style_transfer", StyleTab)):
         tabs[engine] = kind(studio_of_its_own(tmp_path_factory.mktemp(engine), studio_vgg, drawn))
@@ -216,7 +217,7 @@ def subject_of(engine: str, laid_out, picture, painting, tmp_path) -> Subject:
 
 @pytest.fixture(params=list(SUBJECTS))
 def subject(request, laid_out, picture, painting, tmp_path) -> Iterator[Subject]:
-    """Each tab in turn; what a test leaves in its studio is gone before the next."""
+    """Each tab in turn; its studio is cleared after each test."""
     subject = subject_of(request.param, laid_out, picture, painting, tmp_path)
     yield subject
     forget_runs(subject.studio)
@@ -225,7 +226,7 @@ def subject(request, laid_out, picture, painting, tmp_path) -> Iterator[Subject]
 
 
 def config_in(subject: Subject, answer: dict[Any, Any]) -> Any:
-    """The config that the controls say after an answer."""
+    """Return the config that the form shows after an answer."""
     return through_the_page(subject.tab.settings, [answer[control] for control in subject.tab.settings.components])
 
 
@@ -276,7 +277,7 @@ def test_a_preset_steers_the_run_that_is_going(subject):
     assert settings[telling] == getattr(preset, telling) != getattr(subject.long, telling)
 
 
-# A photo is dropped
+# Dropped photos
 
 
 @pytest.mark.parametrize(
@@ -315,7 +316,7 @@ def test_a_photo_dropped_while_a_run_goes_does_not_cover_it(subject, photo):
     assert subject.tab.stage.canvas in subject.drop(photo, run.id)
 
 
-@pytest.mark.parametrize("name", ["photo.png", "photo.tiff"])  # browsers show the one, and a copy of the other
+@pytest.mark.parametrize("name", ["photo.png", "photo.tiff"])  # browsers show the first, and a copy of the second
 def test_a_dropped_photo_is_decoded_once_and_checked_once(subject, picture, tmp_path, monkeypatch, name):
     Image.fromarray(picture).save(tmp_path / name)
     decoded_photos, checked_photos = [], []
@@ -335,7 +336,7 @@ def test_a_dropped_photo_is_decoded_once_and_checked_once(subject, picture, tmp_
     answer = subject.drop(path)
     shown = answer.get(subject.tab.photo, path)
     if shown != path:
-        answer = subject.drop(shown)  # as the box tells of its new picture
+        answer = subject.drop(shown)  # as the box reports the copy
     assert answer[subject.tab.stage.canvas]["state"] == "ready"
     subject.start(shown, subject.values(subject.quick))
     assert (sum(decoded_photos), sum(checked_photos)) == (1, 1)
@@ -443,7 +444,7 @@ def test_what_the_page_tells_twice_is_read_once(subject, photo, monkeypatch):
     assert tab.stage.canvas in subject.drop(photo)
     clock.now += ECHO_SECONDS / 2
     assert subject.drop(photo) == {tab.restored: gr.skip()}
-    # Taken away and dropped anew, or dropped once more, it is another.
+    # Removed and dropped again, or dropped again later, it is a new drop.
     assert subject.drop(None) == {tab.restored: None}
     assert tab.stage.canvas in subject.drop(photo)
     clock.now += 2 * ECHO_SECONDS

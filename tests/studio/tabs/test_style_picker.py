@@ -1,4 +1,4 @@
-"""The paintings of a style run: picked, uploaded, dropped, checked, and what each of them counts."""
+"""The style picker: paintings picked, uploaded, dropped, checked, and their weights."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.studio.helpers import decoded, huge_png, unserved_page, warned
 
 @pytest.fixture
 def palette(studio_with_examples) -> StylePicker:
-    """A palette, laid out in a page of its own."""
+    """A style picker on a page of its own."""
     palette = StylePicker(studio_with_examples, studio_with_examples.gallery.folder / "examples" / "paintings", "test")
     with unserved_page():
         palette.drop_zone()
@@ -32,7 +32,7 @@ def palette(studio_with_examples) -> StylePicker:
 
 @pytest.fixture
 def files(tmp_path, painting) -> list[str]:
-    """Nine small paintings, one more than may be used."""
+    """Nine small paintings, one more than allowed."""
     paths = [tmp_path / f"painting {number}.png" for number in range(MOST_STYLES + 1)]
     for number, path in enumerate(paths):
         Image.fromarray(np.roll(painting, number, axis=1)).save(path)
@@ -41,14 +41,14 @@ def files(tmp_path, painting) -> list[str]:
 
 @pytest.fixture
 def notes(tmp_path) -> str:
-    """A file that is no painting."""
+    """A file that is not a picture."""
     path = tmp_path / "notes.png"
     path.write_text("These are not pixels.")
     return str(path)
 
 
 def in_gallery(paths: list[str]) -> list[tuple[str, None]]:
-    """Files as a handler gets them from the gallery: each with its caption."""
+    """Return files as a handler receives them from the gallery, with captions."""
     return [(path, None) for path in paths]
 
 
@@ -58,12 +58,12 @@ def click(index: int) -> gr.EventData:
 
 
 def weights_shown(update: list[Any]) -> list[bool]:
-    """For which paintings there is a weight to be seen."""
+    """Return which paintings have a visible weight."""
     return [slider["visible"] for slider in update[2:]]
 
 
 def names_in(row: str) -> list[str]:
-    """The names that a row of examples shows."""
+    """Return the names in a row of examples."""
     return re.findall(r'title="([^"]+)"', row)
 
 
@@ -163,7 +163,7 @@ def test_an_upload_of_too_many_leaves_what_is_there(palette, files):
     assert sentence == f"These would be {MOST_STYLES + 1} paintings; use at most {MOST_STYLES}."
 
 
-# Checking what was dropped
+# Checking dropped paintings
 
 
 def test_good_paintings_stay_as_they_are(palette, files):
@@ -243,7 +243,7 @@ def test_at_first_there_are_no_weights_to_be_seen_and_all_count_the_same(palette
     assert {(slider.value, slider.visible) for slider in palette.blend} == {(1, False)}
 
 
-# What a handler gets
+# Reading the gallery
 
 
 @pytest.mark.parametrize("empty", [None, [], ()])

@@ -1,4 +1,4 @@
-"""The Words tab's handlers: writing, the dice, rewriting, a text scored, what comes back, training."""
+"""The text tab's handlers: writing, token inspector, rewriting, scoring, restoring, training."""
 
 from __future__ import annotations
 
@@ -53,18 +53,18 @@ def tab_of(studio: Studio, model: LanguageModel, monkeypatch) -> TextTab:
 
 
 def shown(settings: Settings, config: Any) -> list[Any]:
-    """What controls say for a config, after a trip through the page."""
+    """Return the values of controls for a config, after they passed through the page."""
     return values_through_the_page(settings.components, settings.updates(settings.values(config)))
 
 
 def settings(tab: TextTab, **changes: Any) -> list[Any]:
-    """What the controls say for a config, after a trip through the page."""
+    """Return the form's values for a config, after they passed through the page."""
     config = WritingConfig(**{"prompt": "This movie", "tokens": 20, "ends": False, "temperature": 1.0, **changes})
     return shown(tab.settings, config)
 
 
 def written(tab: TextTab, *, restored: str | None = None, **changes: Any) -> tuple[str, list[dict[Any, Any]]]:
-    """Write to the end: the run's id, and all updates."""
+    """Write a text to its end; return the run's id and all updates."""
     updates = watched(tab.start(restored, "ours", 200, *settings(tab, **changes)))
     return next(update[tab.stage.run_id] for update in updates if tab.stage.run_id in update), updates
 
@@ -172,7 +172,7 @@ def test_a_slider_moved_while_it_writes_steers_the_next_word(tab):
     assert recipe.config["tokens"] == 400
 
 
-# The dice
+# Token inspector
 
 
 def test_a_word_shows_its_dice(tab, model):
@@ -244,7 +244,7 @@ def test_there_must_be_a_text_to_go_on_from(tab):
     assert "no text to go on from" in sentence
 
 
-# What comes back
+# Restoring
 
 
 def test_a_recipe_brings_its_settings_back_and_repeats_its_text(tab):
@@ -352,7 +352,7 @@ def text(tmp_path) -> Path:
 
 @pytest.fixture
 def unsampled(monkeypatch) -> None:
-    """A training writes nothing on the way."""
+    """Disable the samples of a training."""
     monkeypatch.setattr("engines.language_model.training.samples", lambda model, prompt: ((), ""))
 
 
@@ -428,7 +428,7 @@ def test_unbroken_texts_are_enough_at_what_the_controls_show_at_first(tmp_path, 
 
 def test_a_training_that_is_stopped_while_it_reads_leaves_nothing(tab, tmp_path):
     path, stage = tmp_path / "long.txt", tab.training.stage
-    # Of this a vocabulary is learnt for many seconds.
+    # Learning this vocabulary takes many seconds.
     path.write_bytes(np.random.default_rng(0).integers(97, 123, 4_000_000).astype(np.uint8).tobytes())
 
     async def until_there_is_a_frame() -> Run:

@@ -1,4 +1,4 @@
-"""The style transfer tab's moments: looked back at, saved, gone on from, and films of them."""
+"""The style transfer tab's snapshots: viewed, saved, reused, and films of them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.studio.helpers import (
 )
 from tests.studio.tabs.style_transfer.helpers import LONG, controls, moment, result_of, start, steer
 
-# Moments
+# Snapshots
 
 
 def test_a_moment_that_is_looked_back_at_can_be_saved_with_the_recipe_of_its_step(tab, painted_run):
@@ -60,7 +60,7 @@ def test_moments_before_and_after_steering_repeat_to_the_pixels_of_their_steps(
     eventually(lambda: run.frame and run.frame.step >= 2, "two steps")
     steer(tab, run, styles[:1], controls(tab, dataclasses.replace(LONG, balance=0.6)))
     at = run.frame.step
-    # The step that is under way when it is steered still is as it was.
+    # Steering takes effect after the current step.
     eventually(lambda: run.moments.steps[-1] >= at + 3, "a moment after it was steered")
     run.stop()
     ((steered, _),) = read_recipe(finished(run).result).steering
@@ -140,7 +140,7 @@ def test_a_run_that_still_goes_is_gone_on_from_where_it_is(tab, studio, painting
 
 
 def filmed(tab, run_id: str, kind: str, speed: float = 12, hold: float = 1.5):
-    """What pressing the button answers, with the controls of films so."""
+    """Press the button and return its update."""
     said = {"kind": kind, "speed": speed, "hold": hold}
     return tab.stage.filmed(run_id, *(said[name] for name in tab.stage.film_settings.controls))
 

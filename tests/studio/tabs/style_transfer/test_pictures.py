@@ -1,4 +1,4 @@
-"""The style transfer tab's pictures: photos, results that bring their settings back, regions."""
+"""The style transfer tab's pictures: photos, restored results, regions."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from tests.studio.helpers import (
 )
 from tests.studio.tabs.style_transfer.helpers import controls, of_the_page, result_of, start
 
-# A photo is dropped
+# Dropped photos
 
 
 def test_a_picture_that_is_too_large_even_to_be_shrunk_is_refused(tab, studio, photo, monkeypatch):
@@ -59,7 +59,7 @@ def test_a_good_picture_to_go_on_from_stays_and_a_bad_one_is_refused(tab, photo,
     assert "not a picture" in sentence
 
 
-# A result of ours is dropped
+# Dropped results
 
 
 def test_a_result_brings_back_every_control_its_pictures_and_its_weights(
@@ -182,7 +182,7 @@ def test_a_recipe_of_more_weights_than_there_may_be_paintings_does_no_harm(tab, 
 
 
 def painted(picture: np.ndarray, *places: slice) -> dict[str, Any]:
-    """What the browser sends when columns of a photo are painted, those of each place for the next painting."""
+    """Return the browser's value when columns of a photo are painted, one range for each painting."""
     canvas = np.zeros((*picture.shape[:2], 4), np.uint8)
     for place, color in zip(places, COLORS, strict=False):
         canvas[:, place] = (*bytes.fromhex(color[1:]), 255)

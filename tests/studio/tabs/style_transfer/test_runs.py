@@ -87,7 +87,7 @@ def test_paintings_that_all_count_nothing_start_nothing(tab, studio, photo, styl
 
 
 def fails(tab: StyleTab, photo: str, gallery: Any, config: StyleConfig) -> str:
-    """The one sentence that a run fails with, after which the page offers to begin again and no file."""
+    """Return the message of a run that fails; the page must offer a new start and no file."""
     updates, sentence = warned(lambda: start(tab, photo, gallery, controls(tab, config)))
     assert updates[-2][tab.stage.canvas]["state"] == "failed"
     assert updates[-2][tab.stage.canvas]["error"] == sentence
@@ -141,7 +141,7 @@ def test_weights_for_other_paintings_than_the_runs_leave_its_own_as_they_are(tab
     assert run.error == ""
 
 
-# Stopping and coming back
+# Stopping and resuming
 
 
 def test_a_job_is_asked_for_by_the_names_that_the_engine_has(tab, photo, styles):
