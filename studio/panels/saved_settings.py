@@ -46,10 +46,10 @@ class SavedSettings:
                 self.name = gr.Textbox(
                     "", label="Name", max_length=LONGEST_NAME, elem_id=f"{prefix}-name", min_width=120
                 )
-                self.save = gr.Button("Save under this name", size="sm", elem_id=f"{prefix}-save", min_width=120)
+                self.save_button = gr.Button("Save under this name", size="sm", elem_id=f"{prefix}-save", min_width=120)
             with gr.Row(elem_classes="pair"):
-                self.drop = gr.Button("Delete", size="sm", elem_id=f"{prefix}-delete", min_width=80)
-                self.export = gr.Button("Export", size="sm", elem_id=f"{prefix}-export", min_width=80)
+                self.delete_button = gr.Button("Delete", size="sm", elem_id=f"{prefix}-delete", min_width=80)
+                self.export_button = gr.Button("Export", size="sm", elem_id=f"{prefix}-export", min_width=80)
                 self.import_button = gr.UploadButton(
                     "Import", file_types=[".json"], size="sm", type="filepath", elem_id=f"{prefix}-import", min_width=80
                 )
@@ -69,29 +69,29 @@ class SavedSettings:
         self.last = gr.BrowserState({}, storage_key=f"{key}-last", secret=key, render=False)
         controls = self._settings.components
         changed = [self.kept, self.choice]
-        self.save.click(self.saved, [self.kept, self.name, *controls], [*changed, self.name], **options)
-        self.drop.click(self.dropped, [self.kept, self.choice], changed, **options)
+        self.save_button.click(self.save_settings, [self.kept, self.name, *controls], [*changed, self.name], **options)
+        self.delete_button.click(self.delete, [self.kept, self.choice], changed, **options)
         # Fires when saved settings are applied; displays that do not follow a run update on it.
-        self.applied = self.choice.input(self.chosen, [self.kept, self.choice], controls, **options)
-        self.import_button.upload(self.imported, [self.import_button, self.kept], changed, **options)
-        download_when_ready(self.export.click(self.exported, [self.kept], [self.file], **options), self.file)
-        gr.on([begin.click, *others], self.used, controls, [self.last], queue=False, **options)
+        self.applied = self.choice.input(self.apply, [self.kept, self.choice], controls, **options)
+        self.import_button.upload(self.import_file, [self.import_button, self.kept], changed, **options)
+        download_when_ready(self.export_button.click(self.export_all, [self.kept], [self.file], **options), self.file)
+        gr.on([begin.click, *others], self.remember_last, controls, [self.last], queue=False, **options)
 
     def on_visit(self, tab: gr.Tab) -> Any:
         """Load the stored settings when the tab is first opened; return that event. Call it outside of all tabs: a
         component in a tab exists only once that tab is opened."""
         self.kept.render()
         self.last.render()
-        looked_at = gr.State(False)
+        loaded = gr.State(False)
 
-        def found(before: bool, kept: Any, last: Any) -> list[Any]:
-            return [True, *([gr.skip()] * len(shown) if before else self.found(kept, last))]
+        def load(before: bool, kept: Any, last: Any) -> list[Any]:
+            return [True, *([gr.skip()] * len(shown) if before else self.restore_last(kept, last))]
 
         shown = [self.choice, *self._settings.components]
         return tab.select(
-            found,
-            [looked_at, self.kept, self.last],
-            [looked_at, *shown],
+            load,
+            [loaded, self.kept, self.last],
+            [loaded, *shown],
             queue=False,  # shows no toast
             api_visibility="private",
         )
@@ -109,14 +109,14 @@ class SavedSettings:
             raise ValueError("These settings are damaged; save them anew.")
         return from_mapping(type(self._settings.initial), data)
 
-    def used(self, *values: Any) -> Any:
+    def remember_last(self, *values: Any) -> Any:
         """Remember the settings with which a run starts."""
         try:
             return self._to_json(values)
         except ValueError:
             return gr.skip()  # the start of the run reports the error
 
-    def found(self, kept: Any, last: Any) -> list[Any]:
+    def restore_last(self, kept: Any, last: Any) -> list[Any]:
         """Return updates that show the stored settings and apply the last ones."""
         names = list(kept) if isinstance(kept, dict) else []
         choice = gr.update(choices=names, value=None)
@@ -130,7 +130,7 @@ class SavedSettings:
 
     # Saving and applying
 
-    def saved(self, kept: Any, name: str | None, *values: Any) -> list[Any]:
+    def save_settings(self, kept: Any, name: str | None, *values: Any) -> list[Any]:
         """Save the form's values under a name."""
         name, saved = (name or "").strip()[:LONGEST_NAME], dict(kept or {})
         try:
@@ -145,7 +145,7 @@ class SavedSettings:
         inform("Saved: your browser keeps these settings.")
         return [saved, gr.update(choices=list(saved), value=name), ""]
 
-    def chosen(self, kept: Any, name: str | None) -> list[Any]:
+    def apply(self, kept: Any, name: str | None) -> list[Any]:
         """Apply saved settings to the form."""
         if not name:
             return [gr.skip()] * len(self._settings.components)  # the selection was cleared
@@ -156,7 +156,7 @@ class SavedSettings:
             return [gr.skip()] * len(self._settings.components)
         return self._settings.updates(self._settings.values(config))
 
-    def dropped(self, kept: Any, name: str | None) -> list[Any]:
+    def delete(self, kept: Any, name: str | None) -> list[Any]:
         """Delete saved settings."""
         saved = dict(kept or {})
         if name not in saved:
@@ -167,7 +167,7 @@ class SavedSettings:
 
     # Export and import
 
-    def exported(self, kept: Any) -> str | None:
+    def export_all(self, kept: Any) -> str | None:
         """Write all saved settings to a file and return its path."""
         if not kept:
             warn("There are no saved settings to export yet.")
@@ -178,7 +178,7 @@ class SavedSettings:
             file.write(json.dumps(content, ensure_ascii=False, indent=1).encode())
         return str(path)
 
-    def imported(self, path: str, kept: Any) -> list[Any]:
+    def import_file(self, path: str, kept: Any) -> list[Any]:
         """Add the settings of a file to the saved ones."""
         try:
             saved = dict(kept or {}) | self._read(Path(path))

@@ -66,15 +66,15 @@ class SweepPanel:
         """Suggest values when a setting is selected."""
         options: dict[str, Any] = {"api_visibility": "private", "queue": False}
         controls = self._settings.components
-        self.columns.input(self.around, [self.columns, *controls], [self.column_values], **options)
-        self.rows.input(self.around, [self.rows, *controls], [self.row_values], **options)
+        self.columns.input(self.suggest, [self.columns, *controls], [self.column_values], **options)
+        self.rows.input(self.suggest, [self.rows, *controls], [self.row_values], **options)
 
-    def around(self, name: str, *values: Any) -> Any:
+    def suggest(self, name: str, *values: Any) -> Any:
         """Suggest values around the current value of a setting."""
         if name not in self._titles:
             return gr.update(value="", visible=False)
         said, whole = self._settings.by_name(values)[name], isinstance(getattr(self._settings.initial, name), int)
-        wanted = spread(self._settings.controls[name], said, whole=whole)
+        wanted = suggest_values(self._settings.controls[name], said, whole=whole)
         return gr.update(value=format_numbers(wanted), visible=True)
 
     def job(self, job: Job, columns: str, column_values: str, rows: str | None, row_values: str | None) -> Job:
@@ -94,7 +94,7 @@ class SweepPanel:
         )
         return dataclasses.replace(job, engine=f"{job.engine}_sweep", config=config)
 
-    def restored(self, config: SweepConfig) -> dict[Any, Any]:
+    def updates_for(self, config: SweepConfig) -> dict[Any, Any]:
         """Return updates that show a sweep, by component."""
         return {
             self.columns: config.columns,
@@ -104,7 +104,7 @@ class SweepPanel:
         }
 
 
-def spread(control: Any, value: float | None, *, whole: bool = False) -> Sequence[float]:
+def suggest_values(control: Any, value: float | None, *, whole: bool = False) -> Sequence[float]:
     """Suggest values around a control's value.
 
     Half, once and twice the value, within the slider's range; the ends and the middle of the range if the value is 0;

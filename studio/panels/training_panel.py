@@ -87,7 +87,7 @@ class TrainingPanel:
                     self.use = gr.Button("Use it", size="sm", elem_id=f"{prefix}-use")
         options: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": None}
         self.stage.start_on(self.stage.start_button.click, self.start, [self.data, *settings.components])
-        self.data.upload(self.data_chosen, [self.data], self.restorable, **options)
+        self.data.upload(self.data_chosen, [self.data], self.restore_outputs, **options)
         self.stage.wire()
 
     def wire_network(self, model: gr.Dropdown, moved: Collection[str]) -> None:
@@ -119,17 +119,17 @@ class TrainingPanel:
             recipe = read_recipe(Path(path))
             if recipe is None:
                 raise RecipeError(f"There is nothing to train on in this file: choose {self.kind.data}.")
-            return self.restored(recipe)
+            return self.restore(recipe)
         except ValueError as error:
             warn(error)
             return {self.data: None}
 
     @property
-    def restorable(self) -> list[Any]:
-        """List the components that `restored` updates."""
+    def restore_outputs(self) -> list[Any]:
+        """List the components that `restore` updates."""
         return [self.data, *self.settings.components]
 
-    def restored(self, recipe: Recipe) -> dict[Any, Any]:
+    def restore(self, recipe: Recipe) -> dict[Any, Any]:
         """Show a recipe in the form.
 
         Raises:
@@ -157,7 +157,7 @@ class TrainingPanel:
         async for update in self.stage.start(job):
             yield update
 
-    def finished(self, run_id: str) -> Any:
+    def load_result(self, run_id: str) -> Any:
         """Load the network of a finished training.
 
         Raises:

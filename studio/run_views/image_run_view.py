@@ -107,15 +107,15 @@ class PictureStage(Stage):
         super().wire()
         options: dict[str, Any] = {"api_visibility": "private"}
         self.canvas.pick(
-            self.picked,
+            self.view_snapshot,
             [self.run_id],
             [self.moment, self.save, self.reuse_button],
             trigger_mode="always_last",
             **options,
         )
-        self.make_film.click(self.filmed, [self.run_id, *self.film_settings.components], [self.film], **options)
+        self.make_film.click(self.write_film, [self.run_id, *self.film_settings.components], [self.film], **options)
 
-    def picked(self, run_id: str, event: gr.EventData):
+    def view_snapshot(self, run_id: str, event: gr.EventData):
         """View a snapshot, or return to the newest picture; Save and the reuse button follow."""
         run = self.run(run_id)
         if run is None:
@@ -139,7 +139,7 @@ class PictureStage(Stage):
             gr.update(interactive=not run.job.makes_sheet),
         )
 
-    def filmed(self, run_id: str, *values: Any):
+    def write_film(self, run_id: str, *values: Any):
         """Write a film of the run so far."""
         run = self.run(run_id)
         recipe = run.recipe_at(run.frame.step) if run is not None and run.frame is not None else None
@@ -159,7 +159,7 @@ class PictureStage(Stage):
         title = next(title for title, kind in FILM_KINDS if kind == config.kind)
         return gr.update(value=str(path), interactive=True, label=f"Download {title}")
 
-    def chosen_as_input(self, run_id: str, step: int):
+    def picture_as_input(self, run_id: str, step: int):
         """Return the path of the viewed snapshot or of the result, for use as an input. The copy has no recipe."""
         run = self.run(run_id)
         if run is None:

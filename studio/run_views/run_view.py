@@ -110,7 +110,7 @@ class Stage(ABC):
         # Stop never shows a toast, so it may bypass Gradio's queue.
         self.stop_button.click(self.stop, [self.run_id], None, queue=False, api_visibility="private")
         self.start_on(self.resume_button.click, self.start_remainder, [self.run_id])
-        self.save.click(self.saved, [self.run_id], self.outputs, concurrency_limit=None, api_visibility="private")
+        self.save.click(self.retry_save, [self.run_id], self.outputs, concurrency_limit=None, api_visibility="private")
 
     def start_on(
         self, press: Callable[..., Any], start: Callable[..., Any], inputs: Sequence[Any], outputs: Sequence[Any] = ()
@@ -257,7 +257,7 @@ class Stage(ABC):
         label = "Save all" if run.results else "Save"
         return gr.update(value=str(run.result) if there else None, interactive=there or run.unsaved, label=label)
 
-    async def saved(self, run_id: str) -> dict[Any, Any]:
+    async def retry_save(self, run_id: str) -> dict[Any, Any]:
         """Retry writing the result of the page's run, if that failed before."""
         run = self.run(run_id)
         if run is None or (run.result is None and not run.unsaved):

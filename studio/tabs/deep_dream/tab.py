@@ -140,9 +140,17 @@ class DreamTab:
         # Events that bypass Gradio's queue cannot show toasts, so only handlers without toasts do.
         unqueued = {**options, "queue": False}
         concurrent = {**options, "concurrency_limit": None}
-        self._restorable = [self.photo, self.backbone, self.preset, *controls, self.restored, self.guide, stage.canvas]
-        self._restorable += self.sweep.components
-        self.photo.change(self.photo_changed, [self.photo, stage.run_id], self._restorable, **concurrent)
+        self._restore_outputs = [
+            self.photo,
+            self.backbone,
+            self.preset,
+            *controls,
+            self.restored,
+            self.guide,
+            stage.canvas,
+        ]
+        self._restore_outputs += self.sweep.components
+        self.photo.change(self.photo_changed, [self.photo, stage.run_id], self._restore_outputs, **concurrent)
         self.guide.change(self.guide_changed, [self.guide], [self.guide], **concurrent)
         self.preset.input(
             self.preset_chosen, [self.preset, self.backbone, stage.run_id, *controls], controls, **concurrent
@@ -156,7 +164,7 @@ class DreamTab:
         shared = [self.batch.files, self.guide, self.backbone, *controls]
         stage.start_on(self.batch.go.click, self.start_batch, shared)
         self.sweep.wire()
-        stage.reuse_button.click(stage.chosen_as_input, [stage.run_id, stage.moment], [self.photo], **concurrent)
+        stage.reuse_button.click(stage.picture_as_input, [stage.run_id, stage.moment], [self.photo], **concurrent)
         stage.wire()
         self.saved_settings.wire(stage.start_button)
         stage.steered_by(controls, self.settings, self.backbone)
@@ -168,16 +176,16 @@ class DreamTab:
 
     def handoffs(self) -> list[Handoff]:
         """Handoffs: restore a dream; use a picture as the photo or as the guide."""
-        photo = [self.stage.run_id], self._restorable
+        photo = [self.stage.run_id], self._restore_outputs
         return [
-            Handoff("dream", self._restore, [], self._restorable, engines=("deep_dream", "deep_dream_sweep")),
-            Handoff("dream", self.photo_entered, *photo, title="Dream on it", kinds=("picture",)),
+            Handoff("dream", self._restore, [], self._restore_outputs, engines=("deep_dream", "deep_dream_sweep")),
+            Handoff("dream", self.use_as_photo, *photo, title="Dream on it", kinds=("picture",)),
             Handoff(
                 "dream", lambda path: {self.guide: path}, [], [self.guide], title="Dream of it", kinds=("picture",)
             ),
         ]
 
-    def photo_entered(self, path: str, run_id: str) -> dict[Any, Any]:
+    def use_as_photo(self, path: str, run_id: str) -> dict[Any, Any]:
         """Use a picture from another tab as the photo."""
         return {self.photo: path} | self.photo_changed(path, run_id)
 
@@ -207,7 +215,7 @@ class DreamTab:
         swept = job.config if isinstance(job.config, DreamSweepConfig) else None
         config = job.config if swept is None else DreamConfig(**swept.settings)
         update = self.settings.updates_for(config) | {self.backbone: job.backbone, self.restored: recipe.to_json()}
-        update |= {} if swept is None else self.sweep.restored(swept)
+        update |= {} if swept is None else self.sweep.updates_for(swept)
         update[self.preset] = gr.update(choices=list(presets(job.backbone)), value=None)
         update[self.guide] = str(found["guide"]) if found.get("guide") else None
         if found.get("image"):

@@ -85,8 +85,8 @@ class FaceDetail:
         """Connect the sliders, Hold and Save."""
         options: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": None}
         follow(self.picture, self.sliders)
-        self.hold.click(self.held, self.everything, self.everything, **options)
-        download_when_ready(self.keep.click(self.kept, self.everything, [self.file], **options), self.file)
+        self.hold.click(self.hold_face, self.everything, self.everything, **options)
+        download_when_ready(self.keep.click(self.save_face, self.everything, [self.file], **options), self.file)
 
     def gan(self, network: str) -> GAN:
         """Load networks by name."""
@@ -107,7 +107,7 @@ class FaceDetail:
         value = {**face, "network": network, "first": rounded(z), "original": original}
         # The counter forces a redraw: the page skips a value it has already received, though an edit may have replaced
         # the picture.
-        return [value | self.drawn(value, NEUTRAL_SLIDERS) | {"turn": value.get("turn", 0) + 1}, *NEUTRAL_SLIDERS]
+        return [value | self.draw(value, NEUTRAL_SLIDERS) | {"turn": value.get("turn", 0) + 1}, *NEUTRAL_SLIDERS]
 
     def latent_of(self, face: dict[str, Any], sliders: Sequence[Any]) -> np.ndarray:
         """Return the latent vector of an edited face, (Z,) float32.
@@ -120,13 +120,13 @@ class FaceDetail:
         blend, _, *along = sliders
         return self.gan(face["network"]).edited(face["first"], face["second"], float(blend), along)
 
-    def shown(self, face: dict[str, Any], sliders: Sequence[Any]) -> np.ndarray:
+    def decode(self, face: dict[str, Any], sliders: Sequence[Any]) -> np.ndarray:
         """Decode an edited face to (H, W, 3) uint8."""
         return self.gan(face["network"]).decode(self.latent_of(face, sliders))[0]
 
-    def drawn(self, face: dict[str, Any], sliders: Sequence[Any]) -> dict[str, str]:
+    def draw(self, face: dict[str, Any], sliders: Sequence[Any]) -> dict[str, str]:
         """Return the data URI and the caption of an edited face."""
-        gan, image = self.gan(face["network"]), self.shown(face, sliders)
+        gan, image = self.gan(face["network"]), self.decode(face, sliders)
         verdict = float(gan.verdicts(image[None])[0])
         picture = lit(image, gan.attention(image)) if sliders[1] else image
         return {"picture": png_uri(picture), "caption": verdict_text(gan, verdict)}
@@ -136,11 +136,11 @@ class FaceDetail:
         try:
             network, first, second, sliders = asked
             face = {"network": str(network), "first": first, "second": second}
-            return await self.studio.run_interactive(lambda: self.drawn(face, sliders))
+            return await self.studio.run_interactive(lambda: self.draw(face, sliders))
         except (TypeError, ValueError, IndexError):  # a malformed request
             return None
 
-    async def unedited(self, face: dict[str, Any]) -> Any:
+    async def reset(self, face: dict[str, Any]) -> Any:
         """Reset the sliders and release the held face."""
 
         def draw() -> list[Any]:
@@ -149,7 +149,7 @@ class FaceDetail:
 
         return await run_or_warn(self.studio, draw, len(self.everything))
 
-    async def held(self, face: dict[str, Any], *sliders: Any) -> Any:
+    async def hold_face(self, face: dict[str, Any], *sliders: Any) -> Any:
         """Hold the face as the other end of the blend slider."""
 
         def hold() -> list[Any]:
@@ -159,7 +159,7 @@ class FaceDetail:
 
         return await run_or_warn(self.studio, hold, len(self.everything))
 
-    async def kept(self, face: dict[str, Any], *sliders: Any) -> Any:
+    async def save_face(self, face: dict[str, Any], *sliders: Any) -> Any:
         """Save the face to the gallery, with its recipe."""
 
         def write() -> Path:
@@ -183,13 +183,13 @@ class FaceDetail:
         path = await run_or_warn(self.studio, write)
         return str(path) if isinstance(path, Path) else None
 
-    def restored(self, config: DrawConfig, network: str) -> list[Any]:
+    def restore(self, config: DrawConfig, network: str) -> list[Any]:
         """Return updates that show a saved face with its sliders."""
         gan = self.gan(network)
         z = np.array(config.z, np.float32) if config.z else gan.latents([config.seed], config.truncation)[0]
         face = self.new_face(network, z, {**EMPTY_FACE, "network": network, "second": list(config.second) or None})[0]
         sliders = [config.blend, False, *[*config.along, *[0.0] * DIRECTIONS][:DIRECTIONS]]
-        return [face | self.drawn(face, sliders), *sliders]
+        return [face | self.draw(face, sliders), *sliders]
 
 
 def verdict_text(gan: GAN, verdict: float, whom: str = "it") -> str:

@@ -87,7 +87,7 @@ class FaceProjection:
         self.found = [self.photo, self.opinion, self.stage.canvas, *settings]
         self.photo.upload(self.face_dropped, looked, self.found, **options)
         self.stage.start_on(self.stage.start_button.click, self.start, [*looked, *settings])
-        self.stage.reuse_button.click(self.used, [self.stage.run_id], self._face.everything, **options)
+        self.stage.reuse_button.click(self.use_face, [self.stage.run_id], self._face.everything, **options)
         steered = [self.settings.controls[name] for name in STEERED]
         self.stage.steered_by(steered, self.settings, network)
         self.stage.wire()
@@ -100,7 +100,7 @@ class FaceProjection:
         def look() -> list[Any]:
             recipe = read_recipe(Path(path or ""))
             if recipe is not None:
-                return self.restored(recipe)
+                return self.restore(recipe)
             gan = self._face.gan(network)
             picture, shown = open_upload(self.studio, path or "")
             square = middle_square(picture.pixels, SIDE)
@@ -114,7 +114,7 @@ class FaceProjection:
 
         return await run_or_warn(self.studio, look, count) if path else [gr.skip()] * count
 
-    def restored(self, recipe: Recipe) -> list[Any]:
+    def restore(self, recipe: Recipe) -> list[Any]:
         """Return updates that show a recipe, with its photo if that is still in the gallery.
 
         Raises:
@@ -143,7 +143,7 @@ class FaceProjection:
         async for update in self.stage.start(job):
             yield update
 
-    async def used(self, run_id: str) -> Any:
+    async def use_face(self, run_id: str) -> Any:
         """Select the projected face."""
 
         def use() -> list[Any]:

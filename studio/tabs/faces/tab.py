@@ -22,7 +22,7 @@ from studio.panels.saved_settings import SavedSettings
 from studio.run_views.image_run_view import PictureStage
 from studio.services import Studio
 from studio.tabs.faces.face_detail import FaceDetail
-from studio.tabs.faces.face_wall import drawn, wall
+from studio.tabs.faces.face_wall import wall, wall_value
 from studio.tabs.faces.nearest_neighbors import NearestNeighbors
 from studio.tabs.faces.projection import FaceProjection
 from studio.tabs.faces.training import NETWORKS, GANTraining
@@ -129,12 +129,12 @@ class FacesTab:
         self.network.input(self.same_wall, wall_inputs, whole, **options)
         self.truncation.input(self.same_wall, wall_inputs, whole, **latest)
         self.wall.pick(self.picked, [self.network, self.wall, self.face.picture], everything, **latest)
-        self.reset.click(self.face.unedited, [self.face.picture], everything, **options)
-        self.face.add.click(self.added, [self.waypoints, *everything], [self.waypoints, self.strip], **options)
-        self.clear.click(self.cleared, None, [self.waypoints, self.strip], **options)
+        self.reset.click(self.face.reset, [self.face.picture], everything, **options)
+        self.face.add.click(self.add_to_walk, [self.waypoints, *everything], [self.waypoints, self.strip], **options)
+        self.clear.click(self.clear_walk, None, [self.waypoints, self.strip], **options)
         walk_controls = [self.waypoints, self.strip, self.steps, self.arcs, self.loop]
-        self._restorable = [self.network, self.truncation, *whole, *walk_controls]
-        self.saved.upload(self.restored, [self.saved], self._restorable, **options)
+        self._restore_outputs = [self.network, self.truncation, *whole, *walk_controls]
+        self.saved.upload(self.restore_file, [self.saved], self._restore_outputs, **options)
         walk = [self.network, self.wall, self.waypoints, self.steps, self.arcs, self.loop]
         self.stage.start_on(self.stage.start_button.click, self.start_walk, walk)
         self.stage.wire()
@@ -142,8 +142,8 @@ class FacesTab:
         self.saved_settings.applied.then(self.same_wall, wall_inputs, whole, **options)
         self.face.wire()
         self.search.wire(self.network)
-        self.neighbours.wire(self.face.picture, self.face.sliders, self.face.shown)
-        self.training.use.click(self.trained_used, [self.training.stage.run_id], [self.network], **options).then(
+        self.neighbours.wire(self.face.picture, self.face.sliders, self.face.decode)
+        self.training.use.click(self.use_trained, [self.training.stage.run_id], [self.network], **options).then(
             self.same_wall, wall_inputs, whole, **options
         )
 
@@ -169,16 +169,16 @@ class FacesTab:
 
     async def same_wall(self, network: str, value: dict[str, Any], truncation: float) -> Any:
         """Redraw the wall from the same seeds."""
-        return await self._walled(network, int((value or {}).get("seed", 0)), truncation)
+        return await self._draw_wall(network, int((value or {}).get("seed", 0)), truncation)
 
     async def next_wall(self, network: str, value: dict[str, Any], truncation: float) -> Any:
         """Draw the wall from the next seeds."""
-        return await self._walled(network, (int((value or {}).get("seed", 0)) + COUNT) % 2**30, truncation)
+        return await self._draw_wall(network, (int((value or {}).get("seed", 0)) + COUNT) % 2**30, truncation)
 
-    async def _walled(self, network: str, seed: int, truncation: float) -> Any:
+    async def _draw_wall(self, network: str, seed: int, truncation: float) -> Any:
         def draw() -> list[Any]:
             gan = self.face.gan(network)
-            shown = drawn(gan, seed, COUNT, float(truncation))
+            shown = wall_value(gan, seed, COUNT, float(truncation))
             return [shown, *self.face.new_face(network, gan.latents([seed], float(truncation))[0])]
 
         return await run_or_warn(self.studio, draw, 1 + len(self.face.everything))
@@ -195,7 +195,7 @@ class FacesTab:
 
     # Walk
 
-    async def added(self, waypoints: list[list[float]], face: dict[str, Any], *sliders: Any) -> Any:
+    async def add_to_walk(self, waypoints: list[list[float]], face: dict[str, Any], *sliders: Any) -> Any:
         """Add the face to the walk."""
 
         def add() -> list[Any]:
@@ -209,7 +209,7 @@ class FacesTab:
     def _strip(self, network: str, waypoints: list[list[float]]) -> str:
         return strip(list(self.face.gan(network).decode(np.array(waypoints, np.float32))))
 
-    def cleared(self) -> list[Any]:
+    def clear_walk(self) -> list[Any]:
         """Clear the walk."""
         return [[], strip([])]
 
@@ -236,15 +236,18 @@ class FacesTab:
 
     def handoffs(self) -> list[Handoff]:
         """Handoffs: restore faces, walks, projections and trainings; project a picture."""
-        drawing, projecting = [self.parts, *self._restorable], [self.parts, self.projection_fold, *self.search.found]
-        training = [self.parts, *self.training.restorable]
+        drawing, projecting = (
+            [self.parts, *self._restore_outputs],
+            [self.parts, self.projection_fold, *self.search.found],
+        )
+        training = [self.parts, *self.training.restore_outputs]
         return [
-            Handoff("faces", self.entered, [], drawing, engines=("dcgan", "dcgan_walk")),
-            Handoff("faces", self.search_back, [], projecting, engines=("dcgan_projection",)),
-            Handoff("faces", self.training_entered, [], training, engines=("dcgan_training",)),
+            Handoff("faces", self.restore_from_gallery, [], drawing, engines=("dcgan", "dcgan_walk")),
+            Handoff("faces", self.restore_projection, [], projecting, engines=("dcgan_projection",)),
+            Handoff("faces", self.restore_training, [], training, engines=("dcgan_training",)),
             Handoff(
                 "faces",
-                self.search_entered,
+                self.project_picture,
                 [self.network],
                 projecting,
                 title="Look for this face",
@@ -252,40 +255,40 @@ class FacesTab:
             ),
         ]
 
-    async def entered(self, recipe: Recipe) -> dict[Any, Any]:
+    async def restore_from_gallery(self, recipe: Recipe) -> dict[Any, Any]:
         """Restore a face or a walk."""
-        updates = await self.studio.run_interactive(lambda: self._back(recipe))
-        return dict(zip(self._restorable, updates, strict=True)) | {self.parts: gr.update(selected="draw")}
+        updates = await self.studio.run_interactive(lambda: self._restore(recipe))
+        return dict(zip(self._restore_outputs, updates, strict=True)) | {self.parts: gr.update(selected="draw")}
 
-    def training_entered(self, recipe: Recipe) -> dict[Any, Any]:
+    def restore_training(self, recipe: Recipe) -> dict[Any, Any]:
         """Restore a training."""
-        return self.training.restored(recipe) | {self.parts: gr.update(selected="gan-training")}
+        return self.training.restore(recipe) | {self.parts: gr.update(selected="gan-training")}
 
-    def search_back(self, recipe: Recipe) -> dict[Any, Any]:
+    def restore_projection(self, recipe: Recipe) -> dict[Any, Any]:
         """Restore a projection."""
-        updates = dict(zip(self.search.found, self.search.restored(recipe), strict=True))
+        updates = dict(zip(self.search.found, self.search.restore(recipe), strict=True))
         return updates | {self.parts: gr.update(selected="draw"), self.projection_fold: gr.update(open=True)}
 
-    async def search_entered(self, path: str, network: str) -> dict[Any, Any]:
+    async def project_picture(self, path: str, network: str) -> dict[Any, Any]:
         """Use a picture from another tab as the photo of the projection."""
         updates = dict(zip(self.search.found, await self.search.face_dropped(path, network), strict=True))
         if isinstance(updates[self.search.opinion], str):  # the picture could be read
             updates[self.search.photo] = path
         return updates | {self.parts: gr.update(selected="draw"), self.projection_fold: gr.update(open=True)}
 
-    async def restored(self, path: str) -> Any:
+    async def restore_file(self, path: str) -> Any:
         """Restore a saved face or walk from its file."""
 
         def bring() -> list[Any]:
             recipe = read_recipe(Path(path))
             if recipe is None:
                 raise RecipeError("There is no recipe in this file: bring a PNG or an MP4 that was saved here.")
-            return self._back(recipe)
+            return self._restore(recipe)
 
         return await run_or_warn(self.studio, bring, 8 + len(self.face.everything))
 
-    def _back(self, recipe: Recipe) -> list[Any]:
-        return self._walk_back(recipe) if recipe.engine == "dcgan_walk" else self._face_back(recipe)
+    def _restore(self, recipe: Recipe) -> list[Any]:
+        return self._restore_walk(recipe) if recipe.engine == "dcgan_walk" else self._restore_face(recipe)
 
     def _job_of(self, recipe: Recipe, engine: str) -> Job:
         networks = [*NETWORKS.values(), *self._trained.names]
@@ -293,15 +296,15 @@ class FacesTab:
             recipe, engine, networks, "This was made on another tab; drop it there.", workshop=self.studio.workshop
         )
 
-    def _face_back(self, recipe: Recipe) -> list[Any]:
+    def _restore_face(self, recipe: Recipe) -> list[Any]:
         job = self._job_of(recipe, "dcgan")
         config, gan = job.config, self.face.gan(job.backbone)
         resolve(config, gan)
         inform("The face is back, with its sliders.")
-        shown = drawn(gan, config.seed, COUNT, config.truncation)
-        return [job.backbone, config.truncation, shown, *self.face.restored(config, job.backbone), *[gr.skip()] * 5]
+        shown = wall_value(gan, config.seed, COUNT, config.truncation)
+        return [job.backbone, config.truncation, shown, *self.face.restore(config, job.backbone), *[gr.skip()] * 5]
 
-    def _walk_back(self, recipe: Recipe) -> list[Any]:
+    def _restore_walk(self, recipe: Recipe) -> list[Any]:
         job = self._job_of(recipe, "dcgan_walk")
         config, gan = job.config, self.face.gan(job.backbone)
         resolve(config, gan)
@@ -316,9 +319,9 @@ class FacesTab:
 
     # Trained networks
 
-    async def trained_used(self, run_id: str) -> Any:
+    async def use_trained(self, run_id: str) -> Any:
         """Use the networks of a finished training."""
-        gan = await run_or_warn(self.studio, lambda: self.training.finished(run_id))
+        gan = await run_or_warn(self.studio, lambda: self.training.load_result(run_id))
         if not isinstance(gan, GAN):
             return gr.skip()
         name = self._trained.register(run_id, gan)

@@ -62,7 +62,7 @@ class GANTraining(TrainingPanel):
         self.wire_network(self.model, ("d_learning_rate", "dropout"))
         settings, options = self.settings, {"api_visibility": "private"}
         rollbacks = settings.controls["rollbacks"]
-        self.back.click(self.once_more, [self.stage.run_id, rollbacks], [rollbacks], **options).then(
+        self.back.click(self.add_rollback, [self.stage.run_id, rollbacks], [rollbacks], **options).then(
             self.send_settings, [self.stage.run_id, *settings.components], None, **options
         )
 
@@ -70,7 +70,7 @@ class GANTraining(TrainingPanel):
         """Send the current settings to the page's training."""
         self.stage.steer(run_id, "", self.settings, values)
 
-    def once_more(self, run_id: str, rollbacks: int) -> int:
+    def add_rollback(self, run_id: str, rollbacks: int) -> int:
         """Ask for one more rollback; return the new count."""
         run = self.stage.run(run_id)
         if run is None or run.over:

@@ -49,7 +49,7 @@ class RecipePanel:
 
     @property
     def outputs(self) -> list[Any]:
-        """List the components that `show` and `compared` update."""
+        """List the components that `show` and `compare` update."""
         return [self.fold, self.recipe, self.code, self.differences]
 
     def show(self, recipe: Recipe | None) -> dict[Any, Any]:
@@ -69,7 +69,7 @@ class RecipePanel:
             self.differences: "",
         }
 
-    def compared(self, left: Result, right: Result) -> dict[Any, Any]:
+    def compare(self, left: Result, right: Result) -> dict[Any, Any]:
         """Show the differences between the recipes of two results."""
         first, second = left.recipe(), right.recipe()
         shown = "" if first is None or second is None else table_of(first, second)

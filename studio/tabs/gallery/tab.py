@@ -82,25 +82,27 @@ class GalleryTab:
         shown = [self.opened, self.viewer, self.open, self.restore, self.save, self.delete, *self._buttons]
         shown += self.panel.outputs
         listed = [self.filter, self.grid]
-        self.filter.input(self.listed, listed, [self.grid], queue=False, **options)
+        self.filter.input(self.list_results, listed, [self.grid], queue=False, **options)
         # A list without all thumbnails asks for the rest; "multiple" keeps a click in the meantime from being dropped.
         self.grid.pick(self.picked, listed, [self.grid, *shown], trigger_mode="multiple", **options)
-        self.compare.click(self.compared, [self.grid], shown, **options)
-        self.close.click(self.closed, None, shown, **options)
-        download_when_ready(self.export.click(self.exported, [self.grid], [self.archive], **options), self.archive)
+        self.compare.click(self.compare_results, [self.grid], shown, **options)
+        self.close.click(self.close_viewer, None, shown, **options)
+        download_when_ready(
+            self.export.click(self.export_selected, [self.grid], [self.archive], **options), self.archive
+        )
         asked = [self.asked, self.delete, self.remove]
         gone = [self.grid, *asked, *shown]
-        self.delete.click(self.deleted, [self.open, self.asked, *listed], gone, **options)
-        self.remove.click(self.removed, [self.asked, *listed], gone, **options)
+        self.delete.click(self.delete_opened, [self.open, self.asked, *listed], gone, **options)
+        self.remove.click(self.delete_selected, [self.asked, *listed], gone, **options)
         for button, handoff in zip(self._buttons, self._outgoing, strict=True):
-            sent = self._send_to(handoff)
-            button.click(sent, [self.open, *handoff.inputs], _once([tabs, *handoff.outputs]), **options)
+            send = self._send_to(handoff)
+            button.click(send, [self.open, *handoff.inputs], _once([tabs, *handoff.outputs]), **options)
         inputs = [one for handoff in self._returning for one in handoff.inputs]
         outputs = [one for handoff in self._returning for one in handoff.outputs]
         self._tabs = tabs
         back = _once([tabs, *outputs])
-        self.restore.click(self.restored, [self.open, *inputs], back, **options)
-        self.panel.follow.click(self.followed, [self.panel.pasted, *inputs], back, **options)
+        self.restore.click(self.restore_result, [self.open, *inputs], back, **options)
+        self.panel.follow.click(self.restore_pasted, [self.panel.pasted, *inputs], back, **options)
 
     def handoffs(self) -> list[Handoff]:
         """No handoffs: results appear here by themselves."""
@@ -109,7 +111,7 @@ class GalleryTab:
     def on_visit(self, page: gr.Blocks, tab: gr.Tab) -> None:
         """List the results whenever the tab is opened."""
         tab.select(
-            self.listed,
+            self.list_results,
             [self.filter, self.grid],
             [self.grid],
             queue=False,  # shows no toast
@@ -118,7 +120,7 @@ class GalleryTab:
 
     # List
 
-    def listed(self, shown: str, value: dict[str, Any] | None, page: int = 0) -> dict[str, Any]:
+    def list_results(self, shown: str, value: dict[str, Any] | None, page: int = 0) -> dict[str, Any]:
         """Return the grid's value: one page of the results that pass a filter."""
         gallery, wanted = self.studio.gallery, FILTERS.get(shown, "")
         engines = [engine for engine, (_, tab) in TITLES.items() if wanted in ("", tab)]
@@ -158,12 +160,12 @@ class GalleryTab:
         """Open a result, or turn to another page."""
         page = getattr(event, "page", None)
         if page is not None:
-            return {self.grid: self.listed(shown, value, int(page))}
-        return self._opened(str(getattr(event, "name", "")))
+            return {self.grid: self.list_results(shown, value, int(page))}
+        return self._open(str(getattr(event, "name", "")))
 
     # Opened results
 
-    def _opened(self, name: str) -> dict[Any, Any]:
+    def _open(self, name: str) -> dict[Any, Any]:
         result = self.studio.gallery.find(name)
         if result is None:
             warn("This result is no longer there.")
@@ -182,7 +184,7 @@ class GalleryTab:
             **self.panel.show(recipe),
         }
 
-    def compared(self, value: dict[str, Any] | None) -> dict[Any, Any]:
+    def compare_results(self, value: dict[str, Any] | None) -> dict[Any, Any]:
         """Compare two pictures."""
         found = [self.studio.gallery.find(name) for name in (value or {}).get("chosen", [])]
         pictures = [result for result in found if result is not None and result.kind == "picture"]
@@ -204,16 +206,16 @@ class GalleryTab:
             },
             self.open: "",
             **dict.fromkeys([self.restore, self.save, self.delete, *self._buttons], nothing),
-            **self.panel.compared(left, right),
+            **self.panel.compare(left, right),
         }
 
-    def closed(self) -> dict[Any, Any]:
+    def close_viewer(self) -> dict[Any, Any]:
         """Close the viewer."""
         return {self.opened: gr.update(visible=False), self.viewer: {}, self.open: ""}
 
     # Export and deletion
 
-    def exported(self, value: dict[str, Any] | None) -> Any:
+    def export_selected(self, value: dict[str, Any] | None) -> Any:
         """Return the path of a zip of the selected results and their recipes."""
         try:
             return str(self.studio.gallery.archive((value or {}).get("chosen", [])))
@@ -221,11 +223,11 @@ class GalleryTab:
             warn(error)
             return None
 
-    def deleted(self, name: str, asked: list[str], shown: str, value: dict[str, Any] | None) -> dict[Any, Any]:
+    def delete_opened(self, name: str, asked: list[str], shown: str, value: dict[str, Any] | None) -> dict[Any, Any]:
         """Delete the opened result; the first click asks for confirmation."""
         return self._delete([name], asked, shown, value, self.delete)
 
-    def removed(self, asked: list[str], shown: str, value: dict[str, Any] | None) -> dict[Any, Any]:
+    def delete_selected(self, asked: list[str], shown: str, value: dict[str, Any] | None) -> dict[Any, Any]:
         """Delete the selected results; the first click asks for confirmation."""
         return self._delete(list((value or {}).get("chosen", [])), asked, shown, value, self.remove)
 
@@ -242,13 +244,13 @@ class GalleryTab:
         inform("One result is deleted." if count == 1 else f"{count} results are deleted.")
         page = int((value or {}).get("page", 0))
         calm = gr.update(value="Delete", variant="secondary")
-        left = {self.grid: self.listed(shown, value, page), self.asked: [], self.delete: calm, self.remove: calm}
-        return left | self.closed()
+        left = {self.grid: self.list_results(shown, value, page), self.asked: [], self.delete: calm, self.remove: calm}
+        return left | self.close_viewer()
 
     # Handoffs
 
     def _send_to(self, handoff: Handoff):
-        async def sent(name: str, *values: Any) -> dict[Any, Any]:
+        async def send(name: str, *values: Any) -> dict[Any, Any]:
             result = self.studio.gallery.find(name)
             try:
                 if result is None:
@@ -264,27 +266,27 @@ class GalleryTab:
                 return {self._tabs: gr.skip()}
             return updates | {self._tabs: gr.update(selected=handoff.tab)}
 
-        return sent
+        return send
 
-    async def restored(self, name: str, *values: Any) -> dict[Any, Any]:
+    async def restore_result(self, name: str, *values: Any) -> dict[Any, Any]:
         """Open a result with its settings on the tab it was made on."""
         result = self.studio.gallery.find(name)
         recipe = result.recipe() if result is not None else None
         if recipe is None:
             warn("This result does not say what made it.")
             return {self._tabs: gr.skip()}
-        return await self._back(recipe, values)
+        return await self._restore(recipe, values)
 
-    async def followed(self, text: str | None, *values: Any) -> dict[Any, Any]:
+    async def restore_pasted(self, text: str | None, *values: Any) -> dict[Any, Any]:
         """Open a pasted recipe on its tab."""
         try:
             recipe = from_json(text or "")
         except ValueError as error:
             warn(error)
             return {self._tabs: gr.skip()}
-        return await self._back(recipe, values)
+        return await self._restore(recipe, values)
 
-    async def _back(self, recipe: Recipe, values: Sequence[Any]) -> dict[Any, Any]:
+    async def _restore(self, recipe: Recipe, values: Sequence[Any]) -> dict[Any, Any]:
         try:
             before = 0
             for handoff in self._returning:

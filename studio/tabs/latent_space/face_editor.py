@@ -78,15 +78,15 @@ class FaceEditor:
         sliders = [self.blend, *self.concepts, *self.directions]
         follow(self.picture, sliders)
         everything = [self.picture, *sliders]
-        self.first.upload(self.dropped_first, [self.first, self.picture], everything, **options)
-        self.second.upload(self.dropped_second, [self.second, *everything], [self.picture, self.blend], **options)
-        self.random.click(self.another, [self.seed, self.picture], [self.seed, *everything], **options)
-        self.reset.click(self.unedited, [self.picture], everything, **options)
+        self.first.upload(self.encode_first, [self.first, self.picture], everything, **options)
+        self.second.upload(self.encode_second, [self.second, *everything], [self.picture, self.blend], **options)
+        self.random.click(self.draw_random, [self.seed, self.picture], [self.seed, *everything], **options)
+        self.reset.click(self.reset_sliders, [self.picture], everything, **options)
 
     def on_shown(self, tab: gr.Tab) -> None:
         """Draw a face when the tab is first opened."""
         tab.select(
-            self.first_drawn,
+            self.draw_first,
             [self.seed, self.picture],
             [self.seed, self.picture, self.blend, *self.concepts, *self.directions],
             api_visibility="private",
@@ -95,11 +95,11 @@ class FaceEditor:
     def _vae(self, network: str) -> VAE:
         return self.studio.workshop.network("vae", network)
 
-    async def first_drawn(self, seed: int, value: dict[str, Any]) -> Any:
+    async def draw_first(self, seed: int, value: dict[str, Any]) -> Any:
         """Draw a random face, unless there is one already."""
         if value.get("first"):
             return [gr.skip()] * (1 + self._count)
-        return await self.another(seed, value)
+        return await self.draw_random(seed, value)
 
     async def edited(self, asked: list[Any]) -> dict[str, str] | None:
         """Return the edited face for the browser's request, [network, first, second, sliders]; None if malformed."""
@@ -119,7 +119,7 @@ class FaceEditor:
         z = vae.edited(first, second, blend, amounts, values[len(CONCEPTS) :])
         return png_uri(vae.decode(z)[0])
 
-    async def another(self, seed: int, value: dict[str, Any]) -> Any:
+    async def draw_random(self, seed: int, value: dict[str, Any]) -> Any:
         """Draw a random face from the next seed."""
 
         def draw() -> list[Any]:
@@ -141,11 +141,11 @@ class FaceEditor:
         # the picture.
         return [{**value, "picture": picture, "turn": value.get("turn", 0) + 1}, *zeros]
 
-    async def unedited(self, value: dict[str, Any]) -> Any:
+    async def reset_sliders(self, value: dict[str, Any]) -> Any:
         """Reset the sliders."""
         return await run_or_warn(self.studio, lambda: self._new_face(value), self._count)
 
-    async def dropped_first(self, path: str | None, value: dict[str, Any]) -> Any:
+    async def encode_first(self, path: str | None, value: dict[str, Any]) -> Any:
         """Encode a dropped face as the first."""
 
         def encode() -> list[Any]:
@@ -154,7 +154,7 @@ class FaceEditor:
 
         return await run_or_warn(self.studio, encode, self._count) if path else [gr.skip()] * self._count
 
-    async def dropped_second(self, path: str | None, value: dict[str, Any], blend: float, *values: float) -> Any:
+    async def encode_second(self, path: str | None, value: dict[str, Any], blend: float, *values: float) -> Any:
         """Encode a dropped face as the second, and show the middle of both."""
 
         def encode() -> list[Any]:

@@ -16,11 +16,11 @@ from studio.wire_format import png_uri
 
 
 def explorer(elem_id: str, value: dict[str, Any]) -> gr.HTML:
-    """Create the component. Its value is what `plane` returns, merged with `at`."""
+    """Create the component. Its value is what `map_value` returns, merged with `point_value`."""
     return component(__file__, elem_id, value)
 
 
-def plane(vae: VAE, count: int, reach: float, spacing: str) -> dict[str, Any]:
+def map_value(vae: VAE, count: int, reach: float, spacing: str) -> dict[str, Any]:
     """Return the component's value for a grid: decoded tiles, and the encoded examples with their classes.
 
     Args:
@@ -72,7 +72,7 @@ def overlay(vae: VAE, kind: str, count: int, reach: float, spacing: str) -> str:
     return png_uri(veil)
 
 
-def at(vae: VAE, z: np.ndarray) -> dict[str, Any]:
+def point_value(vae: VAE, z: np.ndarray) -> dict[str, Any]:
     """Return the component's value for a latent vector, (2,): the vector and its decoded picture."""
     picture = vae.decode(z)[0, ..., 0]
     return {"z": [float(value) for value in z], "exact": png_uri(picture)}

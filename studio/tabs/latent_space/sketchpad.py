@@ -19,7 +19,7 @@ def sketch(elem_id: str) -> gr.HTML:
     return component(__file__, elem_id, "")
 
 
-def drawn(value: Any) -> np.ndarray:
+def decode_sketch(value: Any) -> np.ndarray:
     """Decode a drawing to (H, W, 3) uint8.
 
     Raises:

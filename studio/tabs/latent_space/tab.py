@@ -31,9 +31,9 @@ from studio.panels.training_panel import TrainingPanel, TrainingSpec
 from studio.run_views.image_run_view import PictureStage
 from studio.services import Studio
 from studio.tabs.latent_space.face_editor import FaceEditor
-from studio.tabs.latent_space.latent_map import at, explorer, overlay, plane
+from studio.tabs.latent_space.latent_map import explorer, map_value, overlay, point_value
 from studio.tabs.latent_space.map_form import SPACINGS, VEILS, MapSettings
-from studio.tabs.latent_space.sketchpad import drawn, sketch
+from studio.tabs.latent_space.sketchpad import decode_sketch, sketch
 from studio.trained_models import TrainedNetworks
 from studio.wire_format import data_uri
 
@@ -148,21 +148,21 @@ class LatentTab:
         latest = {**options, "trigger_mode": "always_last"}
         grid = self._grid = [self.network, self.count, self.reach, self.spacing, self.veil]
         redraw = [self.network.input, self.count.release, self.reach.release, self.spacing.input, self.veil.input]
-        gr.on(redraw, self.redrawn, [*grid, self.map, *self.z], [self.map], **latest)
+        gr.on(redraw, self.redraw, [*grid, self.map, *self.z], [self.map], **latest)
         self.map.pick(self.picked, [self.network, self.map], [self.map, *self.z], **latest)
-        gr.on([z.input for z in self.z], self.moved, [self.network, self.map, *self.z], [self.map], **latest)
+        gr.on([z.input for z in self.z], self.move_point, [self.network, self.map, *self.z], [self.map], **latest)
         found = [self.map, self.reconstructions, *self.z]
-        self.sheet.change(self.sketched, [self.sheet, self.network, self.map], found, **latest)
-        self.dropped.upload(self.digit_dropped, [self.dropped, self.network, self.map], found, **options)
-        self.figure.click(self.figure_made, [self.network, self.reach, self.spacing], [self.figure], **options)
+        self.sheet.change(self.encode_sketch, [self.sheet, self.network, self.map], found, **latest)
+        self.dropped.upload(self.encode_picture, [self.dropped, self.network, self.map], found, **options)
+        self.figure.click(self.write_figure, [self.network, self.reach, self.spacing], [self.figure], **options)
         walk = self._walk = [self.map, self.network, self.steps, self.arcs, self.round]
         self.stage.start_on(self.stage.start_button.click, self.start, walk)
-        self.saved.upload(self.walk_restored, [self.saved, self.map], walk, **options).then(
-            self.redrawn, [*grid, self.map, *self.z], [self.map], **options
+        self.saved.upload(self.restore_walk_file, [self.saved, self.map], walk, **options).then(
+            self.redraw, [*grid, self.map, *self.z], [self.map], **options
         )
         self.stage.wire()
         self.saved_settings.wire(self.stage.start_button, redraw[1:])
-        self.saved_settings.applied.then(self.redrawn, [*grid, self.map, *self.z], [self.map], **options)
+        self.saved_settings.applied.then(self.redraw, [*grid, self.map, *self.z], [self.map], **options)
 
     def on_visit(self, page: gr.Blocks, tab: gr.Tab) -> None:
         """Resume the walk and the training when a page opens; draw the map when the tab is first opened."""
@@ -170,7 +170,7 @@ class LatentTab:
         self.training.stage.on_page_load(page)
         # Not on page load: visitors of other tabs need not wait for the map.
         self.saved_settings.on_visit(tab).then(
-            self.first_drawn,
+            self.draw_first,
             [*self._grid, self.map, *self.z],
             [self.map],
             api_visibility="private",
@@ -180,21 +180,21 @@ class LatentTab:
     def _wire_training(self) -> None:
         """Use trained networks on the map or in the face editor."""
         self.training.use.click(
-            self.used,
+            self.use_trained,
             [self.training.stage.run_id, self.faces.picture],
             [self.network, self.faces.picture],
             api_visibility="private",
             concurrency_limit=None,
         ).then(
-            self.redrawn,
+            self.redraw,
             [self.network, self.count, self.reach, self.spacing, self.veil, self.map, *self.z],
             [self.map],
             api_visibility="private",
         )
 
-    async def used(self, run_id: str, face: dict[str, Any]) -> Any:
+    async def use_trained(self, run_id: str, face: dict[str, Any]) -> Any:
         """Use the network of a finished training."""
-        vae = await run_or_warn(self.studio, lambda: self.training.finished(run_id))
+        vae = await run_or_warn(self.studio, lambda: self.training.load_result(run_id))
         if not isinstance(vae, VAE):
             return [gr.skip(), gr.skip()]
         name = self._trained.register(run_id, vae)
@@ -204,20 +204,20 @@ class LatentTab:
         inform("Your network is among the faces now: press Random face.")
         return [gr.skip(), {**face, "network": name, "first": None, "second": None}]
 
-    async def first_drawn(
+    async def draw_first(
         self, network: str, count: float, reach: float, spacing: str, veil: str, value: Any, *z: float
     ) -> Any:
         """Draw the map, unless it is there already."""
         if (value or {}).get("tiles"):
             return gr.skip()
-        return await self.redrawn(network, count, reach, spacing, veil, value, *z)
+        return await self.redraw(network, count, reach, spacing, veil, value, *z)
 
     # Map
 
     def _vae(self, network: str) -> VAE:
         return self.studio.workshop.network("vae", network or "digits")
 
-    async def redrawn(
+    async def redraw(
         self, network: str, count: float, reach: float, spacing: str, veil: str, value: Any, *z: float
     ) -> Any:
         """Redraw the map; the marked point, the waypoints and the ellipse are kept."""
@@ -227,21 +227,25 @@ class LatentTab:
             grid = (int(count), float(reach), SPACINGS.get(spacing, "gaussian"))
             shade = overlay(vae, VEILS.get(veil, "none"), *grid)
             kept = {"waypoints": (value or {}).get("waypoints", [])}
-            return plane(vae, *grid) | kept | at(vae, np.array(z, np.float32)) | {"overlay": shade}
+            return map_value(vae, *grid) | kept | point_value(vae, np.array(z, np.float32)) | {"overlay": shade}
 
         return await run_or_warn(self.studio, draw)
 
     async def picked(self, network: str, value: Any, event: gr.EventData) -> Any:
         """Decode the point that was clicked."""
         z = [round(float(number), 2) for number in (event.z or [])][:2]
-        update = await run_or_warn(self.studio, lambda: (value or {}) | at(self._vae(network), np.array(z, np.float32)))
+        update = await run_or_warn(
+            self.studio, lambda: (value or {}) | point_value(self._vae(network), np.array(z, np.float32))
+        )
         return [update, *z] if isinstance(update, dict) else [gr.skip()] * 3
 
-    async def moved(self, network: str, value: Any, *z: float) -> Any:
+    async def move_point(self, network: str, value: Any, *z: float) -> Any:
         """Decode the point at the sliders' position."""
-        return await run_or_warn(self.studio, lambda: (value or {}) | at(self._vae(network), np.array(z, np.float32)))
+        return await run_or_warn(
+            self.studio, lambda: (value or {}) | point_value(self._vae(network), np.array(z, np.float32))
+        )
 
-    async def figure_made(self, network: str, reach: float, spacing: str) -> Any:
+    async def write_figure(self, network: str, reach: float, spacing: str) -> Any:
         """Write the book's figure, 30 x 30 digits with axes, and return its path."""
 
         def draw() -> Path:
@@ -259,13 +263,13 @@ class LatentTab:
 
     # Drawn and dropped digits
 
-    async def sketched(self, sheet: str, network: str, value: Any) -> Any:
+    async def encode_sketch(self, sheet: str, network: str, value: Any) -> Any:
         """Encode a drawn digit."""
         if not sheet:
             return [{**(value or {}), "ellipse": None}, "", gr.skip(), gr.skip()]
-        return await self._locate(lambda: drawn(sheet), network, value)
+        return await self._locate(lambda: decode_sketch(sheet), network, value)
 
-    async def digit_dropped(self, path: str | None, network: str, value: Any) -> Any:
+    async def encode_picture(self, path: str | None, network: str, value: Any) -> Any:
         """Encode a dropped picture of a digit."""
         if not path:
             return [gr.skip()] * 4
@@ -277,7 +281,7 @@ class LatentTab:
             digit = as_digit(read())
             mean, deviations, pictures = vae.posterior_of(digit, SAMPLES, seed=0)
             ellipse = {"mean": mean.tolist(), "deviations": deviations.tolist()}
-            shown = (value or {}) | at(vae, mean) | {"ellipse": ellipse}
+            shown = (value or {}) | point_value(vae, mean) | {"ellipse": ellipse}
             return [shown, _row(digit, pictures), *(round(float(value), 2) for value in mean)]
 
         found = await run_or_warn(self.studio, find)
@@ -289,37 +293,41 @@ class LatentTab:
         """Handoffs: restore a walk or a training."""
         grid = [self.count, self.reach, self.spacing, self.veil, self.map, *self.z]
         return [
-            Handoff("latent", self.walk_entered, grid, [self.parts, *self._walk], engines=("vae",)),
+            Handoff("latent", self.restore_walk, grid, [self.parts, *self._walk], engines=("vae",)),
             Handoff(
-                "latent", self.training_entered, [], [self.parts, *self.training.restorable], engines=("vae_training",)
+                "latent",
+                self.restore_training,
+                [],
+                [self.parts, *self.training.restore_outputs],
+                engines=("vae_training",),
             ),
         ]
 
-    def training_entered(self, recipe: Recipe) -> dict[Any, Any]:
+    def restore_training(self, recipe: Recipe) -> dict[Any, Any]:
         """Restore a training."""
-        return self.training.restored(recipe) | {self.parts: gr.update(selected="train")}
+        return self.training.restore(recipe) | {self.parts: gr.update(selected="train")}
 
-    async def walk_entered(
+    async def restore_walk(
         self, recipe: Recipe, count: float, reach: float, spacing: str, veil: str, value: Any, *z: float
     ) -> dict[Any, Any]:
         """Restore a walk on the map of its network."""
-        updates = dict(zip(self._walk, self._walk_back(recipe, value), strict=True))
+        updates = dict(zip(self._walk, self._restore_walk(recipe, value), strict=True))
         network, walked = updates[self.network], updates[self.map]
-        updates[self.map] = await self.redrawn(network, count, reach, spacing, veil, walked, *z)
+        updates[self.map] = await self.redraw(network, count, reach, spacing, veil, walked, *z)
         return updates | {self.parts: gr.update(selected="digits")}
 
-    def walk_restored(self, path: str, value: Any) -> list[Any]:
+    def restore_walk_file(self, path: str, value: Any) -> list[Any]:
         """Restore a saved walk from its file."""
         try:
             recipe = read_recipe(Path(path))
             if recipe is None:
                 raise RecipeError("There is no walk in this file: bring an MP4 that was saved here.")
-            return self._walk_back(recipe, value)
+            return self._restore_walk(recipe, value)
         except ValueError as error:
             warn(error)
             return [gr.skip()] * 5
 
-    def _walk_back(self, recipe: Recipe, value: Any) -> list[Any]:
+    def _restore_walk(self, recipe: Recipe, value: Any) -> list[Any]:
         job = job_for_tab(
             recipe,
             "vae",

@@ -67,8 +67,8 @@ class ModelsTab:
         options: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": None}
         self.list.obtain(self.download, None, [self.list], **options)
         # Not Gradio's `cancels`, which acts after the answer: a late message would show the download still running.
-        self.list.halt(self.halted, None, [self.list], **options)
-        self.list.remove(self.removed, None, [self.list], **options)
+        self.list.halt(self.cancel_download, None, [self.list], **options)
+        self.list.remove(self.remove_file, None, [self.list], **options)
         self.file.upload(self.import_weights, [self.file], [self.file, self.list], **options)
 
     def handoffs(self) -> list[Handoff]:
@@ -78,9 +78,9 @@ class ModelsTab:
     def on_visit(self, page: gr.Blocks, tab: gr.Tab) -> None:
         """Refresh the list whenever the tab is opened."""
         options: dict[str, Any] = {"api_visibility": "private", "queue": False}
-        tab.select(self.visited, [self.list], [self.list], **options)
+        tab.select(self.refresh, [self.list], [self.list], **options)
 
-    def visited(self, shown: Any) -> Any:
+    def refresh(self, shown: Any) -> Any:
         """Refresh the list, unless the page watches a download."""
         return gr.skip() if isinstance(shown, dict) and shown.get("going") else list_value(self.store)
 
@@ -107,7 +107,7 @@ class ModelsTab:
             self._cancel_events.pop(page, None)
         yield list_value(self.store, about=name, said=f"{title_of(name)} is downloaded and verified.")
 
-    def halted(self, event: gr.EventData, request: gr.Request) -> Any:
+    def cancel_download(self, event: gr.EventData, request: gr.Request) -> Any:
         """Cancel the page's download; on a stalled connection this takes some seconds."""
         halted = self._cancel_events.get(str(request.session_hash))
         if halted is None:
@@ -115,7 +115,7 @@ class ModelsTab:
         halted.set()
         return list_value(self.store, going=cancelling(str(event.name)))
 
-    def removed(self, event: gr.EventData) -> dict[str, Any]:
+    def remove_file(self, event: gr.EventData) -> dict[str, Any]:
         """Remove an official file, or a partial download, from the cache."""
         name = str(event.name)
         try:

@@ -95,13 +95,13 @@ class StylePicker:
         # Events that bypass Gradio's queue cannot show toasts.
         options: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": None}
 
-        def checked(gallery: Any, *values: Any) -> list[Any]:
-            return [*self.checked(gallery), *changed(gallery, *values)]
+        def check_and_notify(gallery: Any, *values: Any) -> list[Any]:
+            return [*self.check_gallery(gallery), *changed(gallery, *values)]
 
         shown = [self.gallery, self.fold, *self.blend]
-        self.gallery.change(checked, [self.gallery, *inputs], [*shown, *outputs], **options)
-        self.upload.upload(self.uploaded, [self.upload, self.gallery, self.several], [self.gallery], **options)
-        self.row.pick(self.picked, [self.gallery, self.several], [self.gallery], **options)
+        self.gallery.change(check_and_notify, [self.gallery, *inputs], [*shown, *outputs], **options)
+        self.upload.upload(self.add_uploads, [self.upload, self.gallery, self.several], [self.gallery], **options)
+        self.row.pick(self.pick_example, [self.gallery, self.several], [self.gallery], **options)
 
     def on_page_load(self, page: gr.Blocks) -> None:
         """Show the example paintings on a fresh page once they are drawn."""
@@ -113,23 +113,23 @@ class StylePicker:
         drawn = paintings(self._folder)
         return thumbnails(drawn), gr.skip() if paths_in(gallery) else [str(drawn[0])]
 
-    def picked(self, gallery: Any, several: bool, event: gr.EventData):
+    def pick_example(self, gallery: Any, several: bool, event: gr.EventData):
         """Replace the painting by an example, or add it if several are blended."""
-        return self._joined([str(self.examples[event.index % len(self.examples)])], gallery, several)
+        return self._combined([str(self.examples[event.index % len(self.examples)])], gallery, several)
 
-    def uploaded(self, files: list[str], gallery: Any, several: bool):
+    def add_uploads(self, files: list[str], gallery: Any, several: bool):
         """Replace the painting by uploaded ones, or add them if several are blended."""
         readable = self._readable(files)
-        return self._joined(readable, gallery, several) if readable else gr.skip()
+        return self._combined(readable, gallery, several) if readable else gr.skip()
 
-    def _joined(self, picked: list[str], gallery: Any, several: bool):
+    def _combined(self, picked: list[str], gallery: Any, several: bool):
         wanted = [*paths_in(gallery), *picked] if several else picked
         if len(wanted) > MOST_STYLES:
             warn(f"These would be {len(wanted)} paintings; use at most {MOST_STYLES}.")
             return gr.skip()
         return wanted
 
-    def checked(self, gallery: Any) -> list[Any]:
+    def check_gallery(self, gallery: Any) -> list[Any]:
         """Check dropped paintings, and show a weight for each if there are several."""
         readable = self._readable(paths_in(gallery))
         if len(readable) > MOST_STYLES:

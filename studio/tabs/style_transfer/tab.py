@@ -41,7 +41,7 @@ COLORS = {
 }
 
 
-def named_time(seconds: float) -> str:
+def time_choice(seconds: float) -> str:
     """Return the choice nearest to a time in seconds; 0 means by steps."""
     if not seconds:
         return "By steps"
@@ -75,12 +75,12 @@ class StyleTab:
                         "seconds",
                         gr.Radio(
                             list(TIMES),
-                            value=named_time(settings.initial.seconds),
+                            value=time_choice(settings.initial.seconds),
                             label="Time",
                             elem_id="style-seconds",
                             elem_classes="chips",
                         ),
-                        show=named_time,
+                        show=time_choice,
                         read=lambda name: TIMES.get(name, 15.0),
                     )
                     self.stage.build_buttons("Paint")
@@ -192,9 +192,17 @@ class StyleTab:
         # Events that bypass Gradio's queue cannot show toasts, so only handlers without toasts do.
         unqueued = {**options, "queue": False}
         concurrent = {**options, "concurrency_limit": None}
-        self._restorable = [self.photo, gallery, self.backbone, self.preset, *moved, self.restored, self.start_image]
-        self._restorable += [self.regions, stage.canvas, *self.sweep.components]
-        self.photo.change(self.photo_changed, [self.photo, gallery, stage.run_id], self._restorable, **concurrent)
+        self._restore_outputs = [
+            self.photo,
+            gallery,
+            self.backbone,
+            self.preset,
+            *moved,
+            self.restored,
+            self.start_image,
+        ]
+        self._restore_outputs += [self.regions, stage.canvas, *self.sweep.components]
+        self.photo.change(self.photo_changed, [self.photo, gallery, stage.run_id], self._restore_outputs, **concurrent)
         self.start_image.change(self.start_changed, [self.start_image], [self.start_image], **concurrent)
         self.style_picker.wire(regions_for, [self.regions], [self.regions])
         inputs = [self.preset, self.backbone, stage.run_id, *settings.inputs]
@@ -208,7 +216,7 @@ class StyleTab:
         stage.start_on(self.batch.go.click, self.start_batch, shared)
         self.sweep.wire()
         stage.reuse_button.click(
-            stage.chosen_as_input, [stage.run_id, stage.moment], [self.start_image], **concurrent
+            stage.picture_as_input, [stage.run_id, stage.moment], [self.start_image], **concurrent
         ).then(lambda: gr.update(open=True), None, [self.start_fold], **unqueued)
         stage.wire()
         self.saved_settings.wire(stage.start_button)
@@ -225,14 +233,16 @@ class StyleTab:
     def handoffs(self) -> list[Handoff]:
         """Handoffs: restore a painting; use a picture as the photo or as the style."""
         gallery = self.style_picker.gallery
-        photo = [gallery, self.stage.run_id], self._restorable
+        photo = [gallery, self.stage.run_id], self._restore_outputs
         return [
-            Handoff("style", self._restore, [], self._restorable, engines=("style_transfer", "style_transfer_sweep")),
-            Handoff("style", self.photo_entered, *photo, title="Paint it", kinds=("picture",)),
+            Handoff(
+                "style", self._restore, [], self._restore_outputs, engines=("style_transfer", "style_transfer_sweep")
+            ),
+            Handoff("style", self.use_as_photo, *photo, title="Paint it", kinds=("picture",)),
             Handoff("style", lambda path: {gallery: [path]}, [], [gallery], title="Paint like it", kinds=("picture",)),
         ]
 
-    def photo_entered(self, path: str, gallery: Any, run_id: str) -> dict[Any, Any]:
+    def use_as_photo(self, path: str, gallery: Any, run_id: str) -> dict[Any, Any]:
         """Use a picture from another tab as the photo."""
         return {self.photo: path} | self.photo_changed(path, gallery, run_id)
 
@@ -263,7 +273,7 @@ class StyleTab:
         swept = job.config if isinstance(job.config, StyleSweepConfig) else None
         config = job.config if swept is None else StyleConfig(**swept.settings)
         update = self.settings.updates_for(config) | {self.backbone: job.backbone, self.restored: recipe.to_json()}
-        update |= {} if swept is None else self.sweep.restored(swept)
+        update |= {} if swept is None else self.sweep.updates_for(swept)
         update[self.preset] = gr.update(choices=list(presets(job.backbone)), value=None)
         for i, slider in enumerate(self.style_picker.blend):
             weight = config.blend[i] if i < len(config.blend) else 1.0

@@ -97,7 +97,7 @@ class TextTab:
                             elem_id="text-manner",
                             elem_classes="chips",
                         ),
-                        show=manner_of,
+                        show=choice_of,
                         read=lambda manner: MANNERS.get(manner, ()),
                     )
                     stage.build_buttons("Write")
@@ -163,9 +163,9 @@ class TextTab:
         by_hand = [*watched, *controls]
         here = [stage.run_id, stage.token_position, *asked]
         assert stage.continue_button is not None
-        stage.start_on(stage.continue_button.click, self.continued, here, by_hand)
-        stage.start_on(self.again.click, self.tried_again, here, by_hand)
-        stage.start_on(self.dice.pick, self.rewritten, here, by_hand)
+        stage.start_on(stage.continue_button.click, self.continue_text, here, by_hand)
+        stage.start_on(self.again.click, self.rewrite_from_token, here, by_hand)
+        stage.start_on(self.dice.pick, self.replace_token, here, by_hand)
         stage.canvas.pick(
             self.picked,
             [stage.run_id],
@@ -179,13 +179,13 @@ class TextTab:
         gr.on(
             [prompt.input, self.model.input], lambda: ((), None), None, [tokens, self.restored], queue=False, **options
         )
-        self._restorable = [self.model, self.restored, *controls]
-        self.saved.upload(self.restore_upload, [self.saved], self._restorable, **options)
+        self._restore_outputs = [self.model, self.restored, *controls]
+        self.saved.upload(self.restore_upload, [self.saved], self._restore_outputs, **options)
         stage.steered_by([self.settings.controls[name] for name in STEERED], self.settings, self.model, FIXED)
         stage.wire()
         self.saved_settings.wire(stage.start_button)
         self.score.wire(self.model)
-        self.training.use.click(self.trained_used, [self.training.stage.run_id], [self.model], **options)
+        self.training.use.click(self.use_trained, [self.training.stage.run_id], [self.model], **options)
 
     def on_visit(self, page: gr.Blocks, tab: gr.Tab) -> None:
         """Resume the runs and load saved settings when a page opens."""
@@ -259,7 +259,7 @@ class TextTab:
         ):
             yield update
 
-    async def continued(
+    async def continue_text(
         self, run_id: str, place: list[int] | None, model: str, pace: float, *values: Any
     ) -> AsyncIterator[dict[Any, Any]]:
         """Continue a finished text; of several texts the one with the selected token."""
@@ -272,7 +272,7 @@ class TextTab:
         async for update in self._from(run_id, place[0] if place else 0, pace, values, on):
             yield update
 
-    async def tried_again(
+    async def rewrite_from_token(
         self, run_id: str, place: list[int] | None, model: str, pace: float, *values: Any
     ) -> AsyncIterator[dict[Any, Any]]:
         """Rewrite from the selected token on, with another seed."""
@@ -284,7 +284,7 @@ class TextTab:
         async for update in self._from(run_id, row, pace, values, anew):
             yield update
 
-    async def rewritten(
+    async def replace_token(
         self, run_id: str, place: list[int] | None, event: gr.EventData, model: str, pace: float, *values: Any
     ) -> AsyncIterator[dict[Any, Any]]:
         """Replace the selected token and continue from it."""
@@ -299,12 +299,12 @@ class TextTab:
         """Inspect the selected token."""
         run = self.stage.run(run_id)
         row, index = int(event.row), int(event.index)
-        shown = self._dice(run, row, index) if run is not None else None
+        shown = self._token_details(run, row, index) if run is not None else None
         if shown is None:
             return [None, {}, gr.update(interactive=False)]
         return [[row, index], shown, gr.update(interactive=True)]
 
-    def _dice(self, run: Run, row: int, index: int) -> dict[str, Any] | None:
+    def _token_details(self, run: Run, row: int, index: int) -> dict[str, Any] | None:
         written = run.frame.written if run.frame is not None else ()
         if not (0 <= row < len(written) and 0 <= index < len(written[row].dice)):
             return None
@@ -319,19 +319,24 @@ class TextTab:
     def handoffs(self) -> list[Handoff]:
         """Handoffs: restore texts and trainings; continue any text."""
         here = {self.parts: gr.update(selected="write")}
-        outputs = [self.parts, *self._restorable]
-        training = [self.parts, *self.training.restorable]
+        outputs = [self.parts, *self._restore_outputs]
+        training = [self.parts, *self.training.restore_outputs]
         return [
             Handoff("text", lambda recipe: here | self._restore(recipe), [], outputs, engines=("language_model",)),
-            Handoff("text", self.training_entered, [], training, engines=("language_training",)),
+            Handoff("text", self.restore_training, [], training, engines=("language_training",)),
             Handoff(
-                "text", lambda path: here | self.prompted(path), [], outputs, title="Go on with it", kinds=("text",)
+                "text",
+                lambda path: here | self.use_as_prompt(path),
+                [],
+                outputs,
+                title="Go on with it",
+                kinds=("text",),
             ),
         ]
 
-    def training_entered(self, recipe: Recipe) -> dict[Any, Any]:
+    def restore_training(self, recipe: Recipe) -> dict[Any, Any]:
         """Restore a training."""
-        return self.training.restored(recipe) | {self.parts: gr.update(selected="text-training")}
+        return self.training.restore(recipe) | {self.parts: gr.update(selected="text-training")}
 
     def restore_upload(self, path: str) -> dict[Any, Any]:
         """Restore a recipe, or use a text file as the prompt."""
@@ -339,7 +344,7 @@ class TextTab:
             recipe = read_recipe(Path(path))
             if recipe is None and Path(path).suffix.lower() != ".txt":
                 raise RecipeError("There is no recipe in this file: bring one that was saved here, or a .txt file.")
-            return self.prompted(path) if recipe is None else self._restore(recipe)
+            return self.use_as_prompt(path) if recipe is None else self._restore(recipe)
         except ValueError as error:
             warn(error)
             return {self.restored: None}
@@ -361,7 +366,7 @@ class TextTab:
         inform("Settings restored; press Write to repeat the text.")
         return self.settings.updates_for(job.config) | {self.model: job.backbone, self.restored: recipe.to_json()}
 
-    def prompted(self, path: str) -> dict[Any, Any]:
+    def use_as_prompt(self, path: str) -> dict[Any, Any]:
         """Use a text file as the prompt."""
         try:
             with Path(path).open("rb") as file:
@@ -376,9 +381,9 @@ class TextTab:
 
     # Trained models
 
-    async def trained_used(self, run_id: str) -> Any:
+    async def use_trained(self, run_id: str) -> Any:
         """Use the model of a finished training."""
-        model = await run_or_warn(self.studio, lambda: self.training.finished(run_id))
+        model = await run_or_warn(self.studio, lambda: self.training.load_result(run_id))
         if not hasattr(model, "tokeniser"):
             return gr.skip()
         name = self._trained.register(run_id, model)
@@ -386,6 +391,6 @@ class TextTab:
         return gr.update(choices=[*self._shipped.items(), ("Yours", name)], value=name, visible=True)
 
 
-def manner_of(temperatures: tuple[float, ...]) -> str:
+def choice_of(temperatures: tuple[float, ...]) -> str:
     """Return the display title of a set of temperatures."""
     return next((manner for manner, known in MANNERS.items() if known == tuple(temperatures)), SIDE_BY_SIDE)

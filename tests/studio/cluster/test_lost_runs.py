@@ -125,7 +125,7 @@ def test_save_is_alive_where_a_result_is_not_written_yet_and_writes_it(studio, s
     assert updates[-1][stage.save] == gr.update(value=None, interactive=True, label="Save")
 
     def saved() -> dict:
-        return asyncio.run(stage.saved(run.id))
+        return asyncio.run(stage.retry_save(run.id))
 
     answer, sentence = warned(saved)
     assert (answer, "the disk is full" in sentence) == ({stage.save: gr.skip()}, True)

@@ -234,7 +234,7 @@ def same_results(one: Run, other: Run) -> None:
 
 
 @pytest.fixture(autouse=True)
-def filmed(monkeypatch) -> None:
+def write_film(monkeypatch) -> None:
     """What went into each film: the encoder does not always make the same of the same."""
     pictures_in.clear()
     add, finish = Film.add, Film.finish

@@ -21,7 +21,7 @@ from engines.deep_dream import PRESETS, DreamConfig
 from engines.imaging.images import read_picture
 from engines.jobs.sweep import DreamSweepConfig, StyleSweepConfig
 from engines.recipes import read_recipe
-from studio.panels.sweep_panel import spread
+from studio.panels.sweep_panel import suggest_values
 from studio.services import Studio
 from studio.tabs.deep_dream.tab import DreamTab
 from studio.tabs.style_transfer.tab import StyleTab
@@ -183,7 +183,7 @@ def test_every_setting_that_can_be_swept_is_offered_with_values_that_can_be_run(
     assert set(offered) == set(kind.sweepable())
     assert [name for _, name in tab.sweep.rows.choices] == ["", *offered]
     for name in offered:
-        update = tab.sweep.around(name, *tab.settings.values(config))
+        update = tab.sweep.suggest(name, *tab.settings.values(config))
         values = tuple(float(value) for value in update["value"].split(","))
         assert update["visible"]
         assert getattr(config, name) in values
@@ -199,7 +199,7 @@ def test_the_fold_opens_with_a_sweep_that_can_be_run_and_no_rows(tabs):
 
 
 def test_where_nothing_else_is_swept_the_values_of_the_rows_go_away(tab):
-    assert tab.sweep.around("", *tab.settings.values(SMALL)) == gr.update(value="", visible=False)
+    assert tab.sweep.suggest("", *tab.settings.values(SMALL)) == gr.update(value="", visible=False)
 
 
 @pytest.mark.parametrize(
@@ -215,13 +215,13 @@ def test_where_nothing_else_is_swept_the_values_of_the_rows_go_away(tab):
 )
 def test_values_are_half_once_and_twice_what_a_slider_says_as_far_as_it_reaches(said, wanted):
     slider = gr.Slider(0.0, 0.1, step=0.001)
-    assert list(spread(slider, said)) == pytest.approx(wanted)
+    assert list(suggest_values(slider, said)) == pytest.approx(wanted)
 
 
 def test_values_of_a_box_are_around_it_too_and_of_a_seed_the_next_ones():
-    assert list(spread(gr.Number(), 7, whole=True)) == [7, 8, 9]
-    assert list(spread(gr.Number(), 5.0)) == [2.5, 5.0, 10.0]
-    assert list(spread(gr.Number(), None)) == [0, 1, 2]
+    assert list(suggest_values(gr.Number(), 7, whole=True)) == [7, 8, 9]
+    assert list(suggest_values(gr.Number(), 5.0)) == [2.5, 5.0, 10.0]
+    assert list(suggest_values(gr.Number(), None)) == [0, 1, 2]
 
 
 def test_a_sheet_is_nothing_to_go_on_from_and_compared_with_nothing(tab, studio, photo):
@@ -231,7 +231,7 @@ def test_a_sheet_is_nothing_to_go_on_from_and_compared_with_nothing(tab, studio,
     run = studio.runs.get(updates[0][tab.stage.run_id])
     assert run.moments.steps, "the sheet as it filled can be looked back at"
     for step in (0, run.moments.steps[0]):
-        *_, again = tab.stage.picked(run.id, gr.EventData(None, {"step": step}))
+        *_, again = tab.stage.view_snapshot(run.id, gr.EventData(None, {"step": step}))
         assert not again["interactive"]
 
 

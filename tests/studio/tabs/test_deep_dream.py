@@ -276,7 +276,7 @@ def test_a_film_is_offered_and_dreamt_on_from_its_last_picture(tab, photo, studi
     first, *_, last = watched(tab.start(photo, None, "studio_vgg", None, *values))
     assert last[tab.stage.save]["value"].endswith(".mp4")
     assert last[tab.stage.reuse_button]["interactive"]
-    path = tab.stage.chosen_as_input(first[tab.stage.run_id], 0)
+    path = tab.stage.picture_as_input(first[tab.stage.run_id], 0)
     assert Path(path).parent == studio.gallery.inputs
     shown = studio.runs.get(first[tab.stage.run_id]).frame.image
     assert np.abs(read_picture(path).astype(int) - shown).mean() < 4
@@ -299,11 +299,11 @@ def test_a_reloaded_page_finds_its_run_and_its_result(tab, studio, small_job):
 
 def test_dreaming_on_takes_the_result_as_a_photo_without_its_recipe(tab, studio, small_job):
     run = finished(studio.runs.start(small_job))
-    path = Path(tab.stage.chosen_as_input(run.id, 0))
+    path = Path(tab.stage.picture_as_input(run.id, 0))
     assert path.parent == studio.gallery.inputs
     assert read_recipe(path) is None
     np.testing.assert_array_equal(read_picture(path), read_picture(run.result))
-    assert tab.stage.chosen_as_input("no such run", 0) == gr.skip()
+    assert tab.stage.picture_as_input("no such run", 0) == gr.skip()
 
 
 def test_the_examples_are_pictures_and_the_drawn_ones_are_drawn_once(tab, studio):

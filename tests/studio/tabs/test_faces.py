@@ -157,26 +157,26 @@ def test_what_no_slider_says_gives_no_picture_and_no_traceback(tab, asked):
 
 def test_a_held_face_is_the_other_end_of_the_slider(tab, gan):
     shown, face = a_wall(tab)
-    held, *_ = call(tab.face.held, face, *NEUTRAL_SLIDERS)
+    held, *_ = call(tab.face.hold_face, face, *NEUTRAL_SLIDERS)
     assert held["second"] == face["first"]
     other, *_ = call(tab.picked, "faces", shown, held, SimpleNamespace(index=5))
     assert other["second"] == face["first"]
     halfway = call(tab.face.edited, ["faces", other["first"], other["second"], [0.5, *NEUTRAL_SLIDERS[1:]]])
     z = gan.edited(other["first"], other["second"], 0.5, [])
     np.testing.assert_array_equal(decoded(halfway["picture"]), gan.decode(z)[0])
-    again, *sliders = call(tab.face.unedited, other)
+    again, *sliders = call(tab.face.reset, other)
     assert (again["second"], again["first"], sliders) == (None, other["first"], [*NEUTRAL_SLIDERS])
 
 
 def test_a_saved_face_comes_back_with_its_sliders(tab):
     shown, face = a_wall(tab)
-    held, *_ = call(tab.face.held, face, *NEUTRAL_SLIDERS)
+    held, *_ = call(tab.face.hold_face, face, *NEUTRAL_SLIDERS)
     other, *_ = call(tab.picked, "faces", shown, held, SimpleNamespace(index=2))
     sliders = [0.25, False, 1.5, *[0.0] * (DIRECTIONS - 2), -2.0]
-    path = call(tab.face.kept, other, *sliders)
+    path = call(tab.face.save_face, other, *sliders)
     recipe = read_recipe(Path(path))
     assert (recipe.engine, recipe.backbone) == ("dcgan", "faces")
-    network, truncation, _, back, *rest = call(tab.restored, path)
+    network, truncation, _, back, *rest = call(tab.restore_file, path)
     assert (network, truncation, rest[:SLIDERS]) == ("faces", 1.0, sliders)
     assert (back["first"], back["second"]) == (other["first"], other["second"])
     assert back["picture"] == call(tab.face.edited, ["faces", other["first"], other["second"], sliders])["picture"]
@@ -185,12 +185,12 @@ def test_a_saved_face_comes_back_with_its_sliders(tab):
 
 def test_without_a_face_nothing_is_saved_held_or_added_but_a_sentence(tab):
     for handler in (
-        lambda: call(tab.face.kept, EMPTY_FACE, *NEUTRAL_SLIDERS),
-        lambda: call(tab.face.held, EMPTY_FACE, *NEUTRAL_SLIDERS),
+        lambda: call(tab.face.save_face, EMPTY_FACE, *NEUTRAL_SLIDERS),
+        lambda: call(tab.face.hold_face, EMPTY_FACE, *NEUTRAL_SLIDERS),
     ):
         assert "no face yet" in warned(handler)[1]
-    assert "no face yet" in warned(lambda: call(tab.added, [], EMPTY_FACE, *NEUTRAL_SLIDERS))[1]
-    assert "no face yet" in warned(lambda: call(tab.face.unedited, EMPTY_FACE))[1]
+    assert "no face yet" in warned(lambda: call(tab.add_to_walk, [], EMPTY_FACE, *NEUTRAL_SLIDERS))[1]
+    assert "no face yet" in warned(lambda: call(tab.face.reset, EMPTY_FACE))[1]
 
 
 def test_the_verdict_is_told_as_a_share_of_photographs(gan):
@@ -203,18 +203,18 @@ def test_the_verdict_is_told_as_a_share_of_photographs(gan):
 
 def test_faces_are_collected_and_walked_through_and_the_walk_comes_back(tab, studio):
     shown, face = a_wall(tab)
-    places, strip = call(tab.added, [], face, *NEUTRAL_SLIDERS)
+    places, strip = call(tab.add_to_walk, [], face, *NEUTRAL_SLIDERS)
     other, *_ = call(tab.picked, "faces", shown, face, SimpleNamespace(index=1))
-    places, strip = call(tab.added, places, other, *NEUTRAL_SLIDERS)
+    places, strip = call(tab.add_to_walk, places, other, *NEUTRAL_SLIDERS)
     assert (len(places), strip.count("<img"), "2 faces" in strip) == (2, 2, True)
     updates = watched(tab.start_walk("faces", shown, places, 2, True, True))
     run = studio.runs.get(next(u[tab.stage.run_id] for u in updates if tab.stage.run_id in u))
     assert (run.state, run.frame.step, run.result.suffix) == ("done", 4, ".mp4")
-    back = call(tab.restored, str(run.result))
+    back = call(tab.restore_file, str(run.result))
     _, _, *same = back[: 3 + 1 + SLIDERS]
     assert all(update == gr.skip() for update in same)
     assert back[-5:] == [places, back[-4], 2, True, True]
-    assert tab.cleared()[0] == []
+    assert tab.clear_walk()[0] == []
 
 
 def test_a_walk_without_chosen_faces_passes_the_first_five_of_the_wall(tab, studio):
@@ -232,13 +232,13 @@ def test_a_walk_of_one_face_or_too_many_is_told_in_a_sentence(tab):
         in warned(lambda: watched(tab.start_walk("faces", shown, [face["first"]], 2, True, True)))[1]
     )
     many = [face["first"]] * faces.MOST_WAYPOINTS
-    assert "at most" in warned(lambda: call(tab.added, many, face, *NEUTRAL_SLIDERS))[1]
+    assert "at most" in warned(lambda: call(tab.add_to_walk, many, face, *NEUTRAL_SLIDERS))[1]
 
 
 def test_what_is_no_face_or_walk_of_this_tab_is_told_in_a_sentence(tab, tmp_path, picture):
     plain = tmp_path / "plain.png"
     plain.write_bytes(as_png(picture))
-    assert "no recipe in this file" in warned(lambda: call(tab.restored, str(plain)))[1]
+    assert "no recipe in this file" in warned(lambda: call(tab.restore_file, str(plain)))[1]
 
 
 @pytest.mark.parametrize(
@@ -257,7 +257,7 @@ def test_a_recipe_that_cannot_be_followed_is_told_in_a_sentence(tab, tmp_path, c
     usual = {"engine": "dcgan", "config": {}, "backbone": "faces", "weights": "", "inputs": {}}
     path = tmp_path / "saved.png"
     write_png(path, np.zeros((8, 8, 3), np.uint8), Recipe(**usual | changes))
-    assert told in warned(lambda: call(tab.restored, str(path)))[1]
+    assert told in warned(lambda: call(tab.restore_file, str(path)))[1]
 
 
 # Projection
@@ -272,7 +272,7 @@ def test_a_dropped_face_is_judged_looked_for_and_used(tab, studio, photo):
     run_id = next(u[tab.search.stage.run_id] for u in updates if tab.search.stage.run_id in u)
     run = studio.runs.get(run_id)
     assert (run.state, run.frame.step) == ("done", 2)
-    face, *_ = call(tab.search.used, run_id)
+    face, *_ = call(tab.search.use_face, run_id)
     np.testing.assert_allclose(face["first"], run.frame.z, atol=1e-4)
     assert decoded(face["original"]).shape == (128, 128, 3)
     kept, _, _, *settings = call(tab.search.face_dropped, str(run.result), "faces")
@@ -283,7 +283,7 @@ def test_a_dropped_face_is_judged_looked_for_and_used(tab, studio, photo):
 def test_looking_for_nothing_and_using_what_was_not_found_is_told_in_a_sentence(tab, tmp_path):
     values = tab.search.settings.values(ProjectionConfig())
     assert "Drop a face first" in warned(lambda: watched(tab.search.start(None, "faces", *values)))[1]
-    assert "no found face yet" in warned(lambda: call(tab.search.used, ""))[1]
+    assert "no found face yet" in warned(lambda: call(tab.search.use_face, ""))[1]
     bad = tmp_path / "bad.png"
     bad.write_text("no pixels")
     assert "not a picture" in warned(lambda: call(tab.search.face_dropped, str(bad), "faces"))[1]
@@ -343,7 +343,7 @@ def test_what_was_trained_here_draws_on_the_wall(tab, studio, tmp_path, monkeypa
     run = studio.runs.get(run_id)
     assert (run.state, run.frame.step, run.frame.total) == ("done", 8, 8)
     assert {"d_loss", "g_loss", "real_accuracy", "fake_accuracy", "diversity"} <= set(run.curves)
-    update = call(tab.trained_used, run_id)
+    update = call(tab.use_trained, run_id)
     assert update["value"] == f"trained-{run_id}"
     shown, face, *_ = call(tab.same_wall, update["value"], {}, 0.8)
     assert (len(shown["standings"]), face["network"]) == (COUNT, update["value"])
@@ -352,9 +352,9 @@ def test_what_was_trained_here_draws_on_the_wall(tab, studio, tmp_path, monkeypa
 
 
 def test_using_or_sending_back_what_is_not_there_is_told_in_a_sentence(tab):
-    assert "no training to use yet" in warned(lambda: call(tab.trained_used, ""))[1]
+    assert "no training to use yet" in warned(lambda: call(tab.use_trained, ""))[1]
     assert "Choose the data first" in warned(lambda: trained(tab, None))[1]
-    assert warned(lambda: tab.training.once_more("", 3)) == (3, "No training is running that could go back.")
+    assert warned(lambda: tab.training.add_rollback("", 3)) == (3, "No training is running that could go back.")
 
 
 def test_three_pictures_are_too_few_to_train_on(tab, tmp_path):

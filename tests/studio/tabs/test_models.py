@@ -134,7 +134,7 @@ def test_a_damaged_manifest_is_one_sentence_and_the_official_files_are_still_the
 def test_no_path_of_the_server_is_shown(tab, store, tmp_path):
     store.cache.mkdir()
     (store.cache / VGG19).write_bytes(b"downloaded")
-    shown = json.dumps(tab.visited({}))
+    shown = json.dumps(tab.refresh({}))
     for path in (tmp_path, BUNDLED_FOLDER.parent, Path.home()):
         assert str(path) not in shown
 
@@ -159,8 +159,8 @@ def test_a_download_says_how_far_it_is_and_that_it_is_verified(tab, store, publi
 def test_a_cancelled_download_ends_with_what_has_arrived_and_can_be_gone_on_with(tab, store, published):
     download = tab.download(about("vgg19"), PAGE)
     next(download), next(download)
-    assert tab.halted(about("vgg19"), ANOTHER_PAGE) == gr.skip()
-    assert tab.halted(about("vgg19"), PAGE)["going"]["text"].startswith("Cancelling")
+    assert tab.cancel_download(about("vgg19"), ANOTHER_PAGE) == gr.skip()
+    assert tab.cancel_download(about("vgg19"), PAGE)["going"]["text"].startswith("Cancelling")
     (last,) = download
     assert last["going"] is None
     assert rows(last)["vgg19"]["acts"] == ["rest", "discard"]
@@ -177,13 +177,13 @@ def test_a_page_that_is_left_gives_its_download_up(tab, store, published):
     download.close()
     store.remove("vgg19")
     assert files_in(store.cache) == []
-    assert tab.halted(about("vgg19"), PAGE) == gr.skip()
+    assert tab.cancel_download(about("vgg19"), PAGE) == gr.skip()
 
 
 @pytest.mark.parametrize("name", ["studio_vgg", "../../etc/passwd", ""])
 def test_what_is_no_official_file_is_neither_fetched_nor_removed(tab, name):
     *_, last = tab.download(about(name), PAGE)
-    for value in (last, tab.removed(about(name))):
+    for value in (last, tab.remove_file(about(name))):
         assert value["going"] is None
         assert is_one_sentence(value["said"])
     assert rows(value)["studio_vgg"]["where"] == "Bundled"
@@ -193,11 +193,11 @@ def test_a_removed_file_is_gone_and_no_longer_held_in_memory(tab, studio, store)
     store.cache.mkdir()
     (store.cache / VGG19).write_bytes(b"downloaded")
     studio.workshop.keep("deep_dream", "vgg19", object())
-    value = tab.removed(about("vgg19"))
+    value = tab.remove_file(about("vgg19"))
     assert rows(value)["vgg19"]["acts"] == ["get"]
     assert files_in(store.cache) == []
     assert ("engines.backbones.backbone:load_backbone", "vgg19") not in studio.workshop._networks
-    assert "nothing to remove" in tab.removed(about("vgg19"))["said"]
+    assert "nothing to remove" in tab.remove_file(about("vgg19"))["said"]
 
 
 def test_a_dropped_file_is_taken_if_it_is_keras_own_and_refused_with_a_sentence_otherwise(
@@ -205,20 +205,20 @@ def test_a_dropped_file_is_taken_if_it_is_keras_own_and_refused_with_a_sentence_
 ):
     brought = tmp_path / "brought.h5"
     brought.write_bytes(PAYLOAD)
-    cleared, value = asyncio.run(tab.brought(str(brought)))
+    cleared, value = asyncio.run(tab.import_weights(str(brought)))
     assert cleared is None
     assert rows(value)["vgg19"]["where"] == "In Keras's cache"
     impostor = tmp_path / OFFICIAL_FILES["vgg16"].name
     impostor.write_bytes(PAYLOAD[::-1])
-    (cleared, value), sentence = warned(lambda: asyncio.run(tab.brought(str(impostor))))
+    (cleared, value), sentence = warned(lambda: asyncio.run(tab.import_weights(str(impostor))))
     assert (cleared, value) == (None, gr.skip())
     assert "not the file that Keras publishes" in sentence
     assert store.find("vgg16") is None
 
 
 def test_coming_back_to_the_tab_does_not_interrupt_what_is_shown_of_a_download(tab, store):
-    assert tab.visited({"going": {"name": "vgg19"}}) == gr.skip()
-    assert set(rows(tab.visited({"going": None}))) == {*TITLES, *OFFICIAL_FILES}
+    assert tab.refresh({"going": {"name": "vgg19"}}) == gr.skip()
+    assert set(rows(tab.refresh({"going": None}))) == {*TITLES, *OFFICIAL_FILES}
 
 
 def test_the_choice_of_a_network_is_looked_at_anew_on_coming_to_its_tab(studio, store):

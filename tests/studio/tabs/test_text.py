@@ -198,7 +198,7 @@ def test_another_word_is_put_in_its_place_and_written_on_from(tab):
     run_id, _ = written(tab)
     before = rows_of(tab.stage.run(run_id))[0]
     token = next(i for i, _, _ in before.dice[4].alternatives if i not in (0, before.tokens[4]))
-    updates = watched(tab.rewritten(run_id, [0, 4], SimpleNamespace(token=token), "ours", 200, *settings(tab)))
+    updates = watched(tab.replace_token(run_id, [0, 4], SimpleNamespace(token=token), "ours", 200, *settings(tab)))
     run = tab.stage.run(next(update[tab.stage.run_id] for update in updates if tab.stage.run_id in update))
     tokens = rows_of(run)[0].tokens
     assert tokens[:5] == (*before.tokens[:4], token)
@@ -211,7 +211,7 @@ def test_of_several_texts_the_chosen_one_is_gone_on_with_at_its_temperature(tab)
     run_id, _ = written(tab, temperatures=language_config.TEMPERATURES)
     before = rows_of(tab.stage.run(run_id))[3]
     both = settings(tab, temperatures=language_config.TEMPERATURES)
-    updates = watched(tab.continued(run_id, [3, 2], "ours", 200, *both))
+    updates = watched(tab.continue_text(run_id, [3, 2], "ours", 200, *both))
     run = tab.stage.run(next(update[tab.stage.run_id] for update in updates if tab.stage.run_id in update))
     assert run.job.config.temperature == 1.0
     assert rows_of(run)[0].tokens[:20] == before.tokens
@@ -222,7 +222,7 @@ def test_of_several_texts_the_chosen_one_is_gone_on_with_at_its_temperature(tab)
 def test_continue_goes_on_as_if_it_had_never_stopped(tab):
     whole, _ = written(tab, tokens=40)
     half, _ = written(tab, tokens=20)
-    updates = watched(tab.continued(half, None, "ours", 200, *settings(tab, tokens=20, prompt="changed meanwhile")))
+    updates = watched(tab.continue_text(half, None, "ours", 200, *settings(tab, tokens=20, prompt="changed meanwhile")))
     run = tab.stage.run(next(update[tab.stage.run_id] for update in updates if tab.stage.run_id in update))
     assert rows_of(run)[0].tokens == rows_of(tab.stage.run(whole))[0].tokens
     assert run.job.config.prompt == "This movie"
@@ -231,7 +231,7 @@ def test_continue_goes_on_as_if_it_had_never_stopped(tab):
 def test_try_again_keeps_what_is_before_and_throws_other_dice(tab):
     run_id, _ = written(tab)
     before = rows_of(tab.stage.run(run_id))[0].tokens
-    updates = watched(tab.tried_again(run_id, [0, 6], "ours", 200, *settings(tab)))
+    updates = watched(tab.rewrite_from_token(run_id, [0, 6], "ours", 200, *settings(tab)))
     run = tab.stage.run(next(update[tab.stage.run_id] for update in updates if tab.stage.run_id in update))
     tokens = rows_of(run)[0].tokens
     assert tokens[:6] == before[:6]
@@ -240,7 +240,7 @@ def test_try_again_keeps_what_is_before_and_throws_other_dice(tab):
 
 
 def test_there_must_be_a_text_to_go_on_from(tab):
-    _, sentence = warned(watched, tab.continued("no such run", None, "ours", 40, *settings(tab)))
+    _, sentence = warned(watched, tab.continue_text("no such run", None, "ours", 40, *settings(tab)))
     assert "no text to go on from" in sentence
 
 
@@ -249,7 +249,7 @@ def test_there_must_be_a_text_to_go_on_from(tab):
 
 def test_a_recipe_brings_its_settings_back_and_repeats_its_text(tab):
     run_id, _ = written(tab, seed=5, stop=("never there\n",), top_k=30)
-    continued = watched(tab.continued(run_id, None, "ours", 200, *settings(tab, seed=5, top_k=30)))
+    continued = watched(tab.continue_text(run_id, None, "ours", 200, *settings(tab, seed=5, top_k=30)))
     run = tab.stage.run(next(update[tab.stage.run_id] for update in continued if tab.stage.run_id in update))
     back = tab.restore_upload(str(run.result.with_suffix(".json")))
     controls = tab.settings.components
@@ -365,7 +365,7 @@ def test_a_model_is_trained_on_a_text_shows_samples_and_writes(tab, text):
     assert len(message["written"]) == 5
     assert {"loss", "perplexity", "bits per character"} <= set(message["curves"])
     assert run.result.read_text(encoding="utf-8").startswith("Temperature 0.2")
-    choice = asyncio.run(tab.trained_used(run.id))
+    choice = asyncio.run(tab.use_trained(run.id))
     assert choice["value"] == f"trained-{run.id}"
     assert ("Yours", choice["value"]) in choice["choices"]
     writing = watched(tab.start(None, choice["value"], 200, *settings(tab, prompt="the ", tokens=5)))
@@ -387,7 +387,7 @@ def test_a_training_that_was_stopped_goes_on(tab, text, unsampled):
 
     first = asyncio.run(until_there_is_a_frame())
     assert first.state == "stopped"
-    assert "not finished" in warned(asyncio.run, tab.trained_used(first.id))[1]
+    assert "not finished" in warned(asyncio.run, tab.use_trained(first.id))[1]
     second = asyncio.run(until_there_is_a_frame())
     assert second.frame.step > first.frame.step
 

@@ -13,7 +13,7 @@ from engines.imaging.images import read_picture
 from engines.style_transfer import BOOK, MOST_STYLES, StyleConfig, presets
 from studio.examples.examples import painting_paths
 from studio.examples.paintings import PAINTINGS
-from studio.tabs.style_transfer.tab import TIMES, named_time
+from studio.tabs.style_transfer.tab import TIMES, time_choice
 from tests.engines.helpers import files_in
 from tests.studio.conftest import QUICK_PAINTING
 from tests.studio.helpers import (
@@ -43,11 +43,11 @@ def test_every_choice_of_a_setting_can_be_made_on_the_page(tab):
     [(0, "By steps"), (1, "Quick · 15 s"), (15, "Quick · 15 s"), (50, "Good · 1 min"), (7200, "Fine · 5 min")],
 )
 def test_a_time_is_shown_as_the_choice_nearest_to_it(seconds, name):
-    assert named_time(seconds) == name
+    assert time_choice(seconds) == name
 
 
 def test_every_choice_of_time_names_itself():
-    assert [named_time(seconds) for seconds in TIMES.values()] == list(TIMES)
+    assert [time_choice(seconds) for seconds in TIMES.values()] == list(TIMES)
 
 
 @pytest.mark.parametrize(
