@@ -34,11 +34,7 @@ def networks(source: str, store: WeightsStore | None = None) -> dict[str, keras.
     Raises:
         WeightsError: there is none of this name or path, or the file is damaged.
     """
-    store = store or WeightsStore()
-    path = store.verified(source).path if f"{source}.npz" in store.manifest() else Path(source)
-    if not path.is_file():
-        named = ", ".join(Path(name).stem for name in store.manifest())
-        raise WeightsError(f"There is no {source}; name a file that a training wrote, or one of {named}.")
+    path = file_of(source, store or WeightsStore())
     for reader in dict.fromkeys(engine.reader for engine in ENGINES.values() if engine.reader):
         try:
             return loaded(reader)(path).portable()
@@ -47,7 +43,16 @@ def networks(source: str, store: WeightsStore | None = None) -> dict[str, keras.
     raise WeightsError(f"{path.name} holds no network that could be read; use a file that a training wrote.")
 
 
-def save(source: str, output: Path) -> list[Path]:
+def file_of(source: str, store: WeightsStore) -> Path:
+    """The file of a network that is named as for `networks`. Raises WeightsError."""
+    path = store.verified(source).path if f"{source}.npz" in store.manifest() else Path(source)
+    if not path.is_file():
+        named = ", ".join(Path(name).stem for name in store.manifest())
+        raise WeightsError(f"There is no {source}; name a file that a training wrote, or one of {named}.")
+    return path
+
+
+def save(source: str, output: Path, store: WeightsStore | None = None) -> list[Path]:
     """Write a network's parts, each to a file of its own where there are two; return the files.
 
     Raises:
@@ -55,7 +60,7 @@ def save(source: str, output: Path) -> list[Path]:
         OSError: a file cannot be written.
     """
     written = []
-    for part, network in networks(source).items():
+    for part, network in networks(source, store).items():
         path = output.with_stem(f"{output.stem}_{part}") if part else output
         # Keras wants a path that ends so.
         draft = path.with_name(f".{path.stem}-draft.keras")

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import tempfile
 import zipfile
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from engines import export
 from engines.core.description import loaded
 from engines.core.files import make_room, sha256_of, written_atomically
 from engines.jobs import ENGINES, Job
@@ -68,6 +70,38 @@ def pack_files(paths: Sequence[str], folder: Path) -> Path:
                 # zips.
                 entry = zipfile.ZipInfo(f"{number:05d}-{path.name}")
                 archive.writestr(entry, path.read_bytes())
+    return whole
+
+
+def for_keras(studio: Studio, source: str | Path) -> Path:
+    """Export a network to a file for `keras.saving.load_model`; a zip if it consists of several models.
+
+    Args:
+        studio: the services.
+        source: name of bundled weights, or path of a file that a training wrote.
+
+    Raises:
+        WeightsError: the weights are missing or damaged.
+    """
+    store = studio.workshop.store
+    path = export.file_of(str(source), store)
+    folder = studio.outputs / "keras"
+    folder.mkdir(parents=True, exist_ok=True)
+    make_room(folder, MOST_BYTES)
+    stem = f"{path.stem}-{sha256_of(path)[:12]}"
+    for exported in (folder / f"{stem}.keras", folder / f"{stem}.zip"):
+        if exported.is_file():
+            return exported
+    with tempfile.TemporaryDirectory(dir=folder) as draft:
+        parts = export.save(str(source), Path(draft) / f"{path.stem}.keras", store)
+        whole = folder / f"{stem}{'.zip' if len(parts) > 1 else '.keras'}"
+        with written_atomically(whole) as file:
+            if len(parts) == 1:
+                file.write(parts[0].read_bytes())
+            else:
+                with zipfile.ZipFile(file, "w") as archive:
+                    for part in parts:
+                        archive.write(part, part.name)
     return whole
 
 

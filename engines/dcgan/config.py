@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from engines.core.configs import setting, validate
 from engines.latent import geometry as latent
-
-if TYPE_CHECKING:
-    pass
 
 # As in `engines.dcgan.networks.ARCHITECTURES`.
 MODELS = ("faces", "notes")

@@ -4,13 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from engines.core.configs import setting, validate
-
-if TYPE_CHECKING:
-    pass
-
 
 MOST_SIDE = 8192
 

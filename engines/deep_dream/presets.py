@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from engines.deep_dream.config import DreamConfig
-
-if TYPE_CHECKING:
-    pass
 
 
 def presets(backbone_name: str) -> dict[str, DreamConfig]:

@@ -7,10 +7,6 @@ network's receptive radius, except at the picture's own edges, where the padding
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    pass
 
 
 @dataclass(frozen=True)

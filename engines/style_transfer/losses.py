@@ -6,16 +6,19 @@ Kept apart from the StyleConfig so that a page can be built from the config befo
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from engines.backbones.backbone import Backbone
 from engines.imaging.tiling import Window, windows
+from engines.style_transfer.network_costs import bytes_per_pixel, strides_and_reach, work_per_pixel
 
+# Pixels that a picture is mirrored by beyond its edges, at least; the smallest pictures have hardly more.
+MIRRORED = 12
 # Products of bfloat16 come out rounded to bfloat16; summed in float32 over so many parts the rounding averages out.
 _PARTS = 32
 
@@ -107,8 +110,8 @@ class PerceptualLoss:
         regions: how many regions the targets have; 0 for a single one that is everywhere.
         centred: compare means and covariances instead of Gram matrices. These are dominated by the means, so that
             textures are matched late; apart, both come at once.
-        mirrored: mirror the picture beyond its edges by one cell of the deepest layer: the zeros that the network pads
-            with otherwise leave a rim of odd colours. The variation then counts the last row and column as well.
+        mirrored: mirror the picture beyond its edges, and count only the cells within them: the zeros that the network
+            pads with otherwise leave a rim of odd colours. The variation then counts the last row and column as well.
 
     Attributes:
         bytes_per_pixel: about how much memory an evaluation takes for each pixel that it sees at once.
@@ -130,11 +133,11 @@ class PerceptualLoss:
         self.regions, self.centred, self.mirrored = regions, centred, mirrored
         self.layers = tuple(dict.fromkeys((*style_layers, content_layer)))
         network = backbone.cut(self.layers, pooling=pooling)
-        self.strides, self.margin = _strides_and_reach(network, self.layers)
+        self.strides, self.margin = strides_and_reach(network, self.layers)
         self.stride = max(self.strides.values())
-        self.padding = self.stride if mirrored else 0
-        self.bytes_per_pixel = _bytes_per_pixel(network, self.layers)
-        self.work_per_pixel = _work_per_pixel(network)
+        self.padding = -(-MIRRORED // self.stride) * self.stride if mirrored else 0
+        self.bytes_per_pixel = bytes_per_pixel(network, self.layers)
+        self.work_per_pixel = work_per_pixel(network)
         self._extract = backbone.extractor(self.layers, pooling=pooling)
 
         def each(spec: tf.TensorSpec) -> list[tf.TensorSpec]:
@@ -156,6 +159,17 @@ class PerceptualLoss:
 
     def _features_of(self, image):
         return {layer: maps[0] for layer, maps in zip(self.layers, self._extract(image), strict=True)}
+
+    def _inner_features_of(self, image):
+        """The features of a picture's own cells, without those of its mirrored rim."""
+        features, shape = self._features_of(self._padded(image)), tf.shape(image)
+        if not self.padding:
+            return features
+        inner = {}
+        for layer, maps in features.items():
+            (top, bottom), (left, right) = (self._own(layer, shape[axis]) for axis in (1, 2))
+            inner[layer] = maps[top:bottom, left:right, :]
+        return inner
 
     def _own_features_of(self, image, edges):
         own = {}
@@ -207,7 +221,7 @@ class PerceptualLoss:
     ):
         with tf.GradientTape() as tape:
             tape.watch(image)
-            features = self._features_of(self._padded(image))
+            features = self._inner_features_of(image)
             summed, totals = self._grams_of(features, regions)
             style = self._style_of(summed, totals, cells, grams, means, gram_weights)
             photo = content_weight * self._content_of(features, content)
@@ -239,7 +253,7 @@ class PerceptualLoss:
 
     def _padded(self, image):
         around = [self.padding, self.padding]
-        return tf.pad(image, [[0, 0], around, around, [0, 0]], "REFLECT") if self.padding else image
+        return tf.pad(image, [[0, 0], around, around, [0, 0]], "SYMMETRIC") if self.padding else image
 
     # Targets
 
@@ -255,7 +269,7 @@ class PerceptualLoss:
         )
 
     def content_features(self, image: tf.Tensor, *, tile: int) -> tf.Tensor:
-        """(h, w, C) float32: a picture's features at the content layer, its mirrored rim included."""
+        """(h, w, C) float32: a picture's features at the content layer."""
         padded = self._padded(image)
         height, width = int(padded.shape[1]), int(padded.shape[2])
         rows: dict[int, list[tf.Tensor]] = {}
@@ -305,7 +319,8 @@ class PerceptualLoss:
         content = 0.0
         for window in windows(height, width, tile, self.margin, self.stride):
             top, bottom, left, right = self._ends(self.content_layer, window, height, width)
-            features = targets.content[top:bottom, left:right]
+            first = self.padding // self.strides[self.content_layer]
+            features = targets.content[top - first : bottom - first, left - first : right - first]
             own = self._cropped(regions, window, height, width)
             edges = self._edges(window, height, width)
             photo, share = self._part(_seen(padded, window), edges, own, *slopes, features, content_weight)
@@ -330,19 +345,30 @@ class PerceptualLoss:
             totals = sums if totals is None else tf.nest.map_structure(tf.add, totals, sums)
         return totals
 
-    # Cells and windows, of the picture with its mirrored rim
+    # Cells and windows; windows are of the picture with its mirrored rim
+
+    def _own(self, layer: str, length: Any) -> tuple[Any, Any]:
+        """Where the cells of a layer that are a picture's own begin and end, along a side of so many pixels, in the map
+        of the mirrored picture."""
+        stride = self.strides[layer]
+        first = self.padding // stride
+        # Without a rim, each pooling drops an odd row.
+        return first, first + (length + stride - 1 if self.padding else length) // stride
 
     def _cells(self, layer: str, shape: tuple[int, int]) -> tuple[int, int]:
-        """How many cells a layer has of a picture: each pooling drops an odd row."""
-        stride, around = self.strides[layer], 2 * self.padding
-        return (shape[0] + around) // stride, (shape[1] + around) // stride
+        """How many cells a layer has of a picture."""
+        height, width = (stop - first for first, stop in (self._own(layer, length) for length in shape))
+        return height, width
 
     def _ends(self, layer: str, window: Window, height: int, width: int) -> tuple[int, int, int, int]:
         """A window's own cells of a layer: top, bottom, left, right in the whole map."""
-        stride = self.strides[layer]
-        bottom = height // stride if window.rows.core_stop == height else window.rows.core_stop // stride
-        right = width // stride if window.columns.core_stop == width else window.columns.core_stop // stride
-        return window.rows.core_start // stride, bottom, window.columns.core_start // stride, right
+        ends: list[int] = []
+        for span, length in ((window.rows, height), (window.columns, width)):
+            first, stop = self._own(layer, length - 2 * self.padding)
+            begin = max(first, span.core_start // self.strides[layer])
+            end = stop if span.core_stop == length else span.core_stop // self.strides[layer]
+            ends += [min(begin, stop), max(min(begin, stop), min(end, stop))]
+        return ends[0], ends[1], ends[2], ends[3]
 
     def _edges(self, window: Window, height: int, width: int) -> tf.Tensor:
         """The same within the window's own map, for every layer: (L, 4) int32."""
@@ -358,7 +384,8 @@ class PerceptualLoss:
         cropped = []
         for layer, region in zip(self.style_layers, regions, strict=False):  # there may be none
             top, bottom, left, right = self._ends(layer, window, height, width)
-            cropped.append(region[:, top:bottom, left:right])
+            first = self.padding // self.strides[layer]
+            cropped.append(region[:, top - first : bottom - first, left - first : right - first])
         return cropped
 
     def _regions(self, regions: np.ndarray | None, shape: tuple[int, int]) -> list[tf.Tensor]:
@@ -366,52 +393,16 @@ class PerceptualLoss:
         if regions is None:
             return []
         maps = self._padded(tf.constant(regions[..., None], tf.float32))
-        return [tf.image.resize(maps, self._cells(layer, shape), method="area")[..., 0] for layer in self.style_layers]
+        height, width = int(maps.shape[1]), int(maps.shape[2])
+        found = []
+        for layer in self.style_layers:
+            (top, bottom), (left, right) = (self._own(layer, length) for length in shape)
+            cells = (height // self.strides[layer], width // self.strides[layer])
+            resized = tf.image.resize(maps, cells, method="area")[..., 0]
+            found.append(resized[:, top:bottom, left:right])
+        return found
 
 
 def _seen(image: tf.Tensor, window: Window) -> tf.Tensor:
     rows, columns = window.rows, window.columns
     return image[:, rows.start : rows.stop, columns.start : columns.stop, :]
-
-
-def _strides_and_reach(network, layers: Sequence[str]) -> tuple[dict[str, int], int]:
-    """The stride of each layer's cells, and how far, in pixels, the deepest cell sees beyond its own.
-
-    For networks in the shape of VGG: one path of convolutions and poolings.
-    """
-    stride, reach, strides = 1, 0, {}
-    for layer in network.layers:
-        kernel, pool = getattr(layer, "kernel_size", None), getattr(layer, "pool_size", None)
-        if kernel:
-            reach += kernel[0] // 2 * stride
-        if pool:
-            reach += (pool[0] - 1) * stride
-            stride *= layer.strides[0]
-        if layer.name in layers:
-            strides[layer.name] = stride
-    return strides, reach
-
-
-def _bytes_per_pixel(network, layers: Sequence[str]) -> float:
-    """Maps are kept in the network's number format until the gradient comes back, with as much for what comes back;
-    those that are summed over are needed in float32 as well."""
-    stride, total = 1, 0.0
-    for layer in network.layers:
-        if getattr(layer, "pool_size", None):
-            stride *= layer.strides[0]
-        channels = layer.output.shape[-1]
-        size = 2 if "bfloat16" in str(layer.compute_dtype) else 4
-        total += 2 * size * channels / stride**2
-        if layer.name in layers:
-            total += 4 * channels / stride**2
-    return total
-
-
-def _work_per_pixel(network) -> int:
-    stride, total = 1, 0.0
-    for layer in network.layers:
-        if getattr(layer, "pool_size", None):
-            stride *= layer.strides[0]
-        if getattr(layer, "kernel_size", None):
-            total += math.prod(layer.kernel.shape) / stride**2
-    return max(1, round(total))

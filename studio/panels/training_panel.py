@@ -12,12 +12,13 @@ import gradio as gr
 from engines.jobs import ENGINES, Job
 from engines.recipes import Recipe, RecipeError, read_recipe
 from studio.components.config_form import Settings
+from studio.components.hidden_download import download_when_ready
 from studio.components.toasts import inform, warn
 from studio.panels.recipe_restore import job_for_tab
 from studio.run_views.image_run_view import PictureStage
 from studio.run_views.run_view import Stage
 from studio.services import Studio
-from studio.trained_models import read_model, training_job
+from studio.trained_models import for_keras, read_model, training_job
 
 
 @dataclass(frozen=True)
@@ -85,8 +86,12 @@ class TrainingPanel:
                 with gr.Row(elem_classes="under"):
                     gr.Markdown(kind.used, elem_classes="quiet")
                     self.use = gr.Button("Use it", size="sm", elem_id=f"{prefix}-use")
+                    self.export = gr.Button("For Keras", size="sm", elem_id=f"{prefix}-export")
+                    self.keras_file = gr.DownloadButton("File", elem_id=f"{prefix}-keras-file", elem_classes="offstage")
         options: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": None}
         self.stage.start_on(self.stage.start_button.click, self.start, [self.data, *settings.components])
+        exported = self.export.click(self.export_for_keras, [self.stage.run_id], [self.keras_file], **options)
+        download_when_ready(exported, self.keras_file)
         self.data.upload(self.data_chosen, [self.data], self.restore_outputs, **options)
         self.stage.wire()
 
@@ -157,8 +162,22 @@ class TrainingPanel:
         async for update in self.stage.start(job):
             yield update
 
+    async def export_for_keras(self, run_id: str) -> Any:
+        """Export the finished network to a file that Keras opens without Reverie."""
+        try:
+            path = self.result_path(run_id)
+            file = await self.studio.run_in_thread(lambda: for_keras(self.studio, path))
+        except ValueError as error:
+            warn(error)
+            return gr.skip()
+        return gr.DownloadButton(value=str(file))
+
     def load_result(self, run_id: str) -> Any:
-        """Load the network of a finished training.
+        """Load the network of a finished training; raises as `result_path`."""
+        return read_model(ENGINES[self.kind.engine].makes)(self.result_path(run_id))
+
+    def result_path(self, run_id: str) -> Path:
+        """Return the file that a finished training wrote.
 
         Raises:
             ValueError: the training is missing or not finished.
@@ -169,4 +188,4 @@ class TrainingPanel:
             raise ValueError("There is no training to use yet; press Train first.")
         if not path.is_file():
             raise ValueError("This training is not finished; press Train to go on with it.")
-        return read_model(ENGINES[self.kind.engine].makes)(path)
+        return path

@@ -16,7 +16,7 @@ from selenium.common.exceptions import NoSuchElementException, StaleElementRefer
 from selenium.webdriver.common.by import By
 
 if TYPE_CHECKING:
-    from tests.browser.conftest import Server
+    from tests.browser.server import Server
 
 # Seconds until something is given up, and between two looks at whether it is there.
 PATIENCE, SHORTEST_PAUSE, LONGEST_PAUSE = 60, 0.02, 0.2

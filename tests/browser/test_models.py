@@ -22,8 +22,8 @@ from studio.panels.network_picker import NetworkPicker
 from studio.server.serve import serve
 from studio.services import Studio
 from studio.tabs.models.tab import ModelsTab
-from tests.browser.conftest import free_port
 from tests.browser.page import Page, Visits
+from tests.browser.server import free_port
 from tests.engines.servers import FileServer, md5_hex, server
 
 PAYLOAD = np.random.default_rng(0).bytes(2_000_000)

@@ -14,6 +14,7 @@ const deeds = {
   discard: name => { asking = ''; trigger('remove', { name }); },
   yes: name => { asking = ''; trigger('remove', { name }); },
   no: () => ask(''),
+  keras: name => trigger('export', { name }),
 };
 
 function ask(name) {

@@ -59,6 +59,7 @@ WORDS = {
     "halt": ("Cancel", "Cancel the download of {title}"),
     "yes": ("Yes, remove it", "Yes, remove {title}"),
     "no": ("Keep it", "Keep {title}"),
+    "keras": ("For Keras", "Download {title} as a file for Keras"),
 }
 ASK = "{title} would be gone from Keras's cache, for all who use this server. Remove it?"
 
@@ -66,7 +67,8 @@ ASK = "{title} would be gone from Keras's cache, for all who use this server. Re
 def model_list(elem_id: str) -> gr.HTML:
     """Create the component, empty. Its value is what `list_value` returns.
 
-    Its events are `obtain`, `halt` and `remove`; each reports the `name` of an official file.
+    Its events are `obtain`, `halt` and `remove` for official files, and `export` for bundled ones; each reports the
+    `name` of the file.
     """
     return component(__file__, elem_id, {})
 
@@ -145,7 +147,8 @@ def _bundled(store: WeightsStore, entry: Mapping[str, Any]) -> dict[str, Any]:
         facts.insert(0, _fact("Note", "Your own file of this name is used; what follows is about the bundled one."))
     if source == "missing":
         facts.insert(0, _fact("Note", "The file is missing: restore it from the project."))
-    return _row(name, source, f"{entry.get('bytes', 0) / 1e6:.1f} MB", facts)
+    acts = [] if source == "missing" else ["keras"]
+    return _row(name, source, f"{entry.get('bytes', 0) / 1e6:.1f} MB", facts, acts)
 
 
 def _official(store: WeightsStore, name: str) -> dict[str, Any]:

@@ -11,11 +11,13 @@ from typing import Any
 import gradio as gr
 
 from engines.weights.store import WeightsError, WeightsStore
+from studio.components.hidden_download import download_when_ready
 from studio.components.toasts import inform, warn
 from studio.panels.handoff import Handoff
 from studio.services import Studio
 from studio.tabs.models.cluster_status import cluster_status
 from studio.tabs.models.model_list import cancelling, list_value, model_list, progress, title_of
+from studio.trained_models import for_keras
 
 # Seconds between progress messages; each contains the whole list.
 PAUSE = 0.4
@@ -64,11 +66,14 @@ class ModelsTab:
                 if self.studio.cluster is not None:
                     cluster_status(self.studio, "models-cluster")
                 self.list = model_list("models-list")
+                self.keras_file = gr.DownloadButton("File", elem_id="models-keras-file", elem_classes="offstage")
         options: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": None}
         self.list.obtain(self.download, None, [self.list], **options)
         # Not Gradio's `cancels`, which acts after the answer: a late message would show the download still running.
         self.list.halt(self.cancel_download, None, [self.list], **options)
         self.list.remove(self.remove_file, None, [self.list], **options)
+        exported = self.list.export(self.export_for_keras, None, [self.keras_file], **options)
+        download_when_ready(exported, self.keras_file)
         self.file.upload(self.import_weights, [self.file], [self.file, self.list], **options)
 
     def handoffs(self) -> list[Handoff]:
@@ -124,6 +129,16 @@ class ModelsTab:
             return list_value(self.store, about=name, said=str(error))
         self.studio.workshop.forget("deep_dream", name)
         return list_value(self.store, about=name, said=f"{title_of(name)} is removed.")
+
+    async def export_for_keras(self, event: gr.EventData) -> Any:
+        """Export a bundled network to a file that Keras opens without Reverie."""
+        name = str(event.name)
+        try:
+            path = await self.studio.run_in_thread(lambda: for_keras(self.studio, name))
+        except WeightsError as error:
+            warn(error)
+            return gr.skip()
+        return gr.DownloadButton(value=str(path))
 
     async def import_weights(self, path: str | None) -> Any:
         """Install a dropped weights file if it is one that Keras publishes."""

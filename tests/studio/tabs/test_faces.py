@@ -345,6 +345,8 @@ def test_what_was_trained_here_draws_on_the_wall(tab, studio, tmp_path, monkeypa
     assert {"d_loss", "g_loss", "real_accuracy", "fake_accuracy", "diversity"} <= set(run.curves)
     update = call(tab.use_trained, run_id)
     assert update["value"] == f"trained-{run_id}"
+    with zipfile.ZipFile(asyncio.run(tab.training.export_for_keras(run_id)).value["path"]) as archive:
+        assert sorted(Path(name).suffix for name in archive.namelist()) == [".keras", ".keras"]
     shown, face, *_ = call(tab.same_wall, update["value"], {}, 0.8)
     assert (len(shown["standings"]), face["network"]) == (COUNT, update["value"])
     saved = tab.training.data_chosen([str(run.result)])
@@ -353,6 +355,7 @@ def test_what_was_trained_here_draws_on_the_wall(tab, studio, tmp_path, monkeypa
 
 def test_using_or_sending_back_what_is_not_there_is_told_in_a_sentence(tab):
     assert "no training to use yet" in warned(lambda: call(tab.use_trained, ""))[1]
+    assert "no training to use yet" in warned(lambda: asyncio.run(tab.training.export_for_keras("")))[1]
     assert "Choose the data first" in warned(lambda: trained(tab, None))[1]
     assert warned(lambda: tab.training.add_rollback("", 3)) == (3, "No training is running that could go back.")
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import json
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
 import gradio as gr
+import keras
 import numpy as np
 import pytest
 
@@ -18,6 +20,7 @@ from engines.weights.store import BUNDLED_FOLDER, WeightsStore
 from studio.panels.network_picker import NetworkPicker
 from studio.tabs.models.model_list import TITLES, list_value
 from studio.tabs.models.tab import ModelsTab
+from studio.trained_models import for_keras
 from tests.engines.helpers import files_in, is_one_sentence
 from tests.engines.servers import FileServer, md5_hex, server
 from tests.studio.helpers import unserved_page, warned
@@ -68,7 +71,7 @@ def about(name: str) -> SimpleNamespace:
     return SimpleNamespace(name=name)
 
 
-# Descriptions
+# Descriptions and exports
 
 
 def test_every_bundled_file_is_listed_with_all_that_its_manifest_says(store):
@@ -77,7 +80,7 @@ def test_every_bundled_file_is_listed_with_all_that_its_manifest_says(store):
         row = found[Path(file).stem]
         told = facts(row)
         assert row["title"] == TITLES[Path(file).stem]
-        assert (row["where"], row["acts"]) == ("Bundled", [])
+        assert (row["where"], row["acts"]) == ("Bundled", ["keras"])
         assert row["size"] == f"{entry['bytes'] / 1e6:.1f} MB"
         for label, key in (("Licence", "licence"), ("SHA-256", "sha256"), ("Training command", "command")):
             assert told[label] == [entry[key]]
@@ -112,7 +115,7 @@ def test_a_row_offers_what_can_be_done_with_its_file(store):
     assert found["vgg16"]["size"] == "3 of 59 MB"
     assert (found["xception"]["where"], found["xception"]["acts"]) == ("In your weights folder", [])
     assert found["xception"]["size"] == "7 MB"
-    assert (found["studio_vgg"]["where"], found["studio_vgg"]["acts"]) == ("In your weights folder", [])
+    assert (found["studio_vgg"]["where"], found["studio_vgg"]["acts"]) == ("In your weights folder", ["keras"])
     assert "used" in facts(found["studio_vgg"])["Note"][0]
 
 
@@ -129,6 +132,22 @@ def test_a_damaged_manifest_is_one_sentence_and_the_official_files_are_still_the
     value = list_value(WeightsStore(cache=tmp_path, bundled=tmp_path))
     assert is_one_sentence(value["groups"][0]["note"])
     assert set(rows(value)) == set(OFFICIAL_FILES)
+
+
+def test_a_bundled_network_is_given_as_a_file_that_keras_opens(tab, studio):
+    one = asyncio.run(tab.export_for_keras(about("studio_vgg"))).value["path"]
+    assert keras.saving.load_model(one).count_params() > 3_000_000
+    both = for_keras(studio, "vae_digits_notes")
+    with zipfile.ZipFile(both) as archive:
+        assert archive.namelist() == ["vae_digits_notes_encoder.keras", "vae_digits_notes_decoder.keras"]
+    written = both.stat().st_mtime_ns
+    assert for_keras(studio, "vae_digits_notes").stat().st_mtime_ns == written, "once is enough"
+
+
+def test_a_network_that_cannot_be_given_is_one_sentence(tab, store):
+    (store.folders[0] / "studio_vgg.npz").write_bytes(b"trained at home")
+    _, said = warned(lambda: asyncio.run(tab.export_for_keras(about("studio_vgg"))))
+    assert is_one_sentence(said)
 
 
 def test_no_path_of_the_server_is_shown(tab, store, tmp_path):

@@ -1,0 +1,53 @@
+"""Strides, receptive field, memory and work of a network that is cut after some layers.
+
+For networks in the shape of VGG: one path of convolutions and poolings.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+
+def strides_and_reach(network, layers: Sequence[str]) -> tuple[dict[str, int], int]:
+    """The stride of each of `layers`, and how far the deepest cell sees beyond its own, both in pixels."""
+    stride, reach, strides = 1, 0, {}
+    for layer in network.layers:
+        kernel, pool = getattr(layer, "kernel_size", None), getattr(layer, "pool_size", None)
+        if kernel:
+            reach += kernel[0] // 2 * stride
+        if pool:
+            reach += (pool[0] - 1) * stride
+            stride *= layer.strides[0]
+        if layer.name in layers:
+            strides[layer.name] = stride
+    return strides, reach
+
+
+def bytes_per_pixel(network, layers: Sequence[str]) -> float:
+    """Memory of one evaluation with its gradient, in bytes for each pixel that it sees at once.
+
+    Maps are kept in the network's number format until the gradient comes back, with as much for what comes back; those
+    of `layers` are needed in float32 as well.
+    """
+    stride, total = 1, 0.0
+    for layer in network.layers:
+        if getattr(layer, "pool_size", None):
+            stride *= layer.strides[0]
+        channels = layer.output.shape[-1]
+        size = 2 if "bfloat16" in str(layer.compute_dtype) else 4
+        total += 2 * size * channels / stride**2
+        if layer.name in layers:
+            total += 4 * channels / stride**2
+    return total
+
+
+def work_per_pixel(network) -> int:
+    """Multiplications of a pass through the network for each pixel."""
+    stride, total = 1, 0.0
+    for layer in network.layers:
+        if getattr(layer, "pool_size", None):
+            stride *= layer.strides[0]
+        if getattr(layer, "kernel_size", None):
+            total += math.prod(layer.kernel.shape) / stride**2
+    return max(1, round(total))
