@@ -27,7 +27,7 @@ from engines.imaging.images import MAX_PIXELS
 from studio.api.mcp import ToolsError
 from studio.cluster.client import Cluster, ClusterError, ClusterOptions
 from studio.gallery.outputs_folder import OutputsError, check_writable
-from studio.gallery.retention import Bounds, keep_tidy
+from studio.gallery.retention import Bounds, start_cleanup
 from studio.page import build_page
 from studio.server.listening import AddressError, is_loopback, is_name, listen
 from studio.server.serve import serve
@@ -172,7 +172,7 @@ def run(options: argparse.Namespace) -> None:
             studio.cluster.join()
         page = build_page(studio)
         bounds = Bounds(seconds=options.keep_days * 24 * 3600, size=int(options.keep_gigabytes * 1e9))
-        keep_tidy(studio.outputs, bounds, uploads=Path(uploads))
+        start_cleanup(studio.outputs, bounds, uploads=Path(uploads))
         # What ends services and containers: as Ctrl-C does, so that results of what runs are written.
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         serve(
@@ -187,7 +187,7 @@ def run(options: argparse.Namespace) -> None:
             auth=options.auth,
             theme=options.theme,
             mcp=options.mcp,
-            ready=lambda: threading.Thread(target=studio.warm, name="warm-up", daemon=True).start(),
+            ready=lambda: threading.Thread(target=studio.warm_up, name="warm-up", daemon=True).start(),
         )
     finally:
         studio.close()

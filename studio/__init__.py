@@ -7,10 +7,10 @@ import sys
 
 
 def _import_gradio() -> None:
-    """Import Gradio without the type stubs that it writes beside every component it defines.
+    """Import Gradio without writing type stubs for its components.
 
-    They take a third of the time until the first page and serve only editors. Gradio leaves them out for a class
-    whose file it cannot find, so for the length of its import, and for components only, there is none to be found.
+    The stubs take a third of the startup time and only serve editors. Gradio skips them for a class whose source file
+    it cannot find, so component classes have none while it is imported.
     """
     getfile = inspect.getfile
 
@@ -24,7 +24,7 @@ def _import_gradio() -> None:
         from gradio import component_meta
     finally:
         inspect.getfile = getfile
-    component_meta.create_or_modify_pyi = lambda *_: None  # for our own components
+    component_meta.create_or_modify_pyi = lambda *_: None  # for the components defined here
 
 
 if "gradio" not in sys.modules:

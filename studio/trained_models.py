@@ -17,31 +17,37 @@ from engines.core.files import make_room, sha256_of, written_atomically
 from engines.jobs import ENGINES, Job
 from studio.services import Studio
 
-# Checkpoints of faces take 200 MB each; whoever trains a tenth time has seldom use for the first.
+# A face checkpoint takes 200 MB, and old ones are rarely resumed.
 MOST_BYTES = 2_000_000_000
 
 
 MOST_TRAINED = 8
 
 
-class Trained:
-    """Networks that were trained on this server and taken up: the newest MOST_TRAINED of an engine are held in memory,
-    and of an older one the page says that it is not there.
+class TrainedNetworks:
+    """Networks of an engine that were trained on this server.
+
+    The newest MOST_TRAINED are kept in memory; older ones are reported as missing.
 
     Attributes:
-        names: of those that are held, as jobs name them.
+        names: names of the networks in memory, as jobs refer to them.
     """
 
     def __init__(self, studio: Studio, engine: str):
         self._studio, self._workshop, self._engine = studio, studio.workshop, engine
-        # The same for all that ask: a network that was taken up on one language's page is there on the others too.
+        # Shared by all pages, so that a network registered on one is available on the others.
         self.names = studio.trained.setdefault(engine, [])
 
-    def take_up(self, run_id: str, network: Any) -> str:
-        """Hold what a run has trained, and return its name."""
+    def register(self, run_id: str, network: Any) -> str:
+        """Register the network that a run has trained and return its name.
+
+        Args:
+            run_id: id of the training run.
+            network: the loaded network.
+        """
         name = f"trained-{run_id}"
         run = self._studio.runs.get(run_id)
-        # For a machine that has to load it from its file.
+        # Cluster workers load it from this file.
         file = None if run is None else run.job.files.get("output")
         self._workshop.keep(self._engine, name, network, file)
         self.names[:] = [*(one for one in self.names if one != name), name]
@@ -50,30 +56,32 @@ class Trained:
         return name
 
 
-def packed(paths: Sequence[str], folder: Path) -> Path:
-    """The file that was chosen; of several, one zip of them in `folder`, the same for the same files."""
+def pack_files(paths: Sequence[str], folder: Path) -> Path:
+    """Return the only file of `paths`, or a zip of them in `folder`; equal files give the same zip."""
     if len(paths) == 1:
         return Path(paths[0])
     files = sorted((Path(path) for path in paths), key=lambda path: path.name)
-    said = json.dumps([[path.name, sha256_of(path)] for path in files])
-    whole = folder / f"{hashlib.sha256(said.encode()).hexdigest()[:24]}.zip"
+    content = json.dumps([[path.name, sha256_of(path)] for path in files])
+    whole = folder / f"{hashlib.sha256(content.encode()).hexdigest()[:24]}.zip"
     if not whole.is_file():
         with written_atomically(whole) as file, zipfile.ZipFile(file, "w") as archive:
             for number, path in enumerate(files):
-                # Pictures of two folders may have one name. A date would make two zips of the same files differ.
+                # Number the entries, as files of two folders may share a name. A fixed date keeps equal files in equal
+                # zips.
                 entry = zipfile.ZipInfo(f"{number:05d}-{path.name}")
                 archive.writestr(entry, path.read_bytes())
     return whole
 
 
 def for_keras(studio: Studio, source: str | Path) -> Path:
-    """A file of a network that `keras.saving.load_model` opens; a zip of two where it has two parts.
+    """Export a network to a file for `keras.saving.load_model`; a zip if it consists of several models.
 
     Args:
-        source: the name of bundled weights, or a file that a training wrote.
+        studio: the services.
+        source: name of bundled weights, or path of a file that a training wrote.
 
     Raises:
-        WeightsError: there is none, or it is damaged.
+        WeightsError: the weights are missing or damaged.
     """
     store = studio.workshop.store
     path = export.file_of(str(source), store)
@@ -81,9 +89,9 @@ def for_keras(studio: Studio, source: str | Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     make_room(folder, MOST_BYTES)
     stem = f"{path.stem}-{sha256_of(path)[:12]}"
-    for there in (folder / f"{stem}.keras", folder / f"{stem}.zip"):
-        if there.is_file():
-            return there
+    for exported in (folder / f"{stem}.keras", folder / f"{stem}.zip"):
+        if exported.is_file():
+            return exported
     with tempfile.TemporaryDirectory(dir=folder) as draft:
         parts = export.save(str(source), Path(draft) / f"{path.stem}.keras", store)
         whole = folder / f"{stem}{'.zip' if len(parts) > 1 else '.keras'}"
@@ -98,19 +106,25 @@ def for_keras(studio: Studio, source: str | Path) -> Path:
 
 
 def training_job(studio: Studio, engine: str, config: Any, paths: Sequence[str], steerable: Collection[str]) -> Job:
-    """The training on chosen files; one with the same settings on the same data goes on where it was stopped.
+    """Create a training job on the chosen files; it resumes an earlier training with the same settings and data.
 
     Args:
-        config: with every setting filled in.
-        steerable: fields that may be other ones when it goes on.
+        studio: the services.
+        engine: key in `engines.jobs.ENGINES`.
+        config: config with every default filled in.
+        paths: data files.
+        steerable: fields that may differ when the training resumes.
+
+    Raises:
+        OSError: the data cannot be read or packed.
     """
     folder = studio.outputs / "trainings"
     folder.mkdir(parents=True, exist_ok=True)
     make_room(folder, MOST_BYTES)
-    data = packed(paths, folder)
+    data = pack_files(paths, folder)
     lasting = {name: value for name, value in asdict(config).items() if name not in steerable}
-    said = json.dumps([sha256_of(data), lasting], sort_keys=True)
-    key = hashlib.sha256(said.encode()).hexdigest()[:24]
+    content = json.dumps([sha256_of(data), lasting], sort_keys=True)
+    key = hashlib.sha256(content.encode()).hexdigest()[:24]
     files = {
         "data": data,
         "checkpoint": folder / f"{key}-checkpoint.npz",
@@ -120,5 +134,5 @@ def training_job(studio: Studio, engine: str, config: Any, paths: Sequence[str],
 
 
 def read_model(engine: str) -> Callable[[Path], Any]:
-    """What reads a network of an engine from a file that a training wrote; imports what it needs when it is called."""
+    """Return a function that loads an engine's network from a file written by a training. It imports lazily."""
     return lambda path: import_string(ENGINES[engine].reader)(path)

@@ -20,7 +20,8 @@ _PNG = "data:image/png;base64,"
 
 
 def preview(image: np.ndarray, side: int = PREVIEW_SIDE) -> np.ndarray:
-    """(H, W, 3) uint8 RGB, at most `side` on its longer side; the same array where it is no larger."""
+    """Shrink (H, W, 3) uint8 RGB to at most `side` pixels on the longer side; smaller pictures are returned as they
+    are."""
     if max(image.shape[:2]) <= side:
         return image
     picture = Image.fromarray(image)
@@ -29,22 +30,29 @@ def preview(image: np.ndarray, side: int = PREVIEW_SIDE) -> np.ndarray:
 
 
 def data_uri(image: np.ndarray, quality: int = 82, side: int = PREVIEW_SIDE) -> str:
-    """The preview of (H, W, 3) uint8 RGB as a JPEG data URI."""
+    """Encode a preview of (H, W, 3) uint8 RGB as a JPEG data URI."""
     buffer = io.BytesIO()
     Image.fromarray(preview(image, side)).save(buffer, "JPEG", quality=quality)
     return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
 
 
 def written_rows(written: Sequence[Any]) -> list[dict[str, Any]]:
-    """Texts as the live text takes them, by `Generation`: pieces, how surprising each was in bits,
-    and where each first parts from the one before it."""
+    """Encode texts for the live text component.
+
+    Args:
+        written: one `engines.language_model.Generation` per text.
+
+    Returns:
+        One dict per text: `temperature`, `pieces`, `bits` (surprisal of each piece), `ended`, and `parts`, the index of
+            the first piece that differs from the text before it, or None.
+    """
     rows = []
     for index, writing in enumerate(written):
         parts = None
         if index:
             before = written[index - 1].tokens
             same = (one == other for one, other in zip(writing.tokens, before, strict=False))
-            parts = next((place for place, alike in enumerate(same) if not alike), None)
+            parts = next((index for index, alike in enumerate(same) if not alike), None)
         rows.append(
             {
                 "temperature": writing.temperature,
@@ -58,15 +66,19 @@ def written_rows(written: Sequence[Any]) -> list[dict[str, Any]]:
 
 
 def prompt_tail(prompt: str) -> str:
-    """The end of a long prompt."""
+    """Return the end of a long prompt."""
     return prompt if len(prompt) <= SHOWN_OF_A_PROMPT else "… " + prompt[-SHOWN_OF_A_PROMPT:]
 
 
 def png_from_uri(uri: object, most: int) -> Image.Image:
-    """The picture in a PNG data URI that a browser sent.
+    """Decode a PNG data URI that a browser sent.
+
+    Args:
+        uri: the data URI.
+        most: maximum width and height in pixels.
 
     Raises:
-        ValueError: it is none, is damaged, or is wider or taller than `most`.
+        ValueError: not a PNG data URI, damaged, or too large.
     """
     text = str(uri)
     try:
@@ -81,7 +93,7 @@ def png_from_uri(uri: object, most: int) -> Image.Image:
 
 
 def png_uri(image: np.ndarray) -> str:
-    """(H, W), (H, W, 3) or (H, W, 4) uint8 as a PNG data URI."""
+    """Encode (H, W), (H, W, 3) or (H, W, 4) uint8 as a PNG data URI."""
     buffer = io.BytesIO()
     Image.fromarray(image).save(buffer, "PNG")
     return _PNG + base64.b64encode(buffer.getvalue()).decode("ascii")

@@ -61,8 +61,8 @@ def dream(
 
     Args:
         image: (H, W, 3) uint8 RGB.
-        config: settings; `send` another to steer. The size of a long and narrow picture is raised to what the
-            backbone needs.
+        config: settings; `send` others to steer, as `resolve` returns them: they are not checked again. The size of a
+            long and narrow picture is raised to what the backbone needs.
         backbone: the network whose layers are amplified.
         guide: (H, W, 3) uint8 RGB; what the dream should look for, instead of whatever is strongest.
         after: a frame, with a `position`, of a run with the same inputs that was lost: go on from it. `config` is then
@@ -80,16 +80,16 @@ def dream(
         ValueError: the picture is no picture or too small, a layer or channel that the backbone does not have, a frame
             to go on from without a position or of a run with other inputs.
     """
-    check_picture(image)
-    if guide is not None:
-        check_picture(guide)
     config = resolve(config, backbone)
     least = backbone.architecture.least
+    # With a size, the picture is made large enough for the backbone.
+    check_picture(image, least=16 if config.size else least)
+    if guide is not None:
+        check_picture(guide)
     size = long_enough(image.shape[:2], config.size, least, MOST_SIDE)
     told = None if size == config.size else dataclasses.replace(config, size=size)
     config = told or config
     image = resized(image, config.size)
-    check_picture(image, least=least)
     # After a frame, the shifts of the beginning are not to come again.
     rng = np.random.default_rng(config.seed if after is None else (config.seed, after.step))
     run = OctavePyramid(to_float(image), config, backbone, guide, rng)
@@ -104,7 +104,7 @@ def dream(
             done += 1
             remaining = run.remaining + (config.pictures - number) * run.octaves * config.steps
             prefix = f"picture {number} of {config.pictures} · " if config.pictures > 1 else ""
-            changed = yield Frame(
+            new_config = yield Frame(
                 step=done,
                 total=done + remaining,
                 image=to_uint8(run.image),
@@ -117,8 +117,8 @@ def dream(
                 position={"picture": number, **run.position} if config.pictures == 1 or run.finished else None,
             )
             told = None
-            if changed is not None:
-                config = _steered(config, changed, backbone)
+            if new_config is not None:
+                config = _steered(config, new_config)
                 run.steer(config)
         if number >= config.pictures:
             return
@@ -141,10 +141,13 @@ def _place(after: Frame, shape: tuple[int, int], config: DreamConfig) -> tuple[n
     raise ValueError("A dream cannot go on from this frame; begin it anew.")
 
 
-def _steered(config: DreamConfig, changed: DreamConfig, backbone: Backbone) -> DreamConfig:
-    """What may change in the middle: all but what the picture and the random numbers were made from."""
-    changed = resolve(changed, backbone)
-    return dataclasses.replace(changed, size=config.size, seed=config.seed, pictures=config.pictures)
+def _steered(config: DreamConfig, new_config: DreamConfig) -> DreamConfig:
+    """What may change in the middle: all but what the picture and the random numbers were made from.
+
+    Where no layers are named, those in force stay.
+    """
+    kept: dict[str, Any] = {"size": config.size, "seed": config.seed, "pictures": config.pictures}
+    return dataclasses.replace(new_config, layer_weights=new_config.layer_weights or config.layer_weights, **kept)
 
 
 class OctavePyramid:

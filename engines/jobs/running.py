@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import functools
 import time
@@ -68,7 +69,7 @@ class ResumableJob:
 class JobExecution(Iterator[Frame]):
     """A running job: an iterator over its frames that also knows its recipe so far.
 
-    Iterate to run, `send` a config to steer, `close` to stop, as with the engine's own frames.
+    Iterate to run, `steer` with a config from any thread, `close` to stop.
 
     Args:
         resume_point: where to resume the job; None to start it.
@@ -106,12 +107,25 @@ class JobExecution(Iterator[Frame]):
         self._replay = list(job.steering)
         self._interruptions = list(job.interruptions)
         self._held: Any = None
+        # The newest config that was steered with: appending and popping need no lock.
+        self._steered: collections.deque[Any] = collections.deque(maxlen=1)
+
+    def steer(self, config: Any) -> None:
+        """Make the next frame with another config; of several, the newest counts. May be called from any thread.
+
+        Raises:
+            ValueError: the config does not fit the job's network; the run goes on as it was.
+        """
+        self._steered.append(self.resolve(config))
 
     def __next__(self) -> Frame:
-        return self.send(None)
+        return self.send(self._steered.pop() if self._steered else None)
 
-    def send(self, changed: Any | None) -> Frame:
-        """The next frame, after `changed` has taken effect.
+    def send(self, config: Any | None) -> Frame:
+        """Make the next frame, with another config if one is given.
+
+        Args:
+            config: as `resolve` returns it; None to go on as before.
 
         Raises:
             StopIteration: the run is over.
@@ -119,19 +133,19 @@ class JobExecution(Iterator[Frame]):
         """
         started = time.monotonic()
         try:
-            return self._send(changed)
+            return self._send(config)
         finally:
             # Count computing time only: another run may go first between two frames.
             seconds = self.history.seconds + time.monotonic() - started
             self.history = dataclasses.replace(self.history, seconds=seconds)
 
-    def _send(self, changed: Any | None) -> Frame:
+    def _send(self, config: Any | None) -> Frame:
         if self._frames is None or self.last is None:
-            return self._resume(changed, self._resume_point) if self._resume_point else self._start(changed)
-        changed, self._held = (self._held if changed is None else changed), None
-        if changed == self.history.in_force:
-            changed = None  # a control was moved back to its old value
-        if changed is not None:
+            return self._resume(config, self._resume_point) if self._resume_point else self._start(config)
+        config, self._held = (self._held if config is None else config), None
+        if config == self.history.in_force:
+            config = None  # a control was moved back to its old value
+        if config is not None:
             # Manual steering overrides the rest of the replay.
             self._replay, self._interruptions = [], []
             self.job = dataclasses.replace(self.job, stop_at=None)
@@ -142,24 +156,24 @@ class JobExecution(Iterator[Frame]):
             self._interruptions.pop(0)
             if self.last.position is not None:
                 self._frames.close()
-                return self._resume(changed, ResumePoint(self.last, self.history))
-        replayed = changed is None and bool(self._replay) and self._replay[0][0] <= self.last.step
-        changed = self._replay[0][1] if replayed else changed
+                return self._resume(config, ResumePoint(self.last, self.history))
+        replayed = config is None and bool(self._replay) and self._replay[0][0] <= self.last.step
+        config = self.resolve(self._replay[0][1]) if replayed else config
         before = self.last
-        self.last = self._frames.send(changed)
+        self.last = self._frames.send(config)
         self.notices += self.last.notices
         if replayed:
             self._replay.pop(0)
-        in_force = changed if self.last.config is None else self.last.config
+        in_force = config if self.last.config is None else self.last.config
         if in_force is not None:
             steering = (*self.history.steering, (before.step, in_force))
             self.history = dataclasses.replace(self.history, steering=steering, in_force=in_force)
         return self.last
 
-    def _start(self, changed: Any | None) -> Frame:
+    def _start(self, config: Any | None) -> Frame:
         """The first frame of a new run."""
-        if changed is not None:  # steering before the first step replaces the initial config
-            self.job = dataclasses.replace(self.job, config=changed, steering=(), stop_at=None, interruptions=())
+        if config is not None:  # steering before the first step replaces the initial config
+            self.job = dataclasses.replace(self.job, config=config, steering=(), stop_at=None, interruptions=())
             self._replay, self._interruptions = [], []
         network = self._workshop.network(self.job.engine, self.job.backbone)
         config = self.resolve(self.job.config)
@@ -175,10 +189,10 @@ class JobExecution(Iterator[Frame]):
         )
         return self.last
 
-    def _resume(self, changed: Any | None, resume_point: ResumePoint) -> Frame:
-        """The first frame of a resumed run; `changed` takes effect after it."""
+    def _resume(self, config: Any | None, resume_point: ResumePoint) -> Frame:
+        """The first frame of a resumed run; `config` takes effect after it."""
         network = self._workshop.network(self.job.engine, self.job.backbone)
-        self._held = changed
+        self._held = config
         after = {} if resume_point.frame is None else {"after": resume_point.frame}
         self._frames = self._engine_frames(resume_point.history.in_force, network, **after)
         self.last = next(self._frames)

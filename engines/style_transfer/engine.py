@@ -93,8 +93,9 @@ def stylize(
     Args:
         content_image: (H, W, 3) uint8 RGB, the photo.
         style_images: the paintings, each (h, w, 3) uint8 RGB; each keeps its own shape.
-        config: settings; `send` another to steer. With `seconds`, two timed evaluations choose size, scales and steps
-            for this machine, and the steps are corrected on the way.
+        config: settings; `send` others to steer, as `resolve` returns them: they are not checked again. With
+            `seconds`, two timed evaluations choose size, scales and steps for this machine, and the steps are
+            corrected on the way.
         backbone: a network in the shape of VGG.
         masks: for each painting (h, w, 3) uint8, white where it belongs on the photo; None, or no entry, for a
             painting that goes wherever no mask is.
@@ -129,7 +130,7 @@ def stylize(
     while not painting.finished:
         evaluation = painting.step()
         done += 1
-        changed = yield Frame(
+        new_config = yield Frame(
             step=done,
             total=done + painting.remaining,
             image=painting.picture(),
@@ -145,8 +146,8 @@ def stylize(
             position=painting.position,
         )
         told = None
-        if changed is not None:
-            told = painting.steer(resolve(changed, backbone))
+        if new_config is not None:
+            told = painting.steer(new_config)
         told = painting.keep_pace() or told
 
 

@@ -210,16 +210,21 @@ class StyleOptimizer:
             total_variation=variation * evaluation.total_variation,
         )
 
-    def steer(self, changed: StyleConfig) -> StyleConfig:
-        """Take up changed settings, except for those that a painting cannot change on its way; returns what holds."""
+    def steer(self, new_config: StyleConfig) -> StyleConfig:
+        """Take up changed settings, except for those that a painting cannot change on its way; returns what holds.
+
+        Where no layers are named, those in force stay.
+        """
         fixed = {
             name: getattr(self.config, name) for name in ("seconds", "size", "scales", "tile_size", "seed", "start")
         }
-        if self._promise or changed.seconds:  # the time decides them, also where it was another run's to keep
+        if self._promise or new_config.seconds:  # the time decides them, also where it was another run's to keep
             fixed["steps"] = self.config.steps
-        if changed.blend and len(changed.blend) != len(self._pictures.styles):
+        if new_config.blend and len(new_config.blend) != len(self._pictures.styles):
             fixed["blend"] = self.config.blend
-        old, self.config = self.config, dataclasses.replace(changed, **fixed)
+        fixed["style_layers"] = new_config.style_layers or self.config.style_layers
+        fixed["content_layer"] = new_config.content_layer or self.config.content_layer
+        old, self.config = self.config, dataclasses.replace(new_config, **fixed)
         new = self.config
         if dataclasses.replace(old, steps=new.steps) == new:
             return new

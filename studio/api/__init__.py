@@ -1,1 +1,1 @@
-"""The programming interface: endpoints, what they take and give, how a run is told of."""
+"""The API: endpoints, their parameters and results, progress of runs."""

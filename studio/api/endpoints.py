@@ -17,18 +17,18 @@ from studio.trained_models import read_model
 
 @dataclass(frozen=True)
 class Endpoint:
-    """What programs may ask for, and what they are told of it.
+    """Description of an API endpoint.
 
     Attributes:
         engine: key in `engines.jobs.ENGINES`.
-        config: its config class; those of trainings cannot be asked of an engine without loading TensorFlow.
-        does: what it does, in a sentence.
-        files: the engine's pictures or its data by its names for them, each with its help.
-        needed: those that may not be left out.
-        networks: that it runs on, by name; none for a training.
-        steerable: fields that may be other ones when a training goes on.
-        left_out: fields that only mean something while somebody steers.
-        batch: the picture of which there are many, by the engine's name for it; "" where there is one.
+        config: config class; stored here because an engine loads TensorFlow to return that of a training.
+        does: one-sentence summary.
+        files: name -> help, for the engine's pictures or data.
+        needed: files that are required.
+        networks: names of the networks to choose from; empty for a training.
+        steerable: fields that may differ when a training resumes.
+        left_out: fields without a parameter, as they only make sense when steering.
+        batch: name of the input that varies over a batch; "" for a single run.
     """
 
     engine: str
@@ -47,7 +47,7 @@ class Endpoint:
 
     @property
     def parameters(self) -> list[Parameter]:
-        """Its parameters: files, the network, settings."""
+        """List the parameters: files, network, settings."""
         series = ENGINES[self.engine].series
         files = [
             file_parameter(name, help, several=name in series or name == IMAGES, needed=name in self.needed)
@@ -60,13 +60,13 @@ class Endpoint:
         return [network_parameter(self.engine, self.networks)] if self.networks else []
 
 
-# What the many pictures of a batch are called.
+# Parameter that holds the pictures of a batch.
 IMAGES = "images"
 _MANY = f"Pictures, or zips of them, at most {MAX_PICTURES}."
 
 
 def endpoints_of(engine: Engine) -> Iterator[tuple[str, Endpoint]]:
-    """An engine's endpoints, by name: its own and that of its batches."""
+    """Yield an engine's endpoints with their names: single runs, then batches if it has them."""
     files = engine.inputs or ({"data": engine.data} if engine.data else {})
     one = Endpoint(
         engine=engine.name,
@@ -88,25 +88,25 @@ def endpoints_of(engine: Engine) -> Iterator[tuple[str, Endpoint]]:
 
 
 ENDPOINTS = {name: endpoint for engine in ENGINES.values() for name, endpoint in endpoints_of(engine)}
-# What a training makes: the engine that draws or writes with it, and how its file is read.
+# Training engine -> engine that runs the trained network, and the function that loads its file.
 TRAINED: dict[str, tuple[str, Callable[[Path], Any]]] = {
     name: (engine.makes, read_model(engine.makes)) for name, engine in ENGINES.items() if engine.makes
 }
 
 
 def network_parameter(engine: str, networks: Collection[str]) -> Parameter:
-    """The network that an endpoint runs on."""
+    """Create the parameter that selects a network."""
     loaders = {ENGINES[trained].loader for trained, _ in TRAINED.values()}
     others = ", or one that a training here has made" if ENGINES[engine].loader in loaders else ""
     help = f"Name of the network: {', '.join(networks)}{others}."
     return Parameter("backbone", str, help, ENGINES[engine].network)
 
 
-def check_names(recipe: Recipe, endpoint: Endpoint) -> None:
-    """Refuse a recipe whose inputs are not those of its engine.
+def check_inputs(recipe: Recipe, endpoint: Endpoint) -> None:
+    """Check that a recipe's inputs are those of its engine.
 
     Raises:
-        RecipeError: one too many, one that is missing, or a gap in a series.
+        RecipeError: an unknown input, a missing one, or a gap in a series.
     """
     engine = ENGINES[recipe.engine]
     series = engine.series

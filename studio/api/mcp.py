@@ -10,30 +10,30 @@ from anyio.to_thread import run_sync
 
 
 class ToolsError(ValueError):
-    """The tools cannot be served; the message is a sentence for a person."""
+    """The tools cannot be served; the message is for the user."""
 
 
 def check_installed() -> None:
-    """Refuse to serve tools where what they need is missing: Gradio would serve the page without them.
+    """Check that the MCP packages are installed; without them Gradio would silently serve no tools.
 
     Raises:
-        ToolsError: it is.
+        ToolsError: they are missing.
     """
     if importlib.util.find_spec("mcp") is None:
         raise ToolsError("--mcp needs what requirements-mcp.txt names: pip install -r requirements-mcp.txt.")
 
 
 def check_served(page: gr.Blocks) -> None:
-    """Make sure of a launched page that its tools are there, and that each value of an answer is told by itself.
+    """Check that a launched page serves its tools, and send each value of a result as content of its own.
 
     Raises:
-        ToolsError: they are not.
+        ToolsError: the tools are not served.
     """
     server = page.mcp_server_obj
     if server is None:
         raise ToolsError("--mcp did not come up; install what it needs anew: pip install -r requirements-mcp.txt.")
 
-    # A model that asks for no progress would be told of all values in one text, and never see a picture.
+    # Without a progress token Gradio joins all values into one text, which loses the pictures.
     async def each_value(job: Any) -> list[Any]:
         values = await run_sync(job.result)
         return list(values) if isinstance(values, tuple) else [values]

@@ -11,29 +11,29 @@ from typing import Any, Literal
 
 import gradio as gr
 
-NEEDED = inspect.Parameter.empty
+REQUIRED = inspect.Parameter.empty
 
 
 @dataclass(frozen=True)
 class Parameter:
-    """One value that an endpoint takes or gives.
+    """A parameter or a return value of an endpoint.
 
     Attributes:
-        name: as it is passed.
-        hint: what it may be, as a type that JSON has.
-        help: what it is, in one line.
-        default: what it is where it is not passed; NEEDED where it must be.
-        limits: what else its JSON schema says.
+        name: name of the parameter.
+        hint: type that JSON can represent.
+        help: one-line description.
+        default: default value; REQUIRED if there is none.
+        limits: further keywords of the JSON schema.
     """
 
     name: str
     hint: Any
     help: str
-    default: Any = NEEDED
+    default: Any = REQUIRED
     limits: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def describe(self, component: Any) -> None:
-        """Have Gradio's component for it tell all this too: of itself it knows but the type."""
+        """Add description and limits to Gradio's schema of the parameter, which by default holds only the type."""
         component.label = self.name
         schema = component.api_info()
         inner = schema["oneOf"][1] if "oneOf" in schema else schema
@@ -41,12 +41,12 @@ class Parameter:
         if "enum" in inner:
             inner["type"] = "string"
         inner |= self.limits
-        inner.pop("required", None)  # of a file's schema: all of what Gradio knows of it
+        inner.pop("required", None)  # in a file's schema it lists every field that Gradio knows
         schema |= {"description": self.help, "additional_description": self.help}
 
 
-def _as_json(hint: Any) -> Any:
-    """A field's type as one that JSON has: tuples become lists, mappings objects with numbers."""
+def _json_type(hint: Any) -> Any:
+    """Convert a field's type for JSON: tuples become lists, mappings become objects with values of the same type."""
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin is tuple:
         return list[arguments[0]]  # type: ignore[valid-type]
@@ -56,13 +56,18 @@ def _as_json(hint: Any) -> Any:
 
 
 def setting_parameters(config_class: type, left_out: Collection[str] = ()) -> list[Parameter]:
-    """A parameter for each field of a config class made of `engines.core.configs.setting`."""
+    """Create a parameter for each field of a config class.
+
+    Args:
+        config_class: a dataclass whose fields are made with `engines.core.configs.setting`.
+        left_out: names of fields without a parameter.
+    """
     hints = typing.get_type_hints(config_class)
     parameters = []
     for field in dataclasses.fields(config_class):
         if field.name in left_out:
             continue
-        meta, hint = field.metadata, _as_json(hints[field.name])
+        meta, hint = field.metadata, _json_type(hints[field.name])
         if meta["choices"]:
             choices: Any = Literal.__getitem__(meta["choices"])
             hint = choices | None if type(None) in typing.get_args(hint) else choices
@@ -72,7 +77,7 @@ def setting_parameters(config_class: type, left_out: Collection[str] = ()) -> li
             Parameter(
                 field.name,
                 hint,
-                meta["help"] + _said(meta),
+                meta["help"] + _limits_text(meta),
                 list(default) if isinstance(default, tuple) else default,
                 {name: limit for name, limit in limits.items() if limit is not None},
             )
@@ -80,8 +85,8 @@ def setting_parameters(config_class: type, left_out: Collection[str] = ()) -> li
     return parameters
 
 
-def _said(meta: Mapping[str, Any]) -> str:
-    """A field's range or choices in words, after its help."""
+def _limits_text(meta: Mapping[str, Any]) -> str:
+    """Describe a field's range or choices, to be appended to its help."""
     low, high = (f"{limit:g}" if isinstance(limit, float) else limit for limit in (meta["low"], meta["high"]))
     if meta["choices"]:
         return f" One of {', '.join(meta['choices'])}."
@@ -91,22 +96,24 @@ def _said(meta: Mapping[str, Any]) -> str:
 
 
 def file_parameter(name: str, help: str, *, several: bool = False, needed: bool = False) -> Parameter:
-    """A parameter that is a file, or a list of files."""
+    """Create a parameter for a file, or for a list of files."""
     if several:
-        return Parameter(name, list[gr.FileData], help, NEEDED if needed else [])
+        return Parameter(name, list[gr.FileData], help, REQUIRED if needed else [])
     return Parameter(name, gr.FileData, help) if needed else Parameter(name, gr.FileData | None, help, None)
 
 
 def expose(
     page: gr.Blocks, function: Any, name: str, does: str, parameters: list[Parameter], returns: list[Parameter]
 ) -> None:
-    """Make a function that takes any values an endpoint of a page.
+    """Expose a function as an endpoint.
 
     Args:
-        function: a coroutine function or an asynchronous generator function.
-        does: what it does, in a sentence.
-        parameters: in the order in which it takes them.
-        returns: what it returns or yields: a tuple where there are several.
+        page: the page to add it to.
+        function: coroutine function or asynchronous generator function of any positional values.
+        name: name of the endpoint.
+        does: one-sentence summary.
+        parameters: parameters, in positional order.
+        returns: return values; a tuple is returned or yielded if there are several.
     """
     kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
     answer: Any = tuple.__class_getitem__(tuple(one.hint for one in returns)) if len(returns) > 1 else returns[0].hint
@@ -118,7 +125,7 @@ def expose(
     function.__annotations__ = {one.name: one.hint for one in parameters} | {"return": answer}
     help = [f"    {one.name}: {one.help}" for one in parameters]
     function.__doc__ = "\n".join([does, "", "Args:", *help, "Returns:", *(f"    {one.help}" for one in returns)])
-    # Whoever waits here waits for a lane, and takes no thread: Gradio's queue need not hold anybody back.
+    # Waiting calls are coroutines in the run queue and take no thread, so Gradio need not limit them.
     made = gr.api(function, api_name=name, concurrency_limit=None)
     for one, component in zip([*parameters, *returns], [*made["inputs"], *made["outputs"]], strict=True):
         one.describe(page.blocks[component])

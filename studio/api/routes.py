@@ -1,6 +1,6 @@
 """The API: every kind of job as a named Gradio endpoint.
 
-The parameters of an endpoint are the pictures and the settings of its engine; docs/api.md shows each of them at work.
+The parameters of an endpoint are its engine's inputs and settings; docs/api.md has an example of each.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ from engines.jobs.batch import Batch, batch_of, picture_files
 from engines.language_model.config import MODELS, SamplingConfig
 from engines.recipes import RecipeError, from_json, read_recipe
 from engines.style_transfer import MOST_STYLES
-from studio.api.endpoints import ENDPOINTS, IMAGES, TRAINED, Endpoint, check_names, network_parameter
+from studio.api.endpoints import ENDPOINTS, IMAGES, TRAINED, Endpoint, check_inputs, network_parameter
 from studio.api.parameters import Parameter, expose, file_parameter, setting_parameters
-from studio.api.progress import Caller, followed, said_of
-from studio.api.uploads import checked, fetched, uploaded
-from studio.components.toasts import refused
+from studio.api.progress import Caller, follow_run, run_status
+from studio.api.uploads import picture_source, upload_path
+from studio.components.toasts import api_error
 from studio.runs.run import Run
 from studio.services import Studio
-from studio.trained_models import Trained, training_job
+from studio.trained_models import TrainedNetworks, training_job
 from studio.wire_format import written_rows
 
 logger = logging.getLogger(__name__)
 
-# Films that are made to be watched play at a pace of their own; a program waits for nothing but the machine.
-UNHURRIED = 1e6
+# On the page films are made no faster than they play; for API clients they are made as fast as possible.
+UNLIMITED_PACE = 1e6
 RETURNS = [
     Parameter(
         "progress",
@@ -63,7 +63,7 @@ SCORE = Parameter(
 
 
 def add_api(studio: Studio, page: gr.Blocks) -> None:
-    """Add the endpoints to a page. Called once, inside its Blocks."""
+    """Add all endpoints to a page. Call it once, inside the page's Blocks."""
     gr.Markdown("# Reverie for programs\n\nWhat there is to ask for is listed at `gradio_api/openapi.json`.")
     api = Api(studio, page)
     for name, endpoint in ENDPOINTS.items():
@@ -73,23 +73,27 @@ def add_api(studio: Studio, page: gr.Blocks) -> None:
         Parameter("recipe", dict, "The recipe, as an endpoint has returned it or a result's file holds it."),
         file_parameter("pictures", pictures, several=True),
     ]
-    api.add("repeat", "Make a result again from its recipe.", again, api.job_again)
+    api.add("repeat", "Make a result again from its recipe.", again, api.repeat_job)
     api.add_score()
 
 
 class Api:
-    """The endpoints and what they do."""
+    """The API's endpoints and their handlers."""
 
     def __init__(self, studio: Studio, page: gr.Blocks):
         self._studio, self._page = studio, page
         engines = {engine for engine, _ in TRAINED.values()}
-        self._trained = {ENGINES[engine].loader: Trained(studio, engine) for engine in engines}
+        self._trained = {ENGINES[engine].loader: TrainedNetworks(studio, engine) for engine in engines}
 
     def add(self, name: str, does: str, parameters: list[Parameter], make_job: Callable[[dict[str, Any]], Any]) -> None:
-        """Add an endpoint that starts a job and follows it.
+        """Add an endpoint that starts a job and streams its progress.
 
         Args:
-            make_job: coroutine function: the parameters' values by their names -> the job; or a ValueError.
+            name: name of the endpoint.
+            does: one-sentence summary.
+            parameters: its parameters.
+            make_job: coroutine function that makes a job from the parameters' values by name; may raise ValueError with
+                a message for the user.
         """
 
         async def endpoint(*values: Any) -> AsyncIterator[tuple[Any, Any, Any]]:
@@ -98,45 +102,45 @@ class Api:
             try:
                 run = self._studio.runs.start(await make_job(named))
             except ValueError as error:
-                raise refused(error) from None
-            except OSError as error:  # data that is copied, say
+                raise api_error(error) from None
+            except OSError as error:  # such as a full disk while data is copied
                 logger.exception("A call could not be begun.")
-                raise refused(f"The run could not be begun: {why_unwritten(error)}.") from None
-            # Closed by its own hand: else it would be some time later that the run stops.
-            updates = followed(run, self._studio.runs.queue, caller)
+                raise api_error(f"The run could not be begun: {why_unwritten(error)}.") from None
+            # Close explicitly: otherwise the run stops only when the generator is collected.
+            updates = follow_run(run, self._studio.runs.queue, caller)
             try:
                 async for update in updates:
                     yield update, None, None
             finally:
                 await updates.aclose()
-            if not caller.gone:
-                yield await self._ended(run)
+            if not caller.disconnected:
+                yield await self._final_values(run)
 
         expose(self._page, endpoint, name, does, parameters, RETURNS)
 
-    async def _ended(self, run: Run) -> tuple[Any, Any, Any]:
-        """The last that is told of a run: its result and its recipe, where it has some."""
+    async def _final_values(self, run: Run) -> tuple[Any, Any, Any]:
+        """Return the last values of the stream: status, result file and recipe."""
         if run.error:
-            # What a page says besides, a person does there: press Save.
-            raise refused(run.error.partition(";")[0] + "." if run.unsaved else run.error)
-        said = said_of(run, self._studio.runs.queue) | {"network": await self._taken_up(run)}
+            # The part after the semicolon is advice for users of the page.
+            raise api_error(run.error.partition(";")[0] + "." if run.unsaved else run.error)
+        status = run_status(run, self._studio.runs.queue) | {"network": await self._register_trained(run)}
         if run.result is None:
-            return said, None, None
+            return status, None, None
         try:
             recipe = await asyncio.to_thread(read_recipe, run.result)
         except RecipeError as error:
-            raise refused(error) from None
+            raise api_error(error) from None
         file = gr.FileData(path=str(run.result), orig_name=run.result.name).model_dump()
-        return said, file, json.loads(recipe.to_json()) if recipe else None
+        return status, file, json.loads(recipe.to_json()) if recipe else None
 
-    async def _taken_up(self, run: Run) -> str | None:
-        """The name of the network that a finished training has made, with which it can be asked for."""
+    async def _register_trained(self, run: Run) -> str | None:
+        """Register the network of a finished training; return its name, or None."""
         output = run.job.files.get("output")
         if run.state != "done" or output is None or not output.is_file():
             return None
         engine, read = TRAINED[run.job.engine]
         network = await asyncio.to_thread(read, output)
-        return self._trained[ENGINES[engine].loader].take_up(run.id, network)
+        return self._trained[ENGINES[engine].loader].register(run.id, network)
 
     def _check_network(self, engine: str, networks: Collection[str], name: Any) -> None:
         trained = self._trained.get(ENGINES[engine].loader)
@@ -144,14 +148,14 @@ class Api:
             raise ValueError(f"There is no network {str(name)[:60]!r} here; use one of {', '.join(networks)}.")
 
     def job_of(self, endpoint: Endpoint) -> Callable[[dict[str, Any]], Any]:
-        """What makes the job of an endpoint from its parameters."""
+        """Return a coroutine function that makes an endpoint's job from its parameters."""
 
         async def make_job(values: dict[str, Any]) -> Job:
             settings = {one.name: values[one.name] for one in setting_parameters(endpoint.config, endpoint.left_out)}
             config: Any = from_mapping(endpoint.config, settings)
             if endpoint.trains:
                 config = config.filled() if hasattr(config, "filled") else config
-                paths = [str(uploaded(values["data"], "data"))]
+                paths = [str(upload_path(values["data"], "data"))]
                 return await asyncio.to_thread(
                     training_job, self._studio, endpoint.engine, config, paths, endpoint.steerable
                 )
@@ -165,7 +169,7 @@ class Api:
                 backbone=values.get("backbone", ""),
                 details=first.details if first else NO_DETAILS,
                 notices=tuple(sentence for picture in pictures.values() for sentence in picture.notices),
-                pace=UNHURRIED if ENGINES[endpoint.engine].film else 0.0,
+                pace=UNLIMITED_PACE if ENGINES[endpoint.engine].film else 0.0,
             )
             return self._batch(endpoint, job, values[IMAGES]) if endpoint.batch else job
 
@@ -174,14 +178,14 @@ class Api:
     def _batch(self, endpoint: Endpoint, job: Job, pictures: Any) -> Batch:
         if not isinstance(pictures, list):
             raise ValueError(f"The parameter {IMAGES} must be a list of pictures.")
-        files = picture_files(uploaded(value, IMAGES) for value in pictures)
+        files = picture_files(upload_path(value, IMAGES) for value in pictures)
         return batch_of(job, files, endpoint.batch, self._studio.max_pixels)
 
     async def _inputs(self, endpoint: Endpoint, values: Mapping[str, Any]) -> dict[str, Picture]:
         inputs = {}
         for name in endpoint.files:
             if name == IMAGES:
-                continue  # read when their turn comes
+                continue  # read one by one while the batch runs
             several = name in ENGINES[endpoint.engine].series
             given = values[name] if several else [values[name]]
             if not isinstance(given, list) or (name in endpoint.needed and not given):
@@ -190,42 +194,42 @@ class Api:
                 raise ValueError(f"These are {len(given)} pictures in {name}; use at most {MOST_STYLES}.")
             for number, value in enumerate(given, 1):
                 if value is not None or name in endpoint.needed:
-                    picture = await fetched(value, name)
+                    picture = await picture_source(value, name)
                     key = f"{name}_{number}" if several else name
                     background = ENGINES[endpoint.engine].background(name)
-                    inputs[key] = await asyncio.to_thread(checked, self._studio, picture, background)
+                    inputs[key] = await asyncio.to_thread(self._studio.load, picture, background)
         return inputs
 
-    async def job_again(self, values: dict[str, Any]) -> Job:
-        """The job that repeats a recipe."""
+    async def repeat_job(self, values: dict[str, Any]) -> Job:
+        """Make a job that repeats a recipe."""
         recipe = from_json(json.dumps(values["recipe"]))
         endpoint = next((one for one in ENDPOINTS.values() if one.engine == recipe.engine and not one.batch), None)
         if endpoint is None:
             raise RecipeError(f"This recipe is for {recipe.engine[:40]!r}, which this version does not have.")
         if endpoint.trains:
             raise RecipeError(f"A training is repeated by its own endpoint, {recipe.engine}, with these settings.")
-        check_names(recipe, endpoint)
+        check_inputs(recipe, endpoint)
         self._check_network(recipe.engine, endpoint.networks, recipe.backbone)
         if not isinstance(values["pictures"], list) or len(values["pictures"]) > 2 * MOST_STYLES + 2:
             raise RecipeError("The parameter pictures must be a list of the pictures that the result was made from.")
         sent: dict[str, Picture] = {}
         backgrounds = {ENGINES[recipe.engine].background(name.rpartition("_")[0]) for name in recipe.inputs}
         for value in values["pictures"]:
-            file = await fetched(value, "pictures")
-            # What is transparent is white in a picture and black in a mask: it is its hash that tells which one it is.
+            file = await picture_source(value, "pictures")
+            # Transparent areas are white in a picture and black in a mask; the hash shows which one was meant.
             for background in backgrounds:
-                picture = await asyncio.to_thread(checked, self._studio, file, background)
+                picture = await asyncio.to_thread(self._studio.load, file, background)
                 sent[digest(picture.pixels)] = picture
-        found = {name: await self._found(name, hash_, sent) for name, hash_ in recipe.inputs.items()}
+        found = {name: await self._find_picture(name, hash_, sent) for name, hash_ in recipe.inputs.items()}
         inputs = {name: picture.pixels for name, picture in found.items()}
         first = found.get(ENGINES[recipe.engine].first_input)
-        # The first of an engine's recipes may load TensorFlow.
+        # The first recipe of an engine may load TensorFlow.
         job = await asyncio.to_thread(job_from_recipe, recipe, inputs)
         details = first.details if first else NO_DETAILS
-        return dataclasses.replace(job, details=details, pace=UNHURRIED if ENGINES[recipe.engine].film else 0.0)
+        return dataclasses.replace(job, details=details, pace=UNLIMITED_PACE if ENGINES[recipe.engine].film else 0.0)
 
-    async def _found(self, name: str, hash_: str, sent: Mapping[str, Picture]) -> Picture:
-        """An input of a recipe, as it was sent or as it is still here."""
+    async def _find_picture(self, name: str, hash_: str, sent: Mapping[str, Picture]) -> Picture:
+        """Find an input of a recipe among the pictures sent and those kept here."""
         if hash_ in sent:
             return sent[hash_]
         kept = self._studio.gallery.find_input(hash_)
@@ -236,7 +240,7 @@ class Api:
         return await asyncio.to_thread(self._studio.load, str(kept))
 
     def add_score(self) -> None:
-        """Add the endpoint that scores a text; nothing of it needs to wait its turn."""
+        """Add the endpoint that scores a text. It does not use the run queue."""
         parameters = [
             Parameter("text", str, "The text, at most 10,000 characters."),
             network_parameter("language_model", MODELS),
@@ -262,8 +266,8 @@ class Api:
                 }
 
             try:
-                return await self._studio.answer_slowly(work)
+                return await self._studio.run_in_thread(work)
             except ValueError as error:
-                raise refused(error) from None
+                raise api_error(error) from None
 
         expose(self._page, score_text, "score_text", "How likely a language model finds a text.", parameters, [SCORE])

@@ -11,37 +11,35 @@ from gradio.processing_utils import async_ssrf_protected_download
 from gradio.utils import get_upload_folder
 from gradio_client.utils import is_file_obj_with_meta, is_http_url_like
 
-from engines.imaging.images import Picture, PictureError, check_picture
-from studio.services import Studio
+from engines.imaging.images import PictureError
 
 
 def is_upload(value: Any) -> bool:
-    """Whether this is a file as Gradio passes it on.
+    """True if Gradio has verified that this value is an uploaded file.
 
-    Only of a value that says so in its "meta" has Gradio made sure that it is an upload: any other path could be that
-    of any file of this server.
+    Gradio checks only values with "meta"; the path of any other value could point to any file of the server.
     """
     return isinstance(value, dict) and isinstance(value.get("meta"), dict) and is_file_obj_with_meta(value)
 
 
-def uploaded(value: Any, name: str) -> Path:
-    """The path of an uploaded file.
+def upload_path(value: Any, name: str) -> Path:
+    """Return the path of an uploaded file.
 
     Raises:
-        ValueError: there is none.
+        ValueError: the value is not an upload.
     """
     if not is_upload(value):
         raise ValueError(f"The parameter {name} must be an uploaded file, as gradio_client.handle_file makes one.")
     return Path(value["path"])
 
 
-async def fetched(value: Any, name: str) -> str | bytes:
-    """What `Studio.read` takes, of a picture that was uploaded, or that is named by an address or a data URI.
+async def picture_source(value: Any, name: str) -> str | bytes:
+    """Return an argument for `Studio.load`: the path of an upload or of a downloaded URL, or the bytes of a data URI.
 
-    Gradio turns the latter two into uploads by itself, but not inside of a list.
+    Gradio resolves URLs and data URIs itself, but not inside lists.
 
     Raises:
-        PictureError: nothing of these.
+        PictureError: the value is none of these, or cannot be downloaded.
     """
     if is_upload(value):
         return value["path"]
@@ -53,13 +51,6 @@ async def fetched(value: Any, name: str) -> str | bytes:
     if is_http_url_like(value):
         try:
             return await async_ssrf_protected_download(value, get_upload_folder())
-        except Exception as error:  # whatever a foreign server answers
+        except Exception as error:  # foreign servers may fail in any way
             raise PictureError(f"The picture of {name} could not be fetched from its address; upload it.") from error
     raise PictureError(f"The parameter {name} must be a picture: an upload, as handle_file makes one, or a data URI.")
-
-
-def checked(studio: Studio, picture: str | bytes, background: str = "white") -> Picture:
-    """The picture, see `Studio.load`; raises PictureError with a sentence."""
-    read = studio.load(picture, background)
-    check_picture(read.pixels)
-    return read

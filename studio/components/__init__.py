@@ -1,1 +1,1 @@
-"""What pages are made of: our own components, forms of settings, toasts."""
+"""Building blocks of the page: HTML components, config forms, toasts."""

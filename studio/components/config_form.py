@@ -11,35 +11,44 @@ import gradio as gr
 C = TypeVar("C")
 
 
-def _as_it_is(value: Any) -> Any:
+def _identity(value: Any) -> Any:
     return value
 
 
 @dataclasses.dataclass(frozen=True)
 class _Control:
-    """A control, and how a field's value becomes what it shows and back."""
+    """A component, and how to convert a field's value to and from the component's."""
 
     component: Any
     show: Callable[[Any], Any]
     read: Callable[[Any], Any]
 
 
+@dataclasses.dataclass(frozen=True)
+class _Derived:
+    """Components from whose values a field is computed."""
+
+    components: list[Any]
+    read: Callable[..., Any]
+
+
 class Settings(Generic[C]):
-    """Controls for the fields of a config class.
+    """Form controls for the fields of a config class.
 
     Args:
-        first: the config that the controls show at first; an instance of a dataclass made of `setting`
-            fields.
-        prefix: what the controls' ids on the page begin with.
+        initial: config that the controls show at first; an instance of a dataclass whose fields are made with
+            `setting`.
+        prefix: prefix of the controls' element ids.
     """
 
-    def __init__(self, first: C, prefix: str):
-        self.first, self._prefix = first, prefix
-        self._fields = {field.name: field for field in dataclasses.fields(first)}  # type: ignore[arg-type]
+    def __init__(self, initial: C, prefix: str):
+        self.initial, self._prefix = initial, prefix
+        self._fields = {field.name: field for field in dataclasses.fields(initial)}  # type: ignore[arg-type]
         self._controls: dict[str, _Control] = {}
+        self._derived: dict[str, _Derived] = {}
 
     def hint(self, name: str) -> str:
-        """A field's one-line help."""
+        """Return a field's one-line help."""
         return self._fields[name].metadata["help"]
 
     def add(
@@ -47,37 +56,54 @@ class Settings(Generic[C]):
         name: str,
         component: Any,
         *,
-        show: Callable[[Any], Any] = _as_it_is,
-        read: Callable[[Any], Any] = _as_it_is,
+        show: Callable[[Any], Any] = _identity,
+        read: Callable[[Any], Any] = _identity,
     ) -> Any:
-        """Make a component the control of a field and return it.
+        """Register a component as the control of a field and return it.
 
         Args:
-            show: the field's value -> what the component shows.
-            read: what the component says -> the field's value; may raise ValueError with a sentence.
+            name: the field's name.
+            show: converts the field's value to the component's.
+            read: converts the component's value to the field's; may raise ValueError with a message for the user.
         """
         self._controls[name] = _Control(component, show, read)
         return component
 
+    def derive(self, name: str, components: Sequence[Any], read: Callable[..., Any]) -> None:
+        """Compute a field from components that presets and saved settings do not change.
+
+        Args:
+            name: the field's name.
+            components: components that belong to other parts of the tab.
+            read: converts their values, passed as positional arguments, to the field's value; may raise ValueError with
+                a message for the user.
+        """
+        self._derived[name] = _Derived(list(components), read)
+
     def slider(self, name: str, label: str, low: float, high: float, step: float) -> gr.Slider:
-        """A slider."""
-        value = getattr(self.first, name)
+        """Create a slider for a field and return it."""
+        value = getattr(self.initial, name)
         slider = gr.Slider(
             low, high, value=value, step=step, label=label, info=self.hint(name), elem_id=f"{self._prefix}-{name}"
         )
         return self.add(name, slider)
 
     def number(self, name: str, label: str) -> gr.Number:
-        """A box for a number."""
-        value = getattr(self.first, name)
+        """Create a number box for a field and return it."""
+        value = getattr(self.initial, name)
         box = gr.Number(value, label=label, info=self.hint(name), elem_id=f"{self._prefix}-{name}", min_width=120)
         return self.add(name, box)
 
     def choice(self, name: str, label: str, titles: dict[str, str], **options: Any) -> gr.Dropdown:
-        """A dropdown of the field's choices; `titles` has what people read as keys, the choices as values."""
+        """Create a dropdown for a field and return it.
+
+        Args:
+            titles: display title -> value, for each of the field's choices.
+            options: passed to `gr.Dropdown`.
+        """
         dropdown = gr.Dropdown(
             list(titles.items()),
-            value=getattr(self.first, name),
+            value=getattr(self.initial, name),
             label=label,
             info=self.hint(name),
             elem_id=f"{self._prefix}-{name}",
@@ -87,20 +113,25 @@ class Settings(Generic[C]):
 
     @property
     def controls(self) -> dict[str, Any]:
-        """The control of each field that has one."""
+        """Map each field that has a control to its component."""
         return {name: control.component for name, control in self._controls.items()}
 
     @property
     def components(self) -> list[Any]:
-        """The controls, in the order of `values`."""
+        """List the controls' components, in the order of `values`."""
         return [control.component for control in self._controls.values()]
 
+    @property
+    def inputs(self) -> list[Any]:
+        """List every component that `config` reads: `components`, then those of derived fields."""
+        return [*self.components, *(one for derived in self._derived.values() for one in derived.components)]
+
     def values(self, config: C) -> list[Any]:
-        """What each control says for a config."""
+        """Return the components' values that show a config."""
         return [control.show(getattr(config, name)) for name, control in self._controls.items()]
 
-    def shown(self, values: Sequence[Any]) -> list[Any]:
-        """Updates that put values into the controls; a slider that does not reach far enough is made to."""
+    def updates(self, values: Sequence[Any]) -> list[Any]:
+        """Return updates that put values into the controls; a slider's range is widened to fit its value."""
         updates = []
         for component, value in zip(self.components, values, strict=True):
             if isinstance(component, gr.Slider):
@@ -110,27 +141,32 @@ class Settings(Generic[C]):
                 updates.append(value)
         return updates
 
-    def restored(self, config: C) -> dict[Any, Any]:
-        """The updates that put a config into the controls, by control."""
-        return dict(zip(self.components, self.shown(self.values(config)), strict=True))
+    def updates_for(self, config: C) -> dict[Any, Any]:
+        """Return updates that show a config, by component."""
+        return dict(zip(self.components, self.updates(self.values(config)), strict=True))
 
-    def named(self, values: Sequence[Any]) -> dict[str, Any]:
-        """What the controls say, by field name."""
+    def by_name(self, values: Sequence[Any]) -> dict[str, Any]:
+        """Map field names to the components' values."""
         return dict(zip(self._controls, values, strict=True))
 
     def config(self, values: Sequence[Any]) -> C:
-        """The config that the controls say.
+        """Build a config from the components' values.
+
+        Args:
+            values: values of `inputs`, or of `components` only; derived fields then keep their defaults.
 
         Raises:
-            ValueError: a sentence that says which control says what it cannot mean.
+            ValueError: a value that cannot be parsed or that the config does not allow; the message names the field.
         """
-        fields = {
-            name: control.read(value) for (name, control), value in zip(self._controls.items(), values, strict=True)
-        }
+        own, others = values[: len(self._controls)], list(values[len(self._controls) :])
+        fields = {name: control.read(value) for (name, control), value in zip(self._controls.items(), own, strict=True)}
         for name, value in fields.items():
             kind = str(self._fields[name].type)
             if value is None and "None" not in kind:
                 fields[name] = self._fields[name].default  # an emptied box
             elif kind.startswith("int") and isinstance(value, float) and value.is_integer():
-                fields[name] = int(value)  # what a browser sends for a whole number
-        return type(self.first)(**fields)
+                fields[name] = int(value)  # browsers send whole numbers as floats
+        for name, derived in self._derived.items() if others else ():
+            fields[name] = derived.read(*others[: len(derived.components)])
+            del others[: len(derived.components)]
+        return type(self.initial)(**fields)

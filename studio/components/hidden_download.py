@@ -1,4 +1,4 @@
-"""Files created when their download button is pressed."""
+"""Download files that are created when their button is pressed."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from typing import Any
 import gradio as gr
 
 
-def fetched_when_made(made: Any, file: gr.DownloadButton) -> None:
-    """Have the browser fetch what an event has put into a button that nobody sees, unless it was nothing.
+def download_when_ready(made: Any, file: gr.DownloadButton) -> None:
+    """Start a browser download once an event has put a file into a hidden button.
 
     Args:
-        made: what connecting the event returned.
-        file: with the class "offstage" and an id.
+        made: the event's dependency, as `button.click(...)` returns it. Nothing is downloaded if it set the button to
+            None.
+        file: a button with the class "offstage" and an element id.
     """
-    # The button's own link is another only once the page has drawn it anew.
+    # The page updates the button's link only when it redraws the button.
     js = f"file => {{ if (file) setTimeout(() => document.querySelector('#{file.elem_id}').click(), 300); }}"
     made.success(None, [file], None, js=js, api_visibility="private")

@@ -16,7 +16,7 @@ from engines.imaging.images import read_picture
 from studio.i18n.catalog import translate
 from studio.wire_format import data_uri
 
-# Twice as many pixels as are shown, for screens that have them.
+# Twice the displayed size, for high-density screens.
 THUMBNAIL_SIDE = 64
 _PICK = """
 element.addEventListener('click', event => {
@@ -27,22 +27,22 @@ element.addEventListener('click', event => {
 
 
 class Photo(gr.Image):
-    """gr.Image whose handlers get the path of the uploaded file as it is, or None.
+    """gr.Image whose handlers receive the path of the uploaded file, or None.
 
-    Gradio would decode it first: a damaged file would end in a traceback instead of our sentence, an animation in
-    palette numbers, and a recipe inside a PNG would be lost. The engines' own reader handles all of these.
-    It has no __init__ of its own, as Gradio reads a component's properties off that one's parameters.
+    Gradio's own decoding would raise a traceback for a damaged file, return palette indices for an animation, and drop
+    the recipe inside a PNG. The engines' reader handles all of these. The class has no __init__ because Gradio reads a
+    component's properties from that signature.
     """
 
-    is_template = True  # Gradio finds a component's browser side by class name, unless it is a template
+    is_template = True  # otherwise Gradio looks for frontend code under this class's name
 
     def preprocess(self, payload: Any) -> str | None:
-        """The path of the uploaded file."""
+        """Return the path of the uploaded file."""
         return payload.path if payload else None
 
 
 def thumbnails(paths: Sequence[Path]) -> str:
-    """Buttons with small pictures, as HTML."""
+    """Render thumbnail buttons as HTML."""
     buttons = []
     for path in paths:
         name = translate(path.stem.replace("_", " "))
@@ -56,10 +56,11 @@ def thumbnails(paths: Sequence[Path]) -> str:
 
 @functools.lru_cache(maxsize=64)
 def _thumbnail(path: Path, changed: int) -> str:
-    """A picture in little, as a data URI, made once: every page that is opened asks for all of them.
+    """Return a thumbnail as a data URI; cached, since every page load needs all of them.
 
     Args:
-        changed: when its file was, so that another one under the same name is made little anew.
+        path: the picture.
+        changed: its modification time in nanoseconds; part of the cache key.
     """
     thumbnail = Image.fromarray(read_picture(path))
     thumbnail.thumbnail((2 * THUMBNAIL_SIDE, 2 * THUMBNAIL_SIDE))
@@ -67,10 +68,10 @@ def _thumbnail(path: Path, changed: int) -> str:
 
 
 def example_row(paths: Sequence[Path], photo: gr.Image | None, **options: Any) -> gr.HTML:
-    """A row of thumbnails; a click on one puts its picture into `photo`, or is only told of by the event `pick`.
+    """Create a row of thumbnails, with `thumbnails` as its value.
 
-    Its value is what `thumbnails` makes. gr.Examples would do, but its thumbnails have no names that a screen reader
-    could say.
+    A click puts the picture into `photo`; if that is None, the `pick` event reports the index. gr.Examples is not used
+    because its thumbnails have no accessible names.
     """
     row = gr.HTML(
         thumbnails(paths),

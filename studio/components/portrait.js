@@ -1,12 +1,12 @@
-// A face and what the sliders make of it. A moved slider asks the server for a picture; what is moved meanwhile is asked
-// for next, all in one, so that a slow line shows fewer pictures and never old ones.
+// A face that follows its sliders. A moved slider requests a picture from the server; moves in the meantime are merged
+// into the next request, so a slow link shows fewer pictures but no stale ones.
 const root = element.querySelector('.faces');
 let wanted = null, asking = false, version = 0, speaking = 0;
 
 function enlarged(picture, canvas) {
   const context = canvas.getContext('2d');
   context.imageSmoothingQuality = 'high';
-  context.globalCompositeOperation = 'copy';  // smoothed edges are not quite opaque
+  context.globalCompositeOperation = 'copy';  // smoothed edges are slightly transparent
   context.drawImage(picture, 0, 0, canvas.width, canvas.height);
   return canvas;
 }
@@ -16,7 +16,7 @@ async function draw(name, uri) {
   if (!uri) { figure.hidden = true; return; }
   let picture = await createImageBitmap(await (await fetch(uri)).blob());
   const canvas = figure.querySelector('canvas');
-  // Doubled again and again: enlarged at once, its pixels would show as facets.
+  // Doubled repeatedly: a single enlargement would show the pixels as facets.
   for (let side = 2 * picture.width; side < canvas.width; side *= 2) {
     picture = enlarged(picture, new OffscreenCanvas(side, side));
   }
@@ -29,7 +29,7 @@ async function show(picture, caption) {
   const line = root.querySelector('figcaption');
   line.hidden = !caption;
   line.textContent = caption || '';
-  // Said aloud once a slider rests.
+  // Announced once the slider comes to rest.
   clearTimeout(speaking);
   speaking = setTimeout(() => { root.querySelector('.aloud').textContent = caption || ''; }, 700);
   root.dataset.drawn = Number(root.dataset.drawn) + 1;
@@ -55,7 +55,7 @@ async function follow() {
 }
 
 root.addEventListener('moved', event => { wanted = event.detail; follow().catch(console.error); });
-// What the page sends is drawn in the order in which it came.
+// Values are drawn in the order of their arrival.
 let taking = Promise.resolve();
 const next = () => { version += 1; taking = taking.then(take).catch(console.error); };
 watch('value', next);

@@ -1,7 +1,7 @@
 """Error messages for events that fail before or after their handler.
 
-Gradio tells callers of errors of ours only. What it raises itself, over a file that is no upload or a full folder of
-temporary files, would reach them as `{"error": null}`.
+Gradio reports only `gr.Error` to callers. Its own exceptions, for a path that is not an upload or a full temporary
+folder, would arrive as `{"error": null}`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from gradio.exceptions import InvalidPathError
 from gradio.utils import is_prop_update
 
 from engines.core.files import DISK_FULL, cause_of
-from studio.components.toasts import refused, warn
+from studio.components.toasts import api_error, warn
 from studio.i18n.catalog import language_of, use_language
 
 logger = logging.getLogger(__name__)
@@ -27,8 +27,8 @@ BROKEN = "Something went wrong; the details are in the server's log."
 UNFIT = "The parameters of this call are not what they should be; gradio_api/openapi.json lists them."
 
 
-def said_of(error: Exception) -> str:
-    """What there is to say of an error that Gradio, or the disk, raises over what a call brings."""
+def error_message(error: Exception) -> str:
+    """Return the message for an exception that Gradio or the disk raised while a call's inputs were read."""
     if isinstance(error, InvalidPathError | FileNotFoundError):
         return NO_UPLOAD
     if isinstance(error, OSError):
@@ -36,9 +36,12 @@ def said_of(error: Exception) -> str:
     return UNFIT
 
 
-def speak_up(page: gr.Blocks) -> None:
-    """Have a page's events say what is wrong with what they are given and what their handlers did not expect, and leave
-    out of their answers a file for which there is no room."""
+def install_error_messages(page: gr.Blocks) -> None:
+    """Report a page's failures to its callers: invalid inputs, unexpected exceptions of handlers, and files that cannot
+    be sent.
+
+    A file for which there is no room is left out of the answer; the rest of the answer is sent.
+    """
     before, call, after = page.preprocess_data, page.call_function, page.postprocess_data
 
     async def preprocess_data(block_fn: Any, *arguments: Any, **options: Any) -> Any:
@@ -46,24 +49,24 @@ def speak_up(page: gr.Blocks) -> None:
             return await before(block_fn, *arguments, **options)
         except gr.Error:
             raise
-        except Exception as error:  # whatever Gradio makes of what strangers send
+        except Exception as error:  # anything that Gradio raises for malformed input
             logger.info("A call is refused: %s", error)
             with use_language(language_of(block_fn.page)):
-                raise refused(said_of(error)) from error
+                raise api_error(error_message(error)) from error
 
     async def call_function(block_fn: Any, *arguments: Any, **options: Any) -> Any:
         try:
             return await call(block_fn, *arguments, **options)
         except gr.Error:
             raise
-        except Exception as error:  # a disk, a bug: the details are for whoever runs the server
+        except Exception as error:  # a full disk or a bug: the details belong in the server's log
             logger.exception("A handler failed.")
             unwritten = f"A file could not be written or read: {cause_of(error)}." if isinstance(error, OSError) else ""
             with use_language(language_of(block_fn.page)):
-                raise refused(unwritten or BROKEN) from error
+                raise api_error(unwritten or BROKEN) from error
 
     async def postprocess_data(block_fn: Any, predictions: Any, state: Any) -> Any:
-        answers = _one_by_one(block_fn.outputs, predictions)
+        answers = _split_answer(block_fn.outputs, predictions)
         try:
             return await after(block_fn, predictions, state)
         except OSError as error:
@@ -71,15 +74,15 @@ def speak_up(page: gr.Blocks) -> None:
             kept = [_without_file(block, one) for block, one in zip(block_fn.outputs, answers, strict=False)]
             with use_language(language_of(block_fn.page)):
                 if kept == answers:
-                    raise refused(_unsendable(error)) from error
-                warn(_unsendable(error))
+                    raise api_error(_unsendable_message(error)) from error
+                warn(_unsendable_message(error))
             return await after(block_fn, kept[0] if len(block_fn.outputs) == 1 else kept, state)
 
     page.preprocess_data, page.call_function, page.postprocess_data = preprocess_data, call_function, postprocess_data
 
 
-def _one_by_one(outputs: Sequence[Any], answer: Any) -> list[Any]:
-    """What a handler has answered, for each of its outputs; copied, as Gradio takes updates apart where they are."""
+def _split_answer(outputs: Sequence[Any], answer: Any) -> list[Any]:
+    """Split a handler's answer into one value per output. Dicts are copied, as Gradio modifies updates in place."""
     if isinstance(answer, dict) and not is_prop_update(answer):
         answers = [answer.get(block, gr.skip()) for block in outputs]
     else:
@@ -88,14 +91,16 @@ def _one_by_one(outputs: Sequence[Any], answer: Any) -> list[Any]:
     return [dict(one) if isinstance(one, dict) else one for one in answers]
 
 
-def _unsendable(error: OSError) -> str:
-    """What there is to say of a file of ours that cannot be sent."""
-    return GONE if isinstance(error, InvalidPathError | FileNotFoundError) else said_of(error)
+def _unsendable_message(error: OSError) -> str:
+    """Return the message for a result file that cannot be sent."""
+    return GONE if isinstance(error, InvalidPathError | FileNotFoundError) else error_message(error)
 
 
 def _without_file(block: Any, answer: Any) -> Any:
-    """An answer for a button that fetches a file, without the file."""
+    """Remove the file from the answer for a download button."""
     if not isinstance(block, gr.DownloadButton) or answer == gr.skip():
         return answer
-    said = answer if isinstance(answer, dict) else {}
-    return gr.update(**{name: new for name, new in said.items() if name not in ("__type__", "value")} | {"value": None})
+    update = answer if isinstance(answer, dict) else {}
+    return gr.update(
+        **{name: new for name, new in update.items() if name not in ("__type__", "value")} | {"value": None}
+    )

@@ -13,25 +13,32 @@ from studio.services import Studio
 
 
 def warn(error: Exception | str) -> None:
-    """Show a warning. Words that came out of a file are shown as words: Gradio would take them for HTML."""
+    """Show a warning. The text is escaped, as Gradio renders it as HTML and it may quote a file."""
     gr.Warning(html.escape(translate(str(error)), quote=False))
 
 
-def refused(error: Exception | str) -> gr.Error:
-    """The error that tells a program the same, with nothing in the server's log."""
+def api_error(error: Exception | str) -> gr.Error:
+    """Create an error for an API client that leaves no traceback in the server's log."""
     return gr.Error(html.escape(translate(str(error)), quote=False), print_exception=False)
 
 
-async def answered(studio: Studio, work: Callable[[], Any], count: int = 1) -> Any:
-    """What `work` returns, done beside the renders; where it cannot be done, its sentence as a toast, and no change of
-    the handler's outputs, of which there are `count`."""
+async def run_or_warn(studio: Studio, work: Callable[[], Any], count: int = 1) -> Any:
+    """Run short work on the interactive thread; show a ValueError as a toast.
+
+    Args:
+        work: function without arguments.
+        count: number of the handler's outputs.
+
+    Returns:
+        What `work` returns; after a ValueError, updates that change none of the outputs.
+    """
     try:
-        return await studio.answer(work)
+        return await studio.run_interactive(work)
     except ValueError as error:
         warn(error)
         return gr.skip() if count == 1 else [gr.skip()] * count
 
 
 def inform(sentence: str) -> None:
-    """Show a piece of news."""
+    """Show a notice."""
     gr.Info(html.escape(translate(sentence), quote=False))

@@ -1,1 +1,1 @@
-"""Photos and paintings to begin with, drawn by the studio itself."""
+"""Example photos and paintings, drawn by code."""

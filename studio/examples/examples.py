@@ -1,6 +1,6 @@
 """Example photos: from matplotlib and gradio, and drawn landscapes.
 
-Nothing is downloaded and nothing is shipped; drawn pictures are made once and kept.
+Nothing is downloaded or shipped; drawn pictures are created once and kept.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ WIDTH, HEIGHT = 720, 480
 
 
 def examples(folder: Path) -> list[Path]:
-    """Paths of all example pictures; drawn ones are kept in `folder`."""
+    """Return the paths of all example photos; drawn ones are kept in `folder`."""
     return [*drawings(folder), *photographs()]
 
 
 def photographs() -> list[Path]:
-    """The example photographs that are installed."""
+    """Return the paths of the example photos that installed packages contain."""
     of_gradio = Path(gradio.__file__).parent / "media_assets" / "images"
     of_matplotlib = Path(matplotlib.get_data_path()) / "sample_data"
     candidates = [
@@ -39,22 +39,22 @@ def photographs() -> list[Path]:
 
 
 def drawings(folder: Path) -> list[Path]:
-    """The drawn landscapes, made where they are not there yet."""
-    return drawn({"hills at dusk": hills_at_dusk, "clouds over water": clouds}, folder)
+    """Return the paths of the drawn landscapes; draws the missing ones."""
+    return draw_missing({"hills at dusk": hills_at_dusk, "clouds over water": clouds}, folder)
 
 
 def painting_paths(folder: Path) -> list[Path]:
-    """Where the drawn paintings are, or will be."""
+    """Return the paths of the example paintings, which may not exist yet."""
     return [folder / f"{name}.png" for name in PAINTINGS]
 
 
 def paintings(folder: Path) -> list[Path]:
-    """The drawn paintings, made where they are not there yet: some seconds' work for the first time."""
-    return drawn(PAINTINGS, folder)
+    """Return the paths of the example paintings; drawing the missing ones takes some seconds."""
+    return draw_missing(PAINTINGS, folder)
 
 
-def drawn(painters: dict[str, Callable[[], Image.Image]], folder: Path) -> list[Path]:
-    """Paths of pictures by their painters' names, drawn where they are not there yet."""
+def draw_missing(painters: dict[str, Callable[[], Image.Image]], folder: Path) -> list[Path]:
+    """Return the paths of pictures; draws the missing ones."""
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
     for name, paint in painters.items():
@@ -92,14 +92,14 @@ def hills_at_dusk() -> Image.Image:
 
 
 def clouds() -> Image.Image:
-    """Cumulus over a sea that mirrors them."""
+    """Cumulus clouds over their reflection in the sea."""
     y = np.mgrid[0:HEIGHT, 0:WIDTH][0] / HEIGHT
     sky = _mix((38, 92, 158), (178, 208, 226), np.clip(y / 0.62, 0, 1))
     noise = fractal_noise(HEIGHT, WIDTH, 21, roughness=0.58, stretch=1.6)
     density = np.clip((noise - 0.47) * 3.4, 0, 1) * np.clip((0.64 - y) * 5, 0, 1)
     towards_sun = np.pad(noise, ((10, 0), (16, 0)), mode="edge")[:HEIGHT, :WIDTH]
-    lit = np.clip((noise - towards_sun) * 5 + 0.72, 0, 1)
-    picture = sky * (1 - density[..., None]) + _mix((116, 126, 146), (255, 250, 240), lit) * density[..., None]
+    brightness = np.clip((noise - towards_sun) * 5 + 0.72, 0, 1)
+    picture = sky * (1 - density[..., None]) + _mix((116, 126, 146), (255, 250, 240), brightness) * density[..., None]
     horizon = int(0.62 * HEIGHT)
     below = HEIGHT - horizon
     mirrored = Image.fromarray(np.clip(picture[horizon - below : horizon][::-1], 0, 255).astype(np.uint8))

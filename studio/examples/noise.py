@@ -1,4 +1,4 @@
-"""Smooth noise for drawn pictures."""
+"""Smooth noise for draw_missing pictures."""
 
 from __future__ import annotations
 
@@ -7,7 +7,15 @@ from PIL import Image
 
 
 def fractal_noise(height: int, width: int, seed: int, *, roughness: float = 0.5, stretch: float = 1.0) -> np.ndarray:
-    """Smooth noise with detail at every scale, (height, width) float32 in [0, 1]; `stretch` widens it."""
+    """Return smooth fractal noise, (height, width) float32 in [0, 1].
+
+    Args:
+        height: height in pixels.
+        width: width in pixels.
+        seed: seed of the noise.
+        roughness: amplitude of each octave relative to the one before.
+        stretch: horizontal stretch.
+    """
     rng = np.random.default_rng(seed)
     total = np.zeros((height, width), np.float32)
     weight = 1.0

@@ -1,4 +1,4 @@
-"""Example paintings for style transfer, drawn by code."""
+"""Example paintings for style transfer, draw_missing by code."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from PIL import Image, ImageDraw
 from studio.examples.brushwork import (
     HEIGHT,
     WIDTH,
-    blurred,
-    brushed,
-    finished,
-    flowing_along,
+    blur_mask,
+    finish_picture,
+    flow_angle,
     grid,
-    inks_of,
+    ink_list,
     noise_like,
+    paint_strokes,
     palette,
-    sampled,
-    scattered,
+    sample_field,
+    scatter_points,
 )
 
 
@@ -42,9 +42,7 @@ def swirling_night() -> Image.Image:
     is_wheat = y > 0.82 + 0.05 * np.sin(2.4 * x + 4.6)
     region = np.select([is_wheat, is_hill, glow > 0.3], [3, 2, 1], 0)
     slopes = np.arctan(np.cos(3.2 * x + 2.2) * (1.1 - y)) + 0.35 * np.sin(9 * x + 14 * y)
-    angle = np.choose(
-        region, [flowing_along(stream), flowing_along(stream), slopes, -1.2 + 0.7 * np.sin(5 * x + 6 * y)]
-    )
+    angle = np.choose(region, [flow_angle(stream), flow_angle(stream), slopes, -1.2 + 0.7 * np.sin(5 * x + 6 * y)])
     share = 0.41 + 0.31 * np.sin(stream * 46) + 0.56 * noise_like(x, 3, roughness=0.7) + chance
     paints = [
         palette("0b1440 14276b 1f459c 2f6cb8 5c9fcf a9d0cf", share),
@@ -53,8 +51,8 @@ def swirling_night() -> Image.Image:
         palette("4a3a16 7d5a14 cf921c ecbd3c f8e28a", 0.45 + chance * 1.7),
     ]
     scene = np.choose(region[..., None], paints)
-    strokes = brushed(scene, angle, region, [(30, 140, 30), (20, 90, 17)], 4)
-    return finished(strokes, 1, relief=0.2)
+    strokes = paint_strokes(scene, angle, region, [(30, 140, 30), (20, 90, 17)], 4)
+    return finish_picture(strokes, 1, relief=0.2)
 
 
 def burning_sky() -> Image.Image:
@@ -76,8 +74,8 @@ def burning_sky() -> Image.Image:
         palette("120d1a 28182c 4a2038 7a3030 5c6a34", share),
     ]
     scene = np.choose(region[..., None], paints)
-    strokes = brushed(scene, flowing_along(stream), region, [(30, 300, 26), (21, 210, 13)], 11)
-    return finished(strokes, 2, relief=0.12, grain=8)
+    strokes = paint_strokes(scene, flow_angle(stream), region, [(30, 300, 26), (21, 210, 13)], 11)
+    return finish_picture(strokes, 2, relief=0.12, grain=8)
 
 
 def pointillism() -> Image.Image:
@@ -101,24 +99,24 @@ def pointillism() -> Image.Image:
     canvas = Image.new("RGBA", (WIDTH, HEIGHT), (236, 222, 196, 30))
     draw = ImageDraw.Draw(canvas)
     for spacing, size, purity in [(13, 8.0, 0.6), (10, 5.6, 1.0)]:
-        places = scattered(spacing, rng)
-        colours = sampled(scene, places) + purity * rng.normal(0, 24, (len(places), 3))
+        places = scatter_points(spacing, rng)
+        colours = sample_field(scene, places) + purity * rng.normal(0, 24, (len(places), 3))
         grey = colours.mean(axis=1, keepdims=True)
-        # The complement of a colour at the same lightness: beside it, both look brighter.
+        # Complementary colours of equal lightness make each other look brighter.
         turn = np.where(rng.random((len(places), 1)) < 0.14 * purity, -0.9, 1.25)
-        inks = inks_of(grey + turn * (colours - grey), rng.uniform(90, 255, len(places)))
+        inks = ink_list(grey + turn * (colours - grey), rng.uniform(90, 255, len(places)))
         sizes = size * rng.uniform(0.7, 1.25, grey.shape)
         for box, ink in zip(np.hstack([places - sizes, places + sizes]).tolist(), inks, strict=True):
             draw.ellipse(box, fill=ink)
-    return finished(np.asarray(canvas), 3, relief=0.12)
+    return finish_picture(np.asarray(canvas), 3, relief=0.12)
 
 
 def _seams(label: np.ndarray, radius: float) -> np.ndarray:
-    """Where pieces of different labels meet, blurred."""
+    """Return the blurred borders between labelled pieces."""
     seam = np.zeros(label.shape, np.uint8)
     seam[:-1] |= label[:-1] != label[1:]
     seam[:, :-1] |= label[:, :-1] != label[:, 1:]
-    return blurred(seam, radius)
+    return blur_mask(seam, radius)
 
 
 def stained_glass() -> Image.Image:
@@ -155,18 +153,18 @@ def stained_glass() -> Image.Image:
         palette("6a0c1c c41e2c e8552a 9a1428", chance),
     ]
     colours = np.stack(glass)[zone, piece]
-    # Solder runs together where lines meet, as a blur does that is cut off at a level.
+    # Thresholding the blurred lead rounds the joints like solder.
     lead = np.maximum(_seams(piece, 2.6) * 16 - 0.8, _seams(zone, 4.5) * 26 - 0.8).clip(0, 1)
     streaks = noise_like(x, 43, roughness=0.85, stretch=0.3)
     ripples = noise_like(x, 44, roughness=0.95, stretch=2)
-    light = (1.2 - 0.75 * blurred(lead > 0.5, 15) + 0.6 * streaks + 0.7 * ripples)[..., None]
+    light = (1.2 - 0.75 * blur_mask(lead > 0.5, 15) + 0.6 * streaks + 0.7 * ripples)[..., None]
     colours = colours * light + 40 * np.clip(light - 1, 0, 1)
     colours += (np.array([28, 27, 32]) - colours) * lead[..., None]
-    return finished(np.concatenate([colours, 80 * blurred(lead > 0.5, 2)[..., None]], axis=-1), 5, relief=1.0)
+    return finish_picture(np.concatenate([colours, 80 * blur_mask(lead > 0.5, 2)[..., None]], axis=-1), 5, relief=1.0)
 
 
 def marbled_paper() -> Image.Image:
-    """Bands of floating ink, drawn into feathers with a comb and a stylus."""
+    """Bands of floating ink, draw_missing into feathers with a comb and a stylus."""
     rng = np.random.default_rng(8)
     x, y = grid()
     x, y = x + 0.03 * noise_like(x, 51), y + 0.03 * noise_like(x, 52)
@@ -181,11 +179,11 @@ def marbled_paper() -> Image.Image:
     band = np.searchsorted(np.cumsum(widths), y + 0.6)
     stops = "f7ecd6 8c1a2c 1c1a2c e0a83c c8402e f2d9a6 4a1022 e8824a f7ecd6 2c5f66 d9a23c b02a34"
     colours = palette(stops, rng.integers(0, 12, 121) / 11)[band]
-    return finished(colours * (1 + 0.16 * noise_like(x, 53, roughness=0.9)[..., None]), 6)
+    return finish_picture(colours * (1 + 0.16 * noise_like(x, 53, roughness=0.9)[..., None]), 6)
 
 
 def _curled(points: np.ndarray, crests: Sequence[tuple[float, float]], base: float) -> np.ndarray:
-    """The points of a wave after each crest of (place, height) is rolled over its hollow."""
+    """Overturn a wave's crests, given as (place, height)."""
     for place, high in crests:
         pivot = np.array([place + 0.36 * high, base - 0.62 * high])
         off = points - pivot
@@ -196,7 +194,7 @@ def _curled(points: np.ndarray, crests: Sequence[tuple[float, float]], base: flo
 
 
 def _foam(wave: np.ndarray, crests: Sequence[tuple[float, float]], base: float, rng: np.random.Generator) -> np.ndarray:
-    """The bubbles (x, y, radius) along the crests of a wave, the claws that they end in, and the spray."""
+    """Return the foam along a wave's crests, their claws and the spray, as bubbles (x, y, radius)."""
 
     def on_wave(at: np.ndarray, deep: np.ndarray | float = 0.0) -> np.ndarray:
         return _curled(np.stack([at, np.interp(at, *wave.T) + deep], axis=-1), crests, base)
@@ -220,7 +218,7 @@ def _foam(wave: np.ndarray, crests: Sequence[tuple[float, float]], base: float, 
 
 
 def ink_waves() -> Image.Image:
-    """Breaking waves with claws of foam before a red sun, printed from wood blocks on cream paper."""
+    """Breaking waves with claws of foam before a red sun, as a woodblock print on cream paper."""
     rng = np.random.default_rng(73)
     x, y = grid()
     bleed = noise_like(x, 71, stretch=6)
@@ -246,18 +244,18 @@ def ink_waves() -> Image.Image:
             edge = _curled(np.stack([line, rise + 0.010 * k + 0.0008 * k**1.6], axis=-1), crests, base) * HEIGHT
             draw.polygon([*map(tuple, edge.tolist()), (2e3, 2e3), (-800, 2e3)], fill=blues[k % len(blues)])
         foam = _foam(np.stack([line, rise], axis=-1), crests, base, rng) * HEIGHT
-        # All outlines first, then all the white: only the outline of the whole remains.
+        # Drawing all outlines before the white leaves only the outline of the whole.
         for grow, inner, ink in ((3.2, 1.0, (16, 32, 62)), (0.0, 1.0, (247, 241, 224)), (-3.0, 0.5, (176, 198, 204))):
             wide = np.maximum(0, foam[:, 2:] * inner + grow)
             for box in np.concatenate([foam[:, :2] - wide, foam[:, :2] + wide], axis=1).tolist():
                 draw.ellipse(box, fill=ink)
     wood = noise_like(x, 72, roughness=0.95, stretch=14)[..., None]
     fibres = noise_like(x, 74, roughness=0.95)[..., None]
-    return finished(np.asarray(picture) * (1 + 0.3 * wood) + 26 * fibres, 8, grain=6)
+    return finish_picture(np.asarray(picture) * (1 + 0.3 * wood) + 26 * fibres, 8, grain=6)
 
 
 def _outline(points: str) -> np.ndarray:
-    """A closed smooth line (n, 2) in pixels around points that are given in hundredths of the height."""
+    """Return a closed smooth line (n, 2) in pixels around points given in hundredths of the height."""
     corners = np.array([point.split(",") for point in points.split()], float) * HEIGHT / 100
     places, count = np.arange(0, len(corners), 1 / 24), len(corners)
     line = np.stack([np.interp(places, np.arange(count), channel, period=count) for channel in corners.T], axis=-1)
@@ -267,7 +265,7 @@ def _outline(points: str) -> np.ndarray:
 
 
 def _rows(away: np.ndarray, tile: float, step: int, rng: np.random.Generator) -> list[np.ndarray]:
-    """Tiles (4, 2) in rows along the contours of a distance in pixels, positive where tiles go."""
+    """Place tiles (4, 2) in rows along the contours of a distance field in pixels; only where it is positive."""
     x, y = grid(step)
     traced = contour_generator(x * HEIGHT, y * HEIGHT, away)
     tiles: list[np.ndarray] = []
@@ -296,7 +294,7 @@ def mosaic() -> Image.Image:
     step, tile = 4, 19
     region = np.asarray(shape)[::step, ::step]
     x, y = grid(step)
-    # Small stones first: they show where the rows leave gaps.
+    # Draw small stones first: they fill the gaps between the rows.
     corners = [(0, 0), (13, 0), (13, 13), (0, 13)]
     tiles = [np.array((a, b)) + corners for a in range(0, WIDTH, 13) for b in range(0, HEIGHT, 13)]
     distance = np.zeros(region.shape, np.float32)
@@ -321,7 +319,7 @@ def mosaic() -> Image.Image:
     slots = np.stack(tiles)
     middles = slots.mean(axis=1, keepdims=True)
     shade = rng.normal(0, 15, (len(slots), 1)) + rng.normal(0, 8, (len(slots), 3))
-    inks = inks_of(sampled(design, middles[:, 0]) + shade, rng.uniform(110, 240, len(slots)))
+    inks = ink_list(sample_field(design, middles[:, 0]) + shade, rng.uniform(110, 240, len(slots)))
     stones = middles + (slots - middles) * 0.8 + rng.uniform(-1.3, 1.3, slots.shape)
     mortar = (52, 44, 42, 0)
     canvas = Image.new("RGBA", (WIDTH, HEIGHT), mortar)
@@ -329,7 +327,7 @@ def mosaic() -> Image.Image:
     for slot, stone, ink in zip(slots.reshape(-1, 8).tolist(), stones.reshape(-1, 8).tolist(), inks, strict=True):
         draw.polygon(slot, fill=mortar)
         draw.polygon(stone, fill=ink)
-    return finished(np.asarray(canvas), 9, relief=0.22)
+    return finish_picture(np.asarray(canvas), 9, relief=0.22)
 
 
 PAINTINGS: dict[str, Callable[[], Image.Image]] = {

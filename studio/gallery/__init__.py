@@ -1,1 +1,1 @@
-"""Results: written, kept, shown small, deleted in time."""
+"""Results: writing, listing, thumbnails, retention, visitors."""

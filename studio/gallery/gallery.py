@@ -24,17 +24,18 @@ from engines.recipes import Recipe, RecipeError, read_recipe
 from studio.runs.snapshots import Snapshots
 
 _NAME = re.compile(r"([a-z_]+)-(\d{8})-(\d{6})-([0-9a-f]{12})(\.png|\.mp4|\.txt)")
-# Archives that were fetched, or never will be.
+# Archives are downloaded at once or never.
 ARCHIVES_KEPT = 3
 
 
 @dataclass(frozen=True)
 class Result:
-    """One result.
+    """A result in the gallery.
 
     Attributes:
-        engine: that made it, as in `engines.jobs.ENGINES`.
-        stamp: when it was finished, by this machine's clock: YYYYmmddHHMMSS.
+        path: its file.
+        engine: key in `engines.jobs.ENGINES`.
+        stamp: local time at which it was finished, as YYYYmmddHHMMSS.
     """
 
     path: Path
@@ -43,12 +44,12 @@ class Result:
 
     @property
     def name(self) -> str:
-        """Of its file, which no other result has."""
+        """File name, unique in the gallery."""
         return self.path.name
 
     @property
     def made(self) -> datetime.datetime | None:
-        """When it was finished; None where its name tells no date."""
+        """Local time at which it was finished; None if the stamp is not a date."""
         try:
             return datetime.datetime.strptime(self.stamp, "%Y%m%d%H%M%S")
         except ValueError:
@@ -60,7 +61,7 @@ class Result:
         return {".png": "picture", ".mp4": "film", ".txt": "text"}[self.path.suffix]
 
     def recipe(self) -> Recipe | None:
-        """What made it; None where the file is damaged or says nothing of it."""
+        """Read the recipe; None if there is none, or if the file is damaged."""
         try:
             return read_recipe(self.path)
         except RecipeError:
@@ -70,14 +71,14 @@ class Result:
 class Gallery:
     """A folder of results.
 
-    Results are `<engine>-<date>-<time>-<random>.png`, `.mp4` or `.txt`, the last with its recipe beside it as `.json`:
-    the random part keeps one visitor from guessing another's. Inputs are kept beside them as `inputs/<hash>.png`, so
-    that a recipe can find what it was made from; a result does not carry its photo inside, as whoever shares a dream
-    may not want to share the photo. Nothing else is kept of them: what a person moves, damages or deletes by hand is
-    moved, damaged or deleted.
+    Results are named `<engine>-<date>-<time>-<random>` with the suffix .png, .mp4 or .txt; a text's recipe lies beside
+    it as .json. The random part keeps visitors from guessing each other's results. Inputs are stored as
+    `inputs/<hash>.png`, where a recipe finds them; they are not embedded in a result, since sharing a result should not
+    share the photo. There is no index: files may be moved or deleted by hand.
 
     Args:
-        moments: folder for the moments of runs; `folder`/moments by default.
+        folder: the folder.
+        moments: folder for snapshots of runs; `folder`/moments by default.
     """
 
     def __init__(self, folder: Path, moments: Path | None = None):
@@ -88,7 +89,15 @@ class Gallery:
     # Inputs
 
     def keep_input(self, image: np.ndarray, details: Details = NO_DETAILS) -> Path:
-        """Keep (H, W, 3) uint8 RGB under its hash, with what goes on from its file; the same picture is kept once."""
+        """Store a picture under its hash, once, and return its path.
+
+        Args:
+            image: (H, W, 3) uint8 RGB.
+            details: metadata to write into the file.
+
+        Raises:
+            OSError: it cannot be written.
+        """
         path = self.inputs / f"{digest(image)}.png"
         if not path.exists():
             with written_atomically(path) as file:
@@ -96,7 +105,7 @@ class Gallery:
         return path
 
     def find_input(self, hash_: str) -> Path | None:
-        """The kept input with this hash, or None."""
+        """Return the path of the stored input with this hash, or None."""
         if not re.fullmatch(r"[0-9a-f]{64}", hash_):
             return None
         path = self.inputs / f"{hash_}.png"
@@ -109,12 +118,16 @@ class Gallery:
         return Snapshots(self._moments / secrets.token_hex(12), every=every)
 
     def new_path(self, engine: str, suffix: str) -> Path:
-        """A name that no result has yet, in a folder that is there."""
+        """Return an unused path for a result; creates the folder."""
         self.folder.mkdir(parents=True, exist_ok=True)
         return self.folder / f"{engine}-{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(6)}{suffix}"
 
     def names(self, engines: Collection[str] | None = None) -> list[str]:
-        """The names of all results, the newest first; of some engines only, if they are named."""
+        """List the names of all results, newest first.
+
+        Args:
+            engines: only results of these engines; None for all.
+        """
         if not self.folder.is_dir():
             return []
         found = [match for name in os.listdir(self.folder) if (match := _NAME.fullmatch(name))]
@@ -122,7 +135,7 @@ class Gallery:
         return [name for _, _, name in sorted(kept, reverse=True)]
 
     def find(self, name: str) -> Result | None:
-        """The result whose file has this name, or None."""
+        """Return the result with this file name, or None."""
         result = self._result(name)
         return result if result is not None and result.path.is_file() else None
 
@@ -131,7 +144,7 @@ class Gallery:
         return Result(self.folder / name, match[1], match[2] + match[3]) if match else None
 
     def remove(self, names: Collection[str]) -> int:
-        """Delete results, and say how many were there."""
+        """Delete results; return how many existed."""
         found = [result for name in names if (result := self.find(name))]
         for result in found:
             for path in (result.path, result.path.with_suffix(".json"), self.thumbnail(result)):
@@ -139,18 +152,19 @@ class Gallery:
         return len(found)
 
     def thumbnail(self, result: Result) -> Path:
-        """Where the thumbnail of a result is, or would be."""
+        """Return the path of a result's thumbnail, which may not exist."""
         return self.folder / "thumbnails" / f"{result.path.stem}.jpg"
 
     def archive(self, names: Sequence[str], called: Sequence[str] = ()) -> Path:
-        """A zip of results, each with its recipe beside it as .json.
+        """Write a zip of results, each with its recipe as .json, and return its path.
 
         Args:
-            called: what each of them is called in the zip, without suffix; by its own name if not given. Where two
-                would be called the same, the later is numbered.
+            names: file names of the results.
+            called: their names in the zip, without suffix; the file names by default. Duplicates are numbered.
 
         Raises:
-            ValueError: none of them is there any longer.
+            ValueError: none of the results exists any longer.
+            OSError: the zip cannot be written.
         """
         titles = called or [Path(name).stem for name in names]
         found = [(result, title) for name, title in zip(names, titles, strict=True) if (result := self.find(name))]
@@ -161,9 +175,9 @@ class Gallery:
         for old in sorted(folder.iterdir(), key=lambda path: path.stat().st_mtime)[: 1 - ARCHIVES_KEPT]:
             old.unlink(missing_ok=True)
         path = folder / f"reverie-{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(6)}.zip"
-        # Pictures and films are packed already.
+        # Pictures and films are compressed already.
         with written_atomically(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
-            for (result, _), title in zip(found, _told_apart([title for _, title in found]), strict=True):
+            for (result, _), title in zip(found, _unique_titles([title for _, title in found]), strict=True):
                 archive.write(result.path, f"{title}{result.path.suffix}")
                 recipe = result.recipe()
                 if recipe is not None:
@@ -171,10 +185,10 @@ class Gallery:
         return path
 
 
-def _told_apart(titles: Sequence[str]) -> list[str]:
-    """The same titles, with a number behind each that was there before, whatever the case of its letters."""
+def _unique_titles(titles: Sequence[str]) -> list[str]:
+    """Number duplicate titles; upper and lower case count as equal."""
     seen: set[str] = set()
-    told = []
+    unique = []
     for title in titles:
         name = next(
             one
@@ -182,10 +196,10 @@ def _told_apart(titles: Sequence[str]) -> list[str]:
             if one.lower() not in seen
         )
         seen.add(name.lower())
-        told.append(name)
-    return told
+        unique.append(name)
+    return unique
 
 
 def url_of(path: Path) -> str:
-    """Where a browser finds a file of the gallery."""
+    """Return the URL of a file for the browser."""
     return f"gradio_api/file={quote(str(path))}"

@@ -21,24 +21,25 @@ logger = logging.getLogger(__name__)
 LOCK = ".reverie.lock"
 # Snapshots of runs, records of runs in progress, and uploads.
 MOMENTS, GOING, UPLOADS = "moments", "going", "uploads"
-VISITORS = "visitors"  # a folder of results for each
-# Folders that only a studio writes to. Beside them, a temporary file is a studio's only if it was to become a result.
+VISITORS = "visitors"  # one folder of results per visitor
+# Folders that only the studio writes to. Elsewhere a temporary file is the studio's only if it has a result's name.
 _OWN = ("archives", "examples", "examples/paintings", "figures", "inputs", "thumbnails", "trainings", GOING)
 _RESULT = re.compile(r"[a-z_]+-\d{8}-\d{6}-[0-9a-f]{12}")
 
 
 class OutputsError(ValueError):
-    """A folder that a studio cannot keep its results in; the message is a sentence for a person."""
+    """The outputs folder cannot be used; the message is for the user."""
 
 
 def check_writable(folder: Path, named: str) -> None:
-    """Make a folder if it is not there, and make sure that files can be written to it.
+    """Create a folder if it does not exist, and check that files can be written to it.
 
     Args:
-        named: what names the folder: a flag, or a variable of the environment.
+        folder: the folder.
+        named: the flag or environment variable that set it, for the message.
 
     Raises:
-        OutputsError: they cannot.
+        OutputsError: it is a file, or cannot be created or written to.
     """
     try:
         if folder.exists() and not folder.is_dir():
@@ -57,19 +58,19 @@ def _unwritable(folder: Path, named: str, error: OSError) -> OutputsError:
     )
 
 
-def claim(folder: Path) -> FileLock:
-    """Make the folder of results if it is not there, make sure that files can be written to it, and lock it.
+def lock_outputs(folder: Path) -> FileLock:
+    """Create and lock the outputs folder.
 
-    The lock is the operating system's: it ends with the process, however that ends.
+    The operating system releases the lock when the process ends, even after a crash.
 
     Returns:
-        the lock, held; whoever releases it gives the folder up.
+        The held lock; release it to give up the folder.
 
     Raises:
-        OutputsError: the folder cannot be made or written to, or another studio has it.
+        OutputsError: the folder cannot be created, written to or locked, or another studio uses it.
     """
     check_writable(folder, "--outputs")
-    # Held by this object, whichever thread asks.
+    # The lock is not bound to the current thread.
     lock = FileLock(folder / LOCK, timeout=0, thread_local=False, mode=0o644)
     try:
         lock.acquire()
@@ -88,14 +89,14 @@ def claim(folder: Path) -> FileLock:
 
 
 def remove_leftovers(folder: Path) -> int:
-    """Remove what studios have left that were killed: half-written files, and the moments of their runs.
+    """Remove what killed studios left behind: partial files and snapshots of runs.
 
-    Only for whoever holds the folder's lock: to a studio that runs, the same files are its work.
+    Call it only while holding the lock: to a running studio these files are work in progress.
 
     Returns:
-        how many half-written files there were.
+        The number of partial files.
     """
-    # Moments live as long as their runs are remembered; those of an earlier server are nobody's.
+    # Snapshots are useless once their server has stopped.
     shutil.rmtree(folder / MOMENTS, ignore_errors=True)
     count = 0
     for path in _half_written(folder):
@@ -104,13 +105,13 @@ def remove_leftovers(folder: Path) -> int:
             count += 1
         except OSError as error:
             logger.warning("%s was left by a run that was killed, and cannot be removed: %s", path, error)
-    # Only here: to a server that runs, a folder that is empty may be one that is just being filled.
+    # Only at startup: on a running server an empty folder may be about to be filled.
     without_empty_folders(folder / UPLOADS)
     return count
 
 
 def without_empty_folders(root: Path) -> None:
-    """Remove all folders below `root` that nothing is in."""
+    """Remove all empty folders below `root`."""
     for folder, _, _ in os.walk(root, topdown=False):
         if Path(folder) != root:
             with contextlib.suppress(OSError):  # not empty
@@ -118,8 +119,7 @@ def without_empty_folders(root: Path) -> None:
 
 
 def _half_written(folder: Path) -> Iterator[Path]:
-    """Files that were to be renamed when they were whole, where a studio writes: whatever else is in the folder is
-    somebody's own."""
+    """Yield the studio's temporary files that were never renamed; other files may belong to the user."""
     for home in (folder, *(folder / VISITORS).glob("*")):
         for where in (home, *(home / name for name in _OWN)):
             for path in _files_in(where):
@@ -129,7 +129,7 @@ def _half_written(folder: Path) -> Iterator[Path]:
 
 
 def _files_in(folder: Path) -> list[Path]:
-    """The files of a folder, none of those below; empty where it is not there or cannot be read."""
+    """List the files directly in a folder; none if it is missing or unreadable."""
     try:
         return [path for path in folder.iterdir() if path.is_file()]
     except OSError:

@@ -33,14 +33,14 @@ class JobResultWriter:
 
     @property
     def notices(self) -> tuple[str, ...]:
-        """What could not be kept besides the result, in sentences."""
+        """Messages about files that could not be kept besides the result."""
         return tuple(self._notices.values())
 
     def add(self, execution: JobExecution) -> None:
         """Take the newest frame.
 
         Raises:
-            OSError: a film cannot be written.
+            OSError: the film cannot be written.
         """
         frame = execution.last
         if frame is None:
@@ -55,7 +55,7 @@ class JobResultWriter:
         """Take the newest frame for the film, where one is made; it is no moment to look back at.
 
         Raises:
-            OSError: it cannot be written.
+            OSError: the film cannot be written.
         """
         frame = execution.last
         if frame is None or not self._job.makes_film or not frame.keyframe or frame.image is None:
@@ -69,10 +69,10 @@ class JobResultWriter:
         """Write the result, and then its thumbnail and the inputs it was made from, as far as there is room.
 
         Raises:
-            OSError: there is none for the result either.
+            OSError: the result cannot be written.
         """
         try:
-            path = self._written(execution)
+            path = self._write_result(execution)
         except OSError as error:
             # What is there only to be looked back at makes room.
             if self.snapshots.steps:
@@ -82,19 +82,19 @@ class JobResultWriter:
                 self.discard()
                 said = f"The film could not be written: {cause_of(error)}; its last picture was kept in its place."
                 self._notices["film"] = said
-            path = self._written(execution)
+            path = self._write_result(execution)
         self._keep_inputs()
         result = self._gallery.find(path.name)
         if result is not None:
             thumbnail_uri(self._gallery, result)
         return path
 
-    def _written(self, execution: JobExecution) -> Path:
+    def _write_result(self, execution: JobExecution) -> Path:
         """Write a film, a text or a picture; raises OSError."""
         if self._film:
             return self._film.finish(execution.recipe.to_json())
         if ENGINES[self._job.engine].writes and execution.last is not None:
-            return self._written_text(execution.last.text, execution.recipe)
+            return self._write_text(execution.last.text, execution.recipe)
         if execution.last is None or execution.last.image is None:
             raise RecipeError("There is nothing to keep.")
         path = self._gallery.new_path(self._job.engine, ".png")
@@ -102,7 +102,7 @@ class JobResultWriter:
         write_png(path, execution.last.image, execution.recipe, details)
         return path
 
-    def _written_text(self, text: str, recipe: Recipe) -> Path:
+    def _write_text(self, text: str, recipe: Recipe) -> Path:
         path = self._gallery.new_path(self._job.engine, ".txt")
         try:
             write_text(path, text, recipe)
@@ -118,11 +118,11 @@ class JobResultWriter:
             for name, image in self._job.inputs.items():
                 self._gallery.keep_input(image, self._job.details if name in first else NO_DETAILS)
         except OSError as error:
-            said = f"The picture that this was made from could not be kept with it: {cause_of(error)}."
-            self._notices["inputs"] = said
+            message = f"The picture that this was made from could not be kept with it: {cause_of(error)}."
+            self._notices["inputs"] = message
 
     def discard(self) -> None:
-        """Leave nothing behind."""
+        """Remove the unfinished film."""
         if self._film:
             self._film.discard()
         self._film = None
@@ -131,7 +131,7 @@ class JobResultWriter:
 class BatchResultWriter:
     """Turns the frames of a batch into a result for each of its pictures, and in the end a zip of them.
 
-    There are no moments of a batch to look back at: its pictures are in the gallery as they come.
+    A batch has no snapshots, as its pictures appear in the gallery one by one.
     """
 
     def __init__(self, gallery: Gallery, batch: Batch):
@@ -145,12 +145,12 @@ class BatchResultWriter:
 
     @property
     def notices(self) -> tuple[str, ...]:
-        """What could not be kept besides the results, in sentences, each once."""
+        """Messages about files that could not be kept besides the results, without duplicates."""
         return tuple(self._notices)
 
     @property
     def results(self) -> tuple[Path, ...]:
-        """What is finished."""
+        """Results written so far."""
         return tuple(self._kept)
 
     def add(self, execution: JobExecution) -> None:
@@ -176,21 +176,23 @@ class BatchResultWriter:
         """Keep a picture that the batch was stopped in, and pack all that are there; None where there are none.
 
         Raises:
-            OSError: that picture cannot be written.
+            OSError: the picture cannot be written.
         """
         assert isinstance(execution, BatchExecution)
         if execution.part is self._part:
             self._keep()
         else:
-            self.discard()  # of a last picture that ran away
+            self.discard()  # of a last picture that failed
         there = {path.name: name for path, name in self._kept.items() if path.is_file()}
         if not there:
             return None
         try:
             return self._gallery.archive(list(there), list(there.values()))
         except OSError as error:
-            said = f"The results could not be packed into one file: {cause_of(error)}; each of them is in the gallery."
-            self._notices[said] = None
+            message = (
+                f"The results could not be packed into one file: {cause_of(error)}; each of them is in the gallery."
+            )
+            self._notices[message] = None
             return None
 
     def discard(self) -> None:

@@ -17,24 +17,24 @@ from studio.gallery.outputs_folder import GOING, LOCK, MOMENTS, VISITORS, withou
 logger = logging.getLogger(__name__)
 
 EVERY_SECONDS = 600.0
-# Archives and films are fetched at once or never.
+# Archives and films are downloaded at once or never.
 FETCHED_WITHIN = 3600.0
 _FETCHED = ("archives", "figures")
-# As long as Gradio keeps what was uploaded to a studio that still runs.
+# As long as a running Gradio keeps uploads.
 UPLOADED_WITHIN = 24 * 3600.0
-# Drawn once, and wanted for ever.
+# Drawn once and needed for ever.
 _KEPT = ("examples",)
-# Moments belong to runs that are remembered, records to runs that go on; whoever forgets these removes them.
+# Snapshots and records belong to runs, which remove them.
 _OTHERS = (MOMENTS, GOING)
 
 
 @dataclass(frozen=True)
 class Bounds:
-    """What the outputs folder may hold; 0 is no bound.
+    """Limits of the outputs folder; 0 means no limit.
 
     Attributes:
-        seconds: how old a file may grow.
-        size: of all files together, in bytes.
+        seconds: maximum age of a file.
+        size: maximum size of all files together, in bytes.
     """
 
     seconds: float = 0.0
@@ -42,22 +42,24 @@ class Bounds:
 
     @property
     def any(self) -> bool:
-        """Whether there is a bound at all."""
+        """True if there is any limit."""
         return self.seconds > 0 or self.size > 0
 
 
-def tidy(outputs: Path, bounds: Bounds, now: float, uploads: Path) -> int:
-    """Delete what is too old, and then the oldest until the rest is not too much; return the bytes that are left.
+def delete_old(outputs: Path, bounds: Bounds, now: float, uploads: Path) -> int:
+    """Delete files that are too old, then the oldest until the rest fits; return the remaining bytes.
 
     Args:
-        now: seconds since the epoch, as files have them.
-        uploads: where browsers upload to; what is older there than Gradio keeps it, is deleted whatever the bounds.
+        outputs: the outputs folder.
+        bounds: the limits.
+        now: current time in seconds since the epoch.
+        uploads: folder of uploads; those older than UPLOADED_WITHIN are deleted whatever the limits.
     """
     files = []
     for path, status in _files(outputs):
         place = path.relative_to(outputs).parts[0]
         uploaded = path.is_relative_to(uploads)
-        # A copy for a browser to fetch has the date of what it was copied from.
+        # A copy made for download keeps the modification time of its original.
         since = max(status.st_mtime, status.st_ctime) if uploaded else status.st_mtime
         fetched = place in _FETCHED or path.parent.name in _FETCHED
         most = UPLOADED_WITHIN if uploaded else FETCHED_WITHIN if fetched else math.inf
@@ -66,7 +68,7 @@ def tidy(outputs: Path, bounds: Bounds, now: float, uploads: Path) -> int:
         else:
             files.append((since, status.st_size, path))
     left = sum(size for _, size, _ in files)
-    # Runs still read what was uploaded for them: it is the last to go.
+    # Delete uploads last, as runs may still read them.
     for _, size, path in sorted(files, key=lambda one: (one[2].is_relative_to(uploads), *one)):
         if not bounds.size or left <= bounds.size:
             break
@@ -76,7 +78,7 @@ def tidy(outputs: Path, bounds: Bounds, now: float, uploads: Path) -> int:
 
 
 def _remove(path: Path) -> bool:
-    """Whether a file is gone; one that cannot be removed, as it is open on Windows, keeps no other."""
+    """Delete a file; return False if that fails, such as for an open file on Windows."""
     try:
         path.unlink(missing_ok=True)
     except OSError as error:
@@ -92,17 +94,17 @@ def _files(outputs: Path) -> Iterator[tuple[Path, os.stat_result]]:
             files = [name for name in files if name != LOCK]
         for name in files:
             path = Path(folder) / name
-            with contextlib.suppress(OSError):  # gone meanwhile
+            with contextlib.suppress(OSError):  # deleted meanwhile
                 yield path, path.stat()
 
 
-def keep_tidy(outputs: Path, bounds: Bounds, uploads: Path) -> None:
-    """Tidy now and again from now on, as long as the server runs; arguments as for `tidy`."""
+def start_cleanup(outputs: Path, bounds: Bounds, uploads: Path) -> None:
+    """Start a thread that calls `delete_old` now and every EVERY_SECONDS."""
 
     def watch() -> None:
         while True:
             try:
-                tidy(outputs, bounds, time.time(), uploads)
+                delete_old(outputs, bounds, time.time(), uploads)
             except OSError:
                 logger.exception("The outputs folder could not be tidied.")
             time.sleep(EVERY_SECONDS)

@@ -17,10 +17,12 @@ FIRST_WORDS = 240
 
 
 def thumbnail_uri(gallery: Gallery, result: Result, *, make: bool = True) -> str | None:
-    """A picture's or a film's thumbnail as a data URI; "" for a text, and where the file is damaged.
+    """Return a result's thumbnail as a data URI; "" for a text and for a damaged file.
 
     Args:
-        make: whether one that is not there yet is made; else it is None.
+        gallery: the gallery.
+        result: the result.
+        make: create a missing thumbnail; otherwise return None for it.
     """
     if result.kind == "text":
         return ""
@@ -48,7 +50,7 @@ def _picture_of(result: Result) -> np.ndarray:
 
 
 def picture_size(result: Result) -> tuple[int, int] | None:
-    """(width, height) in pixels of a picture or a film; None for a text, and where the file is damaged."""
+    """Return (width, height) in pixels of a picture or a film; None for a text and for a damaged file."""
     try:
         if result.kind == "picture":
             with Image.open(result.path, formats=["PNG"]) as picture:
@@ -59,7 +61,7 @@ def picture_size(result: Result) -> tuple[int, int] | None:
 
 
 def first_words(result: Result) -> str:
-    """How a text begins; "" for what is none, and where the file is gone or damaged."""
+    """Return the beginning of a text; "" for other results and for unreadable files."""
     if result.kind != "text":
         return ""
     try:

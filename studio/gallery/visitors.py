@@ -1,7 +1,7 @@
 """Visitors: a separate gallery for each, on a shared server.
 
-The browser keeps a secret and shows it as the page loads; from then on a visitor is known by the session that Gradio
-gives the page. Whoever shows none, as a program that calls the endpoints, is known by that session alone.
+The browser stores a secret and sends it on page load; from then on the page's Gradio session identifies the visitor.
+API clients send no secret and are identified by their session.
 """
 
 from __future__ import annotations
@@ -13,21 +13,27 @@ from collections import OrderedDict
 
 from gradio.context import LocalContext
 
-# Pages that are open at once on the busiest of days, many times over.
+# Far more than the pages that are ever open at once.
 SESSIONS_KNOWN = 10_000
 LONGEST_SECRET = 100
 
 
 class Visitors:
-    """Visitors by the sessions of their pages."""
+    """Maps sessions to visitors."""
 
     def __init__(self) -> None:
         self._secrets: OrderedDict[str, str] = OrderedDict()
         self._lock = threading.Lock()
 
-    def welcome(self, secret: str | None) -> str:
-        """Note what a page has shown as it loaded, and return the secret for its browser to keep: the same, or a new
-        one."""
+    def register(self, secret: str | None) -> str:
+        """Register the session of a page that has loaded.
+
+        Args:
+            secret: the secret from the browser, if it has one.
+
+        Returns:
+            The secret for the browser to store; a new one if `secret` is not valid.
+        """
         kept = secret if isinstance(secret, str) and 16 <= len(secret) <= LONGEST_SECRET else secrets.token_hex(16)
         session = current_session()
         if session:
@@ -39,7 +45,7 @@ class Visitors:
         return kept
 
     def current(self) -> str:
-        """A name for the visitor whose event is being handled, which gives no secret away; "" where nobody asks."""
+        """Return a public name of the visitor whose event is being handled; "" outside of events."""
         session = current_session()
         with self._lock:
             secret = self._secrets.get(session, session)
@@ -47,6 +53,6 @@ class Visitors:
 
 
 def current_session() -> str:
-    """The session of the page whose event is being handled; "" outside of any."""
+    """Return the session whose event is being handled; "" outside of events."""
     request = LocalContext.request.get(None)
     return str(getattr(request, "session_hash", "") or "")

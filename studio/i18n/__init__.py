@@ -1,1 +1,1 @@
-"""The languages of the page."""
+"""Translation of the page."""

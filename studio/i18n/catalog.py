@@ -1,7 +1,7 @@
 """Translation catalogues.
 
-The English text is the key. `{}` in it stands for whatever a sentence names: "step 3 of 20" is found as "step {} of
-{}". What is a person's own, a prompt or the name of a file, is in no file of ours and stays as it is.
+The English text is the key. `{}` stands for a variable part: "step 3 of 20" is looked up as "step {} of {}". User
+content such as prompts and file names is never translated.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 LOCALES = Path(__file__).parent / "locales"
-# Between the parts of a line, each of which is said by itself.
+# Separates parts of a line that are translated one by one.
 SEPARATOR = " · "
 PLACE = "{}"
 
 
 @dataclass(frozen=True)
 class Language:
-    """A language that the page is in.
+    """A language of the page.
 
     Attributes:
-        code: as HTML and browsers name it; also of its file in locales/, and of its page.
-        title: what those who speak it call it.
+        code: language tag of HTML and browsers; also the name of its file in locales/ and the path of its page.
+        title: the language's own name.
     """
 
     code: str
@@ -35,19 +35,19 @@ class Language:
 
     @property
     def path(self) -> str:
-        """Of its page, after the address of the server; "" for the page that everybody begins with."""
+        """Path of its page below the server's root; "" for English."""
         return "" if self is ENGLISH else self.code
 
     @functools.cached_property
     def sentences(self) -> dict[str, str]:
-        """What is said in it, by the English."""
+        """English -> translation."""
         return {} if self is ENGLISH else json.loads((LOCALES / f"{self.code}.json").read_text(encoding="utf-8"))
 
     @functools.cached_property
     def _patterns(self) -> list[tuple[re.Pattern[str], str]]:
-        """Sentences with places for what they name; those that say most themselves come first, as they fit least."""
+        """Patterns of sentences with variable parts; the longest fixed text comes first, as it is the most specific."""
         keys = sorted((key for key in self.sentences if PLACE in key), key=lambda key: -len(key.replace(PLACE, "")))
-        # A whole line is never taken for one of its parts.
+        # A variable part never spans a separator.
         place = f"((?:(?!{re.escape(SEPARATOR)}).)*)"
         return [
             (re.compile(place.join(map(re.escape, key.split(PLACE))), re.DOTALL), self.sentences[key]) for key in keys
@@ -55,7 +55,7 @@ class Language:
 
     @functools.cached_property
     def translate(self):
-        """English -> this language; what is not known stays as it is."""
+        """Cached translation from English; unknown text is returned unchanged."""
         return functools.lru_cache(maxsize=4096)(self._translate)
 
     def _translate(self, text: str) -> str:
@@ -79,28 +79,28 @@ LANGUAGES = (ENGLISH, KOREAN)
 
 
 def language_of(path: str) -> Language:
-    """The language of the route of a page with this path; English where there is none of its own."""
+    """Return the language of a page's path; English if it has none."""
     return next((language for language in LANGUAGES if language.path == path), ENGLISH)
 
 
-_spoken: ContextVar[Language] = ContextVar("language", default=ENGLISH)
+_current: ContextVar[Language] = ContextVar("language", default=ENGLISH)
 
 
 def current_language() -> Language:
-    """The language of the page that is being built, or whose event is being handled; English where there is none."""
-    return _spoken.get()
+    """Return the language of the page that is being built or handled; English outside of pages."""
+    return _current.get()
 
 
 @contextlib.contextmanager
 def use_language(language: Language) -> Iterator[None]:
-    """Have `translate` say in a language what is said meanwhile on this thread or in this task."""
-    before = _spoken.set(language)
+    """Set the language of `translate` for the current thread or task."""
+    before = _current.set(language)
     try:
         yield
     finally:
-        _spoken.reset(before)
+        _current.reset(before)
 
 
 def translate(text: str) -> str:
-    """A text of ours as the page's language has it."""
+    """Translate text into the current language."""
     return current_language().translate(text)

@@ -12,20 +12,20 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from studio.i18n.catalog import ENGLISH, LANGUAGES, Language
 
-# In an address it says what a person has chosen, and as a cookie what they chose before.
+# Query parameter of an explicit choice, and the cookie that remembers it.
 CHOSEN = "language"
 COOKIE = "reverie-language"
 YEAR = 365 * 24 * 60 * 60
 _BY_CODE = {language.code: language for language in LANGUAGES}
 _AS_IT_COMES = b'<html\n\tlang="en"'
-# Gradio's own words, of its places to drop a file and the like, are in the language that the browser names.
+# Gradio's own texts follow `navigator.language`.
 _TELL_GRADIO = "<head><script>Object.defineProperty(navigator, 'language', {{ get: () => {code} }});</script>"
-# The only address in it that would leave the path that a proxy has the page at.
+# The only URL of the page that ignores a proxy's path prefix.
 _AT_THE_ROOT, _HERE = b'href="/manifest.json"', b'href="./manifest.json"'
 
 
-def accepted(header: str) -> Language:
-    """The first of our languages in an Accept-Language header, by its weights; English where there is none."""
+def preferred_language(header: str) -> Language:
+    """Return the supported language that an Accept-Language header prefers; English by default."""
     wishes = []
     for place, wish in enumerate(header.split(",")):
         name, _, weight = wish.partition(";")
@@ -38,8 +38,8 @@ def accepted(header: str) -> Language:
     return _BY_CODE.get(next(ours, ""), ENGLISH)
 
 
-def chosen_before(cookies: str) -> Language | None:
-    """The language that a cookie names."""
+def language_from_cookie(cookies: str) -> Language | None:
+    """Return the language stored in the cookie, or None."""
     try:
         cookie = SimpleCookie(cookies).get(COOKIE)
     except CookieError:
@@ -48,10 +48,10 @@ def chosen_before(cookies: str) -> Language | None:
 
 
 class LocaleMiddleware:
-    """Leads a browser that asks for the first page to that of its language, which is what a person has chosen, now or
-    before, or what the browser prefers; and has each page say which language it is in.
+    """Redirect the start page to the visitor's language, and set the language of each page.
 
-    Plain ASGI, as streams of events pass here too.
+    The language is an explicit choice, that of the cookie, or the browser's preference, in this order. Plain ASGI,
+    because event streams pass through.
     """
 
     def __init__(self, app: ASGIApp):
@@ -64,14 +64,18 @@ class LocaleMiddleware:
             return
         headers, query = Headers(scope=scope), scope["query_string"].decode("latin-1")
         now = _BY_CODE.get(dict(parse_qsl(query)).get(CHOSEN, ""))
-        wanted = now or chosen_before(headers.get("cookie", "")) or accepted(headers.get("accept-language", ""))
+        wanted = (
+            now
+            or language_from_cookie(headers.get("cookie", ""))
+            or preferred_language(headers.get("accept-language", ""))
+        )
         if language is ENGLISH and wanted is not ENGLISH and "text/html" in headers.get("accept", ""):
             await _redirect(send, f"./{wanted.path}" + (f"?{query}" if query else ""))
             return
-        await self.app(scope, receive, _Speaking(send, language, now))
+        await self.app(scope, receive, _LanguageMarker(send, language, now))
 
     def _page(self, scope: Scope) -> Language | None:
-        """Whose page is asked for, where it is one."""
+        """Return the language whose page is requested; None for other requests."""
         if scope["type"] != "http" or scope["method"] != "GET":
             return None
         path = scope["path"].removeprefix(scope.get("root_path", "")).strip("/")
@@ -79,7 +83,7 @@ class LocaleMiddleware:
 
 
 async def _redirect(send: Send, address: str) -> None:
-    """To an address that is relative, as only a browser knows what stands before it where there is a proxy."""
+    """Redirect to a relative URL, since only the browser knows a proxy's path prefix."""
     headers = [
         (b"location", address.encode("latin-1")),
         (b"cache-control", b"no-store"),
@@ -90,8 +94,8 @@ async def _redirect(send: Send, address: str) -> None:
     await send({"type": "http.response.body", "body": b""})
 
 
-class _Speaking:
-    """Passes a page on with its language in it, and with a cookie where a person has just chosen it."""
+class _LanguageMarker:
+    """Wraps `send`: sets the page's language, and a cookie after an explicit choice."""
 
     def __init__(self, send: Send, language: Language, chosen: Language | None):
         self._send, self._language, self._chosen = send, language, chosen
@@ -113,7 +117,7 @@ class _Speaking:
             self._body += message.get("body", b"")
             if message.get("more_body"):
                 return
-            page = said_in(self._body, self._language)
+            page = mark_language(self._body, self._language)
             headers = MutableHeaders(raw=self._start["headers"])
             headers["content-length"] = str(len(page))
             await self._send({**self._start, "headers": headers.raw})
@@ -121,13 +125,13 @@ class _Speaking:
         await self._send(message)
 
 
-def said_in(page: bytes, language: Language) -> bytes:
-    """A page of Gradio's that says which language it is in, to whoever reads it aloud and to Gradio."""
+def mark_language(page: bytes, language: Language) -> bytes:
+    """Set the language of Gradio's HTML page, for screen readers and for Gradio's own texts."""
     code = json.dumps(language.code)
     page = page.replace(_AT_THE_ROOT, _HERE, 1).replace(_AS_IT_COMES, _AS_IT_COMES.replace(b'"en"', code.encode()), 1)
     return page.replace(b"<head>", _TELL_GRADIO.format(code=code).encode(), 1)
 
 
-def addresses() -> Iterable[tuple[Language, str]]:
-    """Each language, and where a link to it leads from the page of any."""
+def language_links() -> Iterable[tuple[Language, str]]:
+    """Return each language with the link that selects it, valid on every page."""
     return [(language, f"./{language.path}?{CHOSEN}={language.code}") for language in LANGUAGES]

@@ -1,8 +1,7 @@
 """Translate a built page and the updates sent to it.
 
-So nobody who writes a tab need think of it: what Gradio's components say is translated here, by what each of them
-shows. Only where words are put inside of HTML, or into the value of a component of our own, they go through
-`languages.translate`.
+Text of Gradio's components is translated here, according to the type of component, so tabs need not do it. Only text
+inside HTML or in the value of a custom component goes through `studio.i18n.catalog.translate`.
 """
 
 from __future__ import annotations
@@ -17,40 +16,43 @@ from gradio.blocks import Block
 
 from studio.i18n.catalog import Language, use_language
 
-# For whatever a person has named: HTML's own word for it, which translators of browsers know too.
+# CSS class for user content. The name is HTML's own, which browsers' translators respect too.
 OWN = "notranslate"
 _WORDED = ("label", "info", "placeholder")
 _VALUES = (gr.Button, gr.Markdown)
 
 
 def translate_page(page: gr.Blocks, language: Language) -> None:
-    """Translate the route of a page that was built for a language, and have its handlers speak it."""
+    """Translate a language's route of a page, and make its handlers translate their answers."""
     for block in page.blocks.values():
         if block.page == language.path:
-            translated = {name: said(block, name, value, language) for name, value in words_of(block).items()}
+            translated = {
+                name: translate_property(block, name, value, language)
+                for name, value in translatable_properties(block).items()
+            }
             for name, value in translated.items():
                 setattr(block, name, value)
-            # Gradio makes a component anew from these when something of it changes.
+            # Gradio rebuilds a component from these when one of its properties changes.
             block.constructor_args.update({k: v for k, v in translated.items() if k in block.constructor_args})
     for event in page.fns.values():
         if event.page == language.path and event.fn is not None:
-            event.fn = in_language(event.fn, language, event.outputs)
+            event.fn = with_language(event.fn, language, event.outputs)
 
 
-def words_of(block: Block) -> dict[str, Any]:
-    """The properties of a component or a layout that hold words of ours."""
-    names = [*_WORDED, *(["choices"] if not _is_own(block) else []), *(["value"] if _says_its_value(block) else [])]
+def translatable_properties(block: Block) -> dict[str, Any]:
+    """Return the properties of a block that contain text to translate."""
+    names = [*_WORDED, *(["choices"] if not _is_own(block) else []), *(["value"] if _shows_value(block) else [])]
     return {name: value for name in names if (value := getattr(block, name, None)) and isinstance(value, str | list)}
 
 
-def said(block: Block, name: str, value: Any, language: Language) -> Any:
-    """A property of a component as a language has it; the values behind choices stay."""
+def translate_property(block: Block, name: str, value: Any, language: Language) -> Any:
+    """Translate a property; the values behind choices are left alone."""
     if name in _WORDED and isinstance(value, str):
         return language.translate(value)
     if name == "choices" and isinstance(value, list | tuple) and not _is_own(block):
         pairs = [one if isinstance(one, list | tuple) else (one, one) for one in value]
         return [(language.translate(str(shown)), meant) for shown, meant in pairs]
-    if name == "value" and isinstance(value, str) and _says_its_value(block):
+    if name == "value" and isinstance(value, str) and _shows_value(block):
         return language.translate(value)
     return value
 
@@ -59,18 +61,18 @@ def _is_own(block: Block) -> bool:
     return OWN in (getattr(block, "elem_classes", None) or [])
 
 
-def _says_its_value(block: Block) -> bool:
-    """Whether a component's value is what it says, rather than what a person has put into it."""
+def _shows_value(block: Block) -> bool:
+    """True if a component's value is displayed text rather than user input."""
     return isinstance(block, _VALUES) and not _is_own(block)
 
 
-def sent(outputs: Sequence[Block], answer: Any, language: Language) -> Any:
-    """What a handler sends to components, as a language has it."""
+def translate_answer(outputs: Sequence[Block], answer: Any, language: Language) -> Any:
+    """Translate a handler's answer."""
 
     def one(block: Block, value: Any) -> Any:
         if isinstance(value, dict) and value.get("__type__") == "update":
-            return {name: said(block, name, new, language) for name, new in value.items()}
-        return said(block, "value", value, language)
+            return {name: translate_property(block, name, new, language) for name, new in value.items()}
+        return translate_property(block, "value", value, language)
 
     if isinstance(answer, dict) and any(isinstance(key, Block) for key in answer):
         return {block: one(block, value) for block, value in answer.items()}
@@ -81,10 +83,12 @@ def sent(outputs: Sequence[Block], answer: Any, language: Language) -> Any:
     return answer
 
 
-def in_language(function: Callable[..., Any], language: Language, outputs: Sequence[Block] = ()) -> Callable[..., Any]:
-    """A handler, whatever kind of function it is, that speaks a language.
+def with_language(
+    function: Callable[..., Any], language: Language, outputs: Sequence[Block] = ()
+) -> Callable[..., Any]:
+    """Wrap a handler of any kind so that it runs in a language and its answers are translated.
 
-    The language is set for each step anew: between two of them a generator may go to another thread.
+    The language is set anew for each step, as a generator may resume on another thread.
     """
 
     if inspect.isasyncgenfunction(function):
@@ -99,7 +103,7 @@ def in_language(function: Callable[..., Any], language: Language, outputs: Seque
                             answer = await anext(answers)
                         except StopAsyncIteration:
                             return
-                    yield sent(outputs, answer, language)
+                    yield translate_answer(outputs, answer, language)
             finally:
                 await answers.aclose()
 
@@ -116,7 +120,7 @@ def in_language(function: Callable[..., Any], language: Language, outputs: Seque
                             answer = next(answers)
                         except StopIteration:
                             return
-                    yield sent(outputs, answer, language)
+                    yield translate_answer(outputs, answer, language)
             finally:
                 answers.close()
 
@@ -127,7 +131,7 @@ def in_language(function: Callable[..., Any], language: Language, outputs: Seque
         async def coroutine(*values: Any) -> Any:
             with use_language(language):
                 answer = await function(*values)
-            return sent(outputs, answer, language)
+            return translate_answer(outputs, answer, language)
 
         return coroutine
 
@@ -135,6 +139,6 @@ def in_language(function: Callable[..., Any], language: Language, outputs: Seque
     def plain(*values: Any) -> Any:
         with use_language(language):
             answer = function(*values)
-        return sent(outputs, answer, language)
+        return translate_answer(outputs, answer, language)
 
     return plain

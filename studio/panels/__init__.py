@@ -1,1 +1,1 @@
-"""Parts of a page that several tabs have."""
+"""Panels that several tabs share."""

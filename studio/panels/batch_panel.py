@@ -15,18 +15,19 @@ from studio.services import Studio
 
 
 class BatchPanel:
-    """The fold with the controls. Laid out where the tab wants it: `build`.
+    """Accordion for a batch of pictures.
 
     Args:
-        varies: the input that differs, by the engine's name for it.
-        prefix: what the ids on the page begin with.
+        studio: the services.
+        varies: engine input that differs from picture to picture.
+        prefix: prefix of the element ids.
     """
 
     def __init__(self, studio: Studio, varies: str, prefix: str):
         self._studio, self._varies, self._prefix = studio, varies, f"{prefix}-batch"
 
     def build(self, stage: Stage, hint: str) -> None:
-        """Lay the fold out; its button begins on a stage."""
+        """Create the controls; the button starts a run on `stage`."""
         with gr.Accordion("Batch: many pictures", open=False, elem_id=self._prefix, elem_classes="fold"):
             gr.Markdown(hint, elem_classes="quiet")
             self.files = gr.File(
@@ -38,13 +39,13 @@ class BatchPanel:
                 elem_id=f"{self._prefix}-files",
             )
             self.go = gr.Button("Begin the batch", elem_id=f"{self._prefix}-begin", interactive=False)
-        stage.begins.append(self.go)
+        stage.start_buttons.append(self.go)
 
     def job(self, job: Job, files: Sequence[str] | None) -> Batch:
-        """The batch of a job without the input that differs.
+        """Turn a job without its varying input into a batch.
 
         Raises:
-            ValueError: a sentence that says why it cannot be done.
+            ValueError: no usable pictures, or too many.
         """
         pictures = picture_files(Path(file) for file in files or ())
         return batch_of(job, pictures, self._varies, self._studio.max_pixels)

@@ -10,16 +10,17 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Handoff:
-    """One way into a tab.
+    """One way to open a result on a tab.
 
     Attributes:
-        tab: the tab's id.
-        enter: called with the path of a result, or where it takes results back with a recipe, and with what `inputs`
-            say; returns updates by component, or an awaitable of them; may raise ValueError with a sentence.
-        inputs, outputs: of that call.
-        title: what a button for it says; "" for the way of a result back to where it was made.
-        kinds: of results that it takes, as `studio.gallery.gallery.Result.kind` says.
-        engines: whose results it takes back.
+        tab: id of the tab.
+        enter: called with a result's path, or with its recipe if `engines` is set, and the values of `inputs`. Returns
+            updates by component, or an awaitable of them; may raise ValueError with a message for the user.
+        inputs: components whose values `enter` receives.
+        outputs: components that `enter` updates.
+        title: title of its button; "" for returning a result to the tab it was made on.
+        kinds: kinds of results that it accepts, see `studio.gallery.gallery.Result.kind`.
+        engines: engines whose results it takes back.
     """
 
     tab: str
@@ -31,6 +32,6 @@ class Handoff:
     engines: Collection[str] = ()
 
     async def open(self, what: Any, values: Sequence[Any]) -> dict[Any, Any]:
-        """What the tab shows once a result, or what made it, is there."""
+        """Return the tab's updates for a path or a recipe."""
         updates = self.enter(what, *values)
         return await updates if inspect.isawaitable(updates) else updates

@@ -13,14 +13,14 @@ from studio.services import Studio
 
 
 def title_of_network(name: str) -> str:
-    """What people call a pretrained network; "" for another."""
+    """Return the display name of a pretrained network; "" if it is unknown."""
     from engines.backbones.backbone import ARCHITECTURES
 
     return ARCHITECTURES[name].title if name in ARCHITECTURES else ""
 
 
 def network_choices(studio: Studio, names: Sequence[str]) -> list[tuple[str, str]]:
-    """Networks with where their weights are, as a dropdown shows them."""
+    """List (title, name) for a dropdown; titles say where the weights are."""
     from engines.backbones.backbone import ARCHITECTURES
 
     choices = []
@@ -40,19 +40,24 @@ def network_choices(studio: Studio, names: Sequence[str]) -> list[tuple[str, str
 
 
 def require_weights(studio: Studio, name: str) -> None:
-    """Raise WeightsError where a network cannot be used because its weights are not here."""
+    """Check that a network's weights are available.
+
+    Raises:
+        WeightsError: they are not.
+    """
     if studio.workshop.store.find(name) is None:
         raise WeightsError(
             "This network's weights are not here yet; download them under More or on the Models tab, or use another."
         )
 
 
-class NetworkChoice:
-    """A dropdown of networks, with a button that downloads the chosen one's weights where they are missing.
+class NetworkPicker:
+    """Dropdown of networks, with a button that downloads missing weights.
 
     Args:
-        names: the networks to choose from, the one that is chosen at first in front.
-        prefix: what the ids on the page begin with.
+        studio: the services.
+        names: names of the networks; the first is selected.
+        prefix: prefix of the element ids.
     """
 
     def __init__(self, studio: Studio, names: Sequence[str], prefix: str):
@@ -68,33 +73,33 @@ class NetworkChoice:
         self.fetched = gr.Markdown("", elem_id=f"{prefix}-fetched", visible=False)
 
     def wire(self) -> None:
-        """Connect the button, and have the choice follow what is here."""
-        seen: dict[str, Any] = {"api_visibility": "private"}
-        self.dropdown.change(self.offer_download, [self.dropdown], [self.fetch, self.fetched], queue=False, **seen)
-        # Whoever asks for a file that another visitor is fetching watches that, instead of waiting in Gradio's line.
+        """Connect the button, and refresh the choices when the user comes to the tab."""
+        options: dict[str, Any] = {"api_visibility": "private"}
+        self.dropdown.change(self.offer_download, [self.dropdown], [self.fetch, self.fetched], queue=False, **options)
+        # Without Gradio's limit, a visitor can watch a download that another one has started.
         fetched = [self.fetch, self.fetched, self.dropdown]
-        self.fetch.click(self.download, [self.dropdown], fetched, concurrency_limit=None, **seen)
-        gr.on(self._arrivals(), self.looked, [self.dropdown], [self.dropdown, self.fetch], queue=False, **seen)
+        self.fetch.click(self.download, [self.dropdown], fetched, concurrency_limit=None, **options)
+        gr.on(self._visit_events(), self.refresh, [self.dropdown], [self.dropdown, self.fetch], queue=False, **options)
 
-    def _arrivals(self) -> list[Any]:
-        """When somebody comes to where this is: the page is loaded, or its tab is shown."""
-        arrivals, place = [], self.dropdown.parent
-        while place is not None:
-            if isinstance(place, gr.Tab):
-                arrivals.append(place.select)
-            if isinstance(place, gr.Blocks):
-                arrivals.append(place.load)
-            place = place.parent
-        return arrivals
+    def _visit_events(self) -> list[Any]:
+        """List the events that show the dropdown: page load and selection of its tabs."""
+        events, block = [], self.dropdown.parent
+        while block is not None:
+            if isinstance(block, gr.Tab):
+                events.append(block.select)
+            if isinstance(block, gr.Blocks):
+                events.append(block.load)
+            block = block.parent
+        return events
 
-    def looked(self, name: str):
-        """Show anew what is here: weights come and go on other tabs and pages too."""
+    def refresh(self, name: str):
+        """Refresh the choices, as weights may change on other tabs and pages."""
         missing = self._studio.workshop.store.find(name) is None
         fetch = gr.update(visible=missing, value=self._offer(name))
         return [gr.update(choices=network_choices(self._studio, self.names)), fetch]
 
     def offer_download(self, name: str):
-        """Show the download button where the network's weights are not here."""
+        """Show the download button if the network's weights are missing."""
         missing = self._studio.workshop.store.find(name) is None
         return [
             gr.update(visible=missing, value=self._offer(name), interactive=True),
@@ -106,7 +111,7 @@ class NetworkChoice:
         return f"Download its weights ({megabytes} MB)"
 
     def download(self, name: str) -> Iterator[tuple[Any, Any, Any]]:
-        """Fetch a network's weights, showing how far it is."""
+        """Download a network's weights, yielding updates that show the progress."""
         yield gr.update(interactive=False), gr.update(value="Connecting …", visible=True), gr.skip()
         try:
             for done, total in self._studio.workshop.store.download(name):

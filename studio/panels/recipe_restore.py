@@ -10,16 +10,17 @@ from studio.components.toasts import inform
 
 
 def job_for_tab(recipe: Recipe, engine: str, networks: Collection[str], elsewhere: str, *, workshop: Workshop) -> Job:
-    """The job of a recipe, without its inputs. Says so where its network's weights are no longer the same.
+    """Return a recipe's job, without inputs. A toast says if the network's weights have changed.
 
     Args:
-        engine: the tab's own; its sweeps are the tab's too.
-        networks: names of those that are here.
-        elsewhere: the sentence for a recipe of another tab.
-        workshop: where its networks are.
+        recipe: the recipe.
+        engine: the tab's engine; recipes of its sweeps are accepted too.
+        networks: names of the available networks.
+        elsewhere: message for a recipe of another tab.
+        workshop: cache that knows the weights.
 
     Raises:
-        ValueError: a recipe of another tab, for a network that is not here, or that this version cannot follow.
+        ValueError: a recipe of another tab, of an unknown network, or with settings that this version rejects.
     """
     if recipe.engine not in (engine, f"{engine}_sweep"):
         raise RecipeError(elsewhere)

@@ -1,6 +1,6 @@
 """Saved settings: named, exported, and remembered from the last visit.
 
-Their browser keeps them; the server checks them whenever they come back, as it would check anybody's.
+They are stored in the browser. The server validates them like any untrusted input.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import gradio as gr
 from engines.core.configs import from_mapping
 from engines.core.files import written_atomically
 from studio.components.config_form import Settings
-from studio.components.hidden_download import fetched_when_made
+from studio.components.hidden_download import download_when_ready
 from studio.components.toasts import inform, warn
 from studio.i18n.page_translation import OWN
 from studio.services import Studio
@@ -25,19 +25,20 @@ KEY, VERSION = "reverie_settings", 1
 MOST, LONGEST_NAME, MOST_BYTES = 50, 60, 300_000
 
 
-class OwnSettings:
-    """The controls and what they do. The parts are laid out where the tab wants them: `build`; then `wire`.
+class SavedSettings:
+    """Controls for saved settings. Call `build` where the tab wants them; then `wire`.
 
     Args:
-        settings: the tab's controls.
-        prefix: what the ids on the page begin with; the tab that an exported file is for.
+        studio: the services.
+        settings: the tab's form.
+        prefix: prefix of the element ids; exported files are valid for tabs with the same prefix.
     """
 
     def __init__(self, studio: Studio, settings: Settings, prefix: str):
         self._studio, self._settings, self._prefix = studio, settings, prefix
 
     def build(self) -> None:
-        """Lay them out."""
+        """Create the controls."""
         prefix = f"{self._prefix}-own"
         with gr.Accordion("Your settings", open=False, elem_id=prefix, elem_classes="fold"):
             self.choice = gr.Dropdown([], label="Saved", elem_id=f"{prefix}-choice", elem_classes=OWN)
@@ -45,155 +46,156 @@ class OwnSettings:
                 self.name = gr.Textbox(
                     "", label="Name", max_length=LONGEST_NAME, elem_id=f"{prefix}-name", min_width=120
                 )
-                self.save = gr.Button("Save under this name", size="sm", elem_id=f"{prefix}-save", min_width=120)
+                self.save_button = gr.Button("Save under this name", size="sm", elem_id=f"{prefix}-save", min_width=120)
             with gr.Row(elem_classes="pair"):
-                self.drop = gr.Button("Delete", size="sm", elem_id=f"{prefix}-delete", min_width=80)
-                self.export = gr.Button("Export", size="sm", elem_id=f"{prefix}-export", min_width=80)
-                self.bring = gr.UploadButton(
+                self.delete_button = gr.Button("Delete", size="sm", elem_id=f"{prefix}-delete", min_width=80)
+                self.export_button = gr.Button("Export", size="sm", elem_id=f"{prefix}-export", min_width=80)
+                self.import_button = gr.UploadButton(
                     "Import", file_types=[".json"], size="sm", type="filepath", elem_id=f"{prefix}-import", min_width=80
                 )
             self.file = gr.DownloadButton("File", elem_id=f"{prefix}-file", elem_classes="offstage")
 
     def wire(self, begin: gr.Button, others: Sequence[Any] = ()) -> None:
-        """Connect them; `begin` starts a run, whose settings are those used last.
+        """Connect the controls.
 
         Args:
-            others: other events that use the settings.
+            begin: button that starts a run; the settings at that moment are remembered as the last.
+            others: further events that remember the settings.
         """
-        seen: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": None}
+        options: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": None}
         key = f"reverie-{self._prefix}"
-        # Kept by the browser from its first answer on; rendered outside of the tab, see `on_visit`.
+        # The browser stores them from the first answer on. Rendered outside of the tab, see `on_visit`.
         self.kept = gr.BrowserState({}, storage_key=f"{key}-settings", secret=key, render=False)
         self.last = gr.BrowserState({}, storage_key=f"{key}-last", secret=key, render=False)
         controls = self._settings.components
         changed = [self.kept, self.choice]
-        self.save.click(self.saved, [self.kept, self.name, *controls], [*changed, self.name], **seen)
-        self.drop.click(self.dropped, [self.kept, self.choice], changed, **seen)
-        # The event of settings being taken up: what shows them otherwise than by a run follows it.
-        self.taken = self.choice.input(self.chosen, [self.kept, self.choice], controls, **seen)
-        self.bring.upload(self.imported, [self.bring, self.kept], changed, **seen)
-        fetched_when_made(self.export.click(self.exported, [self.kept], [self.file], **seen), self.file)
-        gr.on([begin.click, *others], self.used, controls, [self.last], queue=False, **seen)
+        self.save_button.click(self.save_settings, [self.kept, self.name, *controls], [*changed, self.name], **options)
+        self.delete_button.click(self.delete, [self.kept, self.choice], changed, **options)
+        # Fires when saved settings are applied; displays that do not follow a run update on it.
+        self.applied = self.choice.input(self.apply, [self.kept, self.choice], controls, **options)
+        self.import_button.upload(self.import_file, [self.import_button, self.kept], changed, **options)
+        download_when_ready(self.export_button.click(self.export_all, [self.kept], [self.file], **options), self.file)
+        gr.on([begin.click, *others], self.remember_last, controls, [self.last], queue=False, **options)
 
     def on_visit(self, tab: gr.Tab) -> Any:
-        """Have a fresh page find them again when the tab is first looked at, and return the event of it. Called outside
-        of all tabs: what is in one is not there on a fresh page before the tab is opened."""
+        """Load the stored settings when the tab is first opened; return that event. Call it outside of all tabs: a
+        component in a tab exists only once that tab is opened."""
         self.kept.render()
         self.last.render()
-        looked_at = gr.State(False)
+        loaded = gr.State(False)
 
-        def found(before: bool, kept: Any, last: Any) -> list[Any]:
-            return [True, *([gr.skip()] * len(shown) if before else self.found(kept, last))]
+        def load(before: bool, kept: Any, last: Any) -> list[Any]:
+            return [True, *([gr.skip()] * len(shown) if before else self.restore_last(kept, last))]
 
         shown = [self.choice, *self._settings.components]
         return tab.select(
-            found,
-            [looked_at, self.kept, self.last],
-            [looked_at, *shown],
-            queue=False,  # nothing is said of it
+            load,
+            [loaded, self.kept, self.last],
+            [loaded, *shown],
+            queue=False,  # shows no toast
             api_visibility="private",
         )
 
-    # What the browser keeps
+    # Browser storage
 
-    def _said(self, values: tuple[Any, ...]) -> dict[str, Any]:
-        """What the controls say, as JSON has it; not what no control shows, which nobody would expect to come back."""
-        said = dataclasses.asdict(self._settings.config(values))
+    def _to_json(self, values: tuple[Any, ...]) -> dict[str, Any]:
+        """Return the form's values as JSON; fields without a visible control are left out."""
+        fields = dataclasses.asdict(self._settings.config(values))
         shown = [name for name, control in self._settings.controls.items() if not isinstance(control, gr.State)]
-        return json.loads(json.dumps({name: said[name] for name in shown}))
+        return json.loads(json.dumps({name: fields[name] for name in shown}))
 
-    def _config(self, said: Any) -> Any:
-        if not isinstance(said, Mapping):
+    def _config(self, data: Any) -> Any:
+        if not isinstance(data, Mapping):
             raise ValueError("These settings are damaged; save them anew.")
-        return from_mapping(type(self._settings.first), said)
+        return from_mapping(type(self._settings.initial), data)
 
-    def used(self, *values: Any) -> Any:
-        """A run begins: these settings are the last."""
+    def remember_last(self, *values: Any) -> Any:
+        """Remember the settings with which a run starts."""
         try:
-            return self._said(values)
+            return self._to_json(values)
         except ValueError:
-            return gr.skip()  # whoever starts the run says why it cannot
+            return gr.skip()  # the start of the run reports the error
 
-    def found(self, kept: Any, last: Any) -> list[Any]:
-        """A page was loaded: what is saved, and the settings used last."""
+    def restore_last(self, kept: Any, last: Any) -> list[Any]:
+        """Return updates that show the stored settings and apply the last ones."""
         names = list(kept) if isinstance(kept, dict) else []
         choice = gr.update(choices=names, value=None)
         try:
             config = self._config(last) if last else None
         except ValueError:
-            config = None  # of another version: the page begins as ever
+            config = None  # from another version: keep the defaults
         if config is None:
             return [choice, *[gr.skip()] * len(self._settings.components)]
-        return [choice, *self._settings.shown(self._settings.values(config))]
+        return [choice, *self._settings.updates(self._settings.values(config))]
 
-    # Saving and choosing
+    # Saving and applying
 
-    def saved(self, kept: Any, name: str | None, *values: Any) -> list[Any]:
-        """Save what the controls say under a name."""
-        name, there = (name or "").strip()[:LONGEST_NAME], dict(kept or {})
+    def save_settings(self, kept: Any, name: str | None, *values: Any) -> list[Any]:
+        """Save the form's values under a name."""
+        name, saved = (name or "").strip()[:LONGEST_NAME], dict(kept or {})
         try:
             if not name:
                 raise ValueError("Give these settings a name first.")
-            if name not in there and len(there) >= MOST:
+            if name not in saved and len(saved) >= MOST:
                 raise ValueError(f"At most {MOST} settings are saved; delete one first.")
-            there[name] = self._said(values)
+            saved[name] = self._to_json(values)
         except ValueError as error:
             warn(error)
             return [gr.skip()] * 3
         inform("Saved: your browser keeps these settings.")
-        return [there, gr.update(choices=list(there), value=name), ""]
+        return [saved, gr.update(choices=list(saved), value=name), ""]
 
-    def chosen(self, kept: Any, name: str | None) -> list[Any]:
-        """Put saved settings into the controls."""
+    def apply(self, kept: Any, name: str | None) -> list[Any]:
+        """Apply saved settings to the form."""
         if not name:
-            return [gr.skip()] * len(self._settings.components)  # a choice that was left without one
+            return [gr.skip()] * len(self._settings.components)  # the selection was cleared
         try:
             config = self._config(dict(kept or {}).get(name))
         except ValueError as error:
             warn(error)
             return [gr.skip()] * len(self._settings.components)
-        return self._settings.shown(self._settings.values(config))
+        return self._settings.updates(self._settings.values(config))
 
-    def dropped(self, kept: Any, name: str | None) -> list[Any]:
+    def delete(self, kept: Any, name: str | None) -> list[Any]:
         """Delete saved settings."""
-        there = dict(kept or {})
-        if name not in there:
+        saved = dict(kept or {})
+        if name not in saved:
             warn("Choose the settings to delete first.")
             return [gr.skip()] * 2
-        del there[name]
-        return [there, gr.update(choices=list(there), value=None)]
+        del saved[name]
+        return [saved, gr.update(choices=list(saved), value=None)]
 
-    # Taking along
+    # Export and import
 
-    def exported(self, kept: Any) -> str | None:
-        """All saved settings as a file."""
+    def export_all(self, kept: Any) -> str | None:
+        """Write all saved settings to a file and return its path."""
         if not kept:
             warn("There are no saved settings to export yet.")
             return None
         path = self._studio.gallery.folder / "archives" / f"reverie-{self._prefix}-settings.json"
-        said = {KEY: VERSION, "tab": self._prefix, "settings": kept}
+        content = {KEY: VERSION, "tab": self._prefix, "settings": kept}
         with written_atomically(path) as file:
-            file.write(json.dumps(said, ensure_ascii=False, indent=1).encode())
+            file.write(json.dumps(content, ensure_ascii=False, indent=1).encode())
         return str(path)
 
-    def imported(self, path: str, kept: Any) -> list[Any]:
-        """Add the settings in a file to those that are saved."""
+    def import_file(self, path: str, kept: Any) -> list[Any]:
+        """Add the settings of a file to the saved ones."""
         try:
-            there = dict(kept or {}) | self._read(Path(path))
-            if len(there) > MOST:
-                raise ValueError(f"These would be {len(there)} saved settings; at most {MOST} are kept.")
+            saved = dict(kept or {}) | self._read(Path(path))
+            if len(saved) > MOST:
+                raise ValueError(f"These would be {len(saved)} saved settings; at most {MOST} are kept.")
         except ValueError as error:
             warn(error)
             return [gr.skip()] * 2
         inform("Imported: choose them under Saved.")
-        return [there, gr.update(choices=list(there), value=None)]
+        return [saved, gr.update(choices=list(saved), value=None)]
 
     def _read(self, path: Path) -> dict[str, Any]:
         if path.stat().st_size > MOST_BYTES:
             raise ValueError("This file is too large to be one of saved settings.")
         try:
-            said = json.loads(path.read_text(encoding="utf-8"))
-            version, tab, settings = said[KEY], said["tab"], dict(said["settings"])
+            content = json.loads(path.read_text(encoding="utf-8"))
+            version, tab, settings = content[KEY], content["tab"], dict(content["settings"])
         except (OSError, ValueError, RecursionError, KeyError, TypeError) as error:
             raise ValueError("There are no saved settings in this file; choose one that was exported here.") from error
         if version != VERSION or tab != self._prefix:

@@ -18,12 +18,12 @@ NOTHING = ""
 
 
 class SweepPanel:
-    """The fold with the controls. Laid out where the tab wants it: `build`; then `wire`.
+    """Accordion for a sweep over one or two settings. Call `build` where the tab wants it; then `wire`.
 
     Args:
-        settings: the tab's controls, some of which can be swept.
-        kind: the config of the tab's sweeps.
-        prefix: what the ids on the page begin with.
+        settings: the tab's form.
+        kind: config class of the tab's sweeps.
+        prefix: prefix of the element ids.
     """
 
     def __init__(self, settings: Settings, kind: type[SweepConfig], prefix: str):
@@ -35,7 +35,7 @@ class SweepPanel:
         }
 
     def build(self, stage: Stage) -> None:
-        """Lay the fold out; its button begins on a stage."""
+        """Create the controls; the button starts a run on `stage`."""
         first = self._kind()
         titles = [(title, name) for name, title in self._titles.items()]
         with gr.Accordion("Sweep: a setting over a few values", open=False, elem_id=self._prefix, elem_classes="fold"):
@@ -55,33 +55,33 @@ class SweepPanel:
             )
             self.row_values = gr.Textbox("", label="Its values", elem_id=f"{self._prefix}-row-values", visible=False)
             self.go = gr.Button("Sweep", elem_id=f"{self._prefix}-begin", interactive=False)
-        stage.begins.append(self.go)
+        stage.start_buttons.append(self.go)
 
     @property
     def components(self) -> list[Any]:
-        """What `job` needs to know."""
+        """List the components whose values `job` takes."""
         return [self.columns, self.column_values, self.rows, self.row_values]
 
     def wire(self) -> None:
-        """Have a chosen setting come with values around the one that its control says."""
-        seen: dict[str, Any] = {"api_visibility": "private", "queue": False}
+        """Suggest values when a setting is selected."""
+        options: dict[str, Any] = {"api_visibility": "private", "queue": False}
         controls = self._settings.components
-        self.columns.input(self.around, [self.columns, *controls], [self.column_values], **seen)
-        self.rows.input(self.around, [self.rows, *controls], [self.row_values], **seen)
+        self.columns.input(self.suggest, [self.columns, *controls], [self.column_values], **options)
+        self.rows.input(self.suggest, [self.rows, *controls], [self.row_values], **options)
 
-    def around(self, name: str, *values: Any) -> Any:
-        """A few values around what a setting's control says."""
+    def suggest(self, name: str, *values: Any) -> Any:
+        """Suggest values around the current value of a setting."""
         if name not in self._titles:
             return gr.update(value="", visible=False)
-        said, whole = self._settings.named(values)[name], isinstance(getattr(self._settings.first, name), int)
-        wanted = spread(self._settings.controls[name], said, whole=whole)
+        said, whole = self._settings.by_name(values)[name], isinstance(getattr(self._settings.initial, name), int)
+        wanted = suggest_values(self._settings.controls[name], said, whole=whole)
         return gr.update(value=format_numbers(wanted), visible=True)
 
     def job(self, job: Job, columns: str, column_values: str, rows: str | None, row_values: str | None) -> Job:
-        """The sweep of a job.
+        """Turn a job into a sweep.
 
         Raises:
-            ValueError: a sentence that says why it cannot be done.
+            ValueError: values that cannot be parsed or swept over.
         """
         config = self._kind(
             settings=dataclasses.asdict(job.config),
@@ -94,8 +94,8 @@ class SweepPanel:
         )
         return dataclasses.replace(job, engine=f"{job.engine}_sweep", config=config)
 
-    def restored(self, config: SweepConfig) -> dict[Any, Any]:
-        """The updates that put a sweep into the controls, by control."""
+    def updates_for(self, config: SweepConfig) -> dict[Any, Any]:
+        """Return updates that show a sweep, by component."""
         return {
             self.columns: config.columns,
             self.column_values: format_numbers(config.column_values),
@@ -104,9 +104,11 @@ class SweepPanel:
         }
 
 
-def spread(control: Any, value: float | None, *, whole: bool = False) -> Sequence[float]:
-    """Values around what a control says: half, once and twice as much, as far as a slider reaches, or over all of it
-    where that is nothing; of a box for a whole number, a seed, the next ones.
+def suggest_values(control: Any, value: float | None, *, whole: bool = False) -> Sequence[float]:
+    """Suggest values around a control's value.
+
+    Half, once and twice the value, within the slider's range; the ends and the middle of the range if the value is 0;
+    three consecutive numbers for an integer box such as a seed.
     """
     value = value or 0
     if not isinstance(control, gr.Slider):

@@ -12,7 +12,7 @@ import gradio as gr
 from engines.jobs import ENGINES, Job
 from engines.recipes import Recipe, RecipeError, read_recipe
 from studio.components.config_form import Settings
-from studio.components.hidden_download import fetched_when_made
+from studio.components.hidden_download import download_when_ready
 from studio.components.toasts import inform, warn
 from studio.panels.recipe_restore import job_for_tab
 from studio.run_views.image_run_view import PictureStage
@@ -22,26 +22,26 @@ from studio.trained_models import for_keras, read_model, training_job
 
 
 @dataclass(frozen=True)
-class Kind:
-    """What is trained, and what the page says of it.
+class TrainingSpec:
+    """Description of a kind of training.
 
     Attributes:
         engine: key in `engines.jobs.ENGINES`.
-        first: the settings that the controls show at first.
-        data: what the data is, in a few words.
-        suffixes: of its files.
-        choose: lays out the control above the buttons.
-        adjust: lays out those below.
-        invitation: what the canvas says before there is anything on it.
-        used: what becomes of a finished network.
-        steerable: fields that may be changed while it runs, or when it goes on.
-        saved: suffix of the file that holds the recipe of a result.
-        own: a network's name -> the config that suits it, where there are several networks.
-        persons_own: fields that stay as they were set when another network is chosen.
+        initial: config that the form shows at first.
+        data: short description of the data.
+        suffixes: file suffixes of the data.
+        choose: creates the control above the buttons.
+        adjust: creates the controls below the buttons.
+        invitation: text of the empty canvas.
+        used: text that says what a finished network is for.
+        steerable: fields that may change while the training runs, or when it resumes.
+        saved: suffix of the result file that contains the recipe.
+        network_defaults: returns the default config of a network; None if there is no choice.
+        kept_fields: fields that keep their values when another network is selected.
     """
 
     engine: str
-    first: Any
+    initial: Any
     data: str
     suffixes: tuple[str, ...]
     choose: Callable[[Settings], None]
@@ -50,21 +50,21 @@ class Kind:
     used: str
     steerable: Collection[str] = ()
     saved: str = ".png"
-    own: Callable[[str], Any] | None = None
-    persons_own: Collection[str] = ()
+    network_defaults: Callable[[str], Any] | None = None
+    kept_fields: Collection[str] = ()
 
 
-class Training:
-    """The controls of a training and what they do."""
+class TrainingPanel:
+    """The training controls and their handlers."""
 
-    def __init__(self, studio: Studio, kind: Kind, prefix: str, stage: Stage | None = None):
+    def __init__(self, studio: Studio, kind: TrainingSpec, prefix: str, stage: Stage | None = None):
         self.studio, self.kind, self._prefix = studio, kind, prefix
         self.stage = stage or PictureStage(studio, prefix)
 
     def build(self) -> None:
-        """Lay them out and wire them."""
+        """Create and wire the controls."""
         kind, prefix = self.kind, self._prefix
-        self.settings = settings = Settings(kind.first, prefix)
+        self.settings = settings = Settings(kind.initial, prefix)
         with gr.Row(elem_classes="workbench"):
             with gr.Column(elem_classes="inputs", min_width=300):
                 with gr.Column(elem_classes="begin"):
@@ -78,48 +78,45 @@ class Training:
                         elem_classes="drop",
                     )
                     kind.choose(settings)
-                    self.stage.buttons("Train")
+                    self.stage.build_buttons("Train")
                 kind.adjust(settings)
             with gr.Column(elem_classes="outputs", min_width=320, scale=3):
-                self.stage.canvas_with(None, kind.invitation)
-                self.stage.under("Stop when you like: Train goes on from there, with the same settings.")
+                self.stage.build_canvas(None, kind.invitation)
+                self.stage.build_footer("Stop when you like: Train goes on from there, with the same settings.")
                 with gr.Row(elem_classes="under"):
                     gr.Markdown(kind.used, elem_classes="quiet")
                     self.use = gr.Button("Use it", size="sm", elem_id=f"{prefix}-use")
                     self.export = gr.Button("For Keras", size="sm", elem_id=f"{prefix}-export")
                     self.keras_file = gr.DownloadButton("File", elem_id=f"{prefix}-keras-file", elem_classes="offstage")
-        seen: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": None}
-        self.stage.begin_on(self.stage.go.click, self.start, [self.data, *settings.components])
-        exported = self.export.click(self.exported, [self.stage.run_id], [self.keras_file], **seen)
-        fetched_when_made(exported, self.keras_file)
-        self.data.upload(self.data_chosen, [self.data], self.restorable, **seen)
+        options: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": None}
+        self.stage.start_on(self.stage.start_button.click, self.start, [self.data, *settings.components])
+        exported = self.export.click(self.export_for_keras, [self.stage.run_id], [self.keras_file], **options)
+        download_when_ready(exported, self.keras_file)
+        self.data.upload(self.data_chosen, [self.data], self.restore_outputs, **options)
         self.stage.wire()
 
     def wire_network(self, model: gr.Dropdown, moved: Collection[str]) -> None:
-        """Have the choice of another network bring its own settings, and what is moved while it trains take effect.
+        """Apply a network's defaults when it is selected, and steer the training by some of the controls.
 
         Args:
-            moved: fields whose controls may be moved meanwhile.
+            model: control that selects the network.
+            moved: fields whose controls steer a running training.
         """
         components = self.settings.components
-        seen: dict[str, Any] = {"api_visibility": "private"}
-        model.input(self.models_own, [model, *components], components, **seen)
+        options: dict[str, Any] = {"api_visibility": "private"}
+        model.input(self.network_chosen, [model, *components], components, **options)
         controls = [self.settings.controls[name] for name in moved]
-        self.stage.steered_by(controls, self.steered, [*components])
+        self.stage.steered_by(controls, self.settings)
 
-    def models_own(self, model: str, *values: Any) -> list[Any]:
-        """Another network was chosen: its own settings."""
-        assert self.kind.own is not None
-        fresh = self.settings.values(self.kind.own(model).filled())
+    def network_chosen(self, model: str, *values: Any) -> list[Any]:
+        """Apply the defaults of the selected network."""
+        assert self.kind.network_defaults is not None
+        fresh = self.settings.values(self.kind.network_defaults(model).filled())
         both = zip(self.settings.controls, values, fresh, strict=True)
-        return self.settings.shown([old if name in self.kind.persons_own else new for name, old, new in both])
-
-    def steered(self, run_id: str, *values: Any) -> None:
-        """What may be moved while it trains was moved."""
-        self.stage.steer(run_id, "", lambda: self.settings.config(values))
+        return self.settings.updates([old if name in self.kind.kept_fields else new for name, old, new in both])
 
     def data_chosen(self, paths: Sequence[str]) -> dict[Any, Any]:
-        """A saved result in the place of the data brings back the settings that it was trained with."""
+        """Restore the settings of a saved result that was dropped instead of data."""
         path = paths[0]
         if len(paths) > 1 or Path(path).suffix.lower() != self.kind.saved:
             return {self.data: gr.skip()}
@@ -127,21 +124,21 @@ class Training:
             recipe = read_recipe(Path(path))
             if recipe is None:
                 raise RecipeError(f"There is nothing to train on in this file: choose {self.kind.data}.")
-            return self.restored(recipe)
+            return self.restore(recipe)
         except ValueError as error:
             warn(error)
             return {self.data: None}
 
     @property
-    def restorable(self) -> list[Any]:
-        """What `restored` changes."""
+    def restore_outputs(self) -> list[Any]:
+        """List the components that `restore` updates."""
         return [self.data, *self.settings.components]
 
-    def restored(self, recipe: Recipe) -> dict[Any, Any]:
-        """Put a recipe into the controls.
+    def restore(self, recipe: Recipe) -> dict[Any, Any]:
+        """Show a recipe in the form.
 
         Raises:
-            ValueError: a recipe of another tab, or one that this version cannot follow.
+            ValueError: a recipe of another tab, or with settings that this version rejects.
         """
         job = job_for_tab(
             recipe,
@@ -151,10 +148,10 @@ class Training:
             workshop=self.studio.workshop,
         )
         inform("Settings restored: now choose the data.")
-        return {self.data: None} | self.settings.restored(job.config)
+        return {self.data: None} | self.settings.updates_for(job.config)
 
     async def start(self, paths: Sequence[str] | None, *values: Any) -> AsyncIterator[dict[Any, Any]]:
-        """Start a training, or go on with one that was stopped, and watch it."""
+        """Start or resume a training, and watch it."""
 
         def job() -> Job:
             if not paths:
@@ -165,25 +162,25 @@ class Training:
         async for update in self.stage.start(job):
             yield update
 
-    async def exported(self, run_id: str) -> Any:
-        """A file of the finished network that Keras opens without Reverie."""
+    async def export_for_keras(self, run_id: str) -> Any:
+        """Export the finished network to a file that Keras opens without Reverie."""
         try:
-            path = self.written(run_id)
-            file = await self.studio.answer_slowly(lambda: for_keras(self.studio, path))
+            path = self.result_path(run_id)
+            file = await self.studio.run_in_thread(lambda: for_keras(self.studio, path))
         except ValueError as error:
             warn(error)
             return gr.skip()
         return gr.DownloadButton(value=str(file))
 
-    def finished(self, run_id: str) -> Any:
-        """The network that a finished training made. Raises ValueError where there is none yet."""
-        return read_model(ENGINES[self.kind.engine].makes)(self.written(run_id))
+    def load_result(self, run_id: str) -> Any:
+        """Load the network of a finished training; raises as `result_path`."""
+        return read_model(ENGINES[self.kind.engine].makes)(self.result_path(run_id))
 
-    def written(self, run_id: str) -> Path:
-        """The file that a finished training wrote.
+    def result_path(self, run_id: str) -> Path:
+        """Return the file that a finished training wrote.
 
         Raises:
-            ValueError: there is none yet.
+            ValueError: the training is missing or not finished.
         """
         run = self.stage.run(run_id)
         path = run.job.files.get("output") if run is not None else None

@@ -1,1 +1,1 @@
-"""What shows a run as it goes, and its buttons."""
+"""Run views: display and control of a run."""

@@ -4,5 +4,5 @@ from __future__ import annotations
 
 from engines.jobs import ENGINES
 
-# What a person calls what an engine makes, and the tab that it is made on.
+# Engine -> display title of its results, and the tab they are made on.
 TITLES = {name: (engine.title, engine.tab) for name, engine in ENGINES.items()}

@@ -27,23 +27,33 @@ FILM_KINDS = [("MP4", "mp4"), ("GIF", "gif"), ("WebP", "webp")]
 
 
 class PictureStage(Stage):
-    """A stage with a live canvas."""
+    """Run view with a live canvas."""
 
     def __init__(self, studio: Studio, prefix: str):
         super().__init__(studio, prefix)
-        # The step of the moment that a person looks back at; 0 for the newest picture.
+        # Step of the snapshot being viewed; 0 for the newest picture.
         self.moment = gr.State(0)
 
-    def canvas_with(self, original: np.ndarray | None, invitation: str) -> None:
-        """Lay out the canvas, showing an invitation at first, behind it `original`, (H, W, 3) uint8 RGB, or nothing."""
+    def build_canvas(self, original: np.ndarray | None, invitation: str) -> None:
+        """Create the canvas.
+
+        Args:
+            original: (H, W, 3) uint8 RGB, shown behind the invitation; None for an empty canvas.
+            invitation: text shown before the first run.
+        """
         self.canvas = live_canvas(f"{self._prefix}-canvas", original, invitation)
 
-    def under(self, hint: str, again: str = "") -> None:
-        """Lay out the row under the canvas: a hint, a button that goes on from the result where it is named, Save."""
+    def build_footer(self, hint: str, again: str = "") -> None:
+        """Create the row under the canvas, and the film of the run.
+
+        Args:
+            hint: text at the start of the row.
+            again: title of the button that reuses the result as an input; "" for none.
+        """
         with gr.Row(elem_classes="under"):
             gr.Markdown(hint, elem_classes="quiet")
             again_id = f"{self._prefix}-again"
-            self.again = gr.Button(again, size="sm", interactive=False, visible=bool(again), elem_id=again_id)
+            self.reuse_button = gr.Button(again, size="sm", interactive=False, visible=bool(again), elem_id=again_id)
             self.save = gr.DownloadButton("Save", size="sm", interactive=False, elem_id=f"{self._prefix}-save")
         self.finished = gr.HTML(
             "",
@@ -62,7 +72,7 @@ class PictureStage(Stage):
             settings.slider("speed", "Speed", 4, 30, 1)
             settings.slider("hold", "Hold", 0, 5, 0.5)
         with gr.Row(elem_classes="under"):
-            first = settings.first.kind
+            first = settings.initial.kind
             kinds = gr.Radio(FILM_KINDS, value=first, show_label=False, label="Kind", elem_classes="chips")
             settings.add("kind", kinds)
             self.make_film = gr.Button("Make the film", size="sm", elem_id=f"{self._prefix}-make-film")
@@ -71,44 +81,48 @@ class PictureStage(Stage):
 
     @property
     def outputs(self) -> list[Any]:
-        """What watching a run changes."""
-        return [*super().outputs, self.moment, self.again, self.film, self.finished]
+        """List the components that a watched run updates."""
+        return [*super().outputs, self.moment, self.reuse_button, self.film, self.finished]
 
-    def begun(self) -> dict[Any, Any]:
-        """Nothing is looked back at, gone on from or made a film of yet."""
+    def updates_on_start(self) -> dict[Any, Any]:
+        """Reset snapshot, film and finished results."""
         nothing = gr.update(value=None, interactive=False)
-        return {self.moment: 0, self.again: gr.update(interactive=False), self.film: nothing, self.finished: ""}
+        return {self.moment: 0, self.reuse_button: gr.update(interactive=False), self.film: nothing, self.finished: ""}
 
-    def came(self, run: Run) -> dict[Any, Any]:
-        """What is finished before the run is, in little."""
-        return {self.finished: finished_row(self._studio.gallery, run.results)}
+    def updates_on_result(self, run: Run) -> dict[Any, Any]:
+        """Show thumbnails of the results finished so far."""
+        return {self.finished: result_links(self._studio.gallery, run.results)}
 
-    def ended(self, run: Run) -> dict[Any, Any]:
-        """The newest picture is looked at; what was made can be gone on from."""
-        return {self.moment: 0, self.again: gr.update(interactive=self._goes_on(run))}
+    def updates_on_end(self, run: Run) -> dict[Any, Any]:
+        """Return to the newest picture, and allow reusing it."""
+        return {self.moment: 0, self.reuse_button: gr.update(interactive=self._can_reuse(run))}
 
-    def _goes_on(self, run: Run) -> bool:
-        """Whether there is a picture of this run to go on from; nobody goes on from a sheet of them."""
+    def _can_reuse(self, run: Run) -> bool:
+        """True if a picture of this run can be used as an input; contact sheets cannot."""
         there = run.snapshots.steps != [] or (run.result is not None and run.result.suffix == ".png")
         return run.over and there and not run.job.makes_sheet
 
     def wire(self) -> None:
-        """Connect Stop, the moments and the film."""
+        """Connect the buttons, the snapshots and the film."""
         super().wire()
-        seen: dict[str, Any] = {"api_visibility": "private"}
+        options: dict[str, Any] = {"api_visibility": "private"}
         self.canvas.pick(
-            self.picked, [self.run_id], [self.moment, self.save, self.again], trigger_mode="always_last", **seen
+            self.view_snapshot,
+            [self.run_id],
+            [self.moment, self.save, self.reuse_button],
+            trigger_mode="always_last",
+            **options,
         )
-        self.make_film.click(self.filmed, [self.run_id, *self.film_settings.components], [self.film], **seen)
+        self.make_film.click(self.write_film, [self.run_id, *self.film_settings.components], [self.film], **options)
 
-    def picked(self, run_id: str, event: gr.EventData):
-        """A moment of the run is looked back at, or no longer: what Save and going on refer to."""
+    def view_snapshot(self, run_id: str, event: gr.EventData):
+        """View a snapshot, or return to the newest picture; Save and the reuse button follow."""
         run = self.run(run_id)
         if run is None:
             return gr.skip(), gr.skip(), gr.skip()
         moment = run.snapshots.at(int(event.step)) if event.step else None
         if moment is None:
-            return 0, self.saving(run), gr.update(interactive=self._goes_on(run))
+            return 0, self.save_update(run), gr.update(interactive=self._can_reuse(run))
         step, image = moment
         recipe = run.recipe_at(step)
         if recipe is None:
@@ -125,8 +139,8 @@ class PictureStage(Stage):
             gr.update(interactive=not run.job.makes_sheet),
         )
 
-    def filmed(self, run_id: str, *values: Any):
-        """Make a film of the run so far, as the controls of films say."""
+    def write_film(self, run_id: str, *values: Any):
+        """Write a film of the run so far."""
         run = self.run(run_id)
         recipe = run.recipe_at(run.frame.step) if run is not None and run.frame is not None else None
         try:
@@ -145,8 +159,8 @@ class PictureStage(Stage):
         title = next(title for title, kind in FILM_KINDS if kind == config.kind)
         return gr.update(value=str(path), interactive=True, label=f"Download {title}")
 
-    def chosen_as_input(self, run_id: str, step: int):
-        """The path of the chosen moment, or of the result, as an input; without its recipe: it is a photo now."""
+    def picture_as_input(self, run_id: str, step: int):
+        """Return the path of the viewed snapshot or of the result, for use as an input. The copy has no recipe."""
         run = self.run(run_id)
         if run is None:
             return gr.skip()
@@ -163,8 +177,8 @@ class PictureStage(Stage):
             return gr.skip()
 
 
-def finished_row(gallery: Gallery, paths: Sequence[Path]) -> str:
-    """Small pictures of results, each of which opens its file, as HTML."""
+def result_links(gallery: Gallery, paths: Sequence[Path]) -> str:
+    """Render thumbnails that link to result files, as HTML."""
     links: list[str] = []
     for path in paths:
         result = gallery.find(path.name)

@@ -1,7 +1,7 @@
-// The live canvas: draws a run's pictures as they arrive and acknowledges each, so that the server never runs ahead.
+// Live canvas: draws a run's pictures as they arrive and acknowledges each, so that the server never runs ahead.
 const after = find('.after'), before = find('.before'), range = find('.compare input'), scrub = find('.scrub input');
 const THUMBNAILS = 10, MOST_MOMENTS = 80;
-// Pictures of the run to look back at; some of them are in the strip. `shown` is the one that is looked at, or null.
+// Snapshots of the run, some of which are in the strip. `shown` is the one being viewed, or null.
 let moments = [], stride = 1, seen = 0, run = '', latest = '', shown = null, drawing = Promise.resolve();
 
 async function draw(canvas, source) {
@@ -14,14 +14,14 @@ async function draw(canvas, source) {
 }
 
 function place() {
-  // Both pictures fill the well as far as their shape lets them; early octaves are small and are enlarged.
+  // Both pictures are scaled to fit the box; early octaves are small and are enlarged.
   const room = find('.well');
   for (const canvas of [after, before]) {
     const scale = Math.min(room.clientWidth / after.width, room.clientHeight / after.height);
     canvas.style.width = `${after.width * scale}px`;
     canvas.style.height = `${after.height * scale}px`;
   }
-  // The line between them stands in the picture's own coordinates: the picture may be narrower than the well.
+  // The divider is in the picture's coordinates, as the picture may be narrower than the box.
   const share = Number(range.value) / 100;
   before.style.clipPath = `inset(0 ${100 - share * 100}% 0 0)`;
   const box = after.getBoundingClientRect(), well = room.getBoundingClientRect();
@@ -40,7 +40,7 @@ function show(index) {
   drawing = drawing.then(() => draw(after, source)).then(place);
 }
 
-// The server is told of a choice once a person lets go, so that it can be saved or gone on from.
+// The server learns of the viewed snapshot on release, so that it can be saved or reused.
 const choose = () => trigger('pick', { step: shown === null ? 0 : moments[shown].step });
 
 function thumbnail(message) {
@@ -64,9 +64,9 @@ function thumbnail(message) {
 const tenth_of = message => Math.min(THUMBNAILS - 1, Math.floor((message.progress || 0) * THUMBNAILS));
 
 function remember(message) {
-  // One thumbnail for each tenth of the run, and one of the last picture.
+  // One thumbnail per tenth of the run, and one of the last picture.
   const strip = find('.strip'), last = strip.lastChild, over = message.state !== 'running';
-  // A run whose plan grows may fall back a tenth.
+  // Progress may fall back when a run's plan grows.
   const again = last && tenth_of(message) <= Number(last.dataset.tenth);
   if (!again || over) {
     const button = thumbnail(message);
@@ -96,7 +96,7 @@ function forget_moments() {
 async function receive(message) {
   if (!message || !message.state) return;
   if (message.state === 'ready') {
-    // Nothing runs: show the photo that has been chosen, where there is one.
+    // Without a run, show the chosen photo, if any.
     run = ''; range.value = 0;
     forget_moments();
     stage.dataset.state = 'ready';
@@ -109,7 +109,7 @@ async function receive(message) {
     }
     return;
   }
-  // A canvas that comes to be while a run goes on, as when its tab is opened only now, asks for what was sent before.
+  // A canvas created during a run, such as when its tab is first opened, requests a full message.
   if (message.run !== run && !message.first) server.acknowledge(message.watcher, 0);
   if (message.run !== run || message.first) {
     run = message.run; latest = ''; range.value = 0;
@@ -118,7 +118,7 @@ async function receive(message) {
     if (message.original) await draw(before, message.original);
     if (!message.picture && message.original) await draw(after, message.original);
   } else if (message.original) {
-    // Another picture's turn: those before it are no moments of this one.
+    // The next picture of a batch: earlier snapshots belong to another picture.
     forget_moments();
     stage.dataset.original = true;
     await draw(before, message.original);
@@ -129,7 +129,7 @@ async function receive(message) {
     remember(message);
     stage.dataset.drawn = Number(stage.dataset.drawn || 0) + 1;
   }
-  // Only now, so that a run that is said to be over also shows its last picture.
+  // Last, so that a finished run already shows its last picture.
   status(message);
   draw_curves(message.curves);
   place();
@@ -149,7 +149,7 @@ range.addEventListener('input', place);
 scrub.addEventListener('input', () => show(Number(scrub.value) >= moments.length - 1 ? null : Number(scrub.value)));
 scrub.addEventListener('change', choose);
 addEventListener('resize', place);
-// Pictures are drawn in the order in which they came, each before the next is looked at.
+// Messages are handled one after another, in the order of their arrival.
 const take = () => { const message = props.value; drawing = drawing.then(() => receive(message)).catch(console.error); };
 watch('value', take);
 take();

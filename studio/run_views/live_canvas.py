@@ -18,19 +18,23 @@ from studio.wire_format import data_uri
 HERE = Path(__file__).parent
 
 
-def at_rest(original: np.ndarray) -> dict[str, str]:
-    """The message that shows a photo, (H, W, 3) uint8 RGB, before anything is done to it."""
+def idle_message(original: np.ndarray) -> dict[str, str]:
+    """Return the canvas value that shows a photo, (H, W, 3) uint8 RGB, without a run."""
     return {"state": "ready", "original": data_uri(original)}
 
 
-def live(name: str, elem_id: str, value: dict[str, Any], invitation: str, *, classes: Sequence[str] = ()) -> gr.HTML:
-    """A component that shows a run, whose value is a message of `studio.run_views.stream.Watcher`.
+def live_component(
+    name: str, elem_id: str, value: dict[str, Any], invitation: str, *, classes: Sequence[str] = ()
+) -> gr.HTML:
+    """Create a component that shows a run.
 
     Args:
-        name: of its template and its script in this folder. The template has INVITATION, STATUS and CURVES where these
-            belong.
-        value: the message at first.
-        classes: that it has besides its own.
+        name: stem of its template and script in this folder. INVITATION, STATUS and CURVES in the template are
+            replaced.
+        elem_id: element id.
+        value: initial message, as of `studio.run_views.stream.Watcher`.
+        invitation: text shown before the first run.
+        classes: additional CSS classes.
     """
     template = asset(HERE / f"{name}.html").replace("INVITATION", html.escape(translate(invitation)))
     return component(
@@ -47,5 +51,13 @@ def live(name: str, elem_id: str, value: dict[str, Any], invitation: str, *, cla
 
 
 def live_canvas(elem_id: str, original: np.ndarray | None, invitation: str) -> gr.HTML:
-    """A canvas for pictures; at rest, an invitation, and behind it `original` if there is one."""
-    return live("live_canvas", elem_id, {"state": "ready"} if original is None else at_rest(original), invitation)
+    """Create a canvas for pictures.
+
+    Args:
+        elem_id: element id.
+        original: (H, W, 3) uint8 RGB, shown behind the invitation; None for an empty canvas.
+        invitation: text shown before the first run.
+    """
+    return live_component(
+        "live_canvas", elem_id, {"state": "ready"} if original is None else idle_message(original), invitation
+    )

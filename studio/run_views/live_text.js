@@ -1,6 +1,6 @@
-// The live text: shows what a run writes, token by token, and acknowledges each message as the canvas does.
+// Live text: shows a run's tokens as they arrive and acknowledges each message, as the live canvas does.
 const rows = find('.rows');
-// How surprising a token was, in bits, in classes that a style colours.
+// CSS classes for a token's surprisal in bits.
 const LEVELS = [1, 2, 3.5, 5, 7, 9, 12];
 let run = '';
 
@@ -17,7 +17,7 @@ function word_of(row, index) {
 }
 
 function say(word, piece, bits, parts) {
-  // An end, and a part of a character whose rest comes with the next token, would be nothing to click on.
+  // An end token or an incomplete character would leave nothing to click on.
   const shown = piece || '\u200b';
   if (word.firstChild?.data !== shown) word.textContent = shown;
   if (piece.trim()) word.removeAttribute('aria-label');
@@ -87,7 +87,7 @@ function receive(message) {
 }
 
 rows.addEventListener('click', event => {
-  // A person who marks a passage to copy it has not chosen a word.
+  // Selecting a passage to copy it is not a click on a token.
   if (String(getSelection())) return;
   choose(event.target.closest('.word'));
 });

@@ -1,7 +1,7 @@
-// Which run is on a stage of this page. It is written down only while the page is left or out of sight, and taken back
-// at once: a tab that is duplicated gets a copy of what is written, and would have the other's run.
+// Remembers the page's run across a reload. The id is in sessionStorage only while the page is hidden: a duplicated tab
+// copies the storage and would take over the other tab's run.
 const runs = (window.reverieRuns ??= {}), key = 'KEY';
-const keep = () => { try { if (runs[key]) sessionStorage.setItem(key, runs[key]); } catch { /* it is blocked */ } };
+const keep = () => { try { if (runs[key]) sessionStorage.setItem(key, runs[key]); } catch { /* storage is blocked */ } };
 const take = RECALL;
 
 watch('value', () => { take(); runs[key] = props.value || ''; });

@@ -3,6 +3,6 @@
   try {
     runs[key] ??= sessionStorage.getItem(key) || '';
     sessionStorage.removeItem(key);
-  } catch { runs[key] ??= ''; /* it is blocked */ }
+  } catch { runs[key] ??= ''; /* storage is blocked */ }
   return [runs[key]];
 }

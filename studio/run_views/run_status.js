@@ -1,4 +1,4 @@
-// What every stage does, whatever its runs make: says how a run is going, and draws its curves.
+// Common to all run views: status, progress and curves of a run.
 const stage = element.querySelector('.stage');
 const find = selector => stage.querySelector(selector);
 const seconds = s => s == null ? '' : s < 1 ? phrase('under 1 s')
@@ -28,7 +28,7 @@ function status(message) {
   speak(message);
 }
 
-// Said aloud when a run begins, at every tenth of it, and when it ends: what is written changes far more often.
+// Announced at the start, every tenth and the end; the visible text changes far more often.
 let spoken = '';
 function speak({ state, run, progress }) {
   const words = [find('.note'), find('.left')].map(part => part.textContent).filter(Boolean).join(', ');
@@ -38,7 +38,7 @@ function speak({ state, run, progress }) {
   find('.aloud').textContent = words;
 }
 
-// Each curve fills the height on its own, on a logarithmic scale where it spans more than a decade or so.
+// Each curve is scaled to the full height, logarithmically if it spans more than about a decade.
 function draw_curves(curves) {
   const names = Object.keys(curves || {}).filter(name => curves[name].length > 1);
   stage.dataset.curves = names.length;

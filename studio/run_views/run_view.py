@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import gradio as gr
 
 from engines.jobs import ENGINES, Job
 from engines.jobs.sweep import SweepConfig
+from studio.components.config_form import Settings
 from studio.components.html_component import asset, component
 from studio.components.toasts import inform, warn
 from studio.gallery.visitors import current_session
@@ -24,12 +26,13 @@ HERE = Path(__file__).parent
 
 
 class Stage(ABC):
-    """What a tab needs to run one thing at a time and watch it.
+    """Run view of a tab: starts one run at a time and shows it.
 
-    The parts are laid out where the tab wants them, each once: `buttons`, `canvas_with`, `under`; then `wire`.
+    Call `build_buttons`, `build_canvas` and `build_footer` once each, where the tab wants the parts; then `wire`.
 
     Args:
-        prefix: what the ids on the page begin with.
+        studio: the services.
+        prefix: prefix of the element ids.
     """
 
     canvas: Any
@@ -38,75 +41,90 @@ class Stage(ABC):
     def __init__(self, studio: Studio, prefix: str):
         self._studio, self._prefix = studio, prefix
         self.run_id = gr.State("")
-        # The newest run of each page that is watched, by the page's session; None while it is being begun.
+        # Newest watched run of each page, by session; None while it is starting.
         self._newest: dict[str, Run | None] = {}
-        # The browser's tab keeps the run's secret, so that a reloaded page finds its run again and nobody else does.
+        # The browser's tab stores the run's secret id, so that only the same tab finds the run after a reload.
         self._recall = asset(HERE / "run_recall.js").strip().replace("KEY", f"reverie-{prefix}-run")
         script = asset(HERE / "run_memory.js").replace("RECALL", self._recall).replace("KEY", f"reverie-{prefix}-run")
         memory: dict[str, Any] = {"js_on_load": script, "elem_classes": "memory", "render": False}
         self.remembered = component(HERE / "run_memory", f"{prefix}-memory", "", **memory)
 
-    def buttons(self, title: str) -> None:
-        """Lay out the button that begins and beside it Stop, and Go on, which continues a run that ended early.
+    def build_buttons(self, title: str) -> None:
+        """Create the start button, Stop, and Go on, which continues a run that ended early.
 
-        Others that begin something on this stage are added to `begins`.
+        Add any other button that starts a run here to `start_buttons`.
         """
         with gr.Row(elem_classes="actions"):
-            # Alive once the page knows whether it has a run already.
-            self.go = gr.Button(title, variant="primary", elem_id=f"{self._prefix}-go", interactive=False)
-            self.begins: list[gr.Button] = [self.go]
-            self.halt = gr.Button("Stop", elem_id=f"{self._prefix}-stop", interactive=False, min_width=80)
-            # Disabled it is not shown; were it taken away, the focus on it would be lost.
-            rest: dict[str, Any] = {"elem_id": f"{self._prefix}-go-on", "elem_classes": "only-alive"}
-            self.rest = gr.Button("Go on", interactive=False, min_width=80, **rest)
+            # Enabled once the page knows whether it has a run already.
+            self.start_button = gr.Button(title, variant="primary", elem_id=f"{self._prefix}-go", interactive=False)
+            self.start_buttons: list[gr.Button] = [self.start_button]
+            self.stop_button = gr.Button("Stop", elem_id=f"{self._prefix}-stop", interactive=False, min_width=80)
+            # Hidden by CSS while disabled; removing it would lose the keyboard focus.
+            options: dict[str, Any] = {"elem_id": f"{self._prefix}-go-on", "elem_classes": "only-alive"}
+            self.resume_button = gr.Button("Go on", interactive=False, min_width=80, **options)
 
     @abstractmethod
-    def canvas_with(self, original: Any, invitation: str) -> None:
-        """Lay out what shows the run, with an invitation at first, behind it `original`, or nothing."""
+    def build_canvas(self, original: Any, invitation: str) -> None:
+        """Create the component that shows the run.
+
+        Args:
+            original: what is shown behind the invitation; None for nothing.
+            invitation: text shown before the first run.
+        """
 
     @abstractmethod
-    def under(self, hint: str) -> None:
-        """Lay out what is under it: a hint, Save, and what else can be done with a run."""
+    def build_footer(self, hint: str) -> None:
+        """Create the row under the canvas: a hint, Save, and other actions on a run."""
 
     @property
     def outputs(self) -> list[Any]:
-        """What watching a run changes."""
-        return [self.canvas, self.run_id, self.remembered, *self.begins, self.halt, self.rest, self.save]
+        """List the components that a watched run updates."""
+        return [
+            self.canvas,
+            self.run_id,
+            self.remembered,
+            *self.start_buttons,
+            self.stop_button,
+            self.resume_button,
+            self.save,
+        ]
 
-    def free(self, free: bool) -> dict[Any, Any]:
-        """The buttons that begin something are alive, or not."""
-        return {button: gr.update(interactive=free) for button in self.begins}
+    def enable_start(self, enabled: bool) -> dict[Any, Any]:
+        """Return updates that enable or disable the start buttons."""
+        return {button: gr.update(interactive=enabled) for button in self.start_buttons}
 
-    def begun(self) -> dict[Any, Any]:
-        """What else changes when a run begins."""
+    def updates_on_start(self) -> dict[Any, Any]:
+        """Return further updates for a run's start."""
         return {}
 
-    def came(self, run: Run) -> dict[Any, Any]:
-        """What else changes while a run goes on: results that are finished before it is."""
+    def updates_on_result(self, run: Run) -> dict[Any, Any]:
+        """Return further updates for results that are finished before their run is."""
         return {}
 
-    def ended(self, run: Run) -> dict[Any, Any]:
-        """What else changes when a run is over."""
+    def updates_on_end(self, run: Run) -> dict[Any, Any]:
+        """Return further updates for a run's end."""
         return {}
 
     def wire(self) -> None:
-        """Connect Stop, going on with what is left of a run, and another try to write its result."""
-        # Stop never needs a toast, so it may bypass Gradio's queue.
-        self.halt.click(self.stop, [self.run_id], None, queue=False, api_visibility="private")
-        self.begin_on(self.rest.click, self.start_rest, [self.run_id])
-        self.save.click(self.saved, [self.run_id], self.outputs, concurrency_limit=None, api_visibility="private")
+        """Connect Stop, Go on and Save."""
+        # Stop never shows a toast, so it may bypass Gradio's queue.
+        self.stop_button.click(self.stop, [self.run_id], None, queue=False, api_visibility="private")
+        self.start_on(self.resume_button.click, self.start_remainder, [self.run_id])
+        self.save.click(self.retry_save, [self.run_id], self.outputs, concurrency_limit=None, api_visibility="private")
 
-    def begin_on(
+    def start_on(
         self, press: Callable[..., Any], start: Callable[..., Any], inputs: Sequence[Any], outputs: Sequence[Any] = ()
     ) -> None:
-        """Have a press begin a run.
+        """Start a run on an event.
 
         Args:
-            press: a button's `click`, a component's `pick`.
-            outputs: what `start` changes besides `self.outputs`.
+            press: event listener, such as a button's `click`.
+            start: handler that yields the updates of `watch`.
+            inputs: its inputs.
+            outputs: components that `start` updates besides `self.outputs`.
         """
-        # Buttons come alive a moment before the event that they began has ended for Gradio, which then takes no other
-        # press "once". So each counts; `_begun` sees to it that of two in a row one begins.
+        # Start buttons are enabled a moment before Gradio considers their last event finished, and "once" would drop a
+        # press in between. `_start_and_watch` ignores a second press.
         press(
             start,
             list(inputs),
@@ -117,8 +135,8 @@ class Stage(ABC):
         )
 
     def on_page_load(self, page: gr.Blocks) -> None:
-        """Have a fresh page find its run again. Called outside of all tabs: what is in one is not there on a fresh page
-        before the tab is opened."""
+        """Find the page's run again after a reload. Call it outside of all tabs: a component in a tab exists only once
+        that tab is opened."""
         self.remembered.render()
         page.load(
             self.resume,
@@ -134,16 +152,20 @@ class Stage(ABC):
         return self._studio.runs
 
     def run(self, run_id: str) -> Run | None:
-        """The page's run, if it has one that is remembered."""
+        """Return a run by its id; None if it is unknown or forgotten."""
         return self._runs.get(run_id)
 
     async def start(self, make_job: Callable[[], Job]) -> AsyncIterator[dict[Any, Any]]:
-        """Start what `make_job` returns and watch it to its end; a ValueError on the way becomes a toast."""
-        async for update in self._begun(lambda: self._runs.start(make_job())):
+        """Start a job and watch it until it ends.
+
+        Args:
+            make_job: makes the job on a worker thread; a ValueError becomes a toast.
+        """
+        async for update in self._start_and_watch(lambda: self._runs.start(make_job())):
             yield update
 
-    async def start_rest(self, run_id: str) -> AsyncIterator[dict[Any, Any]]:
-        """Start what is left of this page's run, which ended before its time, and watch it to its end."""
+    async def start_remainder(self, run_id: str) -> AsyncIterator[dict[Any, Any]]:
+        """Continue the page's run, which ended early, and watch it until it ends."""
 
         def begin() -> Run:
             run = self.run(run_id)
@@ -151,27 +173,31 @@ class Stage(ABC):
                 raise ValueError("There is nothing to go on with; start it anew.")
             return self._runs.resume(run)
 
-        async for update in self._begun(begin):
+        async for update in self._start_and_watch(begin):
             yield update
 
-    async def _begun(self, begin: Callable[[], Run]) -> AsyncIterator[dict[Any, Any]]:
-        """Watch the run that `begin` begins, unless this page's is going on; a ValueError of it becomes a toast."""
+    async def _start_and_watch(self, begin: Callable[[], Run]) -> AsyncIterator[dict[Any, Any]]:
+        """Start and watch a run, unless the page's last one is still active.
+
+        Args:
+            begin: starts the run on a worker thread; a ValueError becomes a toast.
+        """
         page = current_session()
-        if page and page in self._newest and not _ends(self._newest[page]):
-            yield {self.go: gr.skip()}
+        if page and page in self._newest and not _is_ending(self._newest[page]):
+            yield {self.start_button: gr.skip()}
             return
         self._newest[page] = run = None
         try:
-            # Pictures are read for it, and data is packed and hashed; other pages do not wait for that.
+            # Starting reads pictures and packs and hashes data, which must not block other pages.
             try:
                 self._newest[page] = run = await asyncio.to_thread(begin)
             except ValueError as error:
                 warn(error)
-                yield {self.go: gr.skip()}
+                yield {self.start_button: gr.skip()}
                 return
             run.stage = self._prefix
             async for update in self.watch(run):
-                if self._newest.get(page) not in (run, None):  # another has the buttons now
+                if self._newest.get(page) not in (run, None):  # a newer run owns the buttons
                     return
                 yield update
         finally:
@@ -179,35 +205,36 @@ class Stage(ABC):
                 self._newest.pop(page, None)
 
     async def resume(self, run_id: str) -> AsyncIterator[dict[Any, Any]]:
-        """Find a reloaded page's run again, or one whose page was closed on one's own machine; or say that the studio
-        was ended with it."""
+        """Resume watching after a page load: the page's own run, or on a personal studio one whose page was closed. A
+        run that the server's restart interrupted is reported."""
         run = self.run(run_id)
         if run is None and not self._studio.shared:
             run = self._runs.unwatched_run(self._prefix)
         if run is None:
             engine = self._runs.journal.interrupted(run_id)
             if engine in TITLES:
-                warn(interrupted(engine))
-            yield {self.run_id: "", self.remembered: ""} | self.free(True)
+                warn(interrupted_message(engine))
+            yield {self.run_id: "", self.remembered: ""} | self.enable_start(True)
             return
         async for update in self.watch(run, found=True):
             yield update
 
     async def watch(self, run: Run, *, found: bool = False) -> AsyncIterator[dict[Any, Any]]:
-        """Show a run until it is over.
+        """Yield updates that show a run until it is over.
 
         Args:
-            found: by a page that may not have opened the run's tab yet. Of what such a tab is sent only the very last
-                is there when it is opened: it is all that there is to show.
+            run: the run.
+            found: True after a page load. If the run's tab was not opened yet, only the last update reaches it, so that
+                contains the whole picture.
         """
         yield {
             self.run_id: run.id,
             self.remembered: run.id,
-            **self.free(False),
-            self.halt: gr.update(interactive=True),
-            self.rest: gr.update(interactive=False),
+            **self.enable_start(False),
+            self.stop_button: gr.update(interactive=True),
+            self.resume_button: gr.update(interactive=False),
             self.save: gr.update(value=None, interactive=False, label="Save"),
-            **self.begun(),
+            **self.updates_on_start(),
         }
         watcher = Watcher(run, self._runs.queue)
         finished: tuple[Any, ...] = ()
@@ -215,23 +242,23 @@ class Stage(ABC):
             update: dict[Any, Any] = {self.canvas: gr.skip() if message is None else message}
             if run.results != finished:
                 finished = run.results
-                update |= self.came(run)
+                update |= self.updates_on_result(run)
             yield update
         for sentence in filter(None, (run.error, run.stop_reason, *run.notices)):
             warn(sentence)
-        shown = {self.canvas: await watcher.whole()} if found else {}
-        still = {self.halt: gr.update(interactive=False), self.save: self.saving(run)}
-        still |= {self.rest: gr.update(interactive=run.unfinished is not None)}
-        yield shown | self.free(True) | still | self.came(run) | self.ended(run)
+        shown = {self.canvas: await watcher.full_message()} if found else {}
+        still = {self.stop_button: gr.update(interactive=False), self.save: self.save_update(run)}
+        still |= {self.resume_button: gr.update(interactive=run.unfinished is not None)}
+        yield shown | self.enable_start(True) | still | self.updates_on_result(run) | self.updates_on_end(run)
 
-    def saving(self, run: Run):
-        """What Save does with the result; where that is not written yet, it is alive to write it."""
+    def save_update(self, run: Run):
+        """Return the update of Save: it downloads the result, or retries writing it."""
         there = run.result is not None and run.result.is_file()
         label = "Save all" if run.results else "Save"
         return gr.update(value=str(run.result) if there else None, interactive=there or run.unsaved, label=label)
 
-    async def saved(self, run_id: str) -> dict[Any, Any]:
-        """Save was pressed: write the result of this page's run, if it is not written yet."""
+    async def retry_save(self, run_id: str) -> dict[Any, Any]:
+        """Retry writing the result of the page's run, if that failed before."""
         run = self.run(run_id)
         if run is None or (run.result is None and not run.unsaved):
             warn("This result is not kept any longer; make it again.")
@@ -244,51 +271,74 @@ class Stage(ABC):
             warn(error)
             return {self.save: gr.skip()}
         inform("The result is written; press Save once more to fetch it.")
-        shown = await Watcher(run, self._runs.queue).whole()
-        return {self.canvas: shown, self.save: self.saving(run)} | self.ended(run)
+        shown = await Watcher(run, self._runs.queue).full_message()
+        return {self.canvas: shown, self.save: self.save_update(run)} | self.updates_on_end(run)
 
     def stop(self, run_id: str) -> None:
-        """Stop this page's run."""
+        """Stop the page's run."""
         run = self.run(run_id)
         if run:
             run.stop()
 
-    def steered_by(self, controls: Sequence[Any], steer: Callable[..., None], inputs: Sequence[Any]) -> None:
-        """Call `steer` with a run's id and what `inputs` say whenever a person moves one of the controls; the newest
-        position wins.
+    def steered_by(
+        self, controls: Sequence[Any], settings: Settings, network: Any = None, fixed: Collection[str] = ()
+    ) -> None:
+        """Steer the page's run whenever the user moves one of the controls; the newest position wins.
 
-        The run is the one that the page showed at that moment: `run_id` is looked up when the server comes to it, and
-        would have positions from before a run was begun steer that run.
+        Args:
+            controls: controls whose `input` events steer.
+            settings: form that the new config is read from.
+            network: control that selects the network; None if there is no choice.
+            fixed: fields that keep the values the run started with.
         """
+
+        def steer(run_id: str, *values: Any) -> None:
+            name, values = ("", values) if network is None else (values[0], values[1:])
+            self.steer(run_id, name, settings, values, fixed)
+
         gr.on(
             [control.input for control in controls],
             steer,
-            [self.remembered, *inputs],
+            # Not `run_id`: Gradio reads a state when it handles the event, so an old position could steer a newer run.
+            [self.remembered, *([] if network is None else [network]), *settings.inputs],
             None,
             trigger_mode="always_last",
             concurrency_limit=None,
             api_visibility="private",
         )
 
-    def steer(self, run_id: str, backbone: str, make_config: Callable[[], Any]) -> None:
-        """Send changed settings to this page's run, if one is going on this backbone."""
+    def steer(
+        self, run_id: str, network: str, settings: Settings, values: Sequence[Any], fixed: Collection[str] = ()
+    ) -> None:
+        """Send changed settings to the page's run, if it uses this network. A ValueError becomes a toast.
+
+        Args:
+            run_id: id of the run.
+            network: name of the selected network.
+            settings: form that the values belong to.
+            values: values of `settings.inputs`.
+            fixed: fields that keep the values the run started with.
+        """
         run = self.run(run_id)
-        if run is None or run.over or run.job.backbone != backbone:
+        if run is None or run.over or run.job.backbone != network:
             return
+        initial = run.job.config
         try:
-            config, swept = make_config(), run.job.config
-            run.steer(swept.with_settings_of(config) if isinstance(swept, SweepConfig) else config)
+            config = settings.config(values)
+            if fixed:
+                config = dataclasses.replace(config, **{name: getattr(initial, name) for name in fixed})
+            run.steer(initial.with_settings_of(config) if isinstance(initial, SweepConfig) else config)
         except ValueError as error:
             warn(error)
 
 
-def _ends(run: Run | None) -> bool:
-    """Whether a run is over, or will be after the step that it is in; one that is being begun is not."""
+def _is_ending(run: Run | None) -> bool:
+    """True if a run is over or will be after its current step; False while it is starting."""
     return run is not None and run.ends
 
 
-def interrupted(engine: str) -> str:
-    """What there is to say of a run that the studio was ended with, in a sentence."""
+def interrupted_message(engine: str) -> str:
+    """Return the message for a run that a restart of the server interrupted."""
     title, _ = TITLES[engine]
     if "checkpoint" in ENGINES[engine].files:
         return f"{title}: the studio was started anew while this was running; press Train to go on with it."

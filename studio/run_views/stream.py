@@ -1,8 +1,7 @@
 """Stream a run to the browser at the browser's pace.
 
-Pictures travel as JPEG inside the canvas component's value, texts as their pieces. The browser acknowledges every one
-that it has drawn; no more than WINDOW are on their way, so a slow link sees fewer pictures rather than older ones, and
-nothing piles up.
+Pictures travel as JPEG inside the canvas component's value, texts as their tokens. The browser acknowledges each
+message it has drawn, and at most WINDOW are unacknowledged, so a slow link skips pictures instead of falling behind.
 """
 
 from __future__ import annotations
@@ -21,16 +20,20 @@ from studio.wire_format import data_uri, prompt_tail, written_rows
 WINDOW = 2
 MOST_PICTURES_A_SECOND = 10
 POLL_SECONDS = 0.02
-# A page that has acknowledged nothing for so long is sent one message more, should an acknowledgement have been lost.
+# An acknowledgement may be lost, so after this time another message is sent.
 SILENCE_SECONDS = 3.0
-# A step may take long; a message without a picture lets the page say meanwhile that it is still there.
+# Sent while a long step runs, so that the page can tell that the server is alive.
 HEARTBEAT_SECONDS = 10.0
 
 _watchers: dict[str, Watcher] = {}
 
 
 def acknowledge(data: list[Any]) -> None:
-    """Called by the browser when it has drawn message `data[1]` of watcher `data[0]`; 0 when nothing is there yet."""
+    """Handle an acknowledgement from the browser.
+
+    Args:
+        data: [watcher id, message number]; 0 if the page has missed all messages so far.
+    """
     try:
         watcher, number = _watchers.get(str(data[0])), int(data[1])
     except (TypeError, ValueError, IndexError, KeyError, OverflowError):
@@ -40,7 +43,7 @@ def acknowledge(data: list[Any]) -> None:
 
 
 class Watcher:
-    """One page watching one run."""
+    """Streams one run to one page."""
 
     def __init__(self, run: Run, queue: RunQueue):
         self.id = uuid.uuid4().hex
@@ -54,13 +57,13 @@ class Watcher:
         self._original: Any = None
 
     def acknowledged(self, number: int) -> None:
-        """The browser has drawn message `number`, or with 0 has missed what there was: somebody is watching."""
+        """Note that the browser has drawn a message; 0 requests a full one."""
         self._missed = self._missed or number == 0
         self._seen = min(self._sent, max(self._seen, number))
         self._run.watched()
 
     async def messages(self) -> AsyncIterator[dict[str, Any] | None]:
-        """What to show, until the run is over; None where there is nothing new, so that a closed page is noticed."""
+        """Yield messages until the run is over, and None when nothing is new, so that a closed page is noticed."""
         _watchers[self.id] = self
         self._run.watched()
         quiet = time.monotonic()
@@ -80,8 +83,8 @@ class Watcher:
         finally:
             _watchers.pop(self.id, None)
 
-    async def whole(self) -> dict[str, Any]:
-        """All that there is to show of a run, in one message."""
+    async def full_message(self) -> dict[str, Any]:
+        """Return one message with everything about the run."""
         return await self._message(first=True)
 
     def _ready(self) -> bool:
@@ -94,7 +97,7 @@ class Watcher:
         if self._run.version == self._version:
             return waited > HEARTBEAT_SECONDS
         if not self._begun and self._run.frame is not None:
-            return True  # nobody should wait for the very first longer than it takes
+            return True  # show the first frame without delay
         if waited < 1 / MOST_PICTURES_A_SECOND:
             return False
         return self._sent - self._seen < WINDOW or waited > SILENCE_SECONDS
@@ -132,7 +135,9 @@ class Watcher:
                 "note": translate(frame.note),
                 "alarm": frame.note.startswith("alarm"),
                 "metrics": dict(frame.metrics),
-                "curves": {named(name): [float(f"{x:.4g}") for x in values] for name, values in run.curves.items()},
+                "curves": {
+                    metric_title(name): [float(f"{x:.4g}") for x in values] for name, values in run.curves.items()
+                },
             }
             if frame.written:
                 prompt = getattr(run.job.config, "prompt", "")
@@ -143,6 +148,6 @@ class Watcher:
         return message
 
 
-def named(metric: str) -> str:
-    """What a person calls a metric."""
+def metric_title(metric: str) -> str:
+    """Return the display name of a metric."""
     return translate(metric.replace("_", " "))

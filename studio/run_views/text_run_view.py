@@ -1,4 +1,4 @@
-"""Run view for text: live text and the token inspector."""
+"""Run view for text: live_component text and the token inspector."""
 
 from __future__ import annotations
 
@@ -9,31 +9,34 @@ from typing import Any
 import gradio as gr
 
 from studio.components.html_component import component
-from studio.run_views.live_canvas import live
+from studio.run_views.live_canvas import live_component
 from studio.run_views.run_view import Stage
 from studio.runs.run import Run
 from studio.services import Studio
 
 
 def live_text(elem_id: str, invitation: str, *, classes: Sequence[str] = ()) -> gr.HTML:
-    """A text as it is being written; at rest, an invitation. The event `pick` says which row's which token was
-    chosen."""
-    return live("live_text", elem_id, {"state": "ready"}, invitation, classes=classes)
+    """Create the component that shows a text as it is written; its event `pick` reports a token's `row` and `index`."""
+    return live_component("live_text", elem_id, {"state": "ready"}, invitation, classes=classes)
 
 
-def dice_panel(elem_id: str) -> gr.HTML:
-    """The dice of one token, as `dice_of` gives them; empty at first. The event `pick` says which other token was
-    chosen."""
+def token_inspector(elem_id: str) -> gr.HTML:
+    """Create the token inspector, empty. Its value is what `token_details` returns; its event `pick` reports the
+    `token` that should replace the inspected one."""
     return component(Path(__file__).with_name("token_inspector"), elem_id, {})
 
 
-def dice_of(dice: Sequence[Any], pieces: Sequence[str], index: int, name: Any, *, rewritable: bool) -> dict[str, Any]:
-    """What a dice panel shows for one token of a text.
+def token_details(
+    dice: Sequence[Any], pieces: Sequence[str], index: int, name: Any, *, rewritable: bool
+) -> dict[str, Any]:
+    """Return the inspector's value for one token.
 
     Args:
-        dice: `engines.language_model.sampling.TokenDistribution` of each token; pieces: what each adds to the text.
-        name: token -> its text.
-        rewritable: whether another token may be chosen.
+        dice: an `engines.language_model.sampling.TokenDistribution` for each token.
+        pieces: text of each token.
+        index: index of the inspected token.
+        name: converts a token to its text.
+        rewritable: True if another token may be chosen.
     """
     one = dice[index]
     return {
@@ -49,45 +52,53 @@ def dice_of(dice: Sequence[Any], pieces: Sequence[str], index: int, name: Any, *
 
 
 class TextStage(Stage):
-    """A stage with a live text."""
+    """Run view with live text."""
 
     def __init__(self, studio: Studio, prefix: str):
         super().__init__(studio, prefix)
-        # Row and index of the token that was chosen; None for none.
-        self.place = gr.State(None)
-        self.go_on: gr.Button | None = None
+        # [row, index] of the selected token, or None.
+        self.token_position = gr.State(None)
+        self.continue_button: gr.Button | None = None
 
-    def canvas_with(self, original: None, invitation: str) -> None:
-        """Lay out the live text."""
+    def build_canvas(self, original: None, invitation: str) -> None:
+        """Create the live text."""
         self.canvas = live_text(f"{self._prefix}-canvas", invitation)
 
-    def under(self, hint: str) -> None:
-        """Lay out the row under the text: a hint, Save and the recipe that goes with it."""
+    def build_footer(self, hint: str) -> None:
+        """Create the row under the text: a hint, Save and Recipe."""
         with gr.Row(elem_classes="under"):
             gr.Markdown(hint, elem_classes="quiet")
             self.save = gr.DownloadButton("Save", size="sm", interactive=False, elem_id=f"{self._prefix}-save")
             self.recipe = gr.DownloadButton("Recipe", size="sm", interactive=False, elem_id=f"{self._prefix}-recipe")
 
-    def going_on(self, label: str) -> None:
-        """Lay out a button to go on with a text that has stopped."""
-        self.go_on = gr.Button(label, size="sm", interactive=False, elem_id=f"{self._prefix}-continue")
+    def build_continue_button(self, label: str) -> None:
+        """Create the button that continues a finished text."""
+        self.continue_button = gr.Button(label, size="sm", interactive=False, elem_id=f"{self._prefix}-continue")
 
     @property
     def outputs(self) -> list[Any]:
-        """What watching a run changes."""
-        return [*super().outputs, self.place, self.recipe, *([self.go_on] if self.go_on else [])]
+        """List the components that a watched run updates."""
+        return [
+            *super().outputs,
+            self.token_position,
+            self.recipe,
+            *([self.continue_button] if self.continue_button else []),
+        ]
 
-    def begun(self) -> dict[Any, Any]:
-        """No word is chosen, there is no recipe yet, and nothing to go on with."""
-        return {self.place: None, self.recipe: gr.update(value=None, interactive=False)} | self._may_go_on(False)
+    def updates_on_start(self) -> dict[Any, Any]:
+        """Reset the selected token, the recipe and the continue button."""
+        return {
+            self.token_position: None,
+            self.recipe: gr.update(value=None, interactive=False),
+        } | self._allow_continue(False)
 
-    def ended(self, run: Run) -> dict[Any, Any]:
-        """The recipe lies beside the text."""
+    def updates_on_end(self, run: Run) -> dict[Any, Any]:
+        """Offer the recipe, which is stored beside the text."""
         beside = None if run.result is None else run.result.with_suffix(".json")
         there = beside is not None and beside.is_file()
         path = str(beside) if there else None
         written = run.frame is not None and bool(run.frame.written)
-        return {self.recipe: gr.update(value=path, interactive=there)} | self._may_go_on(written)
+        return {self.recipe: gr.update(value=path, interactive=there)} | self._allow_continue(written)
 
-    def _may_go_on(self, there: bool) -> dict[Any, Any]:
-        return {self.go_on: gr.update(interactive=there)} if self.go_on else {}
+    def _allow_continue(self, there: bool) -> dict[Any, Any]:
+        return {self.continue_button: gr.update(interactive=there)} if self.continue_button else {}

@@ -1,8 +1,8 @@
-// The dice of one token: what might have stood in its place, before and after temperature and cut-offs.
+// Token inspector: the next-token distribution before and after temperature and filtering.
 const panel = element.querySelector('.dice');
 const find = selector => panel.querySelector(selector);
 const share = value => value === 0 ? '0 %' : value < 0.001 ? '< 0.1 %' : `${(100 * value).toFixed(value < 0.1 ? 1 : 0)} %`;
-// What cannot be seen is named.
+// Names of invisible characters.
 const seen = piece => piece === '' ? phrase('(end)') : piece.replaceAll('\n', '⏎').replace(/^ /, '␣').replace(/ $/, '␣');
 
 function bar(kind, value, most) {
@@ -16,12 +16,12 @@ function bar(kind, value, most) {
 function draw(value) {
   panel.hidden = !value?.alternatives;
   if (panel.hidden) return;
-  // A text that was only scored has been through no temperature and no cut-offs.
+  // A scored text has no temperature and no filtering.
   const reshaped = value.rewritable;
   const what = [seen(value.piece), share(value.before), share(value.after)];
   find('.what').textContent = reshaped ? phrase('{}: {} by the model, {} after temperature and cut-offs', ...what)
     : phrase('{}: {} by the model', ...what);
-  // The longest bar fills its line: where many words are likely, each has little.
+  // The longest bar fills its line, as in a flat distribution all are short.
   const most = Math.max(1e-9, ...value.alternatives.flatMap(([, before, after]) => reshaped ? [before, after] : [before]));
   find('.bars').replaceChildren(...value.alternatives.map(([piece, before, after, token]) => {
     const button = document.createElement('button'), name = document.createElement('span'), numbers = document.createElement('span');

@@ -127,8 +127,6 @@ class Run:
         self._unsaved: JobExecution | None = None
         self._stop = threading.Event()
         self._state_lock = threading.Lock()
-        self._pending: Any = None
-        self._steering = threading.Lock()
         self._exhausted = False
         self._watched = time.monotonic()
 
@@ -208,14 +206,7 @@ class Run:
         """
         execution = self._execution
         if execution is not None:
-            resolved = execution.resolve(config)
-            with self._steering:
-                self._pending = resolved
-
-    def _take_pending(self) -> Any:
-        with self._steering:
-            pending, self._pending = self._pending, None
-        return pending
+            execution.steer(config)
 
     def watched(self) -> None:
         """Note that somebody has just seen a frame."""
@@ -253,7 +244,7 @@ class Run:
         try:
             while not self._stop.is_set():
                 inputs = execution.job.inputs
-                frame = execution.send(self._take_pending())
+                frame = next(execution)
                 if frame is self.frame:
                     continue  # steps that were lost are being redone
                 try:

@@ -1,1 +1,1 @@
-"""How the page is served."""
+"""HTTP serving of the page."""

@@ -12,7 +12,7 @@ import gradio as gr
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from studio.components.refusals import said_of
+from studio.components.refusals import error_message
 
 logger = logging.getLogger(__name__)
 
@@ -21,12 +21,14 @@ _UPLOAD = re.compile(r"/gradio_api/upload/?$")
 _NO_OBJECT = "The body of a call must be a JSON object with the parameters by their names."
 
 
-class CheckedCalls:
-    """Answers calls that name what does not exist, and uploads that cannot be written. Plain ASGI, as answers are
-    streamed.
+class CallValidation:
+    """Middleware that rejects calls with unknown names or parameters, and reports uploads that cannot be written.
+
+    Plain ASGI, because answers are streamed.
 
     Args:
-        page: whose endpoints are called.
+        app: the application.
+        page: the page whose endpoints are called.
     """
 
     def __init__(self, app: ASGIApp, page: gr.Blocks):
@@ -50,14 +52,14 @@ class CheckedCalls:
         messages = [await receive()]
         while messages[-1]["type"] == "http.request" and messages[-1].get("more_body"):
             messages.append(await receive())
-        status, sentence = self._checked(name, b"".join(message.get("body", b"") for message in messages))
+        status, sentence = self._validate(name, b"".join(message.get("body", b"") for message in messages))
         if sentence:
             await JSONResponse({"detail": sentence}, status)(scope, receive, send)
         else:
-            await self.app(scope, _again(messages, receive), send)
+            await self.app(scope, _replay(messages, receive), send)
 
-    def _checked(self, name: str, body: bytes) -> tuple[int, str]:
-        """The status and the sentence that a call is refused with; "" where there is nothing to say against it."""
+    def _validate(self, name: str, body: bytes) -> tuple[int, str]:
+        """Return the HTTP status and the error message for a call; the message is "" if the call is valid."""
         known = self._endpoints.get(name)
         if known is None:
             return 404, f"There is no endpoint {name[:60]!r}; there are {', '.join(sorted(self._endpoints))}."
@@ -70,22 +72,24 @@ class CheckedCalls:
         unknown = [one for one in given if one not in known]
         if unknown:
             return 422, f"{name} has no parameter {unknown[0][:60]!r}; it has {', '.join(known)}."
-        lacking = [one for one, told in known.items() if told.default is inspect.Parameter.empty and one not in given]
-        return (422, f"{name} needs the parameter {lacking[0]!r}.") if lacking else (200, "")
+        missing = [
+            one for one, parameter in known.items() if parameter.default is inspect.Parameter.empty and one not in given
+        ]
+        return (422, f"{name} needs the parameter {missing[0]!r}.") if missing else (200, "")
 
     async def _upload(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             await self.app(scope, receive, send)
-        except OSError as error:  # Gradio answers when all has been written
+        except OSError as error:  # Gradio responds after it has written the whole upload
             logger.warning("An upload cannot be written: %s", error)
-            await JSONResponse({"detail": said_of(error)}, 507)(scope, receive, send)
+            await JSONResponse({"detail": error_message(error)}, 507)(scope, receive, send)
 
 
-def _again(messages: list[Message], receive: Receive) -> Callable[[], Awaitable[Message]]:
-    """Messages that were received, and then those that come."""
+def _replay(messages: list[Message], receive: Receive) -> Callable[[], Awaitable[Message]]:
+    """Return a `receive` that first replays messages already received."""
     waiting = iter(messages)
 
-    async def again() -> Message:
+    async def replayed() -> Message:
         return next(waiting, None) or await receive()
 
-    return again
+    return replayed

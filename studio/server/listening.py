@@ -17,70 +17,73 @@ import uvicorn
 from gradio import http_server
 from starlette.types import ASGIApp
 
-# As a Host header has them.
+# In the form of a Host header.
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 _EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 _NAME = re.compile(r"\*|(\*\.)?[\w-]+(\.[\w-]+)*\.?|\[[0-9a-fA-F:.]+\]", re.ASCII)
-# Connections that may wait before the page is there.
+# Connections that may wait until the page is ready.
 _BACKLOG = 2048
 
 
 class AddressError(ValueError):
-    """An address that nobody can be served at; the message is a sentence for a person."""
+    """An address that cannot be served; the message is for the user."""
 
 
-def bare(host: str) -> str:
-    """An address to listen on without the brackets that an IPv6 one has in a browser."""
+def strip_brackets(host: str) -> str:
+    """Strip the brackets of an IPv6 address in URL form."""
     return host[1:-1] if host.startswith("[") and host.endswith("]") else host
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach a server that listens there."""
+    """True if only this machine can reach a server on that host."""
     try:
-        return ipaddress.ip_address(bare(host)).is_loopback
+        return ipaddress.ip_address(strip_brackets(host)).is_loopback
     except ValueError:
         return host.lower() == "localhost"
 
 
 def is_name(name: str) -> bool:
-    """Whether this can be what a Host header names, without a port; `*.example.com` is all names that end so."""
+    """True if a Host header can hold this name, without a port; `*.example.com` covers all subdomains."""
     return bool(_NAME.fullmatch(name))
 
 
-def names(host: str, allowed: Sequence[str], share: bool, address: str = "") -> list[str]:
-    """By which names, as a Host header has them, a server that listens on `host` may be called; "*" for any.
+def allowed_names(host: str, allowed: Sequence[str], share: bool, address: str = "") -> list[str]:
+    """List the names, in the form of a Host header, by which a server on `host` may be called; "*" allows any.
+
+    A foreign name on a loopback address means DNS rebinding: another site's page that poses as this one.
 
     Args:
-        address: what a `host` that is a name stands for.
-
-    On loopback a foreign name means DNS rebinding: another site's page that poses as ours.
+        host: address or name to listen on.
+        allowed: further names that the user allows.
+        share: True if Gradio's public link is open.
+        address: the address that `host` resolves to.
     """
     if share or not (allowed or is_loopback(host)):
         return ["*"]
-    own = [_in_address(one) for one in (bare(host), address) if one]
+    own = [_bracketed(one) for one in (strip_brackets(host), address) if one]
     return [*LOOPBACK, *own, *allowed]
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A socket that listens: browsers that come before the page is there wait for it.
+    """Open a listening socket; browsers that connect early wait until the page is ready.
 
     Raises:
-        AddressError: it cannot; with why.
+        AddressError: the address or port cannot be used; the message says why.
     """
-    host = bare(host)
+    host = strip_brackets(host)
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        # Where a name has both, proxies and people look for it at the older kind of address.
+        # Prefer IPv4 where a name has both, since proxies and users expect it.
         family = min((one[0] for one in found), key=lambda one: one != socket.AF_INET)
         both = host == "::" and socket.has_dualstack_ipv6()
         return socket.create_server((host, port), family=family, backlog=_BACKLOG, dualstack_ipv6=both)
     except (socket.gaierror, UnicodeError) as error:
         raise AddressError(f"There is no address {host} to listen on; --host takes one of this machine's.") from error
     except OSError as error:
-        raise AddressError(_why_not(host, port, error)) from error
+        raise AddressError(_listen_error(host, port, error)) from error
 
 
-def _why_not(host: str, port: int, error: OSError) -> str:
+def _listen_error(host: str, port: int, error: OSError) -> str:
     if error.errno == errno.EADDRINUSE:
         return f"Port {port} is taken by another program, or by another Reverie; choose another one with --port."
     if error.errno in (errno.EACCES, errno.EPERM):
@@ -92,35 +95,35 @@ def _why_not(host: str, port: int, error: OSError) -> str:
 
 
 def url_of(listener: socket.socket) -> str:
-    """Where this machine reaches what listens, with a slash at the end."""
+    """Return the listener's URL as seen from this machine, with a trailing slash."""
     host, port = listener.getsockname()[:2]
-    return f"http://{_in_address(_EVERYWHERE.get(host, host))}:{port}/"
+    return f"http://{_bracketed(_EVERYWHERE.get(host, host))}:{port}/"
 
 
-def _in_address(host: str) -> str:
+def _bracketed(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
-def reach_directly(*hosts: str) -> None:
-    """Have this process and those that it begins ask no proxy for this machine's own addresses.
+def bypass_proxy(*hosts: str) -> None:
+    """Exclude this machine's addresses from the proxy settings of this process and its children.
 
-    Gradio asks a server of its own for its first page and for its tools. Nothing is changed where there is no proxy.
+    Gradio sends requests to its own server for its first page and for its tools. Does nothing without a proxy.
     """
     proxies = urllib.request.getproxies()
     if not {"http", "https", "all"} & set(proxies):
         return
     if not urllib.request.getproxies_environment():
-        # A system's own settings would be forgotten as soon as the environment says anything of proxies.
+        # Once a proxy variable is set, urllib ignores the system's proxy settings, so copy them.
         for scheme in {"http", "https"} & set(proxies):
             os.environ[f"{scheme}_proxy"] = proxies[scheme]
     before = [name.strip() for name in proxies.get("no", "").split(",") if name.strip()]
-    ours = [bare(name) for name in (*LOOPBACK, *hosts)]
-    # Programs differ in which of the two they read.
+    ours = [strip_brackets(name) for name in (*LOOPBACK, *hosts)]
+    # Programs differ in which spelling they read.
     os.environ["no_proxy"] = os.environ["NO_PROXY"] = ",".join(dict.fromkeys([*before, *ours]))
 
 
 class _Server(http_server.Server):
-    """Gradio's server on a socket that listens already, which waits for its beginning as long as that takes."""
+    """Gradio's server on an open socket; waits for startup without a timeout."""
 
     def __init__(self, app: ASGIApp, listener: socket.socket):
         super().__init__(uvicorn.Config(app, log_level="warning"))
@@ -136,7 +139,7 @@ class _Server(http_server.Server):
 
 
 def _start(listener: socket.socket, app: ASGIApp, **_) -> tuple[str, int, str, http_server.Server]:
-    """What `gradio.http_server.start_server` returns, of a server on this socket."""
+    """Replace `gradio.http_server.start_server` by a server on an open socket."""
     server = _Server(app, listener)
     server.run_in_thread()
     host, port = listener.getsockname()[:2]
@@ -144,10 +147,10 @@ def _start(listener: socket.socket, app: ASGIApp, **_) -> tuple[str, int, str, h
 
 
 @contextlib.contextmanager
-def gradio_listens_on(listener: socket.socket) -> Iterator[None]:
-    """Have what Gradio launches meanwhile listen on a socket.
+def use_listener(listener: socket.socket) -> Iterator[None]:
+    """Make Gradio serve on an open socket while the context is active.
 
-    It would look for a port on its own, know IPv4 only, and give a server five seconds to begin.
+    By itself Gradio picks its own port, supports IPv4 only, and allows five seconds for startup.
     """
     before = http_server.start_server
     http_server.start_server = functools.partial(_start, listener)

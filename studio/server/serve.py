@@ -15,21 +15,21 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from studio.api.mcp import ToolsError, check_installed, check_served
 from studio.components.html_component import asset
 from studio.i18n.middleware import LocaleMiddleware
-from studio.server.calls import CheckedCalls
+from studio.server.calls import CallValidation
 from studio.server.event_streams import EventStreams
-from studio.server.listening import gradio_listens_on, listen, names, reach_directly, url_of
-from studio.server.sessions import SESSIONS_KEPT, keep_light
+from studio.server.listening import allowed_names, bypass_proxy, listen, url_of, use_listener
+from studio.server.sessions import SESSIONS_KEPT, use_light_sessions
 from studio.server.theme import STATIC
 from studio.server.theme import theme as studio_theme
 from studio.services import Studio
 
 STYLE = STATIC / "studio.css"
-# Not in the style, whose media queries Gradio keeps from its own messages and from what is drawn before and after.
+# Not in the stylesheet: Gradio does not apply media queries of that to its own messages or loading screen.
 _STILL = (
     "<style>@media (prefers-reduced-motion: reduce) { *, *::before, *::after { scroll-behavior: auto !important; "
     "transition: none !important; animation: none !important; } }</style>"
 )
-# The page may fetch from its own server only. Gradio evaluates component scripts, hence 'unsafe-eval'.
+# The page may only connect to its own server. Gradio evaluates component scripts, hence 'unsafe-eval'.
 _POLICY = (
     "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
     "img-src 'self' data: blob:; media-src 'self' data: blob:; font-src 'self' data:; "
@@ -39,7 +39,7 @@ _POLICY = (
 
 
 class SecurityHeaders:
-    """Adds headers to every answer. Plain ASGI, as Starlette's base class would buffer streamed answers."""
+    """Middleware that adds security headers. Plain ASGI, as Starlette's base class would buffer streamed answers."""
 
     def __init__(self, app: ASGIApp):
         self.app = app
@@ -74,35 +74,46 @@ def serve(
     ready: Callable[[], object] = lambda: None,
     block: bool = True,
 ) -> None:
-    """Serve the page until interrupted; `ready` is called once it answers.
+    """Serve the page until interrupted.
 
     Args:
-        listener: what listens there already; None to begin to.
-        allowed_hosts: by which names the server may be called besides this machine's own; where there are none, by any
-            name on an address that others can reach.
-        root_path: what stands before the page's address where a proxy takes it away: "/studio", or a whole URL.
-        mcp: whether the programming interface is served as tools for language models too (Model Context Protocol).
+        page: the built page.
+        studio: its services, closed at the end.
+        host: address or name to listen on.
+        port: port to listen on.
+        listener: an open socket to use instead; None to open one.
+        allowed_hosts: names by which the server may be called besides this machine's own. If empty, an address that
+            others can reach accepts any name.
+        root_path: path or URL that a proxy strips from requests, such as "/studio".
+        share: open a public link through Gradio's relay.
+        auth: "USER:PASSWORD" that visitors must enter; None for open access.
+        theme: "system", "light" or "dark".
+        mcp: also serve the API as tools for language models (Model Context Protocol).
+        ready: called once the page answers.
+        block: return only when interrupted.
 
     Raises:
-        AddressError: nobody can be served there.
+        AddressError: the address or port cannot be used.
         ToolsError: the tools cannot be served.
     """
     if mcp:
         check_installed()
     listener = listener or listen(host, port)
-    # Gradio asks for the page by the address that a name stands for.
+    # Gradio fetches the page by the resolved address.
     address = urllib.parse.urlsplit(url_of(listener)).hostname or host
-    reach_directly(host, address)
+    bypass_proxy(host, address)
     middleware = [
-        Middleware(TrustedHostMiddleware, allowed_hosts=names(host, allowed_hosts, share, address), www_redirect=False),
+        Middleware(
+            TrustedHostMiddleware, allowed_hosts=allowed_names(host, allowed_hosts, share, address), www_redirect=False
+        ),
         Middleware(SecurityHeaders),
         Middleware(EventStreams),
         Middleware(LocaleMiddleware),
-        Middleware(CheckedCalls, page=page),
+        Middleware(CallValidation, page=page),
     ]
-    # Watching a run takes no thread (it is a coroutine), so Gradio's limit of one event a function is lifted there.
+    # Watching a run is a coroutine and takes no thread, so handlers lift Gradio's limit of one event per function.
     page.queue(max_size=200)
-    with gradio_listens_on(listener):
+    with use_listener(listener):
         page.launch(
             share=share,
             auth=tuple(auth.split(":", 1)) if auth else None,
@@ -123,10 +134,10 @@ def serve(
             quiet=True,
             mcp_server=mcp,
             prevent_thread_lock=True,
-            # Else it asks for the page once, and gives up where that takes more than three seconds.
+            # Otherwise Gradio fetches the page once and gives up after three seconds.
             _frontend=False,
         )
-    keep_light(page)
+    use_light_sessions(page)
     if mcp:
         try:
             check_served(page)
@@ -138,7 +149,7 @@ def serve(
     if not block:
         return
     try:
-        while True:  # a wait without an end cannot be interrupted on Windows
+        while True:  # an endless wait cannot be interrupted on Windows
             time.sleep(3600)
     except KeyboardInterrupt:
         pass

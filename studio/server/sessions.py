@@ -7,16 +7,15 @@ from types import SimpleNamespace
 import gradio as gr
 from gradio.state_holder import SessionState, StateHolder
 
-# Of those that were open, too: a page that is asked of after so many others begins as a new one.
+# Includes closed pages. A page that comes back after so many others starts a new session.
 SESSIONS_KEPT = 2000
 
 
 class Session(SessionState):
-    """The states of an open page, and its components as events have changed them.
+    """State of one open page, without Gradio's description of all components.
 
-    Gradio's own also describes all components at once, for links into the middle of a page, of which this one has none:
-    for every page that is opened, and for as long as the server runs, 2 MB and a tenth of a second in which nobody else
-    is served.
+    Gradio keeps that description for deep links into a page, which this page does not have. It takes 2 MB per page load
+    for as long as the server runs, and blocks the server for a tenth of a second.
     """
 
     def __init__(self, page: gr.Blocks):
@@ -25,7 +24,7 @@ class Session(SessionState):
 
 
 class Sessions(StateHolder):
-    """The sessions of a page that is served."""
+    """Sessions of a served page."""
 
     def __getitem__(self, session_id: str) -> SessionState:
         if session_id not in self.session_data:
@@ -33,8 +32,8 @@ class Sessions(StateHolder):
         return super().__getitem__(session_id)
 
 
-def keep_light(page: gr.Blocks) -> None:
-    """Have a page that is served remember no more than it needs."""
+def use_light_sessions(page: gr.Blocks) -> None:
+    """Make a served page create `Session` objects."""
     sessions = Sessions()
     sessions.set_blocks(page)
     page.app.state_holder = sessions

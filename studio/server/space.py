@@ -1,8 +1,7 @@
-"""Put the studio on Hugging Face as a Space: python -m studio.server.space USER/NAME [--dry-run].
+"""Deploy the studio to a Hugging Face Space: python -m studio.server.space USER/NAME [--dry-run].
 
-The Hub takes large and binary files only outside of plain git, so they are uploaded rather than pushed, and only those
-that a Space needs: the sources, the page's own files, the bundled weights, and the README, which is the Space's
-configuration, with what it shows and links to.
+The Hub does not accept large or binary files through plain git, so files are uploaded instead of pushed. Only what a
+Space needs is sent: sources, static files, bundled weights, and the README, which also configures the Space.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 from huggingface_hub.utils import disable_progress_bars, logging
 
 ROOT = Path(__file__).resolve().parents[2]
-# Besides the weights, which are those that their manifest names.
+# Weights are not listed here: their manifest names them.
 SENT = (
     "app.py",
     "requirements.txt",
@@ -34,16 +33,18 @@ SENT = (
     "weights/manifest.json",
     "weights/README.md",
 )
-# What an earlier upload left there and this one lacks is deleted in these.
+# Stale files of an earlier upload are deleted under these patterns.
 OURS = ("docs/*", "engines/*", "studio/*", "weights/*")
 
 
 class PublishingError(Exception):
-    """The Space could not be made; the message is a sentence for a person."""
+    """The Space could not be created or updated; the message is for the user."""
 
 
 def files(root: Path = ROOT) -> dict[str, int]:
-    """What a Space needs: the bytes of each file, by its path below `root` with slashes, in alphabetical order.
+    """Map the path of each file that a Space needs to its size in bytes, in alphabetical order.
+
+    Paths are relative to `root`, with slashes.
 
     Raises:
         PublishingError: bundled weights are missing.
@@ -60,27 +61,28 @@ def files(root: Path = ROOT) -> dict[str, int]:
 
 
 def publish(space: str, root: Path = ROOT) -> str:
-    """Create a Space, unless it is there, and upload what it needs.
+    """Create a Space if it does not exist, and upload its files.
 
     Args:
-        space: USER/NAME, or ORGANISATION/NAME.
+        space: USER/NAME or ORGANISATION/NAME.
+        root: the project's folder.
 
     Returns:
-        The address of the Space.
+        The URL of the Space.
 
     Raises:
-        PublishingError: nobody is logged in, or the Hub refuses or does not answer.
+        PublishingError: no login, or the Hub refuses or does not respond.
     """
     if not get_token():
         raise PublishingError(
             "Log in first: run `hf auth login` with a token that may write, or put one into the variable HF_TOKEN."
         )
-    # Without Xet the upload is a single commit, so that the Space is built once, from all of it. The variable of this
-    # name in the environment was read when Gradio imported the library.
+    # Without Xet the upload is a single commit, so the Space is built once, from all files. The environment variable of
+    # this name was already read when Gradio imported the library.
     constants.HF_HUB_DISABLE_XET = True
     api = HfApi()
     with tempfile.TemporaryDirectory() as folder:
-        # Out of the project's folder, in which there is also much that is not sent.
+        # The project's folder also holds files that are not sent, so upload from a copy.
         for name in files(root):
             (Path(folder) / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(root / name, Path(folder) / name)
@@ -97,7 +99,7 @@ def publish(space: str, root: Path = ROOT) -> str:
             raise PublishingError(_refusal(error, space)) from error
         except (httpx2.HTTPError, OfflineModeIsEnabled) as error:
             raise PublishingError(f"The Hub at {constants.ENDPOINT} does not answer: {error}.") from error
-        except (ValueError, RuntimeError) as error:  # what the Hub says of a file, or of the README
+        except (ValueError, RuntimeError) as error:  # the Hub's complaint about a file or the README
             raise PublishingError(f"The upload failed: {' '.join(str(error.__cause__ or error).split())}") from error
     return str(url)
 
@@ -112,7 +114,7 @@ def _refusal(error: HfHubHTTPError, space: str) -> str:
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
-    """The command line."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(
         prog="python -m studio.server.space", description="Put Reverie on Hugging Face as a Space."
     )
@@ -125,7 +127,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command line; the exit status is 0 when the Space has everything, 1 after a one-sentence error."""
+    """Run the command line; return 0 on success, 1 after printing a one-sentence error."""
     options = parse(arguments)
     try:
         sizes = files()
@@ -134,7 +136,7 @@ def main(arguments: list[str] | None = None) -> int:
                 print(f"{size:12,}  {name}")
             print(f"{sum(sizes.values()):12,}  bytes in {len(sizes)} files, which would go to {options.space}")
             return 0
-        logging.set_verbosity_error()  # it would advise to install what is turned off above
+        logging.set_verbosity_error()  # suppresses advice to install the disabled Xet
         if not sys.stderr.isatty():
             disable_progress_bars()
         print(publish(options.space))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import gradio as gr
 
-# The page's own styles and scripts.
+# The page's stylesheets and scripts.
 STATIC = Path(__file__).with_name("static")
 
 _FONT = (
@@ -51,7 +51,7 @@ _PAPER = gr.themes.Color(
 
 
 def theme() -> gr.themes.Base:
-    """The studio's Gradio theme; system fonts only, so that nothing is fetched."""
+    """Create the studio's Gradio theme. It uses system fonts only, so nothing is downloaded."""
     base = gr.themes.Base(
         primary_hue=_ACCENT,
         neutral_hue=_PAPER,

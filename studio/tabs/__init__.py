@@ -1,1 +1,1 @@
-"""One module a tab, one `build` each."""
+"""Tabs: one package each, with a class in `tab.py`."""

@@ -18,7 +18,7 @@ from selenium.webdriver.common.keys import Keys
 from engines.weights.keras_applications import OFFICIAL_FILES
 from engines.weights.store import WeightsStore
 from studio.cluster.client import Cluster, ClusterOptions, Machine, Status
-from studio.panels.network_picker import NetworkChoice
+from studio.panels.network_picker import NetworkPicker
 from studio.server.serve import serve
 from studio.services import Studio
 from studio.tabs.models.tab import ModelsTab
@@ -64,7 +64,7 @@ def address(tmp_path_factory, store, gate, cluster) -> Iterator[str]:
     studio.workshop.store = store
     with gr.Blocks() as page, gr.Tabs():
         with gr.Tab("Dream"):
-            NetworkChoice(studio, ("studio_vgg", "vgg19"), "dream").wire()
+            NetworkPicker(studio, ("studio_vgg", "vgg19"), "dream").wire()
         with gr.Tab("Models") as shown:
             tab = ModelsTab(studio)
             tab.build()

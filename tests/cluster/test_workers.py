@@ -190,7 +190,7 @@ def weights_in(path: Path) -> dict[str, np.ndarray]:
 
 def test_a_training_is_sent_with_its_data_and_its_network_is_sent_to_the_next_run(studio, training_job):
     from engines.vae import WalkConfig
-    from studio.trained_models import Trained
+    from studio.trained_models import TrainedNetworks
 
     training = studio.runs.start(training_job)
     at(training, 2)
@@ -199,7 +199,7 @@ def test_a_training_is_sent_with_its_data_and_its_network_is_sent_to_the_next_ru
     assert training.frame.step == training.frame.total == 4
     assert weights_in(training_job.files["output"])
 
-    name = Trained(studio, "vae").take_up(training.id, object())
+    name = TrainedNetworks(studio, "vae").register(training.id, object())
     run = over(studio.runs.start(Job(engine="vae", config=WalkConfig(steps=3), inputs={}, backbone=name)))
     assert run.state == "done", run.error
     assert read_recipe(run.result).backbone == name
@@ -208,11 +208,11 @@ def test_a_training_is_sent_with_its_data_and_its_network_is_sent_to_the_next_ru
 def test_a_weights_file_that_is_changed_on_its_way_is_refused(studio, training_job, monkeypatch):
     from engines.vae import WalkConfig
     from studio.cluster import worker_run
-    from studio.trained_models import Trained
+    from studio.trained_models import TrainedNetworks
 
     # Another network than in other tests, whose files are on the machines already.
     other = dataclasses.replace(training_job, config=dataclasses.replace(training_job.config, seed=5))
-    name = Trained(studio, "vae").take_up(over(studio.runs.start(other)).id, object())
+    name = TrainedNetworks(studio, "vae").register(over(studio.runs.start(other)).id, object())
     hash_of = worker_run.sha256_of
 
     def then_changed(path: Path) -> str:

@@ -1,4 +1,4 @@
-"""A studio in a temporary folder whose bundled network is loaded already, with random weights."""
+"""Fixtures: a studio in a temporary folder whose bundled network is loaded with random weights."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from studio.runs.queue import RunQueue
 from studio.services import Studio
 
 SMALL = DreamConfig(size=0, octaves=1, steps=3, jitter=2, layer_weights={"block1_conv1": 1.0})
-# Ends by the number of its steps: L-BFGS would end as soon as it finds nothing better, and time would decide.
+# Ends by its number of steps; L-BFGS would end once it stops improving, and with a time the speed would decide.
 QUICK_PAINTING = StyleConfig(
     seconds=0.0,
     size=64,
@@ -40,14 +40,14 @@ QUICK_PAINTING = StyleConfig(
 
 @pytest.fixture(scope="session", autouse=True)
 def _certificates_are_read_once() -> Iterator[None]:
-    """Each client of a server, though it is to speak plain HTTP with this machine, begins with a hundred of them."""
+    """Cache the CA certificates, which every HTTP client loads even for plain HTTP."""
     with mock.patch.object(ssl, "create_default_context", functools.cache(ssl.create_default_context)):
         yield
 
 
 @pytest.fixture(scope="session")
 def built_page(tmp_path_factory) -> gr.Blocks:
-    """The whole page, for tests that only look at it: building it takes seconds."""
+    """The whole page, for read-only tests; building it takes seconds."""
     return build_page(Studio(outputs=tmp_path_factory.mktemp("built page") / "outputs"))
 
 
@@ -62,8 +62,7 @@ def studio(tmp_path, studio_vgg) -> Iterator[Studio]:
 
 @pytest.fixture(scope="session")
 def drawn(tmp_path_factory) -> Path:
-    """A folder with the drawn examples: drawing them for every test would take longer than the tests. One of the
-    processes that run the tests draws them for all."""
+    """A folder with the drawn examples, drawn once by one of the test processes."""
     ours = tmp_path_factory.getbasetemp()
     folder = (ours.parent if "PYTEST_XDIST_WORKER" in os.environ else ours) / "drawn"
     with FileLock(f"{folder}.lock"):
@@ -74,14 +73,14 @@ def drawn(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def studio_with_examples(studio, drawn) -> Studio:
-    """A studio whose examples are drawn already."""
+    """A studio whose examples are already drawn."""
     shutil.copytree(drawn, studio.gallery.folder / "examples", copy_function=os.link)
     return studio
 
 
 @pytest.fixture
 def queue() -> Iterator[RunQueue]:
-    """A queue in which many may wait; stopped at the end."""
+    """A run queue with room for many, stopped at the end."""
     queue = RunQueue("test-queue", most_waiting=20)
     yield queue
     queue.close()

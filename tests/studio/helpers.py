@@ -1,5 +1,4 @@
-"""What the tests of the page layer share: an engine made of a loop, a writer that remembers, a clock, waiting, and how
-to call a tab's handlers as the page would."""
+"""Shared helpers: fake engine, in-memory result writer, clock, waiting, and calling handlers as the page would."""
 
 from __future__ import annotations
 
@@ -40,13 +39,13 @@ LONGEST_WAIT = 60.0
 
 @contextlib.contextmanager
 def unserved_page() -> Iterator[gr.Blocks]:
-    """A page that nobody serves: Gradio makes a web application of each twice before it is served, in half a second."""
+    """A page that is never served. Skips building Gradio's web application, which takes half a second per page."""
     with mock.patch.object(App, "create_app"), mock.patch.object(gr.Blocks, "get_config_file"), gr.Blocks() as page:
         yield page
 
 
 def eventually(condition: Callable[[], Any], what: str, seconds: float = LONGEST_WAIT) -> Any:
-    """Wait until something holds and return it; fail, saying what did not come, when it never does."""
+    """Wait until a condition holds and return its value; fail after `seconds`, naming what was awaited."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         value = condition()
@@ -57,13 +56,13 @@ def eventually(condition: Callable[[], Any], what: str, seconds: float = LONGEST
 
 
 def finished(run: Run) -> Run:
-    """A run once it is over."""
+    """Wait until a run is over and return it."""
     eventually(lambda: run.over, "the run to be over")
     return run
 
 
 class Clock:
-    """Stands in for the `time` module: seconds that pass only when they are told to."""
+    """Replaces the `time` module; advances only when told to."""
 
     def __init__(self, now: float = 100.0):
         self.now = now
@@ -73,15 +72,15 @@ class Clock:
 
 
 class LoopEngine:
-    """Replaces a JobExecution in tests of runs and their queue: counts steps instead of dreaming.
+    """Replaces a JobExecution in tests of the run queue: counts steps instead of computing.
 
     Args:
-        steps: how many frames there are.
-        gate: if given, each step waits until it is released once.
-        error: what the step after `fail_after` raises.
-        picture: what every frame shows.
+        steps: number of frames.
+        gate: if given, each step waits for one release.
+        error: exception that the step after `fail_after` raises.
+        picture: picture of every frame.
         on_step: called in each step.
-        yield_every: the run may yield after every so many steps; 0 for never.
+        yield_every: number of steps between yield points; 0 for none.
     """
 
     notices: tuple[str, ...] = ()
@@ -108,8 +107,16 @@ class LoopEngine:
         self.last: Frame | None = None
         self.steps, self.gate, self.error, self.fail_after, self.on_step = steps, gate, error, fail_after, on_step
         self.sent: list[tuple[int, Any]] = []
+        self._steered: Any = None
         self.threads: list[str] = []
         self.closed = 0
+
+    def steer(self, config: Any) -> None:
+        self._steered = self.resolve(config)
+
+    def __next__(self) -> Frame:
+        config, self._steered = self._steered, None
+        return self.send(config)
 
     def send(self, changed: Any | None) -> Frame:
         self.threads.append(threading.current_thread().name)
@@ -159,7 +166,7 @@ class LoopEngine:
 
 
 class MemoryResultWriter:
-    """Keeps a run's frames in memory; `error` is raised by `finish`. It keeps snapshots only if it is given some."""
+    """Keeps a run's frames in memory; `finish` raises `error` if that is given."""
 
     def __init__(self, error: Exception | None = None, snapshots: Snapshots | None = None):
         self.snapshots = snapshots or Snapshots(Path("snapshots that nobody keeps"))
@@ -187,7 +194,7 @@ class MemoryResultWriter:
 
 
 def studio_of_its_own(folder: Path, studio_vgg: Any, drawn: Path) -> Studio:
-    """A studio that several tests share, with a network of random weights and the examples drawn."""
+    """Create a studio for several tests, with a network of random weights and the drawn examples."""
     studio = Studio(outputs=folder / "outputs")
     studio.workshop.keep("deep_dream", "studio_vgg", studio_vgg)
     shutil.copytree(drawn, studio.gallery.folder / "examples", copy_function=os.link)
@@ -195,7 +202,7 @@ def studio_of_its_own(folder: Path, studio_vgg: Any, drawn: Path) -> Studio:
 
 
 def forget_runs(studio: Studio) -> None:
-    """Stop a studio's runs and forget them, so that the next test finds none."""
+    """Stop and forget a studio's runs, so that the next test starts without any."""
     for run in list(studio.runs._by_id.values()):
         run.stop()
         finished(run)
@@ -204,18 +211,18 @@ def forget_runs(studio: Studio) -> None:
 
 
 def warned(call: Callable[..., Any], *arguments: Any) -> tuple[Any, str]:
-    """What a handler returns and the one sentence that it warns with: outside a request Gradio hands it to Python."""
+    """Return a handler's result and its one warning, which Gradio issues as a Python warning outside of requests."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         answer = call(*arguments)
-    # Others, of unclosed sockets and the like, come from whatever else the interpreter tidies up meanwhile.
+    # Other warnings, such as of unclosed sockets, come from elsewhere in the process.
     (warning,) = [warning for warning in caught if warning.category is UserWarning]
     assert is_one_sentence(warning.message), str(warning.message)
     return answer, str(warning.message)
 
 
 async def all_updates(updates) -> list[dict[Any, Any]]:
-    """Everything that a watching handler yields, acknowledging every message as the page does."""
+    """Collect a watching handler's updates, acknowledging each message as the page does."""
     taken = []
     async with asyncio.timeout(LONGEST_WAIT):
         async for update in updates:
@@ -227,28 +234,28 @@ async def all_updates(updates) -> list[dict[Any, Any]]:
 
 
 def watched(updates) -> list[dict[Any, Any]]:
-    """The same, to the end."""
+    """Run `all_updates` to the end."""
     return asyncio.run(all_updates(updates))
 
 
 def stage_of(studio: Studio) -> PictureStage:
-    """A stage, laid out in a page of its own."""
+    """A run view on a page of its own."""
     stage = PictureStage(studio, "lost")
     with unserved_page():
-        stage.buttons("Dream")
-        stage.canvas_with(None, "Press Dream.")
-        stage.under("")
+        stage.build_buttons("Dream")
+        stage.build_canvas(None, "Press Dream.")
+        stage.build_footer("")
         stage.wire()
     return stage
 
 
 def value_in(update: Any) -> Any:
-    """The value that an update puts into its control."""
+    """Return the value in an update of a component."""
     return update["value"] if isinstance(update, dict) and "value" in update else update
 
 
 def values_through_the_page(controls: Sequence[Any], updates: Sequence[Any]) -> list[Any]:
-    """What handlers get after a trip through the page: updates into the controls, and what these accept back out."""
+    """Return the values that handlers receive after updates passed through the page."""
     values = []
     for control, update in zip(controls, updates, strict=True):
         if isinstance(update, dict):
@@ -259,22 +266,22 @@ def values_through_the_page(controls: Sequence[Any], updates: Sequence[Any]) -> 
 
 
 def through_the_page(settings: Settings, updates: Sequence[Any]) -> Any:
-    """The config after a trip through the page."""
+    """Return the config that a form reads after updates passed through the page."""
     return settings.config(values_through_the_page(settings.components, updates))
 
 
 def names_of(update: dict[str, Any]) -> list[str]:
-    """The choices that an update offers, with or without titles of their own."""
+    """Return the choices in an update, without their titles."""
     return [choice if isinstance(choice, str) else choice[1] for choice in update["choices"]]
 
 
 def decoded(uri: str) -> np.ndarray:
-    """The picture in a data URI."""
+    """Decode the picture in a data URI."""
     return np.asarray(Image.open(io.BytesIO(base64.b64decode(uri.partition(",")[2]))))
 
 
 def png_with_text(path: Path, text: str) -> str:
-    """The path of a picture that says it has a recipe."""
+    """Write a picture with text in its recipe chunk; return its path."""
     chunk = PngImagePlugin.PngInfo()
     chunk.add_itxt("reverie", text)
     Image.new("RGB", (40, 30)).save(path, pnginfo=chunk)
@@ -282,12 +289,12 @@ def png_with_text(path: Path, text: str) -> str:
 
 
 def png_chunk(kind: bytes, content: bytes) -> bytes:
-    """One chunk of a PNG."""
+    """Encode one chunk of a PNG."""
     return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
 
 
 def png_with_late_chunk(image: np.ndarray, kind: bytes, content: bytes) -> bytes:
-    """A PNG with a chunk of one's choice after its pixels, where Pillow reads it when the pixels are there already."""
+    """Encode a PNG with a chunk after its pixels, where Pillow reads it late."""
     end = png_chunk(b"IEND", b"")
     whole = as_png(image)
     assert whole.endswith(end)
@@ -295,7 +302,7 @@ def png_with_late_chunk(image: np.ndarray, kind: bytes, content: bytes) -> bytes
 
 
 def huge_png(side: int) -> bytes:
-    """A PNG of few bytes that says it has so many pixels a side."""
+    """Encode a PNG of a few bytes that claims `side` x `side` pixels."""
     header = struct.pack(">IIBBBBB", side, side, 8, 6, 0, 0, 0)
     chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(bytes(100))), (b"IEND", b"")]
     return b"\x89PNG\r\n\x1a\n" + b"".join(png_chunk(*chunk) for chunk in chunks)

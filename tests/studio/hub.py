@@ -1,7 +1,7 @@
-"""A stand-in for the Hugging Face Hub: the endpoints through which a Space is created and filled, on this machine.
+"""A local fake of the Hugging Face Hub: the endpoints that create and fill a Space.
 
-As the Hub does, it takes nothing without a token, sends binary and large files to LFS, and refuses a commit that holds
-one of those itself, names an object that never arrived or deletes what is not there.
+Like the Hub, it requires a token, sends binary and large files to LFS, and rejects commits that contain such files
+directly, refer to objects that were not uploaded, or delete missing files.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ _REPOSITORY = r"/api/spaces/(?P<space>[^/]+/[^/]+)"
 
 
 class RefusedError(Exception):
-    """What the Hub answers instead: (status, a sentence), and what else it says."""
+    """An error response: (status, message), and further fields."""
 
 
 class Hub:
-    """The server, and the repositories that it holds."""
+    """The server and its repositories."""
 
     def __init__(self):
         self.spaces: dict[str, dict[str, bytes]] = {}
@@ -41,10 +41,10 @@ class Hub:
         self._server.server_close()
 
     def answer(self, method: str, path: str, body: bytes) -> Any:
-        """What is answered to a request, as JSON.
+        """Answer a request with JSON.
 
         Raises:
-            RefusedError: (status, why).
+            RefusedError: (status, message).
         """
         for wanted, pattern, work in (
             ("POST", "/api/repos/create", self._create),
@@ -147,7 +147,7 @@ class _Handler(BaseHTTPRequestHandler):
     hub: Hub
 
     def _do(self) -> None:
-        # Some send a length, some chunks.
+        # Clients send either a length or chunks.
         if length := self.headers.get("Content-Length"):
             body = self.rfile.read(int(length))
         elif self.headers.get("Transfer-Encoding") == "chunked":
@@ -155,7 +155,7 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             body = b""
         path = self.path.partition("?")[0]
-        # What is stored is asked for by an address that is a secret itself.
+        # Objects are downloaded from a secret address.
         is_free = path.startswith("/objects/")
         try:
             if not is_free and self.headers.get("Authorization") != f"Bearer {TOKEN}":

@@ -1,5 +1,4 @@
-"""What stands in front of many a server: a reverse proxy that takes a prefix away, as nginx's `location /studio/ {
-proxy_pass http://127.0.0.1:7860/; }` does."""
+"""A reverse proxy that strips a prefix, as nginx's `location /studio/ { proxy_pass http://127.0.0.1:7860/; }` does."""
 
 from __future__ import annotations
 
@@ -11,17 +10,17 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import SimpleNamespace
 
-# Between two stations only, see RFC 9110, 7.6.1.
+# Hop-by-hop headers, see RFC 9110, 7.6.1.
 _HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "upgrade", "te", "trailer"}
 
 
 @contextlib.contextmanager
 def reverse_proxy(port: int, prefix: str) -> Iterator[SimpleNamespace]:
-    """A proxy for what listens on a port of this machine.
+    """Run a proxy for a port of this machine.
 
     Yields:
-        its own `port`; `asked`, the paths that it was asked for; `away`, which when set to True has it answer as if the
-        server behind were away; `late`, the seconds by which streams of events come later than all else.
+        The proxy: `port`; `asked`, the paths that were requested; `away`, set to True to simulate a missing server;
+            `late`, the delay of event streams in seconds.
     """
     proxy = SimpleNamespace(asked=[], away=False, late=0.0)
 
@@ -34,7 +33,7 @@ def reverse_proxy(port: int, prefix: str) -> Iterator[SimpleNamespace]:
                 return
             behind = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
             headers = {name: value for name, value in self.headers.items() if name.lower() not in _HOP_BY_HOP}
-            # As in the README; without Host, the name that a browser uses would not arrive.
+            # As in the README; without it the browser's host name would be lost.
             headers |= {"Host": self.headers["host"], "X-Forwarded-Proto": "http"}
             behind.request(self.command, "/" + self.path.removeprefix(prefix), body, headers)
             answer = behind.getresponse()
@@ -43,7 +42,7 @@ def reverse_proxy(port: int, prefix: str) -> Iterator[SimpleNamespace]:
                 if name.lower() not in _HOP_BY_HOP:
                     self.send_header(name, value)
             self.end_headers()
-            with contextlib.closing(behind), contextlib.suppress(OSError):  # a browser that hangs up
+            with contextlib.closing(behind), contextlib.suppress(OSError):  # the browser has disconnected
                 while piece := answer.read1(65536):
                     time.sleep(proxy.late if "/queue/data" in self.path else 0)
                     self.wfile.write(piece)

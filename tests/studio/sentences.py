@@ -21,7 +21,7 @@ from studio.components.html_component import SCRIPT_WORDS, TEMPLATE_WORDS
 from studio.examples.examples import photographs
 from studio.examples.paintings import PAINTINGS
 from studio.i18n.catalog import PLACE, SEPARATOR
-from studio.i18n.page_translation import words_of
+from studio.i18n.page_translation import translatable_properties
 
 ROOT = Path(__file__).resolve().parents[2]
 # What these say is said to programs, to whoever starts the server, or on a command line.
@@ -123,7 +123,7 @@ def _known(text: str, patterns: list[re.Pattern[str]]) -> bool:
 def said_by(page: gr.Blocks) -> Iterator[str]:
     """What the components of a page say."""
     for block in page.blocks.values():
-        for name, value in words_of(block).items():
+        for name, value in translatable_properties(block).items():
             yield from [shown for shown, _ in value] if name == "choices" else [value]
 
 

@@ -1,23 +1,23 @@
-// What Gradio's own components leave out for those who use a keyboard, a screen reader, or no motion.
+// Accessibility fixes for Gradio's components: keyboard, screen readers, reduced motion.
 
-// Each part of the page that matches is mended once, when it comes to be there.
-const MENDS = {
-  // Code that scrolls can be reached, to be scrolled by keys.
+// Each matching element is fixed once, when it is added to the page.
+const FIXES = {
+  // Make scrollable code focusable, so that keys can scroll it.
   '.cm-scroller[tabindex="-1"]': code => { code.tabIndex = 0; },
-  // A button around a button: the inner one does what both say.
+  // Nested buttons: the outer one becomes a group, as the inner one does what both say.
   'button:has(button)': outer => { outer.setAttribute('role', 'group'); outer.tabIndex = -1; },
-  // The head of a message, which only folds it, around the button that closes it.
+  // A toast's header is a button that only folds it, around the button that closes it.
   '.toast-header[role=button]': head => { head.removeAttribute('role'); head.removeAttribute('tabindex'); },
 };
 
-function mend(root) {
-  for (const [selector, change] of Object.entries(MENDS)) {
+function fix(root) {
+  for (const [selector, change] of Object.entries(FIXES)) {
     if (root.matches?.(selector)) change(root);
     root.querySelectorAll(selector).forEach(change);
   }
 }
 
-// Where the focus goes from a button that is disabled under it: to one beside it, as from the one that begins to Stop.
+// Move the focus from a button that becomes disabled to one beside it, such as from the start button to Stop.
 async function hand_on(button) {
   const alive = ':is(button, a):not(:disabled)';
   for (let tries = 0; tries < 60; tries++) {
@@ -39,16 +39,16 @@ new MutationObserver(changes => {
       if (target === focused && target.disabled) hand_on(target).catch(console.error);
     } else for (const node of addedNodes) {
       if (node.nodeType !== Node.ELEMENT_NODE) continue;
-      mend(node);
-      // What comes into an element may make it one that needs mending.
+      fix(node);
+      // New children may make an element match.
       const button = node.parentElement?.closest('button');
-      if (button) mend(button);
+      if (button) fix(button);
     }
   }
 }).observe(document.body, { childList: true, subtree: true, attributes: true, attributeFilter: ['disabled'] });
-mend(document.body);
+fix(document.body);
 
-// Some of its parts are moved by scripts, which no style can keep still.
+// Scripts animate some of Gradio's parts, which CSS cannot stop.
 const still = matchMedia('(prefers-reduced-motion: reduce)');
 const animate = Element.prototype.animate;
 Element.prototype.animate = function (frames, options) {

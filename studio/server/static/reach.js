@@ -1,12 +1,12 @@
-// Says so when the page cannot reach its server: without that, whatever is pressed would do nothing, without a word.
+// Show a message when the server cannot be reached; otherwise buttons would silently do nothing.
 const unreachable = element.querySelector('.unreachable');
-// What buttons ask; pictures and the like are missed by whoever looks.
+// Requests of events only; missing pictures are visible anyway.
 const ASKED = /\/gradio_api\/(queue|run|call|component_server|upload)\b/;
 const AGAIN_MILLISECONDS = 1500;
 const ask = window.fetch.bind(window);
 let next = 0;
 
-// Gradio refuses in JSON. A proxy, or whatever else is found at that address, does not, or knows no such address.
+// Gradio's own errors are JSON; those of a proxy or another server are not, or are 404.
 const is_of_the_studio = answer =>
   answer.status !== 404 && /json|event-stream/.test(answer.headers.get('content-type'));
 

@@ -1,6 +1,6 @@
-// Light or dark: as the browser prefers, or the address or the server says, until somebody chooses; then as chosen.
+// Light or dark: the browser's preference, the URL or the server's option, until the user chooses.
 const looks = element.querySelector('.looks');
-// A browser may be set to keep nothing: then what is chosen holds until the page is left.
+// If storage is blocked, the choice lasts until the page is left.
 const kept = {
   read() { try { return localStorage.getItem('reverie-theme'); } catch (error) { return null; } },
   write(look) { try { localStorage.setItem('reverie-theme', look); } catch (error) { console.info(error.message); } },

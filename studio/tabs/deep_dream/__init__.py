@@ -1,1 +1,1 @@
-"""The tab deep dream, and what only it has."""
+"""DeepDream tab."""

@@ -1,4 +1,4 @@
-"""Dream tab."""
+"""DeepDream tab."""
 
 from __future__ import annotations
 
@@ -7,27 +7,26 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import gradio as gr
-import numpy as np
 
 from engines.core.options import format_weights, parse_weights
 from engines.deep_dream import PRESETS, DreamConfig, presets
-from engines.imaging.images import PictureError, check_picture
+from engines.imaging.images import PictureError
 from engines.jobs import Job, replay_if_same
 from engines.jobs.sweep import DreamSweepConfig
 from engines.recipes import Recipe
 from studio.components.config_form import Settings
 from studio.components.image_input import Photo, example_row
-from studio.components.toasts import inform
+from studio.components.toasts import inform, warn
 from studio.examples.examples import examples
 from studio.panels.batch_panel import BatchPanel
 from studio.panels.handoff import Handoff
-from studio.panels.image_drop import checked_at_once, restore_from_upload
-from studio.panels.network_picker import NetworkChoice, require_weights
+from studio.panels.image_drop import check_upload, read_upload
+from studio.panels.network_picker import NetworkPicker, require_weights
 from studio.panels.recipe_restore import job_for_tab
-from studio.panels.saved_settings import OwnSettings
+from studio.panels.saved_settings import SavedSettings
 from studio.panels.sweep_panel import SweepPanel
 from studio.run_views.image_run_view import PictureStage
-from studio.run_views.live_canvas import at_rest
+from studio.run_views.live_canvas import idle_message
 from studio.services import Studio
 
 DEFAULT_BACKBONE = next(iter(PRESETS))
@@ -35,14 +34,14 @@ BOOK = "As in the book"
 
 
 class DreamTab:
-    """The controls of the tab and what they do."""
+    """The tab's controls and event handlers."""
 
     def __init__(self, studio: Studio):
         self.studio = studio
         self.example_pictures = examples(studio.outputs / "examples")
 
     def build(self) -> None:
-        """Lay the tab out and wire it, inside the page's Blocks."""
+        """Create and wire the controls, inside the page's Blocks."""
         first = self.example_pictures[0]
         names = list(presets(DEFAULT_BACKBONE))
         self.settings = settings = Settings(presets(DEFAULT_BACKBONE)[names[0]], "dream")
@@ -63,7 +62,7 @@ class DreamTab:
                     self.preset = gr.Radio(
                         names, value=names[0], label="Preset", elem_id="dream-preset", elem_classes="chips"
                     )
-                    self.stage.buttons("Dream")
+                    self.stage.build_buttons("Dream")
                 settings.slider("step_size", "Strength", 0.0, 0.1, 0.001)
                 settings.slider("octaves", "Octaves", 1, 8, 1)
                 settings.slider("steps", "Steps per octave", 1, 100, 1)
@@ -80,23 +79,23 @@ class DreamTab:
                 self.sweep.build(self.stage)
                 self.batch = BatchPanel(self.studio, "image", "dream")
                 self.batch.build(self.stage, "All are dreamt on with the settings above, one after another.")
-                self.own = OwnSettings(self.studio, settings, "dream")
-                self.own.build()
+                self.saved_settings = SavedSettings(self.studio, settings, "dream")
+                self.saved_settings.build()
             with gr.Column(elem_classes="outputs", min_width=320, scale=3):
                 invitation = "Press Dream, and watch what the network sees in your picture."
-                self.stage.canvas_with(self.studio.read(str(first)), invitation)
-                self.stage.under("Move a slider while it runs: the dream follows.", "Dream on from this")
+                self.stage.build_canvas(self.studio.read(str(first)), invitation)
+                self.stage.build_footer("Move a slider while it runs: the dream follows.", "Dream on from this")
         self.restored = gr.State(None)
         self._wire()
 
     def _build_more(self) -> None:
         settings = self.settings
-        self.network = NetworkChoice(self.studio, tuple(PRESETS), "dream")
+        self.network = NetworkPicker(self.studio, tuple(PRESETS), "dream")
         self.backbone = self.network.dropdown
         self.layers = settings.add(
             "layer_weights",
             gr.Textbox(
-                format_weights(settings.first.layer_weights),
+                format_weights(settings.initial.layer_weights),
                 label="Layers",
                 info="Which layers to amplify, as name=weight, …",
                 elem_id="dream-layers",
@@ -116,7 +115,7 @@ class DreamTab:
         units = {"mean absolute gradient": "mean_absolute", "L2 norm, as in the book": "l2"}
         settings.choice("normalization", "Unit of the step", units)
         with gr.Row(elem_classes="pair"):
-            # Text, as an empty number box reads as 0, and channel 0 is a channel.
+            # A textbox, as gr.Number returns 0 when emptied, which is a valid channel.
             settings.add(
                 "channel",
                 gr.Textbox(
@@ -137,71 +136,86 @@ class DreamTab:
 
     def _wire(self) -> None:
         stage, controls = self.stage, self.settings.components
-        seen: dict[str, Any] = {"api_visibility": "private"}
-        # Events that bypass Gradio's queue cannot show a toast, so only those that never need one do.
-        now = {**seen, "queue": False}
-        quick = {**seen, "concurrency_limit": None}
-        self._restorable = [self.photo, self.backbone, self.preset, *controls, self.restored, self.guide, stage.canvas]
-        self._restorable += self.sweep.components
-        self.photo.change(self.photo_changed, [self.photo, stage.run_id], self._restorable, **quick)
-        self.guide.change(self.guide_changed, [self.guide], [self.guide], **quick)
-        self.preset.input(self.preset_chosen, [self.preset, self.backbone, stage.run_id, *controls], controls, **quick)
-        # A person's choice brings the network's own presets; a recipe's comes with its own settings.
-        self.backbone.input(self.backbone_chosen, [self.backbone], [self.preset, self.layers], **now)
+        options: dict[str, Any] = {"api_visibility": "private"}
+        # Events that bypass Gradio's queue cannot show toasts, so only handlers without toasts do.
+        unqueued = {**options, "queue": False}
+        concurrent = {**options, "concurrency_limit": None}
+        self._restore_outputs = [
+            self.photo,
+            self.backbone,
+            self.preset,
+            *controls,
+            self.restored,
+            self.guide,
+            stage.canvas,
+        ]
+        self._restore_outputs += self.sweep.components
+        self.photo.change(self.photo_changed, [self.photo, stage.run_id], self._restore_outputs, **concurrent)
+        self.guide.change(self.guide_changed, [self.guide], [self.guide], **concurrent)
+        self.preset.input(
+            self.preset_chosen, [self.preset, self.backbone, stage.run_id, *controls], controls, **concurrent
+        )
+        # `input` fires only for the user's choice; a restored recipe keeps its own settings.
+        self.backbone.input(self.backbone_chosen, [self.backbone], [self.preset, self.layers], **unqueued)
         self.network.wire()
         inputs = [self.photo, self.guide, self.backbone, self.restored, *controls]
-        stage.begin_on(stage.go.click, self.start, inputs)
-        stage.begin_on(self.sweep.go.click, self.start_sweep, [*self.sweep.components, *inputs])
+        stage.start_on(stage.start_button.click, self.start, inputs)
+        stage.start_on(self.sweep.go.click, self.start_sweep, [*self.sweep.components, *inputs])
         shared = [self.batch.files, self.guide, self.backbone, *controls]
-        stage.begin_on(self.batch.go.click, self.start_batch, shared)
+        stage.start_on(self.batch.go.click, self.start_batch, shared)
         self.sweep.wire()
-        stage.again.click(stage.chosen_as_input, [stage.run_id, stage.moment], [self.photo], **quick)
+        stage.reuse_button.click(stage.picture_as_input, [stage.run_id, stage.moment], [self.photo], **concurrent)
         stage.wire()
-        self.own.wire(stage.go)
-        stage.steered_by(controls, self.steer, [self.backbone, *controls])
+        self.saved_settings.wire(stage.start_button)
+        stage.steered_by(controls, self.settings, self.backbone)
 
     def on_visit(self, page: gr.Blocks, tab: gr.Tab) -> None:
-        """Have a fresh page find its run again."""
+        """Resume the run and load saved settings when a page opens."""
         self.stage.on_page_load(page)
-        self.own.on_visit(tab)
+        self.saved_settings.on_visit(tab)
 
-    def doors(self) -> list[Handoff]:
-        """A dream comes back; any picture may be dreamt on, or be what is looked for."""
-        photo = [self.stage.run_id], self._restorable
+    def handoffs(self) -> list[Handoff]:
+        """Handoffs: restore a dream; use a picture as the photo or as the guide."""
+        photo = [self.stage.run_id], self._restore_outputs
         return [
-            Handoff("dream", self._restore, [], self._restorable, engines=("deep_dream", "deep_dream_sweep")),
-            Handoff("dream", self.photo_entered, *photo, title="Dream on it", kinds=("picture",)),
+            Handoff("dream", self._restore, [], self._restore_outputs, engines=("deep_dream", "deep_dream_sweep")),
+            Handoff("dream", self.use_as_photo, *photo, title="Dream on it", kinds=("picture",)),
             Handoff(
                 "dream", lambda path: {self.guide: path}, [], [self.guide], title="Dream of it", kinds=("picture",)
             ),
         ]
 
-    def photo_entered(self, path: str, run_id: str) -> dict[Any, Any]:
-        """A picture comes from another tab: as if it were dropped."""
+    def use_as_photo(self, path: str, run_id: str) -> dict[Any, Any]:
+        """Use a picture from another tab as the photo."""
         return {self.photo: path} | self.photo_changed(path, run_id)
 
     def photo_changed(self, path: str | None, run_id: str) -> dict[Any, Any]:
-        """Check a dropped picture at once and show it; a result of ours brings back the settings that made it."""
+        """Show a dropped photo, and restore its recipe if it has one."""
+        image, recipe, update = read_upload(self.studio, path, self.photo, self.restored)
+        if image is None:
+            return update
         run = self.stage.run(run_id)
-
-        def show(image: np.ndarray) -> dict[Any, Any]:
-            return {} if run and not run.over else {self.stage.canvas: at_rest(image)}
-
-        return restore_from_upload(self.studio, path, self.photo, self.restored, show, self._restore)
+        if run is None or run.over:
+            update[self.stage.canvas] = idle_message(image)
+        try:
+            return update if recipe is None else update | self._restore(recipe)
+        except ValueError as error:
+            warn(error)
+            return update | {self.restored: None}
 
     def _restore(self, recipe: Recipe) -> dict[Any, Any]:
-        """Put a recipe into the controls, and the photo that it was made from where it is still here.
+        """Show a recipe in the controls, with its pictures if they are still in the gallery.
 
         Raises:
-            ValueError: a recipe of another tab, or one that this version cannot follow.
+            ValueError: a recipe of another tab, or with settings that this version rejects.
         """
         elsewhere = "This picture was made on another tab; it can be dreamt on, its settings stay there."
         job = job_for_tab(recipe, "deep_dream", self.network.names, elsewhere, workshop=self.studio.workshop)
         found = {name: self.studio.gallery.find_input(hash_) for name, hash_ in recipe.inputs.items()}
         swept = job.config if isinstance(job.config, DreamSweepConfig) else None
         config = job.config if swept is None else DreamConfig(**swept.settings)
-        update = self.settings.restored(config) | {self.backbone: job.backbone, self.restored: recipe.to_json()}
-        update |= {} if swept is None else self.sweep.restored(swept)
+        update = self.settings.updates_for(config) | {self.backbone: job.backbone, self.restored: recipe.to_json()}
+        update |= {} if swept is None else self.sweep.updates_for(swept)
         update[self.preset] = gr.update(choices=list(presets(job.backbone)), value=None)
         update[self.guide] = str(found["guide"]) if found.get("guide") else None
         if found.get("image"):
@@ -212,25 +226,25 @@ class DreamTab:
         return update
 
     def guide_changed(self, path: str | None):
-        """Check a guide at once."""
-        return checked_at_once(self.studio, path, self.guide)
+        """Check a dropped guide picture."""
+        return check_upload(self.studio, path, self.guide)
 
     def preset_chosen(self, name: str, backbone: str, run_id: str, *values: Any):
-        """Put a preset's settings into the controls, and into the run if one is going."""
+        """Apply a preset to the controls, and to the running dream."""
         config = presets(backbone).get(name)
         if config is None:
             return [gr.skip()] * len(values)
-        current = self.settings.named(values)
-        # A preset is about how it looks; size, seed and film are the visitor's own.
+        current = self.settings.by_name(values)
+        # Presets change the look only, not the size, the seed or the length of a film.
         kept = {field: current[field] for field in ("size", "seed", "pictures")}
         if name == BOOK:
             kept.pop("size")
-        shown = self.settings.named(self.settings.values(config)) | kept
-        self.steer(run_id, backbone, *shown.values())
-        return self.settings.shown(list(shown.values()))
+        shown = self.settings.by_name(self.settings.values(config)) | kept
+        self.stage.steer(run_id, backbone, self.settings, list(shown.values()))
+        return self.settings.updates(list(shown.values()))
 
     def backbone_chosen(self, backbone: str):
-        """Offer the backbone's presets, and the layers of the first."""
+        """Return the presets of a network, and the layers of its first preset."""
         names = list(presets(backbone))
         return [
             gr.update(choices=names, value=None),
@@ -240,7 +254,7 @@ class DreamTab:
     async def start(
         self, photo: str | None, guide: str | None, backbone: str, restored: str | None, *values: Any
     ) -> AsyncIterator[dict[Any, Any]]:
-        """Start a dream and watch it to its end."""
+        """Start a dream and watch it until it ends."""
         async for update in self.stage.start(
             lambda: replay_if_same(self._job(photo, guide, backbone, values), restored)
         ):
@@ -249,7 +263,7 @@ class DreamTab:
     async def start_sweep(
         self, columns: str, column_values: str, rows: str, row_values: str, photo: str | None, *others: Any
     ) -> AsyncIterator[dict[Any, Any]]:
-        """Start a sweep of dreams and watch it to its end."""
+        """Start a sweep and watch it until it ends."""
         guide, backbone, restored, *values = others
 
         def job() -> Job:
@@ -262,40 +276,38 @@ class DreamTab:
     async def start_batch(
         self, files: list[str] | None, guide: str | None, backbone: str, *values: Any
     ) -> AsyncIterator[dict[Any, Any]]:
-        """Dream on many pictures, and watch it to its end."""
+        """Start a batch and watch it until it ends."""
         async for update in self.stage.start(lambda: self.batch.job(self._shared(guide, backbone, values), files)):
             yield update
 
     def _job(self, photo: str | None, guide: str | None, backbone: str, values: Sequence[Any]) -> Job:
-        """What is asked for.
+        """Create the job of a single dream.
 
         Raises:
-            ValueError: a sentence that says why it cannot be done.
+            ValueError: no photo, or invalid settings; the message is for the user.
         """
         if not photo:
             raise PictureError("Choose a photo first: drop one, or click one of the examples.")
         picture = self.studio.load(photo)
-        check_picture(picture.pixels)
         job = self._shared(guide, backbone, values)
         return dataclasses.replace(job, inputs={"image": picture.pixels, **job.inputs}, details=picture.details)
 
     def _shared(self, guide: str | None, backbone: str, values: Sequence[Any]) -> Job:
-        """The same without a photo; raises as `_job`."""
+        """Create the job without a photo, which a batch adds; raises as `_job`."""
         inputs = {}
         if guide:
             inputs["guide"] = self.studio.read(guide)
-            check_picture(inputs["guide"])
         require_weights(self.studio, backbone)
         config: DreamConfig = self.settings.config(values)
         return Job(engine="deep_dream", config=config, inputs=inputs, backbone=backbone)
 
-    def steer(self, run_id: str, backbone: str, *values: Any) -> None:
-        """Send changed settings to this page's run, if one is going on this backbone."""
-        self.stage.steer(run_id, backbone, lambda: self.settings.config(values))
-
 
 def parse_channel(text: str) -> int | None:
-    """A channel's number; None, which means all, for nothing or "all"."""
+    """Parse a channel number; empty text and "all" give None.
+
+    Raises:
+        ValueError: not a whole number.
+    """
     text = text.strip().lower()
     if text in ("", "all"):
         return None

@@ -1,1 +1,1 @@
-"""The tab faces, and what only it has."""
+"""Faces tab: a generative adversarial network."""

@@ -14,30 +14,31 @@ from engines.dcgan.model import GAN
 from engines.dcgan.saliency import overlay_saliency
 from engines.jobs import Job
 from engines.recipes import write_png
-from studio.components.hidden_download import fetched_when_made
+from studio.components.hidden_download import download_when_ready
 from studio.components.portrait import follow, portrait
-from studio.components.toasts import answered, inform
+from studio.components.toasts import inform, run_or_warn
 from studio.i18n.catalog import translate
 from studio.services import Studio
 from studio.tabs.latent_space.face_editor import rounded
 from studio.wire_format import png_uri
 
 DIRECTIONS, REACH = 12, 6.0
-AT_REST: tuple[Any, ...] = (0.0, False, *[0.0] * DIRECTIONS)
-NOBODY = {"network": "faces", "first": None, "second": None, "picture": "", "original": "", "caption": ""}
+NEUTRAL_SLIDERS: tuple[Any, ...] = (0.0, False, *[0.0] * DIRECTIONS)
+EMPTY_FACE = {"network": "faces", "first": None, "second": None, "picture": "", "original": "", "caption": ""}
 
 
-class LargeFace:
-    """Its controls and what they do. A face's value is as `portrait` has it; the sliders' are as AT_REST.
+class FaceDetail:
+    """Controls and handlers of the selected face.
 
-    The parts are laid out where the tab wants them, each once: `controls`, `frame`, `sliders_below`; then `wire`.
+    A face is passed as the value of `portrait`, its sliders in the order of NEUTRAL_SLIDERS. Call `controls`, `frame`
+    and `sliders_below` once each, where the tab wants the parts; then `wire`.
     """
 
     def __init__(self, studio: Studio):
         self.studio = studio
 
     def controls(self) -> None:
-        """Lay out what is said of a face as a whole."""
+        """Create the blend slider and the saliency checkbox."""
         self.blend = gr.Slider(
             0,
             1,
@@ -47,11 +48,11 @@ class LargeFace:
             info="Press “Hold” under a face, then choose another: between the two lies a great arc.",
             elem_id="gan-blend",
         )
-        self.looking = gr.Checkbox(False, label="Show where the critic looks", container=False, elem_id="gan-looking")
+        self.saliency = gr.Checkbox(False, label="Show where the critic looks", container=False, elem_id="gan-looking")
 
     def frame(self) -> None:
-        """Lay out the picture, with its buttons."""
-        self.picture = portrait("gan-portrait", NOBODY, self.edited)
+        """Create the picture and its buttons."""
+        self.picture = portrait("gan-portrait", EMPTY_FACE, self.edited)
         with gr.Row(elem_classes="under"):
             self.hold = gr.Button("Hold", size="sm", elem_id="gan-hold")
             self.add = gr.Button("Add to the walk", size="sm", elem_id="gan-add")
@@ -59,7 +60,7 @@ class LargeFace:
             self.file = gr.DownloadButton("File", elem_id="gan-file", elem_classes="offstage")
 
     def sliders_below(self) -> None:
-        """Lay out the directions."""
+        """Create the direction sliders."""
         gr.Markdown(
             "Along these directions faces change most: the first six by what the generator’s first layer answers to "
             "(SeFa), the others by what differs most between its pictures.",
@@ -73,91 +74,96 @@ class LargeFace:
 
     @property
     def sliders(self) -> list[Any]:
-        return [self.blend, self.looking, *self.directions]
+        return [self.blend, self.saliency, *self.directions]
 
     @property
     def everything(self) -> list[Any]:
-        """The face and its sliders: what `fresh` fills."""
+        """List the face and its sliders, which `new_face` updates."""
         return [self.picture, *self.sliders]
 
     def wire(self) -> None:
         """Connect the sliders, Hold and Save."""
-        seen: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": None}
+        options: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": None}
         follow(self.picture, self.sliders)
-        self.hold.click(self.held, self.everything, self.everything, **seen)
-        fetched_when_made(self.keep.click(self.kept, self.everything, [self.file], **seen), self.file)
+        self.hold.click(self.hold_face, self.everything, self.everything, **options)
+        download_when_ready(self.keep.click(self.save_face, self.everything, [self.file], **options), self.file)
 
     def gan(self, network: str) -> GAN:
-        """The networks by their name."""
+        """Load networks by name."""
         return self.studio.workshop.network("dcgan", network or "faces")
 
-    def fresh(self, network: str, z: np.ndarray, face: dict[str, Any] | None = None, original: str = "") -> list[Any]:
-        """A face with all sliders in the middle.
+    def new_face(
+        self, network: str, z: np.ndarray, face: dict[str, Any] | None = None, original: str = ""
+    ) -> list[Any]:
+        """Return updates that show a face with neutral sliders.
 
         Args:
-            face: the one before, whose held face stays held where the networks are the same.
-            original: data URI of the photo that it was found for.
+            network: name of the networks.
+            z: latent vector, (Z,) float32.
+            face: the face before; its held face is kept if the networks are the same.
+            original: data URI of the photo that the face was projected from.
         """
-        face = face if face and face.get("network") == network else NOBODY
+        face = face if face and face.get("network") == network else EMPTY_FACE
         value = {**face, "network": network, "first": rounded(z), "original": original}
-        # A page that is sent what it was sent last draws nothing, and there may be an edited face on it.
-        return [value | self.drawn(value, AT_REST) | {"turn": value.get("turn", 0) + 1}, *AT_REST]
+        # The counter forces a redraw: the page skips a value it has already received, though an edit may have replaced
+        # the picture.
+        return [value | self.draw(value, NEUTRAL_SLIDERS) | {"turn": value.get("turn", 0) + 1}, *NEUTRAL_SLIDERS]
 
-    def place(self, face: dict[str, Any], sliders: Sequence[Any]) -> np.ndarray:
-        """Where a face lies, moved as the sliders say, (Z,) float32.
+    def latent_of(self, face: dict[str, Any], sliders: Sequence[Any]) -> np.ndarray:
+        """Return the latent vector of an edited face, (Z,) float32.
 
         Raises:
-            ValueError: there is none.
+            ValueError: no face is selected.
         """
         if not face.get("first"):
             raise ValueError("There is no face yet; press New faces first.")
         blend, _, *along = sliders
         return self.gan(face["network"]).edited(face["first"], face["second"], float(blend), along)
 
-    def shown(self, face: dict[str, Any], sliders: Sequence[Any]) -> np.ndarray:
-        """The picture of a face, (H, W, 3) uint8, as the sliders say."""
-        return self.gan(face["network"]).decode(self.place(face, sliders))[0]
+    def decode(self, face: dict[str, Any], sliders: Sequence[Any]) -> np.ndarray:
+        """Decode an edited face to (H, W, 3) uint8."""
+        return self.gan(face["network"]).decode(self.latent_of(face, sliders))[0]
 
-    def drawn(self, face: dict[str, Any], sliders: Sequence[Any]) -> dict[str, str]:
-        """The picture of a face as the page draws it, and the line under it."""
-        gan, image = self.gan(face["network"]), self.shown(face, sliders)
+    def draw(self, face: dict[str, Any], sliders: Sequence[Any]) -> dict[str, str]:
+        """Return the data URI and the caption of an edited face."""
+        gan, image = self.gan(face["network"]), self.decode(face, sliders)
         verdict = float(gan.scores(image[None])[0])
         picture = overlay_saliency(image, gan.saliency_map(image)) if sliders[1] else image
-        return {"picture": png_uri(picture), "caption": said_of(gan, verdict)}
+        return {"picture": png_uri(picture), "caption": verdict_text(gan, verdict)}
 
     async def edited(self, asked: list[Any]) -> dict[str, str] | None:
-        """The face that the sliders say, as the browser asks for it: [network, first, second, sliders]."""
+        """Return the edited face for the browser's request, [network, first, second, sliders]; None if malformed."""
         try:
             network, first, second, sliders = asked
             face = {"network": str(network), "first": first, "second": second}
-            return await self.studio.answer(lambda: self.drawn(face, sliders))
-        except (TypeError, ValueError, IndexError):  # nothing that this page asks for
+            return await self.studio.run_interactive(lambda: self.draw(face, sliders))
+        except (TypeError, ValueError, IndexError):  # a malformed request
             return None
 
-    async def unedited(self, face: dict[str, Any]) -> Any:
-        """The face as it was before the sliders, and none held."""
+    async def reset(self, face: dict[str, Any]) -> Any:
+        """Reset the sliders and release the held face."""
 
         def draw() -> list[Any]:
-            self.place(face, AT_REST)
-            return self.fresh(face["network"], np.array(face["first"]), {**face, "second": None})
+            self.latent_of(face, NEUTRAL_SLIDERS)
+            return self.new_face(face["network"], np.array(face["first"]), {**face, "second": None})
 
-        return await answered(self.studio, draw, len(self.everything))
+        return await run_or_warn(self.studio, draw, len(self.everything))
 
-    async def held(self, face: dict[str, Any], *sliders: Any) -> Any:
-        """Keep the face as the other end of the slider that blends."""
+    async def hold_face(self, face: dict[str, Any], *sliders: Any) -> Any:
+        """Hold the face as the other end of the blend slider."""
 
         def hold() -> list[Any]:
-            z = self.place(face, sliders)
+            z = self.latent_of(face, sliders)
             inform("Held: choose another face, and the slider blends the two.")
-            return self.fresh(face["network"], z, {**face, "second": rounded(z)})
+            return self.new_face(face["network"], z, {**face, "second": rounded(z)})
 
-        return await answered(self.studio, hold, len(self.everything))
+        return await run_or_warn(self.studio, hold, len(self.everything))
 
-    async def kept(self, face: dict[str, Any], *sliders: Any) -> Any:
-        """Write the face into the gallery, with its recipe."""
+    async def save_face(self, face: dict[str, Any], *sliders: Any) -> Any:
+        """Save the face to the gallery, with its recipe."""
 
         def write() -> Path:
-            self.place(face, sliders)
+            self.latent_of(face, sliders)
             blend, _, *along = sliders
             config = DrawConfig(
                 count=1,
@@ -174,20 +180,20 @@ class LargeFace:
             write_png(path, image, started.recipe)
             return path
 
-        path = await answered(self.studio, write)
+        path = await run_or_warn(self.studio, write)
         return str(path) if isinstance(path, Path) else None
 
-    def restored(self, config: DrawConfig, network: str) -> list[Any]:
-        """A saved face, with its sliders."""
+    def restore(self, config: DrawConfig, network: str) -> list[Any]:
+        """Return updates that show a saved face with its sliders."""
         gan = self.gan(network)
         z = np.array(config.z, np.float32) if config.z else gan.latents([config.seed], config.truncation)[0]
-        face = self.fresh(network, z, {**NOBODY, "network": network, "second": list(config.second) or None})[0]
+        face = self.new_face(network, z, {**EMPTY_FACE, "network": network, "second": list(config.second) or None})[0]
         sliders = [config.blend, False, *[*config.along, *[0.0] * DIRECTIONS][:DIRECTIONS]]
-        return [face | self.drawn(face, sliders), *sliders]
+        return [face | self.draw(face, sliders), *sliders]
 
 
-def said_of(gan: GAN, verdict: float, whom: str = "it") -> str:
-    """The critic's verdict on a picture in words."""
+def verdict_text(gan: GAN, verdict: float, whom: str = "it") -> str:
+    """Describe the discriminator's score of a picture in a sentence."""
     standing = gan.score_percentile(verdict)
     if standing is None:
         return translate(f"The critic finds {whom} {verdict:.2f} real")

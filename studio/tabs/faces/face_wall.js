@@ -1,4 +1,4 @@
-// A wall of small pictures, all cut from one sheet; a click on one tells the page which.
+// Wall of small pictures cut from one sheet; a click reports the index.
 const wall = element.querySelector('.wall');
 let drawing = Promise.resolve();
 
@@ -35,7 +35,7 @@ function choose(index) {
   for (const [i, button] of [...wall.children].entries()) button.setAttribute('aria-pressed', String(i === index));
 }
 
-// Arrow keys walk over the wall.
+// Arrow keys move between pictures.
 wall.addEventListener('keydown', event => {
   const buttons = [...wall.children], at = buttons.indexOf(document.activeElement);
   const across = getComputedStyle(wall).gridTemplateColumns.split(' ').length;

@@ -13,12 +13,13 @@ from studio.wire_format import data_uri
 
 
 def wall(elem_id: str) -> gr.HTML:
-    """The component, empty. Its value is what `drawn` gives; the event `pick` says which picture was clicked."""
+    """Create the component, empty. Its value is what `wall_value` returns; its event `pick` reports the `index` of a
+    picture."""
     return component(__file__, elem_id, {})
 
 
-def drawn(gan: GAN, seed: int, count: int, truncation: float) -> dict[str, Any]:
-    """The pictures of seeds, and what the critic says of each, as the component takes them."""
+def wall_value(gan: GAN, seed: int, count: int, truncation: float) -> dict[str, Any]:
+    """Generate faces from consecutive seeds and score them; return the component's value."""
     pictures = gan.sample(range(seed, seed + count), truncation)
     whole = sheet(pictures)
     percentiles = [gan.score_percentile(float(score)) for score in gan.scores(pictures)]

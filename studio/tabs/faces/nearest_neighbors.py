@@ -23,8 +23,8 @@ NEEDED = (
 )
 
 
-class Neighbours:
-    """A button under a face, and what it answers."""
+class NearestNeighbors:
+    """Looks up the training pictures nearest to a face."""
 
     def __init__(self, studio: Studio):
         self._studio = studio
@@ -32,38 +32,40 @@ class Neighbours:
         self._found: NearestNeighborIndex | None = None
 
     def build(self) -> None:
-        """Lay them out."""
-        there = self._studio.data is not None
+        """Create the controls."""
+        available = self._studio.data is not None
         with gr.Accordion("Nearest training pictures", open=False, elem_id="gan-nearest-fold", elem_classes="fold"):
-            gr.Markdown(HINT if there else NEEDED, elem_classes="quiet")
-            self.ask = gr.Button("Nearest training pictures", size="sm", interactive=there, elem_id="gan-nearest")
+            gr.Markdown(HINT if available else NEEDED, elem_classes="quiet")
+            self.ask = gr.Button("Nearest training pictures", size="sm", interactive=available, elem_id="gan-nearest")
             self.answer = gr.HTML("", elem_id="gan-nearest-answer", apply_default_css=False)
 
     def wire(self, face: Any, sliders: list[Any], shown: Callable[[dict[str, Any], Sequence[Any]], np.ndarray]) -> None:
         """Connect the button.
 
         Args:
-            shown: a face's value and the sliders' -> its picture.
+            face: component of the face.
+            sliders: its sliders.
+            shown: converts their values to a picture, (H, W, 3) uint8.
         """
 
         async def asked(value: dict[str, Any], *values: Any) -> AsyncIterator[str]:
-            # What Gradio says meanwhile, it says in English.
+            # Gradio's own status text is in English only.
             yield f'<p class="quiet">{translate("Comparing with the training pictures …")}</p>'
             try:
-                image = await self._studio.answer(lambda: shown(value, values))
-                yield await self._studio.answer_slowly(lambda: self.nearest(image))
+                image = await self._studio.run_interactive(lambda: shown(value, values))
+                yield await self._studio.run_in_thread(lambda: self.nearest(image))
             except ValueError as error:
                 warn(error)
                 yield ""
 
-        seen: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": None}
-        self.ask.click(asked, [face, *sliders], [self.answer], **seen)
+        options: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": None}
+        self.ask.click(asked, [face, *sliders], [self.answer], **options)
 
     def nearest(self, image: np.ndarray) -> str:
-        """The nearest training pictures of (64, 64, 3) uint8, as HTML.
+        """Render the training pictures nearest to (64, 64, 3) uint8 as HTML.
 
         Raises:
-            ValueError: no data, or none that can be used.
+            ValueError: the training pictures are missing or unreadable.
         """
         with self._lock:
             if self._found is None:
@@ -75,8 +77,8 @@ class Neighbours:
             f'<figure><img alt="" src="{png_uri(one.image)}"><figcaption>{one.distance:.2f}</figcaption></figure>'
             for one in found.nearest(image, 4)
         )
-        said = translate(
+        note = translate(
             "Distances as the bundled backbone sees them: 0 would be a copy, and a photograph that was never trained "
             f"on is usually {found.typical_distance:.2f} from its nearest."
         )
-        return f'<div class="found">{figures}</div><p class="quiet">{said}</p>'
+        return f'<div class="found">{figures}</div><p class="quiet">{note}</p>'

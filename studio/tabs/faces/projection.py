@@ -10,38 +10,39 @@ import gradio as gr
 import numpy as np
 
 from engines.dcgan.config import ProjectionConfig
-from engines.imaging.images import check_picture, middle_square
+from engines.imaging.images import middle_square
 from engines.jobs import Job
 from engines.recipes import Recipe, read_recipe
 from studio.components.config_form import Settings
 from studio.components.image_input import Photo
-from studio.components.toasts import answered, inform
-from studio.panels.image_drop import looked_at
+from studio.components.toasts import inform, run_or_warn
+from studio.panels.image_drop import open_upload
 from studio.run_views.image_run_view import PictureStage
-from studio.run_views.live_canvas import at_rest
+from studio.run_views.live_canvas import idle_message
 from studio.services import Studio
-from studio.tabs.faces.face_detail import LargeFace, said_of
+from studio.tabs.faces.face_detail import FaceDetail, verdict_text
 from studio.wire_format import png_uri
 
-# A photo is looked for as it is seen here: larger would be no better, and 64 pixels are what is drawn.
+# Large enough for display; the networks draw 64 pixels, so a larger photo would not help.
 SIDE = 448
 STEERED = ("prior_weight", "perceptual_weight", "pixel_weight")
 
 
-class FaceSearch:
-    """The controls of the search and what they do.
+class FaceProjection:
+    """Controls and handlers of the projection.
 
     Args:
-        face: becomes what was found.
-        job_of: a recipe and an engine -> the recipe's job, if it is one of that engine on this tab; or a ValueError.
+        studio: the services.
+        face: shows the projected face.
+        job_of: converts a recipe to a job of the given engine; raises ValueError for a recipe of another tab.
     """
 
-    def __init__(self, studio: Studio, face: LargeFace, job_of: Callable[[Recipe, str], Job]):
+    def __init__(self, studio: Studio, face: FaceDetail, job_of: Callable[[Recipe, str], Job]):
         self.studio, self._face, self._job_of = studio, face, job_of
         self.stage = PictureStage(studio, "sought")
 
     def build(self) -> None:
-        """Lay them out."""
+        """Create the controls."""
         self.settings = settings = Settings(ProjectionConfig(), "sought")
         with gr.Row(elem_classes="workbench"):
             with gr.Column(elem_classes="inputs", min_width=300):
@@ -60,7 +61,7 @@ class FaceSearch:
                         elem_id="sought-opinion",
                         elem_classes="quiet",
                     )
-                    self.stage.buttons("Find it")
+                    self.stage.build_buttons("Find it")
                 settings.slider("steps", "Steps", 20, 400, 10)
                 settings.slider("prior_weight", "Stay likely", 0.0, 0.2, 0.005)
                 with gr.Accordion("More", open=False, elem_id="sought-more", elem_classes="fold"):
@@ -70,69 +71,71 @@ class FaceSearch:
                     settings.number("learning_rate", "Learning rate")
                     settings.number("seed", "Seed")
             with gr.Column(elem_classes="outputs", min_width=320, scale=3):
-                self.stage.canvas_with(None, "The nearest face that can be drawn appears here.")
-                self.stage.under("“Stay likely” and the weights act while it looks.", "Use this face")
+                self.stage.build_canvas(None, "The nearest face that can be drawn appears here.")
+                self.stage.build_footer("“Stay likely” and the weights act while it looks.", "Use this face")
 
     def wire(self, network: Any) -> None:
-        """Connect them; `network` is the control that names the networks."""
-        seen: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": None}
+        """Connect the controls.
+
+        Args:
+            network: control that selects the networks.
+        """
+        options: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": None}
         settings = self.settings.components
         looked = [self.photo, network]
-        # What `face_dropped` fills.
+        # Outputs of `face_dropped`.
         self.found = [self.photo, self.opinion, self.stage.canvas, *settings]
-        self.photo.upload(self.face_dropped, looked, self.found, **seen)
-        self.stage.begin_on(self.stage.go.click, self.start, [*looked, *settings])
-        self.stage.again.click(self.used, [self.stage.run_id], self._face.everything, **seen)
+        self.photo.upload(self.face_dropped, looked, self.found, **options)
+        self.stage.start_on(self.stage.start_button.click, self.start, [*looked, *settings])
+        self.stage.reuse_button.click(self.use_face, [self.stage.run_id], self._face.everything, **options)
         steered = [self.settings.controls[name] for name in STEERED]
-        self.stage.steered_by(steered, self.steered, [network, *settings])
+        self.stage.steered_by(steered, self.settings, network)
         self.stage.wire()
 
     async def face_dropped(self, path: str | None, network: str) -> Any:
-        """A photo was dropped: what the critic says of it; a saved search brings its settings back."""
+        """Score a dropped photo, or restore the settings of a saved projection."""
         count = 3 + len(self.settings.components)
         same = [gr.skip()] * len(self.settings.components)
 
         def look() -> list[Any]:
             recipe = read_recipe(Path(path or ""))
             if recipe is not None:
-                return self.restored(recipe)
+                return self.restore(recipe)
             gan = self._face.gan(network)
-            picture, shown = looked_at(self.studio, path or "")
+            picture, shown = open_upload(self.studio, path or "")
             square = middle_square(picture.pixels, SIDE)
             verdict = float(gan.scores(middle_square(square, gan.shape[0])[None])[0])
             return [
                 gr.skip() if shown == path else shown,
-                said_of(gan, verdict, "your photograph"),
-                at_rest(square),
+                verdict_text(gan, verdict, "your photograph"),
+                idle_message(square),
                 *same,
             ]
 
-        return await answered(self.studio, look, count) if path else [gr.skip()] * count
+        return await run_or_warn(self.studio, look, count) if path else [gr.skip()] * count
 
-    def restored(self, recipe: Recipe) -> list[Any]:
-        """Put the recipe of a search into the controls, and the photo that it was for where it is still here.
+    def restore(self, recipe: Recipe) -> list[Any]:
+        """Return updates that show a recipe, with its photo if that is still in the gallery.
 
         Raises:
-            ValueError: a recipe of another tab, or one that this version cannot follow.
+            ValueError: a recipe of another tab, or with settings that this version rejects.
         """
         job = self._job_of(recipe, "dcgan_projection")
         kept = self.studio.gallery.find_input(recipe.inputs.get("image", ""))
         inform("Settings restored." if kept else "Settings restored: now drop the photo that was looked for.")
-        restored = self.settings.shown(self.settings.values(job.config))
+        restored = self.settings.updates(self.settings.values(job.config))
         return [str(kept) if kept else None, gr.skip(), gr.skip(), *restored]
 
     def _square(self, path: str | None) -> np.ndarray:
         if not path:
             raise ValueError("Drop a face first: a picture with one face that fills its middle.")
-        image = self.studio.read(path)
-        check_picture(image)
-        return middle_square(image, SIDE)
+        return middle_square(self.studio.read(path), SIDE)
 
     async def start(self, path: str | None, network: str, *values: Any) -> AsyncIterator[dict[Any, Any]]:
-        """Look for the dropped face and watch."""
+        """Start a projection and watch it."""
 
         def job() -> Job:
-            self._face.gan(network)  # a sentence now rather than a run that fails
+            self._face.gan(network)  # fail now rather than in the run
             config = self.settings.config(values)
             inputs = {"image": self._square(path)}
             return Job(engine="dcgan_projection", config=config, inputs=inputs, backbone=network)
@@ -140,18 +143,14 @@ class FaceSearch:
         async for update in self.stage.start(job):
             yield update
 
-    def steered(self, run_id: str, network: str, *values: Any) -> None:
-        """The weights were moved while it looks."""
-        self.stage.steer(run_id, network, lambda: self.settings.config(values))
-
-    async def used(self, run_id: str) -> Any:
-        """Make the face that was found the large one."""
+    async def use_face(self, run_id: str) -> Any:
+        """Select the projected face."""
 
         def use() -> list[Any]:
             run = self.stage.run(run_id)
             if run is None or run.frame is None or run.frame.z is None:
                 raise ValueError("There is no found face yet; press Find it first.")
             original = "" if run.original is None else png_uri(middle_square(run.original, 128))
-            return self._face.fresh(run.job.backbone, run.frame.z, None, original)
+            return self._face.new_face(run.job.backbone, run.frame.z, None, original)
 
-        return await answered(self.studio, use, len(self._face.everything))
+        return await run_or_warn(self.studio, use, len(self._face.everything))

@@ -14,49 +14,49 @@ from engines.dcgan.model import GAN
 from engines.jobs import Job
 from engines.recipes import Recipe, RecipeError, read_recipe
 from studio.components.config_form import Settings
-from studio.components.toasts import answered, inform
+from studio.components.toasts import inform, run_or_warn
 from studio.i18n.catalog import translate
 from studio.panels.handoff import Handoff
 from studio.panels.recipe_restore import job_for_tab
-from studio.panels.saved_settings import OwnSettings
+from studio.panels.saved_settings import SavedSettings
 from studio.run_views.image_run_view import PictureStage
 from studio.services import Studio
-from studio.tabs.faces.face_detail import LargeFace
-from studio.tabs.faces.face_wall import drawn, wall
-from studio.tabs.faces.nearest_neighbors import Neighbours
-from studio.tabs.faces.projection import FaceSearch
+from studio.tabs.faces.face_detail import FaceDetail
+from studio.tabs.faces.face_wall import wall, wall_value
+from studio.tabs.faces.nearest_neighbors import NearestNeighbors
+from studio.tabs.faces.projection import FaceProjection
 from studio.tabs.faces.training import NETWORKS, GANTraining
 from studio.tabs.latent_space.face_editor import rounded
-from studio.trained_models import Trained
+from studio.trained_models import TrainedNetworks
 from studio.wire_format import png_uri
 
-COUNT, TRUNCATION, PLACES = 40, 1.0, 12
+COUNT, TRUNCATION, MOST_WAYPOINTS = 40, 1.0, 12
 
 
 class FacesTab:
-    """The controls of the tab and what they do."""
+    """The tab's controls and event handlers."""
 
     def __init__(self, studio: Studio):
         self.studio = studio
         self.stage = PictureStage(studio, "gan")
-        self.face = LargeFace(studio)
-        self.search = FaceSearch(studio, self.face, self._job_of)
-        self.neighbours = Neighbours(studio)
+        self.face = FaceDetail(studio)
+        self.search = FaceProjection(studio, self.face, self._job_of)
+        self.neighbours = NearestNeighbors(studio)
         self.training = GANTraining(studio)
-        self._trained = Trained(studio, "dcgan")
+        self._trained = TrainedNetworks(studio, "dcgan")
 
     def build(self) -> None:
-        """Lay the tab out and wire it, inside the page's Blocks."""
+        """Create and wire the controls, inside the page's Blocks."""
         self.settings = Settings(FaceWalkConfig(truncation=TRUNCATION), "gan")
-        self.own = OwnSettings(self.studio, self.settings, "faces")
+        self.saved_settings = SavedSettings(self.studio, self.settings, "faces")
         with gr.Tabs() as self.parts:
             with gr.Tab("Draw", id="draw"):
                 self._build_drawing()
                 with gr.Accordion("Walk", open=True, elem_id="gan-walk", elem_classes="fold"):
                     self._build_walk()
                 title = "Find your face"
-                self.look = gr.Accordion(title, open=False, elem_id="gan-search", elem_classes="fold")
-                with self.look:
+                self.projection_fold = gr.Accordion(title, open=False, elem_id="gan-search", elem_classes="fold")
+                with self.projection_fold:
                     self.search.build()
                 self.neighbours.build()
             with gr.Tab("Train", id="gan-training"):
@@ -96,7 +96,7 @@ class FacesTab:
                     type="filepath",
                     elem_id="gan-saved",
                 )
-                self.own.build()
+                self.saved_settings.build()
             with gr.Row(elem_classes="outputs gallery-and-face"):
                 self.wall = wall("gan-wall")
                 with gr.Column(min_width=300):
@@ -104,54 +104,54 @@ class FacesTab:
         self.face.sliders_below()
 
     def _build_walk(self) -> None:
-        self.places = gr.State([])
+        self.waypoints = gr.State([])
         with gr.Row(elem_classes="workbench"):
             with gr.Column(elem_classes="inputs", min_width=300):
                 with gr.Column(elem_classes="begin"):
                     self.strip = gr.HTML(strip([]), elem_id="gan-places", apply_default_css=False)
                     self.clear = gr.Button("Clear the walk", size="sm", elem_id="gan-clear")
-                    self.stage.buttons("Walk")
+                    self.stage.build_buttons("Walk")
                 add = self.settings.add
                 steps = gr.Slider(4, 60, value=24, step=1, label="Pictures a leg", elem_id="gan-steps")
                 arcs = gr.Checkbox(True, label="On arcs", container=False, elem_id="gan-spherical")
                 loop = gr.Checkbox(True, label="In a loop", container=False, elem_id="gan-closed")
                 self.steps, self.arcs, self.loop = add("steps", steps), add("spherical", arcs), add("closed", loop)
             with gr.Column(elem_classes="outputs", min_width=320, scale=3):
-                self.stage.canvas_with(None, "A walk from face to face plays here.")
-                self.stage.under("Every picture is drawn from its own latent vector.")
+                self.stage.build_canvas(None, "A walk from face to face plays here.")
+                self.stage.build_footer("Every picture is drawn from its own latent vector.")
 
     def _wire(self) -> None:
-        seen: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": None}
-        newest = {**seen, "trigger_mode": "always_last"}
+        options: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": None}
+        latest = {**options, "trigger_mode": "always_last"}
         everything, whole = self.face.everything, [self.wall, *self.face.everything]
-        said = [self.network, self.wall, self.truncation]
-        self.again.click(self.next_wall, said, whole, **seen)
-        self.network.input(self.same_wall, said, whole, **seen)
-        self.truncation.input(self.same_wall, said, whole, **newest)
-        self.wall.pick(self.picked, [self.network, self.wall, self.face.picture], everything, **newest)
-        self.reset.click(self.face.unedited, [self.face.picture], everything, **seen)
-        self.face.add.click(self.added, [self.places, *everything], [self.places, self.strip], **seen)
-        self.clear.click(self.cleared, None, [self.places, self.strip], **seen)
-        way = [self.places, self.strip, self.steps, self.arcs, self.loop]
-        self._restorable = [self.network, self.truncation, *whole, *way]
-        self.saved.upload(self.restored, [self.saved], self._restorable, **seen)
-        walk = [self.network, self.wall, self.places, self.steps, self.arcs, self.loop]
-        self.stage.begin_on(self.stage.go.click, self.start_walk, walk)
+        wall_inputs = [self.network, self.wall, self.truncation]
+        self.again.click(self.next_wall, wall_inputs, whole, **options)
+        self.network.input(self.same_wall, wall_inputs, whole, **options)
+        self.truncation.input(self.same_wall, wall_inputs, whole, **latest)
+        self.wall.pick(self.picked, [self.network, self.wall, self.face.picture], everything, **latest)
+        self.reset.click(self.face.reset, [self.face.picture], everything, **options)
+        self.face.add.click(self.add_to_walk, [self.waypoints, *everything], [self.waypoints, self.strip], **options)
+        self.clear.click(self.clear_walk, None, [self.waypoints, self.strip], **options)
+        walk_controls = [self.waypoints, self.strip, self.steps, self.arcs, self.loop]
+        self._restore_outputs = [self.network, self.truncation, *whole, *walk_controls]
+        self.saved.upload(self.restore_file, [self.saved], self._restore_outputs, **options)
+        walk = [self.network, self.wall, self.waypoints, self.steps, self.arcs, self.loop]
+        self.stage.start_on(self.stage.start_button.click, self.start_walk, walk)
         self.stage.wire()
-        self.own.wire(self.stage.go, [self.again.click, self.truncation.release])
-        self.own.taken.then(self.same_wall, said, whole, **seen)
+        self.saved_settings.wire(self.stage.start_button, [self.again.click, self.truncation.release])
+        self.saved_settings.applied.then(self.same_wall, wall_inputs, whole, **options)
         self.face.wire()
         self.search.wire(self.network)
-        self.neighbours.wire(self.face.picture, self.face.sliders, self.face.shown)
-        self.training.use.click(self.trained_used, [self.training.stage.run_id], [self.network], **seen).then(
-            self.same_wall, said, whole, **seen
+        self.neighbours.wire(self.face.picture, self.face.sliders, self.face.decode)
+        self.training.use.click(self.use_trained, [self.training.stage.run_id], [self.network], **options).then(
+            self.same_wall, wall_inputs, whole, **options
         )
 
     def on_visit(self, page: gr.Blocks, tab: gr.Tab) -> None:
-        """Have a fresh page find its runs again, and draw the wall when the tab is first looked at."""
+        """Resume the runs when a page opens; draw the wall when the tab is first opened."""
         for stage in (self.stage, self.search.stage, self.training.stage):
             stage.on_page_load(page)
-        self.own.on_visit(tab).then(
+        self.saved_settings.on_visit(tab).then(
             self.first_wall,
             [self.network, self.wall, self.truncation],
             [self.wall, *self.face.everything],
@@ -159,133 +159,136 @@ class FacesTab:
             concurrency_limit=None,
         )
 
-    # The wall
+    # Wall
 
     async def first_wall(self, network: str, value: dict[str, Any], truncation: float) -> Any:
-        """A wall, unless there is one."""
+        """Draw the wall, unless it is there already."""
         if value and value.get("sheet"):
             return [gr.skip()] * (1 + len(self.face.everything))
         return await self.same_wall(network, value, truncation)
 
     async def same_wall(self, network: str, value: dict[str, Any], truncation: float) -> Any:
-        """The wall of the same noise, as these networks draw it."""
-        return await self._walled(network, int((value or {}).get("seed", 0)), truncation)
+        """Redraw the wall from the same seeds."""
+        return await self._draw_wall(network, int((value or {}).get("seed", 0)), truncation)
 
     async def next_wall(self, network: str, value: dict[str, Any], truncation: float) -> Any:
-        """A wall of other noise."""
-        return await self._walled(network, (int((value or {}).get("seed", 0)) + COUNT) % 2**30, truncation)
+        """Draw the wall from the next seeds."""
+        return await self._draw_wall(network, (int((value or {}).get("seed", 0)) + COUNT) % 2**30, truncation)
 
-    async def _walled(self, network: str, seed: int, truncation: float) -> Any:
+    async def _draw_wall(self, network: str, seed: int, truncation: float) -> Any:
         def draw() -> list[Any]:
             gan = self.face.gan(network)
-            shown = drawn(gan, seed, COUNT, float(truncation))
-            return [shown, *self.face.fresh(network, gan.latents([seed], float(truncation))[0])]
+            shown = wall_value(gan, seed, COUNT, float(truncation))
+            return [shown, *self.face.new_face(network, gan.latents([seed], float(truncation))[0])]
 
-        return await answered(self.studio, draw, 1 + len(self.face.everything))
+        return await run_or_warn(self.studio, draw, 1 + len(self.face.everything))
 
     async def picked(self, network: str, value: dict[str, Any], face: dict[str, Any], event: gr.EventData) -> Any:
-        """A face on the wall was clicked; the one that is held stays held."""
+        """Select a face of the wall; the held face is kept."""
         index = int(event.index) % COUNT
 
         def draw() -> list[Any]:
             z = self.face.gan(network).latents([int(value["seed"]) + index], float(value["truncation"]))[0]
-            return self.face.fresh(network, z, face)
+            return self.face.new_face(network, z, face)
 
-        return await answered(self.studio, draw, len(self.face.everything))
+        return await run_or_warn(self.studio, draw, len(self.face.everything))
 
-    # The walk
+    # Walk
 
-    async def added(self, places: list[list[float]], face: dict[str, Any], *sliders: Any) -> Any:
-        """The face becomes a place of the walk."""
+    async def add_to_walk(self, waypoints: list[list[float]], face: dict[str, Any], *sliders: Any) -> Any:
+        """Add the face to the walk."""
 
         def add() -> list[Any]:
-            if len(places) >= PLACES:
-                raise ValueError(f"A walk here has at most {PLACES} faces; clear it to begin another.")
-            more = [*places, rounded(self.face.place(face, sliders))]
+            if len(waypoints) >= MOST_WAYPOINTS:
+                raise ValueError(f"A walk here has at most {MOST_WAYPOINTS} faces; clear it to begin another.")
+            more = [*waypoints, rounded(self.face.latent_of(face, sliders))]
             return [more, self._strip(face["network"], more)]
 
-        return await answered(self.studio, add, 2)
+        return await run_or_warn(self.studio, add, 2)
 
-    def _strip(self, network: str, places: list[list[float]]) -> str:
-        return strip(list(self.face.gan(network).decode(np.array(places, np.float32))))
+    def _strip(self, network: str, waypoints: list[list[float]]) -> str:
+        return strip(list(self.face.gan(network).decode(np.array(waypoints, np.float32))))
 
-    def cleared(self) -> list[Any]:
-        """A walk without places."""
+    def clear_walk(self) -> list[Any]:
+        """Clear the walk."""
         return [[], strip([])]
 
     async def start_walk(
-        self, network: str, value: dict[str, Any], places: list[list[float]], steps: float, arcs: bool, loop: bool
+        self, network: str, value: dict[str, Any], waypoints: list[list[float]], steps: float, arcs: bool, loop: bool
     ) -> AsyncIterator[dict[Any, Any]]:
-        """Walk through the chosen faces, or the first five on the wall, and watch."""
+        """Start a walk through the collected faces, or through the first five of the wall, and watch it."""
 
         def job() -> Job:
             shared: dict[str, Any] = {"steps": int(steps), "spherical": bool(arcs), "closed": bool(loop)}
-            if places:
-                config = FaceWalkConfig(waypoints=tuple(number for z in places for number in z), **shared)
+            if waypoints:
+                config = FaceWalkConfig(waypoints=tuple(number for z in waypoints for number in z), **shared)
             else:
                 seed = int((value or {}).get("seed", 0))
                 truncation = float((value or {}).get("truncation", TRUNCATION))
                 config = FaceWalkConfig(seeds=tuple(range(seed, seed + 5)), truncation=truncation, **shared)
-            resolve(config, self.face.gan(network))  # a sentence now rather than a run that fails
+            resolve(config, self.face.gan(network))  # fail now rather than in the run
             return Job(engine="dcgan_walk", config=config, inputs={}, backbone=network)
 
         async for update in self.stage.start(job):
             yield update
 
-    # What comes back
+    # Restoring
 
-    def doors(self) -> list[Handoff]:
-        """Faces, walks, searches and trainings come back; any picture may be looked for."""
-        drawing, looking = [self.parts, *self._restorable], [self.parts, self.look, *self.search.found]
-        training = [self.parts, *self.training.restorable]
+    def handoffs(self) -> list[Handoff]:
+        """Handoffs: restore faces, walks, projections and trainings; project a picture."""
+        drawing, projecting = (
+            [self.parts, *self._restore_outputs],
+            [self.parts, self.projection_fold, *self.search.found],
+        )
+        training = [self.parts, *self.training.restore_outputs]
         return [
-            Handoff("faces", self.entered, [], drawing, engines=("dcgan", "dcgan_walk")),
-            Handoff("faces", self.search_back, [], looking, engines=("dcgan_projection",)),
-            Handoff("faces", self.training_entered, [], training, engines=("dcgan_training",)),
+            Handoff("faces", self.restore_from_gallery, [], drawing, engines=("dcgan", "dcgan_walk")),
+            Handoff("faces", self.restore_projection, [], projecting, engines=("dcgan_projection",)),
+            Handoff("faces", self.restore_training, [], training, engines=("dcgan_training",)),
             Handoff(
                 "faces",
-                self.search_entered,
+                self.project_picture,
                 [self.network],
-                looking,
+                projecting,
                 title="Look for this face",
                 kinds=("picture",),
             ),
         ]
 
-    async def entered(self, recipe: Recipe) -> dict[Any, Any]:
-        """A face or a walk comes back from another tab."""
-        updates = await self.studio.answer(lambda: self._back(recipe))
-        return dict(zip(self._restorable, updates, strict=True)) | {self.parts: gr.update(selected="draw")}
+    async def restore_from_gallery(self, recipe: Recipe) -> dict[Any, Any]:
+        """Restore a face or a walk."""
+        updates = await self.studio.run_interactive(lambda: self._restore(recipe))
+        return dict(zip(self._restore_outputs, updates, strict=True)) | {self.parts: gr.update(selected="draw")}
 
-    def training_entered(self, recipe: Recipe) -> dict[Any, Any]:
-        """A training comes back from another tab."""
-        return self.training.restored(recipe) | {self.parts: gr.update(selected="gan-training")}
+    def restore_training(self, recipe: Recipe) -> dict[Any, Any]:
+        """Restore a training."""
+        return self.training.restore(recipe) | {self.parts: gr.update(selected="gan-training")}
 
-    def search_back(self, recipe: Recipe) -> dict[Any, Any]:
-        """A search comes back from another tab."""
-        updates = dict(zip(self.search.found, self.search.restored(recipe), strict=True))
-        return updates | {self.parts: gr.update(selected="draw"), self.look: gr.update(open=True)}
+    def restore_projection(self, recipe: Recipe) -> dict[Any, Any]:
+        """Restore a projection."""
+        updates = dict(zip(self.search.found, self.search.restore(recipe), strict=True))
+        return updates | {self.parts: gr.update(selected="draw"), self.projection_fold: gr.update(open=True)}
 
-    async def search_entered(self, path: str, network: str) -> dict[Any, Any]:
-        """A picture comes from another tab: as if it were dropped where a face is looked for."""
+    async def project_picture(self, path: str, network: str) -> dict[Any, Any]:
+        """Use a picture from another tab as the photo of the projection."""
         updates = dict(zip(self.search.found, await self.search.face_dropped(path, network), strict=True))
-        if isinstance(updates[self.search.opinion], str):  # it can be looked for
+        if isinstance(updates[self.search.opinion], str):  # the picture could be read
             updates[self.search.photo] = path
-        return updates | {self.parts: gr.update(selected="draw"), self.look: gr.update(open=True)}
+        return updates | {self.parts: gr.update(selected="draw"), self.projection_fold: gr.update(open=True)}
 
-    async def restored(self, path: str) -> Any:
-        """A saved face or walk was dropped: put it back on the page."""
+    async def restore_file(self, path: str) -> Any:
+        """Restore a saved face or walk from its file."""
 
         def bring() -> list[Any]:
             recipe = read_recipe(Path(path))
             if recipe is None:
                 raise RecipeError("There is no recipe in this file: bring a PNG or an MP4 that was saved here.")
-            return self._back(recipe)
+            return self._restore(recipe)
 
-        return await answered(self.studio, bring, 8 + len(self.face.everything))
+        return await run_or_warn(self.studio, bring, 8 + len(self.face.everything))
 
-    def _back(self, recipe: Recipe) -> list[Any]:
-        return self._walk_back(recipe) if recipe.engine == "dcgan_walk" else self._face_back(recipe)
+    def _restore(self, recipe: Recipe) -> list[Any]:
+        return self._restore_walk(recipe) if recipe.engine == "dcgan_walk" else self._restore_face(recipe)
 
     def _job_of(self, recipe: Recipe, engine: str) -> Job:
         networks = [*NETWORKS.values(), *self._trained.names]
@@ -293,41 +296,41 @@ class FacesTab:
             recipe, engine, networks, "This was made on another tab; drop it there.", workshop=self.studio.workshop
         )
 
-    def _face_back(self, recipe: Recipe) -> list[Any]:
+    def _restore_face(self, recipe: Recipe) -> list[Any]:
         job = self._job_of(recipe, "dcgan")
         config, gan = job.config, self.face.gan(job.backbone)
         resolve(config, gan)
         inform("The face is back, with its sliders.")
-        shown = drawn(gan, config.seed, COUNT, config.truncation)
-        return [job.backbone, config.truncation, shown, *self.face.restored(config, job.backbone), *[gr.skip()] * 5]
+        shown = wall_value(gan, config.seed, COUNT, config.truncation)
+        return [job.backbone, config.truncation, shown, *self.face.restore(config, job.backbone), *[gr.skip()] * 5]
 
-    def _walk_back(self, recipe: Recipe) -> list[Any]:
+    def _restore_walk(self, recipe: Recipe) -> list[Any]:
         job = self._job_of(recipe, "dcgan_walk")
         config, gan = job.config, self.face.gan(job.backbone)
         resolve(config, gan)
         points = gan.latents(config.seeds, config.truncation)
         if config.waypoints:
             points = np.array(config.waypoints, np.float32).reshape(-1, gan.latent_dim)
-        places = [rounded(z) for z in points[:PLACES]]
+        waypoints = [rounded(z) for z in points[:MOST_WAYPOINTS]]
         inform("The walk is back; press Walk to see it.")
         same = [gr.skip()] * (1 + len(self.face.everything))
-        way = [places, self._strip(job.backbone, places), config.steps, config.spherical, config.closed]
-        return [job.backbone, config.truncation, *same, *way]
+        walk_controls = [waypoints, self._strip(job.backbone, waypoints), config.steps, config.spherical, config.closed]
+        return [job.backbone, config.truncation, *same, *walk_controls]
 
-    # What was trained
+    # Trained networks
 
-    async def trained_used(self, run_id: str) -> Any:
-        """Take up the networks of a finished training."""
-        gan = await answered(self.studio, lambda: self.training.finished(run_id))
+    async def use_trained(self, run_id: str) -> Any:
+        """Use the networks of a finished training."""
+        gan = await run_or_warn(self.studio, lambda: self.training.load_result(run_id))
         if not isinstance(gan, GAN):
             return gr.skip()
-        name = self._trained.take_up(run_id, gan)
+        name = self._trained.register(run_id, gan)
         inform("Your networks draw on the wall now: see Draw.")
         return gr.update(choices=[*NETWORKS.items(), ("Yours", name)], value=name)
 
 
 def strip(pictures: Sequence[np.ndarray]) -> str:
-    """The faces of a walk, as HTML."""
+    """Render the faces of a walk as HTML."""
     if not pictures:
         hint = translate("“Add to the walk” collects faces; without any: the first five of the wall.")
         return f'<p class="places">{hint}</p>'

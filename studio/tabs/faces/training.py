@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import gradio as gr
 
 from engines.dcgan.config import STEERABLE, DCGANTrainingConfig
 from engines.imaging.formats import SUFFIXES
 from studio.components.config_form import Settings
 from studio.components.toasts import inform, warn
-from studio.panels.training_panel import Kind, Training
+from studio.panels.training_panel import TrainingPanel, TrainingSpec
 from studio.services import Studio
 
 NETWORKS = {"Ours": "faces", "As in the book": "notes"}
 
 
-class GANTraining(Training):
-    """The controls of the training and what they do."""
+class GANTraining(TrainingPanel):
+    """Controls and handlers of the training."""
 
     def __init__(self, studio: Studio):
-        kind = Kind(
+        kind = TrainingSpec(
             engine="dcgan_training",
-            first=DCGANTrainingConfig(images=100_000, interval=50).filled(),
+            initial=DCGANTrainingConfig(images=100_000, interval=50).filled(),
             data="a zip of pictures, or all pictures of a folder",
             suffixes=(".zip", *sorted(SUFFIXES)),
             choose=self._choose,
@@ -28,8 +30,8 @@ class GANTraining(Training):
             invitation="What the generator draws from the same noise, again and again, appears here.",
             used="Finished networks can draw on the wall.",
             steerable=STEERABLE,
-            own=lambda model: DCGANTrainingConfig(model=model),
-            persons_own=("images", "batch_size", "interval", "seed", "rollbacks"),
+            network_defaults=lambda model: DCGANTrainingConfig(model=model),
+            kept_fields=("images", "batch_size", "interval", "seed", "rollbacks"),
         )
         super().__init__(studio, kind, "gan-train")
 
@@ -55,17 +57,21 @@ class GANTraining(Training):
             settings.number("seed", "Seed")
 
     def build(self) -> None:
-        """Lay them out and wire them."""
+        """Create and wire the controls."""
         super().build()
         self.wire_network(self.model, ("d_learning_rate", "dropout"))
-        settings, seen = self.settings, {"api_visibility": "private"}
+        settings, options = self.settings, {"api_visibility": "private"}
         rollbacks = settings.controls["rollbacks"]
-        self.back.click(self.once_more, [self.stage.run_id, rollbacks], [rollbacks], **seen).then(
-            self.steered, [self.stage.run_id, *settings.components], None, **seen
+        self.back.click(self.add_rollback, [self.stage.run_id, rollbacks], [rollbacks], **options).then(
+            self.send_settings, [self.stage.run_id, *settings.components], None, **options
         )
 
-    def once_more(self, run_id: str, rollbacks: int) -> int:
-        """One more step back."""
+    def send_settings(self, run_id: str, *values: Any) -> None:
+        """Send the current settings to the page's training."""
+        self.stage.steer(run_id, "", self.settings, values)
+
+    def add_rollback(self, run_id: str, rollbacks: int) -> int:
+        """Ask for one more rollback; return the new count."""
         run = self.stage.run(run_id)
         if run is None or run.over:
             warn("No training is running that could go back.")

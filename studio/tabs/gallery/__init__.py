@@ -1,1 +1,1 @@
-"""The tab gallery, and what only it has."""
+"""Gallery tab."""

@@ -1,4 +1,4 @@
-// Results as cards, a page of them at a time. A click on one opens it; a tick chooses it for what is done to several.
+// Results as cards, one page at a time. A click opens a result; a tick selects it for actions on several.
 const find = selector => element.querySelector(selector);
 const gallery = find('.gallery'), cards = find('.cards');
 let opened = '';
@@ -56,7 +56,7 @@ function show() {
   gallery.dataset.chosen = chosen.size;
 }
 
-// Arrow keys walk over the cards.
+// Arrow keys move between cards.
 cards.addEventListener('keydown', event => {
   const buttons = [...cards.querySelectorAll('.open')], at = buttons.indexOf(document.activeElement);
   const across = getComputedStyle(cards).gridTemplateColumns.split(' ').length;
@@ -65,7 +65,7 @@ cards.addEventListener('keydown', event => {
   event.preventDefault();
   buttons[at + by].focus();
 });
-// Once a result is closed, or deleted, the focus is where it was opened.
+// After a result is closed or deleted, return the focus to its place in the grid.
 async function come_back() {
   for (let tries = 0; tries < 180 && document.querySelector('#gallery-close')?.offsetParent; tries++) await new Promise(requestAnimationFrame);
   if (!document.querySelector('#gallery-close')?.offsetParent) (button_of(opened) || cards.querySelector('.open'))?.focus();

@@ -13,16 +13,16 @@ from engines.recipes import Recipe, RecipeError
 from studio.gallery.gallery import Result
 from studio.i18n.catalog import translate
 
-# Fields of words of a person's own, as `engines.jobs.recipe_diff` names them.
+# Fields that hold the user's own text, as named by `engines.jobs.recipe_diff`; they are not translated.
 WRITTEN = ("Prompt", "Stop")
 
 
 class RecipePanel:
-    """The panel under an opened result, and the place to paste a recipe. The parts are laid out where the tab wants
-    them, each once: `build`, `build_pasting`."""
+    """Recipe, code and differences of opened results, and a form to paste a recipe. Call `build` and `build_pasting`
+    where the tab wants them."""
 
     def build(self) -> None:
-        """Lay the panel out."""
+        """Create the panel."""
         self.fold = gr.Accordion("Recipe and code", open=False, elem_id="gallery-recipe", elem_classes="fold")
         with self.fold:
             gr.Markdown(
@@ -35,7 +35,7 @@ class RecipePanel:
         self.differences = gr.HTML("", apply_default_css=False, elem_id="gallery-differences")
 
     def build_pasting(self) -> None:
-        """Lay out the place to paste a recipe."""
+        """Create the form to paste a recipe."""
         with gr.Accordion("Paste a recipe", open=False, elem_id="gallery-paste", elem_classes="fold"):
             self.pasted = gr.Textbox(
                 "",
@@ -49,11 +49,11 @@ class RecipePanel:
 
     @property
     def outputs(self) -> list[Any]:
-        """What `said_of` and `compared` change."""
+        """List the components that `show` and `compare` update."""
         return [self.fold, self.recipe, self.code, self.differences]
 
-    def said_of(self, recipe: Recipe | None) -> dict[Any, Any]:
-        """What made a result, where it says so."""
+    def show(self, recipe: Recipe | None) -> dict[Any, Any]:
+        """Show a result's recipe and its code; hide the panel if there is no recipe."""
         from engines.jobs.recipe_script import script_of
 
         if recipe is None:
@@ -69,15 +69,15 @@ class RecipePanel:
             self.differences: "",
         }
 
-    def compared(self, left: Result, right: Result) -> dict[Any, Any]:
-        """Why two results differ."""
+    def compare(self, left: Result, right: Result) -> dict[Any, Any]:
+        """Show the differences between the recipes of two results."""
         first, second = left.recipe(), right.recipe()
         shown = "" if first is None or second is None else table_of(first, second)
         return {self.fold: gr.update(visible=False), self.differences: shown}
 
 
 def table_of(first: Recipe, second: Recipe) -> str:
-    """The differences of two recipes, as HTML."""
+    """Render the differences between two recipes as HTML."""
     from engines.jobs.recipe_diff import SAME, differences
 
     try:
@@ -89,24 +89,24 @@ def table_of(first: Recipe, second: Recipe) -> str:
     rows = []
     for one in found:
         hint = f'<span class="quiet">{html.escape(translate(one.help))}</span>' if one.help else ""
-        told = (one.first, one.second) if one.name in WRITTEN else map(said_change, (one.first, one.second))
-        cells = "".join(f"<td>{html.escape(value)}</td>" for value in told)
+        text = (one.first, one.second) if one.name in WRITTEN else map(change_text, (one.first, one.second))
+        cells = "".join(f"<td>{html.escape(value)}</td>" for value in text)
         rows.append(f'<tr><th scope="row">{html.escape(translate(one.name))}{hint}</th>{cells}</tr>')
     why = translate("Why different?")
     return f'<table class="differences"><caption>{why}</caption><tbody>{"".join(rows)}</tbody></table>'
 
 
-def said_change(told: str) -> str:
-    """What a recipe has, or what was changed on the way, "step size 0.02, octaves 3", as the page's language has it."""
-    if translate(told) != told:
-        return translate(told)
-    return "".join(map(_said_setting, re.split("([,;] )", told)))
+def change_text(text: str) -> str:
+    """Translate a setting and its value, or a list of them such as "step size 0.02, octaves 3"."""
+    if translate(text) != text:
+        return translate(text)
+    return "".join(map(_setting_text, re.split("([,;] )", text)))
 
 
-def _said_setting(told: str) -> str:
-    words = told.split(" ")
+def _setting_text(text: str) -> str:
+    words = text.split(" ")
     for count in range(len(words), 0, -1):
         name = " ".join(words[:count]).capitalize()
         if translate(name) != name:
             return " ".join([translate(name), *map(translate, words[count:])])
-    return translate(told)
+    return translate(text)

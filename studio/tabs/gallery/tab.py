@@ -12,7 +12,7 @@ import gradio as gr
 
 from engines.imaging.images import load_picture
 from engines.recipes import Recipe, from_json
-from studio.components.hidden_download import fetched_when_made
+from studio.components.hidden_download import download_when_ready
 from studio.components.html_component import component
 from studio.components.toasts import inform, warn
 from studio.gallery.gallery import Result, url_of
@@ -25,7 +25,7 @@ from studio.services import Studio
 from studio.tabs.gallery.recipe_panel import RecipePanel
 
 A_PAGE = 24
-# For so many seconds a list is kept waiting while thumbnails are made that are not there; it asks again for the rest.
+# Seconds for missing thumbnails; the list comes without the rest, and the page asks for them again.
 PATIENCE = 0.1
 MOST_TEXT = 20_000
 FILTERS = {"All": "", "Dream": "dream", "Style": "style", "Latent": "latent", "Faces": "faces", "Words": "text"}
@@ -34,19 +34,19 @@ NOTHING = "Nothing here yet. Whatever you make on the other tabs appears here."
 
 
 class GalleryTab:
-    """The controls of the tab and what they do."""
+    """The tab's controls and event handlers."""
 
     def __init__(self, studio: Studio):
         self.studio = studio
         self.panel = RecipePanel()
 
     def build(self) -> None:
-        """Lay the tab out, inside the page's Blocks."""
+        """Create the controls, inside the page's Blocks."""
         self.open = gr.State("")
         self.asked = gr.State([])
         with gr.Column(visible=False, elem_classes="opened") as self.opened:
             self.viewer = component(Path(__file__).with_name("viewer"), "gallery-viewer", {})
-            with gr.Row(elem_classes="under ways") as self.ways:
+            with gr.Row(elem_classes="under ways") as self.handoff_row:
                 self.restore = gr.Button("Bring back its settings", size="sm", elem_id="gallery-restore")
             with gr.Row(elem_classes="under ways"):
                 self.save = gr.DownloadButton("Save", size="sm", elem_id="gallery-save")
@@ -69,63 +69,65 @@ class GalleryTab:
         self.grid = component(Path(__file__).with_name("gallery_grid"), "gallery-grid", {})
         self.panel.build_pasting()
 
-    def connect(self, tabs: gr.Tabs, doors: Sequence[Handoff]) -> None:
-        """Wire the tab, once all others are built: their doors are the ways out of here."""
-        seen: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": None}
-        self._sends = [door for door in doors if door.title]
-        self._backs = [door for door in doors if door.engines]
-        with self.ways:
+    def connect(self, tabs: gr.Tabs, handoffs: Sequence[Handoff]) -> None:
+        """Wire the tab, with a button for each handoff of the other tabs."""
+        options: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": None}
+        self._outgoing = [handoff for handoff in handoffs if handoff.title]
+        self._returning = [handoff for handoff in handoffs if handoff.engines]
+        with self.handoff_row:
             self._buttons = [
-                gr.Button(door.title, size="sm", visible=False, elem_id=f"gallery-way-{i}")
-                for i, door in enumerate(self._sends)
+                gr.Button(handoff.title, size="sm", visible=False, elem_id=f"gallery-way-{i}")
+                for i, handoff in enumerate(self._outgoing)
             ]
         shown = [self.opened, self.viewer, self.open, self.restore, self.save, self.delete, *self._buttons]
         shown += self.panel.outputs
         listed = [self.filter, self.grid]
-        self.filter.input(self.listed, listed, [self.grid], queue=False, **seen)
-        # A list whose thumbnails are still being made asks for the rest: a click meanwhile is not to be dropped.
-        self.grid.pick(self.picked, listed, [self.grid, *shown], trigger_mode="multiple", **seen)
-        self.compare.click(self.compared, [self.grid], shown, **seen)
-        self.close.click(self.closed, None, shown, **seen)
-        fetched_when_made(self.export.click(self.exported, [self.grid], [self.archive], **seen), self.archive)
+        self.filter.input(self.list_results, listed, [self.grid], queue=False, **options)
+        # A list without all thumbnails asks for the rest; "multiple" keeps a click in the meantime from being dropped.
+        self.grid.pick(self.picked, listed, [self.grid, *shown], trigger_mode="multiple", **options)
+        self.compare.click(self.compare_results, [self.grid], shown, **options)
+        self.close.click(self.close_viewer, None, shown, **options)
+        download_when_ready(
+            self.export.click(self.export_selected, [self.grid], [self.archive], **options), self.archive
+        )
         asked = [self.asked, self.delete, self.remove]
         gone = [self.grid, *asked, *shown]
-        self.delete.click(self.deleted, [self.open, self.asked, *listed], gone, **seen)
-        self.remove.click(self.removed, [self.asked, *listed], gone, **seen)
-        for button, door in zip(self._buttons, self._sends, strict=True):
-            sent = self._sent(door)
-            button.click(sent, [self.open, *door.inputs], _once([tabs, *door.outputs]), **seen)
-        inputs = [one for door in self._backs for one in door.inputs]
-        outputs = [one for door in self._backs for one in door.outputs]
+        self.delete.click(self.delete_opened, [self.open, self.asked, *listed], gone, **options)
+        self.remove.click(self.delete_selected, [self.asked, *listed], gone, **options)
+        for button, handoff in zip(self._buttons, self._outgoing, strict=True):
+            send = self._send_to(handoff)
+            button.click(send, [self.open, *handoff.inputs], _once([tabs, *handoff.outputs]), **options)
+        inputs = [one for handoff in self._returning for one in handoff.inputs]
+        outputs = [one for handoff in self._returning for one in handoff.outputs]
         self._tabs = tabs
         back = _once([tabs, *outputs])
-        self.restore.click(self.restored, [self.open, *inputs], back, **seen)
-        self.panel.follow.click(self.followed, [self.panel.pasted, *inputs], back, **seen)
+        self.restore.click(self.restore_result, [self.open, *inputs], back, **options)
+        self.panel.follow.click(self.restore_pasted, [self.panel.pasted, *inputs], back, **options)
 
-    def doors(self) -> list[Handoff]:
-        """Results come here by themselves."""
+    def handoffs(self) -> list[Handoff]:
+        """No handoffs: results appear here by themselves."""
         return []
 
     def on_visit(self, page: gr.Blocks, tab: gr.Tab) -> None:
-        """List the results whenever the tab is looked at."""
+        """List the results whenever the tab is opened."""
         tab.select(
-            self.listed,
+            self.list_results,
             [self.filter, self.grid],
             [self.grid],
-            queue=False,  # nothing is said of it
+            queue=False,  # shows no toast
             api_visibility="private",
         )
 
-    # The list
+    # List
 
-    def listed(self, shown: str, value: dict[str, Any] | None, page: int = 0) -> dict[str, Any]:
-        """The results of a filter, a page of them."""
+    def list_results(self, shown: str, value: dict[str, Any] | None, page: int = 0) -> dict[str, Any]:
+        """Return the grid's value: one page of the results that pass a filter."""
         gallery, wanted = self.studio.gallery, FILTERS.get(shown, "")
         engines = [engine for engine, (_, tab) in TITLES.items() if wanted in ("", tab)]
         names = gallery.names(engines)
         pages = max(1, -(-len(names) // A_PAGE))
         page = min(max(0, page), pages - 1)
-        # One may be deleted meanwhile.
+        # A result may be deleted meanwhile.
         some = [result for name in names[page * A_PAGE : (page + 1) * A_PAGE] if (result := gallery.find(name))]
         chosen = list((value or {}).get("chosen", []))
         there = set(names) if chosen else set()
@@ -136,7 +138,7 @@ class GalleryTab:
                 {
                     "name": result.name,
                     "title": title_of(result),
-                    "facts": when(result),
+                    "facts": date_text(result),
                     "film": result.kind == "film",
                     "thumbnail": uri or "",
                     "words": "" if uri or uri is None else first_words(result) or translate(UNREADABLE),
@@ -155,35 +157,35 @@ class GalleryTab:
         }
 
     def picked(self, shown: str, value: dict[str, Any] | None, event: gr.EventData) -> dict[Any, Any]:
-        """A result is opened, or another page of them is turned to."""
+        """Open a result, or turn to another page."""
         page = getattr(event, "page", None)
         if page is not None:
-            return {self.grid: self.listed(shown, value, int(page))}
-        return self._opened(str(getattr(event, "name", "")))
+            return {self.grid: self.list_results(shown, value, int(page))}
+        return self._open(str(getattr(event, "name", "")))
 
-    # One of them, or two
+    # Opened results
 
-    def _opened(self, name: str) -> dict[Any, Any]:
+    def _open(self, name: str) -> dict[Any, Any]:
         result = self.studio.gallery.find(name)
         if result is None:
             warn("This result is no longer there.")
             return {self.open: gr.skip()}
         recipe = result.recipe()
-        known = {engine for door in self._backs for engine in door.engines}
-        ways = [gr.update(visible=result.kind in door.kinds) for door in self._sends]
+        known = {engine for handoff in self._returning for engine in handoff.engines}
+        ways = [gr.update(visible=result.kind in handoff.kinds) for handoff in self._outgoing]
         return {
             self.opened: gr.update(visible=True),
-            self.viewer: viewed(result, recipe),
+            self.viewer: viewer_value(result, recipe),
             self.open: name,
             self.restore: gr.update(visible=recipe is not None and recipe.engine in known),
             self.save: gr.update(value=str(result.path), visible=True),
             self.delete: gr.update(visible=True, value="Delete"),
             **dict(zip(self._buttons, ways, strict=True)),
-            **self.panel.said_of(recipe),
+            **self.panel.show(recipe),
         }
 
-    def compared(self, value: dict[str, Any] | None) -> dict[Any, Any]:
-        """Two pictures, one over the other."""
+    def compare_results(self, value: dict[str, Any] | None) -> dict[Any, Any]:
+        """Compare two pictures."""
         found = [self.studio.gallery.find(name) for name in (value or {}).get("chosen", [])]
         pictures = [result for result in found if result is not None and result.kind == "picture"]
         if len(pictures) != 2:
@@ -197,39 +199,39 @@ class GalleryTab:
                 "kind": "compare",
                 "url": url_of(left.path),
                 "other": url_of(right.path),
-                "left": f"{title_of(left)}, {when(left)}",
-                "right": f"{title_of(right)}, {when(right)}",
+                "left": f"{title_of(left)}, {date_text(left)}",
+                "right": f"{title_of(right)}, {date_text(right)}",
                 "between": translate("Where the one ends and the other begins"),
                 "fresh": secrets.token_hex(4),
             },
             self.open: "",
             **dict.fromkeys([self.restore, self.save, self.delete, *self._buttons], nothing),
-            **self.panel.compared(left, right),
+            **self.panel.compare(left, right),
         }
 
-    def closed(self) -> dict[Any, Any]:
-        """Nothing is open."""
+    def close_viewer(self) -> dict[Any, Any]:
+        """Close the viewer."""
         return {self.opened: gr.update(visible=False), self.viewer: {}, self.open: ""}
 
-    # Taking along, and away
+    # Export and deletion
 
-    def exported(self, value: dict[str, Any] | None) -> Any:
-        """A zip of what is ticked, with recipes."""
+    def export_selected(self, value: dict[str, Any] | None) -> Any:
+        """Return the path of a zip of the selected results and their recipes."""
         try:
             return str(self.studio.gallery.archive((value or {}).get("chosen", [])))
         except ValueError as error:
             warn(error)
             return None
 
-    def deleted(self, name: str, asked: list[str], shown: str, value: dict[str, Any] | None) -> dict[Any, Any]:
-        """Delete what is open, when asked twice."""
-        return self._gone([name], asked, shown, value, self.delete)
+    def delete_opened(self, name: str, asked: list[str], shown: str, value: dict[str, Any] | None) -> dict[Any, Any]:
+        """Delete the opened result; the first click asks for confirmation."""
+        return self._delete([name], asked, shown, value, self.delete)
 
-    def removed(self, asked: list[str], shown: str, value: dict[str, Any] | None) -> dict[Any, Any]:
-        """Delete what is ticked, when asked twice."""
-        return self._gone(list((value or {}).get("chosen", [])), asked, shown, value, self.remove)
+    def delete_selected(self, asked: list[str], shown: str, value: dict[str, Any] | None) -> dict[Any, Any]:
+        """Delete the selected results; the first click asks for confirmation."""
+        return self._delete(list((value or {}).get("chosen", [])), asked, shown, value, self.remove)
 
-    def _gone(
+    def _delete(
         self, names: list[str], asked: list[str], shown: str, value: dict[str, Any] | None, button: Any
     ) -> dict[Any, Any]:
         if not any(names):
@@ -242,56 +244,56 @@ class GalleryTab:
         inform("One result is deleted." if count == 1 else f"{count} results are deleted.")
         page = int((value or {}).get("page", 0))
         calm = gr.update(value="Delete", variant="secondary")
-        left = {self.grid: self.listed(shown, value, page), self.asked: [], self.delete: calm, self.remove: calm}
-        return left | self.closed()
+        left = {self.grid: self.list_results(shown, value, page), self.asked: [], self.delete: calm, self.remove: calm}
+        return left | self.close_viewer()
 
-    # Going on with it
+    # Handoffs
 
-    def _sent(self, door: Handoff):
-        async def sent(name: str, *values: Any) -> dict[Any, Any]:
+    def _send_to(self, handoff: Handoff):
+        async def send(name: str, *values: Any) -> dict[Any, Any]:
             result = self.studio.gallery.find(name)
             try:
                 if result is None:
                     raise ValueError("This result is no longer there.")
                 path = result.path
                 if result.kind == "picture":
-                    # Without its recipe: it is a photo now.
+                    # Copied without its recipe, so that the tab treats it as a photo.
                     picture = load_picture(path)
                     path = self.studio.gallery.keep_input(picture.pixels, picture.details)
-                updates = await door.open(str(path), values)
+                updates = await handoff.open(str(path), values)
             except ValueError as error:
                 warn(error)
                 return {self._tabs: gr.skip()}
-            return updates | {self._tabs: gr.update(selected=door.tab)}
+            return updates | {self._tabs: gr.update(selected=handoff.tab)}
 
-        return sent
+        return send
 
-    async def restored(self, name: str, *values: Any) -> dict[Any, Any]:
-        """A result goes back to where it was made, with its settings."""
+    async def restore_result(self, name: str, *values: Any) -> dict[Any, Any]:
+        """Open a result with its settings on the tab it was made on."""
         result = self.studio.gallery.find(name)
         recipe = result.recipe() if result is not None else None
         if recipe is None:
             warn("This result does not say what made it.")
             return {self._tabs: gr.skip()}
-        return await self._back(recipe, values)
+        return await self._restore(recipe, values)
 
-    async def followed(self, text: str | None, *values: Any) -> dict[Any, Any]:
-        """A recipe was pasted: its settings come back."""
+    async def restore_pasted(self, text: str | None, *values: Any) -> dict[Any, Any]:
+        """Open a pasted recipe on its tab."""
         try:
             recipe = from_json(text or "")
         except ValueError as error:
             warn(error)
             return {self._tabs: gr.skip()}
-        return await self._back(recipe, values)
+        return await self._restore(recipe, values)
 
-    async def _back(self, recipe: Recipe, values: Sequence[Any]) -> dict[Any, Any]:
+    async def _restore(self, recipe: Recipe, values: Sequence[Any]) -> dict[Any, Any]:
         try:
             before = 0
-            for door in self._backs:
-                if recipe.engine in door.engines:
-                    updates = await door.open(recipe, values[before : before + len(door.inputs)])
-                    return updates | {self._tabs: gr.update(selected=door.tab)}
-                before += len(door.inputs)
+            for handoff in self._returning:
+                if recipe.engine in handoff.engines:
+                    updates = await handoff.open(recipe, values[before : before + len(handoff.inputs)])
+                    return updates | {self._tabs: gr.update(selected=handoff.tab)}
+                before += len(handoff.inputs)
             raise ValueError("This result was made by something that this version does not have.")
         except ValueError as error:
             warn(error)
@@ -299,24 +301,24 @@ class GalleryTab:
 
 
 def _once(components: Sequence[Any]) -> list[Any]:
-    """The same components, each only once."""
+    """Remove duplicate components."""
     return list({component._id: component for component in components}.values())
 
 
 def title_of(result: Result) -> str:
-    """What a person calls it."""
+    """Return the display title of a result."""
     return translate(TITLES.get(result.engine, (result.engine, ""))[0])
 
 
-def when(result: Result) -> str:
-    """When it was made, in figures."""
+def date_text(result: Result) -> str:
+    """Format the date of a result; "" if it is unknown."""
     return "" if result.made is None else f"{result.made:%Y-%m-%d %H:%M}"
 
 
-def viewed(result: Result, recipe: Recipe | None) -> dict[str, Any]:
-    """A result, and what made it, as the viewer shows them."""
+def viewer_value(result: Result, recipe: Recipe | None) -> dict[str, Any]:
+    """Return the viewer's value for a result."""
     size = picture_size(result)
-    facts = [title_of(result), when(result)]
+    facts = [title_of(result), date_text(result)]
     if recipe is not None and recipe.seconds:
         facts.append(translate(f"took {recipe.seconds:.0f} s" if recipe.seconds >= 1 else "took under 1 s"))
     if recipe is not None:

@@ -1,10 +1,10 @@
-// One result, large; or two pictures, one over the other up to a line that a person moves.
+// Shows one result, or two pictures with a movable divider.
 const viewer = element.querySelector('.viewer'), find = selector => viewer.querySelector(selector);
 const one = find('.one'), other = find('.other'), video = find('video'), text = find('.text');
 const compare = find('.compare'), range = compare.querySelector('input');
 
 function place() {
-  // Each fills the well as far as its shape lets it; small ones are enlarged.
+  // Scaled to fit the box; small pictures are enlarged.
   const room = find('.well');
   for (const shown of [one, other, video]) {
     const width = shown.naturalWidth || shown.videoWidth, height = shown.naturalHeight || shown.videoHeight;
@@ -14,7 +14,7 @@ function place() {
     shown.style.height = `${height * scale}px`;
   }
   if (other.hidden) return;
-  // The line stands in the first picture's coordinates; the second may be wider or narrower.
+  // The divider is in the first picture's coordinates; the second may be wider or narrower.
   const box = one.getBoundingClientRect(), over = other.getBoundingClientRect();
   const line = box.left + box.width * Number(range.value) / 100;
   other.style.clipPath = `inset(0 0 0 ${Math.min(over.width, Math.max(0, line - over.left))}px)`;
@@ -42,7 +42,7 @@ function show() {
   if (value.kind && value.fresh !== viewer.dataset.fresh) {
     viewer.dataset.fresh = value.fresh || '';
     if (viewer.getBoundingClientRect().top < 0) viewer.scrollIntoView({ block: 'start' });
-    // Whoever opened it by keyboard goes on from here; a screen reader says what it is.
+    // Focus the result, for keyboard users and screen readers.
     if (value.between) viewer.setAttribute('aria-label', value.between);
     else viewer.removeAttribute('aria-label');
     viewer.focus({ preventScroll: true });

@@ -1,1 +1,1 @@
-"""The tab home, and what only it has."""
+"""Home tab."""

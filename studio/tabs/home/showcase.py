@@ -1,4 +1,4 @@
-"""Pictures on the Home tab: python -m studio.tabs.home.showcase makes them again."""
+"""Create the pictures of the Home tab: python -m studio.tabs.home.showcase."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SIZE = (480, 360)
 
 
 def picture_of(workshop: Workshop, engine: str, config: Any, backbone: str, **inputs: np.ndarray) -> np.ndarray:
-    """The last picture of a job, (H, W, 3) uint8."""
+    """Run a job and return its last picture, (H, W, 3) uint8."""
     image = None
     for frame in workshop.start(Job(engine=engine, config=config, inputs=inputs, backbone=backbone)):
         image = frame.image if frame.image is not None else image
@@ -29,7 +29,7 @@ def picture_of(workshop: Workshop, engine: str, config: Any, backbone: str, **in
 
 
 def pictures() -> dict[str, np.ndarray]:
-    """A picture for each tab that makes some, by the tab's name."""
+    """Create a picture for each tab that has one, by the tab's name."""
     from engines import deep_dream, style_transfer
     from engines.dcgan import DrawConfig
     from engines.vae.model import load_vae
@@ -40,7 +40,7 @@ def pictures() -> dict[str, np.ndarray]:
         stars = read_picture(paintings(Path(folder) / "paintings")[0])
     dreamt = dataclasses.replace(next(iter(deep_dream.presets("studio_vgg").values())), size=640)
     painted = dataclasses.replace(next(iter(style_transfer.presets("studio_vgg").values())), seconds=60.0)
-    # As many as are seen of it: rows are cut off above and below.
+    # Only the rows that remain after cropping.
     digits = load_vae("digits", workshop.store).latent_grid(16, 2.4, "gaussian")
     sheet = digits.transpose(0, 2, 1, 3, 4).reshape(16 * digits.shape[2], 16 * digits.shape[3], -1)
     return {
@@ -54,7 +54,7 @@ def pictures() -> dict[str, np.ndarray]:
 
 
 def fitted(image: np.ndarray) -> Image.Image:
-    """The middle of a picture in the shape of a card."""
+    """Crop the centre of a picture to a card."""
     picture, shape = Image.fromarray(image), SIZE[0] / SIZE[1]
     width, height = min(picture.width, round(picture.height * shape)), min(picture.height, round(picture.width / shape))
     left, top = (picture.width - width) // 2, (picture.height - height) // 2
@@ -62,7 +62,7 @@ def fitted(image: np.ndarray) -> Image.Image:
 
 
 def main() -> None:
-    """Make them."""
+    """Create all pictures."""
     for name, image in pictures().items():
         with written_atomically(FOLDER / f"{name}.jpg") as file:
             fitted(image).save(file, "JPEG", quality=84)

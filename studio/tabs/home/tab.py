@@ -31,7 +31,7 @@ element.addEventListener('click', event => {
 
 
 def cards() -> str:
-    """The pictures as buttons, as HTML."""
+    """Render the cards as HTML."""
     items = []
     for name, title, line in CARDS:
         path = PICTURES / f"{name}.jpg"
@@ -40,27 +40,27 @@ def cards() -> str:
             if path.is_file()
             else f'<span class="words">{html.escape(WORDS)}</span>'
         )
-        said = f'<span class="title">{html.escape(translate(title))}</span>'
-        said += f'<span class="line">{html.escape(translate(line))}</span>'
-        items.append(f'<li><button type="button" data-tab="{name}">{picture}{said}</button></li>')
+        caption = f'<span class="title">{html.escape(translate(title))}</span>'
+        caption += f'<span class="line">{html.escape(translate(line))}</span>'
+        items.append(f'<li><button type="button" data-tab="{name}">{picture}{caption}</button></li>')
     return f'<ul class="home">{"".join(items)}</ul>'
 
 
 class HomeTab:
-    """The pictures and what they do."""
+    """The cards, which open the other tabs."""
 
     def __init__(self, studio: Studio):
-        # The same for everybody, and kept by browsers.
+        # Static paths are the same for all visitors and cached by browsers.
         gr.set_static_paths([PICTURES])
 
     def build(self) -> None:
-        """Lay the tab out, inside the page's Blocks."""
+        """Create the cards, inside the page's Blocks."""
         self.cards = gr.HTML(
             cards(), html_template="${value}", js_on_load=_PICK, apply_default_css=False, elem_id="home-cards"
         )
 
-    def connect(self, tabs: gr.Tabs, doors: Sequence[Handoff]) -> None:
-        """Have each picture open its tab."""
+    def connect(self, tabs: gr.Tabs, handoffs: Sequence[Handoff]) -> None:
+        """Make each card open its tab."""
         names = {name for name, _, _ in CARDS}
 
         def picked(event: gr.EventData) -> Any:
@@ -68,9 +68,9 @@ class HomeTab:
 
         self.cards.pick(picked, None, [tabs], queue=False, api_visibility="private")
 
-    def doors(self) -> list[Handoff]:
-        """Nothing comes here."""
+    def handoffs(self) -> list[Handoff]:
+        """No handoffs."""
         return []
 
     def on_visit(self, page: gr.Blocks, tab: gr.Tab) -> None:
-        """It is always the same."""
+        """Nothing to refresh."""

@@ -1,1 +1,1 @@
-"""The tab latent space, and what only it has."""
+"""Latent space tab: variational autoencoders."""

@@ -8,33 +8,33 @@ from typing import Any
 import gradio as gr
 import numpy as np
 
-from engines.imaging.images import check_picture, middle_square
+from engines.imaging.images import middle_square
 from engines.vae.model import VAE
 from studio.components.image_input import Photo
 from studio.components.portrait import follow, portrait
-from studio.components.toasts import answered, inform
+from studio.components.toasts import inform, run_or_warn
 from studio.services import Studio
 from studio.wire_format import png_uri
 
 NETWORK = "faces"
 DIRECTIONS = 12
 REACH = 3.0
-# Held-out faces are reconstructed with a mean absolute error of about a twentieth; twice that is something else.
-STRANGE = 0.1
-# A little nearer to the middle than faces are, where a random one is likelier to be whole.
+# Held-out faces have a mean absolute error of about 0.05; above twice that the picture is hardly a face.
+MOST_FACE_ERROR = 0.1
+# Standard deviation of random faces; below 1 they are more often well formed.
 RANDOM_SPREAD = 0.8
-NOBODY = {"network": NETWORK, "first": None, "second": None, "picture": "", "original": ""}
+EMPTY_FACE = {"network": NETWORK, "first": None, "second": None, "picture": "", "original": ""}
 CONCEPTS = ("smile", "age", "masculine", "long hair", "dark hair", "daylight")
 
 
 class FaceEditor:
-    """The faces' controls and what they do."""
+    """Controls and handlers of the face editor."""
 
     def __init__(self, studio: Studio):
         self.studio = studio
 
     def build(self) -> None:
-        """Lay them out and wire them."""
+        """Create and wire the controls."""
         with gr.Row(elem_classes="workbench"):
             with gr.Column(elem_classes="inputs", min_width=300):
                 with gr.Column(elem_classes="begin"):
@@ -63,7 +63,7 @@ class FaceEditor:
                     for i, name in enumerate(CONCEPTS)
                 ]
             with gr.Column(elem_classes="outputs", min_width=320, scale=3):
-                self.picture = portrait("faces-picture", NOBODY, self.edited)
+                self.picture = portrait("faces-picture", EMPTY_FACE, self.edited)
         gr.Markdown("The twelve directions in which faces differ most, in standard deviations.", elem_classes="quiet")
         with gr.Row(elem_classes="directions inputs"):
             self.directions = [
@@ -74,19 +74,19 @@ class FaceEditor:
         self._wire()
 
     def _wire(self) -> None:
-        seen: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": None}
+        options: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": None}
         sliders = [self.blend, *self.concepts, *self.directions]
         follow(self.picture, sliders)
         everything = [self.picture, *sliders]
-        self.first.upload(self.dropped_first, [self.first, self.picture], everything, **seen)
-        self.second.upload(self.dropped_second, [self.second, *everything], [self.picture, self.blend], **seen)
-        self.random.click(self.another, [self.seed, self.picture], [self.seed, *everything], **seen)
-        self.reset.click(self.unedited, [self.picture], everything, **seen)
+        self.first.upload(self.encode_first, [self.first, self.picture], everything, **options)
+        self.second.upload(self.encode_second, [self.second, *everything], [self.picture, self.blend], **options)
+        self.random.click(self.draw_random, [self.seed, self.picture], [self.seed, *everything], **options)
+        self.reset.click(self.reset_sliders, [self.picture], everything, **options)
 
     def on_shown(self, tab: gr.Tab) -> None:
-        """Show a face when the tab is first looked at."""
+        """Draw a face when the tab is first opened."""
         tab.select(
-            self.first_drawn,
+            self.draw_first,
             [self.seed, self.picture],
             [self.seed, self.picture, self.blend, *self.concepts, *self.directions],
             api_visibility="private",
@@ -95,20 +95,20 @@ class FaceEditor:
     def _vae(self, network: str) -> VAE:
         return self.studio.workshop.network("vae", network)
 
-    async def first_drawn(self, seed: int, value: dict[str, Any]) -> Any:
-        """A random face, unless there is one."""
+    async def draw_first(self, seed: int, value: dict[str, Any]) -> Any:
+        """Draw a random face, unless there is one already."""
         if value.get("first"):
             return [gr.skip()] * (1 + self._count)
-        return await self.another(seed, value)
+        return await self.draw_random(seed, value)
 
     async def edited(self, asked: list[Any]) -> dict[str, str] | None:
-        """The face that the sliders say, as the browser asks for it: [network, first, second, sliders]."""
+        """Return the edited face for the browser's request, [network, first, second, sliders]; None if malformed."""
         try:
             network, first, second, (blend, *values) = asked
-            return await self.studio.answer(
+            return await self.studio.run_interactive(
                 lambda: {"picture": self._picture(str(network), first, second, float(blend), values)}
             )
-        except (TypeError, ValueError):  # nothing that this page asks for
+        except (TypeError, ValueError):  # a malformed request
             return None
 
     def _picture(
@@ -119,42 +119,43 @@ class FaceEditor:
         z = vae.edited(first, second, blend, amounts, values[len(CONCEPTS) :])
         return png_uri(vae.decode(z)[0])
 
-    async def another(self, seed: int, value: dict[str, Any]) -> Any:
-        """A random face, each press another."""
+    async def draw_random(self, seed: int, value: dict[str, Any]) -> Any:
+        """Draw a random face from the next seed."""
 
         def draw() -> list[Any]:
             z = self._vae(value["network"]).sample_latents(1, seed, spread=RANDOM_SPREAD)[0]
-            return [seed + 1, *self._fresh({**value, "first": rounded(z), "second": None, "original": ""})]
+            return [seed + 1, *self._new_face({**value, "first": rounded(z), "second": None, "original": ""})]
 
-        return await answered(self.studio, draw, 1 + self._count)
+        return await run_or_warn(self.studio, draw, 1 + self._count)
 
     @property
     def _count(self) -> int:
-        """How many outputs a fresh face has: itself, the blend and the other sliders."""
+        """Number of outputs that show a face: picture, blend and the other sliders."""
         return 2 + len(self.concepts) + len(self.directions)
 
-    def _fresh(self, value: dict[str, Any]) -> list[Any]:
-        """A face with all sliders in the middle."""
+    def _new_face(self, value: dict[str, Any]) -> list[Any]:
+        """Return updates that show a face with neutral sliders."""
         zeros = [0.0] * (self._count - 1)
         picture = self._picture(value["network"], value["first"], value["second"], 0.0, zeros[1:])
-        # A page that is sent what it was sent last draws nothing, and there may be an edited face on it.
+        # The counter forces a redraw: the page skips a value it has already received, though an edit may have replaced
+        # the picture.
         return [{**value, "picture": picture, "turn": value.get("turn", 0) + 1}, *zeros]
 
-    async def unedited(self, value: dict[str, Any]) -> Any:
-        """The face as it was before the sliders."""
-        return await answered(self.studio, lambda: self._fresh(value), self._count)
+    async def reset_sliders(self, value: dict[str, Any]) -> Any:
+        """Reset the sliders."""
+        return await run_or_warn(self.studio, lambda: self._new_face(value), self._count)
 
-    async def dropped_first(self, path: str | None, value: dict[str, Any]) -> Any:
-        """A face was dropped: encode it."""
+    async def encode_first(self, path: str | None, value: dict[str, Any]) -> Any:
+        """Encode a dropped face as the first."""
 
         def encode() -> list[Any]:
             z, cut = self._encoded(path, value["network"])
-            return self._fresh({**value, "first": z, "original": png_uri(cut)})
+            return self._new_face({**value, "first": z, "original": png_uri(cut)})
 
-        return await answered(self.studio, encode, self._count) if path else [gr.skip()] * self._count
+        return await run_or_warn(self.studio, encode, self._count) if path else [gr.skip()] * self._count
 
-    async def dropped_second(self, path: str | None, value: dict[str, Any], blend: float, *values: float) -> Any:
-        """Another face was dropped: encode it, and show the two half and half."""
+    async def encode_second(self, path: str | None, value: dict[str, Any], blend: float, *values: float) -> Any:
+        """Encode a dropped face as the second, and show the middle of both."""
 
         def encode() -> list[Any]:
             second, _ = self._encoded(path, value["network"])
@@ -162,20 +163,20 @@ class FaceEditor:
             picture = self._picture(value["network"], first, second, 0.5, values)
             return [{**value, "first": first, "second": second, "picture": picture}, 0.5]
 
-        return await answered(self.studio, encode, 2) if path else [gr.skip()] * 2
+        return await run_or_warn(self.studio, encode, 2) if path else [gr.skip()] * 2
 
     def _encoded(self, path: str | None, network: str) -> tuple[list[float], np.ndarray]:
-        """Where a face lies, and the square that was cut from its picture; a word where it is hardly a face."""
+        """Return a face's latent vector and the square cut from its picture; a toast says if it hardly looks like a
+        face."""
         vae = self._vae(network)
         image = self.studio.read(path or "")
-        check_picture(image)
         cut = middle_square(image, vae.shape[0])
         mean, error = vae.locate(cut)
-        if error > STRANGE:
+        if error > MOST_FACE_ERROR:
             inform("This hardly looks like a face to the network; use a picture with one face filling its middle.")
         return rounded(mean), cut
 
 
 def rounded(z: np.ndarray) -> list[float]:
-    """A place as the browser keeps it and sends it with every move of a slider: no longer than it must be."""
+    """Round a latent vector, as the browser sends it with every move of a slider."""
     return [round(float(value), 4) for value in z]

@@ -1,5 +1,5 @@
-// The map of a latent plane. All tiles are sent once; whatever the pointer passes over is blended here, in the browser,
-// from the four tiles around it. A click asks the server what exactly lies there.
+// Map of a latent plane. All tiles are sent once; under the pointer the browser interpolates between the four nearest
+// tiles. A click asks the server for the exact picture.
 const root = element.querySelector('.explorer');
 const find = selector => root.querySelector(selector);
 const map = find('.tiles'), marks = find('.marks'), big = find('.big');
@@ -11,7 +11,7 @@ let point = null, frame = 0, mode = 'look', dotted = true;
 const value = () => props.value || {};
 const small = document.createElement('canvas');
 
-// Where a value lies along the axis, in tiles: 0 is the middle of the first, and back.
+// Convert between latent values and tile coordinates along the axis; 0 is the centre of the first tile.
 function position(z) {
   const axis = value().axis, last = axis.length - 1;
   if (last < 1) return 0;
@@ -37,7 +37,7 @@ function under(event) {
   return [value_at(x), value_at(y)];
 }
 
-// Bilinear: the four tiles around a place, each by how near it is.
+// Bilinear interpolation between the four nearest tiles.
 function blend([x, y]) {
   const { axis, size } = value(), count = axis.length, last = count - 1;
   const clamp = place => Math.max(0, Math.min(last, place));
@@ -67,7 +67,7 @@ function say(z, how) {
   find('.place').textContent = `z = (${words.join(', ')})`;
   find('.how').textContent = how;
 }
-// Said aloud only of a place that was chosen, as the pointer passes over many.
+// Announced for clicks only, not for pointer moves.
 const say_aloud = words => { find('.aloud').textContent = words; };
 
 function look() {

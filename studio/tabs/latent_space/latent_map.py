@@ -16,12 +16,19 @@ from studio.wire_format import png_uri
 
 
 def explorer(elem_id: str, value: dict[str, Any]) -> gr.HTML:
-    """The component. Its value is what `plane` gives, with what `at` and others add to it."""
+    """Create the component. Its value is what `map_value` returns, merged with `point_value`."""
     return component(__file__, elem_id, value)
 
 
-def plane(vae: VAE, count: int, reach: float, spacing: str) -> dict[str, Any]:
-    """The tiles of a grid over a plane, and the encoded examples with their classes, as the component takes them."""
+def map_value(vae: VAE, count: int, reach: float, spacing: str) -> dict[str, Any]:
+    """Return the component's value for a grid: decoded tiles, and the encoded examples with their classes.
+
+    Args:
+        vae: network with a two-dimensional latent space.
+        count: tiles per side.
+        reach: the grid covers [-reach, reach] in both dimensions.
+        spacing: "gaussian" or "linear".
+    """
     tiles = _tiles(vae, count, reach, spacing)
     height, width = vae.shape[:2]
     sheet = tiles[..., 0].transpose(0, 2, 1, 3).reshape(count * height, count * width)
@@ -42,12 +49,19 @@ def _tiles(vae: VAE, count: int, reach: float, spacing: str) -> np.ndarray:
 
 
 def overlay(vae: VAE, kind: str, count: int, reach: float, spacing: str) -> str:
-    """A veil over the map, as a data URI: over where no data lies ("density"), or where the picture changes fast
-    ("sensitivity"); nothing for "none"."""
+    """Return an overlay as a data URI; "" for "none".
+
+    Args:
+        vae: network with a two-dimensional latent space.
+        kind: "density" darkens regions without data, "sensitivity" marks where the decoder changes fast.
+        count: tiles per side.
+        reach: the grid covers [-reach, reach] in both dimensions.
+        spacing: "gaussian" or "linear".
+    """
     axis = latent.axis_values(count, reach, spacing)
     veil = np.zeros((count, count, 4), np.uint8)
     if kind == "density" and vae.examples is not None:
-        # The root, so that thin places still differ from empty ones.
+        # The square root keeps sparse regions distinct from empty ones.
         veil[..., 3] = np.round(255 * (1 - np.sqrt(maps.density(vae.examples[0], axis))))
         veil[..., :3] = (20, 16, 12)
     elif kind == "sensitivity":
@@ -58,7 +72,7 @@ def overlay(vae: VAE, kind: str, count: int, reach: float, spacing: str) -> str:
     return png_uri(veil)
 
 
-def at(vae: VAE, z: np.ndarray) -> dict[str, Any]:
-    """What exactly lies at a place, (2,), as the component takes it."""
+def point_value(vae: VAE, z: np.ndarray) -> dict[str, Any]:
+    """Return the component's value for a latent vector, (2,): the vector and its decoded picture."""
     picture = vae.decode(z)[0, ..., 0]
     return {"z": [float(value) for value in z], "exact": png_uri(picture)}

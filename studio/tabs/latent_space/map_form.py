@@ -1,4 +1,4 @@
-"""Settings of the latent map and of walks on it."""
+"""Form of the latent map and of walks on it."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from engines.core.configs import setting
 from engines.vae import WalkConfig
 from studio.components.config_form import Settings
 
-# What a person reads -> what it means.
+# Display title -> value.
 SPACINGS = {"by the prior": "gaussian", "even": "linear"}
 VEILS = {"nothing": "none", "hide empty regions": "density", "where it changes fast": "sensitivity"}
 
 
 @dataclass(frozen=True, kw_only=True)
 class MapConfig(WalkConfig):
-    """How a map is drawn, and a walk on it."""
+    """Settings of the map and of a walk on it."""
 
     count: int = setting(24, "Tiles a side.", low=5, high=40)
     reach: float = setting(2.6, "The map goes from minus so much to so much, in both directions.", low=0.5, high=4.0)
@@ -27,34 +27,34 @@ class MapConfig(WalkConfig):
 
 
 class MapSettings(Settings[MapConfig]):
-    """They are laid out where the tab wants them, each once: `veil`, `grid`, `walk`."""
+    """Form of the map. Call `veil`, `grid` and `walk` once each, where the tab wants the parts."""
 
     def __init__(self):
         super().__init__(MapConfig(), "latent")
 
     def veil(self) -> gr.Radio:
-        """Lay out what lies over the map."""
+        """Create the choice of an overlay."""
         return self._chips("veil", "Overlay", VEILS)
 
     def grid(self) -> list[Any]:
-        """Lay out and return tiles, range and spacing."""
-        count = gr.Slider(5, 40, value=self.first.count, step=1, label="Tiles a side", elem_id="latent-count")
+        """Create the number of tiles, the range and the spacing."""
+        count = gr.Slider(5, 40, value=self.initial.count, step=1, label="Tiles a side", elem_id="latent-count")
         reach = gr.Slider(
-            0.5, 4, value=self.first.reach, step=0.1, label="Range: z from −r to r", elem_id="latent-reach"
+            0.5, 4, value=self.initial.reach, step=0.1, label="Range: z from −r to r", elem_id="latent-reach"
         )
         spacing = self._chips("spacing", "Spacing", SPACINGS)
         return [self.add("count", count), self.add("reach", reach), spacing]
 
     def walk(self) -> list[Any]:
-        """Lay out and return pictures a leg, on arcs, and back."""
-        steps = gr.Slider(4, 60, value=self.first.steps, step=1, label="Pictures a leg", elem_id="latent-steps")
+        """Create the pictures per leg, the choice of arcs, and the choice of a loop."""
+        steps = gr.Slider(4, 60, value=self.initial.steps, step=1, label="Pictures a leg", elem_id="latent-steps")
         back = gr.Checkbox(False, label="And back", container=False, elem_id="latent-closed")
         arcs = gr.Checkbox(False, label="On arcs", container=False, elem_id="latent-spherical")
         return [self.add("steps", steps), self.add("spherical", arcs), self.add("closed", back)]
 
     def _chips(self, name: str, label: str, meanings: dict[str, str]) -> gr.Radio:
         titles = {meant: title for title, meant in meanings.items()}
-        first = getattr(self.first, name)
+        first = getattr(self.initial, name)
         chips = gr.Radio(
             list(meanings), value=titles[first], label=label, elem_id=f"latent-{name}", elem_classes="chips"
         )

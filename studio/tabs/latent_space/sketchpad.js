@@ -1,4 +1,4 @@
-// A sheet to draw a digit on, white on black; the server gets it as a PNG when a stroke ends.
+// Sketchpad for a digit, white on black; the value is a PNG, updated after each stroke.
 const canvas = element.querySelector('canvas'), context = canvas.getContext('2d');
 let last = null, drawn = false;
 

@@ -15,15 +15,15 @@ _MOST = 1024
 
 
 def sketch(elem_id: str) -> gr.HTML:
-    """The component; its value is what was drawn, as a PNG in a data URI, or nothing."""
+    """Create the component; its value is the drawing as a PNG data URI, or ""."""
     return component(__file__, elem_id, "")
 
 
-def drawn(value: Any) -> np.ndarray:
-    """What was drawn, (H, W, 3) uint8.
+def decode_sketch(value: Any) -> np.ndarray:
+    """Decode a drawing to (H, W, 3) uint8.
 
     Raises:
-        ValueError: nothing was, or it did not arrive whole.
+        ValueError: the drawing is empty or damaged.
     """
     if not value:
         raise PictureError("The drawing is empty; draw a digit first.")

@@ -1,4 +1,4 @@
-"""Latent tab."""
+"""Latent space tab."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ from engines.vae.figure import latent_figure
 from engines.vae.model import VAE
 from studio.components.config_form import Settings
 from studio.components.image_input import Photo
-from studio.components.toasts import answered, inform, warn
+from studio.components.toasts import inform, run_or_warn, warn
 from studio.i18n.catalog import translate
 from studio.panels.handoff import Handoff
 from studio.panels.recipe_restore import job_for_tab
-from studio.panels.saved_settings import OwnSettings
-from studio.panels.training_panel import Kind, Training
+from studio.panels.saved_settings import SavedSettings
+from studio.panels.training_panel import TrainingPanel, TrainingSpec
 from studio.run_views.image_run_view import PictureStage
 from studio.services import Studio
 from studio.tabs.latent_space.face_editor import FaceEditor
-from studio.tabs.latent_space.latent_map import at, explorer, overlay, plane
+from studio.tabs.latent_space.latent_map import explorer, map_value, overlay, point_value
 from studio.tabs.latent_space.map_form import SPACINGS, VEILS, MapSettings
-from studio.tabs.latent_space.sketchpad import drawn, sketch
-from studio.trained_models import Trained
+from studio.tabs.latent_space.sketchpad import decode_sketch, sketch
+from studio.trained_models import TrainedNetworks
 from studio.wire_format import data_uri
 
 NETWORKS = {"Ours": "digits", "As in the book": "digits_notes"}
@@ -58,9 +58,9 @@ def _adjust_training(settings: Settings) -> None:
         settings.number("seed", "Seed")
 
 
-TRAINING = Kind(
+TRAINING = TrainingSpec(
     engine="vae_training",
-    first=VAETrainingConfig(epochs=5, interval=60),
+    initial=VAETrainingConfig(epochs=5, interval=60),
     data="mnist.npz, or a zip of pictures",
     suffixes=(".npz", ".zip"),
     choose=_choose_networks,
@@ -71,19 +71,19 @@ TRAINING = Kind(
 
 
 class LatentTab:
-    """The controls of the tab and what they do."""
+    """The tab's controls and event handlers."""
 
     def __init__(self, studio: Studio):
         self.studio = studio
-        self._trained = Trained(studio, "vae")
+        self._trained = TrainedNetworks(studio, "vae")
 
     def build(self) -> None:
-        """Lay the tab out and wire it, inside the page's Blocks."""
+        """Create and wire the controls, inside the page's Blocks."""
         self.stage = PictureStage(self.studio, "latent")
         self.faces = FaceEditor(self.studio)
-        self.training = Training(self.studio, TRAINING, "train")
+        self.training = TrainingPanel(self.studio, TRAINING, "train")
         self.settings = MapSettings()
-        self.own = OwnSettings(self.studio, self.settings, "latent")
+        self.saved_settings = SavedSettings(self.studio, self.settings, "latent")
         with gr.Tabs() as self.parts:
             with gr.Tab("Digits", id="digits"):
                 self._build_digits()
@@ -99,7 +99,7 @@ class LatentTab:
             with gr.Column(elem_classes="inputs", min_width=300):
                 self._build_controls()
             with gr.Column(elem_classes="outputs", min_width=320, scale=3):
-                # Filled when the page has loaded: building a page loads no networks.
+                # Filled when the tab is opened: building the page loads no networks.
                 self.map = explorer("latent-map", {})
                 with gr.Accordion("Walk", open=True, elem_id="latent-walk", elem_classes="fold"):
                     gr.Markdown(
@@ -107,9 +107,9 @@ class LatentTab:
                     )
                     with gr.Row(elem_classes="under inputs"):
                         self.steps, self.arcs, self.round = self.settings.walk()
-                    self.stage.buttons("Walk")
-                    self.stage.canvas_with(None, "The film of the walk plays here.")
-                    self.stage.under("Every picture is decoded exactly.")
+                    self.stage.build_buttons("Walk")
+                    self.stage.build_canvas(None, "The film of the walk plays here.")
+                    self.stage.build_footer("Every picture is decoded exactly.")
                     with gr.Row(elem_classes="under"):
                         gr.Markdown("A walk saved as MP4 brings its places and settings back.", elem_classes="quiet")
                         self.saved = gr.UploadButton(
@@ -141,36 +141,36 @@ class LatentTab:
         with gr.Accordion("Map", open=False, elem_id="latent-grid", elem_classes="fold"):
             self.count, self.reach, self.spacing = self.settings.grid()
             self.figure = gr.DownloadButton("The figure with axes", size="sm", elem_id="latent-figure")
-        self.own.build()
+        self.saved_settings.build()
 
     def _wire(self) -> None:
-        seen: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": None}
-        newest = {**seen, "trigger_mode": "always_last"}
+        options: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": None}
+        latest = {**options, "trigger_mode": "always_last"}
         grid = self._grid = [self.network, self.count, self.reach, self.spacing, self.veil]
         redraw = [self.network.input, self.count.release, self.reach.release, self.spacing.input, self.veil.input]
-        gr.on(redraw, self.redrawn, [*grid, self.map, *self.z], [self.map], **newest)
-        self.map.pick(self.picked, [self.network, self.map], [self.map, *self.z], **newest)
-        gr.on([z.input for z in self.z], self.moved, [self.network, self.map, *self.z], [self.map], **newest)
+        gr.on(redraw, self.redraw, [*grid, self.map, *self.z], [self.map], **latest)
+        self.map.pick(self.picked, [self.network, self.map], [self.map, *self.z], **latest)
+        gr.on([z.input for z in self.z], self.move_point, [self.network, self.map, *self.z], [self.map], **latest)
         found = [self.map, self.reconstructions, *self.z]
-        self.sheet.change(self.sketched, [self.sheet, self.network, self.map], found, **newest)
-        self.dropped.upload(self.digit_dropped, [self.dropped, self.network, self.map], found, **seen)
-        self.figure.click(self.figure_made, [self.network, self.reach, self.spacing], [self.figure], **seen)
+        self.sheet.change(self.encode_sketch, [self.sheet, self.network, self.map], found, **latest)
+        self.dropped.upload(self.encode_picture, [self.dropped, self.network, self.map], found, **options)
+        self.figure.click(self.write_figure, [self.network, self.reach, self.spacing], [self.figure], **options)
         walk = self._walk = [self.map, self.network, self.steps, self.arcs, self.round]
-        self.stage.begin_on(self.stage.go.click, self.start, walk)
-        self.saved.upload(self.walk_restored, [self.saved, self.map], walk, **seen).then(
-            self.redrawn, [*grid, self.map, *self.z], [self.map], **seen
+        self.stage.start_on(self.stage.start_button.click, self.start, walk)
+        self.saved.upload(self.restore_walk_file, [self.saved, self.map], walk, **options).then(
+            self.redraw, [*grid, self.map, *self.z], [self.map], **options
         )
         self.stage.wire()
-        self.own.wire(self.stage.go, redraw[1:])
-        self.own.taken.then(self.redrawn, [*grid, self.map, *self.z], [self.map], **seen)
+        self.saved_settings.wire(self.stage.start_button, redraw[1:])
+        self.saved_settings.applied.then(self.redraw, [*grid, self.map, *self.z], [self.map], **options)
 
     def on_visit(self, page: gr.Blocks, tab: gr.Tab) -> None:
-        """Have a fresh page find its walk and its training again, and draw the map when the tab is first looked at."""
+        """Resume the walk and the training when a page opens; draw the map when the tab is first opened."""
         self.stage.on_page_load(page)
         self.training.stage.on_page_load(page)
-        # Not as the page loads: whoever came to dream need not wait for a map of digits.
-        self.own.on_visit(tab).then(
-            self.first_drawn,
+        # Not on page load: visitors of other tabs need not wait for the map.
+        self.saved_settings.on_visit(tab).then(
+            self.draw_first,
             [*self._grid, self.map, *self.z],
             [self.map],
             api_visibility="private",
@@ -178,71 +178,75 @@ class LatentTab:
         )
 
     def _wire_training(self) -> None:
-        """What was trained here takes its place on the map or among the faces."""
+        """Use trained networks on the map or in the face editor."""
         self.training.use.click(
-            self.used,
+            self.use_trained,
             [self.training.stage.run_id, self.faces.picture],
             [self.network, self.faces.picture],
             api_visibility="private",
             concurrency_limit=None,
         ).then(
-            self.redrawn,
+            self.redraw,
             [self.network, self.count, self.reach, self.spacing, self.veil, self.map, *self.z],
             [self.map],
             api_visibility="private",
         )
 
-    async def used(self, run_id: str, face: dict[str, Any]) -> Any:
-        """Take up the network of a finished training."""
-        vae = await answered(self.studio, lambda: self.training.finished(run_id))
+    async def use_trained(self, run_id: str, face: dict[str, Any]) -> Any:
+        """Use the network of a finished training."""
+        vae = await run_or_warn(self.studio, lambda: self.training.load_result(run_id))
         if not isinstance(vae, VAE):
             return [gr.skip(), gr.skip()]
-        name = self._trained.take_up(run_id, vae)
+        name = self._trained.register(run_id, vae)
         if vae.latent_dim == 2:
             inform("Your network is on the map now: see Digits.")
             return [gr.update(choices=[*NETWORKS.items(), ("Yours", name)], value=name), gr.skip()]
         inform("Your network is among the faces now: press Random face.")
         return [gr.skip(), {**face, "network": name, "first": None, "second": None}]
 
-    async def first_drawn(
+    async def draw_first(
         self, network: str, count: float, reach: float, spacing: str, veil: str, value: Any, *z: float
     ) -> Any:
-        """The map, unless it is there already."""
+        """Draw the map, unless it is there already."""
         if (value or {}).get("tiles"):
             return gr.skip()
-        return await self.redrawn(network, count, reach, spacing, veil, value, *z)
+        return await self.redraw(network, count, reach, spacing, veil, value, *z)
 
-    # The map
+    # Map
 
     def _vae(self, network: str) -> VAE:
         return self.studio.workshop.network("vae", network or "digits")
 
-    async def redrawn(
+    async def redraw(
         self, network: str, count: float, reach: float, spacing: str, veil: str, value: Any, *z: float
     ) -> Any:
-        """The map of a network with a grid; the place, the walk and the ellipse that were on it stay."""
+        """Redraw the map; the marked point, the waypoints and the ellipse are kept."""
 
         def draw() -> dict[str, Any]:
             vae = self._vae(network)
             grid = (int(count), float(reach), SPACINGS.get(spacing, "gaussian"))
             shade = overlay(vae, VEILS.get(veil, "none"), *grid)
             kept = {"waypoints": (value or {}).get("waypoints", [])}
-            return plane(vae, *grid) | kept | at(vae, np.array(z, np.float32)) | {"overlay": shade}
+            return map_value(vae, *grid) | kept | point_value(vae, np.array(z, np.float32)) | {"overlay": shade}
 
-        return await answered(self.studio, draw)
+        return await run_or_warn(self.studio, draw)
 
     async def picked(self, network: str, value: Any, event: gr.EventData) -> Any:
-        """A place on the map was clicked."""
+        """Decode the point that was clicked."""
         z = [round(float(number), 2) for number in (event.z or [])][:2]
-        update = await answered(self.studio, lambda: (value or {}) | at(self._vae(network), np.array(z, np.float32)))
+        update = await run_or_warn(
+            self.studio, lambda: (value or {}) | point_value(self._vae(network), np.array(z, np.float32))
+        )
         return [update, *z] if isinstance(update, dict) else [gr.skip()] * 3
 
-    async def moved(self, network: str, value: Any, *z: float) -> Any:
-        """A slider was moved."""
-        return await answered(self.studio, lambda: (value or {}) | at(self._vae(network), np.array(z, np.float32)))
+    async def move_point(self, network: str, value: Any, *z: float) -> Any:
+        """Decode the point at the sliders' position."""
+        return await run_or_warn(
+            self.studio, lambda: (value or {}) | point_value(self._vae(network), np.array(z, np.float32))
+        )
 
-    async def figure_made(self, network: str, reach: float, spacing: str) -> Any:
-        """The book's figure: 30 x 30 digits with their axes."""
+    async def write_figure(self, network: str, reach: float, spacing: str) -> Any:
+        """Write the book's figure, 30 x 30 digits with axes, and return its path."""
 
         def draw() -> Path:
             vae = self._vae(network)
@@ -254,72 +258,76 @@ class LatentTab:
                 latent_figure(vae.latent_grid(30, float(reach), chosen), axis, file)
             return path
 
-        path = await answered(self.studio, draw)
+        path = await run_or_warn(self.studio, draw)
         return str(path) if isinstance(path, Path) else path
 
-    # A digit of one's own
+    # Drawn and dropped digits
 
-    async def sketched(self, sheet: str, network: str, value: Any) -> Any:
-        """A digit was drawn: find its place."""
+    async def encode_sketch(self, sheet: str, network: str, value: Any) -> Any:
+        """Encode a drawn digit."""
         if not sheet:
             return [{**(value or {}), "ellipse": None}, "", gr.skip(), gr.skip()]
-        return await self._found(lambda: drawn(sheet), network, value)
+        return await self._locate(lambda: decode_sketch(sheet), network, value)
 
-    async def digit_dropped(self, path: str | None, network: str, value: Any) -> Any:
-        """A picture of a digit was dropped: find its place."""
+    async def encode_picture(self, path: str | None, network: str, value: Any) -> Any:
+        """Encode a dropped picture of a digit."""
         if not path:
             return [gr.skip()] * 4
-        return await self._found(lambda: self.studio.read(path), network, value)
+        return await self._locate(lambda: self.studio.read(path, least=1), network, value)
 
-    async def _found(self, read: Callable[[], np.ndarray], network: str, value: Any) -> Any:
+    async def _locate(self, read: Callable[[], np.ndarray], network: str, value: Any) -> Any:
         def find() -> list[Any]:
             vae = self._vae(network)
             digit = as_digit(read())
             mean, deviations, pictures = vae.posterior_of(digit, SAMPLES, seed=0)
             ellipse = {"mean": mean.tolist(), "deviations": deviations.tolist()}
-            shown = (value or {}) | at(vae, mean) | {"ellipse": ellipse}
+            shown = (value or {}) | point_value(vae, mean) | {"ellipse": ellipse}
             return [shown, _row(digit, pictures), *(round(float(value), 2) for value in mean)]
 
-        found = await answered(self.studio, find)
+        found = await run_or_warn(self.studio, find)
         return found if isinstance(found, list) else [gr.skip()] * 4
 
-    # The walk
+    # Walk
 
-    def doors(self) -> list[Handoff]:
-        """A walk and a training come back."""
+    def handoffs(self) -> list[Handoff]:
+        """Handoffs: restore a walk or a training."""
         grid = [self.count, self.reach, self.spacing, self.veil, self.map, *self.z]
         return [
-            Handoff("latent", self.walk_entered, grid, [self.parts, *self._walk], engines=("vae",)),
+            Handoff("latent", self.restore_walk, grid, [self.parts, *self._walk], engines=("vae",)),
             Handoff(
-                "latent", self.training_entered, [], [self.parts, *self.training.restorable], engines=("vae_training",)
+                "latent",
+                self.restore_training,
+                [],
+                [self.parts, *self.training.restore_outputs],
+                engines=("vae_training",),
             ),
         ]
 
-    def training_entered(self, recipe: Recipe) -> dict[Any, Any]:
-        """A training comes back from another tab."""
-        return self.training.restored(recipe) | {self.parts: gr.update(selected="train")}
+    def restore_training(self, recipe: Recipe) -> dict[Any, Any]:
+        """Restore a training."""
+        return self.training.restore(recipe) | {self.parts: gr.update(selected="train")}
 
-    async def walk_entered(
+    async def restore_walk(
         self, recipe: Recipe, count: float, reach: float, spacing: str, veil: str, value: Any, *z: float
     ) -> dict[Any, Any]:
-        """A walk comes back from another tab, onto its network's map."""
-        updates = dict(zip(self._walk, self._walk_back(recipe, value), strict=True))
+        """Restore a walk on the map of its network."""
+        updates = dict(zip(self._walk, self._restore_walk(recipe, value), strict=True))
         network, walked = updates[self.network], updates[self.map]
-        updates[self.map] = await self.redrawn(network, count, reach, spacing, veil, walked, *z)
+        updates[self.map] = await self.redraw(network, count, reach, spacing, veil, walked, *z)
         return updates | {self.parts: gr.update(selected="digits")}
 
-    def walk_restored(self, path: str, value: Any) -> list[Any]:
-        """A film of a walk was dropped: put its places on the map, and its settings beside them."""
+    def restore_walk_file(self, path: str, value: Any) -> list[Any]:
+        """Restore a saved walk from its file."""
         try:
             recipe = read_recipe(Path(path))
             if recipe is None:
                 raise RecipeError("There is no walk in this file: bring an MP4 that was saved here.")
-            return self._walk_back(recipe, value)
+            return self._restore_walk(recipe, value)
         except ValueError as error:
             warn(error)
             return [gr.skip()] * 5
 
-    def _walk_back(self, recipe: Recipe, value: Any) -> list[Any]:
+    def _restore_walk(self, recipe: Recipe, value: Any) -> list[Any]:
         job = job_for_tab(
             recipe,
             "vae",
@@ -329,20 +337,20 @@ class LatentTab:
         )
         config = resolve(job.config, self._vae(job.backbone))
         inform("The walk is back on the map; press Walk to see it.")
-        places = [list(pair) for pair in zip(config.waypoints[::2], config.waypoints[1::2], strict=True)]
-        return [{**(value or {}), "waypoints": places}, job.backbone, config.steps, config.spherical, config.closed]
+        waypoints = [list(pair) for pair in zip(config.waypoints[::2], config.waypoints[1::2], strict=True)]
+        return [{**(value or {}), "waypoints": waypoints}, job.backbone, config.steps, config.spherical, config.closed]
 
     async def start(
         self, value: Any, network: str, steps: float, arcs: bool, back: bool
     ) -> AsyncIterator[dict[Any, Any]]:
-        """Walk through the waypoints and watch."""
+        """Start a walk through the waypoints and watch it."""
 
         def job() -> Job:
             points = [float(number) for point in (value or {}).get("waypoints", []) for number in point]
             if len(points) < 4:
                 raise PictureError("A walk needs at least two places; set waypoints on the map first.")
             config = WalkConfig(waypoints=tuple(points), steps=int(steps), spherical=bool(arcs), closed=bool(back))
-            self._vae(network)  # a sentence now rather than a run that fails
+            self._vae(network)  # fail now rather than in the run
             return Job(engine="vae", config=config, inputs={}, backbone=network)
 
         async for update in self.stage.start(job):
@@ -350,7 +358,7 @@ class LatentTab:
 
 
 def _row(digit: np.ndarray, pictures: np.ndarray) -> str:
-    """What was drawn, its reconstruction, and other digits that it may have been, as HTML."""
+    """Render a digit, its reconstruction and samples of its posterior as HTML."""
     first, second, *others = [data_uri(enlarged(one, 84), quality=92) for one in (digit, *pictures)]
     cells = [(translate("as the network sees it"), first), (translate("reconstruction"), second)]
     figures = "".join(

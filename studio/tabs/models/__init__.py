@@ -1,1 +1,1 @@
-"""The tab models, and what only it has."""
+"""Models tab."""

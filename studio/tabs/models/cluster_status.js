@@ -1,10 +1,10 @@
-// What the cluster does, asked of the server again and again while somebody looks at it.
+// Cluster status, polled while it is visible.
 const cluster = element.querySelector('.cluster'), part = name => cluster.querySelector(name);
 const EVERY_MILLISECONDS = 2000;
 let looked = false, next = 0;
 
 function write(place, text) {
-  // Only what is new: a screen reader speaks of it again, and what is selected would no longer be.
+  // Update only what changed, so that screen readers do not repeat it and selections survive.
   if (place.textContent !== text) place.textContent = text;
 }
 
@@ -42,7 +42,7 @@ async function renew() {
   try {
     draw(await server.cluster_now([]));
   } catch (error) {
-    // The server does not answer: what is shown stays, and the next may come through.
+    // No response: keep the old status and try again.
   }
   clearTimeout(next);
   next = setTimeout(renew, EVERY_MILLISECONDS);

@@ -1,6 +1,6 @@
 """Cluster status component.
 
-The browser asks for it again and again while it is looked at, and not otherwise.
+The browser polls it while it is visible.
 """
 
 from __future__ import annotations
@@ -21,19 +21,21 @@ LOOKING, AWAY = "Looking for the cluster.", "The cluster is away."
 MEANWHILE = "Meanwhile runs are done on this machine, one at a time."
 
 
-def cluster_line(studio: Studio, elem_id: str) -> gr.HTML:
-    """The component, empty; its script fills it with what `told` gives."""
+def cluster_status(studio: Studio, elem_id: str) -> gr.HTML:
+    """Create the component, empty; its script fills it with `status_value`."""
 
-    def cluster_now(asked: list[Any]) -> dict[str, Any]:  # Gradio marks it, which a method cannot bear
-        return told(studio)
+    def cluster_now(
+        asked: list[Any],
+    ) -> dict[str, Any]:  # Gradio marks callable functions with an attribute, which methods do not allow
+        return status_value(studio)
 
     return component(__file__, elem_id, {}, server_functions=[cluster_now])
 
 
-def told(studio: Studio) -> dict[str, Any]:
-    """What there is to say of a studio's cluster at this moment, in the page's language.
+def status_value(studio: Studio) -> dict[str, Any]:
+    """Return the component's value: the cluster's status in the page's language.
 
-    Nobody is told what another visitor's run is.
+    On a shared server it does not reveal what other visitors run.
     """
     assert studio.cluster is not None
     status, going = studio.cluster.status, studio.runs.active
@@ -41,7 +43,7 @@ def told(studio: Studio) -> dict[str, Any]:
     working = [run for run in going if run.state == "running"]
     waiting = sum(run.state == "waiting" for run in going)
     rows = [_row(machine, [run for run in working if _is_on(run, machine)], studio.shared) for machine in machines]
-    if runs := [_said_of(run, studio.shared) for run in working if run.where == HERE]:
+    if runs := [_run_text(run, studio.shared) for run in working if run.where == HERE]:
         rows.append({"title": translate("This machine"), "has": "", "runs": runs, "warm": "", "refused": ""})
     return {
         "said": [*map(translate, _sentences(status))],
@@ -60,7 +62,7 @@ def _sentences(status: Status) -> list[str]:
 
 
 def _is_on(run: Run, machine: Machine) -> bool:
-    """Whether a run is on a machine: by its workers, as what two machines at one address are called may change."""
+    """True if a run is on a machine. Compared by worker, as machines that share an address may be renamed."""
     workers = set(run.workers)
     return bool(workers & set(machine.busy)) if workers else run.where == machine.title
 
@@ -68,21 +70,21 @@ def _is_on(run: Run, machine: Machine) -> bool:
 def _row(machine: Machine, runs: list[Run], shared: bool) -> dict[str, Any]:
     cores = f"{machine.cpus:g} core{'s' if machine.cpus != 1 else ''}"
     gpus = "1 GPU" if machine.gpus == 1 else f"{machine.gpus:g} GPUs"
-    said = [_said_of(run, shared) for run in runs]
-    # One that gets ready, or that does a part of a run ahead.
+    texts = [_run_text(run, shared) for run in runs]
+    # Workers that are starting up, or that prefetch part of a run.
     others = len(machine.busy) - sum(max(1, len(set(run.workers) & set(machine.busy))) for run in runs)
-    said += [translate("a worker is busy")] * max(0, others)
+    texts += [translate("a worker is busy")] * max(0, others)
     return {
         "title": machine.title,
         "has": translate(f"{cores} · {gpus}" if machine.gpus else cores),
-        "runs": said,
+        "runs": texts,
         "warm": str(machine.warm),
         "refused": translate(machine.refused),
     }
 
 
-def _said_of(run: Run, shared: bool) -> str:
-    """What a run is and how far; on a server with several visitors, that there is one."""
+def _run_text(run: Run, shared: bool) -> str:
+    """Describe a run and its progress; on a shared server only that there is one."""
     if shared:
         return translate("a run")
     title = TITLES[run.job.engine][0]

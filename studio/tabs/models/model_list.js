@@ -1,11 +1,11 @@
-// A list of models: each row says where one is and what is known of it, and has the buttons that suit.
+// Model list: each row shows where a model is, its details, and the available actions.
 const models = element.querySelector('.models'), aloud = models.querySelector('.aloud');
 const groups = models.querySelector('.groups');
 const copyOf = name => models.querySelector(`template.${name}`).content.firstElementChild.cloneNode(true);
 const rows = new Map();
 let asking = '', spoken = '';
 
-// What a button does: what the page is told, or what the list does by itself.
+// Actions of the buttons: events for the page, or changes of the list itself.
 const deeds = {
   get: name => trigger('obtain', { name }),
   rest: name => trigger('obtain', { name }),
@@ -34,7 +34,7 @@ function put(parent, tag, text, kind) {
 }
 
 function drawFacts(list, facts) {
-  // Only where they changed: whoever is selecting a hash to copy it should not lose the selection.
+  // Update only what changed, so that selected text stays selected.
   const written = JSON.stringify(facts);
   if (list.dataset.written === written) return;
   list.dataset.written = written;
@@ -50,7 +50,7 @@ function drawFacts(list, facts) {
 }
 
 function drawActs(place, acts, { name, words }, blocked) {
-  // Buttons that stay are kept, with the focus that is on them.
+  // Keep existing buttons, and with them the focus.
   for (const button of [...place.children]) if (!acts.includes(button.className)) button.remove();
   for (const [index, act] of acts.entries()) {
     let button = place.querySelector(`.${act}`);
@@ -90,7 +90,7 @@ function drawRow(row, model, { going, about, said }) {
 }
 
 function speak({ going, said }) {
-  // A download is spoken of when it begins and at every tenth; the text in the row changes with every message.
+  // Announce a download at its start and every tenth; the visible text changes with every message.
   const mark = going ? `${going.name} ${Math.floor(10 * (going.share || 0))}` : said;
   if (mark === spoken) return;
   spoken = mark;

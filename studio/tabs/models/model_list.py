@@ -50,7 +50,7 @@ WHERE = {
     "part": "Partly downloaded",
     "missing": "Not here",
 }
-# What the buttons of a row say, and what a screen reader says of them.
+# Button -> its text, and its accessible name.
 WORDS = {
     "get": ("Download", "Download {title}"),
     "rest": ("Download the rest", "Download the rest of {title}"),
@@ -65,23 +65,24 @@ ASK = "{title} would be gone from Keras's cache, for all who use this server. Re
 
 
 def model_list(elem_id: str) -> gr.HTML:
-    """The component, empty. Its value is what `listed` gives.
+    """Create the component, empty. Its value is what `list_value` returns.
 
-    Its events are `obtain`, `halt` and `remove`, of an official file, and `export`, of a bundled one; each says with
-    `name` which is meant.
+    Its events are `obtain`, `halt` and `remove` for official files, and `export` for bundled ones; each reports the
+    `name` of the file.
     """
     return component(__file__, elem_id, {})
 
 
-def listed(
+def list_value(
     store: WeightsStore, *, going: Mapping[str, Any] | None = None, about: str = "", said: str = ""
 ) -> dict[str, Any]:
-    """All models of a store, as the component takes them.
+    """Return the component's value: all models of a store.
 
     Args:
-        going: the download that this page watches, as `progress` gives it.
-        about: the name of the model that `said` is about.
-        said: what has become of it.
+        store: the weights.
+        going: the download that this page watches, as `progress` returns it.
+        about: name of the model that `said` refers to.
+        said: message about that model.
     """
     try:
         bundled = [_bundled(store, entry) for entry in store.manifest().values()]
@@ -101,12 +102,18 @@ def listed(
 
 
 def title_of(name: str) -> str:
-    """What a person calls a model, by its file's name without the ending."""
+    """Return the display title of a weights file, given without its suffix."""
     return translate(TITLES.get(name) or (ARCHITECTURES[name].title if name in ARCHITECTURES else name))
 
 
 def progress(name: str, done: int, total: int) -> dict[str, Any]:
-    """How far a download is, as the component takes it; `total` is 0 where nobody knows."""
+    """Return the progress of a download as the component shows it.
+
+    Args:
+        name: name of the model.
+        done: bytes downloaded.
+        total: size in bytes; 0 if unknown.
+    """
     words = {"title": title_of(name), "done": f"{done / 1e6:.0f}", "total": f"{total / 1e6:.0f}"}
     if not done:
         text = "Connecting to fetch {title} …"
@@ -118,7 +125,7 @@ def progress(name: str, done: int, total: int) -> dict[str, Any]:
 
 
 def cancelling(name: str) -> dict[str, Any]:
-    """A download that will end as soon as the network lets it, as the component takes it."""
+    """Return the status of a download that is being cancelled."""
     return {"name": name, "share": None, "text": translate(f"Cancelling the download of {title_of(name)} …")}
 
 
@@ -190,7 +197,7 @@ def _fact(label: str, text: str | list[str] | None, kind: str = "text") -> dict[
 
 
 def _scores(score: Mapping[str, Any] | None) -> list[str]:
-    """Each figure in a line, and at last what it was measured on."""
+    """Format the scores, one per line, and then what they were measured on."""
     figures = [
         SCORES.get(name, f"{name}: {{value}}").format(value=value)
         for name, value in (score or {}).items()

@@ -11,15 +11,15 @@ from typing import Any
 import gradio as gr
 
 from engines.weights.store import WeightsError, WeightsStore
-from studio.components.hidden_download import fetched_when_made
+from studio.components.hidden_download import download_when_ready
 from studio.components.toasts import inform, warn
 from studio.panels.handoff import Handoff
 from studio.services import Studio
-from studio.tabs.models.cluster_status import cluster_line
-from studio.tabs.models.model_list import cancelling, listed, model_list, progress, title_of
+from studio.tabs.models.cluster_status import cluster_status
+from studio.tabs.models.model_list import cancelling, list_value, model_list, progress, title_of
 from studio.trained_models import for_keras
 
-# Seconds between two messages of how far a download is: a message has the whole list.
+# Seconds between progress messages; each contains the whole list.
 PAUSE = 0.4
 BRING = (
     "Files that Keras publishes end with **_notop.h5**. One is recognised by its content, verified, and copied into "
@@ -37,19 +37,19 @@ Whoever runs the server may also put it into a folder and name that with `--weig
 
 
 class ModelsTab:
-    """The controls of the tab and what they do."""
+    """The tab's controls and event handlers."""
 
     def __init__(self, studio: Studio):
         self.studio = studio
-        self._going: dict[str, threading.Event] = {}
+        self._cancel_events: dict[str, threading.Event] = {}
 
     @property
     def store(self) -> WeightsStore:
-        """Where weights lie."""
+        """The weights store."""
         return self.studio.workshop.store
 
     def build(self) -> None:
-        """Lay the tab out and wire it, inside the page's Blocks."""
+        """Create and wire the controls, inside the page's Blocks."""
         with gr.Row(elem_classes="workbench"):
             with gr.Column(elem_classes="inputs", min_width=300):
                 self.file = gr.File(
@@ -64,89 +64,93 @@ class ModelsTab:
                 gr.Markdown(OFFLINE, elem_id="models-offline", elem_classes="quiet")
             with gr.Column(elem_classes="outputs", min_width=320, scale=3):
                 if self.studio.cluster is not None:
-                    cluster_line(self.studio, "models-cluster")
+                    cluster_status(self.studio, "models-cluster")
                 self.list = model_list("models-list")
                 self.keras_file = gr.DownloadButton("File", elem_id="models-keras-file", elem_classes="offstage")
-        seen: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": None}
-        self.list.obtain(self.download, None, [self.list], **seen)
-        # Not Gradio's `cancels`: that acts after the answer, and a late message would show the download going on.
-        self.list.halt(self.halted, None, [self.list], **seen)
-        self.list.remove(self.removed, None, [self.list], **seen)
-        fetched_when_made(self.list.export(self.exported, None, [self.keras_file], **seen), self.keras_file)
-        self.file.upload(self.brought, [self.file], [self.file, self.list], **seen)
+        options: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": None}
+        self.list.obtain(self.download, None, [self.list], **options)
+        # Not Gradio's `cancels`, which acts after the answer: a late message would show the download still running.
+        self.list.halt(self.cancel_download, None, [self.list], **options)
+        self.list.remove(self.remove_file, None, [self.list], **options)
+        exported = self.list.export(self.export_for_keras, None, [self.keras_file], **options)
+        download_when_ready(exported, self.keras_file)
+        self.file.upload(self.import_weights, [self.file], [self.file, self.list], **options)
 
-    def doors(self) -> list[Handoff]:
-        """Nothing comes here."""
+    def handoffs(self) -> list[Handoff]:
+        """No handoffs."""
         return []
 
     def on_visit(self, page: gr.Blocks, tab: gr.Tab) -> None:
-        """Look anew at what is here whenever somebody comes to the tab."""
-        seen: dict[str, Any] = {"api_visibility": "private", "queue": False}
-        tab.select(self.visited, [self.list], [self.list], **seen)
+        """Refresh the list whenever the tab is opened."""
+        options: dict[str, Any] = {"api_visibility": "private", "queue": False}
+        tab.select(self.refresh, [self.list], [self.list], **options)
 
-    def visited(self, shown: Any) -> Any:
-        """What is here now; a page that watches a download goes on with that."""
-        return gr.skip() if isinstance(shown, dict) and shown.get("going") else listed(self.store)
+    def refresh(self, shown: Any) -> Any:
+        """Refresh the list, unless the page watches a download."""
+        return gr.skip() if isinstance(shown, dict) and shown.get("going") else list_value(self.store)
 
     def download(self, event: gr.EventData, request: gr.Request) -> Iterator[dict[str, Any]]:
-        """Fetch an official file and say how far it is; closing this gives the download up."""
+        """Download an official file, yielding updates; closing the generator cancels it."""
         name, page = str(event.name), str(request.session_hash)
-        yield listed(self.store, going=progress(name, 0, 0))
-        halted = self._going[page] = threading.Event()
-        frames, told = self.store.download(name), 0.0
+        yield list_value(self.store, going=progress(name, 0, 0))
+        halted = self._cancel_events[page] = threading.Event()
+        frames, sent_at = self.store.download(name), 0.0
         try:
             for done, total in frames:
                 if halted.is_set():
                     frames.close()
-                    yield listed(self.store, about=name, said="Cancelled; what has arrived is kept.")
+                    yield list_value(self.store, about=name, said="Cancelled; what has arrived is kept.")
                     return
-                if time.monotonic() - told >= PAUSE:
-                    told = time.monotonic()
-                    yield listed(self.store, going=progress(name, done, total))
+                if time.monotonic() - sent_at >= PAUSE:
+                    sent_at = time.monotonic()
+                    yield list_value(self.store, going=progress(name, done, total))
         except WeightsError as error:
-            yield listed(self.store, about=name, said=str(error))
+            yield list_value(self.store, about=name, said=str(error))
             return
         finally:
             frames.close()
-            self._going.pop(page, None)
-        yield listed(self.store, about=name, said=f"{title_of(name)} is downloaded and verified.")
+            self._cancel_events.pop(page, None)
+        yield list_value(self.store, about=name, said=f"{title_of(name)} is downloaded and verified.")
 
-    def halted(self, event: gr.EventData, request: gr.Request) -> Any:
-        """Have this page's download end; where the network has gone silent that takes some seconds."""
-        halted = self._going.get(str(request.session_hash))
+    def cancel_download(self, event: gr.EventData, request: gr.Request) -> Any:
+        """Cancel the page's download; on a stalled connection this takes some seconds."""
+        halted = self._cancel_events.get(str(request.session_hash))
         if halted is None:
             return gr.skip()
         halted.set()
-        return listed(self.store, going=cancelling(str(event.name)))
+        return list_value(self.store, going=cancelling(str(event.name)))
 
-    def removed(self, event: gr.EventData) -> dict[str, Any]:
-        """Remove an official file, or a part of one, from the cache."""
+    def remove_file(self, event: gr.EventData) -> dict[str, Any]:
+        """Remove an official file, or a partial download, from the cache."""
         name = str(event.name)
         try:
             self.store.remove(name)
         except WeightsError as error:
-            return listed(self.store, about=name, said=str(error))
+            return list_value(self.store, about=name, said=str(error))
         self.studio.workshop.forget("deep_dream", name)
-        return listed(self.store, about=name, said=f"{title_of(name)} is removed.")
+        return list_value(self.store, about=name, said=f"{title_of(name)} is removed.")
 
-    async def exported(self, event: gr.EventData) -> Any:
-        """A file of a bundled network that Keras opens without Reverie."""
+    async def export_for_keras(self, event: gr.EventData) -> Any:
+        """Export a bundled network to a file that Keras opens without Reverie."""
         name = str(event.name)
         try:
-            path = await self.studio.answer_slowly(lambda: for_keras(self.studio, name))
+            path = await self.studio.run_in_thread(lambda: for_keras(self.studio, name))
         except WeightsError as error:
             warn(error)
             return gr.skip()
         return gr.DownloadButton(value=str(path))
 
-    async def brought(self, path: str | None) -> Any:
-        """A file was dropped: take it if it is one of Keras's."""
+    async def import_weights(self, path: str | None) -> Any:
+        """Install a dropped weights file if it is one that Keras publishes."""
         if not path:
             return [gr.skip(), gr.skip()]
         try:
-            name = await self.studio.answer_slowly(lambda: self.store.add_file(Path(path)))
+            name = await self.studio.run_in_thread(lambda: self.store.add_file(Path(path)))
         except WeightsError as error:
             warn(error)
             return [None, gr.skip()]
         inform(f"{title_of(name)} was recognised and verified; it can be used now.")
-        return [None, listed(self.store, about=name, said=f"{title_of(name)} was brought as a file and verified.")]
+        return [
+            None,
+            list_value(self.store, about=name, said=f"{title_of(name)} was brought as a file and verified."),
+        ]

@@ -1,1 +1,1 @@
-"""The tab style transfer, and what only it has."""
+"""Style transfer tab."""

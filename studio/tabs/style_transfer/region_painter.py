@@ -1,4 +1,4 @@
-"""Region painter component: which painting goes where on the photo."""
+"""Region painter component: where on the photo each painting applies."""
 
 from __future__ import annotations
 
@@ -16,7 +16,12 @@ COLORS = ("#e4572e", "#2e86ab", "#f3a712", "#7b4ea3", "#3c9d4e", "#d6467f", "#17
 
 
 def blank(photo: np.ndarray | None, count: int) -> dict[str, Any]:
-    """The value with nothing painted yet: for a photo, (H, W, 3) uint8 RGB, and so many paintings."""
+    """Return the value without any regions.
+
+    Args:
+        photo: (H, W, 3) uint8 RGB, or None.
+        count: number of paintings.
+    """
     value: dict[str, Any] = {"count": max(1, count), "colors": list(COLORS), "painted": ""}
     if photo is not None:
         small = Image.fromarray(photo)
@@ -26,15 +31,15 @@ def blank(photo: np.ndarray | None, count: int) -> dict[str, Any]:
 
 
 def region_painter(elem_id: str, photo: np.ndarray) -> gr.HTML:
-    """The component; its value is what `blank` gives, with the painted regions as a PNG in a data URI."""
+    """Create the component. Its value is that of `blank`; `painted` holds the regions as a PNG data URI."""
     return component(__file__, elem_id, blank(photo, 1))
 
 
 def masks_of(value: Any, count: int) -> list[np.ndarray | None]:
-    """For each of so many paintings its mask, (h, w, 3) uint8 with white where it belongs, or None.
+    """Return a mask for each painting, (h, w, 3) uint8 with white where it applies, or None.
 
     Raises:
-        ValueError: the browser sent something else than what was painted.
+        ValueError: the regions are damaged.
     """
     painted = value.get("painted") if isinstance(value, dict) else None
     if not painted:

@@ -13,35 +13,36 @@ from engines.style_transfer import MOST_STYLES
 from studio.components.image_input import example_row, thumbnails
 from studio.components.toasts import warn
 from studio.examples.examples import painting_paths, paintings
-from studio.panels.image_drop import looked_at
+from studio.panels.image_drop import open_upload
 from studio.services import Studio
 
 
 def paths_in(gallery: Any) -> list[str]:
-    """The files in a gallery's value."""
+    """List the files in a gallery's value."""
     return [item[0] if isinstance(item, list | tuple) else str(item) for item in gallery or []]
 
 
-class Palette:
-    """A gallery of paintings, a row of examples to pick from, and a weight for each where there are several.
+class StylePicker:
+    """Gallery of paintings, a row of examples, and a weight for each painting.
 
-    The parts are laid out where the tab wants them, each once: `drop_zone`, `choices`, `weights`; then `wire`.
+    Call `drop_zone`, `choices` and `weights` once each, where the tab wants the parts; then `wire`.
 
     Args:
-        folder: where the example paintings are drawn.
-        prefix: what the ids on the page begin with.
+        studio: the services.
+        folder: folder of the example paintings.
+        prefix: prefix of the element ids.
     """
 
     def __init__(self, studio: Studio, folder: Path, prefix: str):
         self._studio, self._folder, self._prefix = studio, folder, prefix
         self.examples = painting_paths(folder)
-        # Drawing them takes longer than a visitor should wait for the first page of all.
-        self._hung = [path for path in self.examples if path.is_file()]
+        # Drawing the examples takes too long for the first page, so only existing ones are shown.
+        self._drawn = [path for path in self.examples if path.is_file()]
 
     def drop_zone(self) -> None:
-        """Lay out the gallery."""
+        """Create the gallery."""
         self.gallery = gr.Gallery(
-            [str(path) for path in self._hung[:1]],
+            [str(path) for path in self._drawn[:1]],
             label="Paintings",
             show_label=False,
             columns=1,
@@ -58,9 +59,9 @@ class Palette:
         )
 
     def choices(self) -> None:
-        """Lay out the examples, and under them the way to use one's own."""
+        """Create the examples, and the upload button."""
         with gr.Row(elem_classes="palette"):
-            self.row = example_row(self._hung, None, elem_id=f"{self._prefix}-examples")
+            self.row = example_row(self._drawn, None, elem_id=f"{self._prefix}-examples")
         with gr.Row(elem_classes="pair under"):
             several_id = f"{self._prefix}-several"
             self.several = gr.Checkbox(False, label="Blend several", elem_id=several_id, container=False)
@@ -73,7 +74,7 @@ class Palette:
             )
 
     def weights(self) -> None:
-        """Lay out a weight for each painting, hidden until there are several."""
+        """Create the weights, hidden until there are several paintings."""
         fold_id = f"{self._prefix}-blend"
         self.fold = gr.Accordion("Blend", open=False, elem_id=fold_id, elem_classes="fold", visible=False)
         with self.fold:
@@ -86,69 +87,77 @@ class Palette:
         """Connect the parts.
 
         Args:
-            changed: told of the gallery's value and `inputs` whenever it is another; returns what `outputs` show.
+            changed: called with the gallery's value and those of `inputs` when the gallery changes; returns the values
+                of `outputs`.
+            inputs: further inputs of `changed`.
+            outputs: outputs of `changed`.
         """
-        # Events that bypass Gradio's queue cannot show a toast.
-        seen: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": None}
+        # Events that bypass Gradio's queue cannot show toasts.
+        options: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": None}
 
-        def checked(gallery: Any, *values: Any) -> list[Any]:
-            return [*self.checked(gallery), *changed(gallery, *values)]
+        def check_and_notify(gallery: Any, *values: Any) -> list[Any]:
+            return [*self.check_gallery(gallery), *changed(gallery, *values)]
 
         shown = [self.gallery, self.fold, *self.blend]
-        self.gallery.change(checked, [self.gallery, *inputs], [*shown, *outputs], **seen)
-        self.upload.upload(self.uploaded, [self.upload, self.gallery, self.several], [self.gallery], **seen)
-        self.row.pick(self.picked, [self.gallery, self.several], [self.gallery], **seen)
+        self.gallery.change(check_and_notify, [self.gallery, *inputs], [*shown, *outputs], **options)
+        self.upload.upload(self.add_uploads, [self.upload, self.gallery, self.several], [self.gallery], **options)
+        self.row.pick(self.pick_example, [self.gallery, self.several], [self.gallery], **options)
 
     def on_page_load(self, page: gr.Blocks) -> None:
-        """Have a fresh page hang the example paintings once they are drawn."""
-        if len(self._hung) < len(self.examples):
-            page.load(self.hang, [self.gallery], [self.row, self.gallery], api_visibility="private")
+        """Show the example paintings on a fresh page once they are drawn."""
+        if len(self._drawn) < len(self.examples):
+            page.load(self.draw_examples, [self.gallery], [self.row, self.gallery], api_visibility="private")
 
-    def hang(self, gallery: Any):
-        """Draw the example paintings, if nobody has yet, and show them."""
+    def draw_examples(self, gallery: Any):
+        """Draw the missing example paintings and show them all."""
         drawn = paintings(self._folder)
         return thumbnails(drawn), gr.skip() if paths_in(gallery) else [str(drawn[0])]
 
-    def picked(self, gallery: Any, several: bool, event: gr.EventData):
-        """An example painting takes the place of the one that is there, or joins those that are."""
-        return self._joined([str(self.examples[event.index % len(self.examples)])], gallery, several)
+    def pick_example(self, gallery: Any, several: bool, event: gr.EventData):
+        """Replace the painting by an example, or add it if several are blended."""
+        return self._combined([str(self.examples[event.index % len(self.examples)])], gallery, several)
 
-    def uploaded(self, files: list[str], gallery: Any, several: bool):
-        """A person's own paintings take the place of those that are there, or join them."""
-        good = self._readable(files)
-        return self._joined(good, gallery, several) if good else gr.skip()
+    def add_uploads(self, files: list[str], gallery: Any, several: bool):
+        """Replace the painting by uploaded ones, or add them if several are blended."""
+        readable = self._readable(files)
+        return self._combined(readable, gallery, several) if readable else gr.skip()
 
-    def _joined(self, picked: list[str], gallery: Any, several: bool):
+    def _combined(self, picked: list[str], gallery: Any, several: bool):
         wanted = [*paths_in(gallery), *picked] if several else picked
         if len(wanted) > MOST_STYLES:
             warn(f"These would be {len(wanted)} paintings; use at most {MOST_STYLES}.")
             return gr.skip()
         return wanted
 
-    def checked(self, gallery: Any) -> list[Any]:
-        """Check dropped paintings at once, and show a weight for each where there are several."""
-        good = self._readable(paths_in(gallery))
-        if len(good) > MOST_STYLES:
-            warn(f"These are {len(good)} paintings; the first {MOST_STYLES} are kept.")
-            good = good[:MOST_STYLES]
-        shown = gr.skip() if good == paths_in(gallery) else good
-        several = len(good) > 1
-        sliders = [gr.update(visible=i < len(good)) for i in range(MOST_STYLES)]
+    def check_gallery(self, gallery: Any) -> list[Any]:
+        """Check dropped paintings, and show a weight for each if there are several."""
+        readable = self._readable(paths_in(gallery))
+        if len(readable) > MOST_STYLES:
+            warn(f"These are {len(readable)} paintings; the first {MOST_STYLES} are kept.")
+            readable = readable[:MOST_STYLES]
+        shown = gr.skip() if readable == paths_in(gallery) else readable
+        several = len(readable) > 1
+        sliders = [gr.update(visible=i < len(readable)) for i in range(MOST_STYLES)]
         return [shown, gr.update(visible=several, open=several), *sliders]
 
     def _readable(self, paths: Sequence[str]) -> list[str]:
-        """Those of the files that are pictures; a sentence about each that is not."""
-        good = []
+        """Keep the files that are pictures; a toast reports each of the others."""
+        readable = []
         for path in paths:
             try:
-                good.append(looked_at(self._studio, path)[1])
+                readable.append(open_upload(self._studio, path)[1])
             except PictureError as error:
                 warn(error)
-        return good
+        return readable
 
 
 def blend_of(weights: Sequence[Any], count: int) -> tuple[float, ...]:
-    """The config's blend from what the sliders say; one painting, or several that count the same, need none."""
+    """Return the config's blend; () for a single painting and for equal weights.
+
+    Args:
+        weights: values of the sliders; None counts as 1.
+        count: number of paintings.
+    """
     if count < 2:
         return ()
     blend = tuple(1.0 if weight is None else float(weight) for weight in weights[:count])

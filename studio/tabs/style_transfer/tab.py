@@ -1,4 +1,4 @@
-"""Style tab."""
+"""Style transfer tab."""
 
 from __future__ import annotations
 
@@ -8,30 +8,29 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
-import numpy as np
 
 from engines.core.options import format_weights, parse_weights
-from engines.imaging.images import PictureError, check_picture
+from engines.imaging.images import PictureError
 from engines.jobs import Job, replay_if_same
 from engines.jobs.sweep import StyleSweepConfig
 from engines.recipes import Recipe
 from engines.style_transfer import LAYERS, MOST_STYLES, StyleConfig, presets
 from studio.components.config_form import Settings
 from studio.components.image_input import Photo, example_row
-from studio.components.toasts import inform
+from studio.components.toasts import inform, warn
 from studio.examples.examples import examples
 from studio.panels.batch_panel import BatchPanel
 from studio.panels.handoff import Handoff
-from studio.panels.image_drop import checked_at_once, restore_from_upload
-from studio.panels.network_picker import NetworkChoice, require_weights
+from studio.panels.image_drop import check_upload, read_upload
+from studio.panels.network_picker import NetworkPicker, require_weights
 from studio.panels.recipe_restore import job_for_tab
-from studio.panels.saved_settings import OwnSettings
+from studio.panels.saved_settings import SavedSettings
 from studio.panels.sweep_panel import SweepPanel
 from studio.run_views.image_run_view import PictureStage
-from studio.run_views.live_canvas import at_rest
+from studio.run_views.live_canvas import idle_message
 from studio.services import Studio
 from studio.tabs.style_transfer.region_painter import blank, masks_of, region_painter
-from studio.tabs.style_transfer.style_picker import Palette, blend_of, paths_in
+from studio.tabs.style_transfer.style_picker import StylePicker, blend_of, paths_in
 
 DEFAULT_BACKBONE = next(iter(LAYERS))
 TIMES = {"Quick · 15 s": 15.0, "Good · 1 min": 60.0, "Fine · 5 min": 300.0, "By steps": 0.0}
@@ -42,24 +41,24 @@ COLORS = {
 }
 
 
-def named_time(seconds: float) -> str:
-    """The choice of time that is nearest to so many seconds; 0 goes by steps."""
+def time_choice(seconds: float) -> str:
+    """Return the choice nearest to a time in seconds; 0 means by steps."""
     if not seconds:
         return "By steps"
     return min((name for name in TIMES if TIMES[name]), key=lambda name: abs(TIMES[name] - seconds))
 
 
 class StyleTab:
-    """The controls of the tab and what they do."""
+    """The tab's controls and event handlers."""
 
     def __init__(self, studio: Studio):
         self.studio = studio
         folder = studio.outputs / "examples"
         self.example_photos = examples(folder)
-        self.palette = Palette(studio, folder / "paintings", "style")
+        self.style_picker = StylePicker(studio, folder / "paintings", "style")
 
     def build(self) -> None:
-        """Lay the tab out and wire it, inside the page's Blocks."""
+        """Create and wire the controls, inside the page's Blocks."""
         first = self.example_photos[0]
         photo = self.studio.read(str(first))
         names = list(presets(DEFAULT_BACKBONE))
@@ -76,19 +75,19 @@ class StyleTab:
                         "seconds",
                         gr.Radio(
                             list(TIMES),
-                            value=named_time(settings.first.seconds),
+                            value=time_choice(settings.initial.seconds),
                             label="Time",
                             elem_id="style-seconds",
                             elem_classes="chips",
                         ),
-                        show=named_time,
+                        show=time_choice,
                         read=lambda name: TIMES.get(name, 15.0),
                     )
-                    self.stage.buttons("Paint")
+                    self.stage.build_buttons("Paint")
                 settings.slider("balance", "More style ↔ more photo", 0.0, 0.95, 0.01)
                 settings.slider("style_scale", "Strokes", 0.25, 4.0, 0.05)
                 settings.choice("color", "Colours", COLORS)
-                self.palette.weights()
+                self.style_picker.weights()
                 title = "Regions: which painting goes where"
                 with gr.Accordion(title, open=False, elem_id="style-regions-fold", elem_classes="fold"):
                     gr.Markdown("Paint on the photo where each painting belongs.", elem_classes="quiet")
@@ -114,12 +113,12 @@ class StyleTab:
                 self.batch.build(
                     self.stage, "All are painted with the settings above, one after another; regions are not used."
                 )
-                self.own = OwnSettings(self.studio, settings, "style")
-                self.own.build()
+                self.saved_settings = SavedSettings(self.studio, settings, "style")
+                self.saved_settings.build()
             with gr.Column(elem_classes="outputs", min_width=320, scale=3):
                 invitation = "Press Paint, and watch the photo become a painting."
-                self.stage.canvas_with(photo, invitation)
-                self.stage.under("Move a slider while it runs: the painting follows.", "Paint on from this")
+                self.stage.build_canvas(photo, invitation)
+                self.stage.build_footer("Move a slider while it runs: the painting follows.", "Paint on from this")
         self.restored = gr.State(None)
         self._wire()
 
@@ -135,9 +134,9 @@ class StyleTab:
                 height=180,
                 min_width=140,
             )
-            self.palette.drop_zone()
+            self.style_picker.drop_zone()
         example_row(self.example_photos, self.photo)
-        self.palette.choices()
+        self.style_picker.choices()
 
     def _build_more(self) -> None:
         settings = self.settings
@@ -149,12 +148,12 @@ class StyleTab:
         with gr.Row(elem_classes="pair"):
             settings.number("style_weight", "Style weight α")
             settings.number("content_weight", "Photo weight β")
-        self.network = NetworkChoice(self.studio, tuple(LAYERS), "style")
+        self.network = NetworkPicker(self.studio, tuple(LAYERS), "style")
         self.backbone = self.network.dropdown
         settings.add(
             "style_layers",
             gr.Textbox(
-                format_weights(settings.first.style_layers),
+                format_weights(settings.initial.style_layers),
                 label="Style layers",
                 info=settings.hint("style_layers"),
                 placeholder="as suits the network",
@@ -166,7 +165,7 @@ class StyleTab:
         settings.add(
             "content_layer",
             gr.Textbox(
-                settings.first.content_layer,
+                settings.initial.content_layer,
                 label="Photo layer",
                 info=settings.hint("content_layer"),
                 placeholder="as suits the network",
@@ -186,85 +185,101 @@ class StyleTab:
         settings.number("tile_size", "Tile size")
 
     def _wire(self) -> None:
-        stage, settings, gallery, blend = self.stage, self.settings, self.palette.gallery, self.palette.blend
+        stage, settings, gallery, blend = self.stage, self.settings, self.style_picker.gallery, self.style_picker.blend
+        settings.derive("blend", [*blend, gallery], lambda *values: blend_of(values[:-1], len(paths_in(values[-1]))))
         moved = [*settings.components, *blend]
-        seen: dict[str, Any] = {"api_visibility": "private"}
-        # Events that bypass Gradio's queue cannot show a toast, so only those that never need one do.
-        now = {**seen, "queue": False}
-        quick = {**seen, "concurrency_limit": None}
-        self._restorable = [self.photo, gallery, self.backbone, self.preset, *moved, self.restored, self.start_image]
-        self._restorable += [self.regions, stage.canvas, *self.sweep.components]
-        self.photo.change(self.photo_changed, [self.photo, gallery, stage.run_id], self._restorable, **quick)
-        self.start_image.change(self.start_changed, [self.start_image], [self.start_image], **quick)
-        self.palette.wire(regions_for, [self.regions], [self.regions])
-        inputs = [self.preset, self.backbone, stage.run_id, gallery, *moved]
-        self.preset.input(self.preset_chosen, inputs, settings.components, **quick)
-        self.backbone.input(self.backbone_chosen, [self.backbone], [self.preset], **now)
+        options: dict[str, Any] = {"api_visibility": "private"}
+        # Events that bypass Gradio's queue cannot show toasts, so only handlers without toasts do.
+        unqueued = {**options, "queue": False}
+        concurrent = {**options, "concurrency_limit": None}
+        self._restore_outputs = [
+            self.photo,
+            gallery,
+            self.backbone,
+            self.preset,
+            *moved,
+            self.restored,
+            self.start_image,
+        ]
+        self._restore_outputs += [self.regions, stage.canvas, *self.sweep.components]
+        self.photo.change(self.photo_changed, [self.photo, gallery, stage.run_id], self._restore_outputs, **concurrent)
+        self.start_image.change(self.start_changed, [self.start_image], [self.start_image], **concurrent)
+        self.style_picker.wire(regions_for, [self.regions], [self.regions])
+        inputs = [self.preset, self.backbone, stage.run_id, *settings.inputs]
+        self.preset.input(self.preset_chosen, inputs, settings.components, **concurrent)
+        self.backbone.input(self.backbone_chosen, [self.backbone], [self.preset], **unqueued)
         self.network.wire()
-        inputs = [self.photo, gallery, self.regions, self.start_image, self.backbone, self.restored, *moved]
-        stage.begin_on(stage.go.click, self.start, inputs)
-        stage.begin_on(self.sweep.go.click, self.start_sweep, [*self.sweep.components, *inputs])
-        shared = [self.batch.files, gallery, self.backbone, *moved]
-        stage.begin_on(self.batch.go.click, self.start_batch, shared)
+        inputs = [self.photo, gallery, self.regions, self.start_image, self.backbone, self.restored, *settings.inputs]
+        stage.start_on(stage.start_button.click, self.start, inputs)
+        stage.start_on(self.sweep.go.click, self.start_sweep, [*self.sweep.components, *inputs])
+        shared = [self.batch.files, gallery, self.backbone, *settings.inputs]
+        stage.start_on(self.batch.go.click, self.start_batch, shared)
         self.sweep.wire()
-        stage.again.click(stage.chosen_as_input, [stage.run_id, stage.moment], [self.start_image], **quick).then(
-            lambda: gr.update(open=True), None, [self.start_fold], **now
-        )
+        stage.reuse_button.click(
+            stage.picture_as_input, [stage.run_id, stage.moment], [self.start_image], **concurrent
+        ).then(lambda: gr.update(open=True), None, [self.start_fold], **unqueued)
         stage.wire()
-        self.own.wire(stage.go)
-        stage.steered_by(moved, self.steer, [self.backbone, gallery, *moved])
+        self.saved_settings.wire(stage.start_button)
+        stage.steered_by(moved, settings, self.backbone)
 
     def on_visit(self, page: gr.Blocks, tab: gr.Tab) -> None:
-        """Have a fresh page find its run again, and hang the example paintings once they are drawn."""
+        """Resume the run, load saved settings and show the example paintings when a page opens."""
         self.stage.on_page_load(page)
-        self.own.on_visit(tab)
-        self.palette.on_page_load(page)
+        self.saved_settings.on_visit(tab)
+        self.style_picker.on_page_load(page)
 
     # Pictures
 
-    def doors(self) -> list[Handoff]:
-        """A painting comes back; any picture may be painted, or be what is painted like."""
-        gallery = self.palette.gallery
-        photo = [gallery, self.stage.run_id], self._restorable
+    def handoffs(self) -> list[Handoff]:
+        """Handoffs: restore a painting; use a picture as the photo or as the style."""
+        gallery = self.style_picker.gallery
+        photo = [gallery, self.stage.run_id], self._restore_outputs
         return [
-            Handoff("style", self._restore, [], self._restorable, engines=("style_transfer", "style_transfer_sweep")),
-            Handoff("style", self.photo_entered, *photo, title="Paint it", kinds=("picture",)),
+            Handoff(
+                "style", self._restore, [], self._restore_outputs, engines=("style_transfer", "style_transfer_sweep")
+            ),
+            Handoff("style", self.use_as_photo, *photo, title="Paint it", kinds=("picture",)),
             Handoff("style", lambda path: {gallery: [path]}, [], [gallery], title="Paint like it", kinds=("picture",)),
         ]
 
-    def photo_entered(self, path: str, gallery: Any, run_id: str) -> dict[Any, Any]:
-        """A picture comes from another tab: as if it were dropped."""
+    def use_as_photo(self, path: str, gallery: Any, run_id: str) -> dict[Any, Any]:
+        """Use a picture from another tab as the photo."""
         return {self.photo: path} | self.photo_changed(path, gallery, run_id)
 
     def photo_changed(self, path: str | None, gallery: Any, run_id: str) -> dict[Any, Any]:
-        """Check a dropped photo at once and show it; a result of ours brings back the settings that made it."""
+        """Show a dropped photo, and restore its recipe if it has one."""
+        image, recipe, update = read_upload(self.studio, path, self.photo, self.restored)
+        if image is None:
+            return update
+        update[self.regions] = blank(image, len(gallery or []))
         run = self.stage.run(run_id)
-
-        def show(image: np.ndarray) -> dict[Any, Any]:
-            shown: dict[Any, Any] = {self.regions: blank(image, len(gallery or []))}
-            return shown if run and not run.over else shown | {self.stage.canvas: at_rest(image)}
-
-        return restore_from_upload(self.studio, path, self.photo, self.restored, show, self._restore)
+        if run is None or run.over:
+            update[self.stage.canvas] = idle_message(image)
+        try:
+            return update if recipe is None else update | self._restore(recipe)
+        except ValueError as error:
+            warn(error)
+            return update | {self.restored: None}
 
     def _restore(self, recipe: Recipe) -> dict[Any, Any]:
-        """Put a recipe into the controls, and the pictures that it was made from where they are still here.
+        """Show a recipe in the controls, with its pictures if they are still in the gallery.
 
         Raises:
-            ValueError: a recipe of another tab, or one that this version cannot follow.
+            ValueError: a recipe of another tab, or with settings that this version rejects.
         """
         elsewhere = "This picture was made on another tab; it can be painted, its settings stay there."
         job = job_for_tab(recipe, "style_transfer", self.network.names, elsewhere, workshop=self.studio.workshop)
         found = {name: self.studio.gallery.find_input(hash_) for name, hash_ in recipe.inputs.items()}
         swept = job.config if isinstance(job.config, StyleSweepConfig) else None
         config = job.config if swept is None else StyleConfig(**swept.settings)
-        update = self.settings.restored(config) | {self.backbone: job.backbone, self.restored: recipe.to_json()}
-        update |= {} if swept is None else self.sweep.restored(swept)
+        update = self.settings.updates_for(config) | {self.backbone: job.backbone, self.restored: recipe.to_json()}
+        update |= {} if swept is None else self.sweep.updates_for(swept)
         update[self.preset] = gr.update(choices=list(presets(job.backbone)), value=None)
-        for i, slider in enumerate(self.palette.blend):
+        for i, slider in enumerate(self.style_picker.blend):
             weight = config.blend[i] if i < len(config.blend) else 1.0
             update[slider] = gr.update(value=weight, maximum=max(1.0, weight))
         styles = [found.get(f"style_images_{i}") for i in range(1, MOST_STYLES + 1)]
-        update[self.palette.gallery] = [str(path) for path in styles if path]
+        update[self.style_picker.gallery] = [str(path) for path in styles if path]
         update[self.start_image] = str(found["start_image"]) if found.get("start_image") else None
         missing = [name for name, path in found.items() if path is None]
         masked = any(name.startswith("masks") for name in recipe.inputs)
@@ -279,27 +294,27 @@ class StyleTab:
         return update
 
     def start_changed(self, path: str | None):
-        """Check a picture to go on from at once."""
-        return checked_at_once(self.studio, path, self.start_image)
+        """Check a dropped start image."""
+        return check_upload(self.studio, path, self.start_image)
 
     # Settings and runs
 
-    def preset_chosen(self, name: str, backbone: str, run_id: str, gallery: Any, *values: Any):
-        """Put a preset's settings into the controls, and into the run if one is going."""
+    def preset_chosen(self, name: str, backbone: str, run_id: str, *values: Any):
+        """Apply a preset to the controls, and to the running painting."""
         config = presets(backbone).get(name)
         if config is None:
             return [gr.skip()] * len(self.settings.components)
-        own, blend = self._split(values)
-        current = self.settings.named(own)
-        # A preset is about how it looks; size, time and seed are the visitor's own, unless they are the book's.
+        count = len(self.settings.components)
+        current = self.settings.by_name(values[:count])
+        # Presets change the look only, not size, time or seed, except for the book's own.
         book = "book" in (config.losses, current["losses"])
         kept = ("seed",) if book else ("seed", "seconds", "size", "scales", "steps")
-        shown = self.settings.named(self.settings.values(config)) | {field: current[field] for field in kept}
-        self.steer(run_id, backbone, gallery, *shown.values(), *blend)
-        return self.settings.shown(list(shown.values()))
+        shown = self.settings.by_name(self.settings.values(config)) | {field: current[field] for field in kept}
+        self.stage.steer(run_id, backbone, self.settings, [*shown.values(), *values[count:]])
+        return self.settings.updates(list(shown.values()))
 
     def backbone_chosen(self, backbone: str):
-        """Offer the backbone's presets."""
+        """Return the presets of a network."""
         return gr.update(choices=list(presets(backbone)), value=None)
 
     async def start(
@@ -312,7 +327,7 @@ class StyleTab:
         restored: str | None,
         *values: Any,
     ) -> AsyncIterator[dict[Any, Any]]:
-        """Start a painting and watch it to its end."""
+        """Start a painting and watch it until it ends."""
 
         def job() -> Job:
             return replay_if_same(self._job(photo, gallery, regions, start_image, backbone, values), restored)
@@ -323,7 +338,7 @@ class StyleTab:
     async def start_sweep(
         self, columns: str, column_values: str, rows: str, row_values: str, photo: str | None, *others: Any
     ) -> AsyncIterator[dict[Any, Any]]:
-        """Start a sweep of paintings and watch it to its end."""
+        """Start a sweep and watch it until it ends."""
         gallery, regions, start_image, backbone, restored, *values = others
 
         def job() -> Job:
@@ -336,7 +351,7 @@ class StyleTab:
     async def start_batch(
         self, files: list[str] | None, gallery: Any, backbone: str, *values: Any
     ) -> AsyncIterator[dict[Any, Any]]:
-        """Paint many photos, and watch it to its end."""
+        """Start a batch and watch it until it ends."""
         async for update in self.stage.start(lambda: self.batch.job(self._shared(gallery, backbone, values), files)):
             yield update
 
@@ -349,10 +364,10 @@ class StyleTab:
         backbone: str,
         values: Sequence[Any],
     ) -> Job:
-        """What is asked for.
+        """Create the job of a single painting.
 
         Raises:
-            ValueError: a sentence that says why it cannot be done.
+            ValueError: missing pictures, or invalid settings; the message is for the user.
         """
         if not photo:
             raise PictureError("Choose a photo first: drop one, or click one of the examples.")
@@ -361,41 +376,24 @@ class StyleTab:
         own = {"content_image": picture.pixels}
         if start_image:
             own["start_image"] = self.studio.read(start_image)
-        for image in own.values():
-            check_picture(image)
         masks = masks_of(regions, len(job.inputs))
         own |= {f"masks_{i}": mask for i, mask in enumerate(masks, 1) if mask is not None}
         return dataclasses.replace(job, inputs=own | dict(job.inputs), details=picture.details)
 
     def _shared(self, gallery: Any, backbone: str, values: Sequence[Any]) -> Job:
-        """The same without a photo and all that belongs to it; raises as `_job`."""
+        """Create the job without photo, start image and regions, which a batch cannot share; raises as `_job`."""
         styles = paths_in(gallery)
         if not styles:
             raise PictureError("Choose a painting first: drop one, or click one of the examples.")
         if len(styles) > MOST_STYLES:
             raise PictureError(f"These are {len(styles)} paintings; use at most {MOST_STYLES}.")
         inputs = {f"style_images_{i}": self.studio.read(path) for i, path in enumerate(styles, 1)}
-        for image in inputs.values():
-            check_picture(image)
         require_weights(self.studio, backbone)
-        return Job(engine="style_transfer", config=self._config(values, len(styles)), inputs=inputs, backbone=backbone)
-
-    def _split(self, values: Sequence[Any]) -> tuple[Sequence[Any], Sequence[Any]]:
-        """The settings' values, and the paintings' weights."""
-        count = len(self.settings.components)
-        return values[:count], values[count:]
-
-    def _config(self, values: Sequence[Any], paintings_there: int) -> StyleConfig:
-        own, weights = self._split(values)
-        return dataclasses.replace(self.settings.config(own), blend=blend_of(weights, paintings_there))
-
-    def steer(self, run_id: str, backbone: str, gallery: Any, *values: Any) -> None:
-        """Send changed settings to this page's run, if one is going on this backbone."""
-        self.stage.steer(run_id, backbone, lambda: self._config(values, len(paths_in(gallery))))
+        return Job(engine="style_transfer", config=self.settings.config(values), inputs=inputs, backbone=backbone)
 
 
 def regions_for(gallery: Any, painted: Any):
-    """What the region painter shows for the paintings that there are now."""
+    """Return the region painter's value for the current number of paintings."""
     value = painted if isinstance(painted, dict) else {}
     count = max(1, min(len(paths_in(gallery)), MOST_STYLES))
     return [gr.skip() if value.get("count") == count else {**value, "count": count}]

@@ -1,1 +1,1 @@
-"""The tab text, and what only it has."""
+"""Text tab: language models."""

@@ -1,4 +1,4 @@
-"""Score a text word by word."""
+"""Score a text token by token."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ import gradio as gr
 
 from engines.language_model.config import SamplingConfig
 from studio.components.toasts import warn
-from studio.run_views.text_run_view import dice_of, dice_panel, live_text
+from studio.run_views.text_run_view import live_text, token_details, token_inspector
 from studio.services import Studio
 from studio.wire_format import written_rows
 
 
 class TextScore:
-    """Its controls and what they do."""
+    """Controls and handlers for scoring."""
 
     def __init__(self, studio: Studio):
         self.studio = studio
 
     def build(self) -> None:
-        """Lay them out."""
+        """Create the controls."""
         with gr.Row(elem_classes="workbench"):
             with gr.Column(elem_classes="inputs", min_width=300), gr.Column(elem_classes="begin"):
                 self.text = gr.Textbox(
@@ -38,19 +38,23 @@ class TextScore:
             with gr.Column(elem_classes="outputs", min_width=320, scale=3):
                 invitation = "How surprising the model finds each word of a text, in colours."
                 self.canvas = live_text("scored", invitation, classes=["coloured"])
-                self.said = gr.Markdown("", elem_id="score-said")
-                self.dice = dice_panel("score-dice")
+                self.summary = gr.Markdown("", elem_id="score-said")
+                self.dice = token_inspector("score-dice")
         self.scored = gr.State(None)
 
     def wire(self, model: Any) -> None:
-        """Connect them; `model` is the control that names the model."""
-        seen: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": None}
-        outputs = [self.canvas, self.said, self.scored, self.dice]
-        self.go.click(self.score, [self.text, model], outputs, **seen)
-        self.canvas.pick(self.picked, [self.scored, model], [self.dice], trigger_mode="always_last", **seen)
+        """Connect the controls.
+
+        Args:
+            model: control that selects the language model.
+        """
+        options: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": None}
+        outputs = [self.canvas, self.summary, self.scored, self.dice]
+        self.go.click(self.score, [self.text, model], outputs, **options)
+        self.canvas.pick(self.picked, [self.scored, model], [self.dice], trigger_mode="always_last", **options)
 
     async def score(self, text: str | None, name: str | None) -> list[Any]:
-        """Score a text."""
+        """Score a text: perplexity, and the surprisal of each token."""
 
         def work() -> list[Any]:
             from engines.language_model import score
@@ -58,35 +62,35 @@ class TextScore:
 
             if not name:
                 raise ValueError("There is no language model here yet; train one, or restore the bundled weights.")
-            begun = time.monotonic()
+            started = time.monotonic()
             model = self.studio.workshop.network("language_model", name)
-            found = score(text or "", SamplingConfig(temperature=1.0), model)
+            scored = score(text or "", SamplingConfig(temperature=1.0), model)
             message = {
                 "state": "done",
                 "run": uuid.uuid4().hex[:8],
                 "progress": 1,
-                "seconds": time.monotonic() - begun,
-                "written": written_rows([Generation(1.0, found.pieces, found.distributions)]),
+                "seconds": time.monotonic() - started,
+                "written": written_rows([Generation(1.0, scored.pieces, scored.distributions)]),
             }
-            said = (
-                f"Perplexity **{found.perplexity:.1f}** a token over {len(found.distributions):,} tokens, "
-                f"**{found.bits_per_character:.2f}** bits a character. Click a word to see what else might "
+            summary = (
+                f"Perplexity **{scored.perplexity:.1f}** a token over {len(scored.distributions):,} tokens, "
+                f"**{scored.bits_per_character:.2f}** bits a character. Click a word to see what else might "
                 "have stood there."
             )
-            return [message, said, found, {}]
+            return [message, summary, scored, {}]
 
         try:
-            return await self.studio.answer_slowly(work)
+            return await self.studio.run_in_thread(work)
         except ValueError as error:
             warn(error)
             return [gr.skip()] * 4
 
     def picked(self, scored: Any, name: str, event: gr.EventData) -> dict[str, Any]:
-        """A word was chosen: its dice."""
+        """Inspect the selected token."""
         index = int(event.index)
         if scored is None or not 0 <= index < len(scored.distributions):
             return {}
         tokeniser = self.studio.workshop.network("language_model", name).tokeniser
-        return dice_of(
+        return token_details(
             scored.distributions, scored.pieces, index, lambda token: tokeniser.pieces([token])[0], rewritable=False
         )

@@ -1,4 +1,4 @@
-"""Words tab."""
+"""Text tab."""
 
 from __future__ import annotations
 
@@ -15,41 +15,43 @@ from engines.jobs import Job, replay_if_same
 from engines.language_model.config import MAX_PROMPT, TEMPERATURES, WritingConfig
 from engines.recipes import Recipe, RecipeError, read_recipe
 from studio.components.config_form import Settings
-from studio.components.toasts import answered, inform, warn
+from studio.components.toasts import inform, run_or_warn, warn
 from studio.panels.handoff import Handoff
 from studio.panels.recipe_restore import job_for_tab
-from studio.panels.saved_settings import OwnSettings
-from studio.run_views.text_run_view import TextStage, dice_of, dice_panel
+from studio.panels.saved_settings import SavedSettings
+from studio.run_views.text_run_view import TextStage, token_details, token_inspector
 from studio.runs.run import Run
 from studio.services import Studio
 from studio.tabs.text.scoring import TextScore
 from studio.tabs.text.training import LanguageTraining
-from studio.trained_models import Trained
+from studio.trained_models import TrainedNetworks
 
 PROMPT = "This movie"
 ONE, SIDE_BY_SIDE, GREEDY = "One text", "Five temperatures", "Greedy against sampling"
 MANNERS: dict[str, tuple[float, ...]] = {ONE: (), SIDE_BY_SIDE: TEMPERATURES, GREEDY: (0.0, 0.7)}
-# As fast as it can.
+# Tokens per second at which the pace is not limited.
 FASTEST = 200
+STEERED = ("temperature", "top_k", "top_p", "min_p", "repetition_penalty", "stop", "ends")
+FIXED = ("prompt", "begun", "tokens", "seed", "temperatures")
 COLOURED = "(on) => document.querySelector('#text-canvas').classList.toggle('coloured', on)"
 
 
 class TextTab:
-    """The controls of the tab and what they do."""
+    """The tab's controls and event handlers."""
 
     def __init__(self, studio: Studio):
         self.studio = studio
         self.stage = TextStage(studio, "text")
         self.score = TextScore(studio)
         self.training = LanguageTraining(studio)
-        self._trained = Trained(studio, "language_model")
-        # Those whose weights are here.
+        self._trained = TrainedNetworks(studio, "language_model")
+        # Display title -> name of each bundled model that is installed.
         names = {"Ours": "ours", "As in the book": "notes"}
         store = studio.workshop.store
         self._shipped = {title: name for title, name in names.items() if store.find(f"language_model_{name}")}
 
     def build(self) -> None:
-        """Lay the tab out and wire it, inside the page's Blocks."""
+        """Create and wire the controls, inside the page's Blocks."""
         with gr.Tabs() as self.parts:
             with gr.Tab("Write", id="write"):
                 self._build_writing()
@@ -95,10 +97,10 @@ class TextTab:
                             elem_id="text-manner",
                             elem_classes="chips",
                         ),
-                        show=manner_of,
+                        show=choice_of,
                         read=lambda manner: MANNERS.get(manner, ()),
                     )
-                    stage.buttons("Write")
+                    stage.build_buttons("Write")
                 settings.slider("temperature", "Temperature", 0.0, 2.0, 0.05)
                 settings.slider("tokens", "Length", 10, 1000, 10)
                 self.pace = gr.Slider(
@@ -125,8 +127,8 @@ class TextTab:
                     )
                     settings.add("ends", gr.Checkbox(True, label="May end its text", elem_id="text-ends"))
                     settings.number("seed", "Seed")
-                self.own = OwnSettings(self.studio, settings, "text")
-                self.own.build()
+                self.saved_settings = SavedSettings(self.studio, settings, "text")
+                self.saved_settings.build()
                 gr.Markdown(
                     "A saved recipe brings its settings back; another text becomes the prompt.", elem_classes="quiet"
                 )
@@ -134,7 +136,7 @@ class TextTab:
                     "Bring back a text", file_types=[".json", ".txt"], size="sm", type="filepath", elem_id="text-saved"
                 )
             with gr.Column(elem_classes="outputs", min_width=320, scale=3):
-                stage.canvas_with(None, "Press Write, and watch one word follow another.")
+                stage.build_canvas(None, "Press Write, and watch one word follow another.")
                 with gr.Row(elem_classes="under"):
                     self.coloured = gr.Checkbox(
                         False,
@@ -142,9 +144,9 @@ class TextTab:
                         container=False,
                         elem_id="text-coloured",
                     )
-                    stage.going_on("Continue")
-                stage.under("Move a slider while it writes: the next word follows.")
-                self.dice = dice_panel("text-dice")
+                    stage.build_continue_button("Continue")
+                stage.build_footer("Move a slider while it writes: the next word follows.")
+                self.dice = token_inspector("text-dice")
                 with gr.Row(elem_classes="under"):
                     hint = "Click a word to see the ten likeliest at that place. Choose one to write on from it."
                     gr.Markdown(hint, elem_classes="quiet")
@@ -154,42 +156,47 @@ class TextTab:
 
     def _wire(self) -> None:
         stage, controls = self.stage, self.settings.components
-        seen: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": None}
+        options: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": None}
         asked = [self.model, self.pace, *controls]
         watched = [self.dice, self.again]
-        stage.begin_on(stage.go.click, self.start, [self.restored, *asked], watched)
+        stage.start_on(stage.start_button.click, self.start, [self.restored, *asked], watched)
         by_hand = [*watched, *controls]
-        here = [stage.run_id, stage.place, *asked]
-        assert stage.go_on is not None
-        stage.begin_on(stage.go_on.click, self.continued, here, by_hand)
-        stage.begin_on(self.again.click, self.tried_again, here, by_hand)
-        stage.begin_on(self.dice.pick, self.rewritten, here, by_hand)
+        here = [stage.run_id, stage.token_position, *asked]
+        assert stage.continue_button is not None
+        stage.start_on(stage.continue_button.click, self.continue_text, here, by_hand)
+        stage.start_on(self.again.click, self.rewrite_from_token, here, by_hand)
+        stage.start_on(self.dice.pick, self.replace_token, here, by_hand)
         stage.canvas.pick(
-            self.picked, [stage.run_id], [stage.place, self.dice, self.again], trigger_mode="always_last", **seen
+            self.picked,
+            [stage.run_id],
+            [stage.token_position, self.dice, self.again],
+            trigger_mode="always_last",
+            **options,
         )
         self.coloured.change(None, [self.coloured], None, js=COLOURED)
-        # What stands after a prompt belongs to it.
-        prompt, begun = self.settings.controls["prompt"], self.settings.controls["begun"]
-        gr.on([prompt.input, self.model.input], lambda: ((), None), None, [begun, self.restored], queue=False, **seen)
-        self._restorable = [self.model, self.restored, *controls]
-        self.saved.upload(self.brought_back, [self.saved], self._restorable, **seen)
-        moved = ("temperature", "top_k", "top_p", "min_p", "repetition_penalty", "stop", "ends")
-        stage.steered_by([self.settings.controls[name] for name in moved], self.steered, [self.model, *controls])
+        # Tokens that continue a prompt are dropped when the prompt or the model changes.
+        prompt, tokens = self.settings.controls["prompt"], self.settings.controls["begun"]
+        gr.on(
+            [prompt.input, self.model.input], lambda: ((), None), None, [tokens, self.restored], queue=False, **options
+        )
+        self._restore_outputs = [self.model, self.restored, *controls]
+        self.saved.upload(self.restore_upload, [self.saved], self._restore_outputs, **options)
+        stage.steered_by([self.settings.controls[name] for name in STEERED], self.settings, self.model, FIXED)
         stage.wire()
-        self.own.wire(stage.go)
+        self.saved_settings.wire(stage.start_button)
         self.score.wire(self.model)
-        self.training.use.click(self.trained_used, [self.training.stage.run_id], [self.model], **seen)
+        self.training.use.click(self.use_trained, [self.training.stage.run_id], [self.model], **options)
 
     def on_visit(self, page: gr.Blocks, tab: gr.Tab) -> None:
-        """Have a fresh page find its runs again."""
+        """Resume the runs and load saved settings when a page opens."""
         for stage in (self.stage, self.training.stage):
             stage.on_page_load(page)
-        self.own.on_visit(tab)
+        self.saved_settings.on_visit(tab)
 
     # Writing
 
     async def start(self, restored: str | None, model: str, pace: float, *values: Any) -> AsyncIterator[dict[Any, Any]]:
-        """Write, and watch it to the end."""
+        """Write a text and watch it until it ends."""
 
         def job() -> Job:
             return replay_if_same(self._job(self.settings.config(values), model, pace), restored)
@@ -216,15 +223,19 @@ class TextTab:
     async def _from(
         self, run_id: str, row: int, pace: float, values: tuple[Any, ...], change: Any
     ) -> AsyncIterator[dict[Any, Any]]:
-        """Write on from what a row of the run has written, once `change` has made another of it.
+        """Continue a text of the run from modified tokens.
 
         Args:
-            change: the tokens of the row, and the config -> the tokens to begin with, and the config.
+            run_id: id of the run.
+            row: index of the text.
+            pace: maximum tokens per second.
+            values: values of the form.
+            change: takes the text's tokens and the config; returns the tokens to start with, and the config.
         """
         run = self.stage.run(run_id)
         if run is None or run.frame is None or not run.frame.written:
             warn("There is no text to go on from yet; press Write first.")
-            yield {self.stage.go: gr.skip()}
+            yield {self.stage.start_button: gr.skip()}
             return
         run.stop()
         written = run.frame.written[min(row, len(run.frame.written) - 1)]
@@ -235,36 +246,36 @@ class TextTab:
                 temperatures=(),
                 **({"temperature": written.temperature} if run.job.config.temperatures else {}),
             )
-            begun, config = change(written.tokens, config)
-            begun = tuple(token for token in begun if token)
+            tokens, config = change(written.tokens, config)
+            tokens = tuple(token for token in tokens if token)
         except ValueError as error:
             warn(error)
-            yield {self.stage.go: gr.skip()}
+            yield {self.stage.start_button: gr.skip()}
             return
-        # The controls show what is written with, but for what stands there already, which would be begun with again.
-        yield self.settings.restored(config)
+        # Show the new settings, but not the tokens already written: the next press of Write starts afresh.
+        yield self.settings.updates_for(config)
         async for update in self._watched(
-            lambda: self._job(dataclasses.replace(config, begun=begun), run.job.backbone, pace)
+            lambda: self._job(dataclasses.replace(config, begun=tokens), run.job.backbone, pace)
         ):
             yield update
 
-    async def continued(
+    async def continue_text(
         self, run_id: str, place: list[int] | None, model: str, pace: float, *values: Any
     ) -> AsyncIterator[dict[Any, Any]]:
-        """Go on where the text has stopped; of several texts, the one with the chosen word."""
+        """Continue a finished text; of several texts the one with the selected token."""
 
         def on(tokens: tuple[int, ...], config: WritingConfig) -> tuple[tuple[int, ...], WritingConfig]:
-            # The same dice would end it in the same place.
+            # The same seed would end the text at the same place.
             over = bool(tokens) and tokens[-1] == 0
             return tokens, dataclasses.replace(config, seed=config.seed + 1) if over else config
 
         async for update in self._from(run_id, place[0] if place else 0, pace, values, on):
             yield update
 
-    async def tried_again(
+    async def rewrite_from_token(
         self, run_id: str, place: list[int] | None, model: str, pace: float, *values: Any
     ) -> AsyncIterator[dict[Any, Any]]:
-        """Write anew from the chosen word on, with other dice."""
+        """Rewrite from the selected token on, with another seed."""
         row, index = place or (0, 0)
 
         def anew(tokens: tuple[int, ...], config: WritingConfig) -> tuple[tuple[int, ...], WritingConfig]:
@@ -273,79 +284,76 @@ class TextTab:
         async for update in self._from(run_id, row, pace, values, anew):
             yield update
 
-    async def rewritten(
+    async def replace_token(
         self, run_id: str, place: list[int] | None, event: gr.EventData, model: str, pace: float, *values: Any
     ) -> AsyncIterator[dict[Any, Any]]:
-        """Put another word in the place of the chosen one, and write on from it."""
+        """Replace the selected token and continue from it."""
         row, index = place or (0, 0)
         token = int(event.token)
         async for update in self._from(run_id, row, pace, values, lambda tokens, c: ((*tokens[:index], token), c)):
             yield update
 
-    def steered(self, run_id: str, model: str, *values: Any) -> None:
-        """What may be moved while it writes was moved."""
-        run = self.stage.run(run_id)
-        if run is None or run.over:
-            return
-        kept = {name: getattr(run.job.config, name) for name in ("prompt", "begun", "tokens", "seed", "temperatures")}
-        self.stage.steer(run_id, model, lambda: dataclasses.replace(self.settings.config(values), **kept))
-
-    # The dice
+    # Token inspector
 
     def picked(self, run_id: str, event: gr.EventData) -> list[Any]:
-        """A word was chosen: its dice."""
+        """Inspect the selected token."""
         run = self.stage.run(run_id)
         row, index = int(event.row), int(event.index)
-        shown = self._dice(run, row, index) if run is not None else None
+        shown = self._token_details(run, row, index) if run is not None else None
         if shown is None:
             return [None, {}, gr.update(interactive=False)]
         return [[row, index], shown, gr.update(interactive=True)]
 
-    def _dice(self, run: Run, row: int, index: int) -> dict[str, Any] | None:
+    def _token_details(self, run: Run, row: int, index: int) -> dict[str, Any] | None:
         written = run.frame.written if run.frame is not None else ()
         if not (0 <= row < len(written) and 0 <= index < len(written[row].distributions)):
             return None
         tokeniser = self.studio.workshop.network("language_model", run.job.backbone).tokeniser
         writing = written[row]
-        return dice_of(
+        return token_details(
             writing.distributions, writing.pieces, index, lambda token: tokeniser.pieces([token])[0], rewritable=True
         )
 
-    # What comes back
+    # Restoring
 
-    def doors(self) -> list[Handoff]:
-        """Texts and trainings come back; any text may be gone on with."""
+    def handoffs(self) -> list[Handoff]:
+        """Handoffs: restore texts and trainings; continue any text."""
         here = {self.parts: gr.update(selected="write")}
-        outputs = [self.parts, *self._restorable]
-        training = [self.parts, *self.training.restorable]
+        outputs = [self.parts, *self._restore_outputs]
+        training = [self.parts, *self.training.restore_outputs]
         return [
             Handoff("text", lambda recipe: here | self._restore(recipe), [], outputs, engines=("language_model",)),
-            Handoff("text", self.training_entered, [], training, engines=("language_training",)),
+            Handoff("text", self.restore_training, [], training, engines=("language_training",)),
             Handoff(
-                "text", lambda path: here | self.prompted(path), [], outputs, title="Go on with it", kinds=("text",)
+                "text",
+                lambda path: here | self.use_as_prompt(path),
+                [],
+                outputs,
+                title="Go on with it",
+                kinds=("text",),
             ),
         ]
 
-    def training_entered(self, recipe: Recipe) -> dict[Any, Any]:
-        """A training comes back from another tab."""
-        return self.training.restored(recipe) | {self.parts: gr.update(selected="text-training")}
+    def restore_training(self, recipe: Recipe) -> dict[Any, Any]:
+        """Restore a training."""
+        return self.training.restore(recipe) | {self.parts: gr.update(selected="text-training")}
 
-    def brought_back(self, path: str) -> dict[Any, Any]:
-        """A recipe puts its settings into the controls; a text becomes the prompt."""
+    def restore_upload(self, path: str) -> dict[Any, Any]:
+        """Restore a recipe, or use a text file as the prompt."""
         try:
             recipe = read_recipe(Path(path))
             if recipe is None and Path(path).suffix.lower() != ".txt":
                 raise RecipeError("There is no recipe in this file: bring one that was saved here, or a .txt file.")
-            return self.prompted(path) if recipe is None else self._restore(recipe)
+            return self.use_as_prompt(path) if recipe is None else self._restore(recipe)
         except ValueError as error:
             warn(error)
             return {self.restored: None}
 
     def _restore(self, recipe: Recipe) -> dict[Any, Any]:
-        """Put a recipe into the controls.
+        """Show a recipe in the controls.
 
         Raises:
-            ValueError: a recipe of another tab, or one that this version cannot follow.
+            ValueError: a recipe of another tab, or with settings that this version rejects.
         """
         names = [*self._shipped.values(), *self._trained.names]
         job = job_for_tab(
@@ -356,10 +364,10 @@ class TextTab:
             workshop=self.studio.workshop,
         )
         inform("Settings restored; press Write to repeat the text.")
-        return self.settings.restored(job.config) | {self.model: job.backbone, self.restored: recipe.to_json()}
+        return self.settings.updates_for(job.config) | {self.model: job.backbone, self.restored: recipe.to_json()}
 
-    def prompted(self, path: str) -> dict[Any, Any]:
-        """A text becomes the prompt."""
+    def use_as_prompt(self, path: str) -> dict[Any, Any]:
+        """Use a text file as the prompt."""
         try:
             with Path(path).open("rb") as file:
                 text = decode_utf8(file.read(8 * MAX_PROMPT), Path(path).name)
@@ -368,21 +376,21 @@ class TextTab:
             warn(error)
             return {self.restored: None}
         inform("The text is the prompt now.")
-        prompt, begun = self.settings.controls["prompt"], self.settings.controls["begun"]
-        return {prompt: text, begun: (), self.restored: None}
+        prompt, tokens = self.settings.controls["prompt"], self.settings.controls["begun"]
+        return {prompt: text, tokens: (), self.restored: None}
 
-    # What was trained
+    # Trained models
 
-    async def trained_used(self, run_id: str) -> Any:
-        """Take up the model of a finished training."""
-        model = await answered(self.studio, lambda: self.training.finished(run_id))
+    async def use_trained(self, run_id: str) -> Any:
+        """Use the model of a finished training."""
+        model = await run_or_warn(self.studio, lambda: self.training.load_result(run_id))
         if not hasattr(model, "tokeniser"):
             return gr.skip()
-        name = self._trained.take_up(run_id, model)
+        name = self._trained.register(run_id, model)
         inform("Your model writes now: see Write.")
         return gr.update(choices=[*self._shipped.items(), ("Yours", name)], value=name, visible=True)
 
 
-def manner_of(temperatures: tuple[float, ...]) -> str:
-    """What the page calls some temperatures."""
+def choice_of(temperatures: tuple[float, ...]) -> str:
+    """Return the display title of a set of temperatures."""
     return next((manner for manner, known in MANNERS.items() if known == tuple(temperatures)), SIDE_BY_SIDE)

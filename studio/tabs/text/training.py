@@ -6,25 +6,25 @@ import gradio as gr
 
 from engines.language_model.config import STEERABLE, LanguageTrainingConfig
 from studio.components.config_form import Settings
-from studio.panels.training_panel import Kind, Training
+from studio.panels.training_panel import TrainingPanel, TrainingSpec
 from studio.run_views.text_run_view import TextStage
 from studio.services import Studio
 
 NETWORKS = {"Ours": "ours", "As in the book": "notes"}
 CUTS = {"Subwords": "subwords", "Whole words": "words", "Characters": "characters"}
-# Small enough that a text of some pages is learnt while one watches.
+# Small enough to learn from a few pages of text while the user watches.
 FIRST = LanguageTrainingConfig(
     tokens=500_000, embed_dim=128, num_layers=4, dense_dim=512, vocab_size=2048, block_size=128, interval=20
 )
 
 
-class LanguageTraining(Training):
-    """The controls of the training and what they do."""
+class LanguageTraining(TrainingPanel):
+    """Controls and handlers of the training."""
 
     def __init__(self, studio: Studio):
-        kind = Kind(
+        kind = TrainingSpec(
             engine="language_training",
-            first=FIRST.filled(),
+            initial=FIRST.filled(),
             data="a text file in UTF-8, or several",
             suffixes=(".txt", ".md", ".jsonl", ".gz", ".zip"),
             choose=self._choose,
@@ -33,8 +33,8 @@ class LanguageTraining(Training):
             used="A finished model can write.",
             steerable=STEERABLE,
             saved=".json",
-            own=lambda model: FIRST if model == FIRST.model else LanguageTrainingConfig(model=model),
-            persons_own=("tokens", "interval", "seed", "rate_factor", "prompt"),
+            network_defaults=lambda model: FIRST if model == FIRST.model else LanguageTrainingConfig(model=model),
+            kept_fields=("tokens", "interval", "seed", "rate_factor", "prompt"),
         )
         super().__init__(studio, kind, "text-train", TextStage(studio, "text-train"))
 
@@ -65,6 +65,6 @@ class LanguageTraining(Training):
             settings.number("seed", "Seed")
 
     def build(self) -> None:
-        """Lay them out and wire them."""
+        """Create and wire the controls."""
         super().build()
         self.wire_network(self.model, STEERABLE)

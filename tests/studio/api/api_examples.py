@@ -1,4 +1,4 @@
-"""The examples of docs/api.md, as the tests run them."""
+"""The examples of docs/api.md."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ ADDRESS = "http://127.0.0.1:7860"
 
 @dataclass(frozen=True)
 class Example:
-    """A fenced block: the heading that it stands under, its language and its text."""
+    """A fenced code block: the heading above it, its language and its text."""
 
     heading: str
     language: str
@@ -20,7 +20,7 @@ class Example:
 
 
 def examples() -> list[Example]:
-    """All of them, in their order."""
+    """Return all examples in order."""
     found, heading = [], ""
     for match in re.finditer(r"^#+ (.+)$|^```(.+)\n([^`]*)^```$", MANUAL.read_text(encoding="utf-8"), re.MULTILINE):
         heading = match[1] or heading

@@ -1,4 +1,4 @@
-"""The programming interface, through gradio_client and plain HTTP, against a page that is served."""
+"""The API, through gradio_client and plain HTTP, against a served page."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ from PIL import Image
 from engines.imaging.images import PictureError, read_picture
 from engines.recipes import Recipe, read_recipe
 from studio.api import mcp as tools
-from studio.api.endpoints import ENDPOINTS, check_names
+from studio.api.endpoints import ENDPOINTS, check_inputs
 from studio.api.parameters import setting_parameters
 from studio.api.routes import add_api
-from studio.api.uploads import fetched, uploaded
+from studio.api.uploads import picture_source, upload_path
 from studio.components.refusals import NO_ROOM, NO_UPLOAD, UNFIT
 from studio.page import build_page
 from studio.runs import run as runs
@@ -53,7 +53,7 @@ LONG: dict[str, Any] = {"size": 128, "octaves": 1, "steps": 1000}
 
 @dataclass
 class Served:
-    """A page that is served, the folder that a program works in, and what the examples have named so far."""
+    """A served page, the client's working folder, and the names that the examples have defined so far."""
 
     page: gr.Blocks
     studio: Studio
@@ -70,13 +70,13 @@ class Served:
         return Client(self.url, verbose=False, download_files=str(self.folder / "downloads"))
 
     def post(self, endpoint: str, **parameters: Any) -> str:
-        """Begin a run over HTTP; returns its number."""
+        """Start a run over HTTP; return its number."""
         answer = httpx.post(f"{self.url}/gradio_api/call/v2/{endpoint}", json=parameters)
         assert answer.status_code == 200, answer.text
         return answer.json()["event_id"]
 
     def as_upload(self, name: str) -> dict[str, Any]:
-        """A picture of the folder, uploaded over HTTP."""
+        """Upload a picture of the folder over HTTP."""
         with (self.folder / name).open("rb") as file:
             (path,) = httpx.post(f"{self.url}/gradio_api/upload", files={"files": file}).json()
         return {"path": path, "meta": {"_type": "gradio.FileData"}}
@@ -84,10 +84,10 @@ class Served:
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory, drawn, studio_vgg) -> Iterator[Served]:
-    """A page with the bundled networks but for the backbone, which has random weights."""
+    """A page with the bundled networks and a backbone of random weights."""
     import keras
 
-    policy = keras.config.dtype_policy()  # a training chooses another
+    policy = keras.config.dtype_policy()  # another model is selected after a training
     folder = tmp_path_factory.mktemp("program")
     studio = Studio(outputs=tmp_path_factory.mktemp("served") / "outputs")
     studio.workshop.keep("deep_dream", "studio_vgg", studio_vgg)
@@ -107,7 +107,7 @@ def served(tmp_path_factory, drawn, studio_vgg) -> Iterator[Served]:
 
 @pytest.fixture(scope="module")
 def client(served) -> Client:
-    """A program that has connected: each that does asks for all that there is."""
+    """A connected client; shared, as connecting fetches the whole API description."""
     return served.client()
 
 
@@ -116,7 +116,7 @@ def photo(served) -> Any:
     return handle_file(served.folder / "photo.jpg")
 
 
-# What there is
+# Listing
 
 
 def test_of_whoever_comes_little_is_remembered(served):
@@ -156,7 +156,7 @@ def test_parameters_that_are_left_out_make_the_configs_own_defaults():
         assert endpoint.config(**values) == endpoint.config()
 
 
-# The examples of the manual
+# Examples of the manual
 
 
 @pytest.mark.parametrize("example", IN_PYTHON, ids=lambda one: one.heading)
@@ -212,7 +212,7 @@ def test_the_manual_has_an_example_of_every_endpoint():
 
 @pytest.fixture(scope="module")
 def behind_a_password(served, tmp_path_factory) -> Iterator[str]:
-    """The address of a server that asks for the name and the password of the manual."""
+    """The address of a server that asks for the manual's name and password."""
     studio = Studio(outputs=tmp_path_factory.mktemp("auth") / "outputs")
     studio.workshop.keep("language_model", "ours", served.studio.workshop.network("language_model", "ours"))
     with gr.Blocks() as page:
@@ -238,7 +238,7 @@ def test_the_manuals_examples_log_in_where_a_password_is_asked_for(behind_a_pass
     assert stranger.status_code == 401
 
 
-# Following and stopping
+# Streaming and stopping
 
 
 def test_a_run_is_told_of_while_it_runs_and_waits_its_turn(served, client, photo):
@@ -288,7 +288,7 @@ def test_a_run_whose_stream_nobody_reads_counts_as_unwatched(served, monkeypatch
     eventually(lambda: len(served.studio.runs._by_id) > before and served.run.over, "the run to be over")
     assert served.run.frame is not None
     assert served.run.frame.step < 1000
-    # Whoever comes late is still told how it ended.
+    # A late listener is still told the end.
     told = httpx.get(f"{served.url}/gradio_api/call/deep_dream/{event}", timeout=60).text
     assert '"state": "done"' not in told
     assert "event: complete" in told
@@ -301,11 +301,11 @@ def test_a_call_past_the_queue_is_refused(served):
     assert "through the queue" in answer.json()["error"]
 
 
-# What is refused
+# Refusals
 
 
 def errors_of(served: Served, endpoint: str, **parameters: Any) -> str:
-    """What a caller over HTTP is told of a call that is refused once it is an event."""
+    """Return the errors that an HTTP caller receives for a call that Gradio has accepted."""
     event = served.post(endpoint, **parameters)
     told = httpx.get(f"{served.url}/gradio_api/call/{endpoint}/{event}", timeout=60).text
     assert "event: error" in told
@@ -402,11 +402,11 @@ def test_no_file_of_the_server_is_taken_for_an_upload(served):
     assert "event: error" in told
     assert "secret" not in told
     for value in ({"path": str(secret)}, str(secret), {"path": str(secret), "meta": "gradio.FileData"}):
-        refusal(ValueError, uploaded, value, "data")
+        refusal(ValueError, upload_path, value, "data")
 
 
 async def told_of(value: Any) -> str | bytes:
-    return await fetched(value, "image")
+    return await picture_source(value, "image")
 
 
 @pytest.mark.parametrize("value", ["data:image/png;base64,???", "http://127.0.0.1:1/x.png", "photo.jpg", 3, None, {}])
@@ -441,7 +441,7 @@ def test_a_recipe_names_the_inputs_of_its_engine(engine, inputs, fits):
     recipe = Recipe(engine=engine, config={}, backbone="", weights="", inputs=dict.fromkeys(inputs, ""))
     endpoint = next(one for one in ENDPOINTS.values() if one.engine == engine)
     with contextlib.nullcontext() if fits else pytest.raises(ValueError, match="inputs of this recipe"):
-        check_names(recipe, endpoint)
+        check_inputs(recipe, endpoint)
 
 
 def test_a_recipe_whose_picture_is_nowhere_says_so(client, photo):
@@ -457,7 +457,7 @@ def test_a_recipe_whose_picture_is_nowhere_says_so(client, photo):
         client.predict(recipe={**recipe, "config": {"steps": 0}}, api_name="/repeat")
 
 
-# Tools for language models
+# MCP tools
 
 
 def test_tools_that_cannot_be_served_are_refused_with_what_to_install(monkeypatch):

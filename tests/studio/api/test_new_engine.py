@@ -1,4 +1,4 @@
-"""The walk-through of CONTRIBUTING.md: a new engine runs from the command line, from programs, and from its recipe."""
+"""The engine of CONTRIBUTING.md runs from the command line, through the API, and from its recipe."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ ROOT = Path(__file__).resolve().parents[3]
 
 @pytest.fixture
 def photo(tmp_path, monkeypatch) -> Path:
-    """A photo beside the engine of the walk-through, which is registered."""
+    """A photo beside the registered example engine."""
     manual = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
     (code,) = re.findall(r"```python\n(from dataclasses.*?)```", manual, re.S)
     package = tmp_path / "packages" / "posterize"

@@ -17,7 +17,7 @@ import pytest
 
 from engines.jobs import ENGINES, ResumableJob
 from studio.run_views.engine_titles import TITLES
-from studio.run_views.run_view import interrupted
+from studio.run_views.run_view import interrupted_message
 from studio.runs.journal import RunJournal
 from studio.runs.queue import QueueFullError
 from studio.runs.run import NOBODY_WATCHED, Run
@@ -82,21 +82,21 @@ def test_a_lost_run_is_resumed_and_watched(studio_with_cluster, lost):
     stage = stage_of(studio_with_cluster)
     updates, sentence = warned(lambda: watched(stage.watch(lost)))
     assert sentence == lost.error
-    assert not is_enabled(updates[0], stage.rest)
-    assert is_enabled(updates[-1], stage.rest)
-    first, *_, last = watched(stage.start_rest(lost.id))
+    assert not is_enabled(updates[0], stage.resume_button)
+    assert is_enabled(updates[-1], stage.resume_button)
+    first, *_, last = watched(stage.start_remainder(lost.id))
     assert first[stage.run_id] == first[stage.remembered] != lost.id
-    assert is_enabled(first, stage.halt)
-    assert not is_enabled(first, stage.rest)
-    assert not is_enabled(last, stage.rest)
+    assert is_enabled(first, stage.stop_button)
+    assert not is_enabled(first, stage.resume_button)
+    assert not is_enabled(last, stage.resume_button)
     assert studio_with_cluster.runs.get(first[stage.run_id]).state == "done"
     assert last[stage.save]["value"]
 
 
 def test_a_lost_run_is_resumed_once(studio_with_cluster, lost):
     stage = stage_of(studio_with_cluster)
-    watched(stage.start_rest(lost.id))
-    updates, sentence = warned(lambda: watched(stage.start_rest(lost.id)))
+    watched(stage.start_remainder(lost.id))
+    updates, sentence = warned(lambda: watched(stage.start_remainder(lost.id)))
     assert "start it anew" in sentence
     assert all(stage.run_id not in update for update in updates)
 
@@ -108,8 +108,8 @@ def test_a_run_that_nobody_watched_says_why_on_its_page_and_is_resumed(studio, s
     stage = stage_of(studio)
     updates, sentence = warned(lambda: watched(stage.watch(run)))
     assert sentence == NOBODY_WATCHED == updates[-2][stage.canvas]["why"]
-    assert is_enabled(updates[-1], stage.rest)
-    *_, last = watched(stage.start_rest(run.id))
+    assert is_enabled(updates[-1], stage.resume_button)
+    *_, last = watched(stage.start_remainder(run.id))
     assert last[stage.save]["value"]
 
 
@@ -125,7 +125,7 @@ def test_save_is_enabled_while_a_result_is_not_written_and_writes_it(studio, sma
     assert updates[-1][stage.save] == gr.update(value=None, interactive=True, label="Save")
 
     def saved() -> dict:
-        return asyncio.run(stage.saved(run.id))
+        return asyncio.run(stage.retry_save(run.id))
 
     answer, sentence = warned(saved)
     assert (answer, "the disk is full" in sentence) == ({stage.save: gr.skip()}, True)
@@ -137,7 +137,7 @@ def test_save_is_enabled_while_a_result_is_not_written_and_writes_it(studio, sma
     assert run.result.is_file()
     assert saved() == {stage.save: gr.skip()}
     run.result.unlink()
-    assert not stage.saving(run)["interactive"], "there is nothing to fetch any more"
+    assert not stage.save_update(run)["interactive"], "there is nothing to fetch any more"
     forget_runs(studio)
     answer, sentence = warned(saved)
     assert (answer, "not kept" in sentence) == ({stage.save: gr.update(interactive=False)}, True)
@@ -165,15 +165,15 @@ def test_a_run_whose_page_was_closed_is_found_by_the_next_one_on_ones_own_machin
 
 
 @pytest.mark.parametrize("run_id", ["", None, "no such run"])
-def test_without_a_lost_run_there_is_nothing_to_resume(studio, run_id):
-    _, sentence = warned(lambda: watched(stage_of(studio).start_rest(run_id)))
+def test_where_there_is_no_lost_run_there_is_nothing_to_go_on_with(studio, run_id):
+    _, sentence = warned(lambda: watched(stage_of(studio).start_remainder(run_id)))
     assert "start it anew" in sentence
 
 
 def test_a_run_that_was_not_lost_cannot_be_resumed(studio, small_job):
     stage = stage_of(studio)
     run = finished(studio.runs.start(small_job))
-    assert not is_enabled(watched(stage.watch(run))[-1], stage.rest)
+    assert not is_enabled(watched(stage.watch(run))[-1], stage.resume_button)
     with pytest.raises(ValueError, match="start it anew"):
         studio.runs.resume(run)
 
@@ -230,9 +230,9 @@ def test_the_next_studio_tells_the_page_once_that_its_run_was_killed(tmp_path):
     assert records(studio) == []
     stage = stage_of(studio)
     updates, sentence = warned(lambda: watched(stage.resume(run_id)))
-    assert sentence == interrupted("deep_dream")
+    assert sentence == interrupted_message("deep_dream")
     assert [update[stage.run_id] for update in updates] == [""]
-    assert is_enabled(updates[-1], stage.go)
+    assert is_enabled(updates[-1], stage.start_button)
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)
         watched(stage.resume(run_id))
@@ -243,7 +243,7 @@ def test_the_next_studio_tells_the_page_once_that_its_run_was_killed(tmp_path):
 @pytest.mark.parametrize("engine", ENGINES)
 def test_a_lost_run_of_any_kind_has_one_sentence_that_says_what_to_do(engine):
     assert engine in TITLES
-    said = interrupted(engine)
+    said = interrupted_message(engine)
     assert is_one_sentence(said)
     assert ("press Train" in said) == engine.endswith("training")
 

@@ -234,8 +234,8 @@ def same_results(one: Run, other: Run) -> None:
 
 
 @pytest.fixture(autouse=True)
-def filmed(monkeypatch) -> None:
-    """Record what goes into each film: the encoder is not deterministic."""
+def write_film(monkeypatch) -> None:
+    """What went into each film: the encoder does not always make the same of the same."""
     pictures_in.clear()
     add, finish = Film.add, Film.finish
     going_in: dict[int, list[np.ndarray]] = {}
@@ -285,12 +285,12 @@ def steered_at(run_of: Callable[[], Run], steers: dict[int, Any]) -> tuple[Run, 
 
 
 def here(studio: Studio, job: Job) -> Callable[[], Run]:
-    """Make a run that does its parts one after another, without a cluster."""
+    """A run of a job, done in parts one after another, without a cluster."""
     return lambda: Run(studio.workshop.start(job), studio.result_writer(job))
 
 
 def there(studio: Studio, job: Job) -> Callable[[], Run]:
-    """Make a run that does its parts in parallel, and is not in the queue."""
+    """A run of a job, spread, that is not in the queue."""
     return lambda: Run(studio.runs._begin(job), studio.result_writer(job))
 
 

@@ -1,4 +1,4 @@
-"""What handlers did not expect reaches whoever asked as a sentence, and the log as it is."""
+"""Unexpected failures of handlers reach the caller as one sentence, and the log in full."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import errno
 import gradio as gr
 import pytest
 
-from studio.components.refusals import BROKEN, speak_up
+from studio.components.refusals import BROKEN, install_error_messages
 from studio.i18n.catalog import KOREAN
 from tests.engines.helpers import is_one_sentence
 from tests.studio.helpers import unserved_page
@@ -30,7 +30,7 @@ def test_a_handler_that_fails_says_so_in_a_sentence_without_its_details(error, t
     with unserved_page() as page:
         button = gr.Button()
         button.click(broken)
-    speak_up(page)
+    install_error_messages(page)
     (event,) = page.fns.values()
     with pytest.raises(gr.Error) as caught:
         asyncio.run(page.call_function(event, []))
@@ -47,7 +47,7 @@ def test_a_page_is_told_in_its_own_language():
         pass
     with page.route(KOREAN.title, KOREAN.path):
         gr.Button().click(broken)
-    speak_up(page)
+    install_error_messages(page)
     (event,) = [event for event in page.fns.values() if event.page == KOREAN.path]
     with pytest.raises(gr.Error) as caught:
         asyncio.run(page.call_function(event, []))
@@ -56,12 +56,12 @@ def test_a_page_is_told_in_its_own_language():
 
 @pytest.mark.parametrize("others", [0, 1])
 def test_an_answer_whose_file_finds_no_room_comes_without_it(monkeypatch, tmp_path, others):
-    """Of one output and of several; what was left alone stays so."""
+    """For one output and for several; skipped outputs stay skipped."""
     (tmp_path / "film.mp4").write_bytes(b"film")
     with unserved_page() as page:
         outputs = [gr.DownloadButton("Download"), *[gr.DownloadButton("Other") for _ in range(others)]]
         gr.Button().click(lambda: None, None, outputs)
-    speak_up(page)
+    install_error_messages(page)
     (event,) = page.fns.values()
 
     def full(_, value):
@@ -84,7 +84,7 @@ def test_an_answer_whose_file_finds_no_room_comes_without_it(monkeypatch, tmp_pa
 def test_a_handler_that_answers_nothing_is_answered_for():
     with unserved_page() as page:
         gr.Button().click(lambda: None)
-    speak_up(page)
+    install_error_messages(page)
     (event,) = page.fns.values()
 
     async def after() -> list:

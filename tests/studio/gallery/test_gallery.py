@@ -1,4 +1,4 @@
-"""Results on disk: names, inputs by their hash, recipes inside, nothing left of what failed."""
+"""Gallery: names, inputs by hash, recipes in the files, nothing left after a failure."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def gallery(tmp_path) -> Gallery:
 
 
 def followed(started, writer: JobResultWriter, steps: int | None = None):
-    """A job's frames shown to its writer, all or the first so many."""
+    """Pass a job's frames to its writer: all, or the first `steps`."""
     for frame in started:
         writer.add(started)
         if frame.step == steps:
@@ -166,7 +166,7 @@ def test_a_gallery_opens_on_a_folder_that_has_results_already(tmp_path, picture)
     assert Gallery(tmp_path / "results").find_input(digest(picture)) == kept
 
 
-# Results as a list
+# Listing
 
 
 def put(gallery: Gallery, name: str, content: bytes = b"not a picture") -> Path:
@@ -250,12 +250,12 @@ def test_each_visitor_has_a_gallery_where_there_are_several(tmp_path, monkeypatc
 
     assert folder(alone, "one") == folder(alone, "two") == tmp_path / "alone"
     assert len({folder(shared, session) for session in ("one", "two", "")}) == 3
-    # The browser's secret outlives the session, and no name of a folder gives it away.
+    # The browser's secret outlives the session, and folder names do not reveal it.
     sessions["now"] = "one"
-    secret = shared.visitors.welcome("")
+    secret = shared.visitors.register("")
     before = folder(shared, "one")
     sessions["now"] = "three"
-    assert shared.visitors.welcome(secret) == secret
+    assert shared.visitors.register(secret) == secret
     assert folder(shared, "three") == before
     assert secret not in str(before)
-    assert shared.visitors.welcome("short") != "short"
+    assert shared.visitors.register("short") != "short"

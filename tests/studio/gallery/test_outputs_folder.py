@@ -1,4 +1,4 @@
-"""The outputs folder is one studio's alone, can be written to, and loses what killed runs have left in it."""
+"""The outputs folder is locked, checked for write access, and cleaned of partial files."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def put(path: Path) -> Path:
 
 
 def half_written(path: Path) -> Path:
-    """What is there when a process is killed while it writes a file."""
+    """Create the files that a process leaves behind if it is killed while writing."""
     path.parent.mkdir(parents=True, exist_ok=True)
     before = set(path.parent.iterdir())
     writing = written_atomically(path)
@@ -103,9 +103,7 @@ def test_a_folder_that_is_there_but_takes_no_files_is_refused(monkeypatch, tmp_p
     def refuse(**_):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(
-        "studio.gallery.outputs_folder.tempfile.TemporaryFile", refuse
-    )  # whoever is root may write anywhere
+    monkeypatch.setattr("studio.gallery.outputs_folder.tempfile.TemporaryFile", refuse)  # root may write anywhere
     with pytest.raises(OutputsError, match=r"^GRADIO_TEMP_DIR: .*Permission denied") as refused:
         check_writable(tmp_path, "GRADIO_TEMP_DIR")
     assert is_one_sentence(refused.value)
@@ -124,7 +122,7 @@ def test_what_killed_runs_have_half_written_goes_and_what_is_a_persons_own_stays
             tmp_path / "archives" / "reverie-dream-settings.json",
         )
     ]
-    film = Film(tmp_path / f"{RESULT}.mp4", (32, 32))  # and nothing more is heard of it
+    film = Film(tmp_path / f"{RESULT}.mp4", (32, 32))  # and nothing is logged any more
     kept = [
         put(path)
         for path in (

@@ -1,5 +1,5 @@
-"""What is kept of a batch: each result in the gallery as it comes, all in a zip by their own names, no half pictures of
-what ran away."""
+"""Results of a batch: each is written as it finishes, all are zipped under their names, and failed pictures leave
+nothing."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ QUICK = dataclasses.replace(SMALL, steps=2, jitter=0)
 
 
 def batch(folder: Path, *names: str, config=QUICK) -> Batch:
-    """A batch of pictures with these names; those that begin with "bad" are none."""
+    """A batch of pictures with these names; files whose names begin with "bad" are not pictures."""
     paths = []
     for i, (name, picture) in enumerate(zip(names, pictures(len(names)), strict=True)):
         paths.append(folder / f"{i}" / f"{name}.png")
@@ -41,7 +41,7 @@ def batch(folder: Path, *names: str, config=QUICK) -> Batch:
 
 
 def followed(started: BatchExecution, writer: BatchResultWriter, steps: int = 10**9) -> None:
-    """A batch's frames shown to its writer, all or the first so many."""
+    """Pass a batch's frames to its writer: all, or the first `steps`."""
     for frame in started:
         writer.add(started)
         if frame.step == steps:
@@ -49,7 +49,7 @@ def followed(started: BatchExecution, writer: BatchResultWriter, steps: int = 10
 
 
 def kept(gallery: Gallery) -> list[Path]:
-    """The gallery's results, the oldest first."""
+    """List the gallery's results, oldest first."""
     return sorted((gallery.folder / name for name in gallery.names()), key=lambda path: path.stat().st_mtime_ns)
 
 
@@ -128,7 +128,7 @@ def test_a_batch_that_is_stopped_between_two_pictures_keeps_the_finished_ones(st
 @pytest.mark.parametrize("at", [2, 3], ids=["in the middle", "the last"])
 @pytest.mark.parametrize("films", [False, True], ids=["pictures", "films"])
 def test_a_picture_that_runs_away_leaves_nothing(studio, tmp_path, monkeypatch, at, films):
-    # Each film has two pictures, and it is the second that runs away.
+    # Each film has two pictures; the second diverges.
     config = dataclasses.replace(QUICK, pictures=2, steps=1) if films else QUICK
     running_away(monkeypatch, at=2 * at if films else at, step=1 if films else 2)
     names = ["one", "two", "three"]

@@ -15,9 +15,9 @@ from engines.core.frames import Frame
 from engines.deep_dream import DreamConfig
 from studio import page as pages
 from studio.components import portrait
-from studio.components.html_component import component, said_in_script, said_in_template
+from studio.components.html_component import component, translate_script, translate_template
 from studio.i18n.catalog import KOREAN, LANGUAGES, LOCALES, PLACE, current_language, translate, use_language
-from studio.i18n.page_translation import OWN, in_language, translate_page, words_of
+from studio.i18n.page_translation import OWN, translatable_properties, translate_page, with_language
 from studio.run_views.stream import Watcher
 from studio.runs.run import Run
 from studio.services import Studio
@@ -85,7 +85,7 @@ def test_nothing_on_the_korean_page_is_english(whole_page):
     left = set()
     for block in whole_page.blocks.values():
         if block._id in there:
-            for name, value in words_of(block).items():
+            for name, value in translatable_properties(block).items():
                 left |= set([shown for shown, _ in value] if name == "choices" else [value])
     english = {text for text in left if re.search("[A-Za-z]{2,}", text) and not HANGUL.search(text)}
     assert english - sentences.STAYS_ENGLISH - {"Yours"} <= {text for text in english if " · " in text or "[" in text}
@@ -136,11 +136,11 @@ def test_english_is_spoken_but_where_a_page_of_another_language_is_at_work():
 
 
 def test_templates_and_scripts_say_their_words():
-    assert said_in_template('<b title="[[Clear]]">[[Close]]</b>') == '<b title="Clear">Close</b>'
-    assert said_in_script("trigger('pick')") == "trigger('pick')"
+    assert translate_template('<b title="[[Clear]]">[[Close]]</b>') == '<b title="Clear">Close</b>'
+    assert translate_script("trigger('pick')") == "trigger('pick')"
     with use_language(KOREAN):
-        assert said_in_template('<b title="[[Clear]]">[[Close]]</b>') == '<b title="모두 지우기">닫기</b>'
-        assert '"step {}": "스텝 {}"' in said_in_script("phrase('step {}', 3)")
+        assert translate_template('<b title="[[Clear]]">[[Close]]</b>') == '<b title="모두 지우기">닫기</b>'
+        assert '"step {}": "스텝 {}"' in translate_script("phrase('step {}', 3)")
 
 
 @pytest.fixture
@@ -195,7 +195,7 @@ def answers_of(kind: str, answer):
 @pytest.mark.parametrize("kind", ["function", "generator", "coroutine", "async"])
 def test_handlers_of_every_kind_speak_the_language_and_so_does_what_they_send(parts, kind):
     _, made = parts
-    handler = in_language(answers_of(kind, "Save"), KOREAN, [made["button"], made["text"]])
+    handler = with_language(answers_of(kind, "Save"), KOREAN, [made["button"], made["text"]])
     if kind == "function":
         answer = handler()
     elif kind == "generator":
@@ -230,12 +230,12 @@ def test_a_handler_that_is_closed_closes_what_it_has_begun(parts):
             over.append("sync")
 
     async def begin_and_leave() -> None:
-        answers = in_language(asynchronous, KOREAN, [parts[1]["button"]])()
+        answers = with_language(asynchronous, KOREAN, [parts[1]["button"]])()
         assert await anext(answers) == "저장"
         await answers.aclose()
 
     asyncio.run(begin_and_leave())
-    answers = in_language(synchronous, KOREAN, [parts[1]["button"]])()
+    answers = with_language(synchronous, KOREAN, [parts[1]["button"]])()
     assert next(answers) == "저장"
     answers.close()
     assert over == ["async", "sync"]
@@ -252,7 +252,7 @@ def test_updates_are_translated_by_what_they_are_for(parts):
             made["own"]: gr.update(choices=["Delete"], value="Delete"),
         }
 
-    sent = in_language(handler, KOREAN, list(made.values()))()
+    sent = with_language(handler, KOREAN, list(made.values()))()
     assert sent[made["button"]]["value"] == "지우기"
     assert (sent[made["text"]]["value"], sent[made["text"]]["label"]) == ("Delete", "프롬프트")
     assert (sent[made["radio"]]["choices"], sent[made["radio"]]["value"]) == ([("전체", "All")], "All")
@@ -265,7 +265,7 @@ def test_a_run_is_told_of_in_the_language_of_who_watches(queue):
     run._curves.values = {"style_loss": [1.0, 2.0]}
     run.error = "The drawing is empty; draw a digit first."
     with use_language(KOREAN):
-        told = asyncio.run(Watcher(run, queue).whole())
+        told = asyncio.run(Watcher(run, queue).full_message())
     assert told["note"].startswith("경보")
     assert told["alarm"] is True
     assert list(told["curves"]) == ["스타일 손실"]

@@ -1,4 +1,4 @@
-"""Which language's page a browser is given, and what the page says of its language."""
+"""Which language's page a browser receives, and how the page states its language."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from starlette.routing import Route
 from starlette.testclient import TestClient
 
 from studio.i18n.catalog import ENGLISH, KOREAN
-from studio.i18n.middleware import LocaleMiddleware, accepted, addresses
+from studio.i18n.middleware import LocaleMiddleware, language_links, preferred_language
 
 PAGE = '<!doctype html>\n<html\n\tlang="en"\n>\n<head></head><body>한국어</body></html>'
 HTML = {"accept": "text/html,application/xhtml+xml"}
@@ -19,7 +19,7 @@ KOREAN_BROWSER = HTML | {"accept-language": "ko-KR,ko;q=0.9,en;q=0.8"}
 
 @pytest.fixture
 def visitor() -> TestClient:
-    """Somebody who visits a page in front of which the entrance stands."""
+    """A visitor of a page behind the middleware."""
 
     async def page(_) -> Response:
         return HTMLResponse(PAGE)
@@ -48,7 +48,7 @@ def visitor() -> TestClient:
     ],
 )
 def test_the_language_that_a_browser_prefers(header, language):
-    assert accepted(header) is language
+    assert preferred_language(header) is language
 
 
 def test_a_browser_is_led_to_its_language_with_what_else_its_address_says(visitor):
@@ -99,4 +99,4 @@ def test_a_page_says_which_language_it_is_in(visitor, language):
 
 
 def test_the_links_lead_to_each_page_from_any():
-    assert list(addresses()) == [(ENGLISH, "./?language=en"), (KOREAN, "./ko?language=ko")]
+    assert list(language_links()) == [(ENGLISH, "./?language=en"), (KOREAN, "./ko?language=ko")]

@@ -1,4 +1,4 @@
-"""A person's own settings: saved, chosen, deleted, taken along, found again; and what is refused."""
+"""Saved settings: saved, applied, deleted, exported, imported, restored on the next visit; and refusals."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ import pytest
 
 from engines.deep_dream import DreamConfig
 from studio.components.config_form import Settings
-from studio.panels.saved_settings import LONGEST_NAME, MOST, OwnSettings
+from studio.panels.saved_settings import LONGEST_NAME, MOST, SavedSettings
 from studio.tabs.faces.tab import FacesTab
 from studio.tabs.latent_space.tab import LatentTab
 from tests.studio.helpers import unserved_page, value_in, warned
 
 
 @pytest.fixture
-def own(studio) -> OwnSettings:
+def own(studio) -> SavedSettings:
     settings = Settings(DreamConfig(layer_weights={"block1_conv1": 1.0}), "test")
     with unserved_page():
         settings.slider("octaves", "Octaves", 1, 8, 1)
         settings.slider("steps", "Steps", 1, 100, 1)
-        own = OwnSettings(studio, settings, "test")
+        own = SavedSettings(studio, settings, "test")
         own.build()
         own.wire(gr.Button("Go"))
     return own
@@ -34,18 +34,18 @@ def shown(updates) -> list:
 
 
 def test_settings_are_saved_under_a_name_chosen_again_and_deleted(own):
-    kept, choice, name = own.saved({}, "  mine ", 2, 33)
+    kept, choice, name = own.save_settings({}, "  mine ", 2, 33)
     assert (choice["choices"], choice["value"], name) == (["mine"], "mine", "")
-    assert shown(own.chosen(kept, "mine")) == [2, 33]
-    kept, *_ = own.saved(kept, "other", 3, 44)
-    kept, *_ = own.saved(kept, "mine", 4, 55)
-    assert shown(own.chosen(kept, "mine")) == [4, 55]
-    kept, choice = own.dropped(kept, "mine")
+    assert shown(own.apply(kept, "mine")) == [2, 33]
+    kept, *_ = own.save_settings(kept, "other", 3, 44)
+    kept, *_ = own.save_settings(kept, "mine", 4, 55)
+    assert shown(own.apply(kept, "mine")) == [4, 55]
+    kept, choice = own.delete(kept, "mine")
     assert list(kept) == ["other"]
 
 
 def test_what_is_kept_is_json_that_names_the_fields(own):
-    kept, *_ = own.saved({}, "mine", 2, 33)
+    kept, *_ = own.save_settings({}, "mine", 2, 33)
     assert json.loads(json.dumps(kept))["mine"]["steps"] == 33
 
 
@@ -54,48 +54,48 @@ def test_what_no_control_shows_does_not_come_back(studio):
     with unserved_page():
         settings.slider("octaves", "Octaves", 1, 8, 1)
         settings.add("seed", gr.State(0))
-        own = OwnSettings(studio, settings, "test")
-    assert "seed" not in own.used(2, 99)
+        own = SavedSettings(studio, settings, "test")
+    assert "seed" not in own.remember_last(2, 99)
 
 
 def test_settings_used_last_are_found_again_after_a_reload(own):
-    last = own.used(5, 66)
-    choice, *updates = own.found({"mine": last}, last)
+    last = own.remember_last(5, 66)
+    choice, *updates = own.restore_last({"mine": last}, last)
     assert shown(updates) == [5, 66]
     assert choice["choices"] == ["mine"]
 
 
 @pytest.mark.parametrize("last", [{}, None, [], "x", {"steps": "many"}, {"other": 1}, {"steps": 10**9}])
 def test_what_a_browser_keeps_of_another_version_is_passed_over(own, last):
-    _, *updates = own.found("damaged", last)
+    _, *updates = own.restore_last("damaged", last)
     assert [update == gr.skip() for update in updates] == [True, True]
 
 
 def test_a_name_is_asked_for_and_there_is_room_for_so_many(own):
-    assert "name first" in warned(own.saved, {}, "  ", 2, 3)[1]
+    assert "name first" in warned(own.save_settings, {}, "  ", 2, 3)[1]
     full = {str(i): {} for i in range(MOST)}
-    assert f"At most {MOST}" in warned(own.saved, full, "one more", 2, 3)[1]
-    kept, *_ = own.saved(full, "0", 2, 3)
+    assert f"At most {MOST}" in warned(own.save_settings, full, "one more", 2, 3)[1]
+    kept, *_ = own.save_settings(full, "0", 2, 3)
     assert len(kept) == MOST
-    (long_name,) = own.saved({}, "x" * 500, 2, 3)[0]
+    (long_name,) = own.save_settings({}, "x" * 500, 2, 3)[0]
     assert len(long_name) == LONGEST_NAME
-    assert "delete first" in warned(own.dropped, full, "gone")[1]
-    assert "damaged" in warned(own.chosen, {}, "gone")[1]
+    assert "delete first" in warned(own.delete, full, "gone")[1]
+    assert "damaged" in warned(own.apply, {}, "gone")[1]
 
 
 def test_whoever_walks_past_the_choice_by_keyboard_is_told_nothing(own):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert own.chosen({}, None) == own.chosen({}, "") == [gr.skip()] * 2
+        assert own.apply({}, None) == own.apply({}, "") == [gr.skip()] * 2
 
 
 def test_saved_settings_are_exported_and_imported_elsewhere(own):
-    kept, *_ = own.saved({}, "mine", 2, 33)
-    path = own.exported(kept)
-    there, _ = own.imported(path, {"already": kept["mine"]})
+    kept, *_ = own.save_settings({}, "mine", 2, 33)
+    path = own.export_all(kept)
+    there, _ = own.import_file(path, {"already": kept["mine"]})
     assert set(there) == {"already", "mine"}
-    assert shown(own.chosen(there, "mine")) == [2, 33]
-    assert "no saved settings to export" in warned(own.exported, {})[1]
+    assert shown(own.apply(there, "mine")) == [2, 33]
+    assert "no saved settings to export" in warned(own.export_all, {})[1]
 
 
 @pytest.mark.parametrize(
@@ -116,12 +116,12 @@ def test_saved_settings_are_exported_and_imported_elsewhere(own):
 def test_a_file_that_holds_no_such_settings_is_refused_with_one_sentence(own, tmp_path, content, said):
     path = Path(tmp_path / "settings.json")
     path.write_text(content, encoding="utf-8")
-    answer, sentence = warned(own.imported, str(path), {"mine": {}})
+    answer, sentence = warned(own.import_file, str(path), {"mine": {}})
     assert said in sentence
     assert answer == [gr.skip()] * 2
 
 
-# Of the map and of faces
+# Map and faces
 
 
 def test_settings_of_the_map_and_of_a_walk_on_it_come_back(studio):
@@ -131,10 +131,10 @@ def test_settings_of_the_map_and_of_a_walk_on_it_come_back(studio):
     said = {"count": 7, "reach": 1.5, "steps": 9, "spherical": True, "closed": True}
     said |= {"spacing": "even", "veil": "hide empty regions"}
     values = [said[name] for name in tab.settings.controls]
-    kept = {"mine": tab.own.used(*values)}
+    kept = {"mine": tab.saved_settings.remember_last(*values)}
     assert kept["mine"] == said | {"spacing": "linear", "veil": "density"}
-    assert shown(tab.own.chosen(kept, "mine")) == values
-    assert "Count must be between 5 and 40" in warned(tab.own.chosen, {"mine": {"count": 1000}}, "mine")[1]
+    assert shown(tab.saved_settings.apply(kept, "mine")) == values
+    assert "Count must be between 5 and 40" in warned(tab.saved_settings.apply, {"mine": {"count": 1000}}, "mine")[1]
 
 
 def test_settings_of_faces_come_back_and_the_wall_is_drawn_anew(studio):
@@ -143,9 +143,9 @@ def test_settings_of_faces_come_back_and_the_wall_is_drawn_anew(studio):
         tab.build()
     said = {"truncation": 0.7, "steps": 9, "spherical": False, "closed": False}
     values = [said[name] for name in tab.settings.controls]
-    assert tab.own.used(*values) == said
-    assert shown(tab.own.chosen({"mine": said}, "mine")) == values
+    assert tab.saved_settings.remember_last(*values) == said
+    assert shown(tab.saved_settings.apply({"mine": said}, "mine")) == values
     events = page.get_config_file()["dependencies"]
-    taken = next(event["id"] for event in events if event["targets"] == [(tab.own.choice._id, "input")])
+    taken = next(event["id"] for event in events if event["targets"] == [(tab.saved_settings.choice._id, "input")])
     following = [event for event in events if event["trigger_after"] == taken]
     assert [tab.wall._id in event["outputs"] for event in following] == [True]

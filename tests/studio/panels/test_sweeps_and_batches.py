@@ -1,4 +1,4 @@
-"""Sweeps and batches on the Dream and Style tabs: what they begin, refuse and show, called as the page would."""
+"""Sweeps and batches on the DeepDream and style transfer tabs, called as the page would."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from engines.deep_dream import PRESETS, DreamConfig
 from engines.imaging.images import read_picture
 from engines.jobs.sweep import DreamSweepConfig, StyleSweepConfig
 from engines.recipes import read_recipe
-from studio.panels.sweep_panel import spread
+from studio.panels.sweep_panel import suggest_values
 from studio.services import Studio
 from studio.tabs.deep_dream.tab import DreamTab
 from studio.tabs.style_transfer.tab import StyleTab
@@ -46,7 +46,7 @@ LONG = dataclasses.replace(SMALL, steps=1000)
 
 @pytest.fixture(scope="module")
 def laid_out(tmp_path_factory, studio_vgg, drawn) -> Iterator[SimpleNamespace]:
-    """Both tabs in a page of their own: laying them out for every test would take longer than the tests."""
+    """Both tabs on one page; building them for every test would take longer than the tests."""
     studio = studio_of_its_own(tmp_path_factory.mktemp("sweeps and batches"), studio_vgg, drawn)
     dream, style = DreamTab(studio), StyleTab(studio)
     with unserved_page():
@@ -60,7 +60,7 @@ def laid_out(tmp_path_factory, studio_vgg, drawn) -> Iterator[SimpleNamespace]:
 
 @pytest.fixture
 def studio(laid_out) -> Iterator[Studio]:
-    """The tabs' studio; what a test leaves in it is gone before the next."""
+    """The tabs' studio; each test's runs and files are removed before the next."""
     studio = laid_out.studio
     yield studio
     forget_runs(studio)
@@ -80,7 +80,7 @@ def tab(tabs) -> DreamTab:
 
 @pytest.fixture
 def styles(tmp_path, painting) -> list[tuple[str, None]]:
-    """A small painting as a handler gets it from the gallery."""
+    """A small painting as a handler receives it from the gallery."""
     Image.fromarray(painting).save(tmp_path / "stripes.png")
     return [(str(tmp_path / "stripes.png"), None)]
 
@@ -93,23 +93,23 @@ def swept(
     guide: str | None = None,
     restored: str | None = None,
 ) -> list[dict[Any, Any]]:
-    """All that the page is sent when a sweep is started and watched to its end."""
+    """Start a sweep and return all updates until its end."""
     chosen = (*chosen, "", "")[:4]
     return watched(tab.start_sweep(*chosen, photo, guide, "studio_vgg", restored, *tab.settings.values(config)))
 
 
 def dreamt(tab: DreamTab, files: list[str] | None, config: DreamConfig = SMALL, guide: str | None = None):
-    """The same of a batch."""
+    """Start a batch of dreams and return all updates until its end."""
     return watched(tab.start_batch(files, guide, "studio_vgg", *tab.settings.values(config)))
 
 
-def of_style(tab: StyleTab) -> list[Any]:
-    """What the Style tab's controls and paintings' weights say for a small painting."""
-    return [*tab.settings.values(QUICK_PAINTING), *[1] * len(tab.palette.blend)]
+def of_style(tab: StyleTab, gallery: Any) -> list[Any]:
+    """Return the style transfer form's values for a small painting."""
+    return [*tab.settings.values(QUICK_PAINTING), *[1] * len(tab.style_picker.blend), gallery]
 
 
 def result_of(tab: DreamTab | StyleTab, updates: list[dict[Any, Any]]) -> Path:
-    """The file that is offered at the end."""
+    """Return the file that is offered at the end."""
     return Path(updates[-1][tab.stage.save]["value"])
 
 
@@ -135,8 +135,8 @@ def test_a_sweep_of_dreams_is_what_the_controls_say(tab, photo, picture):
 
 def test_a_sweep_of_paintings_is_what_the_controls_say(tabs, photo, styles):
     tab = tabs.style
-    chosen = ("balance", "0.1, 0.5", "", "1, 2")  # values of rows that are not shown
-    updates = watched(tab.start_sweep(*chosen, photo, styles, None, photo, "studio_vgg", None, *of_style(tab)))
+    chosen = ("balance", "0.1, 0.5", "", "1, 2")  # values of hidden rows
+    updates = watched(tab.start_sweep(*chosen, photo, styles, None, photo, "studio_vgg", None, *of_style(tab, styles)))
     recipe = read_recipe(result_of(tab, updates))
     assert recipe.engine == "style_transfer_sweep"
     assert set(recipe.inputs) == {"content_image", "style_images_1", "start_image"}
@@ -163,7 +163,7 @@ def test_a_sweep_of_paintings_is_what_the_controls_say(tabs, photo, styles):
 def test_a_sweep_that_cannot_be_is_refused_with_a_toast_and_nothing_starts(tab, studio, photo, chosen, told):
     updates, sentence = warned(swept, tab, photo, *chosen)
     assert told in sentence
-    assert updates == [{tab.stage.go: gr.skip()}]
+    assert updates == [{tab.stage.start_button: gr.skip()}]
     assert studio.runs._by_id == {}
 
 
@@ -177,13 +177,13 @@ def test_without_a_photo_no_sweep_starts(tab, studio):
 def test_every_setting_that_can_be_swept_is_offered_with_values_that_can_be_run(tabs, which, photo, picture):
     tab = getattr(tabs, which)
     kind, start = (DreamSweepConfig, SMALL) if which == "dream" else (StyleSweepConfig, QUICK_PAINTING)
-    # As they have an effect: jitter, octaves and noise to begin from.
+    # Settings with which each swept one has an effect: jitter, octaves, and noise to start from.
     config = dataclasses.replace(start, **({"octaves": 2} if which == "dream" else {"start": "noise", "balance": 0.0}))
     offered = [name for _, name in tab.sweep.columns.choices]
     assert set(offered) == set(kind.sweepable())
     assert [name for _, name in tab.sweep.rows.choices] == ["", *offered]
     for name in offered:
-        update = tab.sweep.around(name, *tab.settings.values(config))
+        update = tab.sweep.suggest(name, *tab.settings.values(config))
         values = tuple(float(value) for value in update["value"].split(","))
         assert update["visible"]
         assert getattr(config, name) in values
@@ -199,7 +199,7 @@ def test_the_fold_opens_with_a_sweep_that_can_be_run_and_no_rows(tabs):
 
 
 def test_where_nothing_else_is_swept_the_values_of_the_rows_go_away(tab):
-    assert tab.sweep.around("", *tab.settings.values(SMALL)) == gr.update(value="", visible=False)
+    assert tab.sweep.suggest("", *tab.settings.values(SMALL)) == gr.update(value="", visible=False)
 
 
 @pytest.mark.parametrize(
@@ -215,23 +215,23 @@ def test_where_nothing_else_is_swept_the_values_of_the_rows_go_away(tab):
 )
 def test_values_are_half_once_and_twice_what_a_slider_says_as_far_as_it_reaches(said, wanted):
     slider = gr.Slider(0.0, 0.1, step=0.001)
-    assert list(spread(slider, said)) == pytest.approx(wanted)
+    assert list(suggest_values(slider, said)) == pytest.approx(wanted)
 
 
 def test_values_of_a_box_are_around_it_too_and_of_a_seed_the_next_ones():
-    assert list(spread(gr.Number(), 7, whole=True)) == [7, 8, 9]
-    assert list(spread(gr.Number(), 5.0)) == [2.5, 5.0, 10.0]
-    assert list(spread(gr.Number(), None)) == [0, 1, 2]
+    assert list(suggest_values(gr.Number(), 7, whole=True)) == [7, 8, 9]
+    assert list(suggest_values(gr.Number(), 5.0)) == [2.5, 5.0, 10.0]
+    assert list(suggest_values(gr.Number(), None)) == [0, 1, 2]
 
 
 def test_a_sheet_is_nothing_to_go_on_from_and_compared_with_nothing(tab, studio, photo):
     updates = swept(tab, photo, "step_size", "0.05, 0.2")
-    assert not updates[-1][tab.stage.again]["interactive"]
+    assert not updates[-1][tab.stage.reuse_button]["interactive"]
     assert all("original" not in update.get(tab.stage.canvas, {}) for update in updates if tab.stage.canvas in update)
     run = studio.runs.get(updates[0][tab.stage.run_id])
     assert run.snapshots.steps, "the sheet as it filled can be looked back at"
     for step in (0, run.snapshots.steps[0]):
-        *_, again = tab.stage.picked(run.id, gr.EventData(None, {"step": step}))
+        *_, again = tab.stage.view_snapshot(run.id, gr.EventData(None, {"step": step}))
         assert not again["interactive"]
 
 
@@ -241,7 +241,7 @@ def test_moving_a_control_steers_a_sweep_but_for_what_is_swept(tab, studio, phot
     run = studio.runs.start(start)
     eventually(lambda: run.frame, "the first frame")
     weak = dataclasses.replace(LONG, step_size=0.001, layer_weights={"block2_conv1": 1.0})
-    tab.steer(run.id, "studio_vgg", *tab.settings.values(weak))
+    tab.stage.steer(run.id, "studio_vgg", tab.settings, tab.settings.values(weak))
     at = run.frame.step
     eventually(lambda: run.frame.step > at + 2, "three more steps")
     run.stop()
@@ -251,7 +251,7 @@ def test_moving_a_control_steers_a_sweep_but_for_what_is_swept(tab, studio, phot
     assert settings["column_values"] == [0.05, 0.2]
 
 
-# A sweep comes back
+# Restoring a sweep
 
 
 def test_a_sheet_that_is_dropped_brings_back_the_sweep_and_repeats_to_the_same_pixels(tab, photo, picture):
@@ -282,13 +282,15 @@ def test_a_stopped_sweep_stops_again_where_it_did_when_it_is_repeated(tab, studi
 def test_a_sheet_of_paintings_brings_back_its_sweep(tabs, photo, styles):
     tab = tabs.style
     updates = watched(
-        tab.start_sweep("balance", "0.1, 0.5", "", "", photo, styles, None, None, "studio_vgg", None, *of_style(tab))
+        tab.start_sweep(
+            "balance", "0.1, 0.5", "", "", photo, styles, None, None, "studio_vgg", None, *of_style(tab, styles)
+        )
     )
     answer = tab.photo_changed(str(result_of(tab, updates)), None, "")
     assert [value_in(answer[one]) for one in tab.sweep.components] == ["balance", "0.1, 0.5", "", ""]
     assert not answer[tab.sweep.row_values]["visible"]
     assert value_in(answer[tab.settings.controls["steps"]]) == QUICK_PAINTING.steps
-    assert len(answer[tab.palette.gallery]) == 1
+    assert len(answer[tab.style_picker.gallery]) == 1
 
 
 @pytest.mark.parametrize(
@@ -335,7 +337,7 @@ def test_a_dream_that_comes_back_leaves_the_sweep_as_it_is(tab, studio, small_jo
 
 @pytest.fixture
 def files(tmp_path, picture) -> list[str]:
-    """A photo, a file that is none, and a zip with another."""
+    """A photo, a file that is not a picture, and a zip with another photo."""
     folder = tmp_path / "uploads"
     folder.mkdir()
     (folder / "At the sea.png").write_bytes(as_png(picture))
@@ -357,18 +359,18 @@ def test_a_batch_takes_files_and_zips_and_tells_what_it_left_out(tab, studio, fi
     np.testing.assert_array_equal(read_picture(studio.gallery.find_input(recipes[1].inputs["image"])), picture[:, ::-1])
     save = updates[-1][tab.stage.save]
     assert (save["label"], save["interactive"]) == ("Save all", True)
-    assert not updates[-1][tab.stage.again]["interactive"], "nobody goes on from a zip"
+    assert not updates[-1][tab.stage.reuse_button]["interactive"], "nobody goes on from a zip"
 
 
 def test_a_batch_of_paintings_shares_the_paintings(tabs, studio, files, styles):
     tab = tabs.style
-    updates = watched(tab.start_batch([files[0], files[2]], styles, "studio_vgg", *of_style(tab)))
+    updates = watched(tab.start_batch([files[0], files[2]], styles, "studio_vgg", *of_style(tab, styles)))
     run = studio.runs.get(updates[0][tab.stage.run_id])
     assert pngs(result_of(tab, updates)) == ["At the sea.png", "forest.png"]
     recipes = [read_recipe(path) for path in run.results]
     assert {frozenset(recipe.inputs) for recipe in recipes} == {frozenset({"content_image", "style_images_1"})}
     assert len({recipe.inputs["style_images_1"] for recipe in recipes}) == 1
-    _, sentence = warned(lambda: watched(tab.start_batch(files, [], "studio_vgg", *of_style(tab))))
+    _, sentence = warned(lambda: watched(tab.start_batch(files, [], "studio_vgg", *of_style(tab, styles))))
     assert sentence.startswith("Choose a painting first")
 
 
@@ -391,7 +393,7 @@ def test_files_that_are_no_batch_are_refused_with_a_toast_and_nothing_starts(tab
     for files, told in ((None, "no pictures"), ([], "no pictures"), ([broken_zip(tmp_path)], "holidays.zip is not")):
         updates, sentence = warned(dreamt, tab, files)
         assert told in sentence
-        assert updates == [{tab.stage.go: gr.skip()}]
+        assert updates == [{tab.stage.start_button: gr.skip()}]
     assert studio.runs._by_id == {}
 
 
@@ -400,11 +402,11 @@ def test_a_batch_of_nothing_but_bad_files_fails_with_one_toast(tab, files):
     assert "not a picture" in sentence
     assert updates[-2][tab.stage.canvas]["state"] == "failed"
     assert not updates[-1][tab.stage.save]["interactive"]
-    assert updates[-1][tab.stage.go]["interactive"]
+    assert updates[-1][tab.stage.start_button]["interactive"]
 
 
 def links_in(update: dict[Any, Any], tab: DreamTab) -> list[str]:
-    """The addresses that the row of finished results leads to."""
+    """Return the links in the row of finished results."""
     return [unquote(address) for address in re.findall(r'<a href="([^"]+)"', update[tab.stage.finished])]
 
 
@@ -437,7 +439,8 @@ def test_moving_a_control_steers_a_batch(tab, studio, files):
     job = tab.batch.job(tab._shared(None, "studio_vgg", tab.settings.values(LONG)), [files[0], files[2]])
     run = studio.runs.start(job)
     eventually(lambda: run.frame, "the first frame")
-    tab.steer(run.id, "studio_vgg", *tab.settings.values(dataclasses.replace(LONG, step_size=0.001, steps=1)))
+    weak = dataclasses.replace(LONG, step_size=0.001, steps=1)
+    tab.stage.steer(run.id, "studio_vgg", tab.settings, tab.settings.values(weak))
     finished(run)
     recipes = [read_recipe(path) for path in run.results]
     ((_, settings),) = recipes[0].steering
@@ -445,14 +448,14 @@ def test_moving_a_control_steers_a_batch(tab, studio, files):
     assert (recipes[1].config["step_size"], recipes[1].steering) == (0.001, ())
 
 
-# The buttons
+# Buttons
 
 
 @pytest.mark.parametrize("which", ["dream", "style"])
 def test_all_that_begins_on_a_stage_is_blocked_while_it_runs_and_freed_afterwards(tabs, which, studio, small_job):
     tab = getattr(tabs, which)
-    begins = {tab.stage.go, tab.sweep.go, tab.batch.go}
-    assert set(tab.stage.begins) == begins
+    begins = {tab.stage.start_button, tab.sweep.go, tab.batch.go}
+    assert set(tab.stage.start_buttons) == begins
     assert not any(button.interactive for button in begins), "alive once the page knows whether it has a run already"
     assert begins < set(tab.stage.outputs)
     run = finished(studio.runs.start(small_job))

@@ -1,4 +1,4 @@
-"""A page's stage takes one run at a time."""
+"""A run view runs one job at a time per page."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ def test_of_two_presses_in_a_row_one_begins_and_the_next_counts_as_soon_as_its_r
         async for update in stage.start(lambda: small_job):
             if stage.run_id in update:
                 runs.append(update[stage.run_id])
-            if update.get(stage.go) == gr.update(interactive=True):
-                # The event has not ended yet, but the button is alive.
+            if update.get(stage.start_button) == gr.update(interactive=True):
+                # The event has not ended yet, but the button is enabled.
                 if len(runs) == 1:
                     await press()
                 return
@@ -45,11 +45,11 @@ def test_a_run_that_another_could_not_take_the_place_of_gives_the_buttons_back(s
     async def pressed() -> None:
         async for update in stage.start(lambda: small_job):
             last.update(update)
-            if stage.run_id in update:  # as the dice of a text do
+            if stage.run_id in update:  # as the token inspector does
                 studio.runs.get(update[stage.run_id]).stop()
                 with pytest.warns(UserWarning, match="nothing to begin"):
-                    assert [set(one) async for one in stage.start(refused)] == [{stage.go}]
+                    assert [set(one) async for one in stage.start(refused)] == [{stage.start_button}]
 
     asyncio.run(pressed())
-    assert last[stage.go]["interactive"]
+    assert last[stage.start_button]["interactive"]
     assert stage._newest == {}

@@ -1,4 +1,4 @@
-"""Watching a run: the window of pictures on their way, acknowledgements, and what messages say."""
+"""Streaming a run: the window of unacknowledged messages, acknowledgements, and the messages' content."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ NEVER = 1e9
 
 
 class Stream:
-    """The messages of one watcher, taken one by one."""
+    """One watcher's messages, taken one by one."""
 
     def __init__(self, run: Run, queue):
         self.watcher = Watcher(run, queue)
@@ -32,7 +32,7 @@ class Stream:
         self.got: list[dict[str, Any]] = []
 
     async def next(self) -> dict[str, Any] | None:
-        """The next message, or None for a sign of life."""
+        """Return the next message, or None for a heartbeat."""
         async with asyncio.timeout(LONGEST_WAIT):
             message = await anext(self._messages)
         if message is not None:
@@ -40,7 +40,7 @@ class Stream:
         return message
 
     async def until(self, wanted: Callable[[dict[str, Any]], Any]) -> dict[str, Any]:
-        """Acknowledge all that comes until a message is as wanted; that one is not acknowledged."""
+        """Acknowledge messages until one fulfils a condition; return that without acknowledging it."""
         while True:
             message = await self.next()
             if message is not None and wanted(message):
@@ -49,14 +49,14 @@ class Stream:
                 self.acknowledge(message)
 
     async def nothing_more(self, run: Run) -> None:
-        """Fail unless only signs of life come although the engine goes on."""
+        """Fail unless only heartbeats arrive while the engine goes on."""
         step = run.frame.step
         for _ in range(2):
             assert await self.next() is None
         assert run.frame.step > step + WINDOW, "the engine must have gone on for this to mean anything"
 
     async def to_the_end(self) -> dict[str, Any]:
-        """The last message; nothing is acknowledged."""
+        """Return the last message without acknowledging any."""
         async with asyncio.timeout(LONGEST_WAIT):
             async for message in self._messages:
                 if message is not None:
@@ -72,20 +72,20 @@ class Stream:
 
 @pytest.fixture(autouse=True)
 def no_watcher_is_left():
-    """Whatever a test does, its watchers are forgotten at its end."""
+    """Forget a test's watchers at its end."""
     yield
     assert streaming._watchers == {}
 
 
 @pytest.fixture
 def never_impatient(monkeypatch):
-    """Nothing is sent again because of silence, so that only the window decides."""
+    """Disable resending after silence, so that only the window decides."""
     monkeypatch.setattr(streaming, "SILENCE_SECONDS", NEVER)
 
 
 @pytest.fixture
 def going(queue):
-    """A run with many quick steps that are different pictures."""
+    """A run with many quick steps and different pictures."""
     run = Run(LoopEngine(10**9), MemoryResultWriter())
     queue.submit(run)
     eventually(lambda: run.frame, "the first frame")
@@ -241,7 +241,7 @@ def test_a_picture_is_not_sent_twice_while_it_is_the_newest(queue, never_impatie
         gate.release()
         message = await stream.until(lambda message: "picture" in message)
         stream.acknowledge(message)
-        run._changed()  # news without a new frame
+        run._changed()  # a new version without a new frame
         message = await stream.next()
         assert "picture" not in message
         await stream.close()

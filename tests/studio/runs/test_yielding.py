@@ -11,7 +11,7 @@ from PIL import Image
 
 from engines.jobs import Job, running
 from engines.jobs.batch import batch_of, picture_files
-from studio.api.progress import said_of
+from studio.api.progress import run_status
 from studio.runs import run as runs_module
 from studio.runs import timer
 from studio.runs.run import Run, original_of
@@ -128,7 +128,7 @@ def test_a_run_that_yielded_waits_with_its_picture_at_the_end_of_the_queue(queue
     third = Run(LoopEngine(1), MemoryResultWriter())
     queue.submit(third)
     assert [queue.position(one).before for one in (other, run, third)] == [0, 1, 2]
-    assert said_of(run, queue)["before"] == 1
+    assert run_status(run, queue)["before"] == 1
     open_for_good(first)
     open_for_good(second)
     for one in (run, other, third):

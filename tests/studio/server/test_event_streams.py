@@ -1,4 +1,4 @@
-"""Streams of events end when they should, and what is asked for meanwhile is not lost."""
+"""Event streams end in time, and events queued meanwhile are not lost."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_a_browser_that_hangs_up_interrupts_nothing_that_is_about_to_end(monkeyp
 
 
 async def served(scope, receive, send) -> None:
-    """A stream that has sent its last message, or the receipt of an event."""
+    """Serve a stream that has sent its last message, or the receipt of an event."""
     if scope["path"].endswith("data"):
 
         async def stream():

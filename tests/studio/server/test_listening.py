@@ -1,4 +1,4 @@
-"""Where the server listens, by which names it is called, and that it begins on a slow machine, and past any proxy."""
+"""Listening address, allowed host names, startup on slow machines, and proxies."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from gradio import http_server, networking
 from gradio_client import Client, handle_file
 
 import app
-from studio.server.listening import AddressError, is_loopback, listen, names, reach_directly, url_of
+from studio.server.listening import AddressError, allowed_names, bypass_proxy, is_loopback, listen, url_of
 from studio.server.serve import serve
 from studio.services import Studio
 from tests.engines.helpers import is_one_sentence
@@ -34,7 +34,7 @@ def free_port() -> int:
 
 @pytest.fixture
 def no_proxies(monkeypatch) -> None:
-    """No proxy is named by the environment; what a test makes it name is forgotten."""
+    """Remove proxies from the environment and restore it afterwards."""
     for name in PROXIES:
         for variable in (name, name.upper()):
             monkeypatch.setenv(variable, "")
@@ -43,7 +43,7 @@ def no_proxies(monkeypatch) -> None:
 
 @pytest.fixture
 def silent_proxy(no_proxies, monkeypatch) -> Iterator[socket.socket]:
-    """A proxy that the environment names, and that never says a word."""
+    """Set a proxy that never answers."""
     with socket.create_server(("127.0.0.1", 0)) as proxy:
         monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{proxy.getsockname()[1]}")
         proxy.setblocking(False)
@@ -51,7 +51,7 @@ def silent_proxy(no_proxies, monkeypatch) -> Iterator[socket.socket]:
 
 
 def small_page() -> gr.Blocks:
-    """A page with an endpoint that tells a file's length."""
+    """A page with an endpoint that returns a file's length."""
     with unserved_page() as page:
         file, length = gr.File(), gr.Number()
         gr.Button("Measure").click(os.path.getsize, [file], [length], api_name="measure")
@@ -60,7 +60,7 @@ def small_page() -> gr.Blocks:
 
 @pytest.fixture
 def served(tmp_path) -> Iterator[SimpleNamespace]:
-    """Serves a small page; takes the same options as `serve`."""
+    """Serve a small page; takes the options of `serve`."""
     studio, page = Studio(outputs=tmp_path / "outputs"), small_page()
 
     def begin(host: str = "127.0.0.1", **options) -> str:
@@ -73,7 +73,7 @@ def served(tmp_path) -> Iterator[SimpleNamespace]:
     studio.close()
 
 
-# Where
+# Address
 
 
 def test_a_taken_port_is_told_in_a_sentence_before_anything_is_built(tmp_path, monkeypatch):
@@ -83,7 +83,7 @@ def test_a_taken_port_is_told_in_a_sentence_before_anything_is_built(tmp_path, m
         with pytest.raises(SystemExit) as ended:
             app.main(["--port", str(port), "--outputs", str(tmp_path)])
     assert str(ended.value.code).startswith(f"python app.py: Port {port} is taken by another program")
-    Studio(outputs=tmp_path).close()  # nobody holds the folder any longer
+    Studio(outputs=tmp_path).close()  # the lock is released
 
 
 def test_a_second_one_on_the_same_outputs_is_told_of_the_first_and_not_of_the_port(tmp_path):
@@ -144,7 +144,7 @@ def test_an_address_that_cannot_be_listened_on_is_told_in_a_sentence(host, error
 )
 def test_which_addresses_only_this_machine_can_reach(host, loopback):
     assert is_loopback(host) is loopback
-    assert (names(host, (), share=False) == ["*"]) is not loopback
+    assert (allowed_names(host, (), share=False) == ["*"]) is not loopback
 
 
 def test_on_ipv6_loopback_too_a_foreign_name_is_refused(served):
@@ -158,7 +158,7 @@ def test_on_ipv6_loopback_too_a_foreign_name_is_refused(served):
     assert httpx.get(url, headers={"host": "evil.example.com"}).status_code == 400
 
 
-# By which name
+# Host names
 
 
 @pytest.mark.parametrize(
@@ -186,9 +186,9 @@ def test_names_and_paths_that_can_be():
 
 
 def test_where_others_can_reach_it_names_are_allowed_only_if_some_are_named():
-    assert names("0.0.0.0", (), share=False) == ["*"]
-    assert NAME in names("0.0.0.0", [NAME], share=False)
-    assert "*" not in names("0.0.0.0", [NAME], share=False)
+    assert allowed_names("0.0.0.0", (), share=False) == ["*"]
+    assert NAME in allowed_names("0.0.0.0", [NAME], share=False)
+    assert "*" not in allowed_names("0.0.0.0", [NAME], share=False)
 
 
 def test_behind_a_proxy_all_is_found_under_its_name_and_path(served, tmp_path, monkeypatch):
@@ -214,37 +214,37 @@ def test_behind_a_proxy_all_is_found_under_its_name_and_path(served, tmp_path, m
         assert all(path.startswith("/studio/") for path in proxy.asked)
 
 
-# How it begins
+# Startup
 
 
 def test_a_start_asks_no_proxy_for_its_own_addresses(served, silent_proxy):
     url = served()
     assert httpx.get(url).status_code == 200
-    with pytest.raises(BlockingIOError):  # nobody has come
+    with pytest.raises(BlockingIOError):  # no client has connected
         silent_proxy.accept()
 
 
 def test_what_the_environment_says_of_proxies_else_is_kept(no_proxies, monkeypatch):
-    reach_directly()
+    bypass_proxy()
     assert "no_proxy" not in os.environ, "without a proxy there is nothing to say"
     monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example.com:3128")
     monkeypatch.setenv("no_proxy", "intranet, 127.0.0.1")
-    reach_directly("192.168.0.7")
+    bypass_proxy("192.168.0.7")
     assert os.environ["no_proxy"] == "intranet,127.0.0.1,localhost,::1,192.168.0.7"
     assert os.environ["NO_PROXY"] == os.environ["no_proxy"]
     assert os.environ["HTTPS_PROXY"] == "http://proxy.example.com:3128"
 
 
 def test_a_systems_own_proxies_stay_known(no_proxies, monkeypatch):
-    """macOS and Windows name them elsewhere, which Python looks into only where the environment names none."""
+    """macOS and Windows store them elsewhere, where Python looks only if the environment sets none."""
     monkeypatch.setattr("urllib.request.getproxies", lambda: {"https": "http://proxy.example.com:3128"})
-    reach_directly()
+    bypass_proxy()
     assert os.environ["https_proxy"] == "http://proxy.example.com:3128"
     assert os.environ["no_proxy"] == "127.0.0.1,localhost,::1"
 
 
 def test_a_machine_that_is_slow_as_it_begins_is_waited_for(served, monkeypatch):
-    monkeypatch.setattr(networking, "url_ok", lambda _: False)  # its own page was not there within three seconds
+    monkeypatch.setattr(networking, "url_ok", lambda _: False)  # its own page was not ready within three seconds
     leaps = SimpleNamespace(time=itertools.count(0, 60).__next__, sleep=time.sleep)
     monkeypatch.setattr(http_server, "time", leaps)  # nor the server within five
     assert httpx.get(served()).status_code == 200

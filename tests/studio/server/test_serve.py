@@ -1,4 +1,4 @@
-"""The command line of the server, the masthead, and that the page is there before TensorFlow is."""
+"""The command line, the masthead, and a page that is ready before TensorFlow is loaded."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ ROOT = Path(__file__).resolve().parents[3]
 
 @pytest.fixture(autouse=True)
 def no_settings_from_outside(monkeypatch):
-    """Neither a Space nor a folder of weights is named by the environment."""
+    """Unset the variables that mark a Space or name a weights folder."""
     monkeypatch.delenv("SPACE_ID", raising=False)
     monkeypatch.delenv("REVERIE_WEIGHTS", raising=False)
 
 
 def in_a_fresh_python(code: str, folder: Path) -> str:
-    """What a program prints that starts without any module loaded."""
+    """Return what a program prints in a fresh interpreter."""
     command = [sys.executable, "-c", code, str(folder)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 0, done.stderr
@@ -87,12 +87,12 @@ def test_help_tells_every_flags_default(capsys):
 
 def test_the_masthead_names_the_cores_and_the_number_format(monkeypatch):
     cores = len(os.sched_getaffinity(0))
-    assert f"{cores} core{'s' if cores > 1 else ''}" in page.machine()
-    assert compute_dtype() in page.machine()
+    assert f"{cores} core{'s' if cores > 1 else ''}" in page.machine_summary()
+    assert compute_dtype() in page.machine_summary()
     monkeypatch.setattr(page.os, "sched_getaffinity", lambda _: {0})
-    assert "1 core ·" in page.machine()
+    assert "1 core ·" in page.machine_summary()
     monkeypatch.setattr(page.os, "sched_getaffinity", lambda _: set(range(12)))
-    assert "12 cores ·" in page.machine()
+    assert "12 cores ·" in page.machine_summary()
 
 
 def test_building_the_page_imports_nothing_heavy_whatever_the_processor_can_and_reports_nothing(tmp_path):
@@ -128,15 +128,14 @@ def test_every_stage_of_the_page_looks_for_its_run_when_the_page_loads(built_pag
 
 
 def test_no_event_has_gradio_tell_its_outputs_of_its_progress(built_page):
-    """Each telling searches the whole page for each of them; hidden progress is told too."""
+    """Each progress message searches the whole page for every output, even if hidden."""
     events = built_page.get_config_file()["dependencies"]
     assert events
     assert {(event["show_progress"], *event["show_progress_on"]) for event in events} == {("hidden",)}
 
 
 def test_what_is_moved_steers_the_run_that_the_page_showed_at_that_moment(built_page):
-    """A session's state is looked up when the server comes to the event: a position from before a run was begun would
-    steer that run."""
+    """Gradio reads a state when it handles the event, so a position from before a start could steer the new run."""
     steered = [
         fn
         for fn in built_page.fns.values()

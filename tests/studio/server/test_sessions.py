@@ -1,4 +1,4 @@
-"""What the server remembers of open pages: each its own states and changed components, and no more than it needs."""
+"""Sessions keep each page's own states and changed components, and no more."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import pytest
 from gradio.blocks import Block
 from gradio_client import Client
 
-from studio.server.sessions import Session, keep_light
+from studio.server.sessions import Session, use_light_sessions
 from tests.studio.helpers import unserved_page
 
 
 @pytest.fixture(scope="module")
 def counting() -> Iterator[gr.Blocks]:
-    """A page that counts its presses and says on a box how many there were."""
+    """A page that counts presses and shows the count."""
 
     def press(count: int):
         return count + 1, count + 1, gr.update(label=f"pressed {count + 1}", maximum=10 + count)
@@ -24,7 +24,7 @@ def counting() -> Iterator[gr.Blocks]:
         count, said, slider = gr.State(0), gr.Number(), gr.Slider(label="never pressed")
         gr.Button().click(press, [count], [count, said, slider], api_name="press")
     page.launch(prevent_thread_lock=True, quiet=True)
-    keep_light(page)
+    use_light_sessions(page)
     yield page
     page.close()
 
@@ -55,7 +55,7 @@ def test_the_oldest_of_too_many_pages_is_forgotten():
         gr.State("new")
     page.state_session_capacity = 2
     page.app = type("App", (), {})()
-    keep_light(page)
+    use_light_sessions(page)
     sessions = page.app.state_holder
     for name in ("first", "second", "first", "third"):
         assert sessions[name].blocks_config.blocks.keys() == page.blocks.keys()

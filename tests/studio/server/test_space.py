@@ -1,6 +1,6 @@
-"""A Space: what is uploaded for it, and the server that runs from that.
+"""A Space: the uploaded files, and a server that runs from them.
 
-It answers under its public name, stays within its memory and shows each visitor their own results.
+It answers under its public name, stays within its memory, and shows visitors only their own results.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ MOST_BYTES = 6e9
 
 
 class Space:
-    """`python app.py` in a process of its own, told that it is a Space, with nothing but what was uploaded."""
+    """`python app.py` in a process of its own, configured as a Space, with the uploaded files only."""
 
     def __init__(self, uploaded: Path, folder: Path):
         with socket.create_server(("127.0.0.1", 0)) as taken:
@@ -67,13 +67,13 @@ class Space:
 
     @property
     def most_memory(self) -> int:
-        """The most bytes that the process and those that it started have been resident with so far."""
+        """Return the peak resident memory of the process and its children, in bytes."""
         parents = {}
         for entry in Path("/proc").glob("[0-9]*"):
             try:
                 told = dict(line.split(":", 1) for line in (entry / "status").read_text().splitlines() if ":" in line)
             except OSError:
-                continue  # gone meanwhile
+                continue  # exited meanwhile
             parents[int(entry.name)] = int(told["PPid"]), int(told.get("VmHWM", "0 kB").split()[0]) * 1024
         ours, before = {self.process.pid}, 0
         while len(ours) > before:
@@ -90,7 +90,7 @@ def hub() -> Iterator[Hub]:
 
 
 def upload(hub: Hub, *arguments: str, **environment: str) -> subprocess.CompletedProcess:
-    """`python -m studio.server.space` as a person runs it who has logged in, or not."""
+    """Run `python -m studio.server.space` with or without a login."""
     told = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "HUGGING"))}
     told |= {"HF_ENDPOINT": hub.url, "HF_TOKEN": TOKEN, "NO_PROXY": "127.0.0.1"} | environment
     command = [sys.executable, "-m", "studio.server.space", *arguments]
@@ -99,7 +99,7 @@ def upload(hub: Hub, *arguments: str, **environment: str) -> subprocess.Complete
 
 @pytest.fixture(scope="module")
 def uploaded(hub, tmp_path_factory) -> Path:
-    """What the Hub has after an upload, unpacked elsewhere."""
+    """The files on the Hub after an upload, unpacked to a folder."""
     hub.spaces["someone/reverie"] = {".gitattributes": b"", "studio/old.py": b"", "notes.txt": b"their own"}
     done = upload(hub, "someone/reverie")
     assert done.returncode == 0, done.stderr
@@ -123,7 +123,7 @@ def space(uploaded, tmp_path_factory) -> Iterator[Space]:
 
 @pytest.fixture
 def wishes(tmp_path) -> dict[str, dict[str, Any]]:
-    """What five visitors want at once, each something else, and what a sixth has trained meanwhile."""
+    """What five visitors start at once, each something different, and a network that a sixth has trained meanwhile."""
     noise = np.random.default_rng(0)
     photo, painting, digits = tmp_path / "photo.jpg", tmp_path / "painting.jpg", tmp_path / "digits.npz"
     for path in (photo, painting):
@@ -142,7 +142,7 @@ def wishes(tmp_path) -> dict[str, dict[str, Any]]:
 
 
 def listed(client: Client) -> list[str]:
-    """The names of the results that a visitor's gallery shows, asked for as the page does."""
+    """Return the names of a visitor's results, requested as the page does."""
     config = client.config
     called = {part["props"].get("elem_id"): part["id"] for part in config["components"]}
     asked = [called["gallery-filter"], called["gallery-grid"]]
@@ -164,7 +164,7 @@ def test_the_upload_is_what_a_space_needs_in_one_commit(hub, uploaded):
     large = {line["value"]["path"] for line in commit if line["key"] == "lfsFile"}
     assert {path.name for path in (ROOT / "weights").glob("*.npz")} <= {Path(name).name for name in large}
     there = {path.relative_to(uploaded).as_posix(): path for path in uploaded.rglob("*") if path.is_file()}
-    # What was there and is not of ours is left alone; of ours nothing old is left.
+    # Foreign files are left alone; stale files of an earlier upload are deleted.
     assert set(there) == {*files(), ".gitattributes", "notes.txt"}
     assert all(there[name].read_bytes() == (ROOT / name).read_bytes() for name in files())
 

@@ -1,4 +1,4 @@
-"""What the page says of the cluster: machines, what runs on each, who waits, and where a run is that is watched."""
+"""Cluster status: machines, the runs on each, waiting runs, and the machine of a watched run."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from studio.i18n.catalog import KOREAN, use_language
 from studio.run_views.stream import Watcher
 from studio.runs.run import Run
 from studio.services import Studio
-from studio.tabs.models.cluster_status import told
+from studio.tabs.models.cluster_status import status_value
 from studio.tabs.models.tab import ModelsTab
 from tests.engines.helpers import is_one_sentence
 from tests.studio.helpers import LoopEngine, MemoryResultWriter, eventually, unserved_page
@@ -35,7 +35,7 @@ def joined(*machines: Machine, capacity: int = 3) -> Status:
 
 @pytest.fixture
 def cluster() -> Cluster:
-    """One that nobody has joined: a test says what is known of it."""
+    """A cluster that is never contacted; tests set its status."""
     return Cluster(ClusterOptions())
 
 
@@ -49,7 +49,7 @@ def studio(tmp_path, cluster, studio_vgg) -> Iterator[Studio]:
 
 @pytest.fixture
 def begin(studio) -> Iterator:
-    """Begins a run that is somewhere, and after its first frame goes no further before the end of the test."""
+    """Start a run on a machine; it stops after its first frame until the test ends."""
     gates: list[threading.Semaphore] = []
 
     def begun(where: str, workers: tuple[int, ...] = ()) -> Run:
@@ -73,11 +73,11 @@ def at_work(run: Run) -> Run:
 
 def test_each_machine_is_told_of_with_what_it_has_and_what_runs_there(studio, cluster, begin):
     cluster.status = joined(*TWO)
-    # By its worker: what two machines at one address are called may change.
+    # Matched by worker, as machines that share an address may be renamed.
     at_work(begin("10.0.0.9", (1,)))
     at_work(begin("10.0.0.3"))
     begin("")
-    said = told(studio)
+    said = status_value(studio)
     assert said["said"] == ["Runs are done on the cluster at 10.0.0.1:6379."]
     assert said["machines"] == [
         {"title": "10.0.0.2", "has": "2 cores", "runs": ["Dream · step 1 of 30"], "warm": "1", "refused": ""},
@@ -88,32 +88,32 @@ def test_each_machine_is_told_of_with_what_it_has_and_what_runs_there(studio, cl
 
 def test_a_worker_that_has_no_run_yet_is_busy(studio, cluster):
     cluster.status = joined(*TWO)
-    assert [machine["runs"] for machine in told(studio)["machines"]] == [["a worker is busy"], []]
+    assert [machine["runs"] for machine in status_value(studio)["machines"]] == [["a worker is busy"], []]
 
 
 def test_on_a_server_for_several_nobody_is_told_what_another_does(studio, cluster, begin):
     studio.shared = True
     cluster.status = joined(*TWO)
     at_work(begin("10.0.0.2", (1,)))
-    assert [machine["runs"] for machine in told(studio)["machines"]] == [["a run"], []]
+    assert [machine["runs"] for machine in status_value(studio)["machines"]] == [["a run"], []]
 
 
 def test_a_machine_that_is_refused_says_why(studio, cluster):
     why = "The worker on 10.0.0.4 is Reverie 1.0 and this studio 1.1; bring both to one version."
     cluster.status = joined(Machine("10.0.0.4", 4, 0, 4, (), 0, why), capacity=0)
-    said = told(studio)
+    said = status_value(studio)
     assert [machine["refused"] for machine in said["machines"]] == [why]
     assert "no machine that can be used" in said["said"][0]
     with use_language(KOREAN):
-        assert "1.0" in told(studio)["machines"][0]["refused"].partition("Reverie")[2]
+        assert "1.0" in status_value(studio)["machines"][0]["refused"].partition("Reverie")[2]
 
 
 @pytest.mark.parametrize("reason", ["The cluster is away.", "There is no Ray cluster at 10.0.0.1:6379."])
 def test_a_cluster_that_is_away_is_said_to_be_why_and_what_is_done_meanwhile(studio, cluster, begin, reason):
-    # What was known of its machines is not told any longer.
+    # Stale machines are not shown.
     cluster.status = Status(address="10.0.0.1:6379", message=reason, machines=TWO)
     at_work(begin(HERE))
-    said = told(studio)
+    said = status_value(studio)
     assert said["said"][0] == "The cluster is away."
     assert reason in said["said"]
     assert len(said["said"]) == len(set(said["said"]))
@@ -128,7 +128,7 @@ def test_all_of_it_is_said_in_the_language_of_who_asks(studio, cluster, begin):
     cluster.status = joined(*TWO)
     at_work(begin("10.0.0.2", (1,)))
     with use_language(KOREAN):
-        said = told(studio)
+        said = status_value(studio)
     assert said["said"] == ["10.0.0.1:6379의 클러스터에서 실행해요."]
     assert [machine["has"] for machine in said["machines"]] == ["코어 2개", "코어 1개 · GPU 2개"]
     assert said["machines"][0]["runs"] == ["딥드림 · 스텝 1/30"]
@@ -141,7 +141,7 @@ def test_the_models_tab_tells_of_the_cluster_where_there_is_one(studio):
         return [block for block in page.blocks.values() if block.elem_id == "models-cluster"]
 
     (line,) = lines()
-    assert line.cluster_now([])["said"] == ["Looking for the cluster.", told(studio)["said"][-1]]
+    assert line.cluster_now([])["said"] == ["Looking for the cluster.", status_value(studio)["said"][-1]]
     studio.cluster = None
     assert lines() == []
 
@@ -157,6 +157,6 @@ def test_a_run_is_on_this_machine_while_the_cluster_is_away(studio, cluster, sma
 
 def test_a_message_of_a_run_says_where_it_is(studio, begin):
     run = at_work(begin("10.0.0.2", (1,)))
-    message = asyncio.run(Watcher(run, studio.runs.queue).whole())
+    message = asyncio.run(Watcher(run, studio.runs.queue).full_message())
     assert message["where"] == "10.0.0.2"
     run.stop()

@@ -1,4 +1,4 @@
-"""The Dream tab: what its events do, called directly on a studio in a temporary folder."""
+"""The DeepDream tab's handlers, called on a studio in a temporary folder."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ from tests.studio.helpers import (
 
 EVERY_PRESET = [(backbone, name) for backbone, named in PRESETS.items() for name in named]
 LONG = dataclasses.replace(SMALL, steps=1000)
-# The layer is another network's.
+# The layer belongs to another network.
 MISFIT = dataclasses.replace(LONG, layer_weights={"mixed4": 1.0})
 
 
 @pytest.fixture(scope="module")
 def laid_out(tmp_path_factory, studio_vgg, drawn) -> Iterator[DreamTab]:
-    """The tab in a page of its own: laying it out for every test would take longer than the tests."""
+    """The tab on a page; building it for every test would take longer than the tests."""
     tab = DreamTab(studio_of_its_own(tmp_path_factory.mktemp("dream tab"), studio_vgg, drawn))
     with unserved_page():
         tab.build()
@@ -53,7 +53,7 @@ def laid_out(tmp_path_factory, studio_vgg, drawn) -> Iterator[DreamTab]:
 
 @pytest.fixture
 def studio(laid_out) -> Iterator[Studio]:
-    """The tab's studio; what a test leaves in it is gone before the next."""
+    """The tab's studio; each test's runs and files are removed before the next."""
     studio = laid_out.studio
     yield studio
     forget_runs(studio)
@@ -69,7 +69,7 @@ def tab(laid_out, studio) -> DreamTab:
 
 @pytest.fixture
 def result(studio, small_job) -> Path:
-    """A result of ours, made by a real run."""
+    """A result of a real run."""
     return finished(studio.runs.start(small_job)).result
 
 
@@ -98,11 +98,11 @@ def test_a_value_that_cannot_be_is_refused_with_a_sentence(tab, photo, studio, n
     values = dict(zip(tab.settings.controls, tab.settings.values(SMALL), strict=True)) | {name: value}
     taken, sentence = warned(lambda: watched(tab.start(photo, None, DEFAULT_BACKBONE, None, *values.values())))
     assert told in sentence
-    assert [set(update) for update in taken] == [{tab.stage.go}]
+    assert [set(update) for update in taken] == [{tab.stage.start_button}]
     assert studio.runs._by_id == {}
 
 
-# A photo is dropped
+# Dropped photos
 
 
 def test_a_picture_that_is_too_large_even_to_be_shrunk_is_refused(tab, studio, photo, monkeypatch):
@@ -268,15 +268,15 @@ def test_a_good_guide_stays_and_a_bad_one_is_refused(tab, photo, tmp_path):
     assert "not a picture" in sentence
 
 
-# Starting, steering, stopping, coming back
+# Starting, steering, stopping, resuming
 
 
 def test_a_film_is_offered_and_dreamt_on_from_its_last_picture(tab, photo, studio):
     values = tab.settings.values(dataclasses.replace(SMALL, pictures=2, steps=1))
     first, *_, last = watched(tab.start(photo, None, "studio_vgg", None, *values))
     assert last[tab.stage.save]["value"].endswith(".mp4")
-    assert last[tab.stage.again]["interactive"]
-    path = tab.stage.chosen_as_input(first[tab.stage.run_id], 0)
+    assert last[tab.stage.reuse_button]["interactive"]
+    path = tab.stage.picture_as_input(first[tab.stage.run_id], 0)
     assert Path(path).parent == studio.gallery.inputs
     shown = studio.runs.get(first[tab.stage.run_id]).frame.image
     assert np.abs(read_picture(path).astype(int) - shown).mean() < 4
@@ -286,8 +286,8 @@ def test_a_film_is_offered_and_dreamt_on_from_its_last_picture(tab, photo, studi
 def test_a_page_without_a_run_forgets_the_id_and_may_dream(tab, run_id):
     updates = watched(tab.stage.resume(run_id))
     assert [update[tab.stage.run_id] for update in updates] == [""]
-    assert updates[-1][tab.stage.go]["interactive"]
-    assert not any(tab.stage.halt in update for update in updates)
+    assert updates[-1][tab.stage.start_button]["interactive"]
+    assert not any(tab.stage.stop_button in update for update in updates)
 
 
 def test_a_reloaded_page_finds_its_run_and_its_result(tab, studio, small_job):
@@ -299,11 +299,11 @@ def test_a_reloaded_page_finds_its_run_and_its_result(tab, studio, small_job):
 
 def test_dreaming_on_takes_the_result_as_a_photo_without_its_recipe(tab, studio, small_job):
     run = finished(studio.runs.start(small_job))
-    path = Path(tab.stage.chosen_as_input(run.id, 0))
+    path = Path(tab.stage.picture_as_input(run.id, 0))
     assert path.parent == studio.gallery.inputs
     assert read_recipe(path) is None
     np.testing.assert_array_equal(read_picture(path), read_picture(run.result))
-    assert tab.stage.chosen_as_input("no such run", 0) == gr.skip()
+    assert tab.stage.picture_as_input("no such run", 0) == gr.skip()
 
 
 def test_the_examples_are_pictures_and_the_drawn_ones_are_drawn_once(tab, studio):

@@ -1,4 +1,4 @@
-"""The Faces tab's handlers: the wall, the large face, walks, a search, training, and what is refused."""
+"""The Faces tab's handlers: wall, selected face, walks, projection, training, and refusals."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ from engines.jobs import ENGINES
 from engines.recipes import read_recipe
 from studio.services import Studio
 from studio.tabs.faces import tab as faces
-from studio.tabs.faces.face_detail import AT_REST, DIRECTIONS, NOBODY, said_of
+from studio.tabs.faces.face_detail import DIRECTIONS, EMPTY_FACE, NEUTRAL_SLIDERS, verdict_text
 from studio.tabs.faces.tab import COUNT, FacesTab
 from studio.tabs.faces.training import NETWORKS
-from studio.trained_models import packed
+from studio.trained_models import pack_files
 from tests.engines.helpers import as_png, blocks, refusal, untrained_gan, zip_of
 from tests.studio.helpers import decoded, eventually, through_the_page, unserved_page, warned, watched
 
@@ -63,9 +63,9 @@ def call(handler, *arguments: Any) -> Any:
 
 
 def a_wall(tab: FacesTab) -> tuple[dict[str, Any], dict[str, Any]]:
-    """A wall and its first face."""
+    """Return a wall and its first face."""
     shown, face, *sliders = call(tab.same_wall, "faces", {}, 0.8)
-    assert sliders == [*AT_REST]
+    assert sliders == [*NEUTRAL_SLIDERS]
     return shown, face
 
 
@@ -75,7 +75,7 @@ def test_what_the_settings_name_is_what_there_is():
     assert set(NETWORKS.values()) == set(ARCHITECTURES)
 
 
-# The wall
+# Wall
 
 
 def test_the_wall_shows_the_pictures_of_its_seeds_with_what_the_critic_says(tab, gan):
@@ -84,7 +84,7 @@ def test_the_wall_shows_the_pictures_of_its_seeds_with_what_the_critic_says(tab,
     sheet = decoded(shown["sheet"])
     column, row = 3 % shown["columns"], 3 // shown["columns"]
     tile = sheet[row * 64 : row * 64 + 64, column * 64 : column * 64 + 64]
-    # It is a JPEG, in which noise is not what it was: still it goes with no other as well.
+    # JPEG changes the noise, yet each tile must still be nearest to its own face.
     light = pictures.mean(-1).reshape(COUNT, -1)
     light = (light - light.mean(1, keepdims=True)) / light.std(1, keepdims=True)
     assert (light @ tile.mean(-1).ravel()).argmax() == 3
@@ -111,18 +111,18 @@ def test_a_wall_that_is_there_is_not_drawn_again_when_the_tab_is_shown(tab):
 def test_a_face_of_the_wall_becomes_the_large_one(tab, gan):
     shown, face = a_wall(tab)
     chosen, *sliders = call(tab.picked, "faces", shown, face, SimpleNamespace(index=7))
-    assert sliders == [*AT_REST]
+    assert sliders == [*NEUTRAL_SLIDERS]
     np.testing.assert_allclose(chosen["first"], gan.latents([7], 0.8)[0], atol=1e-4)
     np.testing.assert_allclose(decoded(chosen["picture"]).astype(int), gan.sample([7], 0.8)[0].astype(int), atol=1)
     assert chosen["turn"] > face["turn"]
 
 
-# The large face
+# Selected face
 
 
 def test_the_browser_asks_for_what_its_sliders_say(tab, gan):
     _, face = a_wall(tab)
-    answer = call(tab.face.edited, ["faces", face["first"], None, AT_REST])
+    answer = call(tab.face.edited, ["faces", face["first"], None, NEUTRAL_SLIDERS])
     assert (answer["picture"], answer["caption"]) == (face["picture"], face["caption"])
     moved = call(tab.face.edited, ["faces", face["first"], None, [0.0, False, 3.0, *[0.0] * (DIRECTIONS - 1)]])
     expected = gan.decode(gan.edited(face["first"], None, 0.0, [3.0]))[0]
@@ -143,10 +143,10 @@ def test_where_the_critic_looks_is_shown_on_demand(tab):
     [
         None,
         [],
-        ["../faces", [0.0] * 128, None, AT_REST],
-        ["faces", None, None, AT_REST],
-        ["faces", [0.0] * 3, None, AT_REST],
-        ["faces", [0.0] * 128, [0.0], [0.5, *AT_REST[1:]]],
+        ["../faces", [0.0] * 128, None, NEUTRAL_SLIDERS],
+        ["faces", None, None, NEUTRAL_SLIDERS],
+        ["faces", [0.0] * 3, None, NEUTRAL_SLIDERS],
+        ["faces", [0.0] * 128, [0.0], [0.5, *NEUTRAL_SLIDERS[1:]]],
         ["faces", [0.0] * 128, None, ["much"] * SLIDERS],
         ["faces", [0.0] * 128, None, []],
     ],
@@ -157,26 +157,26 @@ def test_what_no_slider_says_gives_no_picture_and_no_traceback(tab, asked):
 
 def test_a_held_face_is_the_other_end_of_the_slider(tab, gan):
     shown, face = a_wall(tab)
-    held, *_ = call(tab.face.held, face, *AT_REST)
+    held, *_ = call(tab.face.hold_face, face, *NEUTRAL_SLIDERS)
     assert held["second"] == face["first"]
     other, *_ = call(tab.picked, "faces", shown, held, SimpleNamespace(index=5))
     assert other["second"] == face["first"]
-    halfway = call(tab.face.edited, ["faces", other["first"], other["second"], [0.5, *AT_REST[1:]]])
+    halfway = call(tab.face.edited, ["faces", other["first"], other["second"], [0.5, *NEUTRAL_SLIDERS[1:]]])
     z = gan.edited(other["first"], other["second"], 0.5, [])
     np.testing.assert_array_equal(decoded(halfway["picture"]), gan.decode(z)[0])
-    again, *sliders = call(tab.face.unedited, other)
-    assert (again["second"], again["first"], sliders) == (None, other["first"], [*AT_REST])
+    again, *sliders = call(tab.face.reset, other)
+    assert (again["second"], again["first"], sliders) == (None, other["first"], [*NEUTRAL_SLIDERS])
 
 
 def test_a_saved_face_comes_back_with_its_sliders(tab):
     shown, face = a_wall(tab)
-    held, *_ = call(tab.face.held, face, *AT_REST)
+    held, *_ = call(tab.face.hold_face, face, *NEUTRAL_SLIDERS)
     other, *_ = call(tab.picked, "faces", shown, held, SimpleNamespace(index=2))
     sliders = [0.25, False, 1.5, *[0.0] * (DIRECTIONS - 2), -2.0]
-    path = call(tab.face.kept, other, *sliders)
+    path = call(tab.face.save_face, other, *sliders)
     recipe = read_recipe(Path(path))
     assert (recipe.engine, recipe.backbone) == ("dcgan", "faces")
-    network, truncation, _, back, *rest = call(tab.restored, path)
+    network, truncation, _, back, *rest = call(tab.restore_file, path)
     assert (network, truncation, rest[:SLIDERS]) == ("faces", 1.0, sliders)
     assert (back["first"], back["second"]) == (other["first"], other["second"])
     assert back["picture"] == call(tab.face.edited, ["faces", other["first"], other["second"], sliders])["picture"]
@@ -184,15 +184,18 @@ def test_a_saved_face_comes_back_with_its_sliders(tab):
 
 
 def test_without_a_face_nothing_is_saved_held_or_added_but_a_sentence(tab):
-    for handler in (lambda: call(tab.face.kept, NOBODY, *AT_REST), lambda: call(tab.face.held, NOBODY, *AT_REST)):
+    for handler in (
+        lambda: call(tab.face.save_face, EMPTY_FACE, *NEUTRAL_SLIDERS),
+        lambda: call(tab.face.hold_face, EMPTY_FACE, *NEUTRAL_SLIDERS),
+    ):
         assert "no face yet" in warned(handler)[1]
-    assert "no face yet" in warned(lambda: call(tab.added, [], NOBODY, *AT_REST))[1]
-    assert "no face yet" in warned(lambda: call(tab.face.unedited, NOBODY))[1]
+    assert "no face yet" in warned(lambda: call(tab.add_to_walk, [], EMPTY_FACE, *NEUTRAL_SLIDERS))[1]
+    assert "no face yet" in warned(lambda: call(tab.face.reset, EMPTY_FACE))[1]
 
 
 def test_the_verdict_is_told_as_a_share_of_photographs(gan):
-    assert said_of(gan, 0.0) == "The critic finds it more real than 50 % of photographs (score 0.00)"
-    assert said_of(dataclasses.replace(gan, held_out_percentiles=None), 1.0) == "The critic finds it 1.00 real"
+    assert verdict_text(gan, 0.0) == "The critic finds it more real than 50 % of photographs (score 0.00)"
+    assert verdict_text(dataclasses.replace(gan, yardstick=None), 1.0) == "The critic finds it 1.00 real"
 
 
 # Walks
@@ -200,18 +203,18 @@ def test_the_verdict_is_told_as_a_share_of_photographs(gan):
 
 def test_faces_are_collected_and_walked_through_and_the_walk_comes_back(tab, studio):
     shown, face = a_wall(tab)
-    places, strip = call(tab.added, [], face, *AT_REST)
+    places, strip = call(tab.add_to_walk, [], face, *NEUTRAL_SLIDERS)
     other, *_ = call(tab.picked, "faces", shown, face, SimpleNamespace(index=1))
-    places, strip = call(tab.added, places, other, *AT_REST)
+    places, strip = call(tab.add_to_walk, places, other, *NEUTRAL_SLIDERS)
     assert (len(places), strip.count("<img"), "2 faces" in strip) == (2, 2, True)
     updates = watched(tab.start_walk("faces", shown, places, 2, True, True))
     run = studio.runs.get(next(u[tab.stage.run_id] for u in updates if tab.stage.run_id in u))
     assert (run.state, run.frame.step, run.result.suffix) == ("done", 4, ".mp4")
-    back = call(tab.restored, str(run.result))
+    back = call(tab.restore_file, str(run.result))
     _, _, *same = back[: 3 + 1 + SLIDERS]
     assert all(update == gr.skip() for update in same)
     assert back[-5:] == [places, back[-4], 2, True, True]
-    assert tab.cleared()[0] == []
+    assert tab.clear_walk()[0] == []
 
 
 def test_a_walk_without_chosen_faces_passes_the_first_five_of_the_wall(tab, studio):
@@ -228,14 +231,14 @@ def test_a_walk_of_one_face_or_too_many_is_told_in_a_sentence(tab):
         "at least two places"
         in warned(lambda: watched(tab.start_walk("faces", shown, [face["first"]], 2, True, True)))[1]
     )
-    many = [face["first"]] * faces.PLACES
-    assert "at most" in warned(lambda: call(tab.added, many, face, *AT_REST))[1]
+    many = [face["first"]] * faces.MOST_WAYPOINTS
+    assert "at most" in warned(lambda: call(tab.add_to_walk, many, face, *NEUTRAL_SLIDERS))[1]
 
 
 def test_what_is_no_face_or_walk_of_this_tab_is_told_in_a_sentence(tab, tmp_path, picture):
     plain = tmp_path / "plain.png"
     plain.write_bytes(as_png(picture))
-    assert "no recipe in this file" in warned(lambda: call(tab.restored, str(plain)))[1]
+    assert "no recipe in this file" in warned(lambda: call(tab.restore_file, str(plain)))[1]
 
 
 @pytest.mark.parametrize(
@@ -254,10 +257,10 @@ def test_a_recipe_that_cannot_be_followed_is_told_in_a_sentence(tab, tmp_path, c
     usual = {"engine": "dcgan", "config": {}, "backbone": "faces", "weights": "", "inputs": {}}
     path = tmp_path / "saved.png"
     write_png(path, np.zeros((8, 8, 3), np.uint8), Recipe(**usual | changes))
-    assert told in warned(lambda: call(tab.restored, str(path)))[1]
+    assert told in warned(lambda: call(tab.restore_file, str(path)))[1]
 
 
-# A search
+# Projection
 
 
 def test_a_dropped_face_is_judged_looked_for_and_used(tab, studio, photo):
@@ -269,7 +272,7 @@ def test_a_dropped_face_is_judged_looked_for_and_used(tab, studio, photo):
     run_id = next(u[tab.search.stage.run_id] for u in updates if tab.search.stage.run_id in u)
     run = studio.runs.get(run_id)
     assert (run.state, run.frame.step) == ("done", 2)
-    face, *_ = call(tab.search.used, run_id)
+    face, *_ = call(tab.search.use_face, run_id)
     np.testing.assert_allclose(face["first"], run.frame.z, atol=1e-4)
     assert decoded(face["original"]).shape == (128, 128, 3)
     kept, _, _, *settings = call(tab.search.face_dropped, str(run.result), "faces")
@@ -280,7 +283,7 @@ def test_a_dropped_face_is_judged_looked_for_and_used(tab, studio, photo):
 def test_looking_for_nothing_and_using_what_was_not_found_is_told_in_a_sentence(tab, tmp_path):
     values = tab.search.settings.values(ProjectionConfig())
     assert "Drop a face first" in warned(lambda: watched(tab.search.start(None, "faces", *values)))[1]
-    assert "no found face yet" in warned(lambda: call(tab.search.used, ""))[1]
+    assert "no found face yet" in warned(lambda: call(tab.search.use_face, ""))[1]
     bad = tmp_path / "bad.png"
     bad.write_text("no pixels")
     assert "not a picture" in warned(lambda: call(tab.search.face_dropped, str(bad), "faces"))[1]
@@ -296,9 +299,9 @@ def test_the_weights_of_a_search_may_be_moved_while_it_looks(tab, studio, photo)
         )
     )
     eventually(lambda: run.frame, "a first frame")
-    tab.search.steered(
-        run.id, "faces", *tab.search.settings.values(ProjectionConfig(steps=4000, starts=1, pixel_weight=3.0))
-    )
+    settings = tab.search.settings
+    heavier = settings.values(ProjectionConfig(steps=4000, starts=1, pixel_weight=3.0))
+    tab.search.stage.steer(run.id, "faces", settings, heavier)
     eventually(lambda: run.recipe_at(run.frame.step).steering, "the steering to be taken up")
     run.stop()
     eventually(lambda: run.over, "the run to stop")
@@ -340,9 +343,9 @@ def test_what_was_trained_here_draws_on_the_wall(tab, studio, tmp_path, monkeypa
     run = studio.runs.get(run_id)
     assert (run.state, run.frame.step, run.frame.total) == ("done", 8, 8)
     assert {"d_loss", "g_loss", "real_accuracy", "fake_accuracy", "diversity"} <= set(run.curves)
-    update = call(tab.trained_used, run_id)
+    update = call(tab.use_trained, run_id)
     assert update["value"] == f"trained-{run_id}"
-    with zipfile.ZipFile(asyncio.run(tab.training.exported(run_id)).value["path"]) as archive:
+    with zipfile.ZipFile(asyncio.run(tab.training.export_for_keras(run_id)).value["path"]) as archive:
         assert sorted(Path(name).suffix for name in archive.namelist()) == [".keras", ".keras"]
     shown, face, *_ = call(tab.same_wall, update["value"], {}, 0.8)
     assert (len(shown["standings"]), face["network"]) == (COUNT, update["value"])
@@ -351,10 +354,10 @@ def test_what_was_trained_here_draws_on_the_wall(tab, studio, tmp_path, monkeypa
 
 
 def test_using_or_sending_back_what_is_not_there_is_told_in_a_sentence(tab):
-    assert "no training to use yet" in warned(lambda: call(tab.trained_used, ""))[1]
-    assert "no training to use yet" in warned(lambda: asyncio.run(tab.training.exported("")))[1]
+    assert "no training to use yet" in warned(lambda: call(tab.use_trained, ""))[1]
+    assert "no training to use yet" in warned(lambda: asyncio.run(tab.training.export_for_keras("")))[1]
     assert "Choose the data first" in warned(lambda: trained(tab, None))[1]
-    assert warned(lambda: tab.training.once_more("", 3)) == (3, "No training is running that could go back.")
+    assert warned(lambda: tab.training.add_rollback("", 3)) == (3, "No training is running that could go back.")
 
 
 def test_three_pictures_are_too_few_to_train_on(tab, tmp_path):
@@ -369,17 +372,17 @@ def test_several_files_are_packed_into_one_and_the_same_ones_into_the_same(tmp_p
     for name in names:
         (tmp_path / name).write_bytes(as_png(np.full((4, 4, 3), len(name), np.uint8)))
     paths = [str(tmp_path / name) for name in names]
-    whole = packed(paths, tmp_path)
-    assert packed(paths[::-1], tmp_path) == whole
+    whole = pack_files(paths, tmp_path)
+    assert pack_files(paths[::-1], tmp_path) == whole
     with zipfile.ZipFile(whole) as archive:
         assert archive.namelist() == ["00000-a.png", "00001-b.png"]
-    assert packed(paths[:1], tmp_path) == tmp_path / "b.png"
+    assert pack_files(paths[:1], tmp_path) == tmp_path / "b.png"
 
 
 def test_other_networks_bring_their_own_settings_and_leave_the_rest(tab):
     settings = tab.training.settings
     values = settings.values(dataclasses.replace(TINY, images=9984, seed=5).filled())
-    config = through_the_page(settings, tab.training.models_own("notes", *values))
+    config = through_the_page(settings, tab.training.network_chosen("notes", *values))
     assert (config.model, config.objective, config.g_learning_rate, config.averaging) == (
         "notes",
         "noisy labels",

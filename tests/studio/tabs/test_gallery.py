@@ -1,4 +1,4 @@
-"""The gallery tab's handlers: the list, what is opened, compared, sent on, brought back, exported and deleted."""
+"""The Gallery tab's handlers: listed, opened, compared, handed over, restored, exported, deleted."""
 
 from __future__ import annotations
 
@@ -29,19 +29,19 @@ from tests.studio.helpers import unserved_page, value_in, warned
 
 @pytest.fixture
 def tabs(studio_with_examples) -> SimpleNamespace:
-    """The gallery with two tabs that pictures may go to."""
+    """The Gallery tab with two tabs that accept pictures."""
     dream, style = DreamTab(studio_with_examples), StyleTab(studio_with_examples)
     gallery = GalleryTab(studio_with_examples)
     with unserved_page(), gr.Tabs() as everything:
         for tab in (dream, style, gallery):
             with gr.Tab("tab"):
                 tab.build()
-        gallery.connect(everything, [*dream.doors(), *style.doors()])
+        gallery.connect(everything, [*dream.handoffs(), *style.handoffs()])
     return SimpleNamespace(gallery=gallery, dream=dream, style=style, everything=everything)
 
 
 def made(studio: Studio, job: Job) -> str:
-    """The name of a job's result."""
+    """Run a job and return its result's name."""
     writer, started = studio.result_writer(job), studio.workshop.start(job)
     for _ in started:
         writer.add(started)
@@ -76,23 +76,23 @@ def test_every_engine_with_a_result_has_a_title_and_a_way_back():
 
 def test_results_are_listed_with_thumbnails_and_first_words_and_by_tab(tabs, studio_with_examples):
     studio = studio_with_examples
-    assert tabs.gallery.listed("All", None)["nothing"] == NOTHING
+    assert tabs.gallery.list_results("All", None)["nothing"] == NOTHING
     face, text = drawn(studio, 90), written(studio, "A film that I liked.")
-    value = tabs.gallery.listed("All", None)
+    value = tabs.gallery.list_results("All", None)
     assert set(names_in(value)) == {face, text}
     by_name = {result["name"]: result for result in value["results"]}
     assert by_name[face]["thumbnail"].startswith("data:image/jpeg;base64,")
     assert (by_name[text]["thumbnail"], by_name[text]["words"]) == ("", "A film that I liked.")
-    assert names_in(tabs.gallery.listed("Words", None)) == [text]
+    assert names_in(tabs.gallery.list_results("Words", None)) == [text]
     assert files_in(studio.gallery.folder / "thumbnails") == [face.replace(".png", ".jpg")]
 
 
 def test_thumbnails_that_are_missing_keep_nobody_waiting(tabs, studio_with_examples, monkeypatch):
     names = [drawn(studio_with_examples, i) for i in range(3)]
     monkeypatch.setattr("studio.tabs.gallery.tab.PATIENCE", -1.0)
-    assert [result["pending"] for result in tabs.gallery.listed("All", None)["results"]] == [True] * 3
+    assert [result["pending"] for result in tabs.gallery.list_results("All", None)["results"]] == [True] * 3
     monkeypatch.undo()
-    cards = tabs.gallery.listed("All", None)["results"]
+    cards = tabs.gallery.list_results("All", None)["results"]
     assert all(card["thumbnail"] and not card["pending"] for card in cards)
     assert {card["name"] for card in cards} == set(names)
 
@@ -100,20 +100,20 @@ def test_thumbnails_that_are_missing_keep_nobody_waiting(tabs, studio_with_examp
 def test_a_run_leaves_a_thumbnail_beside_its_result(tabs, studio_with_examples, small_job, monkeypatch):
     made(studio_with_examples, small_job)
     monkeypatch.setattr("studio.tabs.gallery.tab.PATIENCE", -1.0)
-    assert tabs.gallery.listed("All", None)["results"][0]["thumbnail"].startswith("data:image/jpeg")
+    assert tabs.gallery.list_results("All", None)["results"][0]["thumbnail"].startswith("data:image/jpeg")
 
 
 def test_pages_hold_so_many_and_ticks_are_kept_over_pages_as_long_as_there_is_something_to_tick(
     tabs, studio_with_examples
 ):
     names = [drawn(studio_with_examples, i) for i in range(A_PAGE + 3)]
-    first = tabs.gallery.listed("All", {"chosen": [names[0], "gone"]})
+    first = tabs.gallery.list_results("All", {"chosen": [names[0], "gone"]})
     second = tabs.gallery.picked("All", first, picks(page=1))[tabs.gallery.grid]
     assert (first["page"], first["pages"], len(first["results"])) == (0, 2, A_PAGE)
     assert (second["page"], len(second["results"]), second["where"]) == (1, 3, f"25–{A_PAGE + 3} of {A_PAGE + 3}")
     assert second["chosen"] == [names[0]]
     assert set(names_in(first)) | set(names_in(second)) == set(names)
-    assert tabs.gallery.listed("All", second, page=99)["page"] == 1
+    assert tabs.gallery.list_results("All", second, page=99)["page"] == 1
 
 
 def test_an_opened_picture_says_what_it_is_and_offers_what_can_be_done_with_it(tabs, studio_with_examples, small_job):
@@ -141,7 +141,9 @@ def test_damaged_and_missing_files_are_said_to_be_so(tabs, studio_with_examples)
     for name in ("deep_dream-20260101-000000-000000000000.png", "vae-20260101-000000-000000000000.mp4"):
         (folder / name).write_bytes(b"junk")
         assert gallery.picked("All", None, picks(name=name))[gallery.viewer]["kind"] == "damaged"
-    assert [result["words"] for result in gallery.listed("All", None)["results"]] == ["This file cannot be read."] * 2
+    assert [result["words"] for result in gallery.list_results("All", None)["results"]] == [
+        "This file cannot be read."
+    ] * 2
     for name in ("deep_dream-20260101-000000-111111111111.png", "../../etc/passwd", ""):
         _, sentence = warned(gallery.picked, "All", None, picks(name=name))
         assert "no longer there" in sentence
@@ -154,10 +156,10 @@ def test_two_ticked_pictures_are_compared_and_nothing_else_is(tabs, studio_with_
         drawn(studio_with_examples, 2),
         written(studio_with_examples, ""),
     )
-    viewed = gallery.compared({"chosen": [left, right]})[gallery.viewer]
+    viewed = gallery.compare_results({"chosen": [left, right]})[gallery.viewer]
     assert (viewed["kind"], viewed["url"].endswith(left), viewed["other"].endswith(right)) == ("compare", True, True)
     for chosen in ([], [left], [left, text], [left, left, right]):
-        assert "Tick two pictures" in warned(gallery.compared, {"chosen": chosen})[1]
+        assert "Tick two pictures" in warned(gallery.compare_results, {"chosen": chosen})[1]
 
 
 def test_a_picture_goes_to_another_tab_as_a_photo_without_its_recipe(tabs, studio_with_examples, small_job):
@@ -168,30 +170,30 @@ def test_a_picture_goes_to_another_tab_as_a_photo_without_its_recipe(tabs, studi
             ("Dream on it", "dream", tabs.dream.photo),
             ("Dream of it", "dream", tabs.dream.guide),
             ("Paint it", "style", tabs.style.photo),
-            ("Paint like it", "style", tabs.style.palette.gallery),
+            ("Paint like it", "style", tabs.style.style_picker.gallery),
         ]
     ):
-        door = tabs.gallery._sends[i]
+        door = tabs.gallery._outgoing[i]
         assert (door.title, door.tab) == (title, tab)
-        updates = asyncio.run(tabs.gallery._sent(door)(name, *[None] * len(door.inputs)))
+        updates = asyncio.run(tabs.gallery._send_to(door)(name, *[None] * len(door.inputs)))
         assert updates[tabs.everything]["selected"] == tab
         path = updates[component][0] if isinstance(updates[component], list) else updates[component]
         np.testing.assert_array_equal(read_picture(path), image)
         assert read_recipe(studio_with_examples.gallery.find_input(digest(image))) is None
-    _, sentence = warned(asyncio.run, tabs.gallery._sent(door)("gone"))
+    _, sentence = warned(asyncio.run, tabs.gallery._send_to(door)("gone"))
     assert "no longer there" in sentence
 
 
 def test_a_result_goes_back_to_its_tab_with_its_settings(tabs, studio_with_examples, small_job, painting_job, picture):
     gallery = tabs.gallery
-    nothing = [None] * sum(len(door.inputs) for door in gallery._backs)
-    dreamt = asyncio.run(gallery.restored(made(studio_with_examples, small_job), *nothing))
+    nothing = [None] * sum(len(door.inputs) for door in gallery._returning)
+    dreamt = asyncio.run(gallery.restore_result(made(studio_with_examples, small_job), *nothing))
     assert dreamt[tabs.everything]["selected"] == "dream"
     np.testing.assert_array_equal(read_picture(dreamt[tabs.dream.photo]), picture)
     values = [value_in(dreamt[one]) for one in tabs.dream.settings.components]
     config: DreamConfig = tabs.dream.settings.config(values)
     assert (config.steps, config.layer_weights) == (SMALL.steps, SMALL.layer_weights)
-    painted = asyncio.run(gallery.restored(made(studio_with_examples, painting_job), *nothing))
+    painted = asyncio.run(gallery.restore_result(made(studio_with_examples, painting_job), *nothing))
     assert painted[tabs.everything]["selected"] == "style"
     np.testing.assert_array_equal(read_picture(painted[tabs.style.photo]), picture)
     for name, said in (
@@ -199,7 +201,7 @@ def test_a_result_goes_back_to_its_tab_with_its_settings(tabs, studio_with_examp
         ("gone", "does not say"),
         (drawn(studio_with_examples, 3, "deep_dream"), "network that is not here"),
     ):
-        _, sentence = warned(asyncio.run, gallery.restored(name, *nothing))
+        _, sentence = warned(asyncio.run, gallery.restore_result(name, *nothing))
         assert said in sentence
 
 
@@ -208,21 +210,21 @@ def test_what_made_a_result_is_read_and_taken_as_code_and_pasted_back(tabs, stud
     shown = gallery.picked("All", None, picks(name=name))
     assert from_json(shown[gallery.panel.recipe]) == read_recipe(studio_with_examples.gallery.folder / name)
     compile(shown[gallery.panel.code], "repeat.py", "exec")
-    nothing = [None] * sum(len(door.inputs) for door in gallery._backs)
-    back = asyncio.run(gallery.followed(shown[gallery.panel.recipe], *nothing))
+    nothing = [None] * sum(len(door.inputs) for door in gallery._returning)
+    back = asyncio.run(gallery.restore_pasted(shown[gallery.panel.recipe], *nothing))
     assert back[tabs.everything]["selected"] == "dream"
     for text in ("", "{}", "no recipe", None):
-        assert "recipe" in warned(asyncio.run, gallery.followed(text, *nothing))[1]
+        assert "recipe" in warned(asyncio.run, gallery.restore_pasted(text, *nothing))[1]
 
 
 def test_two_compared_results_say_why_they_differ(tabs, studio_with_examples, small_job):
     gallery = tabs.gallery
     other = dataclasses.replace(small_job, config=dataclasses.replace(SMALL, steps=2))
     names = [made(studio_with_examples, job) for job in (small_job, other)]
-    said = gallery.compared({"chosen": names})[gallery.panel.differences]
+    said = gallery.compare_results({"chosen": names})[gallery.panel.differences]
     assert "Why different?" in said
     assert "<td>3</td><td>2</td>" in said
-    same = gallery.compared({"chosen": [names[0], made(studio_with_examples, small_job)]})
+    same = gallery.compare_results({"chosen": [names[0], made(studio_with_examples, small_job)]})
     assert "The same recipe" in same[gallery.panel.differences]
     hostile = Recipe(engine="deep_dream", config={"steps": "<script>"}, backbone="", weights="", inputs={})
     assert "<script>" not in table_of(hostile, dataclasses.replace(hostile, config={"steps": 2}))
@@ -231,28 +233,28 @@ def test_two_compared_results_say_why_they_differ(tabs, studio_with_examples, sm
 def test_deleting_is_asked_twice_and_for_the_very_same_results(tabs, studio_with_examples):
     gallery, names = tabs.gallery, [drawn(studio_with_examples, i) for i in range(4)]
     folder = studio_with_examples.gallery.folder
-    value = gallery.listed("All", {"chosen": names[:2]})
-    asked = gallery.removed([], "All", value)
+    value = gallery.list_results("All", {"chosen": names[:2]})
+    asked = gallery.delete_selected([], "All", value)
     assert asked[gallery.remove]["value"] == "Really delete 2?"
     other = {**value, "chosen": names[:3]}
-    assert gallery.removed(asked[gallery.asked], "All", other)[gallery.asked] == names[:3]
+    assert gallery.delete_selected(asked[gallery.asked], "All", other)[gallery.asked] == names[:3]
     assert all((folder / name).exists() for name in names)
-    gone = gallery.removed(asked[gallery.asked], "All", value)
+    gone = gallery.delete_selected(asked[gallery.asked], "All", value)
     assert set(names_in(gone[gallery.grid])) == set(names[2:])
     assert [(folder / name).exists() for name in names] == [False, False, True, True]
-    first = gallery.deleted(names[2], gone[gallery.asked], "All", gone[gallery.grid])
+    first = gallery.delete_opened(names[2], gone[gallery.asked], "All", gone[gallery.grid])
     assert first[gallery.delete]["value"] == "Really delete?"
-    last = gallery.deleted(names[2], first[gallery.asked], "All", gone[gallery.grid])
+    last = gallery.delete_opened(names[2], first[gallery.asked], "All", gone[gallery.grid])
     assert names_in(last[gallery.grid]) == [names[3]]
     assert not last[gallery.opened]["visible"], "what is deleted is not open any longer"
-    assert "tick the results" in warned(gallery.removed, [], "All", {"chosen": []})[1]
+    assert "tick the results" in warned(gallery.delete_selected, [], "All", {"chosen": []})[1]
 
 
 def test_what_is_ticked_is_exported_with_its_recipe(tabs, studio_with_examples):
     name = drawn(studio_with_examples, 5)
-    with zipfile.ZipFile(tabs.gallery.exported({"chosen": [name]})) as archive:
+    with zipfile.ZipFile(tabs.gallery.export_selected({"chosen": [name]})) as archive:
         assert sorted(archive.namelist()) == [name.replace(".png", ".json"), name]
-    assert "tick the results" in warned(tabs.gallery.exported, {"chosen": []})[1]
+    assert "tick the results" in warned(tabs.gallery.export_selected, {"chosen": []})[1]
 
 
 def test_a_text_is_gone_on_with_and_comes_back_to_the_words_tab(studio):
@@ -263,12 +265,12 @@ def test_a_text_is_gone_on_with_and_comes_back_to_the_words_tab(studio):
         for tab in (text, gallery):
             with gr.Tab("tab"):
                 tab.build()
-        gallery.connect(everything, text.doors())
+        gallery.connect(everything, text.handoffs())
     name = written(studio, "It was a good film.")
-    (door,) = gallery._sends
-    updates = asyncio.run(gallery._sent(door)(name))
+    (door,) = gallery._outgoing
+    updates = asyncio.run(gallery._send_to(door)(name))
     assert updates[text.settings.controls["prompt"]] == "It was a good film."
-    back = asyncio.run(gallery.restored(name))
+    back = asyncio.run(gallery.restore_result(name))
     values = [value_in(back[one]) for one in text.settings.components]
     assert text.settings.config(values) == WritingConfig(prompt="", tokens=10)
     assert back[text.parts]["selected"] == "write"

@@ -1,4 +1,4 @@
-"""The Latent tab's handlers: what the map shows, drawn and dropped digits, walks, faces, and what is refused."""
+"""The latent space tab's handlers: map, drawn and dropped digits, walks, faces, and refusals."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ from engines.vae.model import VAE, Concept, vae_from_networks
 from engines.vae.networks import ARCHITECTURES
 from studio import trained_models
 from studio.tabs.latent_space import latent_map as explorer
-from studio.tabs.latent_space.face_editor import CONCEPTS, DIRECTIONS, NOBODY
-from studio.tabs.latent_space.sketchpad import drawn
+from studio.tabs.latent_space.face_editor import CONCEPTS, DIRECTIONS, EMPTY_FACE
+from studio.tabs.latent_space.sketchpad import decode_sketch
 from studio.tabs.latent_space.tab import LatentTab
 from tests.engines.helpers import as_png, files_in, refusal
 from tests.studio.helpers import decoded, unserved_page, warned, watched
@@ -77,7 +77,7 @@ def uri(image: np.ndarray) -> str:
 
 
 def call(handler, *arguments: Any) -> Any:
-    """The outcome of an async handler."""
+    """Run an async handler."""
     return asyncio.run(handler(*arguments))
 
 
@@ -88,11 +88,11 @@ def test_the_models_that_can_be_named_are_those_that_there_are():
     assert set(MODELS) == set(ARCHITECTURES)
 
 
-# The map
+# Map
 
 
 def test_the_map_holds_every_tile_where_it_belongs(tab, digits):
-    value = call(tab.redrawn, *GRID, {}, 0.5, -0.5)
+    value = call(tab.redraw, *GRID, {}, 0.5, -0.5)
     sheet = decoded(value["tiles"])
     tiles = digits.latent_grid(6, 2.0, "gaussian")
     np.testing.assert_array_equal(sheet[28:56, 112:140], tiles[1, 4, ..., 0])
@@ -102,7 +102,7 @@ def test_the_map_holds_every_tile_where_it_belongs(tab, digits):
 
 
 def test_what_was_set_on_the_map_stays_when_it_is_drawn_anew(tab):
-    value = call(tab.redrawn, *GRID, {"waypoints": [[0, 0], [1, 1]]}, 0.0, 0.0)
+    value = call(tab.redraw, *GRID, {"waypoints": [[0, 0], [1, 1]]}, 0.0, 0.0)
     assert value["waypoints"] == [[0, 0], [1, 1]]
 
 
@@ -130,35 +130,35 @@ def test_a_place_that_is_none_is_told_in_a_sentence(tab, z):
 
 def test_a_network_whose_weights_are_missing_is_told_in_a_sentence(tab, studio, tmp_path):
     studio.workshop.store = dataclasses.replace(studio.workshop.store, bundled=tmp_path)
-    _, words = warned(lambda: call(tab.redrawn, "digits_notes", *GRID[1:], {}, 0.0, 0.0))
+    _, words = warned(lambda: call(tab.redraw, "digits_notes", *GRID[1:], {}, 0.0, 0.0))
     assert "no weights" in words
 
 
 def test_the_figure_with_axes_is_a_png(tab):
-    path = call(tab.figure_made, "digits", 1.0, "even")
+    path = call(tab.write_figure, "digits", 1.0, "even")
     with Image.open(path) as picture:
         assert picture.format == "PNG"
         assert min(picture.size) > 1000
 
 
-# A digit of one's own
+# Drawn and dropped digits
 
 
 def test_a_drawn_digit_finds_its_place_and_its_samples(tab, digits):
-    value, shown, *z = call(tab.sketched, uri(a_seven()), "digits", {"axis": [1]})
+    value, shown, *z = call(tab.encode_sketch, uri(a_seven()), "digits", {"axis": [1]})
     assert value["axis"] == [1]
     assert len(value["ellipse"]["deviations"]) == 2
     np.testing.assert_allclose(z, value["ellipse"]["mean"], atol=0.006)
     assert shown.count("<img") == 2 + 8
-    cleared, shown, *_ = call(tab.sketched, "", "digits", value)
+    cleared, shown, *_ = call(tab.encode_sketch, "", "digits", value)
     assert (cleared["ellipse"], shown) == (None, "")
 
 
 def test_a_dropped_digit_finds_the_same_place(tab, tmp_path):
     path = tmp_path / "seven.png"
     path.write_bytes(as_png(255 - a_seven()))
-    *_, a, b = call(tab.digit_dropped, str(path), "digits", {})
-    *_, c, d = call(tab.sketched, uri(a_seven()), "digits", {})
+    *_, a, b = call(tab.encode_picture, str(path), "digits", {})
+    *_, c, d = call(tab.encode_sketch, uri(a_seven()), "digits", {})
     assert (a, b) == (c, d)
 
 
@@ -166,15 +166,15 @@ def test_a_dropped_digit_finds_the_same_place(tab, tmp_path):
     "value", ["data:image/png;base64,AAAA", "data:image/png;base64,é", "javascript:1", uri(a_seven())[:400]]
 )
 def test_a_drawing_that_did_not_arrive_whole_is_refused_in_a_sentence(value):
-    assert "draw again" in refusal(ValueError, drawn, value)
+    assert "draw again" in refusal(ValueError, decode_sketch, value)
 
 
 def test_an_empty_sheet_is_told_in_a_sentence(tab):
-    _, words = warned(lambda: call(tab.sketched, uri(np.zeros((280, 280, 3), np.uint8)), "digits", {}))
+    _, words = warned(lambda: call(tab.encode_sketch, uri(np.zeros((280, 280, 3), np.uint8)), "digits", {}))
     assert "draw a digit first" in words
 
 
-# The walk
+# Walk
 
 
 def test_a_walk_through_waypoints_is_a_run(tab, studio):
@@ -189,7 +189,7 @@ def test_a_walk_through_waypoints_is_a_run(tab, studio):
 def test_a_saved_walk_brings_its_places_and_settings_back(tab, studio):
     updates = watched(tab.start({"waypoints": [[0, 0.5], [1, -1]]}, "digits", 4, True, True))
     run = studio.runs.get(next(u[tab.stage.run_id] for u in updates if tab.stage.run_id in u))
-    value, *settings = tab.walk_restored(str(run.result), {"dots": [[0, 0, 1]]})
+    value, *settings = tab.restore_walk_file(str(run.result), {"dots": [[0, 0, 1]]})
     assert value == {"dots": [[0, 0, 1]], "waypoints": [[0, 0.5], [1, -1]]}
     assert settings == ["digits", 4, True, True]
 
@@ -209,7 +209,7 @@ def test_a_film_that_is_no_walk_of_ours_is_told_in_a_sentence(tab, tmp_path, eng
     film = Film(path, (32, 32), 12)
     film.add(np.zeros((32, 32, 3), np.uint8))
     film.finish(recipe.to_json() if engine else "")
-    outcome, said = warned(lambda: tab.walk_restored(str(path), {}))
+    outcome, said = warned(lambda: tab.restore_walk_file(str(path), {}))
     assert words in said
     assert len(outcome) == 5
 
@@ -242,18 +242,18 @@ SLIDERS = len(CONCEPTS) + DIRECTIONS + 1
 
 
 def test_a_random_face_is_another_each_time_and_shown(tab):
-    seed, value, *sliders = call(tab.faces.another, 0, NOBODY)
+    seed, value, *sliders = call(tab.faces.draw_random, 0, EMPTY_FACE)
     assert seed == 1
     assert decoded(value["picture"]).shape == (64, 64, 3)
     assert sliders == [0.0] * SLIDERS
-    assert call(tab.faces.another, seed, value)[1]["first"] != value["first"]
+    assert call(tab.faces.draw_random, seed, value)[1]["first"] != value["first"]
 
 
 def test_the_browser_asks_for_what_its_sliders_say(tab):
-    value = call(tab.faces.another, 0, NOBODY)[1]
-    at_rest = call(tab.faces.edited, ["faces", value["first"], None, [0.0] * SLIDERS])
-    assert at_rest == {"picture": value["picture"]}
-    assert call(tab.faces.edited, ["faces", value["first"], None, [0.0, 2.0, *[0.0] * (SLIDERS - 2)]]) != at_rest
+    value = call(tab.faces.draw_random, 0, EMPTY_FACE)[1]
+    idle_message = call(tab.faces.edited, ["faces", value["first"], None, [0.0] * SLIDERS])
+    assert idle_message == {"picture": value["picture"]}
+    assert call(tab.faces.edited, ["faces", value["first"], None, [0.0, 2.0, *[0.0] * (SLIDERS - 2)]]) != idle_message
 
 
 @pytest.mark.parametrize(
@@ -277,9 +277,9 @@ def test_what_no_slider_says_gives_no_picture_and_no_traceback(tab, asked):
 def test_a_dropped_face_is_encoded_shown_beside_and_blended_with_another(tab, tmp_path, picture):
     path = tmp_path / "face.png"
     path.write_bytes(as_png(picture))
-    value, *_ = call(tab.faces.dropped_first, str(path), NOBODY)
+    value, *_ = call(tab.faces.encode_first, str(path), EMPTY_FACE)
     np.testing.assert_array_equal(decoded(value["original"]), middle_square(picture, 64))
-    both, blend = call(tab.faces.dropped_second, str(path), value, *[0.0] * SLIDERS)
+    both, blend = call(tab.faces.encode_second, str(path), value, *[0.0] * SLIDERS)
     assert blend == 0.5
     np.testing.assert_allclose(both["second"], both["first"])
 
@@ -287,7 +287,7 @@ def test_a_dropped_face_is_encoded_shown_beside_and_blended_with_another(tab, tm
 def test_another_face_alone_is_the_first(tab, tmp_path, picture):
     path = tmp_path / "face.png"
     path.write_bytes(as_png(picture))
-    value, _ = call(tab.faces.dropped_second, str(path), NOBODY, *[0.0] * SLIDERS)
+    value, _ = call(tab.faces.encode_second, str(path), EMPTY_FACE, *[0.0] * SLIDERS)
     assert value["first"]
     assert decoded(value["picture"]).shape == (64, 64, 3)
 
@@ -295,7 +295,7 @@ def test_another_face_alone_is_the_first(tab, tmp_path, picture):
 def test_a_face_that_is_no_picture_is_told_in_a_sentence(tab, tmp_path):
     path = tmp_path / "face.png"
     path.write_text("no pixels")
-    _, words = warned(lambda: call(tab.faces.dropped_first, str(path), NOBODY))
+    _, words = warned(lambda: call(tab.faces.encode_first, str(path), EMPTY_FACE))
     assert "not a picture" in words
 
 
@@ -304,7 +304,7 @@ def test_a_face_that_is_no_picture_is_told_in_a_sentence(tab, tmp_path):
 
 @pytest.fixture
 def mnist(tmp_path) -> str:
-    """Forty noisy pictures in the place of digits."""
+    """Forty noisy pictures instead of digits."""
     images = np.random.default_rng(0).integers(0, 256, (40, 28, 28)).astype(np.uint8)
     labels = np.zeros(40, np.uint8)
     path = tmp_path / "mnist.npz"
@@ -313,7 +313,7 @@ def mnist(tmp_path) -> str:
 
 
 def trained(tab: LatentTab, data: str | None, model: str = "digits_notes") -> str:
-    """The id of a training that was watched to its end."""
+    """Watch a training to its end and return its run id."""
     training = tab.training
     config = VAETrainingConfig(model=model, epochs=2, batch_size=16, interval=2)
     updates = watched(training.start([data] if data else None, *training.settings.values(config)))
@@ -325,9 +325,9 @@ def test_what_was_trained_here_takes_its_place_on_the_map(tab, mnist, studio):
     run = studio.runs.get(run_id)
     assert (run.state, run.frame.step, run.frame.total) == ("done", 4, 4)
     assert {"reconstruction_loss", "kl_loss", "held_out_loss"} <= set(run.curves)
-    network, _ = call(tab.used, run_id, {})
+    network, _ = call(tab.use_trained, run_id, {})
     assert network["value"] == f"trained-{run_id}"
-    value = call(tab.redrawn, network["value"], *GRID[1:], {}, 0.0, 0.0)
+    value = call(tab.redraw, network["value"], *GRID[1:], {}, 0.0, 0.0)
     assert len(value["dots"]) == 40
 
 
@@ -357,7 +357,7 @@ def test_of_many_trained_networks_the_newest_are_kept(tab, digits, studio, monke
     monkeypatch.setattr(trained_models, "MOST_TRAINED", 2)
     monkeypatch.setattr(tab.training, "finished", lambda run_id: digits)
     for run_id in ("one", "two", "one", "three"):
-        call(tab.used, run_id, {})
+        call(tab.use_trained, run_id, {})
     assert studio.workshop.network("vae", "trained-one") is digits
     assert studio.workshop.network("vae", "trained-three") is digits
     assert "no weights named" in refusal(ValueError, lambda: studio.workshop.network("vae", "trained-two"))
@@ -379,5 +379,5 @@ def test_training_without_data_or_with_something_else_is_told_in_a_sentence(tab,
 
 
 def test_using_what_is_not_there_is_told_in_a_sentence(tab):
-    _, words = warned(lambda: call(tab.used, "", {}))
+    _, words = warned(lambda: call(tab.use_trained, "", {}))
     assert "no training to use yet" in words

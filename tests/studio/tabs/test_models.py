@@ -1,4 +1,4 @@
-"""The Models tab: what it says of each file, fetching, cancelling, bringing and removing them."""
+"""The Models tab: descriptions of the files, downloads, cancelling, importing, removing."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ import pytest
 
 from engines.weights.keras_applications import OFFICIAL_FILES
 from engines.weights.store import BUNDLED_FOLDER, WeightsStore
-from studio.panels.network_picker import NetworkChoice
-from studio.tabs.models.model_list import TITLES, listed
+from studio.panels.network_picker import NetworkPicker
+from studio.tabs.models.model_list import TITLES, list_value
 from studio.tabs.models.tab import ModelsTab
 from studio.trained_models import for_keras
 from tests.engines.helpers import files_in, is_one_sentence
@@ -33,7 +33,7 @@ ANOTHER_PAGE = SimpleNamespace(session_hash="another page")
 
 @pytest.fixture
 def store(studio, tmp_path) -> WeightsStore:
-    """The studio's store: the bundled weights, a folder and a cache with nothing in them."""
+    """The studio's store, with an empty folder and cache."""
     folder = tmp_path / "folder"
     folder.mkdir()
     studio.workshop.store = WeightsStore(folders=(folder,), cache=tmp_path / "cache")
@@ -42,7 +42,7 @@ def store(studio, tmp_path) -> WeightsStore:
 
 @pytest.fixture
 def tab(studio, store) -> ModelsTab:
-    """The tab, laid out in a page of its own."""
+    """The tab, on a page of its own."""
     tab = ModelsTab(studio)
     with unserved_page():
         tab.build()
@@ -51,7 +51,7 @@ def tab(studio, store) -> ModelsTab:
 
 @pytest.fixture
 def published(monkeypatch) -> Iterator[FileServer]:
-    """A server that has what Keras is said to publish for VGG19."""
+    """A server with the file that Keras publishes for VGG19."""
     files = FileServer(PAYLOAD)
     with server(files.answer) as url:
         official = dataclasses.replace(OFFICIAL_FILES["vgg19"], url=url, md5=md5_hex(PAYLOAD))
@@ -71,11 +71,11 @@ def about(name: str) -> SimpleNamespace:
     return SimpleNamespace(name=name)
 
 
-# What it says and gives
+# Descriptions and exports
 
 
 def test_every_bundled_file_is_listed_with_all_that_its_manifest_says(store):
-    found = rows(listed(store))
+    found = rows(list_value(store))
     for file, entry in store.manifest().items():
         row = found[Path(file).stem]
         told = facts(row)
@@ -92,7 +92,7 @@ def test_every_bundled_file_is_listed_with_all_that_its_manifest_says(store):
 
 
 def test_every_official_file_is_listed_with_its_licence_and_where_that_was_found(store):
-    found = rows(listed(store))
+    found = rows(list_value(store))
     for name, official in OFFICIAL_FILES.items():
         told = facts(found[name])
         assert told["Licence"][0] == official.licence
@@ -109,7 +109,7 @@ def test_a_row_offers_what_can_be_done_with_its_file(store):
     (store.cache / f"{OFFICIAL_FILES['vgg16'].name}.part").write_bytes(bytes(3_000_000))
     (store.folders[0] / OFFICIAL_FILES["xception"].name).write_bytes(bytes(7_000_000))
     (store.folders[0] / "studio_vgg.npz").write_bytes(b"trained at home")
-    found = rows(listed(store))
+    found = rows(list_value(store))
     assert (found["vgg19"]["where"], found["vgg19"]["acts"]) == ("In Keras's cache", ["remove"])
     assert (found["vgg16"]["where"], found["vgg16"]["acts"]) == ("Partly downloaded", ["rest", "discard"])
     assert found["vgg16"]["size"] == "3 of 59 MB"
@@ -122,20 +122,20 @@ def test_a_row_offers_what_can_be_done_with_its_file(store):
 def test_a_bundled_file_that_is_missing_is_said_to_be(studio, tmp_path):
     manifest = json.loads((BUNDLED_FOLDER / "manifest.json").read_text())
     (tmp_path / "manifest.json").write_text(json.dumps(manifest))
-    row = rows(listed(WeightsStore(cache=tmp_path, bundled=tmp_path)))["studio_vgg"]
+    row = rows(list_value(WeightsStore(cache=tmp_path, bundled=tmp_path)))["studio_vgg"]
     assert (row["where"], row["here"]) == ("Not here", False)
     assert "restore it" in facts(row)["Note"][0]
 
 
 def test_a_damaged_manifest_is_one_sentence_and_the_official_files_are_still_there(tmp_path):
     (tmp_path / "manifest.json").write_text("{")
-    value = listed(WeightsStore(cache=tmp_path, bundled=tmp_path))
+    value = list_value(WeightsStore(cache=tmp_path, bundled=tmp_path))
     assert is_one_sentence(value["groups"][0]["note"])
     assert set(rows(value)) == set(OFFICIAL_FILES)
 
 
 def test_a_bundled_network_is_given_as_a_file_that_keras_opens(tab, studio):
-    one = asyncio.run(tab.exported(about("studio_vgg"))).value["path"]
+    one = asyncio.run(tab.export_for_keras(about("studio_vgg"))).value["path"]
     assert keras.saving.load_model(one).count_params() > 3_000_000
     both = for_keras(studio, "vae_digits_notes")
     with zipfile.ZipFile(both) as archive:
@@ -146,19 +146,19 @@ def test_a_bundled_network_is_given_as_a_file_that_keras_opens(tab, studio):
 
 def test_a_network_that_cannot_be_given_is_one_sentence(tab, store):
     (store.folders[0] / "studio_vgg.npz").write_bytes(b"trained at home")
-    _, said = warned(lambda: asyncio.run(tab.exported(about("studio_vgg"))))
+    _, said = warned(lambda: asyncio.run(tab.export_for_keras(about("studio_vgg"))))
     assert is_one_sentence(said)
 
 
 def test_no_path_of_the_server_is_shown(tab, store, tmp_path):
     store.cache.mkdir()
     (store.cache / VGG19).write_bytes(b"downloaded")
-    shown = json.dumps(tab.visited({}))
+    shown = json.dumps(tab.refresh({}))
     for path in (tmp_path, BUNDLED_FOLDER.parent, Path.home()):
         assert str(path) not in shown
 
 
-# What it does
+# Actions
 
 
 def test_a_download_says_how_far_it_is_and_that_it_is_verified(tab, store, published, monkeypatch):
@@ -178,8 +178,8 @@ def test_a_download_says_how_far_it_is_and_that_it_is_verified(tab, store, publi
 def test_a_cancelled_download_ends_with_what_has_arrived_and_can_be_gone_on_with(tab, store, published):
     download = tab.download(about("vgg19"), PAGE)
     next(download), next(download)
-    assert tab.halted(about("vgg19"), ANOTHER_PAGE) == gr.skip()
-    assert tab.halted(about("vgg19"), PAGE)["going"]["text"].startswith("Cancelling")
+    assert tab.cancel_download(about("vgg19"), ANOTHER_PAGE) == gr.skip()
+    assert tab.cancel_download(about("vgg19"), PAGE)["going"]["text"].startswith("Cancelling")
     (last,) = download
     assert last["going"] is None
     assert rows(last)["vgg19"]["acts"] == ["rest", "discard"]
@@ -196,13 +196,13 @@ def test_a_page_that_is_left_gives_its_download_up(tab, store, published):
     download.close()
     store.remove("vgg19")
     assert files_in(store.cache) == []
-    assert tab.halted(about("vgg19"), PAGE) == gr.skip()
+    assert tab.cancel_download(about("vgg19"), PAGE) == gr.skip()
 
 
 @pytest.mark.parametrize("name", ["studio_vgg", "../../etc/passwd", ""])
 def test_what_is_no_official_file_is_neither_fetched_nor_removed(tab, name):
     *_, last = tab.download(about(name), PAGE)
-    for value in (last, tab.removed(about(name))):
+    for value in (last, tab.remove_file(about(name))):
         assert value["going"] is None
         assert is_one_sentence(value["said"])
     assert rows(value)["studio_vgg"]["where"] == "Bundled"
@@ -212,11 +212,11 @@ def test_a_removed_file_is_gone_and_no_longer_held_in_memory(tab, studio, store)
     store.cache.mkdir()
     (store.cache / VGG19).write_bytes(b"downloaded")
     studio.workshop.keep("deep_dream", "vgg19", object())
-    value = tab.removed(about("vgg19"))
+    value = tab.remove_file(about("vgg19"))
     assert rows(value)["vgg19"]["acts"] == ["get"]
     assert files_in(store.cache) == []
     assert ("engines.backbones.backbone:load_backbone", "vgg19") not in studio.workshop._networks
-    assert "nothing to remove" in tab.removed(about("vgg19"))["said"]
+    assert "nothing to remove" in tab.remove_file(about("vgg19"))["said"]
 
 
 def test_a_dropped_file_is_taken_if_it_is_keras_own_and_refused_with_a_sentence_otherwise(
@@ -224,33 +224,35 @@ def test_a_dropped_file_is_taken_if_it_is_keras_own_and_refused_with_a_sentence_
 ):
     brought = tmp_path / "brought.h5"
     brought.write_bytes(PAYLOAD)
-    cleared, value = asyncio.run(tab.brought(str(brought)))
+    cleared, value = asyncio.run(tab.import_weights(str(brought)))
     assert cleared is None
     assert rows(value)["vgg19"]["where"] == "In Keras's cache"
     impostor = tmp_path / OFFICIAL_FILES["vgg16"].name
     impostor.write_bytes(PAYLOAD[::-1])
-    (cleared, value), sentence = warned(lambda: asyncio.run(tab.brought(str(impostor))))
+    (cleared, value), sentence = warned(lambda: asyncio.run(tab.import_weights(str(impostor))))
     assert (cleared, value) == (None, gr.skip())
     assert "not the file that Keras publishes" in sentence
     assert store.find("vgg16") is None
 
 
 def test_coming_back_to_the_tab_does_not_interrupt_what_is_shown_of_a_download(tab, store):
-    assert tab.visited({"going": {"name": "vgg19"}}) == gr.skip()
-    assert set(rows(tab.visited({"going": None}))) == {*TITLES, *OFFICIAL_FILES}
+    assert tab.refresh({"going": {"name": "vgg19"}}) == gr.skip()
+    assert set(rows(tab.refresh({"going": None}))) == {*TITLES, *OFFICIAL_FILES}
 
 
 def test_the_choice_of_a_network_is_looked_at_anew_on_coming_to_its_tab(studio, store):
     with unserved_page() as page, gr.Tabs(), gr.Tab("Dream") as shown:
-        choice = NetworkChoice(studio, ("studio_vgg", "vgg19"), "dream")
+        choice = NetworkPicker(studio, ("studio_vgg", "vgg19"), "dream")
         choice.wire()
-    triggers = {target for function in page.fns.values() if function.fn == choice.looked for target in function.targets}
+    triggers = {
+        target for function in page.fns.values() if function.fn == choice.refresh for target in function.targets
+    }
     assert triggers == {(shown._id, "select"), (page._id, "load")}
-    dropdown, fetch = choice.looked("vgg19")
+    dropdown, fetch = choice.refresh("vgg19")
     assert "download 80 MB" in dict(map(reversed, dropdown["choices"]))["vgg19"]
     assert fetch["visible"]
     store.cache.mkdir()
     (store.cache / VGG19).write_bytes(b"here")
-    dropdown, fetch = choice.looked("vgg19")
+    dropdown, fetch = choice.refresh("vgg19")
     assert "downloaded" in dict(map(reversed, dropdown["choices"]))["vgg19"]
     assert not fetch["visible"]

@@ -1,10 +1,11 @@
-"""What the Dream tab and the Style tab have in common: what their events do, called directly."""
+"""Handlers that the DeepDream and style transfer tabs have in common."""
 
 from __future__ import annotations
 
 import abc
 import dataclasses
 import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,10 @@ import pytest
 from PIL import Image
 
 from engines import deep_dream
+from engines.backbones.backbone import Backbone
+from engines.imaging import images
 from engines.imaging.images import read_picture
-from engines.jobs import Job
+from engines.jobs import ENGINES, Job
 from engines.recipes import Recipe, read_recipe, write_png
 from engines.style_transfer import MOST_STYLES
 from engines.style_transfer import engine as style_transfer
@@ -56,13 +59,14 @@ EVERY_PRESET = [
 
 
 class Subject(abc.ABC):
-    """A tab, and what the page would send to it.
+    """A tab, and how the page calls it.
 
     Attributes:
-        quick: a config of few steps.
-        most_steps: as many as there may be.
-        change: a setting that may be steered, and to which value.
-        misfit: a setting, and a value that names a layer which the network does not have.
+        engine: key in `engines.jobs.ENGINES`.
+        quick: config of few steps.
+        most_steps: maximum number of steps.
+        change: a field that can be steered, and a new value.
+        misfit: a field, and a value with a layer that the network does not have.
     """
 
     engine: str
@@ -78,56 +82,56 @@ class Subject(abc.ABC):
     @staticmethod
     @abc.abstractmethod
     def inputs_of(picture: np.ndarray, painting: np.ndarray) -> dict[str, np.ndarray]:
-        """A job's inputs."""
+        """Return a job's inputs."""
 
     @abc.abstractmethod
     def values(self, config: Any) -> list[Any]:
-        """What the controls say for a config."""
+        """Return the form's values for a config."""
 
     @abc.abstractmethod
     def drop(self, path: str | None, run_id: str = "") -> dict[Any, Any]:
-        """What the tab answers to a photo that is dropped."""
+        """Drop a photo and return the updates."""
 
     @abc.abstractmethod
     def start(
         self, photo: str | None, values: list[Any], *, backbone: str = "studio_vgg", restored: str | None = None
     ) -> list[dict[Any, Any]]:
-        """Everything that the page is sent when a run is started and watched to its end."""
+        """Start a run and return all updates until its end."""
 
-    @abc.abstractmethod
     def steer(self, run_id: str, values: list[Any], *, backbone: str = "studio_vgg") -> None:
         """Move a control while a run is going."""
+        self.tab.stage.steer(run_id, backbone, self.tab.settings, values)
 
     @abc.abstractmethod
     def choose_preset(self, name: str | None, backbone: str, values: list[Any], *, run_id: str = "") -> list[Any]:
-        """What the controls are sent when a preset is chosen."""
+        """Choose a preset and return the form's updates."""
 
     @property
     def long(self) -> Any:
-        """A config that goes on until it is stopped."""
+        """A config that runs until it is stopped."""
         return dataclasses.replace(self.quick, steps=self.most_steps)
 
     @property
     def changed(self) -> Any:
-        """The same with the change that may be steered."""
+        """The same config with the change to steer."""
         return dataclasses.replace(self.long, **dict([self.change]))
 
     def begun(self, config: Any) -> Run:
-        """A run that has shown its first frame."""
+        """Start a run and wait for its first frame."""
         job = Job(engine=self.engine, config=config, inputs=self.inputs, backbone="studio_vgg")
         run = self.studio.runs.start(job)
         eventually(lambda: run.frame, "the first frame")
         return run
 
     def steering_of(self, run: Run) -> list[Any]:
-        """What changed while a run went, after a few more of its steps."""
+        """Let a run make a few more steps, stop it, and return its steering."""
         at = run.frame.step
         eventually(lambda: run.over or run.frame.step >= at + 3, "three more steps")
         run.stop()
         return list(read_recipe(finished(run).result).steering)
 
     def recipe(self, **changes: Any) -> dict[str, Any]:
-        """A recipe of this tab's, with changes."""
+        """Return a recipe of this tab, as JSON, with changes."""
         recipe = Recipe(
             engine=self.engine,
             config=dataclasses.asdict(self.quick),
@@ -139,7 +143,7 @@ class Subject(abc.ABC):
 
 
 class Dream(Subject):
-    """The Dream tab."""
+    """The DeepDream tab."""
 
     engine = "deep_dream"
     quick = SMALL
@@ -160,15 +164,12 @@ class Dream(Subject):
     def start(self, photo, values, *, backbone="studio_vgg", restored=None):
         return watched(self.tab.start(photo, None, backbone, restored, *values))
 
-    def steer(self, run_id, values, *, backbone="studio_vgg"):
-        self.tab.steer(run_id, backbone, *values)
-
     def choose_preset(self, name, backbone, values, *, run_id=""):
         return self.tab.preset_chosen(name, backbone, run_id, *values)
 
 
 class Style(Subject):
-    """The Style tab, with one painting chosen."""
+    """The style transfer tab, with one painting chosen."""
 
     engine = "style_transfer"
     quick = QUICK_PAINTING
@@ -181,7 +182,7 @@ class Style(Subject):
         return {"content_image": picture, "style_images_1": painting}
 
     def values(self, config):
-        return [*self.tab.settings.values(config), *[1] * MOST_STYLES]
+        return [*self.tab.settings.values(config), *[1] * MOST_STYLES, self.paintings]
 
     def drop(self, path, run_id=""):
         return self.tab.photo_changed(path, self.paintings, run_id)
@@ -189,11 +190,8 @@ class Style(Subject):
     def start(self, photo, values, *, backbone="studio_vgg", restored=None):
         return watched(self.tab.start(photo, self.paintings, None, None, backbone, restored, *values))
 
-    def steer(self, run_id, values, *, backbone="studio_vgg"):
-        self.tab.steer(run_id, backbone, self.paintings, *values)
-
     def choose_preset(self, name, backbone, values, *, run_id=""):
-        return self.tab.preset_chosen(name, backbone, run_id, self.paintings, *values)
+        return self.tab.preset_chosen(name, backbone, run_id, *values)
 
 
 SUBJECTS = {"deep_dream": Dream, "style_transfer": Style}
@@ -201,7 +199,7 @@ SUBJECTS = {"deep_dream": Dream, "style_transfer": Style}
 
 @pytest.fixture(scope="module")
 def laid_out(tmp_path_factory, studio_vgg, drawn) -> Iterator[dict[str, Any]]:
-    """Both tabs in a page of their own, each with a studio: laying them out for every test would take too long."""
+    """Both tabs, each with its own studio and page; building them for every test would take too long."""
     tabs = {}
     for engine, kind in (("deep_dream", DreamTab), ("style_transfer", StyleTab)):
         tabs[engine] = kind(studio_of_its_own(tmp_path_factory.mktemp(engine), studio_vgg, drawn))
@@ -219,7 +217,7 @@ def subject_of(engine: str, laid_out, picture, painting, tmp_path) -> Subject:
 
 @pytest.fixture(params=list(SUBJECTS))
 def subject(request, laid_out, picture, painting, tmp_path) -> Iterator[Subject]:
-    """Each tab in turn; what a test leaves in its studio is gone before the next."""
+    """Each tab in turn; its studio is cleared after each test."""
     subject = subject_of(request.param, laid_out, picture, painting, tmp_path)
     yield subject
     forget_runs(subject.studio)
@@ -228,7 +226,7 @@ def subject(request, laid_out, picture, painting, tmp_path) -> Iterator[Subject]
 
 
 def config_in(subject: Subject, answer: dict[Any, Any]) -> Any:
-    """The config that the controls say after an answer."""
+    """Return the config that the form shows after an answer."""
     return through_the_page(subject.tab.settings, [answer[control] for control in subject.tab.settings.components])
 
 
@@ -279,7 +277,7 @@ def test_a_preset_steers_the_run_that_is_going(subject):
     assert settings[telling] == getattr(preset, telling) != getattr(subject.long, telling)
 
 
-# A photo is dropped
+# Dropped photos
 
 
 @pytest.mark.parametrize(
@@ -316,6 +314,39 @@ def test_a_photo_dropped_while_a_run_goes_does_not_cover_it(subject, photo):
     run.stop()
     finished(run)
     assert subject.tab.stage.canvas in subject.drop(photo, run.id)
+
+
+@pytest.mark.parametrize("name", ["photo.png", "photo.tiff"])  # browsers show the first, and a copy of the second
+def test_a_dropped_photo_is_decoded_once_and_checked_once(subject, picture, tmp_path, monkeypatch, name):
+    Image.fromarray(picture).save(tmp_path / name)
+    decoded_photos, checked_photos = [], []
+
+    def decode(*arguments: Any, real: Any = images._pixels) -> np.ndarray:
+        pixels = real(*arguments)
+        decoded_photos.append(np.array_equal(pixels, picture))
+        return pixels
+
+    def check(image: np.ndarray, **options: Any) -> None:
+        checked_photos.append(np.array_equal(image, picture))
+        images.check_picture(image, **options)
+
+    monkeypatch.setattr(images, "_pixels", decode)
+    monkeypatch.setattr("studio.services.check_picture", check)
+    path = str(tmp_path / name)
+    answer = subject.drop(path)
+    shown = answer.get(subject.tab.photo, path)
+    if shown != path:
+        answer = subject.drop(shown)  # as the box reports the copy
+    assert answer[subject.tab.stage.canvas]["state"] == "ready"
+    subject.start(shown, subject.values(subject.quick))
+    assert (sum(decoded_photos), sum(checked_photos)) == (1, 1)
+
+
+def test_a_photo_that_was_changed_on_the_disk_is_read_anew(subject, picture, tmp_path):
+    path = tmp_path / "photo.png"
+    for image in (picture, picture[::-1, :-8]):
+        Image.fromarray(image).save(path)
+        np.testing.assert_array_equal(subject.studio.read(str(path)), image)
 
 
 def test_a_cleared_photo_forgets_the_recipe(subject):
@@ -413,7 +444,7 @@ def test_what_the_page_tells_twice_is_read_once(subject, photo, monkeypatch):
     assert tab.stage.canvas in subject.drop(photo)
     clock.now += ECHO_SECONDS / 2
     assert subject.drop(photo) == {tab.restored: gr.skip()}
-    # Taken away and dropped anew, or dropped once more, it is another.
+    # Removed and dropped again, or dropped again later, it is a new drop.
     assert subject.drop(None) == {tab.restored: None}
     assert tab.stage.canvas in subject.drop(photo)
     clock.now += 2 * ECHO_SECONDS
@@ -428,21 +459,21 @@ def test_a_run_is_started_watched_and_its_file_is_offered(subject, photo):
     first, *middle, last = subject.start(photo, subject.values(subject.quick))
     assert first[stage.run_id] == first[stage.remembered]
     run = subject.studio.runs.get(first[stage.run_id])
-    assert not first[stage.go]["interactive"]
-    assert first[stage.halt]["interactive"]
+    assert not first[stage.start_button]["interactive"]
+    assert first[stage.stop_button]["interactive"]
     assert all(set(update) == {stage.canvas} for update in middle)
     assert middle[-1][stage.canvas]["state"] == "done"
-    assert last[stage.go]["interactive"]
-    assert not last[stage.halt]["interactive"]
+    assert last[stage.start_button]["interactive"]
+    assert not last[stage.stop_button]["interactive"]
     assert last[stage.save] == gr.update(value=str(run.result), interactive=True, label="Save")
-    assert last[stage.again]["interactive"]
+    assert last[stage.reuse_button]["interactive"]
     assert read_recipe(run.result).stopped_at is None
 
 
 def test_without_a_photo_nothing_starts(subject):
     taken, sentence = warned(lambda: subject.start(None, subject.values(subject.quick)))
     assert sentence.startswith("Choose a photo first")
-    assert taken == [{subject.tab.stage.go: gr.skip()}]
+    assert taken == [{subject.tab.stage.start_button: gr.skip()}]
     assert subject.studio.runs._by_id == {}
 
 
@@ -466,9 +497,9 @@ def test_a_layer_that_the_network_does_not_have_fails_with_one_sentence_and_offe
     stage = subject.tab.stage
     assert sentence.startswith("Studio VGG has no layer 'mixed4'")
     assert (updates[-2][stage.canvas]["state"], updates[-2][stage.canvas]["error"]) == ("failed", sentence)
-    assert updates[-1][stage.go]["interactive"]
+    assert updates[-1][stage.start_button]["interactive"]
     assert not updates[-1][stage.save]["interactive"]
-    assert not updates[-1][stage.again]["interactive"]
+    assert not updates[-1][stage.reuse_button]["interactive"]
 
 
 # Steering, stopping, repeating
@@ -496,6 +527,26 @@ def test_steering_needs_the_runs_id_its_network_and_a_config_that_can_be(subject
     subject.steer(run.id, changed)
 
 
+def test_a_move_is_read_resolved_and_checked_once(subject, monkeypatch):
+    run = subject.begun(subject.long)
+    calls: list[str] = []
+
+    def counted(owner: Any, name: str) -> None:
+        real = getattr(owner, name)
+        monkeypatch.setattr(owner, name, lambda *arguments: calls.append(name) or real(*arguments))
+
+    counted(subject.tab.settings, "config")
+    package = ENGINES[subject.engine].module
+    counted(sys.modules[package], "resolve")
+    counted(sys.modules[f"{package}.engine"], "resolve")
+    counted(Backbone, "check_layers")
+    subject.steer(run.id, subject.values(subject.changed))
+    ((_, settings),) = subject.steering_of(run)
+    name, value = subject.change
+    assert settings[name] == value
+    assert calls == ["config", "resolve", "check_layers"]
+
+
 def test_stop_ends_the_run_of_its_id_only_and_a_reloaded_page_finds_what_there_is(subject):
     run, stage = subject.begun(subject.long), subject.tab.stage
     for other in ("", None, "no such run", run.id[:8]):
@@ -517,9 +568,9 @@ def test_a_steered_and_stopped_run_repeats_to_the_same_pixels_from_its_own_file(
     assert len(subject.steering_of(run)) == 1
     answer = subject.drop(str(run.result))
     values = [value_in(answer[control]) for control in subject.tab.settings.components]
-    values += [1] * (len(subject.values(subject.quick)) - len(values))
     if subject.engine == "style_transfer":
-        subject.paintings = [(path, None) for path in answer[subject.tab.palette.gallery]]
+        subject.paintings = [(path, None) for path in answer[subject.tab.style_picker.gallery]]
+    values += subject.values(subject.quick)[len(values) :]
     updates = subject.start(answer[subject.tab.photo], values, restored=answer[subject.tab.restored])
     again = Path(updates[-1][subject.tab.stage.save]["value"])
     assert again != run.result

@@ -1,4 +1,4 @@
-"""Regions painted on the photo: what the painter is given, and the masks that come of what the browser sends."""
+"""Regions: the painter's value, and the masks made from what the browser sends."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ UNREADABLE = "did not arrive whole"
 
 
 def color(number: int) -> tuple[int, int, int, int]:
-    """The opaque colour that painting `number` is painted in, counted from 0."""
+    """Return the opaque RGBA colour of a painting, counted from 0."""
     red, green, blue = bytes.fromhex(COLORS[number][1:])
     return red, green, blue, 255
 
 
 def clear(height: int = 20, width: int = 30) -> np.ndarray:
-    """A canvas on which nothing is painted."""
+    """Return an empty canvas."""
     return np.zeros((height, width, 4), np.uint8)
 
 
 def sent(png: bytes | np.ndarray, **more: Any) -> dict[str, Any]:
-    """What the browser sends when this PNG, or these RGBA pixels, are painted."""
+    """Return the browser's value for a PNG, or for RGBA pixels."""
     png = png if isinstance(png, bytes) else as_png(png)
     return {"painted": "data:image/png;base64," + base64.b64encode(png).decode(), **more}
 
 
-# What the painter is given
+# Value of the painter
 
 
 def test_there_is_a_colour_for_every_painting_and_no_two_are_alike():
@@ -145,7 +145,7 @@ def test_a_canvas_of_an_extreme_shape_keeps_it():
     assert masks_of(sent(canvas), 1)[0].shape == (1, SIDE, 3)
 
 
-# What no painter sends
+# Malformed values
 
 SMALL = np.zeros((8, 8, 3), np.uint8)
 SENT_BY_NO_PAINTER = {

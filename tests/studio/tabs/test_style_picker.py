@@ -1,4 +1,4 @@
-"""The paintings of a style run: picked, uploaded, dropped, checked, and what each of them counts."""
+"""The style picker: paintings picked, uploaded, dropped, checked, and their weights."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from PIL import Image
 
 from engines.style_transfer import MOST_STYLES
 from studio.examples.paintings import PAINTINGS
-from studio.tabs.style_transfer.style_picker import Palette, blend_of, paths_in
+from studio.tabs.style_transfer.style_picker import StylePicker, blend_of, paths_in
 from tests.engines.helpers import files_in, is_one_sentence
 from tests.studio.helpers import decoded, huge_png, unserved_page, warned
 
 
 @pytest.fixture
-def palette(studio_with_examples) -> Palette:
-    """A palette, laid out in a page of its own."""
-    palette = Palette(studio_with_examples, studio_with_examples.gallery.folder / "examples" / "paintings", "test")
+def palette(studio_with_examples) -> StylePicker:
+    """A style picker on a page of its own."""
+    palette = StylePicker(studio_with_examples, studio_with_examples.gallery.folder / "examples" / "paintings", "test")
     with unserved_page():
         palette.drop_zone()
         palette.choices()
@@ -32,7 +32,7 @@ def palette(studio_with_examples) -> Palette:
 
 @pytest.fixture
 def files(tmp_path, painting) -> list[str]:
-    """Nine small paintings, one more than may be used."""
+    """Nine small paintings, one more than allowed."""
     paths = [tmp_path / f"painting {number}.png" for number in range(MOST_STYLES + 1)]
     for number, path in enumerate(paths):
         Image.fromarray(np.roll(painting, number, axis=1)).save(path)
@@ -41,14 +41,14 @@ def files(tmp_path, painting) -> list[str]:
 
 @pytest.fixture
 def notes(tmp_path) -> str:
-    """A file that is no painting."""
+    """A file that is not a picture."""
     path = tmp_path / "notes.png"
     path.write_text("These are not pixels.")
     return str(path)
 
 
 def in_gallery(paths: list[str]) -> list[tuple[str, None]]:
-    """Files as a handler gets them from the gallery: each with its caption."""
+    """Return files as a handler receives them from the gallery, with captions."""
     return [(path, None) for path in paths]
 
 
@@ -58,12 +58,12 @@ def click(index: int) -> gr.EventData:
 
 
 def weights_shown(update: list[Any]) -> list[bool]:
-    """For which paintings there is a weight to be seen."""
+    """Return which paintings have a visible weight."""
     return [slider["visible"] for slider in update[2:]]
 
 
 def names_in(row: str) -> list[str]:
-    """The names that a row of examples shows."""
+    """Return the names in a row of examples."""
     return re.findall(r'title="([^"]+)"', row)
 
 
@@ -76,7 +76,7 @@ def test_the_palette_begins_with_the_first_example_and_a_row_of_all(palette):
 
 
 def test_a_palette_whose_examples_are_not_drawn_yet_begins_empty_and_draws_nothing_itself(studio, tmp_path):
-    palette = Palette(studio, tmp_path / "paintings", "test")
+    palette = StylePicker(studio, tmp_path / "paintings", "test")
     with unserved_page():
         palette.drop_zone()
         palette.choices()
@@ -91,7 +91,7 @@ def test_hanging_draws_what_is_not_there_yet_and_shows_all_with_the_first_one_ch
     kept = {path: path.stat().st_mtime_ns for path in folder.iterdir() if path != quickest}
     was = quickest.read_bytes()
     quickest.unlink()
-    row, chosen = Palette(studio, folder, "test").hang([])
+    row, chosen = StylePicker(studio, folder, "test").draw_examples([])
     assert quickest.read_bytes() == was
     assert {path: path.stat().st_mtime_ns for path in kept} == kept
     assert files_in(folder) == sorted(f"{name}.png" for name in PAINTINGS)
@@ -107,7 +107,7 @@ def test_only_a_page_that_lacks_an_example_asks_for_them(studio, studio_with_exa
     folder = studio.gallery.folder / "examples" / "paintings"
     if not drawn_already:
         (folder / "mosaic.png").unlink()
-    palette = Palette(studio, folder, "test")
+    palette = StylePicker(studio, folder, "test")
     with unserved_page() as page:
         palette.drop_zone()
         palette.choices()
@@ -119,56 +119,56 @@ def test_only_a_page_that_lacks_an_example_asks_for_them(studio, studio_with_exa
 
 
 def test_a_picked_example_takes_the_place_of_what_is_there(palette, files):
-    assert palette.picked(in_gallery(files[:3]), False, click(2)) == [str(palette.examples[2])]
-    assert palette.picked(None, False, click(0)) == [str(palette.examples[0])]
+    assert palette.pick_example(in_gallery(files[:3]), False, click(2)) == [str(palette.examples[2])]
+    assert palette.pick_example(None, False, click(0)) == [str(palette.examples[0])]
 
 
 def test_a_picked_example_joins_what_is_there_where_several_are_wanted(palette, files):
-    assert palette.picked(in_gallery(files[:2]), True, click(1)) == [*files[:2], str(palette.examples[1])]
-    assert palette.picked(None, True, click(1)) == [str(palette.examples[1])]
+    assert palette.pick_example(in_gallery(files[:2]), True, click(1)) == [*files[:2], str(palette.examples[1])]
+    assert palette.pick_example(None, True, click(1)) == [str(palette.examples[1])]
 
 
 def test_no_more_paintings_can_be_picked_than_a_run_takes(palette, files):
     full = in_gallery(files[:MOST_STYLES])
-    assert palette.picked(in_gallery(files[: MOST_STYLES - 1]), True, click(0))[-1] == str(palette.examples[0])
-    answer, sentence = warned(palette.picked, full, True, click(0))
+    assert palette.pick_example(in_gallery(files[: MOST_STYLES - 1]), True, click(0))[-1] == str(palette.examples[0])
+    answer, sentence = warned(palette.pick_example, full, True, click(0))
     assert answer == gr.skip()
     assert f"use at most {MOST_STYLES}" in sentence
-    assert palette.picked(full, False, click(0)) == [str(palette.examples[0])]
+    assert palette.pick_example(full, False, click(0)) == [str(palette.examples[0])]
 
 
 def test_an_uploaded_painting_takes_the_place_of_what_is_there_or_joins_it(palette, files):
-    assert palette.uploaded(files[:1], in_gallery(files[1:3]), False) == files[:1]
-    assert palette.uploaded(files[:1], in_gallery(files[1:3]), True) == [*files[1:3], files[0]]
+    assert palette.add_uploads(files[:1], in_gallery(files[1:3]), False) == files[:1]
+    assert palette.add_uploads(files[:1], in_gallery(files[1:3]), True) == [*files[1:3], files[0]]
 
 
 def test_several_that_are_uploaded_together_are_all_there(palette, files):
-    assert palette.uploaded(files[:3], None, False) == files[:3]
+    assert palette.add_uploads(files[:3], None, False) == files[:3]
 
 
 def test_of_good_and_bad_files_the_good_ones_are_taken_with_a_sentence_about_the_bad_one(palette, files, notes):
-    answer, sentence = warned(palette.uploaded, [notes, files[0]], None, False)
+    answer, sentence = warned(palette.add_uploads, [notes, files[0]], None, False)
     assert answer == files[:1]
     assert "not a picture" in sentence
 
 
 def test_an_upload_of_bad_files_only_leaves_what_is_there(palette, files, notes):
-    answer, _ = warned(palette.uploaded, [notes], in_gallery(files[:1]), False)
+    answer, _ = warned(palette.add_uploads, [notes], in_gallery(files[:1]), False)
     assert answer == gr.skip()
 
 
 def test_an_upload_of_too_many_leaves_what_is_there(palette, files):
-    answer, sentence = warned(palette.uploaded, files, None, False)
+    answer, sentence = warned(palette.add_uploads, files, None, False)
     assert answer == gr.skip()
     assert sentence == f"These would be {MOST_STYLES + 1} paintings; use at most {MOST_STYLES}."
 
 
-# Checking what was dropped
+# Checking dropped paintings
 
 
 def test_good_paintings_stay_as_they_are(palette, files):
-    assert palette.checked(in_gallery(files[:2]))[0] == gr.skip()
-    assert palette.checked(None)[0] == gr.skip()
+    assert palette.check_gallery(in_gallery(files[:2]))[0] == gr.skip()
+    assert palette.check_gallery(None)[0] == gr.skip()
 
 
 def bad_file(name: str, folder: Path) -> str:
@@ -197,7 +197,7 @@ def bad_file(name: str, folder: Path) -> str:
     ],
 )
 def test_a_bad_file_is_taken_out_with_one_sentence_and_the_others_stay(palette, files, tmp_path, name, told):
-    answer, sentence = warned(palette.checked, in_gallery([files[0], bad_file(name, tmp_path), files[1]]))
+    answer, sentence = warned(palette.check_gallery, in_gallery([files[0], bad_file(name, tmp_path), files[1]]))
     assert told in sentence
     assert answer[0] == files[:2]
     assert weights_shown(answer) == [True, True] + [False] * (MOST_STYLES - 2)
@@ -207,7 +207,7 @@ def test_every_bad_file_has_its_own_sentence(palette, files, tmp_path):
     bad = [bad_file(name, tmp_path) for name in ("notes.png", "tiny.png")]
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        answer = palette.checked(in_gallery([*bad, files[0]]))
+        answer = palette.check_gallery(in_gallery([*bad, files[0]]))
     sentences = [warning.message for warning in caught if warning.category is UserWarning]
     assert len(sentences) == 2
     assert all(is_one_sentence(sentence) for sentence in sentences)
@@ -216,14 +216,14 @@ def test_every_bad_file_has_its_own_sentence(palette, files, tmp_path):
 
 def test_a_painting_that_is_too_large_even_to_be_shrunk_is_taken_out(palette, studio, files):
     studio.max_pixels = 500
-    answer, sentence = warned(palette.checked, in_gallery(files[:1]))
+    answer, sentence = warned(palette.check_gallery, in_gallery(files[:1]))
     assert "million pixels" in sentence
     assert answer[0] == []
 
 
 def test_of_forty_files_the_first_are_kept_with_one_sentence(palette, files):
     forty = (files * 5)[:40]
-    answer, sentence = warned(palette.checked, in_gallery(forty))
+    answer, sentence = warned(palette.check_gallery, in_gallery(forty))
     assert sentence == f"These are 40 paintings; the first {MOST_STYLES} are kept."
     assert answer[0] == forty[:MOST_STYLES]
     assert weights_shown(answer) == [True] * MOST_STYLES
@@ -231,7 +231,7 @@ def test_of_forty_files_the_first_are_kept_with_one_sentence(palette, files):
 
 @pytest.mark.parametrize(("count", "shown"), [(0, 0), (1, 1), (2, 2), (5, 5)])
 def test_weights_are_to_be_seen_only_where_there_are_several(palette, files, count, shown):
-    answer = palette.checked(in_gallery(files[:count]))
+    answer = palette.check_gallery(in_gallery(files[:count]))
     fold = answer[1]
     assert (fold["visible"], fold["open"]) == (count > 1, count > 1)
     assert weights_shown(answer) == [True] * shown + [False] * (MOST_STYLES - shown)
@@ -243,7 +243,7 @@ def test_at_first_there_are_no_weights_to_be_seen_and_all_count_the_same(palette
     assert {(slider.value, slider.visible) for slider in palette.blend} == {(1, False)}
 
 
-# What a handler gets
+# Reading the gallery
 
 
 @pytest.mark.parametrize("empty", [None, [], ()])
@@ -293,7 +293,7 @@ def test_a_change_of_the_gallery_is_told_to_whoever_asked_with_what_it_asked_for
         told.append((paths_in(gallery), more))
         return ["shown"]
 
-    palette = Palette(studio, studio.gallery.folder / "examples" / "paintings", "test")
+    palette = StylePicker(studio, studio.gallery.folder / "examples" / "paintings", "test")
     with unserved_page() as page:
         palette.drop_zone()
         palette.choices()

@@ -1,4 +1,4 @@
-"""The Words tab's handlers: writing, the dice, rewriting, a text scored, what comes back, training."""
+"""The text tab's handlers: writing, token inspector, rewriting, scoring, restoring, training."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from studio.components.config_form import Settings
 from studio.runs.run import Run
 from studio.services import Studio
 from studio.tabs.text.scoring import TextScore
-from studio.tabs.text.tab import GREEDY, MANNERS, ONE, SIDE_BY_SIDE, TextTab
+from studio.tabs.text.tab import FIXED, GREEDY, MANNERS, ONE, SIDE_BY_SIDE, TextTab
 from studio.tabs.text.training import FIRST
 from studio.wire_format import SHOWN_OF_A_PROMPT, prompt_tail, written_rows
 from tests.engines.helpers import is_one_sentence
@@ -53,18 +53,18 @@ def tab_of(studio: Studio, model: LanguageModel, monkeypatch) -> TextTab:
 
 
 def shown(settings: Settings, config: Any) -> list[Any]:
-    """What controls say for a config, after a trip through the page."""
-    return values_through_the_page(settings.components, settings.shown(settings.values(config)))
+    """Return the values of controls for a config, after they passed through the page."""
+    return values_through_the_page(settings.components, settings.updates(settings.values(config)))
 
 
 def settings(tab: TextTab, **changes: Any) -> list[Any]:
-    """What the controls say for a config, after a trip through the page."""
+    """Return the form's values for a config, after they passed through the page."""
     config = WritingConfig(**{"prompt": "This movie", "tokens": 20, "ends": False, "temperature": 1.0, **changes})
     return shown(tab.settings, config)
 
 
 def written(tab: TextTab, *, restored: str | None = None, **changes: Any) -> tuple[str, list[dict[Any, Any]]]:
-    """Write to the end: the run's id, and all updates."""
+    """Write a text to its end; return the run's id and all updates."""
     updates = watched(tab.start(restored, "ours", 200, *settings(tab, **changes)))
     return next(update[tab.stage.run_id] for update in updates if tab.stage.run_id in update), updates
 
@@ -159,8 +159,9 @@ def test_a_slider_moved_while_it_writes_steers_the_next_word(tab):
             run = run or tab.stage.run(update.get(tab.stage.run_id, ""))
             if run is None or run.frame is None:
                 continue
-            if not any(one.after == 1.0 for one in run.frame.written[0].distributions):
-                tab.steered(run.id, "ours", *settings(tab, tokens=10, seed=9, temperature=0.0, prompt="Other"))
+            if not any(one.after == 1.0 for one in run.frame.written[0].dice):
+                moved = settings(tab, tokens=10, seed=9, temperature=0.0, prompt="Other")
+                tab.stage.steer(run.id, "ours", tab.settings, moved, FIXED)
             else:
                 run.stop()
 
@@ -171,7 +172,7 @@ def test_a_slider_moved_while_it_writes_steers_the_next_word(tab):
     assert recipe.config["tokens"] == 400
 
 
-# The dice
+# Token inspector
 
 
 def test_a_word_shows_its_dice(tab, model):
@@ -196,8 +197,8 @@ def test_a_word_that_is_not_there_shows_nothing(tab, event):
 def test_another_word_is_put_in_its_place_and_written_on_from(tab):
     run_id, _ = written(tab)
     before = rows_of(tab.stage.run(run_id))[0]
-    token = next(i for i, _, _ in before.distributions[4].alternatives if i not in (0, before.tokens[4]))
-    updates = watched(tab.rewritten(run_id, [0, 4], SimpleNamespace(token=token), "ours", 200, *settings(tab)))
+    token = next(i for i, _, _ in before.dice[4].alternatives if i not in (0, before.tokens[4]))
+    updates = watched(tab.replace_token(run_id, [0, 4], SimpleNamespace(token=token), "ours", 200, *settings(tab)))
     run = tab.stage.run(next(update[tab.stage.run_id] for update in updates if tab.stage.run_id in update))
     tokens = rows_of(run)[0].tokens
     assert tokens[:5] == (*before.tokens[:4], token)
@@ -210,7 +211,7 @@ def test_of_several_texts_the_chosen_one_is_gone_on_with_at_its_temperature(tab)
     run_id, _ = written(tab, temperatures=language_config.TEMPERATURES)
     before = rows_of(tab.stage.run(run_id))[3]
     both = settings(tab, temperatures=language_config.TEMPERATURES)
-    updates = watched(tab.continued(run_id, [3, 2], "ours", 200, *both))
+    updates = watched(tab.continue_text(run_id, [3, 2], "ours", 200, *both))
     run = tab.stage.run(next(update[tab.stage.run_id] for update in updates if tab.stage.run_id in update))
     assert run.job.config.temperature == 1.0
     assert rows_of(run)[0].tokens[:20] == before.tokens
@@ -221,7 +222,7 @@ def test_of_several_texts_the_chosen_one_is_gone_on_with_at_its_temperature(tab)
 def test_continue_goes_on_as_if_it_had_never_stopped(tab):
     whole, _ = written(tab, tokens=40)
     half, _ = written(tab, tokens=20)
-    updates = watched(tab.continued(half, None, "ours", 200, *settings(tab, tokens=20, prompt="changed meanwhile")))
+    updates = watched(tab.continue_text(half, None, "ours", 200, *settings(tab, tokens=20, prompt="changed meanwhile")))
     run = tab.stage.run(next(update[tab.stage.run_id] for update in updates if tab.stage.run_id in update))
     assert rows_of(run)[0].tokens == rows_of(tab.stage.run(whole))[0].tokens
     assert run.job.config.prompt == "This movie"
@@ -230,7 +231,7 @@ def test_continue_goes_on_as_if_it_had_never_stopped(tab):
 def test_try_again_keeps_what_is_before_and_throws_other_dice(tab):
     run_id, _ = written(tab)
     before = rows_of(tab.stage.run(run_id))[0].tokens
-    updates = watched(tab.tried_again(run_id, [0, 6], "ours", 200, *settings(tab)))
+    updates = watched(tab.rewrite_from_token(run_id, [0, 6], "ours", 200, *settings(tab)))
     run = tab.stage.run(next(update[tab.stage.run_id] for update in updates if tab.stage.run_id in update))
     tokens = rows_of(run)[0].tokens
     assert tokens[:6] == before[:6]
@@ -239,18 +240,18 @@ def test_try_again_keeps_what_is_before_and_throws_other_dice(tab):
 
 
 def test_there_must_be_a_text_to_go_on_from(tab):
-    _, sentence = warned(watched, tab.continued("no such run", None, "ours", 40, *settings(tab)))
+    _, sentence = warned(watched, tab.continue_text("no such run", None, "ours", 40, *settings(tab)))
     assert "no text to go on from" in sentence
 
 
-# What comes back
+# Restoring
 
 
 def test_a_recipe_brings_its_settings_back_and_repeats_its_text(tab):
     run_id, _ = written(tab, seed=5, stop=("never there\n",), top_k=30)
-    continued = watched(tab.continued(run_id, None, "ours", 200, *settings(tab, seed=5, top_k=30)))
+    continued = watched(tab.continue_text(run_id, None, "ours", 200, *settings(tab, seed=5, top_k=30)))
     run = tab.stage.run(next(update[tab.stage.run_id] for update in continued if tab.stage.run_id in update))
-    back = tab.brought_back(str(run.result.with_suffix(".json")))
+    back = tab.restore_upload(str(run.result.with_suffix(".json")))
     controls = tab.settings.components
     values = [value_in(back[control]) for control in controls]
     assert tab.settings.config(values) == run.job.config
@@ -261,7 +262,7 @@ def test_a_recipe_brings_its_settings_back_and_repeats_its_text(tab):
 def test_a_text_becomes_the_prompt(tab, tmp_path):
     path = tmp_path / "mine.txt"
     path.write_text("Once upon\0 a time 😀", encoding="utf-8")
-    back = tab.brought_back(str(path))
+    back = tab.restore_upload(str(path))
     assert back[tab.settings.controls["prompt"]] == "Once upon a time 😀"
     assert back[tab.restored] is None
 
@@ -279,7 +280,7 @@ def test_a_text_becomes_the_prompt(tab, tmp_path):
 def test_what_cannot_come_back_is_refused_with_one_sentence(tab, tmp_path, name, content, part):
     path = tmp_path / name
     path.write_bytes(content)
-    answer, sentence = warned(tab.brought_back, str(path))
+    answer, sentence = warned(tab.restore_upload, str(path))
     assert part in sentence
     assert answer == {tab.restored: None}
 
@@ -290,7 +291,7 @@ def test_a_recipe_of_another_tab_or_model_is_refused(tab, tmp_path):
     for changes, part in (({"engine": "dcgan"}, "another tab"), ({"backbone": "nobody"}, "not here")):
         path = tmp_path / "recipe.json"
         path.write_text(json.dumps(recipe | changes))
-        assert part in warned(tab.brought_back, str(path))[1]
+        assert part in warned(tab.restore_upload, str(path))[1]
 
 
 # Scoring
@@ -351,7 +352,7 @@ def text(tmp_path) -> Path:
 
 @pytest.fixture
 def unsampled(monkeypatch) -> None:
-    """A training writes nothing on the way."""
+    """Disable the samples of a training."""
     monkeypatch.setattr("engines.language_model.training.samples", lambda model, prompt: ((), ""))
 
 
@@ -364,7 +365,7 @@ def test_a_model_is_trained_on_a_text_shows_samples_and_writes(tab, text):
     assert len(message["written"]) == 5
     assert {"loss", "perplexity", "bits per character"} <= set(message["curves"])
     assert run.result.read_text(encoding="utf-8").startswith("Temperature 0.2")
-    choice = asyncio.run(tab.trained_used(run.id))
+    choice = asyncio.run(tab.use_trained(run.id))
     assert choice["value"] == f"trained-{run.id}"
     assert ("Yours", choice["value"]) in choice["choices"]
     writing = watched(tab.start(None, choice["value"], 200, *settings(tab, prompt="the ", tokens=5)))
@@ -386,18 +387,18 @@ def test_a_training_that_was_stopped_goes_on(tab, text, unsampled):
 
     first = asyncio.run(until_there_is_a_frame())
     assert first.state == "stopped"
-    assert "not finished" in warned(asyncio.run, tab.trained_used(first.id))[1]
+    assert "not finished" in warned(asyncio.run, tab.use_trained(first.id))[1]
     second = asyncio.run(until_there_is_a_frame())
     assert second.frame.step > first.frame.step
 
 
 def test_another_network_brings_its_own_settings_and_leaves_the_persons(tab):
-    values = tab.training.models_own("notes", *small(tab, seed=7))
+    values = tab.training.network_chosen("notes", *small(tab, seed=7))
     names = list(tab.training.settings.controls)
     own = dict(zip(names, map(value_in, values), strict=True))
     assert (own["seed"], own["tokens"]) == (7, 64 * 16 * 4)
     assert (own["vocab_size"], own["optimizer"], own["embed_dim"]) == (15_000, "rmsprop", 256)
-    back = tab.training.models_own("ours", *own.values())
+    back = tab.training.network_chosen("ours", *own.values())
     assert dict(zip(names, map(value_in, back), strict=True))["embed_dim"] == 128
 
 
@@ -427,7 +428,7 @@ def test_unbroken_texts_are_enough_at_what_the_controls_show_at_first(tmp_path, 
 
 def test_a_training_that_is_stopped_while_it_reads_leaves_nothing(tab, tmp_path):
     path, stage = tmp_path / "long.txt", tab.training.stage
-    # Of this a vocabulary is learnt for many seconds.
+    # Learning this vocabulary takes many seconds.
     path.write_bytes(np.random.default_rng(0).integers(97, 123, 4_000_000).astype(np.uint8).tobytes())
 
     async def until_there_is_a_frame() -> Run:

@@ -1,4 +1,4 @@
-"""The style transfer tab in a studio of its own."""
+"""Fixtures: the style transfer tab in a studio of its own."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.studio.helpers import (
 
 @pytest.fixture(scope="package")
 def laid_out(tmp_path_factory, studio_vgg, drawn) -> Iterator[StyleTab]:
-    """The tab in a page of its own: laying it out for every test would take longer than the tests."""
+    """The tab on a page; building it for every test would take longer than the tests."""
     studio = studio_of_its_own(tmp_path_factory.mktemp("style tab"), studio_vgg, drawn)
     tab = StyleTab(studio)
     with unserved_page():
@@ -34,7 +34,7 @@ def laid_out(tmp_path_factory, studio_vgg, drawn) -> Iterator[StyleTab]:
 
 @pytest.fixture
 def studio(laid_out) -> Iterator[Studio]:
-    """The tab's studio; what a test leaves in it is gone before the next."""
+    """The tab's studio; each test's runs and files are removed before the next."""
     studio = laid_out.studio
     yield studio
     forget_runs(studio)
@@ -50,13 +50,13 @@ def tab(laid_out, studio) -> StyleTab:
 
 @pytest.fixture
 def every_moment(monkeypatch) -> None:
-    """Runs of which every picture is kept, however soon it comes after the one before."""
+    """Make runs keep every snapshot, however quickly they follow each other."""
     monkeypatch.setattr(snapshots_module, "SECONDS_APART", 0.0)
 
 
 @pytest.fixture
 def styles(tmp_path, painting) -> list[tuple[str, None]]:
-    """Two small paintings as a handler gets them from the gallery."""
+    """Two small paintings as a handler receives them from the gallery."""
     paths = [tmp_path / "stripes.png", tmp_path / "bars.png"]
     for path, image in zip(paths, (painting, painting.transpose(1, 0, 2)[:, ::-1]), strict=True):
         Image.fromarray(image).save(path)
@@ -65,7 +65,7 @@ def styles(tmp_path, painting) -> list[tuple[str, None]]:
 
 @pytest.fixture
 def painted_run(studio, painting_job, every_moment) -> Run:
-    """A run of five steps that is over, with every moment kept."""
+    """A finished run of five steps with every snapshot."""
     config = dataclasses.replace(QUICK_PAINTING, steps=5)
     run = finished(studio.runs.start(dataclasses.replace(painting_job, config=config)))
     assert run.snapshots.steps == [1, 2, 3, 4, 5]

@@ -1,4 +1,4 @@
-"""What the page would send to the style transfer tab, and what it would see."""
+"""Calls of the style transfer tab's handlers as the page makes them."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from tests.studio.helpers import eventually, finished, values_through_the_page, 
 
 EVERY_PRESET = [(backbone, name) for backbone in LAYERS for name in presets(backbone)]
 LONG = dataclasses.replace(QUICK_PAINTING, steps=20_000)
-# The layer is another network's.
+# The layer belongs to another network.
 MISFIT = dataclasses.replace(LONG, content_layer="mixed4")
 
 
 def controls(tab: StyleTab, config: StyleConfig, blend: Sequence[float] = ()) -> list[Any]:
-    """What the controls and the paintings' weights say for a config."""
+    """Return the values of the form and of the paintings' weights; `settings.inputs` also has the gallery."""
     return [*tab.settings.values(config), *blend, *[1] * (MOST_STYLES - len(blend))]
 
 
@@ -37,30 +37,35 @@ def start(
     start_image: str | None = None,
     restored: str | None = None,
 ) -> list[dict[Any, Any]]:
-    """Everything that the page is sent when a painting is started and watched to its end."""
-    return watched(tab.start(photo, gallery, regions, start_image, "studio_vgg", restored, *values))
+    """Start a painting and return all updates until its end."""
+    return watched(tab.start(photo, gallery, regions, start_image, "studio_vgg", restored, *values, gallery))
+
+
+def steer(tab: StyleTab, run: Run, gallery: Any, values: Sequence[Any]) -> None:
+    """Move a control while a run is going."""
+    tab.stage.steer(run.id, "studio_vgg", tab.settings, [*values, gallery])
 
 
 def result_of(tab: StyleTab, updates: list[dict[Any, Any]]) -> Path:
-    """The file that is offered at the end."""
+    """Return the file that is offered at the end."""
     return Path(updates[-1][tab.stage.save]["value"])
 
 
 def of_the_page(tab: StyleTab, answer: dict[Any, Any], paintings: int) -> StyleConfig:
-    """The config that the controls say after they were restored."""
-    sliders = tab.palette.blend[:paintings]
+    """Return the config of the restored controls."""
+    sliders = tab.style_picker.blend
     blend = values_through_the_page(sliders, [answer[slider] for slider in sliders])
     values = values_through_the_page(tab.settings.components, [answer[control] for control in tab.settings.components])
-    return tab._config([*values, *blend], paintings)
+    return tab.settings.config([*values, *blend, ["painting.png"] * paintings])
 
 
 def moment(step: int) -> gr.EventData:
-    """A click on a moment of the strip; 0 goes back to the newest."""
+    """A click on a snapshot; 0 returns to the newest picture."""
     return gr.EventData(None, {"step": step})
 
 
 def steering_of(run: Run) -> list[Any]:
-    """What changed while a run went, after a few more of its steps."""
+    """Let a run make a few more steps, stop it, and return its steering."""
     at = run.frame.step
     eventually(lambda: run.over or run.frame.step >= at + 3, "three more steps")
     run.stop()

@@ -13,7 +13,7 @@ from engines.imaging.images import read_picture
 from engines.style_transfer import BOOK, MOST_STYLES, StyleConfig, presets
 from studio.examples.examples import painting_paths
 from studio.examples.paintings import PAINTINGS
-from studio.tabs.style_transfer.tab import TIMES, named_time
+from studio.tabs.style_transfer.tab import TIMES, time_choice
 from tests.engines.helpers import files_in
 from tests.studio.conftest import QUICK_PAINTING
 from tests.studio.helpers import (
@@ -28,7 +28,7 @@ from tests.studio.tabs.style_transfer.helpers import controls, start
 def test_every_setting_but_the_blend_has_its_control_and_the_defaults_are_the_fields_own(tab):
     assert {*tab.settings.controls, "blend"} == {field.name for field in dataclasses.fields(StyleConfig)}
     assert "blend" not in tab.settings.controls
-    assert tab._config(controls(tab, StyleConfig()), 2) == StyleConfig()
+    assert tab.settings.config([*controls(tab, StyleConfig()), ["one.png", "two.png"]]) == StyleConfig()
 
 
 def test_every_choice_of_a_setting_can_be_made_on_the_page(tab):
@@ -43,11 +43,11 @@ def test_every_choice_of_a_setting_can_be_made_on_the_page(tab):
     [(0, "By steps"), (1, "Quick · 15 s"), (15, "Quick · 15 s"), (50, "Good · 1 min"), (7200, "Fine · 5 min")],
 )
 def test_a_time_is_shown_as_the_choice_nearest_to_it(seconds, name):
-    assert named_time(seconds) == name
+    assert time_choice(seconds) == name
 
 
 def test_every_choice_of_time_names_itself():
-    assert [named_time(seconds) for seconds in TIMES.values()] == list(TIMES)
+    assert [time_choice(seconds) for seconds in TIMES.values()] == list(TIMES)
 
 
 @pytest.mark.parametrize(
@@ -73,10 +73,10 @@ def test_every_choice_of_time_names_itself():
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )
 def test_a_value_that_cannot_be_is_refused_with_a_sentence(tab, photo, studio, styles, changes, told):
-    values = tab.settings.named(tab.settings.values(QUICK_PAINTING)) | changes
+    values = tab.settings.by_name(tab.settings.values(QUICK_PAINTING)) | changes
     taken, sentence = warned(lambda: start(tab, photo, styles, [*values.values(), *[1] * MOST_STYLES]))
     assert told in sentence
-    assert taken == [{tab.stage.go: gr.skip()}]
+    assert taken == [{tab.stage.start_button: gr.skip()}]
     assert studio.runs._by_id == {}
 
 
@@ -88,7 +88,7 @@ def test_a_preset_keeps_the_visitors_size_time_and_seed_except_for_the_books(tab
     mine = StyleConfig(**own, balance=0.9, color="matched")
     for name, preset in presets("vgg19").items():
         kept = {"seed": 7} if preset is BOOK else own
-        answer = tab.preset_chosen(name, "vgg19", "", None, *controls(tab, mine))
+        answer = tab.preset_chosen(name, "vgg19", "", *controls(tab, mine), None)
         assert through_the_page(tab.settings, answer) == dataclasses.replace(preset, **kept)
 
 

@@ -1,4 +1,4 @@
-"""The style transfer tab's pictures: photos, results that bring their settings back, regions."""
+"""The style transfer tab's pictures: photos, restored results, regions."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from tests.studio.helpers import (
 )
 from tests.studio.tabs.style_transfer.helpers import controls, of_the_page, result_of, start
 
-# A photo is dropped
+# Dropped photos
 
 
 def test_a_picture_that_is_too_large_even_to_be_shrunk_is_refused(tab, studio, photo, monkeypatch):
@@ -59,7 +59,7 @@ def test_a_good_picture_to_go_on_from_stays_and_a_bad_one_is_refused(tab, photo,
     assert "not a picture" in sentence
 
 
-# A result of ours is dropped
+# Dropped results
 
 
 def test_a_result_brings_back_every_control_its_pictures_and_its_weights(
@@ -106,7 +106,7 @@ def test_a_result_brings_back_every_control_its_pictures_and_its_weights(
     assert json.loads(answer[tab.restored]) == json.loads(read_recipe(run.result).to_json())
     np.testing.assert_array_equal(read_picture(answer[tab.photo]), picture)
     np.testing.assert_array_equal(read_picture(answer[tab.start_image]), picture[:, ::-1])
-    gallery = [read_picture(path) for path in answer[tab.palette.gallery]]
+    gallery = [read_picture(path) for path in answer[tab.style_picker.gallery]]
     np.testing.assert_array_equal(gallery, [painting, painting[::-1]])
     assert "with the photo and the paintings" in capsys.readouterr().out
 
@@ -134,7 +134,7 @@ def test_a_result_whose_pictures_are_gone_brings_back_its_settings_and_says_so(t
         path.unlink()
     answer = tab.photo_changed(str(result), None, "")
     assert tab.photo not in answer
-    assert answer[tab.palette.gallery] == []
+    assert answer[tab.style_picker.gallery] == []
     assert answer[tab.start_image] is None
     assert through_the_page(tab.settings, [answer[control] for control in tab.settings.components]) == QUICK_PAINTING
     assert "Not every picture" in capsys.readouterr().out
@@ -175,14 +175,14 @@ def good_recipe(**changes: Any) -> dict[str, Any]:
 def test_a_recipe_of_more_weights_than_there_may_be_paintings_does_no_harm(tab, tmp_path):
     recipe = good_recipe(config=good_recipe()["config"] | {"blend": [0.5] * 1000})
     answer = tab.photo_changed(png_with_text(tmp_path / "many.png", json.dumps(recipe)), None, "")
-    assert [answer[slider]["value"] for slider in tab.palette.blend] == [0.5] * MOST_STYLES
+    assert [answer[slider]["value"] for slider in tab.style_picker.blend] == [0.5] * MOST_STYLES
 
 
 # Regions
 
 
 def painted(picture: np.ndarray, *places: slice) -> dict[str, Any]:
-    """What the browser sends when columns of a photo are painted, those of each place for the next painting."""
+    """Return the browser's value when columns of a photo are painted, one range for each painting."""
     canvas = np.zeros((*picture.shape[:2], 4), np.uint8)
     for place, color in zip(places, COLORS, strict=False):
         canvas[:, place] = (*bytes.fromhex(color[1:]), 255)

@@ -22,7 +22,7 @@ from tests.studio.helpers import (
     value_in,
     warned,
 )
-from tests.studio.tabs.style_transfer.helpers import LONG, controls, result_of, start, steering_of
+from tests.studio.tabs.style_transfer.helpers import LONG, controls, result_of, start, steer, steering_of
 
 # Starting
 
@@ -31,14 +31,14 @@ def test_a_painting_is_started_watched_and_its_file_is_offered(tab, photo, studi
     first, *middle, last = start(tab, photo, styles[:1], controls(tab, QUICK_PAINTING))
     assert first[tab.stage.run_id] == first[tab.stage.remembered]
     run = studio.runs.get(first[tab.stage.run_id])
-    assert not first[tab.stage.go]["interactive"]
-    assert first[tab.stage.halt]["interactive"]
+    assert not first[tab.stage.start_button]["interactive"]
+    assert first[tab.stage.stop_button]["interactive"]
     assert all(set(update) == {tab.stage.canvas} for update in middle)
     assert middle[-1][tab.stage.canvas]["state"] == "done"
-    assert last[tab.stage.go]["interactive"]
-    assert not last[tab.stage.halt]["interactive"]
+    assert last[tab.stage.start_button]["interactive"]
+    assert not last[tab.stage.stop_button]["interactive"]
     assert last[tab.stage.save] == gr.update(value=str(run.result), interactive=True, label="Save")
-    assert last[tab.stage.again]["interactive"]
+    assert last[tab.stage.reuse_button]["interactive"]
     recipe = read_recipe(run.result)
     assert recipe.inputs == {"content_image": digest(picture), "style_images_1": digest(painting)}
     assert recipe.stopped_at is None
@@ -49,8 +49,8 @@ def test_a_painting_repeats_to_the_same_pixels_from_its_own_file(tab, photo, sty
     result = result_of(tab, start(tab, photo, styles, controls(tab, QUICK_PAINTING, blend=(0.25, 1.0))))
     answer = tab.photo_changed(str(result), None, "")
     values = [value_in(answer[control]) for control in tab.settings.components]
-    values += [value_in(answer.get(slider, 1)) for slider in tab.palette.blend]
-    gallery = [(path, None) for path in answer[tab.palette.gallery]]
+    values += [value_in(answer.get(slider, 1)) for slider in tab.style_picker.blend]
+    gallery = [(path, None) for path in answer[tab.style_picker.gallery]]
     again = result_of(tab, start(tab, answer[tab.photo], gallery, values, restored=answer[tab.restored]))
     assert again != result
     np.testing.assert_array_equal(read_picture(again), read_picture(result))
@@ -62,7 +62,7 @@ def test_a_painting_repeats_to_the_same_pixels_from_its_own_file(tab, photo, sty
 def test_without_a_painting_nothing_starts(tab, studio, photo, gallery):
     taken, sentence = warned(lambda: start(tab, photo, gallery, controls(tab, QUICK_PAINTING)))
     assert sentence.startswith("Choose a painting first")
-    assert taken == [{tab.stage.go: gr.skip()}]
+    assert taken == [{tab.stage.start_button: gr.skip()}]
     assert studio.runs._by_id == {}
 
 
@@ -87,13 +87,13 @@ def test_paintings_that_all_count_nothing_start_nothing(tab, studio, photo, styl
 
 
 def fails(tab: StyleTab, photo: str, gallery: Any, config: StyleConfig) -> str:
-    """The one sentence that a run fails with, after which the page offers to begin again and no file."""
+    """Return the message of a run that fails; the page must offer a new start and no file."""
     updates, sentence = warned(lambda: start(tab, photo, gallery, controls(tab, config)))
     assert updates[-2][tab.stage.canvas]["state"] == "failed"
     assert updates[-2][tab.stage.canvas]["error"] == sentence
-    assert updates[-1][tab.stage.go]["interactive"]
+    assert updates[-1][tab.stage.start_button]["interactive"]
     assert not updates[-1][tab.stage.save]["interactive"]
-    assert not updates[-1][tab.stage.again]["interactive"]
+    assert not updates[-1][tab.stage.reuse_button]["interactive"]
     return sentence
 
 
@@ -116,7 +116,7 @@ def test_a_photo_of_an_extreme_shape_fails_with_one_sentence(tab, styles, tmp_pa
 def test_steering_changes_the_config_of_this_pages_run_and_the_recipe_says_so(tab, studio, styles, painting_job):
     run = studio.runs.start(dataclasses.replace(painting_job, config=LONG))
     eventually(lambda: run.frame, "the first frame")
-    tab.steer(run.id, "studio_vgg", styles[:1], *controls(tab, dataclasses.replace(LONG, balance=0.6)))
+    steer(tab, run, styles[:1], controls(tab, dataclasses.replace(LONG, balance=0.6)))
     ((step, settings),) = steering_of(run)
     assert step >= 1
     assert settings == json.loads(json.dumps(dataclasses.asdict(dataclasses.replace(LONG, balance=0.6))))
@@ -126,7 +126,7 @@ def test_weights_of_the_paintings_are_steered_too(tab, studio, styles, painting,
     inputs = {**painting_job.inputs, "style_images_2": painting[::-1]}
     run = studio.runs.start(dataclasses.replace(painting_job, config=LONG, inputs=inputs))
     eventually(lambda: run.frame, "the first frame")
-    tab.steer(run.id, "studio_vgg", styles, *controls(tab, LONG, blend=(0.2, 1)))
+    steer(tab, run, styles, controls(tab, LONG, blend=(0.2, 1)))
     ((_, settings),) = steering_of(run)
     assert settings["blend"] == [0.2, 1.0]
 
@@ -135,17 +135,18 @@ def test_weights_for_other_paintings_than_the_runs_leave_its_own_as_they_are(tab
     run = studio.runs.start(dataclasses.replace(painting_job, config=LONG))
     eventually(lambda: run.frame, "the first frame")
     changed = dataclasses.replace(LONG, balance=0.6)
-    tab.steer(run.id, "studio_vgg", styles, *controls(tab, changed, blend=(0.2, 1)))
+    steer(tab, run, styles, controls(tab, changed, blend=(0.2, 1)))
     ((_, settings),) = steering_of(run)
     assert (settings["blend"], settings["balance"]) == ([], 0.6)
     assert run.error == ""
 
 
-# Stopping and coming back
+# Stopping and resuming
 
 
 def test_a_job_is_asked_for_by_the_names_that_the_engine_has(tab, photo, styles):
-    job = tab._job(photo, styles, None, photo, "studio_vgg", controls(tab, QUICK_PAINTING, blend=(0.5, 1)))
+    values = [*controls(tab, QUICK_PAINTING, blend=(0.5, 1)), styles]
+    job = tab._job(photo, styles, None, photo, "studio_vgg", values)
     assert isinstance(job, Job)
     assert set(job.inputs) == {"content_image", "style_images_1", "style_images_2", "start_image"}
     assert job.config == dataclasses.replace(QUICK_PAINTING, blend=(0.5, 1.0))
