@@ -15,6 +15,7 @@ from collections.abc import Callable, Generator, Iterator
 from typing import Any, TypeVar
 
 from engines.core.frames import Frame
+from engines.core.messages import message
 
 T = TypeVar("T")
 
@@ -76,7 +77,7 @@ def prepared(work: Callable[[], T], note: str) -> Generator[Frame, Any, tuple[T,
             note = ""
         found = result.result()
         # The first steps may take long, as they are compiled.
-        sent = (yield Frame(step=0, total=1, note="starting", keyframe=False)) or sent
+        sent = (yield Frame(step=0, total=1, note=message("starting"), keyframe=False)) or sent
         return found, sent
     finally:
         state.abandon()

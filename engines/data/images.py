@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from engines.core.files import UNREADABLE
+from engines.core.messages import message
 from engines.core.preparation import check
 from engines.data import archives
 from engines.data.archives import (
@@ -103,7 +104,12 @@ def _opened(path: Path) -> Iterator[tuple[list[Member], Callable[[str], bytes]]]
         def from_folder(name: str) -> bytes:
             with readable():
                 if (path / name).stat().st_size > _MOST_BYTES:
-                    raise TooLargeError(f"This file is larger than {_MOST_BYTES >> 20} MB; make it smaller first.")
+                    raise TooLargeError(
+                        message(
+                            "This file is larger than {megabytes} MB; make it smaller first.",
+                            megabytes=_MOST_BYTES >> 20,
+                        )
+                    )
                 return (path / name).read_bytes()
 
         yield [Member(name, name) for name in names if not is_aside(name)], from_folder
@@ -125,9 +131,19 @@ def _decoded(
         ValueError: fewer than `least` can be read, or more than fit the memory.
     """
     if len(files) < least:
-        raise ValueError(f"{path.name} holds {_few(len(files))}; at least {least} are needed.")
+        raise ValueError(
+            message(
+                "{file} holds {few}; at least {least} are needed.", file=path.name, few=_few(len(files)), least=least
+            )
+        )
     if len(files) * size * size * 3 > _MOST_IN_ALL:
-        raise ValueError(f"{path.name} holds {len(files)} pictures, too many to keep in memory; use fewer.")
+        raise ValueError(
+            message(
+                "{file} holds {count} pictures, too many to keep in memory; use fewer.",
+                file=path.name,
+                count=len(files),
+            )
+        )
     images = np.empty((len(files), size, size, 3), np.uint8)
 
     def decode(item: tuple[int, bytes | ValueError]) -> ValueError | None:
@@ -161,12 +177,20 @@ def _decoded(
     told = told_of(refused)
     if sum(kept) < least:
         few = _few(sum(kept))
-        raise ValueError(f"{path.name} holds {few} that can be read, at least {least} are needed, and {told[0]}")
+        raise ValueError(
+            message(
+                "{file} holds {few} that can be read, at least {least} are needed, and {why}",
+                file=path.name,
+                few=few,
+                least=least,
+                why=told[0],
+            )
+        )
     return images[kept], [file for file, fine in zip(files, kept, strict=True) if fine], told
 
 
 def _few(count: int) -> str:
-    return "no pictures" if not count else f"only {count} picture{'s' * (count > 1)}"
+    return message("no pictures") if not count else message("only {count} picture{s}", count=count, s="s" * (count > 1))
 
 
 def _is_picture(file: Member) -> bool:
@@ -182,7 +206,7 @@ def labelled_pictures(path: Path, size: int = 64) -> LabelledPictures:
     with _opened(path) as (files, read):
         files = [file for file in files if "/" in file.name and _is_picture(file)]
         if not files:
-            raise ValueError(f"{path.name} holds no pictures in class folders.")
+            raise ValueError(message("{file} holds no pictures in class folders.", file=path.name))
         images, files, left_out = _decoded(path, files, read, size, 1)
     folders = [file.name.split("/")[-2] for file in files]
     classes = tuple(sorted(set(folders)))
@@ -227,13 +251,19 @@ def whole_pictures(
             try:
                 pixels = read_picture(read(file.key), max_pixels=_MOST_PIXELS)
                 if min(pixels.shape[:2]) < least_side:
-                    raise ValueError(f"This picture has a side of fewer than {least_side} pixels; use a larger one.")
+                    raise ValueError(
+                        message(
+                            "This picture has a side of fewer than {least} pixels; use a larger one.", least=least_side
+                        )
+                    )
                 found.append(pixels)
             except ValueError as error:
                 refused.append((file.name, error))
     told = told_of(refused) if refused else ()
     if not found:
-        raise ValueError(f"{path.name} holds {_few(0)}; at least {1} are needed.")
+        raise ValueError(
+            message("{file} holds {few}; at least {least} are needed.", file=path.name, few=_few(0), least=1)
+        )
     return found, told
 
 
@@ -263,13 +293,23 @@ def digits(path: Path) -> Digits:
         with np.load(path, allow_pickle=False) as arrays:
             found = [arrays[name] for name in ("x_train", "y_train", "x_test", "y_test")]
     except FileNotFoundError as error:
-        raise ValueError(f"There is no file {path.name} in {path.parent}; name the folder that holds it.") from error
+        raise ValueError(
+            message(
+                "There is no file {file} in {folder}; name the folder that holds it.",
+                file=path.name,
+                folder=path.parent,
+            )
+        ) from error
     except UNREADABLE as error:
-        raise ValueError(f"{path.name} is not the file of digits that Keras publishes, or is damaged.") from error
+        raise ValueError(
+            message("{file} is not the file of digits that Keras publishes, or is damaged.", file=path.name)
+        ) from error
     train, train_labels = _digits_of(path.name, *found[:2])
     test, test_labels = _digits_of(path.name, *found[2:])
     if not len(train) or not len(test):
-        raise ValueError(f"{path.name} holds no digits in its {'x_test' if len(train) else 'x_train'}.")
+        raise ValueError(
+            message("{file} holds no digits in its {part}.", file=path.name, part="x_test" if len(train) else "x_train")
+        )
     return Digits(train, train_labels, test, test_labels)
 
 
@@ -279,14 +319,14 @@ def _digits_of(name: str, images: np.ndarray, labels: np.ndarray) -> tuple[np.nd
     labels = labels[:, 0] if labels.ndim == 2 and labels.shape[1] == 1 else labels
     numbers = all(array.dtype.kind in "buif" for array in (images, labels))
     if not numbers or images.shape[1:] != (28, 28) or labels.shape != images.shape[:1]:
-        raise ValueError(f"{name} holds something else than digits of 28 x 28 pixels.")
+        raise ValueError(message("{name} holds something else than digits of 28 x 28 pixels.", name=name))
     if not len(images):
         return np.empty((0, 28, 28), np.uint8), np.empty(0, np.uint8)
     # Of floating-point numbers the values tell whether white is 1 or 255.
     scale = 255 if images.dtype.kind in "bf" and images.max() <= 1 else 1
     # Not a number is within no range.
     if not (images.min() >= 0 and images.max() <= 255 and labels.min() >= 0 and labels.max() <= 9):
-        raise ValueError(f"{name} holds something else than digits of 28 x 28 pixels.")
+        raise ValueError(message("{name} holds something else than digits of 28 x 28 pixels.", name=name))
     if images.dtype.kind in "bf":
         images = np.round(images * np.float32(scale))
     return images.astype(np.uint8), labels.astype(np.uint8)
@@ -301,7 +341,7 @@ def ratings(path: Path, name: str = "attributes.csv") -> dict[str, np.ndarray]:
     with _opened(path) as (files, read):
         key = next((file.key for file in files if file.name == name), None)
         if key is None:
-            raise ValueError(f"{path.name} holds no {name}.")
+            raise ValueError(message("{file} holds no {name}.", file=path.name, name=name))
         rows = list(csv.DictReader(io.StringIO(read(key).decode("utf-8-sig"))))
     try:
         columns = {key: [row[key] for row in rows] for key in rows[0]}
@@ -311,4 +351,4 @@ def ratings(path: Path, name: str = "attributes.csv") -> dict[str, np.ndarray]:
             key: np.array(values) if key == "name" else np.array(values, np.float32) for key, values in columns.items()
         }
     except (IndexError, KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{name} in {path.name} is not a table of ratings.") from error
+        raise ValueError(message("{name} in {file} is not a table of ratings.", name=name, file=path.name)) from error

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from engines.core.configs import setting, validate
+from engines.core.messages import message
 from engines.latent import geometry as latent
 
 if TYPE_CHECKING:
@@ -64,7 +65,9 @@ class DCGANTrainingConfig:
     def __post_init__(self):
         validate(self)
         if self.batch_size % GROUP:
-            raise ValueError(f"Batch size must be a multiple of {GROUP}, not {self.batch_size}.")
+            raise ValueError(
+                message("Batch size must be a multiple of {group}, not {given}.", group=GROUP, given=self.batch_size)
+            )
 
     def filled(self) -> DCGANTrainingConfig:
         """The same with what is None as the model has it."""
@@ -98,7 +101,7 @@ MODELS_OWN: dict[str, dict[str, Any]] = {
 MOST_SEED = 2**31 - 1
 
 
-_TRUNCATION = "Below 1: nearer to the mean picture, less varied and likelier to be whole (psi)."
+_TRUNCATION = message("Below 1: nearer to the mean picture, less varied and likelier to be whole (psi).")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,4 +164,6 @@ class ProjectionConfig:
     def __post_init__(self):
         validate(self)
         if self.perceptual_weight == 0 and self.pixel_weight == 0:
-            raise ValueError("The perceptual weight or the pixel weight must be above 0: nothing would be looked for.")
+            raise ValueError(
+                message("The perceptual weight or the pixel weight must be above 0: nothing would be looked for.")
+            )

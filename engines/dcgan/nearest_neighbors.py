@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from engines.core.messages import message
 from engines.data.images import SplitPictures
 
 # Pictures are first held against all others at this size, and the nearest of these as the bundled backbone sees them.
@@ -42,7 +43,9 @@ class Neighbourhood:
             ValueError: a picture of another size.
         """
         if image.shape != self._pictures.train.shape[1:]:
-            raise ValueError(f"The training pictures here are of another size than {image.shape[:2]}.")
+            raise ValueError(
+                message("The training pictures here are of another size than {size}.", size=image.shape[:2])
+            )
         both = np.stack([image, image[:, ::-1]])
         squares = np.square(self._small).sum(1) - 2 * _small(both) @ self._small.T
         rows = np.argsort(squares.min(0))[:SHORTLIST]

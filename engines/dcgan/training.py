@@ -15,6 +15,7 @@ import tensorflow as tf
 
 from engines.core.files import written_atomically
 from engines.core.frames import Frame, Frames
+from engines.core.messages import message
 from engines.core.preparation import prepared
 from engines.data.images import SplitPictures, split_pictures
 from engines.dcgan.augmentation import augmented
@@ -53,7 +54,9 @@ def read_pictures(data: Path, side: int) -> SplitPictures:
     """
     pictures = split_pictures(data, side)
     if (pictures.train == pictures.train[:1]).all():
-        raise ValueError(f"All pictures in {data.name} are the same one; there is nothing to learn from it.")
+        raise ValueError(
+            message("All pictures in {data} are the same one; there is nothing to learn from it.", data=data.name)
+        )
     return pictures
 
 
@@ -215,13 +218,13 @@ def alarm(frame: Frame, most_varied: float) -> str:
     """
     real, fake = frame.metrics["real_accuracy"], frame.metrics["fake_accuracy"]
     if frame.metrics["diversity"] < COLLAPSED * most_varied:
-        return "alarm: the pictures grow alike; go back, and lower the critic's rate or hide more from it"
+        return message("alarm: the pictures grow alike; go back, and lower the critic's rate or hide more from it")
     if frame.progress < BEGINNING:
         return ""
     if min(real, fake) > CRITIC_WINS:
-        return "alarm: the critic tells all pictures apart; lower its rate, or hide more from it"
+        return message("alarm: the critic tells all pictures apart; lower its rate, or hide more from it")
     if fake < GENERATOR_WINS:
-        return "alarm: the critic is fooled by all that is drawn; raise its rate"
+        return message("alarm: the critic is fooled by all that is drawn; raise its rate")
     return ""
 
 
@@ -343,7 +346,7 @@ def training(
     output: Path | None = None,
 ) -> Frames[DCGANTrainingConfig]:
     """`train` as a job: stopped while it reads or between steps, going on from its checkpoint when started again."""
-    found, changed = yield from prepared(lambda: _hashed_pictures(config, data), "reading the pictures")
+    found, changed = yield from prepared(lambda: _hashed_pictures(config, data), message("reading the pictures"))
     config = _steered(config.filled(), config if changed is None else changed)
     yield from _trained(config, *found, checkpoint, output)
 

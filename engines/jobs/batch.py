@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from engines.core.frames import Frame
+from engines.core.messages import joined, message
 from engines.data import archives
 from engines.data.archives import told_of
 from engines.imaging.formats import LIKE_PICTURES, SUFFIXES
@@ -75,11 +76,13 @@ def picture_files(paths: Iterable[Path]) -> tuple[PictureFile, ...]:
             inside = archives.members(archive)
         found += [PictureFile(path, one.key, one.name) for one in inside if _is_picture(one.name)]
     if not found:
-        raise PictureError("There are no pictures to work on; choose some, or a zip of them.")
+        raise PictureError(message("There are no pictures to work on; choose some, or a zip of them."))
     # A camera's own files lie beside its pictures.
     count = sum(one.of_known_kind for one in found)
     if count > MOST_PICTURES:
-        raise PictureError(f"These are {count} pictures; a batch takes at most {MOST_PICTURES}.")
+        raise PictureError(
+            message("These are {count} pictures; a batch takes at most {most}.", count=count, most=MOST_PICTURES)
+        )
     return tuple(found)
 
 
@@ -219,21 +222,22 @@ class BatchExecution(JobExecution):
         self.notices = self.batch.notices + told_of(self._refused)
         most = f"{self.batch.max_pixels:,}"
         if self._shrunk == 1:
-            self.notices += (f"One picture was shrunk to {most} pixels.",)
+            self.notices += (message("One picture was shrunk to {most} pixels.", most=most),)
         elif self._shrunk:
-            self.notices += (f"{self._shrunk} pictures were shrunk to {most} pixels.",)
+            self.notices += (message("{count} pictures were shrunk to {most} pixels.", count=self._shrunk, most=most),)
 
     def _counted(self, frame: Frame, steps: int) -> Frame:
         """A picture's frame, which stands for so many steps, as one of the batch."""
         self._done += steps
         count = len(self.batch.pictures)
         left = count - self.number - 1
+        picture = message("picture {number} of {count}", number=self.number + 1, count=count)
         return dataclasses.replace(
             frame,
             step=self._done,
             total=self._done + frame.total - frame.step + frame.total * left,
             progress=(self.number + frame.progress) / count,
-            note=f"picture {self.number + 1} of {count} · {frame.note}" if frame.note else "",
+            note=joined([picture, frame.note]) if frame.note else "",
             seam=frame.step >= frame.total,
         )
 

@@ -17,6 +17,8 @@ from pathlib import Path
 
 import tokenizers
 
+from engines.core.messages import message
+
 # Bytes. What it takes to learn from a run of letters grows with the square of its length, and no token need be longer.
 LONGEST_RUN = 256
 
@@ -61,7 +63,7 @@ def learnt_elsewhere(texts: Iterable[str], vocab_size: int) -> str:
         found, _ = process.communicate()
     check()
     if process.returncode or not found:
-        raise ValueError("A vocabulary could not be learnt from so much text here; use a part of it.")
+        raise ValueError(message("A vocabulary could not be learnt from so much text here; use a part of it."))
     return found.decode()
 
 

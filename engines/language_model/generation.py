@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from engines.core.frames import Frame, Frames
+from engines.core.messages import message
 from engines.language_model.config import SamplingConfig
 from engines.language_model.sampling import TokenDistribution, dice, filter_logits, noise
 from engines.language_model.tokenizers import END
@@ -81,7 +82,9 @@ def generate(
             return
         if changed is not None:
             if len(changed.temperatures) != len(config.temperatures):
-                raise ValueError("How many temperatures are written side by side cannot be changed while they are.")
+                raise ValueError(
+                    message("How many temperatures are written side by side cannot be changed while they are.")
+                )
             config = dataclasses.replace(changed, tokens=config.tokens, seed=config.seed)
         reading.next([row.tokens for row in rows])
 

@@ -18,6 +18,7 @@ from typing import ClassVar
 import numpy as np
 import tokenizers
 
+from engines.core.messages import message
 from engines.core.preparation import check
 from engines.data.text import without_surrogates
 from engines.language_model.byte_pairs import learnt_elsewhere, pairs_learnt
@@ -272,4 +273,4 @@ def from_json(text: str) -> Tokeniser:
             return Subwords(tokenizers.Tokenizer.from_str(json.dumps(content["bpe"])))
         return kind(content["vocabulary"])  # type: ignore[call-arg]
     except Exception as error:  # the library raises bare Exception for what it cannot read
-        raise ValueError("This is no tokeniser of this studio's, or it is damaged.") from error
+        raise ValueError(message("This is no tokeniser of this studio's, or it is damaged.")) from error

@@ -16,6 +16,7 @@ from keras import ops
 
 from engines.core.files import written_atomically
 from engines.core.frames import Frame, Frames
+from engines.core.messages import message
 from engines.core.preparation import prepared, say
 from engines.data.text import split_texts
 from engines.language_model.config import (
@@ -202,14 +203,19 @@ def read_texts(config: LanguageTrainingConfig, data: Path) -> TokenisedTexts:
         ValueError: nothing there that can be used, or too little.
     """
     texts = split_texts(data)
-    say("learning the vocabulary")
+    say(message("learning the vocabulary"))
     tokeniser = TOKENISERS[config.tokeniser or ""].train(texts.train, config.vocab_size or 0)
-    say("cutting the texts up")
+    say(message("cutting the texts up"))
     train, held_out = (compact(tokeniser.stream(some), tokeniser.vocab_size) for some in (texts.train, texts.held_out))
     if len(train) < LEAST_TOKENS:
         raise ValueError(
-            f"{data.name} makes only {len(train)} tokens to train on and at least {LEAST_TOKENS} are needed; "
-            "use more text, or cut it into characters."
+            message(
+                "{data} makes only {count} tokens to train on and at least {least} are needed; "
+                "use more text, or cut it into characters.",
+                data=data.name,
+                count=len(train),
+                least=LEAST_TOKENS,
+            )
         )
     characters = sum(map(len, texts.held_out))
     return TokenisedTexts(tokeniser, train, held_out, characters, data_hash(train), texts.left_out)
@@ -316,7 +322,7 @@ def training(
 ) -> Frames[LanguageTrainingConfig]:
     """`train` as a job: stopped while it reads or between steps, going on from its checkpoint when started again."""
     config = config.filled()
-    texts, changed = yield from prepared(lambda: read_texts(config, data), "reading the texts")
+    texts, changed = yield from prepared(lambda: read_texts(config, data), message("reading the texts"))
     yield from _trained(config if changed is None else _steered(config, changed), texts, checkpoint, output)
 
 

@@ -11,6 +11,8 @@ from statistics import NormalDist
 
 import numpy as np
 
+from engines.core.messages import message
+
 # Farther out than this no encoded picture lies, not even where the prior counts for little.
 MOST = 40.0
 SPACINGS = ("linear", "gaussian")
@@ -24,11 +26,19 @@ def checked(latents: np.ndarray | Sequence[float], length: int) -> np.ndarray:
     """
     latents = np.atleast_2d(np.asarray(latents, np.float32))
     if latents.ndim != 2 or latents.shape[1] != length:
-        raise ValueError(f"A latent vector here has {length} numbers, not {latents.shape[-1]}.")
+        raise ValueError(
+            message("A latent vector here has {needed} numbers, not {given}.", needed=length, given=latents.shape[-1])
+        )
     if not np.isfinite(latents).all():
-        raise ValueError("A latent vector must be made of finite numbers.")
+        raise ValueError(message("A latent vector must be made of finite numbers."))
     if np.abs(latents).max(initial=0) > MOST:
-        raise ValueError(f"A latent value must be between {-MOST:g} and {MOST:g}: there is nothing farther out.")
+        raise ValueError(
+            message(
+                "A latent value must be between {low:g} and {most:g}: there is nothing farther out.",
+                low=-MOST,
+                most=MOST,
+            )
+        )
     return latents
 
 
@@ -41,7 +51,13 @@ def axis_values(count: int, reach: float, spacing: str) -> np.ndarray:
             function of the standard normal distribution over even probabilities).
     """
     if count < 1 or not 0 < reach <= MOST or spacing not in SPACINGS:
-        raise ValueError(f"A grid needs at least one point, a reach of up to {MOST:g}, and a spacing of {SPACINGS}.")
+        raise ValueError(
+            message(
+                "A grid needs at least one point, a reach of up to {most:g}, and a spacing of {spacings}.",
+                most=MOST,
+                spacings=SPACINGS,
+            )
+        )
     if spacing == "linear":
         return np.linspace(-reach, reach, count, dtype=np.float32)
     normal = NormalDist()
@@ -95,9 +111,9 @@ def walk(waypoints: np.ndarray, steps: int, *, spherical: bool = False, closed: 
     """
     points = np.asarray(waypoints, np.float32)
     if len(points) < 2:
-        raise ValueError("A walk needs at least two places; set another.")
+        raise ValueError(message("A walk needs at least two places; set another."))
     if steps < 1:
-        raise ValueError("A walk needs at least one step from each place to the next.")
+        raise ValueError(message("A walk needs at least one step from each place to the next."))
     if closed:
         points = np.concatenate([points, points[:1]])
     between = slerp if spherical else lerp

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import IO
 
 from engines.core.files import md5_of, written_atomically
+from engines.core.messages import message
 
 CHUNK = 1 << 18
 # How often whoever waits for somebody else's download looks how far it is, in seconds.
@@ -76,7 +77,7 @@ def copied_if(source: Path, destination: Path, md5: str) -> bool:
                 hasher.update(chunk)
                 file.write(chunk)
             if hasher.hexdigest() != md5:
-                raise WrongContentError(f"{source.name} is not the file that was meant.")
+                raise WrongContentError(message("{file} is not the file that was meant.", file=source.name))
     except WrongContentError:
         return False
     return True
@@ -135,14 +136,18 @@ def _fetched(url: str, destination: Path, md5: str, timeout: float, turn: _Turn)
         whole = copied_if(part, destination, md5)
         part.unlink(missing_ok=True)
     except OSError as error:
-        raise UnwritableError(f"There is no room for {destination.name}, or no right to write it.") from error
+        raise UnwritableError(
+            message("There is no room for {file}, or no right to write it.", file=destination.name)
+        ) from error
     if not whole:
-        raise WrongContentError(f"What was downloaded as {destination.name} is another file; nothing was kept.")
+        raise WrongContentError(
+            message("What was downloaded as {file} is another file; nothing was kept.", file=destination.name)
+        )
 
 
 def _received(url: str, part: Path, timeout: float, turn: _Turn) -> Iterator[tuple[int, int]]:
     """Write what a server sends into the part, from where that ends; what else raises OSError is the disk's."""
-    broken = UnreachableError("The file could not be downloaded, as the connection failed or broke off.")
+    broken = UnreachableError(message("The file could not be downloaded, as the connection failed or broke off."))
     try:
         response, done = _opened(url, size_of(part), timeout)
     except _BROKEN as error:

@@ -20,13 +20,14 @@ import tempfile
 import threading
 import time
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+from engines.core.messages import message
 from engines.jobs.version import version
 from engines.jobs.worker import WorkerTask
 
@@ -133,7 +134,7 @@ class Cluster:
         if importlib.util.find_spec("ray") is None:
             raise ClusterError("Ray is not installed here; run: pip install -r requirements-cluster.txt")
         self._options, self._changed, self._warm = options, changed, warm
-        self.status = Status(address=options.address, said="Looking for the cluster.")
+        self.status = Status(address=options.address, said=message("Looking for the cluster."))
         self._waiting: dict[int, Future[tuple[str, Any]]] = {}
         self._numbers = itertools.count(1)
         self._lock = threading.Lock()
@@ -193,14 +194,14 @@ class Cluster:
         with self._lock:
             connection = self._connection
             if connection is None:
-                raise LostError("The cluster is away.")
+                raise LostError(message("The cluster is away."))
             number = next(self._numbers)
             self._waiting[number] = answer
             try:
                 connection.send_bytes(pickle.dumps((number, name, arguments), protocol=5))
             except OSError:
                 self._waiting.pop(number, None)
-                raise LostError("The cluster is away.") from None
+                raise LostError(message("The cluster is away.")) from None
         return answer
 
     def call(self, id: int, method: str, arguments: tuple[Any, ...], writes: dict[str, str]) -> Future[tuple[str, Any]]:
@@ -260,12 +261,12 @@ class Cluster:
             finally:
                 # First of all, so that who is told that a worker is lost does not ask for another.
                 if self.status.there:
-                    self.status = Status(address=self._options.address, said="The cluster is away.")
+                    self.status = Status(address=self._options.address, said=message("The cluster is away."))
                 with self._lock:
                     self._connection = None
                     waiting, self._waiting = self._waiting, {}
                 for answer in waiting.values():
-                    answer.set_result(("lost", "The cluster is away."))
+                    answer.set_result(("lost", message("The cluster is away.")))
                 connection.close()
                 process.kill()
                 process.wait()
@@ -273,7 +274,7 @@ class Cluster:
             said = errors.read().decode("utf-8", "replace").strip().splitlines()
         for line in said[:-1]:
             logger.debug("%s", line)
-        return said[-1][:400] if process.returncode == 3 and said else "The cluster is away."
+        return _sentence(json.loads(said[-1])) if process.returncode == 3 and said else message("The cluster is away.")
 
     def _listen(self, connection: Connection) -> None:
         """Take what the process says until it ends."""
@@ -286,7 +287,10 @@ class Cluster:
             if kind == "joined":
                 address = value
             elif kind == "status":
-                machines = [Machine(**{**one, "busy": tuple(one["busy"])}) for one in value["nodes"]]
+                machines = [
+                    Machine(**{**one, "busy": tuple(one["busy"]), "refused": _sentence(one["refused"])})
+                    for one in value["nodes"]
+                ]
                 said = next((one.refused for one in machines if one.refused), "")
                 before, self.status = (
                     self.status,
@@ -371,6 +375,11 @@ class WorkerPlace:
                 self._cluster.ask("drop", self.id)  # it would not do for another run
                 raise
             self._cluster.ask("give_back", self.id)
+
+
+def _sentence(parts: Mapping[str, Any] | None) -> str:
+    """A sentence that has come in parts from the process beside the studio; "" for none."""
+    return message(parts["template"], **parts["values"]) if parts else ""
 
 
 def said_in(answer: tuple[str, Any]) -> Any:

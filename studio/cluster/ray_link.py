@@ -52,6 +52,11 @@ REFUSED_SECONDS = 30.0
 PROJECTS_KEPT = 4
 
 
+def message(template: str, **values: str) -> dict[str, Any]:
+    """A sentence in its parts, for `engines.core.messages` to put together: nothing of the project is imported here."""
+    return {"template": template, "values": values}
+
+
 class Unavailable(Exception):  # noqa: N818 - no error: the studio asks again
     """There is no place at this moment."""
 
@@ -168,7 +173,7 @@ class Node:
 class Refusal:
     """Why no worker is begun on a machine, in a sentence, and until when."""
 
-    sentence: str
+    sentence: dict[str, Any]
     until: float
 
 
@@ -318,20 +323,25 @@ class Pool:
         except (ray.exceptions.RayError, TimeoutError) as error:
             self.drop(member)
             said = str(error).strip().splitlines()
-            self._refuse(node, f"No worker begins on {node.title}: {said[-1][:300] if said else 'no answer'}")
+            why = said[-1][:300] if said else "no answer"
+            self._refuse(node, message("No worker begins on {machine}: {why}", machine=node.title, why=why))
             return None
         if found != self._project.version:
             self.drop(member)
             self._refuse(
                 node,
-                f"The worker on {node.title} is Reverie {found} and this studio {self._project.version}; bring both to "
-                "one version.",
+                message(
+                    "The worker on {machine} is Reverie {theirs} and this studio {ours}; bring both to one version.",
+                    machine=node.title,
+                    theirs=found,
+                    ours=self._project.version,
+                ),
             )
             return None
         member.began = time.monotonic()
         return member
 
-    def _refuse(self, node: Node, sentence: str) -> None:
+    def _refuse(self, node: Node, sentence: dict[str, Any]) -> None:
         logging.warning("%s", sentence)
         self.refused[node.id] = Refusal(sentence, time.monotonic() + REFUSED_SECONDS)
 
@@ -361,7 +371,7 @@ class Pool:
                     "free": node.free_cpus,
                     "busy": [one.id for one in ours if one.busy],
                     "warm": sum(not one.busy for one in ours),
-                    "refused": self.refused[node.id].sentence if node.id in self.refused else "",
+                    "refused": self.refused[node.id].sentence if node.id in self.refused else None,
                 }
             )
         nodes.sort(key=lambda one: str(one["title"]))
@@ -489,7 +499,7 @@ class Link:
                     await asyncio.to_thread(_check_reachable, self._address)
                 nodes = await asyncio.wait_for(asked, SILENCE_SECONDS)
             except Exception:  # noqa: BLE001 - a timeout, a lost connection: it is all the same to whoever waits
-                _leave("The cluster does not answer any more.")
+                _leave(message("The cluster does not answer any more."))
             self._pool.see(nodes)
             self.say(0, "status", self._pool.status())
             await asyncio.sleep(LOOK_SECONDS)
@@ -529,9 +539,9 @@ def _write(path: Path, content: Any) -> None:
         file.write(content.data)
 
 
-def _leave(sentence: str) -> None:
+def _leave(sentence: dict[str, Any]) -> None:
     """End at once, whatever Ray still waits for."""
-    print(sentence, file=sys.stderr, flush=True)
+    print(json.dumps(sentence), file=sys.stderr, flush=True)
     os._exit(3)
 
 
@@ -542,11 +552,11 @@ def _check_reachable(address: str) -> str:
         address = found or ""
     host, _, port = address.rpartition(":")
     if not host or not port.isdigit():
-        _leave("There is no Ray cluster on this machine; begin one with ray start.")
+        _leave(message("There is no Ray cluster on this machine; begin one with ray start."))
     try:
         socket.create_connection((host, int(port)), timeout=CONNECT_SECONDS).close()
     except OSError:
-        _leave(f"There is no Ray cluster at {address}.")
+        _leave(message("There is no Ray cluster at {address}.", address=address))
     return address
 
 
@@ -559,7 +569,8 @@ def main() -> None:
     try:
         ray.init(address=address, namespace="reverie", log_to_driver=False, logging_level=logging.ERROR)
     except Exception as error:  # noqa: BLE001 - it raises all kinds of things
-        _leave(f"Ray at {address} cannot be joined: {str(error).strip().splitlines()[0][:300]}")
+        why = str(error).strip().splitlines()[0][:300]
+        _leave(message("Ray at {address} cannot be joined: {why}", address=address, why=why))
 
     async def serve() -> None:
         project = Project(options["project"], options["package"], options["version"])

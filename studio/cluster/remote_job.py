@@ -14,6 +14,7 @@ from typing import Any
 
 from engines.core.files import sha256_of
 from engines.core.frames import Frame
+from engines.core.messages import message
 from engines.jobs import ENGINES, Job, JobExecution, ModelCache, ResumableJob, ResumePoint, RunHistory
 from engines.jobs.worker import SentFile, StepResult, WorkerTask
 from studio.cluster.client import AwayError, BusyError, Cluster, LostError, WorkerPlace
@@ -24,7 +25,7 @@ logger = logging.getLogger(__name__)
 # By itself a run goes on elsewhere so many times; then a person is asked.
 LOSSES_BORNE = 1
 # Where a run is that is done in the studio while the cluster is away.
-HERE = "this machine"
+HERE = message("this machine")
 # Steps that take less are begun before they are asked for.
 AHEAD_SECONDS = 0.5
 # Where nobody watches, a frame is sent so often, and not each.
@@ -155,8 +156,10 @@ class RemoteJob(JobExecution):
         self._pending = self._rest.in_force if self._asked is None else self._asked
         self._losses += 1
         if self._losses > LOSSES_BORNE:
-            again = "press Train" if "checkpoint" in self.job.files else "press Go on"
-            raise LostTwiceError(f"The machine that this was on is lost, for the second time; {again} to go on.")
+            again = message("press Train") if "checkpoint" in self.job.files else message("press Go on")
+            raise LostTwiceError(
+                message("The machine that this was on is lost, for the second time; {again} to go on.", again=again)
+            )
 
     def left(self) -> ResumableJob | None:
         """What the run can be gone on with after its last frame, should it end here; None where nothing is left."""

@@ -1,7 +1,7 @@
 """Components of our own: a template, a script, and a value that goes between them and the page. Both lie beside the
 module that they belong to, under its name.
 
-Their words are marked where they stand: `[[Clear]]` in a template, `phrase('step {}', step)` in a script.
+Their words are marked where they stand: `[[Clear]]` in a template, `phrase('step {step}', { step })` in a script.
 """
 
 from __future__ import annotations
@@ -20,10 +20,8 @@ from studio.i18n.page_translation import in_language
 TEMPLATE_WORDS = re.compile(r"\[\[(.+?)\]\]")
 SCRIPT_WORDS = re.compile(r"""\bphrase\((['"])(.+?)\1""")
 # The same as `studio.i18n.catalog.translate`, with values in the places of a sentence.
-_PHRASE = """const phrase = (text, ...values) => {
-  let next = 0;
-  return (SENTENCES[text] ?? text).replace(/\\{(\\d*)\\}/g, (_, place) => values[place === '' ? next++ : place]);
-};"""
+_PHRASE = """const phrase = (text, values = {}) =>
+  (SENTENCES[text] ?? text).replace(/\\{(\\w+)\\}/g, (_, place) => values[place]);"""
 
 
 def asset(path: Path) -> str:

@@ -14,6 +14,7 @@ import numpy as np
 from PIL import Image, ImageFilter
 
 from engines.core.files import written_atomically
+from engines.core.messages import message
 from studio.examples.noise import fractal_noise
 from studio.examples.paintings import PAINTINGS
 
@@ -40,7 +41,7 @@ def photographs() -> list[Path]:
 
 def drawings(folder: Path) -> list[Path]:
     """The drawn landscapes, made where they are not there yet."""
-    return drawn({"hills at dusk": hills_at_dusk, "clouds over water": clouds}, folder)
+    return drawn({message("hills at dusk"): hills_at_dusk, message("clouds over water"): clouds}, folder)
 
 
 def painting_paths(folder: Path) -> list[Path]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from engines.core.files import cause_of
+from engines.core.messages import message
 from engines.imaging.metadata import NO_DETAILS
 from engines.imaging.video import Film
 from engines.jobs import ENGINES, Job, JobExecution
@@ -48,7 +49,9 @@ class ResultKeeper:
         try:
             self.moments.see(frame)
         except OSError as error:
-            self._notices["moments"] = f"Not all moments of this run could be kept: {cause_of(error)}."
+            self._notices["moments"] = message(
+                "Not all moments of this run could be kept: {cause}.", cause=cause_of(error)
+            )
         self.film(started)
 
     def film(self, started: JobExecution) -> None:
@@ -76,11 +79,16 @@ class ResultKeeper:
         except OSError as error:
             # What is there only to be looked back at makes room.
             if self.moments.steps:
-                self._notices["moments"] = "The run's earlier pictures were deleted to make room for the result."
+                self._notices["moments"] = message(
+                    "The run's earlier pictures were deleted to make room for the result."
+                )
             self.moments.forget()
             if self._film is not None:
                 self.discard()
-                said = f"The film could not be written: {cause_of(error)}; its last picture was kept in its place."
+                said = message(
+                    "The film could not be written: {cause}; its last picture was kept in its place.",
+                    cause=cause_of(error),
+                )
                 self._notices["film"] = said
             path = self._written(started)
         self._keep_inputs()
@@ -96,7 +104,7 @@ class ResultKeeper:
         if ENGINES[self._job.engine].writes and started.last is not None:
             return self._written_text(started.last.text, started.recipe)
         if started.last is None or started.last.image is None:
-            raise RecipeError("There is nothing to keep.")
+            raise RecipeError(message("There is nothing to keep."))
         path = self._gallery.new_path(self._job.engine, ".png")
         details = NO_DETAILS if self._job.makes_sheet else self._job.details
         write_png(path, started.last.image, started.recipe, details)
@@ -109,7 +117,9 @@ class ResultKeeper:
         except OSError as error:
             if not path.is_file():
                 raise
-            self._notices["recipe"] = f"The recipe of this text could not be written: {cause_of(error)}."
+            self._notices["recipe"] = message(
+                "The recipe of this text could not be written: {cause}.", cause=cause_of(error)
+            )
         return path
 
     def _keep_inputs(self) -> None:
@@ -118,7 +128,9 @@ class ResultKeeper:
             for name, image in self._job.inputs.items():
                 self._gallery.keep_input(image, self._job.details if name in first else NO_DETAILS)
         except OSError as error:
-            said = f"The picture that this was made from could not be kept with it: {cause_of(error)}."
+            said = message(
+                "The picture that this was made from could not be kept with it: {cause}.", cause=cause_of(error)
+            )
             self._notices["inputs"] = said
 
     def discard(self) -> None:
@@ -189,7 +201,10 @@ class BatchKeeper:
         try:
             return self._gallery.archive(list(there), list(there.values()))
         except OSError as error:
-            said = f"The results could not be packed into one file: {cause_of(error)}; each of them is in the gallery."
+            said = message(
+                "The results could not be packed into one file: {cause}; each of them is in the gallery.",
+                cause=cause_of(error),
+            )
             self._notices[said] = None
             return None
 

@@ -1,7 +1,7 @@
 """Translation catalogues.
 
-The English text is the key. `{}` in it stands for whatever a sentence names: "step 3 of 20" is found as "step {} of
-{}". What is a person's own, a prompt or the name of a file, is in no file of ours and stays as it is.
+The English text is the key, with its places where it is a message's: "step 3 of 20" is found as "step {step} of
+{total}". What is a person's own, a prompt or the name of a file, is in no file of ours and stays as it is.
 """
 
 from __future__ import annotations
@@ -9,16 +9,14 @@ from __future__ import annotations
 import contextlib
 import functools
 import json
-import re
 from collections.abc import Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 
+from engines.core.messages import Message, filled
+
 LOCALES = Path(__file__).parent / "locales"
-# Between the parts of a line, each of which is said by itself.
-SEPARATOR = " · "
-PLACE = "{}"
 
 
 @dataclass(frozen=True)
@@ -43,34 +41,13 @@ class Language:
         """What is said in it, by the English."""
         return {} if self is ENGLISH else json.loads((LOCALES / f"{self.code}.json").read_text(encoding="utf-8"))
 
-    @functools.cached_property
-    def _patterns(self) -> list[tuple[re.Pattern[str], str]]:
-        """Sentences with places for what they name; those that say most themselves come first, as they fit least."""
-        keys = sorted((key for key in self.sentences if PLACE in key), key=lambda key: -len(key.replace(PLACE, "")))
-        # A whole line is never taken for one of its parts.
-        place = f"((?:(?!{re.escape(SEPARATOR)}).)*)"
-        return [
-            (re.compile(place.join(map(re.escape, key.split(PLACE))), re.DOTALL), self.sentences[key]) for key in keys
-        ]
-
-    @functools.cached_property
-    def translate(self):
-        """English -> this language; what is not known stays as it is."""
-        return functools.lru_cache(maxsize=4096)(self._translate)
-
-    def _translate(self, text: str) -> str:
-        if not self.sentences or not text:
-            return text
-        known = self.sentences.get(text)
-        if known is not None:
-            return known
-        if SEPARATOR in text:
-            return SEPARATOR.join(map(self._translate, text.split(SEPARATOR)))
-        for pattern, sentence in self._patterns:
-            found = pattern.fullmatch(text)
-            if found:
-                return sentence.format(*map(self._translate, found.groups()))
-        return text
+    def translate(self, text: str) -> str:
+        """A text as this language has it; what is not known stays as it is."""
+        if not isinstance(text, Message) or not text.values:
+            return self.sentences.get(text, text)
+        # Only messages: another text in a place may be a person's own.
+        values = {name: self.translate(v) if isinstance(v, Message) else v for name, v in text.values.items()}
+        return filled(self.sentences.get(text.template, text.template), values)
 
 
 ENGLISH = Language("en", "English")

@@ -15,6 +15,7 @@ import gradio as gr
 
 from engines.core.configs import from_mapping
 from engines.core.files import written_atomically
+from engines.core.messages import message
 from studio.components.config_form import Settings
 from studio.components.hidden_download import fetched_when_made
 from studio.components.toasts import inform, warn
@@ -104,7 +105,7 @@ class OwnSettings:
 
     def _config(self, said: Any) -> Any:
         if not isinstance(said, Mapping):
-            raise ValueError("These settings are damaged; save them anew.")
+            raise ValueError(message("These settings are damaged; save them anew."))
         return from_mapping(type(self._settings.first), said)
 
     def used(self, *values: Any) -> Any:
@@ -133,14 +134,14 @@ class OwnSettings:
         name, there = (name or "").strip()[:LONGEST_NAME], dict(kept or {})
         try:
             if not name:
-                raise ValueError("Give these settings a name first.")
+                raise ValueError(message("Give these settings a name first."))
             if name not in there and len(there) >= MOST:
-                raise ValueError(f"At most {MOST} settings are saved; delete one first.")
+                raise ValueError(message("At most {most} settings are saved; delete one first.", most=MOST))
             there[name] = self._said(values)
         except ValueError as error:
             warn(error)
             return [gr.skip()] * 3
-        inform("Saved: your browser keeps these settings.")
+        inform(message("Saved: your browser keeps these settings."))
         return [there, gr.update(choices=list(there), value=name), ""]
 
     def chosen(self, kept: Any, name: str | None) -> list[Any]:
@@ -158,7 +159,7 @@ class OwnSettings:
         """Delete saved settings."""
         there = dict(kept or {})
         if name not in there:
-            warn("Choose the settings to delete first.")
+            warn(message("Choose the settings to delete first."))
             return [gr.skip()] * 2
         del there[name]
         return [there, gr.update(choices=list(there), value=None)]
@@ -168,7 +169,7 @@ class OwnSettings:
     def exported(self, kept: Any) -> str | None:
         """All saved settings as a file."""
         if not kept:
-            warn("There are no saved settings to export yet.")
+            warn(message("There are no saved settings to export yet."))
             return None
         path = self._studio.gallery.folder / "archives" / f"reverie-{self._prefix}-settings.json"
         said = {KEY: VERSION, "tab": self._prefix, "settings": kept}
@@ -181,23 +182,29 @@ class OwnSettings:
         try:
             there = dict(kept or {}) | self._read(Path(path))
             if len(there) > MOST:
-                raise ValueError(f"These would be {len(there)} saved settings; at most {MOST} are kept.")
+                raise ValueError(
+                    message(
+                        "These would be {count} saved settings; at most {most} are kept.", count=len(there), most=MOST
+                    )
+                )
         except ValueError as error:
             warn(error)
             return [gr.skip()] * 2
-        inform("Imported: choose them under Saved.")
+        inform(message("Imported: choose them under Saved."))
         return [there, gr.update(choices=list(there), value=None)]
 
     def _read(self, path: Path) -> dict[str, Any]:
         if path.stat().st_size > MOST_BYTES:
-            raise ValueError("This file is too large to be one of saved settings.")
+            raise ValueError(message("This file is too large to be one of saved settings."))
         try:
             said = json.loads(path.read_text(encoding="utf-8"))
             version, tab, settings = said[KEY], said["tab"], dict(said["settings"])
         except (OSError, ValueError, RecursionError, KeyError, TypeError) as error:
-            raise ValueError("There are no saved settings in this file; choose one that was exported here.") from error
+            raise ValueError(
+                message("There are no saved settings in this file; choose one that was exported here.")
+            ) from error
         if version != VERSION or tab != self._prefix:
-            raise ValueError("These settings are of another tab or another version; import them there.")
+            raise ValueError(message("These settings are of another tab or another version; import them there."))
         for one in settings.values():
             self._config(one)
         return {str(name)[:LONGEST_NAME]: one for name, one in settings.items()}

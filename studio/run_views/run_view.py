@@ -10,6 +10,7 @@ from typing import Any
 
 import gradio as gr
 
+from engines.core.messages import message
 from engines.jobs import ENGINES, Job
 from engines.jobs.sweep import SweepConfig
 from studio.components.html_component import asset, component
@@ -148,7 +149,7 @@ class Stage(ABC):
         def begin() -> Run:
             run = self.run(run_id)
             if run is None:
-                raise ValueError("There is nothing to go on with; start it anew.")
+                raise ValueError(message("There is nothing to go on with; start it anew."))
             return self._runs.go_on(run)
 
         async for update in self._begun(begin):
@@ -211,8 +212,8 @@ class Stage(ABC):
         }
         watcher = Watcher(run, self._runs.render)
         finished: tuple[Any, ...] = ()
-        async for message in watcher.messages():
-            update: dict[Any, Any] = {self.canvas: gr.skip() if message is None else message}
+        async for sent in watcher.messages():
+            update: dict[Any, Any] = {self.canvas: gr.skip() if sent is None else sent}
             if run.results != finished:
                 finished = run.results
                 update |= self.came(run)
@@ -227,14 +228,14 @@ class Stage(ABC):
     def saving(self, run: Run):
         """What Save does with the result; where that is not written yet, it is alive to write it."""
         there = run.result is not None and run.result.is_file()
-        label = "Save all" if run.results else "Save"
+        label = message("Save all") if run.results else "Save"
         return gr.update(value=str(run.result) if there else None, interactive=there or run.unsaved, label=label)
 
     async def saved(self, run_id: str) -> dict[Any, Any]:
         """Save was pressed: write the result of this page's run, if it is not written yet."""
         run = self.run(run_id)
         if run is None or (run.result is None and not run.unsaved):
-            warn("This result is not kept any longer; make it again.")
+            warn(message("This result is not kept any longer; make it again."))
             return {self.save: gr.update(interactive=False)}
         if not run.unsaved:
             return {self.save: gr.skip()}
@@ -243,7 +244,7 @@ class Stage(ABC):
         except ValueError as error:
             warn(error)
             return {self.save: gr.skip()}
-        inform("The result is written; press Save once more to fetch it.")
+        inform(message("The result is written; press Save once more to fetch it."))
         shown = await Watcher(run, self._runs.render).whole()
         return {self.canvas: shown, self.save: self.saving(run)} | self.ended(run)
 
@@ -289,10 +290,13 @@ def _ends(run: Run | None) -> bool:
 
 def interrupted(engine: str) -> str:
     """What there is to say of a run that the studio was ended with, in a sentence."""
-    title, _ = TITLES[engine]
+    title = message(TITLES[engine][0])
     if "checkpoint" in ENGINES[engine].files:
-        return f"{title}: the studio was started anew while this was running; press Train to go on with it."
-    return (
-        f"{title}: the studio was started anew while this was running, so it ended; results that were finished are in "
-        "the gallery."
+        return message(
+            "{title}: the studio was started anew while this was running; press Train to go on with it.", title=title
+        )
+    return message(
+        "{title}: the studio was started anew while this was running, so it ended; results that were finished are in "
+        "the gallery.",
+        title=title,
     )

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Protocol
 
+from engines.core.messages import message
 from engines.jobs import Job, JobExecution, ResumableJob, Workshop
 from studio.runs.journal import RunJournal
 from studio.runs.run import ResultWriter, Run, is_left_alone
@@ -58,7 +59,7 @@ class RunQueue:
         with self._lock:
             self._leave_out_the_over()
             if len(self._waiting) >= self._most_waiting and not self._free:
-                raise QueueFullError("The studio is busy and its waiting line is full; try again in a minute.")
+                raise QueueFullError(message("The studio is busy and its waiting line is full; try again in a minute."))
             self._waiting.append(run)
         self.look()
 
@@ -215,7 +216,7 @@ class RunManager:
         """
         rest = run.unfinished
         if rest is None:
-            raise ValueError("There is nothing to go on with; start it anew.")
+            raise ValueError(message("There is nothing to go on with; start it anew."))
         begun = self._started(self._begun(rest.job, rest), rest.job)
         run.unfinished = None
         return begun

@@ -20,6 +20,7 @@ import numpy as np
 
 from engines.core.files import FULL, cause_of, why_unwritten
 from engines.core.frames import Frame
+from engines.core.messages import message
 from engines.jobs import ENGINES, Job, JobExecution, ResumableJob
 from engines.jobs.batch import Batch
 from engines.recipes import Recipe
@@ -33,9 +34,9 @@ VALUES_KEPT = 240
 # Films are made to be watched: no faster than they will play.
 FILM_PICTURES_A_SECOND = 12
 OVER = ("done", "stopped", "failed")
-NOBODY_WATCHED = "Nobody watched this run for a minute, so it was stopped; press Go on to go on with it."
-UNSAVED = "The result could not be written: {}; press Save once that is put right."
-BROKEN = "Something went wrong inside the engine; the details are in the server's log."
+NOBODY_WATCHED = message("Nobody watched this run for a minute, so it was stopped; press Go on to go on with it.")
+UNSAVED = message("The result could not be written: {cause}; press Save once that is put right.")
+BROKEN = message("Something went wrong inside the engine; the details are in the server's log.")
 
 
 class ResultWriter(Protocol):
@@ -284,7 +285,7 @@ class Run:
         except Exception as error:  # whatever a library raises must end this run alone, not the lane
             logger.exception("Run %s failed.", self.id[:8])
             full = isinstance(error, OSError) and error.errno in FULL
-            self.error = f"The run had to end: {why_unwritten(error)}." if full else BROKEN  # type: ignore[arg-type]
+            self.error = message("The run had to end: {why}.", why=why_unwritten(error)) if full else BROKEN  # type: ignore[arg-type]
 
     def _end(self) -> None:
         """Write the result of what there is, and close."""
@@ -304,7 +305,7 @@ class Run:
             self.unfinished = started.left() if self.why else started.unfinished
         except Exception:  # a codec, a library: whatever it is, the run must come to an end
             logger.exception("The result of run %s could not be written.", self.id[:8])
-            self.error = self.error or "The result could not be written; the details are in the server's log."
+            self.error = self.error or message("The result could not be written; the details are in the server's log.")
         self._close("failed" if self.error else state)
 
     def _write(self, started: JobExecution) -> None:
@@ -314,7 +315,7 @@ class Run:
         except OSError as error:
             logger.warning("The result of run %s could not be written: %s", self.id[:8], error)
             self._unsaved = started
-            self.error = self.error or UNSAVED.format(cause_of(error))
+            self.error = self.error or message(UNSAVED, cause=cause_of(error))
         finally:
             self.results = self._keeper.results
             self.notices = (*started.notices, *self._keeper.notices)

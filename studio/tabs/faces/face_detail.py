@@ -9,6 +9,7 @@ from typing import Any
 import gradio as gr
 import numpy as np
 
+from engines.core.messages import message
 from engines.dcgan import DrawConfig
 from engines.dcgan.model import GAN
 from engines.dcgan.saliency import lit
@@ -67,7 +68,14 @@ class LargeFace:
         )
         with gr.Row(elem_classes="directions inputs"):
             self.directions = [
-                gr.Slider(-REACH, REACH, value=0, step=0.05, label=f"Direction {i + 1}", elem_id=f"gan-d{i + 1}")
+                gr.Slider(
+                    -REACH,
+                    REACH,
+                    value=0,
+                    step=0.05,
+                    label=message("Direction {number}", number=i + 1),
+                    elem_id=f"gan-d{i + 1}",
+                )
                 for i in range(DIRECTIONS)
             ]
 
@@ -110,7 +118,7 @@ class LargeFace:
             ValueError: there is none.
         """
         if not face.get("first"):
-            raise ValueError("There is no face yet; press New faces first.")
+            raise ValueError(message("There is no face yet; press New faces first."))
         blend, _, *along = sliders
         return self.gan(face["network"]).edited(face["first"], face["second"], float(blend), along)
 
@@ -148,7 +156,7 @@ class LargeFace:
 
         def hold() -> list[Any]:
             z = self.place(face, sliders)
-            inform("Held: choose another face, and the slider blends the two.")
+            inform(message("Held: choose another face, and the slider blends the two."))
             return self.fresh(face["network"], z, {**face, "second": rounded(z)})
 
         return await answered(self.studio, hold, len(self.everything))
@@ -186,9 +194,16 @@ class LargeFace:
         return [face | self.drawn(face, sliders), *sliders]
 
 
-def said_of(gan: GAN, verdict: float, whom: str = "it") -> str:
+def said_of(gan: GAN, verdict: float, whom: str = "") -> str:
     """The critic's verdict on a picture in words."""
-    standing = gan.standing(verdict)
+    standing, whom = gan.standing(verdict), whom or message("it")
     if standing is None:
-        return translate(f"The critic finds {whom} {verdict:.2f} real")
-    return translate(f"The critic finds {whom} more real than {standing:.0f} % of photographs (score {verdict:.2f})")
+        return translate(message("The critic finds {whom} {score:.2f} real", whom=whom, score=verdict))
+    return translate(
+        message(
+            "The critic finds {whom} more real than {standing:.0f} % of photographs (score {score:.2f})",
+            whom=whom,
+            standing=standing,
+            score=verdict,
+        )
+    )

@@ -9,6 +9,7 @@ from typing import Any
 import gradio as gr
 import numpy as np
 
+from engines.core.messages import message
 from engines.dcgan.config import ProjectionConfig
 from engines.imaging.images import check_picture, middle_square
 from engines.jobs import Job
@@ -70,7 +71,7 @@ class FaceSearch:
                     settings.number("learning_rate", "Learning rate")
                     settings.number("seed", "Seed")
             with gr.Column(elem_classes="outputs", min_width=320, scale=3):
-                self.stage.canvas_with(None, "The nearest face that can be drawn appears here.")
+                self.stage.canvas_with(None, message("The nearest face that can be drawn appears here."))
                 self.stage.under("“Stay likely” and the weights act while it looks.", "Use this face")
 
     def wire(self, network: Any) -> None:
@@ -102,7 +103,7 @@ class FaceSearch:
             verdict = float(gan.verdicts(middle_square(square, gan.shape[0])[None])[0])
             return [
                 gr.skip() if shown == path else shown,
-                said_of(gan, verdict, "your photograph"),
+                said_of(gan, verdict, message("your photograph")),
                 at_rest(square),
                 *same,
             ]
@@ -117,13 +118,17 @@ class FaceSearch:
         """
         job = self._job_of(recipe, "dcgan_projection")
         kept = self.studio.gallery.find_input(recipe.inputs.get("image", ""))
-        inform("Settings restored." if kept else "Settings restored: now drop the photo that was looked for.")
+        inform(
+            message("Settings restored.")
+            if kept
+            else message("Settings restored: now drop the photo that was looked for.")
+        )
         restored = self.settings.shown(self.settings.values(job.config))
         return [str(kept) if kept else None, gr.skip(), gr.skip(), *restored]
 
     def _square(self, path: str | None) -> np.ndarray:
         if not path:
-            raise ValueError("Drop a face first: a picture with one face that fills its middle.")
+            raise ValueError(message("Drop a face first: a picture with one face that fills its middle."))
         image = self.studio.read(path)
         check_picture(image)
         return middle_square(image, SIDE)
@@ -150,7 +155,7 @@ class FaceSearch:
         def use() -> list[Any]:
             run = self.stage.run(run_id)
             if run is None or run.frame is None or run.frame.z is None:
-                raise ValueError("There is no found face yet; press Find it first.")
+                raise ValueError(message("There is no found face yet; press Find it first."))
             original = "" if run.original is None else png_uri(middle_square(run.original, 128))
             return self._face.fresh(run.job.backbone, run.frame.z, None, original)
 

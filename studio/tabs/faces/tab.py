@@ -9,6 +9,7 @@ from typing import Any
 import gradio as gr
 import numpy as np
 
+from engines.core.messages import message
 from engines.dcgan import FaceWalkConfig, resolve
 from engines.dcgan.model import GAN
 from engines.jobs import Job
@@ -117,7 +118,7 @@ class FacesTab:
                 loop = gr.Checkbox(True, label="In a loop", container=False, elem_id="gan-closed")
                 self.steps, self.arcs, self.loop = add("steps", steps), add("spherical", arcs), add("closed", loop)
             with gr.Column(elem_classes="outputs", min_width=320, scale=3):
-                self.stage.canvas_with(None, "A walk from face to face plays here.")
+                self.stage.canvas_with(None, message("A walk from face to face plays here."))
                 self.stage.under("Every picture is drawn from its own latent vector.")
 
     def _wire(self) -> None:
@@ -200,7 +201,9 @@ class FacesTab:
 
         def add() -> list[Any]:
             if len(places) >= PLACES:
-                raise ValueError(f"A walk here has at most {PLACES} faces; clear it to begin another.")
+                raise ValueError(
+                    message("A walk here has at most {most} faces; clear it to begin another.", most=PLACES)
+                )
             more = [*places, rounded(self.face.place(face, sliders))]
             return [more, self._strip(face["network"], more)]
 
@@ -279,7 +282,9 @@ class FacesTab:
         def bring() -> list[Any]:
             recipe = read_recipe(Path(path))
             if recipe is None:
-                raise RecipeError("There is no recipe in this file: bring a PNG or an MP4 that was saved here.")
+                raise RecipeError(
+                    message("There is no recipe in this file: bring a PNG or an MP4 that was saved here.")
+                )
             return self._back(recipe)
 
         return await answered(self.studio, bring, 8 + len(self.face.everything))
@@ -290,14 +295,18 @@ class FacesTab:
     def _job_of(self, recipe: Recipe, engine: str) -> Job:
         networks = [*NETWORKS.values(), *self._trained.names]
         return job_for_tab(
-            recipe, engine, networks, "This was made on another tab; drop it there.", workshop=self.studio.workshop
+            recipe,
+            engine,
+            networks,
+            message("This was made on another tab; drop it there."),
+            workshop=self.studio.workshop,
         )
 
     def _face_back(self, recipe: Recipe) -> list[Any]:
         job = self._job_of(recipe, "dcgan")
         config, gan = job.config, self.face.gan(job.backbone)
         resolve(config, gan)
-        inform("The face is back, with its sliders.")
+        inform(message("The face is back, with its sliders."))
         shown = drawn(gan, config.seed, COUNT, config.truncation)
         return [job.backbone, config.truncation, shown, *self.face.restored(config, job.backbone), *[gr.skip()] * 5]
 
@@ -309,7 +318,7 @@ class FacesTab:
         if config.waypoints:
             points = np.array(config.waypoints, np.float32).reshape(-1, gan.latent_dim)
         places = [rounded(z) for z in points[:PLACES]]
-        inform("The walk is back; press Walk to see it.")
+        inform(message("The walk is back; press Walk to see it."))
         same = [gr.skip()] * (1 + len(self.face.everything))
         way = [places, self._strip(job.backbone, places), config.steps, config.spherical, config.closed]
         return [job.backbone, config.truncation, *same, *way]
@@ -322,8 +331,8 @@ class FacesTab:
         if not isinstance(gan, GAN):
             return gr.skip()
         name = self._trained.take_up(run_id, gan)
-        inform("Your networks draw on the wall now: see Draw.")
-        return gr.update(choices=[*NETWORKS.items(), ("Yours", name)], value=name)
+        inform(message("Your networks draw on the wall now: see Draw."))
+        return gr.update(choices=[*NETWORKS.items(), (message("Yours"), name)], value=name)
 
 
 def strip(pictures: Sequence[np.ndarray]) -> str:
@@ -332,5 +341,5 @@ def strip(pictures: Sequence[np.ndarray]) -> str:
         hint = translate("“Add to the walk” collects faces; without any: the first five of the wall.")
         return f'<p class="places">{hint}</p>'
     images = "".join(f'<img alt="" src="{png_uri(one)}">' for one in pictures)
-    count = translate(f"{len(pictures)} face{'s' * (len(pictures) > 1)} in the walk")
+    count = translate(message("{count} face{s} in the walk", count=len(pictures), s="s" * (len(pictures) > 1)))
     return f'<div class="places" role="img" aria-label="{count}">{images}</div>'

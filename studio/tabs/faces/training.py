@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gradio as gr
 
+from engines.core.messages import message
 from engines.dcgan.config import STEERABLE, DCGANTrainingConfig
 from engines.imaging.formats import SUFFIXES
 from studio.components.config_form import Settings
@@ -21,11 +22,11 @@ class GANTraining(Training):
         kind = Kind(
             engine="dcgan_training",
             first=DCGANTrainingConfig(images=100_000, interval=50).filled(),
-            data="a zip of pictures, or all pictures of a folder",
+            data=message("a zip of pictures, or all pictures of a folder"),
             suffixes=(".zip", *sorted(SUFFIXES)),
             choose=self._choose,
             adjust=self._adjust,
-            invitation="What the generator draws from the same noise, again and again, appears here.",
+            invitation=message("What the generator draws from the same noise, again and again, appears here."),
             used="Finished networks can draw on the wall.",
             steerable=STEERABLE,
             own=lambda model: DCGANTrainingConfig(model=model),
@@ -68,7 +69,7 @@ class GANTraining(Training):
         """One more step back."""
         run = self.stage.run(run_id)
         if run is None or run.over:
-            warn("No training is running that could go back.")
+            warn(message("No training is running that could go back."))
             return rollbacks
-        inform("Going back to the last moment without an alarm.")
+        inform(message("Going back to the last moment without an alarm."))
         return rollbacks + 1

@@ -9,6 +9,7 @@ from typing import Any
 
 import gradio as gr
 
+from engines.core.messages import joined, message
 from studio.cluster.client import Machine, Status
 from studio.cluster.remote_job import HERE
 from studio.components.html_component import component
@@ -17,8 +18,8 @@ from studio.run_views.engine_titles import TITLES
 from studio.runs.run import Run
 from studio.services import Studio
 
-LOOKING, AWAY = "Looking for the cluster.", "The cluster is away."
-MEANWHILE = "Meanwhile runs are done on this machine, one at a time."
+LOOKING, AWAY = message("Looking for the cluster."), message("The cluster is away.")
+MEANWHILE = message("Meanwhile runs are done on this machine, one at a time.")
 
 
 def cluster_line(studio: Studio, elem_id: str) -> gr.HTML:
@@ -46,8 +47,12 @@ def told(studio: Studio) -> dict[str, Any]:
     return {
         "said": [*map(translate, _sentences(status))],
         "machines": rows,
-        "waiting": translate(f"{waiting} run{'s' if waiting > 1 else ''} waiting.") if waiting else "",
+        "waiting": translate(_waiting(waiting)) if waiting else "",
     }
+
+
+def _waiting(count: int) -> str:
+    return message("{count} run{s} waiting.", count=count, s="s" if count > 1 else "")
 
 
 def _sentences(status: Status) -> list[str]:
@@ -55,8 +60,8 @@ def _sentences(status: Status) -> list[str]:
         reason = [] if status.said in (AWAY, LOOKING) else [status.said]
         return [LOOKING if status.said == LOOKING else AWAY, *reason, MEANWHILE]
     if not status.useful:
-        return [f"The cluster at {status.address} has no machine that can be used.", MEANWHILE]
-    return [f"Runs are done on the cluster at {status.address}."]
+        return [message("The cluster at {address} has no machine that can be used.", address=status.address), MEANWHILE]
+    return [message("Runs are done on the cluster at {address}.", address=status.address)]
 
 
 def _is_on(run: Run, machine: Machine) -> bool:
@@ -66,15 +71,15 @@ def _is_on(run: Run, machine: Machine) -> bool:
 
 
 def _row(machine: Machine, runs: list[Run], shared: bool) -> dict[str, Any]:
-    cores = f"{machine.cpus:g} core{'s' if machine.cpus != 1 else ''}"
-    gpus = "1 GPU" if machine.gpus == 1 else f"{machine.gpus:g} GPUs"
+    cores = message("{cores} core{s}", cores=f"{machine.cpus:g}", s="s" if machine.cpus != 1 else "")
+    gpus = message("1 GPU") if machine.gpus == 1 else message("{gpus} GPUs", gpus=f"{machine.gpus:g}")
     said = [_said_of(run, shared) for run in runs]
     # One that gets ready, or that does a part of a run ahead.
     others = len(machine.busy) - sum(max(1, len(set(run.workers) & set(machine.busy))) for run in runs)
     said += [translate("a worker is busy")] * max(0, others)
     return {
         "title": machine.title,
-        "has": translate(f"{cores} · {gpus}" if machine.gpus else cores),
+        "has": translate(joined([cores, gpus]) if machine.gpus else cores),
         "runs": said,
         "warm": str(machine.warm),
         "refused": translate(machine.refused),
@@ -85,6 +90,8 @@ def _said_of(run: Run, shared: bool) -> str:
     """What a run is and how far; on a server with several visitors, that there is one."""
     if shared:
         return translate("a run")
-    title = TITLES[run.job.engine][0]
+    title = message(TITLES[run.job.engine][0])
     frame = run.frame
-    return translate(title if frame is None else f"{title} · step {frame.step} of {frame.total}")
+    if frame is None:
+        return translate(title)
+    return translate(joined([title, message("step {step} of {total}", step=frame.step, total=frame.total)]))

@@ -10,6 +10,7 @@ from typing import Any
 
 import gradio as gr
 
+from engines.core.messages import message
 from engines.weights.store import WeightsError, WeightsStore
 from studio.components.toasts import inform, warn
 from studio.panels.handoff import Handoff
@@ -94,7 +95,7 @@ class ModelsTab:
             for done, total in frames:
                 if halted.is_set():
                     frames.close()
-                    yield listed(self.store, about=name, said="Cancelled; what has arrived is kept.")
+                    yield listed(self.store, about=name, said=message("Cancelled; what has arrived is kept."))
                     return
                 if time.monotonic() - told >= PAUSE:
                     told = time.monotonic()
@@ -105,7 +106,7 @@ class ModelsTab:
         finally:
             frames.close()
             self._going.pop(page, None)
-        yield listed(self.store, about=name, said=f"{title_of(name)} is downloaded and verified.")
+        yield listed(self.store, about=name, said=message("{title} is downloaded and verified.", title=title_of(name)))
 
     def halted(self, event: gr.EventData, request: gr.Request) -> Any:
         """Have this page's download end; where the network has gone silent that takes some seconds."""
@@ -123,7 +124,7 @@ class ModelsTab:
         except WeightsError as error:
             return listed(self.store, about=name, said=str(error))
         self.studio.workshop.forget("deep_dream", name)
-        return listed(self.store, about=name, said=f"{title_of(name)} is removed.")
+        return listed(self.store, about=name, said=message("{title} is removed.", title=title_of(name)))
 
     async def brought(self, path: str | None) -> Any:
         """A file was dropped: take it if it is one of Keras's."""
@@ -134,5 +135,12 @@ class ModelsTab:
         except WeightsError as error:
             warn(error)
             return [None, gr.skip()]
-        inform(f"{title_of(name)} was recognised and verified; it can be used now.")
-        return [None, listed(self.store, about=name, said=f"{title_of(name)} was brought as a file and verified.")]
+        inform(message("{title} was recognised and verified; it can be used now.", title=title_of(name)))
+        return [
+            None,
+            listed(
+                self.store,
+                about=name,
+                said=message("{title} was brought as a file and verified.", title=title_of(name)),
+            ),
+        ]

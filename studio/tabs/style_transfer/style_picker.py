@@ -8,6 +8,7 @@ from typing import Any
 
 import gradio as gr
 
+from engines.core.messages import message
 from engines.imaging.images import PictureError
 from engines.style_transfer import MOST_STYLES
 from studio.components.image_input import example_row, thumbnails
@@ -78,7 +79,15 @@ class Palette:
         self.fold = gr.Accordion("Blend", open=False, elem_id=fold_id, elem_classes="fold", visible=False)
         with self.fold:
             self.blend = [
-                gr.Slider(0, 1, value=1, step=0.05, label=f"Painting {i}", visible=False, elem_id=f"{fold_id}-{i}")
+                gr.Slider(
+                    0,
+                    1,
+                    value=1,
+                    step=0.05,
+                    label=message("Painting {number}", number=i),
+                    visible=False,
+                    elem_id=f"{fold_id}-{i}",
+                )
                 for i in range(1, MOST_STYLES + 1)
             ]
 
@@ -121,7 +130,7 @@ class Palette:
     def _joined(self, picked: list[str], gallery: Any, several: bool):
         wanted = [*paths_in(gallery), *picked] if several else picked
         if len(wanted) > MOST_STYLES:
-            warn(f"These would be {len(wanted)} paintings; use at most {MOST_STYLES}.")
+            warn(message("These would be {count} paintings; use at most {most}.", count=len(wanted), most=MOST_STYLES))
             return gr.skip()
         return wanted
 
@@ -129,7 +138,7 @@ class Palette:
         """Check dropped paintings at once, and show a weight for each where there are several."""
         good = self._readable(paths_in(gallery))
         if len(good) > MOST_STYLES:
-            warn(f"These are {len(good)} paintings; the first {MOST_STYLES} are kept.")
+            warn(message("These are {count} paintings; the first {most} are kept.", count=len(good), most=MOST_STYLES))
             good = good[:MOST_STYLES]
         shown = gr.skip() if good == paths_in(gallery) else good
         several = len(good) > 1

@@ -8,6 +8,7 @@ from typing import Any
 
 import gradio as gr
 
+from engines.core.messages import message
 from engines.language_model.config import SamplingConfig
 from studio.components.toasts import warn
 from studio.run_views.text_run_view import dice_of, dice_panel, live_text
@@ -36,7 +37,7 @@ class TextScore:
                 with gr.Row(elem_classes="actions"):
                     self.go = gr.Button("Score", variant="primary", elem_id="score-go")
             with gr.Column(elem_classes="outputs", min_width=320, scale=3):
-                invitation = "How surprising the model finds each word of a text, in colours."
+                invitation = message("How surprising the model finds each word of a text, in colours.")
                 self.canvas = live_text("scored", invitation, classes=["coloured"])
                 self.said = gr.Markdown("", elem_id="score-said")
                 self.dice = dice_panel("score-dice")
@@ -57,23 +58,28 @@ class TextScore:
             from engines.language_model.engine import Generation
 
             if not name:
-                raise ValueError("There is no language model here yet; train one, or restore the bundled weights.")
+                raise ValueError(
+                    message("There is no language model here yet; train one, or restore the bundled weights.")
+                )
             begun = time.monotonic()
             model = self.studio.workshop.network("language_model", name)
             found = score(text or "", SamplingConfig(temperature=1.0), model)
-            message = {
+            shown = {
                 "state": "done",
                 "run": uuid.uuid4().hex[:8],
                 "progress": 1,
                 "seconds": time.monotonic() - begun,
                 "written": written_rows([Generation(1.0, found.pieces, found.dice)]),
             }
-            said = (
-                f"Perplexity **{found.perplexity:.1f}** a token over {len(found.dice):,} tokens, "
-                f"**{found.bits_per_character:.2f}** bits a character. Click a word to see what else might "
-                "have stood there."
+            said = message(
+                "Perplexity **{perplexity:.1f}** a token over {tokens:,} tokens, "
+                "**{bits:.2f}** bits a character. Click a word to see what else might "
+                "have stood there.",
+                perplexity=found.perplexity,
+                tokens=len(found.dice),
+                bits=found.bits_per_character,
             )
-            return [message, said, found, {}]
+            return [shown, said, found, {}]
 
         try:
             return await self.studio.answer_slowly(work)
