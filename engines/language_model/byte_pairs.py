@@ -17,8 +17,6 @@ from pathlib import Path
 
 import tokenizers
 
-from engines.core.messages import message
-
 # Bytes. What it takes to learn from a run of letters grows with the square of its length, and no token need be longer.
 LONGEST_RUN = 256
 
@@ -50,6 +48,7 @@ def learnt_elsewhere(texts: Iterable[str], vocab_size: int) -> str:
     Raises:
         ValueError: it came to nothing, as for want of memory.
     """
+    from engines.core.messages import message
     from engines.core.preparation import check, killed_if_abandoned
 
     quiet = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}

@@ -19,6 +19,7 @@ from engines.recipes import write_png
 from studio.components.config_form import Settings
 from studio.components.toasts import warn
 from studio.gallery.gallery import Gallery, url_of
+from studio.i18n.catalog import translate
 from studio.run_views.live_canvas import live_canvas
 from studio.run_views.run_view import Stage
 from studio.runs.run import Run
@@ -173,6 +174,6 @@ def finished_row(gallery: Gallery, paths: Sequence[Path]) -> str:
             continue  # deleted meanwhile
         small = gallery.thumbnail(result)
         picture = f'<img alt="" loading="lazy" src="{url_of(small)}">' if small.is_file() else html.escape(path.suffix)
-        name = html.escape(message("Open result {number}", number=len(links) + 1))
+        name = html.escape(translate(message("Open result {number}", number=len(links) + 1)))
         links.append(f'<a href="{url_of(path)}" target="_blank" aria-label="{name}" title="{name}">{picture}</a>')
     return "".join(links)
