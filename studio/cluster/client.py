@@ -274,7 +274,8 @@ class Cluster:
             said = errors.read().decode("utf-8", "replace").strip().splitlines()
         for line in said[:-1]:
             logger.debug("%s", line)
-        return _sentence(json.loads(said[-1])) if process.returncode == 3 and said else message("The cluster is away.")
+        why = json.loads(said[-1]) if process.returncode == 3 and said and said[-1].startswith("{") else None
+        return sentence_of(why) or message("The cluster is away.")
 
     def _listen(self, connection: Connection) -> None:
         """Take what the process says until it ends."""
@@ -288,7 +289,7 @@ class Cluster:
                 address = value
             elif kind == "status":
                 machines = [
-                    Machine(**{**one, "busy": tuple(one["busy"]), "refused": _sentence(one["refused"])})
+                    Machine(**{**one, "busy": tuple(one["busy"]), "refused": sentence_of(one["refused"])})
                     for one in value["nodes"]
                 ]
                 said = next((one.refused for one in machines if one.refused), "")
@@ -377,7 +378,7 @@ class WorkerPlace:
             self._cluster.ask("give_back", self.id)
 
 
-def _sentence(parts: Mapping[str, Any] | None) -> str:
+def sentence_of(parts: Mapping[str, Any] | None) -> str:
     """A sentence that has come in parts from the process beside the studio; "" for none."""
     return message(parts["template"], **parts["values"]) if parts else ""
 

@@ -342,7 +342,7 @@ class Pool:
         return member
 
     def _refuse(self, node: Node, sentence: dict[str, Any]) -> None:
-        logging.warning("%s", sentence)
+        logging.warning("%s", sentence["template"].format(**sentence["values"]))
         self.refused[node.id] = Refusal(sentence, time.monotonic() + REFUSED_SECONDS)
 
     def give_back(self, member: Member) -> None:

@@ -43,7 +43,7 @@ class Language:
 
     def translate(self, text: str) -> str:
         """A text as this language has it; what is not known stays as it is."""
-        if not isinstance(text, Message) or not text.values:
+        if not isinstance(text, Message):
             return self.sentences.get(text, text)
         # Only messages: another text in a place may be a person's own.
         values = {name: self.translate(v) if isinstance(v, Message) else v for name, v in text.values.items()}

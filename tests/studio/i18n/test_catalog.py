@@ -181,6 +181,13 @@ def test_a_line_is_translated_part_by_part(english, korean):
     assert KOREAN.translate(english) == korean
 
 
+def test_what_has_been_translated_is_a_plain_text():
+    # A script of the page is sent it as JSON, whose keys may be nothing else.
+    for language in LANGUAGES:
+        for said in (STEP, joined([STEP, "MP4"]), message("Save"), message("a sentence of nobody's"), "Save"):
+            assert type(language.translate(said)) is str
+
+
 def test_what_a_person_has_written_is_not_translated_inside_of_a_sentence():
     assert KOREAN.translate(message("There is no file {file}.", file="Save")) == "Save 파일이 없어요."
     assert KOREAN.translate(message("There is no file {file}.", file="{step}")) == "{step} 파일이 없어요."
