@@ -15,6 +15,7 @@ if why_unsupported():
 
 from engines.core.description import import_string
 from engines.core.files import why_unwritten, written_atomically
+from engines.core.messages import message
 from engines.core.output_paths import check_output
 from engines.core.quiet import load_quietly
 from engines.jobs import ENGINES
@@ -39,7 +40,9 @@ def networks(source: str, store: WeightsStore | None = None) -> dict[str, keras.
             return import_string(reader)(path).portable()
         except WeightsError:
             continue
-    raise WeightsError(f"{path.name} holds no network that could be read; use a file that a training wrote.")
+    raise WeightsError(
+        message("{file} holds no network that could be read; use a file that a training wrote.", file=path.name)
+    )
 
 
 def file_of(source: str, store: WeightsStore) -> Path:
@@ -47,7 +50,13 @@ def file_of(source: str, store: WeightsStore) -> Path:
     path = store.verified(source).path if f"{source}.npz" in store.manifest() else Path(source)
     if not path.is_file():
         named = ", ".join(Path(name).stem for name in store.manifest())
-        raise WeightsError(f"There is no {source}; name a file that a training wrote, or one of {named}.")
+        raise WeightsError(
+            message(
+                "There is no {source}; name a file that a training wrote, or one of {known}.",
+                source=source,
+                known=named,
+            )
+        )
     return path
 
 

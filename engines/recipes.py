@@ -20,6 +20,7 @@ import numpy as np
 from PIL import Image, PngImagePlugin
 
 from engines.core.files import written_atomically
+from engines.core.messages import message
 from engines.imaging.formats import PictureError, opened
 from engines.imaging.metadata import NO_DETAILS, Details
 
@@ -117,27 +118,37 @@ def from_json(text: str) -> Recipe:
         RecipeError: not a recipe, a newer version, or unknown or invalid fields.
     """
     if len(text) > MAX_CHARACTERS:
-        raise RecipeError("This recipe is too long to be one of Reverie's.")
+        raise RecipeError(message("This recipe is too long to be one of Reverie's."))
     try:
         values = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise RecipeError("The recipe in this file is damaged.") from error
+        raise RecipeError(message("The recipe in this file is damaged.")) from error
     if not isinstance(values, dict) or type(values.get(KEY)) is not int or values[KEY] < 1:
-        raise RecipeError("This is not a recipe of Reverie's.")
+        raise RecipeError(message("This is not a recipe of Reverie's."))
     version = values.pop(KEY)
     if version > VERSION:
-        raise RecipeError(f"This recipe is of a newer version ({version}) than this studio ({VERSION}); update it.")
+        raise RecipeError(
+            message(
+                "This recipe is of a newer version ({theirs}) than this studio ({ours}); update it.",
+                theirs=version,
+                ours=VERSION,
+            )
+        )
     values = {**_DEFAULTS, **values}
     unknown = sorted(set(values) - set(_FIELD_TYPES))
     if unknown:
-        raise RecipeError(f"This recipe holds {unknown[0][:40]!r}, which this version does not know.")
+        raise RecipeError(
+            message("This recipe holds {unknown!r}, which this version does not know.", unknown=unknown[0][:40])
+        )
     for name, kind in _FIELD_TYPES.items():
         if name not in values or not isinstance(values[name], kind) or isinstance(values[name], bool):
-            raise RecipeError(f"The recipe in this file is damaged: {name!r} is missing or not what it should be.")
+            raise RecipeError(
+                message("The recipe in this file is damaged: {name!r} is missing or not what it should be.", name=name)
+            )
     if not all(isinstance(item, str) for item in values["inputs"].values()):
-        raise RecipeError("The recipe in this file is damaged: 'inputs' is not what it should be.")
+        raise RecipeError(message("The recipe in this file is damaged: 'inputs' is not what it should be."))
     if not all(type(step) is int for step in values["interruptions"]):
-        raise RecipeError("The recipe in this file is damaged: 'interruptions' is not what it should be.")
+        raise RecipeError(message("The recipe in this file is damaged: 'interruptions' is not what it should be."))
     steering = tuple(_steering(values["config"], values["steering"], full=version <= _FULL_STEERING_VERSION))
     return Recipe(**{**values, "steering": steering, "interruptions": tuple(values["interruptions"])})
 
@@ -153,14 +164,16 @@ def _steering(config: dict[str, Any], items: list[Any], *, full: bool) -> Iterat
     for item in items:
         total += _count(in_force)
         if total > MAX_SETTINGS:
-            raise RecipeError("This recipe is too long to be one of Reverie's.")
+            raise RecipeError(message("This recipe is too long to be one of Reverie's."))
         try:
             step, settings = item
             if type(step) is not int or not isinstance(settings, dict):
                 raise TypeError
             in_force = settings if full else _changed(in_force, settings)
         except (TypeError, ValueError, KeyError) as error:
-            raise RecipeError("The recipe in this file is damaged: 'steering' is not what it should be.") from error
+            raise RecipeError(
+                message("The recipe in this file is damaged: 'steering' is not what it should be.")
+            ) from error
         yield step, in_force
 
 

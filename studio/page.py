@@ -8,6 +8,7 @@ from typing import Any
 
 import gradio as gr
 
+from engines.core.messages import joined, message
 from engines.nn.precision import native_bfloat16
 from studio.api.routes import add_api
 from studio.components.html_component import asset, component, concatenate_scripts
@@ -114,7 +115,8 @@ def remember_tab(page: gr.Blocks, tabs: gr.Tabs, each: Sequence[gr.Tab]) -> None
 def machine_summary() -> str:
     """Describe this machine's compute in a few words."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return f"{cores} core{'s' if cores > 1 else ''}" + (" · bfloat16" if native_bfloat16() else "")
+    said = message("{cores} core{s}", cores=cores, s="s" if cores > 1 else "")
+    return joined([said, "bfloat16" if native_bfloat16() else ""])
 
 
 def masthead(note: str) -> gr.HTML:

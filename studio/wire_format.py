@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from engines.core.messages import message
 from engines.imaging.images import DAMAGED
 
 PREVIEW_SIDE = 1280
@@ -89,7 +90,7 @@ def png_from_uri(uri: object, most: int) -> Image.Image:
                 raise ValueError("too large")
             return picture.convert("RGBA")
     except (*DAMAGED, binascii.Error) as error:
-        raise ValueError("What was drawn did not arrive whole; clear it and draw again.") from error
+        raise ValueError(message("What was drawn did not arrive whole; clear it and draw again.")) from error
 
 
 def png_uri(image: np.ndarray) -> str:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engines.core.files import UNREADABLE, sha256_of
+from engines.core.messages import message
 from engines.nn.precision import compute_dtype
 from engines.weights.store import WeightsError, WeightsStore
 
@@ -92,7 +93,14 @@ class Backbone:
         for layer in layers:
             if layer not in known:
                 title = self.architecture.title
-                raise ValueError(f"{title} has no layer {str(layer)[:40]!r}; use one of {', '.join(known)}.")
+                raise ValueError(
+                    message(
+                        "{title} has no layer {layer!r}; use one of {known}.",
+                        title=title,
+                        layer=str(layer)[:40],
+                        known=", ".join(known),
+                    )
+                )
 
     def portable(self) -> dict[str, keras.Model]:
         """Its network, in float32, of Keras's own layers only: to be opened where this project is not."""
@@ -170,13 +178,21 @@ def load_backbone(name: str, store: WeightsStore, *, dtype: str | None = None) -
         WeightsError: unknown name; weights missing, damaged or of another network.
     """
     if name not in ARCHITECTURES:
-        raise WeightsError(f"There is no backbone {name[:40]!r}; use one of {', '.join(ARCHITECTURES)}.")
+        raise WeightsError(
+            message(
+                "There is no backbone {name!r}; use one of {known}.", name=name[:40], known=", ".join(ARCHITECTURES)
+            )
+        )
     located = store.verified(name)
     try:
         network = _studio_vgg(located.path) if name == "studio_vgg" else _official(name, str(located.path))
     except UNREADABLE as error:
         raise WeightsError(
-            f"{located.path.name} cannot be read as weights of {ARCHITECTURES[name].title}; replace the file."
+            message(
+                "{file} cannot be read as weights of {network}; replace the file.",
+                file=located.path.name,
+                network=ARCHITECTURES[name].title,
+            )
         ) from error
     network = fold_batch_normalization(network, dtype or compute_dtype())
     return Backbone(name, network, sha256_of(located.path), located.source)
@@ -216,7 +232,9 @@ def read_backbone(path: Path) -> Backbone:
     try:
         return Backbone("studio_vgg", _studio_vgg(path), sha256_of(path))
     except UNREADABLE as error:
-        raise WeightsError(f"{path.name} holds no network in the shape of Studio VGG, or is damaged.") from error
+        raise WeightsError(
+            message("{file} holds no network in the shape of Studio VGG, or is damaged.", file=path.name)
+        ) from error
 
 
 def _official(name: str, weights: str | None) -> keras.Model:

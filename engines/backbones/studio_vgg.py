@@ -14,6 +14,7 @@ import keras
 import numpy as np
 from keras import layers
 
+from engines.core.messages import message
 from engines.nn.layers import FusedBatchNormalization
 
 BLOCKS: tuple[tuple[int, ...], ...] = ((32, 32), (64, 64), (128, 128, 128), (256, 256, 256), (320, 320))
@@ -98,7 +99,9 @@ def set_weights(network: keras.Model, weights: Mapping[str, np.ndarray]) -> None
             try:
                 layer.set_weights([weights[f"{layer.name}/kernel"], weights[f"{layer.name}/bias"]])
             except KeyError as error:
-                raise ValueError(f"The weights hold nothing for the layer {layer.name}.") from error
+                raise ValueError(
+                    message("The weights hold nothing for the layer {layer}.", layer=layer.name)
+                ) from error
 
 
 def read_classifier(path: Path) -> keras.Model:

@@ -9,6 +9,8 @@ import typing
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
+from engines.core.messages import message
+
 C = TypeVar("C")
 
 
@@ -47,21 +49,28 @@ def _matches(value: Any, hint: Any) -> bool:
     return value is None if hint is type(None) else isinstance(value, hint)
 
 
-_KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
+_KINDS = {
+    int: message("a whole number"),
+    float: message("a number"),
+    bool: message("true or false"),
+    str: message("text"),
+}
 
 
 def _kind(hint: Any) -> str:
     if typing.get_origin(hint) is Mapping:
-        return "settings by name" if Any in typing.get_args(hint) else "a list of names with numbers"
+        return message("settings by name") if Any in typing.get_args(hint) else message("a list of names with numbers")
     for part in (hint, *typing.get_args(hint)):
         if part in _KINDS:
             return _KINDS[part]
-    return "a list of names with numbers"
+    return message("a list of names with numbers")
 
 
 def _short(number: float) -> str:
     # An integer from a hostile recipe may have more digits than Python converts to a string.
-    return str(number) if abs(number) < 1e15 else "a number that large" if number > 0 else "a number that low"
+    if abs(number) < 1e15:
+        return str(number)
+    return message("a number that large") if number > 0 else message("a number that low")
 
 
 def validate(config: Any) -> None:
@@ -73,22 +82,29 @@ def validate(config: Any) -> None:
     hints = typing.get_type_hints(type(config))
     for field in dataclasses.fields(config):
         value, meta = getattr(config, field.name), field.metadata
-        name = field.name.replace("_", " ").capitalize()
+        name = message(field.name.replace("_", " ").capitalize())
         if not _matches(value, hints[field.name]):
-            raise ValueError(f"{name} must be {_kind(hints[field.name])}, not {str(value)[:60]!r}.")
+            kind, given = _kind(hints[field.name]), repr(str(value)[:60])
+            raise ValueError(message("{name} must be {kind}, not {given}.", name=name, kind=kind, given=given))
         numbers = list(value.values()) if isinstance(value, Mapping) else value if isinstance(value, tuple) else [value]
         for number in numbers:
             if isinstance(number, bool) or not isinstance(number, int | float):
                 continue
             if isinstance(number, float) and not math.isfinite(number):
-                raise ValueError(f"{name} must be a finite number, not {number}.")
+                raise ValueError(message("{name} must be a finite number, not {given}.", name=name, given=number))
             low, high = meta.get("low"), meta.get("high")
             if (low is not None and number < low) or (high is not None and number > high):
-                span = f"between {low} and {high}" if high is not None else f"at least {low}"
-                raise ValueError(f"{name} must be {span}, not {_short(number)}.")
+                span = message("at least {low}", low=low)
+                if high is not None:
+                    span = message("between {low} and {high}", low=low, high=high)
+                given = _short(number)
+                raise ValueError(message("{name} must be {kind}, not {given}.", name=name, kind=span, given=given))
         choices = meta.get("choices")
         if choices and value is not None and value not in choices:
-            raise ValueError(f"{name} must be one of {', '.join(choices)}, not {str(value)[:60]!r}.")
+            known, given = ", ".join(choices), str(value)[:60]
+            raise ValueError(
+                message("{name} must be one of {known}, not {given!r}.", name=name, known=known, given=given)
+            )
 
 
 def from_mapping(config_class: type[C], values: Mapping[str, Any]) -> C:
@@ -100,5 +116,7 @@ def from_mapping(config_class: type[C], values: Mapping[str, Any]) -> C:
     known = {field.name for field in dataclasses.fields(config_class)}  # type: ignore[arg-type]
     unknown = sorted(set(values) - known)
     if unknown:
-        raise ValueError(f"These settings hold {unknown[0][:40]!r}, which this version does not know.")
+        raise ValueError(
+            message("These settings hold {unknown!r}, which this version does not know.", unknown=unknown[0][:40])
+        )
     return config_class(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})

@@ -15,6 +15,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
+from engines.core.messages import message
+
 # Everything that numpy, zipfile and h5py raise for a damaged file.
 UNREADABLE = (
     OSError,
@@ -77,24 +79,27 @@ _NOT_A_FOLDER = (errno.ENOTDIR, errno.EEXIST)
 def cause_of(error: OSError) -> str:
     """Why a file could not be written, as a clause."""
     if error.errno in DISK_FULL:
-        return "the disk is full"
+        return message("the disk is full")
     if error.errno in _PERMISSION_DENIED:
-        return "nothing may be written there"
+        return message("nothing may be written there")
     if error.errno == errno.ENAMETOOLONG:
-        return "its name is too long"
+        return message("its name is too long")
     if error.errno in _NOT_A_FOLDER:
-        return "there is a file where its folder should be"
-    reason = error.strerror or "an unknown error occurred"
-    return reason[:1].lower() + reason[1:]
+        return message("there is a file where its folder should be")
+    if not error.strerror:
+        return message("an unknown error occurred")
+    return error.strerror[:1].lower() + error.strerror[1:]
 
 
 def why_unwritten(error: OSError) -> str:
     """Why a file could not be written and what to do, as the second half of a sentence."""
     if error.errno in DISK_FULL:
-        return f"{cause_of(error)}; make room and try again"
+        return message("{cause}; make room and try again", cause=cause_of(error))
     if error.errno in (*_PERMISSION_DENIED, *_NOT_A_FOLDER):
-        return f"{cause_of(error)}; choose another folder"
-    return f"{cause_of(error)}; choose a shorter one" if error.errno == errno.ENAMETOOLONG else cause_of(error)
+        return message("{cause}; choose another folder", cause=cause_of(error))
+    if error.errno == errno.ENAMETOOLONG:
+        return message("{cause}; choose a shorter one", cause=cause_of(error))
+    return cause_of(error)
 
 
 def temporary_for(name: str) -> str | None:

@@ -9,6 +9,8 @@ import typing
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from engines.core.messages import message
+
 _MISSING = object()
 
 
@@ -24,7 +26,9 @@ def parse_weights(text: str) -> dict[str, float]:
         try:
             weights[name.strip()] = float(weight) if weight.strip() else 1.0
         except ValueError as error:
-            raise ValueError(f"The weight of {name.strip()[:40]!r} must be a number, as in name=1.5.") from error
+            raise ValueError(
+                message("The weight of {name!r} must be a number, as in name=1.5.", name=name.strip()[:40])
+            ) from error
     return weights
 
 
@@ -46,7 +50,9 @@ def parse_numbers(text: str) -> tuple[float, ...]:
     try:
         return tuple(float(part) for part in text.split(",") if part.strip())
     except ValueError as error:
-        raise ValueError(f"These must be numbers with commas between them, not {text[:40]!r}.") from error
+        raise ValueError(
+            message("These must be numbers with commas between them, not {given!r}.", given=text[:40])
+        ) from error
 
 
 def format_numbers(numbers: Iterable[float]) -> str:
@@ -59,7 +65,9 @@ def parse_whole_numbers(text: str) -> tuple[int, ...]:
     try:
         return tuple(int(part) for part in text.split(",") if part.strip())
     except ValueError as error:
-        raise ValueError(f"These must be whole numbers with commas between them, not {text[:40]!r}.") from error
+        raise ValueError(
+            message("These must be whole numbers with commas between them, not {given!r}.", given=text[:40])
+        ) from error
 
 
 def parse_text(text: str) -> tuple[str, ...]:
@@ -76,9 +84,11 @@ def parse_settings(text: str) -> dict[str, Any]:
     try:
         settings = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise ValueError(f'Settings must be a JSON object, as {{"steps": 10}}, not {text[:40]!r}.') from error
+        raise ValueError(
+            message('Settings must be a JSON object, as {{"steps": 10}}, not {given!r}.', given=text[:40])
+        ) from error
     if not isinstance(settings, dict):
-        raise ValueError(f'Settings must be a JSON object, as {{"steps": 10}}, not {text[:40]!r}.')
+        raise ValueError(message('Settings must be a JSON object, as {{"steps": 10}}, not {given!r}.', given=text[:40]))
     return settings
 
 

@@ -15,6 +15,7 @@ from collections.abc import Callable, Generator, Iterator
 from typing import Any, TypeVar
 
 from engines.core.frames import Frame
+from engines.core.messages import message
 
 T = TypeVar("T")
 
@@ -76,7 +77,7 @@ def prepare(work: Callable[[], T], note: str) -> Generator[Frame, Any, tuple[T, 
             note = ""
         value = result.result()
         # Compiling the first step may take long.
-        steered = (yield Frame(step=0, total=1, note="starting", keyframe=False)) or steered
+        steered = (yield Frame(step=0, total=1, note=message("starting"), keyframe=False)) or steered
         return value, steered
     finally:
         state.abandon()

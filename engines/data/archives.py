@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from engines.core.files import UNREADABLE
+from engines.core.messages import message
 
 # Maximum number of skipped files that are named individually.
 MAX_NOTICES = 3
@@ -50,8 +51,10 @@ def as_archive_error() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        why = (error.strerror or "an unknown error occurred").lower()
-        raise ArchiveError(f"This file cannot be read here ({why}); put another in its place.") from error
+        why = error.strerror.lower() if error.strerror else message("an unknown error occurred")
+        raise ArchiveError(
+            message("This file cannot be read here ({why}); put another in its place.", why=why)
+        ) from error
 
 
 @contextlib.contextmanager
@@ -64,9 +67,17 @@ def opened(path: Path) -> Iterator[zipfile.ZipFile]:
     try:
         archive = zipfile.ZipFile(path)
     except FileNotFoundError as error:
-        raise ArchiveError(f"There is no file {path.name} in {path.parent}; name the folder that holds it.") from error
+        raise ArchiveError(
+            message(
+                "There is no file {file} in {folder}; name the folder that holds it.",
+                file=path.name,
+                folder=path.parent,
+            )
+        ) from error
     except UNREADABLE as error:
-        raise ArchiveError(f"{path.name[:60]} is not a zip file, or is damaged; make it anew.") from error
+        raise ArchiveError(
+            message("{file} is not a zip file, or is damaged; make it anew.", file=path.name[:60])
+        ) from error
     with archive:
         yield archive
 
@@ -99,26 +110,34 @@ def read_member(archive: zipfile.ZipFile, key: str, limit: int) -> bytes:
     """
     try:
         if archive.getinfo(key).flag_bits & _ENCRYPTED:
-            raise ArchiveError("This file has a password; pack it again without one.")
+            raise ArchiveError(message("This file has a password; pack it again without one."))
         with archive.open(key) as file:
             data = file.read(limit + 1)
     except ArchiveError:
         raise
     except NotImplementedError as error:
-        raise ArchiveError("This file is packed in a way that is not known here; make an ordinary zip.") from error
+        raise ArchiveError(
+            message("This file is packed in a way that is not known here; make an ordinary zip.")
+        ) from error
     except UNREADABLE as error:
-        raise ArchiveError("This file cannot be unpacked, as the zip is damaged; pack it again.") from error
+        raise ArchiveError(message("This file cannot be unpacked, as the zip is damaged; pack it again.")) from error
     if len(data) > limit:
-        raise TooLargeError(f"This file is larger than {limit >> 20} MB; make it smaller first.")
+        raise TooLargeError(
+            message("This file is larger than {megabytes} MB; make it smaller first.", megabytes=limit >> 20)
+        )
     return data
 
 
 def left_out_notices(left_out: Sequence[tuple[str, Exception]]) -> tuple[str, ...]:
     """Sentences about skipped files, given names and errors: one for each of the first, one for the rest."""
     named, rest = left_out[:MAX_NOTICES], len(left_out) - MAX_NOTICES
-    sentences = tuple(f"{name[-60:]} was left out: {error}" for name, error in named)
+    sentences = tuple(message("{file} was left out: {why}", file=name[-60:], why=str(error)) for name, error in named)
     if rest > 0:
-        sentences += ("Another file was left out too." if rest == 1 else f"{rest} other files were left out too.",)
+        sentences += (
+            message("Another file was left out too.")
+            if rest == 1
+            else message("{count} other files were left out too.", count=rest),
+        )
     return sentences
 
 
@@ -133,7 +152,7 @@ def check_password(archive: zipfile.ZipFile, name: str) -> None:
     """
     files = [entry for entry in archive.infolist() if not entry.is_dir()]
     if files and all(entry.flag_bits & _ENCRYPTED for entry in files):
-        raise ArchiveError(f"{name[:60]} has a password; pack it again without one.")
+        raise ArchiveError(message("{file} has a password; pack it again without one.", file=name[:60]))
 
 
 def _raw(entry: zipfile.ZipInfo) -> bytes:

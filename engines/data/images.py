@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from engines.core.files import UNREADABLE
+from engines.core.messages import message
 from engines.core.preparation import raise_if_abandoned
 from engines.data import archives
 from engines.data.archives import (
@@ -102,7 +103,12 @@ def _opened(path: Path) -> Iterator[tuple[list[Member], Callable[[str], bytes]]]
         def from_folder(name: str) -> bytes:
             with as_archive_error():
                 if (path / name).stat().st_size > _MAX_BYTES:
-                    raise TooLargeError(f"This file is larger than {_MAX_BYTES >> 20} MB; make it smaller first.")
+                    raise TooLargeError(
+                        message(
+                            "This file is larger than {megabytes} MB; make it smaller first.",
+                            megabytes=_MAX_BYTES >> 20,
+                        )
+                    )
                 return (path / name).read_bytes()
 
         yield [Member(name, name) for name in names if not is_system_file(name)], from_folder
@@ -124,9 +130,22 @@ def _decode_all(
         ValueError: fewer than `least` can be read, or they do not fit into memory.
     """
     if len(files) < least:
-        raise ValueError(f"{path.name} holds {_count_phrase(len(files))}; at least {least} are needed.")
+        raise ValueError(
+            message(
+                "{file} holds {few}; at least {least} are needed.",
+                file=path.name,
+                few=_count_phrase(len(files)),
+                least=least,
+            )
+        )
     if len(files) * size * size * 3 > _MAX_TOTAL_BYTES:
-        raise ValueError(f"{path.name} holds {len(files)} pictures, too many to keep in memory; use fewer.")
+        raise ValueError(
+            message(
+                "{file} holds {count} pictures, too many to keep in memory; use fewer.",
+                file=path.name,
+                count=len(files),
+            )
+        )
     images = np.empty((len(files), size, size, 3), np.uint8)
 
     def decode(item: tuple[int, bytes | ValueError]) -> ValueError | None:
@@ -160,12 +179,20 @@ def _decode_all(
     notices = left_out_notices(refused)
     if sum(kept) < least:
         few = _count_phrase(sum(kept))
-        raise ValueError(f"{path.name} holds {few} that can be read, at least {least} are needed, and {notices[0]}")
+        raise ValueError(
+            message(
+                "{file} holds {few} that can be read, at least {least} are needed, and {why}",
+                file=path.name,
+                few=few,
+                least=least,
+                why=notices[0],
+            )
+        )
     return images[kept], [file for file, ok in zip(files, kept, strict=True) if ok], notices
 
 
 def _count_phrase(count: int) -> str:
-    return "no pictures" if not count else f"only {count} picture{'s' * (count > 1)}"
+    return message("no pictures") if not count else message("only {count} picture{s}", count=count, s="s" * (count > 1))
 
 
 def _is_picture(file: Member) -> bool:
@@ -181,7 +208,7 @@ def labelled_pictures(path: Path, size: int = 64) -> LabelledPictures:
     with _opened(path) as (files, read):
         files = [file for file in files if "/" in file.name and _is_picture(file)]
         if not files:
-            raise ValueError(f"{path.name} holds no pictures in class folders.")
+            raise ValueError(message("{file} holds no pictures in class folders.", file=path.name))
         images, files, left_out = _decode_all(path, files, read, size, 1)
     folders = [file.name.split("/")[-2] for file in files]
     classes = tuple(sorted(set(folders)))
@@ -225,13 +252,19 @@ def whole_pictures(
             try:
                 pixels = read_picture(read(file.key), max_pixels=_MAX_PIXELS)
                 if min(pixels.shape[:2]) < least_side:
-                    raise ValueError(f"This picture has a side of fewer than {least_side} pixels; use a larger one.")
+                    raise ValueError(
+                        message(
+                            "This picture has a side of fewer than {least} pixels; use a larger one.", least=least_side
+                        )
+                    )
                 pictures.append(pixels)
             except ValueError as error:
                 refused.append((file.name, error))
     notices = left_out_notices(refused) if refused else ()
     if not pictures:
-        raise ValueError(f"{path.name} holds {_count_phrase(0)}; at least {1} are needed.")
+        raise ValueError(
+            message("{file} holds {few}; at least {least} are needed.", file=path.name, few=_count_phrase(0), least=1)
+        )
     return pictures, notices
 
 
@@ -261,13 +294,23 @@ def digits(path: Path) -> Digits:
         with np.load(path, allow_pickle=False) as arrays:
             loaded = [arrays[name] for name in ("x_train", "y_train", "x_test", "y_test")]
     except FileNotFoundError as error:
-        raise ValueError(f"There is no file {path.name} in {path.parent}; name the folder that holds it.") from error
+        raise ValueError(
+            message(
+                "There is no file {file} in {folder}; name the folder that holds it.",
+                file=path.name,
+                folder=path.parent,
+            )
+        ) from error
     except UNREADABLE as error:
-        raise ValueError(f"{path.name} is not the file of digits that Keras publishes, or is damaged.") from error
+        raise ValueError(
+            message("{file} is not the file of digits that Keras publishes, or is damaged.", file=path.name)
+        ) from error
     train, train_labels = _digits_of(path.name, *loaded[:2])
     test, test_labels = _digits_of(path.name, *loaded[2:])
     if not len(train) or not len(test):
-        raise ValueError(f"{path.name} holds no digits in its {'x_test' if len(train) else 'x_train'}.")
+        raise ValueError(
+            message("{file} holds no digits in its {part}.", file=path.name, part="x_test" if len(train) else "x_train")
+        )
     return Digits(train, train_labels, test, test_labels)
 
 
@@ -277,14 +320,14 @@ def _digits_of(name: str, images: np.ndarray, labels: np.ndarray) -> tuple[np.nd
     labels = labels[:, 0] if labels.ndim == 2 and labels.shape[1] == 1 else labels
     numbers = all(array.dtype.kind in "buif" for array in (images, labels))
     if not numbers or images.shape[1:] != (28, 28) or labels.shape != images.shape[:1]:
-        raise ValueError(f"{name} holds something else than digits of 28 x 28 pixels.")
+        raise ValueError(message("{name} holds something else than digits of 28 x 28 pixels.", name=name))
     if not len(images):
         return np.empty((0, 28, 28), np.uint8), np.empty(0, np.uint8)
     # For floating-point numbers the values show whether white is 1 or 255.
     scale = 255 if images.dtype.kind in "bf" and images.max() <= 1 else 1
     # NaN fails every comparison.
     if not (images.min() >= 0 and images.max() <= 255 and labels.min() >= 0 and labels.max() <= 9):
-        raise ValueError(f"{name} holds something else than digits of 28 x 28 pixels.")
+        raise ValueError(message("{name} holds something else than digits of 28 x 28 pixels.", name=name))
     if images.dtype.kind in "bf":
         images = np.round(images * np.float32(scale))
     return images.astype(np.uint8), labels.astype(np.uint8)
@@ -299,7 +342,7 @@ def ratings(path: Path, name: str = "attributes.csv") -> dict[str, np.ndarray]:
     with _opened(path) as (files, read):
         key = next((file.key for file in files if file.name == name), None)
         if key is None:
-            raise ValueError(f"{path.name} holds no {name}.")
+            raise ValueError(message("{file} holds no {name}.", file=path.name, name=name))
         rows = list(csv.DictReader(io.StringIO(read(key).decode("utf-8-sig"))))
     try:
         columns = {key: [row[key] for row in rows] for key in rows[0]}
@@ -309,4 +352,4 @@ def ratings(path: Path, name: str = "attributes.csv") -> dict[str, np.ndarray]:
             key: np.array(values) if key == "name" else np.array(values, np.float32) for key, values in columns.items()
         }
     except (IndexError, KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{name} in {path.name} is not a table of ratings.") from error
+        raise ValueError(message("{name} in {file} is not a table of ratings.", name=name, file=path.name)) from error

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from engines.core.messages import message
 from engines.core.preparation import raise_if_abandoned
 from engines.data import archives
 from engines.data.archives import Member, TooLargeError, is_system_file, left_out_notices
@@ -70,7 +71,7 @@ def decode_utf8(content: bytes, name: str) -> str:
         # An incremental decoder keeps back an incomplete character at the end.
         return clean_text(codecs.getincrementaldecoder("utf-8")().decode(content[cut if cut < 4 else 0 :]))
     except UnicodeDecodeError as error:
-        raise ValueError(f"{name} is no text in UTF-8; save it as UTF-8 first.") from error
+        raise ValueError(message("{name} is no text in UTF-8; save it as UTF-8 first.", name=name)) from error
 
 
 def split_texts(data: Path) -> SplitTexts:
@@ -90,12 +91,19 @@ def split_texts(data: Path) -> SplitTexts:
         held_out_texts = set(held_out)
         train = tuple(text for name in REVIEWS_TRAIN for text in _file_texts(data / name) if text not in held_out_texts)
         if not (train and held_out):
-            raise ValueError(f"The files of reviews in {data.name} hold no texts; fetch them again.")
+            raise ValueError(message("The files of reviews in {data} hold no texts; fetch them again.", data=data.name))
         return SplitTexts(train, held_out)
     texts, left_out = _read_texts(data)
     characters = sum(map(len, texts))
     if characters < MIN_CHARACTERS:
-        raise ValueError(f"{data.name} holds {characters} characters of text; at least {MIN_CHARACTERS:,} are needed.")
+        raise ValueError(
+            message(
+                "{data} holds {characters} characters of text; at least {least:,} are needed.",
+                data=data.name,
+                characters=characters,
+                least=MIN_CHARACTERS,
+            )
+        )
     return dataclasses.replace(_split(texts, round(characters * (1 - HELD_OUT))), left_out=left_out_notices(left_out))
 
 
@@ -119,7 +127,13 @@ def _split(texts: list[str], limit: int) -> SplitTexts:
 
 def _files(data: Path) -> list[Path]:
     if not data.exists():
-        raise ValueError(f"There is no file {data.name} in {data.parent}; name a text file or a folder of them.")
+        raise ValueError(
+            message(
+                "There is no file {data} in {folder}; name a text file or a folder of them.",
+                data=data.name,
+                folder=data.parent,
+            )
+        )
     if data.is_file():
         return [data]
     files = sorted(
@@ -137,11 +151,13 @@ def _files(data: Path) -> list[Path]:
 
 
 def _no_texts(path: Path) -> str:
-    return f"{path.name} holds no text files; their names should end in .txt, .md or .jsonl."
+    return message("{file} holds no text files; their names should end in .txt, .md or .jsonl.", file=path.name)
 
 
 def _too_much(path: Path) -> str:
-    return f"{path.name} holds more than {MAX_BYTES >> 20} MB of text; use a part of it."
+    return message(
+        "{file} holds more than {megabytes} MB of text; use a part of it.", file=path.name, megabytes=MAX_BYTES >> 20
+    )
 
 
 def _read_texts(data: Path) -> tuple[list[str], list[tuple[str, Exception]]]:
@@ -210,7 +226,13 @@ def _check_size(path: Path) -> None:
 def _file_texts(path: Path) -> Iterator[str]:
     """The texts in one file, without empty ones."""
     if not path.is_file():
-        raise ValueError(f"There is no file {path.name} in {path.parent}; name the folder that holds it.")
+        raise ValueError(
+            message(
+                "There is no file {file} in {folder}; name the folder that holds it.",
+                file=path.name,
+                folder=path.parent,
+            )
+        )
     _check_size(path)
     with archives.as_archive_error():
         content = path.read_bytes()
@@ -225,7 +247,7 @@ def _gunzipped(path: Path, content: bytes, name: str) -> bytes:
         with gzip.open(io.BytesIO(content)) as file:
             content = file.read(MAX_BYTES + 1)
     except (OSError, EOFError, zlib.error) as error:
-        raise ValueError(f"{name} is damaged; fetch it again.") from error
+        raise ValueError(message("{name} is damaged; fetch it again.", name=name)) from error
     if len(content) > MAX_BYTES:
         raise TooMuchError(_too_much(path))
     return content
@@ -244,9 +266,11 @@ def _texts_in(name: str, content: bytes) -> Iterator[str]:
         try:
             value = json.loads(line)["text"]
         except (json.JSONDecodeError, KeyError, TypeError, RecursionError) as error:
-            raise ValueError(f'Line {number} of {name} is no JSON object with a "text".') from error
+            raise ValueError(
+                message('Line {number} of {name} is no JSON object with a "text".', number=number, name=name)
+            ) from error
         if not isinstance(value, str):
-            raise ValueError(f'The "text" in line {number} of {name} is no text.')
+            raise ValueError(message('The "text" in line {number} of {name} is no text.', number=number, name=name))
         if value := replace_html_breaks(clean_text(value)):
             yield value
 

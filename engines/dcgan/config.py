@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from engines.core.configs import setting, validate
+from engines.core.messages import message
 from engines.latent import geometry as latent
 
 # As in `engines.dcgan.networks.ARCHITECTURES`.
@@ -61,7 +62,9 @@ class DCGANTrainingConfig:
     def __post_init__(self):
         validate(self)
         if self.batch_size % GROUP:
-            raise ValueError(f"Batch size must be a multiple of {GROUP}, not {self.batch_size}.")
+            raise ValueError(
+                message("Batch size must be a multiple of {group}, not {given}.", group=GROUP, given=self.batch_size)
+            )
 
     def filled(self) -> DCGANTrainingConfig:
         """A copy with every None replaced by the model's default."""
@@ -96,7 +99,7 @@ MODEL_DEFAULTS: dict[str, dict[str, Any]] = {
 MAX_SEED = 2**31 - 1
 
 
-_TRUNCATION = "Below 1: nearer to the mean picture, less varied and likelier to be whole (psi)."
+_TRUNCATION = message("Below 1: nearer to the mean picture, less varied and likelier to be whole (psi).")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,4 +165,6 @@ class ProjectionConfig:
     def __post_init__(self):
         validate(self)
         if self.perceptual_weight == 0 and self.pixel_weight == 0:
-            raise ValueError("The perceptual weight or the pixel weight must be above 0: nothing would be looked for.")
+            raise ValueError(
+                message("The perceptual weight or the pixel weight must be above 0: nothing would be looked for.")
+            )

@@ -12,6 +12,7 @@ import math
 import numpy as np
 
 from engines.core.frames import Frame, Frames
+from engines.core.messages import message
 from engines.dcgan.config import DrawConfig, FaceWalkConfig
 from engines.dcgan.model import GAN, load_gan
 from engines.latent import geometry as latent
@@ -31,12 +32,24 @@ def resolve(config: DrawConfig | FaceWalkConfig, gan: GAN) -> DrawConfig | FaceW
             if z:
                 latent.check_latents(z, gan.latent_dim)
         if len(config.along) > len(gan.directions):
-            raise ValueError(f"There are {len(gan.directions)} directions here, not {len(config.along)}.")
+            raise ValueError(
+                message(
+                    "There are {count} directions here, not {given}.",
+                    count=len(gan.directions),
+                    given=len(config.along),
+                )
+            )
         return config
     if len(config.waypoints) % gan.latent_dim:
-        raise ValueError(f"Each place of a walk here has {gan.latent_dim} numbers; these are {len(config.waypoints)}.")
+        raise ValueError(
+            message(
+                "Each place of a walk here has {needed} numbers; these are {given}.",
+                needed=gan.latent_dim,
+                given=len(config.waypoints),
+            )
+        )
     if max(len(config.waypoints) // gan.latent_dim, 0 if config.waypoints else len(config.seeds)) < 2:
-        raise ValueError("A walk needs at least two places; choose another.")
+        raise ValueError(message("A walk needs at least two places; choose another."))
     return config
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from engines.core.files import UNREADABLE, sha256_of
+from engines.core.messages import message
 from engines.dcgan.config import MAX_SEED
 from engines.latent import geometry as latent
 from engines.latent.directions import (
@@ -83,7 +84,7 @@ class GAN:
             ValueError: a seed out of range.
         """
         if any(not 0 <= seed <= MAX_SEED for seed in seeds):
-            raise ValueError(f"A seed must be between 0 and {MAX_SEED}.")
+            raise ValueError(message("A seed must be between 0 and {most}.", most=MAX_SEED))
         rows = [np.random.default_rng(seed).standard_normal(self.latent_dim) for seed in seeds]
         return (truncation * np.reshape(rows, (-1, self.latent_dim))).astype(np.float32)
 
@@ -172,7 +173,9 @@ class GAN:
 
     def _check(self, images: np.ndarray) -> None:
         if images.dtype != np.uint8 or images.shape[1:] != self.shape:
-            raise ValueError(f"This critic takes pictures of {self.shape}, not {images.shape[1:]}.")
+            raise ValueError(
+                message("This critic takes pictures of {size}, not {given}.", size=self.shape, given=images.shape[1:])
+            )
 
     @functools.cached_property
     def _decode(self) -> Any:
@@ -269,7 +272,9 @@ def read_gan(path: Path) -> GAN:
         principal = unpack_directions(arrays)
         seen, held_out_percentiles = int(arrays["seen"]), arrays.get("yardstick")
     except (*UNREADABLE, TypeError) as error:
-        raise WeightsError(f"{path.name} holds no adversarial networks of this version, or is damaged.") from error
+        raise WeightsError(
+            message("{file} holds no adversarial networks of this version, or is damaged.", file=path.name)
+        ) from error
     return dataclasses.replace(
         gan_from_networks(name, *networks),
         weights=sha256_of(path),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from engines.core.messages import message
 from engines.data.images import SplitPictures
 
 # Side length for the search over all pictures, and how many of its results are ranked by perceptual distance.
@@ -42,7 +43,9 @@ class NearestNeighborIndex:
             ValueError: the picture has another size.
         """
         if image.shape != self._pictures.train.shape[1:]:
-            raise ValueError(f"The training pictures here are of another size than {image.shape[:2]}.")
+            raise ValueError(
+                message("The training pictures here are of another size than {size}.", size=image.shape[:2])
+            )
         queries = np.stack([image, image[:, ::-1]])
         squared_distances = np.square(self._thumbnails).sum(1) - 2 * _thumbnails(queries) @ self._thumbnails.T
         rows = np.argsort(squared_distances.min(0))[:SHORTLIST]

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from engines.core.frames import Frame, Frames
+from engines.core.messages import message
 from engines.dcgan.config import ProjectionConfig
 from engines.dcgan.model import GAN
 from engines.imaging.images import check_picture, middle_square
@@ -51,7 +52,7 @@ def project(image: np.ndarray, config: ProjectionConfig, backbone: GAN) -> Frame
             total=search.total,
             image=enlarged(backbone.decode(search.best)[0]),
             metrics=search.terms,
-            note="looking for this picture",
+            note=message("looking for this picture"),
             z=search.best,
         )
         if changed is not None:

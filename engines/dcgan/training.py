@@ -15,6 +15,7 @@ import tensorflow as tf
 
 from engines.core.files import written_atomically
 from engines.core.frames import Frame, Frames
+from engines.core.messages import message
 from engines.core.preparation import prepare
 from engines.data.images import SplitPictures, split_pictures
 from engines.dcgan.augmentation import augment
@@ -55,7 +56,9 @@ def read_pictures(data: Path, side: int) -> SplitPictures:
     """
     pictures = split_pictures(data, side)
     if (pictures.train == pictures.train[:1]).all():
-        raise ValueError(f"All pictures in {data.name} are the same one; there is nothing to learn from it.")
+        raise ValueError(
+            message("All pictures in {data} are the same one; there is nothing to learn from it.", data=data.name)
+        )
     return pictures
 
 
@@ -224,13 +227,13 @@ def alarm(frame: Frame, peak_diversity: float) -> str:
     """
     real, fake = frame.metrics["real_accuracy"], frame.metrics["fake_accuracy"]
     if frame.metrics["diversity"] < COLLAPSE_RATIO * peak_diversity:
-        return "alarm: the pictures grow alike; go back, and lower the critic's rate or hide more from it"
+        return message("alarm: the pictures grow alike; go back, and lower the critic's rate or hide more from it")
     if frame.progress < GRACE_PERIOD:
         return ""
     if min(real, fake) > DISCRIMINATOR_WINS:
-        return "alarm: the critic tells all pictures apart; lower its rate, or hide more from it"
+        return message("alarm: the critic tells all pictures apart; lower its rate, or hide more from it")
     if fake < GENERATOR_WINS:
-        return "alarm: the critic is fooled by all that is drawn; raise its rate"
+        return message("alarm: the critic is fooled by all that is drawn; raise its rate")
     return ""
 
 
@@ -356,7 +359,7 @@ def training(
     output: Path | None = None,
 ) -> Frames[DCGANTrainingConfig]:
     """Run `train` as a job: it can be stopped while reading data or between steps, and resumes from its checkpoint."""
-    pictures, changed = yield from prepare(lambda: _hashed_pictures(config, data), "reading the pictures")
+    pictures, changed = yield from prepare(lambda: _hashed_pictures(config, data), message("reading the pictures"))
     config = _with_steering(config.filled(), config if changed is None else changed)
     yield from _train_on(config, *pictures, checkpoint, output)
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from engines.core.configs import setting, validate
+from engines.core.messages import message
 
 MOST_SIDE = 8192
 
@@ -41,18 +42,18 @@ class DreamConfig:
     def __post_init__(self):
         validate(self)
         if self.layer_weights and not any(self.layer_weights.values()):
-            raise ValueError("All layer weights are zero; give at least one layer a weight.")
+            raise ValueError(message("All layer weights are zero; give at least one layer a weight."))
         if 0 < self.tile_size < 128:
-            raise ValueError("Tile size must be 0 or at least 128 pixels.")
+            raise ValueError(message("Tile size must be 0 or at least 128 pixels."))
 
     @property
     def without_effect(self) -> dict[str, str]:
         """The settings that change nothing as the others stand, and why."""
         none: dict[str, str] = {}
         if self.pictures == 1:
-            none |= dict.fromkeys(("zoom", "turn"), "it is for films")
+            none |= dict.fromkeys(("zoom", "turn"), message("it is for films"))
         if self.jitter == 0:
-            none["seed"] = "without jitter there is no chance in a dream"
+            none["seed"] = message("without jitter there is no chance in a dream")
         if self.octaves == 1:
-            none["octave_scale"] = "there is one octave only"
+            none["octave_scale"] = message("there is one octave only")
         return none

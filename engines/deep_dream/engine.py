@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from engines.core.frames import Frame, Frames
+from engines.core.messages import joined, message
 from engines.deep_dream.config import MOST_SIDE, DreamConfig
 from engines.imaging.images import check_picture, long_enough, resized, to_float
 from engines.imaging.tiling import tile_size
@@ -39,7 +40,13 @@ def resolve(config: DreamConfig, backbone: Backbone) -> DreamConfig:
     if config.channel is not None:
         channels = min(backbone.channels(name) for name, weight in config.layer_weights.items() if weight)
         if config.channel >= channels:
-            raise ValueError(f"Channel {config.channel} does not exist here; these layers have 0 to {channels - 1}.")
+            raise ValueError(
+                message(
+                    "Channel {channel} does not exist here; these layers have 0 to {last}.",
+                    channel=config.channel,
+                    last=channels - 1,
+                )
+            )
     return config
 
 
@@ -103,13 +110,13 @@ def dream(
             loss = run.step()
             done += 1
             remaining = run.remaining + (config.pictures - number) * run.octaves * config.steps
-            prefix = f"picture {number} of {config.pictures} · " if config.pictures > 1 else ""
+            place = message("picture {number} of {count}", number=number, count=config.pictures)
             new_config = yield Frame(
                 step=done,
                 total=done + remaining,
                 image=to_uint8(run.image),
                 metrics={"loss": loss},
-                note=prefix + run.note,
+                note=joined([place, run.note]) if config.pictures > 1 else run.note,
                 progress=(number - 1 + run.progress) / config.pictures,
                 keyframe=config.pictures == 1 or run.finished,
                 yield_point=run.finished,
@@ -138,7 +145,7 @@ def _place(after: Frame, shape: tuple[int, int], config: DreamConfig) -> tuple[n
         fits = height <= shape[0] and width <= shape[1]
         if fits and (config.pictures == 1 or (height, width) == shape):
             return picture, position
-    raise ValueError("A dream cannot go on from this frame; begin it anew.")
+    raise ValueError(message("A dream cannot go on from this frame; begin it anew."))
 
 
 def _steered(config: DreamConfig, new_config: DreamConfig) -> DreamConfig:
@@ -201,9 +208,12 @@ class OctavePyramid:
 
     @property
     def note(self) -> str:
-        return (
-            f"octave {self._octave + 1} of {self.octaves} · "
-            f"step {self._octave_steps} of {max(self.config.steps, self._octave_steps)}"
+        total = max(self.config.steps, self._octave_steps)
+        return joined(
+            [
+                message("octave {octave} of {octaves}", octave=self._octave + 1, octaves=self.octaves),
+                message("step {step} of {total}", step=self._octave_steps, total=total),
+            ]
         )
 
     @property
@@ -255,7 +265,9 @@ class OctavePyramid:
             tile_size=tile_size(height * width, config.tile_size),
         )
         if not math.isfinite(result.loss):
-            raise ValueError("The dream has run away to infinity; use a smaller step size or a smaller layer weight.")
+            raise ValueError(
+                message("The dream has run away to infinity; use a smaller step size or a smaller layer weight.")
+            )
         self.image = result.image
         self._octave_steps += 1
         crossed = bool(config.max_loss) and result.loss > config.max_loss

@@ -14,6 +14,8 @@ from typing import IO
 
 from PIL import Image
 
+from engines.core.messages import message
+
 # Pillow's names; HEIF is added if its plugin is installed.
 FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "TIFF", "GIF", "BMP")
 _HEIF = "HEIF"
@@ -90,10 +92,12 @@ def opened(source: Path | str | bytes) -> Iterator[Image.Image]:
     except PictureError:
         raise
     except FileNotFoundError as error:
-        raise PictureError(f"There is no file {Path(str(source)).name}.") from error
+        raise PictureError(message("There is no file {file}.", file=Path(str(source)).name)) from error
     except (PermissionError, IsADirectoryError) as error:
         name = Path(str(source)).name
-        raise PictureError(f"{name} is a folder, or may not be read here; name a picture that may be.") from error
+        raise PictureError(
+            message("{name} is a folder, or may not be read here; name a picture that may be.", name=name)
+        ) from error
     except Image.DecompressionBombError as error:
         raise PictureError(too_large(2 << 28)) from error
     except Image.UnidentifiedImageError as error:
@@ -102,19 +106,23 @@ def opened(source: Path | str | bytes) -> Iterator[Image.Image]:
         raise PictureError(_DAMAGED) from error
 
 
-_DAMAGED = "This picture is damaged and cannot be read; save it anew or use another."
+_DAMAGED = message("This picture is damaged and cannot be read; save it anew or use another.")
 
 
 def too_large(limit: int) -> str:
     """The message for a picture of more than `limit` pixels."""
-    return f"This picture has more than {limit / 1e6:.3g} million pixels; make it smaller first."
+    return message(
+        "This picture has more than {millions:.3g} million pixels; make it smaller first.", millions=limit / 1e6
+    )
 
 
 def _not_read(head: bytes) -> str:
     kind = next((name for sign, name in _OTHER_KINDS if head.lstrip().startswith(sign)), "")
     if kind:
-        return f"This {kind} file is not a picture that can be read here; save it as a JPEG or PNG file first."
-    return "This file is not a picture; use a JPEG, PNG, WebP, AVIF, TIFF, GIF or BMP file."
+        return message(
+            "This {kind} file is not a picture that can be read here; save it as a JPEG or PNG file first.", kind=kind
+        )
+    return message("This file is not a picture; use a JPEG, PNG, WebP, AVIF, TIFF, GIF or BMP file.")
 
 
 def _is_heif(head: bytes) -> bool:
@@ -127,7 +135,10 @@ def _register_heif() -> None:
     """Register the HEIF plugin with Pillow; raises PictureError if it is not installed."""
     if importlib.util.find_spec("pillow_heif") is None:
         raise PictureError(
-            "This is a HEIC picture, for which pillow-heif is not installed here; save it as a JPEG or PNG file first."
+            message(
+                "This is a HEIC picture, for which pillow-heif is not installed here; "
+                "save it as a JPEG or PNG file first."
+            )
         )
     import pillow_heif
 

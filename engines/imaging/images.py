@@ -13,6 +13,7 @@ import numpy as np
 from PIL import ExifTags, Image
 
 from engines.core.memory import free_bytes
+from engines.core.messages import message
 from engines.imaging.color_profiles import to_srgb
 from engines.imaging.formats import DAMAGED, PictureError, opened, too_large
 from engines.imaging.metadata import NO_DETAILS, Details, details_of
@@ -84,7 +85,13 @@ def load_picture(source: Path | str | bytes, *, max_pixels: int = MAX_PIXELS, ba
             file.draft(None, target)
             _check_decodable(file, width * height, max_pixels)
             pixels = _pixels(file, target, background)
-        shrunk = f"This picture has {width} x {height} pixels; it was shrunk to {pixels.shape[1]} x {pixels.shape[0]}."
+        shrunk = message(
+            "This picture has {width} x {height} pixels; it was shrunk to {new_width} x {new_height}.",
+            width=width,
+            height=height,
+            new_width=pixels.shape[1],
+            new_height=pixels.shape[0],
+        )
         return Picture(pixels, details_of(file), (shrunk,), file.format or "")
 
 
@@ -103,7 +110,11 @@ def _check_decodable(file: Image.Image, file_pixels: int, max_pixels: int) -> No
     free = free_bytes()
     if free is not None and _BYTES_PER_PIXEL * pixels > free:
         raise PictureError(
-            f"This picture of {file.width} x {file.height} pixels needs more memory than is free; make it smaller."
+            message(
+                "This picture of {width} x {height} pixels needs more memory than is free; make it smaller.",
+                width=file.width,
+                height=file.height,
+            )
         )
 
 
@@ -160,10 +171,17 @@ def check_picture(image: np.ndarray, *, least: int = 16) -> None:
         PictureError: not (H, W, 3) uint8, or a side shorter than `least` pixels.
     """
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
-        raise PictureError("A picture must be an array of (height, width, 3) bytes.")
+        raise PictureError(message("A picture must be an array of (height, width, 3) bytes."))
     if min(image.shape[:2]) < least:
         height, width = image.shape[:2]
-        raise PictureError(f"This picture is {width} x {height} pixels; use one of at least {least} x {least}.")
+        raise PictureError(
+            message(
+                "This picture is {width} x {height} pixels; use one of at least {least} x {least}.",
+                width=width,
+                height=height,
+                least=least,
+            )
+        )
 
 
 def long_enough(shape: tuple[int, int], longest: int, least: int, most: int) -> int:
@@ -182,7 +200,13 @@ def long_enough(shape: tuple[int, int], longest: int, least: int, most: int) -> 
     needed = math.ceil(least * long / short)
     if needed > most:
         height, width = shape
-        raise PictureError(f"This picture is {width} x {height} pixels, too long and narrow to work on; crop it.")
+        raise PictureError(
+            message(
+                "This picture is {width} x {height} pixels, too long and narrow to work on; crop it.",
+                width=width,
+                height=height,
+            )
+        )
     return needed
 
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from engines.core.messages import message
+
 
 @dataclass(frozen=True)
 class Span:
@@ -44,7 +46,9 @@ def spans(length: int, tile: int, margin: int, stride: int) -> list[Span]:
     tile -= (tile - length) % stride
     advance = (tile - 2 * margin) // stride * stride
     if advance <= 0:
-        raise ValueError(f"Tiles must be larger than {2 * margin + 2 * stride} pixels with these layers.")
+        raise ValueError(
+            message("Tiles must be larger than {least} pixels with these layers.", least=2 * margin + 2 * stride)
+        )
     starts = [0]
     while starts[-1] + tile < length:
         starts.append(min(starts[-1] + advance, length - tile))

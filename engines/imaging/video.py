@@ -15,6 +15,7 @@ from PIL import Image
 
 from engines.core.configs import setting, validate
 from engines.core.files import create_temporary, written_atomically
+from engines.core.messages import message
 from engines.imaging.animation import (
     HUNDREDTHS,
     THOUSANDTHS,
@@ -131,7 +132,7 @@ def write_film(
     pictures = iter(images)
     first = next(pictures, None)
     if first is None:
-        raise FilmError("There are no pictures to make a film of.")
+        raise FilmError(message("There are no pictures to make a film of."))
     pictures = itertools.chain([first], pictures)
     height, width = shape
     if config.kind == "mp4":

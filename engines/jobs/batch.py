@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from engines.core.frames import Frame
+from engines.core.messages import joined, message
 from engines.data import archives
 from engines.data.archives import left_out_notices
 from engines.imaging.formats import LIKE_PICTURES, SUFFIXES
@@ -75,11 +76,13 @@ def picture_files(paths: Iterable[Path]) -> tuple[PictureFile, ...]:
             members = archives.members(archive)
         files += [PictureFile(path, member.key, member.name) for member in members if _is_picture(member.name)]
     if not files:
-        raise PictureError("There are no pictures to work on; choose some, or a zip of them.")
+        raise PictureError(message("There are no pictures to work on; choose some, or a zip of them."))
     # Unsupported files, such as a camera's raw files beside its JPEGs, do not count.
     count = sum(member.is_supported_type for member in files)
     if count > MAX_PICTURES:
-        raise PictureError(f"These are {count} pictures; a batch takes at most {MAX_PICTURES}.")
+        raise PictureError(
+            message("These are {count} pictures; a batch takes at most {most}.", count=count, most=MAX_PICTURES)
+        )
     return tuple(files)
 
 
@@ -218,21 +221,24 @@ class BatchExecution(JobExecution):
         self.notices = self.batch.notices + left_out_notices(self._skipped)
         limit = f"{self.batch.max_pixels:,}"
         if self._shrunk_count == 1:
-            self.notices += (f"One picture was shrunk to {limit} pixels.",)
+            self.notices += (message("One picture was shrunk to {most} pixels.", most=limit),)
         elif self._shrunk_count:
-            self.notices += (f"{self._shrunk_count} pictures were shrunk to {limit} pixels.",)
+            self.notices += (
+                message("{count} pictures were shrunk to {most} pixels.", count=self._shrunk_count, most=limit),
+            )
 
     def _batch_frame(self, frame: Frame, steps: int) -> Frame:
         """Convert a picture's frame, `steps` after the previous one, to a frame of the batch."""
         self._done += steps
         count = len(self.batch.pictures)
         remaining = count - self.number - 1
+        picture = message("picture {number} of {count}", number=self.number + 1, count=count)
         return dataclasses.replace(
             frame,
             step=self._done,
             total=self._done + frame.total - frame.step + frame.total * remaining,
             progress=(self.number + frame.progress) / count,
-            note=f"picture {self.number + 1} of {count} · {frame.note}" if frame.note else "",
+            note=joined([picture, frame.note]) if frame.note else "",
             yield_point=frame.step >= frame.total,
         )
 

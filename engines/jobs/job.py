@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from engines.core.messages import message
 from engines.imaging.metadata import NO_DETAILS, Details
 from engines.jobs.registry import ENGINES
 
-OTHER_WEIGHTS = (
+OTHER_WEIGHTS = message(
     "This was made with an earlier network, or another file of its weights, and comes out differently now; for the "
     "best of the network that is here begin from the defaults."
 )

@@ -9,11 +9,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from engines.core.messages import message
 from engines.jobs.registry import ENGINES
 from engines.jobs.sweep import SweepConfig
 from engines.recipes import Recipe, RecipeError
 
-SAME = "The same recipe: the same processor makes the same pixels from it."
+SAME = message("The same recipe: the same processor makes the same pixels from it.")
 
 # Longest excerpt of a value, and how much of it precedes the first difference.
 MAX_CHARACTERS, CONTEXT_CHARACTERS = 100, 30
@@ -50,29 +51,29 @@ def differences(first: Recipe, second: Recipe) -> tuple[Difference, ...]:
     try:
         return tuple(_differences(first, second))
     except RecursionError as error:
-        raise RecipeError("The settings of these recipes are nested too deep to be compared.") from error
+        raise RecipeError(message("The settings of these recipes are nested too deep to be compared.")) from error
 
 
 def _differences(first: Recipe, second: Recipe) -> Iterator[Difference]:
     same_engine = first.engine == second.engine
     if not same_engine:
-        yield _difference("Engine", first.engine.replace("_", " "), second.engine.replace("_", " "))
+        yield _difference(message("Engine"), first.engine.replace("_", " "), second.engine.replace("_", " "))
     if first.backbone != second.backbone:
         yield _difference("Network", first.backbone, second.backbone)
     if first.weights != second.weights:
-        yield _difference("Weights of the network", first.weights[:12], second.weights[:12])
+        yield _difference(message("Weights of the network"), first.weights[:12], second.weights[:12])
     yield from _settings(first, second)
     for name in dict.fromkeys((*first.inputs, *second.inputs)):
         hashes = first.inputs.get(name, ""), second.inputs.get(name, "")
         if hashes[0] != hashes[1] and (same_engine or all(hashes)):
-            yield _difference(_words(re.sub(r"s_(\d+)$", r" \1", name)), hashes[0][:12], hashes[1][:12])
+            yield _difference(_input(name), hashes[0][:12], hashes[1][:12])
     if same_engine:
         yield from _steering(first, second)
     if first.interruptions != second.interruptions:
-        texts = [", ".join(map(str, recipe.interruptions)) or "never" for recipe in (first, second)]
-        yield _difference("Went on from its picture after step", texts[0], texts[1])
+        texts = [", ".join(map(str, recipe.interruptions)) or message("never") for recipe in (first, second)]
+        yield _difference(message("Went on from its picture after step"), texts[0], texts[1])
     if first.stopped_at != second.stopped_at:
-        yield Difference("Stopped", *(_stopped(recipe.stopped_at) for recipe in (first, second)))
+        yield Difference(message("Stopped"), *(_stopped(recipe.stopped_at) for recipe in (first, second)))
 
 
 def _settings(first: Recipe, second: Recipe) -> Iterator[Difference]:
@@ -112,9 +113,9 @@ def _flat(settings: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _missing_text(field: dataclasses.Field | None) -> str:
     if field is None:
-        return "not in this recipe"
+        return message("not in this recipe")
     default = field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
-    return f"older than this setting, so as by default: {_as_text(default)}"
+    return message("older than this setting, so as by default: {value}", value=_as_text(default))
 
 
 def _steering(first: Recipe, second: Recipe) -> Iterator[Difference]:
@@ -122,8 +123,10 @@ def _steering(first: Recipe, second: Recipe) -> Iterator[Difference]:
     for step in sorted({*changes[0], *changes[1]}):
         changes_at = [changes_of_recipe.get(step, []) for changes_of_recipe in changes]
         if not _same(*changes_at):
-            texts = ["; ".join(map(_change, changes_of_recipe)) or "nothing" for changes_of_recipe in changes_at]
-            yield _difference(f"Changed after step {step}", texts[0], texts[1])
+            texts = [
+                "; ".join(map(_change, changes_of_recipe)) or message("nothing") for changes_of_recipe in changes_at
+            ]
+            yield _difference(message("Changed after step {step}", step=step), texts[0], texts[1])
 
 
 def _changes(recipe: Recipe) -> dict[int, list[dict[str, Any]]]:
@@ -140,12 +143,15 @@ def _changes(recipe: Recipe) -> dict[int, list[dict[str, Any]]]:
 
 def _change(changed: Mapping[str, Any]) -> str:
     """Changed settings in words."""
-    texts = [f"{_words(name).lower()} {'by default' if v is _MISSING else _as_text(v)}" for name, v in changed.items()]
-    return ", ".join(texts) or "the same settings again"
+    texts = [
+        f"{_words(name).lower()} {message('by default') if v is _MISSING else _as_text(v)}"
+        for name, v in changed.items()
+    ]
+    return ", ".join(texts) or message("the same settings again")
 
 
 def _stopped(step: int | None) -> str:
-    return "not: it ran to its end" if step is None else f"after step {step}"
+    return message("not: it ran to its end") if step is None else message("after step {step}", step=step)
 
 
 def _same(first: Any, second: Any) -> bool:
@@ -173,17 +179,23 @@ def _words(name: str) -> str:
     return name[:40].replace("_", " ").capitalize()
 
 
+def _input(name: str) -> str:
+    """An input in words: one of a series by its number."""
+    series = re.fullmatch(r"(\w+)s_(\d+)", name)
+    return message(_words(series[1]) + " {number}", number=series[2]) if series else _words(name)
+
+
 def _as_text(value: Any) -> str:
     """A value as text for people."""
     if isinstance(value, bool):
-        return "yes" if value else "no"
+        return message("yes") if value else message("no")
     if isinstance(value, float):
         return f"{value:g}"
     if isinstance(value, Mapping):
-        return ", ".join(f"{key} {_as_text(item)}" for key, item in value.items()) or "none"
+        return ", ".join(f"{key} {_as_text(item)}" for key, item in value.items()) or message("none")
     if isinstance(value, list | tuple):
-        return ", ".join(map(_as_text, value)) or "none"
-    return "none" if value is None else str(value) or "none"
+        return ", ".join(map(_as_text, value)) or message("none")
+    return message("none") if value is None else str(value) or message("none")
 
 
 def _as_distinct_texts(first: Any, second: Any) -> list[str]:
@@ -202,4 +214,6 @@ def _difference(name: str, first: str, second: str, help: str = "") -> Differenc
 
 def _excerpt(text: str, start: int) -> str:
     end = start + MAX_CHARACTERS
-    return ("…" if start else "") + text[start:end] + ("…" if len(text) > end else "") or "none"
+    if not start and len(text) <= end:
+        return text or message("none")
+    return ("…" if start else "") + text[start:end] + ("…" if len(text) > end else "")

@@ -8,6 +8,7 @@ import re
 import shlex
 from typing import Any
 
+from engines.core.messages import message
 from engines.jobs.job import Job
 from engines.jobs.registry import ENGINES
 from engines.jobs.replay import job_from_recipe
@@ -64,7 +65,7 @@ def script_of(recipe: Recipe) -> str:
     job = job_from_recipe(recipe, {})
     for sha256 in (recipe.weights, *recipe.inputs.values()):
         if not re.fullmatch(r"([0-9a-f]{64})?", sha256):
-            raise RecipeError("This recipe is damaged: it holds a SHA-256 that cannot be one.")
+            raise RecipeError(message("This recipe is damaged: it holds a SHA-256 that cannot be one."))
     if ENGINES[job.engine].files:
         return _command(job, recipe.inputs.get("data", ""))
     inputs = {name: recipe.inputs[name] for name in _in_order(job.engine, recipe)}
@@ -83,9 +84,11 @@ def _in_order(engine: str, recipe: Recipe) -> list[str]:
         elif name in description.inputs and name not in description.series:
             order[name] = (names.index(name), 0)
         else:
-            raise RecipeError(f"This recipe was made from {name[:40]!r}, which its engine does not take.")
+            raise RecipeError(
+                message("This recipe was made from {name!r}, which its engine does not take.", name=name[:40])
+            )
     if names and names[0] not in order:
-        raise RecipeError("This recipe does not say which picture it was made from.")
+        raise RecipeError(message("This recipe does not say which picture it was made from."))
     return sorted(order, key=order.__getitem__)
 
 
@@ -214,5 +217,7 @@ def _option(field: str, value: Any) -> str:
     if isinstance(value, bool):
         return f"--{name}" if value else f"--no-{name}"
     if not all(character.isprintable() or character in "\n\t" for character in str(value)):
-        raise RecipeError(f"This {field.replace('_', ' ')} has characters that cannot stand in a command.")
+        raise RecipeError(
+            message("This {field} has characters that cannot stand in a command.", field=field.replace("_", " "))
+        )
     return f"--{name}={shlex.quote(str(value))}"

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from engines.core.configs import from_mapping
+from engines.core.messages import message
 from engines.imaging.images import digest
 from engines.jobs.job import Job
 from engines.jobs.registry import ENGINES
@@ -21,7 +22,9 @@ def job_from_recipe(recipe: Recipe, inputs: Mapping[str, np.ndarray]) -> Job:
         ValueError: an unknown engine, or an unknown or invalid setting.
     """
     if recipe.engine not in ENGINES:
-        raise RecipeError(f"This recipe is for {recipe.engine[:40]!r}, which this version does not have.")
+        raise RecipeError(
+            message("This recipe is for {engine!r}, which this version does not have.", engine=recipe.engine[:40])
+        )
     config_class = ENGINES[recipe.engine].config_class
     return Job(
         engine=recipe.engine,

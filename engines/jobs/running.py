@@ -13,6 +13,7 @@ from typing import Any
 from engines.core.description import import_string
 from engines.core.files import sha256_of
 from engines.core.frames import Frame, Frames
+from engines.core.messages import message
 from engines.imaging.images import digest
 from engines.jobs.job import OTHER_WEIGHTS, Job
 from engines.jobs.model_cache import ModelCache
@@ -251,7 +252,7 @@ class JobExecution(Iterator[Frame]):
             RecipeError: there is no frame yet.
         """
         if self.last is None:
-            raise RecipeError("There is no recipe before the first frame.")
+            raise RecipeError(message("There is no recipe before the first frame."))
         inputs = {name: digest(image) for name, image in self.job.inputs.items()}
         inputs |= {name: sha256_of(path) for name, path in self.job.files.items() if name == "data" and path.is_file()}
         return Recipe(

@@ -16,6 +16,7 @@ from typing import Any, ClassVar
 from engines.core.configs import from_mapping, setting, validate
 from engines.core.description import import_string
 from engines.core.frames import Frame, Frames
+from engines.core.messages import joined, message
 from engines.core.options import format_number
 from engines.imaging.contact_sheet import ContactSheet, Heading
 from engines.jobs.registry import ENGINES
@@ -51,18 +52,24 @@ class SweepConfig:
         settings: Any = from_mapping(self.config_class, {**self.settings, **self.fixed})
         object.__setattr__(self, "settings", dataclasses.asdict(settings))
         if self.rows and self.columns == self.rows:
-            raise ValueError("A sweep takes one setting, or two different ones; choose another for the rows.")
+            raise ValueError(message("A sweep takes one setting, or two different ones; choose another for the rows."))
         for name, values in self.swept.items():
             self._check(name, values)
         if self.row_values and not self.rows:
-            raise ValueError("There are values for the rows of the sheet, but no setting; name one.")
+            raise ValueError(message("There are values for the rows of the sheet, but no setting; name one."))
         if self.cells > MAX_CELLS:
-            raise ValueError(f"These would be {self.cells} pictures; a sweep makes at most {MAX_CELLS}.")
+            raise ValueError(
+                message(
+                    "These would be {count} pictures; a sweep makes at most {most}.", count=self.cells, most=MAX_CELLS
+                )
+            )
         cells = [self.cell(index) for index in range(self.cells)]
         for name in self.swept:
             reasons = [cell.without_effect.get(name) for cell in cells]
             if all(reasons):
-                raise ValueError(f"{self.title(name)} changes nothing as it is: {reasons[0]}.")
+                raise ValueError(
+                    message("{setting} changes nothing as it is: {why}.", setting=self.title(name), why=reasons[0])
+                )
 
     @property
     def config_class(self) -> type:
@@ -96,16 +103,26 @@ class SweepConfig:
     def title(self, name: str) -> str:
         """The title of a swept setting, for people."""
         given = self.column_title if name == self.columns else self.row_title
-        return given[:MAX_TITLE_LENGTH] or name.replace("_", " ").capitalize()
+        return message(given[:MAX_TITLE_LENGTH] or name.replace("_", " ").capitalize())
 
     def _check(self, name: str, values: tuple[float, ...]) -> None:
         if name not in self.sweepable():
             names = ", ".join(self.sweepable())
-            raise ValueError(f"There is no setting {name[:40]!r} that could be swept here; use one of {names}.")
+            raise ValueError(
+                message(
+                    "There is no setting {name!r} that could be swept here; use one of {known}.",
+                    name=name[:40],
+                    known=names,
+                )
+            )
         if not values:
-            raise ValueError(f"Give the values of {self.title(name)} to sweep over, with commas between them.")
+            raise ValueError(
+                message(
+                    "Give the values of {setting} to sweep over, with commas between them.", setting=self.title(name)
+                )
+            )
         if len(set(values)) < len(values):
-            raise ValueError(f"A value of {self.title(name)} is there twice; give each once.")
+            raise ValueError(message("A value of {setting} is there twice; give each once.", setting=self.title(name)))
 
     def values(self, index: int) -> dict[str, float]:
         """The values of the swept settings in a cell; cells are counted row by row."""
@@ -229,7 +246,7 @@ class SweepProgress:
             total=self._done + frame.total - frame.step + frame.total * (cells - cell - 1),
             image=self._sheet.image,
             metrics=frame.metrics,
-            note=f"picture {cell + 1} of {cells} · {frame.note}",
+            note=joined([message("picture {number} of {count}", number=cell + 1, count=cells), frame.note]),
             progress=(cell + frame.progress) / cells,
             keyframe=ended,
             config=unreported,

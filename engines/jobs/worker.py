@@ -23,6 +23,7 @@ import psutil
 
 from engines.core.files import make_room, sha256_of, written_atomically
 from engines.core.frames import Frame
+from engines.core.messages import message
 from engines.core.quiet import load_quietly
 from engines.jobs.job import Job
 from engines.jobs.registry import ENGINES
@@ -127,7 +128,9 @@ class Worker:
             ChangedFileError: the content does not match the hash.
         """
         if hashlib.sha256(content.data).hexdigest() != file.sha256:
-            raise ChangedFileError(f"{file.name} was changed on its way to another machine; start the run again.")
+            raise ChangedFileError(
+                message("{file} was changed on its way to another machine; start the run again.", file=file.name)
+            )
         with written_atomically(self._cache / file.sha256) as opened:
             opened.write(content.data)
         make_room(self._cache, MAX_CACHE_BYTES)
@@ -141,7 +144,9 @@ class Worker:
         self.close()
         load_quietly()
         for file in self.missing_files(task.needed):
-            raise ChangedFileError(f"{file.name} is not on this machine as it should be; start the run again.")
+            raise ChangedFileError(
+                message("{file} is not on this machine as it should be; start the run again.", file=file.name)
+            )
         self._use_weights(task)
         folder = self._folder / "run"
         shutil.rmtree(folder, ignore_errors=True)
@@ -183,7 +188,7 @@ class Worker:
         """
         execution = self._execution
         if execution is None:
-            raise ValueError("This machine has no run to go on with; start it again.")
+            raise ValueError(message("This machine has no run to go on with; start it again."))
         deadline = time.monotonic() + seconds
         try:
             frame = execution.send(changed)

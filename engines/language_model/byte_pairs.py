@@ -48,6 +48,7 @@ def train_bpe_in_subprocess(texts: Iterable[str], vocab_size: int) -> str:
     Raises:
         ValueError: the process failed, for example for lack of memory.
     """
+    from engines.core.messages import message
     from engines.core.preparation import killed_if_abandoned, raise_if_abandoned
 
     quiet = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
@@ -61,7 +62,7 @@ def train_bpe_in_subprocess(texts: Iterable[str], vocab_size: int) -> str:
         output, _ = process.communicate()
     raise_if_abandoned()
     if process.returncode or not output:
-        raise ValueError("A vocabulary could not be learnt from so much text here; use a part of it.")
+        raise ValueError(message("A vocabulary could not be learnt from so much text here; use a part of it."))
     return output.decode()
 
 

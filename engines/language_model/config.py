@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from engines.core.configs import setting, validate
+from engines.core.messages import message
 from engines.data.text import clean_text
 
 # As in `engines.language_model.networks.NETWORKS`.
@@ -55,7 +56,9 @@ class SamplingConfig:
     def __post_init__(self):
         validate(self)
         if len(self.temperatures) > 8:
-            raise ValueError(f"At most 8 temperatures are written side by side, not {len(self.temperatures)}.")
+            raise ValueError(
+                message("At most 8 temperatures are written side by side, not {given}.", given=len(self.temperatures))
+            )
         object.__setattr__(self, "stop", tuple(map(clean_text, self.stop)))
 
 
@@ -70,9 +73,21 @@ class WritingConfig(SamplingConfig):
         super().__post_init__()
         object.__setattr__(self, "prompt", clean_text(self.prompt))
         if len(self.prompt) > MAX_PROMPT:
-            raise ValueError(f"The prompt has {len(self.prompt):,} characters; at most {MAX_PROMPT:,} are taken.")
+            raise ValueError(
+                message(
+                    "The prompt has {count:,} characters; at most {most:,} are taken.",
+                    count=len(self.prompt),
+                    most=MAX_PROMPT,
+                )
+            )
         if len(self.begun) > MAX_BEGUN:
-            raise ValueError(f"{len(self.begun):,} tokens are begun with; at most {MAX_BEGUN:,} are taken.")
+            raise ValueError(
+                message(
+                    "{count:,} tokens are begun with; at most {most:,} are taken.",
+                    count=len(self.begun),
+                    most=MAX_BEGUN,
+                )
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,12 +123,21 @@ class LanguageTrainingConfig:
         validate(self)
         object.__setattr__(self, "prompt", clean_text(self.prompt))
         if len(self.prompt) > MAX_PROMPT:
-            raise ValueError(f"The prompt has {len(self.prompt):,} characters; at most {MAX_PROMPT:,} are taken.")
+            raise ValueError(
+                message(
+                    "The prompt has {count:,} characters; at most {most:,} are taken.",
+                    count=len(self.prompt),
+                    most=MAX_PROMPT,
+                )
+            )
         filled = self.filled() if any(getattr(self, name) is None for name in MODEL_DEFAULTS[self.model]) else self
         if filled.model == "ours" and (filled.embed_dim or 0) % (2 * (filled.num_heads or 1)):
             raise ValueError(
-                f"Embed dim must be a multiple of twice the number of heads, "
-                f"not {filled.embed_dim} with {filled.num_heads} heads."
+                message(
+                    "Embed dim must be a multiple of twice the number of heads, not {embed_dim} with {heads} heads.",
+                    embed_dim=filled.embed_dim,
+                    heads=filled.num_heads,
+                )
             )
 
     def filled(self) -> LanguageTrainingConfig:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from engines.core.frames import Frames
+from engines.core.messages import message
 from engines.data.text import clean_text
 from engines.language_model.config import SamplingConfig, WritingConfig
 from engines.language_model.generation import Generation, generate, score_tokens
@@ -60,7 +61,11 @@ def resolve(config: WritingConfig, model: LanguageModel) -> WritingConfig:
     """
     if config.begun and max(config.begun) >= model.tokeniser.vocab_size:
         raise ValueError(
-            f"This model has {model.tokeniser.vocab_size:,} tokens; {max(config.begun):,} is none of them."
+            message(
+                "This model has {count:,} tokens; {token:,} is none of them.",
+                count=model.tokeniser.vocab_size,
+                token=max(config.begun),
+            )
         )
     return config
 
@@ -78,10 +83,16 @@ def score(text: str, config: SamplingConfig, model: LanguageModel) -> ScoredText
     """
     text = clean_text(text)
     if len(text) > MAX_SCORED:
-        raise ValueError(f"This text has {len(text):,} characters; at most {MAX_SCORED:,} are scored at once.")
+        raise ValueError(
+            message(
+                "This text has {count:,} characters; at most {most:,} are scored at once.",
+                count=len(text),
+                most=MAX_SCORED,
+            )
+        )
     tokens = [END, *map(int, model.tokeniser.encode(text))]
     if len(tokens) < 2:
-        raise ValueError("There is no text to score; type or paste some.")
+        raise ValueError(message("There is no text to score; type or paste some."))
     distributions = score_tokens(tokens, 1, config, config.temperature, model)
     nats = -np.log([max(one.before, 1e-300) for one in distributions])
     return ScoredText(

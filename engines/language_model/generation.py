@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from engines.core.frames import Frame, Frames
+from engines.core.messages import message
 from engines.language_model.config import SamplingConfig
 from engines.language_model.sampling import TokenDistribution, filter_logits, gumbel_noise, token_distribution
 from engines.language_model.tokenizers import END
@@ -89,7 +90,9 @@ def generate(
             return
         if changed is not None:
             if len(changed.temperatures) != len(config.temperatures):
-                raise ValueError("How many temperatures are written side by side cannot be changed while they are.")
+                raise ValueError(
+                    message("How many temperatures are written side by side cannot be changed while they are.")
+                )
             config = dataclasses.replace(changed, tokens=config.tokens, seed=config.seed)
         state.next([sequence.tokens for sequence in sequences])
 

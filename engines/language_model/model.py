@@ -13,6 +13,7 @@ import keras
 import numpy as np
 
 from engines.core.files import UNREADABLE, sha256_of
+from engines.core.messages import message
 from engines.language_model.networks import NETWORKS, TransformerConfig
 from engines.language_model.tokenizers import Tokeniser, from_json
 from engines.weights.npz import pack_network, unpack_network
@@ -94,7 +95,9 @@ def read_language_model(path: Path) -> LanguageModel:
             unpack_network("network", network, arrays)
         seen = int(header["seen"])
     except (*UNREADABLE, TypeError) as error:
-        raise WeightsError(f"{path.name} is no language model of this studio's, or it is damaged.") from error
+        raise WeightsError(
+            message("{file} is no language model of this studio's, or it is damaged.", file=path.name)
+        ) from error
     return LanguageModel(network, tokeniser, seen, sha256_of(path))
 
 

@@ -17,6 +17,7 @@ from typing import ClassVar
 import numpy as np
 import tokenizers
 
+from engines.core.messages import message
 from engines.core.preparation import raise_if_abandoned
 from engines.data.text import without_surrogates
 from engines.language_model.byte_pairs import train_bpe, train_bpe_in_subprocess
@@ -271,4 +272,4 @@ def from_json(text: str) -> Tokeniser:
             return Subwords(tokenizers.Tokenizer.from_str(json.dumps(content["bpe"])))
         return kind(content["vocabulary"])  # type: ignore[call-arg]
     except Exception as error:  # `tokenizers` raises plain Exception
-        raise ValueError("This is no tokeniser of this studio's, or it is damaged.") from error
+        raise ValueError(message("This is no tokeniser of this studio's, or it is damaged.")) from error

@@ -16,6 +16,7 @@ from keras import ops
 
 from engines.core.files import written_atomically
 from engines.core.frames import Frame, Frames
+from engines.core.messages import message
 from engines.core.preparation import prepare, set_note
 from engines.data.text import split_texts
 from engines.language_model.config import (
@@ -212,14 +213,19 @@ def read_texts(config: LanguageTrainingConfig, data: Path) -> TokenisedTexts:
         ValueError: no usable texts, or too little text.
     """
     texts = split_texts(data)
-    set_note("learning the vocabulary")
+    set_note(message("learning the vocabulary"))
     tokeniser = TOKENISERS[config.tokeniser or ""].train(texts.train, config.vocab_size or 0)
-    set_note("cutting the texts up")
+    set_note(message("cutting the texts up"))
     train, held_out = (compact(tokeniser.stream(part), tokeniser.vocab_size) for part in (texts.train, texts.held_out))
     if len(train) < MIN_TOKENS:
         raise ValueError(
-            f"{data.name} makes only {len(train)} tokens to train on and at least {MIN_TOKENS} are needed; "
-            "use more text, or cut it into characters."
+            message(
+                "{data} makes only {count} tokens to train on and at least {least} are needed; "
+                "use more text, or cut it into characters.",
+                data=data.name,
+                count=len(train),
+                least=MIN_TOKENS,
+            )
         )
     characters = sum(map(len, texts.held_out))
     return TokenisedTexts(tokeniser, train, held_out, characters, data_hash(train), texts.left_out)
@@ -326,7 +332,7 @@ def training(
 ) -> Frames[LanguageTrainingConfig]:
     """Run `train` as a job: it can be stopped while reading data or between steps, and resumes from its checkpoint."""
     config = config.filled()
-    texts, changed = yield from prepare(lambda: read_texts(config, data), "reading the texts")
+    texts, changed = yield from prepare(lambda: read_texts(config, data), message("reading the texts"))
     yield from _train_on(config if changed is None else _with_steering(config, changed), texts, checkpoint, output)
 
 

@@ -8,6 +8,8 @@ from statistics import NormalDist
 
 import numpy as np
 
+from engines.core.messages import message
+
 # No encoded picture has a coordinate beyond this, even in a weakly regularised space.
 MAX_COORDINATE = 40.0
 SPACINGS = ("linear", "gaussian")
@@ -21,12 +23,18 @@ def check_latents(latents: np.ndarray | Sequence[float], length: int) -> np.ndar
     """
     latents = np.atleast_2d(np.asarray(latents, np.float32))
     if latents.ndim != 2 or latents.shape[1] != length:
-        raise ValueError(f"A latent vector here has {length} numbers, not {latents.shape[-1]}.")
+        raise ValueError(
+            message("A latent vector here has {needed} numbers, not {given}.", needed=length, given=latents.shape[-1])
+        )
     if not np.isfinite(latents).all():
-        raise ValueError("A latent vector must be made of finite numbers.")
+        raise ValueError(message("A latent vector must be made of finite numbers."))
     if np.abs(latents).max(initial=0) > MAX_COORDINATE:
         raise ValueError(
-            f"A latent value must be between {-MAX_COORDINATE:g} and {MAX_COORDINATE:g}: there is nothing farther out."
+            message(
+                "A latent value must be between {low:g} and {most:g}: there is nothing farther out.",
+                low=-MAX_COORDINATE,
+                most=MAX_COORDINATE,
+            )
         )
     return latents
 
@@ -44,7 +52,11 @@ def axis_values(count: int, reach: float, spacing: str) -> np.ndarray:
     """
     if count < 1 or not 0 < reach <= MAX_COORDINATE or spacing not in SPACINGS:
         raise ValueError(
-            f"A grid needs at least one point, a reach of up to {MAX_COORDINATE:g}, and a spacing of {SPACINGS}."
+            message(
+                "A grid needs at least one point, a reach of up to {most:g}, and a spacing of {spacings}.",
+                most=MAX_COORDINATE,
+                spacings=SPACINGS,
+            )
         )
     if spacing == "linear":
         return np.linspace(-reach, reach, count, dtype=np.float32)
@@ -97,9 +109,9 @@ def walk(waypoints: np.ndarray, steps: int, *, spherical: bool = False, closed: 
     """
     points = np.asarray(waypoints, np.float32)
     if len(points) < 2:
-        raise ValueError("A walk needs at least two places; set another.")
+        raise ValueError(message("A walk needs at least two places; set another."))
     if steps < 1:
-        raise ValueError("A walk needs at least one step from each place to the next.")
+        raise ValueError(message("A walk needs at least one step from each place to the next."))
     if closed:
         points = np.concatenate([points, points[:1]])
     interpolate = slerp if spherical else lerp

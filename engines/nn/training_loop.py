@@ -19,6 +19,7 @@ import numpy as np
 
 from engines.core.files import UNREADABLE, cause_of, written_atomically
 from engines.core.frames import Frame, Frames
+from engines.core.messages import message
 
 
 def epoch_order(size: int, epoch: int, seed: int) -> np.ndarray:
@@ -72,13 +73,23 @@ def load_checkpoint(path: Path, variables: Sequence[Any], settings: Mapping[str,
             saved_settings, step = header["settings"], int(header["step"])
             values = [arrays[name] for name in sorted(arrays.files) if name != "header"]
     except UNREADABLE as error:
-        raise ValueError(f"The checkpoint {path.name} cannot be read; delete it to begin again.") from error
+        raise ValueError(
+            message("The checkpoint {file} cannot be read; delete it to begin again.", file=path.name)
+        ) from error
     if {"data": settings.get("data"), **saved_settings} != {"data": None, **json.loads(json.dumps(settings))}:
-        raise ValueError(f"The checkpoint {path.name} was made with other settings or data; delete it or use those.")
+        raise ValueError(
+            message(
+                "The checkpoint {file} was made with other settings or data; delete it or use those.", file=path.name
+            )
+        )
     if [v.shape for v in values] != [tuple(v.shape) for v in variables]:
-        raise ValueError(f"The checkpoint {path.name} belongs to another network; delete it to begin again.")
+        raise ValueError(
+            message("The checkpoint {file} belongs to another network; delete it to begin again.", file=path.name)
+        )
     if not _finite(values):
-        raise ValueError(f"The checkpoint {path.name} is of a training that diverged; delete it to begin again.")
+        raise ValueError(
+            message("The checkpoint {file} is of a training that diverged; delete it to begin again.", file=path.name)
+        )
     for variable, value in zip(variables, values, strict=True):
         variable.assign(value)
     return step
@@ -94,7 +105,9 @@ def alarm_if_unwritten(save: Callable[[], object]) -> str:
     try:
         save()
     except OSError as error:
-        return f"alarm: the checkpoint could not be written ({cause_of(error)}); the training goes on"
+        return message(
+            "alarm: the checkpoint could not be written ({cause}); the training goes on", cause=cause_of(error)
+        )
     return ""
 
 
@@ -143,8 +156,11 @@ def train_frames(
             metrics.update(held_out)
         if not (all(map(math.isfinite, metrics.values())) and _finite(variables)):
             raise ValueError(
-                f"The training has diverged by step {step}: what it computes is no longer a finite number; "
-                "lower the learning rate and train again."
+                message(
+                    "The training has diverged by step {step}: what it computes is no longer a finite number; "
+                    "lower the learning rate and train again.",
+                    step=step,
+                )
             )
         note = alarm_if_unwritten(partial(save_checkpoint, checkpoint, variables, step, settings)) if checkpoint else ""
         yield Frame(step=step, total=total, image=image, metrics=metrics, note=note, notices=notices)

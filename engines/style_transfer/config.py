@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from engines.core.configs import setting, validate
+from engines.core.messages import message
 
 MOST_SIDE = 4096
 MOST_STYLES = 8
@@ -71,22 +72,24 @@ class StyleConfig:
     def __post_init__(self):
         validate(self)
         if not (self.style_weight or self.content_weight or self.total_variation_weight):
-            raise ValueError("All weights are zero; give the style, the photo or the smoothness a weight.")
+            raise ValueError(message("All weights are zero; give the style, the photo or the smoothness a weight."))
         if self.style_layers and not any(self.style_layers.values()):
-            raise ValueError("All style layers have weight zero; give at least one a weight.")
+            raise ValueError(message("All style layers have weight zero; give at least one a weight."))
         if self.blend and not any(self.blend):
-            raise ValueError("All paintings have weight zero; give at least one a weight.")
+            raise ValueError(message("All paintings have weight zero; give at least one a weight."))
 
     @property
     def without_effect(self) -> dict[str, str]:
         """The settings that change nothing as the others stand, and why."""
         none: dict[str, str] = {}
         if self.seconds:
-            none |= dict.fromkeys(("size", "scales", "steps"), "the time decides it; choose to go by steps instead")
+            none |= dict.fromkeys(
+                ("size", "scales", "steps"), message("the time decides it; choose to go by steps instead")
+            )
         if self.start != "noise":
-            none["seed"] = "the painting begins from the photo; begin from noise instead"
+            none["seed"] = message("the painting begins from the photo; begin from noise instead")
         if self.optimizer == "lbfgs":
-            none["learning_rate"] = "L-BFGS finds its own; choose another optimiser instead"
+            none["learning_rate"] = message("L-BFGS finds its own; choose another optimiser instead")
         if self.balance and self.style_weight and self.content_weight:
-            none["content_weight"] = "the balance decides it; set that to 0 instead"
+            none["content_weight"] = message("the balance decides it; set that to 0 instead")
         return none

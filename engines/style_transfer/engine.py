@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from engines.core.frames import Frame, Frames
+from engines.core.messages import message
 from engines.imaging.images import check_picture
 from engines.style_transfer.config import LAYERS, MOST_STYLES, StyleConfig
 
@@ -64,7 +65,10 @@ def resolve(config: StyleConfig, backbone: Backbone) -> StyleConfig:
     """
     if backbone.name not in LAYERS:
         raise ValueError(
-            f"{backbone.architecture.title} cannot paint: style transfer needs a network in the shape of VGG."
+            message(
+                "{network} cannot paint: style transfer needs a network in the shape of VGG.",
+                network=backbone.architecture.title,
+            )
         )
     style_layers, content_layer = LAYERS[backbone.name]
     config = dataclasses.replace(
@@ -153,7 +157,13 @@ def stylize(
 
 def _aligned(masks: Sequence[np.ndarray | None], count: int) -> tuple[np.ndarray | None, ...]:
     if len(masks) > count:
-        raise ValueError(f"There are {len(masks)} masks for {count} paintings; give each painting at most one.")
+        raise ValueError(
+            message(
+                "There are {masks} masks for {count} paintings; give each painting at most one.",
+                masks=len(masks),
+                count=count,
+            )
+        )
     return (*masks, *[None] * (count - len(masks)))
 
 
@@ -161,13 +171,24 @@ def _check(pictures: StyleInputs, config: StyleConfig) -> None:
     """Refuse what cannot be painted, with a sentence."""
     count = len(pictures.styles)
     if not count:
-        raise ValueError("Choose a painting first: drop one, or click one of the examples.")
+        raise ValueError(message("Choose a painting first: drop one, or click one of the examples."))
     if count > MOST_STYLES:
-        raise ValueError(f"These are {count} paintings; use at most {MOST_STYLES}.")
+        raise ValueError(message("These are {count} paintings; use at most {most}.", count=count, most=MOST_STYLES))
     if config.blend and len(config.blend) != count:
-        raise ValueError(f"There are {len(config.blend)} painting weights for {count} paintings; give one for each.")
+        raise ValueError(
+            message(
+                "There are {weights} painting weights for {count} paintings; give one for each.",
+                weights=len(config.blend),
+                count=count,
+            )
+        )
     for image in (pictures.content, *pictures.styles, *([] if pictures.start is None else [pictures.start])):
         check_picture(image, least=LEAST_SIDE)
     for number, mask in enumerate(pictures.masks, 1):
         if mask is not None and not (mask > 127).any():
-            raise ValueError(f"The region of painting {number} is empty; paint some of the photo for it, or clear it.")
+            raise ValueError(
+                message(
+                    "The region of painting {number} is empty; paint some of the photo for it, or clear it.",
+                    number=number,
+                )
+            )

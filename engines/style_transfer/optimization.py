@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from engines.core.frames import Frame
+from engines.core.messages import joined, message
 from engines.imaging.color import luminance
 from engines.imaging.images import to_float
 from engines.style_transfer.config import StyleConfig
@@ -27,7 +28,7 @@ _LOSSES_KEPT = 4
 _LAST_LEARNING_RATE = 0.5
 # A first step so much shorter suits a picture that is painted already: a whole one would only be taken back.
 _SHORTER = 0.1
-_NO_PLACE = "A painting cannot go on from this frame with these settings; begin it anew."
+_NO_PLACE = message("A painting cannot go on from this frame with these settings; begin it anew.")
 
 
 class StyleOptimizer:
@@ -145,20 +146,21 @@ class StyleOptimizer:
         height, width = self._level.shape
         sizes = [level for level in self._levels if level.sketch == self._level.sketch]
         number = sizes.index(self._level) + 1
-        size = f"size {number} of {len(sizes)}, {width} x {height}"
+        place = {"number": number, "sizes": len(sizes), "width": width, "height": height}
+        size = message("size {number} of {sizes}, {width} x {height}", **place)
         if self._level.sketch:
-            size = f"sketch, size {number} of {len(sizes)}, {width} x {height}"
-        step = f"step {self._done_here} of {max(self._level.steps(self.config.steps), self._done_here)}"
-        return " · ".join([size, step, *self._fitting])
+            size = message("sketch, size {number} of {sizes}, {width} x {height}", **place)
+        total = max(self._level.steps(self.config.steps), self._done_here)
+        return joined([size, message("step {step} of {total}", step=self._done_here, total=total), *self._fitting])
 
     @property
     def _fitting(self) -> list[str]:
         """What was done to fit the memory, in words."""
-        words = []
+        words: list[str] = []
         if self._narrowed:
-            words.append(f"{self.config.size} pixels wide at most, to fit the memory")
+            words.append(message("{size} pixels wide at most, to fit the memory", size=self.config.size))
         if self._tiled:
-            words.append("in tiles" if self._narrowed else "in tiles, to fit the memory")
+            words.append(message("in tiles") if self._narrowed else message("in tiles, to fit the memory"))
         return words
 
     @property
@@ -198,7 +200,9 @@ class StyleOptimizer:
         self._optimizer.tell(evaluation.loss, evaluation.gradient)
         if self._optimizer.stuck:
             if not math.isfinite(evaluation.loss):
-                raise ValueError("The painting runs away to infinity; use a smaller learning rate or smaller weights.")
+                raise ValueError(
+                    message("The painting runs away to infinity; use a smaller learning rate or smaller weights.")
+                )
             # A line search ends where the loss is rounded; small steps along the gradient still lead on.
             self._optimizer = FirstOrder(self._optimizer.x, "adam", _LAST_LEARNING_RATE)
         self._done_here += 1

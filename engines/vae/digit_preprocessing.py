@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
+from engines.core.messages import message
 from engines.imaging.color import luminance
 from engines.imaging.images import PictureError
 
@@ -26,7 +27,7 @@ def as_digit(drawing: np.ndarray) -> np.ndarray:
     edge = np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])
     ink = np.abs(grey - np.median(edge))
     if ink.max() < _MIN_CONTRAST:
-        raise PictureError("The drawing is empty; draw a digit first.")
+        raise PictureError(message("The drawing is empty; draw a digit first."))
     ink = np.clip(ink / ink.max(), 0, 1)
     ink[ink < _INK_THRESHOLD] = 0  # ignore paper texture and compression artifacts
     rows, columns = np.flatnonzero(ink.any(1)), np.flatnonzero(ink.any(0))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from engines.core.frames import Frames
+from engines.core.messages import message
 from engines.latent import geometry as latent
 from engines.latent.walk_frames import walk_frames
 from engines.vae.config import WalkConfig
@@ -24,9 +25,15 @@ def resolve(config: WalkConfig, vae: VAE) -> WalkConfig:
         ValueError: waypoints of another length, or fewer than two.
     """
     if len(config.waypoints) % vae.latent_dim:
-        raise ValueError(f"Each place of a walk here has {vae.latent_dim} numbers; these are {len(config.waypoints)}.")
+        raise ValueError(
+            message(
+                "Each place of a walk here has {needed} numbers; these are {given}.",
+                needed=vae.latent_dim,
+                given=len(config.waypoints),
+            )
+        )
     if len(config.waypoints) < 2 * vae.latent_dim:
-        raise ValueError("A walk needs at least two places; set another.")
+        raise ValueError(message("A walk needs at least two places; set another."))
     return config
 
 

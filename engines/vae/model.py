@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from engines.core.files import UNREADABLE, sha256_of
+from engines.core.messages import message
 from engines.latent import geometry as latent
 from engines.latent.directions import PrincipalDirections, pack_directions, unpack_directions
 from engines.weights.npz import pack_network, unpack_network
@@ -95,7 +96,9 @@ class VAE:
             ValueError: pictures of another shape.
         """
         if images.dtype != np.uint8 or images.shape[1:] != self.shape:
-            raise ValueError(f"These networks take pictures of {self.shape}, not {images.shape[1:]}.")
+            raise ValueError(
+                message("These networks take pictures of {size}, not {given}.", size=self.shape, given=images.shape[1:])
+            )
         means, log_variances = zip(*(self._encode(rows) for rows in _batches(images)), strict=True)
         return np.concatenate([np.asarray(m) for m in means]), np.concatenate([np.asarray(v) for v in log_variances])
 
@@ -196,9 +199,9 @@ class VAE:
             ValueError: a latent space of other than two dimensions, too many points, or an invalid reach or spacing.
         """
         if self.latent_dim != 2:
-            raise ValueError("A map needs a latent space of two dimensions.")
+            raise ValueError(message("A map needs a latent space of two dimensions."))
         if count * count > MAX_POINTS:
-            raise ValueError(f"A map has at most {MAX_POINTS} points; use a coarser grid.")
+            raise ValueError(message("A map has at most {most} points; use a coarser grid.", most=MAX_POINTS))
         points = latent.latent_grid(count, reach, spacing).reshape(-1, 2)
         return np.asarray(self._decode(points)).reshape(count, count, *self.shape)
 
@@ -303,7 +306,9 @@ def read_vae(path: Path) -> VAE:
             for i, row in enumerate(table)
         )
     except (*UNREADABLE, TypeError) as error:
-        raise WeightsError(f"{path.name} holds no autoencoder of this version, or is damaged.") from error
+        raise WeightsError(
+            message("{file} holds no autoencoder of this version, or is damaged.", file=path.name)
+        ) from error
     return dataclasses.replace(
         vae_from_networks(name, *networks),
         weights=sha256_of(path),

@@ -15,6 +15,7 @@ import tensorflow as tf
 from engines.backbones.perceptual_distance import perceptual_loss
 from engines.core.files import written_atomically
 from engines.core.frames import Frame, Frames
+from engines.core.messages import message
 from engines.core.preparation import prepare
 from engines.data.images import digits, named_pictures, ratings, split_pictures
 from engines.latent.directions import (
@@ -248,7 +249,7 @@ def training(
 
     It ignores steering.
     """
-    pictures, _ = yield from prepare(lambda: read_pictures(config.model, data), "reading the pictures")
+    pictures, _ = yield from prepare(lambda: read_pictures(config.model, data), message("reading the pictures"))
     yield from _train_on(config, pictures, data, checkpoint, output)
 
 
@@ -299,7 +300,9 @@ def concept_directions(vae: VAE, rated: Path) -> tuple[Concept, ...]:
         images = named.images[[row_of[name] for name in table["name"]]]
         rating_columns = {title: table[column] for column, title in CONCEPTS.items()}
     except KeyError as error:
-        raise ValueError(f"The table in {rated.name} does not rate the pictures beside it.") from error
+        raise ValueError(
+            message("The table in {data} does not rate the pictures beside it.", data=rated.name)
+        ) from error
     latents, mirrored = vae.encode(images)[0], vae.encode(images[:, :, ::-1])[0]
     held_out = np.arange(len(images)) % 5 == 4
     concepts = []

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import IO
 
 from engines.core.files import md5_of, written_atomically
+from engines.core.messages import message
 
 CHUNK = 1 << 18
 # Seconds between progress updates while another thread downloads the file.
@@ -76,7 +77,7 @@ def copy_if_matching(source: Path, destination: Path, md5: str) -> bool:
                 hasher.update(chunk)
                 file.write(chunk)
             if hasher.hexdigest() != md5:
-                raise WrongContentError(f"{source.name} is not the file that was meant.")
+                raise WrongContentError(message("{file} is not the file that was meant.", file=source.name))
     except WrongContentError:
         return False
     return True
@@ -134,14 +135,20 @@ def _download(url: str, destination: Path, md5: str, timeout: float, transfer: _
         matches = copy_if_matching(part, destination, md5)
         part.unlink(missing_ok=True)
     except OSError as error:
-        raise UnwritableError(f"There is no room for {destination.name}, or no right to write it.") from error
+        raise UnwritableError(
+            message("There is no room for {file}, or no right to write it.", file=destination.name)
+        ) from error
     if not matches:
-        raise WrongContentError(f"What was downloaded as {destination.name} is another file; nothing was kept.")
+        raise WrongContentError(
+            message("What was downloaded as {file} is another file; nothing was kept.", file=destination.name)
+        )
 
 
 def _receive(url: str, part: Path, timeout: float, transfer: _Transfer) -> Iterator[tuple[int, int]]:
     """Append the server's data to the part. Any OSError raised here comes from the disk."""
-    connection_error = UnreachableError("The file could not be downloaded, as the connection failed or broke off.")
+    connection_error = UnreachableError(
+        message("The file could not be downloaded, as the connection failed or broke off.")
+    )
     try:
         response, done = _request(url, size_of(part), timeout)
     except _BROKEN as error:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engines.core.files import md5_of, sha256_of
+from engines.core.messages import message
 from engines.weights import download as downloads
 from engines.weights.keras_applications import OFFICIAL_FILES
 
@@ -55,7 +56,9 @@ class WeightsStore:
             entries = json.loads((self.bundled / "manifest.json").read_text(encoding="utf-8"))["files"]
             return {entry["file"]: entry for entry in entries}
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise WeightsError("weights/manifest.json is missing or damaged; restore it from the project.") from error
+            raise WeightsError(
+                message("weights/manifest.json is missing or damaged; restore it from the project.")
+            ) from error
 
     def find(self, name: str) -> LocatedWeights | None:
         """The weights file of a network, or None if it is not on this machine."""
@@ -79,17 +82,29 @@ class WeightsStore:
         if located is None:
             if name in OFFICIAL_FILES:
                 size = OFFICIAL_FILES[name].megabytes
-                raise WeightsError(f"The weights of {name} are not on this machine; download them ({size} MB) first.")
-            raise WeightsError(f"There are no weights named {name}.")
+                raise WeightsError(
+                    message(
+                        "The weights of {name} are not on this machine; download them ({size} MB) first.",
+                        name=name,
+                        size=size,
+                    )
+                )
+            raise WeightsError(message("There are no weights named {name}.", name=name))
         if located.source == "bundled":
             entry = self.manifest().get(located.path.name)
             if entry is None or entry.get("sha256") != sha256_of(located.path):
                 raise WeightsError(
-                    f"{located.path.name} is not the file that weights/manifest.json describes; "
-                    "restore it from the project."
+                    message(
+                        "{file} is not the file that weights/manifest.json describes; restore it from the project.",
+                        file=located.path.name,
+                    )
                 )
         if located.source == "cache" and md5_of(located.path) != OFFICIAL_FILES[name].md5:
-            raise WeightsError(f"{located.path.name} is damaged; remove it from Keras's cache and download it again.")
+            raise WeightsError(
+                message(
+                    "{file} is damaged; remove it from Keras's cache and download it again.", file=located.path.name
+                )
+            )
         return located
 
     def download(
@@ -104,23 +119,32 @@ class WeightsStore:
             WeightsError: no such file, no connection, no space, or wrong contents.
         """
         if name not in OFFICIAL_FILES:
-            raise WeightsError(f"{name} cannot be downloaded.")
+            raise WeightsError(message("{name} cannot be downloaded.", name=name))
         official = OFFICIAL_FILES[name]
         try:
             yield from downloads.fetch(url or official.url, self.cache / official.name, official.md5, timeout=timeout)
         except downloads.UnreachableError as error:
             raise WeightsError(
-                f"{name} could not be downloaded, as there is no connection to Keras's server; try again to go on from "
-                f"where it stopped, put {official.name} into the weights folder, or use the bundled backbone."
+                message(
+                    "{name} could not be downloaded, as there is no connection to Keras's server; try again to go on "
+                    "from where it stopped, put {file} into the weights folder, or use the bundled backbone.",
+                    name=name,
+                    file=official.name,
+                )
             ) from error
         except downloads.UnwritableError as error:
             raise WeightsError(
-                f"{official.name} cannot be written into Keras's cache; make room on the disk, or have the server's "
-                "owner allow it."
+                message(
+                    "{file} cannot be written into Keras's cache; make room on the disk, or have the server's "
+                    "owner allow it.",
+                    file=official.name,
+                )
             ) from error
         except downloads.WrongContentError as error:
             raise WeightsError(
-                f"What was downloaded for {name} is not the file that Keras publishes; nothing was kept."
+                message(
+                    "What was downloaded for {name} is not the file that Keras publishes; nothing was kept.", name=name
+                )
             ) from error
 
     def downloaded_bytes(self, name: str) -> int:
@@ -140,11 +164,14 @@ class WeightsStore:
                 raise WeightsError(_not_official(path.name))
             destination = self.cache / OFFICIAL_FILES[name].name
             if not downloads.copy_if_matching(path, destination, md5):
-                raise WeightsError(f"{path.name} was changed while it was read; bring it again.")
+                raise WeightsError(message("{file} was changed while it was read; bring it again.", file=path.name))
         except OSError as error:
             raise WeightsError(
-                f"{path.name} cannot be written into Keras's cache; make room on the disk, or have the server's owner "
-                "allow it."
+                message(
+                    "{file} cannot be written into Keras's cache; make room on the disk, or have the server's owner "
+                    "allow it.",
+                    file=path.name,
+                )
             ) from error
         downloads.discard_part(destination)
         return name
@@ -157,24 +184,42 @@ class WeightsStore:
         """
         official = OFFICIAL_FILES.get(name)
         if official is None:
-            raise WeightsError("Bundled weights cannot be removed; they are a part of the project.")
+            raise WeightsError(message("Bundled weights cannot be removed; they are a part of the project."))
         destination = self.cache / official.name
         if not destination.is_file() and not self.downloaded_bytes(name):
-            raise WeightsError(f"{official.name} is not in Keras's cache, so there is nothing to remove.")
+            raise WeightsError(
+                message("{file} is not in Keras's cache, so there is nothing to remove.", file=official.name)
+            )
         try:
             if not downloads.discard_part(destination):
-                raise WeightsError(f"{official.name} is being downloaded; cancel that first, or wait until it is done.")
+                raise WeightsError(
+                    message(
+                        "{file} is being downloaded; cancel that first, or wait until it is done.", file=official.name
+                    )
+                )
             destination.unlink(missing_ok=True)
         except OSError as error:
-            raise WeightsError(f"{official.name} cannot be removed; have the server's owner allow it.") from error
+            raise WeightsError(
+                message("{file} cannot be removed; have the server's owner allow it.", file=official.name)
+            ) from error
 
 
 def _not_official(file_name: str) -> str:
     """Why a file is not accepted, judging by its name."""
     for official in OFFICIAL_FILES.values():
         if file_name == official.name:
-            return f"{file_name} is not the file that Keras publishes under this name; download it anew and bring that."
+            return message(
+                "{file} is not the file that Keras publishes under this name; download it anew and bring that.",
+                file=file_name,
+            )
         if file_name == official.with_classifier:
-            return f"{file_name} is the network with its classifier; bring {official.name} instead."
+            return message(
+                "{file} is the network with its classifier; bring {wanted} instead.",
+                file=file_name,
+                wanted=official.name,
+            )
     known = ", ".join(OFFICIAL_FILES)
-    return f"This is none of the files that Keras publishes for {known}; bring one whose name ends with _notop.h5."
+    return message(
+        "This is none of the files that Keras publishes for {network}; bring one whose name ends with _notop.h5.",
+        network=known,
+    )

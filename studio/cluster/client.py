@@ -17,10 +17,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from engines.core.messages import message
 from engines.jobs.version import version
 from studio.cluster.lease import WorkerLease
 from studio.cluster.project_package import pack_project
-from studio.cluster.ray_process import GONE, LostError, RayProcess, result_of
+from studio.cluster.ray_process import GONE, LostError, RayProcess, result_of, sentence_of
 
 logger = logging.getLogger(__name__)
 
@@ -125,7 +126,7 @@ class Cluster:
         if importlib.util.find_spec("ray") is None:
             raise ClusterError("Ray is not installed here; run: pip install -r requirements-cluster.txt")
         self._options, self._changed, self._warm = options, changed, warm
-        self.status = Status(address=options.address, message="Looking for the cluster.")
+        self.status = Status(address=options.address, message=message("Looking for the cluster."))
         self._process: RayProcess | None = None
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._keep_connected, name="cluster", daemon=True)
@@ -208,7 +209,10 @@ class Cluster:
         return reason
 
     def _update(self, process: RayProcess, address: str, value: dict[str, Any]) -> None:
-        machines = tuple(Machine(**{**one, "busy": tuple(one["busy"])}) for one in value["nodes"])
+        machines = tuple(
+            Machine(**{**one, "busy": tuple(one["busy"]), "refused": sentence_of(one["refused"])})
+            for one in value["nodes"]
+        )
         refused = next((one.refused for one in machines if one.refused), "")
         before = self.status
         self.status = Status(

@@ -10,6 +10,7 @@ import dataclasses
 from typing import Any
 
 from engines.core.frames import Frame
+from engines.core.messages import message
 from engines.jobs import Job, JobExecution, ModelCache, ResumableJob
 from engines.jobs.batch import Batch, BatchExecution
 from engines.jobs.sweep import SweepConfig, SweepProgress, resolve
@@ -67,7 +68,9 @@ class ParallelBatch(BatchExecution):
         try:
             return part.send(changed), part.steps
         except LostTwiceError:
-            raise ValueError("The machines that it was on were lost, twice; start it again by itself.") from None
+            raise ValueError(
+                message("The machines that it was on were lost, twice; start it again by itself.")
+            ) from None
 
     def close(self) -> None:
         """Stop: no further step is done, no further picture begun."""

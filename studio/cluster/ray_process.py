@@ -12,20 +12,22 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
+
+from engines.core.messages import message
 
 logger = logging.getLogger(__name__)
 
 ROOT = Path(__file__).resolve().parents[2]
 # Where the process finds the project and, as a package of its own, `ray_link`.
 IMPORT_PATHS = (ROOT, Path(__file__).resolve().parent)
-# With this exit code the last line of stderr is a sentence for a person.
+# With this exit code the last line of stderr is a sentence for a person, as JSON for `sentence_of`.
 EXPLAINED = 3
-GONE = "The cluster is away."
+GONE = message("The cluster is away.")
 
 
 class LostError(Exception):
@@ -119,7 +121,13 @@ class RayProcess:
             lines = self._errors.read().decode("utf-8", "replace").strip().splitlines()
         for line in lines[:-1]:
             logger.debug("%s", line)
-        return lines[-1][:400] if self._process.returncode == EXPLAINED and lines else GONE
+        explained = self._process.returncode == EXPLAINED and lines and lines[-1].startswith("{")
+        return sentence_of(json.loads(lines[-1])) if explained else GONE
+
+
+def sentence_of(parts: Mapping[str, Any] | None) -> str:
+    """Put together a sentence that `ray_link` sent in its parts; "" for None."""
+    return message(parts["template"], **parts["values"]) if parts else ""
 
 
 def result_of(answer: tuple[str, Any]) -> Any:

@@ -11,6 +11,7 @@ import logging
 from typing import Any
 
 from engines.core.frames import Frame
+from engines.core.messages import message
 from engines.jobs import Job, JobExecution, ModelCache, ResumableJob, ResumePoint
 from studio.cluster.client import AwayError, BusyError, Cluster
 from studio.cluster.ray_process import LostError
@@ -22,7 +23,7 @@ logger = logging.getLogger(__name__)
 # A run resumes by itself this many times; after that a person decides.
 MOST_LOSSES = 1
 # What `RemoteJob.where` says while a run is done by the studio itself.
-HERE = "this machine"
+HERE = message("this machine")
 # If nobody watches, a worker sends a frame this often and skips those between.
 UNWATCHED_SECONDS = 0.4
 
@@ -152,8 +153,10 @@ class RemoteJob(JobExecution):
         self._pending = self._remaining.in_force if self._last_sent is None else self._last_sent
         self._losses += 1
         if self._losses > MOST_LOSSES:
-            again = "press Train" if "checkpoint" in self.job.files else "press Go on"
-            raise LostTwiceError(f"The machine that this was on is lost, for the second time; {again} to go on.")
+            again = message("press Train") if "checkpoint" in self.job.files else message("press Go on")
+            raise LostTwiceError(
+                message("The machine that this was on is lost, for the second time; {again} to go on.", again=again)
+            )
 
     def remaining(self) -> ResumableJob | None:
         """Return what the run can be resumed with if it ends after its last frame; None if nothing is left."""

@@ -1,7 +1,7 @@
 """Custom HTML components: a template, a script, and a value passed between page and server.
 
 Template and script lie beside the module they belong to, under the same stem. Text to translate is marked as
-`[[Clear]]` in a template and as `phrase('step {}', step)` in a script.
+`[[Clear]]` in a template and as `phrase('step {step}', { step })` in a script.
 """
 
 from __future__ import annotations
@@ -20,10 +20,8 @@ from studio.i18n.page_translation import with_language
 TEMPLATE_WORDS = re.compile(r"\[\[(.+?)\]\]")
 SCRIPT_WORDS = re.compile(r"""\bphrase\((['"])(.+?)\1""")
 # JavaScript counterpart of `studio.i18n.catalog.translate`; also fills in the values.
-_PHRASE = """const phrase = (text, ...values) => {
-  let next = 0;
-  return (SENTENCES[text] ?? text).replace(/\\{(\\d*)\\}/g, (_, place) => values[place === '' ? next++ : place]);
-};"""
+_PHRASE = """const phrase = (text, values = {}) =>
+  (SENTENCES[text] ?? text).replace(/\\{(\\w+)\\}/g, (_, place) => values[place]);"""
 
 
 def asset(path: Path) -> str:

@@ -12,6 +12,7 @@ import gradio as gr
 import numpy as np
 from PIL import Image
 
+from engines.core.messages import message
 from engines.imaging.images import read_picture
 from studio.i18n.catalog import translate
 from studio.wire_format import data_uri
@@ -46,7 +47,7 @@ def thumbnails(paths: Sequence[Path]) -> str:
     buttons = []
     for path in paths:
         name = translate(path.stem.replace("_", " "))
-        use = translate(f"Use the example {name}")
+        use = translate(message("Use the example {name}", name=name))
         buttons.append(
             f'<button type="button" title="{html.escape(name)}" aria-label="{html.escape(use)}">'
             f'<img alt="" src="{_thumbnail(path, path.stat().st_mtime_ns)}"></button>'

@@ -15,16 +15,17 @@ from gradio.exceptions import InvalidPathError
 from gradio.utils import is_prop_update
 
 from engines.core.files import DISK_FULL, cause_of
+from engines.core.messages import message
 from studio.components.toasts import api_error, warn
 from studio.i18n.catalog import language_of, use_language
 
 logger = logging.getLogger(__name__)
 
-NO_UPLOAD = "A file of this call is no upload, or is not here any longer; upload it again."
-GONE = "This file is not here any longer; make it again."
-NO_ROOM = "The server's folder of temporary files is full; whoever runs it has to make room."
-BROKEN = "Something went wrong; the details are in the server's log."
-UNFIT = "The parameters of this call are not what they should be; gradio_api/openapi.json lists them."
+NO_UPLOAD = message("A file of this call is no upload, or is not here any longer; upload it again.")
+GONE = message("This file is not here any longer; make it again.")
+NO_ROOM = message("The server's folder of temporary files is full; whoever runs it has to make room.")
+BROKEN = message("Something went wrong; the details are in the server's log.")
+UNFIT = message("The parameters of this call are not what they should be; gradio_api/openapi.json lists them.")
 
 
 def error_message(error: Exception) -> str:
@@ -32,7 +33,9 @@ def error_message(error: Exception) -> str:
     if isinstance(error, InvalidPathError | FileNotFoundError):
         return NO_UPLOAD
     if isinstance(error, OSError):
-        return NO_ROOM if error.errno in DISK_FULL else f"A file of this call could not be taken: {cause_of(error)}."
+        if error.errno in DISK_FULL:
+            return NO_ROOM
+        return message("A file of this call could not be taken: {cause}.", cause=cause_of(error))
     return UNFIT
 
 
@@ -61,9 +64,11 @@ def install_error_messages(page: gr.Blocks) -> None:
             raise
         except Exception as error:  # a full disk or a bug: the details belong in the server's log
             logger.exception("A handler failed.")
-            unwritten = f"A file could not be written or read: {cause_of(error)}." if isinstance(error, OSError) else ""
+            said = BROKEN
+            if isinstance(error, OSError):
+                said = message("A file could not be written or read: {cause}.", cause=cause_of(error))
             with use_language(language_of(block_fn.page)):
-                raise api_error(unwritten or BROKEN) from error
+                raise api_error(said) from error
 
     async def postprocess_data(block_fn: Any, predictions: Any, state: Any) -> Any:
         answers = _split_answer(block_fn.outputs, predictions)

@@ -14,6 +14,7 @@ import numpy as np
 from PIL import Image, ImageFilter
 
 from engines.core.files import written_atomically
+from engines.core.messages import message
 from studio.examples.noise import fractal_noise
 from studio.examples.paintings import PAINTINGS
 
@@ -40,7 +41,7 @@ def photographs() -> list[Path]:
 
 def drawings(folder: Path) -> list[Path]:
     """Return the paths of the drawn landscapes; draws the missing ones."""
-    return draw_missing({"hills at dusk": hills_at_dusk, "clouds over water": clouds}, folder)
+    return draw_missing({message("hills at dusk"): hills_at_dusk, message("clouds over water"): clouds}, folder)
 
 
 def painting_paths(folder: Path) -> list[Path]:

@@ -18,6 +18,7 @@ import numpy as np
 from PIL import Image
 
 from engines.core.files import written_atomically
+from engines.core.messages import message
 from engines.imaging.images import digest
 from engines.imaging.metadata import NO_DETAILS, Details
 from engines.recipes import Recipe, RecipeError, read_recipe
@@ -169,7 +170,7 @@ class Gallery:
         titles = called or [Path(name).stem for name in names]
         found = [(result, title) for name, title in zip(names, titles, strict=True) if (result := self.find(name))]
         if not found:
-            raise ValueError("Choose what to export first: tick the results.")
+            raise ValueError(message("Choose what to export first: tick the results."))
         folder = self.folder / "archives"
         folder.mkdir(exist_ok=True)
         for old in sorted(folder.iterdir(), key=lambda path: path.stat().st_mtime)[: 1 - ARCHIVES_KEPT]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from engines.core.files import cause_of
+from engines.core.messages import message
 from engines.imaging.metadata import NO_DETAILS
 from engines.imaging.video import Film
 from engines.jobs import ENGINES, Job, JobExecution
@@ -48,7 +49,9 @@ class JobResultWriter:
         try:
             self.snapshots.add(frame)
         except OSError as error:
-            self._notices["moments"] = f"Not all moments of this run could be kept: {cause_of(error)}."
+            self._notices["moments"] = message(
+                "Not all moments of this run could be kept: {cause}.", cause=cause_of(error)
+            )
         self.film(execution)
 
     def film(self, execution: JobExecution) -> None:
@@ -76,11 +79,16 @@ class JobResultWriter:
         except OSError as error:
             # What is there only to be looked back at makes room.
             if self.snapshots.steps:
-                self._notices["moments"] = "The run's earlier pictures were deleted to make room for the result."
+                self._notices["moments"] = message(
+                    "The run's earlier pictures were deleted to make room for the result."
+                )
             self.snapshots.delete()
             if self._film is not None:
                 self.discard()
-                said = f"The film could not be written: {cause_of(error)}; its last picture was kept in its place."
+                said = message(
+                    "The film could not be written: {cause}; its last picture was kept in its place.",
+                    cause=cause_of(error),
+                )
                 self._notices["film"] = said
             path = self._write_result(execution)
         self._keep_inputs()
@@ -96,7 +104,7 @@ class JobResultWriter:
         if ENGINES[self._job.engine].writes and execution.last is not None:
             return self._write_text(execution.last.text, execution.recipe)
         if execution.last is None or execution.last.image is None:
-            raise RecipeError("There is nothing to keep.")
+            raise RecipeError(message("There is nothing to keep."))
         path = self._gallery.new_path(self._job.engine, ".png")
         details = NO_DETAILS if self._job.makes_sheet else self._job.details
         write_png(path, execution.last.image, execution.recipe, details)
@@ -109,7 +117,9 @@ class JobResultWriter:
         except OSError as error:
             if not path.is_file():
                 raise
-            self._notices["recipe"] = f"The recipe of this text could not be written: {cause_of(error)}."
+            self._notices["recipe"] = message(
+                "The recipe of this text could not be written: {cause}.", cause=cause_of(error)
+            )
         return path
 
     def _keep_inputs(self) -> None:
@@ -118,8 +128,10 @@ class JobResultWriter:
             for name, image in self._job.inputs.items():
                 self._gallery.keep_input(image, self._job.details if name in first else NO_DETAILS)
         except OSError as error:
-            message = f"The picture that this was made from could not be kept with it: {cause_of(error)}."
-            self._notices["inputs"] = message
+            notice = message(
+                "The picture that this was made from could not be kept with it: {cause}.", cause=cause_of(error)
+            )
+            self._notices["inputs"] = notice
 
     def discard(self) -> None:
         """Remove the unfinished film."""
@@ -189,10 +201,11 @@ class BatchResultWriter:
         try:
             return self._gallery.archive(list(there), list(there.values()))
         except OSError as error:
-            message = (
-                f"The results could not be packed into one file: {cause_of(error)}; each of them is in the gallery."
+            notice = message(
+                "The results could not be packed into one file: {cause}; each of them is in the gallery.",
+                cause=cause_of(error),
             )
-            self._notices[message] = None
+            self._notices[notice] = None
             return None
 
     def discard(self) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image
 
 from engines.core.files import written_atomically
+from engines.core.messages import message
 from engines.imaging.images import DAMAGED, PictureError, read_picture
 from engines.imaging.video import film_size, middle_picture
 from studio.gallery.gallery import Gallery, Result
@@ -45,7 +46,7 @@ def _picture_of(result: Result) -> np.ndarray:
         return read_picture(result.path)
     picture = middle_picture(result.path)
     if picture is None:
-        raise PictureError("This film is damaged.")
+        raise PictureError(message("This film is damaged."))
     return picture
 
 

@@ -1,7 +1,7 @@
 """Translation catalogues.
 
-The English text is the key. `{}` stands for a variable part: "step 3 of 20" is looked up as "step {} of {}". User
-content such as prompts and file names is never translated.
+The English text is the key, with a message's places by their names: "step 3 of 20" is looked up as "step {step} of
+{total}". User content such as prompts and file names is never translated.
 """
 
 from __future__ import annotations
@@ -9,16 +9,14 @@ from __future__ import annotations
 import contextlib
 import functools
 import json
-import re
 from collections.abc import Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 
+from engines.core.messages import Message, filled
+
 LOCALES = Path(__file__).parent / "locales"
-# Separates parts of a line that are translated one by one.
-SEPARATOR = " · "
-PLACE = "{}"
 
 
 @dataclass(frozen=True)
@@ -43,34 +41,13 @@ class Language:
         """English -> translation."""
         return {} if self is ENGLISH else json.loads((LOCALES / f"{self.code}.json").read_text(encoding="utf-8"))
 
-    @functools.cached_property
-    def _patterns(self) -> list[tuple[re.Pattern[str], str]]:
-        """Patterns of sentences with variable parts; the longest fixed text comes first, as it is the most specific."""
-        keys = sorted((key for key in self.sentences if PLACE in key), key=lambda key: -len(key.replace(PLACE, "")))
-        # A variable part never spans a separator.
-        place = f"((?:(?!{re.escape(SEPARATOR)}).)*)"
-        return [
-            (re.compile(place.join(map(re.escape, key.split(PLACE))), re.DOTALL), self.sentences[key]) for key in keys
-        ]
-
-    @functools.cached_property
-    def translate(self):
-        """Cached translation from English; unknown text is returned unchanged."""
-        return functools.lru_cache(maxsize=4096)(self._translate)
-
-    def _translate(self, text: str) -> str:
-        if not self.sentences or not text:
-            return text
-        known = self.sentences.get(text)
-        if known is not None:
-            return known
-        if SEPARATOR in text:
-            return SEPARATOR.join(map(self._translate, text.split(SEPARATOR)))
-        for pattern, sentence in self._patterns:
-            found = pattern.fullmatch(text)
-            if found:
-                return sentence.format(*map(self._translate, found.groups()))
-        return text
+    def translate(self, text: str) -> str:
+        """Translate from English; unknown text is returned unchanged."""
+        if not isinstance(text, Message):
+            return self.sentences.get(text, text)
+        # Only messages: plain text in a place may be user content.
+        values = {name: self.translate(v) if isinstance(v, Message) else v for name, v in text.values.items()}
+        return filled(self.sentences.get(text.template, text.template), values)
 
 
 ENGLISH = Language("en", "English")

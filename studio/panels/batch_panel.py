@@ -7,6 +7,7 @@ from pathlib import Path
 
 import gradio as gr
 
+from engines.core.messages import message
 from engines.imaging.formats import SUFFIXES
 from engines.jobs import Job
 from engines.jobs.batch import MAX_PICTURES, Batch, batch_of, picture_files
@@ -31,7 +32,7 @@ class BatchPanel:
         with gr.Accordion("Batch: many pictures", open=False, elem_id=self._prefix, elem_classes="fold"):
             gr.Markdown(hint, elem_classes="quiet")
             self.files = gr.File(
-                label=f"Pictures, or a zip of them; at most {MAX_PICTURES}",
+                label=message("Pictures, or a zip of them; at most {most}", most=MAX_PICTURES),
                 file_count="multiple",
                 file_types=["image", *sorted(SUFFIXES), ".zip"],
                 type="filepath",

@@ -7,6 +7,7 @@ from typing import Any
 
 import gradio as gr
 
+from engines.core.messages import joined, message
 from engines.weights.keras_applications import OFFICIAL_FILES
 from engines.weights.store import WeightsError
 from studio.services import Studio
@@ -23,19 +24,21 @@ def network_choices(studio: Studio, names: Sequence[str]) -> list[tuple[str, str
     """List (title, name) for a dropdown; titles say where the weights are."""
     from engines.backbones.backbone import ARCHITECTURES
 
-    choices = []
+    choices: list[tuple[str, str]] = []
     for name in names:
         located = studio.workshop.store.find(name)
         if located is None:
-            where = f"download {OFFICIAL_FILES[name].megabytes} MB" if name in OFFICIAL_FILES else "missing"
+            where = message("missing")
+            if name in OFFICIAL_FILES:
+                where = message("download {megabytes} MB", megabytes=OFFICIAL_FILES[name].megabytes)
         else:
             size = f"{located.path.stat().st_size / 1e6:.0f}"
             where = {
-                "bundled": f"bundled, {size} MB",
-                "folder": f"your file, {size} MB",
-                "cache": f"downloaded, {size} MB",
+                "bundled": message("bundled, {size} MB", size=size),
+                "folder": message("your file, {size} MB", size=size),
+                "cache": message("downloaded, {size} MB", size=size),
             }[located.source]
-        choices.append((f"{ARCHITECTURES[name].title} · {where}", name))
+        choices.append((joined([ARCHITECTURES[name].title, where]), name))
     return choices
 
 
@@ -47,7 +50,10 @@ def require_weights(studio: Studio, name: str) -> None:
     """
     if studio.workshop.store.find(name) is None:
         raise WeightsError(
-            "This network's weights are not here yet; download them under More or on the Models tab, or use another."
+            message(
+                "This network's weights are not here yet; download them under More or on the Models tab, "
+                "or use another."
+            )
         )
 
 
@@ -108,17 +114,17 @@ class NetworkPicker:
 
     def _offer(self, name: str) -> str:
         megabytes = OFFICIAL_FILES[name].megabytes if name in OFFICIAL_FILES else 0
-        return f"Download its weights ({megabytes} MB)"
+        return message("Download its weights ({megabytes} MB)", megabytes=megabytes)
 
     def download(self, name: str) -> Iterator[tuple[Any, Any, Any]]:
         """Download a network's weights, yielding updates that show the progress."""
-        yield gr.update(interactive=False), gr.update(value="Connecting …", visible=True), gr.skip()
+        yield gr.update(interactive=False), gr.update(value=message("Connecting …"), visible=True), gr.skip()
         try:
             for done, total in self._studio.workshop.store.download(name):
                 share = f"{100 * done / total:.0f} %" if total else ""
-                yield gr.skip(), f"Downloading: {done / 1e6:.0f} MB {share}", gr.skip()
+                yield gr.skip(), message("Downloading: {done:.0f} MB {share}", done=done / 1e6, share=share), gr.skip()
         except WeightsError as error:
             yield gr.update(interactive=True), str(error), gr.skip()
             return
         choices = gr.update(choices=network_choices(self._studio, self.names))
-        yield gr.update(visible=False, interactive=True), "Downloaded and verified.", choices
+        yield gr.update(visible=False, interactive=True), message("Downloaded and verified."), choices

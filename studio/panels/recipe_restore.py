@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from engines.core.messages import message
 from engines.jobs import OTHER_WEIGHTS, Job, Workshop, job_from_recipe
 from engines.recipes import Recipe, RecipeError
 from studio.components.toasts import inform
@@ -26,7 +27,9 @@ def job_for_tab(recipe: Recipe, engine: str, networks: Collection[str], elsewher
         raise RecipeError(elsewhere)
     job = job_from_recipe(recipe, {})
     if job.backbone not in networks:
-        raise RecipeError(f"This recipe names a network that is not here: {job.backbone[:40]!r}.")
+        raise RecipeError(
+            message("This recipe names a network that is not here: {network!r}.", network=job.backbone[:40])
+        )
     if recipe.weights and workshop.weights(recipe.engine, job.backbone) not in ("", recipe.weights):
         inform(OTHER_WEIGHTS)
     return job

@@ -15,6 +15,7 @@ import gradio as gr
 
 from engines.core.configs import from_mapping
 from engines.core.files import written_atomically
+from engines.core.messages import message
 from studio.components.config_form import Settings
 from studio.components.hidden_download import download_when_ready
 from studio.components.toasts import inform, warn
@@ -106,7 +107,7 @@ class SavedSettings:
 
     def _config(self, data: Any) -> Any:
         if not isinstance(data, Mapping):
-            raise ValueError("These settings are damaged; save them anew.")
+            raise ValueError(message("These settings are damaged; save them anew."))
         return from_mapping(type(self._settings.initial), data)
 
     def remember_last(self, *values: Any) -> Any:
@@ -135,14 +136,14 @@ class SavedSettings:
         name, saved = (name or "").strip()[:LONGEST_NAME], dict(kept or {})
         try:
             if not name:
-                raise ValueError("Give these settings a name first.")
+                raise ValueError(message("Give these settings a name first."))
             if name not in saved and len(saved) >= MOST:
-                raise ValueError(f"At most {MOST} settings are saved; delete one first.")
+                raise ValueError(message("At most {most} settings are saved; delete one first.", most=MOST))
             saved[name] = self._to_json(values)
         except ValueError as error:
             warn(error)
             return [gr.skip()] * 3
-        inform("Saved: your browser keeps these settings.")
+        inform(message("Saved: your browser keeps these settings."))
         return [saved, gr.update(choices=list(saved), value=name), ""]
 
     def apply(self, kept: Any, name: str | None) -> list[Any]:
@@ -160,7 +161,7 @@ class SavedSettings:
         """Delete saved settings."""
         saved = dict(kept or {})
         if name not in saved:
-            warn("Choose the settings to delete first.")
+            warn(message("Choose the settings to delete first."))
             return [gr.skip()] * 2
         del saved[name]
         return [saved, gr.update(choices=list(saved), value=None)]
@@ -170,7 +171,7 @@ class SavedSettings:
     def export_all(self, kept: Any) -> str | None:
         """Write all saved settings to a file and return its path."""
         if not kept:
-            warn("There are no saved settings to export yet.")
+            warn(message("There are no saved settings to export yet."))
             return None
         path = self._studio.gallery.folder / "archives" / f"reverie-{self._prefix}-settings.json"
         content = {KEY: VERSION, "tab": self._prefix, "settings": kept}
@@ -183,23 +184,29 @@ class SavedSettings:
         try:
             saved = dict(kept or {}) | self._read(Path(path))
             if len(saved) > MOST:
-                raise ValueError(f"These would be {len(saved)} saved settings; at most {MOST} are kept.")
+                raise ValueError(
+                    message(
+                        "These would be {count} saved settings; at most {most} are kept.", count=len(saved), most=MOST
+                    )
+                )
         except ValueError as error:
             warn(error)
             return [gr.skip()] * 2
-        inform("Imported: choose them under Saved.")
+        inform(message("Imported: choose them under Saved."))
         return [saved, gr.update(choices=list(saved), value=None)]
 
     def _read(self, path: Path) -> dict[str, Any]:
         if path.stat().st_size > MOST_BYTES:
-            raise ValueError("This file is too large to be one of saved settings.")
+            raise ValueError(message("This file is too large to be one of saved settings."))
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
             version, tab, settings = content[KEY], content["tab"], dict(content["settings"])
         except (OSError, ValueError, RecursionError, KeyError, TypeError) as error:
-            raise ValueError("There are no saved settings in this file; choose one that was exported here.") from error
+            raise ValueError(
+                message("There are no saved settings in this file; choose one that was exported here.")
+            ) from error
         if version != VERSION or tab != self._prefix:
-            raise ValueError("These settings are of another tab or another version; import them there.")
+            raise ValueError(message("These settings are of another tab or another version; import them there."))
         for one in settings.values():
             self._config(one)
         return {str(name)[:LONGEST_NAME]: one for name, one in settings.items()}

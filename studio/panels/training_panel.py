@@ -9,6 +9,7 @@ from typing import Any
 
 import gradio as gr
 
+from engines.core.messages import message
 from engines.jobs import ENGINES, Job
 from engines.recipes import Recipe, RecipeError, read_recipe
 from studio.components.config_form import Settings
@@ -123,7 +124,9 @@ class TrainingPanel:
         try:
             recipe = read_recipe(Path(path))
             if recipe is None:
-                raise RecipeError(f"There is nothing to train on in this file: choose {self.kind.data}.")
+                raise RecipeError(
+                    message("There is nothing to train on in this file: choose {data}.", data=self.kind.data)
+                )
             return self.restore(recipe)
         except ValueError as error:
             warn(error)
@@ -144,10 +147,10 @@ class TrainingPanel:
             recipe,
             self.kind.engine,
             [""],
-            "This was made on another tab; drop it there.",
+            message("This was made on another tab; drop it there."),
             workshop=self.studio.workshop,
         )
-        inform("Settings restored: now choose the data.")
+        inform(message("Settings restored: now choose the data."))
         return {self.data: None} | self.settings.updates_for(job.config)
 
     async def start(self, paths: Sequence[str] | None, *values: Any) -> AsyncIterator[dict[Any, Any]]:
@@ -155,7 +158,7 @@ class TrainingPanel:
 
         def job() -> Job:
             if not paths:
-                raise ValueError(f"Choose the data first: {self.kind.data}.")
+                raise ValueError(message("Choose the data first: {data}.", data=self.kind.data))
             config = self.settings.config(values)
             return training_job(self.studio, self.kind.engine, config, paths, self.kind.steerable)
 
@@ -185,7 +188,7 @@ class TrainingPanel:
         run = self.stage.run(run_id)
         path = run.job.files.get("output") if run is not None else None
         if path is None:
-            raise ValueError("There is no training to use yet; press Train first.")
+            raise ValueError(message("There is no training to use yet; press Train first."))
         if not path.is_file():
-            raise ValueError("This training is not finished; press Train to go on with it.")
+            raise ValueError(message("This training is not finished; press Train to go on with it."))
         return path

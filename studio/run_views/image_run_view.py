@@ -11,6 +11,7 @@ import gradio as gr
 import numpy as np
 
 from engines.core.files import why_unwritten
+from engines.core.messages import message
 from engines.imaging.images import load_picture
 from engines.imaging.metadata import NO_DETAILS
 from engines.imaging.video import FilmConfig, FilmError
@@ -18,6 +19,7 @@ from engines.recipes import write_png
 from studio.components.config_form import Settings
 from studio.components.toasts import warn
 from studio.gallery.gallery import Gallery, url_of
+from studio.i18n.catalog import translate
 from studio.run_views.live_canvas import live_canvas
 from studio.run_views.run_view import Stage
 from studio.runs.run import Run
@@ -131,11 +133,11 @@ class PictureStage(Stage):
         try:
             write_png(path, image, recipe, NO_DETAILS if run.job.makes_sheet else run.job.details)
         except OSError as error:
-            warn(f"This moment could not be written: {why_unwritten(error)}.")
+            warn(message("This moment could not be written: {why}.", why=why_unwritten(error)))
             return step, gr.update(interactive=False), gr.update(interactive=not run.job.makes_sheet)
         return (
             step,
-            gr.update(value=str(path), interactive=True, label=f"Save step {step}"),
+            gr.update(value=str(path), interactive=True, label=message("Save step {step}", step=step)),
             gr.update(interactive=not run.job.makes_sheet),
         )
 
@@ -147,17 +149,17 @@ class PictureStage(Stage):
             config = self.film_settings.config(values)
             path = run.snapshots.film(config, recipe.to_json()) if run is not None and recipe is not None else None
             if path is None and run is not None and run.results:
-                raise FilmError("There is no film of a batch; its pictures are in the gallery.")
+                raise FilmError(message("There is no film of a batch; its pictures are in the gallery."))
             if path is None:
-                raise FilmError("There is nothing to make a film of yet; start a run first.")
+                raise FilmError(message("There is nothing to make a film of yet; start a run first."))
         except ValueError as error:
             warn(error)
             return gr.skip()
         except OSError as error:
-            warn(f"The film could not be written: {why_unwritten(error)}.")
+            warn(message("The film could not be written: {why}.", why=why_unwritten(error)))
             return gr.skip()
         title = next(title for title, kind in FILM_KINDS if kind == config.kind)
-        return gr.update(value=str(path), interactive=True, label=f"Download {title}")
+        return gr.update(value=str(path), interactive=True, label=message("Download {title}", title=title))
 
     def picture_as_input(self, run_id: str, step: int):
         """Return the path of the viewed snapshot or of the result, for use as an input. The copy has no recipe."""
@@ -173,7 +175,7 @@ class PictureStage(Stage):
         try:
             return gr.skip() if chosen is None else str(self._studio.gallery.keep_input(chosen, details))
         except OSError as error:
-            warn(f"The picture could not be written: {why_unwritten(error)}.")
+            warn(message("The picture could not be written: {why}.", why=why_unwritten(error)))
             return gr.skip()
 
 
@@ -186,6 +188,6 @@ def result_links(gallery: Gallery, paths: Sequence[Path]) -> str:
             continue  # deleted meanwhile
         small = gallery.thumbnail(result)
         picture = f'<img alt="" loading="lazy" src="{url_of(small)}">' if small.is_file() else html.escape(path.suffix)
-        name = html.escape(f"Open result {len(links) + 1}")
+        name = html.escape(translate(message("Open result {number}", number=len(links) + 1)))
         links.append(f'<a href="{url_of(path)}" target="_blank" aria-label="{name}" title="{name}">{picture}</a>')
     return "".join(links)

@@ -34,7 +34,7 @@ function show(index) {
   const step = shown === null ? 0 : moments[shown].step;
   for (const button of find('.strip').children) button.setAttribute('aria-pressed', String(Number(button.dataset.step) === step));
   scrub.value = shown === null ? moments.length - 1 : shown;
-  find('.scrub output').textContent = shown === null ? '' : phrase('step {}', step);
+  find('.scrub output').textContent = shown === null ? '' : phrase('step {step}', { step });
   stage.dataset.chosen = step;
   const source = shown === null ? latest : moments[shown].picture;
   drawing = drawing.then(() => draw(after, source)).then(place);
@@ -48,9 +48,9 @@ function thumbnail(message) {
   button.type = 'button';
   button.dataset.step = message.step;
   button.dataset.tenth = tenth_of(message);
-  button.setAttribute('aria-label', phrase('Show step {}', message.step));
+  button.setAttribute('aria-label', phrase('Show step {step}', message));
   button.setAttribute('aria-pressed', 'false');
-  button.title = phrase('step {}', message.step);
+  button.title = phrase('step {step}', message);
   picture.alt = ''; picture.src = message.picture;
   button.append(picture);
   button.onclick = () => {

@@ -24,7 +24,7 @@ function say(word, piece, bits, parts) {
   else word.setAttribute('aria-label', piece.includes('\n') ? phrase('line break') : piece ? phrase('space') : phrase('end, or a part of a character'));
   word.dataset.level = level(bits);
   word.classList.toggle('parts', parts);
-  word.title = parts ? phrase('{} bits: here it parts from the temperature before', bits.toFixed(1)) : phrase('{} bits', bits.toFixed(1));
+  word.title = parts ? phrase('{bits} bits: here it parts from the temperature before', { bits: bits.toFixed(1) }) : phrase('{bits} bits', { bits: bits.toFixed(1) });
 }
 
 function column(index) {
@@ -44,7 +44,7 @@ function write(written, prompt, many) {
   rows.dataset.count = written.length;
   for (const [index, row] of written.entries()) {
     const [title, text] = rows.children[index].children;
-    title.textContent = many ? (row.temperature ? phrase('Temperature {}', row.temperature) : phrase('Greedy')) : '';
+    title.textContent = many ? (row.temperature ? phrase('Temperature {temperature}', { temperature: row.temperature }) : phrase('Greedy')) : '';
     text.firstChild.textContent = prompt;
     while (text.children.length > row.pieces.length + 1) text.lastChild.remove();
     for (const [place, piece] of row.pieces.entries()) {

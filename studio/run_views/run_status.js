@@ -2,15 +2,15 @@
 const stage = element.querySelector('.stage');
 const find = selector => stage.querySelector(selector);
 const seconds = s => s == null ? '' : s < 1 ? phrase('under 1 s')
-  : s < 90 ? phrase('{} s', Math.round(s)) : phrase('{} min', Math.round(s / 60));
-const stopped = after => stage.dataset.makes === 'text' ? phrase('stopped after {}, text kept', after)
-  : phrase('stopped after {}, picture kept', after);
+  : s < 90 ? phrase('{seconds} s', { seconds: Math.round(s) }) : phrase('{minutes} min', { minutes: Math.round(s / 60) });
+const stopped = after => stage.dataset.makes === 'text' ? phrase('stopped after {time}, text kept', { time: after })
+  : phrase('stopped after {time}, picture kept', { time: after });
 
 function status(message) {
   const words = {
-    waiting: message.before ? phrase('waiting: {} before you', message.before) : phrase('starting'),
-    running: message.note || (message.step ? phrase('step {} of {}', message.step, message.total) : phrase('starting')),
-    done: phrase('done in {}', seconds(message.seconds)),
+    waiting: message.before ? phrase('waiting: {count} before you', { count: message.before }) : phrase('starting'),
+    running: message.note || (message.step ? phrase('step {step} of {total}', message) : phrase('starting')),
+    done: phrase('done in {time}', { time: seconds(message.seconds) }),
     stopped: message.why || (message.step ? stopped(seconds(message.seconds)) : phrase('stopped')),
     failed: message.error || phrase('failed'),
   };
@@ -21,10 +21,10 @@ function status(message) {
   find('.track i').style.width = `${100 * (message.progress || 0)}%`;
   const waiting = message.state === 'waiting';
   find('.left').textContent = message.left == null ? (waiting && message.before ? phrase('wait not known yet') : '')
-    : waiting ? phrase('about {}', seconds(message.left)) : phrase('{} left', seconds(message.left));
+    : waiting ? phrase('about {time}', { time: seconds(message.left) }) : phrase('{time} left', { time: seconds(message.left) });
   const loss = message.metrics?.loss;
-  find('.loss').textContent = loss == null ? '' : phrase('loss {}', loss.toPrecision(3));
-  find('.where').textContent = message.where ? phrase('on {}', message.where) : '';
+  find('.loss').textContent = loss == null ? '' : phrase('loss {loss}', { loss: loss.toPrecision(3) });
+  find('.where').textContent = message.where ? phrase('on {machine}', { machine: message.where }) : '';
   speak(message);
 }
 
@@ -58,7 +58,9 @@ function draw_curves(curves) {
   legend.replaceChildren(...names.map((name, i) => {
     const item = document.createElement('li'), values = curves[name];
     item.className = `curve-${i % 7}`;
-    item.textContent = phrase('{}: from {} to {}', name, values[0].toPrecision(3), values[values.length - 1].toPrecision(3));
+    item.textContent = phrase('{curve}: from {first} to {last}', {
+      curve: name, first: values[0].toPrecision(3), last: values[values.length - 1].toPrecision(3),
+    });
     return item;
   }));
 }

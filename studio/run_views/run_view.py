@@ -11,6 +11,7 @@ from typing import Any
 
 import gradio as gr
 
+from engines.core.messages import message
 from engines.jobs import ENGINES, Job
 from engines.jobs.sweep import SweepConfig
 from studio.components.config_form import Settings
@@ -170,7 +171,7 @@ class Stage(ABC):
         def begin() -> Run:
             run = self.run(run_id)
             if run is None:
-                raise ValueError("There is nothing to go on with; start it anew.")
+                raise ValueError(message("There is nothing to go on with; start it anew."))
             return self._runs.resume(run)
 
         async for update in self._start_and_watch(begin):
@@ -238,8 +239,8 @@ class Stage(ABC):
         }
         watcher = Watcher(run, self._runs.queue)
         finished: tuple[Any, ...] = ()
-        async for message in watcher.messages():
-            update: dict[Any, Any] = {self.canvas: gr.skip() if message is None else message}
+        async for sent in watcher.messages():
+            update: dict[Any, Any] = {self.canvas: gr.skip() if sent is None else sent}
             if run.results != finished:
                 finished = run.results
                 update |= self.updates_on_result(run)
@@ -254,14 +255,14 @@ class Stage(ABC):
     def save_update(self, run: Run):
         """Return the update of Save: it downloads the result, or retries writing it."""
         there = run.result is not None and run.result.is_file()
-        label = "Save all" if run.results else "Save"
+        label = message("Save all") if run.results else "Save"
         return gr.update(value=str(run.result) if there else None, interactive=there or run.unsaved, label=label)
 
     async def retry_save(self, run_id: str) -> dict[Any, Any]:
         """Retry writing the result of the page's run, if that failed before."""
         run = self.run(run_id)
         if run is None or (run.result is None and not run.unsaved):
-            warn("This result is not kept any longer; make it again.")
+            warn(message("This result is not kept any longer; make it again."))
             return {self.save: gr.update(interactive=False)}
         if not run.unsaved:
             return {self.save: gr.skip()}
@@ -270,7 +271,7 @@ class Stage(ABC):
         except ValueError as error:
             warn(error)
             return {self.save: gr.skip()}
-        inform("The result is written; press Save once more to fetch it.")
+        inform(message("The result is written; press Save once more to fetch it."))
         shown = await Watcher(run, self._runs.queue).full_message()
         return {self.canvas: shown, self.save: self.save_update(run)} | self.updates_on_end(run)
 
@@ -339,10 +340,13 @@ def _is_ending(run: Run | None) -> bool:
 
 def interrupted_message(engine: str) -> str:
     """Return the message for a run that a restart of the server interrupted."""
-    title, _ = TITLES[engine]
+    title = message(TITLES[engine][0])
     if "checkpoint" in ENGINES[engine].files:
-        return f"{title}: the studio was started anew while this was running; press Train to go on with it."
-    return (
-        f"{title}: the studio was started anew while this was running, so it ended; results that were finished are in "
-        "the gallery."
+        return message(
+            "{title}: the studio was started anew while this was running; press Train to go on with it.", title=title
+        )
+    return message(
+        "{title}: the studio was started anew while this was running, so it ended; results that were finished are in "
+        "the gallery.",
+        title=title,
     )

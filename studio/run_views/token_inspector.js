@@ -18,9 +18,9 @@ function draw(value) {
   if (panel.hidden) return;
   // A scored text has no temperature and no filtering.
   const reshaped = value.rewritable;
-  const what = [seen(value.piece), share(value.before), share(value.after)];
-  find('.what').textContent = reshaped ? phrase('{}: {} by the model, {} after temperature and cut-offs', ...what)
-    : phrase('{}: {} by the model', ...what);
+  const what = { piece: seen(value.piece), before: share(value.before), after: share(value.after) };
+  find('.what').textContent = reshaped ? phrase('{piece}: {before} by the model, {after} after temperature and cut-offs', what)
+    : phrase('{piece}: {before} by the model', what);
   // The longest bar fills its line, as in a flat distribution all are short.
   const most = Math.max(1e-9, ...value.alternatives.flatMap(([, before, after]) => reshaped ? [before, after] : [before]));
   find('.bars').replaceChildren(...value.alternatives.map(([piece, before, after, token]) => {
@@ -36,17 +36,17 @@ function draw(value) {
     both.append(bar('before', before, most));
     if (reshaped) both.append(bar('after', after, most));
     button.append(name, both, numbers);
-    const shares = [seen(piece), share(before), share(after)];
-    button.setAttribute('aria-label', reshaped ? phrase('{}: {}, then {}', ...shares) : `${shares[0]}: ${shares[1]}`);
+    const shares = { piece: seen(piece), before: share(before), after: share(after) };
+    button.setAttribute('aria-label', reshaped ? phrase('{piece}: {before}, then {after}', shares) : `${shares.piece}: ${shares.before}`);
     button.onclick = () => trigger('pick', { token });
     return button;
   }));
   const among = Math.max(1, 2 ** (reshaped ? value.entropy_after : value.entropy));
   const words = among < 100 ? among.toFixed(1) : Math.round(among).toLocaleString('en'), bits = value.entropy.toFixed(2);
   find('.entropy').textContent = reshaped
-    ? phrase('Entropy {} bits, after temperature and cut-offs {}: like choosing among {} equally likely words.',
-      bits, value.entropy_after.toFixed(2), words)
-    : phrase('Entropy {} bits: like choosing among {} equally likely words.', bits, words);
+    ? phrase('Entropy {bits} bits, after temperature and cut-offs {after}: like choosing among {words} equally likely words.',
+      { bits, after: value.entropy_after.toFixed(2), words })
+    : phrase('Entropy {bits} bits: like choosing among {words} equally likely words.', { bits, words });
   panel.dataset.drawn = Number(panel.dataset.drawn) + 1;
 }
 

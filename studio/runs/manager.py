@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 from typing import Protocol
 
+from engines.core.messages import message
 from engines.jobs import Job, JobExecution, ResumableJob, Workshop
 from studio.runs.journal import RunJournal
 from studio.runs.queue import QueueFullError, RunQueue
@@ -89,7 +90,7 @@ class RunManager:
         """
         unfinished = run.unfinished
         if unfinished is None:
-            raise ValueError("There is nothing to go on with; start it anew.")
+            raise ValueError(message("There is nothing to go on with; start it anew."))
         resumed = self._submit(self._begin(unfinished.job, unfinished), unfinished.job)
         run.unfinished = None
         return resumed

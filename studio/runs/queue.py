@@ -9,6 +9,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+from engines.core.messages import message
 from studio.runs.run import Run
 
 
@@ -58,7 +59,7 @@ class RunQueue:
         with self._lock:
             self._remove_ended()
             if len(self._waiting) >= self._most_waiting and not self._free:
-                raise QueueFullError("The studio is busy and its waiting line is full; try again in a minute.")
+                raise QueueFullError(message("The studio is busy and its waiting line is full; try again in a minute."))
             self._waiting.append(run)
         self.start_waiting()
 

@@ -20,6 +20,7 @@ import numpy as np
 
 from engines.core.files import DISK_FULL, cause_of, why_unwritten
 from engines.core.frames import Frame
+from engines.core.messages import message
 from engines.jobs import ENGINES, Job, JobExecution, ResumableJob
 from engines.jobs.batch import Batch
 from engines.recipes import Recipe
@@ -34,9 +35,9 @@ UNWATCHED_SECONDS = 60.0
 # Films are made no faster than they play, so that they can be watched.
 FILM_PICTURES_A_SECOND = 12
 OVER = ("done", "stopped", "failed")
-NOBODY_WATCHED = "Nobody watched this run for a minute, so it was stopped; press Go on to go on with it."
-UNSAVED = "The result could not be written: {}; press Save once that is put right."
-BROKEN = "Something went wrong inside the engine; the details are in the server's log."
+NOBODY_WATCHED = message("Nobody watched this run for a minute, so it was stopped; press Go on to go on with it.")
+UNSAVED = message("The result could not be written: {cause}; press Save once that is put right.")
+BROKEN = message("Something went wrong inside the engine; the details are in the server's log.")
 
 
 class ResultWriter(Protocol):
@@ -274,7 +275,7 @@ class Run:
         except Exception as error:  # a library may raise anything; only this run ends, not the queue
             logger.exception("Run %s failed.", self.id[:8])
             full = isinstance(error, OSError) and error.errno in DISK_FULL
-            self.error = f"The run had to end: {why_unwritten(error)}." if full else BROKEN  # type: ignore[arg-type]
+            self.error = message("The run had to end: {why}.", why=why_unwritten(error)) if full else BROKEN  # type: ignore[arg-type]
 
     def _end(self) -> None:
         """Write the result of the last frame, and close."""
@@ -294,7 +295,7 @@ class Run:
             self.unfinished = execution.remaining() if self.stop_reason else execution.unfinished
         except Exception:  # a codec, a library: whatever it is, the run must end
             logger.exception("The result of run %s could not be written.", self.id[:8])
-            self.error = self.error or "The result could not be written; the details are in the server's log."
+            self.error = self.error or message("The result could not be written; the details are in the server's log.")
         self._close("failed" if self.error else state)
 
     def _write(self, execution: JobExecution) -> None:
@@ -304,7 +305,7 @@ class Run:
         except OSError as error:
             logger.warning("The result of run %s could not be written: %s", self.id[:8], error)
             self._unsaved = execution
-            self.error = self.error or UNSAVED.format(cause_of(error))
+            self.error = self.error or message(UNSAVED, cause=cause_of(error))
         finally:
             self.results = self._writer.results
             self.notices = (*execution.notices, *self._writer.notices)

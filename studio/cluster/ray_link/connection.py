@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import socket
 import sys
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import ray
 
+from .messages import message
+
 CONNECT_SECONDS = 3.0
-# Tells `studio.cluster.client` that the last line of stderr is a sentence for a person.
+# Tells `studio.cluster.ray_process` that the last line of stderr is a sentence for a person, as JSON.
 EXIT_CODE = 3
 
 
@@ -28,7 +31,8 @@ def connect(address: str) -> str:
     try:
         ray.init(address=address, namespace="reverie", log_to_driver=False, logging_level=logging.ERROR)
     except Exception as error:  # noqa: BLE001 - Ray raises all kinds of exceptions
-        exit_with(f"Ray at {address} cannot be joined: {str(error).strip().splitlines()[0][:300]}")
+        why = str(error).strip().splitlines()[0][:300]
+        exit_with(message("Ray at {address} cannot be joined: {why}", address=address, why=why))
     return address
 
 
@@ -47,15 +51,15 @@ def check_reachable(address: str) -> str:
         address = found or ""
     host, _, port = address.rpartition(":")
     if not host or not port.isdigit():
-        exit_with("There is no Ray cluster on this machine; begin one with ray start.")
+        exit_with(message("There is no Ray cluster on this machine; begin one with ray start."))
     try:
         socket.create_connection((host, int(port)), timeout=CONNECT_SECONDS).close()
     except OSError:
-        exit_with(f"There is no Ray cluster at {address}.")
+        exit_with(message("There is no Ray cluster at {address}.", address=address))
     return address
 
 
-def exit_with(sentence: str) -> NoReturn:
+def exit_with(sentence: dict[str, Any]) -> NoReturn:
     """Print a sentence and exit at once, without waiting for Ray's threads."""
-    print(sentence, file=sys.stderr, flush=True)
+    print(json.dumps(sentence), file=sys.stderr, flush=True)
     os._exit(EXIT_CODE)

@@ -15,6 +15,7 @@ import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from . import worker
+from .messages import message, text_of
 from .nodes import Node
 from .project import Project
 
@@ -68,7 +69,7 @@ class WorkerHandle:
 class Refusal:
     """Why no worker is started on a machine, in a sentence, and until when (`time.monotonic` seconds)."""
 
-    sentence: str
+    sentence: dict[str, Any]
     until: float
 
 
@@ -181,14 +182,19 @@ class WorkerPool:
         except (ray.exceptions.RayError, TimeoutError) as error:
             self.drop(handle)
             lines = str(error).strip().splitlines()
-            self._refuse(node, f"No worker begins on {node.title}: {lines[-1][:300] if lines else 'no answer'}")
+            why = lines[-1][:300] if lines else "no answer"
+            self._refuse(node, message("No worker begins on {machine}: {why}", machine=node.title, why=why))
             return None
         if found != self._project.version:
             self.drop(handle)
             self._refuse(
                 node,
-                f"The worker on {node.title} is Reverie {found} and this studio {self._project.version}; bring both to "
-                "one version.",
+                message(
+                    "The worker on {machine} is Reverie {theirs} and this studio {ours}; bring both to one version.",
+                    machine=node.title,
+                    theirs=found,
+                    ours=self._project.version,
+                ),
             )
             return None
         handle.started = time.monotonic()
@@ -212,8 +218,8 @@ class WorkerPool:
         }
         return ray.remote(worker.RayWorker).options(**options).remote()
 
-    def _refuse(self, node: Node, sentence: str) -> None:
-        logging.warning("%s", sentence)
+    def _refuse(self, node: Node, sentence: dict[str, Any]) -> None:
+        logging.warning("%s", text_of(sentence))
         self._refused[node.id] = Refusal(sentence, time.monotonic() + REFUSED_SECONDS)
 
     def release(self, handle: WorkerHandle) -> None:
@@ -242,7 +248,7 @@ class WorkerPool:
                     "free": node.free_cpus,
                     "busy": [one.id for one in ours if one.busy],
                     "warm": sum(not one.busy for one in ours),
-                    "refused": self._refused[node.id].sentence if node.id in self._refused else "",
+                    "refused": self._refused[node.id].sentence if node.id in self._refused else None,
                 }
             )
         nodes.sort(key=lambda one: str(one["title"]))

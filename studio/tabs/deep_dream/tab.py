@@ -8,6 +8,7 @@ from typing import Any
 
 import gradio as gr
 
+from engines.core.messages import message
 from engines.core.options import format_weights, parse_weights
 from engines.deep_dream import PRESETS, DreamConfig, presets
 from engines.imaging.images import PictureError
@@ -82,7 +83,7 @@ class DreamTab:
                 self.saved_settings = SavedSettings(self.studio, settings, "dream")
                 self.saved_settings.build()
             with gr.Column(elem_classes="outputs", min_width=320, scale=3):
-                invitation = "Press Dream, and watch what the network sees in your picture."
+                invitation = message("Press Dream, and watch what the network sees in your picture.")
                 self.stage.build_canvas(self.studio.read(str(first)), invitation)
                 self.stage.build_footer("Move a slider while it runs: the dream follows.", "Dream on from this")
         self.restored = gr.State(None)
@@ -209,7 +210,7 @@ class DreamTab:
         Raises:
             ValueError: a recipe of another tab, or with settings that this version rejects.
         """
-        elsewhere = "This picture was made on another tab; it can be dreamt on, its settings stay there."
+        elsewhere = message("This picture was made on another tab; it can be dreamt on, its settings stay there.")
         job = job_for_tab(recipe, "deep_dream", self.network.names, elsewhere, workshop=self.studio.workshop)
         found = {name: self.studio.gallery.find_input(hash_) for name, hash_ in recipe.inputs.items()}
         swept = job.config if isinstance(job.config, DreamSweepConfig) else None
@@ -219,10 +220,14 @@ class DreamTab:
         update[self.preset] = gr.update(choices=list(presets(job.backbone)), value=None)
         update[self.guide] = str(found["guide"]) if found.get("guide") else None
         if found.get("image"):
-            inform("Settings restored, with the photo that this was made from.")
+            inform(message("Settings restored, with the photo that this was made from."))
             update[self.photo] = str(found["image"])
         else:
-            inform("Settings restored. The photo that this was made from is not here: drop it to repeat the dream.")
+            inform(
+                message(
+                    "Settings restored. The photo that this was made from is not here: drop it to repeat the dream."
+                )
+            )
         return update
 
     def guide_changed(self, path: str | None):
@@ -287,7 +292,7 @@ class DreamTab:
             ValueError: no photo, or invalid settings; the message is for the user.
         """
         if not photo:
-            raise PictureError("Choose a photo first: drop one, or click one of the examples.")
+            raise PictureError(message("Choose a photo first: drop one, or click one of the examples."))
         picture = self.studio.load(photo)
         job = self._shared(guide, backbone, values)
         return dataclasses.replace(job, inputs={"image": picture.pixels, **job.inputs}, details=picture.details)
@@ -312,5 +317,7 @@ def parse_channel(text: str) -> int | None:
     if text in ("", "all"):
         return None
     if not text.isdecimal():
-        raise ValueError(f"Channel must be a whole number, or empty for all channels, not {text[:20]!r}.")
+        raise ValueError(
+            message("Channel must be a whole number, or empty for all channels, not {given!r}.", given=text[:20])
+        )
     return int(text)

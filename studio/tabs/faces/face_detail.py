@@ -9,6 +9,7 @@ from typing import Any
 import gradio as gr
 import numpy as np
 
+from engines.core.messages import message
 from engines.dcgan import DrawConfig
 from engines.dcgan.model import GAN
 from engines.dcgan.saliency import overlay_saliency
@@ -68,7 +69,14 @@ class FaceDetail:
         )
         with gr.Row(elem_classes="directions inputs"):
             self.directions = [
-                gr.Slider(-REACH, REACH, value=0, step=0.05, label=f"Direction {i + 1}", elem_id=f"gan-d{i + 1}")
+                gr.Slider(
+                    -REACH,
+                    REACH,
+                    value=0,
+                    step=0.05,
+                    label=message("Direction {number}", number=i + 1),
+                    elem_id=f"gan-d{i + 1}",
+                )
                 for i in range(DIRECTIONS)
             ]
 
@@ -116,7 +124,7 @@ class FaceDetail:
             ValueError: no face is selected.
         """
         if not face.get("first"):
-            raise ValueError("There is no face yet; press New faces first.")
+            raise ValueError(message("There is no face yet; press New faces first."))
         blend, _, *along = sliders
         return self.gan(face["network"]).edited(face["first"], face["second"], float(blend), along)
 
@@ -154,7 +162,7 @@ class FaceDetail:
 
         def hold() -> list[Any]:
             z = self.latent_of(face, sliders)
-            inform("Held: choose another face, and the slider blends the two.")
+            inform(message("Held: choose another face, and the slider blends the two."))
             return self.new_face(face["network"], z, {**face, "second": rounded(z)})
 
         return await run_or_warn(self.studio, hold, len(self.everything))
@@ -192,9 +200,16 @@ class FaceDetail:
         return [face | self.draw(face, sliders), *sliders]
 
 
-def verdict_text(gan: GAN, verdict: float, whom: str = "it") -> str:
+def verdict_text(gan: GAN, verdict: float, whom: str = "") -> str:
     """Describe the discriminator's score of a picture in a sentence."""
-    standing = gan.score_percentile(verdict)
+    standing, whom = gan.score_percentile(verdict), whom or message("it")
     if standing is None:
-        return translate(f"The critic finds {whom} {verdict:.2f} real")
-    return translate(f"The critic finds {whom} more real than {standing:.0f} % of photographs (score {verdict:.2f})")
+        return translate(message("The critic finds {whom} {score:.2f} real", whom=whom, score=verdict))
+    return translate(
+        message(
+            "The critic finds {whom} more real than {standing:.0f} % of photographs (score {score:.2f})",
+            whom=whom,
+            standing=standing,
+            score=verdict,
+        )
+    )

@@ -2,8 +2,8 @@
 const wall = element.querySelector('.wall');
 let drawing = Promise.resolve();
 
-const spoken = (index, standing) => standing == null ? phrase('Face {}', index + 1)
-  : phrase('Face {}: the critic finds it more real than {} % of photographs', index + 1, standing);
+const spoken = (index, standing) => standing == null ? phrase('Face {number}', { number: index + 1 })
+  : phrase('Face {number}: the critic finds it more real than {standing} % of photographs', { number: index + 1, standing });
 
 async function draw(value) {
   const { sheet, columns, size, standings = [], chosen = 0 } = value || {};

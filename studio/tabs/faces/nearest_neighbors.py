@@ -9,6 +9,7 @@ from typing import Any
 import gradio as gr
 import numpy as np
 
+from engines.core.messages import message
 from engines.data.images import split_pictures
 from engines.dcgan.nearest_neighbors import NearestNeighborIndex
 from studio.components.toasts import warn
@@ -16,7 +17,7 @@ from studio.i18n.catalog import translate
 from studio.services import Studio
 from studio.wire_format import png_uri
 
-HINT = "The training pictures most like the large face. The first time, all of them are read."
+HINT = message("The training pictures most like the large face. The first time, all of them are read.")
 NEEDED = (
     "This needs the pictures that the networks were trained on: start the studio with <code>--data FOLDER</code>, the "
     "folder or zip that holds them."
@@ -70,7 +71,9 @@ class NearestNeighbors:
         with self._lock:
             if self._found is None:
                 if self._studio.data is None:
-                    raise ValueError("There are no training pictures here; start the studio with --data FOLDER.")
+                    raise ValueError(
+                        message("There are no training pictures here; start the studio with --data FOLDER.")
+                    )
                 self._found = NearestNeighborIndex(split_pictures(self._studio.data))
             found = self._found
         figures = "".join(
@@ -78,7 +81,10 @@ class NearestNeighbors:
             for one in found.nearest(image, 4)
         )
         note = translate(
-            "Distances as the bundled backbone sees them: 0 would be a copy, and a photograph that was never trained "
-            f"on is usually {found.typical_distance:.2f} from its nearest."
+            message(
+                "Distances as the bundled backbone sees them: 0 would be a copy, and a photograph that was never "
+                "trained on is usually {usual:.2f} from its nearest.",
+                usual=found.typical_distance,
+            )
         )
         return f'<div class="found">{figures}</div><p class="quiet">{note}</p>'

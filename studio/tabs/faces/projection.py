@@ -9,6 +9,7 @@ from typing import Any
 import gradio as gr
 import numpy as np
 
+from engines.core.messages import message
 from engines.dcgan.config import ProjectionConfig
 from engines.imaging.images import middle_square
 from engines.jobs import Job
@@ -71,7 +72,7 @@ class FaceProjection:
                     settings.number("learning_rate", "Learning rate")
                     settings.number("seed", "Seed")
             with gr.Column(elem_classes="outputs", min_width=320, scale=3):
-                self.stage.build_canvas(None, "The nearest face that can be drawn appears here.")
+                self.stage.build_canvas(None, message("The nearest face that can be drawn appears here."))
                 self.stage.build_footer("“Stay likely” and the weights act while it looks.", "Use this face")
 
     def wire(self, network: Any) -> None:
@@ -107,7 +108,7 @@ class FaceProjection:
             verdict = float(gan.scores(middle_square(square, gan.shape[0])[None])[0])
             return [
                 gr.skip() if shown == path else shown,
-                verdict_text(gan, verdict, "your photograph"),
+                verdict_text(gan, verdict, message("your photograph")),
                 idle_message(square),
                 *same,
             ]
@@ -122,13 +123,17 @@ class FaceProjection:
         """
         job = self._job_of(recipe, "dcgan_projection")
         kept = self.studio.gallery.find_input(recipe.inputs.get("image", ""))
-        inform("Settings restored." if kept else "Settings restored: now drop the photo that was looked for.")
+        inform(
+            message("Settings restored.")
+            if kept
+            else message("Settings restored: now drop the photo that was looked for.")
+        )
         restored = self.settings.updates(self.settings.values(job.config))
         return [str(kept) if kept else None, gr.skip(), gr.skip(), *restored]
 
     def _square(self, path: str | None) -> np.ndarray:
         if not path:
-            raise ValueError("Drop a face first: a picture with one face that fills its middle.")
+            raise ValueError(message("Drop a face first: a picture with one face that fills its middle."))
         return middle_square(self.studio.read(path), SIDE)
 
     async def start(self, path: str | None, network: str, *values: Any) -> AsyncIterator[dict[Any, Any]]:
@@ -149,7 +154,7 @@ class FaceProjection:
         def use() -> list[Any]:
             run = self.stage.run(run_id)
             if run is None or run.frame is None or run.frame.z is None:
-                raise ValueError("There is no found face yet; press Find it first.")
+                raise ValueError(message("There is no found face yet; press Find it first."))
             original = "" if run.original is None else png_uri(middle_square(run.original, 128))
             return self._face.new_face(run.job.backbone, run.frame.z, None, original)
 

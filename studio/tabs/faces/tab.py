@@ -9,6 +9,7 @@ from typing import Any
 import gradio as gr
 import numpy as np
 
+from engines.core.messages import message
 from engines.dcgan import FaceWalkConfig, resolve
 from engines.dcgan.model import GAN
 from engines.jobs import Job
@@ -117,7 +118,7 @@ class FacesTab:
                 loop = gr.Checkbox(True, label="In a loop", container=False, elem_id="gan-closed")
                 self.steps, self.arcs, self.loop = add("steps", steps), add("spherical", arcs), add("closed", loop)
             with gr.Column(elem_classes="outputs", min_width=320, scale=3):
-                self.stage.build_canvas(None, "A walk from face to face plays here.")
+                self.stage.build_canvas(None, message("A walk from face to face plays here."))
                 self.stage.build_footer("Every picture is drawn from its own latent vector.")
 
     def _wire(self) -> None:
@@ -200,7 +201,9 @@ class FacesTab:
 
         def add() -> list[Any]:
             if len(waypoints) >= MOST_WAYPOINTS:
-                raise ValueError(f"A walk here has at most {MOST_WAYPOINTS} faces; clear it to begin another.")
+                raise ValueError(
+                    message("A walk here has at most {most} faces; clear it to begin another.", most=MOST_WAYPOINTS)
+                )
             more = [*waypoints, rounded(self.face.latent_of(face, sliders))]
             return [more, self._strip(face["network"], more)]
 
@@ -282,7 +285,9 @@ class FacesTab:
         def bring() -> list[Any]:
             recipe = read_recipe(Path(path))
             if recipe is None:
-                raise RecipeError("There is no recipe in this file: bring a PNG or an MP4 that was saved here.")
+                raise RecipeError(
+                    message("There is no recipe in this file: bring a PNG or an MP4 that was saved here.")
+                )
             return self._restore(recipe)
 
         return await run_or_warn(self.studio, bring, 8 + len(self.face.everything))
@@ -293,14 +298,18 @@ class FacesTab:
     def _job_of(self, recipe: Recipe, engine: str) -> Job:
         networks = [*NETWORKS.values(), *self._trained.names]
         return job_for_tab(
-            recipe, engine, networks, "This was made on another tab; drop it there.", workshop=self.studio.workshop
+            recipe,
+            engine,
+            networks,
+            message("This was made on another tab; drop it there."),
+            workshop=self.studio.workshop,
         )
 
     def _restore_face(self, recipe: Recipe) -> list[Any]:
         job = self._job_of(recipe, "dcgan")
         config, gan = job.config, self.face.gan(job.backbone)
         resolve(config, gan)
-        inform("The face is back, with its sliders.")
+        inform(message("The face is back, with its sliders."))
         shown = wall_value(gan, config.seed, COUNT, config.truncation)
         return [job.backbone, config.truncation, shown, *self.face.restore(config, job.backbone), *[gr.skip()] * 5]
 
@@ -312,7 +321,7 @@ class FacesTab:
         if config.waypoints:
             points = np.array(config.waypoints, np.float32).reshape(-1, gan.latent_dim)
         waypoints = [rounded(z) for z in points[:MOST_WAYPOINTS]]
-        inform("The walk is back; press Walk to see it.")
+        inform(message("The walk is back; press Walk to see it."))
         same = [gr.skip()] * (1 + len(self.face.everything))
         walk_controls = [waypoints, self._strip(job.backbone, waypoints), config.steps, config.spherical, config.closed]
         return [job.backbone, config.truncation, *same, *walk_controls]
@@ -325,8 +334,8 @@ class FacesTab:
         if not isinstance(gan, GAN):
             return gr.skip()
         name = self._trained.register(run_id, gan)
-        inform("Your networks draw on the wall now: see Draw.")
-        return gr.update(choices=[*NETWORKS.items(), ("Yours", name)], value=name)
+        inform(message("Your networks draw on the wall now: see Draw."))
+        return gr.update(choices=[*NETWORKS.items(), (message("Yours"), name)], value=name)
 
 
 def strip(pictures: Sequence[np.ndarray]) -> str:
@@ -335,5 +344,5 @@ def strip(pictures: Sequence[np.ndarray]) -> str:
         hint = translate("“Add to the walk” collects faces; without any: the first five of the wall.")
         return f'<p class="places">{hint}</p>'
     images = "".join(f'<img alt="" src="{png_uri(one)}">' for one in pictures)
-    count = translate(f"{len(pictures)} face{'s' * (len(pictures) > 1)} in the walk")
+    count = translate(message("{count} face{s} in the walk", count=len(pictures), s="s" * (len(pictures) > 1)))
     return f'<div class="places" role="img" aria-label="{count}">{images}</div>'

@@ -6,6 +6,7 @@ from typing import Any
 
 import gradio as gr
 
+from engines.core.messages import message
 from engines.dcgan.config import STEERABLE, DCGANTrainingConfig
 from engines.imaging.formats import SUFFIXES
 from studio.components.config_form import Settings
@@ -23,11 +24,11 @@ class GANTraining(TrainingPanel):
         kind = TrainingSpec(
             engine="dcgan_training",
             initial=DCGANTrainingConfig(images=100_000, interval=50).filled(),
-            data="a zip of pictures, or all pictures of a folder",
+            data=message("a zip of pictures, or all pictures of a folder"),
             suffixes=(".zip", *sorted(SUFFIXES)),
             choose=self._choose,
             adjust=self._adjust,
-            invitation="What the generator draws from the same noise, again and again, appears here.",
+            invitation=message("What the generator draws from the same noise, again and again, appears here."),
             used="Finished networks can draw on the wall.",
             steerable=STEERABLE,
             network_defaults=lambda model: DCGANTrainingConfig(model=model),
@@ -74,7 +75,7 @@ class GANTraining(TrainingPanel):
         """Ask for one more rollback; return the new count."""
         run = self.stage.run(run_id)
         if run is None or run.over:
-            warn("No training is running that could go back.")
+            warn(message("No training is running that could go back."))
             return rollbacks
-        inform("Going back to the last moment without an alarm.")
+        inform(message("Going back to the last moment without an alarm."))
         return rollbacks + 1

@@ -108,5 +108,5 @@ def _setting_text(text: str) -> str:
     for count in range(len(words), 0, -1):
         name = " ".join(words[:count]).capitalize()
         if translate(name) != name:
-            return " ".join([translate(name), *map(translate, words[count:])])
+            return " ".join(filter(None, [translate(name), translate(" ".join(words[count:]))]))
     return translate(text)

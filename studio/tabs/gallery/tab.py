@@ -10,6 +10,7 @@ from typing import Any
 
 import gradio as gr
 
+from engines.core.messages import message
 from engines.imaging.images import load_picture
 from engines.recipes import Recipe, from_json
 from studio.components.hidden_download import download_when_ready
@@ -29,8 +30,8 @@ A_PAGE = 24
 PATIENCE = 0.1
 MOST_TEXT = 20_000
 FILTERS = {"All": "", "Dream": "dream", "Style": "style", "Latent": "latent", "Faces": "faces", "Words": "text"}
-UNREADABLE = "This file cannot be read."
-NOTHING = "Nothing here yet. Whatever you make on the other tabs appears here."
+UNREADABLE = message("This file cannot be read.")
+NOTHING = message("Nothing here yet. Whatever you make on the other tabs appears here.")
 
 
 class GalleryTab:
@@ -149,7 +150,14 @@ class GalleryTab:
             "results": cards,
             "page": page,
             "pages": pages,
-            "where": translate(f"{page * A_PAGE + 1}–{page * A_PAGE + len(some)} of {len(names):,}"),
+            "where": translate(
+                message(
+                    "{first}–{last} of {count:,}",
+                    first=page * A_PAGE + 1,
+                    last=page * A_PAGE + len(some),
+                    count=len(names),
+                )
+            ),
             "chosen": [name for name in chosen if name in there],
             "choose": translate("Choose"),
             "nothing": translate(NOTHING),
@@ -168,7 +176,7 @@ class GalleryTab:
     def _open(self, name: str) -> dict[Any, Any]:
         result = self.studio.gallery.find(name)
         if result is None:
-            warn("This result is no longer there.")
+            warn(message("This result is no longer there."))
             return {self.open: gr.skip()}
         recipe = result.recipe()
         known = {engine for handoff in self._returning for engine in handoff.engines}
@@ -189,7 +197,7 @@ class GalleryTab:
         found = [self.studio.gallery.find(name) for name in (value or {}).get("chosen", [])]
         pictures = [result for result in found if result is not None and result.kind == "picture"]
         if len(pictures) != 2:
-            warn("Tick two pictures to compare them.")
+            warn(message("Tick two pictures to compare them."))
             return {self.open: gr.skip()}
         left, right = pictures
         nothing = gr.update(visible=False)
@@ -235,13 +243,15 @@ class GalleryTab:
         self, names: list[str], asked: list[str], shown: str, value: dict[str, Any] | None, button: Any
     ) -> dict[Any, Any]:
         if not any(names):
-            warn("Choose what to delete first: tick the results.")
+            warn(message("Choose what to delete first: tick the results."))
             return {self.asked: []}
         if names != asked:
-            many = f"Really delete {len(names)}?" if len(names) > 1 else "Really delete?"
+            many = message("Really delete {count}?", count=len(names)) if len(names) > 1 else message("Really delete?")
             return {self.asked: names, button: gr.update(value=many, variant="stop")}
         count = self.studio.gallery.remove(names)
-        inform("One result is deleted." if count == 1 else f"{count} results are deleted.")
+        inform(
+            message("One result is deleted.") if count == 1 else message("{count} results are deleted.", count=count)
+        )
         page = int((value or {}).get("page", 0))
         calm = gr.update(value="Delete", variant="secondary")
         left = {self.grid: self.list_results(shown, value, page), self.asked: [], self.delete: calm, self.remove: calm}
@@ -254,7 +264,7 @@ class GalleryTab:
             result = self.studio.gallery.find(name)
             try:
                 if result is None:
-                    raise ValueError("This result is no longer there.")
+                    raise ValueError(message("This result is no longer there."))
                 path = result.path
                 if result.kind == "picture":
                     # Copied without its recipe, so that the tab treats it as a photo.
@@ -273,7 +283,7 @@ class GalleryTab:
         result = self.studio.gallery.find(name)
         recipe = result.recipe() if result is not None else None
         if recipe is None:
-            warn("This result does not say what made it.")
+            warn(message("This result does not say what made it."))
             return {self._tabs: gr.skip()}
         return await self._restore(recipe, values)
 
@@ -294,7 +304,7 @@ class GalleryTab:
                     updates = await handoff.open(recipe, values[before : before + len(handoff.inputs)])
                     return updates | {self._tabs: gr.update(selected=handoff.tab)}
                 before += len(handoff.inputs)
-            raise ValueError("This result was made by something that this version does not have.")
+            raise ValueError(message("This result was made by something that this version does not have."))
         except ValueError as error:
             warn(error)
             return {self._tabs: gr.skip()}
@@ -320,7 +330,13 @@ def viewer_value(result: Result, recipe: Recipe | None) -> dict[str, Any]:
     size = picture_size(result)
     facts = [title_of(result), date_text(result)]
     if recipe is not None and recipe.seconds:
-        facts.append(translate(f"took {recipe.seconds:.0f} s" if recipe.seconds >= 1 else "took under 1 s"))
+        facts.append(
+            translate(
+                message("took {seconds:.0f} s", seconds=recipe.seconds)
+                if recipe.seconds >= 1
+                else message("took under 1 s")
+            )
+        )
     if recipe is not None:
         facts.append(title_of_network(recipe.backbone))
     if size:

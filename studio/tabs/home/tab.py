@@ -9,17 +9,18 @@ from typing import Any
 
 import gradio as gr
 
+from engines.core.messages import message
 from studio.i18n.catalog import translate
 from studio.panels.handoff import Handoff
 from studio.services import Studio
 
 PICTURES = Path(__file__).with_name("pictures")
 CARDS = (
-    ("dream", "Dream", "What a network sees in your picture, drawn into it."),
-    ("style", "Style", "Your photo, painted in the manner of a painting."),
-    ("latent", "Latent", "All handwritten digits on one map, to walk over."),
-    ("faces", "Faces", "People who never were, drawn from noise."),
-    ("text", "Words", "A text written word by word, with the odds of each word."),
+    ("dream", "Dream", message("What a network sees in your picture, drawn into it.")),
+    ("style", "Style", message("Your photo, painted in the manner of a painting.")),
+    ("latent", "Latent", message("All handwritten digits on one map, to walk over.")),
+    ("faces", "Faces", message("People who never were, drawn from noise.")),
+    ("text", "Words", message("A text written word by word, with the odds of each word.")),
 )
 WORDS = "This movie was wonderful. I saw it when it first came out and I have a copy of it. It’s one of those movies."
 _PICK = """

@@ -8,6 +8,7 @@ from typing import Any
 import gradio as gr
 import numpy as np
 
+from engines.core.messages import message
 from engines.imaging.images import middle_square
 from engines.vae.model import VAE
 from studio.components.image_input import Photo
@@ -67,7 +68,14 @@ class FaceEditor:
         gr.Markdown("The twelve directions in which faces differ most, in standard deviations.", elem_classes="quiet")
         with gr.Row(elem_classes="directions inputs"):
             self.directions = [
-                gr.Slider(-REACH, REACH, value=0, step=0.05, label=f"Direction {i + 1}", elem_id=f"faces-d{i + 1}")
+                gr.Slider(
+                    -REACH,
+                    REACH,
+                    value=0,
+                    step=0.05,
+                    label=message("Direction {number}", number=i + 1),
+                    elem_id=f"faces-d{i + 1}",
+                )
                 for i in range(DIRECTIONS)
             ]
         self.seed = gr.State(0)
@@ -173,7 +181,9 @@ class FaceEditor:
         cut = middle_square(image, vae.shape[0])
         mean, error = vae.locate(cut)
         if error > MOST_FACE_ERROR:
-            inform("This hardly looks like a face to the network; use a picture with one face filling its middle.")
+            inform(
+                message("This hardly looks like a face to the network; use a picture with one face filling its middle.")
+            )
         return rounded(mean), cut
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import gradio as gr
 import numpy as np
 
+from engines.core.messages import message
 from engines.imaging.images import PictureError
 from studio.components.html_component import component
 from studio.wire_format import png_from_uri
@@ -26,5 +27,5 @@ def decode_sketch(value: Any) -> np.ndarray:
         ValueError: the drawing is empty or damaged.
     """
     if not value:
-        raise PictureError("The drawing is empty; draw a digit first.")
+        raise PictureError(message("The drawing is empty; draw a digit first."))
     return np.asarray(png_from_uri(value, _MOST).convert("RGB"))

@@ -10,6 +10,7 @@ import gradio as gr
 import numpy as np
 
 from engines.core.files import written_atomically
+from engines.core.messages import message
 from engines.imaging.images import PictureError
 from engines.jobs import Job
 from engines.latent import geometry as latent
@@ -61,11 +62,11 @@ def _adjust_training(settings: Settings) -> None:
 TRAINING = TrainingSpec(
     engine="vae_training",
     initial=VAETrainingConfig(epochs=5, interval=60),
-    data="mnist.npz, or a zip of pictures",
+    data=message("mnist.npz, or a zip of pictures"),
     suffixes=(".npz", ".zip"),
     choose=_choose_networks,
     adjust=_adjust_training,
-    invitation="Held-out pictures, what becomes of them, and samples appear here.",
+    invitation=message("Held-out pictures, what becomes of them, and samples appear here."),
     used="A finished network can take its place on the map.",
 )
 
@@ -108,7 +109,7 @@ class LatentTab:
                     with gr.Row(elem_classes="under inputs"):
                         self.steps, self.arcs, self.round = self.settings.walk()
                     self.stage.build_buttons("Walk")
-                    self.stage.build_canvas(None, "The film of the walk plays here.")
+                    self.stage.build_canvas(None, message("The film of the walk plays here."))
                     self.stage.build_footer("Every picture is decoded exactly.")
                     with gr.Row(elem_classes="under"):
                         gr.Markdown("A walk saved as MP4 brings its places and settings back.", elem_classes="quiet")
@@ -199,9 +200,9 @@ class LatentTab:
             return [gr.skip(), gr.skip()]
         name = self._trained.register(run_id, vae)
         if vae.latent_dim == 2:
-            inform("Your network is on the map now: see Digits.")
-            return [gr.update(choices=[*NETWORKS.items(), ("Yours", name)], value=name), gr.skip()]
-        inform("Your network is among the faces now: press Random face.")
+            inform(message("Your network is on the map now: see Digits."))
+            return [gr.update(choices=[*NETWORKS.items(), (message("Yours"), name)], value=name), gr.skip()]
+        inform(message("Your network is among the faces now: press Random face."))
         return [gr.skip(), {**face, "network": name, "first": None, "second": None}]
 
     async def draw_first(
@@ -321,7 +322,7 @@ class LatentTab:
         try:
             recipe = read_recipe(Path(path))
             if recipe is None:
-                raise RecipeError("There is no walk in this file: bring an MP4 that was saved here.")
+                raise RecipeError(message("There is no walk in this file: bring an MP4 that was saved here."))
             return self._restore_walk(recipe, value)
         except ValueError as error:
             warn(error)
@@ -332,11 +333,11 @@ class LatentTab:
             recipe,
             "vae",
             NETWORKS.values(),
-            "This film was made on another tab; drop it there.",
+            message("This film was made on another tab; drop it there."),
             workshop=self.studio.workshop,
         )
         config = resolve(job.config, self._vae(job.backbone))
-        inform("The walk is back on the map; press Walk to see it.")
+        inform(message("The walk is back on the map; press Walk to see it."))
         waypoints = [list(pair) for pair in zip(config.waypoints[::2], config.waypoints[1::2], strict=True)]
         return [{**(value or {}), "waypoints": waypoints}, job.backbone, config.steps, config.spherical, config.closed]
 
@@ -348,7 +349,7 @@ class LatentTab:
         def job() -> Job:
             points = [float(number) for point in (value or {}).get("waypoints", []) for number in point]
             if len(points) < 4:
-                raise PictureError("A walk needs at least two places; set waypoints on the map first.")
+                raise PictureError(message("A walk needs at least two places; set waypoints on the map first."))
             config = WalkConfig(waypoints=tuple(points), steps=int(steps), spherical=bool(arcs), closed=bool(back))
             self._vae(network)  # fail now rather than in the run
             return Job(engine="vae", config=config, inputs={}, backbone=network)
@@ -365,5 +366,5 @@ def _row(digit: np.ndarray, pictures: np.ndarray) -> str:
         f'<figure><img alt="" src="{uri}"><figcaption>{text}</figcaption></figure>' for text, uri in cells
     )
     rest = "".join(f'<img alt="" src="{uri}">' for uri in others)
-    label = translate(f"{len(others)} samples of the posterior")
+    label = translate(message("{count} samples of the posterior", count=len(others)))
     return f'<div class="found">{figures}<div class="samples" role="img" aria-label="{label}">{rest}</div></div>'

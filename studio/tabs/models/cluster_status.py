@@ -9,6 +9,7 @@ from typing import Any
 
 import gradio as gr
 
+from engines.core.messages import joined, message
 from studio.cluster.client import Machine, Status
 from studio.cluster.remote_job import HERE
 from studio.components.html_component import component
@@ -17,8 +18,8 @@ from studio.run_views.engine_titles import TITLES
 from studio.runs.run import Run
 from studio.services import Studio
 
-LOOKING, AWAY = "Looking for the cluster.", "The cluster is away."
-MEANWHILE = "Meanwhile runs are done on this machine, one at a time."
+LOOKING, AWAY = message("Looking for the cluster."), message("The cluster is away.")
+MEANWHILE = message("Meanwhile runs are done on this machine, one at a time.")
 
 
 def cluster_status(studio: Studio, elem_id: str) -> gr.HTML:
@@ -48,8 +49,12 @@ def status_value(studio: Studio) -> dict[str, Any]:
     return {
         "said": [*map(translate, _sentences(status))],
         "machines": rows,
-        "waiting": translate(f"{waiting} run{'s' if waiting > 1 else ''} waiting.") if waiting else "",
+        "waiting": translate(_waiting(waiting)) if waiting else "",
     }
+
+
+def _waiting(count: int) -> str:
+    return message("{count} run{s} waiting.", count=count, s="s" if count > 1 else "")
 
 
 def _sentences(status: Status) -> list[str]:
@@ -57,8 +62,8 @@ def _sentences(status: Status) -> list[str]:
         reason = [] if status.message in (AWAY, LOOKING) else [status.message]
         return [LOOKING if status.message == LOOKING else AWAY, *reason, MEANWHILE]
     if not status.usable:
-        return [f"The cluster at {status.address} has no machine that can be used.", MEANWHILE]
-    return [f"Runs are done on the cluster at {status.address}."]
+        return [message("The cluster at {address} has no machine that can be used.", address=status.address), MEANWHILE]
+    return [message("Runs are done on the cluster at {address}.", address=status.address)]
 
 
 def _is_on(run: Run, machine: Machine) -> bool:
@@ -68,15 +73,15 @@ def _is_on(run: Run, machine: Machine) -> bool:
 
 
 def _row(machine: Machine, runs: list[Run], shared: bool) -> dict[str, Any]:
-    cores = f"{machine.cpus:g} core{'s' if machine.cpus != 1 else ''}"
-    gpus = "1 GPU" if machine.gpus == 1 else f"{machine.gpus:g} GPUs"
+    cores = message("{cores} core{s}", cores=f"{machine.cpus:g}", s="s" if machine.cpus != 1 else "")
+    gpus = message("1 GPU") if machine.gpus == 1 else message("{gpus} GPUs", gpus=f"{machine.gpus:g}")
     texts = [_run_text(run, shared) for run in runs]
     # Workers that are starting up, or that prefetch part of a run.
     others = len(machine.busy) - sum(max(1, len(set(run.workers) & set(machine.busy))) for run in runs)
     texts += [translate("a worker is busy")] * max(0, others)
     return {
         "title": machine.title,
-        "has": translate(f"{cores} · {gpus}" if machine.gpus else cores),
+        "has": translate(joined([cores, gpus]) if machine.gpus else cores),
         "runs": texts,
         "warm": str(machine.warm),
         "refused": translate(machine.refused),
@@ -87,6 +92,8 @@ def _run_text(run: Run, shared: bool) -> str:
     """Describe a run and its progress; on a shared server only that there is one."""
     if shared:
         return translate("a run")
-    title = TITLES[run.job.engine][0]
+    title = message(TITLES[run.job.engine][0])
     frame = run.frame
-    return translate(title if frame is None else f"{title} · step {frame.step} of {frame.total}")
+    if frame is None:
+        return translate(title)
+    return translate(joined([title, message("step {step} of {total}", step=frame.step, total=frame.total)]))

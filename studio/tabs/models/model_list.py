@@ -9,6 +9,7 @@ from typing import Any
 import gradio as gr
 
 from engines.backbones.backbone import ARCHITECTURES
+from engines.core.messages import message
 from engines.weights.download import size_of
 from engines.weights.keras_applications import DATA, LICENCE_FOUND, OFFICIAL_FILES, SCORE_FOUND
 from engines.weights.store import WeightsError, WeightsStore
@@ -17,51 +18,51 @@ from studio.i18n.catalog import translate
 
 TITLES = {
     "studio_vgg": "Studio VGG",
-    "vae_digits": "Digits",
-    "vae_digits_notes": "Digits, as in the book",
-    "vae_faces": "Faces, autoencoder",
-    "dcgan_faces": "Faces, adversarial",
-    "dcgan_notes": "Faces, adversarial, as in the book",
-    "language_model_ours": "Film reviews",
-    "language_model_notes": "Film reviews, as in the book",
+    "vae_digits": message("Digits"),
+    "vae_digits_notes": message("Digits, as in the book"),
+    "vae_faces": message("Faces, autoencoder"),
+    "dcgan_faces": message("Faces, adversarial"),
+    "dcgan_notes": message("Faces, adversarial, as in the book"),
+    "language_model_ours": message("Film reviews"),
+    "language_model_notes": message("Film reviews, as in the book"),
 }
 SCORES = {
-    "top1": "Top-1 accuracy: {value}",
-    "total": "Loss: {value}",
-    "encoder_total": "Loss with the encoder's own guess: {value}",
-    "reconstruction": "Reconstruction loss: {value}",
-    "kl": "KL divergence: {value}",
-    "mae": "Mean absolute error: {value}",
-    "concept_smile": "Concept “smile”: {value}",
-    "concept_age": "Concept “age”: {value}",
-    "concept_masculine": "Concept “masculine”: {value}",
-    "concept_long_hair": "Concept “long hair”: {value}",
-    "concept_dark_hair": "Concept “dark hair”: {value}",
-    "concept_daylight": "Concept “daylight”: {value}",
-    "kid": "Kernel distance: {value}",
-    "kid_real": "Kernel distance of photographs from each other: {value}",
-    "perplexity": "Perplexity: {value}",
-    "bits_per_character": "Bits a character: {value}",
+    "top1": message("Top-1 accuracy: {value}"),
+    "total": message("Loss: {value}"),
+    "encoder_total": message("Loss with the encoder's own guess: {value}"),
+    "reconstruction": message("Reconstruction loss: {value}"),
+    "kl": message("KL divergence: {value}"),
+    "mae": message("Mean absolute error: {value}"),
+    "concept_smile": message("Concept “smile”: {value}"),
+    "concept_age": message("Concept “age”: {value}"),
+    "concept_masculine": message("Concept “masculine”: {value}"),
+    "concept_long_hair": message("Concept “long hair”: {value}"),
+    "concept_dark_hair": message("Concept “dark hair”: {value}"),
+    "concept_daylight": message("Concept “daylight”: {value}"),
+    "kid": message("Kernel distance: {value}"),
+    "kid_real": message("Kernel distance of photographs from each other: {value}"),
+    "perplexity": message("Perplexity: {value}"),
+    "bits_per_character": message("Bits a character: {value}"),
 }
 WHERE = {
-    "bundled": "Bundled",
-    "folder": "In your weights folder",
-    "cache": "In Keras's cache",
-    "part": "Partly downloaded",
-    "missing": "Not here",
+    "bundled": message("Bundled"),
+    "folder": message("In your weights folder"),
+    "cache": message("In Keras's cache"),
+    "part": message("Partly downloaded"),
+    "missing": message("Not here"),
 }
 # Button -> its text, and its accessible name.
 WORDS = {
-    "get": ("Download", "Download {title}"),
-    "rest": ("Download the rest", "Download the rest of {title}"),
-    "remove": ("Remove", "Remove {title}"),
-    "discard": ("Discard the part", "Discard the part of {title} that has arrived"),
-    "halt": ("Cancel", "Cancel the download of {title}"),
-    "yes": ("Yes, remove it", "Yes, remove {title}"),
-    "no": ("Keep it", "Keep {title}"),
-    "keras": ("For Keras", "Download {title} as a file for Keras"),
+    "get": (message("Download"), message("Download {title}")),
+    "rest": (message("Download the rest"), message("Download the rest of {title}")),
+    "remove": (message("Remove"), message("Remove {title}")),
+    "discard": (message("Discard the part"), message("Discard the part of {title} that has arrived")),
+    "halt": (message("Cancel"), message("Cancel the download of {title}")),
+    "yes": (message("Yes, remove it"), message("Yes, remove {title}")),
+    "no": (message("Keep it"), message("Keep {title}")),
+    "keras": (message("For Keras"), message("Download {title} as a file for Keras")),
 }
-ASK = "{title} would be gone from Keras's cache, for all who use this server. Remove it?"
+ASK = message("{title} would be gone from Keras's cache, for all who use this server. Remove it?")
 
 
 def model_list(elem_id: str) -> gr.HTML:
@@ -116,17 +117,21 @@ def progress(name: str, done: int, total: int) -> dict[str, Any]:
     """
     words = {"title": title_of(name), "done": f"{done / 1e6:.0f}", "total": f"{total / 1e6:.0f}"}
     if not done:
-        text = "Connecting to fetch {title} …"
+        text = message("Connecting to fetch {title} …", **words)
     elif not total:
-        text = "Downloading {title}: {done} MB so far."
+        text = message("Downloading {title}: {done} MB so far.", **words)
     else:
-        text = "Downloading {title}: {done} of {total} MB."
-    return {"name": name, "share": done / total if total else None, "text": translate(text.format(**words))}
+        text = message("Downloading {title}: {done} of {total} MB.", **words)
+    return {"name": name, "share": done / total if total else None, "text": translate(text)}
 
 
 def cancelling(name: str) -> dict[str, Any]:
     """Return the status of a download that is being cancelled."""
-    return {"name": name, "share": None, "text": translate(f"Cancelling the download of {title_of(name)} …")}
+    return {
+        "name": name,
+        "share": None,
+        "text": translate(message("Cancelling the download of {title} …", title=title_of(name))),
+    }
 
 
 def _bundled(store: WeightsStore, entry: Mapping[str, Any]) -> dict[str, Any]:
@@ -134,42 +139,48 @@ def _bundled(store: WeightsStore, entry: Mapping[str, Any]) -> dict[str, Any]:
     located = store.find(name)
     source = located.source if located else "missing"
     facts = [
-        _fact("What it is", entry.get("what")),
-        _fact("Trained on", entry.get("data")),
-        _fact("Licence", entry.get("licence")),
-        _fact("Source", entry.get("source")),
-        _fact("Score", _scores(entry.get("score"))),
-        _fact("Training command", entry.get("command"), "code"),
-        _fact("File", entry["file"], "code"),
+        _fact(message("What it is"), entry.get("what")),
+        _fact(message("Trained on"), entry.get("data")),
+        _fact(message("Licence"), entry.get("licence")),
+        _fact(message("Source"), entry.get("source")),
+        _fact(message("Score"), _scores(entry.get("score"))),
+        _fact(message("Training command"), entry.get("command"), "code"),
+        _fact(message("File"), entry["file"], "code"),
         _fact("SHA-256", entry.get("sha256"), "code"),
     ]
     if source == "folder":
-        facts.insert(0, _fact("Note", "Your own file of this name is used; what follows is about the bundled one."))
+        said = message("Your own file of this name is used; what follows is about the bundled one.")
+        facts.insert(0, _fact(message("Note"), said))
     if source == "missing":
-        facts.insert(0, _fact("Note", "The file is missing: restore it from the project."))
+        facts.insert(0, _fact(message("Note"), message("The file is missing: restore it from the project.")))
     acts = [] if source == "missing" else ["keras"]
-    return _row(name, source, f"{entry.get('bytes', 0) / 1e6:.1f} MB", facts, acts)
+    return _row(name, source, message("{size} MB", size=f"{entry.get('bytes', 0) / 1e6:.1f}"), facts, acts)
 
 
 def _official(store: WeightsStore, name: str) -> dict[str, Any]:
     official, located, arrived = OFFICIAL_FILES[name], store.find(name), store.downloaded_bytes(name)
     source = located.source if located else "part" if arrived else "missing"
     facts = [
-        _fact("What it is", f"{title_of(name)} without its classifier, as keras.applications publishes it."),
-        _fact("Trained on", DATA),
-        _fact("Licence", [official.licence, f"Stated on {LICENCE_FOUND}"]),
-        _fact("Source", official.url, "link"),
-        _fact("Score", [SCORES["top1"].format(value=official.top1), SCORE_FOUND]),
-        _fact("Training command", "None: these weights were trained by others."),
-        _fact("File", official.name, "code"),
+        _fact(
+            message("What it is"),
+            message("{title} without its classifier, as keras.applications publishes it.", title=title_of(name)),
+        ),
+        _fact(message("Trained on"), DATA),
+        _fact(message("Licence"), [official.licence, message("Stated on {address}", address=LICENCE_FOUND)]),
+        _fact(message("Source"), official.url, "link"),
+        _fact(message("Score"), [message(SCORES["top1"], value=official.top1), SCORE_FOUND]),
+        _fact(message("Training command"), message("None: these weights were trained by others.")),
+        _fact(message("File"), official.name, "code"),
         _fact("MD5", official.md5, "code"),
-        _fact("SHA-256", "Keras publishes none; the file is checked by its MD5."),
+        _fact("SHA-256", message("Keras publishes none; the file is checked by its MD5.")),
     ]
     if source == "folder":
-        facts.insert(0, _fact("Note", "Your own file of this name is used as it is; what follows is about Keras's."))
-    size = f"{size_of(located.path) / 1e6:.0f} MB" if located else f"{official.megabytes} MB"
+        said = message("Your own file of this name is used as it is; what follows is about Keras's.")
+        facts.insert(0, _fact(message("Note"), said))
+    megabytes = f"{size_of(located.path) / 1e6:.0f}" if located else official.megabytes
+    size = message("{size} MB", size=megabytes)
     if source == "part":
-        size = f"{arrived / 1e6:.0f} of {official.megabytes} MB"
+        size = message("{arrived:.0f} of {megabytes} MB", arrived=arrived / 1e6, megabytes=official.megabytes)
     acts = {"missing": ["get"], "part": ["rest", "discard"], "cache": ["remove"]}.get(source, [])
     return _row(name, source, size, facts, acts)
 
@@ -185,9 +196,9 @@ def _row(name: str, source: str, size: str, facts: list[dict[str, Any]], acts: l
         "facts": [fact for fact in facts if fact["lines"]],
         "acts": acts or [],
         "words": {
-            act: [translate(shown), translate(label.format(title=title))] for act, (shown, label) in WORDS.items()
+            act: [translate(shown), translate(message(label, title=title))] for act, (shown, label) in WORDS.items()
         },
-        "ask": translate(ASK.format(title=title)),
+        "ask": translate(message(ASK, title=title)),
     }
 
 
@@ -199,7 +210,7 @@ def _fact(label: str, text: str | list[str] | None, kind: str = "text") -> dict[
 def _scores(score: Mapping[str, Any] | None) -> list[str]:
     """Format the scores, one per line, and then what they were measured on."""
     figures = [
-        SCORES.get(name, f"{name}: {{value}}").format(value=value)
+        message(SCORES[name], value=value) if name in SCORES else f"{name}: {value}"
         for name, value in (score or {}).items()
         if name != "on"
     ]

@@ -10,6 +10,7 @@ from typing import Any
 
 import gradio as gr
 
+from engines.core.messages import message
 from engines.weights.store import WeightsError, WeightsStore
 from studio.components.hidden_download import download_when_ready
 from studio.components.toasts import inform, warn
@@ -99,7 +100,7 @@ class ModelsTab:
             for done, total in frames:
                 if halted.is_set():
                     frames.close()
-                    yield list_value(self.store, about=name, said="Cancelled; what has arrived is kept.")
+                    yield list_value(self.store, about=name, said=message("Cancelled; what has arrived is kept."))
                     return
                 if time.monotonic() - sent_at >= PAUSE:
                     sent_at = time.monotonic()
@@ -110,7 +111,9 @@ class ModelsTab:
         finally:
             frames.close()
             self._cancel_events.pop(page, None)
-        yield list_value(self.store, about=name, said=f"{title_of(name)} is downloaded and verified.")
+        yield list_value(
+            self.store, about=name, said=message("{title} is downloaded and verified.", title=title_of(name))
+        )
 
     def cancel_download(self, event: gr.EventData, request: gr.Request) -> Any:
         """Cancel the page's download; on a stalled connection this takes some seconds."""
@@ -128,7 +131,7 @@ class ModelsTab:
         except WeightsError as error:
             return list_value(self.store, about=name, said=str(error))
         self.studio.workshop.forget("deep_dream", name)
-        return list_value(self.store, about=name, said=f"{title_of(name)} is removed.")
+        return list_value(self.store, about=name, said=message("{title} is removed.", title=title_of(name)))
 
     async def export_for_keras(self, event: gr.EventData) -> Any:
         """Export a bundled network to a file that Keras opens without Reverie."""
@@ -149,8 +152,12 @@ class ModelsTab:
         except WeightsError as error:
             warn(error)
             return [None, gr.skip()]
-        inform(f"{title_of(name)} was recognised and verified; it can be used now.")
+        inform(message("{title} was recognised and verified; it can be used now.", title=title_of(name)))
         return [
             None,
-            list_value(self.store, about=name, said=f"{title_of(name)} was brought as a file and verified."),
+            list_value(
+                self.store,
+                about=name,
+                said=message("{title} was brought as a file and verified.", title=title_of(name)),
+            ),
         ]

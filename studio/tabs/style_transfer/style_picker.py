@@ -8,6 +8,7 @@ from typing import Any
 
 import gradio as gr
 
+from engines.core.messages import message
 from engines.imaging.images import PictureError
 from engines.style_transfer import MOST_STYLES
 from studio.components.image_input import example_row, thumbnails
@@ -79,7 +80,15 @@ class StylePicker:
         self.fold = gr.Accordion("Blend", open=False, elem_id=fold_id, elem_classes="fold", visible=False)
         with self.fold:
             self.blend = [
-                gr.Slider(0, 1, value=1, step=0.05, label=f"Painting {i}", visible=False, elem_id=f"{fold_id}-{i}")
+                gr.Slider(
+                    0,
+                    1,
+                    value=1,
+                    step=0.05,
+                    label=message("Painting {number}", number=i),
+                    visible=False,
+                    elem_id=f"{fold_id}-{i}",
+                )
                 for i in range(1, MOST_STYLES + 1)
             ]
 
@@ -125,7 +134,7 @@ class StylePicker:
     def _combined(self, picked: list[str], gallery: Any, several: bool):
         wanted = [*paths_in(gallery), *picked] if several else picked
         if len(wanted) > MOST_STYLES:
-            warn(f"These would be {len(wanted)} paintings; use at most {MOST_STYLES}.")
+            warn(message("These would be {count} paintings; use at most {most}.", count=len(wanted), most=MOST_STYLES))
             return gr.skip()
         return wanted
 
@@ -133,7 +142,11 @@ class StylePicker:
         """Check dropped paintings, and show a weight for each if there are several."""
         readable = self._readable(paths_in(gallery))
         if len(readable) > MOST_STYLES:
-            warn(f"These are {len(readable)} paintings; the first {MOST_STYLES} are kept.")
+            warn(
+                message(
+                    "These are {count} paintings; the first {most} are kept.", count=len(readable), most=MOST_STYLES
+                )
+            )
             readable = readable[:MOST_STYLES]
         shown = gr.skip() if readable == paths_in(gallery) else readable
         several = len(readable) > 1

@@ -9,6 +9,7 @@ from typing import Any
 
 import gradio as gr
 
+from engines.core.messages import message
 from engines.core.options import format_weights, parse_weights
 from engines.imaging.images import PictureError
 from engines.jobs import Job, replay_if_same
@@ -116,7 +117,7 @@ class StyleTab:
                 self.saved_settings = SavedSettings(self.studio, settings, "style")
                 self.saved_settings.build()
             with gr.Column(elem_classes="outputs", min_width=320, scale=3):
-                invitation = "Press Paint, and watch the photo become a painting."
+                invitation = message("Press Paint, and watch the photo become a painting.")
                 self.stage.build_canvas(photo, invitation)
                 self.stage.build_footer("Move a slider while it runs: the painting follows.", "Paint on from this")
         self.restored = gr.State(None)
@@ -267,7 +268,7 @@ class StyleTab:
         Raises:
             ValueError: a recipe of another tab, or with settings that this version rejects.
         """
-        elsewhere = "This picture was made on another tab; it can be painted, its settings stay there."
+        elsewhere = message("This picture was made on another tab; it can be painted, its settings stay there.")
         job = job_for_tab(recipe, "style_transfer", self.network.names, elsewhere, workshop=self.studio.workshop)
         found = {name: self.studio.gallery.find_input(hash_) for name, hash_ in recipe.inputs.items()}
         swept = job.config if isinstance(job.config, StyleSweepConfig) else None
@@ -286,11 +287,13 @@ class StyleTab:
         if found.get("content_image"):
             update[self.photo] = str(found["content_image"])
         if missing:
-            inform("Settings restored. Not every picture that this was made from is here: drop them to repeat it.")
+            inform(
+                message("Settings restored. Not every picture that this was made from is here: drop them to repeat it.")
+            )
         elif masked:
-            inform("Settings and pictures restored. Regions are not: paint them again to repeat it.")
+            inform(message("Settings and pictures restored. Regions are not: paint them again to repeat it."))
         else:
-            inform("Settings restored, with the photo and the paintings that this was made from.")
+            inform(message("Settings restored, with the photo and the paintings that this was made from."))
         return update
 
     def start_changed(self, path: str | None):
@@ -370,7 +373,7 @@ class StyleTab:
             ValueError: missing pictures, or invalid settings; the message is for the user.
         """
         if not photo:
-            raise PictureError("Choose a photo first: drop one, or click one of the examples.")
+            raise PictureError(message("Choose a photo first: drop one, or click one of the examples."))
         job = self._shared(gallery, backbone, values)
         picture = self.studio.load(photo)
         own = {"content_image": picture.pixels}
@@ -384,9 +387,11 @@ class StyleTab:
         """Create the job without photo, start image and regions, which a batch cannot share; raises as `_job`."""
         styles = paths_in(gallery)
         if not styles:
-            raise PictureError("Choose a painting first: drop one, or click one of the examples.")
+            raise PictureError(message("Choose a painting first: drop one, or click one of the examples."))
         if len(styles) > MOST_STYLES:
-            raise PictureError(f"These are {len(styles)} paintings; use at most {MOST_STYLES}.")
+            raise PictureError(
+                message("These are {count} paintings; use at most {most}.", count=len(styles), most=MOST_STYLES)
+            )
         inputs = {f"style_images_{i}": self.studio.read(path) for i, path in enumerate(styles, 1)}
         require_weights(self.studio, backbone)
         return Job(engine="style_transfer", config=self.settings.config(values), inputs=inputs, backbone=backbone)

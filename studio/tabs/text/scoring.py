@@ -8,6 +8,7 @@ from typing import Any
 
 import gradio as gr
 
+from engines.core.messages import message
 from engines.language_model.config import SamplingConfig
 from studio.components.toasts import warn
 from studio.run_views.text_run_view import live_text, token_details, token_inspector
@@ -36,7 +37,7 @@ class TextScore:
                 with gr.Row(elem_classes="actions"):
                     self.go = gr.Button("Score", variant="primary", elem_id="score-go")
             with gr.Column(elem_classes="outputs", min_width=320, scale=3):
-                invitation = "How surprising the model finds each word of a text, in colours."
+                invitation = message("How surprising the model finds each word of a text, in colours.")
                 self.canvas = live_text("scored", invitation, classes=["coloured"])
                 self.summary = gr.Markdown("", elem_id="score-said")
                 self.dice = token_inspector("score-dice")
@@ -61,23 +62,28 @@ class TextScore:
             from engines.language_model.engine import Generation
 
             if not name:
-                raise ValueError("There is no language model here yet; train one, or restore the bundled weights.")
+                raise ValueError(
+                    message("There is no language model here yet; train one, or restore the bundled weights.")
+                )
             started = time.monotonic()
             model = self.studio.workshop.network("language_model", name)
             scored = score(text or "", SamplingConfig(temperature=1.0), model)
-            message = {
+            shown = {
                 "state": "done",
                 "run": uuid.uuid4().hex[:8],
                 "progress": 1,
                 "seconds": time.monotonic() - started,
                 "written": written_rows([Generation(1.0, scored.pieces, scored.distributions)]),
             }
-            summary = (
-                f"Perplexity **{scored.perplexity:.1f}** a token over {len(scored.distributions):,} tokens, "
-                f"**{scored.bits_per_character:.2f}** bits a character. Click a word to see what else might "
-                "have stood there."
+            summary = message(
+                "Perplexity **{perplexity:.1f}** a token over {tokens:,} tokens, "
+                "**{bits:.2f}** bits a character. Click a word to see what else might "
+                "have stood there.",
+                perplexity=scored.perplexity,
+                tokens=len(scored.distributions),
+                bits=scored.bits_per_character,
             )
-            return [message, summary, scored, {}]
+            return [shown, summary, scored, {}]
 
         try:
             return await self.studio.run_in_thread(work)

@@ -9,6 +9,7 @@ from typing import Any
 
 import gradio as gr
 
+from engines.core.messages import message
 from engines.core.options import parse_text
 from engines.data.text import decode_utf8
 from engines.jobs import Job, replay_if_same
@@ -109,7 +110,7 @@ class TextTab:
                     value=40,
                     step=5,
                     label="Pace",
-                    info=f"Tokens a second at most; {FASTEST}: as fast as it can.",
+                    info=message("Tokens a second at most; {fastest}: as fast as it can.", fastest=FASTEST),
                     elem_id="text-pace",
                 )
                 with gr.Accordion(
@@ -136,7 +137,7 @@ class TextTab:
                     "Bring back a text", file_types=[".json", ".txt"], size="sm", type="filepath", elem_id="text-saved"
                 )
             with gr.Column(elem_classes="outputs", min_width=320, scale=3):
-                stage.build_canvas(None, "Press Write, and watch one word follow another.")
+                stage.build_canvas(None, message("Press Write, and watch one word follow another."))
                 with gr.Row(elem_classes="under"):
                     self.coloured = gr.Checkbox(
                         False,
@@ -206,7 +207,7 @@ class TextTab:
 
     def _job(self, config: WritingConfig, model: str | None, pace: float) -> Job:
         if not model:
-            raise ValueError("There is no language model here yet; train one, or restore the bundled weights.")
+            raise ValueError(message("There is no language model here yet; train one, or restore the bundled weights."))
         return Job(
             engine="language_model",
             config=config,
@@ -234,7 +235,7 @@ class TextTab:
         """
         run = self.stage.run(run_id)
         if run is None or run.frame is None or not run.frame.written:
-            warn("There is no text to go on from yet; press Write first.")
+            warn(message("There is no text to go on from yet; press Write first."))
             yield {self.stage.start_button: gr.skip()}
             return
         run.stop()
@@ -343,7 +344,9 @@ class TextTab:
         try:
             recipe = read_recipe(Path(path))
             if recipe is None and Path(path).suffix.lower() != ".txt":
-                raise RecipeError("There is no recipe in this file: bring one that was saved here, or a .txt file.")
+                raise RecipeError(
+                    message("There is no recipe in this file: bring one that was saved here, or a .txt file.")
+                )
             return self.use_as_prompt(path) if recipe is None else self._restore(recipe)
         except ValueError as error:
             warn(error)
@@ -360,10 +363,10 @@ class TextTab:
             recipe,
             "language_model",
             names,
-            "This recipe was made on another tab; drop it there.",
+            message("This recipe was made on another tab; drop it there."),
             workshop=self.studio.workshop,
         )
-        inform("Settings restored; press Write to repeat the text.")
+        inform(message("Settings restored; press Write to repeat the text."))
         return self.settings.updates_for(job.config) | {self.model: job.backbone, self.restored: recipe.to_json()}
 
     def use_as_prompt(self, path: str) -> dict[Any, Any]:
@@ -375,7 +378,7 @@ class TextTab:
         except ValueError as error:
             warn(error)
             return {self.restored: None}
-        inform("The text is the prompt now.")
+        inform(message("The text is the prompt now."))
         prompt, tokens = self.settings.controls["prompt"], self.settings.controls["begun"]
         return {prompt: text, tokens: (), self.restored: None}
 
@@ -387,8 +390,8 @@ class TextTab:
         if not hasattr(model, "tokeniser"):
             return gr.skip()
         name = self._trained.register(run_id, model)
-        inform("Your model writes now: see Write.")
-        return gr.update(choices=[*self._shipped.items(), ("Yours", name)], value=name, visible=True)
+        inform(message("Your model writes now: see Write."))
+        return gr.update(choices=[*self._shipped.items(), (message("Yours"), name)], value=name, visible=True)
 
 
 def choice_of(temperatures: tuple[float, ...]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gradio as gr
 
+from engines.core.messages import message
 from engines.language_model.config import STEERABLE, LanguageTrainingConfig
 from studio.components.config_form import Settings
 from studio.panels.training_panel import TrainingPanel, TrainingSpec
@@ -25,11 +26,11 @@ class LanguageTraining(TrainingPanel):
         kind = TrainingSpec(
             engine="language_training",
             initial=FIRST.filled(),
-            data="a text file in UTF-8, or several",
+            data=message("a text file in UTF-8, or several"),
             suffixes=(".txt", ".md", ".jsonl", ".gz", ".zip"),
             choose=self._choose,
             adjust=self._adjust,
-            invitation="What it would write, at five temperatures, appears here as it learns.",
+            invitation=message("What it would write, at five temperatures, appears here as it learns."),
             used="A finished model can write.",
             steerable=STEERABLE,
             saved=".json",

@@ -281,7 +281,7 @@ def test_a_picture_with_damaged_bytes_is_read_or_refused_with_one_sentence(kind)
             data[rng.integers(reach)] = rng.integers(256)
         result = read_or_sentence(bytes(data))
         assert is_one_sentence(result) if isinstance(result, str) else result.dtype == np.uint8
-        outcomes.add(type(result))
+        outcomes.add(str if isinstance(result, str) else np.ndarray)
     assert str in outcomes
 
 

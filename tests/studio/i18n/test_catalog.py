@@ -12,21 +12,24 @@ import gradio as gr
 import pytest
 
 from engines.core.frames import Frame
+from engines.core.messages import joined, message, places_of
 from engines.deep_dream import DreamConfig
 from studio import page as pages
 from studio.components import portrait
 from studio.components.html_component import component, translate_script, translate_template
-from studio.i18n.catalog import KOREAN, LANGUAGES, LOCALES, PLACE, current_language, translate, use_language
+from studio.i18n.catalog import KOREAN, LANGUAGES, LOCALES, current_language, translate, use_language
 from studio.i18n.page_translation import OWN, translatable_properties, translate_page, with_language
 from studio.run_views.stream import Watcher
 from studio.runs.run import Run
 from studio.services import Studio
-from tests.studio import sentences
 from tests.studio.helpers import LoopEngine, MemoryResultWriter, unserved_page
+from tests.studio.i18n import extraction
 
 HANGUL = re.compile("[가-힣]")
 # The same in Korean: numbers with their unit.
-ALIKE = {"{} MB"}
+ALIKE = {"{size} MB"}
+OCTAVE = message("octave {octave} of {octaves}", octave=2, octaves=3)
+STEP = message("step {step} of {total}", step=4, total=30)
 TRANSLATIONS = [language for language in LANGUAGES if language.sentences]
 
 
@@ -42,7 +45,7 @@ def said(studio) -> dict[str, str]:
     """All that is said in English, and where."""
     with unserved_page() as page:
         pages.build_route(studio, page)
-    return sentences.everything_said(page)
+    return extraction.everything_said(page)
 
 
 @pytest.fixture(scope="module")
@@ -60,11 +63,61 @@ def test_all_that_is_said_is_translated_and_nothing_else(said, language):
 @pytest.mark.parametrize("language", TRANSLATIONS, ids=lambda language: language.code)
 def test_a_translation_has_the_places_of_the_english(language):
     for text, sentence in language.sentences.items():
-        places = {str(index) for index in range(text.count(PLACE))}
-        # The s of a plural is a place too, and may be left out.
-        plural = {str(text[: found.start()].count(PLACE)) for found in re.finditer(r"(?<=[a-z])\{\}", text)}
-        used = sentences.places_of(sentence)
-        assert places - plural <= used <= places, text
+        places, used = places_of(text), places_of(sentence)
+        assert places - extraction.places_of_plural(text) <= used <= places, text
+
+
+def test_a_translation_leaves_it_to_the_english_how_values_are_formatted():
+    for language in TRANSLATIONS:
+        for sentence in language.sentences.values():
+            assert all(f"{{{name}}}" in sentence for name in places_of(sentence)), sentence
+
+
+def test_whatever_is_said_is_a_message():
+    lines = [f"{name}:{line}" for name, path in extraction.sources() for line in extraction.unmarked_in(path)]
+    assert lines == [], 'these are not said by message("...", name=value)'
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'raise ValueError(f"There is no {name}.")',
+        'raise RecipeError("There is none.")',
+        'Frame(step=1, total=2, note=f"picture {number}")',
+        'warn(f"There is no {name}.")',
+        'toasts.inform("It is there.")',
+        'translate(f"There is no {name}.")',
+        'message(f"There is no {name}.")',
+    ],
+)
+def test_what_is_no_message_is_found(line, tmp_path):
+    (tmp_path / "module.py").write_text(f"\n{line}\n", encoding="utf-8")
+    assert list(extraction.unmarked_in(tmp_path / "module.py")) == [2]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'raise ValueError(message("There is no {name}.", name=name))',
+        "raise ValueError(why)",
+        "raise ValueError",
+        'Frame(step=1, total=2, note="")',
+        'translate("Save")',
+        'logger.info(f"There is no {name}.")',
+    ],
+)
+def test_what_is_one_is_not(line, tmp_path):
+    (tmp_path / "module.py").write_text(line, encoding="utf-8")
+    assert list(extraction.unmarked_in(tmp_path / "module.py")) == []
+
+
+def test_the_texts_of_a_module_are_found_with_their_lines(tmp_path):
+    (tmp_path / "module.py").write_text(
+        'steps = setting(3, "How many.")\nfound = messages.message("{a} of {b}", a=1, b=f"no {key}")\n'
+        'translate(\n    "Save"\n)\nmessage(name)\n',
+        encoding="utf-8",
+    )
+    assert list(extraction.said_in(tmp_path / "module.py")) == [("How many.", 1), ("{a} of {b}", 2), ("Save", 3)]
 
 
 def test_korean_is_korean():
@@ -88,7 +141,7 @@ def test_nothing_on_the_korean_page_is_english(whole_page):
             for name, value in translatable_properties(block).items():
                 left |= set([shown for shown, _ in value] if name == "choices" else [value])
     english = {text for text in left if re.search("[A-Za-z]{2,}", text) and not HANGUL.search(text)}
-    assert english - sentences.STAYS_ENGLISH - {"Yours"} <= {text for text in english if " · " in text or "[" in text}
+    assert english - extraction.STAYS_ENGLISH - {"Yours"} <= {text for text in english if " · " in text or "[" in text}
 
 
 def test_values_and_ids_are_the_same_on_every_page(whole_page):
@@ -108,12 +161,18 @@ def test_programs_find_each_endpoint_once(whole_page):
 @pytest.mark.parametrize(
     ("english", "korean"),
     [
-        ("octave 2 of 3 · step 4 of 30", "옥타브 2/3 · 스텝 4/30"),
-        ("picture 1 of 2 · octave 2 of 3 · step 4 of 30", "그림 1/2 · 옥타브 2/3 · 스텝 4/30"),
-        ("Studio VGG · bundled, 7 MB", "Studio VGG · 함께 들어 있음, 7 MB"),
+        (joined([OCTAVE, STEP]), "옥타브 2/3 · 스텝 4/30"),
+        (
+            joined([message("picture {number} of {count}", number=1, count=2), joined([OCTAVE, STEP])]),
+            "그림 1/2 · 옥타브 2/3 · 스텝 4/30",
+        ),
+        (joined(["Studio VGG", message("bundled, {size} MB", size=7)]), "Studio VGG · 함께 들어 있음, 7 MB"),
         ("Quick · 15 s", "빠르게 · 15초"),
-        ("12 cores · bfloat16", "코어 12개 · bfloat16"),
-        ("1 core", "코어 1개"),
+        (joined([message("{cores} core{s}", cores=12, s="s"), "bfloat16"]), "코어 12개 · bfloat16"),
+        (message("{cores} core{s}", cores=1, s=""), "코어 1개"),
+        (message("Save"), "저장"),
+        (message("{title} with a sentence of nobody's", title=message("Save")), "저장 with a sentence of nobody's"),
+        (message("a sentence of nobody's"), "a sentence of nobody's"),
         ("a prompt of somebody's own", "a prompt of somebody's own"),
         ("", ""),
     ],
@@ -122,9 +181,22 @@ def test_a_line_is_translated_part_by_part(english, korean):
     assert KOREAN.translate(english) == korean
 
 
+def test_what_has_been_translated_is_a_plain_text():
+    # A script of the page is sent it as JSON, whose keys may be nothing else.
+    for language in LANGUAGES:
+        for said in (STEP, joined([STEP, "MP4"]), message("Save"), message("a sentence of nobody's"), "Save"):
+            assert type(language.translate(said)) is str
+
+
+def test_what_a_person_has_written_is_not_translated_inside_of_a_sentence():
+    assert KOREAN.translate(message("There is no file {file}.", file="Save")) == "Save 파일이 없어요."
+    assert KOREAN.translate(message("There is no file {file}.", file="{step}")) == "{step} 파일이 없어요."
+
+
 def test_the_sentence_of_an_engine_names_the_setting_in_the_page_s_language():
     with pytest.raises(ValueError, match="Step size") as refused:
         DreamConfig(step_size=-1)
+    assert str(refused.value) == "Step size must be between 0.0 and 1000.0, not -1."
     assert KOREAN.translate(str(refused.value)) == "스텝 크기에는 0.0부터 1000.0까지의 값만 쓸 수 있어요(지금 값: -1)."
 
 
@@ -140,7 +212,7 @@ def test_templates_and_scripts_say_their_words():
     assert translate_script("trigger('pick')") == "trigger('pick')"
     with use_language(KOREAN):
         assert translate_template('<b title="[[Clear]]">[[Close]]</b>') == '<b title="모두 지우기">닫기</b>'
-        assert '"step {}": "스텝 {}"' in translate_script("phrase('step {}', 3)")
+        assert '"step {step}": "스텝 {step}"' in translate_script("phrase('step {step}', { step: 3 })")
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import pytest
 
 pytest.importorskip("ray", reason="Ray is not installed: pip install -r requirements-cluster.txt")
 
-from studio.cluster.client import Cluster, ClusterOptions, Machine, Status
+from studio.cluster.client import Cluster, ClusterOptions, Machine, Status, sentence_of
 from studio.cluster.remote_job import HERE, RemoteJob
 from studio.i18n.catalog import KOREAN, use_language
 from studio.run_views.stream import Watcher
@@ -99,13 +99,16 @@ def test_on_a_server_for_several_nobody_is_told_what_another_does(studio, cluste
 
 
 def test_a_machine_that_is_refused_says_why(studio, cluster):
-    why = "The worker on 10.0.0.4 is Reverie 1.0 and this studio 1.1; bring both to one version."
+    template = "The worker on {machine} is Reverie {theirs} and this studio {ours}; bring both to one version."
+    why = sentence_of({"template": template, "values": {"machine": "10.0.0.4", "theirs": "1.0", "ours": "1.1"}})
+    assert why == "The worker on 10.0.0.4 is Reverie 1.0 and this studio 1.1; bring both to one version."
     cluster.status = joined(Machine("10.0.0.4", 4, 0, 4, (), 0, why), capacity=0)
     said = status_value(studio)
     assert [machine["refused"] for machine in said["machines"]] == [why]
     assert "no machine that can be used" in said["said"][0]
     with use_language(KOREAN):
-        assert "1.0" in status_value(studio)["machines"][0]["refused"].partition("Reverie")[2]
+        refused = status_value(studio)["machines"][0]["refused"]
+    assert refused.startswith("10.0.0.4의 작업자는 Reverie 1.0")
 
 
 @pytest.mark.parametrize("reason", ["The cluster is away.", "There is no Ray cluster at 10.0.0.1:6379."])
