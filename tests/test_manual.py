@@ -15,7 +15,12 @@ from engines.jobs import Workshop
 from tests.engines.helpers import blocks
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = ["README.md", "CONTRIBUTING.md", *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))]
+PAGES = [
+    "README.md",
+    "CONTRIBUTING.md",
+    "weights/README.md",
+    *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md")),
+]
 TOY = {
     "deep_dream": "--size 64 --octaves 1 --steps 1",
     "deep_dream_sweep": """--settings '{"size": 64, "octaves": 1, "steps": 1}'""",
@@ -78,7 +83,7 @@ def test_the_code_of_the_manual_runs(folder, capsys):
 
 
 def test_every_training_command_is_one(tmp_path):
-    every = commands("CONTRIBUTING.md", "python -m engines.train ")
+    every = commands("weights/README.md", "python -m engines.train ")
     assert {words[0] for words in every} == {"backbone", "distillation", "vae", "dcgan", "language_model"}
     for words in every:
         assert train._parser().parse_args(words).name == words[0]
@@ -122,3 +127,4 @@ def test_every_page_of_the_manual_is_reached_from_the_readme():
         re.findall(r"docs/\w+\.md", text_of("README.md"))
     )
     assert len(text_of("README.md").splitlines()) <= 200
+    assert len(text_of("CONTRIBUTING.md").splitlines()) <= 150

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import threading
+import zipfile
 from collections.abc import Iterator
 from types import SimpleNamespace
 
@@ -131,8 +132,14 @@ def test_a_row_unfolds_by_the_keyboard_and_shows_what_is_known(page, store):
     page.click(f"{VGG19} summary")
     page.until(lambda: OFFICIAL_FILES["vgg19"].md5 in page.one(VGG19).text, "the details of VGG19")
     buttons = page.all("#models-list button")
-    assert len({button.accessible_name for button in buttons}) == len(buttons) == len(OFFICIAL_FILES)
+    assert len({button.accessible_name for button in buttons}) == len(buttons)
+    assert len(buttons) == len(OFFICIAL_FILES) + len(store.manifest())
     assert page.too_wide == 0
+
+
+def test_a_bundled_network_is_downloaded_as_a_file_for_keras(page, tmp_path):
+    with zipfile.ZipFile(page.download(tmp_path / "saved", "#models-list [data-name=vae_digits_notes] .keras")) as both:
+        assert both.namelist() == ["vae_digits_notes_encoder.keras", "vae_digits_notes_decoder.keras"]
 
 
 def test_a_download_is_cancelled_gone_on_with_and_removed_after_being_asked_twice(page, store, gate):
