@@ -135,7 +135,9 @@ def test_the_commands_can_be_read_by_an_old_python_up_to_where_it_is_told(name):
     """Nothing that may not be installed is imported before the version is asked for, and nothing is newer than it."""
     tree = ast.parse((ROOT / name).read_text(encoding="utf-8"), feature_version=(3, 8))
     (asked,) = [
-        i for i, node in enumerate(tree.body) if isinstance(node, ast.If) and "unfit()" in ast.unparse(node.test)
+        i
+        for i, node in enumerate(tree.body)
+        if isinstance(node, ast.If) and "why_unsupported()" in ast.unparse(node.test)
     ]
     imported = [node for node in tree.body[:asked] if isinstance(node, ast.Import | ast.ImportFrom)]
     names = {node.module if isinstance(node, ast.ImportFrom) else node.names[0].name for node in imported}

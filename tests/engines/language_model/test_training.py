@@ -129,7 +129,7 @@ def kill_at_the_first_checkpoint(config: LanguageTrainingConfig, data: Path, che
 from engines.core.quiet import load_quietly
 load_quietly()
 from engines.nn import data_parallel as shards
-shards.one_thread_an_operation = lambda: None
+shards.use_one_thread_per_op = lambda: None
 from engines.train import main
 main({["language_model", *files, *options]!r})
 """

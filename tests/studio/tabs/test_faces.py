@@ -195,7 +195,7 @@ def test_without_a_face_nothing_is_saved_held_or_added_but_a_sentence(tab):
 
 def test_the_verdict_is_told_as_a_share_of_photographs(gan):
     assert verdict_text(gan, 0.0) == "The critic finds it more real than 50 % of photographs (score 0.00)"
-    assert verdict_text(dataclasses.replace(gan, yardstick=None), 1.0) == "The critic finds it 1.00 real"
+    assert verdict_text(dataclasses.replace(gan, held_out_percentiles=None), 1.0) == "The critic finds it 1.00 real"
 
 
 # Walks

@@ -355,7 +355,7 @@ def test_a_picture_that_no_training_made_is_told_in_a_sentence(tab, tmp_path, pi
 
 def test_of_many_trained_networks_the_newest_are_kept(tab, digits, studio, monkeypatch):
     monkeypatch.setattr(trained_models, "MOST_TRAINED", 2)
-    monkeypatch.setattr(tab.training, "finished", lambda run_id: digits)
+    monkeypatch.setattr(tab.training, "load_result", lambda run_id: digits)
     for run_id in ("one", "two", "one", "three"):
         call(tab.use_trained, run_id, {})
     assert studio.workshop.network("vae", "trained-one") is digits

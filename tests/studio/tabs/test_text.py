@@ -159,7 +159,7 @@ def test_a_slider_moved_while_it_writes_steers_the_next_word(tab):
             run = run or tab.stage.run(update.get(tab.stage.run_id, ""))
             if run is None or run.frame is None:
                 continue
-            if not any(one.after == 1.0 for one in run.frame.written[0].dice):
+            if not any(one.after == 1.0 for one in run.frame.written[0].distributions):
                 moved = settings(tab, tokens=10, seed=9, temperature=0.0, prompt="Other")
                 tab.stage.steer(run.id, "ours", tab.settings, moved, FIXED)
             else:
@@ -197,7 +197,7 @@ def test_a_word_that_is_not_there_shows_nothing(tab, event):
 def test_another_word_is_put_in_its_place_and_written_on_from(tab):
     run_id, _ = written(tab)
     before = rows_of(tab.stage.run(run_id))[0]
-    token = next(i for i, _, _ in before.dice[4].alternatives if i not in (0, before.tokens[4]))
+    token = next(i for i, _, _ in before.distributions[4].alternatives if i not in (0, before.tokens[4]))
     updates = watched(tab.replace_token(run_id, [0, 4], SimpleNamespace(token=token), "ours", 200, *settings(tab)))
     run = tab.stage.run(next(update[tab.stage.run_id] for update in updates if tab.stage.run_id in update))
     tokens = rows_of(run)[0].tokens
