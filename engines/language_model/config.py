@@ -28,6 +28,20 @@ MAX_BEGUN = 20_000
 TEMPERATURES = (0.2, 0.5, 0.7, 1.0, 1.5)
 
 
+def _clean_prompt(text: str) -> str:
+    """Clean a prompt as the training texts were; raises ValueError if it is too long."""
+    prompt = clean_text(text)
+    if len(prompt) > MAX_PROMPT:
+        raise ValueError(
+            message(
+                "The prompt has {count:,} characters; at most {most:,} are taken.",
+                count=len(prompt),
+                most=MAX_PROMPT,
+            )
+        )
+    return prompt
+
+
 @dataclass(frozen=True, kw_only=True)
 class SamplingConfig:
     """Settings for sampling. All but `tokens`, `seed` and the number of `temperatures` can be steered."""
@@ -71,15 +85,7 @@ class WritingConfig(SamplingConfig):
 
     def __post_init__(self):
         super().__post_init__()
-        object.__setattr__(self, "prompt", clean_text(self.prompt))
-        if len(self.prompt) > MAX_PROMPT:
-            raise ValueError(
-                message(
-                    "The prompt has {count:,} characters; at most {most:,} are taken.",
-                    count=len(self.prompt),
-                    most=MAX_PROMPT,
-                )
-            )
+        object.__setattr__(self, "prompt", _clean_prompt(self.prompt))
         if len(self.begun) > MAX_BEGUN:
             raise ValueError(
                 message(
@@ -121,15 +127,7 @@ class LanguageTrainingConfig:
 
     def __post_init__(self):
         validate(self)
-        object.__setattr__(self, "prompt", clean_text(self.prompt))
-        if len(self.prompt) > MAX_PROMPT:
-            raise ValueError(
-                message(
-                    "The prompt has {count:,} characters; at most {most:,} are taken.",
-                    count=len(self.prompt),
-                    most=MAX_PROMPT,
-                )
-            )
+        object.__setattr__(self, "prompt", _clean_prompt(self.prompt))
         filled = self.filled() if any(getattr(self, name) is None for name in MODEL_DEFAULTS[self.model]) else self
         if filled.model == "ours" and (filled.embed_dim or 0) % (2 * (filled.num_heads or 1)):
             raise ValueError(
