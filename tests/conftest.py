@@ -97,8 +97,8 @@ def studio_vgg():
     keras.utils.set_random_seed(0)
     with pytest.MonkeyPatch.context() as patch:
         # What one test has traced, another need not trace again.
-        patch.setattr(deep_dream, "_ASCENTS_KEPT", 100)
-        patch.setattr(painting, "_LOSSES_KEPT", 100)
+        patch.setattr(deep_dream, "_CACHED_ASCENTS", 100)
+        patch.setattr(painting, "_CACHED_LOSSES", 100)
         yield untrained_backbone("studio_vgg")
 
 

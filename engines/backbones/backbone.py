@@ -1,7 +1,7 @@
 """Pretrained ConvNets as feature extractors, each with its own preprocessing.
 
-Everywhere outside this file a picture is (1, H, W, 3) float32 RGB in [-1, 1]; each backbone turns that into what its
-network was trained on. Batch normalisation is folded into the convolution before it, and an extractor ends at the
+Everywhere outside this file an image is (1, H, W, 3) float32 RGB in [-1, 1]; each backbone converts it to the input range
+of its network. Batch normalisation is folded into the convolution before it, and an extractor ends at the
 deepest layer that is asked for.
 """
 
@@ -25,13 +25,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Architecture:
-    """What is known of a backbone before it is loaded.
+    """Properties of a backbone that are known before it is loaded.
 
     Attributes:
-        title: its name as people write it.
-        layers: pattern of the layers worth dreaming on.
-        default_layers: layer weights for a first dream.
-        least: shortest side of a picture, in pixels, at which every layer still has cells.
+        title: display name.
+        layers: regular expression of the layers offered for DeepDream.
+        default_layers: default layer weights of DeepDream.
+        least: shortest side of an image, in pixels, for which every layer has an output.
         caffe: whether the network takes BGR minus the ImageNet mean instead of RGB in [-1, 1].
     """
 
@@ -64,14 +64,14 @@ class Backbone:
         network: Keras model from (B, H, W, 3) in the network's own range to its last features.
         weights: SHA-256 of the weights file; empty for untrained weights.
         source: where the weights came from: "folder", "cache", "bundled" or "untrained".
-        memory: what engines keep with a backbone so that a second run does not trace again.
+        cache: traced functions that engines keep with a backbone, so that a second run does not trace again.
     """
 
     name: str
     network: keras.Model
     weights: str = ""
     source: str = "untrained"
-    memory: dict[Any, Any] = field(default_factory=dict, repr=False)
+    cache: dict[Any, Any] = field(default_factory=dict, repr=False)
 
     @property
     def architecture(self) -> Architecture:
@@ -79,16 +79,16 @@ class Backbone:
 
     @property
     def layers(self) -> list[str]:
-        """The layers worth dreaming on, from first to last."""
+        """Layers offered for DeepDream, from first to last."""
         names = [layer.name for layer in self.network.layers]
         return [name for name in names if re.fullmatch(self.architecture.layers, name)]
 
     def channels(self, layer: str) -> int:
-        """How many channels a layer's features have."""
+        """Number of channels of a layer."""
         return int(self.network.get_layer(layer).output.shape[-1])
 
     def check_layers(self, layers: Iterable[str]) -> None:
-        """Refuse names that are none of this backbone's layers, with a ValueError that lists them."""
+        """Raise a ValueError that lists the layers if one of `layers` does not exist."""
         known = self.layers
         for layer in layers:
             if layer not in known:
@@ -103,19 +103,19 @@ class Backbone:
                 )
 
     def portable(self) -> dict[str, keras.Model]:
-        """Its network, in float32, of Keras's own layers only: to be opened where this project is not."""
+        """The network in float32, of standard Keras layers only, for use without this project."""
         from engines.nn.portable import portable
 
         return {"": portable(self.network)}
 
     def cut(self, layers: Sequence[str], *, pooling: str = "max") -> keras.Model:
-        """The part of the network that leads to these layers, from its own input range to one output a layer.
+        """The part of the network up to these layers, from its own input range to one output per layer.
 
         Args:
             pooling: "max" as trained, or "average", which lets gradients reach every pixel (Gatys et al. 2016).
 
         Raises:
-            ValueError: a name that is none of this backbone's layers.
+            ValueError: a layer that does not exist.
         """
         import keras
 
@@ -124,12 +124,12 @@ class Backbone:
         return keras.Model(network.input, [network.get_layer(layer).output for layer in layers])
 
     def extractor(self, layers: Sequence[str], *, pooling: str = "max") -> Callable[[Any], list[Any]]:
-        """A function from pictures, (B, H, W, 3) float32 RGB in [-1, 1], to one feature tensor a layer.
+        """A function from images, (B, H, W, 3) float32 RGB in [-1, 1], to one feature tensor per layer.
 
-        Only the part of the network that leads to these layers runs. `pooling` is as for `cut`.
+        Only the part of the network up to these layers runs. `pooling` is as for `cut`.
 
         Raises:
-            ValueError: a name that is none of this backbone's layers.
+            ValueError: a layer that does not exist.
         """
         import keras
 
@@ -172,10 +172,10 @@ def _as_row(values: Sequence[float]):
 
 
 def load_backbone(name: str, store: WeightsStore, *, dtype: str | None = None) -> Backbone:
-    """Load a backbone by name, in the number format that this machine runs fastest unless `dtype` says otherwise.
+    """Load a backbone by name, by default in the fastest number format of this computer.
 
     Raises:
-        WeightsError: unknown name; weights missing, damaged or of another network.
+        WeightsError: unknown name, or weights that are missing, damaged or of another network.
     """
     if name not in ARCHITECTURES:
         raise WeightsError(
@@ -200,7 +200,7 @@ def load_backbone(name: str, store: WeightsStore, *, dtype: str | None = None) -
 
 @functools.cache
 def bundled_backbone() -> Backbone:
-    """The bundled network, loaded once; for engines that need it beside the one that was chosen."""
+    """The bundled network, loaded once; for engines that need it besides the chosen one."""
     return load_backbone("studio_vgg", WeightsStore())
 
 
@@ -224,10 +224,10 @@ def _studio_vgg(path) -> keras.Model:
 
 
 def read_backbone(path: Path) -> Backbone:
-    """A network in the shape of the bundled one, of a file as that of the bundled one, in float32.
+    """Load a file of the same format as the bundled network's, in float32.
 
     Raises:
-        WeightsError: the file is damaged, or of another network.
+        WeightsError: a file that is damaged or of another network.
     """
     try:
         return Backbone("studio_vgg", _studio_vgg(path), sha256_of(path))
@@ -251,10 +251,11 @@ def _official(name: str, weights: str | None) -> keras.Model:
 
 
 def fold_batch_normalization(network: keras.Model, dtype: str) -> keras.Model:
-    """The same function at inference, with every batch normalisation that follows a convolution folded into it.
+    """Fold every batch normalisation that follows a convolution into it.
 
-    Exact where the convolution is linear and feeds nothing else; any other batch normalisation stays. The result's
-    weights and arithmetic are in `dtype`. A network that is all this already is given back as it is.
+    The result computes the same function at inference, with weights and arithmetic in `dtype`. Batch normalisations after
+    a convolution with an activation, or with several consumers, stay. Without any, and in `dtype` already, the network
+    is returned as it is.
     """
     import keras
     import numpy as np
@@ -282,7 +283,7 @@ def fold_batch_normalization(network: keras.Model, dtype: str) -> keras.Model:
         return type(layer).from_config(config)
 
     def call(layer, inputs, *args, **kwargs):
-        # What stands in for a folded normalisation takes none of its arguments (training, mask).
+        # The Identity in place of a folded normalisation takes none of its arguments (training, mask).
         return inputs if isinstance(layer, layers.Identity) else layer(inputs, *args, **kwargs)
 
     clone_network = keras.models.clone_model(network, clone_function=clone, call_function=call)

@@ -31,7 +31,7 @@ from engines.nn.precision import training_policy
 from engines.nn.training_loop import data_hash, one_cycle, train_frames
 
 # A layer of ours learns from the layer of VGG19 at its right.
-TAUGHT_BY = {
+TEACHER_LAYERS = {
     "block1_conv1": "block1_conv1",
     "block1_conv2": "block1_conv2",
     "block2_conv1": "block2_conv1",
@@ -43,9 +43,9 @@ TAUGHT_BY = {
 # Paintings by which the network is judged.
 HELD_OUT = ("gauguin_tahiti.jpg", "munch_the_scream.jpg", "picabia_udnie_1913.jpg")
 # Paintings are fewer than photos, and each is cropped as often as so many of them.
-PAINTINGS_COUNT = 3
+PAINTING_REPEATS = 3
 _ADAM = (0.9, 0.99, 1e-7)
-_LARGEST_GRADIENT = 1.0
+_MAX_GRADIENT_NORM = 1.0
 
 
 def train(
@@ -73,14 +73,14 @@ def train(
     keras.config.set_dtype_policy(training_policy())
     photos, left_out = whole_pictures(data / PHOTOS_FILE, config.size)
     painted, others_left_out = whole_pictures(paintings, config.size, HELD_OUT)
-    everything = [*photos, *painted * PAINTINGS_COUNT]
+    everything = [*photos, *painted * PAINTING_REPEATS]
 
     features = studio_vgg.build_features(normalised=False)
-    student = keras.Model(features.input, [features.get_layer(name).output for name in TAUGHT_BY])
-    taught = teacher.extractor(list(TAUGHT_BY.values()))
+    student = keras.Model(features.input, [features.get_layer(name).output for name in TEACHER_LAYERS])
+    taught = teacher.extractor(list(TEACHER_LAYERS.values()))
     maps = [
         keras.layers.Conv2D(teacher.channels(name), 1, use_bias=False, kernel_initializer="orthogonal")
-        for name in TAUGHT_BY.values()
+        for name in TEACHER_LAYERS.values()
     ]
     for layer, found in zip(maps, student.outputs, strict=True):
         layer.build(found.shape)
@@ -117,13 +117,13 @@ def train(
         with tf.GradientTape() as tape:
             both = []
             for own, layer, right in zip(student(pictures, training=True), maps, wanted, strict=True):
-                told = layer(own)
-                grams = relative(gram(told), gram(right), parts)
-                both.append((relative(told, right, parts) + config.gram_weight * grams) / 2)
+                mapped = layer(own)
+                grams = relative(gram(mapped), gram(right), parts)
+                both.append((relative(mapped, right, parts) + config.gram_weight * grams) / 2)
             losses = [tf.reduce_sum(loss) for loss in both]
             error = tf.add_n([isometry_error(layer.kernel[0, 0]) for layer in maps])
             loss = tf.add_n(losses) + config.isometry_weight * error
-        gradients, _ = tf.clip_by_global_norm(tape.gradient(loss, weights), _LARGEST_GRADIENT)
+        gradients, _ = tf.clip_by_global_norm(tape.gradient(loss, weights), _MAX_GRADIENT_NORM)
         count.assign_add(1.0)
         first, second, least = _ADAM
         for weight, gradient, mean, square in zip(weights, gradients, *moments, strict=True):
@@ -131,12 +131,12 @@ def train(
             square.assign(second * square + (1 - second) * tf.square(gradient))
             corrected = (mean / (1 - first**count)) / (tf.sqrt(square / (1 - second**count)) + least)
             weight.assign(weight.value - rate * corrected)
-        told = dict(zip(TAUGHT_BY, losses, strict=True))
+        by_layer = dict(zip(TEACHER_LAYERS, losses, strict=True))
         return {
             "loss": loss,
             "painted": tf.add_n([loss[1] for loss in both]) / tf.add_n(losses),
             "isometry_error": error,
-            **told,
+            **by_layer,
         }
 
     def renew(step: int, rng: np.random.Generator) -> None:
@@ -170,18 +170,18 @@ def train(
         interval=config.interval,
         settings=dataclasses.asdict(config) | {"data": data_hash(*everything), "teacher": teacher.weights},
         checkpoint=checkpoint,
-        monitor=lambda _: (_side_by_side(canvas.numpy()), {"learning_rate": float(rate.numpy())}),
+        monitor=lambda _: (_contact_strip(canvas.numpy()), {"learning_rate": float(rate.numpy())}),
         notices=(*left_out, *others_left_out),
     )
     if output:
         arrays: dict[str, Any] = {}
-        for name in TAUGHT_BY:
+        for name in TEACHER_LAYERS:
             kernel, bias = features.get_layer(name).get_weights()
             arrays |= {f"{name}/kernel": kernel.astype(np.float32), f"{name}/bias": bias.astype(np.float32)}
         with written_atomically(output) as file:
             np.savez_compressed(file, **arrays)
 
 
-def _side_by_side(pictures: np.ndarray) -> np.ndarray:
+def _contact_strip(pictures: np.ndarray) -> np.ndarray:
     """Pictures, (B, H, W, 3) float32 in [-1, 1], in one row: (H, B x W, 3) uint8."""
     return np.clip(np.concatenate(list(pictures), axis=1) * 127.5 + 127.5, 0, 255).astype(np.uint8)

@@ -30,13 +30,18 @@ from engines.nn.training_loop import batch_indices, data_hash, one_cycle, train_
 
 # From this share of a run on, pictures are shifted and mirrored but no longer scaled: scaling blurs a picture, and a
 # network that has seen only blurred ones names sharp ones worse (by 5 points of 100, before this was done).
-WHOLE_FROM = 0.75
-LARGEST_SHIFT = 6
+WHOLE_IMAGES_FROM = 0.75
+MAX_SHIFT = 6
 
 # A layer of ours learns from the layer of InceptionV3 at its right.
-TAUGHT_BY = {"block4_conv2": "mixed4", "block4_conv3": "mixed5", "block5_conv1": "mixed7", "block5_conv2": "mixed8"}
+TEACHER_LAYERS = {
+    "block4_conv2": "mixed4",
+    "block4_conv3": "mixed5",
+    "block5_conv1": "mixed7",
+    "block5_conv2": "mixed8",
+}
 # Side at which the pictures are named, in pixels.
-NAMED_AT = 112
+EVALUATION_SIDE = 112
 
 TRAIN_FILE, VALIDATION_FILE = "tiny_imagenet_train.zip", "tiny_imagenet_val.zip"
 
@@ -61,12 +66,12 @@ def random_boxes(count: int, least_area: float, rng: np.random.Generator) -> np.
 
 
 def shifted_boxes(count: int, side: int, rng: np.random.Generator) -> np.ndarray:
-    """Whole pictures moved by up to LARGEST_SHIFT pixels, as boxes like `random_boxes`; half of them mirrored.
+    """Whole pictures moved by up to MAX_SHIFT pixels, as boxes like `random_boxes`; half of them mirrored.
 
     Cut out at (side, side) they fall on pixels exactly, so nothing is blurred; what comes in from beyond is grey.
     """
     last = side - 1
-    y, x = rng.integers(-LARGEST_SHIFT, LARGEST_SHIFT + 1, (2, count)) / last
+    y, x = rng.integers(-MAX_SHIFT, MAX_SHIFT + 1, (2, count)) / last
     mirrored = rng.random(count) < 0.5
     left, right = np.where(mirrored, x + 1, x), np.where(mirrored, x, x + 1)
     return np.stack([y, left, y + 1, right], axis=1).astype(np.float32)
@@ -80,7 +85,7 @@ def hint(features: tf.Tensor, layer: str, shape: Sequence[int | tf.Tensor]) -> t
     """
     if layer.startswith("block4"):
         features = tf.nn.avg_pool2d(features, 2, 2, "VALID")
-    if TAUGHT_BY[layer] == "mixed8":
+    if TEACHER_LAYERS[layer] == "mixed8":
         features = tf.nn.avg_pool2d(features[:, 1:, 1:], 2, 2, "VALID")
         return features[:, : shape[0], : shape[1]]
     return features[:, 1 : 1 + shape[0], 1 : 1 + shape[1]]
@@ -120,12 +125,12 @@ def train(
     total = config.epochs * (count // config.batch_size)
 
     network = studio_vgg.build_classifier(classes, normalised=True)
-    given = _put_first_blocks(network, first_blocks)
+    given = _load_first_blocks(network, first_blocks)
     middle = network.get_layer(f"block{studio_vgg.FIRST_BLOCKS}_pool").output
     first = keras.Model(network.input, middle)
-    deep = keras.Model(middle, [*(network.get_layer(name).output for name in TAUGHT_BY), network.output])
-    taught = teacher.extractor(list(TAUGHT_BY.values()))
-    maps = [keras.layers.Conv2D(teacher.channels(name), 1, use_bias=False) for name in TAUGHT_BY.values()]
+    deep = keras.Model(middle, [*(network.get_layer(name).output for name in TEACHER_LAYERS), network.output])
+    taught = teacher.extractor(list(TEACHER_LAYERS.values()))
+    maps = [keras.layers.Conv2D(teacher.channels(name), 1, use_bias=False) for name in TEACHER_LAYERS.values()]
     for layer, features in zip(maps, deep.outputs, strict=False):
         layer.build(features.shape)
     probe = tf.constant(crops(photos, 16, config.last_size, config.largest_scale, np.random.default_rng(config.seed)))
@@ -153,7 +158,7 @@ def train(
             hints = tf.add_n(
                 [
                     relative(layer(hint(own[:hinted], name, tf.shape(right)[1:3])), right)[0]
-                    for name, own, layer, right in zip(TAUGHT_BY, found, maps, wanted, strict=True)
+                    for name, own, layer, right in zip(TEACHER_LAYERS, found, maps, wanted, strict=True)
                 ]
             ) / len(maps)
             loss = named + config.hint_weight * hints
@@ -170,7 +175,7 @@ def train(
         rng = np.random.default_rng((config.seed, 1, step))
         rows = batch_indices(count, config.batch_size, step, config.seed)
         rate.assign(one_cycle(position, config.learning_rate, config.warmup))
-        if position < WHOLE_FROM:
+        if position < WHOLE_IMAGES_FROM:
             size = crop_size(position, config.first_size, config.last_size)
             boxes = random_boxes(len(rows), config.least_area, rng)
         else:
@@ -203,7 +208,7 @@ def train(
         save(studio_vgg.folded_weights(network), pictures.classes, output)
 
 
-def _put_first_blocks(network: keras.Model, path: Path) -> list[np.ndarray]:
+def _load_first_blocks(network: keras.Model, path: Path) -> list[np.ndarray]:
     """Give the network the first blocks of a file, and say what they are. Raises ValueError."""
     names = studio_vgg.layer_names(studio_vgg.FIRST_BLOCKS)
     try:
@@ -224,10 +229,12 @@ def save(weights: dict[str, np.ndarray], classes: tuple[str, ...], path: Path) -
     """Write folded weights in float16, with the class names and the side at which pictures are named, as one .npz."""
     arrays: dict[str, Any] = {name: values.astype(np.float16) for name, values in weights.items()}
     with written_atomically(path) as file:
-        np.savez_compressed(file, classes=np.array(classes), side=np.array(NAMED_AT), **arrays)
+        np.savez_compressed(file, classes=np.array(classes), side=np.array(EVALUATION_SIDE), **arrays)
 
 
-def top1(network: keras.Model, validation: LabelledPictures, side: int = NAMED_AT, batch_size: int = 125) -> float:
+def top1(
+    network: keras.Model, validation: LabelledPictures, side: int = EVALUATION_SIDE, batch_size: int = 125
+) -> float:
     """Share of pictures whose class gets the highest logit, in [0, 1]; whole pictures, enlarged to (side, side) as for
     the training, no averaging of crops."""
 

@@ -80,8 +80,8 @@ def _thumbnails(images: np.ndarray) -> np.ndarray:
 def _perceptual_distances(image: np.ndarray, candidates: np.ndarray) -> np.ndarray:
     import tensorflow as tf
 
-    from engines.backbones.perceptual_distance import likeness
+    from engines.backbones.perceptual_distance import perceptual_metric
 
-    perceptual = likeness()
+    perceptual = perceptual_metric()
     target = perceptual.features(tf.constant(image[None], tf.float32) / 255)
     return np.asarray(perceptual.distance(target, perceptual.features(tf.constant(candidates, tf.float32) / 255)))

@@ -71,10 +71,10 @@ class _Search:
     def __init__(self, gan: GAN, target: np.ndarray, config: ProjectionConfig):
         import tensorflow as tf
 
-        from engines.backbones.perceptual_distance import likeness
+        from engines.backbones.perceptual_distance import perceptual_metric
 
         pixels = tf.constant(target[None], tf.float32) / 255
-        self._target = pixels, likeness().features(pixels)
+        self._target = pixels, perceptual_metric().features(pixels)
         losses, self._gradient = gan.memory.setdefault("projection", _compile(gan))
         rng = np.random.default_rng(config.seed)
         candidates = rng.standard_normal((CANDIDATES, gan.latent_dim)).astype(np.float32)
@@ -111,12 +111,12 @@ def _compile(gan: GAN) -> tuple[Any, Any]:
     """Two compiled functions of latent vectors: the loss terms, and the loss terms with the gradient."""
     import tensorflow as tf
 
-    from engines.backbones.perceptual_distance import likeness
+    from engines.backbones.perceptual_distance import perceptual_metric
 
     def losses(z: Any, pixels: Any, target: Any, weights: Any) -> dict[str, Any]:
         pictures = tf.cast(gan.generator(z, training=False), tf.float32)
         pixel_error = tf.reduce_mean(tf.abs(pictures - pixels), axis=(1, 2, 3))
-        perceptual_loss = likeness().distance(target, likeness().features(pictures))
+        perceptual_loss = perceptual_metric().distance(target, perceptual_metric().features(pictures))
         prior_loss = tf.reduce_mean(tf.square(z), axis=1)
         loss = weights[0] * perceptual_loss + PIXEL_SCALE * weights[1] * pixel_error + weights[2] * prior_loss
         return {"loss": loss, "pixel_error": pixel_error, "perceptual_loss": perceptual_loss}

@@ -1,4 +1,4 @@
-"""DeepDream: gradient ascent that makes a picture show what a network sees in it.
+"""DeepDream: gradient ascent on an image that amplifies what a network detects in it.
 
 Mordvintsev, Olah & Tyka, "Inceptionism" (2015), in the form of Chollet's "Deep Learning with Python", section 12.2.
 """
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
     from engines.deep_dream.gradient_ascent import GradientAscent
 
 GUIDE_SIDE = 224
-_ASCENTS_KEPT = 6
+_CACHED_ASCENTS = 6
 
 
 def resolve(config: DreamConfig, backbone: Backbone) -> DreamConfig:
-    """The config as it will run on this backbone: with its layers where none are named.
+    """Fill in the backbone's default layers.
 
     Raises:
         ValueError: a layer or a channel that the backbone does not have.
@@ -64,80 +64,79 @@ def dream(
     guide: np.ndarray | None = None,
     after: Frame | None = None,
 ) -> Frames[DreamConfig]:
-    """Dream over `image`, yielding a Frame after every step.
+    """Run DeepDream on `image`, yielding a Frame after every step.
 
     Args:
         image: (H, W, 3) uint8 RGB.
-        config: settings; `send` others to steer, as `resolve` returns them: they are not checked again. The size of a
-            long and narrow picture is raised to what the backbone needs.
+        config: settings; `send` another resolved config to steer. The size of a panorama is raised to what the backbone
+            needs.
         backbone: the network whose layers are amplified.
-        guide: (H, W, 3) uint8 RGB; what the dream should look for, instead of whatever is strongest.
-        after: a frame, with a `position`, of a run with the same inputs that was lost: go on from it. `config` is then
-            what was in force at that frame. The same frame always gives the same dream, but not quite that of the lost
-            run: beyond black and white its picture was cut off, so that the loss is smaller, and other random shifts
-            follow.
+        guide: (H, W, 3) uint8 RGB; an image whose features are amplified, instead of whatever is strongest.
+        after: a frame, with a `position`, of an interrupted run with the same inputs, to resume from. `config` is then
+            the one in force at that frame. Resuming from a frame is deterministic, but differs slightly from the
+            interrupted run: the frame was clipped to [0, 255], and other random shifts follow.
 
     Yields:
-        Frames of the octave's size; the last one is the result, at full size. Metrics: `loss`. In a zoom film
-        (`config.pictures` > 1) each finished picture is a keyframe. `config` is set on the first frame where the size
-        was raised. All have a `position`, except for a film's
-        unfinished pictures. After a frame, they count on from it; after the last there are none.
+        Frames at the size of their octave; the last one is the result, at full size. Metrics: `loss`. In a zoom video
+        (`config.pictures` > 1) each finished image is a keyframe. `config` is set on the first frame if the size was
+        raised. All have a `position`, except for the unfinished images of a video. Resumed runs continue the step
+        count.
 
     Raises:
-        ValueError: the picture is no picture or too small, a layer or channel that the backbone does not have, a frame
-            to go on from without a position or of a run with other inputs.
+        ValueError: an image that is invalid or too small, a layer or channel that the backbone does not have, or a
+            frame to resume from without a position or of a run with other inputs.
     """
     config = resolve(config, backbone)
     least = backbone.architecture.least
-    # With a size, the picture is made large enough for the backbone.
+    # With a size, the image is enlarged to what the backbone needs.
     check_picture(image, least=16 if config.size else least)
     if guide is not None:
         check_picture(guide)
     size = long_enough(image.shape[:2], config.size, least, MOST_SIDE)
-    told = None if size == config.size else dataclasses.replace(config, size=size)
-    config = told or config
+    changed = None if size == config.size else dataclasses.replace(config, size=size)
+    config = changed or config
     image = resized(image, config.size)
-    # After a frame, the shifts of the beginning are not to come again.
+    # A resumed run must not repeat the random shifts of its start.
     rng = np.random.default_rng(config.seed if after is None else (config.seed, after.step))
-    run = OctavePyramid(to_float(image), config, backbone, guide, rng)
+    pyramid = OctavePyramid(to_float(image), config, backbone, guide, rng)
     done, number = 0, 1
     if after is not None:
-        picture, position = _place(after, image.shape[:2], config)
-        run.go_on_from(picture, position)
+        picture, position = _resume_point(after, image.shape[:2], config)
+        pyramid.resume(picture, position)
         done, number = after.step, position["picture"]
     while True:
-        while not run.finished:
-            loss = run.step()
+        while not pyramid.finished:
+            loss = pyramid.step()
             done += 1
-            remaining = run.remaining + (config.pictures - number) * run.octaves * config.steps
-            place = message("picture {number} of {count}", number=number, count=config.pictures)
+            remaining = pyramid.remaining + (config.pictures - number) * pyramid.octaves * config.steps
+            picture_note = message("picture {number} of {count}", number=number, count=config.pictures)
             new_config = yield Frame(
                 step=done,
                 total=done + remaining,
-                image=to_uint8(run.image),
+                image=to_uint8(pyramid.image),
                 metrics={"loss": loss},
-                note=joined([place, run.note]) if config.pictures > 1 else run.note,
-                progress=(number - 1 + run.progress) / config.pictures,
-                keyframe=config.pictures == 1 or run.finished,
-                yield_point=run.finished,
-                config=told,
-                position={"picture": number, **run.position} if config.pictures == 1 or run.finished else None,
+                note=joined([picture_note, pyramid.note]) if config.pictures > 1 else pyramid.note,
+                progress=(number - 1 + pyramid.progress) / config.pictures,
+                keyframe=config.pictures == 1 or pyramid.finished,
+                yield_point=pyramid.finished,
+                config=changed,
+                position={"picture": number, **pyramid.position} if config.pictures == 1 or pyramid.finished else None,
             )
-            told = None
+            changed = None
             if new_config is not None:
-                config = _steered(config, new_config)
-                run.steer(config)
+                config = _merge_steered(config, new_config)
+                pyramid.steer(config)
         if number >= config.pictures:
             return
-        run = OctavePyramid(zoomed(run.image, config.zoom, config.turn), config, backbone, guide, rng)
+        pyramid = OctavePyramid(zoomed(pyramid.image, config.zoom, config.turn), config, backbone, guide, rng)
         number += 1
 
 
-def _place(after: Frame, shape: tuple[int, int], config: DreamConfig) -> tuple[np.ndarray, Mapping[str, int]]:
-    """The picture and the position to go on from, in a dream of (height, width) at full size.
+def _resume_point(after: Frame, shape: tuple[int, int], config: DreamConfig) -> tuple[np.ndarray, Mapping[str, int]]:
+    """The image and position to resume from; `shape` is the full (height, width).
 
     Raises:
-        ValueError: the frame has none, or is of another run.
+        ValueError: the frame has no position, or belongs to another run.
     """
     picture, position = after.image, after.position
     if picture is not None and position is not None:
@@ -148,17 +147,17 @@ def _place(after: Frame, shape: tuple[int, int], config: DreamConfig) -> tuple[n
     raise ValueError(message("A dream cannot go on from this frame; begin it anew."))
 
 
-def _steered(config: DreamConfig, new_config: DreamConfig) -> DreamConfig:
-    """What may change in the middle: all but what the picture and the random numbers were made from.
+def _merge_steered(config: DreamConfig, new_config: DreamConfig) -> DreamConfig:
+    """`new_config` without changes to what is fixed during a run: size, seed, number of images.
 
-    Where no layers are named, those in force stay.
+    Without layers, the current ones stay.
     """
     kept: dict[str, Any] = {"size": config.size, "seed": config.seed, "pictures": config.pictures}
     return dataclasses.replace(new_config, layer_weights=new_config.layer_weights or config.layer_weights, **kept)
 
 
 class OctavePyramid:
-    """One picture on its way up the octaves."""
+    """Gradient ascent on one image, octave by octave."""
 
     def __init__(self, original: np.ndarray, config: DreamConfig, backbone: Backbone, guide, rng):
         import tensorflow as tf
@@ -166,29 +165,29 @@ class OctavePyramid:
         self._original = tf.constant(original)
         self._backbone, self._guide, self._rng = backbone, guide, rng
         self.config = config
-        self._shapes = self._ladder(config)  # of this octave and those above it
+        self._shapes = self._octave_shapes(config)  # of the current octave and those above it
         self._octave = 0
         self._octave_steps = 0
-        self._over = False
-        self._pixels_below = 0
+        self._octave_finished = False
+        self._pixels_done = 0
         self.image = tf.image.resize(self._original, self._shapes[0])
-        self._shrunk_to = self._shapes[0]  # the size whose detail the picture has got
-        self._ascent, self._cells = ascent_for(backbone, config, guide)
+        self._detail_shape = self._shapes[0]  # the size whose detail has been added to the image
+        self._ascent, self._cells = gradient_ascent_for(backbone, config, guide)
 
-    def _ladder(self, config: DreamConfig) -> list[tuple[int, int]]:
-        """The octaves' shapes; those too small for the backbone are left out."""
+    def _octave_shapes(self, config: DreamConfig) -> list[tuple[int, int]]:
+        """(height, width) of each octave, without those too small for the backbone."""
         shape = tuple(self._original.shape[1:3])
         least = self._backbone.architecture.least
-        ladder = octave_shapes(shape, config.octaves, config.octave_scale)
-        return [octave for octave in ladder if min(octave) >= least] or [shape]
+        shapes = octave_shapes(shape, config.octaves, config.octave_scale)
+        return [octave for octave in shapes if min(octave) >= least] or [shape]
 
-    def _ladder_from(self, size: tuple[int, int], config: DreamConfig) -> list[tuple[int, int]]:
-        """A size, which need not be one of the ladder's, and the ladder's octaves above it."""
-        return [size, *(shape for shape in self._ladder(config) if shape[0] > size[0] or shape[1] > size[1])]
+    def _octave_shapes_from(self, size: tuple[int, int], config: DreamConfig) -> list[tuple[int, int]]:
+        """`size`, which need not be an octave of `config`, and the octaves above it."""
+        return [size, *(shape for shape in self._octave_shapes(config) if shape[0] > size[0] or shape[1] > size[1])]
 
     @property
     def finished(self) -> bool:
-        return self._over and len(self._shapes) == 1
+        return self._octave_finished and len(self._shapes) == 1
 
     @property
     def octaves(self) -> int:
@@ -196,15 +195,15 @@ class OctavePyramid:
 
     @property
     def remaining(self) -> int:
-        here = 0 if self._over else max(0, self.config.steps - self._octave_steps)
+        here = 0 if self._octave_finished else max(0, self.config.steps - self._octave_steps)
         return here + (len(self._shapes) - 1) * self.config.steps
 
     @property
     def progress(self) -> float:
-        """Share of this picture's work that is done: a step costs as much as its octave has pixels."""
+        """Share of the work that is done, in [0, 1]; a step costs as much as its octave has pixels."""
         areas = [height * width for height, width in self._shapes]
-        here = 1.0 if self._over else self._octave_steps / max(self.config.steps, self._octave_steps)
-        return (self._pixels_below + here * areas[0]) / (self._pixels_below + sum(areas))
+        here = 1.0 if self._octave_finished else self._octave_steps / max(self.config.steps, self._octave_steps)
+        return (self._pixels_done + here * areas[0]) / (self._pixels_done + sum(areas))
 
     @property
     def note(self) -> str:
@@ -218,37 +217,37 @@ class OctavePyramid:
 
     @property
     def position(self) -> dict[str, int]:
-        """All that `go_on_from` needs beside the picture; its size is that of the octave.
+        """What `resume` needs besides the image, whose size is that of the octave.
 
-        Of the octaves below it says all that still counts: after steering, no config tells their sizes.
+        Includes what matters of the octaves below: after steering, their sizes cannot be derived from the config.
         """
         return {
             "octave": self._octave,
             "step": self._octave_steps,
-            "over": int(self._over),
-            "pixels_below": self._pixels_below,
-            "shrunk_height": self._shrunk_to[0],
-            "shrunk_width": self._shrunk_to[1],
+            "over": int(self._octave_finished),
+            "pixels_below": self._pixels_done,
+            "shrunk_height": self._detail_shape[0],
+            "shrunk_width": self._detail_shape[1],
         }
 
-    def go_on_from(self, picture: np.ndarray, position: Mapping[str, int]) -> None:
-        """Stand where another run stood: its (h, w, 3) uint8 picture, and its `position` at that moment."""
+    def resume(self, picture: np.ndarray, position: Mapping[str, int]) -> None:
+        """Continue from another run's image, (h, w, 3) uint8, and its `position`."""
         import tensorflow as tf
 
-        self._shapes = self._ladder_from(picture.shape[:2], self.config)
+        self._shapes = self._octave_shapes_from(picture.shape[:2], self.config)
         self._octave, self._octave_steps = position["octave"], position["step"]
-        self._over = bool(position["over"])
-        self._pixels_below = position["pixels_below"]
-        self._shrunk_to = position["shrunk_height"], position["shrunk_width"]
+        self._octave_finished = bool(position["over"])
+        self._pixels_done = position["pixels_below"]
+        self._detail_shape = position["shrunk_height"], position["shrunk_width"]
         self.image = tf.constant(to_float(picture))
 
     def step(self) -> float:
-        """One gradient-ascent step, entering the next octave first if this one is over; returns the loss."""
+        """One gradient-ascent step; advances to the next octave first if this one is finished. Returns the loss."""
         import tensorflow as tf
 
-        if self._over:
-            self._pixels_below += math.prod(self._shapes.pop(0))
-            self._octave, self._octave_steps, self._over = self._octave + 1, 0, False
+        if self._octave_finished:
+            self._pixels_done += math.prod(self._shapes.pop(0))
+            self._octave, self._octave_steps, self._octave_finished = self._octave + 1, 0, False
             self.image = tf.image.resize(self.image, self._shapes[0])
         config = self.config
         jitter = config.jitter
@@ -272,46 +271,46 @@ class OctavePyramid:
         self._octave_steps += 1
         crossed = bool(config.max_loss) and result.loss > config.max_loss
         if crossed or self._octave_steps >= config.steps:
-            self._over = True
-            self._put_back_detail()
+            self._octave_finished = True
+            self._reinject_detail()
         return result.loss
 
-    def _put_back_detail(self) -> None:
-        """Add what the original lost by having been shrunk to the octave before.
+    def _reinject_detail(self) -> None:
+        """Add the detail that the original lost by being downscaled to the previous octave.
 
-        The shrunken original is brought up to date at each octave; the book's printed listing misspells it there and
-        so puts back the detail lost since the smallest size each time.
+        The downscaled original is updated at each octave; a misspelt name in the book's printed listing keeps it at the
+        smallest size.
         """
         import tensorflow as tf
 
         shape = self._shapes[0]
-        shrunk_original = tf.image.resize(self._original, self._shrunk_to)
+        shrunk_original = tf.image.resize(self._original, self._detail_shape)
         self.image += tf.image.resize(self._original, shape) - tf.image.resize(shrunk_original, shape)
-        self._shrunk_to = shape
+        self._detail_shape = shape
 
     def steer(self, config: DreamConfig) -> None:
-        """Take up a changed config: at once, and for the octaves above this one."""
-        self._shapes = self._ladder_from(self._shapes[0], config)
+        """Apply a changed config, from the next step on."""
+        self._shapes = self._octave_shapes_from(self._shapes[0], config)
         if (config.layer_weights, config.channel) != (self.config.layer_weights, self.config.channel):
-            self._ascent, self._cells = ascent_for(self._backbone, config, self._guide)
+            self._ascent, self._cells = gradient_ascent_for(self._backbone, config, self._guide)
         self.config = config
 
 
-def ascent_for(
+def gradient_ascent_for(
     backbone: Backbone, config: DreamConfig, guide: np.ndarray | None
 ) -> tuple[GradientAscent, list[tf.Tensor] | None]:
-    """The traced step for a config's objective, kept with the backbone, and the guide's features."""
+    """The traced step for a config's objective, cached with the backbone, and the guide's features."""
     from engines.deep_dream.gradient_ascent import GradientAscent
 
     layers = tuple(name for name in backbone.layers if config.layer_weights.get(name))
     key: tuple[Any, ...] = ("ascent", layers, guide is not None, config.channel is not None)
-    ascent = backbone.memory.pop(key, None) or GradientAscent(
+    ascent = backbone.cache.pop(key, None) or GradientAscent(
         backbone, layers, guided=guide is not None, single_channel=config.channel is not None
     )
-    backbone.memory[key] = ascent  # last in the dict: the oldest is the first to go
-    kept = [k for k in backbone.memory if k[0] == "ascent"]
-    for old in kept[: len(kept) - _ASCENTS_KEPT]:
-        del backbone.memory[old]
+    backbone.cache[key] = ascent  # most recently used last
+    kept = [k for k in backbone.cache if k[0] == "ascent"]
+    for old in kept[: len(kept) - _CACHED_ASCENTS]:
+        del backbone.cache[old]
     if guide is None:
         return ascent, None
     least = backbone.architecture.least
@@ -321,9 +320,9 @@ def ascent_for(
 
 
 def zoomed(image: tf.Tensor, zoom: float, turn: float) -> np.ndarray:
-    """The next picture of a zoom film: (1, H, W, 3), enlarged by `zoom` and turned by `turn` degrees about its centre.
+    """The next image of a zoom video: (1, H, W, 3), enlarged by `zoom` and rotated by `turn` degrees about its centre.
 
-    Clipped to [-1, 1]; beyond the edge the picture is mirrored.
+    Clipped to [-1, 1]; mirrored beyond the edges.
     """
     import tensorflow as tf
 

@@ -1,4 +1,4 @@
-"""One step of gradient ascent, on the whole picture or in tiles.
+"""A step of gradient ascent, on the whole image or in tiles.
 
 Kept apart from the DreamConfig so that a page can be built from the config before TensorFlow is imported.
 """
@@ -14,14 +14,14 @@ import tensorflow as tf
 
 from engines.backbones.backbone import Backbone
 
-# Cells at the border of a feature map that do not count, as padding shapes them more than the picture does.
+# Border cells of a feature map that are ignored, because padding dominates them.
 BORDER = 2
-# Pixels around a tile that are seen but not changed, so that a pattern may cross a tile's edge.
+# Pixels of context around a tile, so that patterns may cross its edges.
 TILE_MARGIN = 64
-# A guide picture is compared cell by cell, so its features are thinned to at most this many cells a layer.
+# A guide is compared cell by cell, so its features are subsampled to at most this many cells per layer.
 GUIDE_CELLS = 1024
 
-# The deepest pooling of any backbone; a tile is seen this much further, as its origin may move back so far.
+# Largest total stride of any backbone; tiles are extended by it, as their origin may move back by so much.
 STRIDE = 32
 
 _PICTURE = tf.TensorSpec((1, None, None, 3), tf.float32)
@@ -30,14 +30,14 @@ _SCALAR = tf.TensorSpec((), tf.float32)
 
 @dataclass(frozen=True)
 class Step:
-    """What one step made: the loss before it, the picture after it ((1, H, W, 3) float32 in [-1, 1] or beyond)."""
+    """Result of a step: the loss before it and the image after it, (1, H, W, 3) float32 in [-1, 1] or beyond."""
 
     loss: float
     image: tf.Tensor
 
 
 def inner(features: tf.Tensor) -> tf.Tensor:
-    """Feature maps (B, h, w, C) without their border; whole where nothing would be left."""
+    """Feature maps (B, h, w, C) without their border; unchanged if nothing would be left."""
     height, width = tf.shape(features)[1], tf.shape(features)[2]
     rows = tf.where(height > 2 * BORDER, BORDER, 0)
     columns = tf.where(width > 2 * BORDER, BORDER, 0)
@@ -45,7 +45,7 @@ def inner(features: tf.Tensor) -> tf.Tensor:
 
 
 class GradientAscent:
-    """Maximises what a backbone's layers see in a picture.
+    """Maximises the activations of a backbone's layers.
 
     Without a guide, the loss is the sum over layers of weight x mean of squared activations without the border
     (Mordvintsev et al. 2015, as in Chollet's book, section 12.2); with `channel`, of that channel's activations alone.
@@ -53,9 +53,9 @@ class GradientAscent:
     guide's features, which is what Google's original notebook follows.
 
     Args:
-        layers: the layers in use; their weights are given with each step, so that they may change without tracing.
-        guided: whether steps are given a guide's features.
-        single_channel: whether steps are given a channel.
+        layers: the layers in use; their weights are passed with each step, so that they may change without tracing.
+        guided: whether a guide's features are passed with each step.
+        single_channel: whether a channel is passed with each step.
     """
 
     def __init__(self, backbone: Backbone, layers: tuple[str, ...], *, guided: bool, single_channel: bool):
@@ -95,11 +95,11 @@ class GradientAscent:
 
         shift_spec, flag_spec = tf.TensorSpec((2,), tf.int32), tf.TensorSpec((), tf.bool)
         self._step = tf.function(step_of, input_signature=[*arguments, shift_spec, _SCALAR, flag_spec], autograph=False)
-        # A guide is compared with the same features that the picture is, in the picture's own number range.
+        # The guide's features come from the same extractor as the image's.
         self._features = tf.function(extract, input_signature=[_PICTURE], autograph=False)
 
     def guide_features(self, guide: np.ndarray) -> list[tf.Tensor]:
-        """A guide's features, one (cells, C) float32 a layer, for `step`; `guide` is (1, H, W, 3) in [-1, 1]."""
+        """Features of a guide, (1, H, W, 3) in [-1, 1], for `step`: (cells, C) float32 for each layer."""
         cells = []
         for features in self._features(tf.constant(guide)):
             flat = tf.reshape(tf.cast(features, tf.float32), (-1, features.shape[-1]))
@@ -119,13 +119,13 @@ class GradientAscent:
         guide: list[tf.Tensor] | None = None,
         tile_size: int = 0,
     ) -> Step:
-        """Move `image` (1, H, W, 3) one step up the gradient.
+        """One step of gradient ascent on `image`, (1, H, W, 3).
 
         Args:
-            step_size: how far, in units of the normalised gradient (see `normalized`).
-            size_free: divide the gradient by its mean absolute value instead of its L2 norm.
-            shift: roll the picture by (rows, columns) before the step and back after it.
-            tile_size: work in squares of this many pixels; 0 takes the picture whole.
+            step_size: step length in units of the normalised gradient (see `normalized`).
+            normalize: divide the gradient by its mean absolute value instead of its L2 norm.
+            shift: roll the image by (rows, columns) before the step and back after it.
+            tile_size: tile size in pixels; 0 processes the image whole.
         """
         weights = tf.constant([layer_weights[layer] for layer in self.layers], tf.float32)
         empty = [tf.zeros((1, 1))] * len(self.layers)
@@ -139,9 +139,9 @@ class GradientAscent:
         return Step(loss, image + step_size * normalized(tf.constant(gradient), tf.constant(normalize)))
 
     def _tiled_gradient(self, image, objective, shift, tile_size) -> tuple[float, np.ndarray]:
-        """Loss and gradient from tiles, each seen with a margin; the grid moves with `shift`, so no seam stays.
+        """Loss and gradient from overlapping tiles; the grid moves with `shift`, so that no seam remains.
 
-        All crops have one shape, whatever part of them counts: every new shape would cost set-up time and memory.
+        All crops have one shape, because every new shape would cost set-up time and memory.
         """
         _, height, width, _ = image.shape
         crop_height, crop_width = (min(side, tile_size + 2 * TILE_MARGIN + STRIDE) for side in (height, width))
@@ -153,7 +153,7 @@ class GradientAscent:
                 y = _origin(top, shift[0], height - crop_height)
                 x = _origin(left, shift[1], width - crop_width)
                 loss, part = self._gradient(image[:, y : y + crop_height, x : x + crop_width, :], *objective)
-                # The loss is a mean over the crop; weighting it by area makes it a mean over the picture.
+                # The loss is a mean over the crop; weighted by area it becomes a mean over the image.
                 part = part[:, top - y : bottom - y, left - x : right - x, :]
                 gradient[:, top:bottom, left:right, :] = part * share
                 total += float(loss) * (bottom - top) * (right - left) / (height * width)
@@ -161,10 +161,10 @@ class GradientAscent:
 
 
 def normalized(gradient: tf.Tensor, normalize: tf.Tensor | bool) -> tf.Tensor:
-    """A gradient divided by its L2 norm, as in the book, or by its mean absolute value.
+    """The gradient divided by its L2 norm, as in the book, or by its mean absolute value.
 
-    The L2 norm grows with the number of pixels, so the same step moves each pixel of a large picture less; the mean
-    absolute value does not, so a step size looks the same at every size.
+    The L2 norm grows with the number of pixels, so that a step changes each pixel of a large image less; with the mean
+    absolute value, a step size looks the same at every size.
     """
     norm = tf.sqrt(tf.maximum(tf.reduce_sum(tf.square(gradient)), 1e-12))
     mean = tf.reduce_mean(tf.abs(gradient)) + 1e-12
@@ -172,16 +172,16 @@ def normalized(gradient: tf.Tensor, normalize: tf.Tensor | bool) -> tf.Tensor:
 
 
 def _origin(start: int, shift: int, last: int) -> int:
-    """Where the crop of the tile at `start` begins: a margin before it, on the pooling grid of the shifted picture.
+    """Start of the crop for the tile at `start`: a margin before it, on the pooling grid of the shifted image.
 
-    So a tile's cells are those that the whole picture, rolled by `shift`, would have; only crops at the picture's far
-    edges, which begin at `last`, may be off the grid.
+    A tile's cells are then those of the whole image rolled by `shift`; only crops at the far edges, which begin at
+    `last`, may be off the grid.
     """
     before = start - TILE_MARGIN
     return min(max(0, before - (before + shift) % STRIDE), last)
 
 
 def spans(length: int, tile: int, shift: int) -> list[tuple[int, int]]:
-    """Cut range(length) into pieces of at most `tile`, the first cut moved by `shift`, as (start, end) pairs."""
+    """Split range(length) into (start, end) pairs of at most `tile`, with the first cut moved by `shift`."""
     cuts = [0, *range(shift % tile or tile, length, tile), length]
     return list(itertools.pairwise(cuts))

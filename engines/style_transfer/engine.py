@@ -1,8 +1,8 @@
-"""Neural style transfer: paint a photo in the style of one or more paintings.
+"""Neural style transfer: render a photo in the style of one or more images.
 
 Gatys, Ecker & Bethge, "Image Style Transfer Using Convolutional Neural Networks" (2016), in the form of Chollet's "Deep
-Learning with Python", section 12.3, and a form of our own: targets computed once, one picture through a network cut
-after its deepest layer, coarse to fine, L-BFGS.
+Learning with Python", section 12.3, and in a faster one: targets computed once, a network cut after its deepest layer,
+coarse to fine, L-BFGS.
 """
 
 from __future__ import annotations
@@ -45,23 +45,23 @@ BOOK = StyleConfig(
 
 
 def presets(backbone_name: str) -> dict[str, StyleConfig]:
-    """Named settings that suit a backbone, the default first."""
+    """Presets for a backbone, the default first."""
     ours = {
         "Painted": StyleConfig(),
         "Bold": StyleConfig(balance=0.04, style_scale=1.2),
         "Faithful": StyleConfig(balance=0.5, style_scale=0.8),
         "My colours": StyleConfig(color="photo"),
     }
-    if backbone_name != SKETCHER:  # a slower one, which gets further from what the quicker one has begun
+    if backbone_name != SKETCHER:  # slower networks get further from a sketch by the bundled one
         ours = {name: dataclasses.replace(config, start="sketch") for name, config in ours.items()}
     return ours | ({"As in the book": BOOK} if backbone_name == "vgg19" else {})
 
 
 def resolve(config: StyleConfig, backbone: Backbone) -> StyleConfig:
-    """The config as it will run on this backbone: with its layers where none are named.
+    """Fill in the backbone's default layers.
 
     Raises:
-        ValueError: a backbone that this engine has no layers for, or a layer that the backbone does not have.
+        ValueError: a backbone that is not shaped like VGG, or a layer that it does not have.
     """
     if backbone.name not in LAYERS:
         raise ValueError(
@@ -75,7 +75,7 @@ def resolve(config: StyleConfig, backbone: Backbone) -> StyleConfig:
         config,
         style_layers=config.style_layers or style_layers,
         content_layer=config.content_layer or content_layer,
-        # What it would sketch, it paints.
+        # The sketching network needs no sketch of its own.
         start="content" if config.start == "sketch" and backbone.name == SKETCHER else config.start,
     )
     backbone.check_layers([*config.style_layers, config.content_layer])
@@ -92,67 +92,66 @@ def stylize(
     start_image: np.ndarray | None = None,
     after: Frame | None = None,
 ) -> Frames[StyleConfig]:
-    """Paint a photo, yielding a Frame after every evaluation of the loss.
+    """Render a photo in the style of other images, yielding a Frame after every evaluation of the loss.
 
     Args:
         content_image: (H, W, 3) uint8 RGB, the photo.
-        style_images: the paintings, each (h, w, 3) uint8 RGB; each keeps its own shape.
-        config: settings; `send` others to steer, as `resolve` returns them: they are not checked again. With
-            `seconds`, two timed evaluations choose size, scales and steps for this machine, and the steps are
-            corrected on the way.
-        backbone: a network in the shape of VGG.
-        masks: for each painting (h, w, 3) uint8, white where it belongs on the photo; None, or no entry, for a
-            painting that goes wherever no mask is.
-        start_image: (h, w, 3) uint8 RGB: go on painting this, at full size.
-        after: a frame, with its `position`, of a run with the same inputs that was lost: go on from it. `config` is
-            then what was in force at that frame, as the run's frames have said: with size, scales, steps and tiles
-            chosen, and no `seconds`. The same frame always gives the same painting, but not quite that of the lost run:
-            its picture was rounded to bytes, and the optimiser begins anew.
+        style_images: each (h, w, 3) uint8 RGB, of any aspect ratio.
+        config: settings; `send` another resolved config to steer. With `seconds`, two timed evaluations choose size,
+            scales and steps for this computer, and the steps are adjusted during the run.
+        backbone: a network shaped like VGG.
+        masks: for each style image (h, w, 3) uint8, white where it applies to the photo; None, or no entry, for a style
+            image that applies wherever there is no mask.
+        start_image: (h, w, 3) uint8 RGB to start from, at full size, instead of the photo.
+        after: a frame, with its `position`, of an interrupted run with the same inputs, to resume from. `config` is
+            then the one in force at that frame, with size, scales, steps and tiles chosen, and no `seconds`. Resuming
+            from a frame is deterministic, but differs slightly from the interrupted run: the frame was rounded to bytes, and
+            the optimiser's curvature is lost.
 
     Yields:
-        Frames of the scale's size; the last one is the result, at full size. Metrics: `loss`, `style_loss`,
-        `content_loss`, `total_variation_loss`, weighted as they count. `config` is set where the engine itself has
-        changed the settings: on the first frame to what was chosen, later where the steps were corrected. All have a
-        `position`. After a frame, they count on from it; after the last there are none.
+        Frames at the size of their scale; the last one is the result, at full size. Metrics: `loss` and its weighted
+        terms `style_loss`, `content_loss`, `total_variation_loss`. `config` is set where the engine has changed the
+        settings: on the first frame, and where the steps were adjusted. All have a `position`. Resumed runs continue
+        the step count.
 
     Raises:
-        ValueError: a picture that is none or too small, no painting or too many, an empty mask, a layer that the
-            backbone does not have, a painting that runs away to infinity, a frame to go on from without a position or
-            of a run with other inputs or settings.
+        ValueError: an image that is invalid or too small, no style image or too many, an empty mask, a layer that the
+            backbone does not have, an optimisation that diverged, or a frame to resume from without a position or of
+            a run with other inputs or settings.
     """
     from engines.backbones.backbone import bundled_backbone
     from engines.style_transfer.optimization import StyleInputs, StyleOptimizer
 
     config = resolve(config, backbone)
-    pictures = StyleInputs(content_image, tuple(style_images), _aligned(masks, len(style_images)), start_image)
-    _check(pictures, config)
+    inputs = StyleInputs(content_image, tuple(style_images), _aligned(masks, len(style_images)), start_image)
+    _check(inputs, config)
     sketcher = bundled_backbone() if config.start == "sketch" else None
-    painting = StyleOptimizer(pictures, config, backbone, after, sketcher)
-    # What was chosen for this machine; a run that goes on has chosen already.
-    told: StyleConfig | None = None if after and painting.config == config else painting.config
+    optimizer = StyleOptimizer(inputs, config, backbone, after, sketcher)
+    # What was chosen for this computer; a resumed run has reported it already.
+    changed: StyleConfig | None = None if after and optimizer.config == config else optimizer.config
     done = after.step if after else 0
-    while not painting.finished:
-        evaluation = painting.step()
+    while not optimizer.finished:
+        evaluation = optimizer.step()
         done += 1
         new_config = yield Frame(
             step=done,
-            total=done + painting.remaining,
-            image=painting.picture(),
+            total=done + optimizer.remaining,
+            image=optimizer.picture(),
             metrics={
                 "loss": evaluation.loss,
                 "style_loss": evaluation.style,
                 "content_loss": evaluation.content,
                 "total_variation_loss": evaluation.total_variation,
             },
-            note=painting.note,
-            progress=painting.progress,
-            config=told,
-            position=painting.position,
+            note=optimizer.note,
+            progress=optimizer.progress,
+            config=changed,
+            position=optimizer.position,
         )
-        told = None
+        changed = None
         if new_config is not None:
-            told = painting.steer(new_config)
-        told = painting.keep_pace() or told
+            changed = optimizer.steer(new_config)
+        changed = optimizer.keep_pace() or changed
 
 
 def _aligned(masks: Sequence[np.ndarray | None], count: int) -> tuple[np.ndarray | None, ...]:
@@ -167,9 +166,9 @@ def _aligned(masks: Sequence[np.ndarray | None], count: int) -> tuple[np.ndarray
     return (*masks, *[None] * (count - len(masks)))
 
 
-def _check(pictures: StyleInputs, config: StyleConfig) -> None:
-    """Refuse what cannot be painted, with a sentence."""
-    count = len(pictures.styles)
+def _check(inputs: StyleInputs, config: StyleConfig) -> None:
+    """Raise a ValueError for inputs that do not fit the config."""
+    count = len(inputs.styles)
     if not count:
         raise ValueError(message("Choose a painting first: drop one, or click one of the examples."))
     if count > MOST_STYLES:
@@ -182,9 +181,9 @@ def _check(pictures: StyleInputs, config: StyleConfig) -> None:
                 count=count,
             )
         )
-    for image in (pictures.content, *pictures.styles, *([] if pictures.start is None else [pictures.start])):
+    for image in (inputs.content, *inputs.styles, *([] if inputs.start is None else [inputs.start])):
         check_picture(image, least=LEAST_SIDE)
-    for number, mask in enumerate(pictures.masks, 1):
+    for number, mask in enumerate(inputs.masks, 1):
         if mask is not None and not (mask > 127).any():
             raise ValueError(
                 message(

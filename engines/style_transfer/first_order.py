@@ -1,4 +1,4 @@
-"""Adam and SGD with the interface of `lbfgs`."""
+"""Adam and SGD with the ask-and-tell interface of `lbfgs`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import tensorflow as tf
 
 
 class Optimizer(Protocol):
-    """Says where to evaluate next and is told what was found there; see `engines.style_transfer.lbfgs.LBFGS`."""
+    """Proposes where to evaluate and is told the result; see `engines.style_transfer.lbfgs.LBFGS`."""
 
     x: tf.Tensor
     trial: tf.Tensor
@@ -17,7 +17,7 @@ class Optimizer(Protocol):
 
     def tell(self, loss: float, gradient: tf.Tensor) -> None: ...
 
-    def forget(self) -> None: ...
+    def reset(self) -> None: ...
 
 
 class FirstOrder:
@@ -47,5 +47,5 @@ class FirstOrder:
         self._optimizer.apply([gradient], [self._variable])
         self.x = self.trial = tf.convert_to_tensor(self._variable)
 
-    def forget(self) -> None:
-        """Nothing is remembered that a changed function would make wrong."""
+    def reset(self) -> None:
+        """Nothing to drop: the moments stay valid when the function changes."""

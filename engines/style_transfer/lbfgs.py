@@ -1,9 +1,9 @@
 """Limited-memory BFGS (Nocedal 1980; Liu & Nocedal 1989), one evaluation at a time.
 
-The optimiser of Gatys et al. It never calls the function: it says where to evaluate next and is told what was found,
-so that whoever holds it may show a picture, stop, or change the function between any two evaluations.
+The optimiser of Gatys et al. It never calls the function: it proposes where to evaluate and is told the result (an
+ask-and-tell interface), so that the caller may show an image, stop, or change the function between two evaluations.
 
-Vectors stay tensors where the network is; the two-loop recursion runs on their dot products alone (Chen, Wang & Zhou
+Vectors stay tensors on the network's device; the two-loop recursion runs on their dot products alone (Chen, Wang & Zhou
 2014, "Large-scale L-BFGS using MapReduce"), which reads the history twice a step instead of four times.
 """
 
@@ -15,10 +15,10 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
-# Wolfe's conditions: the loss must fall at least a little, and the slope must flatten at least a little.
+# The Wolfe conditions: sufficient decrease of the loss, and of the slope.
 SUFFICIENT_DECREASE = 1e-4
-SUFFICIENT_FLATTENING = 0.9
-MOST_TRIALS = 8
+CURVATURE_CONDITION = 0.9
+MAX_TRIALS = 8
 
 
 class LBFGS:
@@ -27,15 +27,15 @@ class LBFGS:
     Ask for `trial`, evaluate there, and `tell` the loss and the gradient; repeat. `x` is the best point so far.
 
     Args:
-        x: where to begin, any shape, float32.
-        first_step: length (L2 norm) of the first step, before anything is known of the curvature.
-        corrections: how many pairs of steps and gradient changes are kept.
+        x: the starting point, any shape, float32.
+        first_step: length (L2 norm) of the first step, before any curvature is known.
+        corrections: how many curvature pairs are kept.
 
     Attributes:
         x: the best point so far.
-        trial: where to evaluate next.
+        trial: the point to evaluate next.
         loss: the loss at `x`; infinite before the first evaluation.
-        stuck: whether no descent is possible any more at this precision; `tell` then changes nothing.
+        stuck: whether no further descent is possible at this precision; `tell` then changes nothing.
     """
 
     def __init__(self, x: tf.Tensor, *, first_step: float, corrections: int = 10):
@@ -44,28 +44,28 @@ class LBFGS:
         self.stuck = False
         self._first_step, self._corrections = first_step, corrections
         self._size = int(np.prod(self.x.shape))
-        # Rows: the steps, then the gradient changes. Slots are reused in turn, the oldest first.
+        # Rows: the steps, then the gradient changes. The oldest slot is reused first.
         self._history = tf.Variable(tf.zeros((2 * corrections, self._size)), trainable=False)
         self._products = np.zeros((2 * corrections, 2 * corrections))
         self._order: list[int] = []
         self._gradient: tf.Tensor | None = None
         self._best: tuple[tf.Tensor, float, tf.Tensor] | None
         self._shortened: bool
-        self._begin_line(None, 0.0, 1.0)
+        self._start_line_search(None, 0.0, 1.0)
 
     @property
     def pairs(self) -> int:
-        """How many curvature pairs are kept at the moment."""
+        """Number of curvature pairs."""
         return len(self._order)
 
-    def forget(self) -> None:
-        """The function has changed: drop the curvature, and evaluate at the best point anew."""
+    def reset(self) -> None:
+        """Drop the curvature and evaluate the best point again, after the function has changed."""
         self._order = []
         self._gradient, self.loss, self.stuck = None, math.inf, False
         self.trial = self.x
 
     def tell(self, loss: float, gradient: tf.Tensor) -> None:
-        """Take the loss and the gradient (of the shape of `x`) at `trial`, and choose the next trial."""
+        """Record the loss and the gradient (of the shape of `x`) at `trial`, and choose the next trial."""
         if self.stuck:
             return
         gradient = tf.reshape(tf.cast(gradient, tf.float32), (-1,))
@@ -79,51 +79,51 @@ class LBFGS:
         slope = _dot(gradient, self._direction) if finite else math.nan
         self._trials += 1
         falls = finite and loss <= self.loss + SUFFICIENT_DECREASE * self._length * self._slope
-        flat = falls and slope >= SUFFICIENT_FLATTENING * self._slope
+        flat = falls and slope >= CURVATURE_CONDITION * self._slope
         if falls and (self._best is None or loss < self._best[1]):
             self._best = (self.trial, loss, gradient)
-        if flat or (self._best is not None and self._trials >= MOST_TRIALS):
+        if flat or (self._best is not None and self._trials >= MAX_TRIALS):
             self._accept(*(self._best if self._best is not None and not flat else (self.trial, loss, gradient)))
-        elif self._trials >= MOST_TRIALS:
-            self._recover()
+        elif self._trials >= MAX_TRIALS:
+            self._restart_line_search()
         else:
-            self._search(falls, loss if finite else math.inf)
+            self._next_length(falls, loss if finite else math.inf)
 
     def _accept(self, x: tf.Tensor, loss: float, gradient: tf.Tensor) -> None:
         if self._gradient is not None:
-            self._remember(tf.reshape(x - self.x, (-1,)), gradient - self._gradient)
+            self._store_pair(tf.reshape(x - self.x, (-1,)), gradient - self._gradient)
         self.x, self.loss, self._gradient = x, loss, gradient
-        direction, slope = self._quasi_newton()
+        direction, slope = self._search_direction()
         if not slope < 0:
             self._order = []
-            direction, slope = self._quasi_newton()
+            direction, slope = self._search_direction()
         if not slope < 0:
             self.stuck = True  # the gradient is zero
             return
-        self._begin_line(direction, slope, 1.0)
-        self._propose()
+        self._start_line_search(direction, slope, 1.0)
+        self._set_trial()
 
-    def _recover(self) -> None:
-        """No point along the direction is lower: try the plain gradient, and give up if that was it."""
+    def _restart_line_search(self) -> None:
+        """No lower point along the direction: try steepest descent, and stop if this was it."""
         if not self._order and self._shortened:
             self.stuck = True
             self.trial = self.x
             return
         self._order = []
-        direction, slope = self._quasi_newton()
-        self._begin_line(direction, slope, 0.1)
+        direction, slope = self._search_direction()
+        self._start_line_search(direction, slope, 0.1)
         self._shortened = True
-        self._propose()
+        self._set_trial()
 
-    def _begin_line(self, direction: tf.Tensor | None, slope: float, length: float) -> None:
+    def _start_line_search(self, direction: tf.Tensor | None, slope: float, length: float) -> None:
         self._direction, self._slope, self._length = direction, slope, length
         self._low, self._high = 0.0, math.inf
         self._trials = 0
         self._shortened = False
         self._best = None
 
-    def _search(self, falls: bool, loss: float) -> None:
-        """Choose another length along the direction, between one too short and one too long."""
+    def _next_length(self, falls: bool, loss: float) -> None:
+        """Choose another step length between one that is too short and one that is too long."""
         length = self._length
         if falls:
             self._low = length
@@ -134,14 +134,14 @@ class LBFGS:
             guess = -self._slope * length**2 / (2 * curvature) if 0 < curvature < math.inf else 0.1 * length
             low, high = self._low + 0.1 * (length - self._low), self._low + 0.5 * (length - self._low)
             self._length = min(max(guess, low), high)
-        self._propose()
+        self._set_trial()
 
-    def _propose(self) -> None:
+    def _set_trial(self) -> None:
         assert self._direction is not None
         self.trial = self.x + self._length * tf.reshape(self._direction, self.x.shape)
 
-    def _remember(self, step: tf.Tensor, change: tf.Tensor) -> None:
-        """Keep a curvature pair, unless the function is not convex along it."""
+    def _store_pair(self, step: tf.Tensor, change: tf.Tensor) -> None:
+        """Store a curvature pair, unless the function is not convex along it."""
         if not _dot(step, change) > 1e-10 * _dot(change, change):
             return
         used = set(self._order)
@@ -156,8 +156,8 @@ class LBFGS:
         for column, row in enumerate(rows):
             self._products[:, row] = self._products[row, :] = products[:, column]
 
-    def _quasi_newton(self) -> tuple[tf.Tensor, float]:
-        """The direction -H g, and its slope; the plain gradient at the first step's length without history."""
+    def _search_direction(self) -> tuple[tf.Tensor, float]:
+        """The direction -H g and its slope; without history, steepest descent with the length of the first step."""
         gradient = self._gradient
         assert gradient is not None
         norm = math.sqrt(max(_dot(gradient, gradient), 0.0))
@@ -167,7 +167,7 @@ class LBFGS:
         count = self._corrections
         with_gradient = tf.linalg.matvec(self._history, gradient).numpy().astype(float)
         products = self._products
-        # The direction as coefficients: of the history's rows, and of the gradient.
+        # The direction as coefficients of the history's rows and of the gradient.
         rows, of_gradient = np.zeros(2 * count), -1.0
         alphas = {}
         for i in reversed(self._order):
@@ -184,13 +184,13 @@ class LBFGS:
         direction += of_gradient * gradient
         return direction, float(rows @ with_gradient + of_gradient * norm**2)
 
-    def carried(self, resize: Callable[[tf.Tensor], tf.Tensor], *, first_step: float, shrink: float) -> LBFGS:
-        """The optimiser of the same problem on a finer grid, with what is known of the curvature.
+    def resampled(self, resize: Callable[[tf.Tensor], tf.Tensor], *, first_step: float, shrink: float) -> LBFGS:
+        """An optimiser for the same problem on a finer grid, with the curvature resampled.
 
         Args:
-            resize: turns a tensor of the shape of `x` into one of the new shape.
-            first_step: as for a new optimiser.
-            shrink: how much smaller a single element's share of the gradient is on the new grid.
+            resize: maps a tensor of the shape of `x` to the new shape.
+            first_step: as in the constructor.
+            shrink: ratio of a single element's gradient on the new grid to that on the old one.
         """
         finer = LBFGS(resize(self.x), first_step=first_step, corrections=self._corrections)
         for slot in self._order:
@@ -198,7 +198,7 @@ class LBFGS:
                 tf.reshape(resize(tf.reshape(self._history[row], self.x.shape)), (-1,))
                 for row in (slot, self._corrections + slot)
             )
-            finer._remember(step, change * shrink)
+            finer._store_pair(step, change * shrink)
         return finer
 
 

@@ -127,7 +127,7 @@ def backbone(dtype: str | None = None) -> Any:
 def book_loss(dtype: str | None) -> tuple[Any, Any, Any]:
     """The engine's form of the book's loss on the two pictures: the loss, the scene and its targets."""
     from engines.style_transfer import BOOK
-    from engines.style_transfer.losses import PerceptualLoss
+    from engines.style_transfer.perceptual_loss import PerceptualLoss
     from engines.style_transfer.targets import StyleInputs, StyleTargets
 
     loss = PerceptualLoss(backbone(dtype), STYLE_LAYERS, CONTENT_LAYER, pooling="max")

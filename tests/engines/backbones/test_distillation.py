@@ -15,7 +15,7 @@ from PIL import Image
 from engines.backbones import studio_vgg
 from engines.backbones.backbone import Backbone, untrained_backbone
 from engines.backbones.config import DistillationConfig
-from engines.backbones.distillation import TAUGHT_BY, train
+from engines.backbones.distillation import TEACHER_LAYERS, train
 from engines.backbones.hints import crops, gram, isometry_error, relative
 from engines.data.images import whole_pictures
 from tests.engines.helpers import blocks, refusal, zip_of
@@ -62,7 +62,7 @@ def test_a_training_that_is_resumed_ends_with_the_very_same_weights(data, teache
     _, straight = distilled(SHORT, data, teacher)
     distilled(SHORT, data, teacher, "b", until=3)
     _, resumed = distilled(SHORT, data, teacher, "b")
-    assert sorted(straight) == sorted(f"{name}/{part}" for name in TAUGHT_BY for part in ("kernel", "bias"))
+    assert sorted(straight) == sorted(f"{name}/{part}" for name in TEACHER_LAYERS for part in ("kernel", "bias"))
     for name, values in straight.items():
         np.testing.assert_array_equal(values, resumed[name])
 
@@ -73,7 +73,7 @@ def test_what_is_learnt_brings_the_features_nearer_and_fits_the_network(data, te
     assert all(0 < frame.metrics["painted"] < 1 for frame in frames)
     assert frames[-1].image.shape == (32, 64, 3), "the paintings in the making"
     network = studio_vgg.build_features(normalised=False)
-    for name in TAUGHT_BY:
+    for name in TEACHER_LAYERS:
         network.get_layer(name).set_weights([weights[f"{name}/kernel"], weights[f"{name}/bias"]])
 
 

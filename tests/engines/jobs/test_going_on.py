@@ -282,7 +282,7 @@ def test_a_painting_goes_on_with_the_weights_and_the_loss_that_it_had(studio_vgg
     goes_on = StyleOptimizer(pictures, lost.config, studio_vgg, after=frame)
     assert goes_on._weights == lost._weights
     assert goes_on.step().loss == pytest.approx(evaluation.loss, rel=0.02)
-    lost._weigh(lost._scene)
+    lost._set_weights(lost._style_targets)
     assert (goes_on._weights == lost._weights) == (at == 10), "weights must differ by size for this to say something"
 
 

@@ -454,7 +454,7 @@ def test_random_crops_lie_in_the_picture_and_cover_enough_of_it(least):
 
 
 def test_shifted_crops_are_the_pixels_themselves_moved_or_mirrored():
-    side, reach = 20, backbone_training.LARGEST_SHIFT
+    side, reach = 20, backbone_training.MAX_SHIFT
     image = np.random.default_rng(0).integers(0, 256, (side, side, 3)).astype(np.uint8)
     boxes = backbone_training.shifted_boxes(40, side, np.random.default_rng(1))
     crops = tf.image.crop_and_resize(image[None], boxes, [0] * 40, [side, side], extrapolation_value=127.5).numpy()
@@ -578,18 +578,18 @@ def test_training_on_first_blocks_that_are_missing_or_damaged_is_refused_with_on
 
 
 @pytest.mark.parametrize("side", [80, 96, 112, 128, 144])
-@pytest.mark.parametrize("layer", backbone_training.TAUGHT_BY)
+@pytest.mark.parametrize("layer", backbone_training.TEACHER_LAYERS)
 def test_a_layer_is_taught_what_the_teacher_sees_at_the_same_place(teacher, layer, side):
     ((ours,), (theirs,)) = (
         (found[0].shape[0] for found in one.extractor([name])(tf.zeros((1, side, side, 3))))
-        for one, name in ((untrained_backbone("studio_vgg"), layer), (teacher, backbone_training.TAUGHT_BY[layer]))
+        for one, name in ((untrained_backbone("studio_vgg"), layer), (teacher, backbone_training.TEACHER_LAYERS[layer]))
     )
     stride = 8 if layer.startswith("block4") else 16
     middles = np.arange(ours, dtype=np.float32) * stride + (stride - 1) / 2
     places = np.broadcast_to(middles[:, None, None], (ours, ours, 1))
     found = backbone_training.hint(tf.constant(places[None]), layer, (theirs, theirs))[0, :, :, 0]
     assert found.shape == (theirs, theirs)
-    step, start = (32, 37) if backbone_training.TAUGHT_BY[layer] == "mixed8" else (16, 21)
+    step, start = (32, 37) if backbone_training.TEACHER_LAYERS[layer] == "mixed8" else (16, 21)
     np.testing.assert_allclose(found, np.arange(theirs)[:, None] * step + start + np.zeros(theirs), atol=6)
 
 

@@ -128,10 +128,10 @@ def test_the_balance_is_the_photos_share_of_the_gradient(picture, studio_vgg):
     for balance in (0.1, 0.5, 0.9):
         chosen = resolve(config(balance=balance), studio_vgg)
         painting = StyleOptimizer(StyleInputs(picture, (STYLE,), (None,), None), chosen, studio_vgg)
-        image = painting._scene.between()
+        image = painting._style_targets.midpoint()
         style, content, _ = painting._weights
         pulls = [
-            float(tf.norm(painting._scene_loss.evaluate(image, painting._targets, only, tile=16_384).gradient))
+            float(tf.norm(painting._perceptual_loss.evaluate(image, painting._targets, only, tile=16_384).gradient))
             for only in ((style, 0.0, 0.0), (0.0, content, 0.0))
         ]
         assert pulls[1] / sum(pulls) == pytest.approx(balance, abs=0.01)
@@ -394,7 +394,7 @@ def test_it_descends_about_as_fast_as_scipy_on_the_same_painting(picture, studio
 
     def loss(x: np.ndarray):
         image = tf.constant(x.reshape(shape).astype(np.float32))
-        evaluation = painting._scene_loss.evaluate(image, painting._targets, painting._weights, tile=16_384)
+        evaluation = painting._perceptual_loss.evaluate(image, painting._targets, painting._weights, tile=16_384)
         return evaluation.loss, evaluation.gradient.numpy().ravel().astype(np.float64)
 
     first = loss(painting.best.numpy().ravel())[0]
@@ -425,7 +425,7 @@ def test_a_painting_that_would_not_fit_is_made_in_tiles_and_says_so(studio_vgg, 
     whole = painted(photo, [STYLE], shallow, studio_vgg)
     each = StyleOptimizer(
         StyleInputs(photo, (STYLE,), (None,), None), resolve(shallow, studio_vgg), studio_vgg
-    )._scene_loss.bytes_per_pixel
+    )._perceptual_loss.bytes_per_pixel
     with_free(monkeypatch, int(2.2 * 96**2 * each))
     tiled = painted(photo, [STYLE], shallow, studio_vgg)
     assert "tiles" in tiled[-1].note
@@ -550,7 +550,7 @@ def test_the_size_of_a_long_and_narrow_photo_is_raised_by_itself(studio_vgg):
 @pytest.mark.parametrize("shape", [(600, 900), (100, 1600), (400, 20_000), (50, 2400)])
 def test_a_larger_size_never_paints_a_smaller_picture(shape):
     plan = Planner(SimpleNamespace(content=np.empty((*shape, 3), np.uint8)), None, None, None, 0.0)
-    sizes = [plan.raised(size) for size in range(128, 2049, 16)]
+    sizes = [plan.longest_side(size) for size in range(128, 2049, 16)]
     assert sizes == sorted(sizes)
     assert plan._sizes() == sorted(set(plan._sizes()))
 

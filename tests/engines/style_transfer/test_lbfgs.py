@@ -83,11 +83,11 @@ def test_the_direction_is_that_of_the_plain_two_loop_recursion():
     root = rng.normal(size=(20, 20))
     changes = steps @ (root @ root.T + np.eye(20))
     for step, change in zip(steps, changes, strict=True):
-        optimizer._remember(tf.constant(step, tf.float32), tf.constant(change, tf.float32))
+        optimizer._store_pair(tf.constant(step, tf.float32), tf.constant(change, tf.float32))
     assert optimizer.pairs == 4
     gradient = rng.normal(size=20)
     optimizer._gradient = tf.constant(gradient, tf.float32)
-    direction, slope = optimizer._quasi_newton()
+    direction, slope = optimizer._search_direction()
     q, alphas = gradient.copy(), []
     for s, y in zip(steps[:1:-1], changes[:1:-1], strict=True):
         alphas.append(s @ q / (s @ y))
@@ -101,7 +101,7 @@ def test_the_direction_is_that_of_the_plain_two_loop_recursion():
 
 def test_a_pair_along_which_the_function_is_not_convex_is_left_out():
     optimizer = LBFGS(tf.zeros(3), first_step=1.0)
-    optimizer._remember(tf.constant([1.0, 0.0, 0.0]), tf.constant([-1.0, 0.0, 0.0]))
+    optimizer._store_pair(tf.constant([1.0, 0.0, 0.0]), tf.constant([-1.0, 0.0, 0.0]))
     assert optimizer.pairs == 0
 
 
@@ -109,7 +109,7 @@ def test_a_changed_function_makes_it_forget_and_it_goes_on_from_where_it_was():
     optimizer, _ = minimised(rosenbrock, np.array([-1.2, 1.0]), 20)
     assert optimizer.pairs > 0
     best = optimizer.x.numpy()
-    optimizer.forget()
+    optimizer.reset()
     assert (optimizer.pairs, optimizer.loss) == (0, math.inf)
     np.testing.assert_array_equal(optimizer.trial, best)
     for _ in range(60):
@@ -173,7 +173,7 @@ def test_what_is_known_of_the_curvature_goes_along_to_a_finer_grid():
 
     optimizer, _ = minimised(smooth, np.zeros((1, 8, 8, 1)), 30, first_step=1.0)
     assert optimizer.pairs > 3
-    finer = optimizer.carried(
+    finer = optimizer.resampled(
         lambda tensor: tf.image.resize(tensor, (16, 16), method="bicubic"), first_step=2.0, shrink=0.25
     )
     assert finer.pairs == optimizer.pairs

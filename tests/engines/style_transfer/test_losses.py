@@ -9,14 +9,15 @@ import pytest
 import tensorflow as tf
 
 from engines.style_transfer import BOOK, StyleConfig
-from engines.style_transfer.losses import PerceptualLoss, gram_matrix, total_variation
+from engines.style_transfer.losses import gram_matrix, total_variation
+from engines.style_transfer.perceptual_loss import PerceptualLoss
 from engines.style_transfer.targets import StyleInputs, StyleTargets
 
 LAYERS = ("block1_conv1", "block2_conv1", "block3_conv1")
 CONTENT = "block3_conv2"
 OURS = StyleConfig(style_layers={"block1_conv1": 1.0, "block2_conv1": 0.5, "block3_conv1": 2.0}, content_layer=CONTENT)
 OF_THE_BOOK = dataclasses.replace(BOOK, style_layers=dict.fromkeys(LAYERS, 1.0), content_layer=CONTENT)
-WHOLE = 16_384
+UNTILED = 16_384
 
 # Each loss is evaluated only a few times.
 pytestmark = pytest.mark.usefixtures("eagerly")
@@ -34,7 +35,7 @@ def as_floats(image: np.ndarray) -> tf.Tensor:
 
 def opened(backbone, config: StyleConfig, shape: tuple[int, int], masks=(None,)):
     """The loss, the targets of blobs painted like other blobs, and a picture to evaluate at."""
-    loss, scene = loss_and_scene(backbone, config, shape, masks, WHOLE)
+    loss, scene = loss_and_scene(backbone, config, shape, masks, UNTILED)
     return loss, scene.targets(config), as_floats(noise(*shape, 2))
 
 
@@ -51,7 +52,7 @@ def loss_and_scene(
         pooling=config.pooling,
         regions=pictures.regions,
         centred=not book,
-        mirrored=not book,
+        mirror_padding=not book,
     )
     return loss, StyleTargets(pictures, config, loss, shape, tile)
 
@@ -111,7 +112,7 @@ def test_total_variation_is_that_of_the_book():
 def test_the_books_losses_are_those_of_its_listing(studio_vgg):
     shape = (48, 64)
     loss, targets, image = opened(studio_vgg, OF_THE_BOOK, shape)
-    found = loss.evaluate(image, targets, (1e-6, 2.5e-8, 1e-6), tile=WHOLE)
+    found = loss.evaluate(image, targets, (1e-6, 2.5e-8, 1e-6), tile=UNTILED)
     content = as_floats(noise(*shape, 1))
     from PIL import Image
 
@@ -123,22 +124,22 @@ def test_the_books_losses_are_those_of_its_listing(studio_vgg):
         flat = maps.reshape(-1, maps.shape[-1])
         return flat.T @ flat
 
-    of_style = sum(
+    style_tape = sum(
         np.square(gram(layer, style) - gram(layer, image)).sum() / (4 * 3**2 * (shape[0] * shape[1]) ** 2)
         for layer in LAYERS
     ) / len(LAYERS)
     of_content = np.square(features(studio_vgg, CONTENT, image) - features(studio_vgg, CONTENT, content)).sum()
-    of_variation = float(total_variation(image))
-    assert found.style == pytest.approx(of_style, rel=1e-3)
+    variation_gradient = float(total_variation(image))
+    assert found.style == pytest.approx(style_tape, rel=1e-3)
     assert found.content == pytest.approx(of_content, rel=1e-3)
-    assert found.total_variation == pytest.approx(of_variation, rel=1e-4)
-    assert found.loss == pytest.approx(1e-6 * of_style + 2.5e-8 * of_content + 1e-6 * of_variation, rel=1e-3)
+    assert found.total_variation == pytest.approx(variation_gradient, rel=1e-4)
+    assert found.loss == pytest.approx(1e-6 * style_tape + 2.5e-8 * of_content + 1e-6 * variation_gradient, rel=1e-3)
 
 
 def test_our_style_loss_compares_means_and_covariances_each_by_the_paintings_own(studio_vgg):
     shape = (48, 64)
     loss, targets, image = opened(studio_vgg, OURS, shape)
-    found = loss.evaluate(image, targets, (1.0, 1.0, 1.0), tile=WHOLE)
+    found = loss.evaluate(image, targets, (1.0, 1.0, 1.0), tile=UNTILED)
 
     def statistics(layer, picture):
         around = [[0, 0], [loss.padding, loss.padding], [loss.padding, loss.padding], [0, 0]]
@@ -167,13 +168,13 @@ def test_our_style_loss_compares_means_and_covariances_each_by_the_paintings_own
 def test_the_gradient_is_that_of_finite_differences(studio_vgg, config):
     loss, targets, image = opened(studio_vgg, dataclasses.replace(config, pooling="average"), (48, 64))
     weights = (1e-6, 2.5e-8, 1e-6) if config.losses == "book" else (1.0, 1.0, 1.0)
-    gradient = loss.evaluate(image, targets, weights, tile=WHOLE).gradient
+    gradient = loss.evaluate(image, targets, weights, tile=UNTILED).gradient
     step, measured, slopes = 3e-3, [], []
     for seed in range(3):
         # Along a smooth direction the loss changes enough to be measured in float32.
         direction = as_floats(noise(48, 64, 100 + seed))
         ahead, behind = (
-            loss.evaluate(image + sign * step * direction, targets, weights, tile=WHOLE).loss for sign in (1, -1)
+            loss.evaluate(image + sign * step * direction, targets, weights, tile=UNTILED).loss for sign in (1, -1)
         )
         measured.append((ahead - behind) / (2 * step))
         slopes.append(float(tf.reduce_sum(gradient * direction)))
@@ -199,7 +200,7 @@ def test_in_tiles_losses_and_gradient_are_those_of_the_whole(studio_vgg, config,
     masks = (halves(shape), None) if masked else (None,)
     loss, targets, image = opened(studio_vgg, config, shape, masks)
     weights = (1e-6, 2.5e-8, 1e-6) if config.losses == "book" else (1.0, 0.5, 2.0)
-    whole = loss.evaluate(image, targets, weights, tile=WHOLE)
+    whole = loss.evaluate(image, targets, weights, tile=UNTILED)
     tiled_targets = loss_and_scene(studio_vgg, config, shape, masks, tile)[1].targets(config)
     tiled = loss.evaluate(image, tiled_targets, weights, tile=tile)
     for name in ("loss", "style", "content", "total_variation"):
@@ -213,7 +214,7 @@ def test_a_paintings_pull_ends_where_its_region_does(studio_vgg):
     # Two regions, but only the left one's painting counts.
     config = dataclasses.replace(OURS, blend=(1.0, 0.0))
     loss, targets, image = opened(studio_vgg, config, shape, (halves(shape), None))
-    gradient = np.abs(loss.evaluate(image, targets, (1.0, 0.0, 0.0), tile=WHOLE).gradient.numpy()[0])
+    gradient = np.abs(loss.evaluate(image, targets, (1.0, 0.0, 0.0), tile=UNTILED).gradient.numpy()[0])
     edge = shape[1] // 2
     assert gradient[:, :edge].max() > 0
     assert gradient[:, edge + loss.margin + loss.stride :].max() == 0
