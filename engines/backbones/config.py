@@ -11,13 +11,15 @@ from engines.core.configs import setting, validate
 class BackboneTrainingConfig:
     """How the bundled backbone is trained."""
 
-    epochs: int = setting(10, "Passes over the training pictures.", low=1, high=1000)
-    batch_size: int = setting(64, "Pictures a step.", low=2, high=4096)
+    epochs: int = setting(10, "Number of passes over the training images.", low=1, high=1000)
+    batch_size: int = setting(64, "Images per step.", low=2, high=4096)
     photos: int = setting(8, "Crops of photos that a step learns from besides.", low=1, high=256)
     hinted: int = setting(8, "Pictures a step that the teacher sees, too.", low=1, high=4096)
     hint_weight: float = setting(1.0, "Weight of the distance from the teacher's features.", low=0, high=100)
+    soft_weight: float = setting(0.5, "Share of the teacher's class probabilities in the loss.", low=0, high=1)
+    temperature: float = setting(2.0, "Temperature of the teacher's class probabilities.", low=0.1, high=100)
     learning_rate: float = setting(0.1, "Peak of the one-cycle schedule.", low=1e-6, high=10)
-    warmup: float = setting(0.2, "Share of the steps in which the rate rises.", low=0, high=0.9)
+    warmup: float = setting(0.2, "Share of the steps used to warm up the learning rate.", low=0, high=0.9)
     momentum: float = setting(0.9, "Nesterov momentum.", low=0, high=0.999)
     weight_decay: float = setting(5e-4, "Pull of every kernel towards zero.", low=0, high=1)
     label_smoothing: float = setting(0.1, "Share of each label spread over all classes.", low=0, high=0.9)
@@ -44,7 +46,7 @@ class DistillationConfig:
     size: int = setting(128, "Side of a crop, in pixels.", low=32, high=512)
     largest_scale: float = setting(3.2, "By how much a crop may be shrunk.", low=1, high=16)
     learning_rate: float = setting(2e-3, "Peak of the one-cycle schedule of Adam.", low=1e-6, high=1)
-    warmup: float = setting(0.02, "Share of the steps in which the rate rises.", low=0, high=0.9)
+    warmup: float = setting(0.02, "Share of the steps used to warm up the learning rate.", low=0, high=0.9)
     gram_weight: float = setting(0.5, "Weight of the distance of Gram matrices.", low=0, high=100)
     isometry_weight: float = setting(0.3, "Weight of the maps' distance from isometries.", low=0, high=100)
     paintings_age: int = setting(24, "Steps that a photo is painted for.", low=1, high=1000)

@@ -1,9 +1,9 @@
 """Train blocks 4 and 5 of the bundled backbone on top of frozen first blocks.
 
-They learn to name the 200 classes of Tiny ImageNet, and at four layers the features of InceptionV3 (Szegedy et al.
-2015), through a linear map each (hints: Romero et al. 2015; distillation: Hinton et al. 2015), of these pictures and
-of crops of photos, which are sharp. No layer is copied. Tiny ImageNet's pictures of 64 pixels are enlarged: things are
-then as large as in a photo that is dreamt on.
+They learn to name the 200 classes of Tiny ImageNet, from the labels and from the class probabilities of InceptionV3
+(Szegedy et al. 2015; distillation: Hinton et al. 2015), and at four layers its features, through a linear map each
+(hints: Romero et al. 2015), of these images and of crops of photos, which are sharp. No layer is copied. Tiny
+ImageNet's images of 64 pixels are enlarged: objects are then as large as in a photo.
 """
 
 from __future__ import annotations
@@ -22,8 +22,10 @@ from engines.backbones import studio_vgg
 from engines.backbones.backbone import Backbone
 from engines.backbones.config import BackboneTrainingConfig
 from engines.backbones.hints import crops, relative
+from engines.backbones.soft_targets import soft_targets
 from engines.core.files import UNREADABLE, written_atomically
 from engines.core.frames import Frames
+from engines.core.preparation import prepare
 from engines.data.images import PHOTOS_FILE, LabelledPictures, labelled_pictures, whole_pictures
 from engines.nn.precision import training_policy
 from engines.nn.training_loop import batch_indices, data_hash, one_cycle, train_frames
@@ -126,6 +128,8 @@ def train(
 
     network = studio_vgg.build_classifier(classes, normalised=True)
     given = _load_first_blocks(network, first_blocks)
+    cache = checkpoint and checkpoint.with_name(f"{checkpoint.stem}_soft_targets.npz")
+    logits_of_teacher, _ = yield from prepare(lambda: soft_targets(teacher, pictures, cache), "soft targets")
     middle = network.get_layer(f"block{studio_vgg.FIRST_BLOCKS}_pool").output
     first = keras.Model(network.input, middle)
     deep = keras.Model(middle, [*(network.get_layer(name).output for name in TEACHER_LAYERS), network.output])
@@ -141,7 +145,7 @@ def train(
     momenta = [keras.Variable(np.zeros(w.shape, np.float32), trainable=False) for w in weights]
 
     @tf.function(reduce_retracing=True)
-    def update(images, labels, boxes, gains, sharp):
+    def update(images, labels, probabilities, boxes, gains, sharp):
         rows = tf.range(tf.shape(images)[0])
         seen = tf.image.crop_and_resize(images, boxes, rows, tf.shape(sharp)[1:3], extrapolation_value=127.5)
         seen = (seen / 127.5 - 1) * gains[:, :1, None, None] + gains[:, 1:, None, None]
@@ -155,6 +159,10 @@ def train(
             *found, logits = deep(edges, training=True)
             logits = logits[config.photos :]
             named = tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(targets, logits))
+            # The gradients of softened logits are smaller by the squared temperature (Hinton et al. 2015, section 2).
+            softened = logits / config.temperature
+            soft = tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(probabilities, softened))
+            named += config.soft_weight * (config.temperature**2 * soft - named)
             hints = tf.add_n(
                 [
                     relative(layer(hint(own[:hinted], name, tf.shape(right)[1:3])), right)[0]
@@ -185,6 +193,7 @@ def train(
         return update(
             tf.constant(pictures.images[rows]),
             tf.constant(pictures.labels[rows]),
+            tf.nn.softmax(logits_of_teacher[rows] / config.temperature),
             tf.constant(boxes),
             tf.constant(gains, tf.float32),
             tf.constant(crops(photos, config.photos, size, config.largest_scale, rng)),
