@@ -14,6 +14,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from engines.core.configs import with_fields_of
 from engines.core.files import written_atomically
 from engines.core.frames import Frame, Frames
 from engines.core.messages import message
@@ -150,6 +151,14 @@ class TrainState:
             self.rmsprop.apply(gradients, self.weights)
 
 
+def architecture_of(config: LanguageTrainingConfig, vocab_size: int) -> TransformerConfig:
+    """The architecture that a filled-in config trains."""
+    sizes = ("block_size", "embed_dim", "num_layers", "num_heads", "dense_dim")
+    return TransformerConfig(
+        architecture=config.model, vocab_size=vocab_size, **{name: getattr(config, name) for name in sizes}
+    )
+
+
 def summed_loss(network: Any, tokens: Any, weights: Any) -> Any:
     """Weighted sum of next-token losses over windows: tokens, (B, T + 1), and weights, (B, T) -> scalar in nats."""
     activations = network.forward(tokens[:, :-1])[0]
@@ -213,15 +222,15 @@ def read_texts(config: LanguageTrainingConfig, data: Path) -> TokenisedTexts:
         ValueError: no usable texts, or too little text.
     """
     texts = split_texts(data)
-    set_note(message("learning the vocabulary"))
+    set_note(message("building the vocabulary"))
     tokeniser = TOKENISERS[config.tokeniser or ""].train(texts.train, config.vocab_size or 0)
-    set_note(message("cutting the texts up"))
+    set_note(message("tokenising the texts"))
     train, held_out = (compact(tokeniser.stream(part), tokeniser.vocab_size) for part in (texts.train, texts.held_out))
     if len(train) < MIN_TOKENS:
         raise ValueError(
             message(
-                "{data} makes only {count} tokens to train on and at least {least} are needed; "
-                "use more text, or cut it into characters.",
+                "{data} has only {count} training tokens; at least {least} are needed; use more "
+                "text, or split it into characters.",
                 data=data.name,
                 count=len(train),
                 least=MIN_TOKENS,
@@ -231,11 +240,6 @@ def read_texts(config: LanguageTrainingConfig, data: Path) -> TokenisedTexts:
     return TokenisedTexts(tokeniser, train, held_out, characters, data_hash(train), texts.left_out)
 
 
-def _with_steering(config: LanguageTrainingConfig, changed: LanguageTrainingConfig) -> LanguageTrainingConfig:
-    """`config` with the steerable fields of `changed`."""
-    return dataclasses.replace(config, **{name: getattr(changed, name) for name in STEERABLE})
-
-
 def _train_on(
     config: LanguageTrainingConfig, texts: TokenisedTexts, checkpoint: Path | None, output: Path | None
 ) -> Frames[LanguageTrainingConfig]:
@@ -243,11 +247,7 @@ def _train_on(
     tokeniser = texts.tokeniser
     # A text shorter than the context is a single window of its own length.
     windows = Windows(texts.train, min(config.block_size or 0, len(texts.train) - 1), config.seed)
-    shape = TransformerConfig(
-        architecture=config.model,
-        vocab_size=tokeniser.vocab_size,
-        **{name: getattr(config, name) for name in ("block_size", "embed_dim", "num_layers", "num_heads", "dense_dim")},
-    )
+    shape = architecture_of(config, tokeniser.vocab_size)
     batch = min(max(1, (config.batch_tokens or 0) // windows.block_size), windows.count)
     total = max(1, config.tokens // (batch * windows.block_size))
     state = TrainState(config, shape)
@@ -282,7 +282,7 @@ def _train_on(
         written, text = samples(model, config.prompt)
         changed = yield dataclasses.replace(frame, metrics=metrics, written=written, text=text)
         if changed is not None:
-            config = _with_steering(config, changed)
+            config = with_fields_of(config, changed, STEERABLE)
     if not trained:  # the checkpoint was already complete
         written, text = samples(model, config.prompt)
         yield Frame(step=total, total=total, metrics=score(), written=written, text=text)
@@ -333,7 +333,9 @@ def training(
     """Run `train` as a job: it can be stopped while reading data or between steps, and resumes from its checkpoint."""
     config = config.filled()
     texts, changed = yield from prepare(lambda: read_texts(config, data), message("reading the texts"))
-    yield from _train_on(config if changed is None else _with_steering(config, changed), texts, checkpoint, output)
+    if changed is not None:
+        config = with_fields_of(config, changed, STEERABLE)
+    yield from _train_on(config, texts, checkpoint, output)
 
 
 def evaluate(weights: dict[str, Path], data: Path) -> dict[str, float]:

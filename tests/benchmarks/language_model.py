@@ -273,9 +273,49 @@ def training() -> Row:
     return against_the_listing("training", trained_by_the_listing, trained_by_us, 1.5)
 
 
+# A training step of our network: windows of a batch.
+WINDOWS = 16
+
+
+def trained_with_muon(keras_muon: bool, shape: dict[str, int] | None = None) -> Callable[[], float]:
+    """What measures the seconds of a training step of our network, with Keras's Muon or with ours.
+
+    Args:
+        shape: changes to the architecture of the bundled model.
+    """
+    import keras
+    import tensorflow as tf
+
+    from engines.language_model.config import LanguageTrainingConfig
+    from engines.language_model.training import TrainState, architecture_of, make_train_step
+    from engines.nn.data_parallel import use_one_thread_per_op
+
+    use_one_thread_per_op()
+    config = LanguageTrainingConfig(**(shape or {})).filled()
+    architecture = architecture_of(config, config.vocab_size or 0)
+    state = TrainState(config, architecture)
+    if keras_muon:
+        optimizer = keras.optimizers.Muon(state.rate, exclude_layers=["embedding", "positions", "last"], rms_rate=None)
+        optimizer.build(state.weights)
+        state.apply = lambda gradients, factor: optimizer.apply(gradients, state.weights)  # type: ignore[method-assign]
+    step = make_train_step(state, WINDOWS)
+    length = architecture.block_size
+    tokens = np.random.default_rng(0).integers(0, architecture.vocab_size, (WINDOWS, length + 1)).astype(np.int32)
+    arguments = tf.constant(tokens), tf.ones((WINDOWS, length)), tf.constant(1.0)
+    return lambda: median_seconds(lambda: float(step(*arguments)), 3)
+
+
+def muon(turns: int = TURNS, shape: dict[str, int] | None = None) -> Row:
+    """A training step of our network with our Muon against Keras's."""
+    contenders = {"keras": (trained_with_muon, (True, shape)), "ours": (trained_with_muon, (False, shape))}
+    with in_processes(contenders) as prepared:
+        said = by_turns(prepared, turns)
+    return compared("muon", said["ours"], said["keras"], 1.15, "s a step")
+
+
 def measure() -> list[Row]:
     """All rows."""
-    rows = [generation(), cache(), five_temperatures(), training()]
+    rows = [generation(), cache(), five_temperatures(), training(), muon()]
     with a_page() as browser:
         return [*rows, first_word(browser)]
 
