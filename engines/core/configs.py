@@ -6,7 +6,7 @@ import dataclasses
 import math
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
 from engines.core.messages import message
@@ -59,18 +59,22 @@ _KINDS = {
 
 def _kind(hint: Any) -> str:
     if typing.get_origin(hint) is Mapping:
-        return message("settings by name") if Any in typing.get_args(hint) else message("a list of names with numbers")
+        return (
+            message("a mapping of names to values")
+            if Any in typing.get_args(hint)
+            else message("a mapping of names to numbers")
+        )
     for part in (hint, *typing.get_args(hint)):
         if part in _KINDS:
             return _KINDS[part]
-    return message("a list of names with numbers")
+    return message("a mapping of names to numbers")
 
 
 def _short(number: float) -> str:
     # An integer from a hostile recipe may have more digits than Python converts to a string.
     if abs(number) < 1e15:
         return str(number)
-    return message("a number that large") if number > 0 else message("a number that low")
+    return message("such a large number") if number > 0 else message("such a low number")
 
 
 def validate(config: Any) -> None:
@@ -107,6 +111,17 @@ def validate(config: Any) -> None:
             )
 
 
+def with_defaults(config: C, defaults: Mapping[str, Any]) -> C:
+    """A copy of a config dataclass with every None replaced by its entry in `defaults`."""
+    missing = {name: value for name, value in defaults.items() if getattr(config, name) is None}
+    return dataclasses.replace(config, **missing)  # type: ignore[type-var]
+
+
+def with_fields_of(config: C, other: C, names: Iterable[str]) -> C:
+    """A copy of a config dataclass with the named fields of another."""
+    return dataclasses.replace(config, **{name: getattr(other, name) for name in names})  # type: ignore[type-var]
+
+
 def from_mapping(config_class: type[C], values: Mapping[str, Any]) -> C:
     """Create a config from untrusted values, as read from JSON.
 
@@ -116,7 +131,5 @@ def from_mapping(config_class: type[C], values: Mapping[str, Any]) -> C:
     known = {field.name for field in dataclasses.fields(config_class)}  # type: ignore[arg-type]
     unknown = sorted(set(values) - known)
     if unknown:
-        raise ValueError(
-            message("These settings hold {unknown!r}, which this version does not know.", unknown=unknown[0][:40])
-        )
+        raise ValueError(message("This version has no setting {unknown!r}.", unknown=unknown[0][:40]))
     return config_class(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})

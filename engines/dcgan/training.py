@@ -13,6 +13,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from engines.core.configs import with_fields_of
 from engines.core.files import written_atomically
 from engines.core.frames import Frame, Frames
 from engines.core.messages import message
@@ -56,9 +57,7 @@ def read_pictures(data: Path, side: int) -> SplitPictures:
     """
     pictures = split_pictures(data, side)
     if (pictures.train == pictures.train[:1]).all():
-        raise ValueError(
-            message("All pictures in {data} are the same one; there is nothing to learn from it.", data=data.name)
-        )
+        raise ValueError(message("All images in {data} are identical; use different images.", data=data.name))
     return pictures
 
 
@@ -227,13 +226,19 @@ def alarm(frame: Frame, peak_diversity: float) -> str:
     """
     real, fake = frame.metrics["real_accuracy"], frame.metrics["fake_accuracy"]
     if frame.metrics["diversity"] < COLLAPSE_RATIO * peak_diversity:
-        return message("alarm: the pictures grow alike; go back, and lower the critic's rate or hide more from it")
+        return message(
+            "alarm: the images are losing diversity; roll back, then lower the "
+            "discriminator's learning rate or raise its dropout"
+        )
     if frame.progress < GRACE_PERIOD:
         return ""
     if min(real, fake) > DISCRIMINATOR_WINS:
-        return message("alarm: the critic tells all pictures apart; lower its rate, or hide more from it")
+        return message(
+            "alarm: the discriminator classifies almost every image correctly; lower its "
+            "learning rate or raise its dropout"
+        )
     if fake < GENERATOR_WINS:
-        return message("alarm: the critic is fooled by all that is drawn; raise its rate")
+        return message("alarm: the discriminator is fooled by almost every generated image; raise its learning rate")
     return ""
 
 
@@ -259,12 +264,6 @@ def _hashed_pictures(config: DCGANTrainingConfig, data: Path) -> tuple[SplitPict
     """The pictures for a model, and the hash of the training pictures."""
     pictures = read_pictures(data, ARCHITECTURES[config.model].shape[0])
     return pictures, data_hash(pictures.train)
-
-
-def _with_steering(config: DCGANTrainingConfig, changed: DCGANTrainingConfig) -> DCGANTrainingConfig:
-    """`config` with the steerable fields of `changed`."""
-    changed = changed.filled()
-    return dataclasses.replace(config, **{name: getattr(changed, name) for name in STEERABLE})
 
 
 def _train_on(
@@ -327,7 +326,7 @@ def _train_on(
         if changed is not None:
             if changed.rollbacks > config.rollbacks and good_checkpoint and good_checkpoint.exists():
                 load_checkpoint(good_checkpoint, variables, settings)
-            config = _with_steering(config, changed)
+            config = with_fields_of(config, changed.filled(), STEERABLE)
     if not trained:  # the checkpoint was already complete
         image, metrics = monitor(total)
         yield Frame(step=total, total=total, image=image, metrics=metrics)
@@ -359,8 +358,8 @@ def training(
     output: Path | None = None,
 ) -> Frames[DCGANTrainingConfig]:
     """Run `train` as a job: it can be stopped while reading data or between steps, and resumes from its checkpoint."""
-    pictures, changed = yield from prepare(lambda: _hashed_pictures(config, data), message("reading the pictures"))
-    config = _with_steering(config.filled(), config if changed is None else changed)
+    pictures, changed = yield from prepare(lambda: _hashed_pictures(config, data), message("reading the images"))
+    config = with_fields_of(config.filled(), (config if changed is None else changed).filled(), STEERABLE)
     yield from _train_on(config, *pictures, checkpoint, output)
 
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
-from engines.core.configs import setting, validate
+from engines.core.configs import setting, validate, with_defaults
 from engines.core.messages import message
 from engines.data.text import clean_text
 
@@ -34,7 +33,7 @@ def _clean_prompt(text: str) -> str:
     if len(prompt) > MAX_PROMPT:
         raise ValueError(
             message(
-                "The prompt has {count:,} characters; at most {most:,} are taken.",
+                "The prompt has {count:,} characters; the limit is {most:,}.",
                 count=len(prompt),
                 most=MAX_PROMPT,
             )
@@ -46,32 +45,32 @@ def _clean_prompt(text: str) -> str:
 class SamplingConfig:
     """Settings for sampling. All but `tokens`, `seed` and the number of `temperatures` can be steered."""
 
-    tokens: int = setting(200, "How many tokens it writes at most.", low=1, high=5000)
+    tokens: int = setting(200, "Maximum number of tokens to write.", low=1, high=5000)
     temperature: float = setting(
-        0.7, "Below 1 what is likely becomes likelier; at 0 always the likeliest (greedy).", low=0.0, high=10.0
+        0.7, "Below 1 favours likely tokens; 0 always picks the likeliest (greedy).", low=0.0, high=10.0
     )
     temperatures: tuple[float, ...] = setting(
-        (), "Instead of one: several, written side by side from the same noise.", low=0.0, high=10.0
+        (), "Several temperatures instead of one, sampled side by side with the same noise.", low=0.0, high=10.0
     )
-    top_k: int = setting(0, "Choose among this many likeliest tokens only; 0 for all.", low=0, high=10**6)
+    top_k: int = setting(0, "Sample from this many of the likeliest tokens; 0 uses all.", low=0, high=10**6)
     top_p: float = setting(
-        1.0, "Choose among the fewest likeliest tokens that have this share of the probability.", low=0.0, high=1.0
+        1.0, "Sample from the fewest likeliest tokens that reach this total probability.", low=0.0, high=1.0
     )
     min_p: float = setting(
-        0.0, "Leave out what has less than this share of the likeliest token's probability.", low=0.0, high=1.0
+        0.0, "Drop tokens below this fraction of the likeliest token's probability.", low=0.0, high=1.0
     )
     repetition_penalty: float = setting(
-        1.0, "Above 1 tokens that are there already become less likely.", low=0.1, high=10.0
+        1.0, "Above 1, tokens already in the text become less likely.", low=0.1, high=10.0
     )
-    stop: tuple[str, ...] = setting((), "Texts at which it stops, without writing them.")
-    ends: bool = setting(True, "Whether it stops where the model ends its text; otherwise it may not end it.")
-    seed: int = setting(0, "Of the noise that chooses.", low=0, high=2**31 - 1)
+    stop: tuple[str, ...] = setting((), "Stop before writing any of these texts.")
+    ends: bool = setting(True, "Stop when the model ends its text; if off, the model cannot end it.")
+    seed: int = setting(0, "Seed for sampling.", low=0, high=2**31 - 1)
 
     def __post_init__(self):
         validate(self)
         if len(self.temperatures) > 8:
             raise ValueError(
-                message("At most 8 temperatures are written side by side, not {given}.", given=len(self.temperatures))
+                message("Use at most 8 temperatures side by side, not {given}.", given=len(self.temperatures))
             )
         object.__setattr__(self, "stop", tuple(map(clean_text, self.stop)))
 
@@ -80,8 +79,8 @@ class SamplingConfig:
 class WritingConfig(SamplingConfig):
     """Settings for continuing a text."""
 
-    prompt: str = setting("", "Your opening words. The model only sees the last part of a long text.")
-    begun: tuple[int, ...] = setting((), "Tokens that stand after the prompt already.", low=0, high=10**6)
+    prompt: str = setting("", "The text to continue. The model only sees the end of a long text.")
+    begun: tuple[int, ...] = setting((), "Tokens already written after the prompt.", low=0, high=10**6)
 
     def __post_init__(self):
         super().__post_init__()
@@ -89,7 +88,7 @@ class WritingConfig(SamplingConfig):
         if len(self.begun) > MAX_BEGUN:
             raise ValueError(
                 message(
-                    "{count:,} tokens are begun with; at most {most:,} are taken.",
+                    "{count:,} tokens are already written; the limit is {most:,}.",
                     count=len(self.begun),
                     most=MAX_BEGUN,
                 )
@@ -100,30 +99,32 @@ class WritingConfig(SamplingConfig):
 class LanguageTrainingConfig:
     """Settings for training a language model. None means the model's own default: see `MODEL_DEFAULTS`."""
 
-    model: str = setting("ours", "Which architecture.", choices=MODELS)
-    tokens: int = setting(2_000_000, "How many tokens it reads in all.", low=1000, high=10**10)
-    tokeniser: str | None = setting(None, "What a text is cut into.", choices=TOKENISERS)
-    vocab_size: int | None = setting(None, "How many different tokens there are at most.", low=64, high=60_000)
-    block_size: int | None = setting(None, "How many tokens it sees at most.", low=8, high=1024)
-    embed_dim: int | None = setting(None, "Width of its stream of activations.", low=16, high=1024)
-    num_layers: int | None = setting(None, "How many blocks it has.", low=1, high=24)
-    num_heads: int | None = setting(None, "Heads of each attention.", low=1, high=16)
-    dense_dim: int | None = setting(None, "Width of the layers between the attentions.", low=16, high=8192)
-    batch_tokens: int | None = setting(None, "Tokens a step.", low=64, high=1 << 20)
+    model: str = setting("ours", "Model architecture.", choices=MODELS)
+    tokens: int = setting(2_000_000, "Total number of tokens to train on.", low=1000, high=10**10)
+    tokeniser: str | None = setting(None, "How the text is split into tokens.", choices=TOKENISERS)
+    vocab_size: int | None = setting(None, "Maximum number of different tokens.", low=64, high=60_000)
+    block_size: int | None = setting(None, "Maximum context length in tokens.", low=8, high=1024)
+    embed_dim: int | None = setting(None, "Width of the embeddings and hidden states.", low=16, high=1024)
+    num_layers: int | None = setting(None, "Number of blocks.", low=1, high=24)
+    num_heads: int | None = setting(None, "Number of attention heads.", low=1, high=16)
+    dense_dim: int | None = setting(None, "Width of the dense layers between the attention layers.", low=16, high=8192)
+    batch_tokens: int | None = setting(None, "Tokens per step.", low=64, high=1 << 20)
     optimizer: str | None = setting(
-        None, "Muon for the matrices and Adam for the rest, or the book's RMSprop.", choices=OPTIMIZERS
+        None, "Muon for matrices and Adam for the rest, or RMSprop as in the book.", choices=OPTIMIZERS
     )
-    learning_rate: float | None = setting(None, "The optimiser's rate.", low=1e-6, high=1.0)
+    learning_rate: float | None = setting(None, "The optimiser's learning rate.", low=1e-6, high=1.0)
     weight_decay: float | None = setting(
-        None, "By what share of Muon's rate its matrices shrink at each step.", low=0.0, high=1.0
+        None, "Weight decay of Muon's matrices per step, as a fraction of its learning rate.", low=0.0, high=1.0
     )
     falling: float | None = setting(
-        None, "Over which last share of the training the rate falls to nothing.", low=0.0, high=1.0
+        None, "Final fraction of training in which the learning rate decays to zero.", low=0.0, high=1.0
     )
-    rate_factor: float = setting(1.0, "Of the rate; may be moved while it runs.", low=0.0, high=10.0)
-    prompt: str = setting("", "What its samples go on from; may be changed while it runs.")
+    rate_factor: float = setting(
+        1.0, "Multiplies the learning rate; can be changed during the run.", low=0.0, high=10.0
+    )
+    prompt: str = setting("", "Prompt for the samples; can be changed during the run.")
     interval: int = setting(250, "Steps between samples and checkpoints.", low=1, high=1_000_000)
-    seed: int = setting(0, "Order of the texts and initial weights.", low=0, high=2**31 - 1)
+    seed: int = setting(0, "Seed for the order of texts and the initial weights.", low=0, high=2**31 - 1)
 
     def __post_init__(self):
         validate(self)
@@ -140,9 +141,7 @@ class LanguageTrainingConfig:
 
     def filled(self) -> LanguageTrainingConfig:
         """A copy with every None replaced by the model's default."""
-        defaults = MODEL_DEFAULTS[self.model]
-        missing = {name: value for name, value in defaults.items() if getattr(self, name) is None}
-        return dataclasses.replace(self, **missing)
+        return with_defaults(self, MODEL_DEFAULTS[self.model])
 
 
 MODEL_DEFAULTS: dict[str, dict[str, Any]] = {

@@ -29,17 +29,17 @@ class BatchPanel:
 
     def build(self, stage: Stage, hint: str) -> None:
         """Create the controls; the button starts a run on `stage`."""
-        with gr.Accordion("Batch: many pictures", open=False, elem_id=self._prefix, elem_classes="fold"):
+        with gr.Accordion("Batch: many photos", open=False, elem_id=self._prefix, elem_classes="fold"):
             gr.Markdown(hint, elem_classes="quiet")
             self.files = gr.File(
-                label=message("Pictures, or a zip of them; at most {most}", most=MAX_PICTURES),
+                label=message("Photos, or a zip of photos (up to {most})", most=MAX_PICTURES),
                 file_count="multiple",
                 file_types=["image", *sorted(SUFFIXES), ".zip"],
                 type="filepath",
                 height=140,
                 elem_id=f"{self._prefix}-files",
             )
-            self.go = gr.Button("Begin the batch", elem_id=f"{self._prefix}-begin", interactive=False)
+            self.go = gr.Button("Start batch", elem_id=f"{self._prefix}-begin", interactive=False)
         stage.start_buttons.append(self.go)
 
     def job(self, job: Job, files: Sequence[str] | None) -> Batch:

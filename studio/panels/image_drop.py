@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import OrderedDict
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from engines.imaging.images import Picture, PictureError
 from engines.recipes import Recipe, read_recipe
 from studio.components.toasts import inform, warn
 from studio.gallery.visitors import current_session
+from studio.run_views.image_run_view import PictureStage
+from studio.run_views.live_canvas import idle_message
 from studio.services import Studio
 
 # Gradio reports a dropped picture twice, a few hundredths of a second apart; the second report is ignored.
@@ -103,3 +106,33 @@ def read_upload(
     except ValueError as error:
         warn(error)
         return picture.pixels, None, {restored: None}
+
+
+def drop_photo(
+    studio: Studio,
+    path: str | None,
+    box: Any,
+    restored: Any,
+    view: PictureStage,
+    run_id: str,
+    restore: Callable[[Recipe], dict[Any, Any]],
+) -> tuple[np.ndarray | None, dict[Any, Any]]:
+    """Read a dropped photo like `read_upload`, show it in the run view unless a run is active, and restore its recipe.
+
+    Args:
+        restore: returns the updates that show a recipe; raises ValueError for one that does not belong to this tab.
+
+    Returns:
+        The photo, (H, W, 3) uint8 RGB, or None if there is nothing to show; and the updates of the page.
+    """
+    image, recipe, update = read_upload(studio, path, box, restored)
+    if image is None:
+        return None, update
+    run = view.run(run_id)
+    if run is None or run.over:
+        update[view.canvas] = idle_message(image)
+    try:
+        return image, update if recipe is None else update | restore(recipe)
+    except ValueError as error:
+        warn(error)
+        return image, update | {restored: None}

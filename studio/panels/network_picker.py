@@ -51,8 +51,8 @@ def require_weights(studio: Studio, name: str) -> None:
     if studio.workshop.store.find(name) is None:
         raise WeightsError(
             message(
-                "This network's weights are not here yet; download them under More or on the Models tab, "
-                "or use another."
+                "This network's weights are missing; download them under More or on the Models tab, "
+                "or choose another network."
             )
         )
 
@@ -72,10 +72,10 @@ class NetworkPicker:
             network_choices(studio, self.names),
             value=self.names[0],
             label="Network",
-            info="Whose eyes the picture is seen through.",
+            info="The network that extracts the image features.",
             elem_id=f"{prefix}-backbone",
         )
-        self.fetch = gr.Button("Download its weights", size="sm", visible=False, elem_id=f"{prefix}-fetch")
+        self.fetch = gr.Button("Download weights", size="sm", visible=False, elem_id=f"{prefix}-fetch")
         self.fetched = gr.Markdown("", elem_id=f"{prefix}-fetched", visible=False)
 
     def wire(self) -> None:
@@ -114,7 +114,7 @@ class NetworkPicker:
 
     def _offer(self, name: str) -> str:
         megabytes = OFFICIAL_FILES[name].megabytes if name in OFFICIAL_FILES else 0
-        return message("Download its weights ({megabytes} MB)", megabytes=megabytes)
+        return message("Download weights ({megabytes} MB)", megabytes=megabytes)
 
     def download(self, name: str) -> Iterator[tuple[Any, Any, Any]]:
         """Download a network's weights, yielding updates that show the progress."""

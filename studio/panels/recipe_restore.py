@@ -28,7 +28,7 @@ def job_for_tab(recipe: Recipe, engine: str, networks: Collection[str], elsewher
     job = job_from_recipe(recipe, {})
     if job.backbone not in networks:
         raise RecipeError(
-            message("This recipe names a network that is not here: {network!r}.", network=job.backbone[:40])
+            message("This recipe needs a network that is not available: {network!r}.", network=job.backbone[:40])
         )
     if recipe.weights and workshop.weights(recipe.engine, job.backbone) not in ("", recipe.weights):
         inform(OTHER_WEIGHTS)

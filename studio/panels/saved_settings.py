@@ -42,12 +42,12 @@ class SavedSettings:
         """Create the controls."""
         prefix = f"{self._prefix}-own"
         with gr.Accordion("Your settings", open=False, elem_id=prefix, elem_classes="fold"):
-            self.choice = gr.Dropdown([], label="Saved", elem_id=f"{prefix}-choice", elem_classes=OWN)
+            self.choice = gr.Dropdown([], label="Saved settings", elem_id=f"{prefix}-choice", elem_classes=OWN)
             with gr.Row(elem_classes="pair"):
                 self.name = gr.Textbox(
                     "", label="Name", max_length=LONGEST_NAME, elem_id=f"{prefix}-name", min_width=120
                 )
-                self.save_button = gr.Button("Save under this name", size="sm", elem_id=f"{prefix}-save", min_width=120)
+                self.save_button = gr.Button("Save settings", size="sm", elem_id=f"{prefix}-save", min_width=120)
             with gr.Row(elem_classes="pair"):
                 self.delete_button = gr.Button("Delete", size="sm", elem_id=f"{prefix}-delete", min_width=80)
                 self.export_button = gr.Button("Export", size="sm", elem_id=f"{prefix}-export", min_width=80)
@@ -107,7 +107,7 @@ class SavedSettings:
 
     def _config(self, data: Any) -> Any:
         if not isinstance(data, Mapping):
-            raise ValueError(message("These settings are damaged; save them anew."))
+            raise ValueError(message("These settings are damaged; save them again."))
         return from_mapping(type(self._settings.initial), data)
 
     def remember_last(self, *values: Any) -> Any:
@@ -136,14 +136,14 @@ class SavedSettings:
         name, saved = (name or "").strip()[:LONGEST_NAME], dict(kept or {})
         try:
             if not name:
-                raise ValueError(message("Give these settings a name first."))
+                raise ValueError(message("Name these settings first."))
             if name not in saved and len(saved) >= MOST:
-                raise ValueError(message("At most {most} settings are saved; delete one first.", most=MOST))
+                raise ValueError(message("You can save up to {most} settings; delete one first.", most=MOST))
             saved[name] = self._to_json(values)
         except ValueError as error:
             warn(error)
             return [gr.skip()] * 3
-        inform(message("Saved: your browser keeps these settings."))
+        inform(message("Settings saved in this browser."))
         return [saved, gr.update(choices=list(saved), value=name), ""]
 
     def apply(self, kept: Any, name: str | None) -> list[Any]:
@@ -171,7 +171,7 @@ class SavedSettings:
     def export_all(self, kept: Any) -> str | None:
         """Write all saved settings to a file and return its path."""
         if not kept:
-            warn(message("There are no saved settings to export yet."))
+            warn(message("There are no saved settings to export."))
             return None
         path = self._studio.gallery.folder / "archives" / f"reverie-{self._prefix}-settings.json"
         content = {KEY: VERSION, "tab": self._prefix, "settings": kept}
@@ -185,28 +185,24 @@ class SavedSettings:
             saved = dict(kept or {}) | self._read(Path(path))
             if len(saved) > MOST:
                 raise ValueError(
-                    message(
-                        "These would be {count} saved settings; at most {most} are kept.", count=len(saved), most=MOST
-                    )
+                    message("This would make {count} saved settings; the limit is {most}.", count=len(saved), most=MOST)
                 )
         except ValueError as error:
             warn(error)
             return [gr.skip()] * 2
-        inform(message("Imported: choose them under Saved."))
+        inform(message("Imported; choose them under Saved settings."))
         return [saved, gr.update(choices=list(saved), value=None)]
 
     def _read(self, path: Path) -> dict[str, Any]:
         if path.stat().st_size > MOST_BYTES:
-            raise ValueError(message("This file is too large to be one of saved settings."))
+            raise ValueError(message("This file is too large for saved settings."))
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
             version, tab, settings = content[KEY], content["tab"], dict(content["settings"])
         except (OSError, ValueError, RecursionError, KeyError, TypeError) as error:
-            raise ValueError(
-                message("There are no saved settings in this file; choose one that was exported here.")
-            ) from error
+            raise ValueError(message("This file contains no saved settings; choose one exported from here.")) from error
         if version != VERSION or tab != self._prefix:
-            raise ValueError(message("These settings are of another tab or another version; import them there."))
+            raise ValueError(message("These settings are from another tab or version; import them there."))
         for one in settings.values():
             self._config(one)
         return {str(name)[:LONGEST_NAME]: one for name, one in settings.items()}

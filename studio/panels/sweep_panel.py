@@ -38,22 +38,22 @@ class SweepPanel:
         """Create the controls; the button starts a run on `stage`."""
         first = self._kind()
         titles = [(title, name) for name, title in self._titles.items()]
-        with gr.Accordion("Sweep: a setting over a few values", open=False, elem_id=self._prefix, elem_classes="fold"):
-            gr.Markdown("One sheet of pictures that differ in one setting, or in two.", elem_classes="quiet")
+        with gr.Accordion("Sweep: compare values", open=False, elem_id=self._prefix, elem_classes="fold"):
+            gr.Markdown("Make a grid of images that vary one or two settings.", elem_classes="quiet")
             self.columns = gr.Dropdown(titles, value=first.columns, label="Setting", elem_id=f"{self._prefix}-columns")
             self.column_values = gr.Textbox(
                 format_numbers(first.column_values),
-                label="Its values",
-                info="Numbers with commas between them.",
+                label="Values",
+                info="Numbers separated by commas.",
                 elem_id=f"{self._prefix}-column-values",
             )
             self.rows = gr.Dropdown(
-                [("nothing else", NOTHING), *titles],
+                [("none", NOTHING), *titles],
                 value=NOTHING,
-                label="And from row to row",
+                label="Second setting (rows)",
                 elem_id=f"{self._prefix}-rows",
             )
-            self.row_values = gr.Textbox("", label="Its values", elem_id=f"{self._prefix}-row-values", visible=False)
+            self.row_values = gr.Textbox("", label="Values", elem_id=f"{self._prefix}-row-values", visible=False)
             self.go = gr.Button("Sweep", elem_id=f"{self._prefix}-begin", interactive=False)
         stage.start_buttons.append(self.go)
 

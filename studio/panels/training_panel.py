@@ -83,11 +83,11 @@ class TrainingPanel:
                 kind.adjust(settings)
             with gr.Column(elem_classes="outputs", min_width=320, scale=3):
                 self.stage.build_canvas(None, kind.invitation)
-                self.stage.build_footer("Stop when you like: Train goes on from there, with the same settings.")
+                self.stage.build_footer("Stop at any time; press Train to resume with the same settings.")
                 with gr.Row(elem_classes="under"):
                     gr.Markdown(kind.used, elem_classes="quiet")
                     self.use = gr.Button("Use it", size="sm", elem_id=f"{prefix}-use")
-                    self.export = gr.Button("For Keras", size="sm", elem_id=f"{prefix}-export")
+                    self.export = gr.Button("Keras file", size="sm", elem_id=f"{prefix}-export")
                     self.keras_file = gr.DownloadButton("File", elem_id=f"{prefix}-keras-file", elem_classes="offstage")
         options: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": None}
         self.stage.start_on(self.stage.start_button.click, self.start, [self.data, *settings.components])
@@ -124,9 +124,7 @@ class TrainingPanel:
         try:
             recipe = read_recipe(Path(path))
             if recipe is None:
-                raise RecipeError(
-                    message("There is nothing to train on in this file: choose {data}.", data=self.kind.data)
-                )
+                raise RecipeError(message("This file contains no training data; choose {data}.", data=self.kind.data))
             return self.restore(recipe)
         except ValueError as error:
             warn(error)
@@ -147,10 +145,10 @@ class TrainingPanel:
             recipe,
             self.kind.engine,
             [""],
-            message("This was made on another tab; drop it there."),
+            message("This was made on another tab; drop it there instead."),
             workshop=self.studio.workshop,
         )
-        inform(message("Settings restored: now choose the data."))
+        inform(message("Settings restored; now choose the training data."))
         return {self.data: None} | self.settings.updates_for(job.config)
 
     async def start(self, paths: Sequence[str] | None, *values: Any) -> AsyncIterator[dict[Any, Any]]:
@@ -158,7 +156,7 @@ class TrainingPanel:
 
         def job() -> Job:
             if not paths:
-                raise ValueError(message("Choose the data first: {data}.", data=self.kind.data))
+                raise ValueError(message("Choose the training data first: {data}.", data=self.kind.data))
             config = self.settings.config(values)
             return training_job(self.studio, self.kind.engine, config, paths, self.kind.steerable)
 
@@ -188,7 +186,7 @@ class TrainingPanel:
         run = self.stage.run(run_id)
         path = run.job.files.get("output") if run is not None else None
         if path is None:
-            raise ValueError(message("There is no training to use yet; press Train first."))
+            raise ValueError(message("Nothing has been trained yet; press Train first."))
         if not path.is_file():
-            raise ValueError(message("This training is not finished; press Train to go on with it."))
+            raise ValueError(message("Training is not finished; press Train to resume."))
         return path

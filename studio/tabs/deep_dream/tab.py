@@ -17,17 +17,16 @@ from engines.jobs.sweep import DreamSweepConfig
 from engines.recipes import Recipe
 from studio.components.config_form import Settings
 from studio.components.image_input import Photo, example_row
-from studio.components.toasts import inform, warn
+from studio.components.toasts import inform
 from studio.examples.examples import examples
 from studio.panels.batch_panel import BatchPanel
 from studio.panels.handoff import Handoff
-from studio.panels.image_drop import check_upload, read_upload
+from studio.panels.image_drop import check_upload, drop_photo
 from studio.panels.network_picker import NetworkPicker, require_weights
 from studio.panels.recipe_restore import job_for_tab
 from studio.panels.saved_settings import SavedSettings
 from studio.panels.sweep_panel import SweepPanel
 from studio.run_views.image_run_view import PictureStage
-from studio.run_views.live_canvas import idle_message
 from studio.services import Studio
 
 DEFAULT_BACKBONE = next(iter(PRESETS))
@@ -72,20 +71,20 @@ class DreamTab:
                     "More: network, layers, guide, jitter", open=False, elem_id="dream-more", elem_classes="fold"
                 ):
                     self._build_more()
-                with gr.Accordion("Zoom film", open=False, elem_id="dream-film", elem_classes="fold"):
+                with gr.Accordion("Zoom video", open=False, elem_id="dream-film", elem_classes="fold"):
                     settings.slider("pictures", "Length", 1, 120, 1)
                     settings.slider("zoom", "Zoom", 0.9, 1.3, 0.01)
                     settings.slider("turn", "Turn", -15, 15, 0.5)
                 self.sweep = SweepPanel(settings, DreamSweepConfig, "dream")
                 self.sweep.build(self.stage)
                 self.batch = BatchPanel(self.studio, "image", "dream")
-                self.batch.build(self.stage, "All are dreamt on with the settings above, one after another.")
+                self.batch.build(self.stage, "Runs DeepDream on every photo in turn with the settings above.")
                 self.saved_settings = SavedSettings(self.studio, settings, "dream")
                 self.saved_settings.build()
             with gr.Column(elem_classes="outputs", min_width=320, scale=3):
-                invitation = message("Press Dream, and watch what the network sees in your picture.")
+                invitation = message("Press Dream to see what the network sees in your photo.")
                 self.stage.build_canvas(self.studio.read(str(first)), invitation)
-                self.stage.build_footer("Move a slider while it runs: the dream follows.", "Dream on from this")
+                self.stage.build_footer("Move a slider during a run to change the dream.", "Use as photo")
         self.restored = gr.State(None)
         self._wire()
 
@@ -98,14 +97,14 @@ class DreamTab:
             gr.Textbox(
                 format_weights(settings.initial.layer_weights),
                 label="Layers",
-                info="Which layers to amplify, as name=weight, …",
+                info="Layers to amplify, as name=weight, …",
                 elem_id="dream-layers",
             ),
             show=format_weights,
             read=lambda text: parse_weights(text or ""),
         )
         self.guide = Photo(
-            label="Guide picture: what the dream should look for",
+            label="Guide image: what to look for",
             sources=["upload", "clipboard"],
             height=140,
             elem_id="dream-guide",
@@ -114,7 +113,7 @@ class DreamTab:
         settings.slider("octave_scale", "Octave scale", 1.1, 2.0, 0.05)
         settings.slider("jitter", "Jitter", 0, 64, 1)
         units = {"mean absolute gradient": "mean_absolute", "L2 norm, as in the book": "l2"}
-        settings.choice("normalization", "Unit of the step", units)
+        settings.choice("normalization", "Step normalisation", units)
         with gr.Row(elem_classes="pair"):
             # A textbox, as gr.Number returns 0 when emptied, which is a valid channel.
             settings.add(
@@ -180,9 +179,14 @@ class DreamTab:
         photo = [self.stage.run_id], self._restore_outputs
         return [
             Handoff("dream", self._restore, [], self._restore_outputs, engines=("deep_dream", "deep_dream_sweep")),
-            Handoff("dream", self.use_as_photo, *photo, title="Dream on it", kinds=("picture",)),
+            Handoff("dream", self.use_as_photo, *photo, title="Apply DeepDream", kinds=("picture",)),
             Handoff(
-                "dream", lambda path: {self.guide: path}, [], [self.guide], title="Dream of it", kinds=("picture",)
+                "dream",
+                lambda path: {self.guide: path},
+                [],
+                [self.guide],
+                title="Use as guide image",
+                kinds=("picture",),
             ),
         ]
 
@@ -192,17 +196,7 @@ class DreamTab:
 
     def photo_changed(self, path: str | None, run_id: str) -> dict[Any, Any]:
         """Show a dropped photo, and restore its recipe if it has one."""
-        image, recipe, update = read_upload(self.studio, path, self.photo, self.restored)
-        if image is None:
-            return update
-        run = self.stage.run(run_id)
-        if run is None or run.over:
-            update[self.stage.canvas] = idle_message(image)
-        try:
-            return update if recipe is None else update | self._restore(recipe)
-        except ValueError as error:
-            warn(error)
-            return update | {self.restored: None}
+        return drop_photo(self.studio, path, self.photo, self.restored, self.stage, run_id, self._restore)[1]
 
     def _restore(self, recipe: Recipe) -> dict[Any, Any]:
         """Show a recipe in the controls, with its pictures if they are still in the gallery.
@@ -210,7 +204,9 @@ class DreamTab:
         Raises:
             ValueError: a recipe of another tab, or with settings that this version rejects.
         """
-        elsewhere = message("This picture was made on another tab; it can be dreamt on, its settings stay there.")
+        elsewhere = message(
+            "This image was made on another tab; you can use it as the photo, but its settings apply only there."
+        )
         job = job_for_tab(recipe, "deep_dream", self.network.names, elsewhere, workshop=self.studio.workshop)
         found = {name: self.studio.gallery.find_input(hash_) for name, hash_ in recipe.inputs.items()}
         swept = job.config if isinstance(job.config, DreamSweepConfig) else None
@@ -220,14 +216,10 @@ class DreamTab:
         update[self.preset] = gr.update(choices=list(presets(job.backbone)), value=None)
         update[self.guide] = str(found["guide"]) if found.get("guide") else None
         if found.get("image"):
-            inform(message("Settings restored, with the photo that this was made from."))
+            inform(message("Settings and original photo restored."))
             update[self.photo] = str(found["image"])
         else:
-            inform(
-                message(
-                    "Settings restored. The photo that this was made from is not here: drop it to repeat the dream."
-                )
-            )
+            inform(message("Settings restored. The original photo is missing; drop it to repeat the dream."))
         return update
 
     def guide_changed(self, path: str | None):
@@ -292,7 +284,7 @@ class DreamTab:
             ValueError: no photo, or invalid settings; the message is for the user.
         """
         if not photo:
-            raise PictureError(message("Choose a photo first: drop one, or click one of the examples."))
+            raise PictureError(message("Choose a photo first: drop one or click an example."))
         picture = self.studio.load(photo)
         job = self._shared(guide, backbone, values)
         return dataclasses.replace(job, inputs={"image": picture.pixels, **job.inputs}, details=picture.details)
@@ -318,6 +310,6 @@ def parse_channel(text: str) -> int | None:
         return None
     if not text.isdecimal():
         raise ValueError(
-            message("Channel must be a whole number, or empty for all channels, not {given!r}.", given=text[:20])
+            message("Channel must be a whole number, not {given!r}; leave it empty for all channels.", given=text[:20])
         )
     return int(text)

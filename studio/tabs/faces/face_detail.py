@@ -19,6 +19,7 @@ from studio.components.hidden_download import download_when_ready
 from studio.components.portrait import follow, portrait
 from studio.components.toasts import inform, run_or_warn
 from studio.i18n.catalog import translate
+from studio.panels.direction_sliders import direction_sliders
 from studio.services import Studio
 from studio.tabs.latent_space.face_editor import rounded
 from studio.wire_format import png_uri
@@ -45,40 +46,29 @@ class FaceDetail:
             1,
             value=0,
             step=0.01,
-            label="Towards the held face",
-            info="Press “Hold” under a face, then choose another: between the two lies a great arc.",
+            label="Blend with held face",
+            info="Press “Hold” under a face, then choose another to blend the two along a great-circle arc.",
             elem_id="gan-blend",
         )
-        self.saliency = gr.Checkbox(False, label="Show where the critic looks", container=False, elem_id="gan-looking")
+        self.saliency = gr.Checkbox(False, label="Show discriminator saliency", container=False, elem_id="gan-looking")
 
     def frame(self) -> None:
         """Create the picture and its buttons."""
         self.picture = portrait("gan-portrait", EMPTY_FACE, self.edited)
         with gr.Row(elem_classes="under"):
             self.hold = gr.Button("Hold", size="sm", elem_id="gan-hold")
-            self.add = gr.Button("Add to the walk", size="sm", elem_id="gan-add")
+            self.add = gr.Button("Add to walk", size="sm", elem_id="gan-add")
             self.keep = gr.Button("Save", size="sm", elem_id="gan-keep")
             self.file = gr.DownloadButton("File", elem_id="gan-file", elem_classes="offstage")
 
     def sliders_below(self) -> None:
         """Create the direction sliders."""
         gr.Markdown(
-            "Along these directions faces change most: the first six by what the generator’s first layer answers to "
-            "(SeFa), the others by what differs most between its pictures.",
+            "Directions along which faces change most; the first six come from the generator’s first "
+            "layer (SeFa); along the others its images vary most.",
             elem_classes="quiet",
         )
-        with gr.Row(elem_classes="directions inputs"):
-            self.directions = [
-                gr.Slider(
-                    -REACH,
-                    REACH,
-                    value=0,
-                    step=0.05,
-                    label=message("Direction {number}", number=i + 1),
-                    elem_id=f"gan-d{i + 1}",
-                )
-                for i in range(DIRECTIONS)
-            ]
+        self.directions = direction_sliders(DIRECTIONS, REACH, "gan-d")
 
     @property
     def sliders(self) -> list[Any]:
@@ -124,7 +114,7 @@ class FaceDetail:
             ValueError: no face is selected.
         """
         if not face.get("first"):
-            raise ValueError(message("There is no face yet; press New faces first."))
+            raise ValueError(message("No face selected; press New faces first."))
         blend, _, *along = sliders
         return self.gan(face["network"]).edited(face["first"], face["second"], float(blend), along)
 
@@ -162,7 +152,7 @@ class FaceDetail:
 
         def hold() -> list[Any]:
             z = self.latent_of(face, sliders)
-            inform(message("Held: choose another face, and the slider blends the two."))
+            inform(message("Face held; choose another face, then move the slider to blend the two."))
             return self.new_face(face["network"], z, {**face, "second": rounded(z)})
 
         return await run_or_warn(self.studio, hold, len(self.everything))
@@ -204,10 +194,10 @@ def verdict_text(gan: GAN, verdict: float, whom: str = "") -> str:
     """Describe the discriminator's score of a picture in a sentence."""
     standing, whom = gan.score_percentile(verdict), whom or message("it")
     if standing is None:
-        return translate(message("The critic finds {whom} {score:.2f} real", whom=whom, score=verdict))
+        return translate(message("The discriminator gives {whom} a score of {score:.2f}", whom=whom, score=verdict))
     return translate(
         message(
-            "The critic finds {whom} more real than {standing:.0f} % of photographs (score {score:.2f})",
+            "The discriminator rates {whom} more realistic than {standing:.0f} % of photos (score {score:.2f})",
             whom=whom,
             standing=standing,
             score=verdict,

@@ -14,6 +14,7 @@ from engines.vae.model import VAE
 from studio.components.image_input import Photo
 from studio.components.portrait import follow, portrait
 from studio.components.toasts import inform, run_or_warn
+from studio.panels.direction_sliders import direction_sliders
 from studio.services import Studio
 from studio.wire_format import png_uri
 
@@ -51,10 +52,10 @@ class FaceEditor:
                                 elem_id=f"faces-{name}",
                                 elem_classes="drop",
                             )
-                            for label, name in (("Drop a face", "first"), ("and another", "second"))
+                            for label, name in (("Drop a face photo", "first"), ("Drop another face", "second"))
                         )
                     self.blend = gr.Slider(
-                        0, 1, value=0, step=0.01, label="From the first to the other", elem_id="faces-blend"
+                        0, 1, value=0, step=0.01, label="First face ↔ second face", elem_id="faces-blend"
                     )
                     with gr.Row(elem_classes="actions"):
                         self.random = gr.Button("Random face", variant="primary", elem_id="faces-random")
@@ -65,19 +66,8 @@ class FaceEditor:
                 ]
             with gr.Column(elem_classes="outputs", min_width=320, scale=3):
                 self.picture = portrait("faces-picture", EMPTY_FACE, self.edited)
-        gr.Markdown("The twelve directions in which faces differ most, in standard deviations.", elem_classes="quiet")
-        with gr.Row(elem_classes="directions inputs"):
-            self.directions = [
-                gr.Slider(
-                    -REACH,
-                    REACH,
-                    value=0,
-                    step=0.05,
-                    label=message("Direction {number}", number=i + 1),
-                    elem_id=f"faces-d{i + 1}",
-                )
-                for i in range(DIRECTIONS)
-            ]
+        gr.Markdown("The twelve directions in which faces vary most, in standard deviations.", elem_classes="quiet")
+        self.directions = direction_sliders(DIRECTIONS, REACH, "faces-d")
         self.seed = gr.State(0)
         self._wire()
 
@@ -182,7 +172,7 @@ class FaceEditor:
         mean, error = vae.locate(cut)
         if error > MOST_FACE_ERROR:
             inform(
-                message("This hardly looks like a face to the network; use a picture with one face filling its middle.")
+                message("The network does not recognise a face here; use a photo in which one face fills the centre.")
             )
         return rounded(mean), cut
 

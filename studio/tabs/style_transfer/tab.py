@@ -18,17 +18,16 @@ from engines.recipes import Recipe
 from engines.style_transfer import LAYERS, MOST_STYLES, StyleConfig, presets
 from studio.components.config_form import Settings
 from studio.components.image_input import Photo, example_row
-from studio.components.toasts import inform, warn
+from studio.components.toasts import inform
 from studio.examples.examples import examples
 from studio.panels.batch_panel import BatchPanel
 from studio.panels.handoff import Handoff
-from studio.panels.image_drop import check_upload, read_upload
+from studio.panels.image_drop import check_upload, drop_photo
 from studio.panels.network_picker import NetworkPicker, require_weights
 from studio.panels.recipe_restore import job_for_tab
 from studio.panels.saved_settings import SavedSettings
 from studio.panels.sweep_panel import SweepPanel
 from studio.run_views.image_run_view import PictureStage
-from studio.run_views.live_canvas import idle_message
 from studio.services import Studio
 from studio.tabs.style_transfer.region_painter import blank, masks_of, region_painter
 from studio.tabs.style_transfer.style_picker import StylePicker, blend_of, paths_in
@@ -36,9 +35,9 @@ from studio.tabs.style_transfer.style_picker import StylePicker, blend_of, paths
 DEFAULT_BACKBONE = next(iter(LAYERS))
 TIMES = {"Quick · 15 s": 15.0, "Good · 1 min": 60.0, "Fine · 5 min": 300.0, "By steps": 0.0}
 COLORS = {
-    "the painting's": "painting",
-    "the photo's, exactly": "photo",
-    "the painting's, moved to the photo's": "matched",
+    "the style image's": "painting",
+    "the photo's": "photo",
+    "matched to the photo's": "matched",
 }
 
 
@@ -70,7 +69,7 @@ class StyleTab:
                 with gr.Column(elem_classes="begin"):
                     self._build_pictures(first)
                     self.preset = gr.Radio(
-                        names, value=names[0], label="Manner", elem_id="style-preset", elem_classes="chips"
+                        names, value=names[0], label="Preset", elem_id="style-preset", elem_classes="chips"
                     )
                     self.time = settings.add(
                         "seconds",
@@ -86,19 +85,19 @@ class StyleTab:
                     )
                     self.stage.build_buttons("Paint")
                 settings.slider("balance", "More style ↔ more photo", 0.0, 0.95, 0.01)
-                settings.slider("style_scale", "Strokes", 0.25, 4.0, 0.05)
+                settings.slider("style_scale", "Stroke size", 0.25, 4.0, 0.05)
                 settings.choice("color", "Colours", COLORS)
                 self.style_picker.weights()
-                title = "Regions: which painting goes where"
+                title = "Regions: assign style images"
                 with gr.Accordion(title, open=False, elem_id="style-regions-fold", elem_classes="fold"):
-                    gr.Markdown("Paint on the photo where each painting belongs.", elem_classes="quiet")
+                    gr.Markdown("Paint the area of the photo for each style image.", elem_classes="quiet")
                     self.regions = region_painter("style-regions", photo)
                 self.start_fold = gr.Accordion(
-                    "Go on from a picture", open=False, elem_id="style-start-fold", elem_classes="fold"
+                    "Start from an image", open=False, elem_id="style-start-fold", elem_classes="fold"
                 )
                 with self.start_fold:
                     self.start_image = Photo(
-                        label="Go on from this picture, at full size",
+                        label="Image to start from, at full size",
                         sources=["upload", "clipboard"],
                         height=140,
                         elem_id="style-start-image",
@@ -111,15 +110,13 @@ class StyleTab:
                 self.sweep = SweepPanel(settings, StyleSweepConfig, "style")
                 self.sweep.build(self.stage)
                 self.batch = BatchPanel(self.studio, "content_image", "style")
-                self.batch.build(
-                    self.stage, "All are painted with the settings above, one after another; regions are not used."
-                )
+                self.batch.build(self.stage, "Paints every photo in turn with the settings above; regions are ignored.")
                 self.saved_settings = SavedSettings(self.studio, settings, "style")
                 self.saved_settings.build()
             with gr.Column(elem_classes="outputs", min_width=320, scale=3):
-                invitation = message("Press Paint, and watch the photo become a painting.")
+                invitation = message("Press Paint to turn the photo into a painting.")
                 self.stage.build_canvas(photo, invitation)
-                self.stage.build_footer("Move a slider while it runs: the painting follows.", "Paint on from this")
+                self.stage.build_footer("Move a slider during a run to change the painting.", "Use as starting image")
         self.restored = gr.State(None)
         self._wire()
 
@@ -141,9 +138,9 @@ class StyleTab:
 
     def _build_more(self) -> None:
         settings = self.settings
-        gr.Markdown("Size, sizes and steps count when Time is “By steps”.", elem_classes="quiet")
+        gr.Markdown("Size, number of scales and steps apply only when Time is “By steps”.", elem_classes="quiet")
         settings.slider("size", "Size", 0, 2400, 16)
-        settings.slider("scales", "Sizes on the way", 1, 6, 1)
+        settings.slider("scales", "Number of scales", 1, 6, 1)
         settings.slider("steps", "Steps at full size", 1, 500, 1)
         settings.slider("total_variation_weight", "Smoothness", 0.0, 10.0, 0.1)
         with gr.Row(elem_classes="pair"):
@@ -157,7 +154,7 @@ class StyleTab:
                 format_weights(settings.initial.style_layers),
                 label="Style layers",
                 info=settings.hint("style_layers"),
-                placeholder="as suits the network",
+                placeholder="network default",
                 elem_id="style-layers",
             ),
             show=format_weights,
@@ -169,15 +166,15 @@ class StyleTab:
                 settings.initial.content_layer,
                 label="Photo layer",
                 info=settings.hint("content_layer"),
-                placeholder="as suits the network",
+                placeholder="network default",
                 elem_id="style-content-layer",
             ),
             read=lambda text: (text or "").strip(),
         )
-        settings.choice("losses", "Losses", {"each layer by its own size": "relative", "as in the book": "book"})
+        settings.choice("losses", "Losses", {"normalised per layer": "relative", "as in the book": "book"})
         settings.choice("pooling", "Pooling", {"max": "max", "average": "average"})
         settings.choice(
-            "start", "Begin from", {"the photo": "content", "the bundled network's sketch": "sketch", "noise": "noise"}
+            "start", "Start from", {"the photo": "content", "bundled network's sketch": "sketch", "noise": "noise"}
         )
         settings.choice("optimizer", "Optimiser", {"L-BFGS": "lbfgs", "Adam": "adam", "SGD": "sgd"})
         with gr.Row(elem_classes="pair"):
@@ -239,8 +236,10 @@ class StyleTab:
             Handoff(
                 "style", self._restore, [], self._restore_outputs, engines=("style_transfer", "style_transfer_sweep")
             ),
-            Handoff("style", self.use_as_photo, *photo, title="Paint it", kinds=("picture",)),
-            Handoff("style", lambda path: {gallery: [path]}, [], [gallery], title="Paint like it", kinds=("picture",)),
+            Handoff("style", self.use_as_photo, *photo, title="Paint this image", kinds=("picture",)),
+            Handoff(
+                "style", lambda path: {gallery: [path]}, [], [gallery], title="Use as style image", kinds=("picture",)
+            ),
         ]
 
     def use_as_photo(self, path: str, gallery: Any, run_id: str) -> dict[Any, Any]:
@@ -249,18 +248,8 @@ class StyleTab:
 
     def photo_changed(self, path: str | None, gallery: Any, run_id: str) -> dict[Any, Any]:
         """Show a dropped photo, and restore its recipe if it has one."""
-        image, recipe, update = read_upload(self.studio, path, self.photo, self.restored)
-        if image is None:
-            return update
-        update[self.regions] = blank(image, len(gallery or []))
-        run = self.stage.run(run_id)
-        if run is None or run.over:
-            update[self.stage.canvas] = idle_message(image)
-        try:
-            return update if recipe is None else update | self._restore(recipe)
-        except ValueError as error:
-            warn(error)
-            return update | {self.restored: None}
+        image, update = drop_photo(self.studio, path, self.photo, self.restored, self.stage, run_id, self._restore)
+        return update if image is None else {self.regions: blank(image, len(gallery or []))} | update
 
     def _restore(self, recipe: Recipe) -> dict[Any, Any]:
         """Show a recipe in the controls, with its pictures if they are still in the gallery.
@@ -268,7 +257,9 @@ class StyleTab:
         Raises:
             ValueError: a recipe of another tab, or with settings that this version rejects.
         """
-        elsewhere = message("This picture was made on another tab; it can be painted, its settings stay there.")
+        elsewhere = message(
+            "This image was made on another tab; you can use it as the photo, but its settings apply only there."
+        )
         job = job_for_tab(recipe, "style_transfer", self.network.names, elsewhere, workshop=self.studio.workshop)
         found = {name: self.studio.gallery.find_input(hash_) for name, hash_ in recipe.inputs.items()}
         swept = job.config if isinstance(job.config, StyleSweepConfig) else None
@@ -287,13 +278,11 @@ class StyleTab:
         if found.get("content_image"):
             update[self.photo] = str(found["content_image"])
         if missing:
-            inform(
-                message("Settings restored. Not every picture that this was made from is here: drop them to repeat it.")
-            )
+            inform(message("Settings restored. Some original images are missing; drop them to repeat the result."))
         elif masked:
-            inform(message("Settings and pictures restored. Regions are not: paint them again to repeat it."))
+            inform(message("Settings and images restored, but not regions. Paint them again to repeat the result."))
         else:
-            inform(message("Settings restored, with the photo and the paintings that this was made from."))
+            inform(message("Settings, photo and style images restored."))
         return update
 
     def start_changed(self, path: str | None):
@@ -373,7 +362,7 @@ class StyleTab:
             ValueError: missing pictures, or invalid settings; the message is for the user.
         """
         if not photo:
-            raise PictureError(message("Choose a photo first: drop one, or click one of the examples."))
+            raise PictureError(message("Choose a photo first: drop one or click an example."))
         job = self._shared(gallery, backbone, values)
         picture = self.studio.load(photo)
         own = {"content_image": picture.pixels}
@@ -387,10 +376,10 @@ class StyleTab:
         """Create the job without photo, start image and regions, which a batch cannot share; raises as `_job`."""
         styles = paths_in(gallery)
         if not styles:
-            raise PictureError(message("Choose a painting first: drop one, or click one of the examples."))
+            raise PictureError(message("Choose a style image first: drop one, or click an example."))
         if len(styles) > MOST_STYLES:
             raise PictureError(
-                message("These are {count} paintings; use at most {most}.", count=len(styles), most=MOST_STYLES)
+                message("There are {count} style images; use at most {most}.", count=len(styles), most=MOST_STYLES)
             )
         inputs = {f"style_images_{i}": self.studio.read(path) for i, path in enumerate(styles, 1)}
         require_weights(self.studio, backbone)
