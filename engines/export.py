@@ -41,7 +41,7 @@ def networks(source: str, store: WeightsStore | None = None) -> dict[str, keras.
         except WeightsError:
             continue
     raise WeightsError(
-        message("{file} holds no network that could be read; use a file that a training wrote.", file=path.name)
+        message("{file} does not contain a network that can be read; use a file written by training.", file=path.name)
     )
 
 
@@ -52,7 +52,7 @@ def file_of(source: str, store: WeightsStore) -> Path:
         named = ", ".join(Path(name).stem for name in store.manifest())
         raise WeightsError(
             message(
-                "There is no {source}; name a file that a training wrote, or one of {known}.",
+                "{source} was not found; use a file written by training, or one of {known}.",
                 source=source,
                 known=named,
             )

@@ -118,18 +118,18 @@ def from_json(text: str) -> Recipe:
         RecipeError: not a recipe, a newer version, or unknown or invalid fields.
     """
     if len(text) > MAX_CHARACTERS:
-        raise RecipeError(message("This recipe is too long to be one of Reverie's."))
+        raise RecipeError(message("This recipe is too long."))
     try:
         values = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise RecipeError(message("The recipe in this file is damaged.")) from error
     if not isinstance(values, dict) or type(values.get(KEY)) is not int or values[KEY] < 1:
-        raise RecipeError(message("This is not a recipe of Reverie's."))
+        raise RecipeError(message("This is not a Reverie recipe."))
     version = values.pop(KEY)
     if version > VERSION:
         raise RecipeError(
             message(
-                "This recipe is of a newer version ({theirs}) than this studio ({ours}); update it.",
+                "This recipe has version {theirs}; this studio supports up to {ours}; update the studio.",
                 theirs=version,
                 ours=VERSION,
             )
@@ -138,17 +138,15 @@ def from_json(text: str) -> Recipe:
     unknown = sorted(set(values) - set(_FIELD_TYPES))
     if unknown:
         raise RecipeError(
-            message("This recipe holds {unknown!r}, which this version does not know.", unknown=unknown[0][:40])
+            message("This recipe contains {unknown!r}, which this version does not support.", unknown=unknown[0][:40])
         )
     for name, kind in _FIELD_TYPES.items():
         if name not in values or not isinstance(values[name], kind) or isinstance(values[name], bool):
-            raise RecipeError(
-                message("The recipe in this file is damaged: {name!r} is missing or not what it should be.", name=name)
-            )
+            raise RecipeError(message("The recipe in this file is damaged: {name!r} is missing or invalid.", name=name))
     if not all(isinstance(item, str) for item in values["inputs"].values()):
-        raise RecipeError(message("The recipe in this file is damaged: 'inputs' is not what it should be."))
+        raise RecipeError(message("The recipe in this file is damaged: 'inputs' is invalid."))
     if not all(type(step) is int for step in values["interruptions"]):
-        raise RecipeError(message("The recipe in this file is damaged: 'interruptions' is not what it should be."))
+        raise RecipeError(message("The recipe in this file is damaged: 'interruptions' is invalid."))
     steering = tuple(_steering(values["config"], values["steering"], full=version <= _FULL_STEERING_VERSION))
     return Recipe(**{**values, "steering": steering, "interruptions": tuple(values["interruptions"])})
 
@@ -164,16 +162,14 @@ def _steering(config: dict[str, Any], items: list[Any], *, full: bool) -> Iterat
     for item in items:
         total += _count(in_force)
         if total > MAX_SETTINGS:
-            raise RecipeError(message("This recipe is too long to be one of Reverie's."))
+            raise RecipeError(message("This recipe is too long."))
         try:
             step, settings = item
             if type(step) is not int or not isinstance(settings, dict):
                 raise TypeError
             in_force = settings if full else _changed(in_force, settings)
         except (TypeError, ValueError, KeyError) as error:
-            raise RecipeError(
-                message("The recipe in this file is damaged: 'steering' is not what it should be.")
-            ) from error
+            raise RecipeError(message("The recipe in this file is damaged: 'steering' is invalid.")) from error
         yield step, in_force
 
 

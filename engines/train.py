@@ -29,7 +29,8 @@ from engines.core.quiet import load_quietly
 
 WEIGHTS = Path(__file__).resolve().parent.parent / "weights"
 CHECKPOINTS = Path("checkpoints")
-FIRST_BLOCKS = CHECKPOINTS / "studio_vgg_first_blocks.npz"  # result of distillation, input of the backbone's training
+# Result of distillation, input of the backbone's training; in the project, so that the latter can be repeated alone.
+FIRST_BLOCKS = WEIGHTS / "training" / "studio_vgg_first_blocks.npz"
 LANGUAGE_MODEL = "language_model_"  # prefix of the files of language models
 
 

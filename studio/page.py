@@ -116,7 +116,7 @@ def machine_summary() -> str:
     """Describe this machine's compute in a few words."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     said = message("{cores} core{s}", cores=cores, s="s" if cores > 1 else "")
-    return joined([said, "bfloat16" if native_bfloat16() else ""])
+    return joined([said, "bfloat16" if native_bfloat16() else "float32"])
 
 
 def masthead(note: str) -> gr.HTML:

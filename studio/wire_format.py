@@ -90,7 +90,7 @@ def png_from_uri(uri: object, most: int) -> Image.Image:
                 raise ValueError("too large")
             return picture.convert("RGBA")
     except (*DAMAGED, binascii.Error) as error:
-        raise ValueError(message("What was drawn did not arrive whole; clear it and draw again.")) from error
+        raise ValueError(message("The drawing did not upload completely; clear it and draw again.")) from error
 
 
 def png_uri(image: np.ndarray) -> str:

@@ -1,8 +1,8 @@
 """Pretrained ConvNets as feature extractors, each with its own preprocessing.
 
-Everywhere outside this file an image is (1, H, W, 3) float32 RGB in [-1, 1]; each backbone converts it to the input range
-of its network. Batch normalisation is folded into the convolution before it, and an extractor ends at the
-deepest layer that is asked for.
+Everywhere outside this file an image is (1, H, W, 3) float32 RGB in [-1, 1]; each backbone converts it to the input
+range of its network. Batch normalisation is folded into the convolution before it, and an extractor ends at the deepest
+layer that is asked for.
 """
 
 from __future__ import annotations
@@ -179,9 +179,7 @@ def load_backbone(name: str, store: WeightsStore, *, dtype: str | None = None) -
     """
     if name not in ARCHITECTURES:
         raise WeightsError(
-            message(
-                "There is no backbone {name!r}; use one of {known}.", name=name[:40], known=", ".join(ARCHITECTURES)
-            )
+            message("Unknown network {name!r}; use one of {known}.", name=name[:40], known=", ".join(ARCHITECTURES))
         )
     located = store.verified(name)
     try:
@@ -189,7 +187,7 @@ def load_backbone(name: str, store: WeightsStore, *, dtype: str | None = None) -
     except UNREADABLE as error:
         raise WeightsError(
             message(
-                "{file} cannot be read as weights of {network}; replace the file.",
+                "{file} does not contain valid weights for {network}; replace the file.",
                 file=located.path.name,
                 network=ARCHITECTURES[name].title,
             )
@@ -233,7 +231,7 @@ def read_backbone(path: Path) -> Backbone:
         return Backbone("studio_vgg", _studio_vgg(path), sha256_of(path))
     except UNREADABLE as error:
         raise WeightsError(
-            message("{file} holds no network in the shape of Studio VGG, or is damaged.", file=path.name)
+            message("{file} is damaged or does not contain a Studio VGG network; use another file.", file=path.name)
         ) from error
 
 
@@ -253,9 +251,9 @@ def _official(name: str, weights: str | None) -> keras.Model:
 def fold_batch_normalization(network: keras.Model, dtype: str) -> keras.Model:
     """Fold every batch normalisation that follows a convolution into it.
 
-    The result computes the same function at inference, with weights and arithmetic in `dtype`. Batch normalisations after
-    a convolution with an activation, or with several consumers, stay. Without any, and in `dtype` already, the network
-    is returned as it is.
+    The result computes the same function at inference, with weights and arithmetic in `dtype`. Batch normalisations
+    after a convolution with an activation, or with several consumers, stay. Without any, and in `dtype` already, the
+    network is returned as it is.
     """
     import keras
     import numpy as np

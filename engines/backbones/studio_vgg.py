@@ -100,7 +100,7 @@ def set_weights(network: keras.Model, weights: Mapping[str, np.ndarray]) -> None
                 layer.set_weights([weights[f"{layer.name}/kernel"], weights[f"{layer.name}/bias"]])
             except KeyError as error:
                 raise ValueError(
-                    message("The weights hold nothing for the layer {layer}.", layer=layer.name)
+                    message("The weights have no entry for the layer {layer}.", layer=layer.name)
                 ) from error
 
 

@@ -55,7 +55,7 @@ def written_atomically(path: Path, *, durable: bool = True) -> Iterator[IO[bytes
     """Open a temporary file beside `path`, and rename it to `path` when the block ends without an error.
 
     Args:
-        lasting: whether it must outlive a loss of power, for which one waits for the disk.
+        durable: wait until the file is on disk, so that it survives a loss of power.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = create_temporary(path)
@@ -81,11 +81,11 @@ def cause_of(error: OSError) -> str:
     if error.errno in DISK_FULL:
         return message("the disk is full")
     if error.errno in _PERMISSION_DENIED:
-        return message("nothing may be written there")
+        return message("permission to write there was denied")
     if error.errno == errno.ENAMETOOLONG:
-        return message("its name is too long")
+        return message("the name is too long")
     if error.errno in _NOT_A_FOLDER:
-        return message("there is a file where its folder should be")
+        return message("a file is in the place of the folder")
     if not error.strerror:
         return message("an unknown error occurred")
     return error.strerror[:1].lower() + error.strerror[1:]
@@ -94,7 +94,7 @@ def cause_of(error: OSError) -> str:
 def why_unwritten(error: OSError) -> str:
     """Why a file could not be written and what to do, as the second half of a sentence."""
     if error.errno in DISK_FULL:
-        return message("{cause}; make room and try again", cause=cause_of(error))
+        return message("{cause}; free up space and try again", cause=cause_of(error))
     if error.errno in (*_PERMISSION_DENIED, *_NOT_A_FOLDER):
         return message("{cause}; choose another folder", cause=cause_of(error))
     if error.errno == errno.ENAMETOOLONG:

@@ -27,7 +27,7 @@ def parse_weights(text: str) -> dict[str, float]:
             weights[name.strip()] = float(weight) if weight.strip() else 1.0
         except ValueError as error:
             raise ValueError(
-                message("The weight of {name!r} must be a number, as in name=1.5.", name=name.strip()[:40])
+                message("The weight of {name!r} must be a number, such as name=1.5.", name=name.strip()[:40])
             ) from error
     return weights
 
@@ -50,9 +50,7 @@ def parse_numbers(text: str) -> tuple[float, ...]:
     try:
         return tuple(float(part) for part in text.split(",") if part.strip())
     except ValueError as error:
-        raise ValueError(
-            message("These must be numbers with commas between them, not {given!r}.", given=text[:40])
-        ) from error
+        raise ValueError(message("Enter numbers separated by commas, not {given!r}.", given=text[:40])) from error
 
 
 def format_numbers(numbers: Iterable[float]) -> str:
@@ -65,9 +63,7 @@ def parse_whole_numbers(text: str) -> tuple[int, ...]:
     try:
         return tuple(int(part) for part in text.split(",") if part.strip())
     except ValueError as error:
-        raise ValueError(
-            message("These must be whole numbers with commas between them, not {given!r}.", given=text[:40])
-        ) from error
+        raise ValueError(message("Enter whole numbers separated by commas, not {given!r}.", given=text[:40])) from error
 
 
 def parse_text(text: str) -> tuple[str, ...]:
@@ -85,10 +81,12 @@ def parse_settings(text: str) -> dict[str, Any]:
         settings = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise ValueError(
-            message('Settings must be a JSON object, as {{"steps": 10}}, not {given!r}.', given=text[:40])
+            message('Settings must be a JSON object such as {{"steps": 10}}, not {given!r}.', given=text[:40])
         ) from error
     if not isinstance(settings, dict):
-        raise ValueError(message('Settings must be a JSON object, as {{"steps": 10}}, not {given!r}.', given=text[:40]))
+        raise ValueError(
+            message('Settings must be a JSON object such as {{"steps": 10}}, not {given!r}.', given=text[:40])
+        )
     return settings
 
 

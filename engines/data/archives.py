@@ -52,9 +52,7 @@ def as_archive_error() -> Iterator[None]:
         yield
     except OSError as error:
         why = error.strerror.lower() if error.strerror else message("an unknown error occurred")
-        raise ArchiveError(
-            message("This file cannot be read here ({why}); put another in its place.", why=why)
-        ) from error
+        raise ArchiveError(message("This file cannot be read ({why}); replace it with another.", why=why)) from error
 
 
 @contextlib.contextmanager
@@ -69,14 +67,14 @@ def opened(path: Path) -> Iterator[zipfile.ZipFile]:
     except FileNotFoundError as error:
         raise ArchiveError(
             message(
-                "There is no file {file} in {folder}; name the folder that holds it.",
+                "{file} was not found in {folder}; choose the folder that contains it.",
                 file=path.name,
                 folder=path.parent,
             )
         ) from error
     except UNREADABLE as error:
         raise ArchiveError(
-            message("{file} is not a zip file, or is damaged; make it anew.", file=path.name[:60])
+            message("{file} is damaged or not a zip file; zip the files again.", file=path.name[:60])
         ) from error
     with archive:
         yield archive
@@ -110,17 +108,17 @@ def read_member(archive: zipfile.ZipFile, key: str, limit: int) -> bytes:
     """
     try:
         if archive.getinfo(key).flag_bits & _ENCRYPTED:
-            raise ArchiveError(message("This file has a password; pack it again without one."))
+            raise ArchiveError(message("This file is password-protected; zip it again without a password."))
         with archive.open(key) as file:
             data = file.read(limit + 1)
     except ArchiveError:
         raise
     except NotImplementedError as error:
         raise ArchiveError(
-            message("This file is packed in a way that is not known here; make an ordinary zip.")
+            message("This file uses an unsupported compression method; make an ordinary zip.")
         ) from error
     except UNREADABLE as error:
-        raise ArchiveError(message("This file cannot be unpacked, as the zip is damaged; pack it again.")) from error
+        raise ArchiveError(message("The zip is damaged and this file cannot be unpacked; zip it again.")) from error
     if len(data) > limit:
         raise TooLargeError(
             message("This file is larger than {megabytes} MB; make it smaller first.", megabytes=limit >> 20)
@@ -131,12 +129,12 @@ def read_member(archive: zipfile.ZipFile, key: str, limit: int) -> bytes:
 def left_out_notices(left_out: Sequence[tuple[str, Exception]]) -> tuple[str, ...]:
     """Sentences about skipped files, given names and errors: one for each of the first, one for the rest."""
     named, rest = left_out[:MAX_NOTICES], len(left_out) - MAX_NOTICES
-    sentences = tuple(message("{file} was left out: {why}", file=name[-60:], why=str(error)) for name, error in named)
+    sentences = tuple(message("{file} was skipped: {why}", file=name[-60:], why=str(error)) for name, error in named)
     if rest > 0:
         sentences += (
-            message("Another file was left out too.")
+            message("One more file was skipped.")
             if rest == 1
-            else message("{count} other files were left out too.", count=rest),
+            else message("{count} more files were skipped.", count=rest),
         )
     return sentences
 
@@ -152,7 +150,7 @@ def check_password(archive: zipfile.ZipFile, name: str) -> None:
     """
     files = [entry for entry in archive.infolist() if not entry.is_dir()]
     if files and all(entry.flag_bits & _ENCRYPTED for entry in files):
-        raise ArchiveError(message("{file} has a password; pack it again without one.", file=name[:60]))
+        raise ArchiveError(message("{file} is password-protected; zip it again without a password.", file=name[:60]))
 
 
 def _raw(entry: zipfile.ZipInfo) -> bytes:

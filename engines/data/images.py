@@ -132,7 +132,7 @@ def _decode_all(
     if len(files) < least:
         raise ValueError(
             message(
-                "{file} holds {few}; at least {least} are needed.",
+                "{file} has {few}; at least {least} are needed.",
                 file=path.name,
                 few=_count_phrase(len(files)),
                 least=least,
@@ -141,7 +141,7 @@ def _decode_all(
     if len(files) * size * size * 3 > _MAX_TOTAL_BYTES:
         raise ValueError(
             message(
-                "{file} holds {count} pictures, too many to keep in memory; use fewer.",
+                "{file} has {count} images, too many to fit in memory; use fewer.",
                 file=path.name,
                 count=len(files),
             )
@@ -181,7 +181,7 @@ def _decode_all(
         few = _count_phrase(sum(kept))
         raise ValueError(
             message(
-                "{file} holds {few} that can be read, at least {least} are needed, and {why}",
+                "{file} has {few} that can be read; at least {least} are needed; {why}",
                 file=path.name,
                 few=few,
                 least=least,
@@ -192,7 +192,7 @@ def _decode_all(
 
 
 def _count_phrase(count: int) -> str:
-    return message("no pictures") if not count else message("only {count} picture{s}", count=count, s="s" * (count > 1))
+    return message("no images") if not count else message("only {count} image{s}", count=count, s="s" * (count > 1))
 
 
 def _is_picture(file: Member) -> bool:
@@ -208,7 +208,9 @@ def labelled_pictures(path: Path, size: int = 64) -> LabelledPictures:
     with _opened(path) as (files, read):
         files = [file for file in files if "/" in file.name and _is_picture(file)]
         if not files:
-            raise ValueError(message("{file} holds no pictures in class folders.", file=path.name))
+            raise ValueError(
+                message("{file} has no images in class folders; put each class in its own folder.", file=path.name)
+            )
         images, files, left_out = _decode_all(path, files, read, size, 1)
     folders = [file.name.split("/")[-2] for file in files]
     classes = tuple(sorted(set(folders)))
@@ -254,7 +256,7 @@ def whole_pictures(
                 if min(pixels.shape[:2]) < least_side:
                     raise ValueError(
                         message(
-                            "This picture has a side of fewer than {least} pixels; use a larger one.", least=least_side
+                            "This image has a side shorter than {least} pixels; use a larger one.", least=least_side
                         )
                     )
                 pictures.append(pixels)
@@ -263,7 +265,7 @@ def whole_pictures(
     notices = left_out_notices(refused) if refused else ()
     if not pictures:
         raise ValueError(
-            message("{file} holds {few}; at least {least} are needed.", file=path.name, few=_count_phrase(0), least=1)
+            message("{file} has {few}; at least {least} are needed.", file=path.name, few=_count_phrase(0), least=1)
         )
     return pictures, notices
 
@@ -296,20 +298,20 @@ def digits(path: Path) -> Digits:
     except FileNotFoundError as error:
         raise ValueError(
             message(
-                "There is no file {file} in {folder}; name the folder that holds it.",
+                "{file} was not found in {folder}; choose the folder that contains it.",
                 file=path.name,
                 folder=path.parent,
             )
         ) from error
     except UNREADABLE as error:
         raise ValueError(
-            message("{file} is not the file of digits that Keras publishes, or is damaged.", file=path.name)
+            message("{file} is damaged or not the MNIST file published by Keras.", file=path.name)
         ) from error
     train, train_labels = _digits_of(path.name, *loaded[:2])
     test, test_labels = _digits_of(path.name, *loaded[2:])
     if not len(train) or not len(test):
         raise ValueError(
-            message("{file} holds no digits in its {part}.", file=path.name, part="x_test" if len(train) else "x_train")
+            message("{file} has no digits in {part}.", file=path.name, part="x_test" if len(train) else "x_train")
         )
     return Digits(train, train_labels, test, test_labels)
 
@@ -320,14 +322,14 @@ def _digits_of(name: str, images: np.ndarray, labels: np.ndarray) -> tuple[np.nd
     labels = labels[:, 0] if labels.ndim == 2 and labels.shape[1] == 1 else labels
     numbers = all(array.dtype.kind in "buif" for array in (images, labels))
     if not numbers or images.shape[1:] != (28, 28) or labels.shape != images.shape[:1]:
-        raise ValueError(message("{name} holds something else than digits of 28 x 28 pixels.", name=name))
+        raise ValueError(message("{name} must contain only digits of 28 x 28 pixels.", name=name))
     if not len(images):
         return np.empty((0, 28, 28), np.uint8), np.empty(0, np.uint8)
     # For floating-point numbers the values show whether white is 1 or 255.
     scale = 255 if images.dtype.kind in "bf" and images.max() <= 1 else 1
     # NaN fails every comparison.
     if not (images.min() >= 0 and images.max() <= 255 and labels.min() >= 0 and labels.max() <= 9):
-        raise ValueError(message("{name} holds something else than digits of 28 x 28 pixels.", name=name))
+        raise ValueError(message("{name} must contain only digits of 28 x 28 pixels.", name=name))
     if images.dtype.kind in "bf":
         images = np.round(images * np.float32(scale))
     return images.astype(np.uint8), labels.astype(np.uint8)
@@ -342,7 +344,7 @@ def ratings(path: Path, name: str = "attributes.csv") -> dict[str, np.ndarray]:
     with _opened(path) as (files, read):
         key = next((file.key for file in files if file.name == name), None)
         if key is None:
-            raise ValueError(message("{file} holds no {name}.", file=path.name, name=name))
+            raise ValueError(message("{file} does not contain {name}.", file=path.name, name=name))
         rows = list(csv.DictReader(io.StringIO(read(key).decode("utf-8-sig"))))
     try:
         columns = {key: [row[key] for row in rows] for key in rows[0]}
@@ -352,4 +354,6 @@ def ratings(path: Path, name: str = "attributes.csv") -> dict[str, np.ndarray]:
             key: np.array(values) if key == "name" else np.array(values, np.float32) for key, values in columns.items()
         }
     except (IndexError, KeyError, TypeError, ValueError) as error:
-        raise ValueError(message("{name} in {file} is not a table of ratings.", name=name, file=path.name)) from error
+        raise ValueError(
+            message("{name} in {file} is not a valid table of ratings.", name=name, file=path.name)
+        ) from error

@@ -71,7 +71,7 @@ def decode_utf8(content: bytes, name: str) -> str:
         # An incremental decoder keeps back an incomplete character at the end.
         return clean_text(codecs.getincrementaldecoder("utf-8")().decode(content[cut if cut < 4 else 0 :]))
     except UnicodeDecodeError as error:
-        raise ValueError(message("{name} is no text in UTF-8; save it as UTF-8 first.", name=name)) from error
+        raise ValueError(message("{name} is not UTF-8 text; save it as UTF-8 first.", name=name)) from error
 
 
 def split_texts(data: Path) -> SplitTexts:
@@ -91,14 +91,16 @@ def split_texts(data: Path) -> SplitTexts:
         held_out_texts = set(held_out)
         train = tuple(text for name in REVIEWS_TRAIN for text in _file_texts(data / name) if text not in held_out_texts)
         if not (train and held_out):
-            raise ValueError(message("The files of reviews in {data} hold no texts; fetch them again.", data=data.name))
+            raise ValueError(
+                message("The review files in {data} contain no text; download them again.", data=data.name)
+            )
         return SplitTexts(train, held_out)
     texts, left_out = _read_texts(data)
     characters = sum(map(len, texts))
     if characters < MIN_CHARACTERS:
         raise ValueError(
             message(
-                "{data} holds {characters} characters of text; at least {least:,} are needed.",
+                "{data} has {characters} characters; at least {least:,} are needed.",
                 data=data.name,
                 characters=characters,
                 least=MIN_CHARACTERS,
@@ -129,7 +131,7 @@ def _files(data: Path) -> list[Path]:
     if not data.exists():
         raise ValueError(
             message(
-                "There is no file {data} in {folder}; name a text file or a folder of them.",
+                "{data} was not found in {folder}; choose a text file or a folder of text files.",
                 data=data.name,
                 folder=data.parent,
             )
@@ -151,12 +153,12 @@ def _files(data: Path) -> list[Path]:
 
 
 def _no_texts(path: Path) -> str:
-    return message("{file} holds no text files; their names should end in .txt, .md or .jsonl.", file=path.name)
+    return message("{file} contains no text files; their names must end in .txt, .md or .jsonl.", file=path.name)
 
 
 def _too_much(path: Path) -> str:
     return message(
-        "{file} holds more than {megabytes} MB of text; use a part of it.", file=path.name, megabytes=MAX_BYTES >> 20
+        "{file} has more than {megabytes} MB of text; use part of it.", file=path.name, megabytes=MAX_BYTES >> 20
     )
 
 
@@ -228,7 +230,7 @@ def _file_texts(path: Path) -> Iterator[str]:
     if not path.is_file():
         raise ValueError(
             message(
-                "There is no file {file} in {folder}; name the folder that holds it.",
+                "{file} was not found in {folder}; choose the folder that contains it.",
                 file=path.name,
                 folder=path.parent,
             )
@@ -247,7 +249,7 @@ def _gunzipped(path: Path, content: bytes, name: str) -> bytes:
         with gzip.open(io.BytesIO(content)) as file:
             content = file.read(MAX_BYTES + 1)
     except (OSError, EOFError, zlib.error) as error:
-        raise ValueError(message("{name} is damaged; fetch it again.", name=name)) from error
+        raise ValueError(message("{name} is damaged; download it again.", name=name)) from error
     if len(content) > MAX_BYTES:
         raise TooMuchError(_too_much(path))
     return content
@@ -267,10 +269,12 @@ def _texts_in(name: str, content: bytes) -> Iterator[str]:
             value = json.loads(line)["text"]
         except (json.JSONDecodeError, KeyError, TypeError, RecursionError) as error:
             raise ValueError(
-                message('Line {number} of {name} is no JSON object with a "text".', number=number, name=name)
+                message('Line {number} of {name} must be a JSON object with a "text" field.', number=number, name=name)
             ) from error
         if not isinstance(value, str):
-            raise ValueError(message('The "text" in line {number} of {name} is no text.', number=number, name=name))
+            raise ValueError(
+                message('The "text" field in line {number} of {name} must be a string.', number=number, name=name)
+            )
         if value := replace_html_breaks(clean_text(value)):
             yield value
 

@@ -34,7 +34,7 @@ def resolve(config: DrawConfig | FaceWalkConfig, gan: GAN) -> DrawConfig | FaceW
         if len(config.along) > len(gan.directions):
             raise ValueError(
                 message(
-                    "There are {count} directions here, not {given}.",
+                    "This network has {count} directions, not {given}.",
                     count=len(gan.directions),
                     given=len(config.along),
                 )
@@ -43,13 +43,13 @@ def resolve(config: DrawConfig | FaceWalkConfig, gan: GAN) -> DrawConfig | FaceW
     if len(config.waypoints) % gan.latent_dim:
         raise ValueError(
             message(
-                "Each place of a walk here has {needed} numbers; these are {given}.",
+                "Each waypoint must have {needed} numbers; {given} were given in all.",
                 needed=gan.latent_dim,
                 given=len(config.waypoints),
             )
         )
     if max(len(config.waypoints) // gan.latent_dim, 0 if config.waypoints else len(config.seeds)) < 2:
-        raise ValueError(message("A walk needs at least two places; choose another."))
+        raise ValueError(message("A walk needs at least two waypoints; add another."))
     return config
 
 

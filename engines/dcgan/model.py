@@ -174,7 +174,11 @@ class GAN:
     def _check(self, images: np.ndarray) -> None:
         if images.dtype != np.uint8 or images.shape[1:] != self.shape:
             raise ValueError(
-                message("This critic takes pictures of {size}, not {given}.", size=self.shape, given=images.shape[1:])
+                message(
+                    "This discriminator takes images of shape {size}, not {given}.",
+                    size=self.shape,
+                    given=images.shape[1:],
+                )
             )
 
     @functools.cached_property
@@ -273,7 +277,7 @@ def read_gan(path: Path) -> GAN:
         seen, held_out_percentiles = int(arrays["seen"]), arrays.get("yardstick")
     except (*UNREADABLE, TypeError) as error:
         raise WeightsError(
-            message("{file} holds no adversarial networks of this version, or is damaged.", file=path.name)
+            message("{file} is damaged or does not contain a DCGAN of this version; use another file.", file=path.name)
         ) from error
     return dataclasses.replace(
         gan_from_networks(name, *networks),

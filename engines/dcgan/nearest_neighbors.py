@@ -43,9 +43,7 @@ class NearestNeighborIndex:
             ValueError: the picture has another size.
         """
         if image.shape != self._pictures.train.shape[1:]:
-            raise ValueError(
-                message("The training pictures here are of another size than {size}.", size=image.shape[:2])
-            )
+            raise ValueError(message("The training images do not have the size {size}.", size=image.shape[:2]))
         queries = np.stack([image, image[:, ::-1]])
         squared_distances = np.square(self._thumbnails).sum(1) - 2 * _thumbnails(queries) @ self._thumbnails.T
         rows = np.argsort(squared_distances.min(0))[:SHORTLIST]

@@ -42,7 +42,7 @@ def resolve(config: DreamConfig, backbone: Backbone) -> DreamConfig:
         if config.channel >= channels:
             raise ValueError(
                 message(
-                    "Channel {channel} does not exist here; these layers have 0 to {last}.",
+                    "There is no channel {channel} in these layers; choose one from 0 to {last}.",
                     channel=config.channel,
                     last=channels - 1,
                 )
@@ -109,7 +109,7 @@ def dream(
             loss = pyramid.step()
             done += 1
             remaining = pyramid.remaining + (config.pictures - number) * pyramid.octaves * config.steps
-            picture_note = message("picture {number} of {count}", number=number, count=config.pictures)
+            picture_note = message("image {number} of {count}", number=number, count=config.pictures)
             new_config = yield Frame(
                 step=done,
                 total=done + remaining,
@@ -144,7 +144,7 @@ def _resume_point(after: Frame, shape: tuple[int, int], config: DreamConfig) -> 
         fits = height <= shape[0] and width <= shape[1]
         if fits and (config.pictures == 1 or (height, width) == shape):
             return picture, position
-    raise ValueError(message("A dream cannot go on from this frame; begin it anew."))
+    raise ValueError(message("The run cannot resume from this frame; start it again."))
 
 
 def _merge_steered(config: DreamConfig, new_config: DreamConfig) -> DreamConfig:
@@ -264,9 +264,7 @@ class OctavePyramid:
             tile_size=tile_size(height * width, config.tile_size),
         )
         if not math.isfinite(result.loss):
-            raise ValueError(
-                message("The dream has run away to infinity; use a smaller step size or a smaller layer weight.")
-            )
+            raise ValueError(message("The loss is no longer finite; use a smaller step size or smaller layer weights."))
         self.image = result.image
         self._octave_steps += 1
         crossed = bool(config.max_loss) and result.loss > config.max_loss

@@ -92,12 +92,10 @@ def opened(source: Path | str | bytes) -> Iterator[Image.Image]:
     except PictureError:
         raise
     except FileNotFoundError as error:
-        raise PictureError(message("There is no file {file}.", file=Path(str(source)).name)) from error
+        raise PictureError(message("{file} was not found.", file=Path(str(source)).name)) from error
     except (PermissionError, IsADirectoryError) as error:
         name = Path(str(source)).name
-        raise PictureError(
-            message("{name} is a folder, or may not be read here; name a picture that may be.", name=name)
-        ) from error
+        raise PictureError(message("{name} is a folder or cannot be read; choose an image file.", name=name)) from error
     except Image.DecompressionBombError as error:
         raise PictureError(too_large(2 << 28)) from error
     except Image.UnidentifiedImageError as error:
@@ -106,23 +104,21 @@ def opened(source: Path | str | bytes) -> Iterator[Image.Image]:
         raise PictureError(_DAMAGED) from error
 
 
-_DAMAGED = message("This picture is damaged and cannot be read; save it anew or use another.")
+_DAMAGED = message("This image is damaged and cannot be read; save it again or use another.")
 
 
 def too_large(limit: int) -> str:
     """The message for a picture of more than `limit` pixels."""
     return message(
-        "This picture has more than {millions:.3g} million pixels; make it smaller first.", millions=limit / 1e6
+        "This image has more than {millions:.3g} million pixels; make it smaller first.", millions=limit / 1e6
     )
 
 
 def _not_read(head: bytes) -> str:
     kind = next((name for sign, name in _OTHER_KINDS if head.lstrip().startswith(sign)), "")
     if kind:
-        return message(
-            "This {kind} file is not a picture that can be read here; save it as a JPEG or PNG file first.", kind=kind
-        )
-    return message("This file is not a picture; use a JPEG, PNG, WebP, AVIF, TIFF, GIF or BMP file.")
+        return message("This {kind} file is not a supported image; save it as JPEG or PNG first.", kind=kind)
+    return message("This file is not an image; use a JPEG, PNG, WebP, AVIF, TIFF, GIF or BMP file.")
 
 
 def _is_heif(head: bytes) -> bool:
@@ -135,10 +131,7 @@ def _register_heif() -> None:
     """Register the HEIF plugin with Pillow; raises PictureError if it is not installed."""
     if importlib.util.find_spec("pillow_heif") is None:
         raise PictureError(
-            message(
-                "This is a HEIC picture, for which pillow-heif is not installed here; "
-                "save it as a JPEG or PNG file first."
-            )
+            message("This is a HEIC image, but pillow-heif is not installed here; save it as JPEG or PNG first.")
         )
     import pillow_heif
 

@@ -86,7 +86,7 @@ def load_picture(source: Path | str | bytes, *, max_pixels: int = MAX_PIXELS, ba
             _check_decodable(file, width * height, max_pixels)
             pixels = _pixels(file, target, background)
         shrunk = message(
-            "This picture has {width} x {height} pixels; it was shrunk to {new_width} x {new_height}.",
+            "This image is {width} x {height} pixels; it was shrunk to {new_width} x {new_height}.",
             width=width,
             height=height,
             new_width=pixels.shape[1],
@@ -111,7 +111,7 @@ def _check_decodable(file: Image.Image, file_pixels: int, max_pixels: int) -> No
     if free is not None and _BYTES_PER_PIXEL * pixels > free:
         raise PictureError(
             message(
-                "This picture of {width} x {height} pixels needs more memory than is free; make it smaller.",
+                "This image of {width} x {height} pixels does not fit in the free memory; make it smaller.",
                 width=file.width,
                 height=file.height,
             )
@@ -171,12 +171,12 @@ def check_picture(image: np.ndarray, *, least: int = 16) -> None:
         PictureError: not (H, W, 3) uint8, or a side shorter than `least` pixels.
     """
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
-        raise PictureError(message("A picture must be an array of (height, width, 3) bytes."))
+        raise PictureError(message("An image must be a uint8 array of shape (height, width, 3)."))
     if min(image.shape[:2]) < least:
         height, width = image.shape[:2]
         raise PictureError(
             message(
-                "This picture is {width} x {height} pixels; use one of at least {least} x {least}.",
+                "This image is {width} x {height} pixels; use one of at least {least} x {least}.",
                 width=width,
                 height=height,
                 least=least,
@@ -202,7 +202,7 @@ def long_enough(shape: tuple[int, int], longest: int, least: int, most: int) -> 
         height, width = shape
         raise PictureError(
             message(
-                "This picture is {width} x {height} pixels, too long and narrow to work on; crop it.",
+                "This image is {width} x {height} pixels, which is too long and narrow; crop it.",
                 width=width,
                 height=height,
             )

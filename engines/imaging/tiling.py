@@ -47,7 +47,7 @@ def spans(length: int, tile: int, margin: int, stride: int) -> list[Span]:
     advance = (tile - 2 * margin) // stride * stride
     if advance <= 0:
         raise ValueError(
-            message("Tiles must be larger than {least} pixels with these layers.", least=2 * margin + 2 * stride)
+            message("With these layers, tiles must be larger than {least} pixels.", least=2 * margin + 2 * stride)
         )
     starts = [0]
     while starts[-1] + tile < length:

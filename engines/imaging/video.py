@@ -39,9 +39,9 @@ class FilmError(ValueError):
 class FilmConfig:
     """Settings for a film."""
 
-    kind: str = setting("mp4", "A film, or a picture that moves.", choices=KINDS)
-    speed: int = setting(12, "Pictures a second.", low=4, high=30)
-    hold: float = setting(1.5, "Seconds on the last picture.", low=0.0, high=5.0)
+    kind: str = setting("mp4", "MP4 video, or animated GIF or WebP.", choices=KINDS)
+    speed: int = setting(12, "Frames per second.", low=4, high=30)
+    hold: float = setting(1.5, "Seconds to hold the last frame.", low=0.0, high=5.0)
 
     def __post_init__(self):
         validate(self)
@@ -132,7 +132,7 @@ def write_film(
     pictures = iter(images)
     first = next(pictures, None)
     if first is None:
-        raise FilmError(message("There are no pictures to make a film of."))
+        raise FilmError(message("There are no images to make a video from."))
     pictures = itertools.chain([first], pictures)
     height, width = shape
     if config.kind == "mp4":

@@ -76,13 +76,11 @@ def picture_files(paths: Iterable[Path]) -> tuple[PictureFile, ...]:
             members = archives.members(archive)
         files += [PictureFile(path, member.key, member.name) for member in members if _is_picture(member.name)]
     if not files:
-        raise PictureError(message("There are no pictures to work on; choose some, or a zip of them."))
+        raise PictureError(message("There are no images to process; choose images, or a zip of images."))
     # Unsupported files, such as a camera's raw files beside its JPEGs, do not count.
     count = sum(member.is_supported_type for member in files)
     if count > MAX_PICTURES:
-        raise PictureError(
-            message("These are {count} pictures; a batch takes at most {most}.", count=count, most=MAX_PICTURES)
-        )
+        raise PictureError(message("A batch takes at most {most} images, not {count}.", count=count, most=MAX_PICTURES))
     return tuple(files)
 
 
@@ -221,10 +219,10 @@ class BatchExecution(JobExecution):
         self.notices = self.batch.notices + left_out_notices(self._skipped)
         limit = f"{self.batch.max_pixels:,}"
         if self._shrunk_count == 1:
-            self.notices += (message("One picture was shrunk to {most} pixels.", most=limit),)
+            self.notices += (message("One image was shrunk to {most} pixels.", most=limit),)
         elif self._shrunk_count:
             self.notices += (
-                message("{count} pictures were shrunk to {most} pixels.", count=self._shrunk_count, most=limit),
+                message("{count} images were shrunk to {most} pixels.", count=self._shrunk_count, most=limit),
             )
 
     def _batch_frame(self, frame: Frame, steps: int) -> Frame:
@@ -232,7 +230,7 @@ class BatchExecution(JobExecution):
         self._done += steps
         count = len(self.batch.pictures)
         remaining = count - self.number - 1
-        picture = message("picture {number} of {count}", number=self.number + 1, count=count)
+        picture = message("image {number} of {count}", number=self.number + 1, count=count)
         return dataclasses.replace(
             frame,
             step=self._done,

@@ -13,7 +13,7 @@ ENGINES = (
     dataclasses.replace(
         _DREAM,
         name="deep_dream_sweep",
-        title="Sweep of dreams",
+        title="DeepDream sweep",
         does="A sheet of dreams that differ in one setting of deep_dream, or in two.",
         config="engines.jobs.sweep:DreamSweepConfig",
         **_SHEET,
@@ -21,7 +21,7 @@ ENGINES = (
     dataclasses.replace(
         _PAINTING,
         name="style_transfer_sweep",
-        title="Sweep of paintings",
+        title="Style transfer sweep",
         does="A sheet of paintings that differ in one setting of style_transfer, or in two.",
         config="engines.jobs.sweep:StyleSweepConfig",
         **_SHEET,

@@ -14,8 +14,8 @@ from engines.imaging.metadata import NO_DETAILS, Details
 from engines.jobs.registry import ENGINES
 
 OTHER_WEIGHTS = message(
-    "This was made with an earlier network, or another file of its weights, and comes out differently now; for the "
-    "best of the network that is here begin from the defaults."
+    "This was made with different network weights, so the result will differ; for best results with "
+    "the current network, start from the defaults."
 )
 
 

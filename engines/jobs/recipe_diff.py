@@ -14,7 +14,7 @@ from engines.jobs.registry import ENGINES
 from engines.jobs.sweep import SweepConfig
 from engines.recipes import Recipe, RecipeError
 
-SAME = message("The same recipe: the same processor makes the same pixels from it.")
+SAME = message("The recipes are the same; on the same processor they give identical pixels.")
 
 # Longest excerpt of a value, and how much of it precedes the first difference.
 MAX_CHARACTERS, CONTEXT_CHARACTERS = 100, 30
@@ -51,7 +51,7 @@ def differences(first: Recipe, second: Recipe) -> tuple[Difference, ...]:
     try:
         return tuple(_differences(first, second))
     except RecursionError as error:
-        raise RecipeError(message("The settings of these recipes are nested too deep to be compared.")) from error
+        raise RecipeError(message("The settings of these recipes are nested too deeply to compare.")) from error
 
 
 def _differences(first: Recipe, second: Recipe) -> Iterator[Difference]:
@@ -61,7 +61,7 @@ def _differences(first: Recipe, second: Recipe) -> Iterator[Difference]:
     if first.backbone != second.backbone:
         yield _difference("Network", first.backbone, second.backbone)
     if first.weights != second.weights:
-        yield _difference(message("Weights of the network"), first.weights[:12], second.weights[:12])
+        yield _difference(message("Network weights"), first.weights[:12], second.weights[:12])
     yield from _settings(first, second)
     for name in dict.fromkeys((*first.inputs, *second.inputs)):
         hashes = first.inputs.get(name, ""), second.inputs.get(name, "")
@@ -71,7 +71,7 @@ def _differences(first: Recipe, second: Recipe) -> Iterator[Difference]:
         yield from _steering(first, second)
     if first.interruptions != second.interruptions:
         texts = [", ".join(map(str, recipe.interruptions)) or message("never") for recipe in (first, second)]
-        yield _difference(message("Went on from its picture after step"), texts[0], texts[1])
+        yield _difference(message("Resumed from image after step"), texts[0], texts[1])
     if first.stopped_at != second.stopped_at:
         yield Difference(message("Stopped"), *(_stopped(recipe.stopped_at) for recipe in (first, second)))
 
@@ -115,7 +115,7 @@ def _missing_text(field: dataclasses.Field | None) -> str:
     if field is None:
         return message("not in this recipe")
     default = field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
-    return message("older than this setting, so as by default: {value}", value=_as_text(default))
+    return message("default, recipe predates this setting: {value}", value=_as_text(default))
 
 
 def _steering(first: Recipe, second: Recipe) -> Iterator[Difference]:
@@ -144,14 +144,13 @@ def _changes(recipe: Recipe) -> dict[int, list[dict[str, Any]]]:
 def _change(changed: Mapping[str, Any]) -> str:
     """Changed settings in words."""
     texts = [
-        f"{_words(name).lower()} {message('by default') if v is _MISSING else _as_text(v)}"
-        for name, v in changed.items()
+        f"{_words(name).lower()} {message('default') if v is _MISSING else _as_text(v)}" for name, v in changed.items()
     ]
-    return ", ".join(texts) or message("the same settings again")
+    return ", ".join(texts) or message("same settings")
 
 
 def _stopped(step: int | None) -> str:
-    return message("not: it ran to its end") if step is None else message("after step {step}", step=step)
+    return message("not stopped") if step is None else message("after step {step}", step=step)
 
 
 def _same(first: Any, second: Any) -> bool:

@@ -65,7 +65,7 @@ def script_of(recipe: Recipe) -> str:
     job = job_from_recipe(recipe, {})
     for sha256 in (recipe.weights, *recipe.inputs.values()):
         if not re.fullmatch(r"([0-9a-f]{64})?", sha256):
-            raise RecipeError(message("This recipe is damaged: it holds a SHA-256 that cannot be one."))
+            raise RecipeError(message("This recipe is damaged: it contains an invalid SHA-256 hash."))
     if ENGINES[job.engine].files:
         return _command(job, recipe.inputs.get("data", ""))
     inputs = {name: recipe.inputs[name] for name in _in_order(job.engine, recipe)}
@@ -85,10 +85,10 @@ def _in_order(engine: str, recipe: Recipe) -> list[str]:
             order[name] = (names.index(name), 0)
         else:
             raise RecipeError(
-                message("This recipe was made from {name!r}, which its engine does not take.", name=name[:40])
+                message("This recipe has the input {name!r}, which its engine does not accept.", name=name[:40])
             )
     if names and names[0] not in order:
-        raise RecipeError(message("This recipe does not say which picture it was made from."))
+        raise RecipeError(message("This recipe does not record which image it was made from."))
     return sorted(order, key=order.__getitem__)
 
 
@@ -218,6 +218,6 @@ def _option(field: str, value: Any) -> str:
         return f"--{name}" if value else f"--no-{name}"
     if not all(character.isprintable() or character in "\n\t" for character in str(value)):
         raise RecipeError(
-            message("This {field} has characters that cannot stand in a command.", field=field.replace("_", " "))
+            message("The {field} contains characters that cannot be used in a command.", field=field.replace("_", " "))
         )
     return f"--{name}={shlex.quote(str(value))}"

@@ -23,7 +23,9 @@ def job_from_recipe(recipe: Recipe, inputs: Mapping[str, np.ndarray]) -> Job:
     """
     if recipe.engine not in ENGINES:
         raise RecipeError(
-            message("This recipe is for {engine!r}, which this version does not have.", engine=recipe.engine[:40])
+            message(
+                "This recipe needs the engine {engine!r}, which this version does not have.", engine=recipe.engine[:40]
+            )
         )
     config_class = ENGINES[recipe.engine].config_class
     return Job(

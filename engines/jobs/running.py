@@ -252,7 +252,7 @@ class JobExecution(Iterator[Frame]):
             RecipeError: there is no frame yet.
         """
         if self.last is None:
-            raise RecipeError(message("There is no recipe before the first frame."))
+            raise RecipeError(message("There is no recipe until the first frame is ready."))
         inputs = {name: digest(image) for name, image in self.job.inputs.items()}
         inputs |= {name: sha256_of(path) for name, path in self.job.files.items() if name == "data" and path.is_file()}
         return Recipe(

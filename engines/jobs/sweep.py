@@ -39,28 +39,30 @@ class SweepConfig:
     fixed: ClassVar[Mapping[str, Any]] = {}
     not_sweepable: ClassVar[frozenset[str]] = frozenset()
 
-    settings: Mapping[str, Any] = setting(dict, "The settings that all pictures share, by name; others as by default.")
-    columns: str = setting("", "Name of the setting that differs from picture to picture.")
-    column_values: tuple[float, ...] = setting((), "Its values.")
-    rows: str = setting("", "Name of another setting, which differs from row to row; none if not given.")
-    row_values: tuple[float, ...] = setting((), "Its values.")
-    column_title: str = setting("", "What the sheet calls the first; by its name if not given.")
-    row_title: str = setting("", "What the sheet calls the other; by its name if not given.")
+    settings: Mapping[str, Any] = setting(dict, "Settings shared by all images, by name; the rest keep their defaults.")
+    columns: str = setting("", "Name of the setting that varies by column.")
+    column_values: tuple[float, ...] = setting((), "Values of this setting.")
+    rows: str = setting("", "Name of the setting that varies by row; leave empty for none.")
+    row_values: tuple[float, ...] = setting((), "Values of this setting.")
+    column_title: str = setting("", "Heading of the columns; the name of the setting if empty.")
+    row_title: str = setting("", "Heading of the rows; the name of the setting if empty.")
 
     def __post_init__(self):
         validate(self)
         settings: Any = from_mapping(self.config_class, {**self.settings, **self.fixed})
         object.__setattr__(self, "settings", dataclasses.asdict(settings))
         if self.rows and self.columns == self.rows:
-            raise ValueError(message("A sweep takes one setting, or two different ones; choose another for the rows."))
+            raise ValueError(message("The rows need a different setting from the columns; choose another."))
         for name, values in self.swept.items():
             self._check(name, values)
         if self.row_values and not self.rows:
-            raise ValueError(message("There are values for the rows of the sheet, but no setting; name one."))
+            raise ValueError(message("The rows have values but no setting; choose one."))
         if self.cells > MAX_CELLS:
             raise ValueError(
                 message(
-                    "These would be {count} pictures; a sweep makes at most {most}.", count=self.cells, most=MAX_CELLS
+                    "This sweep would make {count} images; the limit is {most}; use fewer values.",
+                    count=self.cells,
+                    most=MAX_CELLS,
                 )
             )
         cells = [self.cell(index) for index in range(self.cells)]
@@ -68,7 +70,7 @@ class SweepConfig:
             reasons = [cell.without_effect.get(name) for cell in cells]
             if all(reasons):
                 raise ValueError(
-                    message("{setting} changes nothing as it is: {why}.", setting=self.title(name), why=reasons[0])
+                    message("{setting} has no effect here: {why}.", setting=self.title(name), why=reasons[0])
                 )
 
     @property
@@ -110,19 +112,17 @@ class SweepConfig:
             names = ", ".join(self.sweepable())
             raise ValueError(
                 message(
-                    "There is no setting {name!r} that could be swept here; use one of {known}.",
+                    "The setting {name!r} cannot be swept; use one of {known}.",
                     name=name[:40],
                     known=names,
                 )
             )
         if not values:
-            raise ValueError(
-                message(
-                    "Give the values of {setting} to sweep over, with commas between them.", setting=self.title(name)
-                )
-            )
+            raise ValueError(message("Enter the values of {setting}, separated by commas.", setting=self.title(name)))
         if len(set(values)) < len(values):
-            raise ValueError(message("A value of {setting} is there twice; give each once.", setting=self.title(name)))
+            raise ValueError(
+                message("{setting} has a repeated value; enter each value once.", setting=self.title(name))
+            )
 
     def values(self, index: int) -> dict[str, float]:
         """The values of the swept settings in a cell; cells are counted row by row."""
@@ -157,8 +157,8 @@ class DreamSweepConfig(SweepConfig):
     fixed: ClassVar[Mapping[str, Any]] = {"pictures": 1}
     not_sweepable: ClassVar[frozenset[str]] = frozenset({"pictures", "zoom", "turn", "tile_size"})
 
-    columns: str = setting("step_size", "Name of the setting that differs from picture to picture.")
-    column_values: tuple[float, ...] = setting((0.01, 0.02, 0.04), "Its values.")
+    columns: str = setting("step_size", "Name of the setting that varies by column.")
+    column_values: tuple[float, ...] = setting((0.01, 0.02, 0.04), "Values of this setting.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -168,8 +168,8 @@ class StyleSweepConfig(SweepConfig):
     engine: ClassVar[str] = "style_transfer"
     not_sweepable: ClassVar[frozenset[str]] = frozenset({"seconds", "tile_size"})
 
-    columns: str = setting("balance", "Name of the setting that differs from picture to picture.")
-    column_values: tuple[float, ...] = setting((0.05, 0.15, 0.4), "Its values.")
+    columns: str = setting("balance", "Name of the setting that varies by column.")
+    column_values: tuple[float, ...] = setting((0.05, 0.15, 0.4), "Values of this setting.")
 
 
 def resolve(config: SweepConfig, backbone: Any) -> SweepConfig:
@@ -246,7 +246,7 @@ class SweepProgress:
             total=self._done + frame.total - frame.step + frame.total * (cells - cell - 1),
             image=self._sheet.image,
             metrics=frame.metrics,
-            note=joined([message("picture {number} of {count}", number=cell + 1, count=cells), frame.note]),
+            note=joined([message("image {number} of {count}", number=cell + 1, count=cells), frame.note]),
             progress=(cell + frame.progress) / cells,
             keyframe=ended,
             config=unreported,

@@ -129,7 +129,7 @@ class Worker:
         """
         if hashlib.sha256(content.data).hexdigest() != file.sha256:
             raise ChangedFileError(
-                message("{file} was changed on its way to another machine; start the run again.", file=file.name)
+                message("{file} was changed while being sent to a worker; start the run again.", file=file.name)
             )
         with written_atomically(self._cache / file.sha256) as opened:
             opened.write(content.data)
@@ -145,7 +145,7 @@ class Worker:
         load_quietly()
         for file in self.missing_files(task.needed):
             raise ChangedFileError(
-                message("{file} is not on this machine as it should be; start the run again.", file=file.name)
+                message("{file} is missing or damaged on this worker; start the run again.", file=file.name)
             )
         self._use_weights(task)
         folder = self._folder / "run"
@@ -188,7 +188,7 @@ class Worker:
         """
         execution = self._execution
         if execution is None:
-            raise ValueError(message("This machine has no run to go on with; start it again."))
+            raise ValueError(message("This worker has no run to resume; start it again."))
         deadline = time.monotonic() + seconds
         try:
             frame = execution.send(changed)

@@ -62,7 +62,7 @@ def train_bpe_in_subprocess(texts: Iterable[str], vocab_size: int) -> str:
         output, _ = process.communicate()
     raise_if_abandoned()
     if process.returncode or not output:
-        raise ValueError(message("A vocabulary could not be learnt from so much text here; use a part of it."))
+        raise ValueError(message("The text is too large to build a vocabulary from; use part of it."))
     return output.decode()
 
 

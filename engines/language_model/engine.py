@@ -62,7 +62,7 @@ def resolve(config: WritingConfig, model: LanguageModel) -> WritingConfig:
     if config.begun and max(config.begun) >= model.tokeniser.vocab_size:
         raise ValueError(
             message(
-                "This model has {count:,} tokens; {token:,} is none of them.",
+                "This model has {count:,} tokens; token {token:,} does not exist.",
                 count=model.tokeniser.vocab_size,
                 token=max(config.begun),
             )
@@ -85,7 +85,7 @@ def score(text: str, config: SamplingConfig, model: LanguageModel) -> ScoredText
     if len(text) > MAX_SCORED:
         raise ValueError(
             message(
-                "This text has {count:,} characters; at most {most:,} are scored at once.",
+                "The text has {count:,} characters; at most {most:,} can be scored at once.",
                 count=len(text),
                 most=MAX_SCORED,
             )

@@ -90,9 +90,7 @@ def generate(
             return
         if changed is not None:
             if len(changed.temperatures) != len(config.temperatures):
-                raise ValueError(
-                    message("How many temperatures are written side by side cannot be changed while they are.")
-                )
+                raise ValueError(message("The number of temperatures cannot be changed during a run."))
             config = dataclasses.replace(changed, tokens=config.tokens, seed=config.seed)
         state.next([sequence.tokens for sequence in sequences])
 

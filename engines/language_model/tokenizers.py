@@ -272,4 +272,4 @@ def from_json(text: str) -> Tokeniser:
             return Subwords(tokenizers.Tokenizer.from_str(json.dumps(content["bpe"])))
         return kind(content["vocabulary"])  # type: ignore[call-arg]
     except Exception as error:  # `tokenizers` raises plain Exception
-        raise ValueError(message("This is no tokeniser of this studio's, or it is damaged.")) from error
+        raise ValueError(message("This is not one of this studio's tokenisers, or it is damaged.")) from error

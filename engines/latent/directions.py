@@ -81,7 +81,7 @@ def difference_of_means(latents: np.ndarray, ratings: np.ndarray) -> np.ndarray:
     centred = np.asarray(ratings, np.float64) - np.mean(ratings)
     deviation = float(centred.std())
     if deviation < 1e-12:
-        raise ValueError(message("A concept needs pictures with it and pictures without it."))
+        raise ValueError(message("A concept needs images with it and images without it."))
     return ((latents - latents.mean(0)).T.astype(np.float64) @ centred / len(centred) / deviation).astype(np.float32)
 
 

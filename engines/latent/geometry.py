@@ -24,14 +24,16 @@ def check_latents(latents: np.ndarray | Sequence[float], length: int) -> np.ndar
     latents = np.atleast_2d(np.asarray(latents, np.float32))
     if latents.ndim != 2 or latents.shape[1] != length:
         raise ValueError(
-            message("A latent vector here has {needed} numbers, not {given}.", needed=length, given=latents.shape[-1])
+            message(
+                "The latent vector must have {needed} numbers, not {given}.", needed=length, given=latents.shape[-1]
+            )
         )
     if not np.isfinite(latents).all():
-        raise ValueError(message("A latent vector must be made of finite numbers."))
+        raise ValueError(message("All values of a latent vector must be finite."))
     if np.abs(latents).max(initial=0) > MAX_COORDINATE:
         raise ValueError(
             message(
-                "A latent value must be between {low:g} and {most:g}: there is nothing farther out.",
+                "Latent values must be between {low:g} and {most:g}.",
                 low=-MAX_COORDINATE,
                 most=MAX_COORDINATE,
             )
@@ -53,7 +55,8 @@ def axis_values(count: int, reach: float, spacing: str) -> np.ndarray:
     if count < 1 or not 0 < reach <= MAX_COORDINATE or spacing not in SPACINGS:
         raise ValueError(
             message(
-                "A grid needs at least one point, a reach of up to {most:g}, and a spacing of {spacings}.",
+                "A grid must have at least one point, a range of at most {most:g} and one of these "
+                "spacings: {spacings}.",
                 most=MAX_COORDINATE,
                 spacings=SPACINGS,
             )
@@ -109,9 +112,9 @@ def walk(waypoints: np.ndarray, steps: int, *, spherical: bool = False, closed: 
     """
     points = np.asarray(waypoints, np.float32)
     if len(points) < 2:
-        raise ValueError(message("A walk needs at least two places; set another."))
+        raise ValueError(message("A walk needs at least two waypoints; add another."))
     if steps < 1:
-        raise ValueError(message("A walk needs at least one step from each place to the next."))
+        raise ValueError(message("A walk needs at least one step between waypoints."))
     if closed:
         points = np.concatenate([points, points[:1]])
     interpolate = slerp if spherical else lerp

@@ -74,21 +74,23 @@ def load_checkpoint(path: Path, variables: Sequence[Any], settings: Mapping[str,
             values = [arrays[name] for name in sorted(arrays.files) if name != "header"]
     except UNREADABLE as error:
         raise ValueError(
-            message("The checkpoint {file} cannot be read; delete it to begin again.", file=path.name)
+            message("The checkpoint {file} cannot be read; delete it to start over.", file=path.name)
         ) from error
     if {"data": settings.get("data"), **saved_settings} != {"data": None, **json.loads(json.dumps(settings))}:
         raise ValueError(
             message(
-                "The checkpoint {file} was made with other settings or data; delete it or use those.", file=path.name
+                "The checkpoint {file} was made with other settings or data; delete it, or use the "
+                "same settings and data.",
+                file=path.name,
             )
         )
     if [v.shape for v in values] != [tuple(v.shape) for v in variables]:
         raise ValueError(
-            message("The checkpoint {file} belongs to another network; delete it to begin again.", file=path.name)
+            message("The checkpoint {file} belongs to another network; delete it to start over.", file=path.name)
         )
     if not _finite(values):
         raise ValueError(
-            message("The checkpoint {file} is of a training that diverged; delete it to begin again.", file=path.name)
+            message("The checkpoint {file} is from training that diverged; delete it to start over.", file=path.name)
         )
     for variable, value in zip(variables, values, strict=True):
         variable.assign(value)
@@ -105,9 +107,7 @@ def alarm_if_unwritten(save: Callable[[], object]) -> str:
     try:
         save()
     except OSError as error:
-        return message(
-            "alarm: the checkpoint could not be written ({cause}); the training goes on", cause=cause_of(error)
-        )
+        return message("alarm: the checkpoint could not be saved ({cause}); training continues", cause=cause_of(error))
     return ""
 
 
@@ -157,8 +157,8 @@ def train_frames(
         if not (all(map(math.isfinite, metrics.values())) and _finite(variables)):
             raise ValueError(
                 message(
-                    "The training has diverged by step {step}: what it computes is no longer a finite number; "
-                    "lower the learning rate and train again.",
+                    "Training diverged by step {step}: some values are no longer finite; lower the "
+                    "learning rate and train again.",
                     step=step,
                 )
             )

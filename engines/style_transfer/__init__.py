@@ -1,4 +1,4 @@
-"""Neural style transfer: a photo painted in the manner of paintings."""
+"""Neural style transfer: a photo in the style of one or more images."""
 
 from engines.style_transfer.config import LAYERS, MOST_STYLES, StyleConfig
 from engines.style_transfer.engine import BOOK, presets, resolve, stylize

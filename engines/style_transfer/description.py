@@ -6,16 +6,16 @@ from engines.style_transfer.config import LAYERS, MOST_STYLES
 ENGINES = (
     Engine(
         name="style_transfer",
-        title="Painting",
-        does="Neural style transfer: paint a photo in the manner of paintings.",
+        title="Style transfer",
+        does="Neural style transfer: render a photo in the style of one or more images.",
         tab="style",
         config="engines.style_transfer:StyleConfig",
         function="engines.style_transfer:stylize",
         inputs={
             "content_image": "The photo.",
-            "style_images": f"The paintings, at most {MOST_STYLES}.",
-            "masks": "For each painting a picture that is white where it belongs on the photo; none for anywhere.",
-            "start_image": "A picture to go on painting, instead of the photo.",
+            "style_images": f"The style images, at most {MOST_STYLES}.",
+            "masks": "For each style image, a mask that is white where it applies to the photo; none for everywhere.",
+            "start_image": "An image to start from, at full size, instead of the photo.",
         },
         needed=("content_image", "style_images"),
         series=frozenset({"style_images", "masks"}),
@@ -26,6 +26,6 @@ ENGINES = (
         reader="engines.backbones.backbone:read_backbone",
         batch="content_image",
         batch_shares=("style_images",),
-        batch_does="Paint many photos with the same settings; the result is a zip.",
+        batch_does="Apply style transfer to many photos with the same settings; the result is a zip.",
     ),
 )

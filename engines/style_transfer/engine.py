@@ -66,7 +66,7 @@ def resolve(config: StyleConfig, backbone: Backbone) -> StyleConfig:
     if backbone.name not in LAYERS:
         raise ValueError(
             message(
-                "{network} cannot paint: style transfer needs a network in the shape of VGG.",
+                "{network} cannot be used for style transfer; choose a VGG-type network.",
                 network=backbone.architecture.title,
             )
         )
@@ -105,8 +105,8 @@ def stylize(
         start_image: (h, w, 3) uint8 RGB to start from, at full size, instead of the photo.
         after: a frame, with its `position`, of an interrupted run with the same inputs, to resume from. `config` is
             then the one in force at that frame, with size, scales, steps and tiles chosen, and no `seconds`. Resuming
-            from a frame is deterministic, but differs slightly from the interrupted run: the frame was rounded to bytes, and
-            the optimiser's curvature is lost.
+            from a frame is deterministic, but differs slightly from the interrupted run: the frame was rounded to
+            bytes, and the optimiser's curvature is lost.
 
     Yields:
         Frames at the size of their scale; the last one is the result, at full size. Metrics: `loss` and its weighted
@@ -158,7 +158,7 @@ def _aligned(masks: Sequence[np.ndarray | None], count: int) -> tuple[np.ndarray
     if len(masks) > count:
         raise ValueError(
             message(
-                "There are {masks} masks for {count} paintings; give each painting at most one.",
+                "There are {masks} masks for {count} style images; give each at most one.",
                 masks=len(masks),
                 count=count,
             )
@@ -170,13 +170,13 @@ def _check(inputs: StyleInputs, config: StyleConfig) -> None:
     """Raise a ValueError for inputs that do not fit the config."""
     count = len(inputs.styles)
     if not count:
-        raise ValueError(message("Choose a painting first: drop one, or click one of the examples."))
+        raise ValueError(message("Choose a style image first: drop one, or click an example."))
     if count > MOST_STYLES:
-        raise ValueError(message("These are {count} paintings; use at most {most}.", count=count, most=MOST_STYLES))
+        raise ValueError(message("There are {count} style images; use at most {most}.", count=count, most=MOST_STYLES))
     if config.blend and len(config.blend) != count:
         raise ValueError(
             message(
-                "There are {weights} painting weights for {count} paintings; give one for each.",
+                "There are {weights} weights for {count} style images; give each one.",
                 weights=len(config.blend),
                 count=count,
             )
@@ -187,7 +187,7 @@ def _check(inputs: StyleInputs, config: StyleConfig) -> None:
         if mask is not None and not (mask > 127).any():
             raise ValueError(
                 message(
-                    "The region of painting {number} is empty; paint some of the photo for it, or clear it.",
+                    "The region of style image {number} is empty; paint part of the photo, or clear the region.",
                     number=number,
                 )
             )

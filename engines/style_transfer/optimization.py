@@ -29,7 +29,7 @@ _CACHED_LOSSES = 4
 _FALLBACK_LEARNING_RATE = 0.5
 # A finished image needs a shorter first step; the line search would only undo a full one.
 _RESUMED_FIRST_STEP = 0.1
-_CANNOT_RESUME = message("A painting cannot go on from this frame with these settings; begin it anew.")
+_CANNOT_RESUME = message("The run cannot resume from this frame with these settings; start it again.")
 
 
 class StyleOptimizer:
@@ -160,9 +160,9 @@ class StyleOptimizer:
         """What was changed to fit the memory."""
         words: list[str] = []
         if self._downsized:
-            words.append(message("{size} pixels wide at most, to fit the memory", size=self.config.size))
+            words.append(message("at most {size} pixels wide, to fit in memory", size=self.config.size))
         if self._tiled:
-            words.append(message("in tiles") if self._downsized else message("in tiles, to fit the memory"))
+            words.append(message("in tiles") if self._downsized else message("in tiles, to fit in memory"))
         return words
 
     @property
@@ -202,9 +202,7 @@ class StyleOptimizer:
         self._optimizer.tell(evaluation.loss, evaluation.gradient)
         if self._optimizer.stuck:
             if not math.isfinite(evaluation.loss):
-                raise ValueError(
-                    message("The painting runs away to infinity; use a smaller learning rate or smaller weights.")
-                )
+                raise ValueError(message("The image diverged; use a lower learning rate or lower weights."))
             # The line search stops at the rounding error of the loss; small gradient steps still make progress.
             self._optimizer = FirstOrder(self._optimizer.x, "adam", _FALLBACK_LEARNING_RATE)
         self._steps_done += 1

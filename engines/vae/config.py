@@ -15,17 +15,25 @@ MODELS = ("digits", "digits_notes", "faces")
 class VAETrainingConfig:
     """Settings for training an autoencoder."""
 
-    model: str = setting("digits", "Which networks.", choices=MODELS)
-    epochs: int = setting(30, "Passes over the training pictures.", low=1, high=10_000)
-    batch_size: int = setting(128, "Pictures a step.", low=2, high=4096)
-    learning_rate: float = setting(1e-3, "Peak of the schedule: linear up, half a cosine down.", low=1e-7, high=1.0)
-    warmup: float = setting(0.02, "Share of the steps in which the rate rises.", low=0.0, high=0.9)
-    kl_weight: float = setting(1.0, "What the Kullback-Leibler term counts (beta).", low=0.0, high=100.0)
-    kl_warmup: float = setting(0.0, "Share of the steps over which that weight rises to its value.", low=0.0, high=1.0)
-    perceptual_weight: float = setting(0.0, "What likeness to the bundled backbone's eyes counts.", low=0.0, high=100.0)
-    perceptual_from: float = setting(0.0, "Share of the steps after which that counts.", low=0.0, high=1.0)
+    model: str = setting("digits", "Network architecture.", choices=MODELS)
+    epochs: int = setting(30, "Number of passes over the training images.", low=1, high=10_000)
+    batch_size: int = setting(128, "Images per step.", low=2, high=4096)
+    learning_rate: float = setting(
+        1e-3, "Peak learning rate: linear warm-up, then half-cosine decay.", low=1e-7, high=1.0
+    )
+    warmup: float = setting(0.02, "Share of the steps used to warm up the learning rate.", low=0.0, high=0.9)
+    kl_weight: float = setting(1.0, "Weight of the Kullback-Leibler term (beta).", low=0.0, high=100.0)
+    kl_warmup: float = setting(
+        0.0, "Fraction of the steps over which the KL weight rises to its value.", low=0.0, high=1.0
+    )
+    perceptual_weight: float = setting(
+        0.0, "Weight of the perceptual loss, computed with the bundled network.", low=0.0, high=100.0
+    )
+    perceptual_from: float = setting(
+        0.0, "Fraction of the steps after which the perceptual loss is used.", low=0.0, high=1.0
+    )
     interval: int = setting(500, "Steps between checkpoints.", low=1, high=1_000_000)
-    seed: int = setting(0, "Order of the pictures, noise and initial weights.", low=0, high=2**31 - 1)
+    seed: int = setting(0, "Seed for the order of images, the noise and the initial weights.", low=0, high=2**31 - 1)
 
     def __post_init__(self):
         validate(self)
@@ -37,13 +45,13 @@ class WalkConfig:
 
     waypoints: tuple[float, ...] = setting(
         (-1.5, -1.5, 1.5, 1.5),
-        "Places to pass, one after another: all numbers of the first, then of the next.",
+        "Waypoints in order: all numbers of the first, then of the next.",
         low=-latent.MAX_COORDINATE,
         high=latent.MAX_COORDINATE,
     )
-    steps: int = setting(24, "Pictures from one place to the next.", low=1, high=500)
-    spherical: bool = setting(False, "Along great arcs around the origin instead of straight lines.")
-    closed: bool = setting(False, "And back to the first place.")
+    steps: int = setting(24, "Images from one waypoint to the next.", low=1, high=500)
+    spherical: bool = setting(False, "Interpolate along great arcs around the origin instead of straight lines.")
+    closed: bool = setting(False, "Return to the first waypoint at the end.")
 
     def __post_init__(self):
         validate(self)

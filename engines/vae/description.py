@@ -6,8 +6,8 @@ from engines.vae.config import MODELS
 ENGINES = (
     Engine(
         name="vae",
-        title="Walk among digits",
-        does="Walk through the latent space of a variational autoencoder, as a film.",
+        title="Digit walk",
+        does="Make a video of a walk through a VAE's latent space.",
         tab="latent",
         config="engines.vae:WalkConfig",
         function="engines.vae:walk",
@@ -20,13 +20,13 @@ ENGINES = (
     ),
     Engine(
         name="vae_training",
-        title="Training of an autoencoder",
+        title="Autoencoder training",
         does="Train a variational autoencoder.",
         tab="latent",
         config="engines.vae.config:VAETrainingConfig",
         function="engines.vae.training:training",
         files=TRAINING_FILES,
-        data="mnist.npz, or a zip of pictures.",
+        data="mnist.npz, or a zip of images.",
         makes="vae",
     ),
 )

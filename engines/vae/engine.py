@@ -27,13 +27,13 @@ def resolve(config: WalkConfig, vae: VAE) -> WalkConfig:
     if len(config.waypoints) % vae.latent_dim:
         raise ValueError(
             message(
-                "Each place of a walk here has {needed} numbers; these are {given}.",
+                "Each waypoint must have {needed} numbers; {given} were given in all.",
                 needed=vae.latent_dim,
                 given=len(config.waypoints),
             )
         )
     if len(config.waypoints) < 2 * vae.latent_dim:
-        raise ValueError(message("A walk needs at least two places; set another."))
+        raise ValueError(message("A walk needs at least two waypoints; add another."))
     return config
 
 

@@ -97,7 +97,7 @@ class VAE:
         """
         if images.dtype != np.uint8 or images.shape[1:] != self.shape:
             raise ValueError(
-                message("These networks take pictures of {size}, not {given}.", size=self.shape, given=images.shape[1:])
+                message("These networks take images of {size}, not {given}.", size=self.shape, given=images.shape[1:])
             )
         means, log_variances = zip(*(self._encode(rows) for rows in _batches(images)), strict=True)
         return np.concatenate([np.asarray(m) for m in means]), np.concatenate([np.asarray(v) for v in log_variances])
@@ -199,9 +199,9 @@ class VAE:
             ValueError: a latent space of other than two dimensions, too many points, or an invalid reach or spacing.
         """
         if self.latent_dim != 2:
-            raise ValueError(message("A map needs a latent space of two dimensions."))
+            raise ValueError(message("A map needs a two-dimensional latent space."))
         if count * count > MAX_POINTS:
-            raise ValueError(message("A map has at most {most} points; use a coarser grid.", most=MAX_POINTS))
+            raise ValueError(message("A map can have at most {most} points; use a coarser grid.", most=MAX_POINTS))
         points = latent.latent_grid(count, reach, spacing).reshape(-1, 2)
         return np.asarray(self._decode(points)).reshape(count, count, *self.shape)
 
@@ -307,7 +307,7 @@ def read_vae(path: Path) -> VAE:
         )
     except (*UNREADABLE, TypeError) as error:
         raise WeightsError(
-            message("{file} holds no autoencoder of this version, or is damaged.", file=path.name)
+            message("{file} does not contain an autoencoder of this version, or it is damaged.", file=path.name)
         ) from error
     return dataclasses.replace(
         vae_from_networks(name, *networks),

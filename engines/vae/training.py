@@ -249,7 +249,7 @@ def training(
 
     It ignores steering.
     """
-    pictures, _ = yield from prepare(lambda: read_pictures(config.model, data), message("reading the pictures"))
+    pictures, _ = yield from prepare(lambda: read_pictures(config.model, data), message("reading the images"))
     yield from _train_on(config, pictures, data, checkpoint, output)
 
 
@@ -300,9 +300,7 @@ def concept_directions(vae: VAE, rated: Path) -> tuple[Concept, ...]:
         images = named.images[[row_of[name] for name in table["name"]]]
         rating_columns = {title: table[column] for column, title in CONCEPTS.items()}
     except KeyError as error:
-        raise ValueError(
-            message("The table in {data} does not rate the pictures beside it.", data=rated.name)
-        ) from error
+        raise ValueError(message("The ratings table in {data} does not match its images.", data=rated.name)) from error
     latents, mirrored = vae.encode(images)[0], vae.encode(images[:, :, ::-1])[0]
     held_out = np.arange(len(images)) % 5 == 4
     concepts = []

@@ -77,7 +77,7 @@ def copy_if_matching(source: Path, destination: Path, md5: str) -> bool:
                 hasher.update(chunk)
                 file.write(chunk)
             if hasher.hexdigest() != md5:
-                raise WrongContentError(message("{file} is not the file that was meant.", file=source.name))
+                raise WrongContentError(message("{file} is not the expected file.", file=source.name))
     except WrongContentError:
         return False
     return True
@@ -136,19 +136,19 @@ def _download(url: str, destination: Path, md5: str, timeout: float, transfer: _
         part.unlink(missing_ok=True)
     except OSError as error:
         raise UnwritableError(
-            message("There is no room for {file}, or no right to write it.", file=destination.name)
+            message("{file} could not be saved; check the disk space and write permission.", file=destination.name)
         ) from error
     if not matches:
         raise WrongContentError(
-            message("What was downloaded as {file} is another file; nothing was kept.", file=destination.name)
+            message(
+                "The download of {file} does not match the expected file, so it was not kept.", file=destination.name
+            )
         )
 
 
 def _receive(url: str, part: Path, timeout: float, transfer: _Transfer) -> Iterator[tuple[int, int]]:
     """Append the server's data to the part. Any OSError raised here comes from the disk."""
-    connection_error = UnreachableError(
-        message("The file could not be downloaded, as the connection failed or broke off.")
-    )
+    connection_error = UnreachableError(message("The file could not be downloaded: the connection failed or was lost."))
     try:
         response, done = _request(url, size_of(part), timeout)
     except _BROKEN as error:

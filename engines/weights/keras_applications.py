@@ -10,14 +10,16 @@ _HOST = "https://storage.googleapis.com/tensorflow/keras-applications/"
 _ENDING = "_weights_tf_dim_ordering_tf_kernels"
 NOTOP = f"{_ENDING}_notop.h5"
 
-DATA = message("ImageNet (ILSVRC 2012): 1.28 million training pictures of 1,000 classes")
+DATA = message("ImageNet (ILSVRC 2012): 1.28 million training images in 1,000 classes")
 # Keras's documentation stated licences until 2019.
-LICENCE_FOUND = message("keras.io/applications, in the documentation of Keras 2.2 (2019)")
-SCORE_FOUND = message("ImageNet's 50,000 validation pictures, with the classifier, as keras.io/api/applications states")
-_OXFORD = message("CC BY 4.0: ported from the weights that the Visual Geometry Group at Oxford released")
-_TENSORFLOW = message("Apache-2.0: released with TensorFlow's models")
-_KERAS = message("MIT: trained by Keras's authors")
-_HE = message("MIT: ported from the weights that Kaiming He released")
+LICENCE_FOUND = message("keras.io/applications, Keras 2.2 documentation (2019)")
+SCORE_FOUND = message(
+    "ImageNet's 50,000 validation images, with the classifier, as stated on keras.io/api/applications"
+)
+_OXFORD = message("CC BY 4.0: ported from weights released by the Visual Geometry Group at Oxford")
+_TENSORFLOW = message("Apache-2.0: released with the TensorFlow models")
+_KERAS = message("MIT: trained by the Keras authors")
+_HE = message("MIT: ported from weights released by Kaiming He")
 
 
 @dataclass(frozen=True)

@@ -84,7 +84,7 @@ class WeightsStore:
                 size = OFFICIAL_FILES[name].megabytes
                 raise WeightsError(
                     message(
-                        "The weights of {name} are not on this machine; download them ({size} MB) first.",
+                        "The weights of {name} are not on this computer; download them ({size} MB) first.",
                         name=name,
                         size=size,
                     )
@@ -95,7 +95,7 @@ class WeightsStore:
             if entry is None or entry.get("sha256") != sha256_of(located.path):
                 raise WeightsError(
                     message(
-                        "{file} is not the file that weights/manifest.json describes; restore it from the project.",
+                        "{file} does not match weights/manifest.json; restore it from the project.",
                         file=located.path.name,
                     )
                 )
@@ -126,8 +126,8 @@ class WeightsStore:
         except downloads.UnreachableError as error:
             raise WeightsError(
                 message(
-                    "{name} could not be downloaded, as there is no connection to Keras's server; try again to go on "
-                    "from where it stopped, put {file} into the weights folder, or use the bundled backbone.",
+                    "{name} could not be downloaded: there is no connection to Keras's server; try "
+                    "again to resume, put {file} into the weights folder, or use the bundled network.",
                     name=name,
                     file=official.name,
                 )
@@ -135,15 +135,16 @@ class WeightsStore:
         except downloads.UnwritableError as error:
             raise WeightsError(
                 message(
-                    "{file} cannot be written into Keras's cache; make room on the disk, or have the server's "
-                    "owner allow it.",
+                    "{file} cannot be saved to Keras's cache; free up disk space, or ask the "
+                    "server's owner for permission.",
                     file=official.name,
                 )
             ) from error
         except downloads.WrongContentError as error:
             raise WeightsError(
                 message(
-                    "What was downloaded for {name} is not the file that Keras publishes; nothing was kept.", name=name
+                    "The download for {name} does not match the file that Keras publishes, so it was not kept.",
+                    name=name,
                 )
             ) from error
 
@@ -164,12 +165,12 @@ class WeightsStore:
                 raise WeightsError(_not_official(path.name))
             destination = self.cache / OFFICIAL_FILES[name].name
             if not downloads.copy_if_matching(path, destination, md5):
-                raise WeightsError(message("{file} was changed while it was read; bring it again.", file=path.name))
+                raise WeightsError(message("{file} changed while it was being read; upload it again.", file=path.name))
         except OSError as error:
             raise WeightsError(
                 message(
-                    "{file} cannot be written into Keras's cache; make room on the disk, or have the server's owner "
-                    "allow it.",
+                    "{file} cannot be saved to Keras's cache; free up disk space, or ask the "
+                    "server's owner for permission.",
                     file=path.name,
                 )
             ) from error
@@ -184,7 +185,7 @@ class WeightsStore:
         """
         official = OFFICIAL_FILES.get(name)
         if official is None:
-            raise WeightsError(message("Bundled weights cannot be removed; they are a part of the project."))
+            raise WeightsError(message("Bundled weights are part of the project and cannot be removed."))
         destination = self.cache / official.name
         if not destination.is_file() and not self.downloaded_bytes(name):
             raise WeightsError(
@@ -194,13 +195,13 @@ class WeightsStore:
             if not downloads.discard_part(destination):
                 raise WeightsError(
                     message(
-                        "{file} is being downloaded; cancel that first, or wait until it is done.", file=official.name
+                        "{file} is being downloaded; cancel the download, or wait until it is done.", file=official.name
                     )
                 )
             destination.unlink(missing_ok=True)
         except OSError as error:
             raise WeightsError(
-                message("{file} cannot be removed; have the server's owner allow it.", file=official.name)
+                message("{file} cannot be removed; ask the server's owner for permission.", file=official.name)
             ) from error
 
 
@@ -209,17 +210,17 @@ def _not_official(file_name: str) -> str:
     for official in OFFICIAL_FILES.values():
         if file_name == official.name:
             return message(
-                "{file} is not the file that Keras publishes under this name; download it anew and bring that.",
+                "{file} is not the file that Keras publishes under this name; download it again and upload that copy.",
                 file=file_name,
             )
         if file_name == official.with_classifier:
             return message(
-                "{file} is the network with its classifier; bring {wanted} instead.",
+                "{file} includes the classifier; upload {wanted} instead.",
                 file=file_name,
                 wanted=official.name,
             )
     known = ", ".join(OFFICIAL_FILES)
     return message(
-        "This is none of the files that Keras publishes for {network}; bring one whose name ends with _notop.h5.",
+        "This is not a file that Keras publishes for {network}; upload one whose name ends with _notop.h5.",
         network=known,
     )

@@ -68,9 +68,7 @@ class ParallelBatch(BatchExecution):
         try:
             return part.send(changed), part.steps
         except LostTwiceError:
-            raise ValueError(
-                message("The machines that it was on were lost, twice; start it again by itself.")
-            ) from None
+            raise ValueError(message("The worker was lost twice; run this one again on its own.")) from None
 
     def close(self) -> None:
         """Stop: no further step is done, no further picture begun."""

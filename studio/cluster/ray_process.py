@@ -27,7 +27,7 @@ ROOT = Path(__file__).resolve().parents[2]
 IMPORT_PATHS = (ROOT, Path(__file__).resolve().parent)
 # With this exit code the last line of stderr is a sentence for a person, as JSON for `sentence_of`.
 EXPLAINED = 3
-GONE = message("The cluster is away.")
+GONE = message("The cluster cannot be reached.")
 
 
 class LostError(Exception):

@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 # A run resumes by itself this many times; after that a person decides.
 MOST_LOSSES = 1
 # What `RemoteJob.where` says while a run is done by the studio itself.
-HERE = message("this machine")
+HERE = message("this computer")
 # If nobody watches, a worker sends a frame this often and skips those between.
 UNWATCHED_SECONDS = 0.4
 
@@ -153,9 +153,9 @@ class RemoteJob(JobExecution):
         self._pending = self._remaining.in_force if self._last_sent is None else self._last_sent
         self._losses += 1
         if self._losses > MOST_LOSSES:
-            again = message("press Train") if "checkpoint" in self.job.files else message("press Go on")
+            again = message("press Train") if "checkpoint" in self.job.files else message("press Resume")
             raise LostTwiceError(
-                message("The machine that this was on is lost, for the second time; {again} to go on.", again=again)
+                message("This run lost its worker for the second time; {again} to resume.", again=again)
             )
 
     def remaining(self) -> ResumableJob | None:

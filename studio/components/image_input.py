@@ -47,7 +47,7 @@ def thumbnails(paths: Sequence[Path]) -> str:
     buttons = []
     for path in paths:
         name = translate(path.stem.replace("_", " "))
-        use = translate(message("Use the example {name}", name=name))
+        use = translate(message("Use example: {name}", name=name))
         buttons.append(
             f'<button type="button" title="{html.escape(name)}" aria-label="{html.escape(use)}">'
             f'<img alt="" src="{_thumbnail(path, path.stat().st_mtime_ns)}"></button>'

@@ -21,11 +21,11 @@ from studio.i18n.catalog import language_of, use_language
 
 logger = logging.getLogger(__name__)
 
-NO_UPLOAD = message("A file of this call is no upload, or is not here any longer; upload it again.")
-GONE = message("This file is not here any longer; make it again.")
-NO_ROOM = message("The server's folder of temporary files is full; whoever runs it has to make room.")
-BROKEN = message("Something went wrong; the details are in the server's log.")
-UNFIT = message("The parameters of this call are not what they should be; gradio_api/openapi.json lists them.")
+NO_UPLOAD = message("A file in this request was not uploaded or no longer exists; upload it again.")
+GONE = message("This file is no longer available; create it again.")
+NO_ROOM = message("The server's temporary folder is full; the administrator must free up space.")
+BROKEN = message("Something went wrong; see the server log for details.")
+UNFIT = message("Invalid request parameters; see gradio_api/openapi.json for the expected ones.")
 
 
 def error_message(error: Exception) -> str:
@@ -35,7 +35,7 @@ def error_message(error: Exception) -> str:
     if isinstance(error, OSError):
         if error.errno in DISK_FULL:
             return NO_ROOM
-        return message("A file of this call could not be taken: {cause}.", cause=cause_of(error))
+        return message("Could not read a file in this request: {cause}.", cause=cause_of(error))
     return UNFIT
 
 
@@ -66,7 +66,7 @@ def install_error_messages(page: gr.Blocks) -> None:
             logger.exception("A handler failed.")
             said = BROKEN
             if isinstance(error, OSError):
-                said = message("A file could not be written or read: {cause}.", cause=cause_of(error))
+                said = message("Could not read or write a file: {cause}.", cause=cause_of(error))
             with use_language(language_of(block_fn.page)):
                 raise api_error(said) from error
 

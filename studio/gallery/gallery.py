@@ -170,7 +170,7 @@ class Gallery:
         titles = called or [Path(name).stem for name in names]
         found = [(result, title) for name, title in zip(names, titles, strict=True) if (result := self.find(name))]
         if not found:
-            raise ValueError(message("Choose what to export first: tick the results."))
+            raise ValueError(message("Select the results to export first."))
         folder = self.folder / "archives"
         folder.mkdir(exist_ok=True)
         for old in sorted(folder.iterdir(), key=lambda path: path.stat().st_mtime)[: 1 - ARCHIVES_KEPT]:

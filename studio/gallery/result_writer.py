@@ -50,7 +50,7 @@ class JobResultWriter:
             self.snapshots.add(frame)
         except OSError as error:
             self._notices["moments"] = message(
-                "Not all moments of this run could be kept: {cause}.", cause=cause_of(error)
+                "Could not save every snapshot of this run: {cause}.", cause=cause_of(error)
             )
         self.film(execution)
 
@@ -79,14 +79,12 @@ class JobResultWriter:
         except OSError as error:
             # What is there only to be looked back at makes room.
             if self.snapshots.steps:
-                self._notices["moments"] = message(
-                    "The run's earlier pictures were deleted to make room for the result."
-                )
+                self._notices["moments"] = message("The run's snapshots were deleted to make room for the result.")
             self.snapshots.delete()
             if self._film is not None:
                 self.discard()
                 said = message(
-                    "The film could not be written: {cause}; its last picture was kept in its place.",
+                    "Could not save the video: {cause}; its last frame was saved instead.",
                     cause=cause_of(error),
                 )
                 self._notices["film"] = said
@@ -104,7 +102,7 @@ class JobResultWriter:
         if ENGINES[self._job.engine].writes and execution.last is not None:
             return self._write_text(execution.last.text, execution.recipe)
         if execution.last is None or execution.last.image is None:
-            raise RecipeError(message("There is nothing to keep."))
+            raise RecipeError(message("There is no result to save."))
         path = self._gallery.new_path(self._job.engine, ".png")
         details = NO_DETAILS if self._job.makes_sheet else self._job.details
         write_png(path, execution.last.image, execution.recipe, details)
@@ -117,9 +115,7 @@ class JobResultWriter:
         except OSError as error:
             if not path.is_file():
                 raise
-            self._notices["recipe"] = message(
-                "The recipe of this text could not be written: {cause}.", cause=cause_of(error)
-            )
+            self._notices["recipe"] = message("Could not save the recipe of this text: {cause}.", cause=cause_of(error))
         return path
 
     def _keep_inputs(self) -> None:
@@ -128,9 +124,7 @@ class JobResultWriter:
             for name, image in self._job.inputs.items():
                 self._gallery.keep_input(image, self._job.details if name in first else NO_DETAILS)
         except OSError as error:
-            notice = message(
-                "The picture that this was made from could not be kept with it: {cause}.", cause=cause_of(error)
-            )
+            notice = message("Could not save the input image with the result: {cause}.", cause=cause_of(error))
             self._notices["inputs"] = notice
 
     def discard(self) -> None:
@@ -202,7 +196,7 @@ class BatchResultWriter:
             return self._gallery.archive(list(there), list(there.values()))
         except OSError as error:
             notice = message(
-                "The results could not be packed into one file: {cause}; each of them is in the gallery.",
+                "Could not pack the results into one file: {cause}; each result is in the gallery.",
                 cause=cause_of(error),
             )
             self._notices[notice] = None

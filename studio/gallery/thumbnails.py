@@ -46,7 +46,7 @@ def _picture_of(result: Result) -> np.ndarray:
         return read_picture(result.path)
     picture = middle_picture(result.path)
     if picture is None:
-        raise PictureError(message("This film is damaged."))
+        raise PictureError(message("This video is damaged."))
     return picture
 
 

@@ -64,7 +64,7 @@ class PictureStage(Stage):
             elem_classes="finished",
             elem_id=f"{self._prefix}-finished",
         )
-        folded = gr.Accordion("Film of the run", open=False, elem_id=f"{self._prefix}-evolution", elem_classes="fold")
+        folded = gr.Accordion("Video of the run", open=False, elem_id=f"{self._prefix}-evolution", elem_classes="fold")
         with folded:
             self._film_controls()
 
@@ -75,9 +75,9 @@ class PictureStage(Stage):
             settings.slider("hold", "Hold", 0, 5, 0.5)
         with gr.Row(elem_classes="under"):
             first = settings.initial.kind
-            kinds = gr.Radio(FILM_KINDS, value=first, show_label=False, label="Kind", elem_classes="chips")
+            kinds = gr.Radio(FILM_KINDS, value=first, show_label=False, label="Format", elem_classes="chips")
             settings.add("kind", kinds)
-            self.make_film = gr.Button("Make the film", size="sm", elem_id=f"{self._prefix}-make-film")
+            self.make_film = gr.Button("Make video", size="sm", elem_id=f"{self._prefix}-make-film")
             file_id = f"{self._prefix}-film-file"
             self.film = gr.DownloadButton("Download", size="sm", interactive=False, elem_id=file_id)
 
@@ -133,7 +133,7 @@ class PictureStage(Stage):
         try:
             write_png(path, image, recipe, NO_DETAILS if run.job.makes_sheet else run.job.details)
         except OSError as error:
-            warn(message("This moment could not be written: {why}.", why=why_unwritten(error)))
+            warn(message("Could not save this snapshot: {why}.", why=why_unwritten(error)))
             return step, gr.update(interactive=False), gr.update(interactive=not run.job.makes_sheet)
         return (
             step,
@@ -149,14 +149,14 @@ class PictureStage(Stage):
             config = self.film_settings.config(values)
             path = run.snapshots.film(config, recipe.to_json()) if run is not None and recipe is not None else None
             if path is None and run is not None and run.results:
-                raise FilmError(message("There is no film of a batch; its pictures are in the gallery."))
+                raise FilmError(message("A batch has no video; its images are in the gallery."))
             if path is None:
-                raise FilmError(message("There is nothing to make a film of yet; start a run first."))
+                raise FilmError(message("There is nothing to make a video of yet; start a run first."))
         except ValueError as error:
             warn(error)
             return gr.skip()
         except OSError as error:
-            warn(message("The film could not be written: {why}.", why=why_unwritten(error)))
+            warn(message("Could not save the video: {why}.", why=why_unwritten(error)))
             return gr.skip()
         title = next(title for title, kind in FILM_KINDS if kind == config.kind)
         return gr.update(value=str(path), interactive=True, label=message("Download {title}", title=title))
@@ -175,7 +175,7 @@ class PictureStage(Stage):
         try:
             return gr.skip() if chosen is None else str(self._studio.gallery.keep_input(chosen, details))
         except OSError as error:
-            warn(message("The picture could not be written: {why}.", why=why_unwritten(error)))
+            warn(message("Could not save the image: {why}.", why=why_unwritten(error)))
             return gr.skip()
 
 

@@ -21,10 +21,10 @@ function say(word, piece, bits, parts) {
   const shown = piece || '\u200b';
   if (word.firstChild?.data !== shown) word.textContent = shown;
   if (piece.trim()) word.removeAttribute('aria-label');
-  else word.setAttribute('aria-label', piece.includes('\n') ? phrase('line break') : piece ? phrase('space') : phrase('end, or a part of a character'));
+  else word.setAttribute('aria-label', piece.includes('\n') ? phrase('line break') : piece ? phrase('space') : phrase('end, or part of a character'));
   word.dataset.level = level(bits);
   word.classList.toggle('parts', parts);
-  word.title = parts ? phrase('{bits} bits: here it parts from the temperature before', { bits: bits.toFixed(1) }) : phrase('{bits} bits', { bits: bits.toFixed(1) });
+  word.title = parts ? phrase('{bits} bits: diverges here from the previous temperature', { bits: bits.toFixed(1) }) : phrase('{bits} bits', { bits: bits.toFixed(1) });
 }
 
 function column(index) {

@@ -4,11 +4,11 @@ const find = selector => stage.querySelector(selector);
 const seconds = s => s == null ? '' : s < 1 ? phrase('under 1 s')
   : s < 90 ? phrase('{seconds} s', { seconds: Math.round(s) }) : phrase('{minutes} min', { minutes: Math.round(s / 60) });
 const stopped = after => stage.dataset.makes === 'text' ? phrase('stopped after {time}, text kept', { time: after })
-  : phrase('stopped after {time}, picture kept', { time: after });
+  : phrase('stopped after {time}, image kept', { time: after });
 
 function status(message) {
   const words = {
-    waiting: message.before ? phrase('waiting: {count} before you', { count: message.before }) : phrase('starting'),
+    waiting: message.before ? phrase('waiting: {count} ahead of you', { count: message.before }) : phrase('starting'),
     running: message.note || (message.step ? phrase('step {step} of {total}', message) : phrase('starting')),
     done: phrase('done in {time}', { time: seconds(message.seconds) }),
     stopped: message.why || (message.step ? stopped(seconds(message.seconds)) : phrase('stopped')),
@@ -20,7 +20,7 @@ function status(message) {
   find('.note').textContent = words[message.state] || '';
   find('.track i').style.width = `${100 * (message.progress || 0)}%`;
   const waiting = message.state === 'waiting';
-  find('.left').textContent = message.left == null ? (waiting && message.before ? phrase('wait not known yet') : '')
+  find('.left').textContent = message.left == null ? (waiting && message.before ? phrase('wait time unknown') : '')
     : waiting ? phrase('about {time}', { time: seconds(message.left) }) : phrase('{time} left', { time: seconds(message.left) });
   const loss = message.metrics?.loss;
   find('.loss').textContent = loss == null ? '' : phrase('loss {loss}', { loss: loss.toPrecision(3) });

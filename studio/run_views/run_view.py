@@ -62,7 +62,7 @@ class Stage(ABC):
             self.stop_button = gr.Button("Stop", elem_id=f"{self._prefix}-stop", interactive=False, min_width=80)
             # Hidden by CSS while disabled; removing it would lose the keyboard focus.
             options: dict[str, Any] = {"elem_id": f"{self._prefix}-go-on", "elem_classes": "only-alive"}
-            self.resume_button = gr.Button("Go on", interactive=False, min_width=80, **options)
+            self.resume_button = gr.Button("Resume", interactive=False, min_width=80, **options)
 
     @abstractmethod
     def build_canvas(self, original: Any, invitation: str) -> None:
@@ -171,7 +171,7 @@ class Stage(ABC):
         def begin() -> Run:
             run = self.run(run_id)
             if run is None:
-                raise ValueError(message("There is nothing to go on with; start it anew."))
+                raise ValueError(message("There is no run to resume; start a new one."))
             return self._runs.resume(run)
 
         async for update in self._start_and_watch(begin):
@@ -262,7 +262,7 @@ class Stage(ABC):
         """Retry writing the result of the page's run, if that failed before."""
         run = self.run(run_id)
         if run is None or (run.result is None and not run.unsaved):
-            warn(message("This result is not kept any longer; make it again."))
+            warn(message("This result is no longer available; create it again."))
             return {self.save: gr.update(interactive=False)}
         if not run.unsaved:
             return {self.save: gr.skip()}
@@ -271,7 +271,7 @@ class Stage(ABC):
         except ValueError as error:
             warn(error)
             return {self.save: gr.skip()}
-        inform(message("The result is written; press Save once more to fetch it."))
+        inform(message("The result is saved; press Save again to download it."))
         shown = await Watcher(run, self._runs.queue).full_message()
         return {self.canvas: shown, self.save: self.save_update(run)} | self.updates_on_end(run)
 
@@ -342,11 +342,8 @@ def interrupted_message(engine: str) -> str:
     """Return the message for a run that a restart of the server interrupted."""
     title = message(TITLES[engine][0])
     if "checkpoint" in ENGINES[engine].files:
-        return message(
-            "{title}: the studio was started anew while this was running; press Train to go on with it.", title=title
-        )
+        return message("{title}: the studio restarted during this run; press Train to resume.", title=title)
     return message(
-        "{title}: the studio was started anew while this was running, so it ended; results that were finished are in "
-        "the gallery.",
+        "{title}: the studio restarted and ended this run; finished results are in the gallery.",
         title=title,
     )

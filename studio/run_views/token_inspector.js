@@ -19,8 +19,8 @@ function draw(value) {
   // A scored text has no temperature and no filtering.
   const reshaped = value.rewritable;
   const what = { piece: seen(value.piece), before: share(value.before), after: share(value.after) };
-  find('.what').textContent = reshaped ? phrase('{piece}: {before} by the model, {after} after temperature and cut-offs', what)
-    : phrase('{piece}: {before} by the model', what);
+  find('.what').textContent = reshaped ? phrase('{piece}: model probability {before}, {after} after temperature and filtering', what)
+    : phrase('{piece}: model probability {before}', what);
   // The longest bar fills its line, as in a flat distribution all are short.
   const most = Math.max(1e-9, ...value.alternatives.flatMap(([, before, after]) => reshaped ? [before, after] : [before]));
   find('.bars').replaceChildren(...value.alternatives.map(([piece, before, after, token]) => {
@@ -37,16 +37,16 @@ function draw(value) {
     if (reshaped) both.append(bar('after', after, most));
     button.append(name, both, numbers);
     const shares = { piece: seen(piece), before: share(before), after: share(after) };
-    button.setAttribute('aria-label', reshaped ? phrase('{piece}: {before}, then {after}', shares) : `${shares.piece}: ${shares.before}`);
+    button.setAttribute('aria-label', reshaped ? phrase('{piece}: {before} before, {after} after', shares) : `${shares.piece}: ${shares.before}`);
     button.onclick = () => trigger('pick', { token });
     return button;
   }));
   const among = Math.max(1, 2 ** (reshaped ? value.entropy_after : value.entropy));
   const words = among < 100 ? among.toFixed(1) : Math.round(among).toLocaleString('en'), bits = value.entropy.toFixed(2);
   find('.entropy').textContent = reshaped
-    ? phrase('Entropy {bits} bits, after temperature and cut-offs {after}: like choosing among {words} equally likely words.',
+    ? phrase('Entropy: {bits} bits, {after} after temperature and filtering; like choosing among {words} equally likely words.',
       { bits, after: value.entropy_after.toFixed(2), words })
-    : phrase('Entropy {bits} bits: like choosing among {words} equally likely words.', { bits, words });
+    : phrase('Entropy: {bits} bits; like choosing among {words} equally likely words.', { bits, words });
   panel.dataset.drawn = Number(panel.dataset.drawn) + 1;
 }
 

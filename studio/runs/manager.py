@@ -90,7 +90,7 @@ class RunManager:
         """
         unfinished = run.unfinished
         if unfinished is None:
-            raise ValueError(message("There is nothing to go on with; start it anew."))
+            raise ValueError(message("There is no run to resume; start a new one."))
         resumed = self._submit(self._begin(unfinished.job, unfinished), unfinished.job)
         run.unfinished = None
         return resumed

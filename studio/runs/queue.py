@@ -59,7 +59,7 @@ class RunQueue:
         with self._lock:
             self._remove_ended()
             if len(self._waiting) >= self._most_waiting and not self._free:
-                raise QueueFullError(message("The studio is busy and its waiting line is full; try again in a minute."))
+                raise QueueFullError(message("The studio is busy and its queue is full; try again in a minute."))
             self._waiting.append(run)
         self.start_waiting()
 

@@ -35,9 +35,9 @@ UNWATCHED_SECONDS = 60.0
 # Films are made no faster than they play, so that they can be watched.
 FILM_PICTURES_A_SECOND = 12
 OVER = ("done", "stopped", "failed")
-NOBODY_WATCHED = message("Nobody watched this run for a minute, so it was stopped; press Go on to go on with it.")
-UNSAVED = message("The result could not be written: {cause}; press Save once that is put right.")
-BROKEN = message("Something went wrong inside the engine; the details are in the server's log.")
+NOBODY_WATCHED = message("This run stopped because no page watched it for a minute; press Resume to resume it.")
+UNSAVED = message("Could not save the result: {cause}; fix this, then press Save.")
+BROKEN = message("Something went wrong in the engine; see the server log for details.")
 
 
 class ResultWriter(Protocol):
@@ -275,7 +275,7 @@ class Run:
         except Exception as error:  # a library may raise anything; only this run ends, not the queue
             logger.exception("Run %s failed.", self.id[:8])
             full = isinstance(error, OSError) and error.errno in DISK_FULL
-            self.error = message("The run had to end: {why}.", why=why_unwritten(error)) if full else BROKEN  # type: ignore[arg-type]
+            self.error = message("The run failed: {why}.", why=why_unwritten(error)) if full else BROKEN  # type: ignore[arg-type]
 
     def _end(self) -> None:
         """Write the result of the last frame, and close."""
@@ -295,7 +295,7 @@ class Run:
             self.unfinished = execution.remaining() if self.stop_reason else execution.unfinished
         except Exception:  # a codec, a library: whatever it is, the run must end
             logger.exception("The result of run %s could not be written.", self.id[:8])
-            self.error = self.error or message("The result could not be written; the details are in the server's log.")
+            self.error = self.error or message("Could not save the result; see the server log for details.")
         self._close("failed" if self.error else state)
 
     def _write(self, execution: JobExecution) -> None:

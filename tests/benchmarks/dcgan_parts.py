@@ -27,7 +27,7 @@ PARTS: dict[str, dict[str, Any]] = {
 
 
 def measure(data: Path, images: int, seed: int) -> dict[str, float]:
-    """The kernel distance from the held-out pictures, by what was left out."""
+    """The kernel distance from the held-out pictures, by what was skipped."""
     from engines.dcgan.config import DCGANTrainingConfig
     from engines.dcgan.kid import features, kernel_distance
     from engines.dcgan.model import read_gan

@@ -28,7 +28,7 @@ from tests.browser.server import ROOT, running
 DOCS = ROOT / "docs"
 PICTURES = Path(os.environ.get("REVERIE_SHARED", "../shared")) / "pictures"
 WINDOW = (1440, 900)
-BALANCE, STROKES = "More style ↔ more photo", "Strokes"
+BALANCE, STROKES = "More style ↔ more photo", "Stroke size"
 # Photos by the painting in whose manner each is painted, row by row.
 PAINTED = (
     ("chelsea.png", "van_gogh_starry_night.jpg"),

@@ -26,7 +26,7 @@ VIEWS = {
     "Faces/Draw": "#gan-wall button",
     "Faces/Train": "#gan-train-canvas .stage",
     "Words/Write": "#text-canvas .word.chosen",
-    "Words/Score a text": "#scored .stage",
+    "Words/Score text": "#scored .stage",
     "Words/Train": "#text-train-canvas .stage",
     "Gallery": ".cards .open",
     "Models": ".model",
@@ -161,7 +161,7 @@ def dream(page: Page, photo: Path) -> None:
 def write_in_colours(page: Page) -> None:
     page.show_tab("Words", "text")
     page.set_slider("Length", 20)
-    page.set_slider("Pace", 200)
+    page.set_slider("Writing speed", 200)
     page.click("#text-coloured input")
     page.begin()
     page.until_over("done")

@@ -132,7 +132,7 @@ def test_a_dream_is_begun_and_stopped_by_keyboard_alone_and_the_keys_are_listed(
     body = page.one("body")
     body.send_keys("?")
     page.until(lambda: page.one("dialog.shortcuts").is_displayed(), "the list of keys")
-    assert "Stop what runs" in page.one("dialog.shortcuts").text
+    assert "Stop the run" in page.one("dialog.shortcuts").text
     page.one("dialog.shortcuts").send_keys(Keys.ESCAPE)
     page.until(lambda: not page.one("dialog.shortcuts").is_displayed(), "it to be closed")
     slider = page.one("#dream-step_size input[type=range]")
@@ -153,7 +153,7 @@ def test_stop_keeps_the_picture_and_makes_room_for_the_next_dream(page, photo, t
     page.until_pictures_come()
     page.click("#dream-stop")
     page.until_over("stopped")
-    assert "picture kept" in page.note
+    assert "image kept" in page.note
     assert page.enabled("#dream-go")
     assert not page.enabled("#dream-stop")
     assert page.enabled("#dream-again")
@@ -227,7 +227,7 @@ def test_two_visitors_wait_for_each_other_and_see_only_their_own_runs(page, anot
     second.drop(other_photo)
     small_and_quick(second)
     second.begin()
-    second.until(lambda: second.state == "waiting" and "1 before you" in second.note, "the place in the line")
+    second.until(lambda: second.state == "waiting" and "1 ahead of you" in second.note, "the place in the line")
     assert page.canvas_hash("before") != second.canvas_hash("before")
     page.until_pictures_come()
     assert second.state == "waiting"
@@ -265,7 +265,7 @@ def test_a_dropped_result_restores_its_settings_and_repeats_to_the_same_pixels(p
     page.until(lambda: page.value_of_slider("Octaves") == 2, "the octaves to be restored")
     assert (page.seed, page.value_of_slider("Size"), page.value_of_slider("Steps per octave")) == (7, 192, 4)
     assert page.value_of_slider("Strength") == read_recipe(first).config["step_size"]
-    page.until(lambda: any("Settings restored" in toast for toast in page.toasts), "a word about it")
+    page.until(lambda: any("photo restored" in toast for toast in page.toasts), "a word about it")
     page.until(lambda: read_recipe(first).inputs["image"] in page.shown_photo(), "the photo that it was made from")
     page.begin()
     page.until_over("done")
@@ -297,7 +297,7 @@ def test_what_is_refused_is_told_in_one_sentence_and_as_words_and_the_studio_goe
     bad.write_text("These are not pixels.")
     told = page.drop_without_waiting(bad)
     assert is_one_sentence(told)
-    assert "not a picture" in told
+    assert "not an image" in told
     page.until(lambda: page.shown_photo() == "", "the photo to be cleared")
     page.dismiss_toasts()
     page.click("#dream-go")
@@ -311,7 +311,7 @@ def test_what_is_refused_is_told_in_one_sentence_and_as_words_and_the_studio_goe
     hostile_picture(hostile)
     page.drop(hostile)
     page.until(lambda: page.toasts, "a toast")
-    assert page.toasts[0].startswith("This recipe holds")
+    assert page.toasts[0].startswith("This recipe contains")
     assert page.browser.title == "Reverie", "what the recipe holds is run"
     assert page.all(".toast-body img") == []
     assert "Traceback" not in page.browser.page_source

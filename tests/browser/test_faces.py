@@ -58,7 +58,7 @@ def slider(page: Page, name: str, value: float) -> None:
 
 def test_a_wall_is_made_a_face_chosen_edited_held_blended_and_saved(page, tmp_path):
     first = face(page)
-    assert caption(page).startswith("The critic finds it more real than")
+    assert caption(page).startswith("The discriminator rates it more realistic than")
     assert "%" in tiles(page)[3].text
     chosen = after(page, tiles(page)[3].click)
     assert tiles(page)[3].get_attribute("aria-pressed") == "true"
@@ -70,7 +70,7 @@ def test_a_wall_is_made_a_face_chosen_edited_held_blended_and_saved(page, tmp_pa
     assert after(page, lambda: page.click("#gan-looking input")) == edited
     after(page, lambda: page.click("#gan-hold"))
     assert page.one("#gan-d1 input[type=range]").get_property("value") == "0"
-    page.until(lambda: any(toast.startswith("Held") for toast in page.toasts), "a word about it")
+    page.until(lambda: any(toast.startswith("Face held") for toast in page.toasts), "a word about it")
     other = after(page, tiles(page)[7].click)
     blended = after(page, lambda: slider(page, "blend", 0.5))
     assert blended != other
@@ -111,7 +111,7 @@ def test_a_dropped_face_is_looked_for_and_taken_up(page, photo):
     page.click("#gan-search button")
     page.tab = "sought"
     page.drop(photo)
-    page.until(lambda: "your photograph more real" in page.one("#sought-opinion").text, "what the critic says")
+    page.until(lambda: "your photo more realistic" in page.one("#sought-opinion").text, "what the critic says")
     page.set(page.one("#sought-steps input[type=range]"), 20)
     page.begin()
     page.until_over("done")
@@ -138,7 +138,7 @@ def test_networks_are_trained_before_ones_eyes_and_draw_on_the_wall(page, tmp_pa
     page.until_pictures_come(1)
     page.set(page.one("#gan-train-dropout input[type=range]"), 0.3)
     page.click("#gan-train-back")
-    page.until(lambda: any("Going back" in toast for toast in page.toasts), "a word about it")
+    page.until(lambda: any("Rolling back" in toast for toast in page.toasts), "a word about it")
     page.click("#gan-train-stop")
     page.until_over("stopped")
     page.click("#gan-train-canvas summary")

@@ -57,7 +57,7 @@ def test_results_are_opened_brought_back_sent_on_compared_exported_and_deleted(p
     page.until(lambda: page.one("#dream-steps input[type=number]").get_property("value") == "12", "its settings")
     # On as a painting's photo.
     on_the_gallery(page)
-    press_way(page, "Paint it")
+    press_way(page, "Paint this image")
     page.until(lambda: page.chosen_tab == "Style", "the Style tab")
     page.tab = "style"
     page.until(lambda: page.dataset.get("original") == "true" and page.all("#style-photo img"), "the photo")
@@ -65,7 +65,7 @@ def test_results_are_opened_brought_back_sent_on_compared_exported_and_deleted(p
     on_the_gallery(page)
     open_result(page, text)
     assert page.one(".viewer .text").text == "It was a film that nobody saw."
-    press_way(page, "Go on with it")
+    press_way(page, "Continue this text")
     page.until(lambda: page.chosen_tab == "Words", "the Words tab")
     prompt = "#text-prompt textarea"
     page.until(lambda: page.one(prompt).get_property("value") == "It was a film that nobody saw.", "the prompt")
@@ -84,7 +84,7 @@ def test_results_are_opened_brought_back_sent_on_compared_exported_and_deleted(p
     with zipfile.ZipFile(archive) as whole:
         assert sorted(whole.namelist()) == sorted([*dreams[:2], *(Path(one).stem + ".json" for one in dreams[:2])])
     page.click("#gallery-remove")
-    page.until(lambda: page.one("#gallery-remove").text.strip() == "Really delete 2?", "the question")
+    page.until(lambda: page.one("#gallery-remove").text.strip() == "Delete 2 results?", "the question")
     assert (server.outputs / dreams[0]).exists()
     page.click("#gallery-remove")
     page.until(lambda: not page.all(f'.cards [data-name="{dreams[0]}"]'), "it to be gone")
@@ -109,4 +109,4 @@ def test_files_that_were_removed_or_damaged_by_hand_are_said_to_be(page, names, 
     page.until(lambda: "cannot be read" in page.one(f'.cards [data-name="{names[0]}"]').text, "the sentence")
     (server.outputs / names[1]).unlink()
     page.click(f'.cards [data-name="{names[1]}"] .open')
-    page.until(lambda: any("no longer there" in toast for toast in page.toasts), "the sentence")
+    page.until(lambda: any("no longer exists" in toast for toast in page.toasts), "the sentence")

@@ -12,9 +12,9 @@ from tests.browser.test_latent import on_the_latent_tab
 
 # A slider of each tab, or of its part, that runs something, and what makes its run long enough to be stopped.
 TABS = {
-    ("Style", "style", ""): ("Strokes", {}),
-    ("Faces", "gan", "Draw"): ("Pictures a leg", {"Pictures a leg": 60}),
-    ("Words", "text", "Write"): ("Temperature", {"Length": 500, "Pace": 10}),
+    ("Style", "style", ""): ("Stroke size", {}),
+    ("Faces", "gan", "Draw"): ("Frames per segment", {"Frames per segment": 60}),
+    ("Words", "text", "Write"): ("Temperature", {"Length": 500, "Writing speed": 10}),
 }
 _LISTEN = """
 window.told = []; window.written = 0;
@@ -75,7 +75,7 @@ def test_keys_move_a_slider_begin_and_stop_and_are_listed(page, title, tab, part
 def test_a_walk_is_placed_on_the_map_and_begun_by_keys_alone(page):
     on_the_latent_tab(page)
     # Long enough to be stopped.
-    page.set_slider("Pictures a leg", 60)
+    page.set_slider("Frames per segment", 60)
     page.click("#latent-closed input")
     focus(page, "#latent-map [data-mode=walk]")
     press(page, Keys.SPACE)
@@ -101,7 +101,7 @@ def test_enter_draws_another_face_and_with_ctrl_scores_what_is_typed(page):
     press(page, Keys.ENTER)
     page.until(lambda: page.browser.execute_script(faces) > drawn, "another face")
     page.show_tab("Words", "text", "Write")
-    page.go_to_part("Score a text")
+    page.go_to_part("Score text")
     page.until(lambda: page.one("#score-text textarea").is_displayed(), "a place for a text")
     page.one("#score-text textarea").send_keys("It was a good film.")
     ActionChains(page.browser).key_down(Keys.CONTROL).send_keys(Keys.ENTER).key_up(Keys.CONTROL).perform()

@@ -79,7 +79,10 @@ def test_a_browser_is_led_to_korean_all_is_said_in_it_and_a_run_goes_on_in_anoth
     page.wait_for_the_page()
     page.clear_photo()
     page.click(page.part("go"))
-    page.until(lambda: "먼저 사진을 골라 주세요. 사진을 놓거나 예시를 누르면 돼요." in page.toasts, "a toast in Korean")
+    page.until(
+        lambda: "먼저 사진을 선택해 주세요. 사진을 끌어다 놓거나 예시를 클릭하면 돼요." in page.toasts,
+        "a toast in Korean",
+    )
 
     left = {}
     for _, title, _ in TABS:
@@ -100,7 +103,7 @@ def test_a_browser_is_led_to_korean_all_is_said_in_it_and_a_run_goes_on_in_anoth
     page.until(lambda: "옥타브" in page.note, "a note in Korean")
     page.click(page.part("stop"))
     page.until_over("stopped")
-    assert re.search(r"멈췄어요\(.+\)\. 그림은 남겨 뒀어요", page.note)
+    assert re.search(r"정지함\(.+\), 이미지 보관됨", page.note)
     page.begin()
     page.until_pictures_come()
 

@@ -55,7 +55,7 @@ def test_the_pointer_morphs_the_picture_without_asking_the_server(page):
         page.until(lambda count=i: drawn(page) > before + count, "the picture to follow")
         seen.add(page.browser.execute_script("return document.querySelector('.explorer .big').toDataURL()"))
     assert len(seen) == 8
-    assert "blended" in page.one(".explorer .how").text
+    assert "interpolated" in page.one(".explorer .how").text
     assert page.asked("") == asked
 
 
@@ -81,13 +81,13 @@ def test_a_map_comes_back_as_it_was_drawn_last(page):
 
     first = tiles()
     page.unfold("grid", "figure")
-    page.set_slider("Tiles a side", 8)
+    page.set_slider("Tiles per side", 8)
     page.until(lambda: tiles() != first, "larger tiles")
     coarse = tiles()
     page.reload()
     on_the_latent_tab(page)
     page.unfold("grid", "figure")
-    page.until(lambda: page.value_of_slider("Tiles a side") == 8, "what was used last")
+    page.until(lambda: page.value_of_slider("Tiles per side") == 8, "what was used last")
     assert tiles() == coarse
 
 
@@ -109,7 +109,7 @@ def test_a_walk_needs_waypoints_and_through_them_plays_and_is_saved_as_a_film(pa
     page.until(lambda: page.enabled("#latent-go"), "the button")
     page.click("#latent-go")
     page.until(lambda: page.toasts, "a toast")
-    assert page.toasts[0].startswith("A walk needs at least two places")
+    assert page.toasts[0].startswith("A walk needs at least two waypoints")
     page.click("#latent-map [data-mode=walk]")
     map_ = the_map(page)
     for count, (x, y) in enumerate(((-120, -80), (0, 100), (130, -60)), 1):
@@ -171,13 +171,13 @@ def test_a_network_is_trained_before_ones_eyes_and_used_on_the_map(page, tmp_pat
     page.one("#train-data input[type=file]").send_keys(str(data))
     page.until(lambda: "mnist" in page.one("#train-data").text, "the data")
     page.open_more()
-    page.set_slider("Steps between pictures", 10)
+    page.set_slider("Steps between images", 10)
     page.set_slider("Epochs", 10)
     page.begin()
     page.until_over("done")
     page.click("#train-canvas summary")
     assert len(page.all("#train-canvas .curve polyline")) >= 3
     page.click("#train-use")
-    page.until(lambda: any("on the map now" in toast for toast in page.toasts), "a word about it")
+    page.until(lambda: any("uses your network" in toast for toast in page.toasts), "a word about it")
     page.go_to_part("Digits")
     page.until(lambda: explorer(page)["dots"] == "64", "its map")

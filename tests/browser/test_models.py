@@ -151,7 +151,7 @@ def test_a_download_is_cancelled_gone_on_with_and_removed_after_being_asked_twic
     press(page, "halt")
     page.until(lambda: "Cancelling" in page.one(VGG19).text, "the page to say that it cancels")
     gate.release(10)
-    page.until(lambda: "what has arrived is kept" in told(page), "the download to end")
+    page.until(lambda: "partial download is kept" in told(page), "the download to end")
     assert 0 < store.downloaded_bytes("vgg19") < len(PAYLOAD)
     gate.release(1000)
     press(page, "rest")
@@ -166,7 +166,7 @@ def test_a_download_is_cancelled_gone_on_with_and_removed_after_being_asked_twic
 
     show(page, "Models")
     press(page, "remove")
-    page.until(lambda: "Remove it?" in page.one(VGG19).text, "the question")
+    page.until(lambda: "from Keras's cache?" in page.one(VGG19).text, "the question")
     assert page.browser.switch_to.active_element.accessible_name == "Keep VGG19"
     assert store.find("vgg19")
     press(page, "no")
@@ -204,8 +204,11 @@ def test_what_the_cluster_does_is_asked_for_again_and_again_but_only_while_it_is
     page.until(lambda: "2 cores" in told(), "the machines")
     assert "It is <b>odd</b>." in told()
     assert page.too_wide == 0
-    cluster.status = Status(address="10.0.0.1:6379", message="There is no Ray cluster at 10.0.0.1:6379.")
-    page.until(lambda: "The cluster is away." in told() and "2 cores" not in told(), "the page to say that it is away")
+    cluster.status = Status(address="10.0.0.1:6379", message="No Ray cluster found at 10.0.0.1:6379.")
+    page.until(
+        lambda: "The cluster cannot be reached." in told() and "2 cores" not in told(),
+        "the page to say that it is away",
+    )
     before = asked()
     page.until(lambda: asked() >= before + 3, "the page to ask again and again")
     show(page, "Dream")

@@ -48,7 +48,7 @@ def by_steps(page: Page, *, size: int, scales: int, steps: int) -> None:
     choose(page, "seconds", "By steps")
     page.open_more()
     page.set_slider("Size", size)
-    page.set_slider("Sizes on the way", scales)
+    page.set_slider("Number of scales", scales)
     page.set_slider("Steps at full size", steps)
 
 
@@ -132,7 +132,7 @@ def test_moving_a_slider_steers_the_painting_and_stop_keeps_it(page, photo, tmp_
     page.until_pictures_come(3)
     page.click("#style-stop")
     page.until_over("stopped")
-    assert "picture kept" in page.note
+    assert "image kept" in page.note
     recipe = read_recipe(page.save(tmp_path / "saved"))
     assert recipe.config["balance"] == 0.15
     ((step, settings),) = recipe.steering
@@ -190,8 +190,8 @@ def test_two_paintings_are_blended_by_their_weights_and_a_region_painted_on_the_
     page.drop(photo)
     small_and_quick(page)
     add_a_painting(page, 3)
-    page.until(lambda: page.all('input[type=range][aria-label$="Painting 2"]'), "a weight for each")
-    page.set_slider("Painting 1", 0.25)
+    page.until(lambda: page.all('input[type=range][aria-label$="Style image 2"]'), "a weight for each")
+    page.set_slider("Style image 1", 0.25)
     page.unfold("regions-fold", "regions canvas")
     page.until(lambda: len(page.all("#style-regions .pens button")) == 4, "two pens, Erase and Clear")
     canvas = page.one("#style-regions canvas")
@@ -217,7 +217,7 @@ def test_a_bad_file_is_told_in_one_sentence_as_photo_and_as_painting(page, tmp_p
     bad.write_text("These are not pixels.")
     told = page.drop_without_waiting(bad)
     assert is_one_sentence(told)
-    assert "not a picture" in told
+    assert "not an image" in told
     page.until(lambda: page.shown_photo() == "", "the photo to be cleared")
     hung = [image.get_attribute("src") for image in page.all("#style-paintings img")]
     heard = len(page.toasts)
@@ -244,7 +244,7 @@ def test_a_painting_that_is_taken_away_while_it_is_painted_from_changes_nothing_
     page.until(lambda: page.toasts, "a toast")
     (told,) = page.toasts
     assert is_one_sentence(told)
-    assert told.startswith("Choose a painting first")
+    assert told.startswith("Choose a style image first")
     hang(page, 0)
 
 
@@ -260,7 +260,7 @@ def test_a_dropped_painting_restores_its_settings_and_repeats_to_the_same_pixels
     page.set_slider("Steps at full size", 40)
     hang(page, 4)
     page.drop(first)
-    page.until(lambda: any("Settings restored" in toast for toast in page.toasts), "a word about it")
+    page.until(lambda: any("style images restored" in toast for toast in page.toasts), "a word about it")
     page.until(lambda: page.value_of_slider(BALANCE) == 0.3, "the balance to be restored")
     page.until(lambda: len(page.all("#style-paintings img")) == 2, "the paintings to be restored")
     page.until(lambda: read_recipe(first).inputs["content_image"] in page.shown_photo(), "the photo")

@@ -69,7 +69,7 @@ def test_a_batch_shows_its_results_as_they_come_says_what_it_left_out_and_is_sav
     page.begin("batch-begin")
     page.until_over("done")
     links = page.until(lambda: two_links(page), "both results")
-    page.until(lambda: any(toast.startswith("notes was left out: ") for toast in page.toasts), "the toast")
+    page.until(lambda: any(toast.startswith("notes was skipped: ") for toast in page.toasts), "the toast")
     assert page.dataset["original"] == "true", "the last picture can be compared with what it was"
     assert page.one("#dream-save").text.strip() == "Save all"
     assert all(link.accessible_name for link in links)

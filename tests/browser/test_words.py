@@ -106,12 +106,12 @@ def test_five_temperatures_are_written_side_by_side_and_part(page):
     assert len(set(texts(page))) >= 3
     parted = page.all("#text-canvas .word.parts")
     assert 1 <= len(parted) <= 4
-    choose(page, "Greedy against sampling")
+    choose(page, "Greedy vs sampling")
     page.begin()
     page.until(lambda: len(texts(page)) == 2, "two texts")
     page.until_over("done")
     assert page.all("#text-canvas h4")[0].text == "Greedy"
-    choose(page, "One text")
+    choose(page, "Single text")
 
 
 def test_words_are_coloured_reached_by_the_keyboard_and_there_after_a_reload(page):
@@ -143,7 +143,7 @@ def test_words_are_coloured_reached_by_the_keyboard_and_there_after_a_reload(pag
 
 
 def test_a_text_is_scored_word_by_word(page):
-    page.go_to_part("Score a text")
+    page.go_to_part("Score text")
     page.until(lambda: page.all("#score-go") and page.one("#score-go").is_displayed(), "the place for a text")
     page.set(page.one("#score-text textarea"), "A wonderful film with a zebra in it.")
     page.click("#score-go")
@@ -171,7 +171,7 @@ def test_a_model_is_trained_before_ones_eyes_and_writes(page, tmp_path):
     page.click("#text-train-canvas summary")
     assert len(page.all("#text-train-canvas .curve polyline")) >= 2
     page.click("#text-train-use")
-    page.until(lambda: any("writes now" in toast for toast in page.toasts), "that it writes")
+    page.until(lambda: any("model is ready" in toast for toast in page.toasts), "that it writes")
     page.go_to_part("Write")
     page.tab = "text"
     prompt(page, "do re mi")

@@ -192,7 +192,7 @@ def test_where_ray_is_not_installed_the_option_says_how_to_get_it(monkeypatch, t
 def test_a_missing_cluster_is_reported_and_runs_run_here(dream_job, studio_on):
     studio = studio_on("127.0.0.1:6999")
     cluster = studio.cluster
-    assert "There is no Ray cluster at 127.0.0.1:6999" in cluster.status.message
+    assert "No Ray cluster found at 127.0.0.1:6999" in cluster.status.message
     run = over(studio.runs.start(dataclasses.replace(dream_job)))
     assert (run.state, run.where) == ("done", "")
     studio.runs.close()

@@ -111,9 +111,9 @@ def test_the_command_writes_a_bundled_network_and_one_that_a_person_trained(tmp_
 @pytest.mark.parametrize(
     ("name", "output", "said"),
     [
-        ("no_such_network", "model.keras", "name a file that a training wrote"),
+        ("no_such_network", "model.keras", "use a file written by training"),
         ("vae_digits_notes", "model.h5", "must be a .keras file"),
-        (__file__, "model.keras", "holds no network"),
+        (__file__, "model.keras", "does not contain a network"),
     ],
 )
 def test_what_cannot_be_written_is_refused_with_one_sentence(tmp_path, capsys, name, output, said):

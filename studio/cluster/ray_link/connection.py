@@ -32,7 +32,7 @@ def connect(address: str) -> str:
         ray.init(address=address, namespace="reverie", log_to_driver=False, logging_level=logging.ERROR)
     except Exception as error:  # noqa: BLE001 - Ray raises all kinds of exceptions
         why = str(error).strip().splitlines()[0][:300]
-        exit_with(message("Ray at {address} cannot be joined: {why}", address=address, why=why))
+        exit_with(message("Cannot connect to Ray at {address}: {why}", address=address, why=why))
     return address
 
 
@@ -51,11 +51,11 @@ def check_reachable(address: str) -> str:
         address = found or ""
     host, _, port = address.rpartition(":")
     if not host or not port.isdigit():
-        exit_with(message("There is no Ray cluster on this machine; begin one with ray start."))
+        exit_with(message("No Ray cluster found on this computer; start one with ray start."))
     try:
         socket.create_connection((host, int(port)), timeout=CONNECT_SECONDS).close()
     except OSError:
-        exit_with(message("There is no Ray cluster at {address}.", address=address))
+        exit_with(message("No Ray cluster found at {address}.", address=address))
     return address
 
 

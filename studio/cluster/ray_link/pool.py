@@ -183,14 +183,15 @@ class WorkerPool:
             self.drop(handle)
             lines = str(error).strip().splitlines()
             why = lines[-1][:300] if lines else "no answer"
-            self._refuse(node, message("No worker begins on {machine}: {why}", machine=node.title, why=why))
+            self._refuse(node, message("Cannot start a worker on {machine}: {why}", machine=node.title, why=why))
             return None
         if found != self._project.version:
             self.drop(handle)
             self._refuse(
                 node,
                 message(
-                    "The worker on {machine} is Reverie {theirs} and this studio {ours}; bring both to one version.",
+                    "The worker on {machine} runs Reverie {theirs}, but this studio runs {ours}; "
+                    "install the same version on both.",
                     machine=node.title,
                     theirs=found,
                     ours=self._project.version,

@@ -162,7 +162,7 @@ class RequestServer:
                     await asyncio.to_thread(check_reachable, self._address)
                 nodes = await asyncio.wait_for(query, ANSWER_SECONDS)
             except Exception:  # noqa: BLE001 - a timeout or a lost connection: the cluster is gone either way
-                exit_with(message("The cluster does not answer any more."))
+                exit_with(message("The cluster no longer responds."))
             self._pool.update(nodes)
             self.send(0, "status", self._pool.status())
             await asyncio.sleep(POLL_SECONDS)

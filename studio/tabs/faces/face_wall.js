@@ -3,7 +3,7 @@ const wall = element.querySelector('.wall');
 let drawing = Promise.resolve();
 
 const spoken = (index, standing) => standing == null ? phrase('Face {number}', { number: index + 1 })
-  : phrase('Face {number}: the critic finds it more real than {standing} % of photographs', { number: index + 1, standing });
+  : phrase('Face {number}: the discriminator rates it more realistic than {standing} % of photos', { number: index + 1, standing });
 
 async function draw(value) {
   const { sheet, columns, size, standings = [], chosen = 0 } = value || {};

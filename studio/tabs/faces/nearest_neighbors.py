@@ -1,4 +1,4 @@
-"""Nearest training pictures of a generated face."""
+"""Nearest training images of a generated face."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from studio.i18n.catalog import translate
 from studio.services import Studio
 from studio.wire_format import png_uri
 
-HINT = message("The training pictures most like the large face. The first time, all of them are read.")
+HINT = message("Finds the training images most similar to the selected face. The first search reads all of them.")
 NEEDED = (
-    "This needs the pictures that the networks were trained on: start the studio with <code>--data FOLDER</code>, the "
-    "folder or zip that holds them."
+    "This needs the images that the networks were trained on; start the studio with <code>--data "
+    "FOLDER</code>, giving their folder or zip."
 )
 
 
@@ -35,9 +35,9 @@ class NearestNeighbors:
     def build(self) -> None:
         """Create the controls."""
         available = self._studio.data is not None
-        with gr.Accordion("Nearest training pictures", open=False, elem_id="gan-nearest-fold", elem_classes="fold"):
+        with gr.Accordion("Nearest training images", open=False, elem_id="gan-nearest-fold", elem_classes="fold"):
             gr.Markdown(HINT if available else NEEDED, elem_classes="quiet")
-            self.ask = gr.Button("Nearest training pictures", size="sm", interactive=available, elem_id="gan-nearest")
+            self.ask = gr.Button("Nearest training images", size="sm", interactive=available, elem_id="gan-nearest")
             self.answer = gr.HTML("", elem_id="gan-nearest-answer", apply_default_css=False)
 
     def wire(self, face: Any, sliders: list[Any], shown: Callable[[dict[str, Any], Sequence[Any]], np.ndarray]) -> None:
@@ -51,7 +51,7 @@ class NearestNeighbors:
 
         async def asked(value: dict[str, Any], *values: Any) -> AsyncIterator[str]:
             # Gradio's own status text is in English only.
-            yield f'<p class="quiet">{translate("Comparing with the training pictures …")}</p>'
+            yield f'<p class="quiet">{translate("Comparing with the training images …")}</p>'
             try:
                 image = await self._studio.run_interactive(lambda: shown(value, values))
                 yield await self._studio.run_in_thread(lambda: self.nearest(image))
@@ -71,9 +71,7 @@ class NearestNeighbors:
         with self._lock:
             if self._found is None:
                 if self._studio.data is None:
-                    raise ValueError(
-                        message("There are no training pictures here; start the studio with --data FOLDER.")
-                    )
+                    raise ValueError(message("No training images found; start the studio with --data FOLDER."))
                 self._found = NearestNeighborIndex(split_pictures(self._studio.data))
             found = self._found
         figures = "".join(
@@ -82,8 +80,8 @@ class NearestNeighbors:
         )
         note = translate(
             message(
-                "Distances as the bundled backbone sees them: 0 would be a copy, and a photograph that was never "
-                "trained on is usually {usual:.2f} from its nearest.",
+                "Distances are measured with the bundled backbone: 0 is an exact copy, and a photo "
+                "outside the training set is usually {usual:.2f} from its nearest match.",
                 usual=found.typical_distance,
             )
         )

@@ -49,31 +49,31 @@ class FaceProjection:
             with gr.Column(elem_classes="inputs", min_width=300):
                 with gr.Column(elem_classes="begin"):
                     self.photo = Photo(
-                        label="Drop a face",
+                        label="Drop a face photo",
                         show_label=False,
-                        placeholder="Drop a face",
+                        placeholder="Drop a face photo",
                         sources=["upload", "clipboard", "webcam"],
                         height=200,
                         elem_id="sought-photo",
                         elem_classes="drop",
                     )
                     self.opinion = gr.Markdown(
-                        "One face that fills the middle square of its picture: that is what the generator can draw.",
+                        "Use a photo in which one face fills the centre square, as in the generator’s images.",
                         elem_id="sought-opinion",
                         elem_classes="quiet",
                     )
-                    self.stage.build_buttons("Find it")
+                    self.stage.build_buttons("Find face")
                 settings.slider("steps", "Steps", 20, 400, 10)
-                settings.slider("prior_weight", "Stay likely", 0.0, 0.2, 0.005)
-                with gr.Accordion("More", open=False, elem_id="sought-more", elem_classes="fold"):
+                settings.slider("prior_weight", "Prior weight", 0.0, 0.2, 0.005)
+                with gr.Accordion("More settings", open=False, elem_id="sought-more", elem_classes="fold"):
                     settings.slider("starts", "Starts", 1, 16, 1)
                     settings.slider("perceptual_weight", "Perceptual weight", 0.0, 4.0, 0.1)
                     settings.slider("pixel_weight", "Pixel weight", 0.0, 4.0, 0.1)
                     settings.number("learning_rate", "Learning rate")
                     settings.number("seed", "Seed")
             with gr.Column(elem_classes="outputs", min_width=320, scale=3):
-                self.stage.build_canvas(None, message("The nearest face that can be drawn appears here."))
-                self.stage.build_footer("“Stay likely” and the weights act while it looks.", "Use this face")
+                self.stage.build_canvas(None, message("The closest face that the generator can make appears here."))
+                self.stage.build_footer("You can change the weights during the search.", "Use this face")
 
     def wire(self, network: Any) -> None:
         """Connect the controls.
@@ -108,7 +108,7 @@ class FaceProjection:
             verdict = float(gan.scores(middle_square(square, gan.shape[0])[None])[0])
             return [
                 gr.skip() if shown == path else shown,
-                verdict_text(gan, verdict, message("your photograph")),
+                verdict_text(gan, verdict, message("your photo")),
                 idle_message(square),
                 *same,
             ]
@@ -123,17 +123,13 @@ class FaceProjection:
         """
         job = self._job_of(recipe, "dcgan_projection")
         kept = self.studio.gallery.find_input(recipe.inputs.get("image", ""))
-        inform(
-            message("Settings restored.")
-            if kept
-            else message("Settings restored: now drop the photo that was looked for.")
-        )
+        inform(message("Settings restored.") if kept else message("Settings restored; now drop the original photo."))
         restored = self.settings.updates(self.settings.values(job.config))
         return [str(kept) if kept else None, gr.skip(), gr.skip(), *restored]
 
     def _square(self, path: str | None) -> np.ndarray:
         if not path:
-            raise ValueError(message("Drop a face first: a picture with one face that fills its middle."))
+            raise ValueError(message("Drop a photo first: one face should fill its centre."))
         return middle_square(self.studio.read(path), SIDE)
 
     async def start(self, path: str | None, network: str, *values: Any) -> AsyncIterator[dict[Any, Any]]:
@@ -154,7 +150,7 @@ class FaceProjection:
         def use() -> list[Any]:
             run = self.stage.run(run_id)
             if run is None or run.frame is None or run.frame.z is None:
-                raise ValueError(message("There is no found face yet; press Find it first."))
+                raise ValueError(message("No face found yet; press Find face first."))
             original = "" if run.original is None else png_uri(middle_square(run.original, 128))
             return self._face.new_face(run.job.backbone, run.frame.z, None, original)
 

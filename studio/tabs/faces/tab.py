@@ -84,14 +84,14 @@ class FacesTab:
                     value=TRUNCATION,
                     step=0.05,
                     label="Variety (ψ)",
-                    info="Lower: nearer to the mean face, less varied and likelier to be whole.",
+                    info="Lower values stay closer to the mean face: less variety, fewer flaws.",
                     elem_id="gan-truncation",
                 )
                 self.truncation = self.settings.add("truncation", variety)
                 self.face.controls()
-                gr.Markdown("A saved face or walk brings its settings back.", elem_classes="quiet")
+                gr.Markdown("Upload a saved face or walk to restore its settings.", elem_classes="quiet")
                 self.saved = gr.UploadButton(
-                    "Bring back a face or a walk",
+                    "Restore a face or walk",
                     file_types=[".png", ".mp4", ".gif", ".webp"],
                     size="sm",
                     type="filepath",
@@ -110,16 +110,16 @@ class FacesTab:
             with gr.Column(elem_classes="inputs", min_width=300):
                 with gr.Column(elem_classes="begin"):
                     self.strip = gr.HTML(strip([]), elem_id="gan-places", apply_default_css=False)
-                    self.clear = gr.Button("Clear the walk", size="sm", elem_id="gan-clear")
+                    self.clear = gr.Button("Clear walk", size="sm", elem_id="gan-clear")
                     self.stage.build_buttons("Walk")
                 add = self.settings.add
-                steps = gr.Slider(4, 60, value=24, step=1, label="Pictures a leg", elem_id="gan-steps")
-                arcs = gr.Checkbox(True, label="On arcs", container=False, elem_id="gan-spherical")
-                loop = gr.Checkbox(True, label="In a loop", container=False, elem_id="gan-closed")
+                steps = gr.Slider(4, 60, value=24, step=1, label="Frames per segment", elem_id="gan-steps")
+                arcs = gr.Checkbox(True, label="Spherical interpolation", container=False, elem_id="gan-spherical")
+                loop = gr.Checkbox(True, label="Closed loop", container=False, elem_id="gan-closed")
                 self.steps, self.arcs, self.loop = add("steps", steps), add("spherical", arcs), add("closed", loop)
             with gr.Column(elem_classes="outputs", min_width=320, scale=3):
-                self.stage.build_canvas(None, message("A walk from face to face plays here."))
-                self.stage.build_footer("Every picture is drawn from its own latent vector.")
+                self.stage.build_canvas(None, message("The walk video appears here."))
+                self.stage.build_footer("Each frame is generated from its own latent vector.")
 
     def _wire(self) -> None:
         options: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": None}
@@ -202,7 +202,7 @@ class FacesTab:
         def add() -> list[Any]:
             if len(waypoints) >= MOST_WAYPOINTS:
                 raise ValueError(
-                    message("A walk here has at most {most} faces; clear it to begin another.", most=MOST_WAYPOINTS)
+                    message("A walk can have at most {most} faces; clear it to start another.", most=MOST_WAYPOINTS)
                 )
             more = [*waypoints, rounded(self.face.latent_of(face, sliders))]
             return [more, self._strip(face["network"], more)]
@@ -253,7 +253,7 @@ class FacesTab:
                 self.project_picture,
                 [self.network],
                 projecting,
-                title="Look for this face",
+                title="Find this face",
                 kinds=("picture",),
             ),
         ]
@@ -285,9 +285,7 @@ class FacesTab:
         def bring() -> list[Any]:
             recipe = read_recipe(Path(path))
             if recipe is None:
-                raise RecipeError(
-                    message("There is no recipe in this file: bring a PNG or an MP4 that was saved here.")
-                )
+                raise RecipeError(message("This file has no recipe; choose a PNG or an MP4 that was saved here."))
             return self._restore(recipe)
 
         return await run_or_warn(self.studio, bring, 8 + len(self.face.everything))
@@ -301,7 +299,7 @@ class FacesTab:
             recipe,
             engine,
             networks,
-            message("This was made on another tab; drop it there."),
+            message("This was made on another tab; drop it there instead."),
             workshop=self.studio.workshop,
         )
 
@@ -309,7 +307,7 @@ class FacesTab:
         job = self._job_of(recipe, "dcgan")
         config, gan = job.config, self.face.gan(job.backbone)
         resolve(config, gan)
-        inform(message("The face is back, with its sliders."))
+        inform(message("Face and sliders restored."))
         shown = wall_value(gan, config.seed, COUNT, config.truncation)
         return [job.backbone, config.truncation, shown, *self.face.restore(config, job.backbone), *[gr.skip()] * 5]
 
@@ -321,7 +319,7 @@ class FacesTab:
         if config.waypoints:
             points = np.array(config.waypoints, np.float32).reshape(-1, gan.latent_dim)
         waypoints = [rounded(z) for z in points[:MOST_WAYPOINTS]]
-        inform(message("The walk is back; press Walk to see it."))
+        inform(message("Walk restored; press Walk to play it."))
         same = [gr.skip()] * (1 + len(self.face.everything))
         walk_controls = [waypoints, self._strip(job.backbone, waypoints), config.steps, config.spherical, config.closed]
         return [job.backbone, config.truncation, *same, *walk_controls]
@@ -334,14 +332,14 @@ class FacesTab:
         if not isinstance(gan, GAN):
             return gr.skip()
         name = self._trained.register(run_id, gan)
-        inform(message("Your networks draw on the wall now: see Draw."))
+        inform(message("Your networks are in use; open Draw to see their faces."))
         return gr.update(choices=[*NETWORKS.items(), (message("Yours"), name)], value=name)
 
 
 def strip(pictures: Sequence[np.ndarray]) -> str:
     """Render the faces of a walk as HTML."""
     if not pictures:
-        hint = translate("“Add to the walk” collects faces; without any: the first five of the wall.")
+        hint = translate("Collect faces with “Add to walk”; otherwise the first five of the grid are used.")
         return f'<p class="places">{hint}</p>'
     images = "".join(f'<img alt="" src="{png_uri(one)}">' for one in pictures)
     count = translate(message("{count} face{s} in the walk", count=len(pictures), s="s" * (len(pictures) > 1)))

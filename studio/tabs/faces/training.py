@@ -24,12 +24,12 @@ class GANTraining(TrainingPanel):
         kind = TrainingSpec(
             engine="dcgan_training",
             initial=DCGANTrainingConfig(images=100_000, interval=50).filled(),
-            data=message("a zip of pictures, or all pictures of a folder"),
+            data=message("a zip of images, or all images in a folder"),
             suffixes=(".zip", *sorted(SUFFIXES)),
             choose=self._choose,
             adjust=self._adjust,
-            invitation=message("What the generator draws from the same noise, again and again, appears here."),
-            used="Finished networks can draw on the wall.",
+            invitation=message("Samples from fixed noise appear here as the generator learns."),
+            used="Use the trained networks to generate the faces in Draw.",
             steerable=STEERABLE,
             network_defaults=lambda model: DCGANTrainingConfig(model=model),
             kept_fields=("images", "batch_size", "interval", "seed", "rollbacks"),
@@ -40,21 +40,21 @@ class GANTraining(TrainingPanel):
         self.model = settings.choice("model", "Networks", NETWORKS)
 
     def _adjust(self, settings: Settings) -> None:
-        settings.slider("images", "Pictures in all", 5_000, 2_000_000, 5_000)
-        settings.slider("d_learning_rate", "Critic’s learning rate", 1e-5, 2e-3, 1e-5)
-        settings.slider("dropout", "Hidden from the critic (dropout)", 0.0, 0.8, 0.05)
-        self.back = gr.Button("Back to the last good moment", size="sm", elem_id="gan-train-back")
+        settings.slider("images", "Total images", 5_000, 2_000_000, 5_000)
+        settings.slider("d_learning_rate", "Discriminator learning rate", 1e-5, 2e-3, 1e-5)
+        settings.slider("dropout", "Discriminator dropout", 0.0, 0.8, 0.05)
+        self.back = gr.Button("Roll back training", size="sm", elem_id="gan-train-back")
         settings.add("rollbacks", gr.State(0))
-        with gr.Accordion("More", open=False, elem_id="gan-train-more", elem_classes="fold"):
-            settings.number("g_learning_rate", "Generator’s learning rate")
+        with gr.Accordion("More settings", open=False, elem_id="gan-train-more", elem_classes="fold"):
+            settings.number("g_learning_rate", "Generator learning rate")
             settings.slider("batch_size", "Batch size", 16, 256, 16)
             settings.choice("objective", "Loss", {"Hinge": "hinge", "Cross-entropy, noisy labels": "noisy labels"})
             kinds = {"None": "none", "Colour": "colour", "Colour and shift": "colour and shift"}
             settings.choice("augmentation", "Augmentation", kinds)
-            settings.number("averaging", "Averaging of weights")
+            settings.number("averaging", "Weight averaging")
             hint = settings.hint("mirrored")
-            settings.add("mirrored", gr.Checkbox(True, label="Mirrored too", info=hint, elem_id="gan-train-mirrored"))
-            settings.slider("interval", "Steps between pictures", 10, 1000, 10)
+            settings.add("mirrored", gr.Checkbox(True, label="Mirror images", info=hint, elem_id="gan-train-mirrored"))
+            settings.slider("interval", "Steps between images", 10, 1000, 10)
             settings.number("seed", "Seed")
 
     def build(self) -> None:
@@ -75,7 +75,7 @@ class GANTraining(TrainingPanel):
         """Ask for one more rollback; return the new count."""
         run = self.stage.run(run_id)
         if run is None or run.over:
-            warn(message("No training is running that could go back."))
+            warn(message("There is no running training to roll back."))
             return rollbacks
-        inform(message("Going back to the last moment without an alarm."))
+        inform(message("Rolling back to the last state without an alarm."))
         return rollbacks + 1

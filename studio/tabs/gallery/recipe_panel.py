@@ -26,7 +26,7 @@ class RecipePanel:
         self.fold = gr.Accordion("Recipe and code", open=False, elem_id="gallery-recipe", elem_classes="fold")
         with self.fold:
             gr.Markdown(
-                "The code makes the same result again: save it as repeat.py in the project's folder.",
+                "This code reproduces the result; save it as repeat.py in the project's folder.",
                 elem_classes="quiet",
             )
             with gr.Row(elem_classes="codes"):
@@ -40,12 +40,12 @@ class RecipePanel:
             self.pasted = gr.Textbox(
                 "",
                 label="Recipe",
-                info="As it is shown here, or saved beside a result: its settings come back.",
+                info="Paste a recipe shown here or saved with a result to restore its settings.",
                 lines=4,
                 max_lines=12,
                 elem_id="gallery-pasted",
             )
-            self.follow = gr.Button("Bring back its settings", size="sm", elem_id="gallery-follow")
+            self.follow = gr.Button("Restore settings", size="sm", elem_id="gallery-follow")
 
     @property
     def outputs(self) -> list[Any]:
@@ -92,7 +92,7 @@ def table_of(first: Recipe, second: Recipe) -> str:
         text = (one.first, one.second) if one.name in WRITTEN else map(change_text, (one.first, one.second))
         cells = "".join(f"<td>{html.escape(value)}</td>" for value in text)
         rows.append(f'<tr><th scope="row">{html.escape(translate(one.name))}{hint}</th>{cells}</tr>')
-    why = translate("Why different?")
+    why = translate("Recipe differences")
     return f'<table class="differences"><caption>{why}</caption><tbody>{"".join(rows)}</tbody></table>'
 
 

@@ -31,7 +31,7 @@ PATIENCE = 0.1
 MOST_TEXT = 20_000
 FILTERS = {"All": "", "Dream": "dream", "Style": "style", "Latent": "latent", "Faces": "faces", "Words": "text"}
 UNREADABLE = message("This file cannot be read.")
-NOTHING = message("Nothing here yet. Whatever you make on the other tabs appears here.")
+NOTHING = message("No results yet. What you make on the other tabs appears here.")
 
 
 class GalleryTab:
@@ -48,7 +48,7 @@ class GalleryTab:
         with gr.Column(visible=False, elem_classes="opened") as self.opened:
             self.viewer = component(Path(__file__).with_name("viewer"), "gallery-viewer", {})
             with gr.Row(elem_classes="under ways") as self.handoff_row:
-                self.restore = gr.Button("Bring back its settings", size="sm", elem_id="gallery-restore")
+                self.restore = gr.Button("Restore settings", size="sm", elem_id="gallery-restore")
             with gr.Row(elem_classes="under ways"):
                 self.save = gr.DownloadButton("Save", size="sm", elem_id="gallery-save")
                 self.delete = gr.Button("Delete", size="sm", elem_id="gallery-delete")
@@ -159,7 +159,7 @@ class GalleryTab:
                 )
             ),
             "chosen": [name for name in chosen if name in there],
-            "choose": translate("Choose"),
+            "choose": translate("Select"),
             "nothing": translate(NOTHING),
             "stamp": secrets.token_hex(4),
         }
@@ -176,7 +176,7 @@ class GalleryTab:
     def _open(self, name: str) -> dict[Any, Any]:
         result = self.studio.gallery.find(name)
         if result is None:
-            warn(message("This result is no longer there."))
+            warn(message("This result no longer exists."))
             return {self.open: gr.skip()}
         recipe = result.recipe()
         known = {engine for handoff in self._returning for engine in handoff.engines}
@@ -197,7 +197,7 @@ class GalleryTab:
         found = [self.studio.gallery.find(name) for name in (value or {}).get("chosen", [])]
         pictures = [result for result in found if result is not None and result.kind == "picture"]
         if len(pictures) != 2:
-            warn(message("Tick two pictures to compare them."))
+            warn(message("Select two images to compare."))
             return {self.open: gr.skip()}
         left, right = pictures
         nothing = gr.update(visible=False)
@@ -209,7 +209,7 @@ class GalleryTab:
                 "other": url_of(right.path),
                 "left": f"{title_of(left)}, {date_text(left)}",
                 "right": f"{title_of(right)}, {date_text(right)}",
-                "between": translate("Where the one ends and the other begins"),
+                "between": translate("Comparison slider"),
                 "fresh": secrets.token_hex(4),
             },
             self.open: "",
@@ -243,15 +243,17 @@ class GalleryTab:
         self, names: list[str], asked: list[str], shown: str, value: dict[str, Any] | None, button: Any
     ) -> dict[Any, Any]:
         if not any(names):
-            warn(message("Choose what to delete first: tick the results."))
+            warn(message("Select the results to delete first."))
             return {self.asked: []}
         if names != asked:
-            many = message("Really delete {count}?", count=len(names)) if len(names) > 1 else message("Really delete?")
+            many = (
+                message("Delete {count} results?", count=len(names))
+                if len(names) > 1
+                else message("Delete this result?")
+            )
             return {self.asked: names, button: gr.update(value=many, variant="stop")}
         count = self.studio.gallery.remove(names)
-        inform(
-            message("One result is deleted.") if count == 1 else message("{count} results are deleted.", count=count)
-        )
+        inform(message("1 result deleted.") if count == 1 else message("{count} results deleted.", count=count))
         page = int((value or {}).get("page", 0))
         calm = gr.update(value="Delete", variant="secondary")
         left = {self.grid: self.list_results(shown, value, page), self.asked: [], self.delete: calm, self.remove: calm}
@@ -264,7 +266,7 @@ class GalleryTab:
             result = self.studio.gallery.find(name)
             try:
                 if result is None:
-                    raise ValueError(message("This result is no longer there."))
+                    raise ValueError(message("This result no longer exists."))
                 path = result.path
                 if result.kind == "picture":
                     # Copied without its recipe, so that the tab treats it as a photo.
@@ -283,7 +285,7 @@ class GalleryTab:
         result = self.studio.gallery.find(name)
         recipe = result.recipe() if result is not None else None
         if recipe is None:
-            warn(message("This result does not say what made it."))
+            warn(message("This result has no recipe."))
             return {self._tabs: gr.skip()}
         return await self._restore(recipe, values)
 
@@ -304,7 +306,7 @@ class GalleryTab:
                     updates = await handoff.open(recipe, values[before : before + len(handoff.inputs)])
                     return updates | {self._tabs: gr.update(selected=handoff.tab)}
                 before += len(handoff.inputs)
-            raise ValueError(message("This result was made by something that this version does not have."))
+            raise ValueError(message("This version does not have the engine that made this result."))
         except ValueError as error:
             warn(error)
             return {self._tabs: gr.skip()}

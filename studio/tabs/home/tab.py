@@ -16,11 +16,11 @@ from studio.services import Studio
 
 PICTURES = Path(__file__).with_name("pictures")
 CARDS = (
-    ("dream", "Dream", message("What a network sees in your picture, drawn into it.")),
-    ("style", "Style", message("Your photo, painted in the manner of a painting.")),
-    ("latent", "Latent", message("All handwritten digits on one map, to walk over.")),
-    ("faces", "Faces", message("People who never were, drawn from noise.")),
-    ("text", "Words", message("A text written word by word, with the odds of each word.")),
+    ("dream", "Dream", message("Amplify what a network sees in your photo.")),
+    ("style", "Style", message("Paint your photo in the style of a painting.")),
+    ("latent", "Latent", message("Explore a latent map of handwritten digits.")),
+    ("faces", "Faces", message("Generate faces of people who do not exist.")),
+    ("text", "Words", message("Generate text word by word, with the probability of each.")),
 )
 WORDS = "This movie was wonderful. I saw it when it first came out and I have a copy of it. It’s one of those movies."
 _PICK = """

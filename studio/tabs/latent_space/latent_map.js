@@ -74,7 +74,7 @@ function look() {
   frame = 0;
   if (!point || !pixels) return;
   blend(point);
-  say(point, phrase('blended from the map'));
+  say(point, phrase('interpolated from the map'));
   root.dataset.drawn = Number(root.dataset.drawn) + 1;
 }
 

@@ -12,18 +12,20 @@ from engines.vae import WalkConfig
 from studio.components.config_form import Settings
 
 # Display title -> value.
-SPACINGS = {"by the prior": "gaussian", "even": "linear"}
-VEILS = {"nothing": "none", "hide empty regions": "density", "where it changes fast": "sensitivity"}
+SPACINGS = {"follow the prior": "gaussian", "even": "linear"}
+VEILS = {"nothing": "none", "hide empty regions": "density", "show fast changes": "sensitivity"}
 
 
 @dataclass(frozen=True, kw_only=True)
 class MapConfig(WalkConfig):
     """Settings of the map and of a walk on it."""
 
-    count: int = setting(24, "Tiles a side.", low=5, high=40)
-    reach: float = setting(2.6, "The map goes from minus so much to so much, in both directions.", low=0.5, high=4.0)
+    count: int = setting(24, "Tiles per side.", low=5, high=40)
+    reach: float = setting(
+        2.6, "Range of the map: from minus this value to plus this value on both axes.", low=0.5, high=4.0
+    )
     spacing: str = setting("gaussian", "How the tiles are spaced.", choices=tuple(SPACINGS.values()))
-    veil: str = setting("none", "What lies over the map.", choices=tuple(VEILS.values()))
+    veil: str = setting("none", "Overlay shown on the map.", choices=tuple(VEILS.values()))
 
 
 class MapSettings(Settings[MapConfig]):
@@ -38,7 +40,7 @@ class MapSettings(Settings[MapConfig]):
 
     def grid(self) -> list[Any]:
         """Create the number of tiles, the range and the spacing."""
-        count = gr.Slider(5, 40, value=self.initial.count, step=1, label="Tiles a side", elem_id="latent-count")
+        count = gr.Slider(5, 40, value=self.initial.count, step=1, label="Tiles per side", elem_id="latent-count")
         reach = gr.Slider(
             0.5, 4, value=self.initial.reach, step=0.1, label="Range: z from −r to r", elem_id="latent-reach"
         )
@@ -47,9 +49,9 @@ class MapSettings(Settings[MapConfig]):
 
     def walk(self) -> list[Any]:
         """Create the pictures per leg, the choice of arcs, and the choice of a loop."""
-        steps = gr.Slider(4, 60, value=self.initial.steps, step=1, label="Pictures a leg", elem_id="latent-steps")
-        back = gr.Checkbox(False, label="And back", container=False, elem_id="latent-closed")
-        arcs = gr.Checkbox(False, label="On arcs", container=False, elem_id="latent-spherical")
+        steps = gr.Slider(4, 60, value=self.initial.steps, step=1, label="Frames per segment", elem_id="latent-steps")
+        back = gr.Checkbox(False, label="Return to start", container=False, elem_id="latent-closed")
+        arcs = gr.Checkbox(False, label="Spherical interpolation", container=False, elem_id="latent-spherical")
         return [self.add("steps", steps), self.add("spherical", arcs), self.add("closed", back)]
 
     def _chips(self, name: str, label: str, meanings: dict[str, str]) -> gr.Radio:

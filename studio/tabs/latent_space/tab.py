@@ -43,31 +43,31 @@ SAMPLES = 8
 
 
 def _choose_networks(settings: Settings) -> None:
-    titles = {"Digits": "digits", "Digits, as in the book": "digits_notes", "Colour pictures, 64 x 64": "faces"}
+    titles = {"Digits": "digits", "Digits, as in the book": "digits_notes", "Colour images, 64 x 64": "faces"}
     settings.choice("model", "Networks", titles)
 
 
 def _adjust_training(settings: Settings) -> None:
     settings.slider("epochs", "Epochs", 1, 100, 1)
     settings.slider("batch_size", "Batch size", 16, 512, 16)
-    settings.slider("kl_weight", "Weight of the divergence (beta)", 0.0, 4.0, 0.05)
-    with gr.Accordion("More", open=False, elem_id="train-more", elem_classes="fold"):
+    settings.slider("kl_weight", "KL weight (beta)", 0.0, 4.0, 0.05)
+    with gr.Accordion("More settings", open=False, elem_id="train-more", elem_classes="fold"):
         settings.number("learning_rate", "Learning rate")
-        settings.slider("kl_warmup", "Its warm-up", 0.0, 1.0, 0.05)
+        settings.slider("kl_warmup", "KL warm-up", 0.0, 1.0, 0.05)
         settings.slider("perceptual_weight", "Perceptual weight (colours)", 0.0, 1.0, 0.01)
-        settings.slider("interval", "Steps between pictures", 10, 2000, 10)
+        settings.slider("interval", "Steps between images", 10, 2000, 10)
         settings.number("seed", "Seed")
 
 
 TRAINING = TrainingSpec(
     engine="vae_training",
     initial=VAETrainingConfig(epochs=5, interval=60),
-    data=message("mnist.npz, or a zip of pictures"),
+    data=message("mnist.npz, or a zip of images"),
     suffixes=(".npz", ".zip"),
     choose=_choose_networks,
     adjust=_adjust_training,
-    invitation=message("Held-out pictures, what becomes of them, and samples appear here."),
-    used="A finished network can take its place on the map.",
+    invitation=message("Held-out images, their reconstructions and new samples appear here."),
+    used="Use the trained network on the map.",
 )
 
 
@@ -104,17 +104,19 @@ class LatentTab:
                 self.map = explorer("latent-map", {})
                 with gr.Accordion("Walk", open=True, elem_id="latent-walk", elem_classes="fold"):
                     gr.Markdown(
-                        "Press “Place a waypoint”, click the map in a few places, then walk.", elem_classes="quiet"
+                        "Press “Add waypoint”, click the map in a few places, then press Walk.", elem_classes="quiet"
                     )
                     with gr.Row(elem_classes="under inputs"):
                         self.steps, self.arcs, self.round = self.settings.walk()
                     self.stage.build_buttons("Walk")
-                    self.stage.build_canvas(None, message("The film of the walk plays here."))
-                    self.stage.build_footer("Every picture is decoded exactly.")
+                    self.stage.build_canvas(None, message("The walk video appears here."))
+                    self.stage.build_footer("Each frame is decoded exactly.")
                     with gr.Row(elem_classes="under"):
-                        gr.Markdown("A walk saved as MP4 brings its places and settings back.", elem_classes="quiet")
+                        gr.Markdown(
+                            "Upload a walk saved as MP4 to restore its waypoints and settings.", elem_classes="quiet"
+                        )
                         self.saved = gr.UploadButton(
-                            "Bring back a walk",
+                            "Restore a walk",
                             file_types=[".mp4", ".gif", ".webp"],
                             size="sm",
                             type="filepath",
@@ -132,7 +134,7 @@ class LatentTab:
         with gr.Accordion("Draw a digit", open=True, elem_id="latent-draw", elem_classes="fold"):
             self.sheet = sketch("latent-sheet")
             self.dropped = Photo(
-                label="or drop one",
+                label="or drop an image",
                 sources=["upload", "clipboard"],
                 height=120,
                 elem_id="latent-digit",
@@ -141,7 +143,7 @@ class LatentTab:
             self.reconstructions = gr.HTML("", elem_id="latent-reconstructions", apply_default_css=False)
         with gr.Accordion("Map", open=False, elem_id="latent-grid", elem_classes="fold"):
             self.count, self.reach, self.spacing = self.settings.grid()
-            self.figure = gr.DownloadButton("The figure with axes", size="sm", elem_id="latent-figure")
+            self.figure = gr.DownloadButton("Figure with axes", size="sm", elem_id="latent-figure")
         self.saved_settings.build()
 
     def _wire(self) -> None:
@@ -200,9 +202,9 @@ class LatentTab:
             return [gr.skip(), gr.skip()]
         name = self._trained.register(run_id, vae)
         if vae.latent_dim == 2:
-            inform(message("Your network is on the map now: see Digits."))
+            inform(message("The map now uses your network; open Digits to see it."))
             return [gr.update(choices=[*NETWORKS.items(), (message("Yours"), name)], value=name), gr.skip()]
-        inform(message("Your network is among the faces now: press Random face."))
+        inform(message("Portraits now uses your network; press Random face."))
         return [gr.skip(), {**face, "network": name, "first": None, "second": None}]
 
     async def draw_first(
@@ -322,7 +324,7 @@ class LatentTab:
         try:
             recipe = read_recipe(Path(path))
             if recipe is None:
-                raise RecipeError(message("There is no walk in this file: bring an MP4 that was saved here."))
+                raise RecipeError(message("This file has no walk; choose an MP4 that was saved here."))
             return self._restore_walk(recipe, value)
         except ValueError as error:
             warn(error)
@@ -333,11 +335,11 @@ class LatentTab:
             recipe,
             "vae",
             NETWORKS.values(),
-            message("This film was made on another tab; drop it there."),
+            message("This video was made on another tab; drop it there."),
             workshop=self.studio.workshop,
         )
         config = resolve(job.config, self._vae(job.backbone))
-        inform(message("The walk is back on the map; press Walk to see it."))
+        inform(message("Walk restored on the map; press Walk to play it."))
         waypoints = [list(pair) for pair in zip(config.waypoints[::2], config.waypoints[1::2], strict=True)]
         return [{**(value or {}), "waypoints": waypoints}, job.backbone, config.steps, config.spherical, config.closed]
 
@@ -349,7 +351,7 @@ class LatentTab:
         def job() -> Job:
             points = [float(number) for point in (value or {}).get("waypoints", []) for number in point]
             if len(points) < 4:
-                raise PictureError(message("A walk needs at least two places; set waypoints on the map first."))
+                raise PictureError(message("A walk needs at least two waypoints; add them on the map first."))
             config = WalkConfig(waypoints=tuple(points), steps=int(steps), spherical=bool(arcs), closed=bool(back))
             self._vae(network)  # fail now rather than in the run
             return Job(engine="vae", config=config, inputs={}, backbone=network)
@@ -361,10 +363,10 @@ class LatentTab:
 def _row(digit: np.ndarray, pictures: np.ndarray) -> str:
     """Render a digit, its reconstruction and samples of its posterior as HTML."""
     first, second, *others = [data_uri(enlarged(one, 84), quality=92) for one in (digit, *pictures)]
-    cells = [(translate("as the network sees it"), first), (translate("reconstruction"), second)]
+    cells = [(translate("network input"), first), (translate("reconstruction"), second)]
     figures = "".join(
         f'<figure><img alt="" src="{uri}"><figcaption>{text}</figcaption></figure>' for text, uri in cells
     )
     rest = "".join(f'<img alt="" src="{uri}">' for uri in others)
-    label = translate(message("{count} samples of the posterior", count=len(others)))
+    label = translate(message("{count} posterior samples", count=len(others)))
     return f'<div class="found">{figures}<div class="samples" role="img" aria-label="{label}">{rest}</div></div>'

@@ -18,8 +18,8 @@ from studio.run_views.engine_titles import TITLES
 from studio.runs.run import Run
 from studio.services import Studio
 
-LOOKING, AWAY = message("Looking for the cluster."), message("The cluster is away.")
-MEANWHILE = message("Meanwhile runs are done on this machine, one at a time.")
+LOOKING, AWAY = message("Looking for the cluster."), message("The cluster cannot be reached.")
+MEANWHILE = message("Until then, runs use this computer, one at a time.")
 
 
 def cluster_status(studio: Studio, elem_id: str) -> gr.HTML:
@@ -45,7 +45,7 @@ def status_value(studio: Studio) -> dict[str, Any]:
     waiting = sum(run.state == "waiting" for run in going)
     rows = [_row(machine, [run for run in working if _is_on(run, machine)], studio.shared) for machine in machines]
     if runs := [_run_text(run, studio.shared) for run in working if run.where == HERE]:
-        rows.append({"title": translate("This machine"), "has": "", "runs": runs, "warm": "", "refused": ""})
+        rows.append({"title": translate("This computer"), "has": "", "runs": runs, "warm": "", "refused": ""})
     return {
         "said": [*map(translate, _sentences(status))],
         "machines": rows,
@@ -62,8 +62,8 @@ def _sentences(status: Status) -> list[str]:
         reason = [] if status.message in (AWAY, LOOKING) else [status.message]
         return [LOOKING if status.message == LOOKING else AWAY, *reason, MEANWHILE]
     if not status.usable:
-        return [message("The cluster at {address} has no machine that can be used.", address=status.address), MEANWHILE]
-    return [message("Runs are done on the cluster at {address}.", address=status.address)]
+        return [message("No computer in the cluster at {address} can be used.", address=status.address), MEANWHILE]
+    return [message("Runs use the cluster at {address}.", address=status.address)]
 
 
 def _is_on(run: Run, machine: Machine) -> bool:
@@ -78,7 +78,7 @@ def _row(machine: Machine, runs: list[Run], shared: bool) -> dict[str, Any]:
     texts = [_run_text(run, shared) for run in runs]
     # Workers that are starting up, or that prefetch part of a run.
     others = len(machine.busy) - sum(max(1, len(set(run.workers) & set(machine.busy))) for run in runs)
-    texts += [translate("a worker is busy")] * max(0, others)
+    texts += [translate("1 worker busy")] * max(0, others)
     return {
         "title": machine.title,
         "has": translate(joined([cores, gpus]) if machine.gpus else cores),

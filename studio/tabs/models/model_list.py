@@ -20,16 +20,16 @@ TITLES = {
     "studio_vgg": "Studio VGG",
     "vae_digits": message("Digits"),
     "vae_digits_notes": message("Digits, as in the book"),
-    "vae_faces": message("Faces, autoencoder"),
-    "dcgan_faces": message("Faces, adversarial"),
-    "dcgan_notes": message("Faces, adversarial, as in the book"),
+    "vae_faces": message("Faces (VAE)"),
+    "dcgan_faces": message("Faces (GAN)"),
+    "dcgan_notes": message("Faces (GAN), as in the book"),
     "language_model_ours": message("Film reviews"),
     "language_model_notes": message("Film reviews, as in the book"),
 }
 SCORES = {
     "top1": message("Top-1 accuracy: {value}"),
     "total": message("Loss: {value}"),
-    "encoder_total": message("Loss with the encoder's own guess: {value}"),
+    "encoder_total": message("Loss without refinement: {value}"),
     "reconstruction": message("Reconstruction loss: {value}"),
     "kl": message("KL divergence: {value}"),
     "mae": message("Mean absolute error: {value}"),
@@ -40,29 +40,29 @@ SCORES = {
     "concept_dark_hair": message("Concept “dark hair”: {value}"),
     "concept_daylight": message("Concept “daylight”: {value}"),
     "kid": message("Kernel distance: {value}"),
-    "kid_real": message("Kernel distance of photographs from each other: {value}"),
+    "kid_real": message("Kernel distance between real photos: {value}"),
     "perplexity": message("Perplexity: {value}"),
-    "bits_per_character": message("Bits a character: {value}"),
+    "bits_per_character": message("Bits per character: {value}"),
 }
 WHERE = {
     "bundled": message("Bundled"),
     "folder": message("In your weights folder"),
     "cache": message("In Keras's cache"),
     "part": message("Partly downloaded"),
-    "missing": message("Not here"),
+    "missing": message("Not installed"),
 }
 # Button -> its text, and its accessible name.
 WORDS = {
     "get": (message("Download"), message("Download {title}")),
-    "rest": (message("Download the rest"), message("Download the rest of {title}")),
+    "rest": (message("Resume download"), message("Resume the download of {title}")),
     "remove": (message("Remove"), message("Remove {title}")),
-    "discard": (message("Discard the part"), message("Discard the part of {title} that has arrived")),
+    "discard": (message("Discard partial file"), message("Discard the partial download of {title}")),
     "halt": (message("Cancel"), message("Cancel the download of {title}")),
     "yes": (message("Yes, remove it"), message("Yes, remove {title}")),
     "no": (message("Keep it"), message("Keep {title}")),
-    "keras": (message("For Keras"), message("Download {title} as a file for Keras")),
+    "keras": (message("Keras file"), message("Download {title} for Keras")),
 }
-ASK = message("{title} would be gone from Keras's cache, for all who use this server. Remove it?")
+ASK = message("Remove {title} from Keras's cache? This affects everyone who uses this server.")
 
 
 def model_list(elem_id: str) -> gr.HTML:
@@ -117,7 +117,7 @@ def progress(name: str, done: int, total: int) -> dict[str, Any]:
     """
     words = {"title": title_of(name), "done": f"{done / 1e6:.0f}", "total": f"{total / 1e6:.0f}"}
     if not done:
-        text = message("Connecting to fetch {title} …", **words)
+        text = message("Connecting to download {title} …", **words)
     elif not total:
         text = message("Downloading {title}: {done} MB so far.", **words)
     else:
@@ -139,7 +139,7 @@ def _bundled(store: WeightsStore, entry: Mapping[str, Any]) -> dict[str, Any]:
     located = store.find(name)
     source = located.source if located else "missing"
     facts = [
-        _fact(message("What it is"), entry.get("what")),
+        _fact(message("Description"), entry.get("what")),
         _fact(message("Trained on"), entry.get("data")),
         _fact(message("Licence"), entry.get("licence")),
         _fact(message("Source"), entry.get("source")),
@@ -149,10 +149,10 @@ def _bundled(store: WeightsStore, entry: Mapping[str, Any]) -> dict[str, Any]:
         _fact("SHA-256", entry.get("sha256"), "code"),
     ]
     if source == "folder":
-        said = message("Your own file of this name is used; what follows is about the bundled one.")
+        said = message("Your own file with this name is used; the details below describe the bundled file.")
         facts.insert(0, _fact(message("Note"), said))
     if source == "missing":
-        facts.insert(0, _fact(message("Note"), message("The file is missing: restore it from the project.")))
+        facts.insert(0, _fact(message("Note"), message("The file is missing; restore it from the project.")))
     acts = [] if source == "missing" else ["keras"]
     return _row(name, source, message("{size} MB", size=f"{entry.get('bytes', 0) / 1e6:.1f}"), facts, acts)
 
@@ -162,20 +162,20 @@ def _official(store: WeightsStore, name: str) -> dict[str, Any]:
     source = located.source if located else "part" if arrived else "missing"
     facts = [
         _fact(
-            message("What it is"),
-            message("{title} without its classifier, as keras.applications publishes it.", title=title_of(name)),
+            message("Description"),
+            message("{title} without its classifier, as published in keras.applications.", title=title_of(name)),
         ),
         _fact(message("Trained on"), DATA),
-        _fact(message("Licence"), [official.licence, message("Stated on {address}", address=LICENCE_FOUND)]),
+        _fact(message("Licence"), [official.licence, message("Source: {address}", address=LICENCE_FOUND)]),
         _fact(message("Source"), official.url, "link"),
         _fact(message("Score"), [message(SCORES["top1"], value=official.top1), SCORE_FOUND]),
-        _fact(message("Training command"), message("None: these weights were trained by others.")),
+        _fact(message("Training command"), message("None: third-party weights.")),
         _fact(message("File"), official.name, "code"),
         _fact("MD5", official.md5, "code"),
-        _fact("SHA-256", message("Keras publishes none; the file is checked by its MD5.")),
+        _fact("SHA-256", message("Not published by Keras; the file is verified by its MD5.")),
     ]
     if source == "folder":
-        said = message("Your own file of this name is used as it is; what follows is about Keras's.")
+        said = message("Your own file with this name is used unverified; the details below describe Keras's file.")
         facts.insert(0, _fact(message("Note"), said))
     megabytes = f"{size_of(located.path) / 1e6:.0f}" if located else official.megabytes
     size = message("{size} MB", size=megabytes)

@@ -23,18 +23,18 @@ from studio.trained_models import for_keras
 # Seconds between progress messages; each contains the whole list.
 PAUSE = 0.4
 BRING = (
-    "Files that Keras publishes end with **_notop.h5**. One is recognised by its content, verified, and copied into "
-    "Keras's cache on this server."
+    "Drop a file published by Keras; its name ends in **_notop.h5**. It is recognised by its "
+    "content, verified, and copied to Keras's cache on this server."
 )
 OFFLINE = """**Without a connection**
 
-All that is bundled works as it is. For another network:
+Everything bundled works offline. To use another network:
 
-1. Unfold its row here and note its source.
-2. Where there is a connection, open that address and save the file.
-3. Carry it here and drop it above.
+1. Expand its row here and note its source.
+2. On a computer with a connection, open that address and save the file.
+3. Copy the file to this computer and drop it above.
 
-Whoever runs the server may also put it into a folder and name that with `--weights FOLDER`."""
+The server’s administrator can also put the file in a folder and start the studio with `--weights FOLDER`."""
 
 
 class ModelsTab:
@@ -100,7 +100,7 @@ class ModelsTab:
             for done, total in frames:
                 if halted.is_set():
                     frames.close()
-                    yield list_value(self.store, about=name, said=message("Cancelled; what has arrived is kept."))
+                    yield list_value(self.store, about=name, said=message("Cancelled; the partial download is kept."))
                     return
                 if time.monotonic() - sent_at >= PAUSE:
                     sent_at = time.monotonic()
@@ -111,9 +111,7 @@ class ModelsTab:
         finally:
             frames.close()
             self._cancel_events.pop(page, None)
-        yield list_value(
-            self.store, about=name, said=message("{title} is downloaded and verified.", title=title_of(name))
-        )
+        yield list_value(self.store, about=name, said=message("{title} downloaded and verified.", title=title_of(name)))
 
     def cancel_download(self, event: gr.EventData, request: gr.Request) -> Any:
         """Cancel the page's download; on a stalled connection this takes some seconds."""
@@ -131,7 +129,7 @@ class ModelsTab:
         except WeightsError as error:
             return list_value(self.store, about=name, said=str(error))
         self.studio.workshop.forget("deep_dream", name)
-        return list_value(self.store, about=name, said=message("{title} is removed.", title=title_of(name)))
+        return list_value(self.store, about=name, said=message("{title} removed.", title=title_of(name)))
 
     async def export_for_keras(self, event: gr.EventData) -> Any:
         """Export a bundled network to a file that Keras opens without Reverie."""
@@ -152,12 +150,12 @@ class ModelsTab:
         except WeightsError as error:
             warn(error)
             return [None, gr.skip()]
-        inform(message("{title} was recognised and verified; it can be used now.", title=title_of(name)))
+        inform(message("{title} recognised and verified; it is ready to use.", title=title_of(name)))
         return [
             None,
             list_value(
                 self.store,
                 about=name,
-                said=message("{title} was brought as a file and verified.", title=title_of(name)),
+                said=message("{title} added from a file and verified.", title=title_of(name)),
             ),
         ]

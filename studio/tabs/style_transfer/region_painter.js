@@ -24,7 +24,7 @@ function offer(count, colors) {
     if (color) chip.style.setProperty('--pen', color);
     return chip;
   };
-  const chips = colors.slice(0, count).map((color, i) => button(phrase('Painting {number}', { number: i + 1 }), color, () => choose(i)));
+  const chips = colors.slice(0, count).map((color, i) => button(phrase('Style image {number}', { number: i + 1 }), color, () => choose(i)));
   chips.push(button(phrase('Erase'), '', () => choose(chips.length - 2)));
   chips.push(button(phrase('Clear'), '', () => { paint.clearRect(0, 0, painted.width, painted.height); redraw(); keep(); }));
   pens.replaceChildren(...chips);

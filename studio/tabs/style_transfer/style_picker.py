@@ -44,7 +44,7 @@ class StylePicker:
         """Create the gallery."""
         self.gallery = gr.Gallery(
             [str(path) for path in self._drawn[:1]],
-            label="Paintings",
+            label="Style images",
             show_label=False,
             columns=1,
             object_fit="cover",
@@ -67,7 +67,7 @@ class StylePicker:
             several_id = f"{self._prefix}-several"
             self.several = gr.Checkbox(False, label="Blend several", elem_id=several_id, container=False)
             self.upload = gr.UploadButton(
-                "Use your own painting",
+                "Upload style images",
                 file_count="multiple",
                 size="sm",
                 type="filepath",
@@ -85,7 +85,7 @@ class StylePicker:
                     1,
                     value=1,
                     step=0.05,
-                    label=message("Painting {number}", number=i),
+                    label=message("Style image {number}", number=i),
                     visible=False,
                     elem_id=f"{fold_id}-{i}",
                 )
@@ -134,7 +134,11 @@ class StylePicker:
     def _combined(self, picked: list[str], gallery: Any, several: bool):
         wanted = [*paths_in(gallery), *picked] if several else picked
         if len(wanted) > MOST_STYLES:
-            warn(message("These would be {count} paintings; use at most {most}.", count=len(wanted), most=MOST_STYLES))
+            warn(
+                message(
+                    "That would make {count} style images; use at most {most}.", count=len(wanted), most=MOST_STYLES
+                )
+            )
             return gr.skip()
         return wanted
 
@@ -144,7 +148,9 @@ class StylePicker:
         if len(readable) > MOST_STYLES:
             warn(
                 message(
-                    "These are {count} paintings; the first {most} are kept.", count=len(readable), most=MOST_STYLES
+                    "You added {count} style images; only the first {most} are kept.",
+                    count=len(readable),
+                    most=MOST_STYLES,
                 )
             )
             readable = readable[:MOST_STYLES]

@@ -31,13 +31,13 @@ class TextScore:
                     info="Up to 10,000 characters.",
                     lines=8,
                     max_lines=16,
-                    placeholder="Paste a text, or type one.",
+                    placeholder="Paste or type a text.",
                     elem_id="score-text",
                 )
                 with gr.Row(elem_classes="actions"):
                     self.go = gr.Button("Score", variant="primary", elem_id="score-go")
             with gr.Column(elem_classes="outputs", min_width=320, scale=3):
-                invitation = message("How surprising the model finds each word of a text, in colours.")
+                invitation = message("Words are coloured by how surprising the model finds them.")
                 self.canvas = live_text("scored", invitation, classes=["coloured"])
                 self.summary = gr.Markdown("", elem_id="score-said")
                 self.dice = token_inspector("score-dice")
@@ -62,9 +62,7 @@ class TextScore:
             from engines.language_model.engine import Generation
 
             if not name:
-                raise ValueError(
-                    message("There is no language model here yet; train one, or restore the bundled weights.")
-                )
+                raise ValueError(message("No language model is available; train one or restore the bundled weights."))
             started = time.monotonic()
             model = self.studio.workshop.network("language_model", name)
             scored = score(text or "", SamplingConfig(temperature=1.0), model)
@@ -76,9 +74,8 @@ class TextScore:
                 "written": written_rows([Generation(1.0, scored.pieces, scored.distributions)]),
             }
             summary = message(
-                "Perplexity **{perplexity:.1f}** a token over {tokens:,} tokens, "
-                "**{bits:.2f}** bits a character. Click a word to see what else might "
-                "have stood there.",
+                "Perplexity **{perplexity:.1f}** per token over {tokens:,} tokens, **{bits:.2f}** "
+                "bits per character. Click a word to see the alternatives.",
                 perplexity=scored.perplexity,
                 tokens=len(scored.distributions),
                 bits=scored.bits_per_character,

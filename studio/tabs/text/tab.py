@@ -28,7 +28,7 @@ from studio.tabs.text.training import LanguageTraining
 from studio.trained_models import TrainedNetworks
 
 PROMPT = "This movie"
-ONE, SIDE_BY_SIDE, GREEDY = "One text", "Five temperatures", "Greedy against sampling"
+ONE, SIDE_BY_SIDE, GREEDY = "Single text", "Five temperatures", "Greedy vs sampling"
 MANNERS: dict[str, tuple[float, ...]] = {ONE: (), SIDE_BY_SIDE: TEMPERATURES, GREEDY: (0.0, 0.7)}
 # Tokens per second at which the pace is not limited.
 FASTEST = 200
@@ -56,7 +56,7 @@ class TextTab:
         with gr.Tabs() as self.parts:
             with gr.Tab("Write", id="write"):
                 self._build_writing()
-            with gr.Tab("Score a text", id="score"):
+            with gr.Tab("Score text", id="score"):
                 self.score.build()
             with gr.Tab("Train", id="text-training"):
                 self.training.build()
@@ -73,7 +73,7 @@ class TextTab:
                         gr.Textbox(
                             PROMPT,
                             label="Prompt",
-                            info="Your opening words. Leave it empty to start a new review.",
+                            info="Type the opening words, or leave it empty to start a new review.",
                             lines=3,
                             max_lines=8,
                             elem_id="text-prompt",
@@ -93,8 +93,8 @@ class TextTab:
                         gr.Radio(
                             list(MANNERS),
                             value=ONE,
-                            label="At once",
-                            info="Side by side all are chosen by the same noise.",
+                            label="Mode",
+                            info="Texts written side by side use the same random noise.",
                             elem_id="text-manner",
                             elem_classes="chips",
                         ),
@@ -109,12 +109,12 @@ class TextTab:
                     FASTEST,
                     value=40,
                     step=5,
-                    label="Pace",
-                    info=message("Tokens a second at most; {fastest}: as fast as it can.", fastest=FASTEST),
+                    label="Writing speed",
+                    info=message("Maximum tokens per second; {fastest} means no limit.", fastest=FASTEST),
                     elem_id="text-pace",
                 )
                 with gr.Accordion(
-                    "More: cut-offs, repetition, ends, seed", open=False, elem_id="text-more", elem_classes="fold"
+                    "More: sampling, repetition, stops, seed", open=False, elem_id="text-more", elem_classes="fold"
                 ):
                     settings.number("top_k", "Top-k")
                     settings.slider("top_p", "Top-p", 0.0, 1.0, 0.01)
@@ -122,36 +122,41 @@ class TextTab:
                     settings.slider("repetition_penalty", "Repetition penalty", 0.5, 3.0, 0.05)
                     settings.add(
                         "stop",
-                        gr.Textbox("", label="Stop at", info="A text; \\n is a new line.", elem_id="text-stop-at"),
+                        gr.Textbox(
+                            "",
+                            label="Stop sequence",
+                            info="Text to stop at; \\n is a new line.",
+                            elem_id="text-stop-at",
+                        ),
                         show=lambda stop: stop[0].replace("\n", "\\n") if stop else "",
                         read=lambda text: parse_text(text or ""),
                     )
-                    settings.add("ends", gr.Checkbox(True, label="May end its text", elem_id="text-ends"))
+                    settings.add("ends", gr.Checkbox(True, label="Allow end of text", elem_id="text-ends"))
                     settings.number("seed", "Seed")
                 self.saved_settings = SavedSettings(self.studio, settings, "text")
                 self.saved_settings.build()
                 gr.Markdown(
-                    "A saved recipe brings its settings back; another text becomes the prompt.", elem_classes="quiet"
+                    "A saved recipe restores its settings; any other text becomes the prompt.", elem_classes="quiet"
                 )
                 self.saved = gr.UploadButton(
-                    "Bring back a text", file_types=[".json", ".txt"], size="sm", type="filepath", elem_id="text-saved"
+                    "Restore a text", file_types=[".json", ".txt"], size="sm", type="filepath", elem_id="text-saved"
                 )
             with gr.Column(elem_classes="outputs", min_width=320, scale=3):
-                stage.build_canvas(None, message("Press Write, and watch one word follow another."))
+                stage.build_canvas(None, message("Press Write to generate text word by word."))
                 with gr.Row(elem_classes="under"):
                     self.coloured = gr.Checkbox(
                         False,
-                        label="Colour words by how surprising they were",
+                        label="Colour words by surprise",
                         container=False,
                         elem_id="text-coloured",
                     )
                     stage.build_continue_button("Continue")
-                stage.build_footer("Move a slider while it writes: the next word follows.")
+                stage.build_footer("Move a slider during a run to change it from the next word on.")
                 self.dice = token_inspector("text-dice")
                 with gr.Row(elem_classes="under"):
-                    hint = "Click a word to see the ten likeliest at that place. Choose one to write on from it."
+                    hint = "Click a word to see the ten most likely words there. Choose one to continue from it."
                     gr.Markdown(hint, elem_classes="quiet")
-                    self.again = gr.Button("Try again from here", size="sm", interactive=False, elem_id="text-again")
+                    self.again = gr.Button("Rewrite from here", size="sm", interactive=False, elem_id="text-again")
         settings.add("begun", gr.State(()), read=tuple)
         self.restored = gr.State(None)
 
@@ -207,7 +212,7 @@ class TextTab:
 
     def _job(self, config: WritingConfig, model: str | None, pace: float) -> Job:
         if not model:
-            raise ValueError(message("There is no language model here yet; train one, or restore the bundled weights."))
+            raise ValueError(message("No language model is available; train one or restore the bundled weights."))
         return Job(
             engine="language_model",
             config=config,
@@ -235,7 +240,7 @@ class TextTab:
         """
         run = self.stage.run(run_id)
         if run is None or run.frame is None or not run.frame.written:
-            warn(message("There is no text to go on from yet; press Write first."))
+            warn(message("There is no text to continue yet; press Write first."))
             yield {self.stage.start_button: gr.skip()}
             return
         run.stop()
@@ -330,7 +335,7 @@ class TextTab:
                 lambda path: here | self.use_as_prompt(path),
                 [],
                 outputs,
-                title="Go on with it",
+                title="Continue this text",
                 kinds=("text",),
             ),
         ]
@@ -344,9 +349,7 @@ class TextTab:
         try:
             recipe = read_recipe(Path(path))
             if recipe is None and Path(path).suffix.lower() != ".txt":
-                raise RecipeError(
-                    message("There is no recipe in this file: bring one that was saved here, or a .txt file.")
-                )
+                raise RecipeError(message("This file has no recipe; choose a recipe saved here, or a .txt file."))
             return self.use_as_prompt(path) if recipe is None else self._restore(recipe)
         except ValueError as error:
             warn(error)
@@ -378,7 +381,7 @@ class TextTab:
         except ValueError as error:
             warn(error)
             return {self.restored: None}
-        inform(message("The text is the prompt now."))
+        inform(message("The text is now the prompt."))
         prompt, tokens = self.settings.controls["prompt"], self.settings.controls["begun"]
         return {prompt: text, tokens: (), self.restored: None}
 
@@ -390,7 +393,7 @@ class TextTab:
         if not hasattr(model, "tokeniser"):
             return gr.skip()
         name = self._trained.register(run_id, model)
-        inform(message("Your model writes now: see Write."))
+        inform(message("Your model is ready; open Write to use it."))
         return gr.update(choices=[*self._shipped.items(), (message("Yours"), name)], value=name, visible=True)
 
 

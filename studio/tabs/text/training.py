@@ -26,12 +26,12 @@ class LanguageTraining(TrainingPanel):
         kind = TrainingSpec(
             engine="language_training",
             initial=FIRST.filled(),
-            data=message("a text file in UTF-8, or several"),
+            data=message("one or more UTF-8 text files"),
             suffixes=(".txt", ".md", ".jsonl", ".gz", ".zip"),
             choose=self._choose,
             adjust=self._adjust,
-            invitation=message("What it would write, at five temperatures, appears here as it learns."),
-            used="A finished model can write.",
+            invitation=message("Samples at five temperatures appear here during training."),
+            used="Use the trained model in Write.",
             steerable=STEERABLE,
             saved=".json",
             network_defaults=lambda model: FIRST if model == FIRST.model else LanguageTrainingConfig(model=model),
@@ -41,27 +41,27 @@ class LanguageTraining(TrainingPanel):
 
     def _choose(self, settings: Settings) -> None:
         self.model = settings.choice("model", "Network", NETWORKS)
-        self.cut = settings.choice("tokeniser", "Cut into", CUTS)
+        self.cut = settings.choice("tokeniser", "Tokeniser", CUTS)
 
     def _adjust(self, settings: Settings) -> None:
-        settings.slider("tokens", "Tokens in all", 50_000, 20_000_000, 50_000)
-        settings.slider("rate_factor", "Learning rate, times", 0.0, 3.0, 0.05)
+        settings.slider("tokens", "Total tokens", 50_000, 20_000_000, 50_000)
+        settings.slider("rate_factor", "Learning rate multiplier", 0.0, 3.0, 0.05)
         settings.add(
             "prompt",
-            gr.Textbox("", label="Samples go on from", info=settings.hint("prompt"), elem_id="text-train-prompt"),
+            gr.Textbox("", label="Sample prompt", info=settings.hint("prompt"), elem_id="text-train-prompt"),
             read=lambda text: text or "",
         )
-        with gr.Accordion("More", open=False, elem_id="text-train-more", elem_classes="fold"):
+        with gr.Accordion("More settings", open=False, elem_id="text-train-more", elem_classes="fold"):
             settings.slider("vocab_size", "Vocabulary", 64, 16_384, 64)
-            settings.slider("block_size", "Context", 16, 512, 4)
+            settings.slider("block_size", "Context length", 16, 512, 4)
             settings.slider("embed_dim", "Width", 32, 512, 32)
             settings.slider("num_layers", "Blocks", 1, 12, 1)
             settings.slider("num_heads", "Heads", 1, 8, 1)
-            settings.slider("dense_dim", "Width between", 64, 4096, 64)
-            settings.slider("batch_tokens", "Tokens a step", 256, 32_768, 256)
+            settings.slider("dense_dim", "Feed-forward width", 64, 4096, 64)
+            settings.slider("batch_tokens", "Tokens per step", 256, 32_768, 256)
             settings.choice("optimizer", "Optimiser", {"Muon and Adam": "muon", "RMSprop": "rmsprop"})
             settings.number("learning_rate", "Learning rate")
-            settings.slider("falling", "Falls over the last share", 0.0, 1.0, 0.05)
+            settings.slider("falling", "Final decay share", 0.0, 1.0, 0.05)
             settings.slider("interval", "Steps between samples", 5, 500, 5)
             settings.number("seed", "Seed")
 

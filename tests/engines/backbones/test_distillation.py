@@ -116,6 +116,6 @@ def test_pictures_that_are_too_small_are_left_out_and_named(tmp_path):
     path = zip_of(tmp_path / "photos.zip", [np.zeros((20, 90, 3), np.uint8), np.zeros((40, 90, 3), np.uint8)])
     found, told = whole_pictures(path, 32)
     assert [picture.shape for picture in found] == [(40, 90, 3)]
-    assert "fewer than 32 pixels" in told[0]
+    assert "shorter than 32 pixels" in told[0]
     assert whole_pictures(path, 16, held_out=["01.png"])[0][0].shape == (20, 90, 3)
-    assert "no pictures" in refusal(ValueError, whole_pictures, path, 64)
+    assert "no images" in refusal(ValueError, whole_pictures, path, 64)

@@ -52,7 +52,7 @@ def test_what_an_error_says_is_the_message_that_it_was_raised_with():
         said = str(error)
         assert isinstance(said, Message)
         assert said.template == INSIDE.template
-        assert isinstance(message("{file} was left out: {why}", file="a", why=said).values["why"], Message)
+        assert isinstance(message("{file} was skipped: {why}", file="a", why=said).values["why"], Message)
 
 
 def test_without_values_it_is_as_it_is_and_may_be_filled_later():

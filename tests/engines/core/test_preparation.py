@@ -26,7 +26,7 @@ def test_frames_say_what_is_done_until_it_is_done():
     seen = threading.Event()
 
     def work():
-        set_note("cutting the texts up")
+        set_note("tokenising the texts")
         assert seen.wait(30)
         return 7
 
@@ -35,7 +35,7 @@ def test_frames_say_what_is_done_until_it_is_done():
     seen.set()
     (found, sent), rest = outcome(frames)
     assert (found, sent) == (7, None)
-    assert [*notes, rest[-1].note] == ["reading the texts", "cutting the texts up", "starting"]
+    assert [*notes, rest[-1].note] == ["reading the texts", "tokenising the texts", "starting"]
     assert all(frame.preparing and frame.progress == 0 and not frame.keyframe for frame in rest)
 
 
@@ -97,7 +97,7 @@ def test_a_vocabulary_learnt_in_a_process_of_its_own_is_the_same():
 
 def test_a_process_that_came_to_nothing_is_told_in_a_sentence(monkeypatch):
     monkeypatch.setattr(byte_pairs, "__file__", "nowhere.py")
-    assert "use a part of it" in refusal(ValueError, train_bpe_in_subprocess, ["text"], 300)
+    assert "use part of it" in refusal(ValueError, train_bpe_in_subprocess, ["text"], 300)
 
 
 def test_no_token_is_longer_than_the_longest_run_that_is_learnt_from():

@@ -63,12 +63,12 @@ def test_names_that_climb_out_are_only_names(tmp_path):
 @pytest.mark.parametrize(
     ("files", "words"),
     [
-        ({}, "holds no pictures"),
-        ({"readme.txt": b"no pictures"}, "holds no pictures"),
-        ({"a.png": flat(1)}, "holds only 1 picture;"),
+        ({}, "has no images"),
+        ({"readme.txt": b"no pictures"}, "has no images"),
+        ({"a.png": flat(1)}, "has only 1 image;"),
         (
             {"a.png": flat(1), "b.png": b"not pixels"},
-            "and b.png was left out: This file is not a picture",
+            "b.png was skipped: This file is not an image",
         ),
     ],
     ids=["empty", "text", "one", "damaged"],
@@ -93,8 +93,8 @@ def test_one_broken_file_among_forty_is_left_out_and_named(tmp_path):
     assert found.images[:, 0, 0, 0].tolist() == [i for i in range(40) if i != 7]
     assert "07.png" not in found.names
     assert [sentence.partition(":")[0] for sentence in found.left_out] == [
-        "07.png was left out",
-        "바다.jpg was left out",
+        "07.png was skipped",
+        "바다.jpg was skipped",
     ]
     assert datasets.split_pictures(tmp_path / "set.zip").left_out == found.left_out
 
@@ -112,7 +112,7 @@ def test_a_file_in_a_folder_that_cannot_be_read_is_left_out_too(tmp_path, monkey
     monkeypatch.setattr(Path, "read_bytes", damaged)
     found = named_pictures(tmp_path)
     assert found.names == ("0.png", "2.png")
-    assert "1.png was left out: This file cannot be read here (input/output error)" in found.left_out[0]
+    assert "1.png was skipped: This file cannot be read (input/output error)" in found.left_out[0]
 
 
 def test_labels_stay_with_their_pictures_where_one_is_left_out(tmp_path):
@@ -160,13 +160,13 @@ def test_what_a_mac_puts_beside_pictures_is_passed_over_in_zips_and_folders(tmp_
 
 def test_a_zip_with_a_password_is_refused_as_one(tmp_path):
     path = encrypted(zip_of(tmp_path / "set.zip", {"a.png": flat(1)}), "a.png")
-    assert refusal(ValueError, named_pictures, path).startswith("set.zip has a password")
+    assert refusal(ValueError, named_pictures, path).startswith("set.zip is password-protected")
 
 
 def test_a_zip_of_more_pictures_than_fit_is_refused_in_a_sentence(tmp_path, monkeypatch):
     monkeypatch.setattr(datasets, "_MAX_TOTAL_BYTES", 3 * 64 * 64 * 3)
     path = zip_of(tmp_path / "set.zip", {f"{i}.png": flat(i) for i in range(4)})
-    assert "too many to keep in memory" in refusal(ValueError, named_pictures, path)
+    assert "too many to fit in memory" in refusal(ValueError, named_pictures, path)
 
 
 @pytest.mark.parametrize("data", [b"", b"PK\x03\x04 and then nothing", b"text"])
@@ -174,7 +174,7 @@ def test_what_is_no_zip_is_refused_in_a_sentence(tmp_path, data):
     path = tmp_path / "set.zip"
     path.write_bytes(data)
     assert "not a zip file" in refusal(ValueError, named_pictures, path)
-    assert "no file" in refusal(ValueError, named_pictures, tmp_path / "nowhere.zip")
+    assert "was not found" in refusal(ValueError, named_pictures, tmp_path / "nowhere.zip")
 
 
 def test_digits_are_those_of_the_file_and_nothing_else_is(tmp_path):
@@ -182,10 +182,10 @@ def test_digits_are_those_of_the_file_and_nothing_else_is(tmp_path):
     np.savez(tmp_path / "mnist.npz", x_train=images, y_train=labels, x_test=images[:2], y_test=labels[:2])
     assert digits(tmp_path / "mnist.npz").test_labels.tolist() == [0, 1]
     np.savez(tmp_path / "wide.npz", x_train=images[:, :20], y_train=labels, x_test=images, y_test=labels)
-    assert "something else" in refusal(ValueError, digits, tmp_path / "wide.npz")
+    assert "must contain only digits" in refusal(ValueError, digits, tmp_path / "wide.npz")
     np.savez(tmp_path / "other.npz", x=images)
-    assert "not the file of digits" in refusal(ValueError, digits, tmp_path / "other.npz")
-    assert "no file" in refusal(ValueError, digits, tmp_path / "nowhere.npz")
+    assert "not the MNIST file" in refusal(ValueError, digits, tmp_path / "other.npz")
+    assert "was not found" in refusal(ValueError, digits, tmp_path / "nowhere.npz")
 
 
 def mnist_file(path: Path, images: np.ndarray, labels: np.ndarray, tested: int = 3) -> Path:
@@ -219,14 +219,14 @@ def test_digits_that_were_saved_in_another_form_are_the_same(tmp_path, saved):
 @pytest.mark.parametrize(
     ("images", "labels", "tested", "words"),
     [
-        (np.zeros((5, 28, 28), np.uint8), np.arange(5), 0, "no digits in its x_test"),
-        (np.zeros((0, 28, 28), np.uint8), np.arange(0), 0, "no digits in its x_train"),
-        (np.full((5, 28, 28), np.nan), np.arange(5), 3, "something else"),
-        (np.full((5, 28, 28), -1), np.arange(5), 3, "something else"),
-        (np.full((5, 28, 28), 300), np.arange(5), 3, "something else"),
-        (np.zeros((5, 28, 28, 3), np.uint8), np.arange(5), 3, "something else"),
-        (np.zeros((5, 28, 28), np.uint8), np.arange(5) * 7, 3, "something else"),
-        (np.full((5, 28, 28), "7"), np.arange(5), 3, "something else"),
+        (np.zeros((5, 28, 28), np.uint8), np.arange(5), 0, "no digits in x_test"),
+        (np.zeros((0, 28, 28), np.uint8), np.arange(0), 0, "no digits in x_train"),
+        (np.full((5, 28, 28), np.nan), np.arange(5), 3, "must contain only digits"),
+        (np.full((5, 28, 28), -1), np.arange(5), 3, "must contain only digits"),
+        (np.full((5, 28, 28), 300), np.arange(5), 3, "must contain only digits"),
+        (np.zeros((5, 28, 28, 3), np.uint8), np.arange(5), 3, "must contain only digits"),
+        (np.zeros((5, 28, 28), np.uint8), np.arange(5) * 7, 3, "must contain only digits"),
+        (np.full((5, 28, 28), "7"), np.arange(5), 3, "must contain only digits"),
     ],
     ids=["no test", "nothing", "NaN", "negative", "too large", "colours", "labels", "text"],
 )
@@ -241,5 +241,7 @@ def test_ratings_are_numbers_by_their_column(tmp_path):
     np.testing.assert_allclose(found["age"], [30.5, 41])
     for table in (b"name,age\n7,old\n", b"name,age\n7\n", b""):
         broken = zip_of(tmp_path / "broken.zip", {"attributes.csv": table})
-        assert "not a table of ratings" in refusal(ValueError, ratings, broken)
-    assert "holds no attributes.csv" in refusal(ValueError, ratings, zip_of(tmp_path / "none.zip", {"a.txt": b"x"}))
+        assert "not a valid table of ratings" in refusal(ValueError, ratings, broken)
+    assert "does not contain attributes.csv" in refusal(
+        ValueError, ratings, zip_of(tmp_path / "none.zip", {"a.txt": b"x"})
+    )

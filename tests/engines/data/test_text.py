@@ -120,13 +120,13 @@ def test_what_lies_aside_is_passed_over_and_a_broken_file_among_others_is_left_o
         texts = split_texts(data)
         assert [text[:6] for text in texts.train] == ["First.", "Second"]
         (sentence,) = texts.left_out
-        assert sentence.startswith("c/d.jsonl was left out: ")
+        assert sentence.startswith("c/d.jsonl was skipped: ")
 
 
 def test_a_zip_with_a_password_is_refused_as_one(tmp_path):
     path = tmp_path / "texts.zip"
     path.write_bytes(zip_file(("a.txt", b"word " * 1000)))
-    assert refusal(ValueError, split_texts, encrypted(path, "a.txt")).startswith("texts.zip has a password")
+    assert refusal(ValueError, split_texts, encrypted(path, "a.txt")).startswith("texts.zip is password-protected")
 
 
 def test_the_reviews_have_a_held_out_part_of_their_own_of_which_nothing_is_trained_on(tmp_path):
@@ -144,7 +144,7 @@ def test_the_reviews_have_a_held_out_part_of_their_own_of_which_nothing_is_train
 def test_reviews_without_texts_are_refused_with_one_sentence(tmp_path):
     for name in (*REVIEWS_TRAIN, REVIEWS_HELD_OUT):
         (tmp_path / name).write_bytes(gzip.compress(lines("")))
-    assert "hold no texts" in refusal(ValueError, split_texts, tmp_path)
+    assert "contain no text" in refusal(ValueError, split_texts, tmp_path)
 
 
 def test_null_bytes_are_left_out(tmp_path):
@@ -201,6 +201,6 @@ def test_two_gigabytes_are_refused_before_they_are_read(tmp_path):
 
 
 def test_nothing_there_is_said_so(tmp_path):
-    assert "no file" in refusal(ValueError, split_texts, tmp_path / "missing.txt")
+    assert "was not found" in refusal(ValueError, split_texts, tmp_path / "missing.txt")
     (tmp_path / "a.png").write_bytes(b"")
     assert "no text files" in refusal(ValueError, split_texts, tmp_path)

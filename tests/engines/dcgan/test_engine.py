@@ -130,13 +130,13 @@ def test_the_first_layers_directions_count_the_normalisation_in(gan):
 @pytest.mark.parametrize(
     ("config", "told"),
     [
-        (DrawConfig(z=(0.0,) * 3), "has 128 numbers, not 3"),
-        (DrawConfig(z=(0.0,) * 128, second=(1.0,)), "has 128 numbers, not 1"),
-        (DrawConfig(along=(0.0,) * 13), "There are 12 directions"),
-        (FaceWalkConfig(waypoints=(0.0,) * 200), "has 128 numbers"),
-        (FaceWalkConfig(waypoints=(0.0,) * 128), "at least two places"),
-        (FaceWalkConfig(seeds=(4,)), "at least two places"),
-        (FaceWalkConfig(seeds=()), "at least two places"),
+        (DrawConfig(z=(0.0,) * 3), "must have 128 numbers, not 3"),
+        (DrawConfig(z=(0.0,) * 128, second=(1.0,)), "must have 128 numbers, not 1"),
+        (DrawConfig(along=(0.0,) * 13), "12 directions"),
+        (FaceWalkConfig(waypoints=(0.0,) * 200), "must have 128 numbers"),
+        (FaceWalkConfig(waypoints=(0.0,) * 128), "at least two waypoints"),
+        (FaceWalkConfig(seeds=(4,)), "at least two waypoints"),
+        (FaceWalkConfig(seeds=()), "at least two waypoints"),
     ],
 )
 def test_a_latent_vector_of_the_wrong_length_or_a_walk_of_one_place_is_refused(gan, config, told):
@@ -248,7 +248,7 @@ def test_with_other_weights_the_best_is_looked_for_anew(gan, picture):
 
 def test_a_search_that_looks_for_nothing_and_a_picture_that_is_none_are_refused(gan):
     told = refusal(ValueError, ProjectionConfig, perceptual_weight=0.0, pixel_weight=0.0)
-    assert "nothing would be looked for" in told
+    assert "must be above 0" in told
     refusal(ValueError, lambda: next(project(np.zeros((4, 4, 3), np.uint8), ProjectionConfig(), gan)))
 
 

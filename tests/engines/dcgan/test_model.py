@@ -186,7 +186,7 @@ def test_a_training_picture_is_nearest_to_itself_from_either_side():
         np.testing.assert_array_equal(first.image, image)
         assert second.distance > 0.1
     assert neighbourhood.typical_distance > 0.1
-    assert "another size" in refusal(ValueError, neighbourhood.nearest, train[0, :32])
+    assert "do not have the size" in refusal(ValueError, neighbourhood.nearest, train[0, :32])
 
 
 def test_a_lit_picture_is_dim_where_nothing_is_looked_at():

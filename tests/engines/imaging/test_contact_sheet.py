@@ -145,7 +145,7 @@ def test_sheets_stay_within_bounds_and_pictures_keep_their_shape(shape, columns,
 @pytest.mark.parametrize(("rows", "narrow"), [(0, (400, 20)), (2, (400, 20)), (2, (20, 400))])
 def test_words_that_are_wider_than_a_narrow_picture_are_neither_cut_off_nor_covered(rows, narrow):
     values = ("0.00000123", "0.00000456")
-    side = Heading("Size of the painting's strokes", values)
+    side = Heading("Size of the brush strokes", values)
 
     def ink(shape: tuple[int, int]) -> int:
         image = ContactSheet(side, side if rows else None, shape).image

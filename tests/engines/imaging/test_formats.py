@@ -162,7 +162,7 @@ def test_a_picture_above_the_limit_is_shrunk_with_a_sentence(picture, kind, most
     height, width = read.pixels.shape[:2]
     assert 0.9 * most < height * width <= most
     assert width / height == pytest.approx(72 / 48, rel=0.06)
-    assert read.notices == (f"This picture has 72 x 48 pixels; it was shrunk to {width} x {height}.",)
+    assert read.notices == (f"This image is 72 x 48 pixels; it was shrunk to {width} x {height}.",)
     expected = Image.fromarray(read_picture(data)).resize((width, height), Image.Resampling.LANCZOS)
     assert np.abs(read.pixels.astype(int) - np.asarray(expected)).mean() < 4
 
@@ -194,7 +194,7 @@ def test_a_jpeg_that_would_take_too_much_memory_is_refused(options):
 
 def test_a_picture_that_does_not_fit_the_memory_is_refused_before_it_is_decoded(picture, monkeypatch):
     monkeypatch.setattr(pictures, "free_bytes", lambda: 10_000)
-    assert "more memory than is free" in refusal(PictureError, read_picture, as_png(picture), max_pixels=3000)
+    assert "does not fit in the free memory" in refusal(PictureError, read_picture, as_png(picture), max_pixels=3000)
 
 
 def test_a_transparent_picture_is_shrunk_without_a_dark_edge():

@@ -111,7 +111,7 @@ def test_the_frames_tell_how_far_it_is_and_which_picture_is_at_work(tmp_path, wo
     assert [frame.yield_point for frame in frames] == [False, True] * 3
     assert [frame.progress for frame in frames] == pytest.approx([i / 6 for i in range(1, 7)])
     assert [(number, name) for _, number, name, _ in seen[::2]] == [(0, "one"), (1, "two"), (2, "three")]
-    assert frames[3].note.startswith("picture 2 of 3 · octave 1 of 1")
+    assert frames[3].note.startswith("image 2 of 3 · octave 1 of 1")
     for image, (*_, input_) in zip((one, two, three), seen[::2], strict=True):
         np.testing.assert_array_equal(input_, image)
 
@@ -171,9 +171,9 @@ def test_what_cannot_be_used_is_left_out_and_told_of_and_the_rest_goes_on(tmp_pa
     tiny = np.zeros((8, 8, 3), np.uint8)
     started = workshop.start(batch(written(tmp_path, notes=b"no pixels", good=good, tiny=tiny, other=other)))
     assert [name for name, *_ in results(started)] == ["good", "other"]
-    assert [notice.partition(":")[0] for notice in started.notices] == ["notes was left out", "tiny was left out"]
+    assert [notice.partition(":")[0] for notice in started.notices] == ["notes was skipped", "tiny was skipped"]
     assert all(is_one_sentence(notice) for notice in started.notices)
-    assert "not a picture" in started.notices[0]
+    assert "not an image" in started.notices[0]
     assert "at least 16 x 16" in started.notices[1]
 
 
@@ -182,12 +182,12 @@ def test_of_many_that_were_left_out_some_are_told_of_one_by_one(tmp_path, worksh
     started = workshop.start(batch(written(tmp_path, **bad, good=pictures()[0])))
     assert len(results(started)) == 1
     assert len(started.notices) == archives.MAX_NOTICES + 1
-    assert started.notices[-1] == "2 other files were left out too."
+    assert started.notices[-1] == "2 more files were skipped."
 
 
 def test_where_every_one_is_left_out_the_first_refusal_is_raised_and_said_only_once(tmp_path, workshop):
     started = workshop.start(batch(written(tmp_path, notes=b"no pixels", tiny=np.zeros((8, 8, 3), np.uint8))))
-    assert "not a picture" in refusal(PictureError, next, started)
+    assert "not an image" in refusal(PictureError, next, started)
     assert started.notices == ()
 
 
@@ -223,7 +223,7 @@ def test_a_picture_that_runs_away_is_left_out_too(tmp_path, workshop, monkeypatc
     running_away(monkeypatch, at=2)
     started = workshop.start(batch(written(tmp_path, one=one, two=two, three=three)))
     assert [name for name, *_ in results(started)] == ["one", "three"]
-    assert started.notices == ("two was left out: The dream has run away to infinity.",)
+    assert started.notices == ("two was skipped: The dream has run away to infinity.",)
 
 
 def test_where_the_only_picture_runs_away_in_the_middle_that_is_told(tmp_path, workshop, monkeypatch):
@@ -241,7 +241,7 @@ def test_pictures_of_more_pixels_than_are_taken_are_shrunk_and_counted(tmp_path,
     started = workshop.start(batch_of(job, files, "image", max_pixels=300))
     made = [(name, frame.image.shape) for name, frame, _ in results(started)]
     assert made == [("large", (17, 17, 3)), ("small", (16, 16, 3))]
-    assert started.notices == ("One picture was shrunk to 300 pixels.",)
+    assert started.notices == ("One image was shrunk to 300 pixels.",)
 
 
 # Files and zips
@@ -297,7 +297,7 @@ def test_a_picture_in_a_zip_gives_the_same_as_its_file(tmp_path, workshop):
 def test_what_is_no_zip_is_refused_by_its_name(tmp_path, content):
     path = tmp_path / "holidays.zip"
     path.write_bytes(content)
-    assert refusal(ValueError, picture_files, [path]).startswith("holidays.zip is not a zip file")
+    assert refusal(ValueError, picture_files, [path]).startswith("holidays.zip is damaged or not a zip file")
 
 
 def test_a_zip_that_is_not_there_is_refused_with_a_sentence(tmp_path):
@@ -305,11 +305,11 @@ def test_a_zip_that_is_not_there_is_refused_with_a_sentence(tmp_path):
 
 
 def test_no_pictures_or_too_many_are_refused_with_a_sentence(tmp_path, monkeypatch):
-    assert "no pictures" in refusal(PictureError, picture_files, [])
-    assert "no pictures" in refusal(PictureError, picture_files, [packed(tmp_path / "a.zip", {"notes.txt": b"x"})])
+    assert "no images" in refusal(PictureError, picture_files, [])
+    assert "no images" in refusal(PictureError, picture_files, [packed(tmp_path / "a.zip", {"notes.txt": b"x"})])
     monkeypatch.setattr(batches, "MAX_PICTURES", 2)
     path = packed(tmp_path / "b.zip", {f"{i}.png": b"" for i in range(3)})
-    assert "3 pictures" in refusal(PictureError, picture_files, [path])
+    assert "not 3" in refusal(PictureError, picture_files, [path])
     # A camera's other files do not count as pictures.
     beside = {f"{i}.{suffix}": b"" for i in range(2) for suffix in ("png", "dng")}
     assert len(picture_files([packed(tmp_path / "c.zip", beside)])) == 4
@@ -354,9 +354,9 @@ def test_a_picture_with_a_password_is_left_out_and_a_zip_of_such_is_refused(tmp_
     some = encrypted(packed(tmp_path / "some.zip", {"a.png": png, "b.png": png}), "a.png")
     started = workshop.start(batch([some]))
     assert [name for name, *_ in results(started)] == ["b"]
-    assert started.notices == ("a was left out: This file has a password; pack it again without one.",)
+    assert started.notices == ("a was skipped: This file is password-protected; zip it again without a password.",)
     all_of_it = encrypted(packed(tmp_path / "all.zip", {"a.png": png}), "a.png")
-    assert refusal(ValueError, picture_files, [all_of_it]).startswith("all.zip has a password")
+    assert refusal(ValueError, picture_files, [all_of_it]).startswith("all.zip is password-protected")
 
 
 def test_a_zip_that_goes_away_meanwhile_leaves_its_pictures_out(tmp_path, workshop):
@@ -365,7 +365,7 @@ def test_a_zip_that_goes_away_meanwhile_leaves_its_pictures_out(tmp_path, worksh
     started = workshop.start(batch([good, path]))
     path.unlink()
     assert [name for name, *_ in results(started)] == ["good"]
-    assert started.notices[0].startswith("a was left out")
+    assert started.notices[0].startswith("a was skipped")
 
 
 @pytest.mark.parametrize(

@@ -187,7 +187,7 @@ def test_a_run_does_not_go_on_from_a_frame_that_is_not_its_own(run_of, name, oth
         (dataclasses.replace(frame, image=None), {}),
         *((run.frames[at], changes) for at, changes in others),
     ]:
-        assert "cannot go on from this frame" in refusal(ValueError, next, run.go_on(one, **changes))
+        assert "cannot resume from this frame" in refusal(ValueError, next, run.go_on(one, **changes))
 
 
 # Dreams
@@ -257,7 +257,7 @@ def test_a_film_goes_on_after_its_last_finished_picture(studio_vgg):
         rest = list(dream(PHOTO, chosen, studio_vgg, after=frames[step - 1]))
         assert plan(rest) == plan(frames[step:])
         assert max(difference(a.image, b.image) for a, b in zip(rest, frames[step:], strict=True)) < 3
-    assert rest[0].note.startswith("picture 3 of 3 · ")
+    assert rest[0].note.startswith("image 3 of 3 · ")
 
 
 def test_after_the_last_frame_of_a_film_there_is_none(studio_vgg):
@@ -317,7 +317,7 @@ def test_a_painting_that_was_promised_in_seconds_goes_on_by_the_steps_that_were_
     *_, last = run
     assert last.step == last.total == lost.total
     assert last.image.shape == frames[-1].image.shape
-    assert "cannot go on" in refusal(ValueError, next, stylize(PHOTO, [STYLE], asked, studio_vgg, after=lost))
+    assert "cannot resume" in refusal(ValueError, next, stylize(PHOTO, [STYLE], asked, studio_vgg, after=lost))
 
 
 def test_a_painting_that_goes_on_can_be_steered(studio_vgg, painted, in_force):
@@ -336,5 +336,5 @@ def test_what_was_done_to_fit_the_memory_is_still_told(studio_vgg, monkeypatch):
     frames = list(stylize(photo, [STYLE], style_config(scales=1, steps=3), studio_vgg))
     monkeypatch.undo()
     rest = list(stylize(photo, [STYLE], frames[0].config, studio_vgg, after=frames[0]))
-    assert "192 pixels wide at most, to fit the memory" in rest[0].note
+    assert "at most 192 pixels wide, to fit in memory" in rest[0].note
     assert plan(rest) == plan(frames[1:])

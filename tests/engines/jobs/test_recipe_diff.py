@@ -69,16 +69,16 @@ def test_network_weights_inputs_and_the_stop_are_told_in_words():
     other = recipe(backbone="vgg16", weights="", inputs={"image": "ef" * 32, "guide": "12" * 32}, stopped_at=None)
     assert differences(recipe(), other) == (
         Difference("Network", "studio_vgg", "vgg16"),
-        Difference("Weights of the network", "abababababab", "none"),
+        Difference("Network weights", "abababababab", "none"),
         Difference("Image", "cdcdcdcdcdcd", "efefefefefef"),
         Difference("Guide", "none", "121212121212"),
-        Difference("Stopped", "after step 9", "not: it ran to its end"),
+        Difference("Stopped", "after step 9", "not stopped"),
     )
 
 
 def test_a_run_that_went_on_elsewhere_is_told_apart_from_one_that_did_not():
     difference = only(recipe(), recipe(interruptions=(2, 5)))
-    assert difference == Difference("Went on from its picture after step", "never", "2, 5")
+    assert difference == Difference("Resumed from image after step", "never", "2, 5")
 
 
 def test_of_a_series_of_pictures_it_is_said_which():
@@ -91,7 +91,7 @@ def test_a_setting_that_is_newer_than_a_recipe_is_told_with_what_it_then_is():
     older = recipe()
     older = dataclasses.replace(older, config={k: v for k, v in older.config.items() if k != "jitter"}, steering=())
     newer = recipe({"jitter": 4}, steering=())
-    words = "older than this setting, so as by default: 16"
+    words = "default, recipe predates this setting: 16"
     assert only(older, newer) == Difference("Jitter", words, "4", help_of(DreamConfig, "jitter"))
     assert only(newer, older).second == words
     assert differences(older, older) == ()

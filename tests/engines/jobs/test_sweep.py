@@ -136,8 +136,8 @@ def test_the_frames_tell_how_far_it_is_and_where_a_part_of_it_ends(picture, stud
     assert (len(ends), ends[-1]) == (2, len(frames))
     assert frames[ends[0] - 1].progress == 0.5
     assert len({frame.image.shape for frame in frames}) == 1
-    assert frames[0].note.startswith("picture 1 of 2 · octave 1 of ")
-    assert frames[-1].note.startswith("picture 2 of 2 · ")
+    assert frames[0].note.startswith("image 1 of 2 · octave 1 of ")
+    assert frames[-1].note.startswith("image 2 of 2 · ")
     assert all(set(frame.metrics) == {"loss"} for frame in frames)
 
 
@@ -313,21 +313,21 @@ def test_values_of_whole_settings_are_whole():
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
-        ({"columns": "strength"}, "no setting 'strength' that could be swept here; use one of size, octaves"),
-        ({"columns": ""}, "no setting '' that could be swept"),
-        ({"columns": "normalization"}, "no setting 'normalization'"),
-        ({"columns": "x" * 10_000}, "no setting"),
-        ({"columns": "pictures", "column_values": (1, 5)}, "no setting 'pictures'"),
-        ({"columns": "zoom", "column_values": (1.0, 1.1)}, "no setting 'zoom'"),
-        ({"rows": "colours", "row_values": (1.0,)}, "no setting 'colours'"),
-        ({"column_values": ()}, "Give the values of Step size to sweep over"),
-        ({"rows": "jitter"}, "Give the values of Jitter to sweep over"),
-        ({"row_values": (1.0,)}, "values for the rows of the sheet, but no setting"),
-        ({"column_values": (0.1, 0.2, 0.1)}, "A value of Step size is there twice"),
-        ({"column_values": (0.1, 0.1), "column_title": "Strength"}, "A value of Strength is there twice"),
-        ({"rows": "step_size", "row_values": (0.1,)}, "two different ones"),
-        ({"column_values": tuple(i / 1000 for i in range(1, MAX_CELLS + 2))}, f"{MAX_CELLS + 1} pictures"),
-        ({"column_values": (0.1,) * 6 + (0.2,)}, "twice"),
+        ({"columns": "strength"}, "The setting 'strength' cannot be swept; use one of size, octaves"),
+        ({"columns": ""}, "The setting '' cannot be swept"),
+        ({"columns": "normalization"}, "The setting 'normalization' cannot be swept"),
+        ({"columns": "x" * 10_000}, "cannot be swept"),
+        ({"columns": "pictures", "column_values": (1, 5)}, "The setting 'pictures' cannot be swept"),
+        ({"columns": "zoom", "column_values": (1.0, 1.1)}, "The setting 'zoom' cannot be swept"),
+        ({"rows": "colours", "row_values": (1.0,)}, "The setting 'colours' cannot be swept"),
+        ({"column_values": ()}, "Enter the values of Step size"),
+        ({"rows": "jitter"}, "Enter the values of Jitter"),
+        ({"row_values": (1.0,)}, "The rows have values but no setting"),
+        ({"column_values": (0.1, 0.2, 0.1)}, "Step size has a repeated value"),
+        ({"column_values": (0.1, 0.1), "column_title": "Strength"}, "Strength has a repeated value"),
+        ({"rows": "step_size", "row_values": (0.1,)}, "choose another"),
+        ({"column_values": tuple(i / 1000 for i in range(1, MAX_CELLS + 2))}, f"{MAX_CELLS + 1} images"),
+        ({"column_values": (0.1,) * 6 + (0.2,)}, "repeated"),
         ({"column_values": tuple(i / 100 for i in range(7)), "rows": "seed", "row_values": tuple(range(6))}, "42"),
         ({"column_values": (0.1, -1.0)}, "Step size must be"),
         ({"columns": "octaves", "column_values": (1.0, 2.5)}, "Octaves must be a whole number"),
@@ -335,13 +335,13 @@ def test_values_of_whole_settings_are_whole():
         ({"column_values": ("0.1",)}, "Column values must be"),
         ({"column_values": 0.1}, "Column values must be"),
         ({"columns": "seed", "column_values": (1, 2), "settings": DREAM | {"jitter": 0}}, "without jitter"),
-        ({"columns": "octave_scale", "column_values": (1.2, 1.4)}, "Octave scale changes nothing as it is"),
-        ({"settings": {"strength": 1.0}}, "hold 'strength'"),
+        ({"columns": "octave_scale", "column_values": (1.2, 1.4)}, "Octave scale has no effect here"),
+        ({"settings": {"strength": 1.0}}, "no setting 'strength'"),
         ({"settings": {"steps": "many"}}, "Steps must be a whole number"),
-        ({"settings": []}, "Settings must be settings by name"),
-        ({"settings": ("steps",)}, "Settings must be settings by name"),
-        ({"settings": None}, "Settings must be settings by name"),
-        ({"settings": {1: 2}}, "Settings must be settings by name"),
+        ({"settings": []}, "Settings must be a mapping of names to values"),
+        ({"settings": ("steps",)}, "Settings must be a mapping of names to values"),
+        ({"settings": None}, "Settings must be a mapping of names to values"),
+        ({"settings": {1: 2}}, "Settings must be a mapping of names to values"),
         ({"settings": {"steps": float("inf")}}, "must be a finite number"),
     ],
 )
@@ -354,12 +354,12 @@ def test_a_sweep_that_cannot_be_is_refused_with_a_sentence(changes, told):
 @pytest.mark.parametrize(
     ("changes", "swept", "values", "told"),
     [
-        ({"seconds": 15.0}, "steps", (10, 20), "Steps changes nothing as it is: the time decides it"),
-        ({"seconds": 15.0}, "size", (100, 200), "the time decides it"),
-        ({}, "seconds", (5.0, 10.0), "no setting 'seconds'"),
-        ({}, "seed", (1, 2), "begins from the photo"),
-        ({"optimizer": "lbfgs"}, "learning_rate", (1.0, 2.0), "L-BFGS finds its own"),
-        ({}, "content_weight", (1.0, 2.0), "the balance decides it"),
+        ({"seconds": 15.0}, "steps", (10, 20), "Steps has no effect here: the time limit sets it"),
+        ({"seconds": 15.0}, "size", (100, 200), "the time limit sets it"),
+        ({}, "seconds", (5.0, 10.0), "The setting 'seconds' cannot be swept"),
+        ({}, "seed", (1, 2), "only used when starting from noise"),
+        ({"optimizer": "lbfgs"}, "learning_rate", (1.0, 2.0), "L-BFGS sets its own"),
+        ({}, "content_weight", (1.0, 2.0), "the balance sets it"),
     ],
 )
 def test_a_setting_of_paintings_that_changes_nothing_is_refused_and_it_is_said_why(changes, swept, values, told):
@@ -408,7 +408,7 @@ def test_a_sweep_on_the_command_line_is_a_sheet_with_its_recipe(tmp_path, pictur
     np.testing.assert_array_equal(np.asarray(Image.open(repeat)), np.asarray(Image.open(sheet)))
     capsys.readouterr()
     assert main(["deep_dream_sweep", photo, "-o", sheet, "--columns", "strength"]) == 1
-    assert capsys.readouterr().err.startswith("There is no setting 'strength'")
+    assert capsys.readouterr().err.startswith("The setting 'strength' cannot be swept")
 
 
 def test_a_film_of_a_sweep_has_the_shape_of_its_sheet(tmp_path, picture, capsys):

@@ -146,7 +146,7 @@ def test_a_file_that_was_changed_on_its_way_is_refused_and_not_kept(worker, tmp_
     file = SentFile("vgg19.h5", "ab" * 32)
     with pytest.raises(ChangedFileError) as caught:
         worker.take(file, np.arange(9, dtype=np.uint8))
-    assert "vgg19.h5 was changed on its way" in str(caught.value)
+    assert "vgg19.h5 was changed while being sent" in str(caught.value)
     assert is_one_sentence(str(caught.value))
     assert worker.missing_files([file]) == (file,)
 

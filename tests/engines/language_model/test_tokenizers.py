@@ -143,4 +143,4 @@ def test_characters_bring_a_text_back_that_has_none_but_known_ones():
     ],
 )
 def test_what_is_no_tokeniser_is_refused_with_one_sentence(text):
-    assert "no tokeniser" in refusal(ValueError, from_json, text)
+    assert "tokenisers" in refusal(ValueError, from_json, text)

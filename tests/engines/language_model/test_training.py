@@ -226,7 +226,7 @@ def test_a_text_that_makes_next_to_no_tokens_is_refused_with_how_many_are_needed
     path = tmp_path / "unbroken.txt"
     path.write_text("天地玄黃宇宙洪荒" * 300, encoding="utf-8")
     told = refusal(ValueError, next, train(dataclasses.replace(TINY, tokeniser="words"), path, None, None))
-    assert "only 3 tokens to train on and at least 8 are needed" in told
+    assert "only 3 training tokens; at least 8 are needed" in told
 
 
 def test_a_training_is_stopped_while_it_reads(tmp_path):
@@ -236,7 +236,7 @@ def test_a_training_is_stopped_while_it_reads(tmp_path):
     config = dataclasses.replace(TINY, tokeniser="subwords", vocab_size=8192)
     frames = training(config, None, data=path, checkpoint=tmp_path / "checkpoint.npz", output=tmp_path / "out.npz")
     notes = {next(frames).note}
-    while "learning the vocabulary" not in notes:
+    while "building the vocabulary" not in notes:
         notes.add(next(frames).note)
     (work,) = [thread for thread in threading.enumerate() if thread.name == "preparation"]
     frames.close()

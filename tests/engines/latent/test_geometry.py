@@ -60,7 +60,7 @@ def test_a_walk_passes_its_waypoints_in_even_steps(spherical):
 @pytest.mark.parametrize(
     ("call", "words"),
     [
-        (lambda: latent.walk(np.zeros((1, 2)), 5), "two places"),
+        (lambda: latent.walk(np.zeros((1, 2)), 5), "two waypoints"),
         (lambda: latent.walk(np.zeros((2, 2)), 0), "one step"),
         (lambda: latent.check_latents(np.array([[np.nan, 0]]), 2), "finite"),
         (lambda: latent.check_latents(np.array([[np.inf, 0]]), 2), "finite"),

@@ -441,7 +441,7 @@ def test_a_painting_too_large_even_for_tiles_is_made_smaller_and_says_so(studio_
     with_free(monkeypatch, 1 << 20)
     frames = painted(blobs(300, 400, 0), [STYLE], config(steps=1), studio_vgg)
     assert max(frames[-1].image.shape) == 192
-    assert "192 pixels wide at most, to fit the memory" in frames[-1].note
+    assert "at most 192 pixels wide, to fit in memory" in frames[-1].note
 
 
 # What is refused, and what is not
@@ -450,14 +450,14 @@ def test_a_painting_too_large_even_for_tiles_is_made_smaller_and_says_so(studio_
 @pytest.mark.parametrize(
     ("content", "styles", "pictures", "words"),
     [
-        (blobs(64, 64, 0), [], {}, "Choose a painting first"),
-        (blobs(64, 64, 0), [STYLE] * 40, {}, f"These are 40 paintings; use at most {MOST_STYLES}"),
+        (blobs(64, 64, 0), [], {}, "Choose a style image first"),
+        (blobs(64, 64, 0), [STYLE] * 40, {}, f"There are 40 style images; use at most {MOST_STYLES}"),
         (blobs(64, 64, 0)[:15], [STYLE], {}, "16"),
         (blobs(64, 64, 0), [STYLE[:, :15]], {}, "16"),
         (blobs(64, 64, 0), [STYLE], {"start_image": STYLE[:5]}, "16"),
-        (blobs(64, 64, 0).astype(np.float32), [STYLE], {}, "(height, width, 3) bytes"),
-        (blobs(64, 64, 0), [STYLE], {"masks": [np.zeros((64, 64, 3), np.uint8)]}, "region of painting 1 is empty"),
-        (blobs(64, 64, 0), [STYLE], {"masks": [None, None]}, "2 masks for 1 paintings"),
+        (blobs(64, 64, 0).astype(np.float32), [STYLE], {}, "shape (height, width, 3)"),
+        (blobs(64, 64, 0), [STYLE], {"masks": [np.zeros((64, 64, 3), np.uint8)]}, "region of style image 1 is empty"),
+        (blobs(64, 64, 0), [STYLE], {"masks": [None, None]}, "2 masks for 1 style images"),
     ],
 )
 def test_pictures_that_cannot_be_used_are_refused_in_a_sentence(content, styles, pictures, words, studio_vgg):
@@ -472,7 +472,7 @@ def test_pictures_that_cannot_be_used_are_refused_in_a_sentence(content, styles,
     [
         (lambda: config(style_weight=0.0, content_weight=0.0, total_variation_weight=0.0), "All weights are zero"),
         (lambda: config(style_layers={"block1_conv1": 0.0}), "All style layers have weight zero"),
-        (lambda: config(blend=(0.0, 0.0)), "All paintings have weight zero"),
+        (lambda: config(blend=(0.0, 0.0)), "All style images have weight zero"),
         (lambda: config(learning_rate=float("inf")), "Learning rate must be"),
         (lambda: config(balance=1.0), "Balance must be"),
         (lambda: config(optimizer="newton"), "Optimizer must be"),
@@ -485,7 +485,7 @@ def test_settings_that_make_no_painting_are_refused_in_a_sentence(make: Callable
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"blend": (1.0, 2.0, 3.0)}, "3 painting weights for 1 paintings"),
+        ({"blend": (1.0, 2.0, 3.0)}, "3 weights for 1 style images"),
         ({"style_layers": {"block9_conv1": 1.0}}, "block9_conv1"),
         ({"content_layer": "mixed4"}, "mixed4"),
     ],
@@ -505,7 +505,7 @@ def test_a_network_in_another_shape_is_refused_in_a_sentence(picture, studio_vgg
     def start() -> None:
         next(stylize(picture, [STYLE], config(), Other()))  # type: ignore[arg-type]
 
-    assert "InceptionV3 cannot paint" in refusal(ValueError, start)
+    assert "InceptionV3 cannot be used" in refusal(ValueError, start)
 
 
 def test_a_painting_that_runs_away_ends_with_a_sentence(picture, studio_vgg):
@@ -516,7 +516,7 @@ def test_a_painting_that_runs_away_ends_with_a_sentence(picture, studio_vgg):
             assert frame.image.dtype == np.uint8
             assert all(np.isfinite(value) for value in frame.metrics.values())
 
-    assert "runs away to infinity" in refusal(ValueError, run)
+    assert "diverged" in refusal(ValueError, run)
 
 
 @pytest.mark.parametrize(

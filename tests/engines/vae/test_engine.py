@@ -132,8 +132,8 @@ def test_places_that_are_none_are_refused_in_a_sentence(digits, z, words):
 
 def test_grids_that_are_none_are_refused_in_a_sentence(digits, faces):
     assert "coarser" in refusal(ValueError, digits.latent_grid, 50, 2.0)
-    assert "two dimensions" in refusal(ValueError, faces.latent_grid, 5, 2.0)
-    assert "take pictures of" in refusal(ValueError, digits.encode, pictures(1, 64, 64, 3))
+    assert "two-dimensional" in refusal(ValueError, faces.latent_grid, 5, 2.0)
+    assert "take images of" in refusal(ValueError, digits.encode, pictures(1, 64, 64, 3))
 
 
 # Walks
@@ -161,7 +161,7 @@ def test_a_walk_is_a_job_with_a_recipe_that_repeats_it(digits):
 
 
 @pytest.mark.parametrize(
-    ("waypoints", "words"), [((1.0, 2.0), "two places"), ((1.0, 2.0, 3.0), "2 numbers"), ((), "two places")]
+    ("waypoints", "words"), [((1.0, 2.0), "two waypoints"), ((1.0, 2.0, 3.0), "2 numbers"), ((), "two waypoints")]
 )
 def test_walks_that_are_none_are_refused_in_a_sentence(digits, waypoints, words):
     assert words in refusal(ValueError, resolve, WalkConfig(waypoints=waypoints), digits)
@@ -203,7 +203,7 @@ def test_what_is_no_file_of_weights_is_refused_in_a_sentence(digits, tmp_path):
         path.write_bytes(data)
         assert "damaged" in refusal(WeightsError, read_vae, path)
     np.savez(tmp_path / "other.npz", architecture=np.array("faces"), concepts=np.array("[]"))
-    assert "no autoencoder" in refusal(WeightsError, read_vae, tmp_path / "other.npz")
+    assert "does not contain an autoencoder" in refusal(WeightsError, read_vae, tmp_path / "other.npz")
     assert "no weights named" in refusal(WeightsError, load_vae, "cats", WeightsStore(bundled=tmp_path))
 
 
@@ -283,7 +283,7 @@ def zip_of(path: Path, count: int, size: int = 64) -> Path:
     return path
 
 
-@pytest.mark.parametrize(("count", "words"), [(0, "no pictures"), (1, "only 1 picture;"), (9, "at least 16")])
+@pytest.mark.parametrize(("count", "words"), [(0, "no images"), (1, "only 1 image;"), (9, "at least 16")])
 def test_a_zip_with_too_few_pictures_is_refused_in_a_sentence(tmp_path, count, words):
     path = zip_of(tmp_path / "few.zip", count)
     assert words in refusal(ValueError, vae_training.read_pictures, "faces", path)

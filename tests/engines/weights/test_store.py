@@ -249,7 +249,7 @@ def test_a_download_that_is_another_file_leaves_the_cache_as_it_was(tmp_path, mo
     weights = store(tmp_path)
     with server(FileServer(PAYLOAD[::-1]).answer) as url:
         sentence = refusal(WeightsError, list, weights.download("vgg16", url=url))
-    assert "not the file that Keras publishes" in sentence
+    assert "does not match the file that Keras publishes" in sentence
     assert files_in(tmp_path / "cache") == []
 
 
@@ -262,7 +262,7 @@ def test_a_cache_that_cannot_be_written_is_one_sentence_without_its_path(tmp_pat
         downloaded = refusal(WeightsError, list, weights.download("vgg16", url=url))
     brought = refusal(WeightsError, weights.add_file, tmp_path / "brought.h5")
     for sentence in (downloaded, brought):
-        assert "cannot be written" in sentence
+        assert "cannot be saved" in sentence
         assert str(tmp_path) not in sentence
 
 
@@ -298,9 +298,9 @@ def test_a_brought_file_is_recognised_by_its_content_and_copied_into_the_cache(t
 @pytest.mark.parametrize(
     ("called", "told"),
     [
-        (VGG16, "not the file that Keras publishes under this name"),
-        (OFFICIAL_FILES["vgg16"].with_classifier, f"bring {VGG16} instead"),
-        ("cats.h5", "none of the files that Keras publishes for vgg16, vgg19"),
+        (VGG16, "is not the file that Keras publishes under this name"),
+        (OFFICIAL_FILES["vgg16"].with_classifier, f"upload {VGG16} instead"),
+        ("cats.h5", "not a file that Keras publishes for vgg16, vgg19"),
     ],
 )
 def test_a_brought_file_of_other_content_is_refused_by_its_name(tmp_path, called, told):

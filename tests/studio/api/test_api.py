@@ -339,7 +339,7 @@ def test_a_body_that_is_no_json_is_told_so(served):
 def test_an_upload_that_is_gone_or_never_was_is_told_of_in_a_sentence(served):
     upload = served.as_upload("photo.jpg")
     Path(upload["path"]).unlink()
-    assert errors_of(served, "deep_dream", image=upload) == "There is no file photo.jpg."
+    assert errors_of(served, "deep_dream", image=upload) == "photo.jpg was not found."
     assert errors_of(served, "deep_dream", image=upload | {"path": "/etc/passwd"}) == NO_UPLOAD
 
 
@@ -369,14 +369,14 @@ def test_a_full_folder_of_temporary_files_is_told_of_in_a_sentence(served, monke
         ("write", {"tokens": "<b>"}, "Tokens must be a whole number, not '&lt;b&gt;'."),
         ("write", {"backbone": "../ours"}, "There is no network '../ours' here"),
         ("write", {"backbone": ["ours"]}, "There is no network"),
-        ("vae_walk", {"waypoints": [1, 2, 3]}, "Each place of a walk here has 2 numbers"),
+        ("vae_walk", {"waypoints": [1, 2, 3]}, "Each waypoint must have 2 numbers"),
         ("dcgan_draw", {"z": [1.0]}, "numbers"),
         ("deep_dream", {"image": {"path": "/etc/passwd"}}, "The parameter image must be a picture"),
         ("deep_dream", {"image": None}, "The parameter image must be a picture"),
-        ("deep_dream", {"image": "data:image/png;base64,bm8gcGljdHVyZQ=="}, "This file is not a picture"),
+        ("deep_dream", {"image": "data:image/png;base64,bm8gcGljdHVyZQ=="}, "This file is not an image"),
         ("style_transfer", {"content_image": "x", "style_images": []}, "must be"),
         ("language_training", {"data": "rhyme.txt"}, "The parameter data must be an uploaded file"),
-        ("repeat", {"recipe": {"engine": "deep_dream"}}, "This is not a recipe of Reverie's."),
+        ("repeat", {"recipe": {"engine": "deep_dream"}}, "This is not a Reverie recipe."),
         ("score_text", {"text": ""}, "There is no text to score"),
         ("score_text", {"text": 3}, "The parameter text must be text."),
     ],

@@ -72,7 +72,7 @@ def lost(studio_with_cluster, small_job) -> Run:
     """A run whose machine was lost for the second time after its first step."""
     from studio.cluster.remote_job import LostTwiceError
 
-    sentence = "The machine that this was on is lost, for the second time; press Go on to go on."
+    sentence = "This run lost its worker for the second time; press Resume to resume."
     engine = LoopEngine(error=LostTwiceError(sentence), fail_after=1)
     engine.unfinished = ResumableJob(small_job)
     return finished(studio_with_cluster.runs._submit(engine, small_job))
@@ -97,7 +97,7 @@ def test_a_lost_run_is_resumed_once(studio_with_cluster, lost):
     stage = stage_of(studio_with_cluster)
     watched(stage.start_remainder(lost.id))
     updates, sentence = warned(lambda: watched(stage.start_remainder(lost.id)))
-    assert "start it anew" in sentence
+    assert "start a new one" in sentence
     assert all(stage.run_id not in update for update in updates)
 
 
@@ -140,7 +140,7 @@ def test_save_is_enabled_while_a_result_is_not_written_and_writes_it(studio, sma
     assert not stage.save_update(run)["interactive"], "there is nothing to fetch any more"
     forget_runs(studio)
     answer, sentence = warned(saved)
-    assert (answer, "not kept" in sentence) == ({stage.save: gr.update(interactive=False)}, True)
+    assert (answer, "no longer available" in sentence) == ({stage.save: gr.update(interactive=False)}, True)
 
 
 @pytest.mark.parametrize("shared", [False, True])
@@ -167,14 +167,14 @@ def test_a_run_whose_page_was_closed_is_found_by_the_next_one_on_ones_own_machin
 @pytest.mark.parametrize("run_id", ["", None, "no such run"])
 def test_where_there_is_no_lost_run_there_is_nothing_to_go_on_with(studio, run_id):
     _, sentence = warned(lambda: watched(stage_of(studio).start_remainder(run_id)))
-    assert "start it anew" in sentence
+    assert "start a new one" in sentence
 
 
 def test_a_run_that_was_not_lost_cannot_be_resumed(studio, small_job):
     stage = stage_of(studio)
     run = finished(studio.runs.start(small_job))
     assert not is_enabled(watched(stage.watch(run))[-1], stage.resume_button)
-    with pytest.raises(ValueError, match="start it anew"):
+    with pytest.raises(ValueError, match="start a new one"):
         studio.runs.resume(run)
 
 

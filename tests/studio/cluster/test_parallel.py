@@ -551,7 +551,7 @@ def test_a_prefetched_picture_that_is_refused_is_left_out_when_its_turn_comes(tm
     assert run._execution.notices == ()
     machines.release(0)
     finished(run)
-    assert run.notices == ("picture1 was left out: The dream has run away to infinity.",)
+    assert run.notices == ("picture1 was skipped: The dream has run away to infinity.",)
     assert len(run.results) == 2
 
 
@@ -618,9 +618,7 @@ def test_a_picture_whose_workers_are_lost_twice_is_left_out(tmp_path, parallel):
     wide, machines = parallel(2)
     machines.lost += [0, 0]
     run = finished(wide.runs.start(batch(tmp_path / "uploads", 2)))
-    assert run.notices == (
-        "picture0 was left out: The machines that it was on were lost, twice; start it again by itself.",
-    )
+    assert run.notices == ("picture0 was skipped: The worker was lost twice; run this one again on its own.",)
     assert len(run.results) == 1
 
 
@@ -758,5 +756,5 @@ def test_a_sweep_of_which_a_cell_was_lost_twice_can_be_resumed(picture, studio, 
     wide, machines = parallel(2, of_cell)
     machines.lost += [0.2, 0.2]
     run = finished(wide.runs.start(job))
-    assert (run.state, run.error.partition(",")[0]) == ("failed", "The machine that this was on is lost")
+    assert (run.state, run.error) == ("failed", "This run lost its worker for the second time; press Resume to resume.")
     same_sheet(finished(wide.runs.resume(run)), swept(studio, job))

@@ -70,7 +70,7 @@ def test_a_lease_ends_with_its_process_and_says_why_it_ended(tmp_path):
     process = RayProcess({"address": "127.0.0.1:9"}, tmp_path)
     lease = WorkerLease(process, 1, "machine 1", pid=0)
     assert list(process.messages()) == []
-    assert "There is no Ray cluster at 127.0.0.1:9" in process.close()
+    assert "No Ray cluster found at 127.0.0.1:9" in process.close()
     with pytest.raises(LostError):
         lease.call("send", None)
     lease.release()

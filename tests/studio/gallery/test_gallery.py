@@ -236,7 +236,7 @@ def test_an_archive_holds_results_with_their_recipes_and_few_archives_are_kept(s
         assert archive.read(names[0]) == (gallery.folder / names[0]).read_bytes()
         assert from_json(archive.read(f"{stems[1]}.json").decode()) == read_recipe(gallery.folder / names[1])
     assert len(files_in(path.parent)) == 3
-    assert "tick the results" in refusal(ValueError, gallery.archive, ["deep_dream-20260101-120000-111111111111.png"])
+    assert "Select the results" in refusal(ValueError, gallery.archive, ["deep_dream-20260101-120000-111111111111.png"])
 
 
 def test_each_visitor_has_a_gallery_where_there_are_several(tmp_path, monkeypatch):

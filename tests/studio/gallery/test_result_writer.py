@@ -138,7 +138,7 @@ def test_a_picture_that_runs_away_leaves_nothing(studio, tmp_path, monkeypatch, 
     assert [Path(name).stem for name in in_zip(run.result) if not name.endswith(".json")] == left
     assert len(kept(studio.gallery)) == 2
     assert [name for name in files_in(studio.gallery.folder) if name.startswith(".")] == [], "no draft is left"
-    assert run.notices == (f"{names[at - 1]} was left out: The dream has run away to infinity.",)
+    assert run.notices == (f"{names[at - 1]} was skipped: The dream has run away to infinity.",)
 
 
 def test_where_the_only_picture_runs_away_the_run_fails_with_its_sentence(studio, tmp_path, monkeypatch, caplog):
@@ -153,7 +153,7 @@ def test_where_the_only_picture_runs_away_the_run_fails_with_its_sentence(studio
 def test_where_no_picture_can_be_used_the_run_fails_with_the_first_refusal(studio, tmp_path):
     run = finished(studio.runs.start(batch(tmp_path, "bad", "bad too")))
     assert run.state == "failed"
-    assert "not a picture" in run.error
+    assert "not an image" in run.error
     assert (run.result, run.notices) == (None, ())
     assert files_in(studio.gallery.folder) == []
 
@@ -161,7 +161,7 @@ def test_where_no_picture_can_be_used_the_run_fails_with_the_first_refusal(studi
 def test_what_is_left_out_is_told_when_the_run_is_over(studio, tmp_path):
     run = finished(studio.runs.start(batch(tmp_path, "bad", "sea", "bad too")))
     assert run.state == "done"
-    assert [notice.partition(":")[0] for notice in run.notices] == ["bad was left out", "bad too was left out"]
+    assert [notice.partition(":")[0] for notice in run.notices] == ["bad was skipped", "bad too was skipped"]
     assert in_zip(run.result) == ["sea.png", "sea.json"]
 
 

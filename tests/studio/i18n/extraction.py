@@ -29,7 +29,7 @@ ENGLISH_FILES = {
     *(f"studio/server/{name}.py" for name in ("calls", "listening", "serve", "space")),
     *(f"studio/gallery/{name}.py" for name in ("outputs_folder", "retention")),
     *(f"engines/{name}.py" for name in ("__main__", "train")),
-    *(f"engines/backbones/{name}.py" for name in ("config", "distillation", "training")),
+    *(f"engines/backbones/{name}.py" for name in ("config", "distillation", "soft_targets", "training")),
     *(f"engines/{package}/description.py" for package in PACKAGES),
     *("engines/core/output_paths.py", "engines/dcgan/kid.py", "engines/nn/compiled_step.py"),
 }
@@ -45,7 +45,21 @@ NOT_SAID = {
 # Names, and what is the same in every language.
 STAYS_ENGLISH = {
     "This movie was wonderful. I saw it when it first came out and I have a copy of it. It’s one of those movies.",
-    *("MP4", "GIF", "WebP", "PNG", "JPEG", "BMP", "WEBP", "JPEG 2000", "JPEG XL", "MD5", "SHA-256", "bfloat16"),
+    *(
+        "MP4",
+        "GIF",
+        "WebP",
+        "PNG",
+        "JPEG",
+        "BMP",
+        "WEBP",
+        "JPEG 2000",
+        "JPEG XL",
+        "MD5",
+        "SHA-256",
+        "bfloat16",
+        "float32",
+    ),
     *("Studio VGG", "InceptionV3", "VGG16", "VGG19", "Xception", "ResNet50"),
     *("L-BFGS", "Adam", "SGD", "RMSprop", "Top-k", "Top-p", "Min-p", "Top k", "Top p", "Min p"),
 }

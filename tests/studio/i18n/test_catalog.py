@@ -163,11 +163,11 @@ def test_programs_find_each_endpoint_once(whole_page):
     [
         (joined([OCTAVE, STEP]), "옥타브 2/3 · 스텝 4/30"),
         (
-            joined([message("picture {number} of {count}", number=1, count=2), joined([OCTAVE, STEP])]),
-            "그림 1/2 · 옥타브 2/3 · 스텝 4/30",
+            joined([message("image {number} of {count}", number=1, count=2), joined([OCTAVE, STEP])]),
+            "이미지 1/2 · 옥타브 2/3 · 스텝 4/30",
         ),
-        (joined(["Studio VGG", message("bundled, {size} MB", size=7)]), "Studio VGG · 함께 들어 있음, 7 MB"),
-        ("Quick · 15 s", "빠르게 · 15초"),
+        (joined(["Studio VGG", message("bundled, {size} MB", size=7)]), "Studio VGG · 기본 제공, 7 MB"),
+        ("Quick · 15 s", "빠름 · 15초"),
         (joined([message("{cores} core{s}", cores=12, s="s"), "bfloat16"]), "코어 12개 · bfloat16"),
         (message("{cores} core{s}", cores=1, s=""), "코어 1개"),
         (message("Save"), "저장"),
@@ -189,15 +189,17 @@ def test_what_has_been_translated_is_a_plain_text():
 
 
 def test_what_a_person_has_written_is_not_translated_inside_of_a_sentence():
-    assert KOREAN.translate(message("There is no file {file}.", file="Save")) == "Save 파일이 없어요."
-    assert KOREAN.translate(message("There is no file {file}.", file="{step}")) == "{step} 파일이 없어요."
+    assert KOREAN.translate(message("{file} was not found.", file="Save")) == "Save 파일이 없어요."
+    assert KOREAN.translate(message("{file} was not found.", file="{step}")) == "{step} 파일이 없어요."
 
 
 def test_the_sentence_of_an_engine_names_the_setting_in_the_page_s_language():
     with pytest.raises(ValueError, match="Step size") as refused:
         DreamConfig(step_size=-1)
     assert str(refused.value) == "Step size must be between 0.0 and 1000.0, not -1."
-    assert KOREAN.translate(str(refused.value)) == "스텝 크기에는 0.0부터 1000.0까지의 값만 쓸 수 있어요(지금 값: -1)."
+    assert (
+        KOREAN.translate(str(refused.value)) == "스텝 크기에는 0.0 이상 1000.0 이하의 값만 쓸 수 있어요(지금 값: -1)."
+    )
 
 
 def test_english_is_spoken_but_where_a_page_of_another_language_is_at_work():
@@ -211,7 +213,7 @@ def test_templates_and_scripts_say_their_words():
     assert translate_template('<b title="[[Clear]]">[[Close]]</b>') == '<b title="Clear">Close</b>'
     assert translate_script("trigger('pick')") == "trigger('pick')"
     with use_language(KOREAN):
-        assert translate_template('<b title="[[Clear]]">[[Close]]</b>') == '<b title="모두 지우기">닫기</b>'
+        assert translate_template('<b title="[[Clear]]">[[Close]]</b>') == '<b title="비우기">닫기</b>'
         assert '"step {step}": "스텝 {step}"' in translate_script("phrase('step {step}', { step: 3 })")
 
 
@@ -223,9 +225,9 @@ def parts():
         made = {
             "button": gr.Button("Save"),
             "markdown": gr.Markdown("Save"),
-            "text": gr.Textbox("Save", label="Prompt", info="Where it begins.", placeholder="all"),
+            "text": gr.Textbox("Save", label="Prompt", info="Seed of the starting points.", placeholder="all"),
             "radio": gr.Radio(["All", ("Style", "s")], value="All", label="Show"),
-            "own": gr.Dropdown(["Save"], label="Saved", elem_classes=OWN),
+            "own": gr.Dropdown(["Save"], label="Saved settings", elem_classes=OWN),
         }
     return page, made
 
@@ -238,11 +240,11 @@ def test_what_components_say_is_translated_and_what_persons_say_is_not(parts):
     assert (text.value, text.label, text.info, text.placeholder) == (
         "Save",
         "프롬프트",
-        "어디서 시작할지 정해요.",
+        "시작점을 정하는 시드예요.",
         "전체",
     )
     assert (made["radio"].choices, made["radio"].value) == ([("전체", "All"), ("스타일", "s")], "All")
-    assert (made["own"].label, made["own"].choices) == ("저장해 둔 설정", [("Save", "Save")])
+    assert (made["own"].label, made["own"].choices) == ("저장한 설정", [("Save", "Save")])
     assert made["radio"].constructor_args["choices"] == made["radio"].choices
 
 
@@ -325,7 +327,7 @@ def test_updates_are_translated_by_what_they_are_for(parts):
         }
 
     sent = with_language(handler, KOREAN, list(made.values()))()
-    assert sent[made["button"]]["value"] == "지우기"
+    assert sent[made["button"]]["value"] == "삭제"
     assert (sent[made["text"]]["value"], sent[made["text"]]["label"]) == ("Delete", "프롬프트")
     assert (sent[made["radio"]]["choices"], sent[made["radio"]]["value"]) == ([("전체", "All")], "All")
     assert (sent[made["own"]]["choices"], sent[made["own"]]["value"]) == (["Delete"], "Delete")
@@ -333,15 +335,19 @@ def test_updates_are_translated_by_what_they_are_for(parts):
 
 def test_a_run_is_told_of_in_the_language_of_who_watches(queue):
     run = Run(LoopEngine(), MemoryResultWriter())
-    run.frame = Frame(step=1, total=2, note="alarm: the critic is fooled by all that is drawn; raise its rate")
+    run.frame = Frame(
+        step=1,
+        total=2,
+        note="alarm: the discriminator is fooled by almost every generated image; raise its learning rate",
+    )
     run._curves.values = {"style_loss": [1.0, 2.0]}
     run.error = "The drawing is empty; draw a digit first."
     with use_language(KOREAN):
         told = asyncio.run(Watcher(run, queue).full_message())
-    assert told["note"].startswith("경보")
+    assert told["note"].startswith("경고")
     assert told["alarm"] is True
     assert list(told["curves"]) == ["스타일 손실"]
-    assert told["error"].startswith("그린 것이")
+    assert told["error"].startswith("그린 내용이")
 
 
 def test_what_a_component_s_script_asks_of_the_server_is_answered_in_the_language():

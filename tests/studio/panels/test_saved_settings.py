@@ -72,9 +72,9 @@ def test_what_a_browser_keeps_of_another_version_is_passed_over(own, last):
 
 
 def test_a_name_is_asked_for_and_there_is_room_for_so_many(own):
-    assert "name first" in warned(own.save_settings, {}, "  ", 2, 3)[1]
+    assert "Name these settings first" in warned(own.save_settings, {}, "  ", 2, 3)[1]
     full = {str(i): {} for i in range(MOST)}
-    assert f"At most {MOST}" in warned(own.save_settings, full, "one more", 2, 3)[1]
+    assert f"up to {MOST}" in warned(own.save_settings, full, "one more", 2, 3)[1]
     kept, *_ = own.save_settings(full, "0", 2, 3)
     assert len(kept) == MOST
     (long_name,) = own.save_settings({}, "x" * 500, 2, 3)[0]
@@ -106,9 +106,9 @@ def test_saved_settings_are_exported_and_imported_elsewhere(own):
         ('{"reverie": 1}', "no saved settings"),
         ("[" * 100_000, "no saved settings"),
         ('{"reverie_settings": 1, "tab": "style", "settings": {}}', "another tab"),
-        ('{"reverie_settings": 2, "tab": "test", "settings": {}}', "another version"),
+        ('{"reverie_settings": 2, "tab": "test", "settings": {}}', "another tab or version"),
         ('{"reverie_settings": 1, "tab": "test", "settings": {"a": {"steps": -1}}}', "Steps must be"),
-        ('{"reverie_settings": 1, "tab": "test", "settings": {"a": {"x": 1}}}', "does not know"),
+        ('{"reverie_settings": 1, "tab": "test", "settings": {"a": {"x": 1}}}', "has no setting"),
         ('{"reverie_settings": 1, "tab": "test", "settings": {"a": 1}}', "damaged"),
         (" " * 400_000, "too large"),
     ],

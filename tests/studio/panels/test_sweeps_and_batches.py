@@ -148,15 +148,15 @@ def test_a_sweep_of_paintings_is_what_the_controls_say(tabs, photo, styles):
 @pytest.mark.parametrize(
     ("chosen", "told"),
     [
-        (("step_size", ""), "Give the values of Strength"),
-        (("step_size", "0.1; 0.2"), "must be numbers with commas between them"),
-        (("step_size", "0.1, 0.1"), "A value of Strength is there twice"),
+        (("step_size", ""), "Enter the values of Strength"),
+        (("step_size", "0.1; 0.2"), "numbers separated by commas"),
+        (("step_size", "0.1, 0.1"), "Strength has a repeated value"),
         (("step_size", "0.1, 7e9"), "Step size must be"),
         (("octaves", "1.5"), "Octaves must be a whole number"),
-        (("step_size", "0.1", "step_size", "0.2"), "two different ones"),
-        (("step_size", "0.1", "jitter", ""), "Give the values of Jitter"),
-        (("step_size", ", ".join(f"0.0{i}1" for i in range(10)), "steps", "1, 2, 3, 4"), "40 pictures"),
-        (("octave_scale", "1.2, 1.4"), "Octave scale changes nothing as it is"),
+        (("step_size", "0.1", "step_size", "0.2"), "choose another"),
+        (("step_size", "0.1", "jitter", ""), "Enter the values of Jitter"),
+        (("step_size", ", ".join(f"0.0{i}1" for i in range(10)), "steps", "1, 2, 3, 4"), "40 images"),
+        (("octave_scale", "1.2, 1.4"), "Octave scale has no effect here"),
         ((None, "1"), "Columns must be text"),
     ],
 )
@@ -337,7 +337,7 @@ def test_a_dream_that_comes_back_leaves_the_sweep_as_it_is(tab, studio, small_jo
 
 @pytest.fixture
 def files(tmp_path, picture) -> list[str]:
-    """A photo, a file that is not a picture, and a zip with another photo."""
+    """A photo, a file that is not an image, and a zip with another photo."""
     folder = tmp_path / "uploads"
     folder.mkdir()
     (folder / "At the sea.png").write_bytes(as_png(picture))
@@ -349,7 +349,7 @@ def files(tmp_path, picture) -> list[str]:
 
 def test_a_batch_takes_files_and_zips_and_tells_what_it_left_out(tab, studio, files, picture):
     updates, sentence = warned(dreamt, tab, files)
-    assert sentence.startswith("notes was left out: This file is not a picture")
+    assert sentence.startswith("notes was skipped: This file is not an image")
     run = studio.runs.get(updates[0][tab.stage.run_id])
     assert run.state == "done"
     assert pngs(result_of(tab, updates)) == ["At the sea.png", "forest.png"]
@@ -371,7 +371,7 @@ def test_a_batch_of_paintings_shares_the_paintings(tabs, studio, files, styles):
     assert {frozenset(recipe.inputs) for recipe in recipes} == {frozenset({"content_image", "style_images_1"})}
     assert len({recipe.inputs["style_images_1"] for recipe in recipes}) == 1
     _, sentence = warned(lambda: watched(tab.start_batch(files, [], "studio_vgg", *of_style(tab, styles))))
-    assert sentence.startswith("Choose a painting first")
+    assert sentence.startswith("Choose a style image first")
 
 
 def test_the_guide_and_the_controls_hold_for_every_picture(tab, studio, files, photo):
@@ -390,7 +390,11 @@ def broken_zip(folder: Path) -> str:
 
 
 def test_files_that_are_no_batch_are_refused_with_a_toast_and_nothing_starts(tab, studio, tmp_path):
-    for files, told in ((None, "no pictures"), ([], "no pictures"), ([broken_zip(tmp_path)], "holidays.zip is not")):
+    for files, told in (
+        (None, "no images"),
+        ([], "no images"),
+        ([broken_zip(tmp_path)], "holidays.zip is damaged or not"),
+    ):
         updates, sentence = warned(dreamt, tab, files)
         assert told in sentence
         assert updates == [{tab.stage.start_button: gr.skip()}]
@@ -399,7 +403,7 @@ def test_files_that_are_no_batch_are_refused_with_a_toast_and_nothing_starts(tab
 
 def test_a_batch_of_nothing_but_bad_files_fails_with_one_toast(tab, files):
     updates, sentence = warned(dreamt, tab, [files[1], files[1]])
-    assert "not a picture" in sentence
+    assert "not an image" in sentence
     assert updates[-2][tab.stage.canvas]["state"] == "failed"
     assert not updates[-1][tab.stage.save]["interactive"]
     assert updates[-1][tab.stage.start_button]["interactive"]

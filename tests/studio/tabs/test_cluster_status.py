@@ -78,7 +78,7 @@ def test_each_machine_is_told_of_with_what_it_has_and_what_runs_there(studio, cl
     at_work(begin("10.0.0.3"))
     begin("")
     said = status_value(studio)
-    assert said["said"] == ["Runs are done on the cluster at 10.0.0.1:6379."]
+    assert said["said"] == ["Runs use the cluster at 10.0.0.1:6379."]
     assert said["machines"] == [
         {"title": "10.0.0.2", "has": "2 cores", "runs": ["Dream · step 1 of 30"], "warm": "1", "refused": ""},
         {"title": "10.0.0.3", "has": "1 core · 2 GPUs", "runs": ["Dream · step 1 of 30"], "warm": "0", "refused": ""},
@@ -88,7 +88,7 @@ def test_each_machine_is_told_of_with_what_it_has_and_what_runs_there(studio, cl
 
 def test_a_worker_that_has_no_run_yet_is_busy(studio, cluster):
     cluster.status = joined(*TWO)
-    assert [machine["runs"] for machine in status_value(studio)["machines"]] == [["a worker is busy"], []]
+    assert [machine["runs"] for machine in status_value(studio)["machines"]] == [["1 worker busy"], []]
 
 
 def test_on_a_server_for_several_nobody_is_told_what_another_does(studio, cluster, begin):
@@ -99,31 +99,35 @@ def test_on_a_server_for_several_nobody_is_told_what_another_does(studio, cluste
 
 
 def test_a_machine_that_is_refused_says_why(studio, cluster):
-    template = "The worker on {machine} is Reverie {theirs} and this studio {ours}; bring both to one version."
+    template = (
+        "The worker on {machine} runs Reverie {theirs}, but this studio runs {ours}; install the same version on both."
+    )
     why = sentence_of({"template": template, "values": {"machine": "10.0.0.4", "theirs": "1.0", "ours": "1.1"}})
-    assert why == "The worker on 10.0.0.4 is Reverie 1.0 and this studio 1.1; bring both to one version."
+    assert why == (
+        "The worker on 10.0.0.4 runs Reverie 1.0, but this studio runs 1.1; install the same version on both."
+    )
     cluster.status = joined(Machine("10.0.0.4", 4, 0, 4, (), 0, why), capacity=0)
     said = status_value(studio)
     assert [machine["refused"] for machine in said["machines"]] == [why]
-    assert "no machine that can be used" in said["said"][0]
+    assert "can be used" in said["said"][0]
     with use_language(KOREAN):
         refused = status_value(studio)["machines"][0]["refused"]
     assert refused.startswith("10.0.0.4의 작업자는 Reverie 1.0")
 
 
-@pytest.mark.parametrize("reason", ["The cluster is away.", "There is no Ray cluster at 10.0.0.1:6379."])
+@pytest.mark.parametrize("reason", ["The cluster cannot be reached.", "No Ray cluster found at 10.0.0.1:6379."])
 def test_a_cluster_that_is_away_is_said_to_be_why_and_what_is_done_meanwhile(studio, cluster, begin, reason):
     # Stale machines are not shown.
     cluster.status = Status(address="10.0.0.1:6379", message=reason, machines=TWO)
     at_work(begin(HERE))
     said = status_value(studio)
-    assert said["said"][0] == "The cluster is away."
+    assert said["said"][0] == "The cluster cannot be reached."
     assert reason in said["said"]
     assert len(said["said"]) == len(set(said["said"]))
     assert all(map(is_one_sentence, said["said"]))
-    assert "this machine" in said["said"][-1]
+    assert "this computer" in said["said"][-1]
     assert [(machine["title"], machine["runs"]) for machine in said["machines"]] == [
-        ("This machine", ["Dream · step 1 of 30"])
+        ("This computer", ["Dream · step 1 of 30"])
     ]
 
 

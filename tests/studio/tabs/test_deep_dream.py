@@ -88,7 +88,7 @@ def test_every_setting_has_its_control_and_the_defaults_are_the_fields_own(tab):
         ("octaves", 99, "Octaves must be between 1 and 12"),
         ("step_size", float("nan"), "Step size must be a finite number"),
         ("layer_weights", "block1_conv1=much", "must be a number"),
-        ("layer_weights", "block1_conv1=0", "All layer weights are zero"),
+        ("layer_weights", "block1_conv1=0", "All layer weights are 0"),
         ("tile_size", 100, "at least 128"),
         ("seed", -1, "Seed must be between"),
         ("normalization", "none", "Normalization must be one of"),
@@ -165,7 +165,7 @@ def test_a_result_brings_back_every_control_and_its_photo(tab, studio, small_job
     assert json.loads(answer[tab.restored]) == json.loads(read_recipe(result).to_json())
     np.testing.assert_array_equal(read_picture(answer[tab.photo]), picture)
     np.testing.assert_array_equal(read_picture(answer[tab.guide]), picture[:, ::-1])
-    assert "with the photo" in capsys.readouterr().out
+    assert "original photo" in capsys.readouterr().out
 
 
 def test_a_result_whose_photo_is_gone_brings_back_its_settings_and_says_so(tab, studio, result, capsys):
@@ -176,7 +176,7 @@ def test_a_result_whose_photo_is_gone_brings_back_its_settings_and_says_so(tab, 
     assert answer[tab.guide] is None
     assert answer[tab.restored]
     assert through_the_page(tab.settings, [answer[control] for control in tab.settings.components]) == SMALL
-    assert "is not here" in capsys.readouterr().out
+    assert "is missing" in capsys.readouterr().out
 
 
 # Repeating
@@ -265,7 +265,7 @@ def test_a_good_guide_stays_and_a_bad_one_is_refused(tab, photo, tmp_path):
     bad.write_text("no pixels")
     answer, sentence = warned(tab.guide_changed, str(bad))
     assert answer is None
-    assert "not a picture" in sentence
+    assert "not an image" in sentence
 
 
 # Starting, steering, stopping, resuming

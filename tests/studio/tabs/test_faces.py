@@ -188,14 +188,17 @@ def test_without_a_face_nothing_is_saved_held_or_added_but_a_sentence(tab):
         lambda: call(tab.face.save_face, EMPTY_FACE, *NEUTRAL_SLIDERS),
         lambda: call(tab.face.hold_face, EMPTY_FACE, *NEUTRAL_SLIDERS),
     ):
-        assert "no face yet" in warned(handler)[1]
-    assert "no face yet" in warned(lambda: call(tab.add_to_walk, [], EMPTY_FACE, *NEUTRAL_SLIDERS))[1]
-    assert "no face yet" in warned(lambda: call(tab.face.reset, EMPTY_FACE))[1]
+        assert "No face" in warned(handler)[1]
+    assert "No face" in warned(lambda: call(tab.add_to_walk, [], EMPTY_FACE, *NEUTRAL_SLIDERS))[1]
+    assert "No face" in warned(lambda: call(tab.face.reset, EMPTY_FACE))[1]
 
 
 def test_the_verdict_is_told_as_a_share_of_photographs(gan):
-    assert verdict_text(gan, 0.0) == "The critic finds it more real than 50 % of photographs (score 0.00)"
-    assert verdict_text(dataclasses.replace(gan, held_out_percentiles=None), 1.0) == "The critic finds it 1.00 real"
+    assert verdict_text(gan, 0.0) == "The discriminator rates it more realistic than 50 % of photos (score 0.00)"
+    assert (
+        verdict_text(dataclasses.replace(gan, held_out_percentiles=None), 1.0)
+        == "The discriminator gives it a score of 1.00"
+    )
 
 
 # Walks
@@ -228,7 +231,7 @@ def test_a_walk_without_chosen_faces_passes_the_first_five_of_the_wall(tab, stud
 def test_a_walk_of_one_face_or_too_many_is_told_in_a_sentence(tab):
     shown, face = a_wall(tab)
     assert (
-        "at least two places"
+        "at least two waypoints"
         in warned(lambda: watched(tab.start_walk("faces", shown, [face["first"]], 2, True, True)))[1]
     )
     many = [face["first"]] * faces.MOST_WAYPOINTS
@@ -238,17 +241,17 @@ def test_a_walk_of_one_face_or_too_many_is_told_in_a_sentence(tab):
 def test_what_is_no_face_or_walk_of_this_tab_is_told_in_a_sentence(tab, tmp_path, picture):
     plain = tmp_path / "plain.png"
     plain.write_bytes(as_png(picture))
-    assert "no recipe in this file" in warned(lambda: call(tab.restore_file, str(plain)))[1]
+    assert "has no recipe" in warned(lambda: call(tab.restore_file, str(plain)))[1]
 
 
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
         ({"engine": "deep_dream", "config": {}, "backbone": "studio_vgg"}, "another tab"),
-        ({"backbone": "trained-elsewhere"}, "a network that is not here"),
-        ({"config": {"z": [0.0, 1.0]}}, "has 128 numbers, not 2"),
+        ({"backbone": "trained-elsewhere"}, "a network that is not available"),
+        ({"config": {"z": [0.0, 1.0]}}, "must have 128 numbers, not 2"),
         ({"config": {"seed": -4}}, "Seed must be"),
-        ({"engine": "dcgan_walk", "config": {"waypoints": [0.0] * 130}}, "has 128 numbers"),
+        ({"engine": "dcgan_walk", "config": {"waypoints": [0.0] * 130}}, "must have 128 numbers"),
     ],
 )
 def test_a_recipe_that_cannot_be_followed_is_told_in_a_sentence(tab, tmp_path, changes, told):
@@ -265,7 +268,7 @@ def test_a_recipe_that_cannot_be_followed_is_told_in_a_sentence(tab, tmp_path, c
 
 def test_a_dropped_face_is_judged_looked_for_and_used(tab, studio, photo):
     _, opinion, message, *_ = call(tab.search.face_dropped, photo, "faces")
-    assert opinion.startswith("The critic finds your photograph more real than")
+    assert opinion.startswith("The discriminator rates your photo more realistic than")
     assert message["state"] == "ready"
     values = tab.search.settings.values(ProjectionConfig(steps=2, starts=1))
     updates = watched(tab.search.start(photo, "faces", *values))
@@ -282,11 +285,11 @@ def test_a_dropped_face_is_judged_looked_for_and_used(tab, studio, photo):
 
 def test_looking_for_nothing_and_using_what_was_not_found_is_told_in_a_sentence(tab, tmp_path):
     values = tab.search.settings.values(ProjectionConfig())
-    assert "Drop a face first" in warned(lambda: watched(tab.search.start(None, "faces", *values)))[1]
-    assert "no found face yet" in warned(lambda: call(tab.search.use_face, ""))[1]
+    assert "Drop a photo first" in warned(lambda: watched(tab.search.start(None, "faces", *values)))[1]
+    assert "No face found yet" in warned(lambda: call(tab.search.use_face, ""))[1]
     bad = tmp_path / "bad.png"
     bad.write_text("no pixels")
-    assert "not a picture" in warned(lambda: call(tab.search.face_dropped, str(bad), "faces"))[1]
+    assert "not an image" in warned(lambda: call(tab.search.face_dropped, str(bad), "faces"))[1]
 
 
 def test_the_weights_of_a_search_may_be_moved_while_it_looks(tab, studio, photo):
@@ -308,7 +311,7 @@ def test_the_weights_of_a_search_may_be_moved_while_it_looks(tab, studio, photo)
     assert read_recipe(run.result).steering[0][1]["pixel_weight"] == 3.0
 
 
-# Nearest training pictures
+# Nearest training images
 
 
 def test_without_data_the_page_says_what_the_nearest_pictures_need(tab, gan):
@@ -322,7 +325,7 @@ def test_with_data_the_nearest_training_pictures_are_shown(studio, gan, tmp_path
     assert tab.neighbours.ask.interactive
     answer = tab.neighbours.nearest(gan.sample([0])[0])
     assert answer.count("<img") == 4
-    assert "never trained on" in answer
+    assert "outside the training set" in answer
 
 
 # Training
@@ -354,17 +357,17 @@ def test_what_was_trained_here_draws_on_the_wall(tab, studio, tmp_path, monkeypa
 
 
 def test_using_or_sending_back_what_is_not_there_is_told_in_a_sentence(tab):
-    assert "no training to use yet" in warned(lambda: call(tab.use_trained, ""))[1]
-    assert "no training to use yet" in warned(lambda: asyncio.run(tab.training.export_for_keras("")))[1]
-    assert "Choose the data first" in warned(lambda: trained(tab, None))[1]
-    assert warned(lambda: tab.training.add_rollback("", 3)) == (3, "No training is running that could go back.")
+    assert "Nothing has been trained yet" in warned(lambda: call(tab.use_trained, ""))[1]
+    assert "Nothing has been trained yet" in warned(lambda: asyncio.run(tab.training.export_for_keras("")))[1]
+    assert "Choose the training data first" in warned(lambda: trained(tab, None))[1]
+    assert warned(lambda: tab.training.add_rollback("", 3)) == (3, "There is no running training to roll back.")
 
 
 def test_three_pictures_are_too_few_to_train_on(tab, tmp_path):
     paths = [str(tmp_path / f"{i}.png") for i in range(3)]
     for path in paths:
         Path(path).write_bytes(as_png(np.zeros((20, 20, 3), np.uint8)))
-    assert "only 3 pictures; at least 16 are needed" in warned(lambda: trained(tab, paths))[1]
+    assert "only 3 images; at least 16 are needed" in warned(lambda: trained(tab, paths))[1]
 
 
 def test_several_files_are_packed_into_one_and_the_same_ones_into_the_same(tmp_path):

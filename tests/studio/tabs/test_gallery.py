@@ -129,7 +129,9 @@ def test_an_opened_picture_says_what_it_is_and_offers_what_can_be_done_with_it(t
     assert "72 × 48" in viewed["facts"]
     assert shown[gallery.restore]["visible"]
     offered = {button.value: shown[button]["visible"] for button in gallery._buttons}
-    assert offered == dict.fromkeys(["Dream on it", "Dream of it", "Paint it", "Paint like it"], True)
+    assert offered == dict.fromkeys(
+        ["Apply DeepDream", "Use as guide image", "Paint this image", "Use as style image"], True
+    )
     text = gallery.picked("All", None, picks(name=written(studio_with_examples, "Words.")))
     assert text[gallery.viewer]["text"] == "Words."
     assert not any(text[button]["visible"] for button in gallery._buttons)
@@ -146,7 +148,7 @@ def test_damaged_and_missing_files_are_said_to_be_so(tabs, studio_with_examples)
     ] * 2
     for name in ("deep_dream-20260101-000000-111111111111.png", "../../etc/passwd", ""):
         _, sentence = warned(gallery.picked, "All", None, picks(name=name))
-        assert "no longer there" in sentence
+        assert "no longer exists" in sentence
 
 
 def test_two_ticked_pictures_are_compared_and_nothing_else_is(tabs, studio_with_examples):
@@ -159,7 +161,7 @@ def test_two_ticked_pictures_are_compared_and_nothing_else_is(tabs, studio_with_
     viewed = gallery.compare_results({"chosen": [left, right]})[gallery.viewer]
     assert (viewed["kind"], viewed["url"].endswith(left), viewed["other"].endswith(right)) == ("compare", True, True)
     for chosen in ([], [left], [left, text], [left, left, right]):
-        assert "Tick two pictures" in warned(gallery.compare_results, {"chosen": chosen})[1]
+        assert "Select two images" in warned(gallery.compare_results, {"chosen": chosen})[1]
 
 
 def test_a_picture_goes_to_another_tab_as_a_photo_without_its_recipe(tabs, studio_with_examples, small_job):
@@ -167,10 +169,10 @@ def test_a_picture_goes_to_another_tab_as_a_photo_without_its_recipe(tabs, studi
     image = read_picture(studio_with_examples.gallery.folder / name)
     for i, (title, tab, component) in enumerate(
         [
-            ("Dream on it", "dream", tabs.dream.photo),
-            ("Dream of it", "dream", tabs.dream.guide),
-            ("Paint it", "style", tabs.style.photo),
-            ("Paint like it", "style", tabs.style.style_picker.gallery),
+            ("Apply DeepDream", "dream", tabs.dream.photo),
+            ("Use as guide image", "dream", tabs.dream.guide),
+            ("Paint this image", "style", tabs.style.photo),
+            ("Use as style image", "style", tabs.style.style_picker.gallery),
         ]
     ):
         door = tabs.gallery._outgoing[i]
@@ -181,7 +183,7 @@ def test_a_picture_goes_to_another_tab_as_a_photo_without_its_recipe(tabs, studi
         np.testing.assert_array_equal(read_picture(path), image)
         assert read_recipe(studio_with_examples.gallery.find_input(digest(image))) is None
     _, sentence = warned(asyncio.run, tabs.gallery._send_to(door)("gone"))
-    assert "no longer there" in sentence
+    assert "no longer exists" in sentence
 
 
 def test_a_result_goes_back_to_its_tab_with_its_settings(tabs, studio_with_examples, small_job, painting_job, picture):
@@ -198,8 +200,8 @@ def test_a_result_goes_back_to_its_tab_with_its_settings(tabs, studio_with_examp
     np.testing.assert_array_equal(read_picture(painted[tabs.style.photo]), picture)
     for name, said in (
         (written(studio_with_examples, "."), "does not have"),
-        ("gone", "does not say"),
-        (drawn(studio_with_examples, 3, "deep_dream"), "network that is not here"),
+        ("gone", "has no recipe"),
+        (drawn(studio_with_examples, 3, "deep_dream"), "network that is not available"),
     ):
         _, sentence = warned(asyncio.run, gallery.restore_result(name, *nothing))
         assert said in sentence
@@ -222,10 +224,10 @@ def test_two_compared_results_say_why_they_differ(tabs, studio_with_examples, sm
     other = dataclasses.replace(small_job, config=dataclasses.replace(SMALL, steps=2))
     names = [made(studio_with_examples, job) for job in (small_job, other)]
     said = gallery.compare_results({"chosen": names})[gallery.panel.differences]
-    assert "Why different?" in said
+    assert "Recipe differences" in said
     assert "<td>3</td><td>2</td>" in said
     same = gallery.compare_results({"chosen": [names[0], made(studio_with_examples, small_job)]})
-    assert "The same recipe" in same[gallery.panel.differences]
+    assert "The recipes are the same" in same[gallery.panel.differences]
     hostile = Recipe(engine="deep_dream", config={"steps": "<script>"}, backbone="", weights="", inputs={})
     assert "<script>" not in table_of(hostile, dataclasses.replace(hostile, config={"steps": 2}))
 
@@ -235,7 +237,7 @@ def test_deleting_is_asked_twice_and_for_the_very_same_results(tabs, studio_with
     folder = studio_with_examples.gallery.folder
     value = gallery.list_results("All", {"chosen": names[:2]})
     asked = gallery.delete_selected([], "All", value)
-    assert asked[gallery.remove]["value"] == "Really delete 2?"
+    assert asked[gallery.remove]["value"] == "Delete 2 results?"
     other = {**value, "chosen": names[:3]}
     assert gallery.delete_selected(asked[gallery.asked], "All", other)[gallery.asked] == names[:3]
     assert all((folder / name).exists() for name in names)
@@ -243,18 +245,18 @@ def test_deleting_is_asked_twice_and_for_the_very_same_results(tabs, studio_with
     assert set(names_in(gone[gallery.grid])) == set(names[2:])
     assert [(folder / name).exists() for name in names] == [False, False, True, True]
     first = gallery.delete_opened(names[2], gone[gallery.asked], "All", gone[gallery.grid])
-    assert first[gallery.delete]["value"] == "Really delete?"
+    assert first[gallery.delete]["value"] == "Delete this result?"
     last = gallery.delete_opened(names[2], first[gallery.asked], "All", gone[gallery.grid])
     assert names_in(last[gallery.grid]) == [names[3]]
     assert not last[gallery.opened]["visible"], "what is deleted is not open any longer"
-    assert "tick the results" in warned(gallery.delete_selected, [], "All", {"chosen": []})[1]
+    assert "Select the results" in warned(gallery.delete_selected, [], "All", {"chosen": []})[1]
 
 
 def test_what_is_ticked_is_exported_with_its_recipe(tabs, studio_with_examples):
     name = drawn(studio_with_examples, 5)
     with zipfile.ZipFile(tabs.gallery.export_selected({"chosen": [name]})) as archive:
         assert sorted(archive.namelist()) == [name.replace(".png", ".json"), name]
-    assert "tick the results" in warned(tabs.gallery.export_selected, {"chosen": []})[1]
+    assert "Select the results" in warned(tabs.gallery.export_selected, {"chosen": []})[1]
 
 
 def test_a_text_is_gone_on_with_and_comes_back_to_the_words_tab(studio):

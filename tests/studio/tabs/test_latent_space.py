@@ -81,7 +81,7 @@ def call(handler, *arguments: Any) -> Any:
     return asyncio.run(handler(*arguments))
 
 
-GRID = ("digits", 6, 2.0, "by the prior", "nothing")
+GRID = ("digits", 6, 2.0, "follow the prior", "nothing")
 
 
 def test_the_models_that_can_be_named_are_those_that_there_are():
@@ -198,9 +198,9 @@ def test_a_saved_walk_brings_its_places_and_settings_back(tab, studio):
     ("engine", "backbone", "words"),
     [
         ("deep_dream", "studio_vgg", "on another tab"),
-        ("vae", "faces", "network that is not here"),
-        ("vae", "trained-0", "network that is not here"),
-        (None, "", "no walk in this file"),
+        ("vae", "faces", "network that is not available"),
+        ("vae", "trained-0", "network that is not available"),
+        (None, "", "has no walk"),
     ],
 )
 def test_a_film_that_is_no_walk_of_ours_is_told_in_a_sentence(tab, tmp_path, engine, backbone, words):
@@ -216,7 +216,7 @@ def test_a_film_that_is_no_walk_of_ours_is_told_in_a_sentence(tab, tmp_path, eng
 
 def test_a_walk_without_two_places_is_told_in_a_sentence(tab):
     _, words = warned(lambda: watched(tab.start({"waypoints": [[0, 0]]}, "digits", 4, False, False)))
-    assert "two places" in words
+    assert "two waypoints" in words
 
 
 # Faces
@@ -296,7 +296,7 @@ def test_a_face_that_is_no_picture_is_told_in_a_sentence(tab, tmp_path):
     path = tmp_path / "face.png"
     path.write_text("no pixels")
     _, words = warned(lambda: call(tab.faces.encode_first, str(path), EMPTY_FACE))
-    assert "not a picture" in words
+    assert "not an image" in words
 
 
 # Training
@@ -349,7 +349,7 @@ def test_a_picture_that_no_training_made_is_told_in_a_sentence(tab, tmp_path, pi
     path = tmp_path / "one.png"
     path.write_bytes(as_png(picture))
     update, said = warned(lambda: tab.training.data_chosen([str(path)]))
-    assert "nothing to train on in this file" in said
+    assert "contains no training data" in said
     assert update == {tab.training.data: None}
 
 
@@ -374,10 +374,10 @@ def test_the_trainings_not_touched_for_longest_make_room(tmp_path):
 
 
 def test_training_without_data_or_with_something_else_is_told_in_a_sentence(tab, mnist):
-    assert "Choose the data first" in warned(lambda: trained(tab, None))[1]
-    assert "holds no pictures" in warned(lambda: trained(tab, mnist, model="faces"))[1]
+    assert "Choose the training data first" in warned(lambda: trained(tab, None))[1]
+    assert "has no images" in warned(lambda: trained(tab, mnist, model="faces"))[1]
 
 
 def test_using_what_is_not_there_is_told_in_a_sentence(tab):
     _, words = warned(lambda: call(tab.use_trained, "", {}))
-    assert "no training to use yet" in words
+    assert "Nothing has been trained yet" in words

@@ -99,7 +99,7 @@ def test_every_official_file_is_listed_with_its_licence_and_where_that_was_found
         assert "keras.io" in told["Licence"][1]
         assert told["Source"] == [official.url]
         assert told["MD5"] == [official.md5]
-        assert (found[name]["where"], found[name]["acts"]) == ("Not here", ["get"])
+        assert (found[name]["where"], found[name]["acts"]) == ("Not installed", ["get"])
         assert found[name]["size"] == f"{official.megabytes} MB"
 
 
@@ -123,7 +123,7 @@ def test_a_bundled_file_that_is_missing_is_said_to_be(studio, tmp_path):
     manifest = json.loads((BUNDLED_FOLDER / "manifest.json").read_text())
     (tmp_path / "manifest.json").write_text(json.dumps(manifest))
     row = rows(list_value(WeightsStore(cache=tmp_path, bundled=tmp_path)))["studio_vgg"]
-    assert (row["where"], row["here"]) == ("Not here", False)
+    assert (row["where"], row["here"]) == ("Not installed", False)
     assert "restore it" in facts(row)["Note"][0]
 
 

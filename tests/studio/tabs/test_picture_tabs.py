@@ -283,11 +283,11 @@ def test_a_preset_steers_the_run_that_is_going(subject):
 @pytest.mark.parametrize(
     ("name", "content", "told"),
     [
-        ("notes.png", b"These are not pixels.", "not a picture"),
-        ("empty.png", b"", "not a picture"),
+        ("notes.png", b"These are not pixels.", "not an image"),
+        ("empty.png", b"", "not an image"),
         ("cut.png", as_png(np.zeros((40, 40, 3), np.uint8))[:60], "damaged"),
         ("tiny.png", as_png(np.zeros((8, 40, 3), np.uint8)), "at least 16 x 16"),
-        ("page.svg", b"<svg xmlns='http://www.w3.org/2000/svg'/>", "not a picture"),
+        ("page.svg", b"<svg xmlns='http://www.w3.org/2000/svg'/>", "not a supported image"),
         ("huge.png", huge_png(30_000), "million pixels"),
         ("odd profile.png", png_with_late_chunk(np.zeros((40, 40, 3), np.uint8), b"iCCP", b"a"), "damaged"),
         ("odd colours.png", png_with_late_chunk(np.zeros((40, 40, 3), np.uint8), b"cHRM", b"12345"), "damaged"),
@@ -480,7 +480,7 @@ def test_without_a_photo_nothing_starts(subject):
 def test_a_network_whose_weights_are_missing_starts_nothing(subject, photo, tmp_path, monkeypatch):
     monkeypatch.setattr(subject.studio.workshop, "store", WeightsStore(cache=tmp_path, bundled=tmp_path))
     _, sentence = warned(lambda: subject.start(photo, subject.values(subject.quick), backbone="vgg16"))
-    assert "weights are not here yet" in sentence
+    assert "weights are missing" in sentence
     assert subject.studio.runs._by_id == {}
 
 

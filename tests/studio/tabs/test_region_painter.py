@@ -14,7 +14,7 @@ from studio.tabs.style_transfer.region_painter import COLORS, SIDE, blank, masks
 from tests.engines.helpers import as_png, encoded, refusal
 from tests.studio.helpers import decoded, huge_png, png_with_late_chunk, unserved_page
 
-UNREADABLE = "did not arrive whole"
+UNREADABLE = "did not upload completely"
 
 
 def color(number: int) -> tuple[int, int, int, int]:

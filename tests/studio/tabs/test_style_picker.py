@@ -41,7 +41,7 @@ def files(tmp_path, painting) -> list[str]:
 
 @pytest.fixture
 def notes(tmp_path) -> str:
-    """A file that is not a picture."""
+    """A file that is not an image."""
     path = tmp_path / "notes.png"
     path.write_text("These are not pixels.")
     return str(path)
@@ -149,7 +149,7 @@ def test_several_that_are_uploaded_together_are_all_there(palette, files):
 def test_of_good_and_bad_files_the_good_ones_are_taken_with_a_sentence_about_the_bad_one(palette, files, notes):
     answer, sentence = warned(palette.add_uploads, [notes, files[0]], None, False)
     assert answer == files[:1]
-    assert "not a picture" in sentence
+    assert "not an image" in sentence
 
 
 def test_an_upload_of_bad_files_only_leaves_what_is_there(palette, files, notes):
@@ -160,7 +160,7 @@ def test_an_upload_of_bad_files_only_leaves_what_is_there(palette, files, notes)
 def test_an_upload_of_too_many_leaves_what_is_there(palette, files):
     answer, sentence = warned(palette.add_uploads, files, None, False)
     assert answer == gr.skip()
-    assert sentence == f"These would be {MOST_STYLES + 1} paintings; use at most {MOST_STYLES}."
+    assert sentence == f"That would make {MOST_STYLES + 1} style images; use at most {MOST_STYLES}."
 
 
 # Checking dropped paintings
@@ -188,12 +188,12 @@ def bad_file(name: str, folder: Path) -> str:
 @pytest.mark.parametrize(
     ("name", "told"),
     [
-        ("notes.png", "not a picture"),
-        ("film.mp4", "not a picture"),
+        ("notes.png", "not an image"),
+        ("film.mp4", "not an image"),
         ("tiny.png", "at least 16 x 16"),
         ("huge.png", "million pixels"),
         ("cut.png", "damaged"),
-        ("gone.png", "There is no file gone.png"),
+        ("gone.png", "gone.png was not found"),
     ],
 )
 def test_a_bad_file_is_taken_out_with_one_sentence_and_the_others_stay(palette, files, tmp_path, name, told):
@@ -224,7 +224,7 @@ def test_a_painting_that_is_too_large_even_to_be_shrunk_is_taken_out(palette, st
 def test_of_forty_files_the_first_are_kept_with_one_sentence(palette, files):
     forty = (files * 5)[:40]
     answer, sentence = warned(palette.check_gallery, in_gallery(forty))
-    assert sentence == f"These are 40 paintings; the first {MOST_STYLES} are kept."
+    assert sentence == f"You added 40 style images; only the first {MOST_STYLES} are kept."
     assert answer[0] == forty[:MOST_STYLES]
     assert weights_shown(answer) == [True] * MOST_STYLES
 

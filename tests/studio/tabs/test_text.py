@@ -134,7 +134,7 @@ def test_of_a_long_prompt_the_end_is_shown():
 
 def test_without_a_model_the_page_says_so(tab):
     _, sentence = warned(watched, tab.start(None, None, 40, *settings(tab)))
-    assert "no language model" in sentence
+    assert "No language model" in sentence
 
 
 @pytest.mark.parametrize(
@@ -241,7 +241,7 @@ def test_try_again_keeps_what_is_before_and_throws_other_dice(tab):
 
 def test_there_must_be_a_text_to_go_on_from(tab):
     _, sentence = warned(watched, tab.continue_text("no such run", None, "ours", 40, *settings(tab)))
-    assert "no text to go on from" in sentence
+    assert "no text to continue" in sentence
 
 
 # Restoring
@@ -274,7 +274,7 @@ def test_a_text_becomes_the_prompt(tab, tmp_path):
         ("a.txt", b"x" * 100_001, "100,000"),
         ("a.json", b"{}", "no recipe"),
         ("a.json", b'{"reverie": 1}', "damaged"),
-        ("a.json", b'{"reverie": 99}', "newer version"),
+        ("a.json", b'{"reverie": 99}', "update the studio"),
     ],
 )
 def test_what_cannot_come_back_is_refused_with_one_sentence(tab, tmp_path, name, content, part):
@@ -288,7 +288,7 @@ def test_what_cannot_come_back_is_refused_with_one_sentence(tab, tmp_path, name,
 def test_a_recipe_of_another_tab_or_model_is_refused(tab, tmp_path):
     run_id, _ = written(tab)
     recipe = json.loads(tab.stage.run(run_id).result.with_suffix(".json").read_text())
-    for changes, part in (({"engine": "dcgan"}, "another tab"), ({"backbone": "nobody"}, "not here")):
+    for changes, part in (({"engine": "dcgan"}, "another tab"), ({"backbone": "nobody"}, "not available")):
         path = tmp_path / "recipe.json"
         path.write_text(json.dumps(recipe | changes))
         assert part in warned(tab.restore_upload, str(path))[1]
@@ -312,7 +312,7 @@ def test_a_text_is_scored_word_by_word_and_each_has_its_dice(tab):
 
 @pytest.mark.parametrize(
     ("text", "name", "part"),
-    [("", "ours", "no text"), ("x" * 10_001, "ours", "10,000"), ("a", None, "no language model")],
+    [("", "ours", "no text"), ("x" * 10_001, "ours", "10,000"), ("a", None, "No language model")],
 )
 def test_what_cannot_be_scored_is_said_in_one_sentence(tab, text, name, part):
     answer, sentence = warned(asyncio.run, tab.score.score(text, name))
@@ -441,11 +441,11 @@ def test_a_training_that_is_stopped_while_it_reads_leaves_nothing(tab, tmp_path)
 
     run = asyncio.run(until_there_is_a_frame())
     assert (run.state, run.error, run.result, run.frame.preparing) == ("stopped", "", None, True)
-    assert run.frame.note in ("reading the texts", "learning the vocabulary")
+    assert run.frame.note in ("reading the texts", "building the vocabulary")
 
 
 def test_a_training_needs_data(tab):
-    assert "Choose the data first" in warned(watched, tab.training.start(None, *small(tab)))[1]
+    assert "Choose the training data first" in warned(watched, tab.training.start(None, *small(tab)))[1]
 
 
 def test_the_recipe_of_a_training_brings_its_settings_back(tab, text, unsampled):

@@ -189,4 +189,4 @@ def test_a_run_that_waits_has_no_film_yet(tab, studio, painting_job):
     waiting = studio.runs.start(painting_job)
     answer, sentence = warned(write_film, tab, waiting.id, "gif")
     assert answer == gr.skip()
-    assert sentence.startswith("There is nothing to make a film of yet")
+    assert sentence.startswith("There is nothing to make a video of yet")

@@ -56,7 +56,7 @@ def test_a_good_picture_to_go_on_from_stays_and_a_bad_one_is_refused(tab, photo,
     bad.write_text("no pixels")
     answer, sentence = warned(tab.start_changed, str(bad))
     assert answer is None
-    assert "not a picture" in sentence
+    assert "not an image" in sentence
 
 
 # Dropped results
@@ -108,7 +108,7 @@ def test_a_result_brings_back_every_control_its_pictures_and_its_weights(
     np.testing.assert_array_equal(read_picture(answer[tab.start_image]), picture[:, ::-1])
     gallery = [read_picture(path) for path in answer[tab.style_picker.gallery]]
     np.testing.assert_array_equal(gallery, [painting, painting[::-1]])
-    assert "with the photo and the paintings" in capsys.readouterr().out
+    assert "Settings, photo and style images" in capsys.readouterr().out
 
 
 def test_a_result_of_paintings_that_count_the_same_brings_back_weights_that_are_the_same(
@@ -137,7 +137,7 @@ def test_a_result_whose_pictures_are_gone_brings_back_its_settings_and_says_so(t
     assert answer[tab.style_picker.gallery] == []
     assert answer[tab.start_image] is None
     assert through_the_page(tab.settings, [answer[control] for control in tab.settings.components]) == QUICK_PAINTING
-    assert "Not every picture" in capsys.readouterr().out
+    assert "Some original images are missing" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(("there", "told"), [("5" * 64, 1), ("", 0), (None, 0)])
@@ -158,7 +158,7 @@ def test_a_result_made_with_regions_says_that_they_must_be_painted_again(tab, st
     inputs = {**painting_job.inputs, "masks_1": mask}
     result = finished(studio.runs.start(dataclasses.replace(painting_job, inputs=inputs))).result
     assert tab.photo_changed(str(result), None, "")[tab.restored]
-    assert "Regions are not" in capsys.readouterr().out
+    assert "but not regions" in capsys.readouterr().out
 
 
 def good_recipe(**changes: Any) -> dict[str, Any]:
@@ -228,5 +228,5 @@ def test_a_region_of_a_single_pixel_makes_a_painting_too(tab, photo, picture, st
 def test_regions_that_did_not_arrive_start_nothing(tab, photo, studio, styles):
     regions = {"count": 2, "painted": "data:image/png;base64,AAAA"}
     _, sentence = warned(lambda: start(tab, photo, styles, controls(tab, QUICK_PAINTING), regions=regions))
-    assert "did not arrive whole" in sentence
+    assert "did not upload completely" in sentence
     assert studio.runs._by_id == {}

@@ -61,14 +61,14 @@ def test_a_painting_repeats_to_the_same_pixels_from_its_own_file(tab, photo, sty
 @pytest.mark.parametrize("gallery", [None, []])
 def test_without_a_painting_nothing_starts(tab, studio, photo, gallery):
     taken, sentence = warned(lambda: start(tab, photo, gallery, controls(tab, QUICK_PAINTING)))
-    assert sentence.startswith("Choose a painting first")
+    assert sentence.startswith("Choose a style image first")
     assert taken == [{tab.stage.start_button: gr.skip()}]
     assert studio.runs._by_id == {}
 
 
 def test_more_paintings_than_a_run_takes_start_nothing(tab, studio, photo, styles):
     _, sentence = warned(lambda: start(tab, photo, styles * 5, controls(tab, QUICK_PAINTING)))
-    assert sentence == f"These are 10 paintings; use at most {MOST_STYLES}."
+    assert sentence == f"There are 10 style images; use at most {MOST_STYLES}."
     assert studio.runs._by_id == {}
 
 
@@ -82,7 +82,7 @@ def test_a_painting_of_a_few_pixels_starts_nothing(tab, studio, photo, styles, t
 
 def test_paintings_that_all_count_nothing_start_nothing(tab, studio, photo, styles):
     _, sentence = warned(lambda: start(tab, photo, styles, controls(tab, QUICK_PAINTING, blend=(0, 0))))
-    assert "All paintings have weight zero" in sentence
+    assert "All style images have weight zero" in sentence
     assert studio.runs._by_id == {}
 
 
