@@ -11,7 +11,7 @@ from engines.core.messages import message
 from engines.imaging.formats import SUFFIXES
 from engines.jobs import Job
 from engines.jobs.batch import MAX_PICTURES, Batch, batch_of, picture_files
-from studio.run_views.run_view import Stage
+from studio.run_views.run_view import RunView
 from studio.services import Studio
 
 
@@ -27,7 +27,7 @@ class BatchPanel:
     def __init__(self, studio: Studio, varies: str, prefix: str):
         self._studio, self._varies, self._prefix = studio, varies, f"{prefix}-batch"
 
-    def build(self, stage: Stage, hint: str) -> None:
+    def build(self, stage: RunView, hint: str) -> None:
         """Create the controls; the button starts a run on `stage`."""
         with gr.Accordion("Batch: many photos", open=False, elem_id=self._prefix, elem_classes="fold"):
             gr.Markdown(hint, elem_classes="quiet")

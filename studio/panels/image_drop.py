@@ -16,7 +16,7 @@ from engines.imaging.images import Picture, PictureError
 from engines.recipes import Recipe, read_recipe
 from studio.components.toasts import inform, warn
 from studio.gallery.visitors import current_session
-from studio.run_views.image_run_view import PictureStage
+from studio.run_views.image_run_view import ImageRunView
 from studio.run_views.live_canvas import idle_message
 from studio.services import Studio
 
@@ -113,7 +113,7 @@ def drop_photo(
     path: str | None,
     box: Any,
     restored: Any,
-    view: PictureStage,
+    view: ImageRunView,
     run_id: str,
     restore: Callable[[Recipe], dict[Any, Any]],
 ) -> tuple[np.ndarray | None, dict[Any, Any]]:

@@ -12,7 +12,7 @@ from engines.core.options import format_numbers, parse_numbers
 from engines.jobs import Job
 from engines.jobs.sweep import SweepConfig
 from studio.components.config_form import Settings
-from studio.run_views.run_view import Stage
+from studio.run_views.run_view import RunView
 
 NOTHING = ""
 
@@ -34,7 +34,7 @@ class SweepPanel:
             if name in kind.sweepable() and isinstance(control, gr.Slider | gr.Number)
         }
 
-    def build(self, stage: Stage) -> None:
+    def build(self, stage: RunView) -> None:
         """Create the controls; the button starts a run on `stage`."""
         first = self._kind()
         titles = [(title, name) for name, title in self._titles.items()]

@@ -16,8 +16,8 @@ from studio.components.config_form import Settings
 from studio.components.hidden_download import download_when_ready
 from studio.components.toasts import inform, warn
 from studio.panels.recipe_restore import job_for_tab
-from studio.run_views.image_run_view import PictureStage
-from studio.run_views.run_view import Stage
+from studio.run_views.image_run_view import ImageRunView
+from studio.run_views.run_view import RunView
 from studio.services import Studio
 from studio.trained_models import for_keras, read_model, training_job
 
@@ -58,9 +58,9 @@ class TrainingSpec:
 class TrainingPanel:
     """The training controls and their handlers."""
 
-    def __init__(self, studio: Studio, kind: TrainingSpec, prefix: str, stage: Stage | None = None):
+    def __init__(self, studio: Studio, kind: TrainingSpec, prefix: str, stage: RunView | None = None):
         self.studio, self.kind, self._prefix = studio, kind, prefix
-        self.stage = stage or PictureStage(studio, prefix)
+        self.stage = stage or ImageRunView(studio, prefix)
 
     def build(self) -> None:
         """Create and wire the controls."""

@@ -21,14 +21,14 @@ from studio.components.toasts import warn
 from studio.gallery.gallery import Gallery, url_of
 from studio.i18n.catalog import translate
 from studio.run_views.live_canvas import live_canvas
-from studio.run_views.run_view import Stage
+from studio.run_views.run_view import RunView
 from studio.runs.run import Run
 from studio.services import Studio
 
 FILM_KINDS = [("MP4", "mp4"), ("GIF", "gif"), ("WebP", "webp")]
 
 
-class PictureStage(Stage):
+class ImageRunView(RunView):
     """Run view with a live canvas."""
 
     def __init__(self, studio: Studio, prefix: str):

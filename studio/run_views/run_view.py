@@ -26,7 +26,7 @@ from studio.services import Studio
 HERE = Path(__file__).parent
 
 
-class Stage(ABC):
+class RunView(ABC):
     """Run view of a tab: starts one run at a time and shows it.
 
     Call `build_buttons`, `build_canvas` and `build_footer` once each, where the tab wants the parts; then `wire`.

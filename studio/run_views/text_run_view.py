@@ -10,7 +10,7 @@ import gradio as gr
 
 from studio.components.html_component import component
 from studio.run_views.live_canvas import live_component
-from studio.run_views.run_view import Stage
+from studio.run_views.run_view import RunView
 from studio.runs.run import Run
 from studio.services import Studio
 
@@ -51,7 +51,7 @@ def token_details(
     }
 
 
-class TextStage(Stage):
+class TextRunView(RunView):
     """Run view with live text."""
 
     def __init__(self, studio: Studio, prefix: str):

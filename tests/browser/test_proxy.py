@@ -68,7 +68,9 @@ def test_a_page_at_a_path_works_without_storage_and_says_when_it_reaches_nobody(
     assert not page.one(".unreachable").is_displayed()
     proxy.away = True
     page.click("#press")
-    page.until(lambda: "Cannot reach the studio" in page.one(".unreachable").text, "the page to say that nobody answers")
+    page.until(
+        lambda: "Cannot reach the studio" in page.one(".unreachable").text, "the page to say that nobody answers"
+    )
     proxy.away = False
     page.until(lambda: not page.one(".unreachable").is_displayed(), "the server to be found again")
     page.click("#press")

@@ -27,7 +27,7 @@ from engines.core.frames import Frame
 from engines.jobs import Job, ResumableJob
 from engines.recipes import Recipe
 from studio.components.config_form import Settings
-from studio.run_views.image_run_view import PictureStage
+from studio.run_views.image_run_view import ImageRunView
 from studio.run_views.stream import acknowledge
 from studio.runs.run import Run
 from studio.runs.snapshots import Snapshots
@@ -238,9 +238,9 @@ def watched(updates) -> list[dict[Any, Any]]:
     return asyncio.run(all_updates(updates))
 
 
-def stage_of(studio: Studio) -> PictureStage:
+def stage_of(studio: Studio) -> ImageRunView:
     """A run view on a page of its own."""
-    stage = PictureStage(studio, "lost")
+    stage = ImageRunView(studio, "lost")
     with unserved_page():
         stage.build_buttons("Dream")
         stage.build_canvas(None, "Press Dream.")

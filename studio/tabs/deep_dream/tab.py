@@ -26,7 +26,7 @@ from studio.panels.network_picker import NetworkPicker, require_weights
 from studio.panels.recipe_restore import job_for_tab
 from studio.panels.saved_settings import SavedSettings
 from studio.panels.sweep_panel import SweepPanel
-from studio.run_views.image_run_view import PictureStage
+from studio.run_views.image_run_view import ImageRunView
 from studio.services import Studio
 
 DEFAULT_BACKBONE = next(iter(PRESETS))
@@ -45,7 +45,7 @@ class DreamTab:
         first = self.example_pictures[0]
         names = list(presets(DEFAULT_BACKBONE))
         self.settings = settings = Settings(presets(DEFAULT_BACKBONE)[names[0]], "dream")
-        self.stage = PictureStage(self.studio, "dream")
+        self.stage = ImageRunView(self.studio, "dream")
         with gr.Row(elem_classes="workbench"):
             with gr.Column(elem_classes="inputs", min_width=300):
                 with gr.Column(elem_classes="begin"):

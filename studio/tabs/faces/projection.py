@@ -18,7 +18,7 @@ from studio.components.config_form import Settings
 from studio.components.image_input import Photo
 from studio.components.toasts import inform, run_or_warn
 from studio.panels.image_drop import open_upload
-from studio.run_views.image_run_view import PictureStage
+from studio.run_views.image_run_view import ImageRunView
 from studio.run_views.live_canvas import idle_message
 from studio.services import Studio
 from studio.tabs.faces.face_detail import FaceDetail, verdict_text
@@ -40,7 +40,7 @@ class FaceProjection:
 
     def __init__(self, studio: Studio, face: FaceDetail, job_of: Callable[[Recipe, str], Job]):
         self.studio, self._face, self._job_of = studio, face, job_of
-        self.stage = PictureStage(studio, "sought")
+        self.stage = ImageRunView(studio, "sought")
 
     def build(self) -> None:
         """Create the controls."""

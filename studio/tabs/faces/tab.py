@@ -20,7 +20,7 @@ from studio.i18n.catalog import translate
 from studio.panels.handoff import Handoff
 from studio.panels.recipe_restore import job_for_tab
 from studio.panels.saved_settings import SavedSettings
-from studio.run_views.image_run_view import PictureStage
+from studio.run_views.image_run_view import ImageRunView
 from studio.services import Studio
 from studio.tabs.faces.face_detail import FaceDetail
 from studio.tabs.faces.face_wall import wall, wall_value
@@ -39,7 +39,7 @@ class FacesTab:
 
     def __init__(self, studio: Studio):
         self.studio = studio
-        self.stage = PictureStage(studio, "gan")
+        self.stage = ImageRunView(studio, "gan")
         self.face = FaceDetail(studio)
         self.search = FaceProjection(studio, self.face, self._job_of)
         self.neighbours = NearestNeighbors(studio)

@@ -29,7 +29,7 @@ from studio.panels.handoff import Handoff
 from studio.panels.recipe_restore import job_for_tab
 from studio.panels.saved_settings import SavedSettings
 from studio.panels.training_panel import TrainingPanel, TrainingSpec
-from studio.run_views.image_run_view import PictureStage
+from studio.run_views.image_run_view import ImageRunView
 from studio.services import Studio
 from studio.tabs.latent_space.face_editor import FaceEditor
 from studio.tabs.latent_space.latent_map import explorer, map_value, overlay, point_value
@@ -80,7 +80,7 @@ class LatentTab:
 
     def build(self) -> None:
         """Create and wire the controls, inside the page's Blocks."""
-        self.stage = PictureStage(self.studio, "latent")
+        self.stage = ImageRunView(self.studio, "latent")
         self.faces = FaceEditor(self.studio)
         self.training = TrainingPanel(self.studio, TRAINING, "train")
         self.settings = MapSettings()

@@ -27,7 +27,7 @@ from studio.panels.network_picker import NetworkPicker, require_weights
 from studio.panels.recipe_restore import job_for_tab
 from studio.panels.saved_settings import SavedSettings
 from studio.panels.sweep_panel import SweepPanel
-from studio.run_views.image_run_view import PictureStage
+from studio.run_views.image_run_view import ImageRunView
 from studio.services import Studio
 from studio.tabs.style_transfer.region_painter import blank, masks_of, region_painter
 from studio.tabs.style_transfer.style_picker import StylePicker, blend_of, paths_in
@@ -63,7 +63,7 @@ class StyleTab:
         photo = self.studio.read(str(first))
         names = list(presets(DEFAULT_BACKBONE))
         self.settings = settings = Settings(presets(DEFAULT_BACKBONE)[names[0]], "style")
-        self.stage = PictureStage(self.studio, "style")
+        self.stage = ImageRunView(self.studio, "style")
         with gr.Row(elem_classes="workbench"):
             with gr.Column(elem_classes="inputs", min_width=300):
                 with gr.Column(elem_classes="begin"):

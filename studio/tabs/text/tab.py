@@ -20,7 +20,7 @@ from studio.components.toasts import inform, run_or_warn, warn
 from studio.panels.handoff import Handoff
 from studio.panels.recipe_restore import job_for_tab
 from studio.panels.saved_settings import SavedSettings
-from studio.run_views.text_run_view import TextStage, token_details, token_inspector
+from studio.run_views.text_run_view import TextRunView, token_details, token_inspector
 from studio.runs.run import Run
 from studio.services import Studio
 from studio.tabs.text.scoring import TextScore
@@ -42,7 +42,7 @@ class TextTab:
 
     def __init__(self, studio: Studio):
         self.studio = studio
-        self.stage = TextStage(studio, "text")
+        self.stage = TextRunView(studio, "text")
         self.score = TextScore(studio)
         self.training = LanguageTraining(studio)
         self._trained = TrainedNetworks(studio, "language_model")

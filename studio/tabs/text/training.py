@@ -8,7 +8,7 @@ from engines.core.messages import message
 from engines.language_model.config import STEERABLE, LanguageTrainingConfig
 from studio.components.config_form import Settings
 from studio.panels.training_panel import TrainingPanel, TrainingSpec
-from studio.run_views.text_run_view import TextStage
+from studio.run_views.text_run_view import TextRunView
 from studio.services import Studio
 
 NETWORKS = {"Ours": "ours", "As in the book": "notes"}
@@ -37,7 +37,7 @@ class LanguageTraining(TrainingPanel):
             network_defaults=lambda model: FIRST if model == FIRST.model else LanguageTrainingConfig(model=model),
             kept_fields=("tokens", "interval", "seed", "rate_factor", "prompt"),
         )
-        super().__init__(studio, kind, "text-train", TextStage(studio, "text-train"))
+        super().__init__(studio, kind, "text-train", TextRunView(studio, "text-train"))
 
     def _choose(self, settings: Settings) -> None:
         self.model = settings.choice("model", "Network", NETWORKS)
