@@ -31,7 +31,12 @@ ENGLISH_FILES = {
     *(f"engines/{name}.py" for name in ("__main__", "train")),
     *(f"engines/backbones/{name}.py" for name in ("config", "distillation", "soft_targets", "training")),
     *(f"engines/{package}/description.py" for package in PACKAGES),
-    *("engines/core/output_paths.py", "engines/dcgan/kid.py", "engines/nn/compiled_step.py"),
+    *(
+        "engines/core/output_paths.py",
+        "engines/dcgan/kid.py",
+        "engines/nn/compact_checkpoint.py",
+        "engines/nn/compiled_step.py",
+    ),
 }
 # Functions whose texts are said, by which of their arguments these are.
 SAYING = {"message": 0, "translate": 0, "setting": 1}
