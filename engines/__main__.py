@@ -57,7 +57,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 # Keyed by `Engine.writes`.
-_OUTPUTS = {False: "a .png file; .mp4 for a film", True: "a .txt file; what made it is written beside it as .json"}
+_OUTPUTS = {False: "a .png file; .mp4 for a video", True: "a .txt file; what made it is written beside it as .json"}
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -129,7 +129,7 @@ def from_json(text: str) -> Recipe:
     if version > VERSION:
         raise RecipeError(
             message(
-                "This recipe has version {theirs}; this studio supports up to {ours}; update the studio.",
+                "This recipe has version {theirs}, but this studio supports only up to {ours}; update the studio.",
                 theirs=version,
                 ours=VERSION,
             )

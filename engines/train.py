@@ -75,7 +75,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("Stopped; the same command goes on from the last checkpoint.", file=sys.stderr)
+        print("Stopped; the same command resumes from the last checkpoint.", file=sys.stderr)
         return 1
     return 0
 
@@ -148,7 +148,7 @@ def _distillation(options: argparse.Namespace) -> Work:
         return distillation.train(config, options.data, paintings, teacher, checkpoint, output)
 
     def evaluate() -> dict[str, float]:
-        raise ValueError("What was distilled is scored when the backbone is: --evaluate of backbone.")
+        raise ValueError("The distilled blocks are scored with the backbone: use backbone --evaluate.")
 
     return Work(train, evaluate)
 
@@ -227,19 +227,19 @@ def _parser() -> argparse.ArgumentParser:
         ("backbone", BackboneTrainingConfig, "the bundled backbone, studio_vgg"),
         ("distillation", DistillationConfig, "the backbone's first blocks, taught by VGG19"),
         ("vae", VAETrainingConfig, "the autoencoders of digits and faces"),
-        ("dcgan", DCGANTrainingConfig, "the generator of faces and its critic"),
+        ("dcgan", DCGANTrainingConfig, "the face generator and its discriminator"),
         ("language_model", LanguageTrainingConfig, "the language models of film reviews"),
     ):
         one = names.add_parser(name, help=text)
         shared = Path(os.environ.get("REVERIE_SHARED", "../shared"))
-        one.add_argument("--data", type=Path, default=shared / "data", help="the data's file, or the folder it is in")
-        one.add_argument("--output", type=Path, help="where the weights go, or with --evaluate are [weights/]")
-        one.add_argument("--checkpoint", type=Path, help="where to go on from [checkpoints/]")
-        one.add_argument("--pictures", type=Path, help="folder for what a training shows on its way")
-        one.add_argument("--evaluate", action="store_true", help="score the weights that are there instead")
+        one.add_argument("--data", type=Path, default=shared / "data", help="the data file, or its folder")
+        one.add_argument("--output", type=Path, help="weights file to write, or with --evaluate to score [weights/]")
+        one.add_argument("--checkpoint", type=Path, help="checkpoint to resume from [checkpoints/]")
+        one.add_argument("--pictures", type=Path, help="folder for the images of the training")
+        one.add_argument("--evaluate", action="store_true", help="score existing weights instead of training")
         one.add_argument("--json", action="store_true", help="print the scores as one JSON object")
         if name == "backbone":
-            one.add_argument("--first-blocks", type=Path, default=FIRST_BLOCKS, help="what distillation has written")
+            one.add_argument("--first-blocks", type=Path, default=FIRST_BLOCKS, help="output of distillation")
         add_options(one, config_class)
     return parser
 

@@ -198,7 +198,7 @@ def load_backbone(name: str, store: WeightsStore, *, dtype: str | None = None) -
 
 @functools.cache
 def bundled_backbone() -> Backbone:
-    """The bundled network, loaded once; for engines that need it besides the chosen one."""
+    """The bundled network, loaded once; for engines that need it in addition to the chosen one."""
     return load_backbone("studio_vgg", WeightsStore())
 
 

@@ -13,27 +13,27 @@ class BackboneTrainingConfig:
 
     epochs: int = setting(10, "Number of passes over the training images.", low=1, high=1000)
     batch_size: int = setting(64, "Images per step.", low=2, high=4096)
-    photos: int = setting(8, "Crops of photos that a step learns from besides.", low=1, high=256)
-    hinted: int = setting(8, "Pictures a step that the teacher sees, too.", low=1, high=4096)
+    photos: int = setting(8, "Photo crops added to each step.", low=1, high=256)
+    hinted: int = setting(8, "Images per step that the teacher also sees.", low=1, high=4096)
     hint_weight: float = setting(1.0, "Weight of the distance from the teacher's features.", low=0, high=100)
     soft_weight: float = setting(0.5, "Share of the teacher's class probabilities in the loss.", low=0, high=1)
     temperature: float = setting(2.0, "Temperature of the teacher's class probabilities.", low=0.1, high=100)
     learning_rate: float = setting(0.1, "Peak of the one-cycle schedule.", low=1e-6, high=10)
     warmup: float = setting(0.2, "Share of the steps used to warm up the learning rate.", low=0, high=0.9)
     momentum: float = setting(0.9, "Nesterov momentum.", low=0, high=0.999)
-    weight_decay: float = setting(5e-4, "Pull of every kernel towards zero.", low=0, high=1)
+    weight_decay: float = setting(5e-4, "Weight decay of the kernels.", low=0, high=1)
     label_smoothing: float = setting(0.1, "Share of each label spread over all classes.", low=0, high=0.9)
     first_size: int = setting(80, "Side of the crops at the start, in pixels.", low=80, high=256)
     last_size: int = setting(112, "Side of the crops at the end, in pixels.", low=80, high=256)
-    least_area: float = setting(0.4, "Smallest share of a picture that a crop covers.", low=0.05, high=1)
-    largest_scale: float = setting(3.2, "By how much a crop of a photo may be shrunk.", low=1, high=16)
+    least_area: float = setting(0.4, "Smallest share of an image that a crop covers.", low=0.05, high=1)
+    largest_scale: float = setting(3.2, "Largest downscaling factor of a crop.", low=1, high=16)
     interval: int = setting(1000, "Steps between checkpoints.", low=1, high=1_000_000)
-    seed: int = setting(0, "Order of the pictures, crops and initial weights.", low=0, high=2**31 - 1)
+    seed: int = setting(0, "Seed for the order of images, the crops and the initial weights.", low=0, high=2**31 - 1)
 
     def __post_init__(self):
         validate(self)
         if self.first_size > self.last_size:
-            raise ValueError("First size must not be above last size: crops grow over a training.")
+            raise ValueError("First size must not exceed last size: crops grow during training.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,18 +41,18 @@ class DistillationConfig:
     """How the first blocks of the bundled backbone learn the features of VGG19's."""
 
     steps: int = setting(8000, "Training steps.", low=1, high=10_000_000)
-    batch_size: int = setting(8, "Crops a step.", low=2, high=256)
-    paintings: int = setting(4, "Paintings in the making that a step learns from besides.", low=1, high=256)
+    batch_size: int = setting(8, "Crops per step.", low=2, high=256)
+    paintings: int = setting(4, "Unfinished paintings added to each step.", low=1, high=256)
     size: int = setting(128, "Side of a crop, in pixels.", low=32, high=512)
-    largest_scale: float = setting(3.2, "By how much a crop may be shrunk.", low=1, high=16)
+    largest_scale: float = setting(3.2, "Largest downscaling factor of a crop.", low=1, high=16)
     learning_rate: float = setting(2e-3, "Peak of the one-cycle schedule of Adam.", low=1e-6, high=1)
     warmup: float = setting(0.02, "Share of the steps used to warm up the learning rate.", low=0, high=0.9)
     gram_weight: float = setting(0.5, "Weight of the distance of Gram matrices.", low=0, high=100)
     isometry_weight: float = setting(0.3, "Weight of the maps' distance from isometries.", low=0, high=100)
-    paintings_age: int = setting(24, "Steps that a photo is painted for.", low=1, high=1000)
-    paintings_rate: float = setting(0.06, "How far a step moves a painting, in the range [-1, 1].", low=0, high=1)
+    paintings_age: int = setting(24, "Style transfer steps per painting.", low=1, high=1000)
+    paintings_rate: float = setting(0.06, "Style transfer step size, for pixels in [-1, 1].", low=0, high=1)
     interval: int = setting(250, "Steps between checkpoints.", low=1, high=1_000_000)
-    seed: int = setting(0, "Choice of the crops, and initial weights.", low=0, high=2**31 - 1)
+    seed: int = setting(0, "Seed for the crops and the initial weights.", low=0, high=2**31 - 1)
 
     def __post_init__(self):
         validate(self)

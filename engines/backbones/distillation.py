@@ -2,12 +2,11 @@
 
 Each of their layers learns the features of the layer of VGG19 (Simonyan & Zisserman 2014) that is as deep, through a
 linear map of its own (hints: Romero et al. 2015), point by point and as Gram matrices (Gatys et al. 2016), which style
-transfer compares. The maps are held near isometries: distances between the Gram matrices of the small network's
-features are then those of the teacher's, but for what does not fit into fewer channels. No layer is copied.
+transfer compares. The maps are kept close to isometries, so that distances between Gram
+matrices of the student approximate the teacher's, as far as fewer channels allow. No layer is copied.
 
-What an optimiser paints by a small network is not what its teacher would have it paint: the picture goes where the
-small network is wrong. So some of what it learns from are such pictures: photos that the network as it is paints, and
-that the teacher corrects at once.
+Images that are optimised with a small network drift to where it disagrees with its teacher. So each step also trains on
+such images: photos that are being stylised with the current student, with the teacher's features as the targets.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ from engines.data.images import PHOTOS_FILE, whole_pictures
 from engines.nn.precision import training_policy
 from engines.nn.training_loop import data_hash, one_cycle, train_frames
 
-# A layer of ours learns from the layer of VGG19 at its right.
+# Student layer: teacher layer.
 TEACHER_LAYERS = {
     "block1_conv1": "block1_conv1",
     "block1_conv2": "block1_conv2",
@@ -40,9 +39,9 @@ TEACHER_LAYERS = {
     "block3_conv2": "block3_conv3",
     "block3_conv3": "block3_conv4",
 }
-# Paintings by which the network is judged.
+# Paintings held out for evaluation.
 HELD_OUT = ("gauguin_tahiti.jpg", "munch_the_scream.jpg", "picabia_udnie_1913.jpg")
-# Paintings are fewer than photos, and each is cropped as often as so many of them.
+# There are fewer paintings than photos, so each counts this many times.
 PAINTING_REPEATS = 3
 _ADAM = (0.9, 0.99, 1e-7)
 _MAX_GRADIENT_NORM = 1.0
@@ -59,8 +58,8 @@ def train(
     """Train on the photos in `data`/photos.zip and the pictures in `paintings`, yielding a frame every interval; write
     `output` when done.
 
-    Metrics: the loss of each layer over the interval, `painted` the share of it that is owed to paintings in the
-    making, `isometry_error` how far the maps are from isometries, learning rate.
+    Metrics: the loss of each layer, `painted` the unfinished paintings' share of the loss, `isometry_error` the maps'
+    distance from isometries, and the learning rate.
 
     Args:
         teacher: VGG19.
@@ -85,7 +84,7 @@ def train(
     for layer, found in zip(maps, student.outputs, strict=True):
         layer.build(found.shape)
     rng = np.random.default_rng((config.seed, 0))
-    # Features of VGG19 are hundreds; a network learns best what is about 1.
+    # VGG19's features are in the hundreds; targets are scaled to about 1.
     probe = tf.constant(crops(everything, 16, config.size, config.largest_scale, rng))
     units = [tf.sqrt(tf.reduce_mean(tf.square(tf.cast(found, tf.float32)))) for found in taught(probe)]
 
@@ -96,7 +95,7 @@ def train(
     canvas, photo, style = (tf.Variable(np.zeros(shape, np.float32)) for _ in range(3))
 
     def paint() -> None:
-        """Move each painting in the making a step towards the style of a painting, as the network as it is sees it."""
+        """One style transfer step on each unfinished painting, with the current student."""
         wanted = [gram(found) for found in student(style)]
         content = student(photo)[-1]
         with tf.GradientTape(watch_accessed_variables=False) as tape:
@@ -140,8 +139,7 @@ def train(
         }
 
     def renew(step: int, rng: np.random.Generator) -> None:
-        """Put new photos in the place of paintings that have come of age: one after another, so that all ages are
-        there."""
+        """Replace paintings that have reached `paintings_age` with new photos, staggered so that all ages occur."""
         each, number = config.paintings_age, config.paintings
         rows = [row for row in range(number) if not step or (step + row * each // number) % each == 0]
         if not rows:

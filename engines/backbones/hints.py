@@ -17,7 +17,7 @@ def crops(pictures: Sequence[np.ndarray], count: int, size: int, largest_scale: 
 
     Args:
         pictures: (H, W, 3) uint8 RGB each, of any size from (size, size) on.
-        largest_scale: the largest square has sides of so many times `size`.
+        largest_scale: side of the largest square, as a multiple of `size`.
 
     Returns:
         (count, size, size, 3) float32 in [-1, 1].
@@ -52,11 +52,11 @@ def gram(features: tf.Tensor) -> tf.Tensor:
 
 
 def relative(found: tf.Tensor, wanted: tf.Tensor, parts: Sequence[slice] = (slice(None),)) -> tf.Tensor:
-    """The squared distance of what was found from what was wanted, relative to the latter, of each part of a batch.
+    """Squared distance between `found` and `wanted`, relative to that of `wanted`, for each part of a batch.
 
     Args:
         found, wanted: (B, ...) of the same shape.
-        parts: rows of the batch. To slice the features themselves would take longer than all else.
+        parts: rows of the batch. Slicing the features themselves would dominate the run time.
 
     Returns:
         (parts,) float32.
@@ -69,8 +69,8 @@ def relative(found: tf.Tensor, wanted: tf.Tensor, parts: Sequence[slice] = (slic
 
 
 def isometry_error(kernel: tf.Tensor) -> tf.Tensor:
-    """How far a linear map, (channels, others), is from keeping all angles, or where these are fewer from being such a
-    map's transpose: a scalar, 0 where it does."""
+    """Distance of a linear map, (inputs, outputs), from a scaled isometry, or of its transpose if it has fewer outputs
+    than inputs: a scalar, 0 for an isometry."""
     kernel = tf.cast(kernel, tf.float32)
     wide = kernel.shape[0] <= kernel.shape[1]
     inner = tf.matmul(kernel, kernel, transpose_a=not wide, transpose_b=wide)

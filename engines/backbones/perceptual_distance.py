@@ -1,4 +1,4 @@
-"""Perceptual distance between two pictures (Johnson et al. 2016; Zhang et al. 2018)."""
+"""Perceptual distance between two images (Johnson et al. 2016; Zhang et al. 2018)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LAYERS = ("block1_conv2", "block2_conv2", "block3_conv3")
 
 
 class PerceptualMetric:
-    """Distance of the bundled backbone's features; images are (B, H, W, 3) float32 in [0, 1]."""
+    """Distance between images in the bundled backbone's features; images are (B, H, W, 3) float32 in [0, 1]."""
 
     def __init__(self) -> None:
         self._extract = load_backbone("studio_vgg", WeightsStore()).extractor(LAYERS)

@@ -32,10 +32,10 @@ def soft_targets(teacher: Backbone, pictures: LabelledPictures, cache: Path | No
 
     Args:
         teacher: InceptionV3.
-        cache: an .npz that is read if it was written for the same images and teacher, and written otherwise.
-        seed: of the halves and the classifiers.
+        cache: an .npz that is read if it was written for the same images, teacher and settings, and written otherwise.
+        seed: for the split into halves and the classifiers.
     """
-    key = np.array([data_hash(pictures.images, pictures.labels), teacher.weights, str(seed)])
+    key = np.array([data_hash(pictures.images, pictures.labels), teacher.weights, f"{seed} {LAYER} {SIDE} {EPOCHS}"])
     if cache and (cached := _read(cache, key)) is not None:
         return cached
     features = pooled_features(teacher, pictures.images)
@@ -45,10 +45,11 @@ def soft_targets(teacher: Backbone, pictures: LabelledPictures, cache: Path | No
     for fitted_to, labelled in ((half, ~half), (~half, half)):
         kernel, bias = fit_classifier(features[fitted_to], pictures.labels[fitted_to], logits.shape[1], seed)
         logits[labelled] = features[labelled] @ kernel + bias
+    logits = logits.astype(np.float16)
     if cache:
         with written_atomically(cache) as file:
-            np.savez_compressed(file, key=key, logits=logits.astype(np.float16))
-    return logits
+            np.savez_compressed(file, key=key, logits=logits)
+    return logits.astype(np.float32)
 
 
 def _read(cache: Path, key: np.ndarray) -> np.ndarray | None:

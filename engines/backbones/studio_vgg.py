@@ -1,8 +1,8 @@
-"""The bundled backbone: a slim network in the shape of VGG (Simonyan & Zisserman 2014).
+"""The bundled backbone: a slim VGG-type network (Simonyan & Zisserman 2014).
 
 3x3 convolutions named as in VGG (`block1_conv1` ...), each followed by ReLU, with max pooling between blocks. Blocks 4
 and 5 are trained with batch normalisation, which is folded into kernel and bias before shipping; blocks 1 to 3 have
-none, as VGG19's, which they learn from. Input: RGB in [-1, 1].
+none, like VGG19's, from which they are distilled. Input: RGB in [-1, 1].
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def folded_weights(trained: keras.Model) -> dict[str, np.ndarray]:
     """The trained classifier's weights with batch normalisation folded in.
 
     With scale = gamma / sqrt(variance + epsilon), the folded kernel is kernel * scale and the folded bias is
-    beta - mean * scale: exactly the same function at inference. Layers without it are as they are.
+    beta - mean * scale: exactly the same function at inference. Layers without batch normalisation are unchanged.
 
     Returns:
         "<layer>/kernel" and "<layer>/bias" for each convolution and for "logits", float32.
@@ -105,7 +105,7 @@ def set_weights(network: keras.Model, weights: Mapping[str, np.ndarray]) -> None
 
 
 def read_classifier(path: Path) -> keras.Model:
-    """The bundled network with its last layer, of a file of folded weights: (B, H, W, 3) -> (B, classes) logits.
+    """Read the bundled network with its classifier from a file of folded weights: (B, H, W, 3) -> (B, classes) logits.
 
     Raises:
         ValueError: a layer's weights are missing or have another shape.

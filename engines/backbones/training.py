@@ -1,9 +1,9 @@
 """Train blocks 4 and 5 of the bundled backbone on top of frozen first blocks.
 
-They learn to name the 200 classes of Tiny ImageNet, from the labels and from the class probabilities of InceptionV3
-(Szegedy et al. 2015; distillation: Hinton et al. 2015), and at four layers its features, through a linear map each
-(hints: Romero et al. 2015), of these images and of crops of photos, which are sharp. No layer is copied. Tiny
-ImageNet's images of 64 pixels are enlarged: objects are then as large as in a photo.
+They learn to classify the 200 classes of Tiny ImageNet, from the labels and from InceptionV3's class probabilities
+(Szegedy et al. 2015; distillation: Hinton et al. 2015). Through linear maps, four of their layers also learn
+InceptionV3's features (hints: Romero et al. 2015), on these images and on crops of photos, which are sharper. No layer
+is copied. Tiny ImageNet's 64-pixel images are enlarged, so that objects are as large as in a photo.
 """
 
 from __future__ import annotations
@@ -30,19 +30,19 @@ from engines.data.images import PHOTOS_FILE, LabelledPictures, labelled_pictures
 from engines.nn.precision import training_policy
 from engines.nn.training_loop import batch_indices, data_hash, one_cycle, train_frames
 
-# From this share of a run on, pictures are shifted and mirrored but no longer scaled: scaling blurs a picture, and a
-# network that has seen only blurred ones names sharp ones worse (by 5 points of 100, before this was done).
+# From this share of a run on, images are shifted and mirrored but no longer scaled: scaling blurs, and a network that
+# has seen only blurred images classifies sharp ones 5 percentage points worse.
 WHOLE_IMAGES_FROM = 0.75
 MAX_SHIFT = 6
 
-# A layer of ours learns from the layer of InceptionV3 at its right.
+# Student layer: teacher layer.
 TEACHER_LAYERS = {
     "block4_conv2": "mixed4",
     "block4_conv3": "mixed5",
     "block5_conv1": "mixed7",
     "block5_conv2": "mixed8",
 }
-# Side at which the pictures are named, in pixels.
+# Side of the images at evaluation, in pixels.
 EVALUATION_SIDE = 112
 
 TRAIN_FILE, VALIDATION_FILE = "tiny_imagenet_train.zip", "tiny_imagenet_val.zip"
@@ -51,7 +51,7 @@ TRAIN_FILE, VALIDATION_FILE = "tiny_imagenet_train.zip", "tiny_imagenet_val.zip"
 def crop_size(position: float, first: int, last: int) -> int:
     """Side of the crops at `position` in [0, 1]: grows in steps of 8 over the first 60 % of a run.
 
-    Small pictures first are cheaper and lose nothing in the end (progressive resizing, Howard 2018).
+    Starting small is cheaper at no loss of accuracy (progressive resizing, Howard 2018).
     """
     return min(last, first + 8 * int((last - first + 8) / 8 * position / 0.6))
 
@@ -70,7 +70,7 @@ def random_boxes(count: int, least_area: float, rng: np.random.Generator) -> np.
 def shifted_boxes(count: int, side: int, rng: np.random.Generator) -> np.ndarray:
     """Whole pictures moved by up to MAX_SHIFT pixels, as boxes like `random_boxes`; half of them mirrored.
 
-    Cut out at (side, side) they fall on pixels exactly, so nothing is blurred; what comes in from beyond is grey.
+    Cut out at (side, side) they fall on pixels exactly, so nothing is blurred; pixels from beyond the edge are grey.
     """
     last = side - 1
     y, x = rng.integers(-MAX_SHIFT, MAX_SHIFT + 1, (2, count)) / last
@@ -80,7 +80,7 @@ def shifted_boxes(count: int, side: int, rng: np.random.Generator) -> np.ndarray
 
 
 def hint(features: tf.Tensor, layer: str, shape: Sequence[int | tf.Tensor]) -> tf.Tensor:
-    """The features of a layer of ours where the teacher's layer looks, (B, H, W, C) -> (B, *shape, C).
+    """Features of a student layer, aligned with the teacher's cells: (B, H, W, C) -> (B, *shape, C).
 
     InceptionV3 does not pad its first layers. The cell m of `mixed4` to `mixed7` has its middle at the pixel 16 m + 21,
     that of `mixed8` at 32 m + 37; of ours, a cell of block 5 at 16 m + 7.5: one row and column lie outside.
@@ -130,6 +130,7 @@ def train(
     given = _load_first_blocks(network, first_blocks)
     cache = checkpoint and checkpoint.with_name(f"{checkpoint.stem}_soft_targets.npz")
     logits_of_teacher, _ = yield from prepare(lambda: soft_targets(teacher, pictures, cache), "soft targets")
+    keras.utils.set_random_seed(config.seed)  # soft targets that are not cached use random numbers
     middle = network.get_layer(f"block{studio_vgg.FIRST_BLOCKS}_pool").output
     first = keras.Model(network.input, middle)
     deep = keras.Model(middle, [*(network.get_layer(name).output for name in TEACHER_LAYERS), network.output])
@@ -149,7 +150,7 @@ def train(
         rows = tf.range(tf.shape(images)[0])
         seen = tf.image.crop_and_resize(images, boxes, rows, tf.shape(sharp)[1:3], extrapolation_value=127.5)
         seen = (seen / 127.5 - 1) * gains[:, :1, None, None] + gains[:, 1:, None, None]
-        # What the teacher sees comes first: photos, and some of the pictures.
+        # The images that the teacher sees come first: photos, and some of the training images.
         seen = tf.concat([sharp, seen], 0)
         hinted = config.photos + min(config.hinted, config.batch_size)
         wanted = [tf.cast(found, tf.float32) / unit for found, unit in zip(taught(seen[:hinted]), units, strict=True)]
@@ -218,7 +219,7 @@ def train(
 
 
 def _load_first_blocks(network: keras.Model, path: Path) -> list[np.ndarray]:
-    """Give the network the first blocks of a file, and say what they are. Raises ValueError."""
+    """Load the first blocks from a file into the network; returns their weights. Raises ValueError."""
     names = studio_vgg.layer_names(studio_vgg.FIRST_BLOCKS)
     try:
         with np.load(path, allow_pickle=False) as arrays:
@@ -227,10 +228,12 @@ def _load_first_blocks(network: keras.Model, path: Path) -> list[np.ndarray]:
             network.get_layer(name).set_weights(values)
     except FileNotFoundError as error:
         raise ValueError(
-            f"There is no {path}: teach the first blocks first, with python -m engines.train distillation."
+            f"There is no {path}: train the first blocks first, with python -m engines.train distillation."
         ) from error
     except UNREADABLE as error:
-        raise ValueError(f"{path} cannot be read as the backbone's first blocks; make it anew.") from error
+        raise ValueError(
+            f"{path} cannot be read as the backbone's first blocks; run the distillation again."
+        ) from error
     return [values for pair in given for values in pair]
 
 
@@ -262,7 +265,7 @@ def top1(
 
 
 def evaluate(weights: Path, data: Path) -> dict[str, float]:
-    """Score shipped weights on the 10,000 validation pictures: {"top1": share in [0, 1]}."""
+    """Score shipped weights on the validation images: {"top1": share in [0, 1], "pictures": their number}."""
     keras.config.set_dtype_policy("float32")
     validation = labelled_pictures(data / VALIDATION_FILE)
     with np.load(weights, allow_pickle=False) as arrays:

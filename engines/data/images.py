@@ -132,7 +132,7 @@ def _decode_all(
     if len(files) < least:
         raise ValueError(
             message(
-                "{file} has {few}; at least {least} are needed.",
+                "{file} has {few}; it needs at least {least}.",
                 file=path.name,
                 few=_count_phrase(len(files)),
                 least=least,
@@ -181,7 +181,7 @@ def _decode_all(
         few = _count_phrase(sum(kept))
         raise ValueError(
             message(
-                "{file} has {few} that can be read; at least {least} are needed; {why}",
+                "{file} has {few} that can be read, but needs at least {least}; {why}",
                 file=path.name,
                 few=few,
                 least=least,
@@ -265,7 +265,7 @@ def whole_pictures(
     notices = left_out_notices(refused) if refused else ()
     if not pictures:
         raise ValueError(
-            message("{file} has {few}; at least {least} are needed.", file=path.name, few=_count_phrase(0), least=1)
+            message("{file} has {few}; it needs at least {least}.", file=path.name, few=_count_phrase(0), least=1)
         )
     return pictures, notices
 

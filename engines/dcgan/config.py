@@ -54,7 +54,9 @@ class DCGANTrainingConfig:
         high=0.99999,
     )
     mirrored: bool | None = setting(None, "Flip half of the training images horizontally.")
-    rollbacks: int = setting(0, "Increase by 1 to roll back to the last checkpoint without an alarm.", low=0, high=1000)
+    rollbacks: int = setting(
+        0, "Increase by 1 to go back to the last checkpoint that raised no alarm.", low=0, high=1000
+    )
     interval: int = setting(250, "Steps between images and checkpoints.", low=1, high=1_000_000)
     seed: int = setting(0, "Seed for the order of images, the noise and the initial weights.", low=0, high=2**31 - 1)
 

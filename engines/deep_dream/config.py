@@ -13,11 +13,9 @@ MOST_SIDE = 8192
 
 @dataclass(frozen=True, kw_only=True)
 class DreamConfig:
-    """Settings of a dream. All may change while it runs; the ladder of octaves is then planned anew from there."""
+    """Settings of DeepDream. All but size, seed and pictures may change during a run, and apply to later octaves."""
 
-    size: int = setting(
-        640, "Longest side of the result in pixels; 0 keeps the size of the photo.", low=0, high=MOST_SIDE
-    )
+    size: int = setting(640, "Longest side of the result in pixels; 0 keeps the photo's size.", low=0, high=MOST_SIDE)
     octaves: int = setting(3, "Number of octaves (image sizes), from small to full size.", low=1, high=12)
     octave_scale: float = setting(1.4, "Size ratio between one octave and the next.", low=1.05, high=4.0)
     steps: int = setting(30, "Gradient ascent steps per octave.", low=1, high=1000)
@@ -34,7 +32,7 @@ class DreamConfig:
         0.0, "Move to the next octave once the loss exceeds this; 0 for no limit.", low=0.0, high=1e9
     )
     layer_weights: Mapping[str, float] = setting(
-        dict, "Layers to amplify and their weights; the defaults of the network if empty.", low=-100, high=100
+        dict, "Layers to amplify and their weights; if empty, the network's defaults.", low=-100, high=100
     )
     channel: int | None = setting(
         None, "Amplify only this channel of the layers, instead of all channels.", low=0, high=4095
@@ -50,7 +48,7 @@ class DreamConfig:
     def __post_init__(self):
         validate(self)
         if self.layer_weights and not any(self.layer_weights.values()):
-            raise ValueError(message("All layer weights are 0; give at least one layer a weight."))
+            raise ValueError(message("All layer weights are zero; give at least one layer a weight."))
         if 0 < self.tile_size < 128:
             raise ValueError(message("Tile size must be 0 or at least 128 pixels."))
 

@@ -71,7 +71,7 @@ def dream(
         config: settings; `send` another resolved config to steer. The size of a panorama is raised to what the backbone
             needs.
         backbone: the network whose layers are amplified.
-        guide: (H, W, 3) uint8 RGB; an image whose features are amplified, instead of whatever is strongest.
+        guide: (H, W, 3) uint8 RGB; an image whose features are amplified, instead of the strongest activations.
         after: a frame, with a `position`, of an interrupted run with the same inputs, to resume from. `config` is then
             the one in force at that frame. Resuming from a frame is deterministic, but differs slightly from the
             interrupted run: the frame was clipped to [0, 255], and other random shifts follow.
@@ -150,7 +150,7 @@ def _resume_point(after: Frame, shape: tuple[int, int], config: DreamConfig) -> 
 def _merge_steered(config: DreamConfig, new_config: DreamConfig) -> DreamConfig:
     """`new_config` without changes to what is fixed during a run: size, seed, number of images.
 
-    Without layers, the current ones stay.
+    Empty layer settings keep the current layers.
     """
     kept: dict[str, Any] = {"size": config.size, "seed": config.seed, "pictures": config.pictures}
     return dataclasses.replace(new_config, layer_weights=new_config.layer_weights or config.layer_weights, **kept)
@@ -257,7 +257,7 @@ class OctavePyramid:
             self.image,
             layer_weights=config.layer_weights,
             step_size=config.step_size,
-            normalize=config.normalization == "mean_absolute",
+            by_mean_absolute=config.normalization == "mean_absolute",
             shift=(int(down), int(right)),
             channel=config.channel,
             guide=self._cells,

@@ -21,7 +21,7 @@ TILE_MARGIN = 64
 # A guide is compared cell by cell, so its features are subsampled to at most this many cells per layer.
 GUIDE_CELLS = 1024
 
-# Largest total stride of any backbone; tiles are extended by it, as their origin may move back by so much.
+# Largest total stride of any backbone; tiles are extended by it, because their origin may move back by that much.
 STRIDE = 32
 
 _PICTURE = tf.TensorSpec((1, None, None, 3), tf.float32)
@@ -50,7 +50,7 @@ class GradientAscent:
     Without a guide, the loss is the sum over layers of weight x mean of squared activations without the border
     (Mordvintsev et al. 2015, as in Chollet's book, section 12.2); with `channel`, of that channel's activations alone.
     With a guide, it is the sum over layers of weight x mean over cells of the largest dot product with any cell of the
-    guide's features, which is what Google's original notebook follows.
+    guide's features, as in Google's original notebook.
 
     Args:
         layers: the layers in use; their weights are passed with each step, so that they may change without tracing.
@@ -88,10 +88,10 @@ class GradientAscent:
         arguments = [_PICTURE, weights_spec, channel_spec, guide_spec]
         self._gradient = tf.function(gradient_of, input_signature=arguments, autograph=False)
 
-        def step_of(image, weights, channel, guide, shift, step_size, normalize):
+        def step_of(image, weights, channel, guide, shift, step_size, by_mean_absolute):
             shifted = tf.roll(image, shift, axis=(1, 2))
             loss, gradient = gradient_of(shifted, weights, channel, guide)
-            return loss, image + step_size * normalized(tf.roll(gradient, -shift, axis=(1, 2)), normalize)
+            return loss, image + step_size * normalized(tf.roll(gradient, -shift, axis=(1, 2)), by_mean_absolute)
 
         shift_spec, flag_spec = tf.TensorSpec((2,), tf.int32), tf.TensorSpec((), tf.bool)
         self._step = tf.function(step_of, input_signature=[*arguments, shift_spec, _SCALAR, flag_spec], autograph=False)
@@ -113,7 +113,7 @@ class GradientAscent:
         *,
         layer_weights: Mapping[str, float],
         step_size: float,
-        normalize: bool,
+        by_mean_absolute: bool,
         shift: tuple[int, int] = (0, 0),
         channel: int | None = None,
         guide: list[tf.Tensor] | None = None,
@@ -123,7 +123,7 @@ class GradientAscent:
 
         Args:
             step_size: step length in units of the normalised gradient (see `normalized`).
-            normalize: divide the gradient by its mean absolute value instead of its L2 norm.
+            by_mean_absolute: divide the gradient by its mean absolute value instead of its L2 norm.
             shift: roll the image by (rows, columns) before the step and back after it.
             tile_size: tile size in pixels; 0 processes the image whole.
         """
@@ -132,11 +132,11 @@ class GradientAscent:
         objective = (weights, tf.constant(channel or 0, tf.int32), guide if guide is not None else empty)
         if not tile_size:
             loss, image = self._step(
-                image, *objective, tf.constant(shift, tf.int32), tf.constant(step_size, tf.float32), normalize
+                image, *objective, tf.constant(shift, tf.int32), tf.constant(step_size, tf.float32), by_mean_absolute
             )
             return Step(float(loss), image)
         loss, gradient = self._tiled_gradient(image, objective, shift, tile_size)
-        return Step(loss, image + step_size * normalized(tf.constant(gradient), tf.constant(normalize)))
+        return Step(loss, image + step_size * normalized(tf.constant(gradient), tf.constant(by_mean_absolute)))
 
     def _tiled_gradient(self, image, objective, shift, tile_size) -> tuple[float, np.ndarray]:
         """Loss and gradient from overlapping tiles; the grid moves with `shift`, so that no seam remains.
@@ -160,7 +160,7 @@ class GradientAscent:
         return total, gradient
 
 
-def normalized(gradient: tf.Tensor, normalize: tf.Tensor | bool) -> tf.Tensor:
+def normalized(gradient: tf.Tensor, by_mean_absolute: tf.Tensor | bool) -> tf.Tensor:
     """The gradient divided by its L2 norm, as in the book, or by its mean absolute value.
 
     The L2 norm grows with the number of pixels, so that a step changes each pixel of a large image less; with the mean
@@ -168,7 +168,7 @@ def normalized(gradient: tf.Tensor, normalize: tf.Tensor | bool) -> tf.Tensor:
     """
     norm = tf.sqrt(tf.maximum(tf.reduce_sum(tf.square(gradient)), 1e-12))
     mean = tf.reduce_mean(tf.abs(gradient)) + 1e-12
-    return gradient / tf.where(normalize, mean, norm)
+    return gradient / tf.where(by_mean_absolute, mean, norm)
 
 
 def _origin(start: int, shift: int, last: int) -> int:

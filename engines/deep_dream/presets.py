@@ -8,12 +8,12 @@ from engines.deep_dream.config import DreamConfig
 
 
 def presets(backbone_name: str) -> dict[str, DreamConfig]:
-    """Named settings that suit a backbone, the default first."""
+    """Presets for a backbone, the default first."""
     return PRESETS[backbone_name]
 
 
 def _book(layer_weights: dict[str, float]) -> DreamConfig:
-    """The settings of Chollet's listing, on the layers given."""
+    """The settings of Chollet's listing, for the given layers."""
     return DreamConfig(
         size=0,
         octaves=3,

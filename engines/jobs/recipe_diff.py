@@ -71,7 +71,7 @@ def _differences(first: Recipe, second: Recipe) -> Iterator[Difference]:
         yield from _steering(first, second)
     if first.interruptions != second.interruptions:
         texts = [", ".join(map(str, recipe.interruptions)) or message("never") for recipe in (first, second)]
-        yield _difference(message("Resumed from image after step"), texts[0], texts[1])
+        yield _difference(message("Resumed after step"), texts[0], texts[1])
     if first.stopped_at != second.stopped_at:
         yield Difference(message("Stopped"), *(_stopped(recipe.stopped_at) for recipe in (first, second)))
 
@@ -115,7 +115,7 @@ def _missing_text(field: dataclasses.Field | None) -> str:
     if field is None:
         return message("not in this recipe")
     default = field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
-    return message("default, recipe predates this setting: {value}", value=_as_text(default))
+    return message("default, as the recipe predates this setting: {value}", value=_as_text(default))
 
 
 def _steering(first: Recipe, second: Recipe) -> Iterator[Difference]:

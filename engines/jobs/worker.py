@@ -188,7 +188,7 @@ class Worker:
         """
         execution = self._execution
         if execution is None:
-            raise ValueError(message("This worker has no run to resume; start it again."))
+            raise ValueError(message("This worker has no run to resume; start the run again."))
         deadline = time.monotonic() + seconds
         try:
             frame = execution.send(changed)

@@ -114,10 +114,10 @@ class LanguageTrainingConfig:
     )
     learning_rate: float | None = setting(None, "The optimiser's learning rate.", low=1e-6, high=1.0)
     weight_decay: float | None = setting(
-        None, "Weight decay of Muon's matrices per step, as a fraction of its learning rate.", low=0.0, high=1.0
+        None, "Weight decay of Muon's matrices per step, as a fraction of Muon's learning rate.", low=0.0, high=1.0
     )
     falling: float | None = setting(
-        None, "Final fraction of training in which the learning rate decays to zero.", low=0.0, high=1.0
+        None, "Final fraction of the training over which the learning rate decays to zero.", low=0.0, high=1.0
     )
     rate_factor: float = setting(
         1.0, "Multiplies the learning rate; can be changed during the run.", low=0.0, high=10.0

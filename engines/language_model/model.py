@@ -96,7 +96,10 @@ def read_language_model(path: Path) -> LanguageModel:
         seen = int(header["seen"])
     except (*UNREADABLE, TypeError) as error:
         raise WeightsError(
-            message("{file} is not one of this studio's language models, or it is damaged.", file=path.name)
+            message(
+                "{file} is damaged or does not contain a language model of this version; use another file.",
+                file=path.name,
+            )
         ) from error
     return LanguageModel(network, tokeniser, seen, sha256_of(path))
 

@@ -1,7 +1,7 @@
 """Make a checkpoint half as large: python -m engines.nn.compact_checkpoint CHECKPOINT COPY.
 
-The copy's numbers are rounded to bfloat16, and the file is compressed. Training resumes from it like from the original,
-but not to the same bits.
+The copy's numbers are rounded to bfloat16, and the file is compressed. Training resumes from it as from the original,
+but not bit for bit.
 """
 
 from __future__ import annotations
@@ -12,20 +12,20 @@ from pathlib import Path
 
 import numpy as np
 
-from engines.core.files import UNREADABLE, written_atomically
+from engines.core.files import UNREADABLE, why_unwritten, written_atomically
 
 
 def compact(source: Path, target: Path) -> None:
-    """Write a compact copy of a checkpoint.
+    """Write a compact copy of a checkpoint, about half as large.
 
     Raises:
         ValueError: the checkpoint cannot be read.
     """
     try:
         with np.load(source, allow_pickle=False) as arrays:
-            values = {name: _rounded(arrays[name]) for name in arrays.files}
+            values = {name: _rounded(arrays[name]) for name in ["header", *sorted(set(arrays.files) - {"header"})]}
     except (FileNotFoundError, *UNREADABLE) as error:
-        raise ValueError(f"{source} cannot be read as a checkpoint; name a file that a training wrote.") from error
+        raise ValueError(f"{source} cannot be read as a checkpoint; choose a file written by training.") from error
     with written_atomically(target) as file:
         np.savez_compressed(file, **values)
 
@@ -35,9 +35,9 @@ def _rounded(values: np.ndarray) -> np.ndarray:
     if values.dtype != np.float32:
         return values
     bits = np.ascontiguousarray(values).view(np.uint32)
-    # The lower half of the bits is what compresses to nothing.
+    # The lower 16 bits become zero, which compresses to almost nothing.
     rounded = (bits + 0x7FFF + ((bits >> 16) & 1)) & np.uint32(0xFFFF0000)
-    return rounded.view(np.float32)
+    return rounded.view(np.float32).reshape(values.shape)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -49,6 +49,9 @@ def main(arguments: list[str] | None = None) -> int:
         compact(options.checkpoint, options.copy)
     except ValueError as error:
         print(error, file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(f"{options.copy}: {why_unwritten(error)}.", file=sys.stderr)
         return 1
     return 0
 

@@ -10,7 +10,7 @@ from engines.core.messages import message
 
 MOST_SIDE = 4096
 MOST_STYLES = 8
-# What suits a network: style layers with weights, and the content layer.
+# Each network's default style layers with weights, and its content layer.
 LAYERS: dict[str, tuple[dict[str, float], str]] = {
     "studio_vgg": (
         {f"block{name}": 1.0 for name in ("1_conv1", "1_conv2", "2_conv1", "2_conv2", "3_conv1", "3_conv3", "4_conv1")},
@@ -23,14 +23,20 @@ LAYERS: dict[str, tuple[dict[str, float], str]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class StyleConfig:
-    """Settings of a painting. Those that say how it looks may change while it runs; size, scales and start may not."""
+    """Settings of style transfer.
+
+    All but seconds, size, scales, tile_size, seed and start may change during a run; with a time limit, steps may not
+    change either.
+    """
 
     seconds: float = setting(
         15.0, "Finish in about this many seconds; 0 uses size, scales and steps instead.", low=0.0, high=7200.0
     )
-    balance: float = setting(0.15, "The photo's share: left for more style, right for more photo.", low=0.0, high=0.95)
+    balance: float = setting(
+        0.15, "The photo's share: lower for more style, higher for more photo.", low=0.0, high=0.95
+    )
     size: int = setting(512, "Longest side of the image in pixels; 0 keeps the photo's size.", low=0, high=MOST_SIDE)
-    scales: int = setting(3, "Number of sizes to work through, from small to full.", low=1, high=8)
+    scales: int = setting(3, "Number of scales to work through, from small to full size.", low=1, high=8)
     steps: int = setting(30, "Steps at full size; smaller sizes take more.", low=1, high=20_000)
     style_weight: float = setting(1.0, "Weight of the style loss (alpha).", low=0.0, high=1e9)
     content_weight: float = setting(1.0, "Weight of the content loss (beta).", low=0.0, high=1e9)
@@ -64,7 +70,7 @@ class StyleConfig:
         dict, "Style layers and their weights; if empty, the network's defaults.", low=0.0, high=1000.0
     )
     content_layer: str = setting("", "Layer that preserves the photo's content; if empty, the network's default.")
-    tile_size: int = setting(0, "Tile size in pixels; 0 decides by free memory.", low=0, high=16_384)
+    tile_size: int = setting(0, "Tile size in pixels; 0 chooses by free memory.", low=0, high=16_384)
     seed: int = setting(0, "Seed for the noise, when starting from noise.", low=0, high=2**31 - 1)
 
     def __post_init__(self):
@@ -87,5 +93,5 @@ class StyleConfig:
         if self.optimizer == "lbfgs":
             none["learning_rate"] = message("L-BFGS sets its own; choose another optimiser")
         if self.balance and self.style_weight and self.content_weight:
-            none["content_weight"] = message("the balance sets it; set the balance to 0 first")
+            none["content_weight"] = message("“More style ↔ more photo” sets it; set that slider to 0 first")
         return none

@@ -14,7 +14,7 @@ ENGINES = (
         inputs={
             "content_image": "The photo.",
             "style_images": f"The style images, at most {MOST_STYLES}.",
-            "masks": "For each style image, a mask that is white where it applies to the photo; none for everywhere.",
+            "masks": "For each style image, a mask, white where it applies; without one it applies outside all masks.",
             "start_image": "An image to start from, at full size, instead of the photo.",
         },
         needed=("content_image", "style_images"),

@@ -1,7 +1,7 @@
 """Neural style transfer: render a photo in the style of one or more images.
 
 Gatys, Ecker & Bethge, "Image Style Transfer Using Convolutional Neural Networks" (2016), in the form of Chollet's "Deep
-Learning with Python", section 12.3, and in a faster one: targets computed once, a network cut after its deepest layer,
+Learning with Python", section 12.3, and in a faster form: targets computed once, a network cut after its deepest layer,
 coarse to fine, L-BFGS.
 """
 
@@ -61,7 +61,7 @@ def resolve(config: StyleConfig, backbone: Backbone) -> StyleConfig:
     """Fill in the backbone's default layers.
 
     Raises:
-        ValueError: a backbone that is not shaped like VGG, or a layer that it does not have.
+        ValueError: a backbone that is not VGG-type, or a layer that it does not have.
     """
     if backbone.name not in LAYERS:
         raise ValueError(
@@ -99,14 +99,14 @@ def stylize(
         style_images: each (h, w, 3) uint8 RGB, of any aspect ratio.
         config: settings; `send` another resolved config to steer. With `seconds`, two timed evaluations choose size,
             scales and steps for this computer, and the steps are adjusted during the run.
-        backbone: a network shaped like VGG.
+        backbone: a VGG-type network.
         masks: for each style image (h, w, 3) uint8, white where it applies to the photo; None, or no entry, for a style
             image that applies wherever there is no mask.
         start_image: (h, w, 3) uint8 RGB to start from, at full size, instead of the photo.
         after: a frame, with its `position`, of an interrupted run with the same inputs, to resume from. `config` is
             then the one in force at that frame, with size, scales, steps and tiles chosen, and no `seconds`. Resuming
             from a frame is deterministic, but differs slightly from the interrupted run: the frame was rounded to
-            bytes, and the optimiser's curvature is lost.
+            bytes, and the optimiser's state is lost.
 
     Yields:
         Frames at the size of their scale; the last one is the result, at full size. Metrics: `loss` and its weighted
@@ -158,7 +158,7 @@ def _aligned(masks: Sequence[np.ndarray | None], count: int) -> tuple[np.ndarray
     if len(masks) > count:
         raise ValueError(
             message(
-                "There are {masks} masks for {count} style images; give each at most one.",
+                "There are {masks} masks for {count} style images; give at most one per style image.",
                 masks=len(masks),
                 count=count,
             )
@@ -176,7 +176,7 @@ def _check(inputs: StyleInputs, config: StyleConfig) -> None:
     if config.blend and len(config.blend) != count:
         raise ValueError(
             message(
-                "There are {weights} weights for {count} style images; give each one.",
+                "There are {weights} weights for {count} style images; give one weight per style image.",
                 weights=len(config.blend),
                 count=count,
             )

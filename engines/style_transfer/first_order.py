@@ -21,10 +21,10 @@ class Optimizer(Protocol):
 
 
 class FirstOrder:
-    """Keras's Adam, or SGD with the rate of Chollet's listing falling by 4 % every 100 steps, one step at a time.
+    """Keras's Adam, or SGD whose learning rate decays by 4 % every 100 steps, as in Chollet's listing.
 
     Args:
-        learning_rate: in grey levels for Adam; for SGD as in the listing, whose picture is in grey levels too.
+        learning_rate: in grey levels for Adam; for SGD as in the listing, whose image is in grey levels too.
     """
 
     def __init__(self, x: tf.Tensor, kind: str, learning_rate: float):

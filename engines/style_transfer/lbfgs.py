@@ -59,7 +59,7 @@ class LBFGS:
         return len(self._order)
 
     def reset(self) -> None:
-        """Drop the curvature and evaluate the best point again, after the function has changed."""
+        """Drop the curvature, after the function has changed; the next trial is the best point again."""
         self._order = []
         self._gradient, self.loss, self.stuck = None, math.inf, False
         self.trial = self.x
@@ -104,7 +104,7 @@ class LBFGS:
         self._set_trial()
 
     def _restart_line_search(self) -> None:
-        """No lower point along the direction: try steepest descent, and stop if this was it."""
+        """No lower point along the direction: try steepest descent, and stop if it was that already."""
         if not self._order and self._shortened:
             self.stuck = True
             self.trial = self.x

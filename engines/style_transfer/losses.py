@@ -1,8 +1,7 @@
 """Gram matrices, total variation and the targets of Gatys, Ecker & Bethge 2016, "Image Style Transfer Using
 Convolutional Neural Networks".
 
-Kept apart from the StyleConfig so that a page can be built from the config before TensorFlow is imported. Pictures are
-(1, H, W, 3) float32 RGB in [-1, 1]. Networks run in the backbone's number format; every sum is kept in float32.
+Images are (1, H, W, 3) float32 RGB in [-1, 1]; every sum is kept in float32.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Strides, receptive field, memory and work of a network that is cut after some layers.
 
-For networks in the shape of VGG: one path of convolutions and poolings.
+For VGG-type networks: a single chain of convolutions and poolings.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 
 def strides_and_reach(network, layers: Sequence[str]) -> tuple[dict[str, int], int]:
-    """The stride of each of `layers`, and how far the deepest cell sees beyond its own, both in pixels."""
+    """The stride of each of `layers`, and how far the deepest receptive field extends beyond its cell, in pixels."""
     stride, reach, strides = 1, 0, {}
     for layer in network.layers:
         kernel, pool = getattr(layer, "kernel_size", None), getattr(layer, "pool_size", None)
@@ -25,10 +25,10 @@ def strides_and_reach(network, layers: Sequence[str]) -> tuple[dict[str, int], i
 
 
 def bytes_per_pixel(network, layers: Sequence[str]) -> float:
-    """Memory of one evaluation with its gradient, in bytes for each pixel that it sees at once.
+    """Memory of one evaluation with its gradient, in bytes per pixel processed at once.
 
-    Maps are kept in the network's number format until the gradient comes back, with as much for what comes back; those
-    of `layers` are needed in float32 as well.
+    Activations are kept in the network's number format until the backward pass, whose gradients need as much again;
+    those of `layers` are also needed in float32.
     """
     stride, total = 1, 0.0
     for layer in network.layers:
@@ -43,7 +43,7 @@ def bytes_per_pixel(network, layers: Sequence[str]) -> float:
 
 
 def work_per_pixel(network) -> int:
-    """Multiplications of a pass through the network for each pixel."""
+    """Multiplications of a forward pass per pixel."""
     stride, total = 1, 0.0
     for layer in network.layers:
         if getattr(layer, "pool_size", None):

@@ -1,4 +1,4 @@
-"""Coarse-to-fine optimisation of the picture, within a given time."""
+"""Coarse-to-fine optimisation of the image, within a given time."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 _CACHED_LOSSES = 4
 _FALLBACK_LEARNING_RATE = 0.5
-# A finished image needs a shorter first step; the line search would only undo a full one.
+# An image that is already optimised needs a shorter first step; the line search would only undo a full one.
 _RESUMED_FIRST_STEP = 0.1
 _CANNOT_RESUME = message("The run cannot resume from this frame with these settings; start it again.")
 
@@ -78,10 +78,10 @@ class StyleOptimizer:
         self._start_level()
 
     def _resume(self, frame: Frame) -> None:
-        """Continue from another run's frame; only the optimiser's curvature is lost."""
+        """Continue from another run's frame; only the optimiser's state is lost."""
         picture, position = frame.image, frame.position
-        places = [level.shape for level in self._levels]
-        if picture is None or position is None or places[position["scale"] :][:1] != [picture.shape[:2]]:
+        shapes = [level.shape for level in self._levels]
+        if picture is None or position is None or shapes[position["scale"] :][:1] != [picture.shape[:2]]:
             raise ValueError(_CANNOT_RESUME)
         self._downsized, self._tiled = bool(position["narrowed"]), bool(position["tiled"])
         self._work_done = position["work_below"]
@@ -147,9 +147,9 @@ class StyleOptimizer:
         sizes = [level for level in self._levels if level.sketch == self._level.sketch]
         number = sizes.index(self._level) + 1
         place = {"number": number, "sizes": len(sizes), "width": width, "height": height}
-        size = message("size {number} of {sizes}, {width} x {height}", **place)
+        size = message("scale {number} of {sizes}, {width} x {height}", **place)
         if self._level.sketch:
-            size = message("sketch, size {number} of {sizes}, {width} x {height}", **place)
+            size = message("sketch, scale {number} of {sizes}, {width} x {height}", **place)
         total = max(self._level.steps(self.config.steps), self._steps_done)
         return joined(
             [size, message("step {step} of {total}", step=self._steps_done, total=total), *self._memory_notes]
@@ -160,7 +160,7 @@ class StyleOptimizer:
         """What was changed to fit the memory."""
         words: list[str] = []
         if self._downsized:
-            words.append(message("at most {size} pixels wide, to fit in memory", size=self.config.size))
+            words.append(message("longest side reduced to {size} pixels, to fit in memory", size=self.config.size))
         if self._tiled:
             words.append(message("in tiles") if self._downsized else message("in tiles, to fit in memory"))
         return words
@@ -183,13 +183,15 @@ class StyleOptimizer:
         return self._optimizer.x
 
     def picture(self) -> np.ndarray:
-        """The same as (h, w, 3) uint8, in its final colours."""
+        """`best` as (h, w, 3) uint8, in its final colours."""
         return self._style_targets.to_uint8(self.best)
 
     # Optimisation
 
     def step(self) -> Evaluation:
         """Evaluate the losses once and update the image; advances to the next level first if this one is finished.
+
+        Returns the evaluation with its three terms weighted.
 
         Raises:
             ValueError: the optimisation diverged.
@@ -217,7 +219,7 @@ class StyleOptimizer:
     def steer(self, new_config: StyleConfig) -> StyleConfig:
         """Apply changed settings, except for those that are fixed during a run; returns the settings in force.
 
-        Without layers, the current ones stay.
+        Empty layer settings keep the current layers.
         """
         fixed = {
             name: getattr(self.config, name) for name in ("seconds", "size", "scales", "tile_size", "seed", "start")
@@ -239,8 +241,8 @@ class StyleOptimizer:
             self._targets = self._style_targets.targets(self._level_config)
         self._set_weights(self._style_targets)
         before, here = self._level.config(old), self._level_config
-        given_up = here.optimizer == "lbfgs" and not isinstance(self._optimizer, LBFGS)
-        if given_up or (before.optimizer, before.learning_rate) != (here.optimizer, here.learning_rate):
+        fell_back = here.optimizer == "lbfgs" and not isinstance(self._optimizer, LBFGS)
+        if fell_back or (before.optimizer, before.learning_rate) != (here.optimizer, here.learning_rate):
             self._optimizer = self._new_optimizer(self._optimizer.x)
         self._optimizer.reset()
         return new

@@ -1,4 +1,7 @@
-"""The perceptual loss of a picture and its gradient, whole or in tiles."""
+"""The perceptual loss of an image and its gradient, whole or in tiles.
+
+Networks run in the backbone's number format; every sum is kept in float32.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ from engines.imaging.tiling import Window, windows
 from engines.style_transfer.losses import Evaluation, Targets, gram_matrix, total_variation
 from engines.style_transfer.network_costs import bytes_per_pixel, strides_and_reach, work_per_pixel
 
-# Pixels that a picture is mirrored by beyond its edges, at least; the smallest pictures have hardly more.
+# Minimum mirror padding, in pixels; the smallest images are hardly larger.
 MIN_PADDING = 12
 
 _PICTURE = tf.TensorSpec((1, None, None, 3), tf.float32)
@@ -118,7 +121,7 @@ class PerceptualLoss:
             pairs = [gram_matrix(one) for one in guided]
             grams.append(tf.stack([gram for gram, _ in pairs]))
             if self.regions:
-                # The sums of the channels want the mask itself, not its root.
+                # Channel sums use the mask itself, not its square root.
                 flat = tf.cast(tf.reshape(maps, (-1, tf.shape(maps)[-1])), tf.float32)
                 sums.append(tf.matmul(tf.reshape(regions[i], (self.regions, -1)), flat))
             else:
@@ -162,7 +165,7 @@ class PerceptualLoss:
         return loss, parts, tape.gradient(loss, image)
 
     def _evaluate_tile(self, image, edges, regions, gram_slopes, sum_slopes, content, content_weight):
-        """A tile's content loss and gradient, given the gradient of the style loss by the Gram sums."""
+        """A tile's content loss and gradient, given the style loss's gradient with respect to the Gram sums."""
         with tf.GradientTape() as tape:
             tape.watch(image)
             features = self._compute_core_features(image, edges)
@@ -191,7 +194,7 @@ class PerceptualLoss:
     # Targets
 
     def mean_grams(self, image: tf.Tensor, *, tile: int) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
-        """For each style layer (C, C) and (C,): an image's Gram matrix and channel sums, divided by its cells."""
+        """For each style layer (C, C) and (C,): Gram matrix and channel sums, divided by the number of cells."""
         shape = (int(image.shape[1]), int(image.shape[2]))
         everywhere = np.ones((self.regions, *shape), np.float32) if self.regions else None
         grams, sums = self._gram_sums(self._padded(image), self._regions(everywhere, shape), tile)

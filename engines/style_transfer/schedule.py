@@ -20,15 +20,16 @@ from engines.style_transfer.targets import StyleInputs, StyleTargets
 if TYPE_CHECKING:
     from engines.backbones.backbone import Backbone
 
-# Each scale is larger than the one before by this factor, and takes fewer steps by the other.
+# Each scale is SCALE_FACTOR times as large as the one before, and takes 1 / STEPS_FACTOR as many steps.
 SCALE_FACTOR = 1.75
 STEPS_FACTOR = 1.4
 LEAST_SHORT_SIDE = 48
 LEAST_SIDE = 16
-# Sizes that a run with a time limit chooses from, and how many steps at full size it should have.
+# Sizes that a run with a time limit chooses from.
 SIZES = (192, 256, 320, 384, 448, 512, 576, 640, 720, 800, 900, 1024, 1152, 1280, 1440)
 # Photos with a larger aspect ratio get longer sizes, so that they have as many pixels as one with this aspect ratio.
 LONG = 4.0
+# A larger size is chosen only if this many steps at full size fit into the time.
 MIN_STEPS = 30
 # Beyond this many steps a larger size improves the result more.
 MAX_USEFUL_STEPS = 250
@@ -88,7 +89,7 @@ class Planner:
     Args:
         backbone: the network of the result.
         sketcher: the network of the sketch that `backbone` starts from; None without a sketch.
-        loss_for: returns the losses for given settings and network.
+        loss_for: returns the `PerceptualLoss` for given settings and network.
         began: when the run was requested (time.monotonic).
     """
 
@@ -107,7 +108,7 @@ class Planner:
         self._seconds: dict[str, float] = {}
 
     def step_cost(self, level: Level, config: StyleConfig) -> int:
-        """Multiplications of a step."""
+        """Multiplications per step."""
         return level.area * self._loss_for(level.config(config), level.backbone).work_per_pixel
 
     def relative_step_time(self, level: Level, than: Level, config: StyleConfig) -> float:
@@ -176,7 +177,7 @@ class Planner:
     def fit_time(self, config: StyleConfig) -> StyleConfig:
         """Choose size, scales and steps so that the run takes `config.seconds` on this computer.
 
-        Two timed evaluations at a small size tell the speed; the first one also traces.
+        Two timed evaluations at a small size measure the speed; the first one includes tracing.
         """
         shape = self._full_shape(PROBE_SIDE)
         for level in self.levels(config):
@@ -201,7 +202,7 @@ class Planner:
         return best
 
     def _measure_step(self, level: Level, shape: tuple[int, int], config: StyleConfig) -> float:
-        """Seconds of a step at a small size."""
+        """Seconds per step at a small size."""
         settings = level.config(config)
         loss = self._loss_for(settings, level.backbone)
         style_targets = StyleTargets(self._inputs, settings, loss, shape, UNTILED)

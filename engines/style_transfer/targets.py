@@ -24,7 +24,7 @@ _MAX_STYLE_LENGTH = 8
 
 @dataclass(frozen=True)
 class StyleInputs:
-    """The images of a run, as `engines.style_transfer.engine.stylize` takes them; a mask or None a style image."""
+    """The images of a run, as `engines.style_transfer.engine.stylize` takes them; one mask or None per style image."""
 
     content: np.ndarray
     styles: tuple[np.ndarray, ...]
@@ -42,12 +42,12 @@ class StyleTargets:
     """Photo, style images and targets at one size.
 
     Args:
-        shape: (height, width) to paint at.
-        tile: the windows to work in, in pixels.
+        shape: (height, width) of the result at this scale.
+        tile: tile size in pixels.
 
     Attributes:
         content: (1, h, w, 3) float32 in [-1, 1]: the photo that the content loss compares with; grey where only
-            lightness is painted.
+            lightness is optimised.
     """
 
     def __init__(
@@ -137,8 +137,8 @@ class StyleTargets:
 
     def midpoint(self) -> tf.Tensor:
         """(1, h, w, 3): halfway between the photo and the first style image, where both losses have a gradient."""
-        painting = tf.image.resize(self._styles[0], self.shape)
-        return 0.5 * (tf.constant(self.content) + painting)
+        style = tf.image.resize(self._styles[0], self.shape)
+        return 0.5 * (tf.constant(self.content) + style)
 
     def to_uint8(self, image: Any) -> np.ndarray:
         """(1, h, w, 3) float32 -> (h, w, 3) uint8, in the photo's colours where these are kept."""

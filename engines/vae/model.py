@@ -97,7 +97,9 @@ class VAE:
         """
         if images.dtype != np.uint8 or images.shape[1:] != self.shape:
             raise ValueError(
-                message("These networks take images of {size}, not {given}.", size=self.shape, given=images.shape[1:])
+                message(
+                    "These networks take images of shape {size}, not {given}.", size=self.shape, given=images.shape[1:]
+                )
             )
         means, log_variances = zip(*(self._encode(rows) for rows in _batches(images)), strict=True)
         return np.concatenate([np.asarray(m) for m in means]), np.concatenate([np.asarray(v) for v in log_variances])
@@ -307,7 +309,10 @@ def read_vae(path: Path) -> VAE:
         )
     except (*UNREADABLE, TypeError) as error:
         raise WeightsError(
-            message("{file} does not contain an autoencoder of this version, or it is damaged.", file=path.name)
+            message(
+                "{file} is damaged or does not contain an autoencoder of this version; use another file.",
+                file=path.name,
+            )
         ) from error
     return dataclasses.replace(
         vae_from_networks(name, *networks),

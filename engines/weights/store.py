@@ -84,7 +84,7 @@ class WeightsStore:
                 size = OFFICIAL_FILES[name].megabytes
                 raise WeightsError(
                     message(
-                        "The weights of {name} are not on this computer; download them ({size} MB) first.",
+                        "The weights of {name} are missing; download them ({size} MB) first.",
                         name=name,
                         size=size,
                     )
@@ -135,8 +135,8 @@ class WeightsStore:
         except downloads.UnwritableError as error:
             raise WeightsError(
                 message(
-                    "{file} cannot be saved to Keras's cache; free up disk space, or ask the "
-                    "server's owner for permission.",
+                    "{file} cannot be saved to Keras's cache; free up disk space, or ask the server's "
+                    "administrator for permission.",
                     file=official.name,
                 )
             ) from error
@@ -201,7 +201,7 @@ class WeightsStore:
             destination.unlink(missing_ok=True)
         except OSError as error:
             raise WeightsError(
-                message("{file} cannot be removed; ask the server's owner for permission.", file=official.name)
+                message("{file} cannot be removed; ask the server's administrator for permission.", file=official.name)
             ) from error
 
 

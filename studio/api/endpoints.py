@@ -62,7 +62,7 @@ class Endpoint:
 
 # Parameter that holds the pictures of a batch.
 IMAGES = "images"
-_MANY = f"Pictures, or zips of them, at most {MAX_PICTURES}."
+_MANY = f"Images, or zips of images, at most {MAX_PICTURES}."
 
 
 def endpoints_of(engine: Engine) -> Iterator[tuple[str, Endpoint]]:
@@ -117,4 +117,4 @@ def check_inputs(recipe: Recipe, endpoint: Endpoint) -> None:
         count = sum(one.startswith(f"{name}_") for one in recipe.inputs)
         needed += [f"{name}_{i}" for i in range(1, max(count, 1) + 1)]
     if not set(needed) <= set(recipe.inputs) <= set(known):
-        raise RecipeError("The inputs of this recipe are not those that its engine takes.")
+        raise RecipeError("The inputs of this recipe do not match its engine.")

@@ -20,7 +20,7 @@ def check_installed() -> None:
         ToolsError: they are missing.
     """
     if importlib.util.find_spec("mcp") is None:
-        raise ToolsError("--mcp needs what requirements-mcp.txt names: pip install -r requirements-mcp.txt.")
+        raise ToolsError("--mcp needs more packages: pip install -r requirements-mcp.txt.")
 
 
 def check_served(page: gr.Blocks) -> None:
@@ -31,7 +31,7 @@ def check_served(page: gr.Blocks) -> None:
     """
     server = page.mcp_server_obj
     if server is None:
-        raise ToolsError("--mcp did not come up; install what it needs anew: pip install -r requirements-mcp.txt.")
+        raise ToolsError("The MCP server did not start; reinstall its packages: pip install -r requirements-mcp.txt.")
 
     # Without a progress token Gradio joins all values into one text, which loses the pictures.
     async def each_value(job: Any) -> list[Any]:

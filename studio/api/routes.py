@@ -104,8 +104,8 @@ class Api:
             except ValueError as error:
                 raise api_error(error) from None
             except OSError as error:  # such as a full disk while data is copied
-                logger.exception("A call could not be begun.")
-                raise api_error(f"The run could not be begun: {why_unwritten(error)}.") from None
+                logger.exception("A run could not be started.")
+                raise api_error(f"Could not start the run: {why_unwritten(error)}.") from None
             # Close explicitly: otherwise the run stops only when the generator is collected.
             updates = follow_run(run, self._studio.runs.queue, caller)
             try:
@@ -145,7 +145,7 @@ class Api:
     def _check_network(self, engine: str, networks: Collection[str], name: Any) -> None:
         trained = self._trained.get(ENGINES[engine].loader)
         if name not in [*(networks or [""]), *(trained.names if trained else [])]:
-            raise ValueError(f"There is no network {str(name)[:60]!r} here; use one of {', '.join(networks)}.")
+            raise ValueError(f"Unknown network {str(name)[:60]!r}; use one of {', '.join(networks)}.")
 
     def job_of(self, endpoint: Endpoint) -> Callable[[dict[str, Any]], Any]:
         """Return a coroutine function that makes an endpoint's job from its parameters."""
@@ -177,7 +177,7 @@ class Api:
 
     def _batch(self, endpoint: Endpoint, job: Job, pictures: Any) -> Batch:
         if not isinstance(pictures, list):
-            raise ValueError(f"The parameter {IMAGES} must be a list of pictures.")
+            raise ValueError(f"The parameter {IMAGES} must be a list of images.")
         files = picture_files(upload_path(value, IMAGES) for value in pictures)
         return batch_of(job, files, endpoint.batch, self._studio.max_pixels)
 
@@ -189,9 +189,9 @@ class Api:
             several = name in ENGINES[endpoint.engine].series
             given = values[name] if several else [values[name]]
             if not isinstance(given, list) or (name in endpoint.needed and not given):
-                raise ValueError(f"The parameter {name} must be a list of pictures.")
+                raise ValueError(f"The parameter {name} must be a list of images.")
             if len(given) > MOST_STYLES:
-                raise ValueError(f"These are {len(given)} pictures in {name}; use at most {MOST_STYLES}.")
+                raise ValueError(f"There are {len(given)} images in {name}; use at most {MOST_STYLES}.")
             for number, value in enumerate(given, 1):
                 if value is not None or name in endpoint.needed:
                     picture = await picture_source(value, name)
@@ -205,13 +205,13 @@ class Api:
         recipe = from_json(json.dumps(values["recipe"]))
         endpoint = next((one for one in ENDPOINTS.values() if one.engine == recipe.engine and not one.batch), None)
         if endpoint is None:
-            raise RecipeError(f"This recipe is for {recipe.engine[:40]!r}, which this version does not have.")
+            raise RecipeError(f"This recipe needs the engine {recipe.engine[:40]!r}, which this version does not have.")
         if endpoint.trains:
             raise RecipeError(f"A training is repeated by its own endpoint, {recipe.engine}, with these settings.")
         check_inputs(recipe, endpoint)
         self._check_network(recipe.engine, endpoint.networks, recipe.backbone)
         if not isinstance(values["pictures"], list) or len(values["pictures"]) > 2 * MOST_STYLES + 2:
-            raise RecipeError("The parameter pictures must be a list of the pictures that the result was made from.")
+            raise RecipeError("The parameter pictures must be a list of the input images.")
         sent: dict[str, Picture] = {}
         backgrounds = {ENGINES[recipe.engine].background(name.rpartition("_")[0]) for name in recipe.inputs}
         for value in values["pictures"]:
@@ -234,9 +234,7 @@ class Api:
             return sent[hash_]
         kept = self._studio.gallery.find_input(hash_)
         if kept is None:
-            raise RecipeError(
-                f"The picture that was the {name[:40]!r} of this recipe is not here; send it in pictures."
-            )
+            raise RecipeError(f"The input {name[:40]!r} of this recipe is missing; send it in pictures.")
         return await asyncio.to_thread(self._studio.load, str(kept))
 
     def add_score(self) -> None:
@@ -252,7 +250,7 @@ class Api:
                 from engines.language_model.engine import Generation
 
                 if not isinstance(text, str):
-                    raise ValueError("The parameter text must be text.")
+                    raise ValueError("The parameter text must be a string.")
                 self._check_network("language_model", MODELS, backbone)
                 found = score(
                     text, SamplingConfig(temperature=1.0), self._studio.workshop.network("language_model", backbone)

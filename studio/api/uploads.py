@@ -47,10 +47,10 @@ async def picture_source(value: Any, name: str) -> str | bytes:
         try:
             return base64.b64decode(value.partition(";base64,")[2], validate=True)
         except binascii.Error as error:
-            raise PictureError(f"The data URI of {name} is damaged; encode the picture as base64 again.") from error
+            raise PictureError(f"The data URI of {name} is damaged; encode the image as base64 again.") from error
     if is_http_url_like(value):
         try:
             return await async_ssrf_protected_download(value, get_upload_folder())
         except Exception as error:  # foreign servers may fail in any way
-            raise PictureError(f"The picture of {name} could not be fetched from its address; upload it.") from error
-    raise PictureError(f"The parameter {name} must be a picture: an upload, as handle_file makes one, or a data URI.")
+            raise PictureError(f"The image of {name} could not be downloaded; upload it instead.") from error
+    raise PictureError(f"The parameter {name} must be an image: an upload, as handle_file makes one, or a data URI.")

@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 # A run resumes by itself this many times; after that a person decides.
 MOST_LOSSES = 1
 # What `RemoteJob.where` says while a run is done by the studio itself.
-HERE = message("this computer")
+HERE = message("the studio's computer")
 # If nobody watches, a worker sends a frame this often and skips those between.
 UNWATCHED_SECONDS = 0.4
 

@@ -43,7 +43,7 @@ def check_writable(folder: Path, named: str) -> None:
     """
     try:
         if folder.exists() and not folder.is_dir():
-            raise OutputsError(f"{named}: {folder} is a file; name a folder.")
+            raise OutputsError(f"{named}: {folder} is a file; choose a folder.")
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
             pass
@@ -53,9 +53,7 @@ def check_writable(folder: Path, named: str) -> None:
 
 def _unwritable(folder: Path, named: str, error: OSError) -> OutputsError:
     why = error.strerror or error
-    return OutputsError(
-        f"{named}: nothing can be written to the folder {folder} ({why}); name another, or change who may write there."
-    )
+    return OutputsError(f"{named}: cannot write to {folder} ({why}); choose another folder or change its permissions.")
 
 
 def lock_outputs(folder: Path) -> FileLock:
@@ -76,13 +74,13 @@ def lock_outputs(folder: Path) -> FileLock:
         lock.acquire()
     except Timeout:
         raise OutputsError(
-            f"Another Reverie is running with the outputs folder {folder}; use that one, or start this one with "
-            "another --outputs and another --port."
+            f"Another Reverie is already using the outputs folder {folder}; use that one, or start this one with "
+            "another --outputs and --port."
         ) from None
     except OSError as error:
         if error.errno in (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP):
             raise OutputsError(
-                f"--outputs: {folder} is on a disk whose files cannot be locked; name a folder on another disk."
+                f"--outputs: files cannot be locked on the disk of {folder}; choose another disk."
             ) from error
         raise _unwritable(folder, "--outputs", error) from error
     return lock

@@ -145,7 +145,7 @@ class TrainingPanel:
             recipe,
             self.kind.engine,
             [""],
-            message("This was made on another tab; drop it there instead."),
+            message("This was made on another tab; restore it there."),
             workshop=self.studio.workshop,
         )
         inform(message("Settings restored; now choose the training data."))

@@ -35,7 +35,7 @@ UNWATCHED_SECONDS = 60.0
 # Films are made no faster than they play, so that they can be watched.
 FILM_PICTURES_A_SECOND = 12
 OVER = ("done", "stopped", "failed")
-NOBODY_WATCHED = message("This run stopped because no page watched it for a minute; press Resume to resume it.")
+NOBODY_WATCHED = message("This run stopped because no page watched it for a minute; press Resume to continue.")
 UNSAVED = message("Could not save the result: {cause}; fix this, then press Save.")
 BROKEN = message("Something went wrong in the engine; see the server log for details.")
 

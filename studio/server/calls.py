@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 
 _NAMED_CALL = re.compile(r"/gradio_api/call/v2/([^/]+)/?$")
 _UPLOAD = re.compile(r"/gradio_api/upload/?$")
-_NO_OBJECT = "The body of a call must be a JSON object with the parameters by their names."
+_NO_OBJECT = "The request body must be a JSON object of parameters by name."
 
 
 class CallValidation:
@@ -62,7 +62,7 @@ class CallValidation:
         """Return the HTTP status and the error message for a call; the message is "" if the call is valid."""
         known = self._endpoints.get(name)
         if known is None:
-            return 404, f"There is no endpoint {name[:60]!r}; there are {', '.join(sorted(self._endpoints))}."
+            return 404, f"Unknown endpoint {name[:60]!r}; use one of {', '.join(sorted(self._endpoints))}."
         try:
             given = json.loads(body)
         except (ValueError, RecursionError):

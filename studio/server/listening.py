@@ -78,20 +78,20 @@ def listen(host: str, port: int) -> socket.socket:
         both = host == "::" and socket.has_dualstack_ipv6()
         return socket.create_server((host, port), family=family, backlog=_BACKLOG, dualstack_ipv6=both)
     except (socket.gaierror, UnicodeError) as error:
-        raise AddressError(f"There is no address {host} to listen on; --host takes one of this machine's.") from error
+        raise AddressError(f"{host} is not an address of this computer; choose another --host.") from error
     except OSError as error:
         raise AddressError(_listen_error(host, port, error)) from error
 
 
 def _listen_error(host: str, port: int, error: OSError) -> str:
     if error.errno == errno.EADDRINUSE:
-        return f"Port {port} is taken by another program, or by another Reverie; choose another one with --port."
+        return f"Port {port} is already in use; choose another with --port."
     if error.errno in (errno.EACCES, errno.EPERM):
-        return f"Port {port} is not for everybody to listen on; choose one above 1023 with --port."
+        return f"No permission to listen on port {port}; choose one above 1023 with --port."
     if error.errno == errno.EADDRNOTAVAIL:
-        return f"This machine has no address {host}; --host takes one that it has, or 0.0.0.0 for all."
+        return f"This computer has no address {host}; choose one of its own with --host, or 0.0.0.0 for all."
     why = error.strerror or error
-    return f"Nobody can be served on {host}, port {port} ({why}); choose others with --host and --port."
+    return f"Cannot listen on {host}, port {port} ({why}); choose others with --host and --port."
 
 
 def url_of(listener: socket.socket) -> str:
@@ -135,7 +135,7 @@ class _Server(http_server.Server):
         while not self.started:
             self.thread.join(0.01)
             if not self.thread.is_alive():
-                raise AddressError("The server ended as it began; the lines above say why.")
+                raise AddressError("The server stopped during startup; see the lines above.")
 
 
 def _start(listener: socket.socket, app: ASGIApp, **_) -> tuple[str, int, str, http_server.Server]:

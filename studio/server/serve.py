@@ -144,7 +144,7 @@ def serve(
         except ToolsError:
             page.close()
             raise
-    print(f"Reverie is at {url_of(listener)} until you press Ctrl-C.", flush=True)
+    print(f"Reverie is running at {url_of(listener)}; press Ctrl-C to stop.", flush=True)
     ready()
     if not block:
         return

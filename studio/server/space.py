@@ -74,9 +74,7 @@ def publish(space: str, root: Path = ROOT) -> str:
         PublishingError: no login, or the Hub refuses or does not respond.
     """
     if not get_token():
-        raise PublishingError(
-            "Log in first: run `hf auth login` with a token that may write, or put one into the variable HF_TOKEN."
-        )
+        raise PublishingError("Log in first: run `hf auth login` with a write token, or set HF_TOKEN.")
     # Without Xet the upload is a single commit, so the Space is built once, from all files. The environment variable of
     # this name was already read when Gradio imported the library.
     constants.HF_HUB_DISABLE_XET = True
@@ -98,7 +96,7 @@ def publish(space: str, root: Path = ROOT) -> str:
         except HfHubHTTPError as error:
             raise PublishingError(_refusal(error, space)) from error
         except (httpx2.HTTPError, OfflineModeIsEnabled) as error:
-            raise PublishingError(f"The Hub at {constants.ENDPOINT} does not answer: {error}.") from error
+            raise PublishingError(f"The Hub at {constants.ENDPOINT} does not respond: {error}.") from error
         except (ValueError, RuntimeError) as error:  # the Hub's complaint about a file or the README
             raise PublishingError(f"The upload failed: {' '.join(str(error.__cause__ or error).split())}") from error
     return str(url)
@@ -107,7 +105,7 @@ def publish(space: str, root: Path = ROOT) -> str:
 def _refusal(error: HfHubHTTPError, space: str) -> str:
     status = error.response.status_code
     if status == 401:
-        return "The Hub does not know this token; log in again with `hf auth login`, or put another into HF_TOKEN."
+        return "The Hub rejected this token; log in again with `hf auth login`, or set another HF_TOKEN."
     if status == 403:
         return f"This token may not write to {space}; it needs write access to that name's repositories."
     return f"The Hub refused ({status}): {' '.join((error.server_message or str(error)).split())}"
@@ -118,11 +116,11 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m studio.server.space", description="Put Reverie on Hugging Face as a Space."
     )
-    parser.add_argument("space", metavar="USER/NAME", help="the Space, which is created if it is not there")
+    parser.add_argument("space", metavar="USER/NAME", help="the Space; created if it does not exist")
     parser.add_argument("--dry-run", action="store_true", help="list what would be uploaded, and upload nothing")
     options = parser.parse_args(arguments)
     if not re.fullmatch(r"[\w.-]+/[\w.-]+", options.space):
-        parser.error(f"{options.space!r} is no Space's name; give USER/NAME, such as someone/reverie")
+        parser.error(f"{options.space!r} is not a Space name; use USER/NAME, such as someone/reverie")
     return options
 
 

@@ -103,7 +103,7 @@ def test_a_browser_is_led_to_korean_all_is_said_in_it_and_a_run_goes_on_in_anoth
     page.until(lambda: "옥타브" in page.note, "a note in Korean")
     page.click(page.part("stop"))
     page.until_over("stopped")
-    assert re.search(r"정지함\(.+\), 이미지 보관됨", page.note)
+    assert re.search(r".+ 뒤 정지했어요\. 이미지는 남겨 뒀어요", page.note)
     page.begin()
     page.until_pictures_come()
 

@@ -132,7 +132,7 @@ def test_a_recipe_names_no_folder(tmp_path, picture):
 def test_a_recipe_of_a_newer_version_is_refused_with_both_versions():
     sentence = sentence_for(as_values(**{KEY: VERSION + 1}))
     assert f"version {VERSION + 1}" in sentence
-    assert f"up to {VERSION}" in sentence
+    assert f"only up to {VERSION}" in sentence
 
 
 @pytest.mark.parametrize("name", ["surprise", "__class__", "", "x" * 1000])

@@ -80,8 +80,8 @@ class NearestNeighbors:
         )
         note = translate(
             message(
-                "Distances are measured with the bundled backbone: 0 is an exact copy, and a photo "
-                "outside the training set is usually {usual:.2f} from its nearest match.",
+                "Distances are measured with the bundled network: 0 is an exact copy, and a photo outside the training "
+                "set is usually {usual:.2f} from its nearest match.",
                 usual=found.typical_distance,
             )
         )

@@ -299,7 +299,7 @@ class FacesTab:
             recipe,
             engine,
             networks,
-            message("This was made on another tab; drop it there instead."),
+            message("This was made on another tab; restore it there."),
             workshop=self.studio.workshop,
         )
 

@@ -335,7 +335,7 @@ class LatentTab:
             recipe,
             "vae",
             NETWORKS.values(),
-            message("This video was made on another tab; drop it there."),
+            message("This video was made on another tab; restore it there."),
             workshop=self.studio.workshop,
         )
         config = resolve(job.config, self._vae(job.backbone))

@@ -151,7 +151,7 @@ class TextTab:
                         elem_id="text-coloured",
                     )
                     stage.build_continue_button("Continue")
-                stage.build_footer("Move a slider during a run to change it from the next word on.")
+                stage.build_footer("Move a slider during a run; it takes effect from the next word.")
                 self.dice = token_inspector("text-dice")
                 with gr.Row(elem_classes="under"):
                     hint = "Click a word to see the ten most likely words there. Choose one to continue from it."
@@ -366,7 +366,7 @@ class TextTab:
             recipe,
             "language_model",
             names,
-            message("This recipe was made on another tab; drop it there."),
+            message("This recipe was made on another tab; restore it there."),
             workshop=self.studio.workshop,
         )
         inform(message("Settings restored; press Write to repeat the text."))

@@ -227,7 +227,7 @@ def test_the_thinnest_tile_is_large_enough_for_the_deepest_layer():
     image = tf.constant(np.random.default_rng(0).uniform(-1, 1, (1, 96, 130, 3)).astype(np.float32))
     ascent = GradientAscent(untrained("inception_v3"), ("mixed10",), guided=False, single_channel=False)
     result = ascent.step(
-        image, layer_weights={"mixed10": 1.0}, step_size=1.0, normalize=True, shift=(1, 1), tile_size=128
+        image, layer_weights={"mixed10": 1.0}, step_size=1.0, by_mean_absolute=True, shift=(1, 1), tile_size=128
     )
     assert np.isfinite(result.loss)
 

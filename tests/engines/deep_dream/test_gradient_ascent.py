@@ -28,7 +28,11 @@ def test_the_loss_is_the_weighted_mean_of_squares_without_the_border(picture, st
     features = features_of(studio_vgg, image, LAYERS)
     expected = sum(w * np.mean(without_border(f) ** 2) for w, f in zip(LAYERS.values(), features, strict=True))
     with_border = sum(w * np.mean(f**2) for w, f in zip(LAYERS.values(), features, strict=True))
-    loss = ascent(studio_vgg, LAYERS).step(tf.constant(image), layer_weights=LAYERS, step_size=0, normalize=True).loss
+    loss = (
+        ascent(studio_vgg, LAYERS)
+        .step(tf.constant(image), layer_weights=LAYERS, step_size=0, by_mean_absolute=True)
+        .loss
+    )
     assert loss == pytest.approx(expected, rel=1e-4)
     assert abs(expected / with_border - 1) > 1e-3, "the border must matter for this to say something"
 
@@ -38,7 +42,11 @@ def test_features_too_small_to_lose_their_border_count_whole(picture, studio_vgg
     image = to_float(picture)
     (features,) = features_of(studio_vgg, image, weights)
     assert features.shape[1:3] == (3, 4)
-    loss = ascent(studio_vgg, weights).step(tf.constant(image), layer_weights=weights, step_size=0, normalize=True).loss
+    loss = (
+        ascent(studio_vgg, weights)
+        .step(tf.constant(image), layer_weights=weights, step_size=0, by_mean_absolute=True)
+        .loss
+    )
     assert loss == pytest.approx(np.mean(features**2), rel=1e-4)
 
 
@@ -48,7 +56,7 @@ def test_with_a_channel_the_loss_is_of_that_channel_alone(picture, studio_vgg):
     features = [without_border(f) for f in features_of(studio_vgg, image, LAYERS)]
     for channel in (0, 5, 63):
         expected = sum(w * np.mean(f[..., channel] ** 2) for w, f in zip(LAYERS.values(), features, strict=True))
-        result = step(tf.constant(image), layer_weights=LAYERS, step_size=0, normalize=True, channel=channel)
+        result = step(tf.constant(image), layer_weights=LAYERS, step_size=0, by_mean_absolute=True, channel=channel)
         assert result.loss == pytest.approx(expected, rel=1e-4)
 
 
@@ -63,7 +71,7 @@ def test_with_a_guide_the_loss_is_the_mean_of_the_best_matches(picture, studio_v
         np.testing.assert_allclose(kept, flat, rtol=1e-4, atol=1e-6)
         products = without_border(mine).reshape(-1, mine.shape[-1]) @ flat.T
         expected += weight * products.max(axis=1).mean()
-    result = guided.step(tf.constant(image), layer_weights=LAYERS, step_size=0, normalize=True, guide=cells)
+    result = guided.step(tf.constant(image), layer_weights=LAYERS, step_size=0, by_mean_absolute=True, guide=cells)
     assert result.loss == pytest.approx(expected, rel=1e-4)
 
 
@@ -85,8 +93,10 @@ def test_a_step_moves_along_the_normalised_gradient_of_the_loss(picture, studio_
         loss = tf.add_n([w * tf.reduce_mean(tf.square(f[:, 2:-2, 2:-2])) for w, f in pairs])
     gradient = tape.gradient(loss, image).numpy()
     lengths = {True: np.abs(gradient).mean(), False: np.sqrt((gradient**2).sum())}
-    for normalize, length in lengths.items():
-        result = ascent(studio_vgg, LAYERS).step(image, layer_weights=LAYERS, step_size=2.0, normalize=normalize)
+    for by_mean_absolute, length in lengths.items():
+        result = ascent(studio_vgg, LAYERS).step(
+            image, layer_weights=LAYERS, step_size=2.0, by_mean_absolute=by_mean_absolute
+        )
         expected = 2.0 * gradient / length
         np.testing.assert_allclose(result.image - image, expected, atol=2e-3 * np.abs(expected).max())
 
@@ -97,13 +107,13 @@ def test_normalisation_divides_by_the_l2_norm_or_by_the_mean_absolute_value():
     by_mean = normalized(tf.constant(gradient), True).numpy()
     np.testing.assert_allclose(by_l2, gradient / np.sqrt((gradient**2).sum()), rtol=1e-5)
     np.testing.assert_allclose(by_mean, gradient / np.abs(gradient).mean(), rtol=1e-5)
-    for normalize in (True, False):
-        assert (normalized(tf.zeros((1, 2, 2, 3)), normalize).numpy() == 0).all()
+    for by_mean_absolute in (True, False):
+        assert (normalized(tf.zeros((1, 2, 2, 3)), by_mean_absolute).numpy() == 0).all()
 
 
 def test_a_shift_moves_the_picture_there_and_back(picture, studio_vgg):
     image = tf.constant(to_float(picture))
-    options = {"layer_weights": LAYERS, "step_size": 0.05, "normalize": True}
+    options = {"layer_weights": LAYERS, "step_size": 0.05, "by_mean_absolute": True}
     step = ascent(studio_vgg, LAYERS).step
     moved = step(tf.roll(image, (5, -7), axis=(1, 2)), **options).image
     shifted = step(image, shift=(5, -7), **options).image
@@ -139,7 +149,7 @@ def test_a_step_in_tiles_is_close_to_the_step_of_the_whole_picture(studio_vgg, s
     image = tf.constant(to_float(large_picture()))
     weights = {"block3_conv2": 1.0}
     step = ascent(studio_vgg, weights).step
-    options = {"layer_weights": weights, "step_size": 1.0, "normalize": True}
+    options = {"layer_weights": weights, "step_size": 1.0, "by_mean_absolute": True}
     whole, tiled = step(image, **options), step(image, tile_size=96, shift=shift, **options)
     moves = [moves_inside(image, result.image) for result in (whole, tiled)]
     assert np.corrcoef(moves)[0, 1] > 0.99
@@ -153,7 +163,7 @@ def test_tiles_off_the_grid_of_the_pooling_differ_no_more_than_a_jittered_step_d
     image = tf.constant(to_float(large_picture()))
     weights = {"block3_conv2": 1.0}
     step = ascent(studio_vgg, weights).step
-    options = {"layer_weights": weights, "step_size": 1.0, "normalize": True}
+    options = {"layer_weights": weights, "step_size": 1.0, "by_mean_absolute": True}
     whole = moves_inside(image, step(image, **options).image)
     jittered = moves_inside(image, step(image, shift=(2, 2), **options).image)
     tiled = moves_inside(image, step(image, tile_size=96, shift=(30, -50), **options).image)

@@ -336,5 +336,5 @@ def test_what_was_done_to_fit_the_memory_is_still_told(studio_vgg, monkeypatch):
     frames = list(stylize(photo, [STYLE], style_config(scales=1, steps=3), studio_vgg))
     monkeypatch.undo()
     rest = list(stylize(photo, [STYLE], frames[0].config, studio_vgg, after=frames[0]))
-    assert "at most 192 pixels wide, to fit in memory" in rest[0].note
+    assert "longest side reduced to 192 pixels, to fit in memory" in rest[0].note
     assert plan(rest) == plan(frames[1:])

@@ -78,7 +78,7 @@ def test_network_weights_inputs_and_the_stop_are_told_in_words():
 
 def test_a_run_that_went_on_elsewhere_is_told_apart_from_one_that_did_not():
     difference = only(recipe(), recipe(interruptions=(2, 5)))
-    assert difference == Difference("Resumed from image after step", "never", "2, 5")
+    assert difference == Difference("Resumed after step", "never", "2, 5")
 
 
 def test_of_a_series_of_pictures_it_is_said_which():
@@ -91,7 +91,7 @@ def test_a_setting_that_is_newer_than_a_recipe_is_told_with_what_it_then_is():
     older = recipe()
     older = dataclasses.replace(older, config={k: v for k, v in older.config.items() if k != "jitter"}, steering=())
     newer = recipe({"jitter": 4}, steering=())
-    words = "default, recipe predates this setting: 16"
+    words = "default, as the recipe predates this setting: 16"
     assert only(older, newer) == Difference("Jitter", words, "4", help_of(DreamConfig, "jitter"))
     assert only(newer, older).second == words
     assert differences(older, older) == ()

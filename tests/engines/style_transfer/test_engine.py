@@ -441,7 +441,7 @@ def test_a_painting_too_large_even_for_tiles_is_made_smaller_and_says_so(studio_
     with_free(monkeypatch, 1 << 20)
     frames = painted(blobs(300, 400, 0), [STYLE], config(steps=1), studio_vgg)
     assert max(frames[-1].image.shape) == 192
-    assert "at most 192 pixels wide, to fit in memory" in frames[-1].note
+    assert "longest side reduced to 192 pixels, to fit in memory" in frames[-1].note
 
 
 # What is refused, and what is not

@@ -320,7 +320,7 @@ def errors_of(served: Served, endpoint: str, **parameters: Any) -> str:
         ("write", {"promt": "This"}, 422, "write has no parameter 'promt'; it has backbone, tokens, temperature, "),
         ("deep_dream", {"steps": 3}, 422, "deep_dream needs the parameter 'image'."),
         ("write", ["This"], 422, "must be a JSON object"),
-        ("deep_dreams", {}, 404, "There is no endpoint 'deep_dreams'; there are dcgan_draw, "),
+        ("deep_dreams", {}, 404, "Unknown endpoint 'deep_dreams'; use one of dcgan_draw, "),
     ],
 )
 def test_a_call_with_a_name_that_does_not_exist_is_told_those_that_do(served, endpoint, body, status, told):
@@ -367,18 +367,18 @@ def test_a_full_folder_of_temporary_files_is_told_of_in_a_sentence(served, monke
     [
         ("write", {"tokens": 0}, "Tokens must be between 1 and 5000, not 0."),
         ("write", {"tokens": "<b>"}, "Tokens must be a whole number, not '&lt;b&gt;'."),
-        ("write", {"backbone": "../ours"}, "There is no network '../ours' here"),
-        ("write", {"backbone": ["ours"]}, "There is no network"),
+        ("write", {"backbone": "../ours"}, "Unknown network '../ours'"),
+        ("write", {"backbone": ["ours"]}, "Unknown network"),
         ("vae_walk", {"waypoints": [1, 2, 3]}, "Each waypoint must have 2 numbers"),
         ("dcgan_draw", {"z": [1.0]}, "numbers"),
-        ("deep_dream", {"image": {"path": "/etc/passwd"}}, "The parameter image must be a picture"),
-        ("deep_dream", {"image": None}, "The parameter image must be a picture"),
+        ("deep_dream", {"image": {"path": "/etc/passwd"}}, "The parameter image must be an image"),
+        ("deep_dream", {"image": None}, "The parameter image must be an image"),
         ("deep_dream", {"image": "data:image/png;base64,bm8gcGljdHVyZQ=="}, "This file is not an image"),
         ("style_transfer", {"content_image": "x", "style_images": []}, "must be"),
         ("language_training", {"data": "rhyme.txt"}, "The parameter data must be an uploaded file"),
         ("repeat", {"recipe": {"engine": "deep_dream"}}, "This is not a Reverie recipe."),
         ("score_text", {"text": ""}, "There is no text to score"),
-        ("score_text", {"text": 3}, "The parameter text must be text."),
+        ("score_text", {"text": 3}, "The parameter text must be a string."),
     ],
 )
 def test_what_cannot_be_done_is_said_in_one_sentence(client, endpoint, parameters, told):
@@ -446,7 +446,7 @@ def test_a_recipe_names_the_inputs_of_its_engine(engine, inputs, fits):
 
 def test_a_recipe_whose_picture_is_nowhere_says_so(client, photo):
     _, _, recipe = client.predict(image=photo, size=64, octaves=1, steps=1, api_name="/deep_dream")
-    with pytest.raises(AppError, match="is not here; send it in pictures"):
+    with pytest.raises(AppError, match="is missing; send it in pictures"):
         client.predict(recipe={**recipe, "inputs": {"image": "0" * 64}}, api_name="/repeat")
     training = {**recipe, "engine": "vae_training", "config": {}, "inputs": {}}
     with pytest.raises(AppError, match="repeated by its own endpoint"):

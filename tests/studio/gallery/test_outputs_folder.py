@@ -40,7 +40,7 @@ def test_a_second_studio_on_a_folder_is_told_so_and_touches_nothing(tmp_path):
     first = Studio(outputs=tmp_path)
     moment, note = put(tmp_path / "moments" / "run" / "000001.jpg"), put(tmp_path / "going" / f"{'0' * 64}.json")
     half = half_written(tmp_path / f"{RESULT}.png")
-    with pytest.raises(OutputsError, match="Another Reverie is running with the outputs folder") as refused:
+    with pytest.raises(OutputsError, match="Another Reverie is already using the outputs folder") as refused:
         Studio(outputs=tmp_path)
     assert is_one_sentence(refused.value)
     assert moment.exists()

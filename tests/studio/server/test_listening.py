@@ -82,7 +82,7 @@ def test_a_taken_port_is_told_in_a_sentence_before_anything_is_built(tmp_path, m
         port = taken.getsockname()[1]
         with pytest.raises(SystemExit) as ended:
             app.main(["--port", str(port), "--outputs", str(tmp_path)])
-    assert str(ended.value.code).startswith(f"python app.py: Port {port} is taken by another program")
+    assert str(ended.value.code).startswith(f"python app.py: Port {port} is already in use")
     Studio(outputs=tmp_path).close()  # the lock is released
 
 
@@ -91,7 +91,7 @@ def test_a_second_one_on_the_same_outputs_is_told_of_the_first_and_not_of_the_po
     with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(SystemExit) as ended:
         app.main(["--port", str(taken.getsockname()[1]), "--outputs", str(tmp_path)])
     first.close()
-    assert str(ended.value.code).startswith("python app.py: Another Reverie is running with the outputs folder")
+    assert str(ended.value.code).startswith("python app.py: Another Reverie is already using the outputs folder")
 
 
 def test_outputs_that_are_a_file_end_the_start_before_anything_else(tmp_path, monkeypatch):
@@ -99,13 +99,13 @@ def test_outputs_that_are_a_file_end_the_start_before_anything_else(tmp_path, mo
     (tmp_path / "file").write_text("")
     with pytest.raises(SystemExit) as ended:
         app.main(["--outputs", str(tmp_path / "file")])
-    assert ended.value.code == f"python app.py: --outputs: {tmp_path / 'file'} is a file; name a folder."
+    assert ended.value.code == f"python app.py: --outputs: {tmp_path / 'file'} is a file; choose a folder."
 
 
 def test_a_temporary_folder_that_is_another_users_ends_the_start(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "file" / "gradio"))  # root may write into any folder
-    with pytest.raises(SystemExit, match="GRADIO_TEMP_DIR: nothing can be written to the folder"):
+    with pytest.raises(SystemExit, match="GRADIO_TEMP_DIR: cannot write to"):
         app.main(["--port", str(free_port()), "--outputs", str(tmp_path / "outputs")])
 
 
@@ -164,13 +164,13 @@ def test_on_ipv6_loopback_too_a_foreign_name_is_refused(served):
 @pytest.mark.parametrize(
     ("flags", "told"),
     [
-        (["--allow-host", "https://example.com"], "--allow-host takes a name"),
-        (["--allow-host", "example.com:8080"], "--allow-host takes a name"),
-        (["--allow-host", "exa*mple.com"], "--allow-host takes a name"),
-        (["--allow-host", "example.com", "--share"], "--share and --allow-host do not go together"),
-        (["--root-path", "studio"], "--root-path takes a path"),
-        (["--root-path", "/a path"], "--root-path takes a path"),
-        (["--root-path", "/studio?x"], "--root-path takes a path"),
+        (["--allow-host", "https://example.com"], "--allow-host must be a name"),
+        (["--allow-host", "example.com:8080"], "--allow-host must be a name"),
+        (["--allow-host", "exa*mple.com"], "--allow-host must be a name"),
+        (["--allow-host", "example.com", "--share"], "--share and --allow-host cannot be combined"),
+        (["--root-path", "studio"], "--root-path must be a path"),
+        (["--root-path", "/a path"], "--root-path must be a path"),
+        (["--root-path", "/studio?x"], "--root-path must be a path"),
     ],
 )
 def test_a_flag_that_cannot_be_is_refused(flags, told, capsys):

@@ -54,8 +54,8 @@ def test_the_environment_names_a_folder_of_weights(monkeypatch, tmp_path):
 @pytest.mark.parametrize(
     ("flags", "told"),
     [
-        (["--auth", "only-a-name"], "--auth takes USER:PASSWORD"),
-        (["--auth", "a:b", "--mcp"], "--mcp and --auth do not go together"),
+        (["--auth", "only-a-name"], "--auth must be USER:PASSWORD"),
+        (["--auth", "a:b", "--mcp"], "--mcp and --auth cannot be combined"),
         (["--weights", "no/such/folder"], "there is no folder no/such/folder"),
         (["--queue-size", "0"], "--queue-size must be at least 1"),
         (["--max-pixels", "10"], "--max-pixels at least 1000"),

@@ -205,7 +205,7 @@ def test_a_hub_that_does_not_answer_is_said_in_a_sentence(monkeypatch, capsys):
     monkeypatch.setenv("HF_TOKEN", TOKEN)
     assert main(["someone/reverie"]) == 1
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith("The Hub at http://127.0.0.1:9 does not answer")
+    assert line.startswith("The Hub at http://127.0.0.1:9 does not respond")
 
 
 def test_the_hub_reads_the_front_matter():

@@ -112,7 +112,7 @@ def test_a_machine_that_is_refused_says_why(studio, cluster):
     assert "can be used" in said["said"][0]
     with use_language(KOREAN):
         refused = status_value(studio)["machines"][0]["refused"]
-    assert refused.startswith("10.0.0.4의 작업자는 Reverie 1.0")
+    assert refused.startswith("10.0.0.4의 워커는 Reverie 1.0")
 
 
 @pytest.mark.parametrize("reason", ["The cluster cannot be reached.", "No Ray cluster found at 10.0.0.1:6379."])
@@ -125,7 +125,7 @@ def test_a_cluster_that_is_away_is_said_to_be_why_and_what_is_done_meanwhile(stu
     assert reason in said["said"]
     assert len(said["said"]) == len(set(said["said"]))
     assert all(map(is_one_sentence, said["said"]))
-    assert "this computer" in said["said"][-1]
+    assert "the studio's computer" in said["said"][-1]
     assert [(machine["title"], machine["runs"]) for machine in said["machines"]] == [
         ("This computer", ["Dream · step 1 of 30"])
     ]
