@@ -170,7 +170,7 @@ class WeightsStore:
             raise WeightsError(
                 message(
                     "{file} cannot be saved to Keras's cache; free up disk space, or ask the "
-                    "server's owner for permission.",
+                    "server's administrator for permission.",
                     file=path.name,
                 )
             ) from error

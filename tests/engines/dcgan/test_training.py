@@ -253,7 +253,7 @@ def test_the_average_follows_the_weights(eagerly):
     [
         ({}, "no images"),
         ({"notes.txt": b"no picture"}, "no images"),
-        ({f"{i}.png": as_png(image) for i, image in enumerate(blocks(3))}, "only 3 images; at least 16"),
+        ({f"{i}.png": as_png(image) for i, image in enumerate(blocks(3))}, "only 3 images; it needs at least 16"),
         ({f"{i}.png": as_png(blocks(1)[0]) for i in range(20)}, "are identical"),
         ({f"{i}.png": as_png(image)[:200] for i, image in enumerate(blocks(20))}, "damaged"),
     ],

@@ -130,7 +130,7 @@ def test_a_repeated_interruption_is_forgotten_once_a_person_steers(workshop, job
 
 
 def test_a_worker_that_was_asked_for_nothing_says_so(tmp_path):
-    assert "start it again" in refusal(ValueError, Worker(tmp_path).send, None)
+    assert "start the run again" in refusal(ValueError, Worker(tmp_path).send, None)
 
 
 def test_a_file_comes_once_and_is_known_by_what_is_in_it(worker, tmp_path):

@@ -56,7 +56,7 @@ def test_the_environment_names_a_folder_of_weights(monkeypatch, tmp_path):
     [
         (["--auth", "only-a-name"], "--auth must be USER:PASSWORD"),
         (["--auth", "a:b", "--mcp"], "--mcp and --auth cannot be combined"),
-        (["--weights", "no/such/folder"], "there is no folder no/such/folder"),
+        (["--weights", "no/such/folder"], "folder not found: no/such/folder"),
         (["--queue-size", "0"], "--queue-size must be at least 1"),
         (["--max-pixels", "10"], "--max-pixels at least 1000"),
         (["--port", "http"], "--port"),

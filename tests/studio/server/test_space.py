@@ -186,7 +186,7 @@ def test_a_dry_run_lists_all_that_is_kept_of_what_a_space_runs_and_sends_nothing
 @pytest.mark.parametrize(
     ("name", "token", "said"),
     [
-        ("someone/new", "hf_wrong", "The Hub does not know this token"),
+        ("someone/new", "hf_wrong", "The Hub rejected this token"),
         ("someone/new", "", "Log in first"),
         ("somebody-else/reverie", TOKEN, "This token may not write to somebody-else/reverie"),
     ],

@@ -127,7 +127,7 @@ def test_a_cluster_that_is_away_is_said_to_be_why_and_what_is_done_meanwhile(stu
     assert all(map(is_one_sentence, said["said"]))
     assert "the studio's computer" in said["said"][-1]
     assert [(machine["title"], machine["runs"]) for machine in said["machines"]] == [
-        ("This computer", ["Dream · step 1 of 30"])
+        ("The studio's computer", ["Dream · step 1 of 30"])
     ]
 
 

@@ -367,7 +367,7 @@ def test_three_pictures_are_too_few_to_train_on(tab, tmp_path):
     paths = [str(tmp_path / f"{i}.png") for i in range(3)]
     for path in paths:
         Path(path).write_bytes(as_png(np.zeros((20, 20, 3), np.uint8)))
-    assert "only 3 images; at least 16 are needed" in warned(lambda: trained(tab, paths))[1]
+    assert "only 3 images; it needs at least 16" in warned(lambda: trained(tab, paths))[1]
 
 
 def test_several_files_are_packed_into_one_and_the_same_ones_into_the_same(tmp_path):
