@@ -72,7 +72,7 @@ class ImageRunView(RunView):
         self.film_settings = settings = Settings(FilmConfig(), f"{self._prefix}-evolution")
         with gr.Row(elem_classes="directions inputs"):
             settings.slider("speed", "Speed", 4, 30, 1)
-            settings.slider("hold", "Hold", 0, 5, 0.5)
+            settings.slider("hold", "Hold last frame", 0, 5, 0.5)
         with gr.Row(elem_classes="under"):
             first = settings.initial.kind
             kinds = gr.Radio(FILM_KINDS, value=first, show_label=False, label="Format", elem_classes="chips")
