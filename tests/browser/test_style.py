@@ -74,7 +74,7 @@ def film_of(page: Page, kind: str, folder: Path) -> Path:
     """Have a film of the run made, and download it."""
     page.unfold("evolution", "make-film")
     page.set_slider("Speed", 20)
-    page.set_slider("Hold", 2)
+    page.set_slider("Hold last frame", 2)
     choose(page, "evolution", kind)
     page.click("#style-make-film")
     page.until(lambda: page.one("#style-film-file").text.strip() == f"Download {kind}", "the film")
