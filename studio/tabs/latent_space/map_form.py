@@ -51,7 +51,7 @@ class MapSettings(Settings[MapConfig]):
         """Create the pictures per leg, the choice of arcs, and the choice of a loop."""
         steps = gr.Slider(4, 60, value=self.initial.steps, step=1, label="Frames per segment", elem_id="latent-steps")
         back = gr.Checkbox(False, label="Closed loop", container=False, elem_id="latent-closed")
-        arcs = gr.Checkbox(False, label="Spherical interpolation", container=False, elem_id="latent-spherical")
+        arcs = gr.Checkbox(False, label="Spherical", container=False, elem_id="latent-spherical")
         return [self.add("steps", steps), self.add("spherical", arcs), self.add("closed", back)]
 
     def _chips(self, name: str, label: str, meanings: dict[str, str]) -> gr.Radio:

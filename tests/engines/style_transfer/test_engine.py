@@ -70,8 +70,8 @@ def test_the_frames_climb_the_sizes_and_tell_what_is_done(studio_vgg):
     progress = [frame.progress for frame in frames]
     assert progress == sorted(progress)
     assert progress[-1] == 1
-    assert frames[0].note == "size 1 of 2, 103 x 69 · step 1 of 7"
-    assert frames[-1].note == "size 2 of 2, 180 x 120 · step 5 of 5"
+    assert frames[0].note == "scale 1 of 2, 103 x 69 · step 1 of 7"
+    assert frames[-1].note == "scale 2 of 2, 180 x 120 · step 5 of 5"
     assert all(frame.image.dtype == np.uint8 for frame in frames)
 
 
@@ -272,9 +272,9 @@ def test_a_painting_on_a_sketch_begins_where_the_bundled_network_has_ended(studi
     frames = painted(PHOTO, [STYLE], SKETCHED, slower)
     notes = [frame.note.split(" · step")[0] for frame in frames]
     assert notes == [
-        *["sketch, size 1 of 2, 114 x 69"] * 6,
-        *["sketch, size 2 of 2, 200 x 120"] * 4,
-        *["size 1 of 1, 200 x 120"] * 3,
+        *["sketch, scale 1 of 2, 114 x 69"] * 6,
+        *["sketch, scale 2 of 2, 200 x 120"] * 4,
+        *["scale 1 of 1, 200 x 120"] * 3,
     ]
     assert [frame.step for frame in frames] == list(range(1, 14))
     assert {frame.total for frame in frames} == {13}
@@ -313,7 +313,7 @@ def test_a_sketch_in_a_given_time_leaves_time_to_paint_on_it(slower, monkeypatch
     """That both come to their ends; how long they take is no test's matter."""
     monkeypatch.setattr(painting_plan, "SIZES", (96, 128, 200))
     frames = painted(PHOTO, [STYLE], dataclasses.replace(SKETCHED, seconds=1.5), slower)
-    assert frames[-1].note.startswith("size 1 of 1")
+    assert frames[-1].note.startswith("scale 1 of 1")
     assert frames[-1].step == frames[-1].total
 
 
