@@ -26,6 +26,7 @@ from engines.core.frames import Frames
 from engines.core.options import add_options, changed_options
 from engines.core.output_paths import OutputError, check_folder, check_output
 from engines.core.quiet import load_quietly
+from engines.nn.compact_checkpoint import compact
 
 WEIGHTS = Path(__file__).resolve().parent.parent / "weights"
 CHECKPOINTS = Path("checkpoints")
@@ -47,6 +48,11 @@ def main(arguments: list[str] | None = None) -> int:
     }[options.name]
     try:
         load_quietly()
+        if options.compact:
+            if not options.checkpoint:
+                raise ValueError("--compact needs --checkpoint, the checkpoint to copy.")
+            compact(options.checkpoint, options.compact)
+            return 0
         if options.evaluate:
             scores = work(options).evaluate()
             print(json.dumps(scores) if options.json else "\n".join(f"{k}: {v:.4g}" for k, v in scores.items()))
@@ -235,6 +241,7 @@ def _parser() -> argparse.ArgumentParser:
         one.add_argument("--data", type=Path, default=shared / "data", help="the data file, or its folder")
         one.add_argument("--output", type=Path, help="weights file to write, or with --evaluate to score [weights/]")
         one.add_argument("--checkpoint", type=Path, help="checkpoint to resume from [checkpoints/]")
+        one.add_argument("--compact", type=Path, metavar="COPY", help="only copy the checkpoint, at half the size")
         one.add_argument("--pictures", type=Path, help="folder for the images of the training")
         one.add_argument("--evaluate", action="store_true", help="score existing weights instead of training")
         one.add_argument("--json", action="store_true", help="print the scores as one JSON object")

@@ -161,7 +161,7 @@ def test_language_model(monkeypatch, training):
     patch(monkeypatch, language_model, **toy, _shipped=model_of)
     for prepare in ("written_by_the_listing", "written_by_us", "trained_by_the_listing", "trained_by_us"):
         assert getattr(language_model, prepare)()() > 0
-    shape = {"vocab_size": 300, "block_size": 8, "embed_dim": 16, "num_layers": 1, "num_heads": 2, "dense_dim": 8}
+    shape = {"vocab_size": 300, "block_size": 8, "embed_dim": 16, "num_layers": 1, "num_heads": 2, "dense_dim": 16}
     assert all(language_model.trained_with_muon(keras_muon, shape)() > 0 for keras_muon in (True, False))
     assert is_sound(language_model.cache())
     assert is_sound(language_model.five_temperatures())

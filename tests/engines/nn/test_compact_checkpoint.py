@@ -6,8 +6,8 @@ import ml_dtypes
 import numpy as np
 import tensorflow as tf
 
-from engines.nn.compact_checkpoint import main
 from engines.nn.training_loop import load_checkpoint, save_checkpoint
+from engines.train import main
 
 
 def test_a_compact_copy_is_half_as_large_and_its_numbers_are_those_of_bfloat16(tmp_path):
@@ -16,7 +16,7 @@ def test_a_compact_copy_is_half_as_large_and_its_numbers_are_those_of_bfloat16(t
     original, copy = tmp_path / "original.npz", tmp_path / "copy.npz"
     rate = tf.Variable(0.1)
     save_checkpoint(original, [weights, count, rate], 7, {"seed": 1})
-    assert main([str(original), str(copy)]) == 0
+    assert main(["backbone", "--checkpoint", str(original), "--compact", str(copy)]) == 0
     assert copy.stat().st_size < 0.6 * original.stat().st_size
     others = [tf.Variable(tf.zeros_like(weights)), tf.Variable(0, dtype=tf.int64), tf.Variable(0.0)]
     assert load_checkpoint(copy, others, {"seed": 1}) == 7
@@ -30,6 +30,6 @@ def test_what_is_no_checkpoint_is_refused_in_a_sentence(tmp_path, capsys):
     for content in (None, b"no archive"):
         if content is not None:
             (tmp_path / "x.npz").write_bytes(content)
-        assert main([str(tmp_path / "x.npz"), str(tmp_path / "y.npz")]) == 1
+        assert main(["backbone", "--checkpoint", str(tmp_path / "x.npz"), "--compact", str(tmp_path / "y.npz")]) == 1
         assert "cannot be read as a checkpoint" in capsys.readouterr().err
     assert not (tmp_path / "y.npz").exists()
