@@ -1,7 +1,7 @@
 """Pictures in the README and the manual: python -m tests.browser.manual_pictures [NAME ...] makes them again.
 
 They are photographs of the page, of a running studio in a headless browser, and sheets of what the engines make. Needs
-the pictures in the shared test data. Takes about five minutes.
+the pictures in the shared test data, and a font with Hangul (Debian: fonts-nanum). Takes about five minutes.
 """
 
 from __future__ import annotations
