@@ -65,6 +65,16 @@ def test_every_bundled_file_has_a_whole_manifest_entry_and_the_hash_it_states():
         assert path.stat().st_size == entry["bytes"], path.name
 
 
+def test_every_intermediate_result_of_a_training_has_the_hash_that_the_manifest_states():
+    entries = json.loads((WEIGHTS / "manifest.json").read_text(encoding="utf-8"))["intermediate"]
+    files = {path.relative_to(WEIGHTS).as_posix() for path in (WEIGHTS / "training").iterdir()}
+    assert {entry["file"] for entry in entries} == files
+    for entry in entries:
+        content = (WEIGHTS / entry["file"]).read_bytes()
+        assert set(entry) >= ENTRY_KEYS
+        assert (hashlib.sha256(content).hexdigest(), len(content)) == (entry["sha256"], entry["bytes"])
+
+
 def test_the_bundled_weights_are_small():
     assert sum(path.stat().st_size for path in bundled_files()) < 60e6
     assert (WEIGHTS / "studio_vgg.npz").stat().st_size <= 8e6
