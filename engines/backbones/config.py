@@ -18,10 +18,9 @@ class BackboneTrainingConfig:
     hint_weight: float = setting(1.0, "Weight of the distance from the teacher's features.", low=0, high=100)
     soft_weight: float = setting(0.5, "Share of the teacher's class probabilities in the loss.", low=0, high=1)
     temperature: float = setting(2.0, "Temperature of the teacher's class probabilities.", low=0.1, high=100)
-    learning_rate: float = setting(0.1, "Peak of the one-cycle schedule.", low=1e-6, high=10)
-    warmup: float = setting(0.2, "Share of the steps used to warm up the learning rate.", low=0, high=0.9)
-    momentum: float = setting(0.9, "Nesterov momentum.", low=0, high=0.999)
-    weight_decay: float = setting(5e-4, "Weight decay of the kernels.", low=0, high=1)
+    learning_rate: float = setting(0.05, "Peak of the one-cycle schedule of Muon.", low=1e-6, high=10)
+    warmup: float = setting(0.05, "Share of the steps used to warm up the learning rate.", low=0, high=0.9)
+    weight_decay: float = setting(0.02, "Weight decay of the kernels, relative to the rate.", low=0, high=1)
     label_smoothing: float = setting(0.1, "Share of each label spread over all classes.", low=0, high=0.9)
     first_size: int = setting(80, "Side of the crops at the start, in pixels.", low=80, high=256)
     last_size: int = setting(112, "Side of the crops at the end, in pixels.", low=80, high=256)
@@ -40,18 +39,18 @@ class BackboneTrainingConfig:
 class DistillationConfig:
     """How the first blocks of the bundled backbone learn the features of VGG19's."""
 
-    steps: int = setting(8000, "Training steps.", low=1, high=10_000_000)
-    batch_size: int = setting(8, "Crops per step.", low=2, high=256)
-    paintings: int = setting(4, "Unfinished paintings added to each step.", low=1, high=256)
-    size: int = setting(128, "Side of a crop, in pixels.", low=32, high=512)
+    steps: int = setting(2400, "Training steps.", low=1, high=10_000_000)
+    batch_size: int = setting(6, "Crops per step.", low=2, high=256)
+    paintings: int = setting(3, "Unfinished paintings added to each step.", low=1, high=256)
+    size: int = setting(112, "Side of a crop, in pixels.", low=32, high=512)
     largest_scale: float = setting(3.2, "Largest downscaling factor of a crop.", low=1, high=16)
-    learning_rate: float = setting(2e-3, "Peak of the one-cycle schedule of Adam.", low=1e-6, high=1)
+    learning_rate: float = setting(0.04, "Peak of the one-cycle schedule of Muon.", low=1e-6, high=1)
     warmup: float = setting(0.02, "Share of the steps used to warm up the learning rate.", low=0, high=0.9)
     gram_weight: float = setting(0.5, "Weight of the distance of Gram matrices.", low=0, high=100)
     isometry_weight: float = setting(0.3, "Weight of the maps' distance from isometries.", low=0, high=100)
     paintings_age: int = setting(24, "Style transfer steps per painting.", low=1, high=1000)
     paintings_rate: float = setting(0.06, "Style transfer step size, for pixels in [-1, 1].", low=0, high=1)
-    interval: int = setting(250, "Steps between checkpoints.", low=1, high=1_000_000)
+    interval: int = setting(100, "Steps between checkpoints.", low=1, high=1_000_000)
     seed: int = setting(0, "Seed for the crops and the initial weights.", low=0, high=2**31 - 1)
 
     def __post_init__(self):

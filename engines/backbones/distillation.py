@@ -23,6 +23,7 @@ from engines.backbones import studio_vgg
 from engines.backbones.backbone import Backbone
 from engines.backbones.config import DistillationConfig
 from engines.backbones.hints import crops, gram, isometry_error, relative
+from engines.backbones.optimizer import convolution_optimizer
 from engines.core.files import written_atomically
 from engines.core.frames import Frames
 from engines.data.images import PHOTOS_FILE, whole_pictures
@@ -43,7 +44,6 @@ TEACHER_LAYERS = {
 HELD_OUT = ("gauguin_tahiti.jpg", "munch_the_scream.jpg", "picabia_udnie_1913.jpg")
 # There are fewer paintings than photos, so each counts this many times.
 PAINTING_REPEATS = 3
-_ADAM = (0.9, 0.99, 1e-7)
 _MAX_GRADIENT_NORM = 1.0
 
 
@@ -88,9 +88,9 @@ def train(
     probe = tf.constant(crops(everything, 16, config.size, config.largest_scale, rng))
     units = [tf.sqrt(tf.reduce_mean(tf.square(tf.cast(found, tf.float32)))) for found in taught(probe)]
 
-    weights = [*student.trainable_variables, *(variable for layer in maps for variable in layer.trainable_variables)]
-    moments = [[tf.Variable(np.zeros(w.shape, np.float32)) for w in weights] for _ in range(2)]
-    rate, count = tf.Variable(0.0), tf.Variable(0.0)
+    trainable = [*student.trainable_variables, *(variable for layer in maps for variable in layer.trainable_variables)]
+    optimizer = convolution_optimizer(trainable, config.learning_rate)
+    factor = tf.Variable(0.0)
     shape = (config.paintings, config.size, config.size, 3)
     canvas, photo, style = (tf.Variable(np.zeros(shape, np.float32)) for _ in range(3))
 
@@ -122,14 +122,8 @@ def train(
             losses = [tf.reduce_sum(loss) for loss in both]
             error = tf.add_n([isometry_error(layer.kernel[0, 0]) for layer in maps])
             loss = tf.add_n(losses) + config.isometry_weight * error
-        gradients, _ = tf.clip_by_global_norm(tape.gradient(loss, weights), _MAX_GRADIENT_NORM)
-        count.assign_add(1.0)
-        first, second, least = _ADAM
-        for weight, gradient, mean, square in zip(weights, gradients, *moments, strict=True):
-            mean.assign(first * mean + (1 - first) * gradient)
-            square.assign(second * square + (1 - second) * tf.square(gradient))
-            corrected = (mean / (1 - first**count)) / (tf.sqrt(square / (1 - second**count)) + least)
-            weight.assign(weight.value - rate * corrected)
+        gradients, _ = tf.clip_by_global_norm(tape.gradient(loss, optimizer.weights), _MAX_GRADIENT_NORM)
+        optimizer.apply(gradients, factor)
         by_layer = dict(zip(TEACHER_LAYERS, losses, strict=True))
         return {
             "loss": loss,
@@ -157,18 +151,21 @@ def train(
     def train_step(step: int):
         rng = np.random.default_rng((config.seed, 1, step))
         renew(step, rng)
-        rate.assign(one_cycle(step / config.steps, config.learning_rate, config.warmup))
+        factor.assign(one_cycle(step / config.steps, 1.0, config.warmup))
         fresh = crops(everything, config.batch_size, config.size, config.largest_scale, rng)
         return update(tf.constant(fresh))
 
     yield from train_frames(
-        variables=[*weights, *moments[0], *moments[1], count, canvas, photo, style],
+        variables=[*optimizer.weights, *optimizer.variables, canvas, photo, style],
         train_step=train_step,
         total=config.steps,
         interval=config.interval,
         settings=dataclasses.asdict(config) | {"data": data_hash(*everything), "teacher": teacher.weights},
         checkpoint=checkpoint,
-        monitor=lambda _: (_contact_strip(canvas.numpy()), {"learning_rate": float(rate.numpy())}),
+        monitor=lambda _: (
+            _contact_strip(canvas.numpy()),
+            {"learning_rate": config.learning_rate * float(factor.numpy())},
+        ),
         notices=(*left_out, *others_left_out),
     )
     if output:

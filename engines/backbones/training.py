@@ -22,6 +22,7 @@ from engines.backbones import studio_vgg
 from engines.backbones.backbone import Backbone
 from engines.backbones.config import BackboneTrainingConfig
 from engines.backbones.hints import crops, relative
+from engines.backbones.optimizer import convolution_optimizer
 from engines.backbones.soft_targets import soft_targets
 from engines.core.files import UNREADABLE, written_atomically
 from engines.core.frames import Frames
@@ -141,9 +142,9 @@ def train(
     probe = tf.constant(crops(photos, 16, config.last_size, config.largest_scale, np.random.default_rng(config.seed)))
     units = [tf.sqrt(tf.reduce_mean(tf.square(tf.cast(found, tf.float32)))) for found in taught(probe)]
 
-    rate = keras.Variable(0.0, dtype="float32", trainable=False, name="rate")
-    weights = [*deep.trainable_variables, *(variable for layer in maps for variable in layer.trainable_variables)]
-    momenta = [keras.Variable(np.zeros(w.shape, np.float32), trainable=False) for w in weights]
+    trainable = [*deep.trainable_variables, *(variable for layer in maps for variable in layer.trainable_variables)]
+    optimizer = convolution_optimizer(trainable, config.learning_rate, config.weight_decay)
+    factor = keras.Variable(0.0, dtype="float32", trainable=False, name="factor")
 
     @tf.function(reduce_retracing=True)
     def update(images, labels, probabilities, boxes, gains, sharp):
@@ -171,11 +172,7 @@ def train(
                 ]
             ) / len(maps)
             loss = named + config.hint_weight * hints
-        for w, m, g in zip(weights, momenta, tape.gradient(loss, weights), strict=True):
-            if len(w.shape) > 1:  # biases and the scales of the normalisation do not decay
-                g = g + config.weight_decay * w.value
-            m.assign(config.momentum * m.value + g)
-            w.assign(w.value - rate.value * (g + config.momentum * m.value))
+        optimizer.apply(tape.gradient(loss, optimizer.weights), factor)
         accuracy = tf.reduce_mean(tf.cast(tf.argmax(logits, -1, tf.int32) == labels, tf.float32))
         return {"loss": loss, "accuracy": accuracy, "hints": hints}
 
@@ -183,7 +180,7 @@ def train(
         position = step / total
         rng = np.random.default_rng((config.seed, 1, step))
         rows = batch_indices(count, config.batch_size, step, config.seed)
-        rate.assign(one_cycle(position, config.learning_rate, config.warmup))
+        factor.assign(one_cycle(position, 1.0, config.warmup))
         if position < WHOLE_IMAGES_FROM:
             size = crop_size(position, config.first_size, config.last_size)
             boxes = random_boxes(len(rows), config.least_area, rng)
@@ -201,11 +198,12 @@ def train(
         )
 
     def monitor(step: int):
-        return None, {"top1": top1(network, validation), "learning_rate": float(rate.value)}
+        rate = config.learning_rate * float(factor.value)
+        return None, {"top1": top1(network, validation), "learning_rate": rate}
 
     learnt = data_hash(pictures.images, pictures.labels, *photos, *given)
     yield from train_frames(
-        variables=[*deep.variables, *(layer.kernel for layer in maps), *momenta],
+        variables=[*deep.variables, *(layer.kernel for layer in maps), *optimizer.variables],
         train_step=train_step,
         total=total,
         interval=config.interval,

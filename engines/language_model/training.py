@@ -30,11 +30,11 @@ from engines.language_model.config import (
 from engines.language_model.generation import Generation, generate
 from engines.language_model.loss import next_token_loss
 from engines.language_model.model import LanguageModel, build_network, read_language_model, save_language_model
-from engines.language_model.muon import Muon
 from engines.language_model.networks import TransformerConfig
 from engines.language_model.scoring import token_losses
 from engines.language_model.tokenizers import TOKENISERS, Tokeniser
 from engines.nn.compiled_step import compiled_loss, compiled_step
+from engines.nn.muon import Muon
 from engines.nn.precision import training_policy
 from engines.nn.training_loop import data_hash, epoch_order, train_frames
 
@@ -132,7 +132,7 @@ class TrainState:
                 compute_dtype,
                 config.weight_decay or 0.0,
             )
-            self.weights = [*matrices, *others]
+            self.weights = self.muon.weights
         else:
             self.rmsprop = keras.optimizers.RMSprop(self.rate)
             self.rmsprop.build(self.weights)

@@ -1,11 +1,13 @@
 """The Muon optimizer, with Adam for everything that is not a matrix.
 
-Jordan et al., "Muon: an optimizer for hidden layers in neural networks", 2024. `keras.optimizers.Muon` updates one
-matrix after the other; for small matrices on a CPU it is faster to batch all matrices of one shape, and in bfloat16.
+Jordan et al., "Muon: an optimizer for hidden layers in neural networks", 2024. The kernel of a convolution is one
+matrix, with a row for each weight of a window; `keras.optimizers.Muon` leaves such kernels to Adam. Matrices of one
+shape are updated together.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -41,7 +43,8 @@ class Muon:
     """Muon for matrices, Adam for all other weights.
 
     Args:
-        matrices: weights, (n, m) each, or several matrices side by side, (n, k m), with k in `parts`.
+        matrices: weights, (n, m) each, or several matrices side by side, (n, k m), with k in `parts`. All axes of a
+            kernel but the last, such as (height, width, inputs, outputs), are its rows.
         parts: number of matrices in each of `matrices`.
         others: weights for Adam.
         rate: learning rate of the matrices. The singular values of an update are about the rate, times the square root
@@ -66,7 +69,7 @@ class Muon:
         # Indices of the weights to batch, by the shape of their matrices, transposed if needed so that n <= m.
         self.groups: dict[tuple[int, int], list[int]] = {}
         for i, (weight, count) in enumerate(zip(self.matrices, self.parts, strict=True)):
-            rows, columns = weight.shape[0], weight.shape[1] // count
+            rows, columns = _rows(weight), weight.shape[-1] // count
             self.groups.setdefault((min(rows, columns), max(rows, columns)), []).append(i)
         self.momentum = [
             _zeros((sum(self.parts[i] for i in members), *shape)) for shape, members in self.groups.items()
@@ -74,6 +77,11 @@ class Muon:
         self.first = [_zeros(weight.shape) for weight in self.others]
         self.second = [_zeros(weight.shape) for weight in self.others]
         self.count = _zeros(())
+
+    @property
+    def weights(self) -> list[Any]:
+        """The trained weights, in the order of the gradients."""
+        return [*self.matrices, *self.others]
 
     @property
     def variables(self) -> list[Any]:
@@ -84,7 +92,7 @@ class Muon:
         """Do one step.
 
         Args:
-            gradients: gradients of `matrices`, then of `others`.
+            gradients: gradients of `weights`.
             factor: scale of both learning rates.
         """
         for momentum, (shape, members) in zip(self.momentum, self.groups.items(), strict=True):
@@ -106,19 +114,23 @@ class Muon:
 
     def _stack(self, gradient: Any, i: int, shape: tuple[int, int]) -> Any:
         """A weight's matrices stacked, (k, n, m), transposed if needed so that n <= m."""
-        rows, columns = gradient.shape
+        rows, columns = _rows(gradient), gradient.shape[-1]
         matrices = ops.transpose(ops.reshape(gradient, (rows, self.parts[i], columns // self.parts[i])), (1, 0, 2))
         return matrices if rows == shape[0] else ops.transpose(matrices, (0, 2, 1))
 
     def _update(self, i: int, step: Any, shape: tuple[int, int], factor: Any) -> None:
         weight, count = self.matrices[i], self.parts[i]
-        rows, columns = weight.shape[0], weight.shape[1] // count
+        rows, columns = _rows(weight), weight.shape[-1] // count
         if rows != shape[0]:
             step = ops.transpose(step, (0, 2, 1))
-        step = ops.reshape(ops.transpose(step, (1, 0, 2)), (rows, count * columns))
+        step = ops.reshape(ops.transpose(step, (1, 0, 2)), weight.shape)
         # A matrix with more outputs than inputs needs a larger step to change its outputs as much.
         decayed = weight * (1 - factor * self.rate * self.decay) if self.decay else weight
         weight.assign(decayed - factor * self.rate * max(1.0, columns / rows) ** 0.5 * step)
+
+
+def _rows(weight: Any) -> int:
+    return math.prod(weight.shape[:-1])
 
 
 def _zeros(shape: Sequence[int]) -> Any:
