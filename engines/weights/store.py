@@ -7,8 +7,9 @@ Keras's own cache. Nothing is downloaded unless `download` is called.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from engines.core.files import md5_of, sha256_of
@@ -17,7 +18,14 @@ from engines.weights import download as downloads
 from engines.weights.keras_applications import OFFICIAL_FILES
 
 BUNDLED_FOLDER = Path(__file__).resolve().parents[2] / "weights"
-KERAS_CACHE = Path.home() / ".keras" / "models"
+
+
+def keras_cache() -> Path:
+    """The folder in which Keras keeps downloaded weights: in KERAS_HOME if set, else in the home folder, or in /tmp if
+    that cannot be written. Does not import Keras."""
+    home = os.path.expanduser("~")  # unlike Path.home(), never fails
+    fallback = Path(home if os.access(home, os.W_OK) else "/tmp") / ".keras"
+    return Path(os.environ.get("KERAS_HOME", fallback)) / "models"
 
 
 class WeightsError(ValueError):
@@ -43,7 +51,7 @@ class WeightsStore:
     """
 
     folders: tuple[Path, ...] = ()
-    cache: Path = KERAS_CACHE
+    cache: Path = field(default_factory=keras_cache)
     bundled: Path = BUNDLED_FOLDER
 
     def manifest(self) -> dict[str, dict]:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import keras
@@ -12,12 +15,12 @@ import pytest
 
 from engines.backbones.backbone import load_backbone
 from engines.core.files import sha256_of
-from engines.weights import store as weights_module
 from engines.weights.keras_applications import OFFICIAL_FILES
 from engines.weights.store import WeightsError, WeightsStore
 from tests.engines.helpers import files_in, refusal
 from tests.engines.servers import FileServer, md5_hex, server
 
+ROOT = Path(__file__).resolve().parents[3]
 VGG16 = OFFICIAL_FILES["vgg16"].name
 PAYLOAD = np.random.default_rng(0).bytes(1_500_000)
 
@@ -276,7 +279,20 @@ def test_the_official_addresses_are_those_of_keras():
         assert official.name == f"{name}_weights_tf_dim_ordering_tf_kernels_notop.h5"
         assert official.url.startswith("https://storage.googleapis.com/tensorflow/keras-applications/")
         assert len(official.md5) == 32
-    assert weights_module.KERAS_CACHE.parts[-2:] == (".keras", "models")
+
+
+@pytest.mark.parametrize("environment", [{"KERAS_HOME": "elsewhere"}, {"HOME": "at home"}, {"HOME": "nowhere"}])
+def test_downloads_go_where_keras_looks_for_them(tmp_path, environment):
+    (tmp_path / "at home").mkdir()
+    inherited = {name: value for name, value in os.environ.items() if name != "KERAS_HOME"}
+    places = {name: str(tmp_path / value) for name, value in environment.items()}
+    program = (
+        "import engines.weights.store as ours; print(ours.WeightsStore().cache)\n"
+        "from keras.src.backend.config import keras_home; print(keras_home())"
+    )
+    told = subprocess.check_output([sys.executable, "-c", program], env=inherited | places, cwd=ROOT, text=True)
+    ours, keras_home = map(Path, told.splitlines())
+    assert ours == keras_home / "models"
 
 
 # Adding and removing files
