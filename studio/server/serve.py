@@ -19,11 +19,10 @@ from studio.server.calls import CallValidation
 from studio.server.event_streams import EventStreams
 from studio.server.listening import allowed_names, bypass_proxy, listen, url_of, use_listener
 from studio.server.sessions import SESSIONS_KEPT, use_light_sessions
-from studio.server.theme import STATIC
+from studio.server.theme import STATIC, stylesheet
 from studio.server.theme import theme as studio_theme
 from studio.services import Studio
 
-STYLE = STATIC / "studio.css"
 # Not in the stylesheet: Gradio does not apply media queries of that to its own messages or loading screen.
 _STILL = (
     "<style>@media (prefers-reduced-motion: reduce) { *, *::before, *::after { scroll-behavior: auto !important; "
@@ -118,7 +117,7 @@ def serve(
             share=share,
             auth=tuple(auth.split(":", 1)) if auth else None,
             theme=studio_theme(),
-            css=STYLE.read_text(encoding="utf-8"),
+            css=stylesheet(),
             js=asset(STATIC / "theme.js").replace("DARK", str(theme == "dark").lower()) if theme != "system" else None,
             head=_STILL,
             root_path=root_path or None,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import gradio as gr
 
-# The page's stylesheets and scripts.
+# The page's own styles and scripts.
 STATIC = Path(__file__).with_name("static")
 
 _FONT = (
@@ -48,6 +48,13 @@ _PAPER = gr.themes.Color(
     c950="#0a0908",
     name="paper",
 )
+
+
+def stylesheet() -> str:
+    """Join the page's styles and, in the order of their paths, those of the components."""
+    page = STATIC / "studio.css"
+    components = sorted(set(STATIC.parents[1].rglob("*.css")) - {page})
+    return "\n".join(path.read_text(encoding="utf-8") for path in (page, *components))
 
 
 def theme() -> gr.themes.Base:
