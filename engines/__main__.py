@@ -25,7 +25,7 @@ from engines.core.output_paths import OutputError, check_output
 from engines.core.quiet import load_quietly
 from engines.imaging.images import MAX_PIXELS, digest, load_picture
 from engines.imaging.metadata import NO_DETAILS
-from engines.imaging.video import Film
+from engines.imaging.video import VideoWriter
 from engines.jobs import ENGINES, Job, JobExecution, Workshop, job_from_recipe
 from engines.recipes import RecipeError, read_recipe, write_png, write_text
 
@@ -164,8 +164,8 @@ def _job(options: argparse.Namespace) -> Job:
 
 
 def _run(started: JobExecution, output: Path) -> int:
-    film, stopped = None, False
-    wants_film, writes = output.suffix.lower() == ".mp4", ENGINES[started.job.engine].writes
+    video, stopped = None, False
+    wants_video, writes = output.suffix.lower() == ".mp4", ENGINES[started.job.engine].writes
     output.parent.mkdir(parents=True, exist_ok=True)
     try:
         bar_format = "{l_bar}{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}{postfix}]"
@@ -174,26 +174,26 @@ def _run(started: JobExecution, output: Path) -> int:
                 bar.total = frame.total
                 bar.set_postfix({name: f"{value:.3g}" for name, value in frame.metrics.items()}, refresh=False)
                 bar.update(frame.step - bar.n)
-                if wants_film and frame.keyframe and frame.image is not None:
-                    film = film or Film(output, _film_size(started, frame.image))
-                    film.add(frame.image)
+                if wants_video and frame.keyframe and frame.image is not None:
+                    video = video or VideoWriter(output, _video_size(started, frame.image))
+                    video.add(frame.image)
     except KeyboardInterrupt:
         stopped = True
     except OSError as error:
-        return _write_to_temporary(started, film, output, error)
+        return _write_to_temporary(started, video, output, error)
     except Exception:
-        if film:
-            film.discard()
+        if video:
+            video.discard()
         raise
     finally:
         started.close()
     last = started.last
-    if last is None or (last.image is None and not writes) or (wants_film and film is None):
+    if last is None or (last.image is None and not writes) or (wants_video and video is None):
         raise KeyboardInterrupt
     try:
-        _write(started, film, output)
+        _write(started, video, output)
     except OSError as error:
-        return _write_to_temporary(started, film, output, error)
+        return _write_to_temporary(started, video, output, error)
     _print_notices(started.notices)
     what = "text" if writes else "picture"
     print(f"{f'Stopped; the {what} so far is' if stopped else 'Written to'} {output}", file=sys.stderr)
@@ -205,12 +205,12 @@ def _print_notices(notices: Iterable[str]) -> None:
         print(f"Note: {sentence}", file=sys.stderr)
 
 
-def _write(started: JobExecution, film: Film | None, output: Path) -> None:
-    """Write the result: a film, a text or a picture."""
+def _write(started: JobExecution, video: VideoWriter | None, output: Path) -> None:
+    """Write the result: a video, a text or a picture."""
     last = started.last
     assert last is not None
-    if film:
-        film.finish(started.recipe.to_json())
+    if video:
+        video.finish(started.recipe.to_json())
     elif ENGINES[started.job.engine].writes:
         write_text(output, last.text, started.recipe)
     elif last.image is not None:
@@ -218,28 +218,28 @@ def _write(started: JobExecution, film: Film | None, output: Path) -> None:
         write_png(output, last.image, started.recipe, details)
 
 
-def _write_to_temporary(started: JobExecution, film: Film | None, output: Path, error: OSError) -> int:
-    """Write a result whose output failed to the temporary folder instead; of a film only the last picture.
+def _write_to_temporary(started: JobExecution, video: VideoWriter | None, output: Path, error: OSError) -> int:
+    """Write a result whose output failed to the temporary folder instead; of a video only the last picture.
 
     Raises:
         OSError: there is no result, or it cannot be written there either.
     """
-    if film:
-        film.discard()
+    if video:
+        video.discard()
     last = started.last
     if last is None or (last.image is None and not ENGINES[started.job.engine].writes):
         raise error
-    filmed = output.suffix.lower() == ".mp4"
-    rescued = Path(tempfile.mkdtemp(prefix="reverie-")) / f"result{'.png' if filmed else output.suffix}"
+    is_video = output.suffix.lower() == ".mp4"
+    rescued = Path(tempfile.mkdtemp(prefix="reverie-")) / f"result{'.png' if is_video else output.suffix}"
     _write(started, None, rescued)
-    what = "its last picture, whose recipe makes it again," if filmed else "it"
+    what = "its last picture, whose recipe makes it again," if is_video else "it"
     print(f"{output} could not be written: {why_unwritten(error)}; {what} is in {rescued}.", file=sys.stderr)
     _print_notices(started.notices)
     return 1
 
 
-def _film_size(started: JobExecution, image) -> tuple[int, int]:
-    """Width and height of a film: the size of its largest picture, as the pictures of a run may grow."""
+def _video_size(started: JobExecution, image) -> tuple[int, int]:
+    """Width and height of a video: the size of its largest picture, as the pictures of a run may grow."""
     if not started.job.inputs or ENGINES[started.job.engine].sheet:
         return image.shape[1], image.shape[0]
     first = next(iter(started.job.inputs.values()))

@@ -31,7 +31,7 @@ TOY = {
     "dcgan_projection": "--steps 2",
     "language_model": "--tokens 3",
 }
-# Of a film.
+# Of a video.
 PICTURES = "--pictures 2"
 
 

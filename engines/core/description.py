@@ -40,7 +40,7 @@ class Engine:
         steerable: for a training, fields that may change while it runs or when it resumes.
         left_out: fields that only matter while steering.
         writes: True if the result is text.
-        film: True if the frames form a film, which is the result.
+        video: True if the frames form a video, which is the result.
         sheet: True if the result is a contact sheet, which is not comparable to the input.
         networks: names of its networks, the default first.
         loader: "module:function" that loads a network by name from a `WeightsStore`; "" for none.
@@ -69,7 +69,7 @@ class Engine:
     steerable: Collection[str] = ()
     left_out: Collection[str] = ()
     writes: bool = False
-    film: bool = False
+    video: bool = False
     sheet: bool = False
     networks: tuple[str, ...] = ()
     loader: str = ""

@@ -29,7 +29,7 @@ UNREADABLE = (
     zlib.error,
     lzma.LZMAError,
 )
-# Names of temporary files: of `create_temporary`, and of `Film` while it is finished.
+# Names of temporary files: of `create_temporary`, and of `VideoWriter` while it is finished.
 _TEMPORARY = re.compile(r"\.(?P<stem>.+)-[a-z0-9_]{8}(-whole)?(\.[A-Za-z0-9]+)?")
 # Longer parts of a name are shortened in the name of its temporary file, which has extra characters.
 MAX_STEM_BYTES, MAX_SUFFIX_BYTES = 100, 16

@@ -22,7 +22,7 @@ class Frame:
         metrics: losses and scores by name.
         note: the stage of the run, in words ("octave 2 of 3").
         progress: share of the work done, in [0, 1], for steps of unequal cost; -1 means step / total.
-        keyframe: True if the frame belongs in a film of the run.
+        keyframe: True if the frame belongs in a video of the run.
         yield_point: True if a part of the run ends here, so that another run may go first.
         config: the settings in force since the previous frame, if the engine itself chose or changed them; None if they
             are those that were passed or sent.

@@ -128,7 +128,7 @@ class DrawConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class FaceWalkConfig:
-    """A film that interpolates between pictures."""
+    """A video that interpolates between pictures."""
 
     seeds: tuple[int, ...] = setting((0, 1, 2, 3, 4), "Seeds of the images to visit.", low=0, high=MAX_SEED)
     truncation: float = setting(1.0, _TRUNCATION, low=0.0, high=2.0)

@@ -28,7 +28,7 @@ ENGINES = (
         does="Make a video of a walk from face to face.",
         config="engines.dcgan:FaceWalkConfig",
         function="engines.dcgan:walk",
-        film=True,
+        video=True,
         **_NETWORK,
     ),
     Engine(

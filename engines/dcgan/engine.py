@@ -102,5 +102,5 @@ def _path(config: FaceWalkConfig, gan: GAN) -> np.ndarray:
     if config.waypoints:
         points = np.reshape(np.array(config.waypoints, np.float32), (-1, gan.latent_dim))
     path = latent.walk(points, config.steps, spherical=config.spherical, closed=config.closed)
-    # A looping film would pause if its last picture repeated its first.
+    # A looping video would pause if its last picture repeated its first.
     return path[:-1] if config.closed else path

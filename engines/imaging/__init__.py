@@ -1,1 +1,1 @@
-"""Pictures and films: reading, writing, colours, tiles."""
+"""Pictures and videos: reading, writing, colours, tiles."""

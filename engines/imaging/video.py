@@ -1,4 +1,4 @@
-"""MP4 (H.264), GIF and WebP films, written frame by frame, with the recipe inside."""
+"""MP4 (H.264), GIF and WebP videos, written frame by frame, with the recipe inside."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ KINDS = ("mp4", "gif", "webp")
 GIF_SIDE, WEBP_SIDE = 420, 720
 
 
-class FilmError(ValueError):
-    """A film that cannot be made; the message is a sentence for people."""
+class VideoError(ValueError):
+    """A video that cannot be made; the message is a sentence for people."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class FilmConfig:
-    """Settings for a film."""
+class VideoConfig:
+    """Settings for a video."""
 
     kind: str = setting("mp4", "MP4 video, or animated GIF or WebP.", choices=KINDS)
     speed: int = setting(12, "Frames per second.", low=4, high=30)
@@ -47,14 +47,14 @@ class FilmConfig:
         validate(self)
 
 
-class Film:
+class VideoWriter:
     """Writes an MP4 frame by frame, in constant memory.
 
     The file appears at `path` when `finish` is called; `discard` leaves nothing behind.
 
     Args:
         path: the file; its folder must exist.
-        size: (width, height) of the film, to which pictures are resized; odd sides lose a pixel, as H.264 needs even
+        size: (width, height) of the video, to which pictures are resized; odd sides lose a pixel, as H.264 needs even
             ones.
         rate: pictures per second.
 
@@ -85,7 +85,7 @@ class Film:
         self.count += 1
 
     def finish(self, comment: str) -> Path:
-        """Close the film, store `comment` (a recipe) in it, and move it to `path`."""
+        """Close the video, store `comment` (a recipe) in it, and move it to `path`."""
         finished = self._draft.with_name(self._draft.stem + "-whole.mp4")
         try:
             for packet in self._stream.encode():
@@ -111,32 +111,36 @@ class Film:
         return self.path
 
     def discard(self) -> None:
-        """Delete the unfinished film."""
-        with contextlib.suppress(Exception):  # closing a film without pictures fails
+        """Delete the unfinished video."""
+        with contextlib.suppress(Exception):  # closing a video without pictures fails
             self._container.close()
         self._draft.unlink(missing_ok=True)
 
 
-def write_film(
-    path: Path, images: Iterable[np.ndarray], shape: tuple[int, int], config: FilmConfig, comment: str
+# Scripts that earlier versions saved import it under this name.
+Film = VideoWriter
+
+
+def write_video(
+    path: Path, images: Iterable[np.ndarray], shape: tuple[int, int], config: VideoConfig, comment: str
 ) -> Path:
-    """Write pictures, (H, W, 3) uint8 RGB, as a film, atomically and in constant memory. GIF and WebP loop.
+    """Write pictures, (H, W, 3) uint8 RGB, as a video, atomically and in constant memory. GIF and WebP loop.
 
     Args:
-        shape: (height, width) of the film; a GIF is shrunk to GIF_SIDE, a WebP to WEBP_SIDE.
+        shape: (height, width) of the video; a GIF is shrunk to GIF_SIDE, a WebP to WEBP_SIDE.
         comment: stored in the file.
 
     Raises:
-        FilmError: there are no pictures.
+        VideoError: there are no pictures.
     """
     pictures = iter(images)
     first = next(pictures, None)
     if first is None:
-        raise FilmError(message("There are no images to make a video from."))
+        raise VideoError(message("There are no images to make a video from."))
     pictures = itertools.chain([first], pictures)
     height, width = shape
     if config.kind == "mp4":
-        return _write_mp4(Film(path, (width, height), rate=config.speed), pictures, config, comment)
+        return _write_mp4(VideoWriter(path, (width, height), rate=config.speed), pictures, config, comment)
     write, max_side, units = _ANIMATIONS[config.kind]
     scale = min(1.0, max_side / max(shape))
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
@@ -148,20 +152,20 @@ def write_film(
 _ANIMATIONS = {"gif": (write_gif, GIF_SIDE, HUNDREDTHS), "webp": (write_webp, WEBP_SIDE, THOUSANDTHS)}
 
 
-def _write_mp4(film: Film, images: Iterable[np.ndarray], config: FilmConfig, comment: str) -> Path:
+def _write_mp4(video: VideoWriter, images: Iterable[np.ndarray], config: VideoConfig, comment: str) -> Path:
     try:
         for image in images:
-            film.add(image)
+            video.add(image)
         for _ in range(round(config.hold * config.speed)):
-            film.add(image)
-        return film.finish(comment)
+            video.add(image)
+        return video.finish(comment)
     except Exception:
-        film.discard()
+        video.discard()
         raise
 
 
 def read_comment(path: Path) -> str | None:
-    """The comment in an MP4, GIF or WebP file; None if there is none or the file is not a film."""
+    """The comment in an MP4, GIF or WebP file; None if there is none or the file is not a video."""
     kind = path.suffix.lower().removeprefix(".")
     try:
         if kind in _ANIMATIONS:
@@ -173,7 +177,7 @@ def read_comment(path: Path) -> str | None:
 
 
 def middle_picture(path: Path) -> np.ndarray | None:
-    """A picture from the middle of an MP4, (H, W, 3) uint8 RGB; None if the file is not a film."""
+    """A picture from the middle of an MP4, (H, W, 3) uint8 RGB; None if the file is not a video."""
     try:
         with av.open(str(path)) as container:
             stream = container.streams.video[0]
@@ -186,8 +190,8 @@ def middle_picture(path: Path) -> np.ndarray | None:
     return None
 
 
-def film_size(path: Path) -> tuple[int, int] | None:
-    """(width, height) of an MP4; None if the file is not a film."""
+def video_size(path: Path) -> tuple[int, int] | None:
+    """(width, height) of an MP4; None if the file is not a video."""
     try:
         with av.open(str(path)) as container:
             stream = container.streams.video[0]

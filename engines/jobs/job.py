@@ -52,9 +52,9 @@ class Job:
     pace: float = 0.0
 
     @property
-    def makes_film(self) -> bool:
-        """True if the job produces a film."""
-        return ENGINES[self.engine].film or getattr(self.config, "pictures", 1) > 1
+    def makes_video(self) -> bool:
+        """True if the job produces a video."""
+        return ENGINES[self.engine].video or getattr(self.config, "pictures", 1) > 1
 
     @property
     def makes_sheet(self) -> bool:

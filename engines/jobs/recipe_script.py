@@ -32,20 +32,20 @@ run = workshop.start(job)
 for frame in run:
     print(f"step {frame.step} of {frame.total}", end="\\r")
 """
-_FILMING = """\
-run, film = workshop.start(job), None
+_WRITING_VIDEO = """\
+run, video = workshop.start(job), None
 for frame in run:
     print(f"step {frame.step} of {frame.total}", end="\\r")
     if frame.keyframe:
         height, width = frame.image.shape[:2]
-        film = film or Film(path, (width, height))
-        film.add(frame.image)
+        video = video or VideoWriter(path, (width, height))
+        video.add(frame.image)
 """
-_FINISHING = "film.finish(run.recipe.to_json())\n"
-# For a zoom film, which may have been stopped before its first picture was complete.
+_FINISHING = "video.finish(run.recipe.to_json())\n"
+# For a zoom video, which may have been stopped before its first picture was complete.
 _FINISHING_IF_STARTED = """\
-if film:
-    film.finish(run.recipe.to_json())
+if video:
+    video.finish(run.recipe.to_json())
 else:
     path = path.with_suffix(".png")
     write_png(path, frame.image, run.recipe)
@@ -99,10 +99,10 @@ def _heading(job: Job, inputs: dict[str, str]) -> str:
     replace = "from dataclasses import replace\n" if job.steering else ""
     imports = [
         "from {} import {}\n".format(*engine.config.split(":")),
-        "from engines.imaging.video import Film\n" if job.makes_film else "",
+        "from engines.imaging.video import VideoWriter\n" if job.makes_video else "",
         "from engines.jobs import Job, Workshop\n",
         "from engines.imaging.images import digest, read_picture\n" if inputs else "",
-        "" if engine.film else f"from engines.recipes import {writer}\n",
+        "" if engine.video else f"from engines.recipes import {writer}\n",
     ]
     return (
         f'"""Makes a result of {job.engine} again, in Reverie\'s folder: {usage}\n\n'
@@ -157,8 +157,8 @@ def _running(job: Job, weights: str, inputs: dict[str, str]) -> str:
         "interruptions": repr(job.interruptions) if job.interruptions else "",
     }
     text += f"job = Job({', '.join(f'{name}={value}' for name, value in options.items() if value)})\n"
-    if job.makes_film:
-        suffix, steps = ".mp4", _FILMING + (_FINISHING if ENGINES[job.engine].film else _FINISHING_IF_STARTED)
+    if job.makes_video:
+        suffix, steps = ".mp4", _WRITING_VIDEO + (_FINISHING if ENGINES[job.engine].video else _FINISHING_IF_STARTED)
     elif ENGINES[job.engine].writes:
         suffix, steps = ".txt", _RUNNING + "write_text(path, frame.text, run.recipe)\n"
     else:

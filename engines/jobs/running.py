@@ -223,7 +223,7 @@ class JobExecution(Iterator[Frame]):
         """What remains of the run after its last frame; None if it is complete.
 
         A training resumes from its checkpoint, and a run with a `position` from its last frame. Anything else starts
-        again, including films, whose earlier pictures are only in the film's file.
+        again, including videos, whose earlier pictures are only in the video's file.
         """
         job, frame, history = self.job, self.last, self.history
         if frame is None:
@@ -233,7 +233,7 @@ class JobExecution(Iterator[Frame]):
         if "checkpoint" in job.files:
             return ResumableJob(job, ResumePoint(None, history))
         replay = tuple(self._replay)
-        if frame.position is not None and not job.makes_film:
+        if frame.position is not None and not job.makes_video:
             return ResumableJob(
                 dataclasses.replace(job, steering=replay, interruptions=()), ResumePoint(frame, history)
             )

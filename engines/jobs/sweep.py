@@ -153,7 +153,7 @@ class DreamSweepConfig(SweepConfig):
     """Settings for a sweep of dreams."""
 
     engine: ClassVar[str] = "deep_dream"
-    # A cell is one picture, not a film.
+    # A cell is one picture, not a video.
     fixed: ClassVar[Mapping[str, Any]] = {"pictures": 1}
     not_sweepable: ClassVar[frozenset[str]] = frozenset({"pictures", "zoom", "turn", "tile_size"})
 

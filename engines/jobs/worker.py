@@ -184,7 +184,7 @@ class Worker:
         """The next frame, after `changed` has taken effect. Raises like `JobExecution.send`, except StopIteration.
 
         Args:
-            seconds: compute for this long and return only the last frame, but never skip a film's frames.
+            seconds: compute for this long and return only the last frame, but never skip a video's frames.
         """
         execution = self._execution
         if execution is None:
@@ -192,7 +192,7 @@ class Worker:
         deadline = time.monotonic() + seconds
         try:
             frame = execution.send(changed)
-            while time.monotonic() < deadline and frame.step < frame.total and not _is_film_frame(execution, frame):
+            while time.monotonic() < deadline and frame.step < frame.total and not _is_video_frame(execution, frame):
                 # Do not lose a config from a skipped frame.
                 config, frame = frame.config, execution.send(None)
                 frame = frame if frame.config is not None else dataclasses.replace(frame, config=config)
@@ -230,8 +230,8 @@ def _remove_stale_folders() -> None:
             shutil.rmtree(path, ignore_errors=True)
 
 
-def _is_film_frame(started: JobExecution, frame: Frame) -> bool:
-    return started.job.makes_film and frame.keyframe
+def _is_video_frame(started: JobExecution, frame: Frame) -> bool:
+    return started.job.makes_video and frame.keyframe
 
 
 def _stamp(path: Path) -> tuple[int, int]:

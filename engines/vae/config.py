@@ -41,7 +41,7 @@ class VAETrainingConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class WalkConfig:
-    """Settings for a film of a walk through a latent space."""
+    """Settings for a video of a walk through a latent space."""
 
     waypoints: tuple[float, ...] = setting(
         (-1.5, -1.5, 1.5, 1.5),

@@ -35,7 +35,7 @@ from studio.wire_format import written_rows
 
 logger = logging.getLogger(__name__)
 
-# On the page films are made no faster than they play; for API clients they are made as fast as possible.
+# On the page videos are made no faster than they play; for API clients they are made as fast as possible.
 UNLIMITED_PACE = 1e6
 RETURNS = [
     Parameter(
@@ -169,7 +169,7 @@ class Api:
                 backbone=values.get("backbone", ""),
                 details=first.details if first else NO_DETAILS,
                 notices=tuple(sentence for picture in pictures.values() for sentence in picture.notices),
-                pace=UNLIMITED_PACE if ENGINES[endpoint.engine].film else 0.0,
+                pace=UNLIMITED_PACE if ENGINES[endpoint.engine].video else 0.0,
             )
             return self._batch(endpoint, job, values[IMAGES]) if endpoint.batch else job
 
@@ -226,7 +226,7 @@ class Api:
         # The first recipe of an engine may load TensorFlow.
         job = await asyncio.to_thread(job_from_recipe, recipe, inputs)
         details = first.details if first else NO_DETAILS
-        return dataclasses.replace(job, details=details, pace=UNLIMITED_PACE if ENGINES[recipe.engine].film else 0.0)
+        return dataclasses.replace(job, details=details, pace=UNLIMITED_PACE if ENGINES[recipe.engine].video else 0.0)
 
     async def _find_picture(self, name: str, hash_: str, sent: Mapping[str, Picture]) -> Picture:
         """Find an input of a recipe among the pictures sent and those kept here."""

@@ -40,7 +40,7 @@ class RemoteJob(JobExecution):
 
     Attributes:
         needs_worker: whether to wait while the cluster is away, instead of running here.
-        watched: whether somebody sees the frames; if not, those that no film needs may be skipped.
+        watched: whether somebody sees the frames; if not, those that no video needs may be skipped.
         steps: how many steps the newest frame stands for: more than one if frames were skipped.
         exact: whether the result must be what one uninterrupted run gives: a lost run is started again instead of
             resumed from its last picture, and settings take effect at the step at which they are sent.
@@ -162,8 +162,8 @@ class RemoteJob(JobExecution):
         """Return what the run can be resumed with if it ends after its last frame; None if nothing is left."""
         if self.last is not None and self.last.step >= self.last.total:
             return None
-        # The film's file ends with the run: the next run makes another film, and shows all frames.
-        makes_another = self.last is not None and self.job.makes_film
+        # The video's file ends with the run: the next run makes another video, and shows all frames.
+        makes_another = self.last is not None and self.job.makes_video
         return dataclasses.replace(self._from_the_start(), seen=0) if makes_another else self._what_remains()
 
     def _what_remains(self) -> ResumableJob:

@@ -260,5 +260,5 @@ class Subjob(JobExecution):
 
 
 def _is_kept(buffered: BufferedFrame) -> bool:
-    """Whether a frame is shown although there is a newer one: it belongs in a film."""
-    return buffered.job.makes_film and buffered.frame.keyframe
+    """Whether a frame is shown although there is a newer one: it belongs in a video."""
+    return buffered.job.makes_video and buffered.frame.keyframe

@@ -13,7 +13,7 @@ def download_when_ready(made: Any, file: gr.DownloadButton) -> None:
     Args:
         made: the event's dependency, as `button.click(...)` returns it. Nothing is downloaded if it set the button to
             None.
-        file: a button with the class "offstage" and an element id.
+        file: a button with the class "invisible-button" and an element id.
     """
     # The page updates the button's link only when it redraws the button.
     js = f"file => {{ if (file) setTimeout(() => document.querySelector('#{file.elem_id}').click(), 300); }}"

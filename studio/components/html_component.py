@@ -1,6 +1,6 @@
 """Custom HTML components: a template, a script, and a value passed between page and server.
 
-Template and script lie beside the module they belong to, under the same stem. Text to translate is marked as
+Template, script and style lie beside the module they belong to, under the same stem. Text to translate is marked as
 `[[Clear]]` in a template and as `phrase('step {step}', { step })` in a script.
 """
 

@@ -58,8 +58,8 @@ class Result:
 
     @property
     def kind(self) -> str:
-        """ "picture", "film" or "text"."""
-        return {".png": "picture", ".mp4": "film", ".txt": "text"}[self.path.suffix]
+        """ "picture", "video" or "text"."""
+        return {".png": "picture", ".mp4": "video", ".txt": "text"}[self.path.suffix]
 
     def recipe(self) -> Recipe | None:
         """Read the recipe; None if there is none, or if the file is damaged."""
@@ -176,7 +176,7 @@ class Gallery:
         for old in sorted(folder.iterdir(), key=lambda path: path.stat().st_mtime)[: 1 - ARCHIVES_KEPT]:
             old.unlink(missing_ok=True)
         path = folder / f"reverie-{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(6)}.zip"
-        # Pictures and films are compressed already.
+        # Pictures and videos are compressed already.
         with written_atomically(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
             for (result, _), title in zip(found, _unique_titles([title for _, title in found]), strict=True):
                 archive.write(result.path, f"{title}{result.path.suffix}")

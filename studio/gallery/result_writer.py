@@ -7,7 +7,7 @@ from pathlib import Path
 from engines.core.files import cause_of
 from engines.core.messages import message
 from engines.imaging.metadata import NO_DETAILS
-from engines.imaging.video import Film
+from engines.imaging.video import VideoWriter
 from engines.jobs import ENGINES, Job, JobExecution
 from engines.jobs.batch import Batch, BatchExecution
 from engines.recipes import Recipe, RecipeError, write_png, write_text
@@ -22,14 +22,14 @@ def result_writer_for(gallery: Gallery, job: Job) -> ResultWriter:
 
 
 class JobResultWriter:
-    """Turns a run's frames into a PNG of the last one, an MP4 of several where a run makes a film, or a text."""
+    """Turns a run's frames into a PNG of the last one, an MP4 of several where a run makes a video, or a text."""
 
     results: tuple[Path, ...] = ()
 
     def __init__(self, gallery: Gallery, job: Job):
         self._gallery, self._job = gallery, job
-        self.snapshots = gallery.snapshots(every=ENGINES[job.engine].film)
-        self._film: Film | None = None
+        self.snapshots = gallery.snapshots(every=ENGINES[job.engine].video)
+        self._video: VideoWriter | None = None
         self._notices: dict[str, str] = {}
 
     @property
@@ -41,7 +41,7 @@ class JobResultWriter:
         """Take the newest frame.
 
         Raises:
-            OSError: the film cannot be written.
+            OSError: the video cannot be written.
         """
         frame = execution.last
         if frame is None:
@@ -52,21 +52,21 @@ class JobResultWriter:
             self._notices["moments"] = message(
                 "Could not save every snapshot of this run: {cause}.", cause=cause_of(error)
             )
-        self.film(execution)
+        self.video(execution)
 
-    def film(self, execution: JobExecution) -> None:
-        """Take the newest frame for the film, where one is made; it is no moment to look back at.
+    def video(self, execution: JobExecution) -> None:
+        """Take the newest frame for the video, where one is made; it is no moment to look back at.
 
         Raises:
-            OSError: the film cannot be written.
+            OSError: the video cannot be written.
         """
         frame = execution.last
-        if frame is None or not self._job.makes_film or not frame.keyframe or frame.image is None:
+        if frame is None or not self._job.makes_video or not frame.keyframe or frame.image is None:
             return
-        if self._film is None:
+        if self._video is None:
             height, width = frame.image.shape[:2]
-            self._film = Film(self._gallery.new_path(self._job.engine, ".mp4"), (width, height))
-        self._film.add(frame.image)
+            self._video = VideoWriter(self._gallery.new_path(self._job.engine, ".mp4"), (width, height))
+        self._video.add(frame.image)
 
     def finish(self, execution: JobExecution) -> Path:
         """Write the result, and then its thumbnail and the inputs it was made from, as far as there is room.
@@ -81,13 +81,13 @@ class JobResultWriter:
             if self.snapshots.steps:
                 self._notices["moments"] = message("The run's snapshots were deleted to make room for the result.")
             self.snapshots.delete()
-            if self._film is not None:
+            if self._video is not None:
                 self.discard()
                 said = message(
                     "Could not save the video: {cause}; its last frame was saved instead.",
                     cause=cause_of(error),
                 )
-                self._notices["film"] = said
+                self._notices["video"] = said
             path = self._write_result(execution)
         self._keep_inputs()
         result = self._gallery.find(path.name)
@@ -96,9 +96,9 @@ class JobResultWriter:
         return path
 
     def _write_result(self, execution: JobExecution) -> Path:
-        """Write a film, a text or a picture; raises OSError."""
-        if self._film:
-            return self._film.finish(execution.recipe.to_json())
+        """Write a video, a text or a picture; raises OSError."""
+        if self._video:
+            return self._video.finish(execution.recipe.to_json())
         if ENGINES[self._job.engine].writes and execution.last is not None:
             return self._write_text(execution.last.text, execution.recipe)
         if execution.last is None or execution.last.image is None:
@@ -128,10 +128,10 @@ class JobResultWriter:
             self._notices["inputs"] = notice
 
     def discard(self) -> None:
-        """Remove the unfinished film."""
-        if self._film:
-            self._film.discard()
-        self._film = None
+        """Remove the unfinished video."""
+        if self._video:
+            self._video.discard()
+        self._video = None
 
 
 class BatchResultWriter:
@@ -167,7 +167,7 @@ class BatchResultWriter:
             self._part, self._name = execution.part, execution.name
             self._writer = JobResultWriter(self._gallery, execution.job)
         if self._part is not None:
-            self._writer.film(self._part)
+            self._writer.video(self._part)
         if execution.last is not None and execution.last.yield_point:
             self._keep()
 

@@ -17,7 +17,7 @@ from studio.gallery.outputs_folder import GOING, LOCK, MOMENTS, VISITORS, withou
 logger = logging.getLogger(__name__)
 
 EVERY_SECONDS = 600.0
-# Archives and films are downloaded at once or never.
+# Archives and videos are downloaded at once or never.
 FETCHED_WITHIN = 3600.0
 _FETCHED = ("archives", "figures")
 # As long as a running Gradio keeps uploads.

@@ -10,7 +10,7 @@ from PIL import Image
 from engines.core.files import written_atomically
 from engines.core.messages import message
 from engines.imaging.images import DAMAGED, PictureError, read_picture
-from engines.imaging.video import film_size, middle_picture
+from engines.imaging.video import middle_picture, video_size
 from studio.gallery.gallery import Gallery, Result
 
 SIDE = 320
@@ -51,12 +51,12 @@ def _picture_of(result: Result) -> np.ndarray:
 
 
 def picture_size(result: Result) -> tuple[int, int] | None:
-    """Return (width, height) in pixels of a picture or a film; None for a text and for a damaged file."""
+    """Return (width, height) in pixels of a picture or a video; None for a text and for a damaged file."""
     try:
         if result.kind == "picture":
             with Image.open(result.path, formats=["PNG"]) as picture:
                 return picture.size
-        return film_size(result.path) if result.kind == "film" else None
+        return video_size(result.path) if result.kind == "video" else None
     except DAMAGED:
         return None
 

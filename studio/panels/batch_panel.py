@@ -27,8 +27,8 @@ class BatchPanel:
     def __init__(self, studio: Studio, varies: str, prefix: str):
         self._studio, self._varies, self._prefix = studio, varies, f"{prefix}-batch"
 
-    def build(self, stage: RunView, hint: str) -> None:
-        """Create the controls; the button starts a run on `stage`."""
+    def build(self, view: RunView, hint: str) -> None:
+        """Create the controls; the button starts a run on `view`."""
         with gr.Accordion("Batch: many photos", open=False, elem_id=self._prefix, elem_classes="fold"):
             gr.Markdown(hint, elem_classes="quiet")
             self.files = gr.File(
@@ -40,7 +40,7 @@ class BatchPanel:
                 elem_id=f"{self._prefix}-files",
             )
             self.go = gr.Button("Start batch", elem_id=f"{self._prefix}-begin", interactive=False)
-        stage.start_buttons.append(self.go)
+        view.start_buttons.append(self.go)
 
     def job(self, job: Job, files: Sequence[str] | None) -> Batch:
         """Turn a job without its varying input into a batch.

@@ -28,7 +28,7 @@ class Handoff:
     inputs: Sequence[Any]
     outputs: Sequence[Any]
     title: str = ""
-    kinds: Collection[str] = ("picture", "film", "text")
+    kinds: Collection[str] = ("picture", "video", "text")
     engines: Collection[str] = ()
 
     async def open(self, what: Any, values: Sequence[Any]) -> dict[Any, Any]:

@@ -54,7 +54,7 @@ class SavedSettings:
                 self.import_button = gr.UploadButton(
                     "Import", file_types=[".json"], size="sm", type="filepath", elem_id=f"{prefix}-import", min_width=80
                 )
-            self.file = gr.DownloadButton("File", elem_id=f"{prefix}-file", elem_classes="offstage")
+            self.file = gr.DownloadButton("File", elem_id=f"{prefix}-file", elem_classes="invisible-button")
 
     def wire(self, begin: gr.Button, others: Sequence[Any] = ()) -> None:
         """Connect the controls.

@@ -34,8 +34,8 @@ class SweepPanel:
             if name in kind.sweepable() and isinstance(control, gr.Slider | gr.Number)
         }
 
-    def build(self, stage: RunView) -> None:
-        """Create the controls; the button starts a run on `stage`."""
+    def build(self, view: RunView) -> None:
+        """Create the controls; the button starts a run on `view`."""
         first = self._kind()
         titles = [(title, name) for name, title in self._titles.items()]
         with gr.Accordion("Sweep: compare values", open=False, elem_id=self._prefix, elem_classes="fold"):
@@ -55,7 +55,7 @@ class SweepPanel:
             )
             self.row_values = gr.Textbox("", label="Values", elem_id=f"{self._prefix}-row-values", visible=False)
             self.go = gr.Button("Sweep", elem_id=f"{self._prefix}-begin", interactive=False)
-        stage.start_buttons.append(self.go)
+        view.start_buttons.append(self.go)
 
     @property
     def components(self) -> list[Any]:

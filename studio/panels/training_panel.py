@@ -58,9 +58,9 @@ class TrainingSpec:
 class TrainingPanel:
     """The training controls and their handlers."""
 
-    def __init__(self, studio: Studio, kind: TrainingSpec, prefix: str, stage: RunView | None = None):
+    def __init__(self, studio: Studio, kind: TrainingSpec, prefix: str, view: RunView | None = None):
         self.studio, self.kind, self._prefix = studio, kind, prefix
-        self.stage = stage or ImageRunView(studio, prefix)
+        self.view = view or ImageRunView(studio, prefix)
 
     def build(self) -> None:
         """Create and wire the controls."""
@@ -79,22 +79,24 @@ class TrainingPanel:
                         elem_classes="drop",
                     )
                     kind.choose(settings)
-                    self.stage.build_buttons("Train")
+                    self.view.build_buttons("Train")
                 kind.adjust(settings)
             with gr.Column(elem_classes="outputs", min_width=320, scale=3):
-                self.stage.build_canvas(None, kind.invitation)
-                self.stage.build_footer("Stop at any time; press Train to resume with the same settings.")
+                self.view.build_canvas(None, kind.invitation)
+                self.view.build_footer("Stop at any time; press Train to resume with the same settings.")
                 with gr.Row(elem_classes="under"):
                     gr.Markdown(kind.used, elem_classes="quiet")
                     self.use = gr.Button("Use it", size="sm", elem_id=f"{prefix}-use")
                     self.export = gr.Button("Keras file", size="sm", elem_id=f"{prefix}-export")
-                    self.keras_file = gr.DownloadButton("File", elem_id=f"{prefix}-keras-file", elem_classes="offstage")
+                    self.keras_file = gr.DownloadButton(
+                        "File", elem_id=f"{prefix}-keras-file", elem_classes="invisible-button"
+                    )
         options: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": None}
-        self.stage.start_on(self.stage.start_button.click, self.start, [self.data, *settings.components])
-        exported = self.export.click(self.export_for_keras, [self.stage.run_id], [self.keras_file], **options)
+        self.view.start_on(self.view.start_button.click, self.start, [self.data, *settings.components])
+        exported = self.export.click(self.export_for_keras, [self.view.run_id], [self.keras_file], **options)
         download_when_ready(exported, self.keras_file)
         self.data.upload(self.data_chosen, [self.data], self.restore_outputs, **options)
-        self.stage.wire()
+        self.view.wire()
 
     def wire_network(self, model: gr.Dropdown, moved: Collection[str]) -> None:
         """Apply a network's defaults when it is selected, and steer the training by some of the controls.
@@ -107,7 +109,7 @@ class TrainingPanel:
         options: dict[str, Any] = {"api_visibility": "private"}
         model.input(self.network_chosen, [model, *components], components, **options)
         controls = [self.settings.controls[name] for name in moved]
-        self.stage.steered_by(controls, self.settings)
+        self.view.steered_by(controls, self.settings)
 
     def network_chosen(self, model: str, *values: Any) -> list[Any]:
         """Apply the defaults of the selected network."""
@@ -160,7 +162,7 @@ class TrainingPanel:
             config = self.settings.config(values)
             return training_job(self.studio, self.kind.engine, config, paths, self.kind.steerable)
 
-        async for update in self.stage.start(job):
+        async for update in self.view.start(job):
             yield update
 
     async def export_for_keras(self, run_id: str) -> Any:
@@ -183,7 +185,7 @@ class TrainingPanel:
         Raises:
             ValueError: the training is missing or not finished.
         """
-        run = self.stage.run(run_id)
+        run = self.view.run(run_id)
         path = run.job.files.get("output") if run is not None else None
         if path is None:
             raise ValueError(message("Nothing has been trained yet; press Train first."))

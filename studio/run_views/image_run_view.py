@@ -1,4 +1,4 @@
-"""Run view for pictures: canvas, snapshots, films."""
+"""Run view for pictures: canvas, snapshots, videos."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from engines.core.files import why_unwritten
 from engines.core.messages import message
 from engines.imaging.images import load_picture
 from engines.imaging.metadata import NO_DETAILS
-from engines.imaging.video import FilmConfig, FilmError
+from engines.imaging.video import VideoConfig, VideoError
 from engines.recipes import write_png
 from studio.components.config_form import Settings
 from studio.components.toasts import warn
@@ -25,7 +25,7 @@ from studio.run_views.run_view import RunView
 from studio.runs.run import Run
 from studio.services import Studio
 
-FILM_KINDS = [("MP4", "mp4"), ("GIF", "gif"), ("WebP", "webp")]
+VIDEO_FORMATS = [("MP4", "mp4"), ("GIF", "gif"), ("WebP", "webp")]
 
 
 class ImageRunView(RunView):
@@ -46,7 +46,7 @@ class ImageRunView(RunView):
         self.canvas = live_canvas(f"{self._prefix}-canvas", original, invitation)
 
     def build_footer(self, hint: str, again: str = "") -> None:
-        """Create the row under the canvas, and the film of the run.
+        """Create the row under the canvas, and the video of the run.
 
         Args:
             hint: text at the start of the row.
@@ -66,30 +66,30 @@ class ImageRunView(RunView):
         )
         folded = gr.Accordion("Video of the run", open=False, elem_id=f"{self._prefix}-evolution", elem_classes="fold")
         with folded:
-            self._film_controls()
+            self._video_controls()
 
-    def _film_controls(self) -> None:
-        self.film_settings = settings = Settings(FilmConfig(), f"{self._prefix}-evolution")
+    def _video_controls(self) -> None:
+        self.video_settings = settings = Settings(VideoConfig(), f"{self._prefix}-evolution")
         with gr.Row(elem_classes="directions inputs"):
             settings.slider("speed", "Speed", 4, 30, 1)
             settings.slider("hold", "Hold last frame", 0, 5, 0.5)
         with gr.Row(elem_classes="under"):
             first = settings.initial.kind
-            kinds = gr.Radio(FILM_KINDS, value=first, show_label=False, label="Format", elem_classes="chips")
+            kinds = gr.Radio(VIDEO_FORMATS, value=first, show_label=False, label="Format", elem_classes="chips")
             settings.add("kind", kinds)
-            self.make_film = gr.Button("Make video", size="sm", elem_id=f"{self._prefix}-make-film")
-            file_id = f"{self._prefix}-film-file"
-            self.film = gr.DownloadButton("Download", size="sm", interactive=False, elem_id=file_id)
+            self.make_video = gr.Button("Make video", size="sm", elem_id=f"{self._prefix}-make-video")
+            file_id = f"{self._prefix}-video-file"
+            self.video = gr.DownloadButton("Download", size="sm", interactive=False, elem_id=file_id)
 
     @property
     def outputs(self) -> list[Any]:
         """List the components that a watched run updates."""
-        return [*super().outputs, self.moment, self.reuse_button, self.film, self.finished]
+        return [*super().outputs, self.moment, self.reuse_button, self.video, self.finished]
 
     def updates_on_start(self) -> dict[Any, Any]:
-        """Reset snapshot, film and finished results."""
+        """Reset snapshot, video and finished results."""
         nothing = gr.update(value=None, interactive=False)
-        return {self.moment: 0, self.reuse_button: gr.update(interactive=False), self.film: nothing, self.finished: ""}
+        return {self.moment: 0, self.reuse_button: gr.update(interactive=False), self.video: nothing, self.finished: ""}
 
     def updates_on_result(self, run: Run) -> dict[Any, Any]:
         """Show thumbnails of the results finished so far."""
@@ -105,7 +105,7 @@ class ImageRunView(RunView):
         return run.over and there and not run.job.makes_sheet
 
     def wire(self) -> None:
-        """Connect the buttons, the snapshots and the film."""
+        """Connect the buttons, the snapshots and the video."""
         super().wire()
         options: dict[str, Any] = {"api_visibility": "private"}
         self.canvas.pick(
@@ -115,7 +115,7 @@ class ImageRunView(RunView):
             trigger_mode="always_last",
             **options,
         )
-        self.make_film.click(self.write_film, [self.run_id, *self.film_settings.components], [self.film], **options)
+        self.make_video.click(self.write_video, [self.run_id, *self.video_settings.components], [self.video], **options)
 
     def view_snapshot(self, run_id: str, event: gr.EventData):
         """View a snapshot, or return to the newest picture; Save and the reuse button follow."""
@@ -141,24 +141,24 @@ class ImageRunView(RunView):
             gr.update(interactive=not run.job.makes_sheet),
         )
 
-    def write_film(self, run_id: str, *values: Any):
-        """Write a film of the run so far."""
+    def write_video(self, run_id: str, *values: Any):
+        """Write a video of the run so far."""
         run = self.run(run_id)
         recipe = run.recipe_at(run.frame.step) if run is not None and run.frame is not None else None
         try:
-            config = self.film_settings.config(values)
-            path = run.snapshots.film(config, recipe.to_json()) if run is not None and recipe is not None else None
+            config = self.video_settings.config(values)
+            path = run.snapshots.video(config, recipe.to_json()) if run is not None and recipe is not None else None
             if path is None and run is not None and run.results:
-                raise FilmError(message("A batch has no video; its images are in the gallery."))
+                raise VideoError(message("A batch has no video; its images are in the gallery."))
             if path is None:
-                raise FilmError(message("There is nothing to make a video of yet; start a run first."))
+                raise VideoError(message("There is nothing to make a video of yet; start a run first."))
         except ValueError as error:
             warn(error)
             return gr.skip()
         except OSError as error:
             warn(message("Could not save the video: {why}.", why=why_unwritten(error)))
             return gr.skip()
-        title = next(title for title, kind in FILM_KINDS if kind == config.kind)
+        title = next(title for title, kind in VIDEO_FORMATS if kind == config.kind)
         return gr.update(value=str(path), interactive=True, label=message("Download {title}", title=title))
 
     def picture_as_input(self, run_id: str, step: int):

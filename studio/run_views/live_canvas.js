@@ -26,7 +26,7 @@ function place() {
   before.style.clipPath = `inset(0 ${100 - share * 100}% 0 0)`;
   const box = after.getBoundingClientRect(), well = room.getBoundingClientRect();
   find('.divider').style.left = `${box.left - well.left + box.width * share}px`;
-  stage.dataset.comparing = share > 0;
+  view.dataset.comparing = share > 0;
 }
 
 function show(index) {
@@ -35,7 +35,7 @@ function show(index) {
   for (const button of find('.strip').children) button.setAttribute('aria-pressed', String(Number(button.dataset.step) === step));
   scrub.value = shown === null ? moments.length - 1 : shown;
   find('.scrub output').textContent = shown === null ? '' : phrase('step {step}', { step });
-  stage.dataset.chosen = step;
+  view.dataset.chosen = step;
   const source = shown === null ? latest : moments[shown].picture;
   drawing = drawing.then(() => draw(after, source)).then(place);
 }
@@ -88,7 +88,7 @@ function remember(message) {
 
 function forget_moments() {
   moments = []; stride = 1; seen = 0; shown = null;
-  stage.dataset.chosen = 0;
+  view.dataset.chosen = 0;
   find('.strip').replaceChildren();
   find('.scrub output').textContent = '';
 }
@@ -99,9 +99,9 @@ async function receive(message) {
     // Without a run, show the chosen photo, if any.
     run = ''; range.value = 0;
     forget_moments();
-    stage.dataset.state = 'ready';
-    stage.dataset.begun = false;
-    stage.dataset.original = Boolean(message.original);
+    view.dataset.state = 'ready';
+    view.dataset.begun = false;
+    view.dataset.original = Boolean(message.original);
     if (message.original) {
       await draw(after, message.original);
       await draw(before, message.original);
@@ -114,20 +114,20 @@ async function receive(message) {
   if (message.run !== run || message.first) {
     run = message.run; latest = ''; range.value = 0;
     forget_moments();
-    stage.dataset.original = Boolean(message.original);
+    view.dataset.original = Boolean(message.original);
     if (message.original) await draw(before, message.original);
     if (!message.picture && message.original) await draw(after, message.original);
   } else if (message.original) {
     // The next picture of a batch: earlier snapshots belong to another picture.
     forget_moments();
-    stage.dataset.original = true;
+    view.dataset.original = true;
     await draw(before, message.original);
   }
   if (message.picture) {
     latest = message.picture;
     if (shown === null) await draw(after, message.picture);
     remember(message);
-    stage.dataset.drawn = Number(stage.dataset.drawn || 0) + 1;
+    view.dataset.drawn = Number(view.dataset.drawn || 0) + 1;
   }
   // Last, so that a finished run already shows its last picture.
   status(message);
@@ -137,7 +137,7 @@ async function receive(message) {
 }
 
 function drag(event) {
-  if (['idle', 'ready'].includes(stage.dataset.state) || !event.buttons) return;
+  if (['idle', 'ready'].includes(view.dataset.state) || !event.buttons) return;
   const box = after.getBoundingClientRect();
   range.value = 100 * Math.min(1, Math.max(0, (event.clientX - box.left) / box.width));
   place();

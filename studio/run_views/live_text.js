@@ -59,7 +59,7 @@ function write(written, prompt, many) {
 function choose(word) {
   for (const other of rows.querySelectorAll('.chosen')) other.classList.remove('chosen');
   word?.classList.add('chosen');
-  stage.dataset.chosen = word ? `${word.dataset.row},${word.dataset.index}` : '';
+  view.dataset.chosen = word ? `${word.dataset.row},${word.dataset.index}` : '';
   if (word) trigger('pick', { row: Number(word.dataset.row), index: Number(word.dataset.index) });
 }
 
@@ -71,15 +71,15 @@ function receive(message) {
     choose(null);
   }
   if (message.state === 'ready') {
-    stage.dataset.state = 'ready';
-    stage.dataset.begun = false;
+    view.dataset.state = 'ready';
+    view.dataset.begun = false;
     return;
   }
   if (message.written) {
     const paper = find('.paper'), follows = paper.scrollHeight - paper.scrollTop - paper.clientHeight < 40;
     write(message.written, message.prompt || '', message.written.length > 1);
     if (follows && message.state === 'running') paper.scrollTop = paper.scrollHeight;
-    stage.dataset.drawn = Number(stage.dataset.drawn || 0) + 1;
+    view.dataset.drawn = Number(view.dataset.drawn || 0) + 1;
   }
   status(message);
   draw_curves(message.curves);

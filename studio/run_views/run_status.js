@@ -1,9 +1,9 @@
 // Common to all run views: status, progress and curves of a run.
-const stage = element.querySelector('.stage');
-const find = selector => stage.querySelector(selector);
+const view = element.querySelector('.run-view');
+const find = selector => view.querySelector(selector);
 const seconds = s => s == null ? '' : s < 1 ? phrase('under 1 s')
   : s < 90 ? phrase('{seconds} s', { seconds: Math.round(s) }) : phrase('{minutes} min', { minutes: Math.round(s / 60) });
-const stopped = after => stage.dataset.makes === 'text' ? phrase('stopped after {time}, text kept', { time: after })
+const stopped = after => view.dataset.makes === 'text' ? phrase('stopped after {time}, text kept', { time: after })
   : phrase('stopped after {time}, image kept', { time: after });
 
 function status(message) {
@@ -14,9 +14,9 @@ function status(message) {
     stopped: message.why || (message.step ? stopped(seconds(message.seconds)) : phrase('stopped')),
     failed: message.error || phrase('failed'),
   };
-  stage.dataset.state = message.state;
-  stage.dataset.begun = ['running', 'done', 'stopped'].includes(message.state);
-  stage.dataset.alarm = message.state === 'running' && message.alarm;
+  view.dataset.state = message.state;
+  view.dataset.begun = ['running', 'done', 'stopped'].includes(message.state);
+  view.dataset.alarm = message.state === 'running' && message.alarm;
   find('.note').textContent = words[message.state] || '';
   find('.track i').style.width = `${100 * (message.progress || 0)}%`;
   const waiting = message.state === 'waiting';
@@ -32,7 +32,7 @@ function status(message) {
 let spoken = '';
 function speak({ state, run, progress }) {
   const words = [find('.note'), find('.left')].map(part => part.textContent).filter(Boolean).join(', ');
-  const mark = state === 'running' ? [run, stage.dataset.alarm, Math.floor(10 * (progress || 0))].join() : run + words;
+  const mark = state === 'running' ? [run, view.dataset.alarm, Math.floor(10 * (progress || 0))].join() : run + words;
   if (mark === spoken) return;
   spoken = mark;
   find('.aloud').textContent = words;
@@ -41,7 +41,7 @@ function speak({ state, run, progress }) {
 // Each curve is scaled to the full height, logarithmically if it spans more than about a decade.
 function draw_curves(curves) {
   const names = Object.keys(curves || {}).filter(name => curves[name].length > 1);
-  stage.dataset.curves = names.length;
+  view.dataset.curves = names.length;
   const svg = find('.curve svg'), legend = find('.legend');
   const lines = names.map((name, i) => {
     const values = curves[name], low = Math.min(...values), high = Math.max(...values);

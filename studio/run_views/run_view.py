@@ -196,7 +196,7 @@ class RunView(ABC):
                 warn(error)
                 yield {self.start_button: gr.skip()}
                 return
-            run.stage = self._prefix
+            run.tab = self._prefix
             async for update in self.watch(run):
                 if self._newest.get(page) not in (run, None):  # a newer run owns the buttons
                     return

@@ -50,7 +50,7 @@ class RunManager:
         journal: the runs that are not over, on disk.
         most_waiting: how many runs may wait.
         dispatcher: begins jobs elsewhere; None to run them in this process.
-        unattended: whether trainings, films and the like continue although nobody watches.
+        unattended: whether trainings, videos and the like continue although nobody watches.
     """
 
     def __init__(
@@ -127,9 +127,9 @@ class RunManager:
         with self._lock:
             return [run for run in self._by_id.values() if not run.over]
 
-    def unwatched_run(self, stage: str) -> Run | None:
+    def unwatched_run(self, tab: str) -> Run | None:
         """Return a run of a tab that is active but whose page was closed; None if there is none."""
-        return next((run for run in self.active if run.stage == stage and run.unwatched), None)
+        return next((run for run in self.active if run.tab == tab and run.unwatched), None)
 
     def get(self, run_id: str | None) -> Run | None:
         """Return the run with an id; None if there is none, or it was forgotten."""

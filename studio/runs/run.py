@@ -32,8 +32,8 @@ from studio.wire_format import preview
 logger = logging.getLogger(__name__)
 
 UNWATCHED_SECONDS = 60.0
-# Films are made no faster than they play, so that they can be watched.
-FILM_PICTURES_A_SECOND = 12
+# Videos are made no faster than they play, so that they can be watched.
+VIDEO_FRAMES_PER_SECOND = 12
 OVER = ("done", "stopped", "failed")
 NOBODY_WATCHED = message("This run stopped because no page watched it for a minute; press Resume to continue.")
 UNSAVED = message("Could not save the result: {cause}; fix this, then press Save.")
@@ -91,7 +91,7 @@ class Run:
         waits_for_worker: whether it waits because it lost its worker.
         stop_reason: why it was stopped, in a sentence, if no person stopped it; "" otherwise.
         unfinished: what it can be resumed with if it was lost, or stopped by no person; None otherwise.
-        stage: name of the tab that it belongs to; "" for none.
+        tab: name of the tab that it belongs to; "" for none.
 
     Args:
         writer: writes the result.
@@ -123,7 +123,7 @@ class Run:
         self.results: tuple[Path, ...] = ()
         self.result: Path | None = None
         self.waits_for_worker = False
-        self.stop_reason = self.stage = ""
+        self.stop_reason = self.tab = ""
         self.unfinished: ResumableJob | None = None
         self._unsaved: JobExecution | None = None
         self._stop = threading.Event()
@@ -240,8 +240,8 @@ class Run:
         """Take frames until the run ends, is stopped, fails, loses its worker or yields."""
         execution = self._execution
         assert execution is not None
-        film = self.job.engine in ENGINES and ENGINES[self.job.engine].film
-        pace = self.job.pace or (FILM_PICTURES_A_SECOND if film else 0)
+        video = self.job.engine in ENGINES and ENGINES[self.job.engine].video
+        pace = self.job.pace or (VIDEO_FRAMES_PER_SECOND if video else 0)
         try:
             while not self._stop.is_set():
                 inputs = execution.job.inputs
@@ -370,9 +370,9 @@ class Run:
 
 
 def may_run_unattended(job: Job) -> bool:
-    """Whether people start such a job and leave: a training, a film, many pictures."""
+    """Whether people start such a job and leave: a training, a video, many pictures."""
     trains = job.engine in ENGINES and "checkpoint" in ENGINES[job.engine].files
-    return trains or job.makes_film or job.makes_sheet or isinstance(job, Batch)
+    return trains or job.makes_video or job.makes_sheet or isinstance(job, Batch)
 
 
 def original_of(job: Job) -> np.ndarray | None:

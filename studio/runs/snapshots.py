@@ -1,4 +1,4 @@
-"""Keep snapshots of a run's pictures on disk, and make films of them."""
+"""Keep snapshots of a run's pictures on disk, and make videos of them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from PIL import Image
 
 from engines.core.files import written_atomically
 from engines.core.frames import Frame
-from engines.imaging.video import FilmConfig, write_film
+from engines.imaging.video import VideoConfig, write_video
 
 MOST = 120
 SECONDS_APART = 0.2
@@ -84,8 +84,8 @@ class Snapshots:
         with Image.open(self._path(step)) as picture:
             return np.asarray(picture.convert("RGB"))
 
-    def film(self, config: FilmConfig, comment: str) -> Path | None:
-        """Write a film of all snapshots and return its path; None if there is none.
+    def video(self, config: VideoConfig, comment: str) -> Path | None:
+        """Write a video of all snapshots and return its path; None if there is none.
 
         Args:
             comment: written into the file: the recipe.
@@ -98,7 +98,7 @@ class Snapshots:
         if newest is None:
             return None
         path = self.folder / f"evolution.{config.kind}"
-        return write_film(path, self._pictures(steps), newest[1].shape[:2], config, comment)
+        return write_video(path, self._pictures(steps), newest[1].shape[:2], config, comment)
 
     def _pictures(self, steps: list[int]) -> Iterator[np.ndarray]:
         for step in steps:

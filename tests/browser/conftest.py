@@ -137,5 +137,5 @@ def names(server) -> list[str]:
         write_png(path, photo_like(i), recipe)
     text = gallery.new_path("language_model", ".txt")
     recipe = Recipe(engine="language_model", config={"tokens": 10}, backbone="ours", weights="", inputs={})
-    write_text(text, "It was a film that nobody saw.", recipe)
+    write_text(text, "It was a video that nobody saw.", recipe)
     return [path.name for path in [*paths, text]]

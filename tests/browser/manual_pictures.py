@@ -125,7 +125,7 @@ def latent(page: Page) -> None:
 
 
 def faces(page: Page) -> None:
-    page.show_tab("Faces", "gan", "Draw")
+    page.show_tab("Faces", "gan", "Generate")
     resize(page, *WINDOW)
     page.until(lambda: len(page.all("#gan-wall .wall button")) == 40, "the wall")
     time.sleep(3)

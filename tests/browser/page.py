@@ -29,9 +29,9 @@ return `${canvas.width}x${canvas.height}:${hash}`;
 """
 # Notes, from now on, each different picture that a canvas shows when a run's picture has been drawn on it.
 _WATCH = """
-const [stage, canvas] = arguments, seen = window.seenPictures = new Set();
+const [view, canvas] = arguments, seen = window.seenPictures = new Set();
 const drawn = new MutationObserver(() => seen.add(document.querySelector(canvas).toDataURL()));
-drawn.observe(document.querySelector(stage), { attributes: true, attributeFilter: ['data-drawn'] });
+drawn.observe(document.querySelector(view), { attributes: true, attributeFilter: ['data-drawn'] });
 """
 _DISMISS = "document.querySelectorAll('[data-testid=toast-close]').forEach(one => one.click())"
 _SET = """
@@ -128,8 +128,8 @@ class Page:
         self.dismiss_toasts()
 
     def wait_for_the_page(self) -> None:
-        self.until(lambda: self.all(self.part("go")) and self.all(self.part("canvas .stage")), "the page")
-        # The page asks for its run at once. Either it is on the stage, or the answer, that there is none, has come.
+        self.until(lambda: self.all(self.part("go")) and self.all(self.part("canvas .run-view")), "the page")
+        # The page asks for its run at once. Either it is on the view, or the answer, that there is none, has come.
         self.until(lambda: self.state_is_of_a_run or self.enabled(self.part("go")), "the page to look for its run")
         self.until(lambda: self.state, "the canvas to show something")
 
@@ -176,7 +176,7 @@ class Page:
     # Waiting and finding
 
     def part(self, name: str) -> str:
-        """The selector of a part of this tab: "go", "canvas .stage"."""
+        """The selector of a part of this tab: "go", "canvas .run-view"."""
         return f"#{self.tab}-{name}"
 
     def until(self, condition: Callable[[], Any], what: str) -> Any:
@@ -190,7 +190,7 @@ class Page:
             # Most waits are short, and to look takes the time of what is waited for: ever less often.
             time.sleep(pause)
             pause = min(1.5 * pause, LONGEST_PAUSE)
-        raise AssertionError(f"waited for {what}; stage: {self.dataset}, toasts: {self.toasts}")
+        raise AssertionError(f"waited for {what}; view: {self.dataset}, toasts: {self.toasts}")
 
     def all(self, selector: str) -> list:
         return self.browser.find_elements(By.CSS_SELECTOR, selector)
@@ -273,13 +273,13 @@ class Page:
     def seed(self) -> float:
         return float(self.one(self.part("seed input")).get_property("value"))
 
-    # The stage
+    # The view
 
     @property
     def dataset(self) -> dict[str, str]:
         return self.browser.execute_script(
             "const s = document.querySelector(arguments[0]); return s ? {...s.dataset} : {};",
-            self.part("canvas .stage"),
+            self.part("canvas .run-view"),
         )
 
     @property
@@ -320,7 +320,7 @@ class Page:
 
     def watch_the_pictures(self) -> None:
         """Note from now on which pictures of runs are shown; `pictures_seen` counts those that differ."""
-        self.browser.execute_script(_WATCH, self.part("canvas .stage"), self.part("canvas canvas.after"))
+        self.browser.execute_script(_WATCH, self.part("canvas .run-view"), self.part("canvas canvas.after"))
 
     @property
     def pictures_seen(self) -> int:
@@ -331,11 +331,11 @@ class Page:
         return self.browser.execute_script(_DRAWN, self.part(f"canvas canvas.{which}"))
 
     def begin(self, button: str = "go") -> None:
-        """Press the button that begins, or another that does, and wait until a run is on the stage."""
+        """Press the button that begins, or another that does, and wait until a run is on the view."""
         self.until(lambda: self.enabled(self.part(button)), "the button that begins")
         # A short run may be over before one looks, and what was there before may look like it.
         self.browser.execute_script(
-            "document.querySelector(arguments[0]).dataset.state = 'asked'", self.part("canvas .stage")
+            "document.querySelector(arguments[0]).dataset.state = 'asked'", self.part("canvas .run-view")
         )
         self.click(self.part(button))
         self.until(lambda: self.state != "asked", "the run to begin")

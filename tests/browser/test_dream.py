@@ -59,7 +59,7 @@ def test_a_dropped_picture_is_dreamt_before_ones_eyes_and_saved_with_its_recipe(
     assert (recipe.engine, recipe.backbone, recipe.stopped_at) == ("deep_dream", "studio_vgg", None)
     assert recipe.config["layer_weights"] == first.layer_weights
     assert (recipe.config["octaves"], recipe.config["steps"]) == (first.octaves, first.steps)
-    # A moment of the film strip goes back onto the stage, and the result returns.
+    # A moment of the video strip goes back onto the view, and the result returns.
     result = page.canvas_hash()
     moments[0].click()
     page.until(lambda: page.canvas_hash() != result, "an earlier moment")

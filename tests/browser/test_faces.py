@@ -1,4 +1,4 @@
-"""The Faces tab in a real browser: a wall, a face that follows sliders, a walk and its film, a search, a training."""
+"""The Faces tab in a real browser: a wall, a face that follows sliders, a walk and its video, a search, a training."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def page(page) -> Page:
 
 
 def on_the_faces_tab(page: Page) -> Page:
-    page.show_tab("Faces", "gan", "Draw")
+    page.show_tab("Faces", "gan", "Generate")
     page.until(lambda: len(tiles(page)) == 40 and face(page), "the wall")
     return page
 
@@ -83,7 +83,7 @@ def test_a_wall_is_made_a_face_chosen_edited_held_blended_and_saved(page, tmp_pa
     assert after(page, lambda: slider(page, "truncation", 0.4)) != blended
 
 
-def test_a_walk_through_chosen_faces_plays_and_is_saved_as_a_film(page, tmp_path):
+def test_a_walk_through_chosen_faces_plays_and_is_saved_as_a_video(page, tmp_path):
     for count, tile in enumerate((2, 9), 1):
         after(page, tiles(page)[tile].click)
         page.click("#gan-add")
@@ -92,18 +92,18 @@ def test_a_walk_through_chosen_faces_plays_and_is_saved_as_a_film(page, tmp_path
     page.begin()
     page.until_over("done")
     assert not page.one("#gan-canvas .compare").is_displayed(), "a walk has no original"
-    film = page.save(tmp_path / "film")
-    with av.open(str(film)) as container:
+    video = page.save(tmp_path / "video")
+    with av.open(str(video)) as container:
         assert sum(1 for _ in container.decode(video=0)) == 12
     page.click("#gan-clear")
     page.until(lambda: not page.all("#gan-places img"), "an empty walk")
-    page.one("input[type=file]:has(+ #gan-saved)").send_keys(str(film))
+    page.one("input[type=file]:has(+ #gan-saved)").send_keys(str(video))
     page.until(lambda: len(page.all("#gan-places img")) == 2, "the walk to come back")
-    page.unfold("evolution", "make-film")
+    page.unfold("evolution", "make-video")
     next(label for label in page.all("#gan-evolution label") if label.text.strip() == "GIF").click()
-    page.click("#gan-make-film")
-    page.until(lambda: page.one("#gan-film-file").text.strip() == "Download GIF", "the film")
-    with Image.open(page.save(tmp_path / "gif", "film-file")) as gif:
+    page.click("#gan-make-video")
+    page.until(lambda: page.one("#gan-video-file").text.strip() == "Download GIF", "the video")
+    with Image.open(page.save(tmp_path / "gif", "video-file")) as gif:
         assert gif.n_frames >= 10
 
 

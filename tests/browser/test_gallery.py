@@ -64,11 +64,11 @@ def test_results_are_opened_brought_back_sent_on_compared_exported_and_deleted(p
     # A text becomes a prompt.
     on_the_gallery(page)
     open_result(page, text)
-    assert page.one(".viewer .text").text == "It was a film that nobody saw."
+    assert page.one(".viewer .text").text == "It was a video that nobody saw."
     press_way(page, "Continue this text")
     page.until(lambda: page.chosen_tab == "Words", "the Words tab")
     prompt = "#text-prompt textarea"
-    page.until(lambda: page.one(prompt).get_property("value") == "It was a film that nobody saw.", "the prompt")
+    page.until(lambda: page.one(prompt).get_property("value") == "It was a video that nobody saw.", "the prompt")
     # Two, one over the other, by keyboard.
     on_the_gallery(page)
     for name in dreams[:2]:

@@ -13,14 +13,14 @@ from tests.browser.test_latent import on_the_latent_tab
 # A slider of each tab, or of its part, that runs something, and what makes its run long enough to be stopped.
 TABS = {
     ("Style", "style", ""): ("Stroke size", {}),
-    ("Faces", "gan", "Draw"): ("Frames per segment", {"Frames per segment": 60}),
+    ("Faces", "gan", "Generate"): ("Frames per segment", {"Frames per segment": 60}),
     ("Words", "text", "Write"): ("Temperature", {"Length": 500, "Writing speed": 10}),
 }
 _LISTEN = """
 window.told = []; window.written = 0;
-const stage = document.querySelector(arguments[0]), aloud = stage.querySelector('.aloud');
+const view = document.querySelector(arguments[0]), aloud = view.querySelector('.aloud');
 new MutationObserver(() => window.told.push(aloud.textContent)).observe(aloud, { childList: true });
-const note = stage.querySelector('.note');
+const note = view.querySelector('.note');
 new MutationObserver(() => { window.written += 1; }).observe(note, { childList: true });
 """
 
@@ -103,7 +103,7 @@ def test_enter_draws_another_face_and_with_ctrl_scores_what_is_typed(page):
     page.show_tab("Words", "text", "Write")
     page.go_to_part("Score text")
     page.until(lambda: page.one("#score-text textarea").is_displayed(), "a place for a text")
-    page.one("#score-text textarea").send_keys("It was a good film.")
+    page.one("#score-text textarea").send_keys("It was a good video.")
     ActionChains(page.browser).key_down(Keys.CONTROL).send_keys(Keys.ENTER).key_up(Keys.CONTROL).perform()
     page.until(lambda: page.all("#scored .word"), "its words")
 
@@ -125,7 +125,7 @@ def test_a_run_is_told_of_aloud_when_it_begins_at_every_tenth_and_when_it_ends(p
     page.show_tab("Dream", "dream")
     for name, value in {"Size": 192, "Octaves": 1, "Steps per octave": 60}.items():
         page.set_slider(name, value)
-    page.browser.execute_script(_LISTEN, "#dream-canvas .stage")
+    page.browser.execute_script(_LISTEN, "#dream-canvas .run-view")
     page.begin()
     page.until_over("done")
     told, written = page.browser.execute_script("return [window.told, window.written]")

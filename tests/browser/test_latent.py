@@ -1,4 +1,4 @@
-"""The Latent tab in a real browser: the map under the pointer, a drawn digit, a walk and its film, faces by sliders."""
+"""The Latent tab in a real browser: the map under the pointer, a drawn digit, a walk as a video, faces by sliders."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def test_a_drawn_digit_is_found_on_the_map(page):
     assert page.toasts == []
 
 
-def test_a_walk_needs_waypoints_and_through_them_plays_and_is_saved_as_a_film(page, tmp_path):
+def test_a_walk_needs_waypoints_and_through_them_plays_and_is_saved_as_a_video(page, tmp_path):
     page.until(lambda: page.enabled("#latent-go"), "the button")
     page.click("#latent-go")
     page.until(lambda: page.toasts, "a toast")
@@ -117,22 +117,22 @@ def test_a_walk_needs_waypoints_and_through_them_plays_and_is_saved_as_a_film(pa
         page.until(lambda number=count: explorer(page)["waypoints"] == str(number), "the waypoint")
     page.begin()
     page.until_over("done")
-    film = page.save(tmp_path / "film")
-    with av.open(str(film)) as container:
+    video = page.save(tmp_path / "video")
+    with av.open(str(video)) as container:
         assert sum(1 for _ in container.decode(video=0)) == 2 * 24 + 1
-    recipe = read_recipe(film)
+    recipe = read_recipe(video)
     assert (recipe.engine, len(recipe.config["waypoints"])) == ("vae", 6)
     page.click("#latent-map [data-clear]")
     page.until(lambda: explorer(page)["waypoints"] == "0", "no waypoints")
-    page.one("#latent-saved input[type=file], #latent-walk input[type=file]").send_keys(str(film))
+    page.one("#latent-saved input[type=file], #latent-walk input[type=file]").send_keys(str(video))
     page.until(lambda: explorer(page)["waypoints"] == "3", "the walk to come back")
-    page.unfold("evolution", "make-film")
+    page.unfold("evolution", "make-video")
     gif = next(label for label in page.all("#latent-evolution label") if label.text.strip() == "GIF")
     gif.click()
-    page.click("#latent-make-film")
-    page.until(lambda: page.one("#latent-film-file").text.strip() == "Download GIF", "the film")
-    with Image.open(page.save(tmp_path / "gif", "film-file")) as film:
-        assert film.n_frames >= 40
+    page.click("#latent-make-video")
+    page.until(lambda: page.one("#latent-video-file").text.strip() == "Download GIF", "the video")
+    with Image.open(page.save(tmp_path / "gif", "video-file")) as video:
+        assert video.n_frames >= 40
 
 
 def test_faces_follow_the_sliders(page):

@@ -1,4 +1,4 @@
-"""The Style tab in a real browser: paint, steer, scrub, go on from a moment, make a film, blend, keep to regions."""
+"""The Style tab in a real browser: paint, steer, scrub, go on from a moment, make a video, blend, keep to regions."""
 
 from __future__ import annotations
 
@@ -70,15 +70,15 @@ def add_a_painting(page: Page, number: int) -> None:
     page.until(lambda: len(page.all("#style-paintings img")) == before + 1, "another painting")
 
 
-def film_of(page: Page, kind: str, folder: Path) -> Path:
-    """Have a film of the run made, and download it."""
-    page.unfold("evolution", "make-film")
+def video_of(page: Page, kind: str, folder: Path) -> Path:
+    """Have a video of the run made, and download it."""
+    page.unfold("evolution", "make-video")
     page.set_slider("Speed", 20)
     page.set_slider("Hold last frame", 2)
     choose(page, "evolution", kind)
-    page.click("#style-make-film")
-    page.until(lambda: page.one("#style-film-file").text.strip() == f"Download {kind}", "the film")
-    return page.save(folder, "film-file")
+    page.click("#style-make-video")
+    page.until(lambda: page.one("#style-video-file").text.strip() == f"Download {kind}", "the video")
+    return page.save(folder, "video-file")
 
 
 def test_a_dropped_photo_becomes_a_painting_and_is_saved_with_its_recipe(page, photo, tmp_path):
@@ -140,15 +140,15 @@ def test_moving_a_slider_steers_the_painting_and_stop_keeps_it(page, photo, tmp_
     assert 1 <= step < recipe.stopped_at < 500
 
 
-def film_ends_with(result: np.ndarray, path: Path) -> None:
-    """Check a film that goes at 20 a second and holds its last picture for two seconds more."""
+def video_ends_with(result: np.ndarray, path: Path) -> None:
+    """Check a video that goes at 20 a second and holds its last picture for two seconds more."""
     assert read_recipe(path).engine == "style_transfer"
     frames = []
-    with Image.open(path) as film:
-        for number in range(film.n_frames):
-            film.seek(number)
-            frames.append(np.asarray(film.convert("RGB")).astype(float))
-        assert film.info["duration"] == 2050
+    with Image.open(path) as video:
+        for number in range(video.n_frames):
+            video.seek(number)
+            frames.append(np.asarray(video.convert("RGB")).astype(float))
+        assert video.info["duration"] == 2050
     assert {frame.shape for frame in frames} == {result.shape}
     assert len(frames) >= 4
     first, last = (np.abs(frame - result).mean() for frame in (frames[0], frames[-1]))
@@ -156,12 +156,12 @@ def film_ends_with(result: np.ndarray, path: Path) -> None:
     assert first > 1.5 * last
 
 
-def test_a_run_is_looked_back_at_exported_as_a_film_and_painted_on_from_a_moment(page, photo, tmp_path):
+def test_a_run_is_looked_back_at_exported_as_a_video_and_painted_on_from_a_moment(page, photo, tmp_path):
     page.drop(photo)
     by_steps(page, size=192, scales=2, steps=12)
     page.begin()
     page.until_over("done")
-    film_ends_with(pixels(page.save(tmp_path / "saved")), film_of(page, "WebP", tmp_path / "film"))
+    video_ends_with(pixels(page.save(tmp_path / "saved")), video_of(page, "WebP", tmp_path / "video"))
     result = page.canvas_hash()
     scrub = page.one("#style-canvas .scrub input")
     page.set(scrub, 1)

@@ -20,7 +20,7 @@ from studio.runs.run import Run
 from studio.services import Studio
 from tests.cluster.conftest import PATIENCE
 from tests.engines.helpers import as_png
-from tests.studio.cluster.test_parallel import pixels, prefetching_threads, same_results
+from tests.studio.cluster.parallel.helpers import pixels, prefetching_threads, same_results
 from tests.studio.helpers import eventually, finished
 
 CONFIG = DreamConfig(size=96, octaves=2, steps=4, jitter=4, layer_weights={"block2_conv1": 1.0})

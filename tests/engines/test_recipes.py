@@ -12,7 +12,7 @@ from PIL import Image, PngImagePlugin
 
 from engines.core.files import written_atomically
 from engines.deep_dream import DreamConfig
-from engines.imaging.video import Film
+from engines.imaging.video import VideoWriter
 from engines.recipes import KEY, MAX_CHARACTERS, VERSION, Recipe, RecipeError, from_json, read_recipe, write_png
 from tests.engines.helpers import as_png, files_in, refusal
 
@@ -113,9 +113,9 @@ def test_a_recipe_and_the_pixels_survive_a_png(picture, tmp_path):
 
 def test_a_recipe_survives_an_mp4(picture, tmp_path):
     written = recipe(backbone='Ünïcode 漢字 🌀 "quoted" = ; # \\', steering=steered(300))
-    film = Film(tmp_path / "dream.mp4", (72, 48))
-    film.add(picture)
-    film.finish(written.to_json())
+    video = VideoWriter(tmp_path / "dream.mp4", (72, 48))
+    video.add(picture)
+    video.finish(written.to_json())
     assert read_recipe(tmp_path / "dream.mp4") == written
 
 
@@ -268,20 +268,20 @@ def test_a_text_chunk_that_is_far_too_long_is_refused_with_one_sentence(picture,
 
 
 def test_an_mp4_with_somebody_elses_comment_has_no_recipe(picture, tmp_path):
-    film = Film(tmp_path / "film.mp4", (72, 48))
-    film.add(picture)
-    film.finish("My holiday in reverie")
-    assert read_recipe(tmp_path / "film.mp4") is None
+    video = VideoWriter(tmp_path / "video.mp4", (72, 48))
+    video.add(picture)
+    video.finish("My holiday in reverie")
+    assert read_recipe(tmp_path / "video.mp4") is None
 
 
 def test_an_mp4_whose_recipe_is_damaged_is_refused_with_a_sentence(picture, tmp_path):
-    film = Film(tmp_path / "film.mp4", (72, 48))
-    film.add(picture)
-    film.finish('{"reverie": 1, "engine": "XXXX"}')
-    damaged = (tmp_path / "film.mp4").read_bytes().replace(b"XXXX", b"\xff\xfe\xff\xfe")
-    (tmp_path / "film.mp4").write_bytes(damaged)
+    video = VideoWriter(tmp_path / "video.mp4", (72, 48))
+    video.add(picture)
+    video.finish('{"reverie": 1, "engine": "XXXX"}')
+    damaged = (tmp_path / "video.mp4").read_bytes().replace(b"XXXX", b"\xff\xfe\xff\xfe")
+    (tmp_path / "video.mp4").write_bytes(damaged)
     with pytest.raises(RecipeError):
-        read_recipe(tmp_path / "film.mp4")
+        read_recipe(tmp_path / "video.mp4")
 
 
 def fail_in_the_middle(self, file, *arguments, **options):

@@ -240,13 +240,13 @@ def watched(updates) -> list[dict[Any, Any]]:
 
 def stage_of(studio: Studio) -> ImageRunView:
     """A run view on a page of its own."""
-    stage = ImageRunView(studio, "lost")
+    view = ImageRunView(studio, "lost")
     with unserved_page():
-        stage.build_buttons("Dream")
-        stage.build_canvas(None, "Press Dream.")
-        stage.build_footer("")
-        stage.wire()
-    return stage
+        view.build_buttons("Dream")
+        view.build_canvas(None, "Press Dream.")
+        view.build_footer("")
+        view.wire()
+    return view
 
 
 def value_in(update: Any) -> Any:

@@ -45,7 +45,7 @@ class DreamTab:
         first = self.example_pictures[0]
         names = list(presets(DEFAULT_BACKBONE))
         self.settings = settings = Settings(presets(DEFAULT_BACKBONE)[names[0]], "dream")
-        self.stage = ImageRunView(self.studio, "dream")
+        self.view = ImageRunView(self.studio, "dream")
         with gr.Row(elem_classes="workbench"):
             with gr.Column(elem_classes="inputs", min_width=300):
                 with gr.Column(elem_classes="begin"):
@@ -62,7 +62,7 @@ class DreamTab:
                     self.preset = gr.Radio(
                         names, value=names[0], label="Preset", elem_id="dream-preset", elem_classes="chips"
                     )
-                    self.stage.build_buttons("Dream")
+                    self.view.build_buttons("Dream")
                 settings.slider("step_size", "Strength", 0.0, 0.1, 0.001)
                 settings.slider("octaves", "Octaves", 1, 8, 1)
                 settings.slider("steps", "Steps per octave", 1, 100, 1)
@@ -71,20 +71,20 @@ class DreamTab:
                     "More: network, layers, guide, jitter", open=False, elem_id="dream-more", elem_classes="fold"
                 ):
                     self._build_more()
-                with gr.Accordion("Zoom video", open=False, elem_id="dream-film", elem_classes="fold"):
+                with gr.Accordion("Zoom video", open=False, elem_id="dream-video", elem_classes="fold"):
                     settings.slider("pictures", "Length", 1, 120, 1)
                     settings.slider("zoom", "Zoom", 0.9, 1.3, 0.01)
                     settings.slider("turn", "Turn", -15, 15, 0.5)
                 self.sweep = SweepPanel(settings, DreamSweepConfig, "dream")
-                self.sweep.build(self.stage)
+                self.sweep.build(self.view)
                 self.batch = BatchPanel(self.studio, "image", "dream")
-                self.batch.build(self.stage, "Runs DeepDream on every photo in turn with the settings above.")
+                self.batch.build(self.view, "Runs DeepDream on every photo in turn with the settings above.")
                 self.saved_settings = SavedSettings(self.studio, settings, "dream")
                 self.saved_settings.build()
             with gr.Column(elem_classes="outputs", min_width=320, scale=3):
                 invitation = message("Press Dream to see what the network sees in your photo.")
-                self.stage.build_canvas(self.studio.read(str(first)), invitation)
-                self.stage.build_footer("Move a slider during a run to change the dream.", "Use as photo")
+                self.view.build_canvas(self.studio.read(str(first)), invitation)
+                self.view.build_footer("Move a slider during a run to change the dream.", "Use as photo")
         self.restored = gr.State(None)
         self._wire()
 
@@ -135,7 +135,7 @@ class DreamTab:
             settings.number("tile_size", "Tile size")
 
     def _wire(self) -> None:
-        stage, controls = self.stage, self.settings.components
+        view, controls = self.view, self.settings.components
         options: dict[str, Any] = {"api_visibility": "private"}
         # Events that bypass Gradio's queue cannot show toasts, so only handlers without toasts do.
         unqueued = {**options, "queue": False}
@@ -147,36 +147,36 @@ class DreamTab:
             *controls,
             self.restored,
             self.guide,
-            stage.canvas,
+            view.canvas,
         ]
         self._restore_outputs += self.sweep.components
-        self.photo.change(self.photo_changed, [self.photo, stage.run_id], self._restore_outputs, **concurrent)
+        self.photo.change(self.photo_changed, [self.photo, view.run_id], self._restore_outputs, **concurrent)
         self.guide.change(self.guide_changed, [self.guide], [self.guide], **concurrent)
         self.preset.input(
-            self.preset_chosen, [self.preset, self.backbone, stage.run_id, *controls], controls, **concurrent
+            self.preset_chosen, [self.preset, self.backbone, view.run_id, *controls], controls, **concurrent
         )
         # `input` fires only for the user's choice; a restored recipe keeps its own settings.
         self.backbone.input(self.backbone_chosen, [self.backbone], [self.preset, self.layers], **unqueued)
         self.network.wire()
         inputs = [self.photo, self.guide, self.backbone, self.restored, *controls]
-        stage.start_on(stage.start_button.click, self.start, inputs)
-        stage.start_on(self.sweep.go.click, self.start_sweep, [*self.sweep.components, *inputs])
+        view.start_on(view.start_button.click, self.start, inputs)
+        view.start_on(self.sweep.go.click, self.start_sweep, [*self.sweep.components, *inputs])
         shared = [self.batch.files, self.guide, self.backbone, *controls]
-        stage.start_on(self.batch.go.click, self.start_batch, shared)
+        view.start_on(self.batch.go.click, self.start_batch, shared)
         self.sweep.wire()
-        stage.reuse_button.click(stage.picture_as_input, [stage.run_id, stage.moment], [self.photo], **concurrent)
-        stage.wire()
-        self.saved_settings.wire(stage.start_button)
-        stage.steered_by(controls, self.settings, self.backbone)
+        view.reuse_button.click(view.picture_as_input, [view.run_id, view.moment], [self.photo], **concurrent)
+        view.wire()
+        self.saved_settings.wire(view.start_button)
+        view.steered_by(controls, self.settings, self.backbone)
 
     def on_visit(self, page: gr.Blocks, tab: gr.Tab) -> None:
         """Resume the run and load saved settings when a page opens."""
-        self.stage.on_page_load(page)
+        self.view.on_page_load(page)
         self.saved_settings.on_visit(tab)
 
     def handoffs(self) -> list[Handoff]:
         """Handoffs: restore a dream; use a picture as the photo or as the guide."""
-        photo = [self.stage.run_id], self._restore_outputs
+        photo = [self.view.run_id], self._restore_outputs
         return [
             Handoff("dream", self._restore, [], self._restore_outputs, engines=("deep_dream", "deep_dream_sweep")),
             Handoff("dream", self.use_as_photo, *photo, title="Apply DeepDream", kinds=("picture",)),
@@ -196,7 +196,7 @@ class DreamTab:
 
     def photo_changed(self, path: str | None, run_id: str) -> dict[Any, Any]:
         """Show a dropped photo, and restore its recipe if it has one."""
-        return drop_photo(self.studio, path, self.photo, self.restored, self.stage, run_id, self._restore)[1]
+        return drop_photo(self.studio, path, self.photo, self.restored, self.view, run_id, self._restore)[1]
 
     def _restore(self, recipe: Recipe) -> dict[Any, Any]:
         """Show a recipe in the controls, with its pictures if they are still in the gallery.
@@ -232,12 +232,12 @@ class DreamTab:
         if config is None:
             return [gr.skip()] * len(values)
         current = self.settings.by_name(values)
-        # Presets change the look only, not the size, the seed or the length of a film.
+        # Presets change the look only, not the size, the seed or the length of a video.
         kept = {field: current[field] for field in ("size", "seed", "pictures")}
         if name == BOOK:
             kept.pop("size")
         shown = self.settings.by_name(self.settings.values(config)) | kept
-        self.stage.steer(run_id, backbone, self.settings, list(shown.values()))
+        self.view.steer(run_id, backbone, self.settings, list(shown.values()))
         return self.settings.updates(list(shown.values()))
 
     def backbone_chosen(self, backbone: str):
@@ -252,7 +252,7 @@ class DreamTab:
         self, photo: str | None, guide: str | None, backbone: str, restored: str | None, *values: Any
     ) -> AsyncIterator[dict[Any, Any]]:
         """Start a dream and watch it until it ends."""
-        async for update in self.stage.start(
+        async for update in self.view.start(
             lambda: replay_if_same(self._job(photo, guide, backbone, values), restored)
         ):
             yield update
@@ -267,14 +267,14 @@ class DreamTab:
             one = self._job(photo, guide, backbone, values)
             return replay_if_same(self.sweep.job(one, columns, column_values, rows, row_values), restored)
 
-        async for update in self.stage.start(job):
+        async for update in self.view.start(job):
             yield update
 
     async def start_batch(
         self, files: list[str] | None, guide: str | None, backbone: str, *values: Any
     ) -> AsyncIterator[dict[Any, Any]]:
         """Start a batch and watch it until it ends."""
-        async for update in self.stage.start(lambda: self.batch.job(self._shared(guide, backbone, values), files)):
+        async for update in self.view.start(lambda: self.batch.job(self._shared(guide, backbone, values), files)):
             yield update
 
     def _job(self, photo: str | None, guide: str | None, backbone: str, values: Sequence[Any]) -> Job:

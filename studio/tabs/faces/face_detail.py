@@ -59,7 +59,7 @@ class FaceDetail:
             self.hold = gr.Button("Hold", size="sm", elem_id="gan-hold")
             self.add = gr.Button("Add to walk", size="sm", elem_id="gan-add")
             self.keep = gr.Button("Save", size="sm", elem_id="gan-keep")
-            self.file = gr.DownloadButton("File", elem_id="gan-file", elem_classes="offstage")
+            self.file = gr.DownloadButton("File", elem_id="gan-file", elem_classes="invisible-button")
 
     def sliders_below(self) -> None:
         """Create the direction sliders."""

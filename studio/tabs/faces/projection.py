@@ -40,7 +40,7 @@ class FaceProjection:
 
     def __init__(self, studio: Studio, face: FaceDetail, job_of: Callable[[Recipe, str], Job]):
         self.studio, self._face, self._job_of = studio, face, job_of
-        self.stage = ImageRunView(studio, "sought")
+        self.view = ImageRunView(studio, "sought")
 
     def build(self) -> None:
         """Create the controls."""
@@ -62,7 +62,7 @@ class FaceProjection:
                         elem_id="sought-opinion",
                         elem_classes="quiet",
                     )
-                    self.stage.build_buttons("Find face")
+                    self.view.build_buttons("Find face")
                 settings.slider("steps", "Steps", 20, 400, 10)
                 settings.slider("prior_weight", "Prior weight", 0.0, 0.2, 0.005)
                 with gr.Accordion("More settings", open=False, elem_id="sought-more", elem_classes="fold"):
@@ -72,8 +72,8 @@ class FaceProjection:
                     settings.number("learning_rate", "Learning rate")
                     settings.number("seed", "Seed")
             with gr.Column(elem_classes="outputs", min_width=320, scale=3):
-                self.stage.build_canvas(None, message("The closest face that the generator can make appears here."))
-                self.stage.build_footer("You can change the weights during the search.", "Use this face")
+                self.view.build_canvas(None, message("The closest face that the generator can make appears here."))
+                self.view.build_footer("You can change the weights during the search.", "Use this face")
 
     def wire(self, network: Any) -> None:
         """Connect the controls.
@@ -85,13 +85,13 @@ class FaceProjection:
         settings = self.settings.components
         looked = [self.photo, network]
         # Outputs of `face_dropped`.
-        self.found = [self.photo, self.opinion, self.stage.canvas, *settings]
+        self.found = [self.photo, self.opinion, self.view.canvas, *settings]
         self.photo.upload(self.face_dropped, looked, self.found, **options)
-        self.stage.start_on(self.stage.start_button.click, self.start, [*looked, *settings])
-        self.stage.reuse_button.click(self.use_face, [self.stage.run_id], self._face.everything, **options)
+        self.view.start_on(self.view.start_button.click, self.start, [*looked, *settings])
+        self.view.reuse_button.click(self.use_face, [self.view.run_id], self._face.everything, **options)
         steered = [self.settings.controls[name] for name in STEERED]
-        self.stage.steered_by(steered, self.settings, network)
-        self.stage.wire()
+        self.view.steered_by(steered, self.settings, network)
+        self.view.wire()
 
     async def face_dropped(self, path: str | None, network: str) -> Any:
         """Score a dropped photo, or restore the settings of a saved projection."""
@@ -141,14 +141,14 @@ class FaceProjection:
             inputs = {"image": self._square(path)}
             return Job(engine="dcgan_projection", config=config, inputs=inputs, backbone=network)
 
-        async for update in self.stage.start(job):
+        async for update in self.view.start(job):
             yield update
 
     async def use_face(self, run_id: str) -> Any:
         """Select the projected face."""
 
         def use() -> list[Any]:
-            run = self.stage.run(run_id)
+            run = self.view.run(run_id)
             if run is None or run.frame is None or run.frame.z is None:
                 raise ValueError(message("No face found yet; press Find face first."))
             original = "" if run.original is None else png_uri(middle_square(run.original, 128))

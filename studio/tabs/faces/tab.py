@@ -39,7 +39,7 @@ class FacesTab:
 
     def __init__(self, studio: Studio):
         self.studio = studio
-        self.stage = ImageRunView(studio, "gan")
+        self.view = ImageRunView(studio, "gan")
         self.face = FaceDetail(studio)
         self.search = FaceProjection(studio, self.face, self._job_of)
         self.neighbours = NearestNeighbors(studio)
@@ -51,7 +51,7 @@ class FacesTab:
         self.settings = Settings(FaceWalkConfig(truncation=TRUNCATION), "gan")
         self.saved_settings = SavedSettings(self.studio, self.settings, "faces")
         with gr.Tabs() as self.parts:
-            with gr.Tab("Draw", id="draw"):
+            with gr.Tab("Generate", id="draw"):
                 self._build_drawing()
                 with gr.Accordion("Walk", open=True, elem_id="gan-walk", elem_classes="fold"):
                     self._build_walk()
@@ -111,15 +111,15 @@ class FacesTab:
                 with gr.Column(elem_classes="begin"):
                     self.strip = gr.HTML(strip([]), elem_id="gan-places", apply_default_css=False)
                     self.clear = gr.Button("Clear walk", size="sm", elem_id="gan-clear")
-                    self.stage.build_buttons("Walk")
+                    self.view.build_buttons("Walk")
                 add = self.settings.add
                 steps = gr.Slider(4, 60, value=24, step=1, label="Frames per segment", elem_id="gan-steps")
                 arcs = gr.Checkbox(True, label="Spherical interpolation", container=False, elem_id="gan-spherical")
                 loop = gr.Checkbox(True, label="Closed loop", container=False, elem_id="gan-closed")
                 self.steps, self.arcs, self.loop = add("steps", steps), add("spherical", arcs), add("closed", loop)
             with gr.Column(elem_classes="outputs", min_width=320, scale=3):
-                self.stage.build_canvas(None, message("The walk video appears here."))
-                self.stage.build_footer("Each frame is generated from its own latent vector.")
+                self.view.build_canvas(None, message("The walk video appears here."))
+                self.view.build_footer("Each frame is generated from its own latent vector.")
 
     def _wire(self) -> None:
         options: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": None}
@@ -137,21 +137,21 @@ class FacesTab:
         self._restore_outputs = [self.network, self.truncation, *whole, *walk_controls]
         self.saved.upload(self.restore_file, [self.saved], self._restore_outputs, **options)
         walk = [self.network, self.wall, self.waypoints, self.steps, self.arcs, self.loop]
-        self.stage.start_on(self.stage.start_button.click, self.start_walk, walk)
-        self.stage.wire()
-        self.saved_settings.wire(self.stage.start_button, [self.again.click, self.truncation.release])
+        self.view.start_on(self.view.start_button.click, self.start_walk, walk)
+        self.view.wire()
+        self.saved_settings.wire(self.view.start_button, [self.again.click, self.truncation.release])
         self.saved_settings.applied.then(self.same_wall, wall_inputs, whole, **options)
         self.face.wire()
         self.search.wire(self.network)
         self.neighbours.wire(self.face.picture, self.face.sliders, self.face.decode)
-        self.training.use.click(self.use_trained, [self.training.stage.run_id], [self.network], **options).then(
+        self.training.use.click(self.use_trained, [self.training.view.run_id], [self.network], **options).then(
             self.same_wall, wall_inputs, whole, **options
         )
 
     def on_visit(self, page: gr.Blocks, tab: gr.Tab) -> None:
         """Resume the runs when a page opens; draw the wall when the tab is first opened."""
-        for stage in (self.stage, self.search.stage, self.training.stage):
-            stage.on_page_load(page)
+        for view in (self.view, self.search.view, self.training.view):
+            view.on_page_load(page)
         self.saved_settings.on_visit(tab).then(
             self.first_wall,
             [self.network, self.wall, self.truncation],
@@ -232,7 +232,7 @@ class FacesTab:
             resolve(config, self.face.gan(network))  # fail now rather than in the run
             return Job(engine="dcgan_walk", config=config, inputs={}, backbone=network)
 
-        async for update in self.stage.start(job):
+        async for update in self.view.start(job):
             yield update
 
     # Restoring
@@ -332,7 +332,7 @@ class FacesTab:
         if not isinstance(gan, GAN):
             return gr.skip()
         name = self._trained.register(run_id, gan)
-        inform(message("Your networks are in use; open Draw to see their faces."))
+        inform(message("Your networks are in use; open Generate to see their faces."))
         return gr.update(choices=[*NETWORKS.items(), (message("Yours"), name)], value=name)
 
 

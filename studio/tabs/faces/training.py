@@ -29,7 +29,7 @@ class GANTraining(TrainingPanel):
             choose=self._choose,
             adjust=self._adjust,
             invitation=message("Samples from fixed noise appear here as the generator learns."),
-            used="Use the trained networks to generate the faces in Draw.",
+            used="Use the trained networks for the faces under Generate.",
             steerable=STEERABLE,
             network_defaults=lambda model: DCGANTrainingConfig(model=model),
             kept_fields=("images", "batch_size", "interval", "seed", "rollbacks"),
@@ -63,17 +63,17 @@ class GANTraining(TrainingPanel):
         self.wire_network(self.model, ("d_learning_rate", "dropout"))
         settings, options = self.settings, {"api_visibility": "private"}
         rollbacks = settings.controls["rollbacks"]
-        self.back.click(self.add_rollback, [self.stage.run_id, rollbacks], [rollbacks], **options).then(
-            self.send_settings, [self.stage.run_id, *settings.components], None, **options
+        self.back.click(self.add_rollback, [self.view.run_id, rollbacks], [rollbacks], **options).then(
+            self.send_settings, [self.view.run_id, *settings.components], None, **options
         )
 
     def send_settings(self, run_id: str, *values: Any) -> None:
         """Send the current settings to the page's training."""
-        self.stage.steer(run_id, "", self.settings, values)
+        self.view.steer(run_id, "", self.settings, values)
 
     def add_rollback(self, run_id: str, rollbacks: int) -> int:
         """Ask for one more rollback; return the new count."""
-        run = self.stage.run(run_id)
+        run = self.view.run(run_id)
         if run is None or run.over:
             warn(message("There is no running training to roll back."))
             return rollbacks

@@ -17,7 +17,7 @@ function card(result, ticked) {
     words.className = 'words'; words.textContent = result.words;
     open.append(words);
   }
-  if (result.film) open.classList.add('film');
+  if (result.video) open.classList.add('video');
   const caption = document.createElement('span');
   caption.className = 'caption'; caption.textContent = result.title;
   const facts = document.createElement('span');

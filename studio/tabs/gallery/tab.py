@@ -66,7 +66,7 @@ class GalleryTab:
             self.compare = gr.Button("Compare two", size="sm", elem_id="gallery-compare")
             self.export = gr.Button("Export", size="sm", elem_id="gallery-export")
             self.remove = gr.Button("Delete", size="sm", elem_id="gallery-remove")
-            self.archive = gr.DownloadButton("Archive", elem_id="gallery-archive", elem_classes="offstage")
+            self.archive = gr.DownloadButton("Archive", elem_id="gallery-archive", elem_classes="invisible-button")
         self.grid = component(Path(__file__).with_name("gallery_grid"), "gallery-grid", {})
         self.panel.build_pasting()
 
@@ -140,7 +140,7 @@ class GalleryTab:
                     "name": result.name,
                     "title": title_of(result),
                     "facts": date_text(result),
-                    "film": result.kind == "film",
+                    "video": result.kind == "video",
                     "thumbnail": uri or "",
                     "words": "" if uri or uri is None else first_words(result) or translate(UNREADABLE),
                     "pending": uri is None,

@@ -26,7 +26,7 @@ function show() {
   viewer.dataset.kind = value.kind || 'none';
   const pictures = value.kind === 'picture' || value.kind === 'compare';
   one.hidden = !pictures; other.hidden = value.kind !== 'compare';
-  video.hidden = value.kind !== 'film'; text.hidden = !['text', 'damaged'].includes(value.kind);
+  video.hidden = value.kind !== 'video'; text.hidden = !['text', 'damaged'].includes(value.kind);
   compare.hidden = value.kind !== 'compare';
   if (pictures) one.src = value.url; else one.removeAttribute('src');
   one.alt = value.title || '';
@@ -36,7 +36,7 @@ function show() {
     range.setAttribute('aria-label', value.between);
     range.value = 50;
   } else other.removeAttribute('src');
-  if (value.kind === 'film') video.src = value.url; else { video.pause(); video.removeAttribute('src'); }
+  if (value.kind === 'video') video.src = value.url; else { video.pause(); video.removeAttribute('src'); }
   text.textContent = value.text || '';
   find('figcaption').textContent = value.facts || '';
   if (value.kind && value.fresh !== viewer.dataset.fresh) {

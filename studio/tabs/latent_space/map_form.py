@@ -13,7 +13,7 @@ from studio.components.config_form import Settings
 
 # Display title -> value.
 SPACINGS = {"follow the prior": "gaussian", "even": "linear"}
-VEILS = {"nothing": "none", "hide empty regions": "density", "show fast changes": "sensitivity"}
+VEILS = {"none": "none", "hide empty regions": "density", "show fast changes": "sensitivity"}
 
 
 @dataclass(frozen=True, kw_only=True)

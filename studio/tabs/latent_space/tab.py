@@ -80,7 +80,7 @@ class LatentTab:
 
     def build(self) -> None:
         """Create and wire the controls, inside the page's Blocks."""
-        self.stage = ImageRunView(self.studio, "latent")
+        self.view = ImageRunView(self.studio, "latent")
         self.faces = FaceEditor(self.studio)
         self.training = TrainingPanel(self.studio, TRAINING, "train")
         self.settings = MapSettings()
@@ -108,9 +108,9 @@ class LatentTab:
                     )
                     with gr.Row(elem_classes="under inputs"):
                         self.steps, self.arcs, self.round = self.settings.walk()
-                    self.stage.build_buttons("Walk")
-                    self.stage.build_canvas(None, message("The walk video appears here."))
-                    self.stage.build_footer("Each frame is decoded exactly.")
+                    self.view.build_buttons("Walk")
+                    self.view.build_canvas(None, message("The walk video appears here."))
+                    self.view.build_footer("Each frame is decoded exactly.")
                     with gr.Row(elem_classes="under"):
                         gr.Markdown(
                             "Upload a walk saved as MP4 to restore its waypoints and settings.", elem_classes="quiet"
@@ -159,18 +159,18 @@ class LatentTab:
         self.dropped.upload(self.encode_picture, [self.dropped, self.network, self.map], found, **options)
         self.figure.click(self.write_figure, [self.network, self.reach, self.spacing], [self.figure], **options)
         walk = self._walk = [self.map, self.network, self.steps, self.arcs, self.round]
-        self.stage.start_on(self.stage.start_button.click, self.start, walk)
+        self.view.start_on(self.view.start_button.click, self.start, walk)
         self.saved.upload(self.restore_walk_file, [self.saved, self.map], walk, **options).then(
             self.redraw, [*grid, self.map, *self.z], [self.map], **options
         )
-        self.stage.wire()
-        self.saved_settings.wire(self.stage.start_button, redraw[1:])
+        self.view.wire()
+        self.saved_settings.wire(self.view.start_button, redraw[1:])
         self.saved_settings.applied.then(self.redraw, [*grid, self.map, *self.z], [self.map], **options)
 
     def on_visit(self, page: gr.Blocks, tab: gr.Tab) -> None:
         """Resume the walk and the training when a page opens; draw the map when the tab is first opened."""
-        self.stage.on_page_load(page)
-        self.training.stage.on_page_load(page)
+        self.view.on_page_load(page)
+        self.training.view.on_page_load(page)
         # Not on page load: visitors of other tabs need not wait for the map.
         self.saved_settings.on_visit(tab).then(
             self.draw_first,
@@ -184,7 +184,7 @@ class LatentTab:
         """Use trained networks on the map or in the face editor."""
         self.training.use.click(
             self.use_trained,
-            [self.training.stage.run_id, self.faces.picture],
+            [self.training.view.run_id, self.faces.picture],
             [self.network, self.faces.picture],
             api_visibility="private",
             concurrency_limit=None,
@@ -356,7 +356,7 @@ class LatentTab:
             self._vae(network)  # fail now rather than in the run
             return Job(engine="vae", config=config, inputs={}, backbone=network)
 
-        async for update in self.stage.start(job):
+        async for update in self.view.start(job):
             yield update
 
 

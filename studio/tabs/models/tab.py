@@ -67,7 +67,9 @@ class ModelsTab:
                 if self.studio.cluster is not None:
                     cluster_status(self.studio, "models-cluster")
                 self.list = model_list("models-list")
-                self.keras_file = gr.DownloadButton("File", elem_id="models-keras-file", elem_classes="offstage")
+                self.keras_file = gr.DownloadButton(
+                    "File", elem_id="models-keras-file", elem_classes="invisible-button"
+                )
         options: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": None}
         self.list.obtain(self.download, None, [self.list], **options)
         # Not Gradio's `cancels`, which acts after the answer: a late message would show the download still running.

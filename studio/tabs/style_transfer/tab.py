@@ -63,7 +63,7 @@ class StyleTab:
         photo = self.studio.read(str(first))
         names = list(presets(DEFAULT_BACKBONE))
         self.settings = settings = Settings(presets(DEFAULT_BACKBONE)[names[0]], "style")
-        self.stage = ImageRunView(self.studio, "style")
+        self.view = ImageRunView(self.studio, "style")
         with gr.Row(elem_classes="workbench"):
             with gr.Column(elem_classes="inputs", min_width=300):
                 with gr.Column(elem_classes="begin"):
@@ -83,7 +83,7 @@ class StyleTab:
                         show=time_choice,
                         read=lambda name: TIMES.get(name, 15.0),
                     )
-                    self.stage.build_buttons("Paint")
+                    self.view.build_buttons("Paint")
                 settings.slider("balance", "More style ↔ more photo", 0.0, 0.95, 0.01)
                 settings.slider("style_scale", "Stroke size", 0.25, 4.0, 0.05)
                 settings.choice("color", "Colours", COLORS)
@@ -108,15 +108,15 @@ class StyleTab:
                 ):
                     self._build_more()
                 self.sweep = SweepPanel(settings, StyleSweepConfig, "style")
-                self.sweep.build(self.stage)
+                self.sweep.build(self.view)
                 self.batch = BatchPanel(self.studio, "content_image", "style")
-                self.batch.build(self.stage, "Paints every photo in turn with the settings above; regions are ignored.")
+                self.batch.build(self.view, "Paints every photo in turn with the settings above; regions are ignored.")
                 self.saved_settings = SavedSettings(self.studio, settings, "style")
                 self.saved_settings.build()
             with gr.Column(elem_classes="outputs", min_width=320, scale=3):
                 invitation = message("Press Paint to turn the photo into a painting.")
-                self.stage.build_canvas(photo, invitation)
-                self.stage.build_footer("Move a slider during a run to change the painting.", "Use as starting image")
+                self.view.build_canvas(photo, invitation)
+                self.view.build_footer("Move a slider during a run to change the painting.", "Use as starting image")
         self.restored = gr.State(None)
         self._wire()
 
@@ -183,7 +183,7 @@ class StyleTab:
         settings.number("tile_size", "Tile size")
 
     def _wire(self) -> None:
-        stage, settings, gallery, blend = self.stage, self.settings, self.style_picker.gallery, self.style_picker.blend
+        view, settings, gallery, blend = self.view, self.settings, self.style_picker.gallery, self.style_picker.blend
         settings.derive("blend", [*blend, gallery], lambda *values: blend_of(values[:-1], len(paths_in(values[-1]))))
         moved = [*settings.components, *blend]
         options: dict[str, Any] = {"api_visibility": "private"}
@@ -199,30 +199,30 @@ class StyleTab:
             self.restored,
             self.start_image,
         ]
-        self._restore_outputs += [self.regions, stage.canvas, *self.sweep.components]
-        self.photo.change(self.photo_changed, [self.photo, gallery, stage.run_id], self._restore_outputs, **concurrent)
+        self._restore_outputs += [self.regions, view.canvas, *self.sweep.components]
+        self.photo.change(self.photo_changed, [self.photo, gallery, view.run_id], self._restore_outputs, **concurrent)
         self.start_image.change(self.start_changed, [self.start_image], [self.start_image], **concurrent)
         self.style_picker.wire(regions_for, [self.regions], [self.regions])
-        inputs = [self.preset, self.backbone, stage.run_id, *settings.inputs]
+        inputs = [self.preset, self.backbone, view.run_id, *settings.inputs]
         self.preset.input(self.preset_chosen, inputs, settings.components, **concurrent)
         self.backbone.input(self.backbone_chosen, [self.backbone], [self.preset], **unqueued)
         self.network.wire()
         inputs = [self.photo, gallery, self.regions, self.start_image, self.backbone, self.restored, *settings.inputs]
-        stage.start_on(stage.start_button.click, self.start, inputs)
-        stage.start_on(self.sweep.go.click, self.start_sweep, [*self.sweep.components, *inputs])
+        view.start_on(view.start_button.click, self.start, inputs)
+        view.start_on(self.sweep.go.click, self.start_sweep, [*self.sweep.components, *inputs])
         shared = [self.batch.files, gallery, self.backbone, *settings.inputs]
-        stage.start_on(self.batch.go.click, self.start_batch, shared)
+        view.start_on(self.batch.go.click, self.start_batch, shared)
         self.sweep.wire()
-        stage.reuse_button.click(
-            stage.picture_as_input, [stage.run_id, stage.moment], [self.start_image], **concurrent
+        view.reuse_button.click(
+            view.picture_as_input, [view.run_id, view.moment], [self.start_image], **concurrent
         ).then(lambda: gr.update(open=True), None, [self.start_fold], **unqueued)
-        stage.wire()
-        self.saved_settings.wire(stage.start_button)
-        stage.steered_by(moved, settings, self.backbone)
+        view.wire()
+        self.saved_settings.wire(view.start_button)
+        view.steered_by(moved, settings, self.backbone)
 
     def on_visit(self, page: gr.Blocks, tab: gr.Tab) -> None:
         """Resume the run, load saved settings and show the example paintings when a page opens."""
-        self.stage.on_page_load(page)
+        self.view.on_page_load(page)
         self.saved_settings.on_visit(tab)
         self.style_picker.on_page_load(page)
 
@@ -231,7 +231,7 @@ class StyleTab:
     def handoffs(self) -> list[Handoff]:
         """Handoffs: restore a painting; use a picture as the photo or as the style."""
         gallery = self.style_picker.gallery
-        photo = [gallery, self.stage.run_id], self._restore_outputs
+        photo = [gallery, self.view.run_id], self._restore_outputs
         return [
             Handoff(
                 "style", self._restore, [], self._restore_outputs, engines=("style_transfer", "style_transfer_sweep")
@@ -248,7 +248,7 @@ class StyleTab:
 
     def photo_changed(self, path: str | None, gallery: Any, run_id: str) -> dict[Any, Any]:
         """Show a dropped photo, and restore its recipe if it has one."""
-        image, update = drop_photo(self.studio, path, self.photo, self.restored, self.stage, run_id, self._restore)
+        image, update = drop_photo(self.studio, path, self.photo, self.restored, self.view, run_id, self._restore)
         return update if image is None else {self.regions: blank(image, len(gallery or []))} | update
 
     def _restore(self, recipe: Recipe) -> dict[Any, Any]:
@@ -302,7 +302,7 @@ class StyleTab:
         book = "book" in (config.losses, current["losses"])
         kept = ("seed",) if book else ("seed", "seconds", "size", "scales", "steps")
         shown = self.settings.by_name(self.settings.values(config)) | {field: current[field] for field in kept}
-        self.stage.steer(run_id, backbone, self.settings, [*shown.values(), *values[count:]])
+        self.view.steer(run_id, backbone, self.settings, [*shown.values(), *values[count:]])
         return self.settings.updates(list(shown.values()))
 
     def backbone_chosen(self, backbone: str):
@@ -324,7 +324,7 @@ class StyleTab:
         def job() -> Job:
             return replay_if_same(self._job(photo, gallery, regions, start_image, backbone, values), restored)
 
-        async for update in self.stage.start(job):
+        async for update in self.view.start(job):
             yield update
 
     async def start_sweep(
@@ -337,14 +337,14 @@ class StyleTab:
             one = self._job(photo, gallery, regions, start_image, backbone, values)
             return replay_if_same(self.sweep.job(one, columns, column_values, rows, row_values), restored)
 
-        async for update in self.stage.start(job):
+        async for update in self.view.start(job):
             yield update
 
     async def start_batch(
         self, files: list[str] | None, gallery: Any, backbone: str, *values: Any
     ) -> AsyncIterator[dict[Any, Any]]:
         """Start a batch and watch it until it ends."""
-        async for update in self.stage.start(lambda: self.batch.job(self._shared(gallery, backbone, values), files)):
+        async for update in self.view.start(lambda: self.batch.job(self._shared(gallery, backbone, values), files)):
             yield update
 
     def _job(

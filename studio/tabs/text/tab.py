@@ -42,7 +42,7 @@ class TextTab:
 
     def __init__(self, studio: Studio):
         self.studio = studio
-        self.stage = TextRunView(studio, "text")
+        self.view = TextRunView(studio, "text")
         self.score = TextScore(studio)
         self.training = LanguageTraining(studio)
         self._trained = TrainedNetworks(studio, "language_model")
@@ -64,7 +64,7 @@ class TextTab:
 
     def _build_writing(self) -> None:
         self.settings = settings = Settings(WritingConfig(prompt=PROMPT), "text")
-        stage = self.stage
+        view = self.view
         with gr.Row(elem_classes="workbench"):
             with gr.Column(elem_classes="inputs", min_width=300):
                 with gr.Column(elem_classes="begin"):
@@ -101,7 +101,7 @@ class TextTab:
                         show=choice_of,
                         read=lambda manner: MANNERS.get(manner, ()),
                     )
-                    stage.build_buttons("Write")
+                    view.build_buttons("Write")
                 settings.slider("temperature", "Temperature", 0.0, 2.0, 0.05)
                 settings.slider("tokens", "Length", 10, 1000, 10)
                 self.pace = gr.Slider(
@@ -142,7 +142,7 @@ class TextTab:
                     "Restore a text", file_types=[".json", ".txt"], size="sm", type="filepath", elem_id="text-saved"
                 )
             with gr.Column(elem_classes="outputs", min_width=320, scale=3):
-                stage.build_canvas(None, message("Press Write to generate text word by word."))
+                view.build_canvas(None, message("Press Write to generate text word by word."))
                 with gr.Row(elem_classes="under"):
                     self.coloured = gr.Checkbox(
                         False,
@@ -150,8 +150,8 @@ class TextTab:
                         container=False,
                         elem_id="text-coloured",
                     )
-                    stage.build_continue_button("Continue")
-                stage.build_footer("Move a slider during a run; it takes effect from the next word.")
+                    view.build_continue_button("Continue")
+                view.build_footer("Move a slider during a run; it takes effect from the next word.")
                 self.dice = token_inspector("text-dice")
                 with gr.Row(elem_classes="under"):
                     hint = "Click a word to see the ten most likely words there. Choose one to continue from it."
@@ -161,21 +161,21 @@ class TextTab:
         self.restored = gr.State(None)
 
     def _wire(self) -> None:
-        stage, controls = self.stage, self.settings.components
+        view, controls = self.view, self.settings.components
         options: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": None}
         asked = [self.model, self.pace, *controls]
         watched = [self.dice, self.again]
-        stage.start_on(stage.start_button.click, self.start, [self.restored, *asked], watched)
+        view.start_on(view.start_button.click, self.start, [self.restored, *asked], watched)
         by_hand = [*watched, *controls]
-        here = [stage.run_id, stage.token_position, *asked]
-        assert stage.continue_button is not None
-        stage.start_on(stage.continue_button.click, self.continue_text, here, by_hand)
-        stage.start_on(self.again.click, self.rewrite_from_token, here, by_hand)
-        stage.start_on(self.dice.pick, self.replace_token, here, by_hand)
-        stage.canvas.pick(
+        here = [view.run_id, view.token_position, *asked]
+        assert view.continue_button is not None
+        view.start_on(view.continue_button.click, self.continue_text, here, by_hand)
+        view.start_on(self.again.click, self.rewrite_from_token, here, by_hand)
+        view.start_on(self.dice.pick, self.replace_token, here, by_hand)
+        view.canvas.pick(
             self.picked,
-            [stage.run_id],
-            [stage.token_position, self.dice, self.again],
+            [view.run_id],
+            [view.token_position, self.dice, self.again],
             trigger_mode="always_last",
             **options,
         )
@@ -187,16 +187,16 @@ class TextTab:
         )
         self._restore_outputs = [self.model, self.restored, *controls]
         self.saved.upload(self.restore_upload, [self.saved], self._restore_outputs, **options)
-        stage.steered_by([self.settings.controls[name] for name in STEERED], self.settings, self.model, FIXED)
-        stage.wire()
-        self.saved_settings.wire(stage.start_button)
+        view.steered_by([self.settings.controls[name] for name in STEERED], self.settings, self.model, FIXED)
+        view.wire()
+        self.saved_settings.wire(view.start_button)
         self.score.wire(self.model)
-        self.training.use.click(self.use_trained, [self.training.stage.run_id], [self.model], **options)
+        self.training.use.click(self.use_trained, [self.training.view.run_id], [self.model], **options)
 
     def on_visit(self, page: gr.Blocks, tab: gr.Tab) -> None:
         """Resume the runs and load saved settings when a page opens."""
-        for stage in (self.stage, self.training.stage):
-            stage.on_page_load(page)
+        for view in (self.view, self.training.view):
+            view.on_page_load(page)
         self.saved_settings.on_visit(tab)
 
     # Writing
@@ -223,7 +223,7 @@ class TextTab:
 
     async def _watched(self, job: Any) -> AsyncIterator[dict[Any, Any]]:
         yield {self.dice: {}, self.again: gr.update(interactive=False)}
-        async for update in self.stage.start(job):
+        async for update in self.view.start(job):
             yield update
 
     async def _from(
@@ -238,10 +238,10 @@ class TextTab:
             values: values of the form.
             change: takes the text's tokens and the config; returns the tokens to start with, and the config.
         """
-        run = self.stage.run(run_id)
+        run = self.view.run(run_id)
         if run is None or run.frame is None or not run.frame.written:
             warn(message("There is no text to continue yet; press Write first."))
-            yield {self.stage.start_button: gr.skip()}
+            yield {self.view.start_button: gr.skip()}
             return
         run.stop()
         written = run.frame.written[min(row, len(run.frame.written) - 1)]
@@ -256,7 +256,7 @@ class TextTab:
             tokens = tuple(token for token in tokens if token)
         except ValueError as error:
             warn(error)
-            yield {self.stage.start_button: gr.skip()}
+            yield {self.view.start_button: gr.skip()}
             return
         # Show the new settings, but not the tokens already written: the next press of Write starts afresh.
         yield self.settings.updates_for(config)
@@ -303,7 +303,7 @@ class TextTab:
 
     def picked(self, run_id: str, event: gr.EventData) -> list[Any]:
         """Inspect the selected token."""
-        run = self.stage.run(run_id)
+        run = self.view.run(run_id)
         row, index = int(event.row), int(event.index)
         shown = self._token_details(run, row, index) if run is not None else None
         if shown is None:

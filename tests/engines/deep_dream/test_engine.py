@@ -1,4 +1,4 @@
-"""DeepDream: its objective, its octaves and its step against other ways to work them out; steering, stopping, films."""
+"""DeepDream: its objective, its octaves and its step against other computations; steering, stopping, videos."""
 
 from __future__ import annotations
 
@@ -285,10 +285,10 @@ def test_each_octave_is_left_for_itself_when_the_loss_is_too_great(picture, stud
     assert [frame.total for frame in frames] == [11, 7, 3]
 
 
-# Films
+# Videos
 
 
-def test_a_zoom_film_has_one_keyframe_a_picture_all_of_full_size(picture, studio_vgg):
+def test_a_zoom_video_has_one_keyframe_a_picture_all_of_full_size(picture, studio_vgg):
     chosen = config(pictures=3, octaves=2, octave_scale=1.4, steps=2, zoom=1.2, turn=5.0)
     frames = list(dream(picture, chosen, studio_vgg))
     keyframes = [frame for frame in frames if frame.keyframe]
@@ -305,7 +305,7 @@ def test_a_zoom_film_has_one_keyframe_a_picture_all_of_full_size(picture, studio
     assert difference(keyframes[0].image, keyframes[1].image) > 20
 
 
-def test_each_picture_of_a_film_begins_with_the_one_before_zoomed(picture, studio_vgg):
+def test_each_picture_of_a_video_begins_with_the_one_before_zoomed(picture, studio_vgg):
     still = config(pictures=2, steps=1, step_size=0.0, zoom=1.5)
     first, second = (frame.image for frame in dream(picture, still, studio_vgg))
     np.testing.assert_array_equal(first, picture)

@@ -1,4 +1,4 @@
-"""Films: every picture is in them, in its colours, and a discarded film leaves nothing behind."""
+"""Videos: every picture is in them, in its colours, and a discarded video leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -11,7 +11,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from engines.imaging.video import GIF_SIDE, KINDS, WEBP_SIDE, Film, FilmConfig, FilmError, read_comment, write_film
+from engines.imaging.video import (
+    GIF_SIDE,
+    KINDS,
+    WEBP_SIDE,
+    VideoConfig,
+    VideoError,
+    VideoWriter,
+    read_comment,
+    write_video,
+)
 from engines.recipes import RecipeError, read_recipe
 from tests.engines.helpers import files_in, refusal
 from tests.engines.test_recipes import recipe, steered
@@ -29,45 +38,45 @@ def frames_of(path) -> list[np.ndarray]:
 
 
 @pytest.mark.parametrize(("width", "height"), [(72, 48), (71, 47), (71, 48), (16, 17)])
-def test_every_picture_is_in_the_film_in_its_order_and_color_and_odd_sides_lose_a_pixel(tmp_path, width, height):
-    film = Film(tmp_path / "film.mp4", (width, height))
+def test_every_picture_is_in_the_video_in_its_order_and_color_and_odd_sides_lose_a_pixel(tmp_path, width, height):
+    video = VideoWriter(tmp_path / "video.mp4", (width, height))
     for color in COLORS:
-        film.add(flat(color, height, width))
-    assert film.count == len(COLORS)
-    assert film.finish("a comment") == tmp_path / "film.mp4"
-    frames = frames_of(tmp_path / "film.mp4")
+        video.add(flat(color, height, width))
+    assert video.count == len(COLORS)
+    assert video.finish("a comment") == tmp_path / "video.mp4"
+    frames = frames_of(tmp_path / "video.mp4")
     assert [frame.shape for frame in frames] == [(height // 2 * 2, width // 2 * 2, 3)] * len(COLORS)
     for frame, color in zip(frames, COLORS, strict=True):
         assert np.abs(frame.mean(axis=(0, 1)) - color).max() < 8
-    assert files_in(tmp_path) == ["film.mp4"]
+    assert files_in(tmp_path) == ["video.mp4"]
 
 
 def test_the_shapes_in_a_picture_are_where_they_were(tmp_path, picture):
-    film = Film(tmp_path / "film.mp4", (72, 48))
-    film.add(picture)
-    film.finish("")
-    (frame,) = frames_of(tmp_path / "film.mp4")
+    video = VideoWriter(tmp_path / "video.mp4", (72, 48))
+    video.add(picture)
+    video.finish("")
+    (frame,) = frames_of(tmp_path / "video.mp4")
     likeness = np.corrcoef(frame.astype(float).mean(axis=2).ravel(), picture.astype(float).mean(axis=2).ravel())
     assert likeness[0, 1] > 0.97
 
 
-def test_pictures_of_another_size_are_resized_to_the_films(tmp_path, picture):
-    film = Film(tmp_path / "film.mp4", (72, 48))
+def test_pictures_of_another_size_are_resized_to_the_videos(tmp_path, picture):
+    video = VideoWriter(tmp_path / "video.mp4", (72, 48))
     small = np.asarray(Image.fromarray(picture).resize((36, 24)))
     for image in (small, picture, np.repeat(np.repeat(picture, 2, axis=0), 2, axis=1)):
-        film.add(image)
-    film.finish("")
-    frames = frames_of(tmp_path / "film.mp4")
+        video.add(image)
+    video.finish("")
+    frames = frames_of(tmp_path / "video.mp4")
     assert [frame.shape for frame in frames] == [(48, 72, 3)] * 3
     assert np.abs(frames[0].astype(float) - frames[2]).mean() < 12
 
 
-def test_a_film_plays_at_the_rate_asked_for(tmp_path):
-    film = Film(tmp_path / "film.mp4", (32, 32), rate=5)
+def test_a_video_plays_at_the_rate_asked_for(tmp_path):
+    video = VideoWriter(tmp_path / "video.mp4", (32, 32), rate=5)
     for color in COLORS:
-        film.add(flat(color, 32, 32))
-    film.finish("")
-    with av.open(str(tmp_path / "film.mp4")) as container:
+        video.add(flat(color, 32, 32))
+    video.finish("")
+    with av.open(str(tmp_path / "video.mp4")) as container:
         (stream,) = container.streams
         assert stream.average_rate == 5
         assert stream.codec_context.name == "h264"
@@ -76,82 +85,82 @@ def test_a_film_plays_at_the_rate_asked_for(tmp_path):
 
 def test_the_comment_is_read_back_and_a_long_one_is_whole(tmp_path):
     comment = 'Ünïcode 漢字 🌀 = ; # \\ " \n next line ' * 2000
-    film = Film(tmp_path / "film.mp4", (32, 32))
-    film.add(flat(COLORS[0], 32, 32))
-    film.finish(comment)
-    assert read_comment(tmp_path / "film.mp4") == comment
+    video = VideoWriter(tmp_path / "video.mp4", (32, 32))
+    video.add(flat(COLORS[0], 32, 32))
+    video.finish(comment)
+    assert read_comment(tmp_path / "video.mp4") == comment
 
 
-def test_a_film_is_not_there_under_its_name_until_it_is_finished(tmp_path):
-    path = tmp_path / "film.mp4"
-    path.write_bytes(b"an older film")
-    film = Film(path, (32, 32))
-    film.add(flat(COLORS[0], 32, 32))
-    assert path.read_bytes() == b"an older film"
-    film.finish("")
+def test_a_video_is_not_there_under_its_name_until_it_is_finished(tmp_path):
+    path = tmp_path / "video.mp4"
+    path.write_bytes(b"an older video")
+    video = VideoWriter(path, (32, 32))
+    video.add(flat(COLORS[0], 32, 32))
+    assert path.read_bytes() == b"an older video"
+    video.finish("")
     assert len(frames_of(path)) == 1
 
 
 @pytest.mark.parametrize("pictures", [0, 1, 3])
-def test_a_film_that_is_given_up_leaves_nothing_behind(tmp_path, pictures):
-    film = Film(tmp_path / "film.mp4", (32, 32))
+def test_a_video_that_is_given_up_leaves_nothing_behind(tmp_path, pictures):
+    video = VideoWriter(tmp_path / "video.mp4", (32, 32))
     for _ in range(pictures):
-        film.add(flat(COLORS[1], 32, 32))
-    film.discard()
+        video.add(flat(COLORS[1], 32, 32))
+    video.discard()
     assert files_in(tmp_path) == []
 
 
-def test_a_film_without_pictures_cannot_be_finished_and_leaves_nothing_behind(tmp_path):
-    film = Film(tmp_path / "film.mp4", (32, 32))
+def test_a_video_without_pictures_cannot_be_finished_and_leaves_nothing_behind(tmp_path):
+    video = VideoWriter(tmp_path / "video.mp4", (32, 32))
     with pytest.raises((ValueError, OSError)):
-        film.finish("")
+        video.finish("")
     assert files_in(tmp_path) == []
 
 
-def test_a_film_into_a_folder_that_is_not_there_is_an_error_at_once(tmp_path):
+def test_a_video_into_a_folder_that_is_not_there_is_an_error_at_once(tmp_path):
     with pytest.raises(FileNotFoundError):
-        Film(tmp_path / "nowhere" / "film.mp4", (32, 32))
+        VideoWriter(tmp_path / "nowhere" / "video.mp4", (32, 32))
 
 
 @pytest.mark.parametrize("data", [b"", b"hello", bytes(5000), b"\0\0\0\x18ftypmp42" + bytes(100)])
-def test_a_file_that_is_no_film_has_no_comment(tmp_path, data):
-    path = tmp_path / "film.mp4"
+def test_a_file_that_is_no_video_has_no_comment(tmp_path, data):
+    path = tmp_path / "video.mp4"
     path.write_bytes(data)
     assert read_comment(path) is None
     assert read_comment(tmp_path / "nowhere.mp4") is None
 
 
-# Films of all kinds
+# Videos of all kinds
 
 WORDS = 'Ünïcode 漢字 🌀 = ; # \\ " \n next line ' * 300
 
 
 def shown(path) -> list[tuple[np.ndarray, float]]:
-    """Every picture of a film as shown, with its duration in seconds."""
+    """Every picture of a video as shown, with its duration in seconds."""
     if path.suffix == ".mp4":
         with av.open(str(path)) as container:
             rate = float(container.streams[0].average_rate)
         return [(frame, 1 / rate) for frame in frames_of(path)]
     pictures = []
-    with Image.open(path) as film:
-        assert film.info["loop"] == 0
-        for number in range(film.n_frames):
-            film.seek(number)
-            film.load()
-            pictures.append((np.asarray(film.convert("RGB")), film.info["duration"] / 1000))
+    with Image.open(path) as video:
+        assert video.info["loop"] == 0
+        for number in range(video.n_frames):
+            video.seek(number)
+            video.load()
+            pictures.append((np.asarray(video.convert("RGB")), video.info["duration"] / 1000))
     return pictures
 
 
 def write(folder, kind: str, images, shape: tuple[int, int], comment: str = WORDS, **options):
-    path = folder / f"film.{kind}"
-    assert write_film(path, images, shape, FilmConfig(kind=kind, **options), comment) == path
+    path = folder / f"video.{kind}"
+    assert write_video(path, images, shape, VideoConfig(kind=kind, **options), comment) == path
     assert files_in(folder) == [path.name]
     return path
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(("speed", "hold"), [(12, 1.5), (4, 0), (30, 5.0)])
-def test_a_film_shows_every_picture_for_its_time_and_holds_the_last(tmp_path, kind, speed, hold):
+def test_a_video_shows_every_picture_for_its_time_and_holds_the_last(tmp_path, kind, speed, hold):
     images = (flat(color, 48, 72) for color in COLORS)
     path = write(tmp_path, kind, images, (48, 72), speed=speed, hold=hold)
     pictures = shown(path)
@@ -185,37 +194,37 @@ def test_the_shapes_in_every_picture_are_where_they_were(tmp_path, kind, picture
 @pytest.mark.parametrize(("kind", "most"), [("gif", GIF_SIDE), ("webp", WEBP_SIDE)])
 def test_large_and_small_pictures_have_one_size_that_suits_the_kind(tmp_path, kind, most, picture):
     small = np.asarray(Image.fromarray(picture).resize((36, 24)))
-    with Image.open(write(tmp_path, kind, [small, picture], (900, 1200))) as film:
-        assert (film.size, film.n_frames) == ((most, most * 3 // 4), 2)
-    with Image.open(write(tmp_path, kind, [picture[:, :1]], (48, 1))) as film:
-        assert film.size == (1, 48)
+    with Image.open(write(tmp_path, kind, [small, picture], (900, 1200))) as video:
+        assert (video.size, video.n_frames) == ((most, most * 3 // 4), 2)
+    with Image.open(write(tmp_path, kind, [picture[:, :1]], (48, 1))) as video:
+        assert video.size == (1, 48)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_film_without_pictures_is_refused_and_leaves_nothing_behind(tmp_path, kind):
-    refusal(FilmError, write_film, tmp_path / f"film.{kind}", [], (32, 32), FilmConfig(kind=kind), "")
+def test_a_video_without_pictures_is_refused_and_leaves_nothing_behind(tmp_path, kind):
+    refusal(VideoError, write_video, tmp_path / f"video.{kind}", [], (32, 32), VideoConfig(kind=kind), "")
     assert files_in(tmp_path) == []
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_film_that_fails_on_the_way_leaves_the_old_one_and_nothing_else(tmp_path, kind):
+def test_a_video_that_fails_on_the_way_leaves_the_old_one_and_nothing_else(tmp_path, kind):
     def images() -> Iterator[np.ndarray]:
         yield flat(COLORS[0], 32, 32)
         raise OSError(28, "No space left on device")
 
-    path = tmp_path / f"film.{kind}"
-    path.write_bytes(b"an older film")
+    path = tmp_path / f"video.{kind}"
+    path.write_bytes(b"an older video")
     with pytest.raises(OSError, match="No space"):
-        write_film(path, images(), (32, 32), FilmConfig(kind=kind), "")
+        write_video(path, images(), (32, 32), VideoConfig(kind=kind), "")
     assert files_in(tmp_path) == [path.name]
-    assert path.read_bytes() == b"an older film"
+    assert path.read_bytes() == b"an older video"
 
 
 @pytest.mark.parametrize(
     "settings", [{"kind": "avi"}, {"speed": 3}, {"speed": 31}, {"speed": 12.5}, {"hold": -1}, {"hold": 5.1}], ids=str
 )
-def test_what_a_film_cannot_be_is_refused_with_one_sentence(settings):
-    refusal(ValueError, lambda: FilmConfig(**settings))
+def test_what_a_video_cannot_be_is_refused_with_one_sentence(settings):
+    refusal(ValueError, lambda: VideoConfig(**settings))
 
 
 @pytest.mark.parametrize("kind", ["gif", "webp"])
@@ -228,7 +237,7 @@ def test_memory_does_not_grow_with_the_number_of_pictures(tmp_path, kind):
         tracemalloc.start()
         try:
             images = (np.roll(noise, number, axis=0) for number in range(count))
-            write_film(tmp_path / f"film.{kind}", images, noise.shape[:2], FilmConfig(kind=kind), "")
+            write_video(tmp_path / f"video.{kind}", images, noise.shape[:2], VideoConfig(kind=kind), "")
             return tracemalloc.get_traced_memory()[1]
         finally:
             tracemalloc.stop()
@@ -238,7 +247,7 @@ def test_memory_does_not_grow_with_the_number_of_pictures(tmp_path, kind):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_recipe_in_a_film_is_read_back(tmp_path, kind, picture):
+def test_the_recipe_in_a_video_is_read_back(tmp_path, kind, picture):
     written = recipe(backbone='Ünïcode 漢字 🌀 "quoted"', steering=steered(300))
     path = write(tmp_path, kind, [picture, picture[::-1]], (48, 72), written.to_json())
     assert read_recipe(path) == written

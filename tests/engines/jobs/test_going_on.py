@@ -249,7 +249,7 @@ def test_a_dream_goes_on_with_shifts_of_its_own_and_always_the_same(studio_vgg, 
     assert difference(other.image, first[-1].image) > 0
 
 
-def test_a_film_goes_on_after_its_last_finished_picture(studio_vgg):
+def test_a_video_goes_on_after_its_last_finished_picture(studio_vgg):
     chosen = dream_config(pictures=3, octaves=2, steps=2, zoom=1.2, turn=5.0)
     frames = list(dream(PHOTO, chosen, studio_vgg))
     assert [frame.step for frame in frames if frame.position is not None] == [4, 8, 12]
@@ -260,10 +260,10 @@ def test_a_film_goes_on_after_its_last_finished_picture(studio_vgg):
     assert rest[0].note.startswith("image 3 of 3 · ")
 
 
-def test_after_the_last_frame_of_a_film_there_is_none(studio_vgg):
-    film = dream_config(pictures=2, octaves=1, steps=1)
-    *_, last = dream(PHOTO, film, studio_vgg)
-    assert list(dream(PHOTO, film, studio_vgg, after=last)) == []
+def test_after_the_last_frame_of_a_video_there_is_none(studio_vgg):
+    video = dream_config(pictures=2, octaves=1, steps=1)
+    *_, last = dream(PHOTO, video, studio_vgg)
+    assert list(dream(PHOTO, video, studio_vgg, after=last)) == []
 
 
 # Paintings

@@ -22,7 +22,7 @@ from engines.dcgan import DrawConfig, FaceWalkConfig
 from engines.dcgan.config import DCGANTrainingConfig, ProjectionConfig
 from engines.deep_dream import DreamConfig
 from engines.imaging.images import read_picture
-from engines.imaging.video import Film
+from engines.imaging.video import VideoWriter
 from engines.jobs import ENGINES, Job, JobExecution, Workshop, job_from_recipe
 from engines.jobs.recipe_script import script_of
 from engines.jobs.sweep import DreamSweepConfig, StyleSweepConfig
@@ -83,34 +83,34 @@ def jobs(picture: np.ndarray) -> Iterator[tuple[str, Job]]:
     yield "faces", Job(engine="dcgan_walk", config=faces, inputs={}, backbone="faces")
     search = ProjectionConfig(steps=3, starts=1)
     yield "search", Job(engine="dcgan_projection", config=search, inputs={"image": picture}, backbone="faces")
-    writing = WritingConfig(tokens=6, prompt='It\'s "a" \\ film,\nreally', temperatures=(0.5, 1.2), ends=False)
+    writing = WritingConfig(tokens=6, prompt='It\'s "a" \\ video,\nreally', temperatures=(0.5, 1.2), ends=False)
     yield "text", Job(engine="language_model", config=writing, inputs={}, backbone="ours")
 
 
 def made(workshop: Workshop, job: Job, name: str, folder: Path) -> JobExecution:
-    """The job when it is over; a film of its keyframes is in the folder. The dream is steered twice and stopped, the
+    """The job when it is over; a video of its keyframes is in the folder. The dream is steered twice and stopped, the
     zoom that is only begun is stopped before its first picture is whole."""
-    started, film, stop = workshop.start(job), None, {"dream": 4, "begun zoom": 1}.get(name)
+    started, video, stop = workshop.start(job), None, {"dream": 4, "begun zoom": 1}.get(name)
     changes = {1: dataclasses.replace(DREAM, step_size=0.3, octaves=3), 2: DREAM} if name == "dream" else {}
     try:
         frame = next(started)
         while True:
             if frame.keyframe and frame.image is not None:
-                film = film or Film(folder / f"{name}.mp4", (frame.image.shape[1], frame.image.shape[0]))
-                film.add(frame.image)
+                video = video or VideoWriter(folder / f"{name}.mp4", (frame.image.shape[1], frame.image.shape[0]))
+                video.add(frame.image)
             if frame.step == stop:
                 break
             frame = started.send(changes.get(frame.step))
     except StopIteration:
         pass
     started.close()
-    if film:
-        film.finish("")
+    if video:
+        video.finish("")
     return started
 
 
-def shown(film: Path) -> np.ndarray:
-    with av.open(str(film)) as container:
+def shown(video: Path) -> np.ndarray:
+    with av.open(str(video)) as container:
         return np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)])
 
 
@@ -157,8 +157,8 @@ def test_the_scripts_of_all_engines_make_their_results_again(
         else:
             np.testing.assert_array_equal(read_picture(result), started.last.image, name)
     kinds = {name: {path.suffix for path in scripts.glob(f"{name}.*")} - {".py", ".json"} for name in runs}
-    films = {"zoom", "vae", "faces"}
-    assert kinds == {name: {".mp4" if name in films else ".txt" if name == "text" else ".png"} for name in runs}
+    videos = {"zoom", "vae", "faces"}
+    assert kinds == {name: {".mp4" if name in videos else ".txt" if name == "text" else ".png"} for name in runs}
     assert runs["dream"].recipe.stopped_at == 4
     assert [step for step, _ in runs["dream"].recipe.steering] == [1, 2]
 

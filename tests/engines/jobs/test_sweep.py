@@ -287,7 +287,7 @@ def test_the_defaults_can_be_swept_and_every_setting_that_may_be_is_a_number(kin
     assert {types[name] for name in kind.sweepable()} == {"int", "float"}
 
 
-def test_the_sheet_is_no_sheet_of_films():
+def test_the_sheet_is_no_sheet_of_videos():
     config = dreams(settings={**DREAM, "pictures": 7})
     assert [config.cell(index).pictures for index in range(2)] == [1, 1]
 
@@ -411,11 +411,11 @@ def test_a_sweep_on_the_command_line_is_a_sheet_with_its_recipe(tmp_path, pictur
     assert capsys.readouterr().err.startswith("The setting 'strength' cannot be swept")
 
 
-def test_a_film_of_a_sweep_has_the_shape_of_its_sheet(tmp_path, picture, capsys):
+def test_a_video_of_a_sweep_has_the_shape_of_its_sheet(tmp_path, picture, capsys):
     (tmp_path / "photo.png").write_bytes(as_png(picture))
     settings = {"size": 32, "octaves": 1, "steps": 1, "layer_weights": {"block1_conv1": 1.0}}
     options = ["--settings", json.dumps(settings), "--columns", "jitter", "--column-values", "0,2,4"]
-    assert main(["deep_dream_sweep", str(tmp_path / "photo.png"), "-o", str(tmp_path / "film.mp4"), *options]) == 0
-    with av.open(str(tmp_path / "film.mp4")) as film:
-        shown = next(film.decode(video=0))
+    assert main(["deep_dream_sweep", str(tmp_path / "photo.png"), "-o", str(tmp_path / "video.mp4"), *options]) == 0
+    with av.open(str(tmp_path / "video.mp4")) as video:
+        shown = next(video.decode(video=0))
     assert shown.width > 3 * shown.height

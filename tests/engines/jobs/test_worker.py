@@ -88,9 +88,9 @@ def test_frames_that_nobody_has_to_see_are_left_out_but_for_the_last_and_what_wa
     assert worker.send(None, 1000.0).frame is None
 
 
-def test_no_picture_of_a_film_is_left_out(worker, job):
-    film = dataclasses.replace(job, config=dataclasses.replace(SHORT, octaves=1, steps=3, pictures=3))
-    worker.begin(WorkerTask(job=film))
+def test_no_picture_of_a_video_is_left_out(worker, job):
+    video = dataclasses.replace(job, config=dataclasses.replace(SHORT, octaves=1, steps=3, pictures=3))
+    worker.begin(WorkerTask(job=video))
     told = [worker.send(None, 1000.0).frame for _ in range(3)]
     assert [(frame.step, frame.keyframe) for frame in told] == [(3, True), (6, True), (9, True)]
 

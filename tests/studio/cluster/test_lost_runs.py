@@ -79,88 +79,88 @@ def lost(studio_with_cluster, small_job) -> Run:
 
 
 def test_a_lost_run_is_resumed_and_watched(studio_with_cluster, lost):
-    stage = stage_of(studio_with_cluster)
-    updates, sentence = warned(lambda: watched(stage.watch(lost)))
+    view = stage_of(studio_with_cluster)
+    updates, sentence = warned(lambda: watched(view.watch(lost)))
     assert sentence == lost.error
-    assert not is_enabled(updates[0], stage.resume_button)
-    assert is_enabled(updates[-1], stage.resume_button)
-    first, *_, last = watched(stage.start_remainder(lost.id))
-    assert first[stage.run_id] == first[stage.remembered] != lost.id
-    assert is_enabled(first, stage.stop_button)
-    assert not is_enabled(first, stage.resume_button)
-    assert not is_enabled(last, stage.resume_button)
-    assert studio_with_cluster.runs.get(first[stage.run_id]).state == "done"
-    assert last[stage.save]["value"]
+    assert not is_enabled(updates[0], view.resume_button)
+    assert is_enabled(updates[-1], view.resume_button)
+    first, *_, last = watched(view.start_remainder(lost.id))
+    assert first[view.run_id] == first[view.remembered] != lost.id
+    assert is_enabled(first, view.stop_button)
+    assert not is_enabled(first, view.resume_button)
+    assert not is_enabled(last, view.resume_button)
+    assert studio_with_cluster.runs.get(first[view.run_id]).state == "done"
+    assert last[view.save]["value"]
 
 
 def test_a_lost_run_is_resumed_once(studio_with_cluster, lost):
-    stage = stage_of(studio_with_cluster)
-    watched(stage.start_remainder(lost.id))
-    updates, sentence = warned(lambda: watched(stage.start_remainder(lost.id)))
+    view = stage_of(studio_with_cluster)
+    watched(view.start_remainder(lost.id))
+    updates, sentence = warned(lambda: watched(view.start_remainder(lost.id)))
     assert "start a new one" in sentence
-    assert all(stage.run_id not in update for update in updates)
+    assert all(view.run_id not in update for update in updates)
 
 
 def test_a_run_that_nobody_watched_says_why_on_its_page_and_is_resumed(studio, small_job):
     run = studio.runs._submit(LoopEngine(), small_job)
     finished(run)
     run.state, run.stop_reason, run.unfinished = "stopped", NOBODY_WATCHED, ResumableJob(small_job)
-    stage = stage_of(studio)
-    updates, sentence = warned(lambda: watched(stage.watch(run)))
-    assert sentence == NOBODY_WATCHED == updates[-2][stage.canvas]["why"]
-    assert is_enabled(updates[-1], stage.resume_button)
-    *_, last = watched(stage.start_remainder(run.id))
-    assert last[stage.save]["value"]
+    view = stage_of(studio)
+    updates, sentence = warned(lambda: watched(view.watch(run)))
+    assert sentence == NOBODY_WATCHED == updates[-2][view.canvas]["why"]
+    assert is_enabled(updates[-1], view.resume_button)
+    *_, last = watched(view.start_remainder(run.id))
+    assert last[view.save]["value"]
 
 
 def test_save_is_enabled_while_a_result_is_not_written_and_writes_it(studio, small_job, monkeypatch):
-    disk, stage = Disk(monkeypatch), stage_of(studio)
+    disk, view = Disk(monkeypatch), stage_of(studio)
     disk.full = lambda folder: folder == studio.gallery.folder
     run = finished(studio.runs.start(small_job))
     with pytest.warns(UserWarning, match="press Save|deleted") as told:
-        updates = watched(stage.watch(run))
+        updates = watched(view.watch(run))
     unwritten, deleted = [str(one.message) for one in told if one.category is UserWarning]
     assert "press Save" in unwritten
     assert "deleted to make room" in deleted
-    assert updates[-1][stage.save] == gr.update(value=None, interactive=True, label="Save")
+    assert updates[-1][view.save] == gr.update(value=None, interactive=True, label="Save")
 
     def saved() -> dict:
-        return asyncio.run(stage.retry_save(run.id))
+        return asyncio.run(view.retry_save(run.id))
 
     answer, sentence = warned(saved)
-    assert (answer, "the disk is full" in sentence) == ({stage.save: gr.skip()}, True)
+    assert (answer, "the disk is full" in sentence) == ({view.save: gr.skip()}, True)
     disk.full = lambda folder: False
     answer = saved()
-    assert answer[stage.save]["value"] == str(run.result)
-    assert answer[stage.canvas]["state"] == run.state == "done"
-    assert answer[stage.canvas]["error"] == ""
+    assert answer[view.save]["value"] == str(run.result)
+    assert answer[view.canvas]["state"] == run.state == "done"
+    assert answer[view.canvas]["error"] == ""
     assert run.result.is_file()
-    assert saved() == {stage.save: gr.skip()}
+    assert saved() == {view.save: gr.skip()}
     run.result.unlink()
-    assert not stage.save_update(run)["interactive"], "there is nothing to fetch any more"
+    assert not view.save_update(run)["interactive"], "there is nothing to fetch any more"
     forget_runs(studio)
     answer, sentence = warned(saved)
-    assert (answer, "no longer available" in sentence) == ({stage.save: gr.update(interactive=False)}, True)
+    assert (answer, "no longer available" in sentence) == ({view.save: gr.update(interactive=False)}, True)
 
 
 @pytest.mark.parametrize("shared", [False, True])
 def test_a_run_whose_page_was_closed_is_found_by_the_next_one_on_ones_own_machine(tmp_path, small_job, shared):
     studio, gate = Studio(outputs=tmp_path, shared=shared), threading.Semaphore(0)
-    stage = stage_of(studio)
+    view = stage_of(studio)
     run = studio.runs._submit(LoopEngine(1, gate=gate), small_job)
-    run.stage = "lost"
+    run.tab = "lost"
     assert studio.runs.unwatched_run("lost") is None, "it is watched"
     run._watched -= 1000
     assert studio.runs.unwatched_run("other") is None
     gate.release(9)
 
     async def first() -> dict[Any, Any]:
-        async for update in stage.resume(""):
+        async for update in view.resume(""):
             return update
         raise AssertionError("no answer")
 
     with mock.patch.object(studio.runs, "unwatched_run", return_value=run):
-        assert asyncio.run(first())[stage.run_id] == ("" if shared else run.id)
+        assert asyncio.run(first())[view.run_id] == ("" if shared else run.id)
     studio.runs.close()
 
 
@@ -171,9 +171,9 @@ def test_where_there_is_no_lost_run_there_is_nothing_to_go_on_with(studio, run_i
 
 
 def test_a_run_that_was_not_lost_cannot_be_resumed(studio, small_job):
-    stage = stage_of(studio)
+    view = stage_of(studio)
     run = finished(studio.runs.start(small_job))
-    assert not is_enabled(watched(stage.watch(run))[-1], stage.resume_button)
+    assert not is_enabled(watched(view.watch(run))[-1], view.resume_button)
     with pytest.raises(ValueError, match="start a new one"):
         studio.runs.resume(run)
 
@@ -228,15 +228,15 @@ def test_the_next_studio_tells_the_page_once_that_its_run_was_killed(tmp_path):
     assert run_id
     studio = Studio(outputs=tmp_path)
     assert records(studio) == []
-    stage = stage_of(studio)
-    updates, sentence = warned(lambda: watched(stage.resume(run_id)))
+    view = stage_of(studio)
+    updates, sentence = warned(lambda: watched(view.resume(run_id)))
     assert sentence == interrupted_message("deep_dream")
-    assert [update[stage.run_id] for update in updates] == [""]
-    assert is_enabled(updates[-1], stage.start_button)
+    assert [update[view.run_id] for update in updates] == [""]
+    assert is_enabled(updates[-1], view.start_button)
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)
-        watched(stage.resume(run_id))
-        watched(stage.resume("no such run"))
+        watched(view.resume(run_id))
+        watched(view.resume("no such run"))
     studio.runs.close()
 
 

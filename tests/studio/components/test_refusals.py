@@ -57,7 +57,7 @@ def test_a_page_is_told_in_its_own_language():
 @pytest.mark.parametrize("others", [0, 1])
 def test_an_answer_whose_file_finds_no_room_comes_without_it(monkeypatch, tmp_path, others):
     """For one output and for several; skipped outputs stay skipped."""
-    (tmp_path / "film.mp4").write_bytes(b"film")
+    (tmp_path / "video.mp4").write_bytes(b"video")
     with unserved_page() as page:
         outputs = [gr.DownloadButton("Download"), *[gr.DownloadButton("Other") for _ in range(others)]]
         gr.Button().click(lambda: None, None, outputs)
@@ -69,7 +69,7 @@ def test_an_answer_whose_file_finds_no_room_comes_without_it(monkeypatch, tmp_pa
             raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(gr.DownloadButton, "postprocess", full)
-    update = gr.update(value=str(tmp_path / "film.mp4"), interactive=True)
+    update = gr.update(value=str(tmp_path / "video.mp4"), interactive=True)
     answer = [update, *[gr.skip() for _ in range(others)]] if others else update
 
     async def after() -> list:

@@ -119,30 +119,30 @@ def test_a_guide_is_kept_too(studio, small_job, picture):
     np.testing.assert_array_equal(read_picture(studio.gallery.find_input(recipe.inputs["guide"])), picture[::-1])
 
 
-def test_a_run_of_several_pictures_becomes_a_film_with_its_recipe(studio, small_job):
+def test_a_run_of_several_pictures_becomes_a_video_with_its_recipe(studio, small_job):
     job = dataclasses.replace(small_job, config=dataclasses.replace(SMALL, pictures=3, steps=2))
     writer = studio.result_writer(job)
     started = followed(studio.workshop.start(job), writer)
     path = writer.finish(started)
     assert path.suffix == ".mp4"
     assert read_recipe(path) == started.recipe
-    with av.open(str(path)) as film:
-        shapes = [(frame.height, frame.width) for frame in film.decode(video=0)]
+    with av.open(str(path)) as video:
+        shapes = [(frame.height, frame.width) for frame in video.decode(video=0)]
     assert shapes == [(48, 72)] * 3
     assert files_in(studio.gallery.folder) == sorted([path.name, "inputs", "moments", "thumbnails"])
 
 
-def test_a_film_stopped_after_its_first_picture_is_a_film_of_that_picture(studio, small_job):
+def test_a_video_stopped_after_its_first_picture_is_a_video_of_that_picture(studio, small_job):
     job = dataclasses.replace(small_job, config=dataclasses.replace(SMALL, pictures=3, steps=2))
     writer = studio.result_writer(job)
     path = writer.finish(followed(studio.workshop.start(job), writer, steps=3))
     assert path.suffix == ".mp4"
     assert read_recipe(path).stopped_at == 3
-    with av.open(str(path)) as film:
-        assert len(list(film.decode(video=0))) == 1
+    with av.open(str(path)) as video:
+        assert len(list(video.decode(video=0))) == 1
 
 
-def test_a_film_stopped_before_its_first_picture_is_whole_keeps_what_there_is_as_a_picture(studio, small_job):
+def test_a_video_stopped_before_its_first_picture_is_whole_keeps_what_there_is_as_a_picture(studio, small_job):
     job = dataclasses.replace(small_job, config=dataclasses.replace(SMALL, pictures=3, steps=2))
     writer = studio.result_writer(job)
     path = writer.finish(followed(studio.workshop.start(job), writer, steps=1))
@@ -190,7 +190,7 @@ def test_results_come_newest_first_and_by_engine_and_nothing_else_is_one(gallery
         put(gallery, name)
     put(gallery, "inputs/" + "0" * 64 + ".png")
     assert gallery.names() == [new, text, old]
-    assert [gallery.find(name).kind for name in gallery.names()] == ["film", "text", "picture"]
+    assert [gallery.find(name).kind for name in gallery.names()] == ["video", "text", "picture"]
     assert gallery.names(["vae", "dcgan"]) == [new]
     assert str(gallery.find(old).made) == "2026-01-01 12:00:00"
     assert Gallery(gallery.folder / "nothing there").names() == []

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from engines.core.files import written_atomically
-from engines.imaging.video import Film
+from engines.imaging.video import VideoWriter
 from studio.gallery.outputs_folder import LOCK, OutputsError, check_writable, remove_leftovers
 from studio.services import Studio
 from tests.engines.helpers import is_one_sentence
@@ -122,7 +122,7 @@ def test_what_killed_runs_have_half_written_goes_and_what_is_a_persons_own_stays
             tmp_path / "archives" / "reverie-dream-settings.json",
         )
     ]
-    film = Film(tmp_path / f"{RESULT}.mp4", (32, 32))  # and nothing is logged any more
+    video = VideoWriter(tmp_path / f"{RESULT}.mp4", (32, 32))  # and nothing is logged any more
     kept = [
         put(path)
         for path in (
@@ -139,5 +139,5 @@ def test_what_killed_runs_have_half_written_goes_and_what_is_a_persons_own_stays
     (tmp_path / "uploads" / "empty").mkdir()
     assert remove_leftovers(tmp_path) == len(left) + 1
     assert not (tmp_path / "uploads" / "empty").exists()
-    assert not film._draft.exists()
+    assert not video._draft.exists()
     assert {path for path in tmp_path.rglob("*") if path.is_file()} == set(kept)

@@ -99,9 +99,9 @@ def test_pictures_of_the_same_name_are_told_apart_whatever_the_case(studio, tmp_
     assert len({name.lower() for name in names}) == 4
 
 
-def test_a_batch_of_films_is_kept_as_films(studio, tmp_path):
-    films = dataclasses.replace(QUICK, steps=1, pictures=2)
-    run = finished(studio.runs.start(batch(tmp_path, "sea", "forest", config=films)))
+def test_a_batch_of_videos_is_kept_as_videos(studio, tmp_path):
+    videos = dataclasses.replace(QUICK, steps=1, pictures=2)
+    run = finished(studio.runs.start(batch(tmp_path, "sea", "forest", config=videos)))
     assert [path.suffix for path in run.results] == [".mp4", ".mp4"]
     assert in_zip(run.result) == ["sea.mp4", "sea.json", "forest.mp4", "forest.json"]
     assert all(read_recipe(path).config["pictures"] == 2 for path in run.results)
@@ -126,11 +126,11 @@ def test_a_batch_that_is_stopped_between_two_pictures_keeps_the_finished_ones(st
 
 
 @pytest.mark.parametrize("at", [2, 3], ids=["in the middle", "the last"])
-@pytest.mark.parametrize("films", [False, True], ids=["pictures", "films"])
-def test_a_picture_that_runs_away_leaves_nothing(studio, tmp_path, monkeypatch, at, films):
-    # Each film has two pictures; the second diverges.
-    config = dataclasses.replace(QUICK, pictures=2, steps=1) if films else QUICK
-    running_away(monkeypatch, at=2 * at if films else at, step=1 if films else 2)
+@pytest.mark.parametrize("videos", [False, True], ids=["pictures", "videos"])
+def test_a_picture_that_runs_away_leaves_nothing(studio, tmp_path, monkeypatch, at, videos):
+    # Each video has two pictures; the second diverges.
+    config = dataclasses.replace(QUICK, pictures=2, steps=1) if videos else QUICK
+    running_away(monkeypatch, at=2 * at if videos else at, step=1 if videos else 2)
     names = ["one", "two", "three"]
     run = finished(studio.runs.start(batch(tmp_path, *names, config=config)))
     assert run.state == "done"

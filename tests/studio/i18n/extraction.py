@@ -13,7 +13,7 @@ import gradio as gr
 
 from engines import deep_dream, style_transfer
 from engines.core.messages import Message, places_of
-from engines.imaging.video import FilmConfig
+from engines.imaging.video import VideoConfig
 from engines.jobs import ENGINES
 from engines.jobs.registry import PACKAGES
 from studio.api.endpoints import ENDPOINTS
@@ -159,7 +159,7 @@ def said_by_components() -> Iterator[str]:
 
 def names() -> Iterator[str]:
     """What a person reads of settings, inputs and engines by their names, and of presets."""
-    for config in [*(endpoint.config for endpoint in ENDPOINTS.values()), FilmConfig]:
+    for config in [*(endpoint.config for endpoint in ENDPOINTS.values()), VideoConfig]:
         yield from (_in_words(field.name) for field in dataclasses.fields(config))
     for name, engine in ENGINES.items():
         yield engine.title

@@ -110,7 +110,7 @@ def of_style(tab: StyleTab, gallery: Any) -> list[Any]:
 
 def result_of(tab: DreamTab | StyleTab, updates: list[dict[Any, Any]]) -> Path:
     """Return the file that is offered at the end."""
-    return Path(updates[-1][tab.stage.save]["value"])
+    return Path(updates[-1][tab.view.save]["value"])
 
 
 def pngs(path: Path) -> list[str]:
@@ -130,7 +130,7 @@ def test_a_sweep_of_dreams_is_what_the_controls_say(tab, photo, picture):
     assert (recipe.config["rows"], recipe.config["row_values"]) == ("jitter", [0, 4])
     assert (recipe.config["column_title"], recipe.config["row_title"]) == ("Strength", "Jitter")
     assert DreamConfig(**recipe.config["settings"]) == SMALL
-    assert updates[-1][tab.stage.save] == gr.update(value=str(result_of(tab, updates)), interactive=True, label="Save")
+    assert updates[-1][tab.view.save] == gr.update(value=str(result_of(tab, updates)), interactive=True, label="Save")
 
 
 def test_a_sweep_of_paintings_is_what_the_controls_say(tabs, photo, styles):
@@ -163,7 +163,7 @@ def test_a_sweep_of_paintings_is_what_the_controls_say(tabs, photo, styles):
 def test_a_sweep_that_cannot_be_is_refused_with_a_toast_and_nothing_starts(tab, studio, photo, chosen, told):
     updates, sentence = warned(swept, tab, photo, *chosen)
     assert told in sentence
-    assert updates == [{tab.stage.start_button: gr.skip()}]
+    assert updates == [{tab.view.start_button: gr.skip()}]
     assert studio.runs._by_id == {}
 
 
@@ -226,12 +226,12 @@ def test_values_of_a_box_are_around_it_too_and_of_a_seed_the_next_ones():
 
 def test_a_sheet_is_nothing_to_go_on_from_and_compared_with_nothing(tab, studio, photo):
     updates = swept(tab, photo, "step_size", "0.05, 0.2")
-    assert not updates[-1][tab.stage.reuse_button]["interactive"]
-    assert all("original" not in update.get(tab.stage.canvas, {}) for update in updates if tab.stage.canvas in update)
-    run = studio.runs.get(updates[0][tab.stage.run_id])
+    assert not updates[-1][tab.view.reuse_button]["interactive"]
+    assert all("original" not in update.get(tab.view.canvas, {}) for update in updates if tab.view.canvas in update)
+    run = studio.runs.get(updates[0][tab.view.run_id])
     assert run.snapshots.steps, "the sheet as it filled can be looked back at"
     for step in (0, run.snapshots.steps[0]):
-        *_, again = tab.stage.view_snapshot(run.id, gr.EventData(None, {"step": step}))
+        *_, again = tab.view.view_snapshot(run.id, gr.EventData(None, {"step": step}))
         assert not again["interactive"]
 
 
@@ -241,7 +241,7 @@ def test_moving_a_control_steers_a_sweep_but_for_what_is_swept(tab, studio, phot
     run = studio.runs.start(start)
     eventually(lambda: run.frame, "the first frame")
     weak = dataclasses.replace(LONG, step_size=0.001, layer_weights={"block2_conv1": 1.0})
-    tab.stage.steer(run.id, "studio_vgg", tab.settings, tab.settings.values(weak))
+    tab.view.steer(run.id, "studio_vgg", tab.settings, tab.settings.values(weak))
     at = run.frame.step
     eventually(lambda: run.frame.step > at + 2, "three more steps")
     run.stop()
@@ -350,22 +350,22 @@ def files(tmp_path, picture) -> list[str]:
 def test_a_batch_takes_files_and_zips_and_tells_what_it_left_out(tab, studio, files, picture):
     updates, sentence = warned(dreamt, tab, files)
     assert sentence.startswith("notes was skipped: This file is not an image")
-    run = studio.runs.get(updates[0][tab.stage.run_id])
+    run = studio.runs.get(updates[0][tab.view.run_id])
     assert run.state == "done"
     assert pngs(result_of(tab, updates)) == ["At the sea.png", "forest.png"]
     recipes = [read_recipe(path) for path in run.results]
     assert [recipe.engine for recipe in recipes] == ["deep_dream"] * 2
     assert [DreamConfig(**recipe.config) for recipe in recipes] == [SMALL] * 2
     np.testing.assert_array_equal(read_picture(studio.gallery.find_input(recipes[1].inputs["image"])), picture[:, ::-1])
-    save = updates[-1][tab.stage.save]
+    save = updates[-1][tab.view.save]
     assert (save["label"], save["interactive"]) == ("Save all", True)
-    assert not updates[-1][tab.stage.reuse_button]["interactive"], "nobody goes on from a zip"
+    assert not updates[-1][tab.view.reuse_button]["interactive"], "nobody goes on from a zip"
 
 
 def test_a_batch_of_paintings_shares_the_paintings(tabs, studio, files, styles):
     tab = tabs.style
     updates = watched(tab.start_batch([files[0], files[2]], styles, "studio_vgg", *of_style(tab, styles)))
-    run = studio.runs.get(updates[0][tab.stage.run_id])
+    run = studio.runs.get(updates[0][tab.view.run_id])
     assert pngs(result_of(tab, updates)) == ["At the sea.png", "forest.png"]
     recipes = [read_recipe(path) for path in run.results]
     assert {frozenset(recipe.inputs) for recipe in recipes} == {frozenset({"content_image", "style_images_1"})}
@@ -377,7 +377,7 @@ def test_a_batch_of_paintings_shares_the_paintings(tabs, studio, files, styles):
 def test_the_guide_and_the_controls_hold_for_every_picture(tab, studio, files, photo):
     config = dataclasses.replace(SMALL, step_size=0.05)
     updates = dreamt(tab, [files[0], files[2]], config, guide=photo)
-    run = studio.runs.get(updates[0][tab.stage.run_id])
+    run = studio.runs.get(updates[0][tab.view.run_id])
     for path in run.results:
         recipe = read_recipe(path)
         assert set(recipe.inputs) == {"image", "guide"}
@@ -397,33 +397,33 @@ def test_files_that_are_no_batch_are_refused_with_a_toast_and_nothing_starts(tab
     ):
         updates, sentence = warned(dreamt, tab, files)
         assert told in sentence
-        assert updates == [{tab.stage.start_button: gr.skip()}]
+        assert updates == [{tab.view.start_button: gr.skip()}]
     assert studio.runs._by_id == {}
 
 
 def test_a_batch_of_nothing_but_bad_files_fails_with_one_toast(tab, files):
     updates, sentence = warned(dreamt, tab, [files[1], files[1]])
     assert "not an image" in sentence
-    assert updates[-2][tab.stage.canvas]["state"] == "failed"
-    assert not updates[-1][tab.stage.save]["interactive"]
-    assert updates[-1][tab.stage.start_button]["interactive"]
+    assert updates[-2][tab.view.canvas]["state"] == "failed"
+    assert not updates[-1][tab.view.save]["interactive"]
+    assert updates[-1][tab.view.start_button]["interactive"]
 
 
 def links_in(update: dict[Any, Any], tab: DreamTab) -> list[str]:
     """Return the links in the row of finished results."""
-    return [unquote(address) for address in re.findall(r'<a href="([^"]+)"', update[tab.stage.finished])]
+    return [unquote(address) for address in re.findall(r'<a href="([^"]+)"', update[tab.view.finished])]
 
 
 def test_what_is_finished_is_shown_as_it_comes_and_opens_its_file(tab, studio, files):
     updates = dreamt(tab, [files[0], files[2]])
-    run = studio.runs.get(updates[0][tab.stage.run_id])
-    assert updates[0][tab.stage.finished] == "", "what was finished before is gone"
-    shown = [links_in(update, tab) for update in updates if update.get(tab.stage.finished)]
+    run = studio.runs.get(updates[0][tab.view.run_id])
+    assert updates[0][tab.view.finished] == "", "what was finished before is gone"
+    shown = [links_in(update, tab) for update in updates if update.get(tab.view.finished)]
     assert [len(links) for links in shown] == sorted(len(links) for links in shown)
     assert shown[-1] == [f"gradio_api/file={path}" for path in run.results]
-    assert updates[-1][tab.stage.finished].count("thumbnails/") == 2
+    assert updates[-1][tab.view.finished].count("thumbnails/") == 2
     studio.gallery.remove([run.results[0].name])
-    *_, last = watched(tab.stage.resume(run.id))
+    *_, last = watched(tab.view.resume(run.id))
     assert links_in(last, tab) == [f"gradio_api/file={run.results[1]}"]
 
 
@@ -431,11 +431,11 @@ def test_a_stopped_batch_keeps_what_there_is(tab, studio, files):
     job = tab.batch.job(tab._shared(None, "studio_vgg", tab.settings.values(LONG)), [files[0], files[2]])
     run = studio.runs.start(job)
     eventually(lambda: run.frame, "the first frame")
-    tab.stage.stop(run.id)
+    tab.view.stop(run.id)
     finished(run)
     assert run.state == "stopped"
-    *_, last = watched(tab.stage.resume(run.id))
-    assert pngs(Path(last[tab.stage.save]["value"])) == ["At the sea.png"]
+    *_, last = watched(tab.view.resume(run.id))
+    assert pngs(Path(last[tab.view.save]["value"])) == ["At the sea.png"]
     assert read_recipe(run.results[0]).stopped_at == run.frame.step
 
 
@@ -444,7 +444,7 @@ def test_moving_a_control_steers_a_batch(tab, studio, files):
     run = studio.runs.start(job)
     eventually(lambda: run.frame, "the first frame")
     weak = dataclasses.replace(LONG, step_size=0.001, steps=1)
-    tab.stage.steer(run.id, "studio_vgg", tab.settings, tab.settings.values(weak))
+    tab.view.steer(run.id, "studio_vgg", tab.settings, tab.settings.values(weak))
     finished(run)
     recipes = [read_recipe(path) for path in run.results]
     ((_, settings),) = recipes[0].steering
@@ -458,15 +458,15 @@ def test_moving_a_control_steers_a_batch(tab, studio, files):
 @pytest.mark.parametrize("which", ["dream", "style"])
 def test_all_that_begins_on_a_stage_is_blocked_while_it_runs_and_freed_afterwards(tabs, which, studio, small_job):
     tab = getattr(tabs, which)
-    begins = {tab.stage.start_button, tab.sweep.go, tab.batch.go}
-    assert set(tab.stage.start_buttons) == begins
+    begins = {tab.view.start_button, tab.sweep.go, tab.batch.go}
+    assert set(tab.view.start_buttons) == begins
     assert not any(button.interactive for button in begins), "alive once the page knows whether it has a run already"
-    assert begins < set(tab.stage.outputs)
+    assert begins < set(tab.view.outputs)
     run = finished(studio.runs.start(small_job))
-    first, *_, last = watched(tab.stage.resume(run.id))
+    first, *_, last = watched(tab.view.resume(run.id))
     assert [first[button]["interactive"] for button in begins] == [False] * 3
     assert [last[button]["interactive"] for button in begins] == [True] * 3
-    (nothing,) = watched(tab.stage.resume("no such run"))
+    (nothing,) = watched(tab.view.resume("no such run"))
     assert [nothing[button]["interactive"] for button in begins] == [True] * 3
 
 

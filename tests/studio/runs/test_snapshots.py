@@ -1,4 +1,4 @@
-"""Test snapshots: a bounded number of pictures spread evenly over a run, found by step, and made into films."""
+"""Test snapshots: a bounded number of pictures spread evenly over a run, found by step, and made into videos."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ import pytest
 from PIL import Image
 
 from engines.core.frames import Frame
-from engines.imaging.video import GIF_SIDE, KINDS, FilmConfig, read_comment
+from engines.imaging.video import GIF_SIDE, KINDS, VideoConfig, read_comment
 from studio.runs import snapshots as snapshots_module
 from studio.runs.snapshots import MOST, SECONDS_APART, Snapshots
 from tests.engines.helpers import files_in
 from tests.studio.helpers import Clock
 
 COMMENT = '{"reverie": 1, "of": "Wörter, “quoted”"}'
-RATE = FilmConfig().speed
-HELD = round(RATE * FilmConfig().hold)
+RATE = VideoConfig().speed
+HELD = round(RATE * VideoConfig().hold)
 
 
 @pytest.fixture
@@ -55,9 +55,9 @@ def steps_in(folder: Path) -> list[int]:
     return [int(Path(name).stem) for name in files_in(folder)]
 
 
-def film_frames(path: Path) -> list[np.ndarray]:
-    with av.open(str(path)) as film:
-        return [frame.to_ndarray(format="rgb24") for frame in film.decode(video=0)]
+def video_frames(path: Path) -> list[np.ndarray]:
+    with av.open(str(path)) as video:
+        return [frame.to_ndarray(format="rgb24") for frame in video.decode(video=0)]
 
 
 def damage(path: Path, how: str) -> None:
@@ -152,14 +152,14 @@ def test_a_kept_picture_looks_as_it_was(snapshots, picture):
     assert np.abs(image.astype(int) - picture).mean() < 4
 
 
-# Films
+# Videos
 
 
 def test_an_mp4_has_every_picture_in_its_order_the_last_held_and_the_comment(snapshots, clock):
     seen(snapshots, clock, 6, shape=(48, 64))
-    path = snapshots.film(FilmConfig(kind="mp4"), COMMENT)
+    path = snapshots.video(VideoConfig(kind="mp4"), COMMENT)
     assert path.suffix == ".mp4"
-    frames = film_frames(path)
+    frames = video_frames(path)
     assert len(frames) == 6 + HELD
     assert {frame.shape for frame in frames} == {(48, 64, 3)}
     shown = [frame.mean() for frame in frames]
@@ -169,17 +169,17 @@ def test_an_mp4_has_every_picture_in_its_order_the_last_held_and_the_comment(sna
 
 def test_a_gif_has_every_picture_the_last_held_and_the_comment(snapshots, clock):
     seen(snapshots, clock, 6)
-    path = snapshots.film(FilmConfig(kind="gif"), COMMENT)
-    with Image.open(path) as film:
-        assert film.format == "GIF"
-        assert film.n_frames == 6
-        assert film.info["loop"] == 0
-        assert film.info["comment"].decode() == COMMENT
+    path = snapshots.video(VideoConfig(kind="gif"), COMMENT)
+    with Image.open(path) as video:
+        assert video.format == "GIF"
+        assert video.n_frames == 6
+        assert video.info["loop"] == 0
+        assert video.info["comment"].decode() == COMMENT
         durations = []
         for number in range(6):
-            film.seek(number)
-            durations.append(film.info["duration"])
-            assert abs(np.asarray(film.convert("RGB")).mean() - 20 * (number + 1)) < 6
+            video.seek(number)
+            durations.append(video.info["duration"])
+            assert abs(np.asarray(video.convert("RGB")).mean() - 20 * (number + 1)) < 6
     # GIF counts in hundredths of a second.
     assert np.allclose(durations[:-1], 1000 / RATE, atol=10)
     assert durations[-1] == pytest.approx(1000 * (HELD + 1) / RATE, abs=20)
@@ -187,81 +187,81 @@ def test_a_gif_has_every_picture_the_last_held_and_the_comment(snapshots, clock)
 
 def test_a_gif_is_no_larger_than_such_files_may_be_and_keeps_its_shape(snapshots):
     snapshots.add(Frame(step=1, total=1, image=grey(3, (300, 900))))
-    with Image.open(snapshots.film(FilmConfig(kind="gif"), COMMENT)) as film:
-        assert film.size == (GIF_SIDE, GIF_SIDE // 3)
+    with Image.open(snapshots.video(VideoConfig(kind="gif"), COMMENT)) as video:
+        assert video.size == (GIF_SIDE, GIF_SIDE // 3)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_run_of_one_picture_makes_a_film_too(snapshots, clock, kind):
+def test_a_run_of_one_picture_makes_a_video_too(snapshots, clock, kind):
     seen(snapshots, clock, 1)
-    path = snapshots.film(FilmConfig(kind=kind), COMMENT)
+    path = snapshots.video(VideoConfig(kind=kind), COMMENT)
     if kind == "mp4":
-        assert len(film_frames(path)) == 1 + HELD
+        assert len(video_frames(path)) == 1 + HELD
     else:
-        with Image.open(path) as film:
-            assert film.size == (24, 16)
+        with Image.open(path) as video:
+            assert video.size == (24, 16)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_pictures_that_grew_on_the_way_make_a_film_of_the_last_ones_size(snapshots, clock, kind):
+def test_pictures_that_grew_on_the_way_make_a_video_of_the_last_ones_size(snapshots, clock, kind):
     for step, shape in enumerate([(16, 24), (32, 48), (49, 73)], 1):
         clock.now += 1
         snapshots.add(Frame(step=step, total=3, image=grey(step, shape)))
-    path = snapshots.film(FilmConfig(kind=kind), COMMENT)
+    path = snapshots.video(VideoConfig(kind=kind), COMMENT)
     if kind == "mp4":
-        assert {frame.shape for frame in film_frames(path)} == {(48, 72, 3)}
+        assert {frame.shape for frame in video_frames(path)} == {(48, 72, 3)}
     else:
-        with Image.open(path) as film:
-            assert (film.size, film.n_frames) == ((73, 49), 3)
+        with Image.open(path) as video:
+            assert (video.size, video.n_frames) == ((73, 49), 3)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_without_pictures_there_is_no_film(snapshots, kind):
-    assert snapshots.film(FilmConfig(kind=kind), COMMENT) is None
+def test_without_pictures_there_is_no_video(snapshots, kind):
+    assert snapshots.video(VideoConfig(kind=kind), COMMENT) is None
     assert not snapshots.folder.exists()
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_film_that_is_made_again_replaces_the_first_and_leaves_no_draft(snapshots, clock, kind):
+def test_a_video_that_is_made_again_replaces_the_first_and_leaves_no_draft(snapshots, clock, kind):
     for steps in (3, 5):
-        path = seen(Snapshots(snapshots.folder), clock, steps).film(FilmConfig(kind=kind), COMMENT)
+        path = seen(Snapshots(snapshots.folder), clock, steps).video(VideoConfig(kind=kind), COMMENT)
     assert files_in(snapshots.folder) == [*(f"{step:06d}.jpg" for step in range(1, 6)), f"evolution.{kind}"]
     if kind == "mp4":
-        assert len(film_frames(path)) == 5 + HELD
+        assert len(video_frames(path)) == 5 + HELD
 
 
 @pytest.mark.parametrize("how", ["missing", "empty", "cut short", "no picture"])
 @pytest.mark.parametrize("step", [1, 3])
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_film_is_made_without_a_picture_that_cannot_be_read(snapshots, clock, kind, step, how):
+def test_a_video_is_made_without_a_picture_that_cannot_be_read(snapshots, clock, kind, step, how):
     seen(snapshots, clock, 5, shape=(48, 64))
     damage(snapshots.folder / f"{step:06d}.jpg", how)
-    path = snapshots.film(FilmConfig(kind=kind), COMMENT)
+    path = snapshots.video(VideoConfig(kind=kind), COMMENT)
     if kind == "mp4":
-        assert len(film_frames(path)) == 4 + HELD
+        assert len(video_frames(path)) == 4 + HELD
     else:
-        with Image.open(path) as film:
-            assert film.n_frames == 4
+        with Image.open(path) as video:
+            assert video.n_frames == 4
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_film_whose_last_picture_cannot_be_read_ends_with_the_one_before(snapshots, clock, kind):
+def test_a_video_whose_last_picture_cannot_be_read_ends_with_the_one_before(snapshots, clock, kind):
     seen(snapshots, clock, 3, shape=(48, 64))
     damage(snapshots.folder / "000003.jpg", "missing")
-    path = snapshots.film(FilmConfig(kind=kind), COMMENT)
+    path = snapshots.video(VideoConfig(kind=kind), COMMENT)
     if kind == "mp4":
-        assert abs(film_frames(path)[-1].mean() - 40) < 6
+        assert abs(video_frames(path)[-1].mean() - 40) < 6
     else:
-        with Image.open(path) as film:
-            assert film.n_frames == 2
+        with Image.open(path) as video:
+            assert video.n_frames == 2
 
 
 # Deleting
 
 
-def test_deleting_removes_pictures_and_films_and_nothing_else(snapshots, clock, tmp_path):
+def test_deleting_removes_pictures_and_videos_and_nothing_else(snapshots, clock, tmp_path):
     (tmp_path / "other.txt").write_text("not theirs")
-    seen(snapshots, clock, 3).film(FilmConfig(kind="gif"), COMMENT)
+    seen(snapshots, clock, 3).video(VideoConfig(kind="gif"), COMMENT)
     snapshots.delete()
     assert files_in(tmp_path) == ["other.txt"]
 

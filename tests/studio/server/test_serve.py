@@ -12,6 +12,7 @@ import pytest
 import app
 from engines.nn.precision import compute_dtype
 from studio import page
+from studio.server.theme import STATIC, stylesheet
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -95,6 +96,13 @@ def test_the_masthead_names_the_cores_and_the_number_format(monkeypatch):
     assert "12 cores ·" in page.machine_summary()
 
 
+def test_the_stylesheet_begins_with_the_pages_own_and_has_each_components_once():
+    styles = {path: path.read_text(encoding="utf-8") for path in (ROOT / "studio").rglob("*.css")}
+    assert stylesheet().startswith(styles[STATIC / "studio.css"])
+    assert sorted(stylesheet().split()) == sorted(" ".join(styles.values()).split())
+    assert [path for path, style in styles.items() if stylesheet().count(style) != 1] == []
+
+
 def test_building_the_page_imports_nothing_heavy_whatever_the_processor_can_and_reports_nothing(tmp_path):
     code = """
 import os, sys
@@ -121,10 +129,10 @@ print(os.environ["GRADIO_ANALYTICS_ENABLED"], analytics.analytics_enabled())
 def test_every_stage_of_the_page_looks_for_its_run_when_the_page_loads(built_page):
     config = built_page.get_config_file()
     called = {part["id"]: part["props"].get("elem_id") or "" for part in config["components"]}
-    stages = {name for name in called.values() if name.endswith("-canvas")}
+    canvases = {name for name in called.values() if name.endswith("-canvas")}
     on_load = [event for event in config["dependencies"] if any(kind == "load" for _, kind in event["targets"])]
-    assert {called[part] for event in on_load for part in event["outputs"]} >= stages
-    assert len(stages) >= len(page.TABS)
+    assert {called[part] for event in on_load for part in event["outputs"]} >= canvases
+    assert len(canvases) >= len(page.TABS)
 
 
 def test_no_event_has_gradio_tell_its_outputs_of_its_progress(built_page):

@@ -98,7 +98,7 @@ def test_a_value_that_cannot_be_is_refused_with_a_sentence(tab, photo, studio, n
     values = dict(zip(tab.settings.controls, tab.settings.values(SMALL), strict=True)) | {name: value}
     taken, sentence = warned(lambda: watched(tab.start(photo, None, DEFAULT_BACKBONE, None, *values.values())))
     assert told in sentence
-    assert [set(update) for update in taken] == [{tab.stage.start_button}]
+    assert [set(update) for update in taken] == [{tab.view.start_button}]
     assert studio.runs._by_id == {}
 
 
@@ -118,7 +118,7 @@ def test_a_picture_of_more_pixels_than_this_server_keeps_is_shrunk_and_that_is_s
     monkeypatch.setattr(studio, "max_pixels", 1000)
     answer = tab.photo_changed(photo, "")
     assert "shrunk to 38 x 25" in capsys.readouterr().out
-    assert decoded(answer[tab.stage.canvas]["original"]).shape == (25, 38, 3)
+    assert decoded(answer[tab.view.canvas]["original"]).shape == (25, 38, 3)
 
 
 def test_a_picture_that_browsers_cannot_show_is_shown_as_one_that_they_can(tab, tmp_path, picture):
@@ -127,15 +127,15 @@ def test_a_picture_that_browsers_cannot_show_is_shown_as_one_that_they_can(tab, 
     (shown,) = answer.values()
     assert Path(shown).suffix == ".png"
     np.testing.assert_array_equal(np.asarray(Image.open(shown)), picture)
-    assert set(tab.photo_changed(shown, "")) == {tab.stage.canvas}
+    assert set(tab.photo_changed(shown, "")) == {tab.view.canvas}
     assert tab.guide_changed(str(tmp_path / "scan.tif")) == shown
 
 
 def test_a_photo_is_shown_on_the_canvas_and_nothing_else_changes(tab, photo, picture):
     answer = tab.photo_changed(photo, "")
-    assert set(answer) == {tab.stage.canvas}
-    assert answer[tab.stage.canvas]["state"] == "ready"
-    assert abs(decoded(answer[tab.stage.canvas]["original"]).astype(int) - picture).mean() < 12
+    assert set(answer) == {tab.view.canvas}
+    assert answer[tab.view.canvas]["state"] == "ready"
+    assert abs(decoded(answer[tab.view.canvas]["original"]).astype(int) - picture).mean() < 12
 
 
 def test_a_result_brings_back_every_control_and_its_photo(tab, studio, small_job, picture, capsys):
@@ -211,7 +211,7 @@ def test_a_restored_recipe_is_replayed_only_when_nothing_was_changed(studio, sma
 # Presets, networks, guide
 
 
-def test_a_preset_keeps_the_visitors_size_seed_and_film(tab):
+def test_a_preset_keeps_the_visitors_size_seed_and_video(tab):
     mine = dataclasses.replace(DreamConfig(), size=320, seed=7, pictures=5, octaves=8, step_size=0.09)
     for name, preset in presets(DEFAULT_BACKBONE).items():
         answer = tab.preset_chosen(name, DEFAULT_BACKBONE, "", *tab.settings.values(mine))
@@ -271,39 +271,39 @@ def test_a_good_guide_stays_and_a_bad_one_is_refused(tab, photo, tmp_path):
 # Starting, steering, stopping, resuming
 
 
-def test_a_film_is_offered_and_dreamt_on_from_its_last_picture(tab, photo, studio):
+def test_a_video_is_offered_and_dreamt_on_from_its_last_picture(tab, photo, studio):
     values = tab.settings.values(dataclasses.replace(SMALL, pictures=2, steps=1))
     first, *_, last = watched(tab.start(photo, None, "studio_vgg", None, *values))
-    assert last[tab.stage.save]["value"].endswith(".mp4")
-    assert last[tab.stage.reuse_button]["interactive"]
-    path = tab.stage.picture_as_input(first[tab.stage.run_id], 0)
+    assert last[tab.view.save]["value"].endswith(".mp4")
+    assert last[tab.view.reuse_button]["interactive"]
+    path = tab.view.picture_as_input(first[tab.view.run_id], 0)
     assert Path(path).parent == studio.gallery.inputs
-    shown = studio.runs.get(first[tab.stage.run_id]).frame.image
+    shown = studio.runs.get(first[tab.view.run_id]).frame.image
     assert np.abs(read_picture(path).astype(int) - shown).mean() < 4
 
 
 @pytest.mark.parametrize("run_id", ["", None, "no such run"])
 def test_a_page_without_a_run_forgets_the_id_and_may_dream(tab, run_id):
-    updates = watched(tab.stage.resume(run_id))
-    assert [update[tab.stage.run_id] for update in updates] == [""]
-    assert updates[-1][tab.stage.start_button]["interactive"]
-    assert not any(tab.stage.stop_button in update for update in updates)
+    updates = watched(tab.view.resume(run_id))
+    assert [update[tab.view.run_id] for update in updates] == [""]
+    assert updates[-1][tab.view.start_button]["interactive"]
+    assert not any(tab.view.stop_button in update for update in updates)
 
 
 def test_a_reloaded_page_finds_its_run_and_its_result(tab, studio, small_job):
     run = finished(studio.runs.start(small_job))
-    first, *_, last = watched(tab.stage.resume(run.id))
-    assert first[tab.stage.run_id] == run.id
-    assert last[tab.stage.save]["value"] == str(run.result)
+    first, *_, last = watched(tab.view.resume(run.id))
+    assert first[tab.view.run_id] == run.id
+    assert last[tab.view.save]["value"] == str(run.result)
 
 
 def test_dreaming_on_takes_the_result_as_a_photo_without_its_recipe(tab, studio, small_job):
     run = finished(studio.runs.start(small_job))
-    path = Path(tab.stage.picture_as_input(run.id, 0))
+    path = Path(tab.view.picture_as_input(run.id, 0))
     assert path.parent == studio.gallery.inputs
     assert read_recipe(path) is None
     np.testing.assert_array_equal(read_picture(path), read_picture(run.result))
-    assert tab.stage.picture_as_input("no such run", 0) == gr.skip()
+    assert tab.view.picture_as_input("no such run", 0) == gr.skip()
 
 
 def test_the_examples_are_pictures_and_the_drawn_ones_are_drawn_once(tab, studio):
@@ -320,6 +320,6 @@ def test_the_examples_are_pictures_and_the_drawn_ones_are_drawn_once(tab, studio
 def test_a_job_is_asked_for_by_the_names_that_the_engine_has(tab, photo, studio):
     values = tab.settings.values(SMALL)
     updates = watched(tab.start(photo, photo, "studio_vgg", None, *values))
-    recipe = read_recipe(Path(updates[-1][tab.stage.save]["value"]))
+    recipe = read_recipe(Path(updates[-1][tab.view.save]["value"]))
     assert set(recipe.inputs) == {"image", "guide"}
-    assert isinstance(studio.runs.get(updates[0][tab.stage.run_id]).job, Job)
+    assert isinstance(studio.runs.get(updates[0][tab.view.run_id]).job, Job)

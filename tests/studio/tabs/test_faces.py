@@ -211,7 +211,7 @@ def test_faces_are_collected_and_walked_through_and_the_walk_comes_back(tab, stu
     places, strip = call(tab.add_to_walk, places, other, *NEUTRAL_SLIDERS)
     assert (len(places), strip.count("<img"), "2 faces" in strip) == (2, 2, True)
     updates = watched(tab.start_walk("faces", shown, places, 2, True, True))
-    run = studio.runs.get(next(u[tab.stage.run_id] for u in updates if tab.stage.run_id in u))
+    run = studio.runs.get(next(u[tab.view.run_id] for u in updates if tab.view.run_id in u))
     assert (run.state, run.frame.step, run.result.suffix) == ("done", 4, ".mp4")
     back = call(tab.restore_file, str(run.result))
     _, _, *same = back[: 3 + 1 + SLIDERS]
@@ -223,7 +223,7 @@ def test_faces_are_collected_and_walked_through_and_the_walk_comes_back(tab, stu
 def test_a_walk_without_chosen_faces_passes_the_first_five_of_the_wall(tab, studio):
     shown = call(tab.next_wall, "faces", {"seed": 0}, 0.6)[0]
     updates = watched(tab.start_walk("faces", shown, [], 1, False, False))
-    run = studio.runs.get(next(u[tab.stage.run_id] for u in updates if tab.stage.run_id in u))
+    run = studio.runs.get(next(u[tab.view.run_id] for u in updates if tab.view.run_id in u))
     assert run.job.config.seeds == tuple(range(COUNT, COUNT + 5))
     assert (run.frame.total, run.job.config.truncation) == (5, 0.6)
 
@@ -272,7 +272,7 @@ def test_a_dropped_face_is_judged_looked_for_and_used(tab, studio, photo):
     assert message["state"] == "ready"
     values = tab.search.settings.values(ProjectionConfig(steps=2, starts=1))
     updates = watched(tab.search.start(photo, "faces", *values))
-    run_id = next(u[tab.search.stage.run_id] for u in updates if tab.search.stage.run_id in u)
+    run_id = next(u[tab.search.view.run_id] for u in updates if tab.search.view.run_id in u)
     run = studio.runs.get(run_id)
     assert (run.state, run.frame.step) == ("done", 2)
     face, *_ = call(tab.search.use_face, run_id)
@@ -304,7 +304,7 @@ def test_the_weights_of_a_search_may_be_moved_while_it_looks(tab, studio, photo)
     eventually(lambda: run.frame, "a first frame")
     settings = tab.search.settings
     heavier = settings.values(ProjectionConfig(steps=4000, starts=1, pixel_weight=3.0))
-    tab.search.stage.steer(run.id, "faces", settings, heavier)
+    tab.search.view.steer(run.id, "faces", settings, heavier)
     eventually(lambda: run.recipe_at(run.frame.step).steering, "the steering to be taken up")
     run.stop()
     eventually(lambda: run.over, "the run to stop")
@@ -337,7 +337,7 @@ TINY = DCGANTrainingConfig(images=64, batch_size=8, interval=4)
 def trained(tab: FacesTab, paths: list[str] | None, config: DCGANTrainingConfig = TINY) -> str:
     training = tab.training
     updates = watched(training.start(paths, *training.settings.values(config.filled())))
-    return next((u[training.stage.run_id] for u in updates if training.stage.run_id in u), "")
+    return next((u[training.view.run_id] for u in updates if training.view.run_id in u), "")
 
 
 def test_what_was_trained_here_draws_on_the_wall(tab, studio, tmp_path, monkeypatch):

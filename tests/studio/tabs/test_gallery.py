@@ -77,12 +77,12 @@ def test_every_engine_with_a_result_has_a_title_and_a_way_back():
 def test_results_are_listed_with_thumbnails_and_first_words_and_by_tab(tabs, studio_with_examples):
     studio = studio_with_examples
     assert tabs.gallery.list_results("All", None)["nothing"] == NOTHING
-    face, text = drawn(studio, 90), written(studio, "A film that I liked.")
+    face, text = drawn(studio, 90), written(studio, "A video that I liked.")
     value = tabs.gallery.list_results("All", None)
     assert set(names_in(value)) == {face, text}
     by_name = {result["name"]: result for result in value["results"]}
     assert by_name[face]["thumbnail"].startswith("data:image/jpeg;base64,")
-    assert (by_name[text]["thumbnail"], by_name[text]["words"]) == ("", "A film that I liked.")
+    assert (by_name[text]["thumbnail"], by_name[text]["words"]) == ("", "A video that I liked.")
     assert names_in(tabs.gallery.list_results("Words", None)) == [text]
     assert files_in(studio.gallery.folder / "thumbnails") == [face.replace(".png", ".jpg")]
 
@@ -268,10 +268,10 @@ def test_a_text_is_gone_on_with_and_comes_back_to_the_words_tab(studio):
             with gr.Tab("tab"):
                 tab.build()
         gallery.connect(everything, text.handoffs())
-    name = written(studio, "It was a good film.")
+    name = written(studio, "It was a good video.")
     (door,) = gallery._outgoing
     updates = asyncio.run(gallery._send_to(door)(name))
-    assert updates[text.settings.controls["prompt"]] == "It was a good film."
+    assert updates[text.settings.controls["prompt"]] == "It was a good video."
     back = asyncio.run(gallery.restore_result(name))
     values = [value_in(back[one]) for one in text.settings.components]
     assert text.settings.config(values) == WritingConfig(prompt="", tokens=10)

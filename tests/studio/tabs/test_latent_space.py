@@ -17,7 +17,7 @@ from PIL import Image
 
 from engines.core.files import make_room
 from engines.imaging.images import middle_square
-from engines.imaging.video import Film
+from engines.imaging.video import VideoWriter
 from engines.latent.directions import principal_directions
 from engines.latent.geometry import axis_values
 from engines.recipes import Recipe
@@ -179,16 +179,16 @@ def test_an_empty_sheet_is_told_in_a_sentence(tab):
 
 def test_a_walk_through_waypoints_is_a_run(tab, studio):
     updates = watched(tab.start({"waypoints": [[0, 0], [1, 1]]}, "digits", 4, False, True))
-    run = studio.runs.get(next(u[tab.stage.run_id] for u in updates if tab.stage.run_id in u))
+    run = studio.runs.get(next(u[tab.view.run_id] for u in updates if tab.view.run_id in u))
     assert run.state == "done"
     assert run.frame.total == 9
-    assert run.result.suffix == ".mp4", "a walk is a film"
+    assert run.result.suffix == ".mp4", "a walk is a video"
     assert run.snapshots.steps == list(range(1, 10)), "and every picture of it is kept"
 
 
 def test_a_saved_walk_brings_its_places_and_settings_back(tab, studio):
     updates = watched(tab.start({"waypoints": [[0, 0.5], [1, -1]]}, "digits", 4, True, True))
-    run = studio.runs.get(next(u[tab.stage.run_id] for u in updates if tab.stage.run_id in u))
+    run = studio.runs.get(next(u[tab.view.run_id] for u in updates if tab.view.run_id in u))
     value, *settings = tab.restore_walk_file(str(run.result), {"dots": [[0, 0, 1]]})
     assert value == {"dots": [[0, 0, 1]], "waypoints": [[0, 0.5], [1, -1]]}
     assert settings == ["digits", 4, True, True]
@@ -203,12 +203,12 @@ def test_a_saved_walk_brings_its_places_and_settings_back(tab, studio):
         (None, "", "has no walk"),
     ],
 )
-def test_a_film_that_is_no_walk_of_ours_is_told_in_a_sentence(tab, tmp_path, engine, backbone, words):
-    path = tmp_path / "film.mp4"
+def test_a_video_that_is_no_walk_of_ours_is_told_in_a_sentence(tab, tmp_path, engine, backbone, words):
+    path = tmp_path / "video.mp4"
     recipe = Recipe(engine=engine or "", config={}, backbone=backbone, weights="", inputs={})
-    film = Film(path, (32, 32), 12)
-    film.add(np.zeros((32, 32, 3), np.uint8))
-    film.finish(recipe.to_json() if engine else "")
+    video = VideoWriter(path, (32, 32), 12)
+    video.add(np.zeros((32, 32, 3), np.uint8))
+    video.finish(recipe.to_json() if engine else "")
     outcome, said = warned(lambda: tab.restore_walk_file(str(path), {}))
     assert words in said
     assert len(outcome) == 5
@@ -317,7 +317,7 @@ def trained(tab: LatentTab, data: str | None, model: str = "digits_notes") -> st
     training = tab.training
     config = VAETrainingConfig(model=model, epochs=2, batch_size=16, interval=2)
     updates = watched(training.start([data] if data else None, *training.settings.values(config)))
-    return next((u[training.stage.run_id] for u in updates if training.stage.run_id in u), "")
+    return next((u[training.view.run_id] for u in updates if training.view.run_id in u), "")
 
 
 def test_what_was_trained_here_takes_its_place_on_the_map(tab, mnist, studio):

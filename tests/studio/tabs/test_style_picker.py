@@ -189,7 +189,7 @@ def bad_file(name: str, folder: Path) -> str:
     ("name", "told"),
     [
         ("notes.png", "not an image"),
-        ("film.mp4", "not an image"),
+        ("video.mp4", "not an image"),
         ("tiny.png", "at least 16 x 16"),
         ("huge.png", "million pixels"),
         ("cut.png", "damaged"),

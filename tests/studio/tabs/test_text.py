@@ -66,11 +66,11 @@ def settings(tab: TextTab, **changes: Any) -> list[Any]:
 def written(tab: TextTab, *, restored: str | None = None, **changes: Any) -> tuple[str, list[dict[Any, Any]]]:
     """Write a text to its end; return the run's id and all updates."""
     updates = watched(tab.start(restored, "ours", 200, *settings(tab, **changes)))
-    return next(update[tab.stage.run_id] for update in updates if tab.stage.run_id in update), updates
+    return next(update[tab.view.run_id] for update in updates if tab.view.run_id in update), updates
 
 
 def last_text(updates: list[dict[Any, Any]], tab: TextTab) -> dict[str, Any]:
-    messages = [update[tab.stage.canvas] for update in updates if tab.stage.canvas in update]
+    messages = [update[tab.view.canvas] for update in updates if tab.view.canvas in update]
     return next(message for message in reversed(messages) if isinstance(message, dict) and "written" in message)
 
 
@@ -88,12 +88,12 @@ def test_what_the_settings_name_is_what_there_is():
 
 def test_a_text_is_written_shown_and_kept_with_its_recipe(tab):
     run_id, updates = written(tab)
-    run = tab.stage.run(run_id)
+    run = tab.view.run(run_id)
     message = last_text(updates, tab)
     assert (message["state"], message["prompt"]) == ("done", "This movie")
     (row,) = message["written"]
     assert len(row["pieces"]) == len(row["bits"]) == 20
-    saved, recipe = updates[-1][tab.stage.save], updates[-1][tab.stage.recipe]
+    saved, recipe = updates[-1][tab.view.save], updates[-1][tab.view.recipe]
     text = Path(value_in(saved)).read_text(encoding="utf-8")
     assert text == "This movie" + "".join(row["pieces"])
     assert read_recipe(Path(value_in(recipe))).config["prompt"] == "This movie"
@@ -105,7 +105,7 @@ def test_side_by_side_each_text_says_where_it_parts_from_the_one_before(tab):
     rows = last_text(updates, tab)["written"]
     assert [row["temperature"] for row in rows] == list(language_config.TEMPERATURES)
     assert rows[0]["parts"] is None
-    tokens = [writing.tokens for writing in rows_of(tab.stage.run(run_id))]
+    tokens = [writing.tokens for writing in rows_of(tab.view.run(run_id))]
     for before, row, own in zip(tokens, rows[1:], tokens[1:], strict=False):
         expected = next((i for i in range(20) if before[i] != own[i]), None)
         assert row["parts"] == expected
@@ -156,12 +156,12 @@ def test_a_slider_moved_while_it_writes_steers_the_next_word(tab):
     async def write() -> None:
         nonlocal run
         async for update in tab.start(None, "ours", 100, *values):
-            run = run or tab.stage.run(update.get(tab.stage.run_id, ""))
+            run = run or tab.view.run(update.get(tab.view.run_id, ""))
             if run is None or run.frame is None:
                 continue
             if not any(one.after == 1.0 for one in run.frame.written[0].distributions):
                 moved = settings(tab, tokens=10, seed=9, temperature=0.0, prompt="Other")
-                tab.stage.steer(run.id, "ours", tab.settings, moved, FIXED)
+                tab.view.steer(run.id, "ours", tab.settings, moved, FIXED)
             else:
                 run.stop()
 
@@ -178,7 +178,7 @@ def test_a_slider_moved_while_it_writes_steers_the_next_word(tab):
 def test_a_word_shows_its_dice(tab, model):
     run_id, _ = written(tab)
     place, seen, again = tab.picked(run_id, SimpleNamespace(row=0, index=3))
-    one = rows_of(tab.stage.run(run_id))[0].distributions[3]
+    one = rows_of(tab.view.run(run_id))[0].distributions[3]
     assert place == [0, 3]
     assert (seen["token"], seen["before"], seen["rewritable"]) == (one.token, one.before, True)
     assert [token for *_, token in seen["alternatives"]] == [token for token, _, _ in one.alternatives]
@@ -196,10 +196,10 @@ def test_a_word_that_is_not_there_shows_nothing(tab, event):
 
 def test_another_word_is_put_in_its_place_and_written_on_from(tab):
     run_id, _ = written(tab)
-    before = rows_of(tab.stage.run(run_id))[0]
+    before = rows_of(tab.view.run(run_id))[0]
     token = next(i for i, _, _ in before.distributions[4].alternatives if i not in (0, before.tokens[4]))
     updates = watched(tab.replace_token(run_id, [0, 4], SimpleNamespace(token=token), "ours", 200, *settings(tab)))
-    run = tab.stage.run(next(update[tab.stage.run_id] for update in updates if tab.stage.run_id in update))
+    run = tab.view.run(next(update[tab.view.run_id] for update in updates if tab.view.run_id in update))
     tokens = rows_of(run)[0].tokens
     assert tokens[:5] == (*before.tokens[:4], token)
     assert len(tokens) == 25
@@ -209,10 +209,10 @@ def test_another_word_is_put_in_its_place_and_written_on_from(tab):
 
 def test_of_several_texts_the_chosen_one_is_gone_on_with_at_its_temperature(tab):
     run_id, _ = written(tab, temperatures=language_config.TEMPERATURES)
-    before = rows_of(tab.stage.run(run_id))[3]
+    before = rows_of(tab.view.run(run_id))[3]
     both = settings(tab, temperatures=language_config.TEMPERATURES)
     updates = watched(tab.continue_text(run_id, [3, 2], "ours", 200, *both))
-    run = tab.stage.run(next(update[tab.stage.run_id] for update in updates if tab.stage.run_id in update))
+    run = tab.view.run(next(update[tab.view.run_id] for update in updates if tab.view.run_id in update))
     assert run.job.config.temperature == 1.0
     assert rows_of(run)[0].tokens[:20] == before.tokens
     assert value_in(updates[0][tab.settings.controls["temperatures"]]) == ONE
@@ -223,16 +223,16 @@ def test_continue_goes_on_as_if_it_had_never_stopped(tab):
     whole, _ = written(tab, tokens=40)
     half, _ = written(tab, tokens=20)
     updates = watched(tab.continue_text(half, None, "ours", 200, *settings(tab, tokens=20, prompt="changed meanwhile")))
-    run = tab.stage.run(next(update[tab.stage.run_id] for update in updates if tab.stage.run_id in update))
-    assert rows_of(run)[0].tokens == rows_of(tab.stage.run(whole))[0].tokens
+    run = tab.view.run(next(update[tab.view.run_id] for update in updates if tab.view.run_id in update))
+    assert rows_of(run)[0].tokens == rows_of(tab.view.run(whole))[0].tokens
     assert run.job.config.prompt == "This movie"
 
 
 def test_try_again_keeps_what_is_before_and_throws_other_dice(tab):
     run_id, _ = written(tab)
-    before = rows_of(tab.stage.run(run_id))[0].tokens
+    before = rows_of(tab.view.run(run_id))[0].tokens
     updates = watched(tab.rewrite_from_token(run_id, [0, 6], "ours", 200, *settings(tab)))
-    run = tab.stage.run(next(update[tab.stage.run_id] for update in updates if tab.stage.run_id in update))
+    run = tab.view.run(next(update[tab.view.run_id] for update in updates if tab.view.run_id in update))
     tokens = rows_of(run)[0].tokens
     assert tokens[:6] == before[:6]
     assert tokens[6:20] != before[6:]
@@ -250,7 +250,7 @@ def test_there_must_be_a_text_to_go_on_from(tab):
 def test_a_recipe_brings_its_settings_back_and_repeats_its_text(tab):
     run_id, _ = written(tab, seed=5, stop=("never there\n",), top_k=30)
     continued = watched(tab.continue_text(run_id, None, "ours", 200, *settings(tab, seed=5, top_k=30)))
-    run = tab.stage.run(next(update[tab.stage.run_id] for update in continued if tab.stage.run_id in update))
+    run = tab.view.run(next(update[tab.view.run_id] for update in continued if tab.view.run_id in update))
     back = tab.restore_upload(str(run.result.with_suffix(".json")))
     controls = tab.settings.components
     values = [value_in(back[control]) for control in controls]
@@ -287,7 +287,7 @@ def test_what_cannot_come_back_is_refused_with_one_sentence(tab, tmp_path, name,
 
 def test_a_recipe_of_another_tab_or_model_is_refused(tab, tmp_path):
     run_id, _ = written(tab)
-    recipe = json.loads(tab.stage.run(run_id).result.with_suffix(".json").read_text())
+    recipe = json.loads(tab.view.run(run_id).result.with_suffix(".json").read_text())
     for changes, part in (({"engine": "dcgan"}, "another tab"), ({"backbone": "nobody"}, "not available")):
         path = tmp_path / "recipe.json"
         path.write_text(json.dumps(recipe | changes))
@@ -358,10 +358,10 @@ def unsampled(monkeypatch) -> None:
 
 def test_a_model_is_trained_on_a_text_shows_samples_and_writes(tab, text):
     updates = watched(tab.training.start([str(text)], *small(tab)))
-    stage = tab.training.stage
-    run = stage.run(next(update[stage.run_id] for update in updates if stage.run_id in update))
+    view = tab.training.view
+    run = view.run(next(update[view.run_id] for update in updates if view.run_id in update))
     assert run.state == "done"
-    message = next(u[stage.canvas] for u in reversed(updates) if isinstance(u.get(stage.canvas), dict))
+    message = next(u[view.canvas] for u in reversed(updates) if isinstance(u.get(view.canvas), dict))
     assert len(message["written"]) == 5
     assert {"loss", "perplexity", "bits per character"} <= set(message["curves"])
     assert run.result.read_text(encoding="utf-8").startswith("Temperature 0.2")
@@ -375,12 +375,12 @@ def test_a_model_is_trained_on_a_text_shows_samples_and_writes(tab, text):
 def test_a_training_that_was_stopped_goes_on(tab, text, unsampled):
     values = small(tab, tokens=256 * 400)
 
-    stage = tab.training.stage
+    view = tab.training.view
 
     async def until_there_is_a_frame() -> Run:
         run = None
         async for update in tab.training.start([str(text)], *values):
-            run = run or stage.run(update.get(stage.run_id, ""))
+            run = run or view.run(update.get(view.run_id, ""))
             if run is not None and run.frame is not None and not run.frame.preparing:
                 run.stop()
         return run
@@ -427,14 +427,14 @@ def test_unbroken_texts_are_enough_at_what_the_controls_show_at_first(tmp_path, 
 
 
 def test_a_training_that_is_stopped_while_it_reads_leaves_nothing(tab, tmp_path):
-    path, stage = tmp_path / "long.txt", tab.training.stage
+    path, view = tmp_path / "long.txt", tab.training.view
     # Learning this vocabulary takes many seconds.
     path.write_bytes(np.random.default_rng(0).integers(97, 123, 4_000_000).astype(np.uint8).tobytes())
 
     async def until_there_is_a_frame() -> Run:
         run = None
         async for update in tab.training.start([str(path)], *small(tab, tokeniser="subwords", vocab_size=8192)):
-            run = run or stage.run(update.get(stage.run_id, ""))
+            run = run or view.run(update.get(view.run_id, ""))
             if run is not None and run.frame is not None:
                 run.stop()
         return run
@@ -450,8 +450,8 @@ def test_a_training_needs_data(tab):
 
 def test_the_recipe_of_a_training_brings_its_settings_back(tab, text, unsampled):
     updates = watched(tab.training.start([str(text)], *small(tab)))
-    stage = tab.training.stage
-    run = stage.run(next(update[stage.run_id] for update in updates if stage.run_id in update))
+    view = tab.training.view
+    run = view.run(next(update[view.run_id] for update in updates if view.run_id in update))
     back = tab.training.data_chosen([str(run.result.with_suffix(".json"))])
     values = [value_in(back[control]) for control in tab.training.settings.components]
     assert tab.training.settings.config(values) == run.job.config

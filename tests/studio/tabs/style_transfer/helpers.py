@@ -43,12 +43,12 @@ def start(
 
 def steer(tab: StyleTab, run: Run, gallery: Any, values: Sequence[Any]) -> None:
     """Move a control while a run is going."""
-    tab.stage.steer(run.id, "studio_vgg", tab.settings, [*values, gallery])
+    tab.view.steer(run.id, "studio_vgg", tab.settings, [*values, gallery])
 
 
 def result_of(tab: StyleTab, updates: list[dict[Any, Any]]) -> Path:
     """Return the file that is offered at the end."""
-    return Path(updates[-1][tab.stage.save]["value"])
+    return Path(updates[-1][tab.view.save]["value"])
 
 
 def of_the_page(tab: StyleTab, answer: dict[Any, Any], paintings: int) -> StyleConfig:

@@ -76,7 +76,7 @@ def test_a_value_that_cannot_be_is_refused_with_a_sentence(tab, photo, studio, s
     values = tab.settings.by_name(tab.settings.values(QUICK_PAINTING)) | changes
     taken, sentence = warned(lambda: start(tab, photo, styles, [*values.values(), *[1] * MOST_STYLES]))
     assert told in sentence
-    assert taken == [{tab.stage.start_button: gr.skip()}]
+    assert taken == [{tab.view.start_button: gr.skip()}]
     assert studio.runs._by_id == {}
 
 

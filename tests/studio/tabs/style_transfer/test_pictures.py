@@ -42,9 +42,9 @@ def test_a_picture_that_is_too_large_even_to_be_shrunk_is_refused(tab, studio, p
 
 def test_a_photo_is_shown_on_the_canvas_and_can_be_painted_on_for_every_painting(tab, photo, picture, styles):
     answer = tab.photo_changed(photo, styles, "")
-    assert set(answer) == {tab.stage.canvas, tab.regions}
-    assert answer[tab.stage.canvas]["state"] == "ready"
-    assert abs(decoded(answer[tab.stage.canvas]["original"]).astype(int) - picture).mean() < 12
+    assert set(answer) == {tab.view.canvas, tab.regions}
+    assert answer[tab.view.canvas]["state"] == "ready"
+    assert abs(decoded(answer[tab.view.canvas]["original"]).astype(int) - picture).mean() < 12
     assert answer[tab.regions] == blank(picture, 2)
     assert tab.photo_changed(photo, None, "")[tab.regions]["count"] == 1
 

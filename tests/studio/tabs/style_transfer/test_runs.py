@@ -29,16 +29,16 @@ from tests.studio.tabs.style_transfer.helpers import LONG, controls, result_of, 
 
 def test_a_painting_is_started_watched_and_its_file_is_offered(tab, photo, studio, styles, picture, painting):
     first, *middle, last = start(tab, photo, styles[:1], controls(tab, QUICK_PAINTING))
-    assert first[tab.stage.run_id] == first[tab.stage.remembered]
-    run = studio.runs.get(first[tab.stage.run_id])
-    assert not first[tab.stage.start_button]["interactive"]
-    assert first[tab.stage.stop_button]["interactive"]
-    assert all(set(update) == {tab.stage.canvas} for update in middle)
-    assert middle[-1][tab.stage.canvas]["state"] == "done"
-    assert last[tab.stage.start_button]["interactive"]
-    assert not last[tab.stage.stop_button]["interactive"]
-    assert last[tab.stage.save] == gr.update(value=str(run.result), interactive=True, label="Save")
-    assert last[tab.stage.reuse_button]["interactive"]
+    assert first[tab.view.run_id] == first[tab.view.remembered]
+    run = studio.runs.get(first[tab.view.run_id])
+    assert not first[tab.view.start_button]["interactive"]
+    assert first[tab.view.stop_button]["interactive"]
+    assert all(set(update) == {tab.view.canvas} for update in middle)
+    assert middle[-1][tab.view.canvas]["state"] == "done"
+    assert last[tab.view.start_button]["interactive"]
+    assert not last[tab.view.stop_button]["interactive"]
+    assert last[tab.view.save] == gr.update(value=str(run.result), interactive=True, label="Save")
+    assert last[tab.view.reuse_button]["interactive"]
     recipe = read_recipe(run.result)
     assert recipe.inputs == {"content_image": digest(picture), "style_images_1": digest(painting)}
     assert recipe.stopped_at is None
@@ -62,7 +62,7 @@ def test_a_painting_repeats_to_the_same_pixels_from_its_own_file(tab, photo, sty
 def test_without_a_painting_nothing_starts(tab, studio, photo, gallery):
     taken, sentence = warned(lambda: start(tab, photo, gallery, controls(tab, QUICK_PAINTING)))
     assert sentence.startswith("Choose a style image first")
-    assert taken == [{tab.stage.start_button: gr.skip()}]
+    assert taken == [{tab.view.start_button: gr.skip()}]
     assert studio.runs._by_id == {}
 
 
@@ -89,11 +89,11 @@ def test_paintings_that_all_count_nothing_start_nothing(tab, studio, photo, styl
 def fails(tab: StyleTab, photo: str, gallery: Any, config: StyleConfig) -> str:
     """Return the message of a run that fails; the page must offer a new start and no file."""
     updates, sentence = warned(lambda: start(tab, photo, gallery, controls(tab, config)))
-    assert updates[-2][tab.stage.canvas]["state"] == "failed"
-    assert updates[-2][tab.stage.canvas]["error"] == sentence
-    assert updates[-1][tab.stage.start_button]["interactive"]
-    assert not updates[-1][tab.stage.save]["interactive"]
-    assert not updates[-1][tab.stage.reuse_button]["interactive"]
+    assert updates[-2][tab.view.canvas]["state"] == "failed"
+    assert updates[-2][tab.view.canvas]["error"] == sentence
+    assert updates[-1][tab.view.start_button]["interactive"]
+    assert not updates[-1][tab.view.save]["interactive"]
+    assert not updates[-1][tab.view.reuse_button]["interactive"]
     return sentence
 
 
