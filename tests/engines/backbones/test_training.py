@@ -98,7 +98,15 @@ def test_shifted_crops_are_the_pixels_themselves_moved_or_mirrored():
 
 
 QUICK = BackboneTrainingConfig(
-    epochs=1, batch_size=4, photos=2, hinted=1, first_size=80, last_size=80, interval=2, learning_rate=0.01
+    epochs=1,
+    batch_size=4,
+    photos=2,
+    hinted=1,
+    soft_weight=0.5,
+    first_size=80,
+    last_size=80,
+    interval=2,
+    learning_rate=0.01,
 )
 
 
