@@ -26,7 +26,7 @@ class BackboneTrainingConfig:
     last_size: int = setting(112, "Side of the crops at the end, in pixels.", low=80, high=256)
     least_area: float = setting(0.4, "Smallest share of an image that a crop covers.", low=0.05, high=1)
     largest_scale: float = setting(3.2, "Largest downscaling factor of a crop.", low=1, high=16)
-    interval: int = setting(1000, "Steps between checkpoints.", low=1, high=1_000_000)
+    interval: int = setting(250, "Steps between checkpoints.", low=1, high=1_000_000)
     seed: int = setting(0, "Seed for the order of images, the crops and the initial weights.", low=0, high=2**31 - 1)
 
     def __post_init__(self):
