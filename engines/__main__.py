@@ -85,7 +85,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _files(options: argparse.Namespace) -> dict[str, Path]:
-    """Picture files by input name."""
+    """Image files by input name."""
     engine = ENGINES[options.engine]
     files: dict[str, Path] = {}
     for name in engine.inputs:
@@ -206,7 +206,7 @@ def _print_notices(notices: Iterable[str]) -> None:
 
 
 def _write(started: JobExecution, video: VideoWriter | None, output: Path) -> None:
-    """Write the result: a video, a text or a picture."""
+    """Write the result: a video, a text or an image."""
     last = started.last
     assert last is not None
     if video:
@@ -219,7 +219,7 @@ def _write(started: JobExecution, video: VideoWriter | None, output: Path) -> No
 
 
 def _write_to_temporary(started: JobExecution, video: VideoWriter | None, output: Path, error: OSError) -> int:
-    """Write a result whose output failed to the temporary folder instead; of a video only the last picture.
+    """Write a result to the temporary folder because its output failed; for a video, only the last image.
 
     Raises:
         OSError: there is no result, or it cannot be written there either.
@@ -239,7 +239,7 @@ def _write_to_temporary(started: JobExecution, video: VideoWriter | None, output
 
 
 def _video_size(started: JobExecution, image) -> tuple[int, int]:
-    """Width and height of a video: the size of its largest picture, as the pictures of a run may grow."""
+    """Width and height of a video: the size of its largest image, as the images of a run may grow."""
     if not started.job.inputs or ENGINES[started.job.engine].sheet:
         return image.shape[1], image.shape[0]
     first = next(iter(started.job.inputs.values()))

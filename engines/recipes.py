@@ -33,7 +33,7 @@ MAX_SETTINGS = 3_000_000
 
 
 class RecipeError(ValueError):
-    """A recipe that cannot be used; the message is a sentence for people."""
+    """A recipe that cannot be used; the message is for the user."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +48,7 @@ class Recipe:
         inputs: SHA-256 of each input (`engines.imaging.images.digest`), by name.
         steering: (step, settings) pairs: all settings in force after that step.
         stopped_at: the step after which the run was stopped; None if it was not.
-        interruptions: steps after which the run lost its machine and resumed elsewhere from the picture.
+        interruptions: steps after which the run lost its machine and resumed elsewhere from its last image.
         seconds: computing time; 0 if unknown. Ignored in comparisons.
     """
 

@@ -72,7 +72,7 @@ def main(arguments: list[str] | None = None) -> int:
                 if options.pictures and frame.image is not None:
                     try:
                         _write_picture(options.pictures / f"{frame.step:06d}.png", frame.image)
-                    except OSError as error:  # do not end the training for a picture
+                    except OSError as error:  # a lost preview image must not end the training
                         tqdm.write(f"The picture could not be written: {why_unwritten(error)}.")
     except OSError as error:
         print(f"{error.filename or 'The weights'}: {why_unwritten(error)}.", file=sys.stderr)

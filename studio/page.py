@@ -115,13 +115,12 @@ def remember_tab(page: gr.Blocks, tabs: gr.Tabs, each: Sequence[gr.Tab]) -> None
 def machine_summary() -> str:
     """Describe this machine's compute in a few words."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    said = message("{cores} core{s}", cores=cores, s="s" if cores > 1 else "")
-    return joined([said, "bfloat16" if native_bfloat16() else "float32"])
+    text = message("{cores} core{s}", cores=cores, s="s" if cores > 1 else "")
+    return joined([text, "bfloat16" if native_bfloat16() else "float32"])
 
 
 def masthead(note: str) -> gr.HTML:
-    """Create the masthead: name, a note note it, language links, theme toggle, keyboard shortcuts and accessibility
-    fixes."""
+    """Create the masthead: name, a note, language links, theme toggle, keyboard shortcuts and accessibility fixes."""
     links = []
     for language, address in language_links():
         here = ' aria-current="true"' if language is current_language() else ""

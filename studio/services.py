@@ -42,10 +42,10 @@ BROWSER_FORMATS = frozenset({"JPEG", "MPO", "PNG", "WEBP", "AVIF", "GIF", "BMP"}
 
 
 class PictureCache:
-    """Cache of decoded pictures, so that a photo is decoded when it is dropped and not again when a run starts.
+    """Cache of decoded images, so that a photo is decoded when it is dropped and not again when a run starts.
 
     Args:
-        most_bytes: maximum size of all pixels together; the newest picture is kept whatever its size.
+        most_bytes: maximum size of all pixels together; the newest image is kept whatever its size.
     """
 
     def __init__(self, most_bytes: int = PICTURES_KEPT_BYTES):
@@ -54,7 +54,7 @@ class PictureCache:
         self._lock = threading.Lock()
 
     def get(self, path: str, background: str, least: int) -> Picture | None:
-        """Return the cached picture of a file; None if there is none, or if the file has changed."""
+        """Return the cached image of a file; None if there is none, or if the file has changed."""
         key = self._key(path, background, least)
         with self._lock:
             if key not in self._pictures:
@@ -63,7 +63,7 @@ class PictureCache:
             return self._pictures[key]
 
     def put(self, path: str, background: str, least: int, picture: Picture) -> None:
-        """Cache the picture of a file and evict the least recently used ones."""
+        """Cache the image of a file and evict the least recently used ones."""
         key = self._key(path, background, least)
         with self._lock:
             self._pictures[key] = picture
@@ -90,8 +90,8 @@ class Studio:
         weights: folders searched for weights before the bundled ones.
         outputs: folder for results.
         most_waiting: maximum number of waiting runs.
-        max_pixels: larger pictures are shrunk to this many pixels.
-        data: folder or zip of the pictures that the bundled networks were trained on; None if not available.
+        max_pixels: larger images are shrunk to this many pixels.
+        data: folder or zip of the images that the bundled networks were trained on; None if not available.
         shared: True if there are several visitors, each with a private gallery.
         visitors: maps pages to visitors.
         trained: engine -> names of the networks that were trained here.
@@ -159,7 +159,7 @@ class Studio:
         return self.load(picture, least=least).pixels
 
     def load(self, picture: str | bytes, background: str = "white", *, least: int = LEAST_SIDE) -> Picture:
-        """Read and check an uploaded picture; recently read files come from a cache.
+        """Read and check an uploaded image; recently read files come from a cache.
 
         Args:
             picture: path or bytes of a file.
@@ -167,7 +167,7 @@ class Studio:
             least: minimum side in pixels.
 
         Raises:
-            PictureError: the file cannot be read, or the picture is too small.
+            PictureError: the file cannot be read, or the image is too small.
         """
         kept = self._pictures.get(picture, background, least) if isinstance(picture, str) else None
         if kept is not None:

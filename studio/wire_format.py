@@ -1,4 +1,4 @@
-"""Encode pictures and text for the page; decode what the browser sends."""
+"""Encode images and text for the page; decode what the browser sends."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _PNG = "data:image/png;base64,"
 
 
 def preview(image: np.ndarray, side: int = PREVIEW_SIDE) -> np.ndarray:
-    """Shrink (H, W, 3) uint8 RGB to at most `side` pixels on the longer side; smaller pictures are returned as they
+    """Shrink (H, W, 3) uint8 RGB to at most `side` pixels on the longer side; smaller images are returned as they
     are."""
     if max(image.shape[:2]) <= side:
         return image

@@ -23,7 +23,7 @@ class Engine:
 
     Attributes:
         name: identifier in recipes, on the command line and in file names.
-        title: name of its results, for people.
+        title: display name of its results.
         does: description in one sentence, for programmers.
         tab: id of its tab on the page.
         config: "module:class" of its settings.

@@ -1,8 +1,8 @@
-"""Messages: English sentences that can be looked up in a catalogue after they have been filled.
+"""Messages: English sentences that can still be translated after their values have been filled in.
 
-A sentence is found by its template, which has a place with a name for whatever it tells of: `message("step {step} of
-{total}", step=3, total=20)` reads "step 3 of 20" and remembers what it was made of. Wherever it goes, into an error, a
-log, a file or another process, it is a text like any other.
+A translation is looked up by the sentence's template, which has a named placeholder for each value: `message("step
+{step} of {total}", step=3, total=20)` reads "step 3 of 20" and keeps template and values. In an error, a log, a file or
+another process it is a string like any other.
 """
 
 from __future__ import annotations
@@ -11,18 +11,18 @@ import string
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-# Between the parts of a line, each of which is said by itself.
+# Between the parts of a line that are translated one by one.
 SEPARATOR = " · "
 _FORMATTER = string.Formatter()
 
 
 class Message(str):
-    """An English sentence, filled.
+    """An English sentence with its values filled in.
 
     Attributes:
-        template: the sentence with its places.
-        values: what stands in the places, by their names: formatted as the template says, or messages themselves.
-            Without any the template is the sentence as it is.
+        template: the sentence with placeholders.
+        values: placeholder -> value, formatted as the template says, or a message itself. If there are none, the
+            template is the sentence itself.
     """
 
     template: str
@@ -34,7 +34,7 @@ class Message(str):
         return self
 
     def __str__(self) -> str:
-        # Not a plain copy: so `str(error)` of an error that was raised with a message is that message.
+        # Not a plain `str`, so that `str(error)` of an error that was raised with a message is that message.
         return self
 
     def __getnewargs__(self) -> tuple[str, Mapping[str, str]]:  # type: ignore[override]
@@ -42,31 +42,31 @@ class Message(str):
 
 
 def message(template: str, /, **values: Any) -> Message:
-    """A sentence with values in its places, which may be formatted as in `str.format`: "{seconds:.1f} s".
+    """Create a message; values may be formatted as in `str.format`: "{seconds:.1f} s".
 
     Args:
-        template: a literal, as translators are shown what stands in the source; or a message without values.
-        values: by the names of the places. Those that are messages are translated too.
+        template: a literal, as texts to translate are extracted from the source; or a message without values.
+        values: the values by placeholder. Those that are messages are translated too.
     """
     template = template.template if isinstance(template, Message) else template
     return Message(template, _formatted(template, values) if values else {})
 
 
 def joined(parts: Iterable[str], separator: str = SEPARATOR) -> Message:
-    """A line of several parts, those that are messages each translated by itself; empty ones are left out."""
+    """Join the non-empty parts of a line; parts that are messages are translated one by one."""
     values = {f"part_{number}": part for number, part in enumerate(filter(None, parts), 1)}
     return Message(separator.join(f"{{{name}}}" for name in values), values)
 
 
 def filled(template: str, values: Mapping[str, str]) -> str:
-    """A template, or a translation of it, with values in its places; how they are formatted is decided already."""
+    """Fill a template, or a translation of it, with values that are already formatted."""
     if not values:
         return template
     return "".join(text + (values[name] if name else "") for text, name, _, _ in _FORMATTER.parse(template))
 
 
 def places_of(template: str) -> set[str]:
-    """The names of a template's places."""
+    """The names of a template's placeholders."""
     return {name for _, name, _, _ in _FORMATTER.parse(template) if name is not None}
 
 
@@ -75,6 +75,6 @@ def _formatted(template: str, values: Mapping[str, Any]) -> dict[str, str]:
     for _, name, spec, conversion in _FORMATTER.parse(template):
         if name is not None:
             value = values[name]
-            as_it_is = isinstance(value, Message) and not spec and not conversion
-            found[name] = value if as_it_is else format(_FORMATTER.convert_field(value, conversion), spec or "")
+            translatable = isinstance(value, Message) and not spec and not conversion
+            found[name] = value if translatable else format(_FORMATTER.convert_field(value, conversion), spec or "")
     return found

@@ -11,7 +11,7 @@ from engines.core.files import create_temporary, why_unwritten
 
 
 class OutputError(ValueError):
-    """An output that cannot be written; the message is a sentence for people."""
+    """An output that cannot be written; the message is for the user."""
 
 
 def check_output(path: Path, suffixes: Sequence[str], inputs: Iterable[Path] = ()) -> None:

@@ -18,7 +18,7 @@ _ENCRYPTED, _NAMED_IN_UTF8 = 0x1, 0x800
 
 
 class ArchiveError(ValueError):
-    """A zip or member that cannot be read; the message is a sentence for people."""
+    """A zip or member that cannot be read; the message is for the user."""
 
 
 class TooLargeError(ArchiveError):
@@ -31,7 +31,7 @@ class Member:
 
     Attributes:
         key: name in `zipfile`, for opening it.
-        name: decoded name for people, with / between folders.
+        name: decoded name for display, with / between folders.
     """
 
     key: str

@@ -28,7 +28,7 @@ _SUFFIXES = (".txt", ".md", ".text", ".jsonl", ".jsonl.gz")
 
 
 class TooMuchError(ValueError):
-    """More text than fits into memory; the message is a sentence for people."""
+    """More text than fits into memory; the message is for the user."""
 
 
 @dataclass(frozen=True)

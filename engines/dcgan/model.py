@@ -41,7 +41,7 @@ class GAN:
 
     Attributes:
         name: key in `engines.dcgan.networks.ARCHITECTURES`.
-        title: name for people.
+        title: display name.
         shape: (height, width, channels) of the pictures.
         latent_dim: length of the latent vectors.
         generator: latent vectors, (B, Z) -> pictures, (B, H, W, 3) in [0, 1].

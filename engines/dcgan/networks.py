@@ -27,7 +27,7 @@ class Architecture:
     """A generator and a discriminator.
 
     Attributes:
-        title: name for people.
+        title: display name.
         shape: (height, width, channels) of the pictures.
         latent_dim: length of the latent vectors.
         generator: latent input -> pictures.

@@ -1,4 +1,4 @@
-"""DeepDream: what a network sees in a photo, made stronger."""
+"""DeepDream: amplify what a network detects in a photo."""
 
 from engines.deep_dream.config import DreamConfig
 from engines.deep_dream.engine import dream, resolve

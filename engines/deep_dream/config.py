@@ -54,7 +54,7 @@ class DreamConfig:
 
     @property
     def without_effect(self) -> dict[str, str]:
-        """The settings that change nothing as the others stand, and why."""
+        """The settings that have no effect given the others, and why."""
         none: dict[str, str] = {}
         if self.pictures == 1:
             none |= dict.fromkeys(("zoom", "turn"), message("it applies only to videos"))

@@ -1,4 +1,4 @@
-"""What the studio knows of DeepDream."""
+"""Description of the DeepDream engine."""
 
 from engines.core.description import Engine
 from engines.deep_dream.presets import PRESETS

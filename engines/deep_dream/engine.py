@@ -217,9 +217,9 @@ class OctavePyramid:
 
     @property
     def position(self) -> dict[str, int]:
-        """What `resume` needs besides the image, whose size is that of the octave.
+        """The state that `resume` needs besides the image, which has the size of the octave.
 
-        Includes what matters of the octaves below: after steering, their sizes cannot be derived from the config.
+        Includes the state of the octaves below: after steering, it cannot be derived from the config.
         """
         return {
             "octave": self._octave,
@@ -230,16 +230,16 @@ class OctavePyramid:
             "shrunk_width": self._detail_shape[1],
         }
 
-    def resume(self, picture: np.ndarray, position: Mapping[str, int]) -> None:
+    def resume(self, image: np.ndarray, position: Mapping[str, int]) -> None:
         """Continue from another run's image, (h, w, 3) uint8, and its `position`."""
         import tensorflow as tf
 
-        self._shapes = self._octave_shapes_from(picture.shape[:2], self.config)
+        self._shapes = self._octave_shapes_from(image.shape[:2], self.config)
         self._octave, self._octave_steps = position["octave"], position["step"]
         self._octave_finished = bool(position["over"])
         self._pixels_done = position["pixels_below"]
         self._detail_shape = position["shrunk_height"], position["shrunk_width"]
-        self.image = tf.constant(to_float(picture))
+        self.image = tf.constant(to_float(image))
 
     def step(self) -> float:
         """One gradient-ascent step; advances to the next octave first if this one is finished. Returns the loss."""

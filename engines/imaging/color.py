@@ -2,7 +2,7 @@
 
 Gatys et al. 2016, "Preserving Color in Neural Artistic Style Transfer".
 
-Pictures are (..., 3) float32 RGB in [-1, 1].
+Images are (..., 3) float32 RGB in [-1, 1].
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ def luminance(image: np.ndarray) -> np.ndarray:
 
 
 def grey_like(style: np.ndarray, content: np.ndarray) -> np.ndarray:
-    """Convert a painting to grey with the mean and standard deviation of the photo's luma; returns (..., 3) float32."""
+    """Convert a style image to grey, with the mean and standard deviation of the photo's luma: (..., 3) float32."""
     painted, photographed = luminance(style), luminance(content)
     spread = photographed.std() / max(float(painted.std()), 1e-3)
     matched = (painted - painted.mean()) * min(spread, 4.0) + photographed.mean()
@@ -27,7 +27,7 @@ def grey_like(style: np.ndarray, content: np.ndarray) -> np.ndarray:
 
 
 def with_colors_of(painted: np.ndarray, content: np.ndarray) -> np.ndarray:
-    """Combine the painting's luma with the photo's chroma; both of one shape.
+    """Combine the stylised image's luma with the photo's chroma; both of one shape.
 
     Each pixel keeps the photo's chroma (Cb and Cr as in JPEG) exactly. A luma that is out of gamut with that chroma is
     clipped to the nearest one that is not.
@@ -40,7 +40,7 @@ def with_colors_of(painted: np.ndarray, content: np.ndarray) -> np.ndarray:
 
 
 def color_matched(style: np.ndarray, content: np.ndarray) -> np.ndarray:
-    """Transform a painting's colours linearly to the photo's mean and covariance; clipped to [-1, 1]."""
+    """Transform a style image's colours linearly to the photo's mean and covariance; clipped to [-1, 1]."""
     painted, photographed = (image.reshape(-1, 3).astype(np.float64) for image in (style, content))
     source, target = (np.cov(pixels.T) + 1e-5 * np.eye(3) for pixels in (painted, photographed))
     root = _square_root(source)

@@ -59,7 +59,7 @@ _OTHER_KINDS = (
 
 
 class PictureError(ValueError):
-    """A file that cannot be used as a picture; the message is a sentence for people."""
+    """A file that cannot be used as a picture; the message is for the user."""
 
 
 @contextlib.contextmanager

@@ -32,7 +32,7 @@ GIF_SIDE, WEBP_SIDE = 420, 720
 
 
 class VideoError(ValueError):
-    """A video that cannot be made; the message is a sentence for people."""
+    """A video that cannot be made; the message is for the user."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -31,7 +31,7 @@ class PictureFile:
     Attributes:
         path: the file, or the zip that contains it.
         member: key of the zip's member; "" outside a zip.
-        title: name of the zip's member for people.
+        title: display name of the zip's member.
     """
 
     path: Path
@@ -157,7 +157,7 @@ class BatchExecution(JobExecution):
 
     @property
     def name(self) -> str:
-        """Name of the current picture, for people."""
+        """Display name of the current picture."""
         return self.batch.pictures[self.number].name
 
     def send(self, changed: Any | None) -> Frame:

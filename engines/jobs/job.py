@@ -32,7 +32,8 @@ class Job:
         steering: (step, config) pairs to send when a recipe is replayed.
         stop_at: step to stop after, when a stopped run is replayed.
         weights: SHA-256 of the weights in a replayed recipe; the run adds a notice if the network has other weights.
-        interruptions: steps after which to resume from the picture, as after a lost worker, when a recipe is replayed.
+        interruptions: steps after which to resume from the last image, as after a lost worker, when a recipe is
+            replayed.
         details: metadata of the first input, to be copied to the result.
         notices: sentences about the inputs to show at the end of the run.
         pace: maximum number of frames per second for a live view; 0 for no limit.

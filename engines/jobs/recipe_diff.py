@@ -185,7 +185,7 @@ def _input(name: str) -> str:
 
 
 def _as_text(value: Any) -> str:
-    """A value as text for people."""
+    """A value as display text."""
     if isinstance(value, bool):
         return message("yes") if value else message("no")
     if isinstance(value, float):

@@ -1,4 +1,4 @@
-"""Run a job: frames, steering, resuming, and the recipe of what was done."""
+"""Run a job: frames, steering, resuming, and the recipe of the result."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class RunHistory:
         config: the settings at the start, as the engine ran them; None before the first frame.
         in_force: the settings in force at the frame.
         steering: (step, config) pairs; each config took effect after that step.
-        interruptions: steps after which the run resumed from the picture, having been lost.
+        interruptions: steps after which the run was lost and resumed from its last image.
         weights: SHA-256 of the network's weights.
         seconds: computing time.
     """
@@ -112,10 +112,10 @@ class JobExecution(Iterator[Frame]):
         self._steered: collections.deque[Any] = collections.deque(maxlen=1)
 
     def steer(self, config: Any) -> None:
-        """Make the next frame with another config; of several, the newest counts. May be called from any thread.
+        """Apply another config from the next frame on; the newest one wins. May be called from any thread.
 
         Raises:
-            ValueError: the config does not fit the job's network; the run goes on as it was.
+            ValueError: the config does not fit the job's network; the run continues unchanged.
         """
         self._steered.append(self.resolve(config))
 
@@ -123,10 +123,10 @@ class JobExecution(Iterator[Frame]):
         return self.send(self._steered.pop() if self._steered else None)
 
     def send(self, config: Any | None) -> Frame:
-        """Make the next frame, with another config if one is given.
+        """Compute the next frame, with another config if one is given.
 
         Args:
-            config: as `resolve` returns it; None to go on as before.
+            config: as `resolve` returns it; None to keep the current one.
 
         Raises:
             StopIteration: the run is over.
@@ -220,10 +220,10 @@ class JobExecution(Iterator[Frame]):
         return resolve(config, self._workshop.network(self.job.engine, self.job.backbone))
 
     def remaining(self) -> ResumableJob | None:
-        """What remains of the run after its last frame; None if it is complete.
+        """The rest of the run after its last frame; None if it is complete.
 
         A training resumes from its checkpoint, and a run with a `position` from its last frame. Anything else starts
-        again, including videos, whose earlier pictures are only in the video's file.
+        over, including videos, whose earlier frames are only in the video's file.
         """
         job, frame, history = self.job, self.last, self.history
         if frame is None:

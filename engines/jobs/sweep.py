@@ -103,7 +103,7 @@ class SweepConfig:
         return bool(self.settings.get("seconds"))
 
     def title(self, name: str) -> str:
-        """The title of a swept setting, for people."""
+        """The display title of a swept setting."""
         given = self.column_title if name == self.columns else self.row_title
         return message(given[:MAX_TITLE_LENGTH] or name.replace("_", " ").capitalize())
 
@@ -163,7 +163,7 @@ class DreamSweepConfig(SweepConfig):
 
 @dataclass(frozen=True, kw_only=True)
 class StyleSweepConfig(SweepConfig):
-    """Settings for a sweep of paintings."""
+    """Settings for a sweep of style transfers."""
 
     engine: ClassVar[str] = "style_transfer"
     not_sweepable: ClassVar[frozenset[str]] = frozenset({"seconds", "tile_size"})

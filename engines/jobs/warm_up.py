@@ -14,7 +14,7 @@ BACKBONE = "studio_vgg"
 
 
 def trace(workshop: Workshop) -> None:
-    """Load TensorFlow and the bundled backbone, and trace a dream and a painting.
+    """Load TensorFlow and the bundled backbone, and trace a dream and a style transfer.
 
     Raises:
         WeightsError: the backbone's weights are missing or damaged.

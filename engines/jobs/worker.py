@@ -37,7 +37,7 @@ _FOLDER_PREFIX = "reverie-worker-"
 
 
 class ChangedFileError(ValueError):
-    """A file does not match its hash; the message is a sentence for people."""
+    """A file does not match its hash; the message is for the user."""
 
 
 @dataclass(frozen=True)

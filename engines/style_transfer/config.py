@@ -84,7 +84,7 @@ class StyleConfig:
 
     @property
     def without_effect(self) -> dict[str, str]:
-        """The settings that change nothing as the others stand, and why."""
+        """The settings that have no effect given the others, and why."""
         none: dict[str, str] = {}
         if self.seconds:
             none |= dict.fromkeys(("size", "scales", "steps"), message("the time limit sets it; run by steps instead"))

@@ -1,4 +1,4 @@
-"""What the studio knows of style transfer."""
+"""Description of the style transfer engine."""
 
 from engines.core.description import Engine
 from engines.style_transfer.config import LAYERS, MOST_STYLES

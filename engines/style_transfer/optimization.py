@@ -157,7 +157,7 @@ class StyleOptimizer:
 
     @property
     def _memory_notes(self) -> list[str]:
-        """What was changed to fit the memory."""
+        """Notes about what was changed to fit into memory."""
         words: list[str] = []
         if self._downsized:
             words.append(message("longest side reduced to {size} pixels, to fit in memory", size=self.config.size))
@@ -167,7 +167,7 @@ class StyleOptimizer:
 
     @property
     def position(self) -> dict[str, int]:
-        """What another run needs to resume here, besides the image, the config and the inputs."""
+        """The state that another run needs to resume here, besides the image, the config and the inputs."""
         return {
             "scale": self._scale,
             "step": self._steps_done,

@@ -139,7 +139,7 @@ class Planner:
     def longest_side(self, size: int) -> int:
         """`size`, or more where the short side of a panorama would be too short to work with."""
         shape = self._photo
-        # The same for all sizes of a photo: a larger one must not come out smaller.
+        # The same for all sizes of a photo, as a larger size must not give a smaller image.
         wanted = LEAST_SHORT_SIDE if max(shape) >= LONG * min(shape) else LEAST_SIDE
         across = min(wanted, min(shape), MOST_SIDE * min(shape) // max(shape))
         return long_enough(shape, size, max(across, LEAST_SIDE), MOST_SIDE)

@@ -112,7 +112,7 @@ class StyleTargets:
             share = config.style_layers[layer] / total * counts
             products = self._loss.gram_or_covariance(gram, mean)
             if config.losses == "book":
-                # The listing divides the sum over cells by the picture's pixels at every layer.
+                # The listing divides the sum over cells by the image's pixels at every layer.
                 stride = self._loss.strides[layer]
                 cells = (self.shape[0] // stride) * (self.shape[1] // stride)
                 pixels = self.shape[0] * self.shape[1]

@@ -56,7 +56,7 @@ class VAE:
 
     Attributes:
         name: key in `engines.vae.networks.ARCHITECTURES`.
-        title: name for people.
+        title: display name.
         shape: (height, width, channels) of the pictures.
         latent_dim: length of the latent vectors.
         encoder: pictures, (B, H, W, C) in [0, 1] -> mean and log-variance, (B, Z) each.

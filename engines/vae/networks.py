@@ -18,7 +18,7 @@ class Architecture:
     """An encoder and a decoder.
 
     Attributes:
-        title: name for people.
+        title: display name.
         shape: (height, width, channels) of the pictures.
         latent_dim: length of the latent vectors.
         encoder: picture input -> features, before the two heads.

@@ -29,7 +29,7 @@ _BROKEN = (OSError, http.client.HTTPException)
 
 
 class DownloadError(ValueError):
-    """A file that could not be downloaded; the message is a sentence for people."""
+    """A file that could not be downloaded; the message is for the user."""
 
 
 class UnreachableError(DownloadError):

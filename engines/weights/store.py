@@ -29,7 +29,7 @@ def keras_cache() -> Path:
 
 
 class WeightsError(ValueError):
-    """Weights that are missing, damaged or cannot be downloaded; the message is a sentence for people."""
+    """Weights that are missing, damaged or cannot be downloaded; the message is for the user."""
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ class Endpoint:
         engine: key in `engines.jobs.ENGINES`.
         config: config class; stored here because an engine loads TensorFlow to return that of a training.
         does: one-sentence summary.
-        files: name -> help, for the engine's pictures or data.
+        files: name -> help, for the engine's images or data.
         needed: files that are required.
         networks: names of the networks to choose from; empty for a training.
         steerable: fields that may differ when a training resumes.
@@ -60,7 +60,7 @@ class Endpoint:
         return [network_parameter(self.engine, self.networks)] if self.networks else []
 
 
-# Parameter that holds the pictures of a batch.
+# Parameter that holds the images of a batch.
 IMAGES = "images"
 _MANY = f"Images, or zips of images, at most {MAX_PICTURES}."
 

@@ -33,7 +33,7 @@ def check_served(page: gr.Blocks) -> None:
     if server is None:
         raise ToolsError("The MCP server did not start; reinstall its packages: pip install -r requirements-mcp.txt.")
 
-    # Without a progress token Gradio joins all values into one text, which loses the pictures.
+    # Without a progress token Gradio joins all values into one text, which loses the images.
     async def each_value(job: Any) -> list[Any]:
         values = await run_sync(job.result)
         return list(values) if isinstance(values, tuple) else [values]

@@ -64,16 +64,16 @@ SCORE = Parameter(
 
 def add_api(studio: Studio, page: gr.Blocks) -> None:
     """Add all endpoints to a page. Call it once, inside the page's Blocks."""
-    gr.Markdown("# Reverie for programs\n\nWhat there is to ask for is listed at `gradio_api/openapi.json`.")
+    gr.Markdown("# Reverie for programs\n\nAll endpoints are listed at `gradio_api/openapi.json`.")
     api = Api(studio, page)
     for name, endpoint in ENDPOINTS.items():
         api.add(name, endpoint.does, endpoint.parameters, api.job_of(endpoint))
-    pictures = "What it was made from, in any order; what is still here may be left out."
+    pictures = "The inputs of the recipe, in any order; those that the gallery still has may be left out."
     again = [
         Parameter("recipe", dict, "The recipe, as an endpoint has returned it or a result's file holds it."),
         file_parameter("pictures", pictures, several=True),
     ]
-    api.add("repeat", "Make a result again from its recipe.", again, api.repeat_job)
+    api.add("repeat", "Recreate a result from its recipe.", again, api.repeat_job)
     api.add_score()
 
 
@@ -216,7 +216,7 @@ class Api:
         backgrounds = {ENGINES[recipe.engine].background(name.rpartition("_")[0]) for name in recipe.inputs}
         for value in values["pictures"]:
             file = await picture_source(value, "pictures")
-            # Transparent areas are white in a picture and black in a mask; the hash shows which one was meant.
+            # Transparent areas are white in an image and black in a mask; the hash shows which one it is.
             for background in backgrounds:
                 picture = await asyncio.to_thread(self._studio.load, file, background)
                 sent[digest(picture.pixels)] = picture
@@ -229,7 +229,7 @@ class Api:
         return dataclasses.replace(job, details=details, pace=UNLIMITED_PACE if ENGINES[recipe.engine].video else 0.0)
 
     async def _find_picture(self, name: str, hash_: str, sent: Mapping[str, Picture]) -> Picture:
-        """Find an input of a recipe among the pictures sent and those kept here."""
+        """Find an input of a recipe among the images sent and those in the gallery."""
         if hash_ in sent:
             return sent[hash_]
         kept = self._studio.gallery.find_input(hash_)

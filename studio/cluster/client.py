@@ -1,7 +1,7 @@
-"""Connect the studio to a Ray cluster: what is known of it, and workers for runs.
+"""Connect the studio to a Ray cluster: its status, and workers for runs.
 
-Ray kills the process that is connected to a cluster when the cluster goes away. So the studio never connects itself: it
-starts a process that does (`ray_process`), and another when the cluster is back.
+Ray kills the process that is connected to a cluster when the connection is lost. So the studio never connects itself:
+it starts a process that does (`ray_process`), and restarts it to reconnect.
 """
 
 from __future__ import annotations
@@ -28,20 +28,20 @@ logger = logging.getLogger(__name__)
 # A run waits this long for a worker, then checks whether it was stopped meanwhile.
 ACQUIRE_SECONDS = 2.0
 RETRY_SECONDS = 3.0
-# Runs at once, at most, however large the cluster is.
+# Maximum number of concurrent runs, however large the cluster is.
 MOST_ROOM = 256
 
 
 class AwayError(Exception):
-    """There is no cluster at this moment."""
+    """The cluster is not available now."""
 
 
 class BusyError(Exception):
-    """No worker is free at this moment."""
+    """No worker is free now."""
 
 
 class ClusterError(ValueError):
-    """The studio cannot use a cluster; the message is a sentence for a person."""
+    """The studio cannot use a cluster; the message is for the user."""
 
 
 @dataclass(frozen=True)
@@ -50,11 +50,11 @@ class Machine:
 
     Attributes:
         title: its address, with a number where several machines share one.
-        cpus, gpus: what it gives to Ray.
-        free: of its cores, those that nobody uses.
+        cpus, gpus: numbers of cores and GPUs that Ray may use.
+        free: number of unused cores.
         busy: ids of this studio's workers that have a run.
-        warm: how many of this studio's workers are idle.
-        refused: why no worker is started there, in a sentence; "" if some may be.
+        warm: number of this studio's idle workers.
+        refused: why no worker can be started there, in a sentence; "" if one can.
     """
 
     title: str
@@ -68,14 +68,14 @@ class Machine:
 
 @dataclass(frozen=True)
 class Status:
-    """What is known of the cluster.
+    """Status of the cluster.
 
     Attributes:
-        connected: whether it answers.
+        connected: whether it responds.
         address: HOST:PORT of its head, or "auto" until that is known.
-        message: why it does not answer, or refuses workers, in a sentence; "" otherwise.
-        room: how many runs there can be at once now.
-        capacity: how many that would be if nobody else used the cluster.
+        message: why it does not respond or cannot start workers, in a sentence; "" otherwise.
+        room: current maximum number of concurrent runs.
+        capacity: the same if this studio had the cluster to itself.
     """
 
     connected: bool = False
@@ -87,7 +87,7 @@ class Status:
 
     @property
     def usable(self) -> bool:
-        """Whether runs go there at all."""
+        """Whether runs can be sent to the cluster."""
         return self.connected and self.capacity > 0
 
 
@@ -97,9 +97,9 @@ class ClusterOptions:
 
     Attributes:
         address: HOST:PORT of its head; "auto" for the cluster that this machine belongs to.
-        cpus: cores of each run; a machine with fewer gives all that it has.
-        gpus: GPUs of each run, on machines that have some free.
-        project: the folder in which every machine has the project; "" to send it to them.
+        cpus: cores of each run; on a machine with fewer, all of its cores.
+        gpus: GPUs of each run, on machines with enough free GPUs.
+        project: the project's folder on every machine; "" to send the project to them.
     """
 
     address: str = "auto"
@@ -112,11 +112,11 @@ class Cluster:
     """A Ray cluster as the studio uses it.
 
     Args:
-        changed: called, on another thread, with every status: there may be room for a run.
+        changed: called on another thread after every status update, when a waiting run may be able to start.
         warm: whether to start a worker on every machine before the first run.
 
     Attributes:
-        status: the newest.
+        status: the newest status.
 
     Raises:
         ClusterError: Ray is not installed.
@@ -132,11 +132,11 @@ class Cluster:
         self._thread = threading.Thread(target=self._keep_connected, name="cluster", daemon=True)
 
     def on_change(self, changed: Callable[[], None]) -> None:
-        """Replace the function that is called with every status."""
+        """Replace the function that is called after every status update."""
         self._changed = changed
 
     def join(self) -> None:
-        """Start to look for the cluster, now and whenever it is away."""
+        """Start connecting to the cluster, and reconnect whenever the connection is lost."""
         self._thread.start()
 
     def close(self) -> None:
@@ -155,7 +155,7 @@ class Cluster:
             network: name of the run's network; a worker that has it loaded is preferred.
 
         Raises:
-            AwayError: there is no cluster, or it has no room at all for this studio.
+            AwayError: the cluster is not available, or has no capacity for this studio.
             BusyError: no worker is free.
         """
         process = self._process
@@ -189,7 +189,7 @@ class Cluster:
                 self._closed.wait(RETRY_SECONDS)
 
     def _connect_once(self, package: Path) -> str:
-        """Stay connected until the cluster is gone; returns why, in a sentence."""
+        """Stay connected until the connection is lost; returns why, in a sentence."""
         options = {**dataclasses.asdict(self._options), "package": str(package), "version": version()}
         process = self._process = RayProcess(options, package.parent)
         address = ""
@@ -202,7 +202,7 @@ class Cluster:
                 if self._closed.is_set():
                     break
         finally:
-            # Before open requests are answered: a run that loses its worker must not ask for another.
+            # Before open requests are answered: a run that loses its worker must not request another.
             if self.status.connected:
                 self.status = Status(address=self._options.address, message=GONE)
             reason = process.close()

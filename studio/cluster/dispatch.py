@@ -15,7 +15,7 @@ from studio.runs.queue import RunQueue
 
 
 class ClusterDispatcher:
-    """Begins runs on a cluster, or in this process while the cluster is away; a `studio.runs.queue.Dispatcher`."""
+    """Starts runs on a cluster, or in this process while it is not connected; a `studio.runs.manager.Dispatcher`."""
 
     most_room = MOST_ROOM
 
@@ -24,16 +24,16 @@ class ClusterDispatcher:
 
     @property
     def room(self) -> int:
-        """How many runs there can be at once now; one while the cluster is away."""
+        """Current maximum number of concurrent runs; 1 while the cluster is not available."""
         status = self._cluster.status
         return status.room if status.usable else 1
 
     def on_change(self, call: Callable[[], None]) -> None:
-        """Call a function whenever the room may have changed."""
+        """Set the function to call whenever `room` may have changed."""
         self._cluster.on_change(call)
 
     def begin(self, job: Job, unfinished: ResumableJob | None, queue: RunQueue) -> JobExecution:
-        """Begin a job, or what is left of one; parts of a batch or sweep borrow slots of the queue."""
+        """Start or resume a job; parts of a batch or sweep borrow slots of the queue."""
 
         def begin(job: Job, unfinished: ResumableJob | None) -> RemoteJob:
             return RemoteJob(job, self._workshop, self._cluster, unfinished)
@@ -46,5 +46,5 @@ class ClusterDispatcher:
         return begin(job, unfinished)
 
     def close(self) -> None:
-        """Leave the cluster."""
+        """Disconnect from the cluster."""
         self._cluster.close()

@@ -13,11 +13,11 @@ from studio.cluster.ray_process import LostError, RayProcess, result_of
 
 
 class WorkerLease:
-    """A worker that one run has for itself.
+    """A worker reserved for one run.
 
     Attributes:
         id: the worker's number in the cluster's status.
-        title: its machine's.
+        title: title of its machine.
         pid: its process id on that machine.
     """
 
@@ -26,15 +26,15 @@ class WorkerLease:
         self._writes: dict[str, str] = {}
 
     def begin(self, task: WorkerTask, paths: dict[str, Path], writes: dict[str, Path]) -> None:
-        """Send the files that a job needs, and begin it.
+        """Send the files that a job needs, and start it.
 
         Args:
             paths: SHA-256 -> path of each file that the job reads.
-            writes: engine's name -> path of each file that it writes.
+            writes: parameter name -> path of each file that it writes.
 
         Raises:
-            LostError: the worker is gone.
-            ValueError: a file was changed on its way.
+            LostError: the worker is lost.
+            ValueError: a file was corrupted in transfer.
         """
         # Absolute: the process that reads and writes them has another working directory.
         self._writes = {name: str(path.absolute()) for name, path in writes.items()}
@@ -48,16 +48,16 @@ class WorkerLease:
         return self.start_call(method, *arguments)()
 
     def start_call(self, method: str, *arguments: Any) -> Callable[[], Any]:
-        """Start a call; call what is returned to wait for its result, which raises as `result_of`.
+        """Start a call; returns a function that waits for its result and raises as `result_of`.
 
         Raises:
-            LostError: the worker is gone.
+            LostError: the worker is lost.
         """
         answer = self._process.request("call", self.id, method, pickle.dumps(arguments, protocol=5), self._writes)
         return lambda: pickle.loads(result_of(answer.result()))
 
     def release(self) -> None:
-        """Stop the job and release the worker for the next run; nothing happens if the worker is gone."""
+        """Stop the job and release the worker for the next run; does nothing if the worker is lost."""
         with contextlib.suppress(LostError):
             try:
                 self.call("close")

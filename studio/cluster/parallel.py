@@ -1,7 +1,7 @@
-"""Run the parts of a batch or sweep on several workers, with the results of running them one after another.
+"""Run the parts of a batch or sweep on several workers, with the same results as one after another.
 
-The run's own thread makes the frames of the part whose turn it is. Parts after it are prefetched on idle workers. What
-was prefetched with outdated settings is made again, so neither frames nor recipes depend on prefetching.
+The run's own thread computes the frames of the current part. Later parts are prefetched on idle workers. What was
+prefetched with outdated settings is computed again, so neither frames nor recipes depend on prefetching.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from studio.cluster.subjob import CatchingUp, Subjob, WorkerSlots
 
 
 class ParallelBatch(BatchExecution):
-    """A batch's frames, see `BatchExecution`; several of its pictures are made at once."""
+    """A batch's frames, see `BatchExecution`; several of its images are computed in parallel."""
 
     def __init__(self, batch: Batch, workshop: ModelCache, slots: WorkerSlots):
         super().__init__(batch, workshop)
@@ -30,23 +30,23 @@ class ParallelBatch(BatchExecution):
 
     @property
     def where(self) -> str:  # type: ignore[override]
-        """The title of the machine that makes the current picture."""
+        """The title of the machine that computes the current image."""
         part = self.part
         return "" if part is None else part.where
 
     @property
     def workers(self) -> tuple[int, ...]:  # type: ignore[override]
-        """The ids of the workers that make its pictures."""
+        """The ids of the workers that compute its images."""
         part = self.part
         return (() if part is None else part.workers) + self._prefetcher.workers
 
     def send(self, changed: Any | None) -> Frame:
-        """Return the next frame, see `BatchExecution.send`; the last one again while steps are redone.
+        """Return the next frame, see `BatchExecution.send`; the last one again while steps are repeated.
 
         Raises:
-            NoWorkerAvailable: there is no worker for the current picture.
+            NoWorkerAvailable: there is no worker for the current image.
         """
-        # Settings that say the same must not discard what was prefetched with them.
+        # Equivalent settings must not discard what was prefetched.
         if changed is not None and changed != self.resolve(self._settings):
             self._settings = changed
         with self._prefetcher.active():
@@ -71,13 +71,13 @@ class ParallelBatch(BatchExecution):
             raise ValueError(message("The worker was lost twice; run this one again on its own.")) from None
 
     def close(self) -> None:
-        """Stop: no further step is done, no further picture begun."""
+        """Stop: no further step is done and no further image started."""
         super().close()
         self._prefetcher.close()
 
 
 class ParallelSweep(JobExecution):
-    """A sweep's frames, see `engines.jobs.sweep.sweep`; several of its cells are made at once."""
+    """A sweep's frames, see `engines.jobs.sweep.sweep`; several of its cells are computed in parallel."""
 
     def __init__(self, job: Job, workshop: ModelCache, slots: WorkerSlots):
         super().__init__(job, workshop)
@@ -88,16 +88,16 @@ class ParallelSweep(JobExecution):
 
     @property
     def where(self) -> str:  # type: ignore[override]
-        """The title of the machine that makes the current cell."""
+        """The title of the machine that computes the current cell."""
         return "" if self._cells is None else self._cells.where
 
     @property
     def workers(self) -> tuple[int, ...]:  # type: ignore[override]
-        """The ids of the workers that make its cells."""
+        """The ids of the workers that compute its cells."""
         return () if self._cells is None else self._cells.workers
 
     def send(self, changed: Any | None) -> Frame:
-        """Return the next frame, after `changed` has taken effect; the last one again while steps are redone.
+        """Return the next frame, after `changed` has taken effect; the last one again while steps are repeated.
 
         Raises:
             NoWorkerAvailable: there is no worker for the current cell.
@@ -124,7 +124,7 @@ class ParallelSweep(JobExecution):
 
     @property
     def unfinished(self) -> ResumableJob | None:
-        """What the sweep can be started again with, if a cell lost its worker twice; None otherwise."""
+        """The job to start the sweep over with, if a cell lost its worker twice; else None."""
         if not self._lost:
             return None
         if self.history.config is None:
@@ -137,17 +137,17 @@ class Cells:
     """A sweep's frames, with the interface of a generator; unlike one, it continues after an exception.
 
     Args:
-        requested: the sweep's config as it was asked for.
-        config: the same as the engine runs it.
+        requested: the sweep's config as requested.
+        config: the same config, resolved.
 
     Attributes:
         requested: as given.
-        where: the title of the machine that makes the current cell.
+        where: the title of the machine that computes the current cell.
     """
 
     def __init__(self, job: Job, workshop: ModelCache, slots: WorkerSlots, requested: SweepConfig, config: SweepConfig):
         self.requested, self.where = requested, ""
-        self._filling = SweepProgress(config)
+        self._progress = SweepProgress(config)
         self._cell = -1
         self._part: Subjob | None = None
         self._cell_ended = self._closed = False
@@ -155,12 +155,12 @@ class Cells:
         self._first_cell_chooses = config.may_still_change
 
         def config_of(number: int) -> Any:
-            return self._filling.config.cell(number)
+            return self._progress.config.cell(number)
 
         def job_of(number: int, config: Any) -> Job:
             return Job(engine=requested.engine, config=config, inputs=job.inputs, backbone=job.backbone, pace=job.pace)
 
-        # A sweep's recipe has no place for the steps at which a cell was resumed.
+        # A sweep's recipe cannot record the steps at which a cell was resumed.
         self._prefetcher = Prefetcher(job, workshop, slots, config.cells, config_of, job_of, exact=True)
 
     def __next__(self) -> Frame:
@@ -172,31 +172,31 @@ class Cells:
             raise StopIteration
         with self._prefetcher.active():
             if changed is not None:
-                self._filling.steer(changed)
+                self._progress.steer(changed)
             if self._part is None or self._cell_ended:
                 self._next_cell()
-                changed = None  # it is in the new cell's own config
+                changed = None  # the new cell's own config includes it
             if self._can_prefetch:
                 self._prefetcher.fill()
             assert self._part is not None
-            frame = self._part.send(None if changed is None else self._filling.config.cell(self._cell))
+            frame = self._part.send(None if changed is None else self._progress.config.cell(self._cell))
             self._cell_ended = frame.step >= frame.total
             self.where = self._part.where
-            return self._filling.add_frame(self._cell, frame, self._part.steps)
+            return self._progress.add_frame(self._cell, frame, self._part.steps)
 
     @property
     def workers(self) -> tuple[int, ...]:
-        """The ids of the workers that make the cells."""
+        """The ids of the workers that compute the cells."""
         return (() if self._part is None else self._part.workers) + self._prefetcher.workers
 
     @property
     def _can_prefetch(self) -> bool:
-        """Whether everything is known that the first cell decides for the others."""
-        first_frame_is_there = self._part is not None and self._part.last is not None
-        return self._cell > 0 or (first_frame_is_there and not self._first_cell_chooses)
+        """Whether the settings that the first cell decides for the others are known."""
+        has_first_frame = self._part is not None and self._part.last is not None
+        return self._cell > 0 or (has_first_frame and not self._first_cell_chooses)
 
     def _next_cell(self) -> None:
-        if self._cell + 1 >= self._filling.config.cells:
+        if self._cell + 1 >= self._progress.config.cells:
             raise StopIteration
         self._part = self._prefetcher.pop(self._cell + 1)
         self._cell += 1

@@ -11,20 +11,20 @@ from typing import Any
 from engines.jobs import Job, ModelCache
 from studio.cluster.subjob import Subjob, WorkerSlots
 
-# Bytes of inputs and frames that prefetched parts hold together, at most, when another is begun.
+# Another part is prefetched only while the inputs and frames of all prefetched parts take at most this many bytes.
 MOST_BYTES = 1 << 30
-# A run counts as idle when it has not asked for a frame for this long.
+# A run counts as idle if it has not requested a frame for this long.
 IDLE_SECONDS = 5.0
 
 
 class Prefetcher:
-    """The parts of a run that are begun before their turn.
+    """Starts parts of a run before their turn.
 
     Args:
         whole: the run's job.
-        count: how many parts there are.
-        config: the settings that a part would be begun with now.
-        make_job: makes a part's own job with these settings; may raise ValueError.
+        count: number of parts.
+        config: returns the settings that a part would be started with now.
+        make_job: creates a part's own job with these settings; may raise ValueError.
         exact: see `RemoteJob`.
     """
 
@@ -49,7 +49,7 @@ class Prefetcher:
 
     @contextlib.contextmanager
     def active(self) -> Iterator[None]:
-        """Mark the run as asking for a frame."""
+        """Within the block, mark the run as waiting for a frame."""
         self._active = True
         try:
             yield
@@ -67,7 +67,7 @@ class Prefetcher:
             return self._parts.pop(number, None) or self._make(number)
 
     def fill(self) -> None:
-        """Begin to prefetch parts while there are slots for them."""
+        """Start prefetching parts while there are slots for them."""
         with self._lock:
             self._drop_outdated()
             held = sum(part.size for part in self._parts.values())
@@ -95,7 +95,7 @@ class Prefetcher:
         )
 
     def _drop_outdated(self) -> None:
-        """Close parts that were begun with other settings than they would be now."""
+        """Close parts that were started with outdated settings."""
         for number, part in list(self._parts.items()):
             if part.config != self._config(number):
                 self._parts.pop(number).close()
@@ -106,7 +106,7 @@ class Prefetcher:
         return tuple(worker for part in list(self._parts.values()) for worker in part.workers)
 
     def close(self) -> None:
-        """Close all parts, and begin no more."""
+        """Close all parts, and start no more."""
         with self._lock:
             self._closed = True
             parts, self._parts = self._parts, {}

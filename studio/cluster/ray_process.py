@@ -25,20 +25,20 @@ logger = logging.getLogger(__name__)
 ROOT = Path(__file__).resolve().parents[2]
 # Where the process finds the project and, as a package of its own, `ray_link`.
 IMPORT_PATHS = (ROOT, Path(__file__).resolve().parent)
-# With this exit code the last line of stderr is a sentence for a person, as JSON for `sentence_of`.
+# With this exit code, the last line of stderr is a message for the user, as JSON for `sentence_of`.
 EXPLAINED = 3
 GONE = message("The cluster cannot be reached.")
 
 
 class LostError(Exception):
-    """A worker is gone, with what it was doing."""
+    """A worker is lost, and with it the run's state."""
 
 
 class RayProcess:
-    """The process that is connected to a cluster; it ends when the cluster goes away.
+    """The process that is connected to a cluster; it ends when the connection is lost.
 
     Args:
-        options: what `ray_link` is started with, except for the socket.
+        options: options of `ray_link`, except for the socket.
         folder: its working directory. Ray puts this on the import path of workers on the same machine, so it must not
             contain a copy of the project.
     """
@@ -66,9 +66,9 @@ class RayProcess:
         theirs.close()
 
     def messages(self) -> Iterator[tuple[str, Any]]:
-        """Yield the kind and value of each message that answers no request, until the process ends.
+        """Yield the kind and value of each message that is not an answer, until the process ends.
 
-        Answers are received here too: requests are answered only while this is iterated.
+        Answers are received here too, so requests are answered only while this is being iterated.
         """
         while True:
             try:
@@ -103,7 +103,7 @@ class RayProcess:
         return answer
 
     def terminate(self) -> None:
-        """Ask the process to end: `messages` ends soon."""
+        """Ask the process to end, which also ends `messages`."""
         self._process.terminate()
 
     def close(self) -> str:
@@ -126,7 +126,7 @@ class RayProcess:
 
 
 def sentence_of(parts: Mapping[str, Any] | None) -> str:
-    """Put together a sentence that `ray_link` sent in its parts; "" for None."""
+    """Create the message from a template and values that `ray_link` sent; "" for None."""
     return message(parts["template"], **parts["values"]) if parts else ""
 
 
@@ -134,9 +134,9 @@ def result_of(answer: tuple[str, Any]) -> Any:
     """Return the value of an answer.
 
     Raises:
-        LostError: the process, or the worker that was asked, is gone.
-        ValueError: the engine refused, in a sentence.
-        RuntimeError: anything else went wrong there.
+        LostError: the process or the worker is lost.
+        ValueError: the engine raised it; the message is for the user.
+        RuntimeError: any other error on the worker.
     """
     kind, value = answer
     if kind == "lost":

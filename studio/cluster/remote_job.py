@@ -1,7 +1,7 @@
-"""Run a job on a cluster worker, or locally while there is no cluster.
+"""Run a job on a cluster worker, or locally while no cluster is available.
 
-A run outlives its worker: a training resumes from its last checkpoint, a dream or a painting from its last picture, and
-anything else is started again, without showing the frames that were seen.
+A run outlives its worker: a training resumes from its last checkpoint, a dream or a style transfer from its last image,
+and anything else starts over, without showing again the frames already shown.
 """
 
 from __future__ import annotations
@@ -20,30 +20,30 @@ from studio.runs.run import NoWorkerAvailable
 
 logger = logging.getLogger(__name__)
 
-# A run resumes by itself this many times; after that a person decides.
+# A run resumes automatically this many times; after that the user decides.
 MOST_LOSSES = 1
-# What `RemoteJob.where` says while a run is done by the studio itself.
+# `RemoteJob.where` of a run on the studio's own machine.
 HERE = message("the studio's computer")
-# If nobody watches, a worker sends a frame this often and skips those between.
+# For an unwatched run, a worker sends a frame this often and skips those between.
 UNWATCHED_SECONDS = 0.4
 
 
 class LostTwiceError(ValueError):
-    """The run lost its worker more than MOST_LOSSES times; the message is a sentence for a person."""
+    """The run lost its worker more than MOST_LOSSES times; the message is for the user."""
 
 
 class RemoteJob(JobExecution):
-    """A job's frames, made by a worker of the cluster or, while that is away, by this process.
+    """A job's frames, computed by a worker of the cluster or, while that is not available, by this process.
 
     Args:
-        unfinished: what is left of a run that ended early; None to begin.
+        unfinished: the rest of a run that ended early; None to start the job.
 
     Attributes:
-        needs_worker: whether to wait while the cluster is away, instead of running here.
-        watched: whether somebody sees the frames; if not, those that no video needs may be skipped.
-        steps: how many steps the newest frame stands for: more than one if frames were skipped.
-        exact: whether the result must be what one uninterrupted run gives: a lost run is started again instead of
-            resumed from its last picture, and settings take effect at the step at which they are sent.
+        needs_worker: whether to wait while the cluster is not available, instead of running here.
+        watched: whether the frames are shown; if not, those that no video needs may be skipped.
+        steps: number of steps since the previous frame: more than 1 if frames were skipped.
+        exact: whether the result must equal that of an uninterrupted run: a lost run starts over instead of resuming
+            from its last image, and settings take effect at the step at which they are sent.
     """
 
     def __init__(self, job: Job, workshop: ModelCache, cluster: Cluster, unfinished: ResumableJob | None = None):
@@ -78,25 +78,25 @@ class RemoteJob(JobExecution):
 
     @property
     def can_give_way(self) -> bool:  # type: ignore[override]
-        """Whether another run may have its place for a while: not on a worker, which keeps the run's state."""
+        """Whether another run may go first at its yield points: not on a worker, which keeps the run's state."""
         return isinstance(self._execution, JobExecution)
 
     def send(self, changed: Any | None) -> Frame:
-        """Return the next frame, after `changed` has taken effect; the last one again while steps are redone.
+        """Return the next frame, after `changed` has taken effect; the last one again while steps are repeated.
 
         Raises:
-            NoWorkerAvailable: its worker is gone, or none is free.
-            LostTwiceError: its worker is gone, and not for the first time.
+            NoWorkerAvailable: its worker is lost, or none is free.
+            LostTwiceError: its worker is lost, and not for the first time.
             StopIteration, ValueError: as `JobExecution.send`.
         """
         if changed is not None:
             self._pending = self._last_sent = changed
             if changed != self.history.in_force:
-                # What the recipe would have replayed from here on no longer applies.
+                # Manual steering overrides the rest of the replay.
                 self.job = dataclasses.replace(self.job, steering=(), stop_at=None, interruptions=())
         try:
             execution = self._execution = self._execution or self._start_execution()
-            # Steps are redone with the settings of then; what was sent since comes after them.
+            # Steps are repeated with their original settings; settings sent since then take effect after them.
             redoing = self._redone_to < self._remaining.seen
             frame = execution.send(None if redoing else self._pending, **self._skipping(execution))
         except LostError as error:
@@ -123,7 +123,7 @@ class RemoteJob(JobExecution):
         return {} if self.watched or not isinstance(execution, WorkerRun) else {"seconds": UNWATCHED_SECONDS}
 
     def _start_execution(self) -> JobExecution | WorkerRun:
-        """Start what remains of the job, on a worker or here.
+        """Start the rest of the job, on a worker or here.
 
         Raises:
             NoWorkerAvailable: no worker is free.
@@ -145,10 +145,10 @@ class RemoteJob(JobExecution):
             raise
 
     def _handle_loss(self, error: LostError) -> None:
-        """Note what remains after the worker is lost; raises LostTwiceError the last time."""
+        """Prepare to resume after the worker is lost; raises LostTwiceError the last time."""
         logger.warning("A run lost its worker at step %d: %s", self.last.step if self.last else 0, error)
         self._execution, self._redone_to = None, 0
-        self._remaining = self._what_remains()
+        self._remaining = self._rest()
         # The newest settings may not have reached the worker.
         self._pending = self._remaining.in_force if self._last_sent is None else self._last_sent
         self._losses += 1
@@ -159,14 +159,14 @@ class RemoteJob(JobExecution):
             )
 
     def remaining(self) -> ResumableJob | None:
-        """Return what the run can be resumed with if it ends after its last frame; None if nothing is left."""
+        """The rest of the run after its last frame; None if it is complete."""
         if self.last is not None and self.last.step >= self.last.total:
             return None
-        # The video's file ends with the run: the next run makes another video, and shows all frames.
-        makes_another = self.last is not None and self.job.makes_video
-        return dataclasses.replace(self._from_the_start(), seen=0) if makes_another else self._what_remains()
+        # The video file ends with the run: a resumed run makes another video, and shows all frames.
+        new_video = self.last is not None and self.job.makes_video
+        return dataclasses.replace(self._from_start(), seen=0) if new_video else self._rest()
 
-    def _what_remains(self) -> ResumableJob:
+    def _rest(self) -> ResumableJob:
         job, history = self.job, self.history
         if self.last is None:
             return self._remaining
@@ -174,15 +174,15 @@ class RemoteJob(JobExecution):
             return ResumableJob(job, ResumePoint(None, history))
         if self._resume_point is not None:
             point = self._resume_point
-            # Settings that were changed after that point are sent again.
+            # Settings that were changed after that point must be sent again.
             changed = history.in_force if history.in_force != point.history.in_force else None
             step = point.frame.step if point.frame else 0
             steering = tuple(item for item in job.steering if item[0] >= step)
             return ResumableJob(dataclasses.replace(job, steering=steering, interruptions=()), point, 0, changed)
-        return self._from_the_start()
+        return self._from_start()
 
-    def _from_the_start(self) -> ResumableJob:
-        """The whole run again, of which the frames up to the last are not shown."""
+    def _from_start(self) -> ResumableJob:
+        """The whole run, repeated without showing the frames up to the last."""
         assert self.last is not None
         history, step = self.history, self.last.step
         to_replay = tuple(item for item in self.job.steering if item[0] >= step)
@@ -191,7 +191,7 @@ class RemoteJob(JobExecution):
 
     @property
     def unfinished(self) -> ResumableJob | None:
-        """What a lost run can be resumed with; None if it was not lost, or resumes from its checkpoint."""
+        """The rest of a lost run; None if it was not lost, or resumes from its checkpoint."""
         lost = self._losses > MOST_LOSSES and "checkpoint" not in self.job.files
         return self._remaining if lost else None
 

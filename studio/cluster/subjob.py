@@ -1,6 +1,6 @@
 """Run one part of a batch or sweep, on a thread of its own until its turn comes.
 
-Until then its frames are buffered; afterwards the run's own thread takes them from the buffer and makes the rest.
+Until then its frames are buffered; afterwards the run's own thread takes them from the buffer and computes the rest.
 """
 
 from __future__ import annotations
@@ -21,25 +21,25 @@ from studio.runs.run import NoWorkerAvailable
 
 logger = logging.getLogger(__name__)
 
-# Keyframes that are buffered, at most; then the part waits for its turn.
+# Maximum number of buffered keyframes; after that the part waits for its turn.
 MOST_KEYFRAMES = 48
-# How many bytes a part counts as until its picture is read.
+# Assumed size in bytes of a part until its image is read.
 UNREAD_BYTES = 1 << 26
-# A part that found no worker asks again after this.
+# A part that found no worker tries again after this.
 RETRY_SECONDS = 1.0
 
 
-class CatchingUp(Exception):  # noqa: N818 - no error: the run asks again
-    """Steps that were seen are being redone; there is no new frame yet."""
+class CatchingUp(Exception):  # noqa: N818 - not an error: the run tries again
+    """Steps that were already shown are being repeated; there is no new frame yet."""
 
 
 @dataclass(frozen=True)
 class WorkerSlots:
-    """Begins the parts of a run, and borrows slots of its queue for them.
+    """Starts the parts of a run, and borrows slots of its queue for them.
 
     Attributes:
-        begin: begins a job, or what is left of one.
-        borrow: takes a slot of the queue if one is free that nobody waits for; returns whether it did.
+        begin: starts or resumes a job.
+        borrow: takes a slot of the queue if one is free and no run waits for it; returns whether it did.
         give_back: returns a slot.
     """
 
@@ -53,8 +53,8 @@ class BufferedFrame:
     """A frame with the state of its part at that frame.
 
     Attributes:
-        steps: how many steps the frame stands for.
-        job, history, where: as `JobExecution` has them.
+        steps: number of steps since the previous frame.
+        job, history, where: as of `JobExecution`.
     """
 
     frame: Frame
@@ -64,26 +64,26 @@ class BufferedFrame:
     where: str
 
     def replacing(self, before: BufferedFrame) -> BufferedFrame:
-        """Return this frame as it is if the one before it is left out."""
-        # The settings that the engine chose are in the frame at which it chose them.
+        """Return this frame merged with the one before it, which is skipped."""
+        # A frame's config is set only where the engine chose settings.
         config = before.frame.config if self.frame.config is None else self.frame.config
         frame = dataclasses.replace(self.frame, config=config)
         return dataclasses.replace(self, frame=frame, steps=before.steps + self.steps)
 
 
 class Subjob(JobExecution):
-    """One part of a run: its frames, some of which may be made before they are asked for.
+    """Frames of one part of a run, some of which may be prefetched.
 
     Args:
-        job: the whole run's; replaced by the part's own when that is made.
-        config: what the part is begun with.
-        make_job: makes the part's own job; may raise ValueError.
+        job: the job of the whole run; replaced by the part's own once that is created.
+        config: the settings that the part starts with.
+        make_job: creates the part's own job; may raise ValueError.
         exact: see `RemoteJob`.
-        run_is_idle: whether the run that the part belongs to is not asking for frames.
+        run_is_idle: whether the run that the part belongs to is not requesting frames.
         on_slot_free: called on the part's thread when it has returned its slot.
 
     Attributes:
-        steps: how many steps the newest frame stands for.
+        steps: number of steps since the previous frame.
     """
 
     def __init__(
@@ -105,7 +105,7 @@ class Subjob(JobExecution):
         self._run_is_idle, self._on_slot_free = run_is_idle, on_slot_free
         self._remote: RemoteJob | None = None
         self._newest: Frame | None = None
-        self._buffer: tuple[BufferedFrame, ...] = ()  # replaced, never changed: other threads read it
+        self._buffer: tuple[BufferedFrame, ...] = ()  # replaced, never modified: other threads read it
         self._hidden_until = 0
         self._finished = False
         self._error: Exception | None = None
@@ -115,7 +115,7 @@ class Subjob(JobExecution):
         self._prefetching = self._closed = False
         self._retry_at = 0.0
 
-    # When its turn has come
+    # From its turn on
 
     def send(self, changed: Any | None) -> Frame:
         """Return the next frame, after `changed` has taken effect. The first call ends prefetching.
@@ -147,7 +147,7 @@ class Subjob(JobExecution):
             thread.join()
 
     def _rewind(self) -> None:
-        """Go back to the last frame that was seen: those after it were made with other settings."""
+        """Go back to the last frame that was shown: those after it were computed with other settings."""
         self._discard()
         if self.last is not None:
             again = dataclasses.replace(self.job, config=self.history.config, steering=self.history.steering)
@@ -170,7 +170,7 @@ class Subjob(JobExecution):
         return () if remote is None else remote.workers
 
     def _next(self, changed: Any | None, *, prefetching: bool) -> BufferedFrame:
-        """Make the next frame; raises CatchingUp if it was made before."""
+        """Compute the next frame; raises CatchingUp if it was already shown."""
         if self._remote is None:
             self._remote = self._slots.begin(self._make_job(), None)
             self._remote.exact = self._exact
@@ -196,7 +196,7 @@ class Subjob(JobExecution):
 
     @property
     def size(self) -> int:
-        """Bytes of the pictures that it holds."""
+        """Size in bytes of its images."""
         remote = self._remote
         if remote is None:
             return 0 if self._error is not None else UNREAD_BYTES
@@ -216,7 +216,7 @@ class Subjob(JobExecution):
                 if len(self._buffer) < MOST_KEYFRAMES:
                     self._prefetch_frame()
                 elif self._run_is_idle():
-                    # Other runs may need the worker; this part can be made again.
+                    # Other runs may need the worker; this part can be computed again.
                     self._discard()
                     break
                 else:
@@ -232,7 +232,7 @@ class Subjob(JobExecution):
         with contextlib.suppress(CatchingUp):
             newest = self._next(None, prefetching=True)
             kept = self._buffer
-            if kept and not _is_kept(kept[-1]):
+            if kept and not _must_keep(kept[-1]):
                 kept, newest = kept[:-1], newest.replacing(kept[-1])
             self._buffer = (*kept, newest)
 
@@ -259,6 +259,6 @@ class Subjob(JobExecution):
             self._remote.close()
 
 
-def _is_kept(buffered: BufferedFrame) -> bool:
-    """Whether a frame is shown although there is a newer one: it belongs in a video."""
+def _must_keep(buffered: BufferedFrame) -> bool:
+    """Whether a frame must be kept although there is a newer one, because it belongs in a video."""
     return buffered.job.makes_video and buffered.frame.keyframe

@@ -13,7 +13,7 @@ from engines.jobs import ENGINES, Job, ModelCache, ResumableJob, RunHistory
 from engines.jobs.worker import SentFile, StepResult, WorkerTask
 from studio.cluster.lease import WorkerLease
 
-# Steps that are shorter than this are requested one ahead.
+# If steps are shorter than this, the next frame is requested in advance.
 AHEAD_SECONDS = 0.5
 
 
@@ -22,16 +22,17 @@ class WorkerRun:
 
     Args:
         lease: the worker.
-        remaining: the job, or what remains of one.
-        ahead: whether to request quick steps one ahead; settings may then take effect a step later.
+        remaining: the job, or the rest of one.
+        ahead: whether to request the next frame in advance if steps are short; settings may then take effect a step
+            later.
 
     Attributes:
         where: the title of the worker's machine.
-        history: of the run up to the newest frame.
+        history: history of the run up to the newest frame.
 
     Raises:
-        LostError: the worker is gone.
-        ValueError: a file that the job needs is missing, or was changed on its way.
+        LostError: the worker is lost.
+        ValueError: a file that the job needs is missing, or was corrupted in transfer.
     """
 
     def __init__(self, lease: WorkerLease, remaining: ResumableJob, workshop: ModelCache, *, ahead: bool = True):
@@ -66,8 +67,8 @@ class WorkerRun:
         if wait is None:
             wait, changed = self.lease.start_call("send", changed, seconds), None
         if (self._quick and self._may_request_ahead) or changed is not None:
-            # The worker goes on while a frame travels and is shown. Long steps are not requested ahead, so that Stop
-            # waits for one of them at most.
+            # The worker continues while a frame is transferred and shown. Long steps are not requested in advance, so
+            # that Stop waits for at most one of them.
             self._requested = self.lease.start_call("send", changed, seconds)
         result: StepResult = wait()
         self._quick = result.history.seconds - self.history.seconds < AHEAD_SECONDS
@@ -82,7 +83,7 @@ class WorkerRun:
 
 
 def _files_to_send(job: Job, workshop: ModelCache) -> tuple[SentFile | None, dict[str, SentFile], dict[str, Path]]:
-    """The files that a job reads: its network's, those it has names for, and SHA-256 -> path of all."""
+    """The files that a job reads: the network's weights, files by parameter name, and SHA-256 -> path of all."""
     weights, files, paths = None, dict[str, SentFile](), dict[str, Path]()
     path = workshop.weights_file(job.engine, job.backbone)
     if path is not None:

@@ -60,7 +60,7 @@ def _thumbnail(path: Path, changed: int) -> str:
     """Return a thumbnail as a data URI; cached, since every page load needs all of them.
 
     Args:
-        path: the picture.
+        path: the image.
         changed: its modification time in nanoseconds; part of the cache key.
     """
     thumbnail = Image.fromarray(read_picture(path))
@@ -71,7 +71,7 @@ def _thumbnail(path: Path, changed: int) -> str:
 def example_row(paths: Sequence[Path], photo: gr.Image | None, **options: Any) -> gr.HTML:
     """Create a row of thumbnails, with `thumbnails` as its value.
 
-    A click puts the picture into `photo`; if that is None, the `pick` event reports the index. gr.Examples is not used
+    A click puts the image into `photo`; if that is None, the `pick` event reports the index. gr.Examples is not used
     because its thumbnails have no accessible names.
     """
     row = gr.HTML(

@@ -1,5 +1,5 @@
-// A face that follows its sliders. A moved slider requests a picture from the server; moves in the meantime are merged
-// into the next request, so a slow link shows fewer pictures but no stale ones.
+// A face that follows its sliders. A moved slider requests an image from the server; moves in the meantime are merged
+// into the next request, so a slow link shows fewer images but no stale ones.
 const root = element.querySelector('.faces');
 let wanted = null, asking = false, version = 0, speaking = 0;
 

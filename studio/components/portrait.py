@@ -11,7 +11,7 @@ from studio.components.html_component import component
 
 Answer = Callable[[list[Any]], Awaitable[dict[str, str] | None]]
 
-# Runs in the browser when a slider moves. The component fetches the picture itself, in less than half the time of a
+# Runs in the browser when a slider moves. The component fetches the image itself, in less than half the time of a
 # Gradio event, which would send every slider's state to the server and back through the whole page.
 MOVED = """(...sliders) => {
   document.querySelector('#ELEM_ID .faces').dispatchEvent(new CustomEvent('moved', { detail: sliders }));
@@ -27,7 +27,7 @@ def portrait(
         elem_id: element id.
         value: a dict with `network`, its name; `first` and `second`, latent vectors as lists or None; `picture` and
             `original`, data URIs of the edited face and of the uploaded photo, or ""; `caption`, the line under the
-            picture.
+            image.
         answer: coroutine function that the browser calls with [network, first, second, sliders]; returns `picture` and
             `caption`, or None.
     """
@@ -41,6 +41,6 @@ def portrait(
 
 
 def follow(picture: gr.HTML, sliders: Sequence[Any]) -> None:
-    """Redraw the picture whenever a slider moves."""
+    """Redraw the image whenever a slider moves."""
     moved = MOVED.replace("ELEM_ID", str(picture.elem_id))
     gr.on([slider.input for slider in sliders], None, list(sliders), None, js=moved, api_visibility="private")

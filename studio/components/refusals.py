@@ -43,7 +43,7 @@ def install_error_messages(page: gr.Blocks) -> None:
     """Report a page's failures to its callers: invalid inputs, unexpected exceptions of handlers, and files that cannot
     be sent.
 
-    A file for which there is no room is left out of the answer; the rest of the answer is sent.
+    If there is no room for a file, the answer is sent without it.
     """
     before, call, after = page.preprocess_data, page.call_function, page.postprocess_data
 
@@ -53,7 +53,7 @@ def install_error_messages(page: gr.Blocks) -> None:
         except gr.Error:
             raise
         except Exception as error:  # anything that Gradio raises for malformed input
-            logger.info("A call is refused: %s", error)
+            logger.info("Call refused: %s", error)
             with use_language(language_of(block_fn.page)):
                 raise api_error(error_message(error)) from error
 
@@ -64,18 +64,18 @@ def install_error_messages(page: gr.Blocks) -> None:
             raise
         except Exception as error:  # a full disk or a bug: the details belong in the server's log
             logger.exception("A handler failed.")
-            said = BROKEN
+            text = BROKEN
             if isinstance(error, OSError):
-                said = message("Could not read or write a file: {cause}.", cause=cause_of(error))
+                text = message("Could not read or write a file: {cause}.", cause=cause_of(error))
             with use_language(language_of(block_fn.page)):
-                raise api_error(said) from error
+                raise api_error(text) from error
 
     async def postprocess_data(block_fn: Any, predictions: Any, state: Any) -> Any:
         answers = _split_answer(block_fn.outputs, predictions)
         try:
             return await after(block_fn, predictions, state)
         except OSError as error:
-            logger.warning("An answer cannot hold its file: %s", error)
+            logger.warning("The response cannot contain its file: %s", error)
             kept = [_without_file(block, one) for block, one in zip(block_fn.outputs, answers, strict=False)]
             with use_language(language_of(block_fn.page)):
                 if kept == answers:

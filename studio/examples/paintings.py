@@ -1,4 +1,4 @@
-"""Example paintings for style transfer, draw_missing by code."""
+"""Example paintings for style transfer, drawn by code."""
 
 from __future__ import annotations
 

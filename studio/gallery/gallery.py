@@ -25,7 +25,7 @@ from engines.recipes import Recipe, RecipeError, read_recipe
 from studio.runs.snapshots import Snapshots
 
 _NAME = re.compile(r"([a-z_]+)-(\d{8})-(\d{6})-([0-9a-f]{12})(\.png|\.mp4|\.txt)")
-# Archives are downloaded at once or never.
+# Archives are downloaded right away or not at all.
 ARCHIVES_KEPT = 3
 
 
@@ -90,7 +90,7 @@ class Gallery:
     # Inputs
 
     def keep_input(self, image: np.ndarray, details: Details = NO_DETAILS) -> Path:
-        """Store a picture under its hash, once, and return its path.
+        """Store an image under its hash, once, and return its path.
 
         Args:
             image: (H, W, 3) uint8 RGB.
@@ -115,7 +115,7 @@ class Gallery:
     # Results
 
     def snapshots(self, *, every: bool = False) -> Snapshots:
-        """Return the snapshots of a new run, none yet; `every` is as for `Snapshots`."""
+        """Create the snapshots of a new run; `every` is as for `Snapshots`."""
         return Snapshots(self._moments / secrets.token_hex(12), every=every)
 
     def new_path(self, engine: str, suffix: str) -> Path:
@@ -176,7 +176,7 @@ class Gallery:
         for old in sorted(folder.iterdir(), key=lambda path: path.stat().st_mtime)[: 1 - ARCHIVES_KEPT]:
             old.unlink(missing_ok=True)
         path = folder / f"reverie-{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(6)}.zip"
-        # Pictures and videos are compressed already.
+        # Images and videos are compressed already.
         with written_atomically(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
             for (result, _), title in zip(found, _unique_titles([title for _, title in found]), strict=True):
                 archive.write(result.path, f"{title}{result.path.suffix}")

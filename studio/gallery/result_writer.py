@@ -17,12 +17,12 @@ from studio.runs.run import ResultWriter
 
 
 def result_writer_for(gallery: Gallery, job: Job) -> ResultWriter:
-    """Return what writes the result of a job."""
+    """Create the writer of a job's result."""
     return BatchResultWriter(gallery, job) if isinstance(job, Batch) else JobResultWriter(gallery, job)
 
 
 class JobResultWriter:
-    """Turns a run's frames into a PNG of the last one, an MP4 of several where a run makes a video, or a text."""
+    """Writes a run's result: a PNG of the last frame, an MP4 of the keyframes if the job makes a video, or a text."""
 
     results: tuple[Path, ...] = ()
 
@@ -34,7 +34,7 @@ class JobResultWriter:
 
     @property
     def notices(self) -> tuple[str, ...]:
-        """Messages about files that could not be kept besides the result."""
+        """Messages about files that could not be written besides the result."""
         return tuple(self._notices.values())
 
     def add(self, execution: JobExecution) -> None:
@@ -49,13 +49,13 @@ class JobResultWriter:
         try:
             self.snapshots.add(frame)
         except OSError as error:
-            self._notices["moments"] = message(
+            self._notices["snapshots"] = message(
                 "Could not save every snapshot of this run: {cause}.", cause=cause_of(error)
             )
         self.video(execution)
 
     def video(self, execution: JobExecution) -> None:
-        """Take the newest frame for the video, where one is made; it is no moment to look back at.
+        """Add the newest frame to the video, if the job makes one; keeps no snapshot.
 
         Raises:
             OSError: the video cannot be written.
@@ -69,7 +69,7 @@ class JobResultWriter:
         self._video.add(frame.image)
 
     def finish(self, execution: JobExecution) -> Path:
-        """Write the result, and then its thumbnail and the inputs it was made from, as far as there is room.
+        """Write the result, then its inputs and its thumbnail, as far as there is room.
 
         Raises:
             OSError: the result cannot be written.
@@ -77,17 +77,17 @@ class JobResultWriter:
         try:
             path = self._write_result(execution)
         except OSError as error:
-            # What is there only to be looked back at makes room.
+            # The snapshots are less important than the result, so delete them to make room.
             if self.snapshots.steps:
-                self._notices["moments"] = message("The run's snapshots were deleted to make room for the result.")
+                self._notices["snapshots"] = message("The run's snapshots were deleted to make room for the result.")
             self.snapshots.delete()
             if self._video is not None:
                 self.discard()
-                said = message(
+                notice = message(
                     "Could not save the video: {cause}; its last frame was saved instead.",
                     cause=cause_of(error),
                 )
-                self._notices["video"] = said
+                self._notices["video"] = notice
             path = self._write_result(execution)
         self._keep_inputs()
         result = self._gallery.find(path.name)
@@ -96,7 +96,7 @@ class JobResultWriter:
         return path
 
     def _write_result(self, execution: JobExecution) -> Path:
-        """Write a video, a text or a picture; raises OSError."""
+        """Write a video, a text or an image; raises OSError."""
         if self._video:
             return self._video.finish(execution.recipe.to_json())
         if ENGINES[self._job.engine].writes and execution.last is not None:
@@ -135,9 +135,9 @@ class JobResultWriter:
 
 
 class BatchResultWriter:
-    """Turns the frames of a batch into a result for each of its pictures, and in the end a zip of them.
+    """Writes a result for each image of a batch, and in the end a zip of them.
 
-    A batch has no snapshots, as its pictures appear in the gallery one by one.
+    A batch has no snapshots, as its images appear in the gallery one by one.
     """
 
     def __init__(self, gallery: Gallery, batch: Batch):
@@ -151,7 +151,7 @@ class BatchResultWriter:
 
     @property
     def notices(self) -> tuple[str, ...]:
-        """Messages about files that could not be kept besides the results, without duplicates."""
+        """Messages about files that could not be written besides the results, without duplicates."""
         return tuple(self._notices)
 
     @property
@@ -160,10 +160,10 @@ class BatchResultWriter:
         return tuple(self._kept)
 
     def add(self, execution: JobExecution) -> None:
-        """Take the newest frame, and if it is a picture's last, keep that."""
+        """Process the newest frame; if it is the last of an image, write the result."""
         assert isinstance(execution, BatchExecution)
         if execution.part is not self._part or self._writer is None:
-            self.discard()  # of a picture that ran away in the middle
+            self.discard()  # the video of an image that failed halfway
             self._part, self._name = execution.part, execution.name
             self._writer = JobResultWriter(self._gallery, execution.job)
         if self._part is not None:
@@ -172,28 +172,28 @@ class BatchResultWriter:
             self._keep()
 
     def _keep(self) -> None:
-        """Keep the picture at work as it is now; raises OSError where it cannot be written."""
+        """Write the current image as it is now; raises OSError if it cannot be written."""
         if self._writer is not None and self._part is not None:
             self._kept[self._writer.finish(self._part)] = self._name
             self._notices |= dict.fromkeys(self._writer.notices)
         self._writer = self._part = None
 
     def finish(self, execution: JobExecution) -> Path | None:
-        """Keep a picture that the batch was stopped in, and pack all that are there; None where there are none.
+        """Write an image that the batch was stopped in, and pack all results into a zip; None if there are none.
 
         Raises:
-            OSError: the picture cannot be written.
+            OSError: the image cannot be written.
         """
         assert isinstance(execution, BatchExecution)
         if execution.part is self._part:
             self._keep()
         else:
-            self.discard()  # of a last picture that failed
-        there = {path.name: name for path, name in self._kept.items() if path.is_file()}
-        if not there:
+            self.discard()  # the video of a last image that failed
+        existing = {path.name: name for path, name in self._kept.items() if path.is_file()}
+        if not existing:
             return None
         try:
-            return self._gallery.archive(list(there), list(there.values()))
+            return self._gallery.archive(list(existing), list(existing.values()))
         except OSError as error:
             notice = message(
                 "Could not pack the results into one file: {cause}; each result is in the gallery.",
@@ -203,7 +203,7 @@ class BatchResultWriter:
             return None
 
     def discard(self) -> None:
-        """Leave nothing behind of a picture that is not kept."""
+        """Delete the unfinished files of the current image."""
         if self._writer is not None:
             self._writer.discard()
         self._writer = self._part = None

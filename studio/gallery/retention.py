@@ -17,12 +17,12 @@ from studio.gallery.outputs_folder import GOING, LOCK, MOMENTS, VISITORS, withou
 logger = logging.getLogger(__name__)
 
 EVERY_SECONDS = 600.0
-# Archives and videos are downloaded at once or never.
+# Archives and figures are downloaded right away or not at all.
 FETCHED_WITHIN = 3600.0
 _FETCHED = ("archives", "figures")
 # As long as a running Gradio keeps uploads.
 UPLOADED_WITHIN = 24 * 3600.0
-# Drawn once and needed for ever.
+# Drawn once and always needed.
 _KEPT = ("examples",)
 # Snapshots and records belong to runs, which remove them.
 _OTHERS = (MOMENTS, GOING)

@@ -51,7 +51,7 @@ def _picture_of(result: Result) -> np.ndarray:
 
 
 def picture_size(result: Result) -> tuple[int, int] | None:
-    """Return (width, height) in pixels of a picture or a video; None for a text and for a damaged file."""
+    """Return (width, height) in pixels of an image or a video; None for a text and for a damaged file."""
     try:
         if result.kind == "picture":
             with Image.open(result.path, formats=["PNG"]) as picture:

@@ -17,25 +17,25 @@ CHOSEN = "language"
 COOKIE = "reverie-language"
 YEAR = 365 * 24 * 60 * 60
 _BY_CODE = {language.code: language for language in LANGUAGES}
-_AS_IT_COMES = b'<html\n\tlang="en"'
+_HTML_TAG = b'<html\n\tlang="en"'
 # Gradio's own texts follow `navigator.language`.
-_TELL_GRADIO = "<head><script>Object.defineProperty(navigator, 'language', {{ get: () => {code} }});</script>"
+_LANGUAGE_SCRIPT = "<head><script>Object.defineProperty(navigator, 'language', {{ get: () => {code} }});</script>"
 # The only URL of the page that ignores a proxy's path prefix.
-_AT_THE_ROOT, _HERE = b'href="/manifest.json"', b'href="./manifest.json"'
+_ABSOLUTE_MANIFEST, _RELATIVE_MANIFEST = b'href="/manifest.json"', b'href="./manifest.json"'
 
 
 def preferred_language(header: str) -> Language:
     """Return the supported language that an Accept-Language header prefers; English by default."""
-    wishes = []
-    for place, wish in enumerate(header.split(",")):
-        name, _, weight = wish.partition(";")
+    preferences = []
+    for position, entry in enumerate(header.split(",")):
+        name, _, weight = entry.partition(";")
         try:
-            share = float(weight.replace(" ", "").removeprefix("q=") or 1)
+            quality = float(weight.replace(" ", "").removeprefix("q=") or 1)
         except ValueError:
             continue
-        wishes.append((-share, place, name.strip().lower().partition("-")[0]))
-    ours = (code for share, _, code in sorted(wishes) if share < 0 and code in _BY_CODE)
-    return _BY_CODE.get(next(ours, ""), ENGLISH)
+        preferences.append((-quality, position, name.strip().lower().partition("-")[0]))
+    supported = (code for order, _, code in sorted(preferences) if order < 0 and code in _BY_CODE)
+    return _BY_CODE.get(next(supported, ""), ENGLISH)
 
 
 def language_from_cookie(cookies: str) -> Language | None:
@@ -50,7 +50,7 @@ def language_from_cookie(cookies: str) -> Language | None:
 class LocaleMiddleware:
     """Redirect the start page to the visitor's language, and set the language of each page.
 
-    The language is an explicit choice, that of the cookie, or the browser's preference, in this order. Plain ASGI,
+    The language is the explicit choice, that of the cookie, or the browser's preference, in this order. Plain ASGI,
     because event streams pass through.
     """
 
@@ -63,16 +63,16 @@ class LocaleMiddleware:
             await self.app(scope, receive, send)
             return
         headers, query = Headers(scope=scope), scope["query_string"].decode("latin-1")
-        now = _BY_CODE.get(dict(parse_qsl(query)).get(CHOSEN, ""))
+        chosen = _BY_CODE.get(dict(parse_qsl(query)).get(CHOSEN, ""))
         wanted = (
-            now
+            chosen
             or language_from_cookie(headers.get("cookie", ""))
             or preferred_language(headers.get("accept-language", ""))
         )
         if language is ENGLISH and wanted is not ENGLISH and "text/html" in headers.get("accept", ""):
             await _redirect(send, f"./{wanted.path}" + (f"?{query}" if query else ""))
             return
-        await self.app(scope, receive, _LanguageMarker(send, language, now))
+        await self.app(scope, receive, _LanguageMarker(send, language, chosen))
 
     def _page(self, scope: Scope) -> Language | None:
         """Return the language whose page is requested; None for other requests."""
@@ -128,8 +128,9 @@ class _LanguageMarker:
 def mark_language(page: bytes, language: Language) -> bytes:
     """Set the language of Gradio's HTML page, for screen readers and for Gradio's own texts."""
     code = json.dumps(language.code)
-    page = page.replace(_AT_THE_ROOT, _HERE, 1).replace(_AS_IT_COMES, _AS_IT_COMES.replace(b'"en"', code.encode()), 1)
-    return page.replace(b"<head>", _TELL_GRADIO.format(code=code).encode(), 1)
+    page = page.replace(_ABSOLUTE_MANIFEST, _RELATIVE_MANIFEST, 1)
+    page = page.replace(_HTML_TAG, _HTML_TAG.replace(b'"en"', code.encode()), 1)
+    return page.replace(b"<head>", _LANGUAGE_SCRIPT.format(code=code).encode(), 1)
 
 
 def language_links() -> Iterable[tuple[Language, str]]:

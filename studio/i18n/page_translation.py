@@ -18,8 +18,8 @@ from studio.i18n.catalog import Language, use_language
 
 # CSS class for user content. The name is HTML's own, which browsers' translators respect too.
 OWN = "notranslate"
-_WORDED = ("label", "info", "placeholder")
-_VALUES = (gr.Button, gr.Markdown)
+_TEXT_PROPERTIES = ("label", "info", "placeholder")
+_WITH_TEXT_VALUE = (gr.Button, gr.Markdown)
 
 
 def translate_page(page: gr.Blocks, language: Language) -> None:
@@ -41,29 +41,33 @@ def translate_page(page: gr.Blocks, language: Language) -> None:
 
 def translatable_properties(block: Block) -> dict[str, Any]:
     """Return the properties of a block that contain text to translate."""
-    names = [*_WORDED, *(["choices"] if not _is_own(block) else []), *(["value"] if _shows_value(block) else [])]
+    names = [*_TEXT_PROPERTIES]
+    if not _is_user_content(block):
+        names.append("choices")
+    if _shows_value(block):
+        names.append("value")
     return {name: value for name in names if (value := getattr(block, name, None)) and isinstance(value, str | list)}
 
 
 def translate_property(block: Block, name: str, value: Any, language: Language) -> Any:
-    """Translate a property; the values behind choices are left alone."""
-    if name in _WORDED and isinstance(value, str):
+    """Translate a property; of choices only the titles."""
+    if name in _TEXT_PROPERTIES and isinstance(value, str):
         return language.translate(value)
-    if name == "choices" and isinstance(value, list | tuple) and not _is_own(block):
+    if name == "choices" and isinstance(value, list | tuple) and not _is_user_content(block):
         pairs = [one if isinstance(one, list | tuple) else (one, one) for one in value]
-        return [(language.translate(str(shown)), meant) for shown, meant in pairs]
+        return [(language.translate(str(title)), choice) for title, choice in pairs]
     if name == "value" and isinstance(value, str) and _shows_value(block):
         return language.translate(value)
     return value
 
 
-def _is_own(block: Block) -> bool:
+def _is_user_content(block: Block) -> bool:
     return OWN in (getattr(block, "elem_classes", None) or [])
 
 
 def _shows_value(block: Block) -> bool:
     """True if a component's value is displayed text rather than user input."""
-    return isinstance(block, _VALUES) and not _is_own(block)
+    return isinstance(block, _WITH_TEXT_VALUE) and not _is_user_content(block)
 
 
 def translate_answer(outputs: Sequence[Block], answer: Any, language: Language) -> Any:
@@ -94,7 +98,7 @@ def with_language(
     if inspect.isasyncgenfunction(function):
 
         @functools.wraps(function)
-        async def steps(*values: Any) -> Any:
+        async def async_generator(*values: Any) -> Any:
             answers = function(*values)
             try:
                 while True:
@@ -107,11 +111,11 @@ def with_language(
             finally:
                 await answers.aclose()
 
-        return steps
+        return async_generator
     if inspect.isgeneratorfunction(function):
 
         @functools.wraps(function)
-        def steps_on_a_thread(*values: Any) -> Any:
+        def generator(*values: Any) -> Any:
             answers = function(*values)
             try:
                 while True:
@@ -124,7 +128,7 @@ def with_language(
             finally:
                 answers.close()
 
-        return steps_on_a_thread
+        return generator
     if inspect.iscoroutinefunction(function):
 
         @functools.wraps(function)

@@ -16,11 +16,11 @@ from studio.services import Studio
 
 
 class BatchPanel:
-    """Accordion for a batch of pictures.
+    """Accordion for a batch of images.
 
     Args:
         studio: the services.
-        varies: engine input that differs from picture to picture.
+        varies: engine input that differs from image to image.
         prefix: prefix of the element ids.
     """
 
@@ -46,7 +46,7 @@ class BatchPanel:
         """Turn a job without its varying input into a batch.
 
         Raises:
-            ValueError: no usable pictures, or too many.
+            ValueError: no usable images, or too many.
         """
         pictures = picture_files(Path(file) for file in files or ())
         return batch_of(job, pictures, self._varies, self._studio.max_pixels)

@@ -1,4 +1,4 @@
-"""Read a dropped picture and its recipe."""
+"""Read a dropped image and its recipe."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from studio.run_views.image_run_view import ImageRunView
 from studio.run_views.live_canvas import idle_message
 from studio.services import Studio
 
-# Gradio reports a dropped picture twice, a few hundredths of a second apart; the second report is ignored.
+# Gradio reports a dropped image twice, a few hundredths of a second apart; the second report is ignored.
 ECHO_SECONDS = 0.5
 _BOXES_KNOWN = 1000
 _newest: OrderedDict[tuple[str, str], tuple[str, float]] = OrderedDict()
@@ -46,10 +46,10 @@ def is_echo(box_id: str, path: str | None) -> bool:
 
 
 def open_upload(studio: Studio, path: str) -> tuple[Picture, str]:
-    """Read a dropped picture; a toast says if it was shrunk.
+    """Read a dropped image; a toast says if it was shrunk.
 
     Returns:
-        The picture, and the path of a file that browsers can show.
+        The image, and the path of a file that browsers can show.
 
     Raises:
         PictureError: it cannot be read, or is too small.
@@ -61,10 +61,10 @@ def open_upload(studio: Studio, path: str) -> tuple[Picture, str]:
 
 
 def check_upload(studio: Studio, path: str | None, box: Any) -> Any:
-    """Check the picture in an optional image box.
+    """Check the image in an optional image box.
 
     Returns:
-        An update of the box: a displayable copy, None to clear it if the picture cannot be used, or no change.
+        An update of the box: a displayable copy, None to clear it if the image cannot be used, or no change.
     """
     if is_echo(box.elem_id, path) or not path:
         return gr.skip()
@@ -79,7 +79,7 @@ def check_upload(studio: Studio, path: str | None, box: Any) -> Any:
 def read_upload(
     studio: Studio, path: str | None, box: Any, restored: Any
 ) -> tuple[np.ndarray | None, Recipe | None, dict[Any, Any]]:
-    """Read a dropped picture and the recipe in it; a toast says what is wrong with either.
+    """Read a dropped image and the recipe in it; a toast says what is wrong with either.
 
     Args:
         path: the file in the box; None if it was cleared.
@@ -87,7 +87,7 @@ def read_upload(
         restored: the state that holds the restored recipe.
 
     Returns:
-        The picture, (H, W, 3) uint8 RGB, or None if there is nothing to show; its recipe, if it has one; and the
+        The image, (H, W, 3) uint8 RGB, or None if there is nothing to show; its recipe, if it has one; and the
         updates of `box` and `restored`.
     """
     if is_echo(box.elem_id, path):

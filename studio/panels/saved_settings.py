@@ -60,7 +60,7 @@ class SavedSettings:
         """Connect the controls.
 
         Args:
-            begin: button that starts a run; the settings at that moment are remembered as the last.
+            begin: button that starts a run; the settings of the run are remembered as the last ones.
             others: further events that remember the settings.
         """
         options: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": None}
@@ -72,7 +72,7 @@ class SavedSettings:
         changed = [self.kept, self.choice]
         self.save_button.click(self.save_settings, [self.kept, self.name, *controls], [*changed, self.name], **options)
         self.delete_button.click(self.delete, [self.kept, self.choice], changed, **options)
-        # Fires when saved settings are applied; displays that do not follow a run update on it.
+        # The event that applies saved settings, for displays that do not follow a run.
         self.applied = self.choice.input(self.apply, [self.kept, self.choice], controls, **options)
         self.import_button.upload(self.import_file, [self.import_button, self.kept], changed, **options)
         download_when_ready(self.export_button.click(self.export_all, [self.kept], [self.file], **options), self.file)

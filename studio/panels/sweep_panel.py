@@ -73,8 +73,8 @@ class SweepPanel:
         """Suggest values around the current value of a setting."""
         if name not in self._titles:
             return gr.update(value="", visible=False)
-        said, whole = self._settings.by_name(values)[name], isinstance(getattr(self._settings.initial, name), int)
-        wanted = suggest_values(self._settings.controls[name], said, whole=whole)
+        current, whole = self._settings.by_name(values)[name], isinstance(getattr(self._settings.initial, name), int)
+        wanted = suggest_values(self._settings.controls[name], current, whole=whole)
         return gr.update(value=format_numbers(wanted), visible=True)
 
     def job(self, job: Job, columns: str, column_values: str, rows: str | None, row_values: str | None) -> Job:

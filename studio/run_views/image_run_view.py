@@ -1,4 +1,4 @@
-"""Run view for pictures: canvas, snapshots, videos."""
+"""Run view for images: canvas, snapshots, videos."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ class ImageRunView(RunView):
 
     def __init__(self, studio: Studio, prefix: str):
         super().__init__(studio, prefix)
-        # Step of the snapshot being viewed; 0 for the newest picture.
-        self.moment = gr.State(0)
+        # Step of the snapshot being viewed; 0 for the newest image.
+        self.snapshot_step = gr.State(0)
 
     def build_canvas(self, original: np.ndarray | None, invitation: str) -> None:
         """Create the canvas.
@@ -84,23 +84,27 @@ class ImageRunView(RunView):
     @property
     def outputs(self) -> list[Any]:
         """List the components that a watched run updates."""
-        return [*super().outputs, self.moment, self.reuse_button, self.video, self.finished]
+        return [*super().outputs, self.snapshot_step, self.reuse_button, self.video, self.finished]
 
     def updates_on_start(self) -> dict[Any, Any]:
         """Reset snapshot, video and finished results."""
-        nothing = gr.update(value=None, interactive=False)
-        return {self.moment: 0, self.reuse_button: gr.update(interactive=False), self.video: nothing, self.finished: ""}
+        return {
+            self.snapshot_step: 0,
+            self.reuse_button: gr.update(interactive=False),
+            self.video: gr.update(value=None, interactive=False),
+            self.finished: "",
+        }
 
     def updates_on_result(self, run: Run) -> dict[Any, Any]:
         """Show thumbnails of the results finished so far."""
         return {self.finished: result_links(self._studio.gallery, run.results)}
 
     def updates_on_end(self, run: Run) -> dict[Any, Any]:
-        """Return to the newest picture, and allow reusing it."""
-        return {self.moment: 0, self.reuse_button: gr.update(interactive=self._can_reuse(run))}
+        """Return to the newest image, and allow reusing it."""
+        return {self.snapshot_step: 0, self.reuse_button: gr.update(interactive=self._can_reuse(run))}
 
     def _can_reuse(self, run: Run) -> bool:
-        """True if a picture of this run can be used as an input; contact sheets cannot."""
+        """True if an image of this run can be used as an input; contact sheets cannot."""
         there = run.snapshots.steps != [] or (run.result is not None and run.result.suffix == ".png")
         return run.over and there and not run.job.makes_sheet
 
@@ -111,21 +115,21 @@ class ImageRunView(RunView):
         self.canvas.pick(
             self.view_snapshot,
             [self.run_id],
-            [self.moment, self.save, self.reuse_button],
+            [self.snapshot_step, self.save, self.reuse_button],
             trigger_mode="always_last",
             **options,
         )
         self.make_video.click(self.write_video, [self.run_id, *self.video_settings.components], [self.video], **options)
 
     def view_snapshot(self, run_id: str, event: gr.EventData):
-        """View a snapshot, or return to the newest picture; Save and the reuse button follow."""
+        """View a snapshot, or return to the newest image, and update Save and the reuse button."""
         run = self.run(run_id)
         if run is None:
             return gr.skip(), gr.skip(), gr.skip()
-        moment = run.snapshots.at(int(event.step)) if event.step else None
-        if moment is None:
+        snapshot = run.snapshots.at(int(event.step)) if event.step else None
+        if snapshot is None:
             return 0, self.save_update(run), gr.update(interactive=self._can_reuse(run))
-        step, image = moment
+        step, image = snapshot
         recipe = run.recipe_at(step)
         if recipe is None:
             return gr.skip(), gr.skip(), gr.skip()
@@ -167,8 +171,8 @@ class ImageRunView(RunView):
         if run is None:
             return gr.skip()
         if step or run.result is None or run.result.suffix != ".png":
-            moment = run.snapshots.at(step or 10**9)
-            chosen, details = (None if moment is None else moment[1]), run.job.details
+            snapshot = run.snapshots.at(step or 10**9)
+            chosen, details = (None if snapshot is None else snapshot[1]), run.job.details
         else:
             result = load_picture(run.result)
             chosen, details = result.pixels, result.details

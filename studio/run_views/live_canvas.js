@@ -1,4 +1,4 @@
-// Live canvas: draws a run's pictures as they arrive and acknowledges each, so that the server never runs ahead.
+// Live canvas: draws a run's images as they arrive and acknowledges each, so that the server never runs ahead.
 const after = find('.after'), before = find('.before'), range = find('.compare input'), scrub = find('.scrub input');
 const THUMBNAILS = 10, MOST_MOMENTS = 80;
 // Snapshots of the run, some of which are in the strip. `shown` is the one being viewed, or null.
@@ -14,14 +14,14 @@ async function draw(canvas, source) {
 }
 
 function place() {
-  // Both pictures are scaled to fit the box; early octaves are small and are enlarged.
+  // Both images are scaled to fit the box; early octaves are small and are enlarged.
   const room = find('.well');
   for (const canvas of [after, before]) {
     const scale = Math.min(room.clientWidth / after.width, room.clientHeight / after.height);
     canvas.style.width = `${after.width * scale}px`;
     canvas.style.height = `${after.height * scale}px`;
   }
-  // The divider is in the picture's coordinates, as the picture may be narrower than the box.
+  // The divider is in the image's coordinates, as the image may be narrower than the box.
   const share = Number(range.value) / 100;
   before.style.clipPath = `inset(0 ${100 - share * 100}% 0 0)`;
   const box = after.getBoundingClientRect(), well = room.getBoundingClientRect();
@@ -64,7 +64,7 @@ function thumbnail(message) {
 const tenth_of = message => Math.min(THUMBNAILS - 1, Math.floor((message.progress || 0) * THUMBNAILS));
 
 function remember(message) {
-  // One thumbnail per tenth of the run, and one of the last picture.
+  // One thumbnail per tenth of the run, and one of the last image.
   const strip = find('.strip'), last = strip.lastChild, over = message.state !== 'running';
   // Progress may fall back when a run's plan grows.
   const again = last && tenth_of(message) <= Number(last.dataset.tenth);
@@ -118,7 +118,7 @@ async function receive(message) {
     if (message.original) await draw(before, message.original);
     if (!message.picture && message.original) await draw(after, message.original);
   } else if (message.original) {
-    // The next picture of a batch: earlier snapshots belong to another picture.
+    // The next image of a batch: earlier snapshots belong to another image.
     forget_moments();
     view.dataset.original = true;
     await draw(before, message.original);
@@ -129,7 +129,7 @@ async function receive(message) {
     remember(message);
     view.dataset.drawn = Number(view.dataset.drawn || 0) + 1;
   }
-  // Last, so that a finished run already shows its last picture.
+  // Last, so that a finished run already shows its last image.
   status(message);
   draw_curves(message.curves);
   place();

@@ -51,7 +51,7 @@ def live_component(
 
 
 def live_canvas(elem_id: str, original: np.ndarray | None, invitation: str) -> gr.HTML:
-    """Create a canvas for pictures.
+    """Create a canvas for images.
 
     Args:
         elem_id: element id.

@@ -51,7 +51,7 @@ class RunView(ABC):
         self.remembered = component(HERE / "run_memory", f"{prefix}-memory", "", **memory)
 
     def build_buttons(self, title: str) -> None:
-        """Create the start button, Stop, and Go on, which continues a run that ended early.
+        """Create the start button, Stop, and Resume, which continues a run that ended early.
 
         Add any other button that starts a run here to `start_buttons`.
         """
@@ -99,7 +99,7 @@ class RunView(ABC):
         return {}
 
     def updates_on_result(self, run: Run) -> dict[Any, Any]:
-        """Return further updates for results that are finished before their run is."""
+        """Return further updates for results that are finished while the run continues."""
         return {}
 
     def updates_on_end(self, run: Run) -> dict[Any, Any]:
@@ -107,7 +107,7 @@ class RunView(ABC):
         return {}
 
     def wire(self) -> None:
-        """Connect Stop, Go on and Save."""
+        """Connect Stop, Resume and Save."""
         # Stop never shows a toast, so it may bypass Gradio's queue.
         self.stop_button.click(self.stop, [self.run_id], None, queue=False, api_visibility="private")
         self.start_on(self.resume_button.click, self.start_remainder, [self.run_id])
@@ -166,7 +166,7 @@ class RunView(ABC):
             yield update
 
     async def start_remainder(self, run_id: str) -> AsyncIterator[dict[Any, Any]]:
-        """Continue the page's run, which ended early, and watch it until it ends."""
+        """Resume the page's run, which ended early, and watch it until it ends."""
 
         def begin() -> Run:
             run = self.run(run_id)
@@ -189,7 +189,7 @@ class RunView(ABC):
             return
         self._newest[page] = run = None
         try:
-            # Starting reads pictures and packs and hashes data, which must not block other pages.
+            # Starting reads images and packs and hashes data, which must not block other pages.
             try:
                 self._newest[page] = run = await asyncio.to_thread(begin)
             except ValueError as error:
@@ -225,8 +225,8 @@ class RunView(ABC):
 
         Args:
             run: the run.
-            found: True after a page load. If the run's tab was not opened yet, only the last update reaches it, so that
-                contains the whole picture.
+            found: True after a page load. If the run's tab was not opened yet, only the last update reaches it, so the
+                last update includes the complete message.
         """
         yield {
             self.run_id: run.id,

@@ -1,7 +1,7 @@
 """Stream a run to the browser at the browser's pace.
 
-Pictures travel as JPEG inside the canvas component's value, texts as their tokens. The browser acknowledges each
-message it has drawn, and at most WINDOW are unacknowledged, so a slow link skips pictures instead of falling behind.
+Images are sent as JPEG in the canvas component's value, texts as tokens. The browser acknowledges each message that it
+has drawn, and at most WINDOW are unacknowledged, so a slow connection skips images instead of falling behind.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class Watcher:
         self._original: Any = None
 
     def acknowledged(self, number: int) -> None:
-        """Note that the browser has drawn a message; 0 requests a full one."""
+        """Record that the browser has drawn a message; 0 requests a full one."""
         self._missed = self._missed or number == 0
         self._seen = min(self._sent, max(self._seen, number))
         self._run.watched()
@@ -84,7 +84,7 @@ class Watcher:
             _watchers.pop(self.id, None)
 
     async def full_message(self) -> dict[str, Any]:
-        """Return one message with everything about the run."""
+        """Return a message with the complete state of the run."""
         return await self._message(first=True)
 
     def _ready(self) -> bool:

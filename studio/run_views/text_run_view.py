@@ -1,4 +1,4 @@
-"""Run view for text: live_component text and the token inspector."""
+"""Run view for text: live text and the token inspector."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ def token_inspector(elem_id: str) -> gr.HTML:
 
 
 def token_details(
-    dice: Sequence[Any], pieces: Sequence[str], index: int, name: Any, *, rewritable: bool
+    distributions: Sequence[Any], pieces: Sequence[str], index: int, name: Any, *, rewritable: bool
 ) -> dict[str, Any]:
     """Return the inspector's value for one token.
 
     Args:
-        dice: an `engines.language_model.sampling.TokenDistribution` for each token.
+        distributions: an `engines.language_model.sampling.TokenDistribution` for each token.
         pieces: text of each token.
         index: index of the inspected token.
         name: converts a token to its text.
         rewritable: True if another token may be chosen.
     """
-    one = dice[index]
+    one = distributions[index]
     return {
         "piece": pieces[index],
         "token": one.token,

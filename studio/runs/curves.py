@@ -1,4 +1,4 @@
-"""Keep the curves of a run's metrics, of bounded length."""
+"""Keep the curves of a run's metrics at bounded length."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class MetricCurves:
     """The values of each metric at evenly spaced steps, at most VALUES_KEPT.
 
     Attributes:
-        values: metric's name -> its values; replaced, never changed, as other threads read it.
+        values: metric name -> values; replaced, never modified, as other threads read it.
     """
 
     def __init__(self) -> None:
@@ -21,7 +21,7 @@ class MetricCurves:
         self._stride = 1
 
     def add(self, frame: Frame) -> None:
-        """Add a frame's metrics; when there are too many values, keep every other."""
+        """Add a frame's metrics; when there are too many values, keep every second one."""
         if frame.step % self._stride:
             return
         values = {name: [*self.values.get(name, []), value] for name, value in frame.metrics.items()}

@@ -1,4 +1,4 @@
-"""Keep a journal of active runs on disk, to tell their pages after a crash that they were lost."""
+"""Keep a journal of active runs on disk, so that after a crash their pages report that they were interrupted."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ _NAME = re.compile(r"[0-9a-f]{64}\.json")
 
 
 class RunJournal:
-    """One small file for each active run, named by the SHA-256 of its id, which is a secret.
+    """One small file per active run, named by the SHA-256 of its id, which is a secret.
 
-    Files that are in the folder at first are of runs that a killed studio has left. They are remembered as interrupted,
-    and deleted.
+    Files found at startup belong to runs of a studio that was killed. These runs are remembered as interrupted, and the
+    files are deleted.
 
     Args:
         folder: exists only while a run is active.
@@ -40,7 +40,7 @@ class RunJournal:
             logger.warning("Interrupted when the studio was ended: %d of its runs.", len(self._interrupted))
 
     def _take_leftovers(self) -> dict[str, str]:
-        """Delete all files and return file's name -> engine."""
+        """Delete all files and return file name -> engine."""
         found = {}
         for path in sorted(self._folder.iterdir()) if self._folder.is_dir() else []:
             try:
@@ -59,7 +59,7 @@ class RunJournal:
             with self._lock, written_atomically(self._folder / _name(run.id)) as file:
                 file.write(json.dumps(record).encode())
         except OSError as error:
-            logger.warning("It could not be noted that a run goes on: %s", error)
+            logger.warning("The start of a run could not be recorded: %s", error)
 
     def remove(self, run: Run) -> None:
         """Remove a run that is over."""
@@ -67,7 +67,7 @@ class RunJournal:
             try:
                 (self._folder / _name(run.id)).unlink(missing_ok=True)
             except OSError as error:
-                logger.warning("It could not be noted that a run is over: %s", error)
+                logger.warning("The end of a run could not be recorded: %s", error)
             with contextlib.suppress(OSError):  # not empty
                 self._folder.rmdir()
 

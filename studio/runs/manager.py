@@ -13,44 +13,44 @@ from studio.runs.queue import QueueFullError, RunQueue
 from studio.runs.run import ResultWriter, Run, may_run_unattended
 
 RUNS_REMEMBERED = 30
-# Of the runs that are over, this many keep in memory what they can be resumed or saved with.
+# Number of finished runs that stay in memory to be resumed or saved.
 RESUMABLE_RUNS = 5
 
 
 class Dispatcher(Protocol):
-    """Begins jobs elsewhere than in this process (`studio.cluster.dispatch`).
+    """Starts jobs outside of this process (`studio.cluster.dispatch`).
 
     Attributes:
-        most_room: how many runs at once there can be at most.
+        most_room: upper limit of `room`.
     """
 
     most_room: int
 
     @property
     def room(self) -> int:
-        """How many runs there can be at once now."""
+        """Current maximum number of concurrent runs."""
 
     def on_change(self, call: Callable[[], None]) -> None:
-        """Call a function whenever the room may have changed."""
+        """Set the function to call whenever `room` may have changed."""
 
     def begin(self, job: Job, unfinished: ResumableJob | None, queue: RunQueue) -> JobExecution:
-        """Begin a job, or what is left of one; its parts, if it has some, borrow slots of the queue."""
+        """Start or resume a job; its parts, if any, borrow slots of the queue."""
 
     def close(self) -> None:
-        """Release what it holds."""
+        """Release all resources."""
 
 
 class RunManager:
-    """All runs of a studio, and the queue that they wait in.
+    """All runs of a studio, and their queue.
 
-    Runs that are over are remembered for a while, so that a reloaded page finds its result.
+    The last RUNS_REMEMBERED finished runs are kept, so that a reloaded page finds its result.
 
     Args:
-        make_writer: makes what writes a job's result.
-        journal: the runs that are not over, on disk.
-        most_waiting: how many runs may wait.
-        dispatcher: begins jobs elsewhere; None to run them in this process.
-        unattended: whether trainings, videos and the like continue although nobody watches.
+        make_writer: creates the writer of a job's result.
+        journal: journal of the active runs on disk.
+        most_waiting: maximum number of waiting runs.
+        dispatcher: starts jobs outside of this process; None to run them here.
+        unattended: whether long jobs, see `may_run_unattended`, continue while no page watches them.
     """
 
     def __init__(
@@ -82,11 +82,11 @@ class RunManager:
         return self._submit(self._begin(job), job)
 
     def resume(self, run: Run) -> Run:
-        """Queue what is left of a run that ended early, as a new run.
+        """Queue the rest of a run that ended early, as a new run.
 
         Raises:
             QueueFullError: too many are waiting.
-            ValueError: nothing is left of it.
+            ValueError: it cannot be resumed.
         """
         unfinished = run.unfinished
         if unfinished is None:
@@ -96,7 +96,7 @@ class RunManager:
         return resumed
 
     def _begin(self, job: Job, unfinished: ResumableJob | None = None) -> JobExecution:
-        """Begin a job, or what is left of one, here or through the dispatcher."""
+        """Start or resume a job, here or through the dispatcher."""
         if self._dispatcher is not None:
             return self._dispatcher.begin(job, unfinished, self.queue)
         resume_point = None if unfinished is None else unfinished.resume_point

@@ -1,4 +1,4 @@
-"""Advance runs in the order in which they came, as many at once as there is room for."""
+"""Advance runs in order of arrival, as many concurrently as there is room for."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from studio.runs.run import Run
 
 
 class QueueFullError(ValueError):
-    """No more runs can wait; the message is a sentence for a person."""
+    """The queue is full; the message is for the user."""
 
 
 @dataclass(frozen=True)
 class QueuePosition:
-    """Where a waiting run stands.
+    """Position of a waiting run in the queue.
 
     Attributes:
-        before: how many runs must end or yield before it starts.
-        seconds: an estimate of how long that takes; None while it is unknown.
+        before: number of runs that must end or yield before it starts.
+        seconds: estimated seconds until then; None if unknown.
     """
 
     before: int
@@ -34,10 +34,10 @@ class RunQueue:
     """Starts waiting runs while there is room, each on a thread; a run that yields waits again.
 
     Args:
-        name: of its threads.
-        most_waiting: how many runs may wait.
-        room: returns how many runs there can be at once now.
-        most_room: how many that can be at most.
+        name: prefix of the threads' names.
+        most_waiting: maximum number of waiting runs.
+        room: returns the current maximum number of concurrent runs.
+        most_room: upper limit of `room`.
     """
 
     def __init__(self, name: str, most_waiting: int, room: Callable[[], int] = lambda: 1, most_room: int = 1):
@@ -64,7 +64,7 @@ class RunQueue:
         self.start_waiting()
 
     def start_waiting(self) -> None:
-        """Start waiting runs while there is room. Call this when there may be more room than before."""
+        """Start waiting runs while there is room. Call it whenever the room may have grown."""
         with self._lock:
             self._remove_ended()
             while self._waiting and self._free and not self._closed:
@@ -74,7 +74,7 @@ class RunQueue:
 
     @property
     def _free(self) -> int:
-        """How many more runs may start. Called with the lock held."""
+        """Number of runs that may start now. Called with the lock held."""
         return max(0, min(self._room(), self._most_room) - len(self._running) - self._lent)
 
     def _remove_ended(self) -> None:
@@ -91,7 +91,7 @@ class RunQueue:
                     self._durations.append(run.seconds)
                 self._running.remove(run)
                 if run.state == "waiting":
-                    # A run that yielded waits behind the others; one that lost its worker has waited already.
+                    # A run that yielded goes to the end; one that lost its worker has already waited.
                     (self._waiting.appendleft if run.waits_for_worker else self._waiting.append)(run)
             self.start_waiting()
 
@@ -114,10 +114,10 @@ class RunQueue:
         self.start_waiting()
 
     def position(self, run: Run) -> QueuePosition:
-        """Return where a waiting run stands; zeros for any other.
+        """Return the position of a waiting run; zeros for any other run.
 
-        The estimate counts the median of recent runs for each run that waits before it, and is None until one was
-        timed.
+        The estimate assumes the median duration of recent runs for each waiting run before it; it is None until a run
+        has been timed.
         """
         with self._lock:
             waiting = [other for other in self._waiting if not other.over]
@@ -132,14 +132,14 @@ class RunQueue:
         ends = [other.seconds_to_yield for other in running]
         if None in ends or (ahead and typical is None):
             return QueuePosition(before, None)
-        # Each run before it takes the slot that becomes free first.
+        # Each run before it takes the first slot that becomes free.
         free_at = [0.0] * max(0, free) + sorted(end for end in ends if end is not None)
         for _ in range(ahead):
             free_at = sorted([*free_at[1:], free_at[0] + (typical or 0.0)])
         return QueuePosition(before, free_at[0])
 
     def close(self) -> None:
-        """Stop all runs and the threads."""
+        """Stop all runs and threads."""
         with self._lock:
             self._closed = True
             runs = [*self._running, *self._waiting]

@@ -1,8 +1,8 @@
 """Run: advance, stop, steer and watch one job.
 
 A Run owns the frames of one engine. One thread of the queue at a time advances it: the engine starts, steps and closes
-there, and no more runs overlap than the queue has room for. Pages only watch: they read the newest frame, compute
-nothing, and cannot slow an engine.
+there, and the queue limits how many runs are concurrent. Pages only watch: they read the newest frame, compute nothing,
+and cannot slow down an engine.
 """
 
 from __future__ import annotations
@@ -44,9 +44,9 @@ class ResultWriter(Protocol):
     """Writes the result of a run from its frames. Called on the queue's threads only.
 
     Attributes:
-        snapshots: of the run's pictures.
-        results: files in the gallery that are finished before the run is, as those of a batch.
-        notices: what could not be written besides the result, in sentences.
+        snapshots: snapshots of the run's images.
+        results: finished files in the gallery while the run continues, such as those of a batch.
+        notices: sentences about what could not be written besides the result.
     """
 
     @property
@@ -59,44 +59,44 @@ class ResultWriter(Protocol):
     def notices(self) -> tuple[str, ...]: ...
 
     def add(self, execution: JobExecution) -> None:
-        """Take note of the newest frame."""
+        """Process the newest frame."""
 
     def finish(self, execution: JobExecution) -> Path | None:
-        """Write the result and return its path; None if nothing is worth keeping. Raises OSError."""
+        """Write the result and return its path; None if there is no result. Raises OSError."""
 
     def discard(self) -> None:
-        """Delete what was written for a run without a result."""
+        """Delete the unfinished files of a run without a result."""
 
 
-class NoWorkerAvailable(Exception):  # noqa: N818 - no error: the run waits again
-    """A job's worker is gone, or none is free. Raised by `JobExecution.send`; the run goes back to the queue."""
+class NoWorkerAvailable(Exception):  # noqa: N818 - not an error: the run waits again
+    """A job's worker is lost, or none is free. Raised by `JobExecution.send`; the run goes back to the queue."""
 
 
 class Run:
     """One job that is waiting, running or over.
 
     Attributes:
-        id: a secret: anybody who knows it may watch, steer and stop the run.
+        id: secret id; whoever knows it may watch, steer and stop the run.
         state: "waiting", "running", "done", "stopped" or "failed".
-        version: grows with every change that a page may want to show.
-        job: what was asked for; its inputs are dropped when the run is over.
+        version: incremented with every change that pages show.
+        job: the job; its inputs are dropped when the run is over.
         original: a preview of the first input of the current part, (H, W, 3) uint8; None if there is none to compare
             with.
-        frame: the newest frame; only a preview of its picture is kept when the run is over.
-        snapshots: of its pictures.
+        frame: the newest frame; only a preview of its image is kept when the run is over.
+        snapshots: snapshots of its images.
         error: why it failed, in a sentence.
-        notices: what a person should know when it is over, in sentences.
-        results: files in the gallery that were finished before the run is.
-        result: the file that was made.
+        notices: sentences to show when it is over.
+        results: finished files in the gallery while the run continues.
+        result: the result file.
         waits_for_worker: whether it waits because it lost its worker.
-        stop_reason: why it was stopped, in a sentence, if no person stopped it; "" otherwise.
-        unfinished: what it can be resumed with if it was lost, or stopped by no person; None otherwise.
+        stop_reason: why the studio stopped it, in a sentence; "" if the user did or it was not stopped.
+        unfinished: the rest of a run that was lost or that the studio stopped, to resume it; None otherwise.
         tab: name of the tab that it belongs to; "" for none.
 
     Args:
         writer: writes the result.
         on_end: called with the run just before it is over.
-        unattended: whether it continues although nobody watches.
+        unattended: whether it continues while no page watches it.
     """
 
     def __init__(
@@ -148,7 +148,7 @@ class Run:
 
     @property
     def seconds(self) -> float:
-        """How long it worked, without the time that it waited."""
+        """Seconds of work, not counting waiting time."""
         return self._timer.seconds
 
     @property
@@ -165,18 +165,18 @@ class Run:
 
     @property
     def seconds_left(self) -> float | None:
-        """Estimated seconds to its end, without waiting; None while that is unknown."""
+        """Estimated seconds of work to its end; None if unknown."""
         frame = self.frame
         return None if frame is None or self.over else self._timer.seconds_left(frame.progress)
 
     @property
     def seconds_to_yield(self) -> float | None:
-        """Estimated seconds until another run may have its place; None while that is unknown."""
+        """Estimated seconds until another run may go first; None if unknown."""
         frame = self.frame
         return None if frame is None or self.over else self._timer.seconds_to_yield(frame.progress)
 
     def recipe_at(self, step: int) -> Recipe | None:
-        """Return the recipe of a step's picture; None if there is no picture yet."""
+        """Return the recipe of a step's image; None if there is no image yet."""
         execution, frame = self._execution, self.frame
         recipe = execution.recipe if execution is not None and execution.last is not None else self._recipe
         if recipe is None or frame is None:
@@ -193,24 +193,24 @@ class Run:
             self._end()
 
     def _claim(self) -> bool:
-        """Make a waiting run a running one, for the calling thread only; returns whether it was waiting."""
+        """Change the state from waiting to running, on one thread only; returns whether it was waiting."""
         with self._state_lock:
             waited = self.state == "waiting"
             self.state = "running" if waited else self.state
             return waited
 
     def steer(self, config: Any) -> None:
-        """Continue with another config from the next step; nothing happens if the run is over.
+        """Continue with another config from the next step; does nothing if the run is over.
 
         Raises:
-            ValueError: the config does not fit the run's network; the run continues as it was.
+            ValueError: the config does not fit the run's network; the run continues unchanged.
         """
         execution = self._execution
         if execution is not None:
             execution.steer(config)
 
     def watched(self) -> None:
-        """Note that somebody has just seen a frame."""
+        """Record that a page or an API client has just received a frame."""
         self._watched = time.monotonic()
 
     def advance(self, should_yield: Callable[[], bool] = lambda: False) -> None:
@@ -247,7 +247,7 @@ class Run:
                 inputs = execution.job.inputs
                 frame = next(execution)
                 if frame is self.frame:
-                    continue  # steps that were lost are being redone
+                    continue  # lost steps are being repeated
                 try:
                     self._writer.add(execution)
                 finally:  # if the disk is full, this frame is the result
@@ -263,7 +263,7 @@ class Run:
                     break
                 if frame.yield_point:
                     self._timer.end_part()
-                # After its last step a run does not wait again just to end.
+                # After its last step a run must not wait again only to end.
                 if frame.yield_point and frame.step < frame.total and execution.can_give_way and should_yield():
                     break
         except StopIteration:
@@ -293,13 +293,13 @@ class Run:
                 self._recipe = execution.recipe
                 self._write(execution)
             self.unfinished = execution.remaining() if self.stop_reason else execution.unfinished
-        except Exception:  # a codec, a library: whatever it is, the run must end
+        except Exception:  # whatever a codec or a library raises, the run must end
             logger.exception("The result of run %s could not be written.", self.id[:8])
             self.error = self.error or message("Could not save the result; see the server log for details.")
         self._close("failed" if self.error else state)
 
     def _write(self, execution: JobExecution) -> None:
-        """Write the result; if the disk refuses it, keep it for another try."""
+        """Write the result; if that fails, keep it for another try."""
         try:
             self.result = self._writer.finish(execution)
         except OSError as error:
@@ -316,7 +316,7 @@ class Run:
         return self._unsaved is not None
 
     def save(self) -> None:
-        """Try again to write a result that could not be written; nothing happens if there is none.
+        """Retry writing a result that could not be written; does nothing if there is none.
 
         Raises:
             ValueError: it still cannot be written.
@@ -333,11 +333,11 @@ class Run:
         self._changed()
 
     def free_memory(self) -> None:
-        """Drop what the run could be resumed or saved with."""
+        """Free the memory that is needed to resume the run or to save its result."""
         self.unfinished = self._unsaved = None
 
     def _close(self, state: str) -> None:
-        # Runs that are over are kept for reloaded pages; full-size pictures would fill the memory.
+        # Runs that are over are kept for reloaded pages; full-size images would fill the memory.
         self.job = dataclasses.replace(self.job, inputs={})
         if self.frame is not None and self.frame.image is not None:
             self.frame = dataclasses.replace(self.frame, image=preview(self.frame.image))
@@ -351,33 +351,33 @@ class Run:
 
     @property
     def unwatched(self) -> bool:
-        """Whether nobody has seen a frame for UNWATCHED_SECONDS."""
+        """Whether no page or API client has received a frame for UNWATCHED_SECONDS."""
         return time.monotonic() - self._watched > UNWATCHED_SECONDS
 
     def _is_abandoned(self) -> bool:
-        """Whether it ends because nobody watches; sets `stop_reason`."""
-        if self.stop_reason:  # that is final, even if somebody watches again
+        """Whether it must stop because it is unwatched; sets `stop_reason`."""
+        if self.stop_reason:  # final, even if a page watches again
             return True
         if self._unattended or not self.unwatched:
             return False
-        logger.info("Nobody watches run %s: stopped.", self.id[:8])
+        logger.info("Run %s stopped: no page watches it.", self.id[:8])
         self.stop_reason = NOBODY_WATCHED
         return True
 
     def forget(self) -> None:
-        """Delete the snapshots: nobody will ask for this run again."""
+        """Delete the snapshots of a run that is no longer needed."""
         self.snapshots.delete()
 
 
 def may_run_unattended(job: Job) -> bool:
-    """Whether people start such a job and leave: a training, a video, many pictures."""
+    """Whether a job may run unattended: a training, a video, a sweep or a batch."""
     trains = job.engine in ENGINES and "checkpoint" in ENGINES[job.engine].files
     return trains or job.makes_video or job.makes_sheet or isinstance(job, Batch)
 
 
 def original_of(job: Job) -> np.ndarray | None:
-    """Return a preview of what a job's pictures can be compared with, (H, W, 3) uint8 RGB; None if there is nothing,
-    as before the first picture of a batch."""
+    """Return a preview of the input that a job's images can be compared with, (H, W, 3) uint8 RGB; None if there is
+    none, as before the first image of a batch."""
     engine = ENGINES.get(job.engine)
     if engine is None or engine.sheet or engine.first_input not in job.inputs:
         return None

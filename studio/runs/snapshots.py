@@ -1,4 +1,4 @@
-"""Keep snapshots of a run's pictures on disk, and make videos of them."""
+"""Keep snapshots of a run's images on disk, and make videos of them."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ SECONDS_APART = 0.2
 
 
 class Snapshots:
-    """At most MOST pictures of one run, evenly spread over its steps.
+    """At most MOST images of one run, evenly spaced over its steps.
 
     Args:
-        folder: of this run only; deleted with the snapshots.
-        every: keep pictures however soon one follows another, instead of SECONDS_APART. The last is always kept.
+        folder: folder for this run alone; deleted with the snapshots.
+        every: also keep images that are less than SECONDS_APART apart. The last image is always kept.
     """
 
     def __init__(self, folder: Path, *, every: bool = False):
@@ -38,10 +38,10 @@ class Snapshots:
         self._lock = threading.Lock()
 
     def add(self, frame: Frame) -> None:
-        """Keep a frame's picture, if it has one and the last that was kept is old enough.
+        """Keep a frame's image, if it has one and the last snapshot is old enough.
 
         Raises:
-            OSError: it cannot be written; earlier ones stay.
+            OSError: it cannot be written; earlier snapshots are kept.
         """
         now = time.monotonic()
         soon = now - self._kept_at < SECONDS_APART and not self._every
@@ -66,12 +66,12 @@ class Snapshots:
 
     @property
     def steps(self) -> list[int]:
-        """The steps whose pictures are kept, ascending."""
+        """The steps of the snapshots, ascending."""
         with self._lock:
             return list(self._steps)
 
     def at(self, step: int) -> tuple[int, np.ndarray] | None:
-        """Return the snapshot nearest to a step: its step and picture, (H, W, 3) uint8 RGB; None if there is none."""
+        """Return the snapshot nearest to a step: its step and image, (H, W, 3) uint8 RGB; None if there is none."""
         steps = self.steps
         if not steps:
             return None
@@ -88,7 +88,7 @@ class Snapshots:
         """Write a video of all snapshots and return its path; None if there is none.
 
         Args:
-            comment: written into the file: the recipe.
+            comment: stored in the file: the recipe.
 
         Raises:
             OSError: it cannot be written.

@@ -1,4 +1,4 @@
-"""Measure how long a run worked, and estimate how long it will."""
+"""Measure and estimate the working time of a run."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ import time
 
 
 class RunTimer:
-    """Measures the time that a run works, without the time that it waits.
+    """Measures the working time of a run, not counting waiting time.
 
     Args:
-        progress_before: share of the run's work that was done before, in [0, 1].
+        progress_before: share of the run's work that was already done, in [0, 1].
 
     Attributes:
-        seconds: the seconds worked until it was paused last.
+        seconds: seconds of work up to the last pause.
     """
 
     def __init__(self, progress_before: float = 0.0):
         self.seconds = 0.0
         self._progress_before = progress_before
         self._resumed_at: float | None = None
-        # Seconds worked at the last yield point, and how many the part before that took.
+        # Seconds of work up to the last yield point, and between it and the one before.
         self._part_start = 0.0
         self._part_seconds: float | None = None
 
@@ -34,17 +34,17 @@ class RunTimer:
 
     @property
     def worked(self) -> float:
-        """The seconds worked until now."""
+        """Seconds of work so far."""
         resumed_at = self._resumed_at
         return self.seconds + (0.0 if resumed_at is None else time.monotonic() - resumed_at)
 
     def end_part(self) -> None:
-        """Note that the run is at a yield point."""
+        """Record a yield point."""
         worked = self.worked
         self._part_start, self._part_seconds = worked, worked - self._part_start
 
     def seconds_left(self, progress: float) -> float | None:
-        """Estimate the seconds to the end of the run from its progress in [0, 1]; None while that is unknown."""
+        """Estimate the seconds to the end of the run from its progress in [0, 1]; None if unknown."""
         if progress <= self._progress_before:
             return None
         return self.worked * (1 - progress) / (progress - self._progress_before)

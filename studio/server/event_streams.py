@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 PATIENCE_SECONDS = 2.0
 
-# The last message is short; longer ones, with pictures, are not searched.
+# The last message is short; longer ones, with images, are not searched.
 _LAST, _LONGEST = re.compile(rb'"msg": ?"close_stream"'), 100
 _SESSION = re.compile(rb'"session_hash": ?"(\w+)"')
 

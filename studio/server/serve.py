@@ -23,8 +23,8 @@ from studio.server.theme import STATIC, stylesheet
 from studio.server.theme import theme as studio_theme
 from studio.services import Studio
 
-# Not in the stylesheet: Gradio does not apply media queries of that to its own messages or loading screen.
-_STILL = (
+# Not in the stylesheet, whose media queries Gradio does not apply to its own messages and loading screen.
+_REDUCED_MOTION = (
     "<style>@media (prefers-reduced-motion: reduce) { *, *::before, *::after { scroll-behavior: auto !important; "
     "transition: none !important; animation: none !important; } }</style>"
 )
@@ -119,7 +119,7 @@ def serve(
             theme=studio_theme(),
             css=stylesheet(),
             js=asset(STATIC / "theme.js").replace("DARK", str(theme == "dark").lower()) if theme != "system" else None,
-            head=_STILL,
+            head=_REDUCED_MOTION,
             root_path=root_path or None,
             app_kwargs={"middleware": middleware},
             allowed_paths=[str(studio.outputs)],

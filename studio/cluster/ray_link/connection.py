@@ -1,4 +1,4 @@
-"""Connect this process to a Ray cluster, or exit with a sentence that says why not."""
+"""Connect this process to a Ray cluster, or exit with a message that says why not."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import ray
 from .messages import message
 
 CONNECT_SECONDS = 3.0
-# Tells `studio.cluster.ray_process` that the last line of stderr is a sentence for a person, as JSON.
+# Tells `studio.cluster.ray_process` that the last line of stderr is a message for the user, as JSON.
 EXIT_CODE = 3
 
 
@@ -37,7 +37,7 @@ def connect(address: str) -> str:
 
 
 def disconnect() -> None:
-    """Leave the cluster; its workers end."""
+    """Disconnect from the cluster, which ends its workers."""
     ray.shutdown()
 
 
@@ -60,6 +60,6 @@ def check_reachable(address: str) -> str:
 
 
 def exit_with(sentence: dict[str, Any]) -> NoReturn:
-    """Print a sentence and exit at once, without waiting for Ray's threads."""
+    """Print a message and exit at once, without waiting for Ray's threads."""
     print(json.dumps(sentence), file=sys.stderr, flush=True)
     os._exit(EXIT_CODE)

@@ -1,4 +1,4 @@
-"""Sentences for a person, as templates and values: this process does not have `engines.core.messages`."""
+"""Messages for the user, as template and values: this process does not import `engines.core.messages`."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from typing import Any
 
 
 def message(template: str, **values: str) -> dict[str, Any]:
-    """Return a sentence in its parts, which `studio.cluster.ray_process.sentence_of` puts together."""
+    """Return a message's template and values, for `studio.cluster.ray_process.sentence_of`."""
     return {"template": template, "values": values}
 
 
 def text_of(parts: dict[str, Any]) -> str:
-    """Fill a sentence, for a log."""
+    """Return the text of a message, for a log."""
     return parts["template"].format(**parts["values"])

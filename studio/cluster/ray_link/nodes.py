@@ -14,11 +14,11 @@ class Node:
     """A machine of the cluster, as last reported.
 
     Attributes:
-        id: Ray's id of it.
+        id: Ray's node id.
         title: its address, with a number where several machines share one.
-        cpus, gpus: what it gives to Ray.
-        free_cpus, free_gpus: of these, what nobody uses.
-        seen: when this was asked for, in `time.monotonic` seconds.
+        cpus, gpus: numbers of cores and GPUs that Ray may use.
+        free_cpus, free_gpus: numbers of unused cores and GPUs.
+        seen: time of the query, in `time.monotonic` seconds.
     """
 
     id: str
@@ -31,7 +31,7 @@ class Node:
 
 
 def live_nodes(known: dict[str, Node]) -> dict[str, Node]:
-    """Ask Ray for the machines that are alive, by id; blocks.
+    """Query Ray for the machines that are alive, by id; blocks.
 
     Args:
         known: the machines of the last call, which keep their titles.

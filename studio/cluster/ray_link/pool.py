@@ -23,12 +23,12 @@ from .project import Project
 POLL_SECONDS = 1.0
 # A worker starts an interpreter and may have to unpack the project first.
 START_SECONDS = 120.0
-# An idle worker keeps its cores from everybody else on the cluster.
+# An idle worker blocks cores that other users of the cluster may need.
 IDLE_SECONDS = 300.0
-# A machine on which no worker started is tried again after this: somebody may have fixed it.
+# A machine on which no worker could be started is tried again after this, as it may have been fixed.
 REFUSED_SECONDS = 30.0
 
-# Machines that start workers cannot import this package: send the class itself.
+# The machines that start workers cannot import this package, so the class is sent by value.
 ray.cloudpickle.register_pickle_by_value(worker)
 
 
@@ -41,16 +41,16 @@ class WorkerHandle:
     """A worker of this studio.
 
     Attributes:
-        id: the number by which the studio asks for it.
+        id: its number in the studio's requests.
         node: id of its machine.
-        title: its machine's, with " · GPU" if it has one.
-        gpus: how many it has.
+        title: title of its machine, with " · GPU" if the worker has one.
+        gpus: its number of GPUs.
         actor: handle of the `RayWorker`.
         process: its process id on its machine.
-        busy: whether a run has it.
+        busy: whether it is reserved for a run.
         network: the network that it was last acquired for.
         since: when `busy` last changed, in `time.monotonic` seconds.
-        started: when it was ready; infinite until then.
+        started: when it became ready; infinite until then.
     """
 
     id: int
@@ -67,7 +67,7 @@ class WorkerHandle:
 
 @dataclass(frozen=True)
 class Refusal:
-    """Why no worker is started on a machine, in a sentence, and until when (`time.monotonic` seconds)."""
+    """Why, and until when in `time.monotonic` seconds, no worker is started on a machine."""
 
     sentence: dict[str, Any]
     until: float
@@ -77,9 +77,9 @@ class WorkerPool:
     """The workers of this studio, on all machines.
 
     Args:
-        cpus: cores of a run; a machine that has fewer gives all that it has.
-        gpus: GPUs of a run, on machines that have some free.
-        project: what workers import.
+        cpus: cores of a run; on a machine with fewer, all of its cores.
+        gpus: GPUs of a run, on machines with enough free GPUs.
+        project: the code that workers import.
     """
 
     def __init__(self, cpus: float, gpus: float, project: Project):
@@ -91,7 +91,7 @@ class WorkerPool:
         self._changed = asyncio.Event()
 
     def update(self, nodes: dict[str, Node]) -> None:
-        """Take note of the current machines; drop workers that are on others or were idle for too long."""
+        """Update the machines; end workers whose machine is gone or that were idle for too long."""
         now = time.monotonic()
         self.nodes = nodes
         self._refused = {id: one for id, one in self._refused.items() if id in nodes and one.until > now}
@@ -101,7 +101,7 @@ class WorkerPool:
         self._notify()
 
     def _notify(self) -> None:
-        """Wake whoever waits in `acquire`."""
+        """Wake all callers that wait in `acquire`."""
         self._changed.set()
         self._changed = asyncio.Event()
 
@@ -114,19 +114,19 @@ class WorkerPool:
         return [one for one in self.workers.values() if one.node == node.id and one.started > node.seen - POLL_SECONDS]
 
     def _gpus_on(self, node: Node) -> float:
-        """GPUs of the next run on a machine; 0 if all are taken."""
+        """GPUs of the next run on a machine; 0 if too few are free."""
         free = node.free_gpus - sum(one.gpus for one in self._unreported(node))
         return self._gpus if free >= self._gpus else 0.0
 
     def free_slots(self, node: Node) -> int:
-        """How many more workers a machine has room for."""
+        """Number of further workers that a machine has room for."""
         if node.id in self._refused or not node.cpus:
             return 0
         return max(0, int((node.free_cpus + 1e-6) // self._cpus_on(node)) - len(self._unreported(node)))
 
     @property
     def capacity(self) -> int:
-        """How many runs at once there could be if nobody else used the cluster."""
+        """Maximum number of concurrent runs if this studio had the cluster to itself."""
         return sum(
             int(node.cpus // self._cpus_on(node))
             for node in self.nodes.values()
@@ -135,21 +135,21 @@ class WorkerPool:
 
     @property
     def room(self) -> int:
-        """How many runs there can be at once now."""
+        """Current maximum number of concurrent runs."""
         return len(self.workers) + sum(map(self.free_slots, self.nodes.values()))
 
     async def acquire(self, network: str, timeout: float) -> WorkerHandle:
         """Reserve a worker for a run.
 
-        An idle worker is preferred, best one that has a GPU or had the same network; otherwise one is started on the
-        machine with most room.
+        Prefers an idle worker, if possible one with a GPU or with the same network; otherwise starts one, if possible
+        on a machine with free GPUs, and on the one with the most room.
 
         Args:
             network: name of the run's network.
             timeout: seconds to wait for a worker.
 
         Raises:
-            NoFreeWorkerError: there was none in time.
+            NoFreeWorkerError: none became free in time.
         """
         deadline = time.monotonic() + timeout
         while True:
@@ -172,7 +172,7 @@ class WorkerPool:
                 await asyncio.wait_for(self._changed.wait(), left)
 
     async def start(self, node: Node) -> WorkerHandle | None:
-        """Start a worker on a machine; None if it did not start or has another version, which refuses the machine."""
+        """Start a worker on a machine; None if it does not start or has another version, which excludes the machine."""
         gpus = self._gpus_on(node)
         handle = WorkerHandle(next(self._ids), node.id, node.title + (" · GPU" if gpus else ""), gpus)
         self.workers[handle.id] = handle
@@ -224,7 +224,7 @@ class WorkerPool:
         self._refused[node.id] = Refusal(sentence, time.monotonic() + REFUSED_SECONDS)
 
     def release(self, handle: WorkerHandle) -> None:
-        """Mark a worker as idle: its run is over."""
+        """Mark a worker as idle after its run."""
         if handle.id in self.workers:
             handle.busy, handle.since = False, time.monotonic()
             self._notify()

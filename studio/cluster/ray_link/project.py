@@ -1,4 +1,4 @@
-"""Install the project on workers, or use the copy that their machines have."""
+"""Install the project on workers, or use the copy on their machines."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class Project:
     """The code that workers import: a folder on their machines, or a package that is sent to them.
 
     Args:
-        folder: where every machine has the project; "" to send the package.
+        folder: the project's folder on every machine; "" to send the package.
         package: path of a zip; not read if there is a folder.
         version: the version that workers must report.
     """
@@ -30,10 +30,10 @@ class Project:
         """Install the project on a `RayWorker`, sending the package only if its machine lacks it.
 
         Returns:
-            The version that the worker has now, and its process id.
+            The worker's version of the project, and its process id.
 
         Raises:
-            RayError: the worker is gone, or the package was changed on its way.
+            RayError: the worker is lost, or the package was corrupted in transfer.
         """
         if not await actor.install_project.remote(self._folder, self._sha256):
             await actor.install_project.remote(self._folder, self._sha256, self._object)

@@ -1,8 +1,8 @@
 """Serve the studio's requests over a socket.
 
 A request is a pickled (number, name, arguments), an answer (number, kind, value). The kinds of answers are "value",
-"refused" (a sentence of a ValueError), "failed" (a traceback), "lost" (the worker is gone) and "unavailable" (no worker
-is free). Messages with number 0 answer no request: "joined" with the cluster's address, and "status" once a second.
+"refused" (the message of a ValueError), "failed" (a traceback), "lost" (the worker is lost) and "unavailable" (no
+worker is free). Messages with number 0 are not answers: "joined" with the cluster's address, and "status" every second.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from .pool import POLL_SECONDS, NoFreeWorkerError, WorkerPool
 
 # After this long without an answer, check whether the head still accepts connections.
 PROBE_SECONDS = 3.0
-# A head that accepts connections may be busy for this long before it counts as gone.
+# A head that accepts connections may take this long to answer before it counts as lost.
 ANSWER_SECONDS = 30.0
 
 
@@ -45,7 +45,7 @@ class RequestServer:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def send(self, number: int, kind: str, value: Any = None) -> None:
-        """Send an answer to the studio; its number is 0 if it answers no request."""
+        """Send a message to the studio: an answer to request `number`, or 0 for no request."""
         with self._sending:
             self._connection.send_bytes(pickle.dumps((number, kind, value), protocol=5))
 
@@ -95,7 +95,7 @@ class RequestServer:
         """Call a method of a worker; its result is pickled.
 
         Args:
-            writes: engine's name -> path of each file that the job writes; they are written before the answer is sent.
+            writes: parameter name -> path of each file that the job writes; written before the answer is sent.
         """
         kind, result, files = await self._call_actor(id, "call", method, arguments)
         for name, content in files.items():
@@ -103,11 +103,11 @@ class RequestServer:
         return kind, result
 
     async def do_send_files(self, id: int, needed: bytes, paths: dict[str, str]) -> tuple[str, Any]:
-        """Send the files that a worker's machine lacks; the value is how many, pickled.
+        """Send the files that a worker's machine lacks; the value is their number, pickled.
 
         Args:
             needed: pickled `SentFile`s.
-            paths: SHA-256 -> path of each here.
+            paths: SHA-256 -> path of each on this machine.
         """
         missing = pickle.loads(await self._call_actor(id, "missing_files", needed))
         for file in missing:
@@ -145,7 +145,7 @@ class RequestServer:
             self._pool.release(handle)
 
     async def _call_actor(self, id: int, method: str, *arguments: Any) -> Any:
-        """Call a method of a worker's actor, and drop a worker that does not answer: it would stay busy forever."""
+        """Call a method of a worker's actor, and drop the worker if that fails: it would stay busy forever."""
         handle = self._pool.workers[id]
         try:
             return await getattr(handle.actor, method).remote(*arguments)
@@ -154,14 +154,14 @@ class RequestServer:
             raise
 
     async def _poll_cluster(self) -> None:
-        """Poll the machines and send the status to the studio, forever; exits the process when the cluster is gone."""
+        """Poll the machines and send the status to the studio; exits the process when the connection is lost."""
         while True:
             query = asyncio.ensure_future(asyncio.to_thread(live_nodes, self._pool.nodes))
             try:
                 if not (await asyncio.wait({query}, timeout=PROBE_SECONDS))[0]:
                     await asyncio.to_thread(check_reachable, self._address)
                 nodes = await asyncio.wait_for(query, ANSWER_SECONDS)
-            except Exception:  # noqa: BLE001 - a timeout or a lost connection: the cluster is gone either way
+            except Exception:  # noqa: BLE001 - after a timeout the cluster counts as lost, too
                 exit_with(message("The cluster no longer responds."))
             self._pool.update(nodes)
             self.send(0, "status", self._pool.status())

@@ -20,14 +20,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-# Versions of the project that stay unpacked on a machine.
+# Number of unpacked versions of the project kept on a machine.
 PROJECTS_KEPT = 4
 
 
 class RayWorker:
     """The actor: one `Worker`, with arguments and results pickled.
 
-    Results carry a kind: "value"; "refused", with the sentence of a ValueError; or "failed", with a traceback.
+    Results have a kind: "value"; "refused", with the message of a ValueError; or "failed", with a traceback.
     """
 
     def __init__(self) -> None:
@@ -37,13 +37,13 @@ class RayWorker:
     def install_project(self, project: str, sha256: str, package: Any = None) -> bool:
         """Make the project importable and create the worker.
 
-        Ray's own `working_dir` is not used: two machines that share a disk get the same folder, and Ray deletes it
-        under the other machine's workers.
+        Ray's own `working_dir` is not used: two machines that share a disk get the same folder, which Ray deletes while
+        the other machine's workers still use it.
 
         Args:
-            project: the folder that has it on this machine; "" to use the package.
-            sha256: of the package.
-            package: a zip, (N,) uint8; None to use the copy that is unpacked already.
+            project: the project's folder on this machine; "" to use the package.
+            sha256: SHA-256 of the package.
+            package: a zip, (N,) uint8; None to use the copy that is already unpacked.
 
         Returns:
             False if the package is needed.
@@ -79,22 +79,22 @@ class RayWorker:
         return version(), os.getpid()
 
     def warm(self) -> None:
-        """Load and trace what most runs need first."""
+        """Load and trace what most runs need."""
         self._worker.warm()
 
     def missing_files(self, needed: bytes) -> bytes:
-        """Return which of some files are not on this machine; see `Worker.missing_files`."""
+        """Return those of the files that are not on this machine; see `Worker.missing_files`."""
         return pickle.dumps(self._worker.missing_files(pickle.loads(needed)))
 
     def store_file(self, file: bytes, content: Any) -> tuple[str, bytes]:
-        """Store a file that was sent; see `Worker.take`."""
+        """Store a received file; see `Worker.take`."""
         return self._outcome(lambda: self._worker.take(pickle.loads(file), content))
 
     def call(self, method: str, arguments: bytes) -> tuple[str, bytes, dict[str, Any]]:
         """Call a method of `Worker`.
 
         Returns:
-            The kind of the result, the result pickled, and the files that a step wrote: engine's name -> (N,) uint8.
+            The kind of the result, the pickled result, and the files that a step wrote: parameter name -> (N,) uint8.
         """
         kind, result = self._outcome(lambda: getattr(self._worker, method)(*pickle.loads(arguments)))
         return kind, result, self._worker.changed_files() if method == "send" else {}

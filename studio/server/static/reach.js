@@ -1,6 +1,6 @@
 // Show a message when the server cannot be reached; otherwise buttons would silently do nothing.
 const unreachable = element.querySelector('.unreachable');
-// Requests of events only; missing pictures are visible anyway.
+// Requests of events only; missing images are visible anyway.
 const ASKED = /\/gradio_api\/(queue|run|call|component_server|upload)\b/;
 const AGAIN_MILLISECONDS = 1500;
 const ask = window.fetch.bind(window);

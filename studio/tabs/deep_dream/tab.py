@@ -164,7 +164,7 @@ class DreamTab:
         shared = [self.batch.files, self.guide, self.backbone, *controls]
         view.start_on(self.batch.go.click, self.start_batch, shared)
         self.sweep.wire()
-        view.reuse_button.click(view.picture_as_input, [view.run_id, view.moment], [self.photo], **concurrent)
+        view.reuse_button.click(view.picture_as_input, [view.run_id, view.snapshot_step], [self.photo], **concurrent)
         view.wire()
         self.saved_settings.wire(view.start_button)
         view.steered_by(controls, self.settings, self.backbone)
@@ -175,7 +175,7 @@ class DreamTab:
         self.saved_settings.on_visit(tab)
 
     def handoffs(self) -> list[Handoff]:
-        """Handoffs: restore a dream; use a picture as the photo or as the guide."""
+        """Handoffs: restore a dream; use an image as the photo or as the guide image."""
         photo = [self.view.run_id], self._restore_outputs
         return [
             Handoff("dream", self._restore, [], self._restore_outputs, engines=("deep_dream", "deep_dream_sweep")),
@@ -191,7 +191,7 @@ class DreamTab:
         ]
 
     def use_as_photo(self, path: str, run_id: str) -> dict[Any, Any]:
-        """Use a picture from another tab as the photo."""
+        """Use an image from another tab as the photo."""
         return {self.photo: path} | self.photo_changed(path, run_id)
 
     def photo_changed(self, path: str | None, run_id: str) -> dict[Any, Any]:
@@ -199,7 +199,7 @@ class DreamTab:
         return drop_photo(self.studio, path, self.photo, self.restored, self.view, run_id, self._restore)[1]
 
     def _restore(self, recipe: Recipe) -> dict[Any, Any]:
-        """Show a recipe in the controls, with its pictures if they are still in the gallery.
+        """Show a recipe in the controls, with its images if they are still in the gallery.
 
         Raises:
             ValueError: a recipe of another tab, or with settings that this version rejects.
@@ -223,11 +223,11 @@ class DreamTab:
         return update
 
     def guide_changed(self, path: str | None):
-        """Check a dropped guide picture."""
+        """Check a dropped guide image."""
         return check_upload(self.studio, path, self.guide)
 
     def preset_chosen(self, name: str, backbone: str, run_id: str, *values: Any):
-        """Apply a preset to the controls, and to the running dream."""
+        """Apply a preset to the controls, and to the current run."""
         config = presets(backbone).get(name)
         if config is None:
             return [gr.skip()] * len(values)

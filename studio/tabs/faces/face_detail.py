@@ -53,7 +53,7 @@ class FaceDetail:
         self.saliency = gr.Checkbox(False, label="Show discriminator saliency", container=False, elem_id="gan-looking")
 
     def frame(self) -> None:
-        """Create the picture and its buttons."""
+        """Create the image and its buttons."""
         self.picture = portrait("gan-portrait", EMPTY_FACE, self.edited)
         with gr.Row(elem_classes="under"):
             self.hold = gr.Button("Hold", size="sm", elem_id="gan-hold")
@@ -104,7 +104,7 @@ class FaceDetail:
         face = face if face and face.get("network") == network else EMPTY_FACE
         value = {**face, "network": network, "first": rounded(z), "original": original}
         # The counter forces a redraw: the page skips a value it has already received, though an edit may have replaced
-        # the picture.
+        # the image.
         return [value | self.draw(value, NEUTRAL_SLIDERS) | {"turn": value.get("turn", 0) + 1}, *NEUTRAL_SLIDERS]
 
     def latent_of(self, face: dict[str, Any], sliders: Sequence[Any]) -> np.ndarray:
@@ -125,9 +125,9 @@ class FaceDetail:
     def draw(self, face: dict[str, Any], sliders: Sequence[Any]) -> dict[str, str]:
         """Return the data URI and the caption of an edited face."""
         gan, image = self.gan(face["network"]), self.decode(face, sliders)
-        verdict = float(gan.scores(image[None])[0])
+        score = float(gan.scores(image[None])[0])
         picture = overlay_saliency(image, gan.saliency_map(image)) if sliders[1] else image
-        return {"picture": png_uri(picture), "caption": verdict_text(gan, verdict)}
+        return {"picture": png_uri(picture), "caption": verdict_text(gan, score)}
 
     async def edited(self, asked: list[Any]) -> dict[str, str] | None:
         """Return the edited face for the browser's request, [network, first, second, sliders]; None if malformed."""
@@ -148,7 +148,7 @@ class FaceDetail:
         return await run_or_warn(self.studio, draw, len(self.everything))
 
     async def hold_face(self, face: dict[str, Any], *sliders: Any) -> Any:
-        """Hold the face as the other end of the blend slider."""
+        """Hold the face as the second face of the blend slider."""
 
         def hold() -> list[Any]:
             z = self.latent_of(face, sliders)
@@ -190,16 +190,16 @@ class FaceDetail:
         return [face | self.draw(face, sliders), *sliders]
 
 
-def verdict_text(gan: GAN, verdict: float, whom: str = "") -> str:
-    """Describe the discriminator's score of a picture in a sentence."""
-    standing, whom = gan.score_percentile(verdict), whom or message("it")
-    if standing is None:
-        return translate(message("The discriminator gives {whom} a score of {score:.2f}", whom=whom, score=verdict))
+def verdict_text(gan: GAN, score: float, whom: str = "") -> str:
+    """Describe the discriminator's score of an image in a sentence."""
+    percentile, whom = gan.score_percentile(score), whom or message("it")
+    if percentile is None:
+        return translate(message("The discriminator gives {whom} a score of {score:.2f}", whom=whom, score=score))
     return translate(
         message(
             "The discriminator rates {whom} more realistic than {standing:.0f} % of photos (score {score:.2f})",
             whom=whom,
-            standing=standing,
-            score=verdict,
+            standing=percentile,
+            score=score,
         )
     )

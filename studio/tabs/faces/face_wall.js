@@ -1,4 +1,4 @@
-// Wall of small pictures cut from one sheet; a click reports the index.
+// Wall of small images cut from one sheet; a click reports the index.
 const wall = element.querySelector('.wall');
 let drawing = Promise.resolve();
 
@@ -35,7 +35,7 @@ function choose(index) {
   for (const [i, button] of [...wall.children].entries()) button.setAttribute('aria-pressed', String(i === index));
 }
 
-// Arrow keys move between pictures.
+// Arrow keys move between images.
 wall.addEventListener('keydown', event => {
   const buttons = [...wall.children], at = buttons.indexOf(document.activeElement);
   const across = getComputedStyle(wall).gridTemplateColumns.split(' ').length;

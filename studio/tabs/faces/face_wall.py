@@ -1,4 +1,4 @@
-"""Wall of generated faces."""
+"""Wall: a grid of generated faces."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from studio.wire_format import data_uri
 
 def wall(elem_id: str) -> gr.HTML:
     """Create the component, empty. Its value is what `wall_value` returns; its event `pick` reports the `index` of a
-    picture."""
+    face."""
     return component(__file__, elem_id, {})
 
 
@@ -27,7 +27,7 @@ def wall_value(gan: GAN, seed: int, count: int, truncation: float) -> dict[str, 
         "sheet": data_uri(whole, quality=92),
         "columns": whole.shape[1] // gan.shape[1],
         "size": gan.shape[0],
-        "standings": [None if standing is None else round(standing) for standing in percentiles],
+        "standings": [None if one is None else round(one) for one in percentiles],
         "seed": seed,
         "truncation": truncation,
         "chosen": 0,

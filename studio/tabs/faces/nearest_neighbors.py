@@ -25,7 +25,7 @@ NEEDED = (
 
 
 class NearestNeighbors:
-    """Looks up the training pictures nearest to a face."""
+    """Looks up the training images nearest to a face."""
 
     def __init__(self, studio: Studio):
         self._studio = studio
@@ -46,7 +46,7 @@ class NearestNeighbors:
         Args:
             face: component of the face.
             sliders: its sliders.
-            shown: converts their values to a picture, (H, W, 3) uint8.
+            shown: converts their values to an image, (H, W, 3) uint8.
         """
 
         async def asked(value: dict[str, Any], *values: Any) -> AsyncIterator[str]:
@@ -63,10 +63,10 @@ class NearestNeighbors:
         self.ask.click(asked, [face, *sliders], [self.answer], **options)
 
     def nearest(self, image: np.ndarray) -> str:
-        """Render the training pictures nearest to (64, 64, 3) uint8 as HTML.
+        """Render the training images nearest to (64, 64, 3) uint8 as HTML.
 
         Raises:
-            ValueError: the training pictures are missing or unreadable.
+            ValueError: the training images are missing or unreadable.
         """
         with self._lock:
             if self._found is None:

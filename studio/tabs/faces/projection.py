@@ -83,11 +83,11 @@ class FaceProjection:
         """
         options: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": None}
         settings = self.settings.components
-        looked = [self.photo, network]
+        inputs = [self.photo, network]
         # Outputs of `face_dropped`.
         self.found = [self.photo, self.opinion, self.view.canvas, *settings]
-        self.photo.upload(self.face_dropped, looked, self.found, **options)
-        self.view.start_on(self.view.start_button.click, self.start, [*looked, *settings])
+        self.photo.upload(self.face_dropped, inputs, self.found, **options)
+        self.view.start_on(self.view.start_button.click, self.start, [*inputs, *settings])
         self.view.reuse_button.click(self.use_face, [self.view.run_id], self._face.everything, **options)
         steered = [self.settings.controls[name] for name in STEERED]
         self.view.steered_by(steered, self.settings, network)
@@ -98,22 +98,22 @@ class FaceProjection:
         count = 3 + len(self.settings.components)
         same = [gr.skip()] * len(self.settings.components)
 
-        def look() -> list[Any]:
+        def score_or_restore() -> list[Any]:
             recipe = read_recipe(Path(path or ""))
             if recipe is not None:
                 return self.restore(recipe)
             gan = self._face.gan(network)
             picture, shown = open_upload(self.studio, path or "")
             square = middle_square(picture.pixels, SIDE)
-            verdict = float(gan.scores(middle_square(square, gan.shape[0])[None])[0])
+            score = float(gan.scores(middle_square(square, gan.shape[0])[None])[0])
             return [
                 gr.skip() if shown == path else shown,
-                verdict_text(gan, verdict, message("your photo")),
+                verdict_text(gan, score, message("your photo")),
                 idle_message(square),
                 *same,
             ]
 
-        return await run_or_warn(self.studio, look, count) if path else [gr.skip()] * count
+        return await run_or_warn(self.studio, score_or_restore, count) if path else [gr.skip()] * count
 
     def restore(self, recipe: Recipe) -> list[Any]:
         """Return updates that show a recipe, with its photo if that is still in the gallery.

@@ -238,7 +238,7 @@ class FacesTab:
     # Restoring
 
     def handoffs(self) -> list[Handoff]:
-        """Handoffs: restore faces, walks, projections and trainings; project a picture."""
+        """Handoffs: restore faces, walks, projections and trainings; project an image."""
         drawing, projecting = (
             [self.parts, *self._restore_outputs],
             [self.parts, self.projection_fold, *self.search.found],
@@ -273,22 +273,22 @@ class FacesTab:
         return updates | {self.parts: gr.update(selected="draw"), self.projection_fold: gr.update(open=True)}
 
     async def project_picture(self, path: str, network: str) -> dict[Any, Any]:
-        """Use a picture from another tab as the photo of the projection."""
+        """Use an image from another tab as the photo of the projection."""
         updates = dict(zip(self.search.found, await self.search.face_dropped(path, network), strict=True))
-        if isinstance(updates[self.search.opinion], str):  # the picture could be read
+        if isinstance(updates[self.search.opinion], str):  # the image could be read
             updates[self.search.photo] = path
         return updates | {self.parts: gr.update(selected="draw"), self.projection_fold: gr.update(open=True)}
 
     async def restore_file(self, path: str) -> Any:
         """Restore a saved face or walk from its file."""
 
-        def bring() -> list[Any]:
+        def restore() -> list[Any]:
             recipe = read_recipe(Path(path))
             if recipe is None:
                 raise RecipeError(message("This file has no recipe; choose a PNG or an MP4 that was saved here."))
             return self._restore(recipe)
 
-        return await run_or_warn(self.studio, bring, 8 + len(self.face.everything))
+        return await run_or_warn(self.studio, restore, 8 + len(self.face.everything))
 
     def _restore(self, recipe: Recipe) -> list[Any]:
         return self._restore_walk(recipe) if recipe.engine == "dcgan_walk" else self._restore_face(recipe)

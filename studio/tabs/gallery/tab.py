@@ -26,7 +26,7 @@ from studio.services import Studio
 from studio.tabs.gallery.recipe_panel import RecipePanel
 
 A_PAGE = 24
-# Seconds for missing thumbnails; the list comes without the rest, and the page asks for them again.
+# Seconds to create missing thumbnails; the list is sent without the others, which the page requests later.
 PATIENCE = 0.1
 MOST_TEXT = 20_000
 FILTERS = {"All": "", "Dream": "dream", "Style": "style", "Latent": "latent", "Faces": "faces", "Words": "text"}
@@ -193,7 +193,7 @@ class GalleryTab:
         }
 
     def compare_results(self, value: dict[str, Any] | None) -> dict[Any, Any]:
-        """Compare two pictures."""
+        """Compare two images."""
         found = [self.studio.gallery.find(name) for name in (value or {}).get("chosen", [])]
         pictures = [result for result in found if result is not None and result.kind == "picture"]
         if len(pictures) != 2:
@@ -255,9 +255,9 @@ class GalleryTab:
         count = self.studio.gallery.remove(names)
         inform(message("1 result deleted.") if count == 1 else message("{count} results deleted.", count=count))
         page = int((value or {}).get("page", 0))
-        calm = gr.update(value="Delete", variant="secondary")
-        left = {self.grid: self.list_results(shown, value, page), self.asked: [], self.delete: calm, self.remove: calm}
-        return left | self.close_viewer()
+        reset = gr.update(value="Delete", variant="secondary")
+        grid = self.list_results(shown, value, page)
+        return {self.grid: grid, self.asked: [], self.delete: reset, self.remove: reset} | self.close_viewer()
 
     # Handoffs
 

@@ -1,10 +1,10 @@
-// Shows one result, or two pictures with a movable divider.
+// Shows one result, or two images with a movable divider.
 const viewer = element.querySelector('.viewer'), find = selector => viewer.querySelector(selector);
 const one = find('.one'), other = find('.other'), video = find('video'), text = find('.text');
 const compare = find('.compare'), range = compare.querySelector('input');
 
 function place() {
-  // Scaled to fit the box; small pictures are enlarged.
+  // Scaled to fit the box; small images are enlarged.
   const room = find('.well');
   for (const shown of [one, other, video]) {
     const width = shown.naturalWidth || shown.videoWidth, height = shown.naturalHeight || shown.videoHeight;
@@ -14,7 +14,7 @@ function place() {
     shown.style.height = `${height * scale}px`;
   }
   if (other.hidden) return;
-  // The divider is in the first picture's coordinates; the second may be wider or narrower.
+  // The divider is in the first image's coordinates; the second may be wider or narrower.
   const box = one.getBoundingClientRect(), over = other.getBoundingClientRect();
   const line = box.left + box.width * Number(range.value) / 100;
   other.style.clipPath = `inset(0 0 0 ${Math.min(over.width, Math.max(0, line - over.left))}px)`;

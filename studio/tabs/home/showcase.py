@@ -1,4 +1,4 @@
-"""Create the pictures of the Home tab: python -m studio.tabs.home.showcase."""
+"""Create the images of the Home tab: python -m studio.tabs.home.showcase."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SIZE = (480, 360)
 
 
 def picture_of(workshop: Workshop, engine: str, config: Any, backbone: str, **inputs: np.ndarray) -> np.ndarray:
-    """Run a job and return its last picture, (H, W, 3) uint8."""
+    """Run a job and return its last image, (H, W, 3) uint8."""
     image = None
     for frame in workshop.start(Job(engine=engine, config=config, inputs=inputs, backbone=backbone)):
         image = frame.image if frame.image is not None else image
@@ -29,7 +29,7 @@ def picture_of(workshop: Workshop, engine: str, config: Any, backbone: str, **in
 
 
 def pictures() -> dict[str, np.ndarray]:
-    """Create a picture for each tab that has one, by the tab's name."""
+    """Create an image for each tab that has one, by the tab's name."""
     from engines import deep_dream, style_transfer
     from engines.dcgan import DrawConfig
     from engines.vae.model import load_vae
@@ -54,7 +54,7 @@ def pictures() -> dict[str, np.ndarray]:
 
 
 def fitted(image: np.ndarray) -> Image.Image:
-    """Crop the centre of a picture to a card."""
+    """Crop the centre of an image to a card."""
     picture, shape = Image.fromarray(image), SIZE[0] / SIZE[1]
     width, height = min(picture.width, round(picture.height * shape)), min(picture.height, round(picture.width / shape))
     left, top = (picture.width - width) // 2, (picture.height - height) // 2
@@ -62,7 +62,7 @@ def fitted(image: np.ndarray) -> Image.Image:
 
 
 def main() -> None:
-    """Create all pictures."""
+    """Create all images."""
     for name, image in pictures().items():
         with written_atomically(FOLDER / f"{name}.jpg") as file:
             fitted(image).save(file, "JPEG", quality=84)

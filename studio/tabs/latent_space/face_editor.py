@@ -21,9 +21,9 @@ from studio.wire_format import png_uri
 NETWORK = "faces"
 DIRECTIONS = 12
 REACH = 3.0
-# Held-out faces have a mean absolute error of about 0.05; above twice that the picture is hardly a face.
+# Held-out faces have a mean absolute error of about 0.05; above twice that the image is hardly a face.
 MOST_FACE_ERROR = 0.1
-# Standard deviation of random faces; below 1 they are more often well formed.
+# Standard deviation of random latent vectors; below 1, faces have fewer flaws.
 RANDOM_SPREAD = 0.8
 EMPTY_FACE = {"network": NETWORK, "first": None, "second": None, "picture": "", "original": ""}
 CONCEPTS = ("smile", "age", "masculine", "long hair", "dark hair", "daylight")
@@ -128,7 +128,7 @@ class FaceEditor:
 
     @property
     def _count(self) -> int:
-        """Number of outputs that show a face: picture, blend and the other sliders."""
+        """Number of outputs that show a face: image, blend and the other sliders."""
         return 2 + len(self.concepts) + len(self.directions)
 
     def _new_face(self, value: dict[str, Any]) -> list[Any]:
@@ -136,7 +136,7 @@ class FaceEditor:
         zeros = [0.0] * (self._count - 1)
         picture = self._picture(value["network"], value["first"], value["second"], 0.0, zeros[1:])
         # The counter forces a redraw: the page skips a value it has already received, though an edit may have replaced
-        # the picture.
+        # the image.
         return [{**value, "picture": picture, "turn": value.get("turn", 0) + 1}, *zeros]
 
     async def reset_sliders(self, value: dict[str, Any]) -> Any:
@@ -153,7 +153,7 @@ class FaceEditor:
         return await run_or_warn(self.studio, encode, self._count) if path else [gr.skip()] * self._count
 
     async def encode_second(self, path: str | None, value: dict[str, Any], blend: float, *values: float) -> Any:
-        """Encode a dropped face as the second, and show the middle of both."""
+        """Encode a dropped face as the second, and show an equal blend of both."""
 
         def encode() -> list[Any]:
             second, _ = self._encoded(path, value["network"])
@@ -164,8 +164,7 @@ class FaceEditor:
         return await run_or_warn(self.studio, encode, 2) if path else [gr.skip()] * 2
 
     def _encoded(self, path: str | None, network: str) -> tuple[list[float], np.ndarray]:
-        """Return a face's latent vector and the square cut from its picture; a toast says if it hardly looks like a
-        face."""
+        """Return the latent vector of a photo's middle square, and the square; a toast says if it is hardly a face."""
         vae = self._vae(network)
         image = self.studio.read(path or "")
         cut = middle_square(image, vae.shape[0])

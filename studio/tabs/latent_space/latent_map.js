@@ -1,5 +1,5 @@
 // Map of a latent plane. All tiles are sent once; under the pointer the browser interpolates between the four nearest
-// tiles. A click asks the server for the exact picture.
+// tiles. A click asks the server for the exact image.
 const root = element.querySelector('.explorer');
 const find = selector => root.querySelector(selector);
 const map = find('.tiles'), marks = find('.marks'), big = find('.big');

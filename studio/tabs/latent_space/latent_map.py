@@ -73,6 +73,6 @@ def overlay(vae: VAE, kind: str, count: int, reach: float, spacing: str) -> str:
 
 
 def point_value(vae: VAE, z: np.ndarray) -> dict[str, Any]:
-    """Return the component's value for a latent vector, (2,): the vector and its decoded picture."""
+    """Return the component's value for a latent vector, (2,): the vector and its decoded image."""
     picture = vae.decode(z)[0, ..., 0]
     return {"z": [float(value) for value in z], "exact": png_uri(picture)}

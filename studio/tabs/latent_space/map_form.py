@@ -35,11 +35,11 @@ class MapSettings(Settings[MapConfig]):
         super().__init__(MapConfig(), "latent")
 
     def veil(self) -> gr.Radio:
-        """Create the choice of an overlay."""
+        """Create the control of the overlay."""
         return self._chips("veil", "Overlay", VEILS)
 
     def grid(self) -> list[Any]:
-        """Create the number of tiles, the range and the spacing."""
+        """Create the controls of the grid: number of tiles, range, spacing."""
         count = gr.Slider(5, 40, value=self.initial.count, step=1, label="Tiles per side", elem_id="latent-count")
         reach = gr.Slider(
             0.5, 4, value=self.initial.reach, step=0.1, label="Range: z from −r to r", elem_id="latent-reach"
@@ -48,11 +48,11 @@ class MapSettings(Settings[MapConfig]):
         return [self.add("count", count), self.add("reach", reach), spacing]
 
     def walk(self) -> list[Any]:
-        """Create the pictures per leg, the choice of arcs, and the choice of a loop."""
+        """Create the controls of a walk: frames per segment, spherical interpolation, closed loop."""
         steps = gr.Slider(4, 60, value=self.initial.steps, step=1, label="Frames per segment", elem_id="latent-steps")
-        back = gr.Checkbox(False, label="Closed loop", container=False, elem_id="latent-closed")
-        arcs = gr.Checkbox(False, label="Spherical", container=False, elem_id="latent-spherical")
-        return [self.add("steps", steps), self.add("spherical", arcs), self.add("closed", back)]
+        closed = gr.Checkbox(False, label="Closed loop", container=False, elem_id="latent-closed")
+        spherical = gr.Checkbox(False, label="Spherical", container=False, elem_id="latent-spherical")
+        return [self.add("steps", steps), self.add("spherical", spherical), self.add("closed", closed)]
 
     def _chips(self, name: str, label: str, meanings: dict[str, str]) -> gr.Radio:
         titles = {meant: title for title, meant in meanings.items()}

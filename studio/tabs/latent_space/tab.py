@@ -273,7 +273,7 @@ class LatentTab:
         return await self._locate(lambda: decode_sketch(sheet), network, value)
 
     async def encode_picture(self, path: str | None, network: str, value: Any) -> Any:
-        """Encode a dropped picture of a digit."""
+        """Encode a dropped image of a digit."""
         if not path:
             return [gr.skip()] * 4
         return await self._locate(lambda: self.studio.read(path, least=1), network, value)

@@ -1,4 +1,4 @@
-// Regions painted on the photo, one colour per painting; the value holds them as a small PNG.
+// Regions painted on the photo, one colour per style image; the value holds them as a small PNG.
 const root = element.querySelector('.regions'), canvas = root.querySelector('canvas'), pens = root.querySelector('.pens');
 const width = root.querySelector('input'), context = canvas.getContext('2d');
 const painted = document.createElement('canvas'), paint = painted.getContext('2d', { willReadFrequently: true });

@@ -1,4 +1,4 @@
-"""Region painter component: where on the photo each painting applies."""
+"""Region painter component: where on the photo each style image applies."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def blank(photo: np.ndarray | None, count: int) -> dict[str, Any]:
 
     Args:
         photo: (H, W, 3) uint8 RGB, or None.
-        count: number of paintings.
+        count: number of style images.
     """
     value: dict[str, Any] = {"count": max(1, count), "colors": list(COLORS), "painted": ""}
     if photo is not None:
@@ -36,7 +36,7 @@ def region_painter(elem_id: str, photo: np.ndarray) -> gr.HTML:
 
 
 def masks_of(value: Any, count: int) -> list[np.ndarray | None]:
-    """Return a mask for each painting, (h, w, 3) uint8 with white where it applies, or None.
+    """Return a mask for each style image, (h, w, 3) uint8 with white where it applies, or None.
 
     Raises:
         ValueError: the regions are damaged.

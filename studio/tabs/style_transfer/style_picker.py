@@ -1,4 +1,4 @@
-"""Style picker: the paintings and their weights."""
+"""Style picker: the style images and their weights."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def paths_in(gallery: Any) -> list[str]:
 
 
 class StylePicker:
-    """Gallery of paintings, a row of examples, and a weight for each painting.
+    """Gallery of style images, a row of examples, and a weight for each style image.
 
     Call `drop_zone`, `choices` and `weights` once each, where the tab wants the parts; then `wire`.
 
@@ -75,7 +75,7 @@ class StylePicker:
             )
 
     def weights(self) -> None:
-        """Create the weights, hidden until there are several paintings."""
+        """Create the weights, hidden until there are several style images."""
         fold_id = f"{self._prefix}-blend"
         self.fold = gr.Accordion("Blend", open=False, elem_id=fold_id, elem_classes="fold", visible=False)
         with self.fold:
@@ -123,11 +123,11 @@ class StylePicker:
         return thumbnails(drawn), gr.skip() if paths_in(gallery) else [str(drawn[0])]
 
     def pick_example(self, gallery: Any, several: bool, event: gr.EventData):
-        """Replace the painting by an example, or add it if several are blended."""
+        """Replace the style image by an example, or add the example if several are blended."""
         return self._combined([str(self.examples[event.index % len(self.examples)])], gallery, several)
 
     def add_uploads(self, files: list[str], gallery: Any, several: bool):
-        """Replace the painting by uploaded ones, or add them if several are blended."""
+        """Replace the style image by uploaded ones, or add them if several are blended."""
         readable = self._readable(files)
         return self._combined(readable, gallery, several) if readable else gr.skip()
 
@@ -143,7 +143,7 @@ class StylePicker:
         return wanted
 
     def check_gallery(self, gallery: Any) -> list[Any]:
-        """Check dropped paintings, and show a weight for each if there are several."""
+        """Check dropped style images, and show a weight for each if there are several."""
         readable = self._readable(paths_in(gallery))
         if len(readable) > MOST_STYLES:
             warn(
@@ -160,7 +160,7 @@ class StylePicker:
         return [shown, gr.update(visible=several, open=several), *sliders]
 
     def _readable(self, paths: Sequence[str]) -> list[str]:
-        """Keep the files that are pictures; a toast reports each of the others."""
+        """Return the files that are images; a toast reports each of the others."""
         readable = []
         for path in paths:
             try:
@@ -171,11 +171,11 @@ class StylePicker:
 
 
 def blend_of(weights: Sequence[Any], count: int) -> tuple[float, ...]:
-    """Return the config's blend; () for a single painting and for equal weights.
+    """Return the config's blend; () for a single style image and for equal weights.
 
     Args:
         weights: values of the sliders; None counts as 1.
-        count: number of paintings.
+        count: number of style images.
     """
     if count < 2:
         return ()

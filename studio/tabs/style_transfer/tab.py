@@ -214,7 +214,7 @@ class StyleTab:
         view.start_on(self.batch.go.click, self.start_batch, shared)
         self.sweep.wire()
         view.reuse_button.click(
-            view.picture_as_input, [view.run_id, view.moment], [self.start_image], **concurrent
+            view.picture_as_input, [view.run_id, view.snapshot_step], [self.start_image], **concurrent
         ).then(lambda: gr.update(open=True), None, [self.start_fold], **unqueued)
         view.wire()
         self.saved_settings.wire(view.start_button)
@@ -226,10 +226,10 @@ class StyleTab:
         self.saved_settings.on_visit(tab)
         self.style_picker.on_page_load(page)
 
-    # Pictures
+    # Images
 
     def handoffs(self) -> list[Handoff]:
-        """Handoffs: restore a painting; use a picture as the photo or as the style."""
+        """Handoffs: restore a style transfer; use an image as the photo or as the style image."""
         gallery = self.style_picker.gallery
         photo = [gallery, self.view.run_id], self._restore_outputs
         return [
@@ -243,7 +243,7 @@ class StyleTab:
         ]
 
     def use_as_photo(self, path: str, gallery: Any, run_id: str) -> dict[Any, Any]:
-        """Use a picture from another tab as the photo."""
+        """Use an image from another tab as the photo."""
         return {self.photo: path} | self.photo_changed(path, gallery, run_id)
 
     def photo_changed(self, path: str | None, gallery: Any, run_id: str) -> dict[Any, Any]:
@@ -252,7 +252,7 @@ class StyleTab:
         return update if image is None else {self.regions: blank(image, len(gallery or []))} | update
 
     def _restore(self, recipe: Recipe) -> dict[Any, Any]:
-        """Show a recipe in the controls, with its pictures if they are still in the gallery.
+        """Show a recipe in the controls, with its images if they are still in the gallery.
 
         Raises:
             ValueError: a recipe of another tab, or with settings that this version rejects.
@@ -292,7 +292,7 @@ class StyleTab:
     # Settings and runs
 
     def preset_chosen(self, name: str, backbone: str, run_id: str, *values: Any):
-        """Apply a preset to the controls, and to the running painting."""
+        """Apply a preset to the controls, and to the current run."""
         config = presets(backbone).get(name)
         if config is None:
             return [gr.skip()] * len(self.settings.components)
@@ -319,7 +319,7 @@ class StyleTab:
         restored: str | None,
         *values: Any,
     ) -> AsyncIterator[dict[Any, Any]]:
-        """Start a painting and watch it until it ends."""
+        """Start a style transfer and watch it until it ends."""
 
         def job() -> Job:
             return replay_if_same(self._job(photo, gallery, regions, start_image, backbone, values), restored)
@@ -356,10 +356,10 @@ class StyleTab:
         backbone: str,
         values: Sequence[Any],
     ) -> Job:
-        """Create the job of a single painting.
+        """Create the job of a single style transfer.
 
         Raises:
-            ValueError: missing pictures, or invalid settings; the message is for the user.
+            ValueError: missing images, or invalid settings; the message is for the user.
         """
         if not photo:
             raise PictureError(message("Choose a photo first: drop one or click an example."))
@@ -387,7 +387,7 @@ class StyleTab:
 
 
 def regions_for(gallery: Any, painted: Any):
-    """Return the region painter's value for the current number of paintings."""
+    """Return the region painter's value for the current number of style images."""
     value = painted if isinstance(painted, dict) else {}
     count = max(1, min(len(paths_in(gallery)), MOST_STYLES))
     return [gr.skip() if value.get("count") == count else {**value, "count": count}]
