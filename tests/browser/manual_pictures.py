@@ -81,7 +81,7 @@ def dream(page: Page) -> None:
 def on_the_style_tab(page: Page, photo: str, painting: str) -> None:
     page.show_tab("Style", "style")
     page.drop(PICTURES / "content" / photo)
-    page.one("#style-upload input[type=file]").send_keys(str(PICTURES / "style" / painting))
+    page.one("input[type=file]:has(+ #style-upload)").send_keys(str(PICTURES / "style" / painting))
     page.until(lambda: len(page.all("#style-paintings img")) == 1, "the painting")
 
 
