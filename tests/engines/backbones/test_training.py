@@ -15,6 +15,7 @@ from engines.backbones import studio_vgg
 from engines.backbones import training as backbone_training
 from engines.backbones.backbone import Backbone, load_backbone, untrained_backbone
 from engines.backbones.config import BackboneTrainingConfig
+from engines.backbones.optimizer import convolution_optimizer
 from engines.backbones.training import crop_size, evaluate, random_boxes
 from engines.weights.store import WeightsStore
 from tests.engines.data.helpers import flat_png, zip_of
@@ -200,6 +201,19 @@ def test_training_on_first_blocks_that_are_missing_or_damaged_is_refused_with_on
     if content:
         (data / "first_blocks.npz").write_bytes(content)
     assert said in refusal(ValueError, next, trained(QUICK, data, teacher))
+
+
+# Optimizer
+
+
+def test_kernels_of_hidden_convolutions_get_muon_and_a_first_layer_and_biases_adam():
+    shapes = [(3, 3, 3, 8), (8,), (3, 3, 8, 16), (16,), (1, 1, 16, 32), (32, 200)]
+    weights = [tf.Variable(tf.ones(shape)) for shape in shapes]
+    optimizer = convolution_optimizer(weights, rate=0.04, decay=0.02)
+    assert [tuple(w.shape) for w in optimizer.matrices] == [(3, 3, 8, 16), (1, 1, 16, 32)]
+    assert [tuple(w.shape) for w in optimizer.others] == [(3, 3, 3, 8), (8,), (16,), (32, 200)]
+    assert optimizer.weights == [*optimizer.matrices, *optimizer.others]
+    assert (optimizer.rate, optimizer.adam_rate, optimizer.decay) == (0.04, pytest.approx(0.004), 0.02)
 
 
 # Hints

@@ -17,6 +17,7 @@ from studio.runs import timer
 from studio.runs.run import Run, original_of
 from tests.studio.conftest import SMALL
 from tests.studio.helpers import Clock, LoopEngine, MemoryResultWriter, eventually, finished
+from tests.studio.runs.helpers import open_for_good
 
 
 class Log:
@@ -36,10 +37,6 @@ class Log:
 
 def gate() -> threading.Semaphore:
     return threading.Semaphore(0)
-
-
-def open_for_good(semaphore: threading.Semaphore) -> None:
-    semaphore.release(10_000)
 
 
 def submitted(queue, *engines: LoopEngine) -> list[Run]:
