@@ -30,7 +30,9 @@ from engines.nn.compact_checkpoint import compact
 
 WEIGHTS = Path(__file__).resolve().parent.parent / "weights"
 CHECKPOINTS = Path("checkpoints")
-# Result of distillation, input of the backbone's training; in the project, so that the latter can be repeated alone.
+# What the backbone's training starts from; in the project, so that it can be repeated alone: the network that was
+# trained on images of 64 pixels, and the result of distillation.
+START = WEIGHTS / "training" / "studio_vgg_64_pixels.npz"
 FIRST_BLOCKS = WEIGHTS / "training" / "studio_vgg_first_blocks.npz"
 LANGUAGE_MODEL = "language_model_"  # prefix of the files of language models
 
@@ -134,7 +136,7 @@ def _backbone(options: argparse.Namespace) -> Work:
     def train() -> Frames[None]:
         config = BackboneTrainingConfig(**changed_options(options, BackboneTrainingConfig))
         teacher = load_backbone("inception_v3", _weights_store(options))
-        return training.train(config, options.data, options.first_blocks, teacher, checkpoint, output)
+        return training.train(config, options.data, options.start, FIRST_BLOCKS, teacher, checkpoint, output)
 
     return Work(train, lambda: training.evaluate(output, options.data))
 
@@ -246,7 +248,12 @@ def _parser() -> argparse.ArgumentParser:
         one.add_argument("--evaluate", action="store_true", help="score existing weights instead of training")
         one.add_argument("--json", action="store_true", help="print the scores as one JSON object")
         if name == "backbone":
-            one.add_argument("--first-blocks", type=Path, default=FIRST_BLOCKS, help="output of distillation")
+            one.add_argument(
+                "--start",
+                type=Path,
+                default=WEIGHTS / "studio_vgg.npz",
+                help="weights to train further, or first blocks",
+            )
         add_options(one, config_class)
     return parser
 

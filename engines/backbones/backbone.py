@@ -29,28 +29,28 @@ class Architecture:
 
     Attributes:
         title: display name.
-        layers: regular expression of the layers offered for DeepDream.
+        layers: regular expressions of the layers offered, one for each branch of the network.
         default_layers: default layer weights of DeepDream.
         least: shortest side of an image, in pixels, for which every layer has an output.
         caffe: whether the network takes BGR minus the ImageNet mean instead of RGB in [-1, 1].
     """
 
     title: str
-    layers: str
+    layers: tuple[str, ...]
     default_layers: dict[str, float]
     caffe: bool = False
     least: int = 16
 
 
 ARCHITECTURES = {
-    "studio_vgg": Architecture("Studio VGG", r"block\d_conv\d", {"block4_conv3": 1.0}),
+    "studio_vgg": Architecture("Studio VGG", (r"block\d_conv\d", r"style_block\d_conv\d"), {"block4_conv3": 1.0}),
     "inception_v3": Architecture(
-        "InceptionV3", r"mixed\d+", {"mixed4": 1.0, "mixed5": 1.5, "mixed6": 2.0, "mixed7": 2.5}, least=75
+        "InceptionV3", (r"mixed\d+",), {"mixed4": 1.0, "mixed5": 1.5, "mixed6": 2.0, "mixed7": 2.5}, least=75
     ),
-    "vgg16": Architecture("VGG16", r"block\d_conv\d", {"block4_conv3": 1.0, "block5_conv2": 1.0}, caffe=True),
-    "vgg19": Architecture("VGG19", r"block\d_conv\d", {"block4_conv4": 1.0, "block5_conv2": 1.0}, caffe=True),
-    "xception": Architecture("Xception", r"block\d+_sepconv\d_act", {"block8_sepconv2_act": 1.0}),
-    "resnet50": Architecture("ResNet50", r"conv\d_block\d_out", {"conv4_block4_out": 1.0}, caffe=True),
+    "vgg16": Architecture("VGG16", (r"block\d_conv\d",), {"block4_conv3": 1.0, "block5_conv2": 1.0}, caffe=True),
+    "vgg19": Architecture("VGG19", (r"block\d_conv\d",), {"block4_conv4": 1.0, "block5_conv2": 1.0}, caffe=True),
+    "xception": Architecture("Xception", (r"block\d+_sepconv\d_act",), {"block8_sepconv2_act": 1.0}),
+    "resnet50": Architecture("ResNet50", (r"conv\d_block\d_out",), {"conv4_block4_out": 1.0}, caffe=True),
 }
 _CAFFE_MEAN_BGR = (103.939, 116.779, 123.68)
 
@@ -61,7 +61,7 @@ class Backbone:
 
     Attributes:
         name: its key in `ARCHITECTURES`.
-        network: Keras model from (B, H, W, 3) in the network's own range to its last features.
+        network: Keras model from (B, H, W, 3) in the network's own range to the last features of each branch.
         weights: SHA-256 of the weights file; empty for untrained weights.
         source: where the weights came from: "folder", "cache", "bundled" or "untrained".
         cache: traced functions that engines keep with a backbone, so that a second run does not trace again.
@@ -79,9 +79,9 @@ class Backbone:
 
     @property
     def layers(self) -> list[str]:
-        """Layers offered for DeepDream, from first to last."""
+        """Layers to choose from, from the first to the last of each branch."""
         names = [layer.name for layer in self.network.layers]
-        return [name for name in names if re.fullmatch(self.architecture.layers, name)]
+        return [name for branch in self.architecture.layers for name in names if re.fullmatch(branch, name)]
 
     def channels(self, layer: str) -> int:
         """Number of channels of a layer."""
@@ -206,7 +206,7 @@ def untrained_backbone(name: str, *, dtype: str = "float32") -> Backbone:
     """A backbone with random weights, for tests."""
     from engines.backbones import studio_vgg
 
-    network = studio_vgg.build_features(normalised=False) if name == "studio_vgg" else _official(name, None)
+    network = studio_vgg.build_branches() if name == "studio_vgg" else _official(name, None)
     return Backbone(name, fold_batch_normalization(network, dtype))
 
 
@@ -215,7 +215,7 @@ def _studio_vgg(path) -> keras.Model:
 
     from engines.backbones import studio_vgg
 
-    network = studio_vgg.build_features(normalised=False, dtype="float32")
+    network = studio_vgg.build_branches(dtype="float32")
     with np.load(path, allow_pickle=False) as arrays:
         studio_vgg.set_weights(network, dict(arrays))
     return network

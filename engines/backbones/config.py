@@ -9,21 +9,19 @@ from engines.core.configs import setting, validate
 
 @dataclass(frozen=True, kw_only=True)
 class BackboneTrainingConfig:
-    """How the bundled backbone is trained."""
+    """How the first branch of the bundled backbone is trained further."""
 
-    epochs: int = setting(6, "Number of passes over the training images.", low=1, high=1000)
+    epochs: int = setting(1, "Number of passes over the training images.", low=1, high=1000)
     batch_size: int = setting(64, "Images per step.", low=2, high=4096)
     photos: int = setting(8, "Photo crops added to each step.", low=1, high=256)
     hinted: int = setting(8, "Images per step that the teacher also sees.", low=1, high=4096)
     hint_weight: float = setting(1.0, "Weight of the distance from the teacher's features.", low=0, high=100)
-    soft_weight: float = setting(0.0, "Share of the teacher's class probabilities in the loss.", low=0, high=1)
-    temperature: float = setting(2.0, "Temperature of the teacher's class probabilities.", low=0.1, high=100)
-    learning_rate: float = setting(0.05, "Peak of the one-cycle schedule of Muon.", low=1e-6, high=10)
+    learning_rate: float = setting(0.01, "Peak of the one-cycle schedule of Muon.", low=1e-6, high=10)
     warmup: float = setting(0.05, "Share of the steps used to warm up the learning rate.", low=0, high=0.9)
     weight_decay: float = setting(0.02, "Weight decay of the kernels, relative to the rate.", low=0, high=1)
     label_smoothing: float = setting(0.1, "Share of each label spread over all classes.", low=0, high=0.9)
     first_size: int = setting(80, "Side of the crops at the start, in pixels.", low=80, high=256)
-    last_size: int = setting(112, "Side of the crops at the end, in pixels.", low=80, high=256)
+    last_size: int = setting(96, "Side of the crops at the end, in pixels.", low=80, high=256)
     least_area: float = setting(0.4, "Smallest share of an image that a crop covers.", low=0.05, high=1)
     largest_scale: float = setting(3.2, "Largest downscaling factor of a crop.", low=1, high=16)
     interval: int = setting(250, "Steps between checkpoints.", low=1, high=1_000_000)
@@ -37,7 +35,7 @@ class BackboneTrainingConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class DistillationConfig:
-    """How the first blocks of the bundled backbone learn the features of VGG19's."""
+    """How the style branch of the bundled backbone learns the features of VGG19's first blocks."""
 
     steps: int = setting(2400, "Training steps.", low=1, high=10_000_000)
     batch_size: int = setting(6, "Crops per step.", low=2, high=256)

@@ -74,7 +74,7 @@ def train(
     painted, others_left_out = whole_pictures(paintings, config.size, HELD_OUT)
     everything = [*photos, *painted * PAINTING_REPEATS]
 
-    features = studio_vgg.build_features(normalised=False)
+    features = studio_vgg.build_features(studio_vgg.FIRST_BLOCKS)
     student = keras.Model(features.input, [features.get_layer(name).output for name in TEACHER_LAYERS])
     taught = teacher.extractor(list(TEACHER_LAYERS.values()))
     maps = [

@@ -1,14 +1,18 @@
-"""The bundled backbone: a slim VGG-type network (Simonyan & Zisserman 2014).
+"""The bundled backbone: a slim VGG-type network (Simonyan & Zisserman 2014) of two branches.
 
-3x3 convolutions named as in VGG (`block1_conv1` ...), each followed by ReLU, with max pooling between blocks. Blocks 4
-and 5 are trained with batch normalisation, which is folded into kernel and bias before shipping; blocks 1 to 3 have
-none, like VGG19's, from which they are distilled. Input: RGB in [-1, 1].
+3x3 convolutions named as in VGG (`block1_conv1` ...), each followed by ReLU, with max pooling between blocks. Input:
+RGB in [-1, 1].
+
+The first branch has five blocks and classifies. It is trained with batch normalisation, which is folded into kernel and
+bias before shipping. The style branch, `style_block1_conv1` ..., has the first three blocks once more, without batch
+normalisation: they are distilled from VGG19's. Style transfer compares their features.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -19,26 +23,45 @@ from engines.nn.layers import FusedBatchNormalization
 
 BLOCKS: tuple[tuple[int, ...], ...] = ((32, 32), (64, 64), (128, 128, 128), (256, 256, 256), (320, 320))
 FIRST_BLOCKS = 3
+# Prefix of the layers of the style branch.
+STYLE = "style_"
 
 
-def layer_names(blocks: int = len(BLOCKS)) -> list[str]:
-    """Convolutions of the first blocks from first to last, as in VGG: `block1_conv1` ..."""
-    return [f"block{b}_conv{c}" for b, block in enumerate(BLOCKS[:blocks], 1) for c in range(1, len(block) + 1)]
+def layer_names(blocks: int = len(BLOCKS), prefix: str = "") -> list[str]:
+    """Convolutions of the first blocks from first to last, as in VGG: `block1_conv1` ..., with a prefix if given."""
+    return [f"{prefix}block{b}_conv{c}" for b, block in enumerate(BLOCKS[:blocks], 1) for c in range(1, len(block) + 1)]
 
 
-def build_features(*, normalised: bool, dtype: str | keras.dtype_policies.DTypePolicy | None = None) -> keras.Model:
-    """The convolutional part, (B, H, W, 3) in [-1, 1] -> (B, H / 16, W / 16, 320).
+def build_features(
+    blocks: int = len(BLOCKS),
+    *,
+    normalised: bool = False,
+    dtype: str | keras.dtype_policies.DTypePolicy | None = None,
+) -> keras.Model:
+    """The convolutions of the first branch: (B, H, W, 3) in [-1, 1] -> those of the last block, (B, h, w, C).
 
     Args:
+        blocks: number of blocks; each but the first halves height and width.
         normalised: with batch normalisation in the blocks after the first three, for training; without, as shipped
             (convolutions have a bias and a ReLU).
     """
-    inputs = x = keras.Input((None, None, 3), dtype="float32")
-    for b, block in enumerate(BLOCKS, 1):
+    inputs = keras.Input((None, None, 3), dtype="float32")
+    return keras.Model(inputs, _branch(inputs, blocks, normalised=normalised, dtype=dtype), name="studio_vgg")
+
+
+def build_branches(*, dtype: str | None = None) -> keras.Model:
+    """Both branches as shipped: (B, H, W, 3) in [-1, 1] -> [(B, H / 16, W / 16, 320), (B, H / 4, W / 4, 128)]."""
+    inputs = keras.Input((None, None, 3), dtype="float32")
+    outputs = [_branch(inputs, len(BLOCKS), dtype=dtype), _branch(inputs, FIRST_BLOCKS, prefix=STYLE, dtype=dtype)]
+    return keras.Model(inputs, outputs, name="studio_vgg")
+
+
+def _branch(x: Any, blocks: int, *, prefix: str = "", normalised: bool = False, dtype: Any = None) -> Any:
+    for b, block in enumerate(BLOCKS[:blocks], 1):
         if b > 1:
-            x = layers.MaxPooling2D(2, name=f"block{b - 1}_pool", dtype=dtype)(x)
+            x = layers.MaxPooling2D(2, name=f"{prefix}block{b - 1}_pool", dtype=dtype)(x)
         for c, channels in enumerate(block, 1):
-            name = f"block{b}_conv{c}"
+            name = f"{prefix}block{b}_conv{c}"
             if normalised and b > FIRST_BLOCKS:
                 x = layers.Conv2D(
                     channels,
@@ -53,7 +76,7 @@ def build_features(*, normalised: bool, dtype: str | keras.dtype_policies.DTypeP
                 x = layers.ReLU(name=name, dtype=dtype)(x)
             else:
                 x = layers.Conv2D(channels, 3, padding="same", activation="relu", name=name, dtype=dtype)(x)
-    return keras.Model(inputs, x, name="studio_vgg")
+    return x
 
 
 def build_classifier(classes: int, *, normalised: bool) -> keras.Model:
@@ -65,7 +88,7 @@ def build_classifier(classes: int, *, normalised: bool) -> keras.Model:
 
 
 def folded_weights(trained: keras.Model) -> dict[str, np.ndarray]:
-    """The trained classifier's weights with batch normalisation folded in.
+    """The trained classifier's weights, with batch normalisation folded in where there is any.
 
     With scale = gamma / sqrt(variance + epsilon), the folded kernel is kernel * scale and the folded bias is
     beta - mean * scale: exactly the same function at inference. Layers without batch normalisation are unchanged.
@@ -74,9 +97,10 @@ def folded_weights(trained: keras.Model) -> dict[str, np.ndarray]:
         "<layer>/kernel" and "<layer>/bias" for each convolution and for "logits", float32.
     """
     weights = {}
-    for name in layer_names(FIRST_BLOCKS):
-        weights[f"{name}/kernel"], weights[f"{name}/bias"] = trained.get_layer(name).get_weights()
-    for name in layer_names()[len(weights) // 2 :]:
+    for name in layer_names():
+        if isinstance(trained.get_layer(name), layers.Conv2D):
+            weights[f"{name}/kernel"], weights[f"{name}/bias"] = trained.get_layer(name).get_weights()
+            continue
         kernel = trained.get_layer(f"{name}_kernel").kernel.numpy()
         normalization = trained.get_layer(f"{name}_normalization")
         variance = normalization.moving_variance.numpy()
@@ -105,7 +129,7 @@ def set_weights(network: keras.Model, weights: Mapping[str, np.ndarray]) -> None
 
 
 def read_classifier(path: Path) -> keras.Model:
-    """Read the bundled network with its classifier from a file of folded weights: (B, H, W, 3) -> (B, classes) logits.
+    """Read the first branch with its classifier from a file of folded weights: (B, H, W, 3) -> (B, classes) logits.
 
     Raises:
         ValueError: a layer's weights are missing or have another shape.

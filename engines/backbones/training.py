@@ -1,10 +1,8 @@
-"""Train blocks 4 and 5 of the bundled backbone on top of frozen first blocks.
+"""Train blocks 4 and 5 of the bundled backbone's first branch on top of frozen first blocks, further or from the start.
 
-They learn to classify the 200 classes of Tiny ImageNet, from the labels and, if `soft_weight` is not 0, from
-InceptionV3's class probabilities (Szegedy et al. 2015; distillation: Hinton et al. 2015). Through linear maps, four of
-their layers also learn InceptionV3's features (hints: Romero et al. 2015), on these images and on crops of photos,
-which are sharper. No layer is copied. Tiny ImageNet's 64-pixel images are enlarged: objects become as large as in a
-photo.
+They learn to classify the 200 classes of Tiny ImageNet. Through linear maps, four of their layers also learn
+InceptionV3's features (Szegedy et al. 2015; hints: Romero et al. 2015), on these images and on crops of photos, which
+are sharper. No layer is copied. Tiny ImageNet's 64-pixel images are enlarged: objects become as large as in a photo.
 """
 
 from __future__ import annotations
@@ -24,10 +22,8 @@ from engines.backbones.backbone import Backbone
 from engines.backbones.config import BackboneTrainingConfig
 from engines.backbones.hints import crops, relative
 from engines.backbones.optimizer import convolution_optimizer
-from engines.backbones.soft_targets import soft_targets
 from engines.core.files import UNREADABLE, written_atomically
 from engines.core.frames import Frames
-from engines.core.preparation import prepare
 from engines.data.images import PHOTOS_FILE, LabelledPictures, labelled_pictures, whole_pictures
 from engines.nn.precision import training_policy
 from engines.nn.training_loop import batch_indices, data_hash, one_cycle, train_frames
@@ -44,8 +40,8 @@ TEACHER_LAYERS = {
     "block5_conv1": "mixed7",
     "block5_conv2": "mixed8",
 }
-# Side of the images at evaluation, in pixels.
-EVALUATION_SIDE = 112
+# The monitor scores every fifth validation image: all of them take minutes.
+MONITORED = slice(None, None, 5)
 
 TRAIN_FILE, VALIDATION_FILE = "tiny_imagenet_train.zip", "tiny_imagenet_val.zip"
 
@@ -98,6 +94,7 @@ def hint(features: tf.Tensor, layer: str, shape: Sequence[int | tf.Tensor]) -> t
 def train(
     config: BackboneTrainingConfig,
     data: Path,
+    start: Path,
     first_blocks: Path,
     teacher: Backbone,
     checkpoint: Path | None,
@@ -107,14 +104,16 @@ def train(
     when done.
 
     Metrics: loss and accuracy over the interval's training crops, `hints` the mean distance from the teacher's
-    features, relative to these, `top1` on the validation pictures, learning rate.
+    features, relative to these, `top1` on a fifth of the validation pictures, learning rate.
 
     Args:
-        first_blocks: the .npz of blocks 1 to 3 that `engines.backbones.distillation` writes.
+        start: an .npz with blocks 1 to 3. If it holds the others and the classifier too, like `output`, these are
+            trained further; otherwise they begin at random.
+        first_blocks: the .npz that `engines.backbones.distillation` writes, the style branch of `output`.
         teacher: InceptionV3.
 
     Raises:
-        ValueError: data or first blocks missing or damaged, a checkpoint of another training, or a training that
+        ValueError: data or weights missing or damaged, a checkpoint of another training, or a training that
             diverged.
     """
     keras.utils.set_random_seed(config.seed)
@@ -123,19 +122,16 @@ def train(
     validation = labelled_pictures(data / VALIDATION_FILE)
     if validation.classes != pictures.classes:
         raise ValueError("Training and validation pictures do not have the same classes.")
+    monitored = dataclasses.replace(
+        validation, images=validation.images[MONITORED], labels=validation.labels[MONITORED]
+    )
     photos, photos_left_out = whole_pictures(data / PHOTOS_FILE, config.last_size)
     count = len(pictures.images)
     classes = len(pictures.classes)
     total = config.epochs * (count // config.batch_size)
 
-    network = studio_vgg.build_classifier(classes, normalised=True)
-    given = _load_first_blocks(network, first_blocks)
-    cache = checkpoint and checkpoint.with_name(f"{checkpoint.stem}_soft_targets.npz")
-    probabilities_of_teacher = np.zeros((count, 0), np.float32)
-    if config.soft_weight:
-        logits, _ = yield from prepare(lambda: soft_targets(teacher, pictures, cache), "soft targets")
-        probabilities_of_teacher = tf.nn.softmax(logits / config.temperature).numpy()
-        keras.utils.set_random_seed(config.seed)  # soft targets that are not cached use random numbers
+    network, given = _start(start, classes)
+    style = _style_branch(first_blocks)
     middle = network.get_layer(f"block{studio_vgg.FIRST_BLOCKS}_pool").output
     first = keras.Model(network.input, middle)
     deep = keras.Model(middle, [*(network.get_layer(name).output for name in TEACHER_LAYERS), network.output])
@@ -151,7 +147,7 @@ def train(
     factor = keras.Variable(0.0, dtype="float32", trainable=False, name="factor")
 
     @tf.function(reduce_retracing=True)
-    def update(images, labels, probabilities, boxes, gains, sharp):
+    def update(images, labels, boxes, gains, sharp):
         rows = tf.range(tf.shape(images)[0])
         seen = tf.image.crop_and_resize(images, boxes, rows, tf.shape(sharp)[1:3], extrapolation_value=127.5)
         seen = (seen / 127.5 - 1) * gains[:, :1, None, None] + gains[:, 1:, None, None]
@@ -165,11 +161,6 @@ def train(
             *found, logits = deep(edges, training=True)
             logits = logits[config.photos :]
             named = tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(targets, logits))
-            if config.soft_weight:
-                # Gradients of softened logits are smaller by the squared temperature (Hinton et al. 2015, section 2).
-                softened = logits / config.temperature
-                soft = tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(probabilities, softened))
-                named += config.soft_weight * (config.temperature**2 * soft - named)
             hints = tf.add_n(
                 [
                     relative(layer(hint(own[:hinted], name, tf.shape(right)[1:3])), right)[0]
@@ -196,7 +187,6 @@ def train(
         return update(
             tf.constant(pictures.images[rows]),
             tf.constant(pictures.labels[rows]),
-            tf.constant(probabilities_of_teacher[rows]),
             tf.constant(boxes),
             tf.constant(gains, tf.float32),
             tf.constant(crops(photos, config.photos, size, config.largest_scale, rng)),
@@ -204,7 +194,7 @@ def train(
 
     def monitor(step: int):
         rate = config.learning_rate * float(factor.value)
-        return None, {"top1": top1(network, validation), "learning_rate": rate}
+        return None, {"top1": top1(network, monitored, config.last_size), "learning_rate": rate}
 
     learnt = data_hash(pictures.images, pictures.labels, *photos, *given)
     yield from train_frames(
@@ -218,38 +208,59 @@ def train(
         notices=(*pictures.left_out, *photos_left_out),
     )
     if output:
-        save(studio_vgg.folded_weights(network), pictures.classes, output)
+        save(studio_vgg.folded_weights(network) | style, pictures.classes, config.last_size, output)
 
 
-def _load_first_blocks(network: keras.Model, path: Path) -> list[np.ndarray]:
-    """Load the first blocks from a file into the network; returns their weights. Raises ValueError."""
-    names = studio_vgg.layer_names(studio_vgg.FIRST_BLOCKS)
+def _start(path: Path, classes: int) -> tuple[keras.Model, list[np.ndarray]]:
+    """The classifier to train, and the weights of `path` that are in it. Raises ValueError."""
+    arrays = _read(path)
+    further = "logits/kernel" in arrays
+    network = studio_vgg.build_classifier(classes, normalised=not further)
+    names = [*studio_vgg.layer_names(), "logits"] if further else studio_vgg.layer_names(studio_vgg.FIRST_BLOCKS)
     try:
-        with np.load(path, allow_pickle=False) as arrays:
-            given = [[arrays[f"{name}/{part}"] for part in ("kernel", "bias")] for name in names]
+        given = [[arrays[f"{name}/{part}"] for part in ("kernel", "bias")] for name in names]
         for name, values in zip(names, given, strict=True):
             network.get_layer(name).set_weights(values)
+    except UNREADABLE as error:
+        raise ValueError(
+            f"{path} holds no backbone of {classes} classes and no first blocks; use another file."
+        ) from error
+    return network, [values for pair in given for values in pair]
+
+
+def _style_branch(path: Path) -> dict[str, np.ndarray]:
+    """The distilled blocks by the names that they have in the style branch. Raises ValueError."""
+    arrays = _read(path)
+    names = [
+        f"{name}/{part}" for name in studio_vgg.layer_names(studio_vgg.FIRST_BLOCKS) for part in ("kernel", "bias")
+    ]
+    if not set(names) <= set(arrays):
+        raise ValueError(f"{path} holds no distilled first blocks; run the distillation again.")
+    return {f"{studio_vgg.STYLE}{name}": arrays[name] for name in names}
+
+
+def _read(path: Path) -> dict[str, np.ndarray]:
+    """The arrays of an .npz. Raises ValueError."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return dict(file)
     except FileNotFoundError as error:
         raise ValueError(
             f"There is no {path}: train the first blocks first, with python -m engines.train distillation."
         ) from error
     except UNREADABLE as error:
-        raise ValueError(
-            f"{path} cannot be read as the backbone's first blocks; run the distillation again."
-        ) from error
-    return [values for pair in given for values in pair]
+        raise ValueError(f"{path} cannot be read as weights of the backbone; use another file.") from error
 
 
-def save(weights: dict[str, np.ndarray], classes: tuple[str, ...], path: Path) -> None:
-    """Write folded weights in float16, with the class names and the side at which pictures are named, as one .npz."""
+def save(weights: dict[str, np.ndarray], classes: tuple[str, ...], side: int, path: Path) -> None:
+    """Write folded weights in float16 as one .npz, with the class names and the side, in pixels, at which images are
+    classified."""
     arrays: dict[str, Any] = {name: values.astype(np.float16) for name, values in weights.items()}
     with written_atomically(path) as file:
-        np.savez_compressed(file, classes=np.array(classes), side=np.array(EVALUATION_SIDE), **arrays)
+        np.savez_compressed(file, classes=np.array(classes), side=np.array(side), **arrays)
 
 
-def top1(
-    network: keras.Model, validation: LabelledPictures, side: int = EVALUATION_SIDE, batch_size: int = 125
-) -> float:
+def top1(network: keras.Model, validation: LabelledPictures, side: int, batch_size: int = 125) -> float:
     """Share of pictures whose class gets the highest logit, in [0, 1]; whole pictures, enlarged to (side, side) as for
     the training, no averaging of crops."""
 

@@ -13,8 +13,8 @@ MOST_STYLES = 8
 # Each network's default style layers with weights, and its content layer.
 LAYERS: dict[str, tuple[dict[str, float], str]] = {
     "studio_vgg": (
-        {f"block{name}": 1.0 for name in ("1_conv1", "1_conv2", "2_conv1", "2_conv2", "3_conv1", "3_conv3", "4_conv1")},
-        "block4_conv1",
+        {f"style_block{name}": 1.0 for name in ("1_conv1", "2_conv1", "3_conv1", "3_conv3")},
+        "style_block3_conv2",
     ),
     "vgg19": ({f"block{block}_conv1": 1.0 for block in range(1, 5)}, "block4_conv2"),
     "vgg16": ({f"block{block}_conv1": 1.0 for block in range(1, 5)}, "block4_conv2"),
@@ -32,9 +32,7 @@ class StyleConfig:
     seconds: float = setting(
         15.0, "Finish in about this many seconds; 0 uses size, scales and steps instead.", low=0.0, high=7200.0
     )
-    balance: float = setting(
-        0.15, "The photo's share: lower for more style, higher for more photo.", low=0.0, high=0.95
-    )
+    balance: float = setting(0.2, "The photo's share: lower for more style, higher for more photo.", low=0.0, high=0.95)
     size: int = setting(512, "Longest side of the image in pixels; 0 keeps the photo's size.", low=0, high=MOST_SIDE)
     scales: int = setting(3, "Number of scales to work through, from small to full size.", low=1, high=8)
     steps: int = setting(30, "Steps at full size; smaller sizes take more.", low=1, high=20_000)

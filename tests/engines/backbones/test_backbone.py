@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 
 import keras
 import numpy as np
@@ -198,7 +199,8 @@ def test_a_layer_that_the_network_does_not_have_is_refused_with_a_list_of_those_
 
 
 def test_the_bundled_network_has_the_layers_that_its_architecture_lists(studio_vgg):
-    assert studio_vgg.layers == studio_vgg_network.layer_names()
+    first, style = studio_vgg_network.layer_names(), studio_vgg_network.layer_names(3, "style_")
+    assert studio_vgg.layers == [*first, *style]
     assert [studio_vgg.channels(name) for name in ("block1_conv1", "block5_conv2")] == [32, 320]
 
 
@@ -213,14 +215,17 @@ def test_every_preset_of_every_architecture_fits_its_network(name):
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
-def test_the_layers_of_every_architecture_come_from_first_to_last(name):
+def test_the_layers_of_every_branch_of_an_architecture_come_from_first_to_last(name):
     backbone = untrained(name)
     assert len(backbone.layers) >= 10
     assert len(set(backbone.layers)) == len(backbone.layers)
     # What lies deeper has seen more of the picture, and so has fewer cells.
     image = tf.zeros((1, 128, 128, 3))
-    cells = [int(features.shape[1]) for features in backbone.extractor(backbone.layers)(image)]
-    assert cells == sorted(cells, reverse=True)
+    features = dict(zip(backbone.layers, backbone.extractor(backbone.layers)(image), strict=True))
+    for branch in backbone.architecture.layers:
+        cells = [int(found.shape[1]) for layer, found in features.items() if re.fullmatch(branch, layer)]
+        assert cells
+        assert cells == sorted(cells, reverse=True)
 
 
 def test_the_thinnest_tile_is_large_enough_for_the_deepest_layer():

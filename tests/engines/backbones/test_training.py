@@ -103,7 +103,6 @@ QUICK = BackboneTrainingConfig(
     batch_size=4,
     photos=2,
     hinted=1,
-    soft_weight=0.5,
     first_size=80,
     last_size=80,
     interval=2,
@@ -142,14 +141,21 @@ def data(tmp_path) -> Path:
 
 def first_blocks() -> dict[str, np.ndarray]:
     """Random weights of blocks 1 to 3."""
-    network, weights = studio_vgg.build_features(normalised=True), {}
+    network, weights = studio_vgg.build_features(studio_vgg.FIRST_BLOCKS), {}
     for name in studio_vgg.layer_names(studio_vgg.FIRST_BLOCKS):
         weights[f"{name}/kernel"], weights[f"{name}/bias"] = network.get_layer(name).get_weights()
     return weights
 
 
-def trained(config: BackboneTrainingConfig, data: Path, teacher: Backbone, checkpoint=None, output=None):
-    frames = backbone_training.train(config, data, data / "first_blocks.npz", teacher, checkpoint, output)
+def trained(
+    config: BackboneTrainingConfig,
+    data: Path,
+    teacher: Backbone,
+    checkpoint=None,
+    output=None,
+    start="first_blocks.npz",
+):
+    frames = backbone_training.train(config, data, data / start, data / "first_blocks.npz", teacher, checkpoint, output)
     return (frame for frame in frames if not frame.preparing)
 
 
@@ -167,7 +173,9 @@ def test_the_bundled_backbone_is_trained_and_written_and_read_again(data, teache
         assert arrays["classes"].tolist() == ["dark", "light"]
         assert all(np.isfinite(arrays[name]).all() for name in arrays.files if name != "classes")
     backbone = load_backbone("studio_vgg", WeightsStore(folders=(output.parent,)), dtype="float32")
-    assert np.isfinite(backbone.extractor(["block5_conv2"])(tf.zeros((1, 32, 32, 3)))[0]).all()
+    deepest = ["block5_conv2", "style_block3_conv3"]
+    for features in backbone.extractor(deepest)(tf.zeros((1, 32, 32, 3))):
+        assert np.isfinite(features).all()
     # All that the same command does a second time is to write the same weights.
     first = output.rename(tmp_path / "first.npz")
     assert list(trained(QUICK, data, teacher, checkpoint, output)) == []
@@ -193,14 +201,51 @@ def test_training_without_data_or_with_other_classes_is_refused_with_one_sentenc
     assert "same classes" in refusal(ValueError, next, trained(QUICK, data, teacher))
 
 
-@pytest.mark.parametrize(("content", "said"), [(None, "engines.train distillation"), (b"no", "cannot be read")])
-def test_training_on_first_blocks_that_are_missing_or_damaged_is_refused_with_one_sentence(
-    data, teacher, content, said
-):
+def test_a_trained_backbone_is_trained_further_and_keeps_its_first_blocks(data, teacher):
+    list(trained(QUICK, data, teacher, output=data / "start.npz"))
+    still = dataclasses.replace(QUICK, learning_rate=1e-6, weight_decay=0.0)
+    list(trained(still, data, teacher, output=data / "still.npz", start="start.npz"))
+    list(trained(QUICK, data, teacher, output=data / "further.npz", start="start.npz"))
+    begun, same, further = (dict(np.load(data / name)) for name in ("start.npz", "still.npz", "further.npz"))
+    assert set(begun) == set(same) == set(further)
+    for name, values in begun.items():
+        if name in ("classes", "side"):
+            continue
+        np.testing.assert_allclose(same[name], values, atol=2e-3, err_msg=name)
+        deep = name.startswith(("block4", "block5", "logits"))
+        assert np.array_equal(further[name], values) != deep, name
+    with np.load(data / "first_blocks.npz") as distilled:
+        for name in distilled.files:
+            np.testing.assert_array_equal(further[f"style_{name}"], distilled[name].astype(np.float16))
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (None, "engines.train distillation"),
+        (b"no", "cannot be read"),
+        ({"block1_conv1/kernel": np.zeros(3)}, "holds no"),
+    ],
+)
+def test_training_on_weights_that_are_missing_or_damaged_is_refused_with_one_sentence(data, teacher, content, said):
     (data / "first_blocks.npz").unlink()
-    if content:
+    if isinstance(content, bytes):
         (data / "first_blocks.npz").write_bytes(content)
+    elif content:
+        np.savez(data / "first_blocks.npz", **content)
     assert said in refusal(ValueError, next, trained(QUICK, data, teacher))
+
+
+def test_training_further_with_other_classes_or_without_a_style_branch_is_refused_with_one_sentence(data, teacher):
+    list(trained(QUICK, data, teacher, output=data / "start.npz"))
+    arrays = dict(np.load(data / "start.npz"))
+    arrays["logits/bias"] = np.zeros(7, np.float16)
+    np.savez(data / "start.npz", **arrays)
+    assert "2 classes" in refusal(ValueError, next, trained(QUICK, data, teacher, start="start.npz"))
+    np.savez(data / "first_blocks.npz", **{"block1_conv1/kernel": np.zeros((3, 3, 3, 32))})
+    complete = trained(QUICK, data, teacher, start="complete.npz")
+    np.savez(data / "complete.npz", **first_blocks())
+    assert "no distilled first blocks" in refusal(ValueError, next, complete)
 
 
 # Optimizer

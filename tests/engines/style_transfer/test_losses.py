@@ -227,3 +227,18 @@ def test_only_one_path_of_layers_runs(studio_vgg):
     deeper = PerceptualLoss(studio_vgg, ["block1_conv1"], "block4_conv1", pooling="max")
     assert deeper.bytes_per_pixel > loss.bytes_per_pixel
     assert deeper.margin > loss.margin
+
+
+def test_layers_of_two_branches_have_the_strides_and_the_reach_of_their_own_branch(studio_vgg):
+    def opened(*layers: str) -> PerceptualLoss:
+        return PerceptualLoss(studio_vgg, layers[:-1], layers[-1], pooling="max")
+
+    first, style = ("block1_conv1", "block2_conv1"), ("style_block1_conv1", "style_block3_conv2")
+    one, other, both = opened(*first), opened(*style), opened(*first, *style)
+    assert both.strides == one.strides | other.strides
+    assert both.strides["style_block3_conv2"] == 4
+    # Two convolutions of each block, each a cell wide of its stride, and the poolings between.
+    assert both.margin == other.margin == 2 * 1 + 1 + 2 * 2 + 2 + 2 * 4
+    assert both.margin > one.margin
+    assert both.work_per_pixel == one.work_per_pixel + other.work_per_pixel
+    assert both.bytes_per_pixel < one.bytes_per_pixel + other.bytes_per_pixel, "they share the image"

@@ -29,7 +29,7 @@ ENGLISH_FILES = {
     *(f"studio/server/{name}.py" for name in ("calls", "listening", "serve", "space")),
     *(f"studio/gallery/{name}.py" for name in ("outputs_folder", "retention")),
     *(f"engines/{name}.py" for name in ("__main__", "train")),
-    *(f"engines/backbones/{name}.py" for name in ("config", "distillation", "soft_targets", "training")),
+    *(f"engines/backbones/{name}.py" for name in ("config", "distillation", "training")),
     *(f"engines/{package}/description.py" for package in PACKAGES),
     *(
         "engines/core/output_paths.py",
