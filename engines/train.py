@@ -94,11 +94,12 @@ def check_outputs(options: argparse.Namespace) -> None:
     Raises:
         OutputError: like `check_output` and `check_folder`, or two outputs are the same file.
     """
+    inputs = [options.data, *([options.start, options.style_branch] if options.name == "backbone" else [])]
     for path, folder in ((options.output, WEIGHTS), (options.checkpoint, CHECKPOINTS)):
         if path is None:
             check_folder(folder)
         else:
-            check_output(path, (".npz",), [options.data])
+            check_output(path, (".npz",), inputs)
     if options.output and options.checkpoint and options.output.absolute() == options.checkpoint.absolute():
         raise OutputError(f"{options.output} cannot be both, weights and checkpoint; give one of them another name.")
     if options.pictures:
@@ -136,7 +137,7 @@ def _backbone(options: argparse.Namespace) -> Work:
     def train() -> Frames[None]:
         config = BackboneTrainingConfig(**changed_options(options, BackboneTrainingConfig))
         teacher = load_backbone("inception_v3", _weights_store(options))
-        return training.train(config, options.data, options.start, FIRST_BLOCKS, teacher, checkpoint, output)
+        return training.train(config, options.data, options.start, options.style_branch, teacher, checkpoint, output)
 
     return Work(train, lambda: training.evaluate(output, options.data))
 
@@ -156,7 +157,9 @@ def _distillation(options: argparse.Namespace) -> Work:
         return distillation.train(config, options.data, paintings, teacher, checkpoint, output)
 
     def evaluate() -> dict[str, float]:
-        raise ValueError("The distilled blocks are scored with the backbone: use backbone --evaluate.")
+        raise ValueError(
+            "The style branch has no score; python -m tests.benchmarks.painting_quality judges paintings made with it."
+        )
 
     return Work(train, evaluate)
 
@@ -232,8 +235,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m engines.train", description=__doc__)
     names = parser.add_subparsers(dest="name", required=True)
     for name, config_class, text in (
-        ("backbone", BackboneTrainingConfig, "the bundled backbone, studio_vgg"),
-        ("distillation", DistillationConfig, "the backbone's first blocks, taught by VGG19"),
+        ("backbone", BackboneTrainingConfig, "the bundled backbone, studio_vgg: its classifying branch"),
+        ("distillation", DistillationConfig, "the style branch of the bundled backbone, distilled from VGG19"),
         ("vae", VAETrainingConfig, "the autoencoders of digits and faces"),
         ("dcgan", DCGANTrainingConfig, "the face generator and its discriminator"),
         ("language_model", LanguageTrainingConfig, "the language models of film reviews"),
@@ -248,12 +251,8 @@ def _parser() -> argparse.ArgumentParser:
         one.add_argument("--evaluate", action="store_true", help="score existing weights instead of training")
         one.add_argument("--json", action="store_true", help="print the scores as one JSON object")
         if name == "backbone":
-            one.add_argument(
-                "--start",
-                type=Path,
-                default=WEIGHTS / "studio_vgg.npz",
-                help="weights to train further, or first blocks",
-            )
+            one.add_argument("--start", type=Path, default=START, help="weights to train further, or first blocks")
+            one.add_argument("--style-branch", type=Path, default=FIRST_BLOCKS, help="output of the distillation")
         add_options(one, config_class)
     return parser
 

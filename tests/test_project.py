@@ -11,6 +11,7 @@ import sys
 import tomllib
 from pathlib import Path
 
+import numpy as np
 import pytest
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
@@ -73,6 +74,16 @@ def test_every_intermediate_result_of_a_training_has_the_hash_that_the_manifest_
         content = (WEIGHTS / entry["file"]).read_bytes()
         assert set(entry) >= ENTRY_KEYS
         assert (hashlib.sha256(content).hexdigest(), len(content)) == (entry["sha256"], entry["bytes"])
+
+
+def test_the_style_branch_of_the_bundled_network_is_what_distillation_made():
+    with (
+        np.load(WEIGHTS / "studio_vgg.npz") as shipped,
+        np.load(WEIGHTS / "training/studio_vgg_first_blocks.npz") as made,
+    ):
+        assert {name for name in shipped.files if name.startswith("style_")} == {f"style_{name}" for name in made.files}
+        for name in made.files:
+            np.testing.assert_array_equal(shipped[f"style_{name}"], made[name].astype(np.float16), err_msg=name)
 
 
 def test_the_bundled_weights_are_small():

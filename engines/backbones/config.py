@@ -9,7 +9,7 @@ from engines.core.configs import setting, validate
 
 @dataclass(frozen=True, kw_only=True)
 class BackboneTrainingConfig:
-    """How the first branch of the bundled backbone is trained further."""
+    """How blocks 4 and 5 and the classifier of the bundled backbone are trained; the defaults suit further training."""
 
     epochs: int = setting(1, "Number of passes over the training images.", low=1, high=1000)
     batch_size: int = setting(64, "Images per step.", low=2, high=4096)

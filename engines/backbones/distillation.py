@@ -1,9 +1,9 @@
-"""Distil VGG19's first blocks into those of the bundled backbone (Hinton et al. 2015).
+"""Distil VGG19's first blocks into the style branch of the bundled backbone (Hinton et al. 2015).
 
-Each of their layers learns the features of the layer of VGG19 (Simonyan & Zisserman 2014) that is as deep, through a
+Each of its layers learns the features of the layer of VGG19 (Simonyan & Zisserman 2014) that is as deep, through a
 linear map of its own (hints: Romero et al. 2015), point by point and as Gram matrices (Gatys et al. 2016), which style
-transfer compares. The maps are kept close to isometries, so that distances between Gram
-matrices of the student approximate the teacher's, as far as fewer channels allow. No layer is copied.
+transfer compares. The maps are kept close to isometries, so that distances between Gram matrices of the student
+approximate the teacher's, as far as fewer channels allow. No layer is copied.
 
 Images that are optimised with a small network drift to where it disagrees with its teacher. So each step also trains on
 such images: photos that are being stylised with the current student, with the teacher's features as the targets.

@@ -3,9 +3,9 @@
 3x3 convolutions named as in VGG (`block1_conv1` ...), each followed by ReLU, with max pooling between blocks. Input:
 RGB in [-1, 1].
 
-The first branch has five blocks and classifies. It is trained with batch normalisation, which is folded into kernel and
-bias before shipping. The style branch, `style_block1_conv1` ..., has the first three blocks once more, without batch
-normalisation: they are distilled from VGG19's. Style transfer compares their features.
+The classifying branch has five blocks. Its last two are trained with batch normalisation if they begin at random; it is
+folded into kernel and bias, and further training goes on without it. The style branch, `style_block1_conv1` ..., has
+the architecture of the first three blocks, with weights distilled from VGG19. Style transfer compares its features.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from engines.core.messages import message
 from engines.nn.layers import FusedBatchNormalization
 
 BLOCKS: tuple[tuple[int, ...], ...] = ((32, 32), (64, 64), (128, 128, 128), (256, 256, 256), (320, 320))
+# The blocks that are not trained with the classifier, and those of the style branch.
 FIRST_BLOCKS = 3
 # Prefix of the layers of the style branch.
 STYLE = "style_"
@@ -32,13 +33,8 @@ def layer_names(blocks: int = len(BLOCKS), prefix: str = "") -> list[str]:
     return [f"{prefix}block{b}_conv{c}" for b, block in enumerate(BLOCKS[:blocks], 1) for c in range(1, len(block) + 1)]
 
 
-def build_features(
-    blocks: int = len(BLOCKS),
-    *,
-    normalised: bool = False,
-    dtype: str | keras.dtype_policies.DTypePolicy | None = None,
-) -> keras.Model:
-    """The convolutions of the first branch: (B, H, W, 3) in [-1, 1] -> those of the last block, (B, h, w, C).
+def build_features(blocks: int = len(BLOCKS), *, normalised: bool = False) -> keras.Model:
+    """The convolutions of the classifying branch: (B, H, W, 3) in [-1, 1] -> those of the last block, (B, h, w, C).
 
     Args:
         blocks: number of blocks; each but the first halves height and width.
@@ -46,7 +42,7 @@ def build_features(
             (convolutions have a bias and a ReLU).
     """
     inputs = keras.Input((None, None, 3), dtype="float32")
-    return keras.Model(inputs, _branch(inputs, blocks, normalised=normalised, dtype=dtype), name="studio_vgg")
+    return keras.Model(inputs, _branch(inputs, blocks, normalised=normalised), name="studio_vgg")
 
 
 def build_branches(*, dtype: str | None = None) -> keras.Model:
@@ -56,7 +52,7 @@ def build_branches(*, dtype: str | None = None) -> keras.Model:
     return keras.Model(inputs, outputs, name="studio_vgg")
 
 
-def _branch(x: Any, blocks: int, *, prefix: str = "", normalised: bool = False, dtype: Any = None) -> Any:
+def _branch(x: Any, blocks: int, *, prefix: str = "", normalised: bool = False, dtype: str | None = None) -> Any:
     for b, block in enumerate(BLOCKS[:blocks], 1):
         if b > 1:
             x = layers.MaxPooling2D(2, name=f"{prefix}block{b - 1}_pool", dtype=dtype)(x)
@@ -129,7 +125,7 @@ def set_weights(network: keras.Model, weights: Mapping[str, np.ndarray]) -> None
 
 
 def read_classifier(path: Path) -> keras.Model:
-    """Read the first branch with its classifier from a file of folded weights: (B, H, W, 3) -> (B, classes) logits.
+    """Read the classifying branch from a file of folded weights: (B, H, W, 3) -> (B, classes) logits.
 
     Raises:
         ValueError: a layer's weights are missing or have another shape.

@@ -1,4 +1,4 @@
-"""Train blocks 4 and 5 of the bundled backbone's first branch on top of frozen first blocks, further or from the start.
+"""Train blocks 4 and 5 of the bundled backbone's classifying branch; the blocks before them stay as they are.
 
 They learn to classify the 200 classes of Tiny ImageNet. Through linear maps, four of their layers also learn
 InceptionV3's features (Szegedy et al. 2015; hints: Romero et al. 2015), on these images and on crops of photos, which
@@ -95,7 +95,7 @@ def train(
     config: BackboneTrainingConfig,
     data: Path,
     start: Path,
-    first_blocks: Path,
+    style_branch: Path,
     teacher: Backbone,
     checkpoint: Path | None,
     output: Path | None,
@@ -107,9 +107,9 @@ def train(
     features, relative to these, `top1` on a fifth of the validation pictures, learning rate.
 
     Args:
-        start: an .npz with blocks 1 to 3. If it holds the others and the classifier too, like `output`, these are
-            trained further; otherwise they begin at random.
-        first_blocks: the .npz that `engines.backbones.distillation` writes, the style branch of `output`.
+        start: an .npz with blocks 1 to 3. If it holds blocks 4 and 5 and the classifier too, like `output`, training
+            continues from them; otherwise they are initialised randomly.
+        style_branch: the .npz that `engines.backbones.distillation` writes.
         teacher: InceptionV3.
 
     Raises:
@@ -130,8 +130,8 @@ def train(
     classes = len(pictures.classes)
     total = config.epochs * (count // config.batch_size)
 
-    network, given = _start(start, classes)
-    style = _style_branch(first_blocks)
+    network, given = _start(start, pictures.classes)
+    style = _style_branch(style_branch)
     middle = network.get_layer(f"block{studio_vgg.FIRST_BLOCKS}_pool").output
     first = keras.Model(network.input, middle)
     deep = keras.Model(middle, [*(network.get_layer(name).output for name in TEACHER_LAYERS), network.output])
@@ -211,32 +211,40 @@ def train(
         save(studio_vgg.folded_weights(network) | style, pictures.classes, config.last_size, output)
 
 
-def _start(path: Path, classes: int) -> tuple[keras.Model, list[np.ndarray]]:
+def _start(path: Path, classes: tuple[str, ...]) -> tuple[keras.Model, list[np.ndarray]]:
     """The classifier to train, and the weights of `path` that are in it. Raises ValueError."""
     arrays = _read(path)
     further = "logits/kernel" in arrays
-    network = studio_vgg.build_classifier(classes, normalised=not further)
+    network = studio_vgg.build_classifier(len(classes), normalised=not further)
     names = [*studio_vgg.layer_names(), "logits"] if further else studio_vgg.layer_names(studio_vgg.FIRST_BLOCKS)
     try:
         given = [[arrays[f"{name}/{part}"] for part in ("kernel", "bias")] for name in names]
         for name, values in zip(names, given, strict=True):
             network.get_layer(name).set_weights(values)
+        known = arrays["classes"].tolist() if further else list(classes)
     except UNREADABLE as error:
         raise ValueError(
-            f"{path} holds no backbone of {classes} classes and no first blocks; use another file."
+            f"{path} holds neither a backbone with {len(classes)} classes nor first blocks; use another file."
         ) from error
+    if known != list(classes):
+        raise ValueError(f"{path} was trained on other classes; use another file, or first blocks only.")
     return network, [values for pair in given for values in pair]
 
 
 def _style_branch(path: Path) -> dict[str, np.ndarray]:
     """The distilled blocks by the names that they have in the style branch. Raises ValueError."""
-    arrays = _read(path)
-    names = [
-        f"{name}/{part}" for name in studio_vgg.layer_names(studio_vgg.FIRST_BLOCKS) for part in ("kernel", "bias")
-    ]
-    if not set(names) <= set(arrays):
-        raise ValueError(f"{path} holds no distilled first blocks; run the distillation again.")
-    return {f"{studio_vgg.STYLE}{name}": arrays[name] for name in names}
+    blocks = studio_vgg.build_features(studio_vgg.FIRST_BLOCKS)
+    try:
+        studio_vgg.set_weights(blocks, arrays := _read(path))
+    except UNREADABLE as error:
+        raise ValueError(
+            f"{path} holds no distilled blocks; make it with python -m engines.train distillation."
+        ) from error
+    return {f"{studio_vgg.STYLE}{name}": arrays[name] for name in _array_names(studio_vgg.FIRST_BLOCKS)}
+
+
+def _array_names(blocks: int) -> list[str]:
+    return [f"{name}/{part}" for name in studio_vgg.layer_names(blocks) for part in ("kernel", "bias")]
 
 
 def _read(path: Path) -> dict[str, np.ndarray]:
@@ -245,9 +253,7 @@ def _read(path: Path) -> dict[str, np.ndarray]:
         with np.load(path, allow_pickle=False) as file:
             return dict(file)
     except FileNotFoundError as error:
-        raise ValueError(
-            f"There is no {path}: train the first blocks first, with python -m engines.train distillation."
-        ) from error
+        raise ValueError(f"There is no {path}; name a file with weights of the backbone.") from error
     except UNREADABLE as error:
         raise ValueError(f"{path} cannot be read as weights of the backbone; use another file.") from error
 

@@ -32,7 +32,9 @@ class StyleConfig:
     seconds: float = setting(
         15.0, "Finish in about this many seconds; 0 uses size, scales and steps instead.", low=0.0, high=7200.0
     )
-    balance: float = setting(0.2, "The photo's share: lower for more style, higher for more photo.", low=0.0, high=0.95)
+    balance: float = setting(
+        0.15, "The photo's share: lower for more style, higher for more photo.", low=0.0, high=0.95
+    )
     size: int = setting(512, "Longest side of the image in pixels; 0 keeps the photo's size.", low=0, high=MOST_SIDE)
     scales: int = setting(3, "Number of scales to work through, from small to full size.", low=1, high=8)
     steps: int = setting(30, "Steps at full size; smaller sizes take more.", low=1, high=20_000)

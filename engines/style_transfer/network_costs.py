@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 
 def strides_and_reach(network, layers: Sequence[str]) -> tuple[dict[str, int], int]:
@@ -50,8 +51,9 @@ def work_per_pixel(network) -> int:
     return max(1, round(total))
 
 
-def _with_strides(network) -> Iterator[tuple]:
-    """Each layer from first to last, the name of the one before it, "" before the first, and the layer's stride."""
+def _with_strides(network) -> Iterator[tuple[Any, str, int]]:
+    """Yield each layer in topological order, with the name of the one before it ("" for the input) and its stride, its
+    own pooling included."""
     strides: dict[str, int] = {}
     for layer in network.layers:
         inbound = layer._inbound_nodes[0].parent_nodes

@@ -95,8 +95,9 @@ def style(page: Page) -> None:
 
 
 def steered(page: Page) -> None:
-    """A painting whose strokes and share of the photo are changed while it is made, as an animation."""
+    """A painting whose share of the photo is changed while it is made, as an animation."""
     on_the_style_tab(page, "chelsea.png", "van_gogh_starry_night.jpg")
+    page.choose("seconds", "Good · 1 min")
     resize(page, 1440, 1180)
     moves: Iterator[Callable[[], None]] = iter(
         [lambda value=value: page.set_slider(BALANCE, value) for value in (0.3, 0.4, 0.5, 0.6)]  # type: ignore[misc]

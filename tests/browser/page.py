@@ -259,6 +259,12 @@ class Page:
     def value_of_slider(self, name: str) -> float:
         return float(self.control(name).get_property("value"))
 
+    def choose(self, part: str, text: str) -> None:
+        """Click one of several chips."""
+        chips = [label for label in self.all(self.part(f"{part} label")) if label.text.strip() == text]
+        assert len(chips) == 1, text
+        chips[0].click()
+
     def open_more(self) -> None:
         """Open the accordion with the seed in it."""
         self.unfold("more", "seed input")

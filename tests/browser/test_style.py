@@ -37,15 +37,8 @@ def hang(page: Page, number: int) -> None:
     page.until(lambda: len(page.all("#style-paintings img")) == 1, "one painting")
 
 
-def choose(page: Page, part: str, text: str) -> None:
-    """Click one of several chips."""
-    chips = [label for label in page.all(page.part(f"{part} label")) if label.text.strip() == text]
-    assert len(chips) == 1, text
-    chips[0].click()
-
-
 def by_steps(page: Page, *, size: int, scales: int, steps: int) -> None:
-    choose(page, "seconds", "By steps")
+    page.choose("seconds", "By steps")
     page.open_more()
     page.set_slider("Size", size)
     page.set_slider("Number of scales", scales)
@@ -75,7 +68,7 @@ def video_of(page: Page, kind: str, folder: Path) -> Path:
     page.unfold("evolution", "make-video")
     page.set_slider("Speed", 20)
     page.set_slider("Hold last frame", 2)
-    choose(page, "evolution", kind)
+    page.choose("evolution", kind)
     page.click("#style-make-video")
     page.until(lambda: page.one("#style-video-file").text.strip() == f"Download {kind}", "the video")
     return page.save(folder, "video-file")

@@ -31,10 +31,6 @@ def words(page: Page, canvas: str = "#text-canvas") -> list:
     return page.all(f"{canvas} .word")
 
 
-def choose(page: Page, label: str) -> None:
-    next(one for one in page.all("#text-manner label") if one.text.strip() == label).click()
-
-
 def length(page: Page, tokens: int) -> None:
     page.set(page.one("#text-tokens input[type=range]"), tokens)
 
@@ -98,7 +94,7 @@ def test_a_text_is_written_stopped_gone_on_with_and_rewritten_by_its_dice(page, 
 
 def test_five_temperatures_are_written_side_by_side_and_part(page):
     prompt(page, "This movie")
-    choose(page, "Five temperatures")
+    page.choose("manner", "Five temperatures")
     length(page, 30)
     page.begin()
     page.until_over("done")
@@ -106,12 +102,12 @@ def test_five_temperatures_are_written_side_by_side_and_part(page):
     assert len(set(texts(page))) >= 3
     parted = page.all("#text-canvas .word.parts")
     assert 1 <= len(parted) <= 4
-    choose(page, "Greedy vs sampling")
+    page.choose("manner", "Greedy vs sampling")
     page.begin()
     page.until(lambda: len(texts(page)) == 2, "two texts")
     page.until_over("done")
     assert page.all("#text-canvas h4")[0].text == "Greedy"
-    choose(page, "Single text")
+    page.choose("manner", "Single text")
 
 
 def test_words_are_coloured_reached_by_the_keyboard_and_there_after_a_reload(page):

@@ -67,7 +67,7 @@ def made() -> Iterator[tuple[str, keras.Model, keras.Model, np.ndarray]]:
         network = with_random_weights(network)
         tokens = rng.integers(0, SMALL["vocab_size"], (2, SMALL["block_size"]))
         yield f"language_model_{name}", network, language.portable(network), tokens
-    network = studio_vgg.build_classifier(5, normalised=False)
+    network = studio_vgg.build_branches()
     yield "studio_vgg", network, portable(network), rng.uniform(-1, 1, (1, 32, 48, 3)).astype(np.float32)
 
 

@@ -1,4 +1,4 @@
-"""Distillation: the first blocks come to see what their teacher sees, and a training is resumed exactly."""
+"""Distillation: the style branch learns the features of its teacher, and an interrupted training is resumed exactly."""
 
 from __future__ import annotations
 

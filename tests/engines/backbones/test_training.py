@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from engines import train
 from engines.backbones import studio_vgg
 from engines.backbones import training as backbone_training
 from engines.backbones.backbone import Backbone, load_backbone, untrained_backbone
@@ -155,11 +156,12 @@ def trained(
     output=None,
     start="first_blocks.npz",
 ):
-    frames = backbone_training.train(config, data, data / start, data / "first_blocks.npz", teacher, checkpoint, output)
-    return (frame for frame in frames if not frame.preparing)
+    first_blocks = data / "first_blocks.npz"
+    return backbone_training.train(config, data, data / start, first_blocks, teacher, checkpoint, output)
 
 
-def test_the_bundled_backbone_is_trained_and_written_and_read_again(data, teacher, tmp_path):
+def test_the_bundled_backbone_is_trained_and_written_and_read_again(data, teacher, tmp_path, monkeypatch):
+    monkeypatch.setattr(backbone_training, "MONITORED", slice(None))
     output, checkpoint = tmp_path / "out" / "studio_vgg.npz", tmp_path / "checkpoint.npz"
     frames = list(trained(QUICK, data, teacher, checkpoint, output))
     assert [(frame.step, frame.total) for frame in frames] == [(2, 4), (4, 4)]
@@ -221,31 +223,44 @@ def test_a_trained_backbone_is_trained_further_and_keeps_its_first_blocks(data, 
 
 @pytest.mark.parametrize(
     ("content", "said"),
-    [
-        (None, "engines.train distillation"),
-        (b"no", "cannot be read"),
-        ({"block1_conv1/kernel": np.zeros(3)}, "holds no"),
-    ],
+    [(None, "There is no"), (b"no", "cannot be read"), ({"block1_conv1/kernel": np.zeros(3)}, "holds neither")],
 )
-def test_training_on_weights_that_are_missing_or_damaged_is_refused_with_one_sentence(data, teacher, content, said):
-    (data / "first_blocks.npz").unlink()
+def test_training_from_weights_that_are_missing_or_damaged_is_refused_with_one_sentence(data, teacher, content, said):
+    start = data / "start.npz"
     if isinstance(content, bytes):
-        (data / "first_blocks.npz").write_bytes(content)
+        start.write_bytes(content)
     elif content:
-        np.savez(data / "first_blocks.npz", **content)
-    assert said in refusal(ValueError, next, trained(QUICK, data, teacher))
+        np.savez(start, **content)
+    assert said in refusal(ValueError, next, trained(QUICK, data, teacher, start=start.name))
 
 
-def test_training_further_with_other_classes_or_without_a_style_branch_is_refused_with_one_sentence(data, teacher):
+def test_training_further_with_other_classes_is_refused_with_one_sentence(data, teacher):
     list(trained(QUICK, data, teacher, output=data / "start.npz"))
     arrays = dict(np.load(data / "start.npz"))
-    arrays["logits/bias"] = np.zeros(7, np.float16)
-    np.savez(data / "start.npz", **arrays)
-    assert "2 classes" in refusal(ValueError, next, trained(QUICK, data, teacher, start="start.npz"))
-    np.savez(data / "first_blocks.npz", **{"block1_conv1/kernel": np.zeros((3, 3, 3, 32))})
-    complete = trained(QUICK, data, teacher, start="complete.npz")
-    np.savez(data / "complete.npz", **first_blocks())
-    assert "no distilled first blocks" in refusal(ValueError, next, complete)
+    for changed, said in (
+        ({"classes": np.array(["light", "dark"])}, "other classes"),
+        ({"logits/bias": np.zeros(7, np.float16)}, "2 classes"),
+    ):
+        np.savez(data / "other.npz", **arrays | changed)
+        assert said in refusal(ValueError, next, trained(QUICK, data, teacher, start="other.npz"))
+
+
+def test_training_without_a_distilled_style_branch_is_refused_with_one_sentence(data, teacher):
+    np.savez(data / "start.npz", **first_blocks())
+    for blocks in ({}, first_blocks() | {"block1_conv1/kernel": np.zeros((3, 3, 3, 7))}):
+        np.savez(data / "first_blocks.npz", **blocks)
+        refused = trained(QUICK, data, teacher, start="start.npz")
+        assert "no distilled blocks" in refusal(ValueError, next, refused)
+
+
+def test_the_command_starts_from_the_files_in_the_project_and_overwrites_neither(capsys):
+    options = train._parser().parse_args(["backbone"])
+    assert (options.start, options.style_branch) == (train.START, train.FIRST_BLOCKS)
+    assert train.START.is_file()
+    assert train.FIRST_BLOCKS.is_file()
+    for file in (train.START, train.FIRST_BLOCKS):
+        assert train.main(["backbone", "--output", str(file)]) == 1
+        assert "is what is read" in capsys.readouterr().err
 
 
 # Optimizer

@@ -12,7 +12,7 @@ from engines.core.frames import Frame
 from engines.nn.training_loop import alarm_if_unwritten
 from tests.engines.helpers import Disk, files_in, is_one_sentence
 
-NAMES = ("backbone", "vae", "dcgan", "language_model")
+NAMES = ("backbone", "distillation", "vae", "dcgan", "language_model")
 
 
 @pytest.fixture

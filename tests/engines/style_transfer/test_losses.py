@@ -237,7 +237,7 @@ def test_layers_of_two_branches_have_the_strides_and_the_reach_of_their_own_bran
     one, other, both = opened(*first), opened(*style), opened(*first, *style)
     assert both.strides == one.strides | other.strides
     assert both.strides["style_block3_conv2"] == 4
-    # Two convolutions of each block, each a cell wide of its stride, and the poolings between.
+    # Each 3x3 convolution reaches one cell of its stride further, each pooling half of its own.
     assert both.margin == other.margin == 2 * 1 + 1 + 2 * 2 + 2 + 2 * 4
     assert both.margin > one.margin
     assert both.work_per_pixel == one.work_per_pixel + other.work_per_pixel
