@@ -30,9 +30,9 @@ from engines.nn.compact_checkpoint import compact
 
 WEIGHTS = Path(__file__).resolve().parent.parent / "weights"
 CHECKPOINTS = Path("checkpoints")
-# What the backbone's training starts from; in the project, so that it can be repeated alone: the network that was
-# trained on images of 64 pixels, and the result of distillation.
-START = WEIGHTS / "training" / "studio_vgg_64_pixels.npz"
+# What the backbone's training starts from; in the project, so that it can be repeated alone: the result of an earlier
+# training with InceptionV3's features, and that of distillation.
+START = WEIGHTS / "training" / "studio_vgg_96_pixels.npz"
 FIRST_BLOCKS = WEIGHTS / "training" / "studio_vgg_first_blocks.npz"
 LANGUAGE_MODEL = "language_model_"  # prefix of the files of language models
 

@@ -11,16 +11,16 @@ from engines.core.configs import setting, validate
 class BackboneTrainingConfig:
     """How blocks 4 and 5 and the classifier of the bundled backbone are trained; the defaults suit further training."""
 
-    epochs: int = setting(1, "Number of passes over the training images.", low=1, high=1000)
+    epochs: int = setting(2, "Number of passes over the training images.", low=1, high=1000)
     batch_size: int = setting(64, "Images per step.", low=2, high=4096)
     photos: int = setting(8, "Photo crops added to each step.", low=1, high=256)
     hinted: int = setting(8, "Images per step that the teacher also sees.", low=1, high=4096)
     hint_weight: float = setting(1.0, "Weight of the distance from the teacher's features.", low=0, high=100)
-    learning_rate: float = setting(0.01, "Peak of the one-cycle schedule of Muon.", low=1e-6, high=10)
+    learning_rate: float = setting(0.005, "Peak of the one-cycle schedule of Muon.", low=1e-6, high=10)
     warmup: float = setting(0.05, "Share of the steps used to warm up the learning rate.", low=0, high=0.9)
     weight_decay: float = setting(0.02, "Weight decay of the kernels, relative to the rate.", low=0, high=1)
     label_smoothing: float = setting(0.1, "Share of each label spread over all classes.", low=0, high=0.9)
-    first_size: int = setting(80, "Side of the crops at the start, in pixels.", low=80, high=256)
+    first_size: int = setting(96, "Side of the crops at the start, in pixels.", low=80, high=256)
     last_size: int = setting(96, "Side of the crops at the end, in pixels.", low=80, high=256)
     least_area: float = setting(0.4, "Smallest share of an image that a crop covers.", low=0.05, high=1)
     largest_scale: float = setting(3.2, "Largest downscaling factor of a crop.", low=1, high=16)

@@ -38,7 +38,7 @@ PAINTED = (
     ("coffee.png", "kandinsky_composition_vii_1913.jpg"),
     ("chelsea.png", "gauguin_tahiti.jpg"),
     ("rocket.jpg", "van_gogh_starry_night.jpg"),
-    ("astronaut.png", "picabia_udnie_1913.jpg"),
+    ("astronaut.png", "matisse_woman_with_a_hat_1905.jpg"),
     ("astronaut.png", "van_gogh_cafe_terrace.jpg"),
     ("coffee.png", "hokusai_great_wave.jpg"),
 )
@@ -163,7 +163,7 @@ def paintings() -> None:
     for number, (photo, painting) in enumerate(PAINTED):
         inputs = {"content_image": read("content", photo), "style_images_1": read("style", painting)}
         job = Job(engine="style_transfer", config=config, inputs=inputs, backbone="studio_vgg")
-        cell = ImageOps.fit(last_picture(job), (CELL[0] - 4, CELL[1] - 4))
+        cell = ImageOps.fit(last_picture(job), (CELL[0] - 4, CELL[1] - 4), centering=(0.5, 0.1))
         corner = ImageOps.fit(Image.fromarray(inputs["style_images_1"]), (88, 66))
         cell.paste(Image.new("RGB", (92, 70), "white"), (cell.width - 96, cell.height - 74))
         cell.paste(corner, (cell.width - 94, cell.height - 72))
