@@ -28,6 +28,7 @@ SENT = (
     "LICENSE",
     "docs/*.md",
     "docs/*.jpg",
+    "docs/*.webp",
     "engines/**/*.py",
     *(f"studio/**/*.{suffix}" for suffix in ("py", "html", "js", "css", "json", "jpg")),
     "weights/manifest.json",
