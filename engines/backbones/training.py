@@ -218,9 +218,9 @@ def _start(path: Path, classes: tuple[str, ...]) -> tuple[keras.Model, list[np.n
     network = studio_vgg.build_classifier(len(classes), normalised=not further)
     names = [*studio_vgg.layer_names(), "logits"] if further else studio_vgg.layer_names(studio_vgg.FIRST_BLOCKS)
     try:
-        given = [[arrays[f"{name}/{part}"] for part in ("kernel", "bias")] for name in names]
-        for name, values in zip(names, given, strict=True):
-            network.get_layer(name).set_weights(values)
+        given = [arrays[variable] for variable in _variables(names)]
+        for name, kernel, bias in zip(names, given[::2], given[1::2], strict=True):
+            network.get_layer(name).set_weights([kernel, bias])
         known = arrays["classes"].tolist() if further else list(classes)
     except UNREADABLE as error:
         raise ValueError(
@@ -228,23 +228,25 @@ def _start(path: Path, classes: tuple[str, ...]) -> tuple[keras.Model, list[np.n
         ) from error
     if known != list(classes):
         raise ValueError(f"{path} was trained on other classes; use another file, or first blocks only.")
-    return network, [values for pair in given for values in pair]
+    return network, given
 
 
 def _style_branch(path: Path) -> dict[str, np.ndarray]:
     """The distilled blocks by the names that they have in the style branch. Raises ValueError."""
-    blocks = studio_vgg.build_features(studio_vgg.FIRST_BLOCKS)
+    arrays = _read(path)
     try:
-        studio_vgg.set_weights(blocks, arrays := _read(path))
+        studio_vgg.set_weights(studio_vgg.build_features(studio_vgg.FIRST_BLOCKS), arrays)
     except UNREADABLE as error:
         raise ValueError(
             f"{path} holds no distilled blocks; make it with python -m engines.train distillation."
         ) from error
-    return {f"{studio_vgg.STYLE}{name}": arrays[name] for name in _array_names(studio_vgg.FIRST_BLOCKS)}
+    names = _variables(studio_vgg.layer_names(studio_vgg.FIRST_BLOCKS))
+    return {f"{studio_vgg.STYLE}{name}": arrays[name] for name in names}
 
 
-def _array_names(blocks: int) -> list[str]:
-    return [f"{name}/{part}" for name in studio_vgg.layer_names(blocks) for part in ("kernel", "bias")]
+def _variables(layers: Sequence[str]) -> list[str]:
+    """Names of the layers' weights in a file."""
+    return [f"{layer}/{part}" for layer in layers for part in ("kernel", "bias")]
 
 
 def _read(path: Path) -> dict[str, np.ndarray]:

@@ -79,6 +79,7 @@ def dream(page: Page) -> None:
 
 
 def on_the_style_tab(page: Page, photo: str, painting: str) -> None:
+    page.open_as_a_stranger()  # without the style images of an earlier picture
     page.show_tab("Style", "style")
     page.drop(PICTURES / "content" / photo)
     page.one("input[type=file]:has(+ #style-upload)").send_keys(str(PICTURES / "style" / painting))
