@@ -122,7 +122,7 @@ def test_painting_quality(monkeypatch, tmp_path):
         judge: (tuple(BLOCKS), "block3_conv1" if judge == "vgg19" else None) for judge in ("vgg19", "inception_v3")
     }
     toy = {"seconds": 0.0, "size": 48, "scales": 1, "steps": 3}
-    patch(monkeypatch, painting_quality, QUICK=toy, GOOD=toy, TEACHER="studio_vgg", JUDGES=judges, SIDE=48)
+    patch(monkeypatch, painting_quality, TIMED={"quick": toy, "good": toy}, JUDGES=judges, SIDE=48)
     bundled = painting_quality.network("studio_vgg")
     monkeypatch.setattr(painting_quality, "network", lambda *_: bundled)
     monkeypatch.setattr(painting_quality, "lite", lambda photo, *_: photo)

