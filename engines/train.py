@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import os
 import sys
@@ -21,6 +22,7 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
+from engines.core.description import Engine, import_string
 from engines.core.files import why_unwritten, written_atomically
 from engines.core.frames import Frames
 from engines.core.options import add_options, changed_options
@@ -34,20 +36,12 @@ CHECKPOINTS = Path("checkpoints")
 # training with InceptionV3's features, and that of distillation.
 START = WEIGHTS / "training" / "studio_vgg_96_pixels.npz"
 FIRST_BLOCKS = WEIGHTS / "training" / "studio_vgg_first_blocks.npz"
-LANGUAGE_MODEL = "language_model_"  # prefix of the files of language models
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; the exit status is 0 on success, 1 after an error message."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # hide TensorFlow's start-up messages
     options = _parser().parse_args(arguments)
-    work = {
-        "backbone": _backbone,
-        "distillation": _distillation,
-        "vae": _vae,
-        "dcgan": _dcgan,
-        "language_model": _language_model,
-    }[options.name]
     try:
         load_quietly()
         if options.compact:
@@ -56,12 +50,12 @@ def main(arguments: list[str] | None = None) -> int:
             compact(options.checkpoint, options.compact)
             return 0
         if options.evaluate:
-            scores = work(options).evaluate()
+            scores = options.work(options).evaluate()
             print(json.dumps(scores) if options.json else "\n".join(f"{k}: {v:.4g}" for k, v in scores.items()))
             return 0
         check_outputs(options)
         with tqdm(unit="step", smoothing=0.05, disable=None) as bar:  # only in a terminal
-            for frame in work(options).train():
+            for frame in options.work(options).train():
                 bar.set_description(frame.note if frame.preparing else "", refresh=frame.preparing)
                 if frame.preparing:
                     continue
@@ -164,84 +158,53 @@ def _distillation(options: argparse.Namespace) -> Work:
     return Work(train, evaluate)
 
 
-def _vae(options: argparse.Namespace) -> Work:
+def _network(engine: Engine, options: argparse.Namespace) -> Work:
+    """The work of a training engine; its networks' files are named as the engine that it trains for says."""
+    from engines.jobs.registry import ENGINES
     from engines.nn.data_parallel import use_one_thread_per_op
-    from engines.vae import training
-    from engines.vae.config import VAETrainingConfig
 
-    def train() -> Frames[None]:
-        use_one_thread_per_op()
-        config = VAETrainingConfig(**changed_options(options, VAETrainingConfig))
-        file = f"vae_{config.model}.npz"
-        checkpoint, output = options.checkpoint or CHECKPOINTS / file, options.output or WEIGHTS / file
-        return training.training(config, None, data=options.data, checkpoint=checkpoint, output=output)
-
-    def evaluate() -> dict[str, float]:
-        folder = options.output or WEIGHTS
-        shipped = {model: folder / f"vae_{model}.npz" for model in training.ARCHITECTURES}
-        return training.evaluate({model: path for model, path in shipped.items() if path.is_file()}, options.data)
-
-    return Work(train, evaluate)
-
-
-def _dcgan(options: argparse.Namespace) -> Work:
-    from engines.dcgan import training
-    from engines.dcgan.config import MODELS, DCGANTrainingConfig
-    from engines.nn.data_parallel import use_one_thread_per_op
+    weights = ENGINES[engine.makes].weights
 
     def train() -> Frames[Any]:
         use_one_thread_per_op()
-        config = DCGANTrainingConfig(**changed_options(options, DCGANTrainingConfig))
-        file = f"dcgan_{config.model}.npz"
+        config = engine.config_class(**changed_options(options, engine.config_class))
+        file = f"{weights.format(getattr(config, 'network', config.model))}.npz"
         checkpoint, output = options.checkpoint or CHECKPOINTS / file, options.output or WEIGHTS / file
-        return training.training(config, None, data=options.data, checkpoint=checkpoint, output=output)
+        training = import_string(engine.function)
+        return training(config, None, data=options.data, checkpoint=checkpoint, output=output)
 
     def evaluate() -> dict[str, float]:
-        folder = options.output or WEIGHTS
-        shipped = {model: folder / f"dcgan_{model}.npz" for model in MODELS}
-        existing = {model: path for model, path in shipped.items() if path.is_file()}
-        return training.evaluate(existing, options.data, _weights_store(options))
+        prefix, known = weights.format(""), tuple(ENGINES[engine.makes].networks)
+        paths = sorted((options.output or WEIGHTS).glob(f"{prefix}*.npz"))
+        found = {path.stem.removeprefix(prefix): path for path in paths}
+        shipped = {name: path for name, path in found.items() if name.startswith(known)}
+        return import_string(f"{engine.module}:evaluate")(shipped, options.data, _weights_store(options))
 
     return Work(train, evaluate)
 
 
-def _language_model(options: argparse.Namespace) -> Work:
-    from engines.language_model import training
-    from engines.language_model.config import LanguageTrainingConfig
-    from engines.nn.data_parallel import use_one_thread_per_op
+def _subcommands() -> dict[str, tuple[str, type, Callable[[argparse.Namespace], Work]]]:
+    """Name of each subcommand -> its help, the class of its settings, and what returns its work."""
+    from engines.backbones.config import BackboneTrainingConfig, DistillationConfig
+    from engines.jobs.registry import ENGINES
 
-    def train() -> Frames[Any]:
-        use_one_thread_per_op()
-        config = LanguageTrainingConfig(**changed_options(options, LanguageTrainingConfig)).filled()
-        # The name includes the tokeniser unless it is that of the shipped models.
-        suffix = "" if config.tokeniser == "subwords" else f"_{config.tokeniser}"
-        file = f"{LANGUAGE_MODEL}{config.model}{suffix}.npz"
-        checkpoint, output = options.checkpoint or CHECKPOINTS / file, options.output or WEIGHTS / file
-        return training.training(config, None, data=options.data, checkpoint=checkpoint, output=output)
-
-    def evaluate() -> dict[str, float]:
-        paths = sorted((options.output or WEIGHTS).glob(f"{LANGUAGE_MODEL}*.npz"))
-        return training.evaluate({path.stem.removeprefix(LANGUAGE_MODEL): path for path in paths}, options.data)
-
-    return Work(train, evaluate)
+    return {
+        "backbone": ("Train the classifying branch of the bundled backbone.", BackboneTrainingConfig, _backbone),
+        "distillation": ("Distil VGG19 into the style branch of the backbone.", DistillationConfig, _distillation),
+        **{
+            engine.makes: (engine.does, engine.config_class, functools.partial(_network, engine))
+            for engine in ENGINES.values()
+            if engine.makes
+        },
+    }
 
 
 def _parser() -> argparse.ArgumentParser:
-    from engines.backbones.config import BackboneTrainingConfig, DistillationConfig
-    from engines.dcgan.config import DCGANTrainingConfig
-    from engines.language_model.config import LanguageTrainingConfig
-    from engines.vae.config import VAETrainingConfig
-
     parser = argparse.ArgumentParser(prog="python -m engines.train", description=__doc__)
     names = parser.add_subparsers(dest="name", required=True)
-    for name, config_class, text in (
-        ("backbone", BackboneTrainingConfig, "the bundled backbone, studio_vgg: its classifying branch"),
-        ("distillation", DistillationConfig, "the style branch of the bundled backbone, distilled from VGG19"),
-        ("vae", VAETrainingConfig, "the autoencoders of digits and faces"),
-        ("dcgan", DCGANTrainingConfig, "the face generator and its discriminator"),
-        ("language_model", LanguageTrainingConfig, "the language models of film reviews"),
-    ):
+    for name, (text, config_class, work) in _subcommands().items():
         one = names.add_parser(name, help=text)
+        one.set_defaults(work=work)
         shared = Path(os.environ.get("REVERIE_SHARED", "../shared"))
         one.add_argument("--data", type=Path, default=shared / "data", help="the data file, or its folder")
         one.add_argument("--output", type=Path, help="weights file to write, or with --evaluate to score [weights/]")

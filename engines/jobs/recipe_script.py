@@ -15,8 +15,6 @@ from engines.jobs.replay import job_from_recipe
 from engines.jobs.sweep import SweepConfig
 from engines.recipes import Recipe, RecipeError
 
-# Training engines -> names in `engines.train`.
-TRAININGS = {"vae_training": "vae", "dcgan_training": "dcgan", "language_training": "language_model"}
 _WIDTH = 100
 
 _READING = """\
@@ -194,7 +192,7 @@ def _literal(value: Any, column: int) -> str:
 
 def _command(job: Job, data: str) -> str:
     """The command line of a training, with comments about what it cannot repeat."""
-    name, model = TRAININGS[job.engine], job.config.model
+    name, model = ENGINES[job.engine].makes, job.config.model
     # Omit the model's own defaults too.
     config, defaults = job.config, type(job.config)(model=model)
     if hasattr(config, "filled"):

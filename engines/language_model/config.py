@@ -139,6 +139,12 @@ class LanguageTrainingConfig:
                 )
             )
 
+    @property
+    def network(self) -> str:
+        """Name of the trained network: the model, and the tokeniser unless it is that of the bundled networks."""
+        tokeniser = self.filled().tokeniser
+        return self.model if tokeniser == "subwords" else f"{self.model}_{tokeniser}"
+
     def filled(self) -> LanguageTrainingConfig:
         """A copy with every None replaced by the model's default."""
         return with_defaults(self, MODEL_DEFAULTS[self.model])

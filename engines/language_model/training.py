@@ -37,6 +37,7 @@ from engines.nn.compiled_step import compiled_loss, compiled_step
 from engines.nn.muon import Muon
 from engines.nn.precision import training_policy
 from engines.nn.training_loop import data_hash, epoch_order, train_frames
+from engines.weights.store import WeightsStore
 
 # Adam's learning rate for the embedding, relative to Muon's for the matrices.
 ADAM_RATE_RATIO = 0.15
@@ -338,11 +339,12 @@ def training(
     yield from _train_on(config, texts, checkpoint, output)
 
 
-def evaluate(weights: dict[str, Path], data: Path) -> dict[str, float]:
+def evaluate(weights: dict[str, Path], data: Path, store: WeightsStore | None = None) -> dict[str, float]:
     """Score trained weights on all held-out texts.
 
     Args:
         weights: files as `train` wrote them, by name: "ours", "notes", "notes_words" …
+        store: not needed here, only by trainings whose score takes a pretrained network.
 
     Returns:
         `perplexity` per token and `bits_per_character` of ours, counting END as a token but not as a character; the

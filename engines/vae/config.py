@@ -9,6 +9,15 @@ from engines.latent import geometry as latent
 
 # As in `engines.vae.networks.ARCHITECTURES`.
 MODELS = ("digits", "digits_notes", "faces")
+# Columns of the ratings -> names of the concepts.
+CONCEPTS = {
+    "happy": "smile",
+    "age": "age",
+    "gender": "masculine",
+    "long-haired": "long hair",
+    "hair-color": "dark hair",
+    "outdoors": "daylight",
+}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -28,23 +28,15 @@ from engines.latent.directions import (
 from engines.nn.data_parallel import mean_over_shards, shard_count
 from engines.nn.precision import training_policy
 from engines.nn.training_loop import batch_indices, data_hash, train_frames
-from engines.vae.config import VAETrainingConfig
+from engines.vae.config import CONCEPTS, VAETrainingConfig
 from engines.vae.inference import binary_cross_entropy, kl_loss
 from engines.vae.model import VAE, Concept, read_vae, save_vae, vae_from_networks
 from engines.vae.networks import ARCHITECTURES, Architecture
+from engines.weights.store import WeightsStore
 
 DIGITS_FILE, RATINGS_FILE = "mnist.npz", "faces64_attributes.zip"
 DIRECTIONS = 64
 EXAMPLES = 2000
-# Columns of the ratings -> names of the concepts.
-CONCEPTS = {
-    "happy": "smile",
-    "age": "age",
-    "gender": "masculine",
-    "long-haired": "long hair",
-    "hair-color": "dark hair",
-    "outdoors": "daylight",
-}
 PENALTIES = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
 
 
@@ -335,11 +327,12 @@ def concept_directions(vae: VAE, rated: Path) -> tuple[Concept, ...]:
     return tuple(concepts)
 
 
-def evaluate(weights: dict[str, Path], data: Path) -> dict[str, float]:
+def evaluate(weights: dict[str, Path], data: Path, store: WeightsStore | None = None) -> dict[str, float]:
     """Score trained weights on held-out pictures, in float32, with one sample of z.
 
     Args:
         weights: files by model name, as `train` wrote them.
+        store: not needed here, only by trainings whose score takes a pretrained network.
 
     Returns:
         For digits `{model}_total`, `_reconstruction` and `_kl` in nats, and with refinement `_encoder_total`, the total

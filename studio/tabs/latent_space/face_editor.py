@@ -10,6 +10,7 @@ import numpy as np
 
 from engines.core.messages import message
 from engines.imaging.images import middle_square
+from engines.vae.config import CONCEPTS
 from engines.vae.model import VAE
 from studio.components.image_input import Photo
 from studio.components.portrait import follow, portrait
@@ -26,7 +27,6 @@ MOST_FACE_ERROR = 0.1
 # Standard deviation of random latent vectors; below 1, faces have fewer flaws.
 RANDOM_SPREAD = 0.8
 EMPTY_FACE = {"network": NETWORK, "first": None, "second": None, "picture": "", "original": ""}
-CONCEPTS = ("smile", "age", "masculine", "long hair", "dark hair", "daylight")
 
 
 class FaceEditor:
@@ -62,7 +62,7 @@ class FaceEditor:
                         self.reset = gr.Button("Reset", elem_id="faces-reset", min_width=80)
                 self.concepts = [
                     gr.Slider(-REACH, REACH, value=0, step=0.05, label=name.capitalize(), elem_id=f"faces-{i}")
-                    for i, name in enumerate(CONCEPTS)
+                    for i, name in enumerate(CONCEPTS.values())
                 ]
             with gr.Column(elem_classes="outputs", min_width=320, scale=3):
                 self.picture = portrait("faces-picture", EMPTY_FACE, self.edited)
@@ -113,7 +113,7 @@ class FaceEditor:
         self, network: str, first: list[float], second: list[float] | None, blend: float, values: Sequence[float]
     ) -> str:
         vae = self._vae(network)
-        amounts = dict(zip(CONCEPTS, values, strict=False))
+        amounts = dict(zip(CONCEPTS.values(), values, strict=False))
         z = vae.edited(first, second, blend, amounts, values[len(CONCEPTS) :])
         return png_uri(vae.decode(z)[0])
 

@@ -21,12 +21,12 @@ from engines.imaging.video import VideoWriter
 from engines.latent.directions import principal_directions
 from engines.latent.geometry import axis_values
 from engines.recipes import Recipe
-from engines.vae.config import MODELS, VAETrainingConfig
+from engines.vae.config import CONCEPTS, MODELS, VAETrainingConfig
 from engines.vae.model import VAE, Concept, vae_from_networks
 from engines.vae.networks import ARCHITECTURES
 from studio import trained_models
 from studio.tabs.latent_space import latent_map as explorer
-from studio.tabs.latent_space.face_editor import CONCEPTS, DIRECTIONS, EMPTY_FACE
+from studio.tabs.latent_space.face_editor import DIRECTIONS, EMPTY_FACE
 from studio.tabs.latent_space.sketchpad import decode_sketch
 from studio.tabs.latent_space.tab import LatentTab
 from tests.engines.helpers import as_png, files_in, refusal
@@ -49,7 +49,7 @@ def digits() -> VAE:
 def faces() -> VAE:
     rng = np.random.default_rng(0)
     z = rng.normal(size=(200, 256)).astype(np.float32)
-    concepts = [Concept(name, row, row / np.linalg.norm(row), 0.5) for name, row in zip(CONCEPTS, z, strict=False)]
+    concepts = [Concept(name, row, row / np.linalg.norm(row), 0.5) for name, row in zip(CONCEPTS.values(), z, strict=False)]
     return dataclasses.replace(
         with_random_weights("faces"), principal=principal_directions(z, 64), concepts=tuple(concepts)
     )
