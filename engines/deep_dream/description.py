@@ -1,7 +1,7 @@
 """Description of the DeepDream engine."""
 
 from engines.core.description import Engine
-from engines.deep_dream.presets import PRESETS
+from engines.deep_dream.preset_configs import PRESETS
 
 ENGINES = (
     Engine(

@@ -75,6 +75,17 @@ def test_there_is_no_circle_and_the_house_stays_low():
     assert sum(map(len, graph.values())) <= 55
 
 
+def test_no_module_is_named_like_something_that_its_package_exports():
+    wrong = []
+    for path in [*sources(ENGINES), *sources(STUDIO)]:
+        if path.name == "__init__.py":
+            imports = [node for node in ast.walk(tree_of(path)) if isinstance(node, ast.ImportFrom)]
+            exported = {alias.asname or alias.name for node in imports for alias in node.names}
+            modules = {other.stem for other in path.parent.iterdir()}
+            wrong += [f"{path.parent.name}.{name}" for name in sorted(exported & modules)]
+    assert wrong == []
+
+
 @pytest.mark.parametrize("name", MOVED)
 def test_saved_scripts_find_modules_by_their_old_names(name):
     assert importlib.import_module(name) is importlib.import_module(MOVED[name])
