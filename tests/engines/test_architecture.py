@@ -1,4 +1,8 @@
-"""Allowed imports: engines import no page, the page no TensorFlow, engines no other engine."""
+"""Allowed imports: engines import no page, the page no TensorFlow, engines no other engine.
+
+What is imported by its name in a string is not seen here: `engines.jobs.registry` loads the engines' descriptions so,
+and these name configs, functions and loaders, in any package.
+"""
 
 from __future__ import annotations
 
