@@ -1,6 +1,7 @@
 """DCGAN: draw pictures from noise, interpolate between them, and project a given picture."""
 
-from engines.dcgan.config import DrawConfig, FaceWalkConfig
+from engines.dcgan.config import DrawConfig, FaceWalkConfig, ProjectionConfig
 from engines.dcgan.engine import draw, resolve, sheet, walk
+from engines.dcgan.projection import project
 
-__all__ = ["DrawConfig", "FaceWalkConfig", "draw", "resolve", "sheet", "walk"]
+__all__ = ["DrawConfig", "FaceWalkConfig", "ProjectionConfig", "draw", "project", "resolve", "sheet", "walk"]

@@ -2,6 +2,6 @@
 
 from engines.deep_dream.config import DreamConfig
 from engines.deep_dream.engine import dream, resolve
-from engines.deep_dream.presets import PRESETS, presets
+from engines.deep_dream.preset_configs import PRESETS, presets
 
 __all__ = ["PRESETS", "DreamConfig", "dream", "presets", "resolve"]

@@ -1,9 +1,11 @@
 """Description of the DeepDream engine."""
 
-from engines.core.description import Engine
-from engines.deep_dream.presets import PRESETS
+import dataclasses
 
-ENGINES = (
+from engines.core.description import Engine
+from engines.deep_dream.preset_configs import PRESETS
+
+ENGINES: tuple[Engine, ...] = (
     Engine(
         name="deep_dream",
         title="Dream",
@@ -19,5 +21,19 @@ ENGINES = (
         batch="image",
         batch_shares=("guide",),
         batch_does="Apply DeepDream to many photos with the same settings; the result is a zip.",
+    ),
+)
+# Given by name: an engine does not import `jobs`.
+ENGINES += (
+    dataclasses.replace(
+        ENGINES[0],
+        name="deep_dream_sweep",
+        title="DeepDream sweep",
+        does="Make a contact sheet of dreams that vary one or two settings of deep_dream.",
+        config="engines.jobs.sweep:DreamSweepConfig",
+        function="engines.jobs.sweep:sweep",
+        sheet=True,
+        batch="",
+        batch_does="",
     ),
 )

@@ -14,5 +14,5 @@ def engines_in(package: str) -> tuple[Engine, ...]:
 
 
 # Packages that describe engines.
-PACKAGES = ("deep_dream", "style_transfer", "jobs", "vae", "dcgan", "language_model")
+PACKAGES = ("deep_dream", "style_transfer", "vae", "dcgan", "language_model")
 ENGINES: dict[str, Engine] = {engine.name: engine for package in PACKAGES for engine in engines_in(package)}

@@ -1,9 +1,11 @@
 """Description of the style transfer engine."""
 
+import dataclasses
+
 from engines.core.description import Engine
 from engines.style_transfer.config import LAYERS, MOST_STYLES
 
-ENGINES = (
+ENGINES: tuple[Engine, ...] = (
     Engine(
         name="style_transfer",
         title="Style transfer",
@@ -27,5 +29,19 @@ ENGINES = (
         batch="content_image",
         batch_shares=("style_images",),
         batch_does="Apply style transfer to many photos with the same settings; the result is a zip.",
+    ),
+)
+# Given by name: an engine does not import `jobs`.
+ENGINES += (
+    dataclasses.replace(
+        ENGINES[0],
+        name="style_transfer_sweep",
+        title="Style transfer sweep",
+        does="Make a contact sheet of style transfers that vary one or two settings of style_transfer.",
+        config="engines.jobs.sweep:StyleSweepConfig",
+        function="engines.jobs.sweep:sweep",
+        sheet=True,
+        batch="",
+        batch_does="",
     ),
 )

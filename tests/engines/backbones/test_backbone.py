@@ -11,13 +11,8 @@ import pytest
 import tensorflow as tf
 
 from engines.backbones import studio_vgg as studio_vgg_network
-from engines.backbones.backbone import (
-    ARCHITECTURES,
-    Backbone,
-    fold_batch_normalization,
-    load_backbone,
-    untrained_backbone,
-)
+from engines.backbones.backbone import ARCHITECTURES, Backbone, load_backbone, untrained_backbone
+from engines.backbones.batch_norm_folding import fold_batch_normalization
 from engines.core.files import sha256_of
 from engines.deep_dream import DreamConfig, presets, resolve
 from engines.deep_dream.gradient_ascent import GradientAscent
