@@ -24,21 +24,15 @@ from studio.tabs.gallery.tab import GalleryTab
 from studio.tabs.home.tab import HomeTab
 from studio.tabs.latent_space.tab import LatentTab
 from studio.tabs.models.tab import ModelsTab
+from studio.tabs.page_tab import PageTab
 from studio.tabs.style_transfer.tab import StyleTab
 from studio.tabs.text.tab import TextTab
 
 DAY = 24 * 60 * 60
 PROGRAMS = "programs"
-TABS: tuple[tuple[str, str, type], ...] = (
-    ("home", "Home", HomeTab),
-    ("dream", "Dream", DreamTab),
-    ("style", "Style", StyleTab),
-    ("latent", "Latent", LatentTab),
-    ("faces", "Faces", FacesTab),
-    ("text", "Words", TextTab),
-    ("gallery", "Gallery", GalleryTab),
-    ("models", "Models", ModelsTab),
-)
+# Each has a card on Home, and a filter in the gallery.
+RESULT_TABS: tuple[type[PageTab], ...] = (DreamTab, StyleTab, LatentTab, FacesTab, TextTab)
+TABS: tuple[type[PageTab], ...] = (HomeTab, *RESULT_TABS, GalleryTab, ModelsTab)
 
 
 def build_page(studio: Studio) -> gr.Blocks:
@@ -71,17 +65,16 @@ def show_no_progress(page: gr.Blocks) -> None:
 def build_route(studio: Studio, page: gr.Blocks) -> None:
     """Build all tabs in the current language."""
     masthead(translate(machine_summary()))
-    tabs: list[tuple[Any, gr.Tab]] = []
+    tabs: list[tuple[PageTab, gr.Tab]] = []
     with gr.Tabs(overflow_behavior="wrap") as all_tabs:
-        for name, title, kind in TABS:
-            with gr.Tab(title, id=name) as shown:
-                tab = kind(studio)
+        for kind in TABS:
+            with gr.Tab(kind.title, id=kind.id) as shown:
+                tab = kind(studio, RESULT_TABS) if issubclass(kind, HomeTab | GalleryTab) else kind(studio)
                 tab.build()
             tabs.append((tab, shown))
     handoffs = [handoff for tab, _ in tabs for handoff in tab.handoffs()]
     for tab, shown in tabs:
-        if isinstance(tab, HomeTab | GalleryTab):
-            tab.connect(all_tabs, handoffs)
+        tab.connect(all_tabs, handoffs)
         tab.on_visit(page, shown)
     remember_tab(page, all_tabs, [shown for _, shown in tabs])
     # The storage keys are the same in each language, so switching languages keeps everything.

@@ -6,7 +6,7 @@ import hashlib
 import json
 import tempfile
 import zipfile
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -105,15 +105,16 @@ def for_keras(studio: Studio, source: str | Path) -> Path:
     return whole
 
 
-def training_job(studio: Studio, engine: str, config: Any, paths: Sequence[str], steerable: Collection[str]) -> Job:
-    """Create a training job on the chosen files; it resumes an earlier training with the same settings and data.
+def training_job(studio: Studio, engine: str, config: Any, paths: Sequence[str]) -> Job:
+    """Create a training job on the chosen files.
+
+    It resumes an earlier training with the same data and settings, but for the engine's `steerable` ones.
 
     Args:
         studio: the services.
         engine: key in `engines.jobs.ENGINES`.
         config: config with every default filled in.
         paths: data files.
-        steerable: fields that may differ when the training resumes.
 
     Raises:
         OSError: the data cannot be read or packed.
@@ -122,7 +123,7 @@ def training_job(studio: Studio, engine: str, config: Any, paths: Sequence[str],
     folder.mkdir(parents=True, exist_ok=True)
     make_room(folder, MOST_BYTES)
     data = pack_files(paths, folder)
-    lasting = {name: value for name, value in asdict(config).items() if name not in steerable}
+    lasting = {name: value for name, value in asdict(config).items() if name not in ENGINES[engine].steerable}
     content = json.dumps([sha256_of(data), lasting], sort_keys=True)
     key = hashlib.sha256(content.encode()).hexdigest()[:24]
     files = {

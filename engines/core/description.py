@@ -13,6 +13,19 @@ import numpy as np
 TRAINING_FILES = ("data", "checkpoint", "output")
 
 
+@dataclass(frozen=True)
+class Network:
+    """Titles of a network.
+
+    Attributes:
+        title: display name among all networks.
+        short: display name among those of its engine; "" for `title`.
+    """
+
+    title: str
+    short: str = ""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Engine:
     """Description of one engine. Classes and functions are given by name, so that a description imports nothing.
@@ -42,7 +55,7 @@ class Engine:
         writes: True if the result is text.
         video: True if the frames form a video, which is the result.
         sheet: True if the result is a contact sheet, which is not comparable to the input.
-        networks: names of its networks, the default first.
+        networks: name -> titles of its networks, the default first.
         loader: "module:function" that loads a network by name from a `WeightsStore`; "" for none.
         reader: "module:function" that reads a network from a path; "" for none.
         weights: file name of a network's weights without suffix, with {} for the network's name.
@@ -71,7 +84,7 @@ class Engine:
     writes: bool = False
     video: bool = False
     sheet: bool = False
-    networks: tuple[str, ...] = ()
+    networks: Mapping[str, Network] = field(default_factory=dict)
     loader: str = ""
     reader: str = ""
     weights: str = "{}"
@@ -83,12 +96,22 @@ class Engine:
     @property
     def network(self) -> str:
         """The default network; "" if it needs none."""
-        return self.networks[0] if self.networks else ""
+        return next(iter(self.networks), "")
+
+    @property
+    def network_choices(self) -> dict[str, str]:
+        """Short title -> name of its networks."""
+        return {network.short or network.title: name for name, network in self.networks.items()}
 
     @property
     def first_input(self) -> str:
         """The main input; "" if it takes none."""
         return next(iter(self.inputs), "")
+
+    @property
+    def most_pictures(self) -> int:
+        """Maximum number of pictures of all inputs together."""
+        return sum(self.most if name in self.series else 1 for name in self.inputs)
 
     @property
     def module(self) -> str:

@@ -2,12 +2,15 @@
 
 from typing import Any
 
-from engines.core.description import TRAINING_FILES, Engine
-from engines.dcgan.config import MODELS, STEERABLE
+from engines.core.description import TRAINING_FILES, Engine, Network
+from engines.dcgan.config import STEERABLE
 
 _NETWORK: dict[str, Any] = {
     "tab": "faces",
-    "networks": MODELS,
+    "networks": {
+        "faces": Network("Faces (GAN)", "Reverie"),
+        "notes": Network("Faces (GAN), as in Chollet's book", "Chollet's book"),
+    },
     "loader": "engines.dcgan.model:load_gan",
     "reader": "engines.dcgan.model:read_gan",
     "weights": "dcgan_{}",

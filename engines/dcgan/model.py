@@ -41,7 +41,6 @@ class GAN:
 
     Attributes:
         name: key in `engines.dcgan.networks.ARCHITECTURES`.
-        title: display name.
         shape: (height, width, channels) of the pictures.
         latent_dim: length of the latent vectors.
         generator: latent vectors, (B, Z) -> pictures, (B, H, W, 3) in [0, 1].
@@ -55,7 +54,6 @@ class GAN:
     """
 
     name: str
-    title: str
     shape: tuple[int, int, int]
     latent_dim: int
     generator: keras.Model
@@ -227,7 +225,6 @@ def gan_from_networks(name: str, generator: keras.Model, discriminator: keras.Mo
     architecture = ARCHITECTURES[name]
     return GAN(
         name=name,
-        title=architecture.title,
         shape=architecture.shape,
         latent_dim=architecture.latent_dim,
         generator=generator,

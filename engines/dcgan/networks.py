@@ -27,7 +27,6 @@ class Architecture:
     """A generator and a discriminator.
 
     Attributes:
-        title: display name.
         shape: (height, width, channels) of the pictures.
         latent_dim: length of the latent vectors.
         generator: latent input -> pictures.
@@ -35,7 +34,6 @@ class Architecture:
         score_sign: 1.0 if a larger logit means a more realistic picture, -1.0 if a smaller one does.
     """
 
-    title: str
     shape: tuple[int, int, int]
     latent_dim: int
     generator: Callable[[keras.KerasTensor], keras.KerasTensor]
@@ -101,6 +99,6 @@ def _faces_discriminator(x):
 
 
 ARCHITECTURES = {
-    "faces": Architecture("Ours", (64, 64, 3), 128, _faces_generator, _faces_discriminator, 1.0),
-    "notes": Architecture("As in the book", (64, 64, 3), 128, _notes_generator, _notes_discriminator, -1.0),
+    "faces": Architecture((64, 64, 3), 128, _faces_generator, _faces_discriminator, 1.0),
+    "notes": Architecture((64, 64, 3), 128, _notes_generator, _notes_discriminator, -1.0),
 }

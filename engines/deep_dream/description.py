@@ -2,7 +2,8 @@
 
 import dataclasses
 
-from engines.core.description import Engine
+from engines.backbones.backbone import ARCHITECTURES
+from engines.core.description import Engine, Network
 from engines.deep_dream.preset_configs import PRESETS
 
 ENGINES: tuple[Engine, ...] = (
@@ -15,7 +16,7 @@ ENGINES: tuple[Engine, ...] = (
         function="engines.deep_dream:dream",
         inputs={"image": "The photo.", "guide": "An image whose features are amplified."},
         needed=("image",),
-        networks=tuple(PRESETS),
+        networks={name: Network(ARCHITECTURES[name].title) for name in PRESETS},
         loader="engines.backbones.backbone:load_backbone",
         reader="engines.backbones.backbone:read_backbone",
         batch="image",

@@ -1,7 +1,7 @@
 """Descriptions of the language model engines."""
 
-from engines.core.description import TRAINING_FILES, Engine
-from engines.language_model.config import MODELS, STEERABLE
+from engines.core.description import TRAINING_FILES, Engine, Network
+from engines.language_model.config import STEERABLE
 
 ENGINES = (
     Engine(
@@ -12,7 +12,10 @@ ENGINES = (
         config="engines.language_model:WritingConfig",
         function="engines.language_model:write",
         writes=True,
-        networks=MODELS,
+        networks={
+            "ours": Network("Film reviews", "Reverie"),
+            "notes": Network("Film reviews, as in Chollet's book", "Chollet's book"),
+        },
         loader="engines.language_model.model:load_language_model",
         reader="engines.language_model.model:read_language_model",
         weights="language_model_{}",

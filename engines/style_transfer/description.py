@@ -2,7 +2,8 @@
 
 import dataclasses
 
-from engines.core.description import Engine
+from engines.backbones.backbone import ARCHITECTURES
+from engines.core.description import Engine, Network
 from engines.style_transfer.config import LAYERS, MOST_STYLES
 
 ENGINES: tuple[Engine, ...] = (
@@ -23,7 +24,7 @@ ENGINES: tuple[Engine, ...] = (
         series=frozenset({"style_images", "masks"}),
         masks=frozenset({"masks"}),
         most=MOST_STYLES,
-        networks=tuple(LAYERS),
+        networks={name: Network(ARCHITECTURES[name].title) for name in LAYERS},
         loader="engines.backbones.backbone:load_backbone",
         reader="engines.backbones.backbone:read_backbone",
         batch="content_image",

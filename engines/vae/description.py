@@ -1,7 +1,6 @@
 """Descriptions of the VAE engines."""
 
-from engines.core.description import TRAINING_FILES, Engine
-from engines.vae.config import MODELS
+from engines.core.description import TRAINING_FILES, Engine, Network
 
 ENGINES = (
     Engine(
@@ -12,7 +11,11 @@ ENGINES = (
         config="engines.vae:WalkConfig",
         function="engines.vae:walk",
         video=True,
-        networks=MODELS,
+        networks={
+            "digits": Network("Digits", "Reverie"),
+            "digits_notes": Network("Digits, as in Chollet's book", "Chollet's book"),
+            "faces": Network("Faces (VAE)", "Colour images, 64 × 64"),
+        },
         loader="engines.vae.model:load_vae",
         reader="engines.vae.model:read_vae",
         weights="vae_{}",

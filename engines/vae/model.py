@@ -56,7 +56,6 @@ class VAE:
 
     Attributes:
         name: key in `engines.vae.networks.ARCHITECTURES`.
-        title: display name.
         shape: (height, width, channels) of the pictures.
         latent_dim: length of the latent vectors.
         encoder: pictures, (B, H, W, C) in [0, 1] -> mean and log-variance, (B, Z) each.
@@ -69,7 +68,6 @@ class VAE:
     """
 
     name: str
-    title: str
     shape: tuple[int, int, int]
     latent_dim: int
     encoder: keras.Model
@@ -251,7 +249,6 @@ def vae_from_networks(name: str, encoder: keras.Model, decoder: keras.Model) -> 
     architecture = ARCHITECTURES[name]
     return VAE(
         name=name,
-        title=architecture.title,
         shape=architecture.shape,
         latent_dim=architecture.latent_dim,
         encoder=encoder,

@@ -18,7 +18,6 @@ class Architecture:
     """An encoder and a decoder.
 
     Attributes:
-        title: display name.
         shape: (height, width, channels) of the pictures.
         latent_dim: length of the latent vectors.
         encoder: picture input -> features, before the two heads.
@@ -27,7 +26,6 @@ class Architecture:
             pictures of one channel.
     """
 
-    title: str
     shape: tuple[int, int, int]
     latent_dim: int
     encoder: Callable[[keras.KerasTensor], keras.KerasTensor]
@@ -119,7 +117,7 @@ def _faces_decoder(z):
 
 
 ARCHITECTURES = {
-    "digits_notes": Architecture("Digits, as in the book", (28, 28, 1), 2, _notes_encoder, _notes_decoder),
-    "digits": Architecture("Digits", (28, 28, 1), 2, _digits_encoder, _digits_decoder, 20),
-    "faces": Architecture("Faces", (64, 64, 3), 256, _faces_encoder, _faces_decoder),
+    "digits_notes": Architecture((28, 28, 1), 2, _notes_encoder, _notes_decoder),
+    "digits": Architecture((28, 28, 1), 2, _digits_encoder, _digits_decoder, 20),
+    "faces": Architecture((64, 64, 3), 256, _faces_encoder, _faces_decoder),
 }

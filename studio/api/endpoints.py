@@ -1,105 +1,90 @@
-"""API endpoints: engine, files and networks of each."""
+"""API endpoints, as the engines' descriptions give them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import Any
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
 
 from engines.core.description import Engine
 from engines.jobs import ENGINES
 from engines.jobs.batch import MAX_PICTURES
 from engines.recipes import Recipe, RecipeError
 from studio.api.parameters import Parameter, file_parameter, setting_parameters
-from studio.trained_models import read_model
-
-
-@dataclass(frozen=True)
-class Endpoint:
-    """Description of an API endpoint.
-
-    Attributes:
-        engine: key in `engines.jobs.ENGINES`.
-        config: config class; stored here because an engine loads TensorFlow to return that of a training.
-        does: one-sentence summary.
-        files: name -> help, for the engine's images or data.
-        needed: files that are required.
-        networks: names of the networks to choose from; empty for a training.
-        steerable: fields that may differ when a training resumes.
-        left_out: fields without a parameter, as they only make sense when steering.
-        batch: name of the input that varies over a batch; "" for a single run.
-    """
-
-    engine: str
-    config: type
-    does: str
-    files: Mapping[str, str] = field(default_factory=dict)
-    needed: Collection[str] = ()
-    networks: Collection[str] = ()
-    steerable: Collection[str] = ()
-    left_out: Collection[str] = ()
-    batch: str = ""
-
-    @property
-    def trains(self) -> bool:
-        return "data" in ENGINES[self.engine].files
-
-    @property
-    def parameters(self) -> list[Parameter]:
-        """List the parameters: files, network, settings."""
-        series = ENGINES[self.engine].series
-        files = [
-            file_parameter(name, help, several=name in series or name == IMAGES, needed=name in self.needed)
-            for name, help in self.files.items()
-        ]
-        return [*files, *self.network, *setting_parameters(self.config, self.left_out)]
-
-    @property
-    def network(self) -> list[Parameter]:
-        return [network_parameter(self.engine, self.networks)] if self.networks else []
-
 
 # Parameter that holds the images of a batch.
 IMAGES = "images"
 _MANY = f"Images, or zips of images, at most {MAX_PICTURES}."
 
 
+@dataclass(frozen=True)
+class Endpoint:
+    """An API endpoint.
+
+    Attributes:
+        engine: the engine that it runs.
+        batch: True if it runs the engine on many images.
+    """
+
+    engine: Engine
+    batch: bool = False
+
+    @property
+    def does(self) -> str:
+        return self.engine.batch_does if self.batch else self.engine.does
+
+    @property
+    def trains(self) -> bool:
+        return "data" in self.engine.files
+
+    @property
+    def files(self) -> Mapping[str, str]:
+        """Name -> help of the engine's images or data."""
+        engine = self.engine
+        if self.batch:
+            return {IMAGES: _MANY} | {name: engine.inputs[name] for name in engine.batch_shares}
+        return engine.inputs or ({"data": engine.data} if engine.data else {})
+
+    @property
+    def needed(self) -> Collection[str]:
+        """Names of the files that are required."""
+        if self.batch:
+            return (IMAGES, *(name for name in self.engine.needed if name != self.engine.batch))
+        return self.engine.needed or tuple(self.files)
+
+    @property
+    def parameters(self) -> list[Parameter]:
+        """The parameters: files, network, settings."""
+        files = [
+            file_parameter(name, help, several=name in self.engine.series or name == IMAGES, needed=name in self.needed)
+            for name, help in self.files.items()
+        ]
+        network = [network_parameter(self.engine)] if self.engine.networks else []
+        return [*files, *network, *self.settings]
+
+    @property
+    def settings(self) -> list[Parameter]:
+        """The parameters of the engine's settings, without those that only make sense when steering."""
+        return setting_parameters(self.engine.config_class, self.engine.left_out)
+
+
 def endpoints_of(engine: Engine) -> Iterator[tuple[str, Endpoint]]:
     """Yield an engine's endpoints with their names: single runs, then batches if it has them."""
-    files = engine.inputs or ({"data": engine.data} if engine.data else {})
-    one = Endpoint(
-        engine=engine.name,
-        config=engine.config_class,
-        does=engine.does,
-        files=files,
-        needed=engine.needed or tuple(files),
-        networks=engine.networks,
-        steerable=engine.steerable,
-        left_out=engine.left_out,
-    )
     name = engine.endpoint or engine.name
-    yield name, one
+    yield name, Endpoint(engine)
     if engine.batch:
-        shared = {name: files[name] for name in engine.batch_shares}
-        needed = (IMAGES, *(name for name in engine.needed if name != engine.batch))
-        many = {IMAGES: _MANY, **shared}
-        yield f"{name}_batch", replace(one, does=engine.batch_does, files=many, needed=needed, batch=engine.batch)
+        yield f"{name}_batch", Endpoint(engine, batch=True)
 
 
 ENDPOINTS = {name: endpoint for engine in ENGINES.values() for name, endpoint in endpoints_of(engine)}
-# Training engine -> engine that runs the trained network, and the function that loads its file.
-TRAINED: dict[str, tuple[str, Callable[[Path], Any]]] = {
-    name: (engine.makes, read_model(engine.makes)) for name, engine in ENGINES.items() if engine.makes
-}
+# Loader of networks that can be trained here -> engine that runs them.
+TRAINABLE = {ENGINES[engine.makes].loader: engine.makes for engine in ENGINES.values() if engine.makes}
 
 
-def network_parameter(engine: str, networks: Collection[str]) -> Parameter:
+def network_parameter(engine: Engine) -> Parameter:
     """Create the parameter that selects a network."""
-    loaders = {ENGINES[trained].loader for trained, _ in TRAINED.values()}
-    others = ", or one that a training here has made" if ENGINES[engine].loader in loaders else ""
-    help = f"Name of the network: {', '.join(networks)}{others}."
-    return Parameter("backbone", str, help, ENGINES[engine].network)
+    others = ", or one that a training here has made" if engine.loader in TRAINABLE else ""
+    help = f"Name of the network: {', '.join(engine.networks)}{others}."
+    return Parameter("backbone", str, help, engine.network)
 
 
 def check_inputs(recipe: Recipe, endpoint: Endpoint) -> None:
@@ -108,8 +93,7 @@ def check_inputs(recipe: Recipe, endpoint: Endpoint) -> None:
     Raises:
         RecipeError: an unknown input, a missing one, or a gap in a series.
     """
-    engine = ENGINES[recipe.engine]
-    series = engine.series
+    engine, series = endpoint.engine, endpoint.engine.series
     known = [name for name in endpoint.files if name not in series]
     known += [f"{name}_{i}" for name in series for i in range(1, engine.most + 1)]
     needed = [name for name in endpoint.needed if name not in series]

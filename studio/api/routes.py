@@ -9,28 +9,28 @@ import asyncio
 import dataclasses
 import json
 import logging
-from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
 import gradio as gr
 
 from engines.core.configs import from_mapping
+from engines.core.description import Engine
 from engines.core.files import why_unwritten
 from engines.imaging.images import Picture, digest
 from engines.imaging.metadata import NO_DETAILS
 from engines.jobs import ENGINES, Job, job_from_recipe
 from engines.jobs.batch import Batch, batch_of, picture_files
-from engines.language_model.config import MODELS, SamplingConfig
+from engines.language_model.config import SamplingConfig
 from engines.recipes import RecipeError, from_json, read_recipe
-from engines.style_transfer import MOST_STYLES
-from studio.api.endpoints import ENDPOINTS, IMAGES, TRAINED, Endpoint, check_inputs, network_parameter
-from studio.api.parameters import Parameter, expose, file_parameter, setting_parameters
+from studio.api.endpoints import ENDPOINTS, IMAGES, TRAINABLE, Endpoint, check_inputs, network_parameter
+from studio.api.parameters import Parameter, expose, file_parameter
 from studio.api.progress import Caller, follow_run, run_status
 from studio.api.uploads import picture_source, upload_path
 from studio.components.toasts import api_error
 from studio.runs.run import Run
 from studio.services import Studio
-from studio.trained_models import TrainedNetworks, training_job
+from studio.trained_models import TrainedNetworks, read_model, training_job
 from studio.wire_format import written_rows
 
 logger = logging.getLogger(__name__)
@@ -82,8 +82,7 @@ class Api:
 
     def __init__(self, studio: Studio, page: gr.Blocks):
         self._studio, self._page = studio, page
-        engines = {engine for engine, _ in TRAINED.values()}
-        self._trained = {ENGINES[engine].loader: TrainedNetworks(studio, engine) for engine in engines}
+        self._trained = {loader: TrainedNetworks(studio, engine) for loader, engine in TRAINABLE.items()}
 
     def add(self, name: str, does: str, parameters: list[Parameter], make_job: Callable[[dict[str, Any]], Any]) -> None:
         """Add an endpoint that starts a job and streams its progress.
@@ -138,38 +137,37 @@ class Api:
         output = run.job.files.get("output")
         if run.state != "done" or output is None or not output.is_file():
             return None
-        engine, read = TRAINED[run.job.engine]
-        network = await asyncio.to_thread(read, output)
-        return self._trained[ENGINES[engine].loader].register(run.id, network)
+        made = ENGINES[run.job.engine].makes
+        network = await asyncio.to_thread(read_model(made), output)
+        return self._trained[ENGINES[made].loader].register(run.id, network)
 
-    def _check_network(self, engine: str, networks: Collection[str], name: Any) -> None:
-        trained = self._trained.get(ENGINES[engine].loader)
-        if name not in [*(networks or [""]), *(trained.names if trained else [])]:
-            raise ValueError(f"Unknown network {str(name)[:60]!r}; use one of {', '.join(networks)}.")
+    def _check_network(self, engine: Engine, name: Any) -> None:
+        trained = self._trained.get(engine.loader)
+        if name not in [*(engine.networks or [""]), *(trained.names if trained else [])]:
+            raise ValueError(f"Unknown network {str(name)[:60]!r}; use one of {', '.join(engine.networks)}.")
 
     def job_of(self, endpoint: Endpoint) -> Callable[[dict[str, Any]], Any]:
         """Return a coroutine function that makes an endpoint's job from its parameters."""
 
+        engine = endpoint.engine
+
         async def make_job(values: dict[str, Any]) -> Job:
-            settings = {one.name: values[one.name] for one in setting_parameters(endpoint.config, endpoint.left_out)}
-            config: Any = from_mapping(endpoint.config, settings)
+            config: Any = from_mapping(engine.config_class, {one.name: values[one.name] for one in endpoint.settings})
             if endpoint.trains:
                 config = config.filled() if hasattr(config, "filled") else config
                 paths = [str(upload_path(values["data"], "data"))]
-                return await asyncio.to_thread(
-                    training_job, self._studio, endpoint.engine, config, paths, endpoint.steerable
-                )
-            self._check_network(endpoint.engine, endpoint.networks, values.get("backbone", ""))
+                return await asyncio.to_thread(training_job, self._studio, engine.name, config, paths)
+            self._check_network(engine, values.get("backbone", ""))
             pictures = await self._inputs(endpoint, values)
-            first = pictures.get(ENGINES[endpoint.engine].first_input)
+            first = pictures.get(engine.first_input)
             job = Job(
-                engine=endpoint.engine,
+                engine=engine.name,
                 config=config,
                 inputs={name: picture.pixels for name, picture in pictures.items()},
                 backbone=values.get("backbone", ""),
                 details=first.details if first else NO_DETAILS,
                 notices=tuple(sentence for picture in pictures.values() for sentence in picture.notices),
-                pace=UNLIMITED_PACE if ENGINES[endpoint.engine].video else 0.0,
+                pace=UNLIMITED_PACE if engine.video else 0.0,
             )
             return self._batch(endpoint, job, values[IMAGES]) if endpoint.batch else job
 
@@ -179,41 +177,42 @@ class Api:
         if not isinstance(pictures, list):
             raise ValueError(f"The parameter {IMAGES} must be a list of images.")
         files = picture_files(upload_path(value, IMAGES) for value in pictures)
-        return batch_of(job, files, endpoint.batch, self._studio.max_pixels)
+        return batch_of(job, files, endpoint.engine.batch, self._studio.max_pixels)
 
     async def _inputs(self, endpoint: Endpoint, values: Mapping[str, Any]) -> dict[str, Picture]:
-        inputs = {}
+        engine, inputs = endpoint.engine, {}
         for name in endpoint.files:
             if name == IMAGES:
                 continue  # read one by one while the batch runs
-            several = name in ENGINES[endpoint.engine].series
+            several = name in engine.series
             given = values[name] if several else [values[name]]
             if not isinstance(given, list) or (name in endpoint.needed and not given):
                 raise ValueError(f"The parameter {name} must be a list of images.")
-            if len(given) > MOST_STYLES:
-                raise ValueError(f"There are {len(given)} images in {name}; use at most {MOST_STYLES}.")
+            if several and len(given) > engine.most:
+                raise ValueError(f"There are {len(given)} images in {name}; use at most {engine.most}.")
             for number, value in enumerate(given, 1):
                 if value is not None or name in endpoint.needed:
                     picture = await picture_source(value, name)
                     key = f"{name}_{number}" if several else name
-                    background = ENGINES[endpoint.engine].background(name)
+                    background = engine.background(name)
                     inputs[key] = await asyncio.to_thread(self._studio.load, picture, background)
         return inputs
 
     async def repeat_job(self, values: dict[str, Any]) -> Job:
         """Make a job that repeats a recipe."""
         recipe = from_json(json.dumps(values["recipe"]))
-        endpoint = next((one for one in ENDPOINTS.values() if one.engine == recipe.engine and not one.batch), None)
+        endpoint = next((one for one in ENDPOINTS.values() if one.engine.name == recipe.engine and not one.batch), None)
         if endpoint is None:
             raise RecipeError(f"This recipe needs the engine {recipe.engine[:40]!r}, which this version does not have.")
         if endpoint.trains:
             raise RecipeError(f"A training is repeated by its own endpoint, {recipe.engine}, with these settings.")
+        engine = endpoint.engine
         check_inputs(recipe, endpoint)
-        self._check_network(recipe.engine, endpoint.networks, recipe.backbone)
-        if not isinstance(values["pictures"], list) or len(values["pictures"]) > 2 * MOST_STYLES + 2:
+        self._check_network(engine, recipe.backbone)
+        if not isinstance(values["pictures"], list) or len(values["pictures"]) > engine.most_pictures:
             raise RecipeError("The parameter pictures must be a list of the input images.")
         sent: dict[str, Picture] = {}
-        backgrounds = {ENGINES[recipe.engine].background(name.rpartition("_")[0]) for name in recipe.inputs}
+        backgrounds = {engine.background(name.rpartition("_")[0]) for name in recipe.inputs}
         for value in values["pictures"]:
             file = await picture_source(value, "pictures")
             # Transparent areas are white in an image and black in a mask; the hash shows which one it is.
@@ -222,11 +221,11 @@ class Api:
                 sent[digest(picture.pixels)] = picture
         found = {name: await self._find_picture(name, hash_, sent) for name, hash_ in recipe.inputs.items()}
         inputs = {name: picture.pixels for name, picture in found.items()}
-        first = found.get(ENGINES[recipe.engine].first_input)
+        first = found.get(engine.first_input)
         # The first recipe of an engine may load TensorFlow.
         job = await asyncio.to_thread(job_from_recipe, recipe, inputs)
         details = first.details if first else NO_DETAILS
-        return dataclasses.replace(job, details=details, pace=UNLIMITED_PACE if ENGINES[recipe.engine].video else 0.0)
+        return dataclasses.replace(job, details=details, pace=UNLIMITED_PACE if engine.video else 0.0)
 
     async def _find_picture(self, name: str, hash_: str, sent: Mapping[str, Picture]) -> Picture:
         """Find an input of a recipe among the images sent and those in the gallery."""
@@ -239,10 +238,8 @@ class Api:
 
     def add_score(self) -> None:
         """Add the endpoint that scores a text. It does not use the run queue."""
-        parameters = [
-            Parameter("text", str, "The text, at most 10,000 characters."),
-            network_parameter("language_model", MODELS),
-        ]
+        engine = ENGINES["language_model"]
+        parameters = [Parameter("text", str, "The text, at most 10,000 characters."), network_parameter(engine)]
 
         async def score_text(text: Any, backbone: Any) -> dict[str, Any]:
             def work() -> dict[str, Any]:
@@ -251,9 +248,9 @@ class Api:
 
                 if not isinstance(text, str):
                     raise ValueError("The parameter text must be a string.")
-                self._check_network("language_model", MODELS, backbone)
+                self._check_network(engine, backbone)
                 found = score(
-                    text, SamplingConfig(temperature=1.0), self._studio.workshop.network("language_model", backbone)
+                    text, SamplingConfig(temperature=1.0), self._studio.workshop.network(engine.name, backbone)
                 )
                 (row,) = written_rows([Generation(1.0, found.pieces, found.distributions)])
                 return {

@@ -35,7 +35,6 @@ class TrainingSpec:
         adjust: creates the controls below the buttons.
         invitation: text of the empty canvas.
         used: text that says what a finished network is for.
-        steerable: fields that may change while the training runs, or when it resumes.
         saved: suffix of the result file that contains the recipe.
         network_defaults: returns the default config of a network; None if there is no choice.
         kept_fields: fields that keep their values when another network is selected.
@@ -49,7 +48,6 @@ class TrainingSpec:
     adjust: Callable[[Settings], None]
     invitation: str
     used: str
-    steerable: Collection[str] = ()
     saved: str = ".png"
     network_defaults: Callable[[str], Any] | None = None
     kept_fields: Collection[str] = ()
@@ -160,7 +158,7 @@ class TrainingPanel:
             if not paths:
                 raise ValueError(message("Choose the training data first: {data}.", data=self.kind.data))
             config = self.settings.config(values)
-            return training_job(self.studio, self.kind.engine, config, paths, self.kind.steerable)
+            return training_job(self.studio, self.kind.engine, config, paths)
 
         async for update in self.view.start(job):
             yield update

@@ -85,7 +85,7 @@ def test_a_browser_is_led_to_korean_all_is_said_in_it_and_a_run_goes_on_in_anoth
     )
 
     left = {}
-    for _, title, _ in TABS:
+    for title in (tab.title for tab in TABS):
         page.go_to(KOREAN.translate(title))
         page.until(lambda title=title: page.chosen_tab == KOREAN.translate(title), title)
         page.until(lambda: len(page.browser.execute_script(_READ)) > 8, "what is on the tab")

@@ -28,16 +28,21 @@ from studio.panels.saved_settings import SavedSettings
 from studio.panels.sweep_panel import SweepPanel
 from studio.run_views.image_run_view import ImageRunView
 from studio.services import Studio
+from studio.tabs.page_tab import PageTab
 
 DEFAULT_BACKBONE = next(iter(PRESETS))
 BOOK = "As in the book"
 
 
-class DreamTab:
+class DreamTab(PageTab):
     """The tab's controls and event handlers."""
 
+    id = "dream"
+    title = "Dream"
+    card = message("Amplify what a network sees in your photo.")
+
     def __init__(self, studio: Studio):
-        self.studio = studio
+        super().__init__(studio)
         self.example_pictures = examples(studio.outputs / "examples")
 
     def build(self) -> None:
@@ -178,10 +183,10 @@ class DreamTab:
         """Handoffs: restore a dream; use an image as the photo or as the guide image."""
         photo = [self.view.run_id], self._restore_outputs
         return [
-            Handoff("dream", self._restore, [], self._restore_outputs, engines=("deep_dream", "deep_dream_sweep")),
-            Handoff("dream", self.use_as_photo, *photo, title="Apply DeepDream", kinds=("picture",)),
+            Handoff(self.id, self._restore, [], self._restore_outputs, engines=("deep_dream", "deep_dream_sweep")),
+            Handoff(self.id, self.use_as_photo, *photo, title="Apply DeepDream", kinds=("picture",)),
             Handoff(
-                "dream",
+                self.id,
                 lambda path: {self.guide: path},
                 [],
                 [self.guide],

@@ -28,17 +28,22 @@ from studio.tabs.faces.nearest_neighbors import NearestNeighbors
 from studio.tabs.faces.projection import FaceProjection
 from studio.tabs.faces.training import NETWORKS, GANTraining
 from studio.tabs.latent_space.face_editor import rounded
+from studio.tabs.page_tab import PageTab
 from studio.trained_models import TrainedNetworks
 from studio.wire_format import png_uri
 
 COUNT, TRUNCATION, MOST_WAYPOINTS = 40, 1.0, 12
 
 
-class FacesTab:
+class FacesTab(PageTab):
     """The tab's controls and event handlers."""
 
+    id = "faces"
+    title = "Faces"
+    card = message("Generate faces of people who do not exist.")
+
     def __init__(self, studio: Studio):
-        self.studio = studio
+        super().__init__(studio)
         self.view = ImageRunView(studio, "gan")
         self.face = FaceDetail(studio)
         self.search = FaceProjection(studio, self.face, self._job_of)
@@ -245,11 +250,11 @@ class FacesTab:
         )
         training = [self.parts, *self.training.restore_outputs]
         return [
-            Handoff("faces", self.restore_from_gallery, [], drawing, engines=("dcgan", "dcgan_walk")),
-            Handoff("faces", self.restore_projection, [], projecting, engines=("dcgan_projection",)),
-            Handoff("faces", self.restore_training, [], training, engines=("dcgan_training",)),
+            Handoff(self.id, self.restore_from_gallery, [], drawing, engines=("dcgan", "dcgan_walk")),
+            Handoff(self.id, self.restore_projection, [], projecting, engines=("dcgan_projection",)),
+            Handoff(self.id, self.restore_training, [], training, engines=("dcgan_training",)),
             Handoff(
-                "faces",
+                self.id,
                 self.project_picture,
                 [self.network],
                 projecting,

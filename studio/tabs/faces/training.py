@@ -7,14 +7,15 @@ from typing import Any
 import gradio as gr
 
 from engines.core.messages import message
-from engines.dcgan.config import STEERABLE, DCGANTrainingConfig
+from engines.dcgan.config import DCGANTrainingConfig
 from engines.imaging.formats import SUFFIXES
+from engines.jobs import ENGINES
 from studio.components.config_form import Settings
 from studio.components.toasts import inform, warn
 from studio.panels.training_panel import TrainingPanel, TrainingSpec
 from studio.services import Studio
 
-NETWORKS = {"Ours": "faces", "As in the book": "notes"}
+NETWORKS = ENGINES["dcgan"].network_choices
 
 
 class GANTraining(TrainingPanel):
@@ -30,7 +31,6 @@ class GANTraining(TrainingPanel):
             adjust=self._adjust,
             invitation=message("Samples from fixed noise appear here as the generator learns."),
             used="Use the trained networks for the faces under Generate.",
-            steerable=STEERABLE,
             network_defaults=lambda model: DCGANTrainingConfig(model=model),
             kept_fields=("images", "batch_size", "interval", "seed", "rollbacks"),
         )

@@ -24,21 +24,26 @@ from studio.panels.network_picker import title_of_network
 from studio.run_views.engine_titles import TITLES
 from studio.services import Studio
 from studio.tabs.gallery.recipe_panel import RecipePanel
+from studio.tabs.page_tab import PageTab
 
 A_PAGE = 24
 # Seconds to create missing thumbnails; the list is sent without the others, which the page requests later.
 PATIENCE = 0.1
 MOST_TEXT = 20_000
-FILTERS = {"All": "", "Dream": "dream", "Style": "style", "Latent": "latent", "Faces": "faces", "Words": "text"}
 UNREADABLE = message("This file cannot be read.")
 NOTHING = message("No results yet. What you make on the other tabs appears here.")
 
 
-class GalleryTab:
+class GalleryTab(PageTab):
     """The tab's controls and event handlers."""
 
-    def __init__(self, studio: Studio):
-        self.studio = studio
+    id = "gallery"
+    title = "Gallery"
+
+    def __init__(self, studio: Studio, tabs: Sequence[type[PageTab]]):
+        super().__init__(studio)
+        # Choice of the filter -> id of the tab whose results are listed.
+        self._filters = {"All": ""} | {tab.title: tab.id for tab in tabs}
         self.panel = RecipePanel()
 
     def build(self) -> None:
@@ -56,7 +61,7 @@ class GalleryTab:
             self.panel.build()
         with gr.Row(elem_classes="under gallery-tools"):
             self.filter = gr.Radio(
-                list(FILTERS),
+                list(self._filters),
                 value="All",
                 label="Show",
                 show_label=False,
@@ -105,10 +110,6 @@ class GalleryTab:
         self.restore.click(self.restore_result, [self.open, *inputs], back, **options)
         self.panel.follow.click(self.restore_pasted, [self.panel.pasted, *inputs], back, **options)
 
-    def handoffs(self) -> list[Handoff]:
-        """No handoffs: results appear here by themselves."""
-        return []
-
     def on_visit(self, page: gr.Blocks, tab: gr.Tab) -> None:
         """List the results whenever the tab is opened."""
         tab.select(
@@ -123,7 +124,7 @@ class GalleryTab:
 
     def list_results(self, shown: str, value: dict[str, Any] | None, page: int = 0) -> dict[str, Any]:
         """Return the grid's value: one page of the results that pass a filter."""
-        gallery, wanted = self.studio.gallery, FILTERS.get(shown, "")
+        gallery, wanted = self.studio.gallery, self._filters.get(shown, "")
         engines = [engine for engine, (_, tab) in TITLES.items() if wanted in ("", tab)]
         names = gallery.names(engines)
         pages = max(1, -(-len(names) // A_PAGE))

@@ -19,14 +19,14 @@ from studio.panels.direction_sliders import direction_sliders
 from studio.services import Studio
 from studio.wire_format import png_uri
 
-NETWORK = "faces"
+FACES = "faces"
 DIRECTIONS = 12
 REACH = 3.0
 # Held-out faces have a mean absolute error of about 0.05; above twice that the image is hardly a face.
 MOST_FACE_ERROR = 0.1
 # Standard deviation of random latent vectors; below 1, faces have fewer flaws.
 RANDOM_SPREAD = 0.8
-EMPTY_FACE = {"network": NETWORK, "first": None, "second": None, "picture": "", "original": ""}
+EMPTY_FACE = {"network": FACES, "first": None, "second": None, "picture": "", "original": ""}
 
 
 class FaceEditor:

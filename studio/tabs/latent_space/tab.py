@@ -12,7 +12,7 @@ import numpy as np
 from engines.core.files import written_atomically
 from engines.core.messages import message
 from engines.imaging.images import PictureError
-from engines.jobs import Job
+from engines.jobs import ENGINES, Job
 from engines.latent import geometry as latent
 from engines.latent.walk_frames import enlarged
 from engines.recipes import Recipe, RecipeError, read_recipe
@@ -31,19 +31,23 @@ from studio.panels.saved_settings import SavedSettings
 from studio.panels.training_panel import TrainingPanel, TrainingSpec
 from studio.run_views.image_run_view import ImageRunView
 from studio.services import Studio
-from studio.tabs.latent_space.face_editor import FaceEditor
+from studio.tabs.latent_space.face_editor import FACES, FaceEditor
 from studio.tabs.latent_space.latent_map import explorer, map_value, overlay, point_value
 from studio.tabs.latent_space.map_form import SPACINGS, VEILS, MapSettings
 from studio.tabs.latent_space.sketchpad import decode_sketch, sketch
+from studio.tabs.page_tab import PageTab
 from studio.trained_models import TrainedNetworks
 from studio.wire_format import data_uri
 
-NETWORKS = {"Ours": "digits", "As in the book": "digits_notes"}
+# Those with a map: of two dimensions.
+NETWORKS = {title: name for title, name in ENGINES["vae"].network_choices.items() if name != FACES}
 SAMPLES = 8
 
 
 def _choose_networks(settings: Settings) -> None:
-    titles = {"Digits": "digits", "Digits, as in the book": "digits_notes", "Colour images, 64 x 64": "faces"}
+    networks = ENGINES["vae"].networks
+    # The network of faces can be trained on any colour images, as its short title says.
+    titles = {network.short if name == FACES else network.title: name for name, network in networks.items()}
     settings.choice("model", "Networks", titles)
 
 
@@ -71,11 +75,15 @@ TRAINING = TrainingSpec(
 )
 
 
-class LatentTab:
+class LatentTab(PageTab):
     """The tab's controls and event handlers."""
 
+    id = "latent"
+    title = "Latent"
+    card = message("Explore a latent map of handwritten digits.")
+
     def __init__(self, studio: Studio):
-        self.studio = studio
+        super().__init__(studio)
         self._trained = TrainedNetworks(studio, "vae")
 
     def build(self) -> None:
@@ -296,9 +304,9 @@ class LatentTab:
         """Handoffs: restore a walk or a training."""
         grid = [self.count, self.reach, self.spacing, self.veil, self.map, *self.z]
         return [
-            Handoff("latent", self.restore_walk, grid, [self.parts, *self._walk], engines=("vae",)),
+            Handoff(self.id, self.restore_walk, grid, [self.parts, *self._walk], engines=("vae",)),
             Handoff(
-                "latent",
+                self.id,
                 self.restore_training,
                 [],
                 [self.parts, *self.training.restore_outputs],

@@ -8,23 +8,19 @@ from typing import Any
 
 import gradio as gr
 
-from engines.backbones.backbone import ARCHITECTURES
 from engines.core.messages import message
+from engines.jobs import ENGINES
 from engines.weights.download import size_of
 from engines.weights.keras_applications import DATA, LICENCE_FOUND, OFFICIAL_FILES, SCORE_FOUND
 from engines.weights.store import WeightsError, WeightsStore
 from studio.components.html_component import component
 from studio.i18n.catalog import translate
 
+# Name of a weights file, without its suffix -> display title.
 TITLES = {
-    "studio_vgg": "Studio VGG",
-    "vae_digits": message("Digits"),
-    "vae_digits_notes": message("Digits, as in the book"),
-    "vae_faces": message("Faces (VAE)"),
-    "dcgan_faces": message("Faces (GAN)"),
-    "dcgan_notes": message("Faces (GAN), as in the book"),
-    "language_model_ours": message("Film reviews"),
-    "language_model_notes": message("Film reviews, as in the book"),
+    engine.weights.format(name): network.title
+    for engine in ENGINES.values()
+    for name, network in engine.networks.items()
 }
 SCORES = {
     "top1": message("Top-1 accuracy: {value}"),
@@ -104,7 +100,7 @@ def list_value(
 
 def title_of(name: str) -> str:
     """Return the display title of a weights file, given without its suffix."""
-    return translate(TITLES.get(name) or (ARCHITECTURES[name].title if name in ARCHITECTURES else name))
+    return translate(TITLES.get(name, name))
 
 
 def progress(name: str, done: int, total: int) -> dict[str, Any]:

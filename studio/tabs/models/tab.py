@@ -14,10 +14,10 @@ from engines.core.messages import message
 from engines.weights.store import WeightsError, WeightsStore
 from studio.components.hidden_download import download_when_ready
 from studio.components.toasts import inform, warn
-from studio.panels.handoff import Handoff
 from studio.services import Studio
 from studio.tabs.models.cluster_status import cluster_status
 from studio.tabs.models.model_list import cancelling, list_value, model_list, progress, title_of
+from studio.tabs.page_tab import PageTab
 from studio.trained_models import for_keras
 
 # Seconds between progress messages; each contains the whole list.
@@ -37,11 +37,14 @@ Everything bundled works offline. To use another network:
 The server’s administrator can also put the file in a folder and start the studio with `--weights FOLDER`."""
 
 
-class ModelsTab:
+class ModelsTab(PageTab):
     """The tab's controls and event handlers."""
 
+    id = "models"
+    title = "Models"
+
     def __init__(self, studio: Studio):
-        self.studio = studio
+        super().__init__(studio)
         self._cancel_events: dict[str, threading.Event] = {}
 
     @property
@@ -78,10 +81,6 @@ class ModelsTab:
         exported = self.list.export(self.export_for_keras, None, [self.keras_file], **options)
         download_when_ready(exported, self.keras_file)
         self.file.upload(self.import_weights, [self.file], [self.file, self.list], **options)
-
-    def handoffs(self) -> list[Handoff]:
-        """No handoffs."""
-        return []
 
     def on_visit(self, page: gr.Blocks, tab: gr.Tab) -> None:
         """Refresh the list whenever the tab is opened."""

@@ -29,6 +29,7 @@ from studio.panels.saved_settings import SavedSettings
 from studio.panels.sweep_panel import SweepPanel
 from studio.run_views.image_run_view import ImageRunView
 from studio.services import Studio
+from studio.tabs.page_tab import PageTab
 from studio.tabs.style_transfer.region_painter import blank, masks_of, region_painter
 from studio.tabs.style_transfer.style_picker import StylePicker, blend_of, paths_in
 
@@ -48,11 +49,15 @@ def time_choice(seconds: float) -> str:
     return min((name for name in TIMES if TIMES[name]), key=lambda name: abs(TIMES[name] - seconds))
 
 
-class StyleTab:
+class StyleTab(PageTab):
     """The tab's controls and event handlers."""
 
+    id = "style"
+    title = "Style"
+    card = message("Paint your photo in the style of a painting.")
+
     def __init__(self, studio: Studio):
-        self.studio = studio
+        super().__init__(studio)
         folder = studio.outputs / "examples"
         self.example_photos = examples(folder)
         self.style_picker = StylePicker(studio, folder / "paintings", "style")
@@ -234,11 +239,11 @@ class StyleTab:
         photo = [gallery, self.view.run_id], self._restore_outputs
         return [
             Handoff(
-                "style", self._restore, [], self._restore_outputs, engines=("style_transfer", "style_transfer_sweep")
+                self.id, self._restore, [], self._restore_outputs, engines=("style_transfer", "style_transfer_sweep")
             ),
-            Handoff("style", self.use_as_photo, *photo, title="Paint this image", kinds=("picture",)),
+            Handoff(self.id, self.use_as_photo, *photo, title="Paint this image", kinds=("picture",)),
             Handoff(
-                "style", lambda path: {gallery: [path]}, [], [gallery], title="Use as style image", kinds=("picture",)
+                self.id, lambda path: {gallery: [path]}, [], [gallery], title="Use as style image", kinds=("picture",)
             ),
         ]
 

@@ -12,7 +12,7 @@ import gradio as gr
 from engines.core.messages import message
 from engines.core.options import parse_text
 from engines.data.text import decode_utf8
-from engines.jobs import Job, replay_if_same
+from engines.jobs import ENGINES, Job, replay_if_same
 from engines.language_model.config import MAX_PROMPT, TEMPERATURES, WritingConfig
 from engines.recipes import Recipe, RecipeError, read_recipe
 from studio.components.config_form import Settings
@@ -23,6 +23,7 @@ from studio.panels.saved_settings import SavedSettings
 from studio.run_views.text_run_view import TextRunView, token_details, token_inspector
 from studio.runs.run import Run
 from studio.services import Studio
+from studio.tabs.page_tab import PageTab
 from studio.tabs.text.scoring import TextScore
 from studio.tabs.text.training import LanguageTraining
 from studio.trained_models import TrainedNetworks
@@ -37,19 +38,24 @@ FIXED = ("prompt", "begun", "tokens", "seed", "temperatures")
 COLOURED = "(on) => document.querySelector('#text-canvas').classList.toggle('coloured', on)"
 
 
-class TextTab:
+class TextTab(PageTab):
     """The tab's controls and event handlers."""
 
+    id = "text"
+    title = "Words"
+    card = message("Generate text word by word, with the probability of each word.")
+
     def __init__(self, studio: Studio):
-        self.studio = studio
+        super().__init__(studio)
         self.view = TextRunView(studio, "text")
         self.score = TextScore(studio)
         self.training = LanguageTraining(studio)
         self._trained = TrainedNetworks(studio, "language_model")
         # Display title -> name of each bundled model that is installed.
-        names = {"Ours": "ours", "As in the book": "notes"}
-        store = studio.workshop.store
-        self._shipped = {title: name for title, name in names.items() if store.find(f"language_model_{name}")}
+        engine, store = ENGINES["language_model"], studio.workshop.store
+        self._shipped = {
+            title: name for title, name in engine.network_choices.items() if store.find(engine.weights.format(name))
+        }
 
     def build(self) -> None:
         """Create and wire the controls, inside the page's Blocks."""
@@ -328,10 +334,10 @@ class TextTab:
         outputs = [self.parts, *self._restore_outputs]
         training = [self.parts, *self.training.restore_outputs]
         return [
-            Handoff("text", lambda recipe: here | self._restore(recipe), [], outputs, engines=("language_model",)),
-            Handoff("text", self.restore_training, [], training, engines=("language_training",)),
+            Handoff(self.id, lambda recipe: here | self._restore(recipe), [], outputs, engines=("language_model",)),
+            Handoff(self.id, self.restore_training, [], training, engines=("language_training",)),
             Handoff(
-                "text",
+                self.id,
                 lambda path: here | self.use_as_prompt(path),
                 [],
                 outputs,

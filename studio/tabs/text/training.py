@@ -5,13 +5,13 @@ from __future__ import annotations
 import gradio as gr
 
 from engines.core.messages import message
-from engines.language_model.config import STEERABLE, LanguageTrainingConfig
+from engines.jobs import ENGINES
+from engines.language_model.config import LanguageTrainingConfig
 from studio.components.config_form import Settings
 from studio.panels.training_panel import TrainingPanel, TrainingSpec
 from studio.run_views.text_run_view import TextRunView
 from studio.services import Studio
 
-NETWORKS = {"Ours": "ours", "As in the book": "notes"}
 CUTS = {"Subwords": "subwords", "Whole words": "words", "Characters": "characters"}
 # Small enough to learn from a few pages of text while the user watches.
 FIRST = LanguageTrainingConfig(
@@ -32,7 +32,6 @@ class LanguageTraining(TrainingPanel):
             adjust=self._adjust,
             invitation=message("Samples at five temperatures appear here during training."),
             used="Use the trained model in Write.",
-            steerable=STEERABLE,
             saved=".json",
             network_defaults=lambda model: FIRST if model == FIRST.model else LanguageTrainingConfig(model=model),
             kept_fields=("tokens", "interval", "seed", "rate_factor", "prompt"),
@@ -40,7 +39,7 @@ class LanguageTraining(TrainingPanel):
         super().__init__(studio, kind, "text-train", TextRunView(studio, "text-train"))
 
     def _choose(self, settings: Settings) -> None:
-        self.model = settings.choice("model", "Network", NETWORKS)
+        self.model = settings.choice("model", "Network", ENGINES["language_model"].network_choices)
         self.cut = settings.choice("tokeniser", "Tokeniser", CUTS)
 
     def _adjust(self, settings: Settings) -> None:
@@ -68,4 +67,4 @@ class LanguageTraining(TrainingPanel):
     def build(self) -> None:
         """Create and wire the controls."""
         super().build()
-        self.wire_network(self.model, STEERABLE)
+        self.wire_network(self.model, ENGINES[self.kind.engine].steerable)

@@ -137,8 +137,8 @@ def test_every_setting_is_a_parameter_with_its_help_its_range_and_its_default(bu
         told = {one["parameter_name"]: one for one in info[f"/{name}"]["parameters"]}
         assert all(one["python_type"]["description"] for one in told.values()), name
         assert [one["label"] for one in info[f"/{name}"]["returns"]] == ["progress", "result", "recipe"]
-        for setting in dataclasses.fields(endpoint.config):
-            if setting.name in endpoint.left_out:
+        for setting in dataclasses.fields(endpoint.engine.config_class):
+            if setting.name in endpoint.engine.left_out:
                 assert setting.name not in told
                 continue
             one = told[setting.name]
@@ -151,9 +151,10 @@ def test_every_setting_is_a_parameter_with_its_help_its_range_and_its_default(bu
 
 def test_parameters_that_are_left_out_make_the_configs_own_defaults():
     for endpoint in ENDPOINTS.values():
-        defaults = {one.name: one.default for one in setting_parameters(endpoint.config)}
+        config_class = endpoint.engine.config_class
+        defaults = {one.name: one.default for one in setting_parameters(config_class)}
         values = {name: tuple(one) if isinstance(one, list) else one for name, one in defaults.items()}
-        assert endpoint.config(**values) == endpoint.config()
+        assert config_class(**values) == config_class()
 
 
 # Examples of the manual
@@ -439,7 +440,7 @@ def test_pictures_are_taken_as_data_uris(served):
 )
 def test_a_recipe_names_the_inputs_of_its_engine(engine, inputs, fits):
     recipe = Recipe(engine=engine, config={}, backbone="", weights="", inputs=dict.fromkeys(inputs, ""))
-    endpoint = next(one for one in ENDPOINTS.values() if one.engine == engine)
+    endpoint = next(one for one in ENDPOINTS.values() if one.engine.name == engine)
     with contextlib.nullcontext() if fits else pytest.raises(ValueError, match="inputs of this recipe"):
         check_inputs(recipe, endpoint)
 

@@ -16,7 +16,6 @@ from engines.core.messages import Message, places_of
 from engines.imaging.video import VideoConfig
 from engines.jobs import ENGINES
 from engines.jobs.registry import PACKAGES
-from studio.api.endpoints import ENDPOINTS
 from studio.components.html_component import SCRIPT_WORDS, TEMPLATE_WORDS
 from studio.examples.examples import photographs
 from studio.examples.paintings import PAINTINGS
@@ -65,7 +64,7 @@ STAYS_ENGLISH = {
         "bfloat16",
         "float32",
     ),
-    *("Studio VGG", "InceptionV3", "VGG16", "VGG19", "Xception", "ResNet50"),
+    *("Reverie", "Studio VGG", "InceptionV3", "VGG16", "VGG19", "Xception", "ResNet50"),
     *("L-BFGS", "Adam", "SGD", "RMSprop", "Top-k", "Top-p", "Min-p", "Top k", "Top p", "Min p"),
 }
 _WORDS = re.compile(r"[A-Za-z]{2,}")
@@ -159,10 +158,12 @@ def said_by_components() -> Iterator[str]:
 
 def names() -> Iterator[str]:
     """What a person reads of settings, inputs and engines by their names, and of presets."""
-    for config in [*(endpoint.config for endpoint in ENDPOINTS.values()), VideoConfig]:
+    for config in [*(engine.config_class for engine in ENGINES.values()), VideoConfig]:
         yield from (_in_words(field.name) for field in dataclasses.fields(config))
     for name, engine in ENGINES.items():
         yield engine.title
+        for network in engine.networks.values():
+            yield from (network.title, network.short)
         yield name.replace("_", " ")
         for picture in engine.inputs:
             one = _in_words(picture.removesuffix("s"))

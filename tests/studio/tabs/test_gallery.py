@@ -17,6 +17,7 @@ from engines.imaging.images import digest, read_picture
 from engines.jobs import ENGINES, Job
 from engines.language_model import WritingConfig
 from engines.recipes import Recipe, from_json, read_recipe, write_png, write_text
+from studio.page import RESULT_TABS
 from studio.services import Studio
 from studio.tabs.deep_dream.tab import DreamTab
 from studio.tabs.gallery.recipe_panel import table_of
@@ -31,7 +32,7 @@ from tests.studio.helpers import unserved_page, value_in, warned
 def tabs(studio_with_examples) -> SimpleNamespace:
     """The Gallery tab with two tabs that accept pictures."""
     dream, style = DreamTab(studio_with_examples), StyleTab(studio_with_examples)
-    gallery = GalleryTab(studio_with_examples)
+    gallery = GalleryTab(studio_with_examples, RESULT_TABS)
     with unserved_page(), gr.Tabs() as everything:
         for tab in (dream, style, gallery):
             with gr.Tab("tab"):
@@ -262,7 +263,7 @@ def test_what_is_ticked_is_exported_with_its_recipe(tabs, studio_with_examples):
 def test_a_text_is_gone_on_with_and_comes_back_to_the_words_tab(studio):
     from studio.tabs.text.tab import TextTab
 
-    text, gallery = TextTab(studio), GalleryTab(studio)
+    text, gallery = TextTab(studio), GalleryTab(studio, RESULT_TABS)
     with unserved_page(), gr.Tabs() as everything:
         for tab in (text, gallery):
             with gr.Tab("tab"):

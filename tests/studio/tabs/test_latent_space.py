@@ -18,6 +18,7 @@ from PIL import Image
 from engines.core.files import make_room
 from engines.imaging.images import middle_square
 from engines.imaging.video import VideoWriter
+from engines.jobs import ENGINES
 from engines.latent.directions import principal_directions
 from engines.latent.geometry import axis_values
 from engines.recipes import Recipe
@@ -49,7 +50,9 @@ def digits() -> VAE:
 def faces() -> VAE:
     rng = np.random.default_rng(0)
     z = rng.normal(size=(200, 256)).astype(np.float32)
-    concepts = [Concept(name, row, row / np.linalg.norm(row), 0.5) for name, row in zip(CONCEPTS.values(), z, strict=False)]
+    concepts = [
+        Concept(name, row, row / np.linalg.norm(row), 0.5) for name, row in zip(CONCEPTS.values(), z, strict=False)
+    ]
     return dataclasses.replace(
         with_random_weights("faces"), principal=principal_directions(z, 64), concepts=tuple(concepts)
     )
@@ -85,7 +88,7 @@ GRID = ("digits", 6, 2.0, "follow the prior", "nothing")
 
 
 def test_the_models_that_can_be_named_are_those_that_there_are():
-    assert set(MODELS) == set(ARCHITECTURES)
+    assert set(MODELS) == set(ARCHITECTURES) == set(ENGINES["vae"].networks)
 
 
 # Map

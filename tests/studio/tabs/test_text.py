@@ -12,6 +12,7 @@ import gradio as gr
 import numpy as np
 import pytest
 
+from engines.jobs import ENGINES
 from engines.language_model import config as language_config
 from engines.language_model import networks as transformers
 from engines.language_model import tokenizers as tokenisers
@@ -80,6 +81,7 @@ def rows_of(run: Any) -> tuple[Any, ...]:
 
 def test_what_the_settings_name_is_what_there_is():
     assert set(language_config.MODELS) == set(transformers.NETWORKS) == set(language_config.MODEL_DEFAULTS)
+    assert set(language_config.MODELS) == set(ENGINES["language_model"].networks)
     assert set(language_config.TOKENISERS) == set(tokenisers.TOKENISERS)
 
 
