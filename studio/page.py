@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -91,18 +92,11 @@ def build_route(studio: Studio, page: gr.Blocks) -> None:
 def remember_tab(page: gr.Blocks, tabs: gr.Tabs, each: Sequence[gr.Tab]) -> None:
     """Reopen the last selected tab after a reload; a first visit shows the first tab."""
     options: dict[str, Any] = {"api_visibility": "private"}
-    # Runs in the browser, because a server's answer could override a newer choice. sessionStorage keeps browser tabs
-    # apart; without it, each page starts with the first tab.
-    for tab in each:
-        keep = f"() => {{ try {{ sessionStorage.setItem('reverie-tab', '{tab.id}'); }} catch {{ }} }}"
-        tab.select(None, None, None, js=keep, **options)
-    names = [str(tab.id) for tab in each]
-    chosen = f"""() => {{
-      let name = '';
-      try {{ name = sessionStorage.getItem('reverie-tab'); }} catch {{ }}
-      return {{ __type__: 'update', ...({names}.includes(name) && {{ selected: name }}) }};
-    }}"""
-    page.load(None, None, [tabs], js=chosen, **options)
+    # Runs in the browser, because a server's answer could override a newer choice.
+    script, names = asset(Path(__file__).with_suffix(".js")), [str(tab.id) for tab in each]
+    for tab, name in zip(each, names, strict=True):
+        tab.select(None, None, None, js=f"() => {script}.remember({name!r})", **options)
+    page.load(None, None, [tabs], js=f"() => {script}.recall({names})", **options)
 
 
 def machine_summary() -> str:

@@ -14,17 +14,12 @@ from PIL import Image
 
 from engines.core.messages import message
 from engines.imaging.images import read_picture
+from studio.components.html_component import asset
 from studio.i18n.catalog import translate
 from studio.wire_format import data_uri
 
 # Twice the displayed size, for high-density screens.
 THUMBNAIL_SIDE = 64
-_PICK = """
-element.addEventListener('click', event => {
-  const button = event.target.closest('.thumbs button');
-  if (button) trigger('pick', { index: [...button.parentElement.children].indexOf(button) });
-});
-"""
 
 
 class Photo(gr.Image):
@@ -77,7 +72,7 @@ def example_row(paths: Sequence[Path], photo: gr.Image | None, **options: Any) -
     row = gr.HTML(
         thumbnails(paths),
         html_template='<div class="thumbs">${value}</div>',
-        js_on_load=_PICK,
+        js_on_load=asset(Path(__file__).with_suffix(".js")),
         apply_default_css=False,
         **options,
     )

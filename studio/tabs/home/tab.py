@@ -9,6 +9,7 @@ from typing import Any
 
 import gradio as gr
 
+from studio.components.html_component import asset
 from studio.i18n.catalog import translate
 from studio.panels.handoff import Handoff
 from studio.services import Studio
@@ -16,12 +17,6 @@ from studio.tabs.page_tab import PageTab
 
 PICTURES = Path(__file__).with_name("pictures")
 WORDS = "This movie was wonderful. I saw it when it first came out and I have a copy of it. It’s one of those movies."
-_PICK = """
-element.addEventListener('click', event => {
-  const button = event.target.closest('button[data-tab]');
-  if (button) trigger('pick', { tab: button.dataset.tab });
-});
-"""
 
 
 def cards(tabs: Sequence[type[PageTab]]) -> str:
@@ -55,7 +50,11 @@ class HomeTab(PageTab):
     def build(self) -> None:
         """Create the cards, inside the page's Blocks."""
         self.cards = gr.HTML(
-            cards(self._tabs), html_template="${value}", js_on_load=_PICK, apply_default_css=False, elem_id="home-cards"
+            cards(self._tabs),
+            html_template="${value}",
+            js_on_load=asset(Path(__file__).with_suffix(".js")),
+            apply_default_css=False,
+            elem_id="home-cards",
         )
 
     def connect(self, tabs: gr.Tabs, handoffs: Sequence[Handoff]) -> None:
