@@ -1,54 +1,15 @@
-"""Run view for text: live text and the token inspector."""
+"""Run view for text."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
-from studio.components.html_component import component
-from studio.run_views.live_canvas import live_component
+from studio.run_views.live_text import live_text
 from studio.run_views.run_view import RunView
 from studio.runs.run import Run
 from studio.services import Studio
-
-
-def live_text(elem_id: str, invitation: str, *, classes: Sequence[str] = ()) -> gr.HTML:
-    """Create the component that shows a text as it is written; its event `pick` reports a token's `row` and `index`."""
-    return live_component("live_text", elem_id, {"state": "ready"}, invitation, classes=classes)
-
-
-def token_inspector(elem_id: str) -> gr.HTML:
-    """Create the token inspector, empty. Its value is what `token_details` returns; its event `pick` reports the
-    `token` that should replace the inspected one."""
-    return component(Path(__file__).with_name("token_inspector"), elem_id, {})
-
-
-def token_details(
-    distributions: Sequence[Any], pieces: Sequence[str], index: int, name: Any, *, rewritable: bool
-) -> dict[str, Any]:
-    """Return the inspector's value for one token.
-
-    Args:
-        distributions: an `engines.language_model.sampling.TokenDistribution` for each token.
-        pieces: text of each token.
-        index: index of the inspected token.
-        name: converts a token to its text.
-        rewritable: True if another token may be chosen.
-    """
-    one = distributions[index]
-    return {
-        "piece": pieces[index],
-        "token": one.token,
-        "before": one.before,
-        "after": one.after,
-        "entropy": one.entropy,
-        "entropy_after": one.entropy_after,
-        "alternatives": [[name(token), before, after, token] for token, before, after in one.alternatives],
-        "rewritable": rewritable,
-    }
 
 
 class TextRunView(RunView):

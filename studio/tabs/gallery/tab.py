@@ -16,21 +16,18 @@ from engines.recipes import Recipe, from_json
 from studio.components.hidden_download import download_when_ready
 from studio.components.html_component import component
 from studio.components.toasts import inform, warn
-from studio.gallery.gallery import Result, url_of
-from studio.gallery.thumbnails import first_words, picture_size, thumbnail_uri
+from studio.gallery.thumbnails import first_words, thumbnail_uri
 from studio.i18n.catalog import translate
 from studio.panels.handoff import Handoff
-from studio.panels.network_picker import title_of_network
 from studio.run_views.engine_titles import TITLES
 from studio.services import Studio
 from studio.tabs.gallery.recipe_panel import RecipePanel
+from studio.tabs.gallery.viewer import UNREADABLE, comparison_value, date_text, title_of, viewer, viewer_value
 from studio.tabs.page_tab import PageTab
 
 A_PAGE = 24
 # Seconds to create missing thumbnails; the list is sent without the others, which the page requests later.
 PATIENCE = 0.1
-MOST_TEXT = 20_000
-UNREADABLE = message("This file cannot be read.")
 NOTHING = message("No results yet. What you make on the other tabs appears here.")
 
 
@@ -51,7 +48,7 @@ class GalleryTab(PageTab):
         self.open = gr.State("")
         self.asked = gr.State([])
         with gr.Column(visible=False, elem_classes="opened") as self.opened:
-            self.viewer = component(Path(__file__).with_name("viewer"), "gallery-viewer", {})
+            self.viewer = viewer("gallery-viewer")
             with gr.Row(elem_classes="under ways") as self.handoff_row:
                 self.restore = gr.Button("Restore settings", size="sm", elem_id="gallery-restore")
             with gr.Row(elem_classes="under ways"):
@@ -204,15 +201,7 @@ class GalleryTab(PageTab):
         nothing = gr.update(visible=False)
         return {
             self.opened: gr.update(visible=True),
-            self.viewer: {
-                "kind": "compare",
-                "url": url_of(left.path),
-                "other": url_of(right.path),
-                "left": f"{title_of(left)}, {date_text(left)}",
-                "right": f"{title_of(right)}, {date_text(right)}",
-                "between": translate("Comparison slider"),
-                "fresh": secrets.token_hex(4),
-            },
+            self.viewer: comparison_value(left, right),
             self.open: "",
             **dict.fromkeys([self.restore, self.save, self.delete, *self._buttons], nothing),
             **self.panel.compare(left, right),
@@ -316,40 +305,3 @@ class GalleryTab(PageTab):
 def _once(components: Sequence[Any]) -> list[Any]:
     """Remove duplicate components."""
     return list({component._id: component for component in components}.values())
-
-
-def title_of(result: Result) -> str:
-    """Return the display title of a result."""
-    return translate(TITLES.get(result.engine, (result.engine, ""))[0])
-
-
-def date_text(result: Result) -> str:
-    """Format the date of a result; "" if it is unknown."""
-    return "" if result.made is None else f"{result.made:%Y-%m-%d %H:%M}"
-
-
-def viewer_value(result: Result, recipe: Recipe | None) -> dict[str, Any]:
-    """Return the viewer's value for a result."""
-    size = picture_size(result)
-    facts = [title_of(result), date_text(result)]
-    if recipe is not None and recipe.seconds:
-        facts.append(
-            translate(
-                message("took {seconds:.0f} s", seconds=recipe.seconds)
-                if recipe.seconds >= 1
-                else message("took under 1 s")
-            )
-        )
-    if recipe is not None:
-        facts.append(title_of_network(recipe.backbone))
-    if size:
-        facts.append(f"{size[0]} × {size[1]}")
-    value = {"title": title_of(result), "facts": " · ".join(filter(None, facts)), "fresh": secrets.token_hex(4)}
-    if result.kind == "text":
-        try:
-            return value | {"kind": "text", "text": result.path.read_bytes()[:MOST_TEXT].decode("utf-8", "replace")}
-        except OSError:
-            return value | {"kind": "damaged", "text": translate(UNREADABLE)}
-    if size is None:
-        return value | {"kind": "damaged", "text": translate(UNREADABLE)}
-    return value | {"kind": result.kind, "url": url_of(result.path)}

@@ -11,7 +11,8 @@ import gradio as gr
 from engines.core.messages import message
 from engines.language_model.config import SamplingConfig
 from studio.components.toasts import warn
-from studio.run_views.text_run_view import live_text, token_details, token_inspector
+from studio.run_views.live_text import live_text
+from studio.run_views.token_inspector import token_details, token_inspector
 from studio.services import Studio
 from studio.wire_format import written_rows
 

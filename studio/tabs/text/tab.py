@@ -20,7 +20,8 @@ from studio.components.toasts import inform, run_or_warn, warn
 from studio.panels.handoff import Handoff
 from studio.panels.recipe_restore import job_for_tab
 from studio.panels.saved_settings import SavedSettings
-from studio.run_views.text_run_view import TextRunView, token_details, token_inspector
+from studio.run_views.text_run_view import TextRunView
+from studio.run_views.token_inspector import token_details, token_inspector
 from studio.runs.run import Run
 from studio.services import Studio
 from studio.tabs.page_tab import PageTab
