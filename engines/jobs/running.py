@@ -82,7 +82,7 @@ class JobExecution(Iterator[Frame]):
         notices: sentences to show when the run is over.
         where: the machine it runs on, in words; "" if there is only one.
         workers: numbers of the cluster workers that run it.
-        can_give_way: whether another run may go first at its yield points.
+        preemptible: whether another run may go first at its yield points.
         unfinished: a `ResumableJob` if it failed through no fault of its own, else None.
         progress_before: share of the whole run's work done before this execution started.
     """
@@ -90,7 +90,7 @@ class JobExecution(Iterator[Frame]):
     notices: tuple[str, ...] = ()
     where: str = ""
     workers: tuple[int, ...] = ()
-    can_give_way: bool = True
+    preemptible: bool = True
     unfinished: Any = None
     progress_before: float = 0.0
 

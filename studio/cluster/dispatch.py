@@ -38,7 +38,7 @@ class ClusterDispatcher:
         def begin(job: Job, unfinished: ResumableJob | None) -> RemoteJob:
             return RemoteJob(job, self._workshop, self._cluster, unfinished)
 
-        slots = WorkerSlots(begin, lambda: self._cluster.status.usable and queue.borrow(), queue.give_back)
+        slots = WorkerSlots(begin, lambda: self._cluster.status.usable and queue.acquire(), queue.release)
         if isinstance(job, Batch):
             return ParallelBatch(job, self._workshop, slots)
         if isinstance(job.config, SweepConfig):

@@ -75,7 +75,7 @@ class Prefetcher:
                 part = self._parts.get(number)
                 if part is not None and not part.can_prefetch:
                     continue
-                if self._closed or held > MOST_BYTES or not self._slots.borrow():
+                if self._closed or held > MOST_BYTES or not self._slots.acquire():
                     return
                 part = self._parts[number] = part or self._make(number)
                 held += part.size

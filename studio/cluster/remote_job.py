@@ -77,7 +77,7 @@ class RemoteJob(JobExecution):
         return (execution.lease.id,) if isinstance(execution, WorkerRun) else ()
 
     @property
-    def can_give_way(self) -> bool:  # type: ignore[override]
+    def preemptible(self) -> bool:  # type: ignore[override]
         """Whether another run may go first at its yield points: not on a worker, which keeps the run's state."""
         return isinstance(self._execution, JobExecution)
 

@@ -39,13 +39,13 @@ class WorkerSlots:
 
     Attributes:
         begin: starts or resumes a job.
-        borrow: takes a slot of the queue if one is free and no run waits for it; returns whether it did.
-        give_back: returns a slot.
+        acquire: takes a slot of the queue if one is free and no run waits for it; returns whether it did.
+        release: returns a slot.
     """
 
     begin: Callable[[Job, ResumableJob | None], RemoteJob]
-    borrow: Callable[[], bool]
-    give_back: Callable[[], None]
+    acquire: Callable[[], bool]
+    release: Callable[[], None]
 
 
 @dataclass(frozen=True)
@@ -246,7 +246,7 @@ class Subjob(JobExecution):
         except Exception:  # the slot must be returned whatever happens
             logger.exception("A prefetched part could not be closed.")
         finally:
-            self._slots.give_back()
+            self._slots.release()
             self._on_slot_free()
 
     def close(self) -> None:

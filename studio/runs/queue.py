@@ -45,7 +45,7 @@ class RunQueue:
         self._most_waiting, self._room, self._most_room = most_waiting, room, most_room
         self._waiting: deque[Run] = deque()
         self._running: list[Run] = []
-        self._lent = 0
+        self._borrowed = 0
         self._durations: deque[float] = deque(maxlen=10)
         self._lock = threading.Lock()
         self._closed = False
@@ -75,7 +75,7 @@ class RunQueue:
     @property
     def _free(self) -> int:
         """Number of runs that may start now. Called with the lock held."""
-        return max(0, min(self._room(), self._most_room) - len(self._running) - self._lent)
+        return max(0, min(self._room(), self._most_room) - len(self._running) - self._borrowed)
 
     def _remove_ended(self) -> None:
         """Remove runs that were stopped while they waited. Called with the lock held."""
@@ -99,18 +99,18 @@ class RunQueue:
         with self._lock:
             return any(not run.over for run in self._waiting)
 
-    def borrow(self) -> bool:
+    def acquire(self) -> bool:
         """Take a slot for a part of a running run, if one is free and no run waits for it; returns whether it did."""
         with self._lock:
             self._remove_ended()
-            lent = not self._waiting and self._free > 0
-            self._lent += lent
-            return lent
+            acquired = not self._waiting and self._free > 0
+            self._borrowed += acquired
+            return acquired
 
-    def give_back(self) -> None:
+    def release(self) -> None:
         """Return a slot that was borrowed."""
         with self._lock:
-            self._lent -= 1
+            self._borrowed -= 1
         self.start_waiting()
 
     def position(self, run: Run) -> QueuePosition:
@@ -125,7 +125,7 @@ class RunQueue:
             typical = statistics.median(self._durations) if self._durations else None
         if run not in waiting:
             return QueuePosition(0, 0.0)
-        ahead, free = waiting.index(run), self._room() - len(running) - self._lent
+        ahead, free = waiting.index(run), self._room() - len(running) - self._borrowed
         before = max(0, ahead + 1 - max(0, free)) if running else ahead
         if not before:
             return QueuePosition(0, 0.0)

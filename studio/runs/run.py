@@ -264,7 +264,7 @@ class Run:
                 if frame.yield_point:
                     self._timer.end_part()
                 # After its last step a run must not wait again only to end.
-                if frame.yield_point and frame.step < frame.total and execution.can_give_way and should_yield():
+                if frame.yield_point and frame.step < frame.total and execution.preemptible and should_yield():
                     break
         except StopIteration:
             self._exhausted = True

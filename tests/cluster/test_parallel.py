@@ -94,7 +94,7 @@ def followed(run: Run) -> int:
 
 def nothing_is_left(studio: Studio) -> None:
     eventually(lambda: not prefetching_threads(), "prefetching to end", PATIENCE)
-    assert studio.runs.queue._lent == 0
+    assert studio.runs.queue._borrowed == 0
     eventually(lambda: busy_workers(studio) == 0, "the workers to be free", PATIENCE)
 
 

@@ -86,7 +86,7 @@ class LoopEngine:
     notices: tuple[str, ...] = ()
     where = ""
     workers: tuple[int, ...] = ()
-    can_give_way = True
+    preemptible = True
     unfinished = None
     progress_before = 0.0
 

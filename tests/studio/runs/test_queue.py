@@ -1,4 +1,4 @@
-"""Test a queue with room for several runs: which start, which wait, which slots are lent, how long a wait is."""
+"""Test a queue with room for several runs: which start, which wait, which slots are borrowed, how long a wait is."""
 
 from __future__ import annotations
 
@@ -106,13 +106,13 @@ def test_a_position_counts_how_many_runs_must_end_or_yield_first(wide):
 def test_a_slot_is_lent_only_while_no_run_waits_and_counts_as_used(wide, room):
     room.now = 3
     runs, gates = gated_runs(wide, 1)
-    assert wide.borrow()
+    assert wide.acquire()
     more, more_gates = gated_runs(wide, 2)
     eventually(lambda: states(more) == ["running", "waiting"], "one of the two to begin")
-    assert not wide.borrow(), "somebody waits"
-    wide.give_back()
-    eventually(lambda: states(more) == ["running", "running"], "what was lent to be used")
-    assert not wide.borrow(), "all are taken"
+    assert not wide.acquire(), "somebody waits"
+    wide.release()
+    eventually(lambda: states(more) == ["running", "running"], "what was borrowed to be used")
+    assert not wide.acquire(), "all are taken"
     open_all([*gates, *more_gates])
     for run in [*runs, *more]:
         finished(run)
@@ -150,7 +150,7 @@ def test_a_run_that_cannot_yield_does_not(room):
     room.now = 1
     queue = RunQueue("one", most_waiting=5, room=room, most_room=10)
     holding = LoopEngine(4, yield_every=1, gate=threading.Semaphore(0))
-    holding.can_give_way = False
+    holding.preemptible = False
     first, second = Run(holding, MemoryResultWriter()), Run(LoopEngine(1), MemoryResultWriter())
     queue.submit(first)
     queue.submit(second)
@@ -187,7 +187,7 @@ def test_loop_engine_has_the_attributes_of_a_job_execution_that_a_run_uses():
     asked = {
         "notices",
         "where",
-        "can_give_way",
+        "preemptible",
         "unfinished",
         "progress_before",
         "job",

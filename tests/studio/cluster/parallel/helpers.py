@@ -30,7 +30,7 @@ QUICK = DreamConfig(size=0, octaves=1, steps=4, step_size=0.1, jitter=2, layer_w
 def nothing_is_left(studio: Studio, machines: FakeCluster) -> None:
     """Check that no thread prefetches, no slot is borrowed and no worker has a job."""
     eventually(lambda: not prefetching_threads(), "prefetching to end")
-    assert studio.runs.queue._lent == 0
+    assert studio.runs.queue._borrowed == 0
     assert machines.busy == 0
 
 

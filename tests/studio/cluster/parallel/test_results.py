@@ -76,7 +76,7 @@ def test_a_half_prefetched_part_continues_on_its_worker_when_its_turn_comes(tmp_
     eventually(lambda: run.frame and run.frame.step == 4, "the end of the first")
     machines.release(1, 1)
     eventually(lambda: run.frame.step == 7, "the second to run")
-    eventually(lambda: wide.runs.queue._lent == 0, "the slot to be returned")
+    eventually(lambda: wide.runs.queue._borrowed == 0, "the slot to be returned")
     machines.release(1)
     same_results(finished(run), alone)
     assert sorted(machines.started) == [0, 1]

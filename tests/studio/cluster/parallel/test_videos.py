@@ -56,7 +56,7 @@ def test_a_waiting_video_releases_its_worker_while_its_run_is_idle(tmp_path, par
     run = there(wide, batch(tmp_path / "uploads", 2, config=VIDEO))()
     run._execution.send(None)
     eventually(lambda: machines.steps.get(1) == 2, "two pictures of the second video")
-    monkeypatch.setattr(wide.runs.queue, "borrow", lambda: False)
+    monkeypatch.setattr(wide.runs.queue, "acquire", lambda: False)
     eventually(lambda: not prefetching_threads(), "the second video to be discarded")
     assert machines.busy == 1
     while not run.over:
