@@ -24,7 +24,7 @@ from engines.weights.store import WeightsError, WeightsStore
 from studio.cluster.client import Cluster
 from studio.cluster.dispatch import ClusterDispatcher
 from studio.gallery.gallery import Gallery
-from studio.gallery.outputs_folder import GOING, MOMENTS, UPLOADS, VISITORS, lock_outputs, remove_leftovers
+from studio.gallery.outputs_folder import RUNS_IN_PROGRESS, SNAPSHOTS, UPLOADS, VISITORS, lock_outputs, remove_leftovers
 from studio.gallery.result_writer import result_writer_for
 from studio.gallery.visitors import Visitors
 from studio.runs.journal import RunJournal
@@ -126,7 +126,7 @@ class Studio:
         self.runs = RunManager(
             self.workshop,
             self.result_writer,
-            journal=RunJournal(self.outputs / GOING),
+            journal=RunJournal(self.outputs / RUNS_IN_PROGRESS),
             most_waiting=self.most_waiting,
             dispatcher=None if self.cluster is None else ClusterDispatcher(self.workshop, self.cluster),
             unattended=not self.shared,
@@ -148,7 +148,7 @@ class Studio:
         """Gallery of the visitor whose event is being handled."""
         visitor = self.visitors.current() if self.shared else ""
         folder = self.outputs / VISITORS / visitor if visitor else self.outputs
-        return Gallery(folder, self.outputs / MOMENTS)
+        return Gallery(folder, self.outputs / SNAPSHOTS)
 
     def result_writer(self, job: Job) -> ResultWriter:
         """Create the writer of a job's result, for the visitor whose event is being handled."""

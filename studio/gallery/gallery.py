@@ -22,6 +22,7 @@ from engines.core.messages import message
 from engines.imaging.images import digest
 from engines.imaging.metadata import NO_DETAILS, Details
 from engines.recipes import Recipe, RecipeError, read_recipe
+from studio.gallery.outputs_folder import SNAPSHOTS
 from studio.runs.snapshots import Snapshots
 
 _NAME = re.compile(r"([a-z_]+)-(\d{8})-(\d{6})-([0-9a-f]{12})(\.png|\.mp4|\.txt)")
@@ -79,13 +80,13 @@ class Gallery:
 
     Args:
         folder: the folder.
-        moments: folder for snapshots of runs; `folder`/moments by default.
+        snapshots: folder for snapshots of runs; `folder`/moments by default.
     """
 
-    def __init__(self, folder: Path, moments: Path | None = None):
+    def __init__(self, folder: Path, snapshots: Path | None = None):
         self.folder = folder.resolve()
         self.inputs = self.folder / "inputs"
-        self._moments = moments or self.folder / "moments"
+        self._snapshots = snapshots or self.folder / SNAPSHOTS
 
     # Inputs
 
@@ -116,7 +117,7 @@ class Gallery:
 
     def snapshots(self, *, every: bool = False) -> Snapshots:
         """Create the snapshots of a new run; `every` is as for `Snapshots`."""
-        return Snapshots(self._moments / secrets.token_hex(12), every=every)
+        return Snapshots(self._snapshots / secrets.token_hex(12), every=every)
 
     def new_path(self, engine: str, suffix: str) -> Path:
         """Return an unused path for a result; creates the folder."""

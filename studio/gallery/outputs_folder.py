@@ -20,10 +20,10 @@ logger = logging.getLogger(__name__)
 
 LOCK = ".reverie.lock"
 # Snapshots of runs, records of runs in progress, and uploads.
-MOMENTS, GOING, UPLOADS = "moments", "going", "uploads"
+SNAPSHOTS, RUNS_IN_PROGRESS, UPLOADS = "moments", "going", "uploads"
 VISITORS = "visitors"  # one folder of results per visitor
 # Folders that only the studio writes to. Elsewhere a temporary file is the studio's only if it has a result's name.
-_OWN = ("archives", "examples", "examples/paintings", "figures", "inputs", "thumbnails", "trainings", GOING)
+_OWN = ("archives", "examples", "examples/paintings", "figures", "inputs", "thumbnails", "trainings", RUNS_IN_PROGRESS)
 _RESULT = re.compile(r"[a-z_]+-\d{8}-\d{6}-[0-9a-f]{12}")
 
 
@@ -95,7 +95,7 @@ def remove_leftovers(folder: Path) -> int:
         The number of partial files.
     """
     # Snapshots are useless once their server has stopped.
-    shutil.rmtree(folder / MOMENTS, ignore_errors=True)
+    shutil.rmtree(folder / SNAPSHOTS, ignore_errors=True)
     count = 0
     for path in _half_written(folder):
         try:

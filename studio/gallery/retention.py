@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from studio.gallery.outputs_folder import GOING, LOCK, MOMENTS, VISITORS, without_empty_folders
+from studio.gallery.outputs_folder import LOCK, RUNS_IN_PROGRESS, SNAPSHOTS, VISITORS, without_empty_folders
 
 logger = logging.getLogger(__name__)
 
@@ -25,7 +25,7 @@ UPLOADED_WITHIN = 24 * 3600.0
 # Drawn once and always needed.
 _KEPT = ("examples",)
 # Snapshots and records belong to runs, which remove them.
-_OTHERS = (MOMENTS, GOING)
+_OTHERS = (SNAPSHOTS, RUNS_IN_PROGRESS)
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,8 @@
 // Live canvas: draws a run's images as they arrive and acknowledges each, so that the server never runs ahead.
 const after = find('.after'), before = find('.before'), range = find('.compare input'), scrub = find('.scrub input');
-const THUMBNAILS = 10, MOST_MOMENTS = 80;
+const THUMBNAILS = 10, MOST_SNAPSHOTS = 80;
 // Snapshots of the run, some of which are in the strip. `shown` is the one being viewed, or null.
-let moments = [], stride = 1, seen = 0, run = '', latest = '', shown = null, drawing = Promise.resolve();
+let snapshots = [], stride = 1, seen = 0, run = '', latest = '', shown = null, drawing = Promise.resolve();
 
 async function draw(canvas, source) {
   const bitmap = await createImageBitmap(await (await fetch(source)).blob());
@@ -31,17 +31,17 @@ function place() {
 
 function show(index) {
   shown = index;
-  const step = shown === null ? 0 : moments[shown].step;
+  const step = shown === null ? 0 : snapshots[shown].step;
   for (const button of find('.strip').children) button.setAttribute('aria-pressed', String(Number(button.dataset.step) === step));
-  scrub.value = shown === null ? moments.length - 1 : shown;
+  scrub.value = shown === null ? snapshots.length - 1 : shown;
   find('.scrub output').textContent = shown === null ? '' : phrase('step {step}', { step });
   view.dataset.chosen = step;
-  const source = shown === null ? latest : moments[shown].picture;
+  const source = shown === null ? latest : snapshots[shown].picture;
   drawing = drawing.then(() => draw(after, source)).then(place);
 }
 
 // The server learns of the viewed snapshot on release, so that it can be saved or reused.
-const choose = () => trigger('pick', { step: shown === null ? 0 : moments[shown].step });
+const choose = () => trigger('pick', { step: shown === null ? 0 : snapshots[shown].step });
 
 function thumbnail(message) {
   const button = document.createElement('button'), picture = document.createElement('img');
@@ -54,7 +54,7 @@ function thumbnail(message) {
   picture.alt = ''; picture.src = message.picture;
   button.append(picture);
   button.onclick = () => {
-    const index = moments.findIndex(moment => moment.step === message.step);
+    const index = snapshots.findIndex(snapshot => snapshot.step === message.step);
     show(index < 0 || index === shown ? null : index);
     choose();
   };
@@ -74,20 +74,20 @@ function remember(message) {
     strip.append(button);
   }
   seen += 1;
-  if (seen % stride === 0 || over || !again) moments.push({ step: message.step, picture: message.picture });
-  if (moments.length > MOST_MOMENTS) {
+  if (seen % stride === 0 || over || !again) snapshots.push({ step: message.step, picture: message.picture });
+  if (snapshots.length > MOST_SNAPSHOTS) {
     const kept = new Set([...strip.children].map(button => Number(button.dataset.step)));
-    const chosen = shown === null ? null : moments[shown].step;
-    moments = moments.filter((moment, i) => i % 2 === 0 || kept.has(moment.step) || moment.step === chosen);
-    shown = chosen === null ? null : moments.findIndex(moment => moment.step === chosen);
+    const chosen = shown === null ? null : snapshots[shown].step;
+    snapshots = snapshots.filter((snapshot, i) => i % 2 === 0 || kept.has(snapshot.step) || snapshot.step === chosen);
+    shown = chosen === null ? null : snapshots.findIndex(snapshot => snapshot.step === chosen);
     stride *= 2;
   }
-  scrub.max = moments.length - 1;
-  scrub.value = shown === null ? moments.length - 1 : shown;
+  scrub.max = snapshots.length - 1;
+  scrub.value = shown === null ? snapshots.length - 1 : shown;
 }
 
-function forget_moments() {
-  moments = []; stride = 1; seen = 0; shown = null;
+function forget_snapshots() {
+  snapshots = []; stride = 1; seen = 0; shown = null;
   view.dataset.chosen = 0;
   find('.strip').replaceChildren();
   find('.scrub output').textContent = '';
@@ -98,7 +98,7 @@ async function receive(message) {
   if (message.state === 'ready') {
     // Without a run, show the chosen photo, if any.
     run = ''; range.value = 0;
-    forget_moments();
+    forget_snapshots();
     view.dataset.state = 'ready';
     view.dataset.begun = false;
     view.dataset.original = Boolean(message.original);
@@ -113,13 +113,13 @@ async function receive(message) {
   if (message.run !== run && !message.first) server.acknowledge(message.watcher, 0);
   if (message.run !== run || message.first) {
     run = message.run; latest = ''; range.value = 0;
-    forget_moments();
+    forget_snapshots();
     view.dataset.original = Boolean(message.original);
     if (message.original) await draw(before, message.original);
     if (!message.picture && message.original) await draw(after, message.original);
   } else if (message.original) {
     // The next image of a batch: earlier snapshots belong to another image.
-    forget_moments();
+    forget_snapshots();
     view.dataset.original = true;
     await draw(before, message.original);
   }
@@ -146,7 +146,7 @@ function drag(event) {
 find('.well').addEventListener('pointerdown', drag);
 find('.well').addEventListener('pointermove', drag);
 range.addEventListener('input', place);
-scrub.addEventListener('input', () => show(Number(scrub.value) >= moments.length - 1 ? null : Number(scrub.value)));
+scrub.addEventListener('input', () => show(Number(scrub.value) >= snapshots.length - 1 ? null : Number(scrub.value)));
 scrub.addEventListener('change', choose);
 addEventListener('resize', place);
 // Messages are handled one after another, in the order of their arrival.
