@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
-from typing import Any, Generic, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar, Generic, TypeVar
 
 import gradio as gr
 
@@ -39,7 +39,12 @@ class Settings(Generic[C]):
         initial: config that the controls show at first; an instance of a dataclass whose fields are made with
             `setting`.
         prefix: prefix of the controls' element ids.
+
+    Attributes:
+        earlier_names: earlier name of a field -> its name, for settings that were saved with it.
     """
+
+    earlier_names: ClassVar[Mapping[str, str]] = {}
 
     def __init__(self, initial: C, prefix: str):
         self.initial, self._prefix = initial, prefix

@@ -108,7 +108,8 @@ class SavedSettings:
     def _config(self, data: Any) -> Any:
         if not isinstance(data, Mapping):
             raise ValueError(message("These settings are damaged; save them again."))
-        return from_mapping(type(self._settings.initial), data)
+        names = self._settings.earlier_names
+        return from_mapping(type(self._settings.initial), {names.get(name, name): data[name] for name in data})
 
     def remember_last(self, *values: Any) -> Any:
         """Remember the settings with which a run starts."""

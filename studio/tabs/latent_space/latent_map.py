@@ -15,7 +15,7 @@ from studio.components.html_component import component
 from studio.wire_format import png_uri
 
 
-def explorer(elem_id: str, value: dict[str, Any]) -> gr.HTML:
+def latent_map(elem_id: str, value: dict[str, Any]) -> gr.HTML:
     """Create the component. Its value is what `map_value` returns, merged with `point_value`."""
     return component(__file__, elem_id, value)
 
@@ -48,7 +48,7 @@ def _tiles(vae: VAE, count: int, reach: float, spacing: str) -> np.ndarray:
     return vae.latent_grid(count, reach, spacing)
 
 
-def overlay(vae: VAE, kind: str, count: int, reach: float, spacing: str) -> str:
+def overlay_image(vae: VAE, kind: str, count: int, reach: float, spacing: str) -> str:
     """Return an overlay as a data URI; "" for "none".
 
     Args:
@@ -59,17 +59,17 @@ def overlay(vae: VAE, kind: str, count: int, reach: float, spacing: str) -> str:
         spacing: "gaussian" or "linear".
     """
     axis = latent.axis_values(count, reach, spacing)
-    veil = np.zeros((count, count, 4), np.uint8)
+    pixels = np.zeros((count, count, 4), np.uint8)
     if kind == "density" and vae.examples is not None:
         # The square root keeps sparse regions distinct from empty ones.
-        veil[..., 3] = np.round(255 * (1 - np.sqrt(maps.density(vae.examples[0], axis))))
-        veil[..., :3] = (20, 16, 12)
+        pixels[..., 3] = np.round(255 * (1 - np.sqrt(maps.density(vae.examples[0], axis))))
+        pixels[..., :3] = (20, 16, 12)
     elif kind == "sensitivity":
-        veil[..., 3] = np.round(235 * maps.sensitivity(_tiles(vae, count, reach, spacing), axis))
-        veil[..., :3] = (249, 115, 22)
+        pixels[..., 3] = np.round(235 * maps.sensitivity(_tiles(vae, count, reach, spacing), axis))
+        pixels[..., :3] = (249, 115, 22)
     else:
         return ""
-    return png_uri(veil)
+    return png_uri(pixels)
 
 
 def point_value(vae: VAE, z: np.ndarray) -> dict[str, Any]:

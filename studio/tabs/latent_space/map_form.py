@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import gradio as gr
 
@@ -13,7 +13,7 @@ from studio.components.config_form import Settings
 
 # Display title -> value.
 SPACINGS = {"follow the prior": "gaussian", "even": "linear"}
-VEILS = {"none": "none", "hide empty regions": "density", "show fast changes": "sensitivity"}
+OVERLAYS = {"none": "none", "hide empty regions": "density", "show fast changes": "sensitivity"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,18 +25,20 @@ class MapConfig(WalkConfig):
         2.6, "Range of the map: from minus this value to plus this value on both axes.", low=0.5, high=4.0
     )
     spacing: str = setting("gaussian", "How the tiles are spaced.", choices=tuple(SPACINGS.values()))
-    veil: str = setting("none", "Overlay shown on the map.", choices=tuple(VEILS.values()))
+    overlay: str = setting("none", "Overlay shown on the map.", choices=tuple(OVERLAYS.values()))
 
 
 class MapSettings(Settings[MapConfig]):
-    """Form of the map. Call `veil`, `grid` and `walk` once each, where the tab wants the parts."""
+    """Form of the map. Call `overlay`, `grid` and `walk` once each, where the tab wants the parts."""
+
+    earlier_names: ClassVar = {"veil": "overlay"}
 
     def __init__(self):
         super().__init__(MapConfig(), "latent")
 
-    def veil(self) -> gr.Radio:
+    def overlay(self) -> gr.Radio:
         """Create the control of the overlay."""
-        return self._chips("veil", "Overlay", VEILS)
+        return self._chips("overlay", "Overlay", OVERLAYS)
 
     def grid(self) -> list[Any]:
         """Create the controls of the grid: number of tiles, range, spacing."""

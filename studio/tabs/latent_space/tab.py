@@ -32,8 +32,8 @@ from studio.panels.training_panel import TrainingPanel, TrainingSpec
 from studio.run_views.image_run_view import ImageRunView
 from studio.services import Studio
 from studio.tabs.latent_space.face_editor import FACES, FaceEditor
-from studio.tabs.latent_space.latent_map import explorer, map_value, overlay, point_value
-from studio.tabs.latent_space.map_form import SPACINGS, VEILS, MapSettings
+from studio.tabs.latent_space.latent_map import latent_map, map_value, overlay_image, point_value
+from studio.tabs.latent_space.map_form import OVERLAYS, SPACINGS, MapSettings
 from studio.tabs.latent_space.sketchpad import decode_sketch, sketch
 from studio.tabs.page_tab import PageTab
 from studio.trained_models import TrainedNetworks
@@ -109,7 +109,7 @@ class LatentTab(PageTab):
                 self._build_controls()
             with gr.Column(elem_classes="outputs", min_width=320, scale=3):
                 # Filled when the tab is opened: building the page loads no networks.
-                self.map = explorer("latent-map", {})
+                self.map = latent_map("latent-map", {})
                 with gr.Accordion("Walk", open=True, elem_id="latent-walk", elem_classes="fold"):
                     gr.Markdown(
                         "Press “Add waypoint”, click the map in a few places, then press Walk.", elem_classes="quiet"
@@ -138,7 +138,7 @@ class LatentTab(PageTab):
                 list(NETWORKS.items()), value="digits", label="Network", elem_id="latent-network", elem_classes="chips"
             )
         self.z = [gr.Slider(-4, 4, value=0, step=0.01, label=f"z[{i}]", elem_id=f"latent-z{i}") for i in range(2)]
-        self.veil = self.settings.veil()
+        self.overlay = self.settings.overlay()
         with gr.Accordion("Draw a digit", open=True, elem_id="latent-draw", elem_classes="fold"):
             self.sheet = sketch("latent-sheet")
             self.dropped = Photo(
@@ -157,8 +157,8 @@ class LatentTab(PageTab):
     def _wire(self) -> None:
         options: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": None}
         latest = {**options, "trigger_mode": "always_last"}
-        grid = self._grid = [self.network, self.count, self.reach, self.spacing, self.veil]
-        redraw = [self.network.input, self.count.release, self.reach.release, self.spacing.input, self.veil.input]
+        grid = self._grid = [self.network, self.count, self.reach, self.spacing, self.overlay]
+        redraw = [self.network.input, self.count.release, self.reach.release, self.spacing.input, self.overlay.input]
         gr.on(redraw, self.redraw, [*grid, self.map, *self.z], [self.map], **latest)
         self.map.pick(self.picked, [self.network, self.map], [self.map, *self.z], **latest)
         gr.on([z.input for z in self.z], self.move_point, [self.network, self.map, *self.z], [self.map], **latest)
@@ -198,7 +198,7 @@ class LatentTab(PageTab):
             concurrency_limit=None,
         ).then(
             self.redraw,
-            [self.network, self.count, self.reach, self.spacing, self.veil, self.map, *self.z],
+            [self.network, self.count, self.reach, self.spacing, self.overlay, self.map, *self.z],
             [self.map],
             api_visibility="private",
         )
@@ -216,12 +216,12 @@ class LatentTab(PageTab):
         return [gr.skip(), {**face, "network": name, "first": None, "second": None}]
 
     async def draw_first(
-        self, network: str, count: float, reach: float, spacing: str, veil: str, value: Any, *z: float
+        self, network: str, count: float, reach: float, spacing: str, overlay: str, value: Any, *z: float
     ) -> Any:
         """Draw the map, unless it is there already."""
         if (value or {}).get("tiles"):
             return gr.skip()
-        return await self.redraw(network, count, reach, spacing, veil, value, *z)
+        return await self.redraw(network, count, reach, spacing, overlay, value, *z)
 
     # Map
 
@@ -229,14 +229,14 @@ class LatentTab(PageTab):
         return self.studio.workshop.network("vae", network or "digits")
 
     async def redraw(
-        self, network: str, count: float, reach: float, spacing: str, veil: str, value: Any, *z: float
+        self, network: str, count: float, reach: float, spacing: str, overlay: str, value: Any, *z: float
     ) -> Any:
         """Redraw the map; the marked point, the waypoints and the ellipse are kept."""
 
         def draw() -> dict[str, Any]:
             vae = self._vae(network)
             grid = (int(count), float(reach), SPACINGS.get(spacing, "gaussian"))
-            shade = overlay(vae, VEILS.get(veil, "none"), *grid)
+            shade = overlay_image(vae, OVERLAYS.get(overlay, "none"), *grid)
             kept = {"waypoints": (value or {}).get("waypoints", [])}
             return map_value(vae, *grid) | kept | point_value(vae, np.array(z, np.float32)) | {"overlay": shade}
 
@@ -302,7 +302,7 @@ class LatentTab(PageTab):
 
     def handoffs(self) -> list[Handoff]:
         """Handoffs: restore a walk or a training."""
-        grid = [self.count, self.reach, self.spacing, self.veil, self.map, *self.z]
+        grid = [self.count, self.reach, self.spacing, self.overlay, self.map, *self.z]
         return [
             Handoff(self.id, self.restore_walk, grid, [self.parts, *self._walk], engines=("vae",)),
             Handoff(
@@ -319,12 +319,12 @@ class LatentTab(PageTab):
         return self.training.restore(recipe) | {self.parts: gr.update(selected="train")}
 
     async def restore_walk(
-        self, recipe: Recipe, count: float, reach: float, spacing: str, veil: str, value: Any, *z: float
+        self, recipe: Recipe, count: float, reach: float, spacing: str, overlay: str, value: Any, *z: float
     ) -> dict[Any, Any]:
         """Restore a walk on the map of its network."""
         updates = dict(zip(self._walk, self._restore_walk(recipe, value), strict=True))
         network, walked = updates[self.network], updates[self.map]
-        updates[self.map] = await self.redraw(network, count, reach, spacing, veil, walked, *z)
+        updates[self.map] = await self.redraw(network, count, reach, spacing, overlay, walked, *z)
         return updates | {self.parts: gr.update(selected="digits")}
 
     def restore_walk_file(self, path: str, value: Any) -> list[Any]:

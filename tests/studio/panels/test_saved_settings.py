@@ -129,11 +129,13 @@ def test_settings_of_the_map_and_of_a_walk_on_it_come_back(studio):
         tab = LatentTab(studio)
         tab.build()
     said = {"count": 7, "reach": 1.5, "steps": 9, "spherical": True, "closed": True}
-    said |= {"spacing": "even", "veil": "hide empty regions"}
+    said |= {"spacing": "even", "overlay": "hide empty regions"}
     values = [said[name] for name in tab.settings.controls]
     kept = {"mine": tab.saved_settings.remember_last(*values)}
-    assert kept["mine"] == said | {"spacing": "linear", "veil": "density"}
+    assert kept["mine"] == said | {"spacing": "linear", "overlay": "density"}
     assert shown(tab.saved_settings.apply(kept, "mine")) == values
+    earlier = {"veil" if name == "overlay" else name: value for name, value in kept["mine"].items()}
+    assert shown(tab.saved_settings.apply({"mine": earlier}, "mine")) == values
     assert "Count must be between 5 and 40" in warned(tab.saved_settings.apply, {"mine": {"count": 1000}}, "mine")[1]
 
 

@@ -26,7 +26,7 @@ from engines.vae.config import CONCEPTS, MODELS, VAETrainingConfig
 from engines.vae.model import VAE, Concept, vae_from_networks
 from engines.vae.networks import ARCHITECTURES
 from studio import trained_models
-from studio.tabs.latent_space import latent_map as explorer
+from studio.tabs.latent_space import latent_map
 from studio.tabs.latent_space.face_editor import DIRECTIONS, EMPTY_FACE
 from studio.tabs.latent_space.sketchpad import decode_sketch
 from studio.tabs.latent_space.tab import LatentTab
@@ -110,12 +110,12 @@ def test_what_was_set_on_the_map_stays_when_it_is_drawn_anew(tab):
 
 
 @pytest.mark.parametrize("kind", ["density", "sensitivity"])
-def test_a_veil_is_as_fine_as_the_map_and_not_the_same_everywhere(digits, kind):
-    shade = explorer.overlay(digits, kind, 6, 2.0, "linear")
+def test_an_overlay_is_as_fine_as_the_map_and_not_the_same_everywhere(digits, kind):
+    shade = latent_map.overlay_image(digits, kind, 6, 2.0, "linear")
     pixels = np.asarray(Image.open(io.BytesIO(base64.b64decode(shade.split(",")[1]))))
     assert pixels.shape == (6, 6, 4)
     assert np.ptp(pixels[..., 3]) > 20
-    assert explorer.overlay(digits, "none", 6, 2.0, "linear") == ""
+    assert latent_map.overlay_image(digits, "none", 6, 2.0, "linear") == ""
 
 
 def test_a_click_decodes_exactly_and_moves_the_sliders(tab, digits):
