@@ -164,11 +164,11 @@ def in_the_browser(browser: Any, moves: int = 60, rest: float = 20.0) -> list[Ro
         return slider_milliseconds(browser, "#gan-d1", "#gan-portrait .faces", np.linspace(-5.9, 5.9, count))
 
     time.sleep(rest)
-    show_tab(browser, "Faces", "#gan-wall .wall button")
+    show_tab(browser, "Faces", "#gan-face-grid .face-grid button")
     measured(8)
     calm = measured(moves)
     with while_painting(browser, rest / 5):
-        show_tab(browser, "Faces", "#gan-wall .wall button")
+        show_tab(browser, "Faces", "#gan-face-grid .face-grid button")
         loaded = measured(moves // 2)
     median, late = statistics.median(calm), float(np.percentile(calm, 95))
     busy = statistics.median(loaded)

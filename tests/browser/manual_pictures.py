@@ -129,7 +129,7 @@ def latent(page: Page) -> None:
 def faces(page: Page) -> None:
     page.show_tab("Faces", "gan", "Generate")
     resize(page, *WINDOW)
-    page.until(lambda: len(page.all("#gan-wall .wall button")) == 40, "the wall")
+    page.until(lambda: len(page.all("#gan-face-grid .face-grid button")) == 40, "the grid")
     time.sleep(3)
     save(photographed(page), "faces")
 

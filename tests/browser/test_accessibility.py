@@ -23,7 +23,7 @@ VIEWS = {
     "Latent/Digits": ".explorer[data-state=ready]",
     "Latent/Portraits": "#faces-picture .edited:not([hidden])",
     "Latent/Train": "#train-canvas .run-view",
-    "Faces/Generate": "#gan-wall button",
+    "Faces/Generate": "#gan-face-grid button",
     "Faces/Train": "#gan-train-canvas .run-view",
     "Words/Write": "#text-canvas .word.chosen",
     "Words/Score text": "#scored .run-view",

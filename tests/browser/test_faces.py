@@ -1,4 +1,4 @@
-"""The Faces tab in a real browser: a wall, a face that follows sliders, a walk and its video, a search, a training."""
+"""The Faces tab in a real browser: a grid, a face that follows sliders, a walk and its video, a search, a training."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ return c && !c.closest('[hidden]') ? c.toDataURL() : '';
 
 @pytest.fixture
 def page(page) -> Page:
-    """The Faces tab, with its wall drawn and its first face large."""
+    """The Faces tab, with its grid drawn and its first face large."""
     return on_the_faces_tab(page)
 
 
 def on_the_faces_tab(page: Page) -> Page:
     page.show_tab("Faces", "gan", "Generate")
-    page.until(lambda: len(tiles(page)) == 40 and face(page), "the wall")
+    page.until(lambda: len(tiles(page)) == 40 and face(page), "the grid")
     return page
 
 
 def tiles(page: Page) -> list:
-    return page.all("#gan-wall .wall button")
+    return page.all("#gan-face-grid .face-grid button")
 
 
 def face(page: Page) -> str:
@@ -56,9 +56,9 @@ def slider(page: Page, name: str, value: float) -> None:
     page.set(page.one(f"#gan-{name} input[type=range]"), value)
 
 
-def test_a_wall_is_made_a_face_chosen_edited_held_blended_and_saved(page, tmp_path):
+def test_a_grid_is_made_a_face_chosen_edited_held_blended_and_saved(page, tmp_path):
     first = face(page)
-    assert caption(page).startswith("The discriminator rates it more realistic than")
+    assert caption(page).startswith("The discriminator rates it as more realistic than")
     assert "%" in tiles(page)[3].text
     chosen = after(page, tiles(page)[3].click)
     assert tiles(page)[3].get_attribute("aria-pressed") == "true"
@@ -111,7 +111,7 @@ def test_a_dropped_face_is_looked_for_and_taken_up(page, photo):
     page.click("#gan-search button")
     page.tab = "sought"
     page.drop(photo)
-    page.until(lambda: "your photo more realistic" in page.one("#sought-opinion").text, "what the critic says")
+    page.until(lambda: "your photo as more realistic" in page.one("#sought-opinion").text, "what the critic says")
     page.set(page.one("#sought-steps input[type=range]"), 20)
     page.begin()
     page.until_over("done")
@@ -123,7 +123,7 @@ def test_a_dropped_face_is_looked_for_and_taken_up(page, photo):
     assert not page.enabled("#gan-nearest"), "this server has no training pictures"
 
 
-def test_networks_are_trained_before_ones_eyes_and_draw_on_the_wall(page, tmp_path):
+def test_networks_are_trained_before_ones_eyes_and_draw_on_the_grid(page, tmp_path):
     before = face(page)
     page.go_to_part("Train")
     page.tab = "gan-train"

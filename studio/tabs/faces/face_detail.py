@@ -197,9 +197,10 @@ def verdict_text(gan: GAN, score: float, whom: str = "") -> str:
         return translate(message("The discriminator gives {whom} a score of {score:.2f}", whom=whom, score=score))
     return translate(
         message(
-            "The discriminator rates {whom} more realistic than {standing:.0f} % of photos (score {score:.2f})",
+            "The discriminator rates {whom} as more realistic than {score_percentile:.0f}% of photos "
+            "(score {score:.2f})",
             whom=whom,
-            standing=percentile,
+            score_percentile=percentile,
             score=score,
         )
     )

@@ -23,7 +23,7 @@ from studio.panels.saved_settings import SavedSettings
 from studio.run_views.image_run_view import ImageRunView
 from studio.services import Studio
 from studio.tabs.faces.face_detail import FaceDetail
-from studio.tabs.faces.face_wall import wall, wall_value
+from studio.tabs.faces.face_grid import face_grid, grid_value
 from studio.tabs.faces.nearest_neighbors import NearestNeighbors
 from studio.tabs.faces.projection import FaceProjection
 from studio.tabs.faces.training import NETWORKS, GANTraining
@@ -104,7 +104,7 @@ class FacesTab(PageTab):
                 )
                 self.saved_settings.build()
             with gr.Row(elem_classes="outputs gallery-and-face"):
-                self.wall = wall("gan-wall")
+                self.face_grid = face_grid("gan-face-grid")
                 with gr.Column(min_width=300):
                     self.face.frame()
         self.face.sliders_below()
@@ -129,68 +129,68 @@ class FacesTab(PageTab):
     def _wire(self) -> None:
         options: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": None}
         latest = {**options, "trigger_mode": "always_last"}
-        everything, whole = self.face.everything, [self.wall, *self.face.everything]
-        wall_inputs = [self.network, self.wall, self.truncation]
-        self.again.click(self.next_wall, wall_inputs, whole, **options)
-        self.network.input(self.same_wall, wall_inputs, whole, **options)
-        self.truncation.input(self.same_wall, wall_inputs, whole, **latest)
-        self.wall.pick(self.picked, [self.network, self.wall, self.face.picture], everything, **latest)
+        everything, whole = self.face.everything, [self.face_grid, *self.face.everything]
+        page_inputs = [self.network, self.face_grid, self.truncation]
+        self.again.click(self.next_page, page_inputs, whole, **options)
+        self.network.input(self.same_page, page_inputs, whole, **options)
+        self.truncation.input(self.same_page, page_inputs, whole, **latest)
+        self.face_grid.pick(self.picked, [self.network, self.face_grid, self.face.picture], everything, **latest)
         self.reset.click(self.face.reset, [self.face.picture], everything, **options)
         self.face.add.click(self.add_to_walk, [self.waypoints, *everything], [self.waypoints, self.strip], **options)
         self.clear.click(self.clear_walk, None, [self.waypoints, self.strip], **options)
         walk_controls = [self.waypoints, self.strip, self.steps, self.arcs, self.loop]
         self._restore_outputs = [self.network, self.truncation, *whole, *walk_controls]
         self.saved.upload(self.restore_file, [self.saved], self._restore_outputs, **options)
-        walk = [self.network, self.wall, self.waypoints, self.steps, self.arcs, self.loop]
+        walk = [self.network, self.face_grid, self.waypoints, self.steps, self.arcs, self.loop]
         self.view.start_on(self.view.start_button.click, self.start_walk, walk)
         self.view.wire()
         self.saved_settings.wire(self.view.start_button, [self.again.click, self.truncation.release])
-        self.saved_settings.applied.then(self.same_wall, wall_inputs, whole, **options)
+        self.saved_settings.applied.then(self.same_page, page_inputs, whole, **options)
         self.face.wire()
         self.search.wire(self.network)
         self.neighbours.wire(self.face.picture, self.face.sliders, self.face.decode)
         self.training.use.click(self.use_trained, [self.training.view.run_id], [self.network], **options).then(
-            self.same_wall, wall_inputs, whole, **options
+            self.same_page, page_inputs, whole, **options
         )
 
     def on_visit(self, page: gr.Blocks, tab: gr.Tab) -> None:
-        """Resume the runs when a page opens; draw the wall when the tab is first opened."""
+        """Resume the runs when a page opens; draw the grid when the tab is first opened."""
         for view in (self.view, self.search.view, self.training.view):
             view.on_page_load(page)
         self.saved_settings.on_visit(tab).then(
-            self.first_wall,
-            [self.network, self.wall, self.truncation],
-            [self.wall, *self.face.everything],
+            self.first_page,
+            [self.network, self.face_grid, self.truncation],
+            [self.face_grid, *self.face.everything],
             api_visibility="private",
             concurrency_limit=None,
         )
 
-    # Wall
+    # Grid
 
-    async def first_wall(self, network: str, value: dict[str, Any], truncation: float) -> Any:
-        """Draw the wall, unless it is there already."""
+    async def first_page(self, network: str, value: dict[str, Any], truncation: float) -> Any:
+        """Draw the grid, unless it is there already."""
         if value and value.get("sheet"):
             return [gr.skip()] * (1 + len(self.face.everything))
-        return await self.same_wall(network, value, truncation)
+        return await self.same_page(network, value, truncation)
 
-    async def same_wall(self, network: str, value: dict[str, Any], truncation: float) -> Any:
-        """Redraw the wall from the same seeds."""
-        return await self._draw_wall(network, int((value or {}).get("seed", 0)), truncation)
+    async def same_page(self, network: str, value: dict[str, Any], truncation: float) -> Any:
+        """Redraw the grid from the same seeds."""
+        return await self._draw_page(network, int((value or {}).get("seed", 0)), truncation)
 
-    async def next_wall(self, network: str, value: dict[str, Any], truncation: float) -> Any:
-        """Draw the wall from the next seeds."""
-        return await self._draw_wall(network, (int((value or {}).get("seed", 0)) + COUNT) % 2**30, truncation)
+    async def next_page(self, network: str, value: dict[str, Any], truncation: float) -> Any:
+        """Draw the grid from the next seeds."""
+        return await self._draw_page(network, (int((value or {}).get("seed", 0)) + COUNT) % 2**30, truncation)
 
-    async def _draw_wall(self, network: str, seed: int, truncation: float) -> Any:
+    async def _draw_page(self, network: str, seed: int, truncation: float) -> Any:
         def draw() -> list[Any]:
             gan = self.face.gan(network)
-            shown = wall_value(gan, seed, COUNT, float(truncation))
+            shown = grid_value(gan, seed, COUNT, float(truncation))
             return [shown, *self.face.new_face(network, gan.latents([seed], float(truncation))[0])]
 
         return await run_or_warn(self.studio, draw, 1 + len(self.face.everything))
 
     async def picked(self, network: str, value: dict[str, Any], face: dict[str, Any], event: gr.EventData) -> Any:
-        """Select a face of the wall; the held face is kept."""
+        """Select a face of the grid; the held face is kept."""
         index = int(event.index) % COUNT
 
         def draw() -> list[Any]:
@@ -224,7 +224,7 @@ class FacesTab(PageTab):
     async def start_walk(
         self, network: str, value: dict[str, Any], waypoints: list[list[float]], steps: float, arcs: bool, loop: bool
     ) -> AsyncIterator[dict[Any, Any]]:
-        """Start a walk through the collected faces, or through the first five of the wall, and watch it."""
+        """Start a walk through the collected faces, or through the first five of the grid, and watch it."""
 
         def job() -> Job:
             shared: dict[str, Any] = {"steps": int(steps), "spherical": bool(arcs), "closed": bool(loop)}
@@ -313,7 +313,7 @@ class FacesTab(PageTab):
         config, gan = job.config, self.face.gan(job.backbone)
         resolve(config, gan)
         inform(message("Face and sliders restored."))
-        shown = wall_value(gan, config.seed, COUNT, config.truncation)
+        shown = grid_value(gan, config.seed, COUNT, config.truncation)
         return [job.backbone, config.truncation, shown, *self.face.restore(config, job.backbone), *[gr.skip()] * 5]
 
     def _restore_walk(self, recipe: Recipe) -> list[Any]:

@@ -139,7 +139,7 @@ def test_settings_of_the_map_and_of_a_walk_on_it_come_back(studio):
     assert "Count must be between 5 and 40" in warned(tab.saved_settings.apply, {"mine": {"count": 1000}}, "mine")[1]
 
 
-def test_settings_of_faces_come_back_and_the_wall_is_drawn_anew(studio):
+def test_settings_of_faces_come_back_and_the_grid_is_drawn_anew(studio):
     with unserved_page() as page:
         tab = FacesTab(studio)
         tab.build()
@@ -150,4 +150,4 @@ def test_settings_of_faces_come_back_and_the_wall_is_drawn_anew(studio):
     events = page.get_config_file()["dependencies"]
     taken = next(event["id"] for event in events if event["targets"] == [(tab.saved_settings.choice._id, "input")])
     following = [event for event in events if event["trigger_after"] == taken]
-    assert [tab.wall._id in event["outputs"] for event in following] == [True]
+    assert [tab.face_grid._id in event["outputs"] for event in following] == [True]

@@ -1,4 +1,4 @@
-"""The Faces tab's handlers: wall, selected face, walks, projection, training, and refusals."""
+"""The Faces tab's handlers: grid, selected face, walks, projection, training, and refusals."""
 
 from __future__ import annotations
 
@@ -62,9 +62,9 @@ def call(handler, *arguments: Any) -> Any:
     return asyncio.run(handler(*arguments))
 
 
-def a_wall(tab: FacesTab) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return a wall and its first face."""
-    shown, face, *sliders = call(tab.same_wall, "faces", {}, 0.8)
+def a_grid(tab: FacesTab) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return a grid and its first face."""
+    shown, face, *sliders = call(tab.same_page, "faces", {}, 0.8)
     assert sliders == [*NEUTRAL_SLIDERS]
     return shown, face
 
@@ -75,11 +75,11 @@ def test_what_the_settings_name_is_what_there_is():
     assert set(NETWORKS.values()) == set(ARCHITECTURES)
 
 
-# Wall
+# Grid
 
 
-def test_the_wall_shows_the_pictures_of_its_seeds_with_what_the_critic_says(tab, gan):
-    shown, face = a_wall(tab)
+def test_the_grid_shows_the_pictures_of_its_seeds_with_what_the_critic_says(tab, gan):
+    shown, face = a_grid(tab)
     pictures = gan.sample(range(COUNT), 0.8)
     sheet = decoded(shown["sheet"])
     column, row = 3 % shown["columns"], 3 // shown["columns"]
@@ -89,27 +89,27 @@ def test_the_wall_shows_the_pictures_of_its_seeds_with_what_the_critic_says(tab,
     light = (light - light.mean(1, keepdims=True)) / light.std(1, keepdims=True)
     assert (light @ tile.mean(-1).ravel()).argmax() == 3
     expected = [round(gan.score_percentile(float(verdict))) for verdict in gan.scores(pictures)]
-    assert shown["standings"] == expected
+    assert shown["score_percentiles"] == expected
     np.testing.assert_allclose(decoded(face["picture"]).astype(int), pictures[0].astype(int), atol=1)
 
 
 def test_new_faces_are_others_and_variety_draws_the_same_noise_again(tab):
-    first, _ = a_wall(tab)
-    second = call(tab.next_wall, "faces", first, 0.8)[0]
+    first, _ = a_grid(tab)
+    second = call(tab.next_page, "faces", first, 0.8)[0]
     assert (first["seed"], second["seed"]) == (0, COUNT)
-    third = call(tab.same_wall, "faces", second, 0.3)[0]
+    third = call(tab.same_page, "faces", second, 0.3)[0]
     assert third["seed"] == COUNT
     assert third["sheet"] != second["sheet"]
 
 
-def test_a_wall_that_is_there_is_not_drawn_again_when_the_tab_is_shown(tab):
-    shown, _ = a_wall(tab)
-    assert call(tab.first_wall, "faces", {}, 0.8)[0]["sheet"] == shown["sheet"]
-    assert all(update == gr.skip() for update in call(tab.first_wall, "faces", shown, 0.8))
+def test_a_grid_that_is_there_is_not_drawn_again_when_the_tab_is_shown(tab):
+    shown, _ = a_grid(tab)
+    assert call(tab.first_page, "faces", {}, 0.8)[0]["sheet"] == shown["sheet"]
+    assert all(update == gr.skip() for update in call(tab.first_page, "faces", shown, 0.8))
 
 
-def test_a_face_of_the_wall_becomes_the_large_one(tab, gan):
-    shown, face = a_wall(tab)
+def test_a_face_of_the_grid_becomes_the_large_one(tab, gan):
+    shown, face = a_grid(tab)
     chosen, *sliders = call(tab.picked, "faces", shown, face, SimpleNamespace(index=7))
     assert sliders == [*NEUTRAL_SLIDERS]
     np.testing.assert_allclose(chosen["first"], gan.latents([7], 0.8)[0], atol=1e-4)
@@ -121,7 +121,7 @@ def test_a_face_of_the_wall_becomes_the_large_one(tab, gan):
 
 
 def test_the_browser_asks_for_what_its_sliders_say(tab, gan):
-    _, face = a_wall(tab)
+    _, face = a_grid(tab)
     answer = call(tab.face.edited, ["faces", face["first"], None, NEUTRAL_SLIDERS])
     assert (answer["picture"], answer["caption"]) == (face["picture"], face["caption"])
     moved = call(tab.face.edited, ["faces", face["first"], None, [0.0, False, 3.0, *[0.0] * (DIRECTIONS - 1)]])
@@ -130,7 +130,7 @@ def test_the_browser_asks_for_what_its_sliders_say(tab, gan):
 
 
 def test_where_the_critic_looks_is_shown_on_demand(tab):
-    _, face = a_wall(tab)
+    _, face = a_grid(tab)
     lit = call(tab.face.edited, ["faces", face["first"], None, [0.0, True, *[0.0] * DIRECTIONS]])
     plain = decoded(face["picture"]).astype(int)
     shown = decoded(lit["picture"]).astype(int)
@@ -156,7 +156,7 @@ def test_what_no_slider_says_gives_no_picture_and_no_traceback(tab, asked):
 
 
 def test_a_held_face_is_the_other_end_of_the_slider(tab, gan):
-    shown, face = a_wall(tab)
+    shown, face = a_grid(tab)
     held, *_ = call(tab.face.hold_face, face, *NEUTRAL_SLIDERS)
     assert held["second"] == face["first"]
     other, *_ = call(tab.picked, "faces", shown, held, SimpleNamespace(index=5))
@@ -169,7 +169,7 @@ def test_a_held_face_is_the_other_end_of_the_slider(tab, gan):
 
 
 def test_a_saved_face_comes_back_with_its_sliders(tab):
-    shown, face = a_wall(tab)
+    shown, face = a_grid(tab)
     held, *_ = call(tab.face.hold_face, face, *NEUTRAL_SLIDERS)
     other, *_ = call(tab.picked, "faces", shown, held, SimpleNamespace(index=2))
     sliders = [0.25, False, 1.5, *[0.0] * (DIRECTIONS - 2), -2.0]
@@ -194,7 +194,7 @@ def test_without_a_face_nothing_is_saved_held_or_added_but_a_sentence(tab):
 
 
 def test_the_verdict_is_told_as_a_share_of_photographs(gan):
-    assert verdict_text(gan, 0.0) == "The discriminator rates it more realistic than 50 % of photos (score 0.00)"
+    assert verdict_text(gan, 0.0) == "The discriminator rates it as more realistic than 50% of photos (score 0.00)"
     assert (
         verdict_text(dataclasses.replace(gan, held_out_percentiles=None), 1.0)
         == "The discriminator gives it a score of 1.00"
@@ -205,7 +205,7 @@ def test_the_verdict_is_told_as_a_share_of_photographs(gan):
 
 
 def test_faces_are_collected_and_walked_through_and_the_walk_comes_back(tab, studio):
-    shown, face = a_wall(tab)
+    shown, face = a_grid(tab)
     places, strip = call(tab.add_to_walk, [], face, *NEUTRAL_SLIDERS)
     other, *_ = call(tab.picked, "faces", shown, face, SimpleNamespace(index=1))
     places, strip = call(tab.add_to_walk, places, other, *NEUTRAL_SLIDERS)
@@ -220,8 +220,8 @@ def test_faces_are_collected_and_walked_through_and_the_walk_comes_back(tab, stu
     assert tab.clear_walk()[0] == []
 
 
-def test_a_walk_without_chosen_faces_passes_the_first_five_of_the_wall(tab, studio):
-    shown = call(tab.next_wall, "faces", {"seed": 0}, 0.6)[0]
+def test_a_walk_without_chosen_faces_passes_the_first_five_of_the_grid(tab, studio):
+    shown = call(tab.next_page, "faces", {"seed": 0}, 0.6)[0]
     updates = watched(tab.start_walk("faces", shown, [], 1, False, False))
     run = studio.runs.get(next(u[tab.view.run_id] for u in updates if tab.view.run_id in u))
     assert run.job.config.seeds == tuple(range(COUNT, COUNT + 5))
@@ -229,7 +229,7 @@ def test_a_walk_without_chosen_faces_passes_the_first_five_of_the_wall(tab, stud
 
 
 def test_a_walk_of_one_face_or_too_many_is_told_in_a_sentence(tab):
-    shown, face = a_wall(tab)
+    shown, face = a_grid(tab)
     assert (
         "at least two waypoints"
         in warned(lambda: watched(tab.start_walk("faces", shown, [face["first"]], 2, True, True)))[1]
@@ -268,7 +268,7 @@ def test_a_recipe_that_cannot_be_followed_is_told_in_a_sentence(tab, tmp_path, c
 
 def test_a_dropped_face_is_judged_looked_for_and_used(tab, studio, photo):
     _, opinion, message, *_ = call(tab.search.face_dropped, photo, "faces")
-    assert opinion.startswith("The discriminator rates your photo more realistic than")
+    assert opinion.startswith("The discriminator rates your photo as more realistic than")
     assert message["state"] == "ready"
     values = tab.search.settings.values(ProjectionConfig(steps=2, starts=1))
     updates = watched(tab.search.start(photo, "faces", *values))
@@ -340,7 +340,7 @@ def trained(tab: FacesTab, paths: list[str] | None, config: DCGANTrainingConfig 
     return next((u[training.view.run_id] for u in updates if training.view.run_id in u), "")
 
 
-def test_what_was_trained_here_draws_on_the_wall(tab, studio, tmp_path, monkeypatch):
+def test_what_was_trained_here_draws_on_the_grid(tab, studio, tmp_path, monkeypatch):
     monkeypatch.setattr(gans, "PICTURES", 32)
     run_id = trained(tab, [str(zip_of(tmp_path / "pictures.zip", blocks(24)))])
     run = studio.runs.get(run_id)
@@ -350,8 +350,8 @@ def test_what_was_trained_here_draws_on_the_wall(tab, studio, tmp_path, monkeypa
     assert update["value"] == f"trained-{run_id}"
     with zipfile.ZipFile(asyncio.run(tab.training.export_for_keras(run_id)).value["path"]) as archive:
         assert sorted(Path(name).suffix for name in archive.namelist()) == [".keras", ".keras"]
-    shown, face, *_ = call(tab.same_wall, update["value"], {}, 0.8)
-    assert (len(shown["standings"]), face["network"]) == (COUNT, update["value"])
+    shown, face, *_ = call(tab.same_page, update["value"], {}, 0.8)
+    assert (len(shown["score_percentiles"]), face["network"]) == (COUNT, update["value"])
     saved = tab.training.data_chosen([str(run.result)])
     assert saved[tab.training.settings.controls["images"]]["value"] == 64
 

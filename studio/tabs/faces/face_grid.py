@@ -1,4 +1,4 @@
-"""Wall: a grid of generated faces."""
+"""Face grid component."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from studio.components.html_component import component
 from studio.wire_format import data_uri
 
 
-def wall(elem_id: str) -> gr.HTML:
-    """Create the component, empty. Its value is what `wall_value` returns; its event `pick` reports the `index` of a
+def face_grid(elem_id: str) -> gr.HTML:
+    """Create the component, empty. Its value is what `grid_value` returns; its event `pick` reports the `index` of a
     face."""
     return component(__file__, elem_id, {})
 
 
-def wall_value(gan: GAN, seed: int, count: int, truncation: float) -> dict[str, Any]:
+def grid_value(gan: GAN, seed: int, count: int, truncation: float) -> dict[str, Any]:
     """Generate faces from consecutive seeds and score them; return the component's value."""
     pictures = gan.sample(range(seed, seed + count), truncation)
     whole = sheet(pictures)
@@ -27,7 +27,7 @@ def wall_value(gan: GAN, seed: int, count: int, truncation: float) -> dict[str, 
         "sheet": data_uri(whole, quality=92),
         "columns": whole.shape[1] // gan.shape[1],
         "size": gan.shape[0],
-        "standings": [None if one is None else round(one) for one in percentiles],
+        "score_percentiles": [None if one is None else round(one) for one in percentiles],
         "seed": seed,
         "truncation": truncation,
         "chosen": 0,
