@@ -14,17 +14,17 @@ class Handoff:
 
     Attributes:
         tab: id of the tab.
-        enter: called with a result's path, or with its recipe if `engines` is set, and the values of `inputs`. Returns
-            updates by component, or an awaitable of them; may raise ValueError with a message for the user.
-        inputs: components whose values `enter` receives.
-        outputs: components that `enter` updates.
+        receive: called with a result's path, or with its recipe if `engines` is set, and the values of `inputs`.
+            Returns updates by component, or an awaitable of them; may raise ValueError with a message for the user.
+        inputs: components whose values `receive` takes.
+        outputs: components that `receive` updates.
         title: title of its button; "" for returning a result to the tab it was made on.
         kinds: kinds of results that it accepts, see `studio.gallery.gallery.Result.kind`.
         engines: engines whose results it takes back.
     """
 
     tab: str
-    enter: Callable[..., Any]
+    receive: Callable[..., Any]
     inputs: Sequence[Any]
     outputs: Sequence[Any]
     title: str = ""
@@ -33,5 +33,5 @@ class Handoff:
 
     async def open(self, what: Any, values: Sequence[Any]) -> dict[Any, Any]:
         """Return the tab's updates for a path or a recipe."""
-        updates = self.enter(what, *values)
+        updates = self.receive(what, *values)
         return await updates if inspect.isawaitable(updates) else updates

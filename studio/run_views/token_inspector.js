@@ -1,5 +1,5 @@
 // Token inspector: the next-token distribution before and after temperature and filtering.
-const panel = element.querySelector('.dice');
+const panel = element.querySelector('.token-inspector');
 const find = selector => panel.querySelector(selector);
 const share = value => value === 0 ? '0 %' : value < 0.001 ? '< 0.1 %' : `${(100 * value).toFixed(value < 0.1 ? 1 : 0)} %`;
 // Names of invisible characters.

@@ -166,7 +166,7 @@ def write_in_colours(page: Page) -> None:
     page.begin()
     page.until_over("done")
     page.click("#text-canvas .word:nth-of-type(4)")
-    page.until(lambda: page.one("#text-dice .dice").is_displayed(), "the dice")
+    page.until(lambda: page.one("#text-token-inspector .token-inspector").is_displayed(), "the inspector")
 
 
 def open_a_result(page: Page) -> None:

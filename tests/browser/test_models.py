@@ -145,10 +145,10 @@ def test_a_bundled_network_is_downloaded_as_a_file_for_keras(page, tmp_path):
 def test_a_download_is_cancelled_gone_on_with_and_removed_after_being_asked_twice(page, store, gate):
     press(page, "get")
     gate.release(10)
-    page.until(lambda: "of 2 MB" in page.one(f"{VGG19} .going").text, "the download")
+    page.until(lambda: "of 2 MB" in page.one(f"{VGG19} .download").text, "the download")
     assert page.browser.switch_to.active_element.accessible_name == "Cancel the download of VGG19"
     assert not page.enabled("#models-list [data-name=vgg16] .get")
-    press(page, "halt")
+    press(page, "cancel")
     page.until(lambda: "Cancelling" in page.one(VGG19).text, "the page to say that it cancels")
     gate.release(10)
     page.until(lambda: "partial download is kept" in told(page), "the download to end")

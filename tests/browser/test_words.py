@@ -1,4 +1,4 @@
-"""The Words tab in a real browser: a text that is written, stopped, gone on with and rewritten by its dice; a score; a
+"""The Words tab in a real browser: a text that is written, stopped, gone on with and rewritten from a word; a score; a
 training."""
 
 from __future__ import annotations
@@ -39,16 +39,16 @@ def prompt(page: Page, text: str) -> None:
     page.set(page.one("#text-prompt textarea"), text)
 
 
-def dice(page: Page, index: int) -> list:
+def inspected(page: Page, index: int) -> list:
     """Choose a word, and the ten likeliest at its place."""
-    drawn = "return Number(document.querySelector('#text-dice .dice').dataset.drawn)"
+    drawn = "return Number(document.querySelector('#text-token-inspector .token-inspector').dataset.drawn)"
     before = page.browser.execute_script(drawn)
     page.browser.execute_script("arguments[0].click()", words(page)[index])
-    page.until(lambda: page.browser.execute_script(drawn) > before, "the dice")
-    return page.all("#text-dice .bars button")
+    page.until(lambda: page.browser.execute_script(drawn) > before, "the inspector")
+    return page.all("#text-token-inspector .bars button")
 
 
-def test_a_text_is_written_stopped_gone_on_with_and_rewritten_by_its_dice(page, tmp_path):
+def test_a_text_is_written_stopped_gone_on_with_and_rewritten_from_a_word(page, tmp_path):
     prompt(page, "The best film of the year")
     length(page, 400)
     page.begin()
@@ -64,16 +64,16 @@ def test_a_text_is_written_stopped_gone_on_with_and_rewritten_by_its_dice(page, 
     page.until_over("done")
     assert texts(page)[0].startswith(stopped)
 
-    alternatives = dice(page, 3)
+    alternatives = inspected(page, 3)
     assert len(alternatives) == 10
-    assert "Entropy" in page.one("#text-dice .entropy").text
+    assert "Entropy" in page.one("#text-token-inspector .entropy").text
     kept = "".join(one.get_property("textContent") for one in words(page)[:3])
     other = next(
         one for one in alternatives if one.get_attribute("aria-pressed") == "false" and "(end)" not in one.text
     )
     token = int(other.get_attribute("data-token"))
     page.browser.execute_script("arguments[0].click()", other)
-    page.until(lambda: not page.one("#text-dice .dice").is_displayed(), "another run")
+    page.until(lambda: not page.one("#text-token-inspector .token-inspector").is_displayed(), "another run")
     page.until_over("done")
     assert texts(page)[0].startswith("The best film of the year" + kept)
 
@@ -94,7 +94,7 @@ def test_a_text_is_written_stopped_gone_on_with_and_rewritten_by_its_dice(page, 
 
 def test_five_temperatures_are_written_side_by_side_and_part(page):
     prompt(page, "This movie")
-    page.choose("manner", "Five temperatures")
+    page.choose("mode", "Five temperatures")
     length(page, 30)
     page.begin()
     page.until_over("done")
@@ -102,12 +102,12 @@ def test_five_temperatures_are_written_side_by_side_and_part(page):
     assert len(set(texts(page))) >= 3
     parted = page.all("#text-canvas .word.parts")
     assert 1 <= len(parted) <= 4
-    page.choose("manner", "Greedy vs sampling")
+    page.choose("mode", "Greedy vs sampling")
     page.begin()
     page.until(lambda: len(texts(page)) == 2, "two texts")
     page.until_over("done")
     assert page.all("#text-canvas h4")[0].text == "Greedy"
-    page.choose("manner", "Single text")
+    page.choose("mode", "Single text")
 
 
 def test_words_are_coloured_reached_by_the_keyboard_and_there_after_a_reload(page):
@@ -127,7 +127,7 @@ def test_words_are_coloured_reached_by_the_keyboard_and_there_after_a_reload(pag
     second = page.browser.switch_to.active_element
     assert second.get_attribute("data-index") == "1"
     second.send_keys(Keys.ENTER)
-    page.until(lambda: page.all("#text-dice .bars button"), "the dice")
+    page.until(lambda: page.all("#text-token-inspector .bars button"), "the inspector")
     chosen = page.one("#text-canvas .word.chosen")
     assert chosen.get_attribute("data-index") == "1"
     page.begin("again")
@@ -146,8 +146,8 @@ def test_a_text_is_scored_word_by_word(page):
     page.until(lambda: "Perplexity" in page.one("#score-said").text, "the score")
     assert texts(page, "#scored") == ["A wonderful film with a zebra in it."]
     page.browser.execute_script("arguments[0].click()", words(page, "#scored")[2])
-    page.until(lambda: len(page.all("#score-dice .bars button")) == 10, "the dice")
-    assert not page.all("#score-dice .bars button")[0].is_enabled(), "there is nothing to write on from"
+    page.until(lambda: len(page.all("#score-token-inspector .bars button")) == 10, "the inspector")
+    assert not page.all("#score-token-inspector .bars button")[0].is_enabled(), "there is nothing to write on from"
 
 
 def test_a_model_is_trained_before_ones_eyes_and_writes(page, tmp_path):

@@ -39,10 +39,10 @@ def status_value(studio: Studio) -> dict[str, Any]:
     On a shared server it does not reveal what other visitors run.
     """
     assert studio.cluster is not None
-    status, going = studio.cluster.status, studio.runs.active
+    status, active = studio.cluster.status, studio.runs.active
     machines = status.machines if status.connected else ()
-    working = [run for run in going if run.state == "running"]
-    waiting = sum(run.state == "waiting" for run in going)
+    working = [run for run in active if run.state == "running"]
+    waiting = sum(run.state == "waiting" for run in active)
     rows = [_row(machine, [run for run in working if _is_on(run, machine)], studio.shared) for machine in machines]
     if runs := [_run_text(run, studio.shared) for run in working if run.where == HERE]:
         rows.append({"title": translate("The studio's computer"), "has": "", "runs": runs, "warm": "", "refused": ""})

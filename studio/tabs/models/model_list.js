@@ -6,10 +6,10 @@ const rows = new Map();
 let asking = '', spoken = '';
 
 // Actions of the buttons: events for the page, or changes of the list itself.
-const deeds = {
-  get: name => trigger('obtain', { name }),
-  rest: name => trigger('obtain', { name }),
-  halt: name => trigger('halt', { name }),
+const handlers = {
+  get: name => trigger('download', { name }),
+  rest: name => trigger('download', { name }),
+  cancel: name => trigger('cancel', { name }),
   remove: name => ask(name),
   discard: name => { asking = ''; trigger('remove', { name }); },
   yes: name => { asking = ''; trigger('remove', { name }); },
@@ -21,7 +21,7 @@ function ask(name) {
   const before = asking;
   asking = name;
   draw(props.value);
-  const button = rows.get(name || before)?.querySelector(name ? '.acts .no' : '.acts .remove');
+  const button = rows.get(name || before)?.querySelector(name ? '.buttons .no' : '.buttons .remove');
   button?.focus();
 }
 
@@ -33,13 +33,13 @@ function put(parent, tag, text, kind) {
   return child;
 }
 
-function drawFacts(list, facts) {
+function drawDetails(list, details) {
   // Update only what changed, so that selected text stays selected.
-  const written = JSON.stringify(facts);
+  const written = JSON.stringify(details);
   if (list.dataset.written === written) return;
   list.dataset.written = written;
   list.replaceChildren();
-  for (const { label, lines, kind } of facts) {
+  for (const { label, lines, kind } of details) {
     put(list, 'dt', label);
     for (const line of lines) {
       const place = put(list, 'dd', kind === 'text' ? line : '');
@@ -49,52 +49,52 @@ function drawFacts(list, facts) {
   }
 }
 
-function drawActs(place, acts, { name, words }, blocked) {
+function drawActions(place, actions, { name, words }, blocked) {
   // Keep existing buttons, and with them the focus.
-  for (const button of [...place.children]) if (!acts.includes(button.className)) button.remove();
-  for (const [index, act] of acts.entries()) {
-    let button = place.querySelector(`.${act}`);
+  for (const button of [...place.children]) if (!actions.includes(button.className)) button.remove();
+  for (const [index, action] of actions.entries()) {
+    let button = place.querySelector(`.${action}`);
     if (!button) {
       button = document.createElement('button');
       button.type = 'button';
-      button.className = act;
-      button.onclick = () => deeds[act](name);
+      button.className = action;
+      button.onclick = () => handlers[action](name);
       place.insertBefore(button, place.children[index] || null);
     }
-    button.textContent = words[act][0];
-    button.setAttribute('aria-label', words[act][1]);
+    button.textContent = words[action][0];
+    button.setAttribute('aria-label', words[action][1]);
     button.disabled = blocked;
   }
 }
 
-function drawRow(row, model, { going, about, said }) {
+function drawRow(row, model, { active_download, about, said }) {
   const held = row.contains(document.activeElement), find = name => row.querySelector(name);
-  const mine = going && going.name === model.name, asked = asking === model.name && model.acts.includes('remove');
+  const mine = active_download && active_download.name === model.name, asked = asking === model.name && model.actions.includes('remove');
   row.dataset.name = model.name;
   row.dataset.here = String(model.here);
-  row.dataset.going = String(Boolean(mine));
+  row.dataset.downloading = String(Boolean(mine));
   for (const part of ['title', 'where', 'size']) find(`.${part}`).textContent = model[part];
-  drawFacts(find('dl'), model.facts);
-  drawActs(find('.acts'), mine ? ['halt'] : asked ? ['yes', 'no'] : model.acts, model, Boolean(going) && !mine);
-  find('.going').hidden = !mine;
+  drawDetails(find('dl'), model.details);
+  drawActions(find('.buttons'), mine ? ['cancel'] : asked ? ['yes', 'no'] : model.actions, model, Boolean(active_download) && !mine);
+  find('.download').hidden = !mine;
   if (mine) {
-    find('.going .text').textContent = going.text;
-    if (going.share == null) find('progress').removeAttribute('value');
-    else find('progress').value = going.share;
+    find('.download .text').textContent = active_download.text;
+    if (active_download.share == null) find('progress').removeAttribute('value');
+    else find('progress').value = active_download.share;
     find('progress').setAttribute('aria-label', model.title);
   }
   find('.ask').hidden = !asked;
   find('.ask').textContent = asked ? model.ask : '';
   find('.note').textContent = !mine && about === model.name ? said : '';
-  if (held && !row.contains(document.activeElement)) (find('.acts button:not(:disabled)') || find('summary')).focus();
+  if (held && !row.contains(document.activeElement)) (find('.buttons button:not(:disabled)') || find('summary')).focus();
 }
 
-function speak({ going, said }) {
+function speak({ active_download, said }) {
   // Announce a download at its start and every tenth; the visible text changes with every message.
-  const mark = going ? `${going.name} ${Math.floor(10 * (going.share || 0))}` : said;
+  const mark = active_download ? `${active_download.name} ${Math.floor(10 * (active_download.share || 0))}` : said;
   if (mark === spoken) return;
   spoken = mark;
-  aloud.textContent = going ? going.text : said;
+  aloud.textContent = active_download ? active_download.text : said;
 }
 
 function draw(value) {

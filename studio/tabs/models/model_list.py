@@ -53,7 +53,7 @@ WORDS = {
     "rest": (message("Resume download"), message("Resume the download of {title}")),
     "remove": (message("Remove"), message("Remove {title}")),
     "discard": (message("Discard partial file"), message("Discard the partial download of {title}")),
-    "halt": (message("Cancel"), message("Cancel the download of {title}")),
+    "cancel": (message("Cancel"), message("Cancel the download of {title}")),
     "yes": (message("Yes, remove it"), message("Yes, remove {title}")),
     "no": (message("Keep it"), message("Keep {title}")),
     "keras": (message("Keras file"), message("Download {title} for Keras")),
@@ -64,20 +64,20 @@ ASK = message("Remove {title} from Keras's cache? This affects everyone who uses
 def model_list(elem_id: str) -> gr.HTML:
     """Create the component, empty. Its value is what `list_value` returns.
 
-    Its events are `obtain`, `halt` and `remove` for official files, and `export` for bundled ones; each reports the
+    Its events are `download`, `cancel` and `remove` for official files, and `export` for bundled ones; each reports the
     `name` of the file.
     """
     return component(__file__, elem_id, {})
 
 
 def list_value(
-    store: WeightsStore, *, going: Mapping[str, Any] | None = None, about: str = "", said: str = ""
+    store: WeightsStore, *, active_download: Mapping[str, Any] | None = None, about: str = "", said: str = ""
 ) -> dict[str, Any]:
     """Return the component's value: all models of a store.
 
     Args:
         store: the weights.
-        going: the download that this page watches, as `progress` returns it.
+        active_download: the download that this page watches, as `progress` returns it.
         about: name of the model that `said` refers to.
         said: message about that model.
     """
@@ -92,7 +92,7 @@ def list_value(
             {"title": translate("Bundled with the studio"), "note": note, "rows": bundled},
             {"title": translate("Published by Keras, trained on ImageNet"), "note": "", "rows": official},
         ],
-        "going": going,
+        "active_download": active_download,
         "about": about,
         "said": translate(said),
     }
@@ -134,54 +134,54 @@ def _bundled(store: WeightsStore, entry: Mapping[str, Any]) -> dict[str, Any]:
     name = Path(entry["file"]).stem
     located = store.find(name)
     source = located.source if located else "missing"
-    facts = [
-        _fact(message("Description"), entry.get("what")),
-        _fact(message("Trained on"), entry.get("data")),
-        _fact(message("Licence"), entry.get("licence")),
-        _fact(message("Source"), entry.get("source")),
-        _fact(message("Score"), _scores(entry.get("score"))),
-        _fact(message("Training command"), entry.get("command"), "code"),
-        _fact(message("File"), entry["file"], "code"),
-        _fact("SHA-256", entry.get("sha256"), "code"),
+    details = [
+        _detail(message("Description"), entry.get("what")),
+        _detail(message("Trained on"), entry.get("data")),
+        _detail(message("Licence"), entry.get("licence")),
+        _detail(message("Source"), entry.get("source")),
+        _detail(message("Score"), _scores(entry.get("score"))),
+        _detail(message("Training command"), entry.get("command"), "code"),
+        _detail(message("File"), entry["file"], "code"),
+        _detail("SHA-256", entry.get("sha256"), "code"),
     ]
     if source == "folder":
         said = message("Your own file with this name is used; the details below describe the bundled file.")
-        facts.insert(0, _fact(message("Note"), said))
+        details.insert(0, _detail(message("Note"), said))
     if source == "missing":
-        facts.insert(0, _fact(message("Note"), message("The file is missing; restore it from the project.")))
-    acts = [] if source == "missing" else ["keras"]
-    return _row(name, source, message("{size} MB", size=f"{entry.get('bytes', 0) / 1e6:.1f}"), facts, acts)
+        details.insert(0, _detail(message("Note"), message("The file is missing; restore it from the project.")))
+    actions = [] if source == "missing" else ["keras"]
+    return _row(name, source, message("{size} MB", size=f"{entry.get('bytes', 0) / 1e6:.1f}"), details, actions)
 
 
 def _official(store: WeightsStore, name: str) -> dict[str, Any]:
     official, located, arrived = OFFICIAL_FILES[name], store.find(name), store.downloaded_bytes(name)
     source = located.source if located else "part" if arrived else "missing"
-    facts = [
-        _fact(
+    details = [
+        _detail(
             message("Description"),
             message("{title} without its classifier, as published in keras.applications.", title=title_of(name)),
         ),
-        _fact(message("Trained on"), DATA),
-        _fact(message("Licence"), [official.licence, message("Source: {address}", address=LICENCE_FOUND)]),
-        _fact(message("Source"), official.url, "link"),
-        _fact(message("Score"), [message(SCORES["top1"], value=official.top1), SCORE_FOUND]),
-        _fact(message("Training command"), message("None: third-party weights.")),
-        _fact(message("File"), official.name, "code"),
-        _fact("MD5", official.md5, "code"),
-        _fact("SHA-256", message("Not published by Keras; the file is verified by its MD5.")),
+        _detail(message("Trained on"), DATA),
+        _detail(message("Licence"), [official.licence, message("Source: {address}", address=LICENCE_FOUND)]),
+        _detail(message("Source"), official.url, "link"),
+        _detail(message("Score"), [message(SCORES["top1"], value=official.top1), SCORE_FOUND]),
+        _detail(message("Training command"), message("None: third-party weights.")),
+        _detail(message("File"), official.name, "code"),
+        _detail("MD5", official.md5, "code"),
+        _detail("SHA-256", message("Not published by Keras; the file is verified by its MD5.")),
     ]
     if source == "folder":
         said = message("Your own file with this name is used unverified; the details below describe Keras's file.")
-        facts.insert(0, _fact(message("Note"), said))
+        details.insert(0, _detail(message("Note"), said))
     megabytes = f"{size_of(located.path) / 1e6:.0f}" if located else official.megabytes
     size = message("{size} MB", size=megabytes)
     if source == "part":
         size = message("{arrived:.0f} of {megabytes} MB", arrived=arrived / 1e6, megabytes=official.megabytes)
-    acts = {"missing": ["get"], "part": ["rest", "discard"], "cache": ["remove"]}.get(source, [])
-    return _row(name, source, size, facts, acts)
+    actions = {"missing": ["get"], "part": ["rest", "discard"], "cache": ["remove"]}.get(source, [])
+    return _row(name, source, size, details, actions)
 
 
-def _row(name: str, source: str, size: str, facts: list[dict[str, Any]], acts: list[str] | None = None):
+def _row(name: str, source: str, size: str, details: list[dict[str, Any]], actions: list[str] | None = None):
     title = title_of(name)
     return {
         "name": name,
@@ -189,16 +189,17 @@ def _row(name: str, source: str, size: str, facts: list[dict[str, Any]], acts: l
         "where": translate(WHERE[source]),
         "here": source in ("bundled", "folder", "cache"),
         "size": translate(size),
-        "facts": [fact for fact in facts if fact["lines"]],
-        "acts": acts or [],
+        "details": [detail for detail in details if detail["lines"]],
+        "actions": actions or [],
         "words": {
-            act: [translate(shown), translate(message(label, title=title))] for act, (shown, label) in WORDS.items()
+            action: [translate(shown), translate(message(label, title=title))]
+            for action, (shown, label) in WORDS.items()
         },
         "ask": translate(message(ASK, title=title)),
     }
 
 
-def _fact(label: str, text: str | list[str] | None, kind: str = "text") -> dict[str, Any]:
+def _detail(label: str, text: str | list[str] | None, kind: str = "text") -> dict[str, Any]:
     lines = [text] if isinstance(text, str) else text or []
     return {"label": translate(label), "lines": [*map(translate, lines)], "kind": kind}
 

@@ -74,9 +74,9 @@ class ModelsTab(PageTab):
                     "File", elem_id="models-keras-file", elem_classes="invisible-button"
                 )
         options: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": None}
-        self.list.obtain(self.download, None, [self.list], **options)
+        self.list.download(self.download, None, [self.list], **options)
         # Not Gradio's `cancels`, which acts after the answer: a late message would show the download still running.
-        self.list.halt(self.cancel_download, None, [self.list], **options)
+        self.list.cancel(self.cancel_download, None, [self.list], **options)
         self.list.remove(self.remove_file, None, [self.list], **options)
         exported = self.list.export(self.export_for_keras, None, [self.keras_file], **options)
         download_when_ready(exported, self.keras_file)
@@ -89,12 +89,12 @@ class ModelsTab(PageTab):
 
     def refresh(self, shown: Any) -> Any:
         """Refresh the list, unless the page watches a download."""
-        return gr.skip() if isinstance(shown, dict) and shown.get("going") else list_value(self.store)
+        return gr.skip() if isinstance(shown, dict) and shown.get("active_download") else list_value(self.store)
 
     def download(self, event: gr.EventData, request: gr.Request) -> Iterator[dict[str, Any]]:
         """Download an official file, yielding updates; closing the generator cancels it."""
         name, page = str(event.name), str(request.session_hash)
-        yield list_value(self.store, going=progress(name, 0, 0))
+        yield list_value(self.store, active_download=progress(name, 0, 0))
         halted = self._cancel_events[page] = threading.Event()
         frames, sent_at = self.store.download(name), 0.0
         try:
@@ -105,7 +105,7 @@ class ModelsTab(PageTab):
                     return
                 if time.monotonic() - sent_at >= PAUSE:
                     sent_at = time.monotonic()
-                    yield list_value(self.store, going=progress(name, done, total))
+                    yield list_value(self.store, active_download=progress(name, done, total))
         except WeightsError as error:
             yield list_value(self.store, about=name, said=str(error))
             return
@@ -120,7 +120,7 @@ class ModelsTab(PageTab):
         if halted is None:
             return gr.skip()
         halted.set()
-        return list_value(self.store, going=cancelling(str(event.name)))
+        return list_value(self.store, active_download=cancelling(str(event.name)))
 
     def remove_file(self, event: gr.EventData) -> dict[str, Any]:
         """Remove an official file, or a partial download, from the cache."""

@@ -41,7 +41,7 @@ class TextScore:
                 invitation = message("Words are coloured by how surprising the model finds them.")
                 self.canvas = live_text("scored", invitation, classes=["coloured"])
                 self.summary = gr.Markdown("", elem_id="score-said")
-                self.dice = token_inspector("score-dice")
+                self.token_inspector = token_inspector("score-token-inspector")
         self.scored = gr.State(None)
 
     def wire(self, model: Any) -> None:
@@ -51,9 +51,11 @@ class TextScore:
             model: control that selects the language model.
         """
         options: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": None}
-        outputs = [self.canvas, self.summary, self.scored, self.dice]
+        outputs = [self.canvas, self.summary, self.scored, self.token_inspector]
         self.go.click(self.score, [self.text, model], outputs, **options)
-        self.canvas.pick(self.picked, [self.scored, model], [self.dice], trigger_mode="always_last", **options)
+        self.canvas.pick(
+            self.picked, [self.scored, model], [self.token_inspector], trigger_mode="always_last", **options
+        )
 
     async def score(self, text: str | None, name: str | None) -> list[Any]:
         """Score a text: perplexity, and the surprisal of each token."""

@@ -31,7 +31,7 @@ from studio.trained_models import TrainedNetworks
 
 PROMPT = "This movie"
 ONE, SIDE_BY_SIDE, GREEDY = "Single text", "Five temperatures", "Greedy vs sampling"
-MANNERS: dict[str, tuple[float, ...]] = {ONE: (), SIDE_BY_SIDE: TEMPERATURES, GREEDY: (0.0, 0.7)}
+MODES: dict[str, tuple[float, ...]] = {ONE: (), SIDE_BY_SIDE: TEMPERATURES, GREEDY: (0.0, 0.7)}
 # Tokens per second at which the pace is not limited.
 FASTEST = 200
 STEERED = ("temperature", "top_k", "top_p", "min_p", "repetition_penalty", "stop", "ends")
@@ -98,15 +98,15 @@ class TextTab(PageTab):
                     settings.add(
                         "temperatures",
                         gr.Radio(
-                            list(MANNERS),
+                            list(MODES),
                             value=ONE,
                             label="Mode",
                             info="Texts written side by side use the same random noise.",
-                            elem_id="text-manner",
+                            elem_id="text-mode",
                             elem_classes="chips",
                         ),
                         show=choice_of,
-                        read=lambda manner: MANNERS.get(manner, ()),
+                        read=lambda mode: MODES.get(mode, ()),
                     )
                     view.build_buttons("Write")
                 settings.slider("temperature", "Temperature", 0.0, 2.0, 0.05)
@@ -159,7 +159,7 @@ class TextTab(PageTab):
                     )
                     view.build_continue_button("Continue")
                 view.build_footer("Move a slider during a run; it takes effect from the next word.")
-                self.dice = token_inspector("text-dice")
+                self.token_inspector = token_inspector("text-token-inspector")
                 with gr.Row(elem_classes="under"):
                     hint = "Click a word to see the ten most likely words there. Choose one to continue from it."
                     gr.Markdown(hint, elem_classes="quiet")
@@ -171,18 +171,18 @@ class TextTab(PageTab):
         view, controls = self.view, self.settings.components
         options: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": None}
         asked = [self.model, self.pace, *controls]
-        watched = [self.dice, self.again]
+        watched = [self.token_inspector, self.again]
         view.start_on(view.start_button.click, self.start, [self.restored, *asked], watched)
         by_hand = [*watched, *controls]
         here = [view.run_id, view.token_position, *asked]
         assert view.continue_button is not None
         view.start_on(view.continue_button.click, self.continue_text, here, by_hand)
         view.start_on(self.again.click, self.rewrite_from_token, here, by_hand)
-        view.start_on(self.dice.pick, self.replace_token, here, by_hand)
+        view.start_on(self.token_inspector.pick, self.replace_token, here, by_hand)
         view.canvas.pick(
             self.picked,
             [view.run_id],
-            [view.token_position, self.dice, self.again],
+            [view.token_position, self.token_inspector, self.again],
             trigger_mode="always_last",
             **options,
         )
@@ -229,7 +229,7 @@ class TextTab(PageTab):
         )
 
     async def _watched(self, job: Any) -> AsyncIterator[dict[Any, Any]]:
-        yield {self.dice: {}, self.again: gr.update(interactive=False)}
+        yield {self.token_inspector: {}, self.again: gr.update(interactive=False)}
         async for update in self.view.start(job):
             yield update
 
@@ -406,4 +406,4 @@ class TextTab(PageTab):
 
 def choice_of(temperatures: tuple[float, ...]) -> str:
     """Return the display title of a set of temperatures."""
-    return next((manner for manner, known in MANNERS.items() if known == tuple(temperatures)), SIDE_BY_SIDE)
+    return next((mode for mode, known in MODES.items() if known == tuple(temperatures)), SIDE_BY_SIDE)

@@ -12,7 +12,7 @@ from studio.panels.training_panel import TrainingPanel, TrainingSpec
 from studio.run_views.text_run_view import TextRunView
 from studio.services import Studio
 
-CUTS = {"Subwords": "subwords", "Whole words": "words", "Characters": "characters"}
+TOKENISERS = {"Subwords": "subwords", "Whole words": "words", "Characters": "characters"}
 # Small enough to learn from a few pages of text while the user watches.
 FIRST = LanguageTrainingConfig(
     tokens=500_000, embed_dim=128, num_layers=4, dense_dim=512, vocab_size=2048, block_size=128, interval=20
@@ -40,7 +40,7 @@ class LanguageTraining(TrainingPanel):
 
     def _choose(self, settings: Settings) -> None:
         self.model = settings.choice("model", "Network", ENGINES["language_model"].network_choices)
-        self.cut = settings.choice("tokeniser", "Tokeniser", CUTS)
+        self.tokeniser = settings.choice("tokeniser", "Tokeniser", TOKENISERS)
 
     def _adjust(self, settings: Settings) -> None:
         settings.slider("tokens", "Total tokens", 50_000, 20_000_000, 50_000)

@@ -63,8 +63,8 @@ def rows(value: dict) -> dict[str, dict]:
     return {row["name"]: row for group in value["groups"] for row in group["rows"]}
 
 
-def facts(row: dict) -> dict[str, list[str]]:
-    return {fact["label"]: fact["lines"] for fact in row["facts"]}
+def details(row: dict) -> dict[str, list[str]]:
+    return {detail["label"]: detail["lines"] for detail in row["details"]}
 
 
 def about(name: str) -> SimpleNamespace:
@@ -78,9 +78,9 @@ def test_every_bundled_file_is_listed_with_all_that_its_manifest_says(store):
     found = rows(list_value(store))
     for file, entry in store.manifest().items():
         row = found[Path(file).stem]
-        told = facts(row)
+        told = details(row)
         assert row["title"] == TITLES[Path(file).stem]
-        assert (row["where"], row["acts"]) == ("Bundled", ["keras"])
+        assert (row["where"], row["actions"]) == ("Bundled", ["keras"])
         assert row["size"] == f"{entry['bytes'] / 1e6:.1f} MB"
         for label, key in (("Licence", "licence"), ("SHA-256", "sha256"), ("Training command", "command")):
             assert told[label] == [entry[key]]
@@ -94,12 +94,12 @@ def test_every_bundled_file_is_listed_with_all_that_its_manifest_says(store):
 def test_every_official_file_is_listed_with_its_licence_and_where_that_was_found(store):
     found = rows(list_value(store))
     for name, official in OFFICIAL_FILES.items():
-        told = facts(found[name])
+        told = details(found[name])
         assert told["Licence"][0] == official.licence
         assert "keras.io" in told["Licence"][1]
         assert told["Source"] == [official.url]
         assert told["MD5"] == [official.md5]
-        assert (found[name]["where"], found[name]["acts"]) == ("Not installed", ["get"])
+        assert (found[name]["where"], found[name]["actions"]) == ("Not installed", ["get"])
         assert found[name]["size"] == f"{official.megabytes} MB"
 
 
@@ -110,13 +110,13 @@ def test_a_row_offers_what_can_be_done_with_its_file(store):
     (store.folders[0] / OFFICIAL_FILES["xception"].name).write_bytes(bytes(7_000_000))
     (store.folders[0] / "studio_vgg.npz").write_bytes(b"trained at home")
     found = rows(list_value(store))
-    assert (found["vgg19"]["where"], found["vgg19"]["acts"]) == ("In Keras's cache", ["remove"])
-    assert (found["vgg16"]["where"], found["vgg16"]["acts"]) == ("Partly downloaded", ["rest", "discard"])
+    assert (found["vgg19"]["where"], found["vgg19"]["actions"]) == ("In Keras's cache", ["remove"])
+    assert (found["vgg16"]["where"], found["vgg16"]["actions"]) == ("Partly downloaded", ["rest", "discard"])
     assert found["vgg16"]["size"] == "3 of 59 MB"
-    assert (found["xception"]["where"], found["xception"]["acts"]) == ("In your weights folder", [])
+    assert (found["xception"]["where"], found["xception"]["actions"]) == ("In your weights folder", [])
     assert found["xception"]["size"] == "7 MB"
-    assert (found["studio_vgg"]["where"], found["studio_vgg"]["acts"]) == ("In your weights folder", ["keras"])
-    assert "used" in facts(found["studio_vgg"])["Note"][0]
+    assert (found["studio_vgg"]["where"], found["studio_vgg"]["actions"]) == ("In your weights folder", ["keras"])
+    assert "used" in details(found["studio_vgg"])["Note"][0]
 
 
 def test_a_bundled_file_that_is_missing_is_said_to_be(studio, tmp_path):
@@ -124,7 +124,7 @@ def test_a_bundled_file_that_is_missing_is_said_to_be(studio, tmp_path):
     (tmp_path / "manifest.json").write_text(json.dumps(manifest))
     row = rows(list_value(WeightsStore(cache=tmp_path, bundled=tmp_path)))["studio_vgg"]
     assert (row["where"], row["here"]) == ("Not installed", False)
-    assert "restore it" in facts(row)["Note"][0]
+    assert "restore it" in details(row)["Note"][0]
 
 
 def test_a_damaged_manifest_is_one_sentence_and_the_official_files_are_still_there(tmp_path):
@@ -164,14 +164,14 @@ def test_no_path_of_the_server_is_shown(tab, store, tmp_path):
 def test_a_download_says_how_far_it_is_and_that_it_is_verified(tab, store, published, monkeypatch):
     monkeypatch.setattr("studio.tabs.models.tab.PAUSE", 0)
     first, *middle, last = tab.download(about("vgg19"), PAGE)
-    assert first["going"]["share"] is None
-    shares = [update["going"]["share"] for update in middle]
+    assert first["active_download"]["share"] is None
+    shares = [update["active_download"]["share"] for update in middle]
     assert shares == sorted(shares)
     assert shares[-1] == 1.0
-    assert "of 2 MB" in middle[-1]["going"]["text"]
-    assert (last["going"], last["about"]) == (None, "vgg19")
+    assert "of 2 MB" in middle[-1]["active_download"]["text"]
+    assert (last["active_download"], last["about"]) == (None, "vgg19")
     assert "verified" in last["said"]
-    assert rows(last)["vgg19"]["acts"] == ["remove"]
+    assert rows(last)["vgg19"]["actions"] == ["remove"]
     assert store.verified("vgg19").source == "cache"
 
 
@@ -179,10 +179,10 @@ def test_a_cancelled_download_ends_with_what_has_arrived_and_can_be_gone_on_with
     download = tab.download(about("vgg19"), PAGE)
     next(download), next(download)
     assert tab.cancel_download(about("vgg19"), ANOTHER_PAGE) == gr.skip()
-    assert tab.cancel_download(about("vgg19"), PAGE)["going"]["text"].startswith("Cancelling")
+    assert tab.cancel_download(about("vgg19"), PAGE)["active_download"]["text"].startswith("Cancelling")
     (last,) = download
-    assert last["going"] is None
-    assert rows(last)["vgg19"]["acts"] == ["rest", "discard"]
+    assert last["active_download"] is None
+    assert rows(last)["vgg19"]["actions"] == ["rest", "discard"]
     arrived = store.downloaded_bytes("vgg19")
     assert 0 < arrived < len(PAYLOAD)
     *_, last = tab.download(about("vgg19"), PAGE)
@@ -203,7 +203,7 @@ def test_a_page_that_is_left_gives_its_download_up(tab, store, published):
 def test_what_is_no_official_file_is_neither_fetched_nor_removed(tab, name):
     *_, last = tab.download(about(name), PAGE)
     for value in (last, tab.remove_file(about(name))):
-        assert value["going"] is None
+        assert value["active_download"] is None
         assert is_one_sentence(value["said"])
     assert rows(value)["studio_vgg"]["where"] == "Bundled"
 
@@ -213,7 +213,7 @@ def test_a_removed_file_is_gone_and_no_longer_held_in_memory(tab, studio, store)
     (store.cache / VGG19).write_bytes(b"downloaded")
     studio.workshop.keep("deep_dream", "vgg19", object())
     value = tab.remove_file(about("vgg19"))
-    assert rows(value)["vgg19"]["acts"] == ["get"]
+    assert rows(value)["vgg19"]["actions"] == ["get"]
     assert files_in(store.cache) == []
     assert ("engines.backbones.backbone:load_backbone", "vgg19") not in studio.workshop._networks
     assert "nothing to remove" in tab.remove_file(about("vgg19"))["said"]
@@ -236,8 +236,8 @@ def test_a_dropped_file_is_taken_if_it_is_keras_own_and_refused_with_a_sentence_
 
 
 def test_coming_back_to_the_tab_does_not_interrupt_what_is_shown_of_a_download(tab, store):
-    assert tab.refresh({"going": {"name": "vgg19"}}) == gr.skip()
-    assert set(rows(tab.refresh({"going": None}))) == {*TITLES, *OFFICIAL_FILES}
+    assert tab.refresh({"active_download": {"name": "vgg19"}}) == gr.skip()
+    assert set(rows(tab.refresh({"active_download": None}))) == {*TITLES, *OFFICIAL_FILES}
 
 
 def test_the_choice_of_a_network_is_looked_at_anew_on_coming_to_its_tab(studio, store):

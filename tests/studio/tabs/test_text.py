@@ -25,7 +25,7 @@ from studio.components.config_form import Settings
 from studio.runs.run import Run
 from studio.services import Studio
 from studio.tabs.text.scoring import TextScore
-from studio.tabs.text.tab import FIXED, GREEDY, MANNERS, ONE, SIDE_BY_SIDE, TextTab
+from studio.tabs.text.tab import FIXED, GREEDY, MODES, ONE, SIDE_BY_SIDE, TextTab
 from studio.tabs.text.training import FIRST
 from studio.wire_format import SHOWN_OF_A_PROMPT, prompt_tail, written_rows
 from tests.engines.helpers import is_one_sentence
@@ -121,8 +121,8 @@ def test_texts_that_are_the_same_part_nowhere(model):
     assert [row["parts"] for row in written_rows(last.written)] == [None, None]
 
 
-def test_greedy_against_sampling_is_a_manner_as_any(tab):
-    values = settings(tab, temperatures=MANNERS[GREEDY])
+def test_greedy_against_sampling_is_a_mode_as_any(tab):
+    values = settings(tab, temperatures=MODES[GREEDY])
     assert GREEDY in values
     assert tab.settings.config(values).temperatures == (0.0, 0.7)
     assert tab.settings.config(settings(tab)).temperatures == ()
@@ -177,7 +177,7 @@ def test_a_slider_moved_while_it_writes_steers_the_next_word(tab):
 # Token inspector
 
 
-def test_a_word_shows_its_dice(tab, model):
+def test_a_word_shows_its_distribution(tab, model):
     run_id, _ = written(tab)
     place, seen, again = tab.picked(run_id, SimpleNamespace(row=0, index=3))
     one = rows_of(tab.view.run(run_id))[0].distributions[3]
@@ -230,7 +230,7 @@ def test_continue_goes_on_as_if_it_had_never_stopped(tab):
     assert run.job.config.prompt == "This movie"
 
 
-def test_try_again_keeps_what_is_before_and_throws_other_dice(tab):
+def test_try_again_keeps_what_is_before_and_draws_other_words(tab):
     run_id, _ = written(tab)
     before = rows_of(tab.view.run(run_id))[0].tokens
     updates = watched(tab.rewrite_from_token(run_id, [0, 6], "ours", 200, *settings(tab)))
@@ -299,12 +299,12 @@ def test_a_recipe_of_another_tab_or_model_is_refused(tab, tmp_path):
 # Scoring
 
 
-def test_a_text_is_scored_word_by_word_and_each_has_its_dice(tab):
-    message, said, scored, dice = asyncio.run(tab.score.score("This movie was great.", "ours"))
+def test_a_text_is_scored_word_by_word_and_each_has_its_distribution(tab):
+    message, said, scored, inspected = asyncio.run(tab.score.score("This movie was great.", "ours"))
     (row,) = message["written"]
     assert "".join(row["pieces"]) == "This movie was great."
     assert f"{scored.perplexity:.1f}" in said
-    assert dice == {}
+    assert inspected == {}
     seen = tab.score.picked(scored, "ours", SimpleNamespace(row=0, index=1))
     assert (seen["token"], seen["rewritable"]) == (scored.distributions[1].token, False)
     assert seen["before"] == pytest.approx(seen["after"])
