@@ -97,7 +97,7 @@ TRAINED: dict[str, tuple[str, Callable[[Path], Any]]] = {
 def network_parameter(engine: str, networks: Collection[str]) -> Parameter:
     """Create the parameter that selects a network."""
     loaders = {ENGINES[trained].loader for trained, _ in TRAINED.values()}
-    others = ", or one that a training here has made" if ENGINES[engine].loader in loaders else ""
+    others = ", or one trained on this server" if ENGINES[engine].loader in loaders else ""
     help = f"Name of the network: {', '.join(networks)}{others}."
     return Parameter("backbone", str, help, ENGINES[engine].network)
 
