@@ -52,12 +52,12 @@ def main(arguments: list[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("Stopped before there was anything to keep.", file=sys.stderr)
+        print("Stopped before there was a result.", file=sys.stderr)
         return 130
 
 
 # Keyed by `Engine.writes`.
-_OUTPUTS = {False: "a .png file; .mp4 for a video", True: "a .txt file; what made it is written beside it as .json"}
+_OUTPUTS = {False: "a .png file; .mp4 for a video", True: "a .txt file; its recipe is written beside it as .json"}
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -69,14 +69,14 @@ def _parser() -> argparse.ArgumentParser:
         one = names.add_parser(name, formatter_class=argparse.RawDescriptionHelpFormatter)
         first, *others = engine.inputs or [""]
         if first:
-            one.add_argument(first, type=Path, help="the picture to work on")
+            one.add_argument(first, type=Path, help="the input image")
         for other in others:
             is_series = other in engine.series
-            text = f"more pictures: the {other.replace('_', ' ')}" if is_series else f"another picture: the {other}"
+            text = f"more images: the {other.replace('_', ' ')}" if is_series else f"another image: the {other}"
             option = "--" + other.replace("_", "-")
             one.add_argument(option, type=Path, help=text.replace("_", " "), nargs="+" if is_series else None)
         one.add_argument("-o", "--output", type=Path, required=True, help=_OUTPUTS[engine.writes])
-        one.add_argument("--recipe", type=Path, help="repeat what made this file; options given beside it win")
+        one.add_argument("--recipe", type=Path, help="repeat the recipe in this file; other options override it")
         one.add_argument("--backbone", help=f"network to use [{engine.network}]")
         folder = os.environ.get("REVERIE_WEIGHTS")
         one.add_argument("--weights", type=Path, default=folder, help="folder of weights [$REVERIE_WEIGHTS]")
@@ -195,7 +195,7 @@ def _run(started: JobExecution, output: Path) -> int:
     except OSError as error:
         return _write_to_temporary(started, video, output, error)
     _print_notices(started.notices)
-    what = "text" if writes else "picture"
+    what = "text" if writes else "image"
     print(f"{f'Stopped; the {what} so far is' if stopped else 'Written to'} {output}", file=sys.stderr)
     return 130 if stopped else 0
 
@@ -232,7 +232,7 @@ def _write_to_temporary(started: JobExecution, video: VideoWriter | None, output
     is_video = output.suffix.lower() == ".mp4"
     rescued = Path(tempfile.mkdtemp(prefix="reverie-")) / f"result{'.png' if is_video else output.suffix}"
     _write(started, None, rescued)
-    what = "its last picture, whose recipe makes it again," if is_video else "it"
+    what = "its last image, whose recipe makes it again," if is_video else "it"
     print(f"{output} could not be written: {why_unwritten(error)}; {what} is in {rescued}.", file=sys.stderr)
     _print_notices(started.notices)
     return 1

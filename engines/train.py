@@ -69,7 +69,7 @@ def main(arguments: list[str] | None = None) -> int:
                     try:
                         _write_picture(options.pictures / f"{frame.step:06d}.png", frame.image)
                     except OSError as error:  # a lost preview image must not end the training
-                        tqdm.write(f"The picture could not be written: {why_unwritten(error)}.")
+                        tqdm.write(f"The image could not be written: {why_unwritten(error)}.")
     except OSError as error:
         print(f"{error.filename or 'The weights'}: {why_unwritten(error)}.", file=sys.stderr)
         return 1
@@ -210,7 +210,7 @@ def _parser() -> argparse.ArgumentParser:
         one.add_argument("--output", type=Path, help="weights file to write, or with --evaluate to score [weights/]")
         one.add_argument("--checkpoint", type=Path, help="checkpoint to resume from [checkpoints/]")
         one.add_argument("--compact", type=Path, metavar="COPY", help="only copy the checkpoint, at half the size")
-        one.add_argument("--pictures", type=Path, help="folder for the images of the training")
+        one.add_argument("--pictures", type=Path, help="folder for preview images")
         one.add_argument("--evaluate", action="store_true", help="score existing weights instead of training")
         one.add_argument("--json", action="store_true", help="print the scores as one JSON object")
         if name == "backbone":

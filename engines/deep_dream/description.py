@@ -9,7 +9,7 @@ from engines.deep_dream.preset_configs import PRESETS
 ENGINES: tuple[Engine, ...] = (
     Engine(
         name="deep_dream",
-        title="Dream",
+        title="DeepDream",
         does="DeepDream: amplify what a network detects in an image.",
         tab="dream",
         config="engines.deep_dream:DreamConfig",

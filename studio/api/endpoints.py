@@ -82,7 +82,7 @@ TRAINABLE = {ENGINES[engine.makes].loader: engine.makes for engine in ENGINES.va
 
 def network_parameter(engine: Engine) -> Parameter:
     """Create the parameter that selects a network."""
-    others = ", or one that a training here has made" if engine.loader in TRAINABLE else ""
+    others = ", or one trained on this server" if engine.loader in TRAINABLE else ""
     help = f"Name of the network: {', '.join(engine.networks)}{others}."
     return Parameter("backbone", str, help, engine.network)
 

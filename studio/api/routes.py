@@ -41,23 +41,22 @@ RETURNS = [
     Parameter(
         "progress",
         dict,
-        "Where the run is: state, before (how many wait before it), step, total, progress, left (seconds), note, where "
-        "(which machine of a cluster it is on, or an empty string), metrics, text, preview (a small JPEG as a data "
-        "URI, now and then), and at the end notices, what else there is to say, and network, the name of what was "
-        "trained.",
+        "Where the run is: state, before (runs ahead of it in the queue), step, total, progress, left (seconds), note, "
+        "where (its machine in the cluster, or an empty string), metrics, text, preview (a small JPEG data URI every "
+        "two seconds), and at the end notices (further remarks) and network (the name of the trained network).",
     ),
     Parameter(
         "result",
         gr.FileData | None,
-        "The result's file, a PNG, an MP4 or a TXT, or of a batch a ZIP; null until the run is over.",
+        "The result: a PNG, MP4 or TXT file, or a ZIP for a batch; null until the run is over.",
         None,
     ),
-    Parameter("recipe", dict | None, "What made it, for `repeat`; null until the run is over.", None),
+    Parameter("recipe", dict | None, "The recipe, for `repeat`; null until the run is over.", None),
 ]
 SCORE = Parameter(
     "score",
     dict,
-    "perplexity (a token), bits_per_character, pieces (the text as the model reads it) and bits (how surprising each "
+    "perplexity (per token), bits_per_character, pieces (the text as the model reads it) and bits (how surprising each "
     "piece is).",
 )
 
@@ -265,4 +264,4 @@ class Api:
             except ValueError as error:
                 raise api_error(error) from None
 
-        expose(self._page, score_text, "score_text", "How likely a language model finds a text.", parameters, [SCORE])
+        expose(self._page, score_text, "score_text", "Score a text with a language model.", parameters, [SCORE])

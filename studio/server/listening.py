@@ -78,7 +78,7 @@ def listen(host: str, port: int) -> socket.socket:
         both = host == "::" and socket.has_dualstack_ipv6()
         return socket.create_server((host, port), family=family, backlog=_BACKLOG, dualstack_ipv6=both)
     except (socket.gaierror, UnicodeError) as error:
-        raise AddressError(f"{host} is not an address of this computer; choose another --host.") from error
+        raise AddressError(f"{host} is not an address of this machine; choose another --host.") from error
     except OSError as error:
         raise AddressError(_listen_error(host, port, error)) from error
 
@@ -89,7 +89,7 @@ def _listen_error(host: str, port: int, error: OSError) -> str:
     if error.errno in (errno.EACCES, errno.EPERM):
         return f"No permission to listen on port {port}; choose one above 1023 with --port."
     if error.errno == errno.EADDRNOTAVAIL:
-        return f"This computer has no address {host}; choose one of its own with --host, or 0.0.0.0 for all."
+        return f"This machine has no address {host}; choose one of its own with --host, or 0.0.0.0 for all."
     why = error.strerror or error
     return f"Cannot listen on {host}, port {port} ({why}); choose others with --host and --port."
 

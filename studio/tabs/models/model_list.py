@@ -42,7 +42,7 @@ SCORES = {
 }
 WHERE = {
     "bundled": message("Bundled"),
-    "folder": message("In your weights folder"),
+    "folder": message("In the weights folder"),
     "cache": message("In Keras's cache"),
     "part": message("Partly downloaded"),
     "missing": message("Not installed"),

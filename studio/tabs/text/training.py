@@ -39,7 +39,7 @@ class LanguageTraining(TrainingPanel):
         super().__init__(studio, kind, "text-train", TextRunView(studio, "text-train"))
 
     def _choose(self, settings: Settings) -> None:
-        self.model = settings.choice("model", "Network", ENGINES["language_model"].network_choices)
+        self.model = settings.choice("model", "Model", ENGINES["language_model"].network_choices)
         self.tokeniser = settings.choice("tokeniser", "Tokeniser", TOKENISERS)
 
     def _adjust(self, settings: Settings) -> None:
@@ -60,7 +60,7 @@ class LanguageTraining(TrainingPanel):
             settings.slider("batch_tokens", "Tokens per step", 256, 32_768, 256)
             settings.choice("optimizer", "Optimiser", {"Muon and Adam": "muon", "RMSprop": "rmsprop"})
             settings.number("learning_rate", "Learning rate")
-            settings.slider("falling", "Final decay share", 0.0, 1.0, 0.05)
+            settings.slider("falling", "Decay fraction", 0.0, 1.0, 0.05)
             settings.slider("interval", "Steps between samples", 5, 500, 5)
             settings.number("seed", "Seed")
 

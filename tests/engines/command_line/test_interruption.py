@@ -54,7 +54,7 @@ def _not_deaf() -> Iterator[None]:
 
 def assert_stopped_with_a_picture(status: int, line: str, result: Path) -> None:
     assert status == 130
-    assert line.startswith("Stopped; the picture so far is")
+    assert line.startswith("Stopped; the image so far is")
     assert files_in(result.parent) == [result.name]
     recipe = read_recipe(result)
     assert 1 <= recipe.stopped_at < 1000

@@ -360,7 +360,7 @@ def test_using_or_sending_back_what_is_not_there_is_told_in_a_sentence(tab):
     assert "Nothing has been trained yet" in warned(lambda: call(tab.use_trained, ""))[1]
     assert "Nothing has been trained yet" in warned(lambda: asyncio.run(tab.training.export_for_keras("")))[1]
     assert "Choose the training data first" in warned(lambda: trained(tab, None))[1]
-    assert warned(lambda: tab.training.add_rollback("", 3)) == (3, "There is no running training to roll back.")
+    assert warned(lambda: tab.training.add_rollback("", 3)) == (3, "No training is running.")
 
 
 def test_three_pictures_are_too_few_to_train_on(tab, tmp_path):

@@ -190,7 +190,7 @@ def bad_file(name: str, folder: Path) -> str:
     [
         ("notes.png", "not an image"),
         ("video.mp4", "not an image"),
-        ("tiny.png", "at least 16 x 16"),
+        ("tiny.png", "at least 16 × 16"),
         ("huge.png", "million pixels"),
         ("cut.png", "damaged"),
         ("gone.png", "gone.png was not found"),
