@@ -18,9 +18,11 @@ from engines.imaging.color_profiles import to_srgb
 from engines.imaging.formats import DAMAGED, PictureError, opened, too_large
 from engines.imaging.metadata import NO_DETAILS, Details, details_of
 
-__all__ = ["DAMAGED", "MAX_PIXELS", "Picture", "PictureError", "load_picture", "read_picture"]
+__all__ = ["DAMAGED", "LEAST_SIDE", "MAX_PIXELS", "Picture", "PictureError", "load_picture", "read_picture"]
 
 MAX_PIXELS = 40_000_000
+# Shortest side, in pixels, of a picture that engines work on.
+LEAST_SIDE = 16
 # Pictures larger than this many times the limit are refused, as they must be decoded before they are shrunk.
 _MAX_SHRINK = 4
 # Pillow's four bytes per pixel, twice while it resizes, and the final array.
@@ -164,7 +166,7 @@ def _eight_bit(picture: Image.Image) -> Image.Image:
     return picture if picture.mode in ("L", "RGB", "CMYK") else picture.convert("L" if picture.mode == "1" else "RGB")
 
 
-def check_picture(image: np.ndarray, *, least: int = 16) -> None:
+def check_picture(image: np.ndarray, *, least: int = LEAST_SIDE) -> None:
     """Check that an array is a picture.
 
     Raises:
