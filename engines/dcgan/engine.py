@@ -15,6 +15,7 @@ from engines.core.frames import Frame, Frames
 from engines.core.messages import message
 from engines.dcgan.config import DrawConfig, FaceWalkConfig
 from engines.dcgan.model import GAN, load_gan
+from engines.imaging.grids import image_grid
 from engines.latent import geometry as latent
 from engines.latent.walk_frames import SIDE, enlarged, walk_frames
 
@@ -78,13 +79,7 @@ def _drawn(config: DrawConfig, gan: GAN) -> tuple[np.ndarray, np.ndarray | None]
 
 def sheet(pictures: np.ndarray) -> np.ndarray:
     """Tile (N, H, W, 3) uint8 into one nearly square picture; unused cells are black."""
-    count, height, width, channels = pictures.shape
-    columns = math.ceil(math.sqrt(count))
-    rows = math.ceil(count / columns)
-    canvas = np.zeros((rows * columns, height, width, channels), np.uint8)
-    canvas[:count] = pictures
-    cells = canvas.reshape(rows, columns, height, width, channels)
-    return cells.transpose(0, 2, 1, 3, 4).reshape(rows * height, columns * width, channels)
+    return image_grid(pictures, math.ceil(math.sqrt(len(pictures))))
 
 
 def walk(config: FaceWalkConfig, backbone: GAN) -> Frames[FaceWalkConfig]:
