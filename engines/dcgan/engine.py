@@ -57,13 +57,15 @@ def resolve(config: DrawConfig | FaceWalkConfig, gan: GAN) -> DrawConfig | FaceW
 def draw(config: DrawConfig, backbone: GAN) -> Frames[DrawConfig]:
     """Draw a sheet of pictures from seeds, or one large picture from a latent vector: one frame, and one per steering.
 
+    Steer with a config as `resolve` returns it.
+
     Raises:
         ValueError: see `resolve`.
     """
+    resolve(config, backbone)
     step = 0
     changed: DrawConfig | None = config
     while changed is not None:
-        resolve(changed, backbone)
         step += 1
         image, z = _drawn(changed, backbone)
         changed = yield Frame(step=step, total=step, image=image, z=z)
@@ -83,16 +85,17 @@ def sheet(pictures: np.ndarray) -> np.ndarray:
 
 
 def walk(config: FaceWalkConfig, backbone: GAN) -> Frames[FaceWalkConfig]:
-    """Interpolate between pictures, yielding one a step; a changed config applies to the remaining steps.
+    """Interpolate between pictures, yielding one a step; a changed config, as `resolve` returns it, applies to the
+    remaining steps.
 
     Raises:
         ValueError: see `resolve`.
     """
+    resolve(config, backbone)
     yield from walk_frames(config, lambda now: _path(now, backbone), backbone.decode)
 
 
 def _path(config: FaceWalkConfig, gan: GAN) -> np.ndarray:
-    resolve(config, gan)
     points = gan.latents(config.seeds, config.truncation)
     if config.waypoints:
         points = np.reshape(np.array(config.waypoints, np.float32), (-1, gan.latent_dim))
