@@ -31,7 +31,9 @@ class RayWorker:
     """
 
     def __init__(self) -> None:
-        self._cache = Path.home() / ".cache" / "reverie" / "cluster"
+        # Not from platformdirs: the project, and with it the libraries it needs, are not importable yet.
+        caches = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+        self._cache = Path(caches) / "reverie" / "cluster"
         self._worker: Any = None
 
     def install_project(self, project: str, sha256: str, package: Any = None) -> bool:
