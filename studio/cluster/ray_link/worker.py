@@ -101,6 +101,10 @@ class RayWorker:
         kind, result = self._outcome(lambda: getattr(self._worker, method)(*pickle.loads(arguments)))
         return kind, result, self._worker.changed_files() if method == "send" else {}
 
+    def leave(self) -> None:
+        """Delete what only this worker uses; see `Worker.leave`."""
+        self._worker.leave()
+
     @staticmethod
     def _outcome(work: Callable[[], Any]) -> tuple[str, bytes]:
         try:
