@@ -12,6 +12,7 @@ from types import ModuleType
 MOVED = {
     "engines.films": "engines.imaging.video",
     "engines.sweeps": "engines.jobs.sweep",
+    "engines.dcgan_projection": "engines.dcgan.projection",
     "engines.parts": "engines.core",
     "engines.parts.pictures": "engines.imaging.images",
     "engines.parts.style_config": "engines.style_transfer.config",

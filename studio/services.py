@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 import numpy as np
 from filelock import BaseFileLock
 
-from engines.imaging.images import MAX_PIXELS, Picture, check_picture, load_picture
+from engines.imaging.images import LEAST_SIDE, MAX_PIXELS, Picture, check_picture, load_picture
 from engines.jobs import Job, Workshop
 from engines.weights.store import WeightsError, WeightsStore
 from studio.cluster.client import Cluster
@@ -35,7 +35,6 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-LEAST_SIDE = 16
 PICTURES_KEPT_BYTES = 200_000_000
 # Names of formats as Pillow spells them.
 BROWSER_FORMATS = frozenset({"JPEG", "MPO", "PNG", "WEBP", "AVIF", "GIF", "BMP"})

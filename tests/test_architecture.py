@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from engines.aliases import MOVED
+from engines.jobs import ENGINES as REGISTRY
 from tests.layout import arrows, circles, floors, imports_of
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -112,6 +113,50 @@ def test_no_module_is_named_like_something_that_its_package_exports():
 def test_saved_scripts_find_modules_by_their_old_names(name):
     assert importlib.import_module(name) is importlib.import_module(MOVED[name])
     assert importlib.import_module(MOVED[name]).__spec__.name == MOVED[name]
+
+
+# The imports of all scripts that earlier versions saved.
+SAVED_IMPORTS = """
+from engines.dcgan import DrawConfig
+from engines.dcgan import FaceWalkConfig
+from engines.dcgan import ProjectionConfig
+from engines.dcgan.engine import DrawConfig
+from engines.dcgan.engine import FaceWalkConfig
+from engines.dcgan.projection import ProjectionConfig
+from engines.dcgan_projection import ProjectionConfig
+from engines.deep_dream import DreamConfig
+from engines.deep_dream.engine import DreamConfig
+from engines.films import Film
+from engines.imaging.images import digest, read_picture
+from engines.imaging.video import Film
+from engines.imaging.video import VideoWriter
+from engines.jobs import Job, Workshop
+from engines.jobs.sweep import DreamSweepConfig
+from engines.jobs.sweep import StyleSweepConfig
+from engines.language_model import WritingConfig
+from engines.language_model.engine import WritingConfig
+from engines.parts.pictures import digest, read_picture
+from engines.recipes import write_png
+from engines.recipes import write_text
+from engines.style_transfer import StyleConfig
+from engines.style_transfer.engine import StyleConfig
+from engines.sweeps import DreamSweepConfig
+from engines.sweeps import StyleSweepConfig
+from engines.vae import WalkConfig
+from engines.vae.engine import WalkConfig
+"""
+
+
+def test_everything_that_saved_scripts_import_is_there():
+    for line in SAVED_IMPORTS.strip().splitlines():
+        exec(line, {})
+
+
+def test_scripts_that_are_saved_now_import_nothing_else():
+    configs = {
+        "from {} import {}".format(*engine.config.split(":")) for engine in REGISTRY.values() if not engine.files
+    }
+    assert configs <= set(SAVED_IMPORTS.splitlines())
 
 
 @pytest.mark.parametrize("package", ["gradio", "studio"])

@@ -26,7 +26,7 @@ from engines.data.archives import (
     members,
     read_member,
 )
-from engines.imaging.formats import SUFFIXES
+from engines.imaging.formats import is_picture_name
 from engines.imaging.images import middle_square, read_picture
 
 # A training picture larger than this is a mistake or an attack.
@@ -195,10 +195,6 @@ def _count_phrase(count: int) -> str:
     return message("no images") if not count else message("only {count} image{s}", count=count, s="s" * (count > 1))
 
 
-def _is_picture(file: Member) -> bool:
-    return Path(file.name).suffix.lower() in SUFFIXES
-
-
 def labelled_pictures(path: Path, size: int = 64) -> LabelledPictures:
     """Read `<class>/<name>` pictures from a zip or folder: the middle square of each, resized to (size, size).
 
@@ -206,7 +202,7 @@ def labelled_pictures(path: Path, size: int = 64) -> LabelledPictures:
         ValueError: the file is missing, not a zip, encrypted, or has no pictures in class folders.
     """
     with _opened(path) as (files, read):
-        files = [file for file in files if "/" in file.name and _is_picture(file)]
+        files = [file for file in files if "/" in file.name and is_picture_name(file.name)]
         if not files:
             raise ValueError(
                 message("{file} has no images in class folders; put each class in its own folder.", file=path.name)
@@ -225,7 +221,8 @@ def named_pictures(path: Path, size: int = 64, least: int = 2) -> NamedPictures:
         ValueError: the file is missing, not a zip, encrypted, or has fewer than `least` readable pictures.
     """
     with _opened(path) as (files, read):
-        images, files, left_out = _decode_all(path, [file for file in files if _is_picture(file)], read, size, least)
+        pictures = [file for file in files if is_picture_name(file.name)]
+        images, files, left_out = _decode_all(path, pictures, read, size, least)
     return NamedPictures(images, tuple(file.name for file in files), left_out)
 
 
@@ -247,9 +244,9 @@ def whole_pictures(
     pictures: list[np.ndarray] = []
     refused: list[tuple[str, ValueError]] = []
     with _opened(path) as (files, read):
-        for file in filter(_is_picture, files):
+        for file in files:
             raise_if_abandoned()
-            if file.name in held_out:
+            if file.name in held_out or not is_picture_name(file.name):
                 continue
             try:
                 pixels = read_picture(read(file.key), max_pixels=_MAX_PIXELS)

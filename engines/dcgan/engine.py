@@ -15,6 +15,7 @@ from engines.core.frames import Frame, Frames
 from engines.core.messages import message
 from engines.dcgan.config import DrawConfig, FaceWalkConfig
 from engines.dcgan.model import GAN, load_gan
+from engines.imaging.grids import image_grid
 from engines.latent import geometry as latent
 from engines.latent.walk_frames import SIDE, enlarged, walk_frames
 
@@ -56,13 +57,15 @@ def resolve(config: DrawConfig | FaceWalkConfig, gan: GAN) -> DrawConfig | FaceW
 def draw(config: DrawConfig, backbone: GAN) -> Frames[DrawConfig]:
     """Draw a sheet of pictures from seeds, or one large picture from a latent vector: one frame, and one per steering.
 
+    Steer with a config as `resolve` returns it.
+
     Raises:
         ValueError: see `resolve`.
     """
+    resolve(config, backbone)
     step = 0
     changed: DrawConfig | None = config
     while changed is not None:
-        resolve(changed, backbone)
         step += 1
         image, z = _drawn(changed, backbone)
         changed = yield Frame(step=step, total=step, image=image, z=z)
@@ -78,26 +81,21 @@ def _drawn(config: DrawConfig, gan: GAN) -> tuple[np.ndarray, np.ndarray | None]
 
 def sheet(pictures: np.ndarray) -> np.ndarray:
     """Tile (N, H, W, 3) uint8 into one nearly square picture; unused cells are black."""
-    count, height, width, channels = pictures.shape
-    columns = math.ceil(math.sqrt(count))
-    rows = math.ceil(count / columns)
-    canvas = np.zeros((rows * columns, height, width, channels), np.uint8)
-    canvas[:count] = pictures
-    cells = canvas.reshape(rows, columns, height, width, channels)
-    return cells.transpose(0, 2, 1, 3, 4).reshape(rows * height, columns * width, channels)
+    return image_grid(pictures, math.ceil(math.sqrt(len(pictures))))
 
 
 def walk(config: FaceWalkConfig, backbone: GAN) -> Frames[FaceWalkConfig]:
-    """Interpolate between pictures, yielding one a step; a changed config applies to the remaining steps.
+    """Interpolate between pictures, yielding one a step; a changed config, as `resolve` returns it, applies to the
+    remaining steps.
 
     Raises:
         ValueError: see `resolve`.
     """
+    resolve(config, backbone)
     yield from walk_frames(config, lambda now: _path(now, backbone), backbone.decode)
 
 
 def _path(config: FaceWalkConfig, gan: GAN) -> np.ndarray:
-    resolve(config, gan)
     points = gan.latents(config.seeds, config.truncation)
     if config.waypoints:
         points = np.reshape(np.array(config.waypoints, np.float32), (-1, gan.latent_dim))

@@ -13,7 +13,7 @@ MOST_SIDE = 8192
 
 @dataclass(frozen=True, kw_only=True)
 class DreamConfig:
-    """Settings of DeepDream. All but size, seed and pictures may change during a run, and apply to later octaves."""
+    """Settings of DeepDream. All but size, seed and pictures may change during a run, from its next step on."""
 
     size: int = setting(640, "Longest side of the result in pixels; 0 keeps the photo's size.", low=0, high=MOST_SIDE)
     octaves: int = setting(3, "Number of octaves (image sizes), from small to full size.", low=1, high=12)

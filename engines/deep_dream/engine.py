@@ -15,7 +15,7 @@ import numpy as np
 from engines.core.frames import Frame, Frames
 from engines.core.messages import joined, message
 from engines.deep_dream.config import MOST_SIDE, DreamConfig
-from engines.imaging.images import check_picture, long_enough, resized, to_float
+from engines.imaging.images import LEAST_SIDE, check_picture, long_enough, resized, to_float, to_uint8
 from engines.imaging.tiling import tile_size
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def dream(
     config = resolve(config, backbone)
     least = backbone.architecture.least
     # With a size, the image is enlarged to what the backbone needs.
-    check_picture(image, least=16 if config.size else least)
+    check_picture(image, least=LEAST_SIDE if config.size else least)
     if guide is not None:
         check_picture(guide)
     size = long_enough(image.shape[:2], config.size, least, MOST_SIDE)
@@ -346,10 +346,3 @@ def zoomed(image: tf.Tensor, zoom: float, turn: float) -> np.ndarray:
         fill_value=0.0,
     )
     return moved.numpy()
-
-
-def to_uint8(image: tf.Tensor) -> np.ndarray:
-    """(1, H, W, 3) float32 in [-1, 1] or beyond -> (H, W, 3) uint8, clipped and rounded."""
-    import tensorflow as tf
-
-    return tf.cast(tf.clip_by_value(tf.round((image[0] + 1) * 127.5), 0, 255), tf.uint8).numpy()

@@ -182,6 +182,10 @@ def _origin(start: int, shift: int, last: int) -> int:
 
 
 def spans(length: int, tile: int, shift: int) -> list[tuple[int, int]]:
-    """Split range(length) into (start, end) pairs of at most `tile`, with the first cut moved by `shift`."""
+    """Split range(length) into (start, end) pairs of at most `tile`, with the first cut moved by `shift`.
+
+    The tiles of `engines.imaging.tiling` lie fixed and have margins as wide as the receptive field, so that they are
+    exact; a dream's need not be, as they move at each step.
+    """
     cuts = [0, *range(shift % tile or tile, length, tile), length]
     return list(itertools.pairwise(cuts))

@@ -9,7 +9,7 @@ import struct
 import warnings
 import zlib
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import IO
 
 from PIL import Image
@@ -56,6 +56,12 @@ _OTHER_KINDS = (
     (b"\xff\x0a", "JPEG XL"),
     (b"<svg", "SVG"),
 )
+
+
+def is_picture_name(name: str, *, or_unsupported: bool = False) -> bool:
+    """Whether a file's name ends like a readable picture's, or, if wanted, like that of a picture in any format."""
+    suffix = PurePosixPath(name).suffix.lower()
+    return suffix in SUFFIXES or (or_unsupported and suffix in LIKE_PICTURES)
 
 
 class PictureError(ValueError):

@@ -8,6 +8,7 @@ import struct
 import threading
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import ExifTags, Image
@@ -18,9 +19,11 @@ from engines.imaging.color_profiles import to_srgb
 from engines.imaging.formats import DAMAGED, PictureError, opened, too_large
 from engines.imaging.metadata import NO_DETAILS, Details, details_of
 
-__all__ = ["DAMAGED", "MAX_PIXELS", "Picture", "PictureError", "load_picture", "read_picture"]
+__all__ = ["DAMAGED", "LEAST_SIDE", "MAX_PIXELS", "Picture", "PictureError", "load_picture", "read_picture"]
 
 MAX_PIXELS = 40_000_000
+# Shortest side, in pixels, of a picture that engines work on.
+LEAST_SIDE = 16
 # Pictures larger than this many times the limit are refused, as they must be decoded before they are shrunk.
 _MAX_SHRINK = 4
 # Pillow's four bytes per pixel, twice while it resizes, and the final array.
@@ -164,7 +167,7 @@ def _eight_bit(picture: Image.Image) -> Image.Image:
     return picture if picture.mode in ("L", "RGB", "CMYK") else picture.convert("L" if picture.mode == "1" else "RGB")
 
 
-def check_picture(image: np.ndarray, *, least: int = 16) -> None:
+def check_picture(image: np.ndarray, *, least: int = LEAST_SIDE) -> None:
     """Check that an array is a picture.
 
     Raises:
@@ -216,13 +219,24 @@ def resized(image: np.ndarray, longest_side: int) -> np.ndarray:
     scale = longest_side / max(height, width)
     if scale in (0, 1):
         return image
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    return np.asarray(Image.fromarray(image).resize(size, Image.Resampling.LANCZOS))
+    return resize(image, (max(1, round(height * scale)), max(1, round(width * scale))))
+
+
+def resize(image: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """Resize (H, W, 3) uint8 to (height, width)."""
+    if image.shape[:2] == shape:
+        return image
+    return np.asarray(Image.fromarray(image).resize(shape[::-1], Image.Resampling.LANCZOS))
 
 
 def to_float(image: np.ndarray) -> np.ndarray:
     """(H, W, 3) uint8 -> (1, H, W, 3) float32 in [-1, 1]."""
     return (image.astype(np.float32) / 127.5 - 1)[None]
+
+
+def to_uint8(image: Any) -> np.ndarray:
+    """(1, H, W, 3) float32 in [-1, 1] or beyond, an array or a tensor -> (H, W, 3) uint8, rounded and clipped."""
+    return np.clip(np.rint((np.asarray(image)[0] + 1) * 127.5), 0, 255).astype(np.uint8)
 
 
 def digest(image: np.ndarray) -> str:
@@ -239,5 +253,4 @@ def middle_square(image: np.ndarray, side: int) -> np.ndarray:
     edge = min(height, width)
     top, left = (height - edge) // 2, (width - edge) // 2
     # Crop first: `resize` with a box also samples pixels outside it.
-    cut = Image.fromarray(image[top : top + edge, left : left + edge])
-    return np.asarray(cut.resize((side, side), Image.Resampling.LANCZOS))
+    return resize(image[top : top + edge, left : left + edge], (side, side))

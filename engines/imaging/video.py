@@ -11,7 +11,6 @@ from pathlib import Path
 
 import av
 import numpy as np
-from PIL import Image
 
 from engines.core.configs import setting, validate
 from engines.core.files import create_temporary, written_atomically
@@ -24,7 +23,7 @@ from engines.imaging.animation import (
     write_gif,
     write_webp,
 )
-from engines.imaging.images import DAMAGED
+from engines.imaging.images import DAMAGED, resize
 
 KINDS = ("mp4", "gif", "webp")
 # Maximum longer sides; these formats compress less well than MP4.
@@ -78,7 +77,7 @@ class VideoWriter:
         """Append a picture, (H, W, 3) uint8 RGB."""
         width, height = self._size
         if image.shape[0] - image.shape[0] % 2 != height or image.shape[1] - image.shape[1] % 2 != width:
-            image = np.asarray(Image.fromarray(image).resize(self._size, Image.Resampling.LANCZOS))
+            image = resize(image, (height, width))
         frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image[:height, :width]), format="rgb24")
         for packet in self._stream.encode(frame):
             self._container.mux(packet)

@@ -12,7 +12,7 @@ from engines.core.frames import Frame
 from engines.core.messages import joined, message
 from engines.data import archives
 from engines.data.archives import left_out_notices
-from engines.imaging.formats import LIKE_PICTURES, SUFFIXES
+from engines.imaging.formats import is_picture_name
 from engines.imaging.images import MAX_PIXELS, Picture, PictureError, load_picture
 from engines.jobs.job import Job
 from engines.jobs.model_cache import ModelCache
@@ -47,7 +47,7 @@ class PictureFile:
     @property
     def is_supported_type(self) -> bool:
         """True outside a zip, or if its suffix is that of a readable format."""
-        return not self.member or PurePosixPath(self.title).suffix.lower() in SUFFIXES
+        return not self.member or is_picture_name(self.title)
 
     def read(self, max_pixels: int = MAX_PIXELS) -> Picture:
         """Read the picture; raises ValueError with a sentence."""
@@ -74,7 +74,8 @@ def picture_files(paths: Iterable[Path]) -> tuple[PictureFile, ...]:
         with archives.opened(path) as archive:
             archives.check_password(archive, path.name)
             members = archives.members(archive)
-        files += [PictureFile(path, member.key, member.name) for member in members if _is_picture(member.name)]
+        members = [member for member in members if is_picture_name(member.name, or_unsupported=True)]
+        files += [PictureFile(path, member.key, member.name) for member in members]
     if not files:
         raise PictureError(message("There are no images to process; choose images, or a zip of images."))
     # Unsupported files, such as a camera's raw files beside its JPEGs, do not count.
@@ -82,10 +83,6 @@ def picture_files(paths: Iterable[Path]) -> tuple[PictureFile, ...]:
     if count > MAX_PICTURES:
         raise PictureError(message("A batch takes at most {most} images, not {count}.", count=count, most=MAX_PICTURES))
     return tuple(files)
-
-
-def _is_picture(name: str) -> bool:
-    return PurePosixPath(name).suffix.lower() in SUFFIXES | LIKE_PICTURES
 
 
 @dataclass(frozen=True, kw_only=True)

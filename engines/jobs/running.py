@@ -253,19 +253,24 @@ class JobExecution(Iterator[Frame]):
         """
         if self.last is None:
             raise RecipeError(message("There is no recipe until the first frame is ready."))
-        inputs = {name: digest(image) for name, image in self.job.inputs.items()}
-        inputs |= {name: sha256_of(path) for name, path in self.job.files.items() if name == "data" and path.is_file()}
         return Recipe(
             engine=self.job.engine,
             config=dataclasses.asdict(self.history.config),
             backbone=self.job.backbone,
             weights=self.history.weights,
-            inputs=inputs,
+            inputs=self._input_hashes,
             steering=tuple((step, dataclasses.asdict(config)) for step, config in self.history.steering),
             stopped_at=self.last.step if self.last.step < self.last.total else None,
             interruptions=self.history.interruptions,
             seconds=max(0.01, round(self.history.seconds, 2)),
         )
+
+    @functools.cached_property
+    def _input_hashes(self) -> dict[str, str]:
+        """SHA-256 of each input and of a training's data; a run's inputs do not change, so they are hashed once."""
+        hashes = {name: digest(image) for name, image in self.job.inputs.items()}
+        data = {name: path for name, path in self.job.files.items() if name == "data" and path.is_file()}
+        return hashes | {name: sha256_of(path) for name, path in data.items()}
 
 
 @functools.singledispatch

@@ -22,9 +22,7 @@ if TYPE_CHECKING:
     from engines.backbones.backbone import Backbone
     from engines.style_transfer.targets import StyleInputs
 
-LEAST_SIDE = 16
 SKETCHER = "studio_vgg"
-
 
 BOOK = StyleConfig(
     seconds=0.0,
@@ -182,7 +180,7 @@ def _check(inputs: StyleInputs, config: StyleConfig) -> None:
             )
         )
     for image in (inputs.content, *inputs.styles, *([] if inputs.start is None else [inputs.start])):
-        check_picture(image, least=LEAST_SIDE)
+        check_picture(image)
     for number, mask in enumerate(inputs.masks, 1):
         if mask is not None and not (mask > 127).any():
             raise ValueError(

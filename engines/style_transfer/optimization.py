@@ -13,14 +13,14 @@ import tensorflow as tf
 from engines.core.frames import Frame
 from engines.core.messages import joined, message
 from engines.imaging.color import luminance
-from engines.imaging.images import to_float
+from engines.imaging.images import resize, to_float
 from engines.style_transfer.config import StyleConfig
 from engines.style_transfer.first_order import FirstOrder, Optimizer
 from engines.style_transfer.lbfgs import LBFGS
 from engines.style_transfer.losses import Evaluation
 from engines.style_transfer.perceptual_loss import PerceptualLoss
 from engines.style_transfer.schedule import CORRECTIONS, STEPS_FACTOR, Level, Planner
-from engines.style_transfer.targets import StyleInputs, StyleTargets, resize
+from engines.style_transfer.targets import StyleInputs, StyleTargets
 
 if TYPE_CHECKING:
     from engines.backbones.backbone import Backbone

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import tensorflow as tf
 
 from engines.core.memory import free_bytes
-from engines.imaging.images import long_enough
+from engines.imaging.images import LEAST_SIDE, long_enough
 from engines.style_transfer.config import LAYERS, MOST_SIDE, StyleConfig
 from engines.style_transfer.perceptual_loss import PerceptualLoss
 from engines.style_transfer.targets import StyleInputs, StyleTargets
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 SCALE_FACTOR = 1.75
 STEPS_FACTOR = 1.4
 LEAST_SHORT_SIDE = 48
-LEAST_SIDE = 16
 # Sizes that a run with a time limit chooses from.
 SIZES = (192, 256, 320, 384, 448, 512, 576, 640, 720, 800, 900, 1024, 1152, 1280, 1440)
 # Photos with a larger aspect ratio get longer sizes, so that they have as many pixels as one with this aspect ratio.

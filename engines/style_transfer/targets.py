@@ -7,10 +7,9 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
-from PIL import Image
 
 from engines.imaging.color import color_matched, grey_like, luminance, with_colors_of
-from engines.imaging.images import to_float
+from engines.imaging.images import resize, to_float, to_uint8
 from engines.style_transfer.config import StyleConfig
 from engines.style_transfer.losses import Targets
 from engines.style_transfer.perceptual_loss import PerceptualLoss
@@ -142,19 +141,11 @@ class StyleTargets:
 
     def to_uint8(self, image: Any) -> np.ndarray:
         """(1, h, w, 3) float32 -> (h, w, 3) uint8, in the photo's colours where these are kept."""
-        pixels = np.asarray(image)[0]
         if self._config.color == "photo":
-            pixels = with_colors_of(pixels, self._photo[0])
-        return np.clip(np.rint((pixels + 1) * 127.5), 0, 255).astype(np.uint8)
+            image = with_colors_of(np.asarray(image)[0], self._photo[0])[None]
+        return to_uint8(image)
 
 
 def _weighted_mean(grams: list[tf.Tensor], blend: np.ndarray) -> tf.Tensor:
     total = float(blend.sum()) or 1.0
     return tf.add_n([float(weight) / total * gram for weight, gram in zip(blend, grams, strict=True)])
-
-
-def resize(image: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """Resize (H, W, 3) uint8 to (height, width)."""
-    if image.shape[:2] == shape:
-        return image
-    return np.asarray(Image.fromarray(image).resize(shape[::-1], Image.Resampling.LANCZOS))

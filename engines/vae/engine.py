@@ -38,12 +38,14 @@ def resolve(config: WalkConfig, vae: VAE) -> WalkConfig:
 
 
 def walk(config: WalkConfig, backbone: VAE) -> Frames[WalkConfig]:
-    """Walk from waypoint to waypoint, yielding one picture a step; a changed config applies to the remaining steps.
+    """Walk from waypoint to waypoint, yielding one picture a step; a changed config, as `resolve` returns it, applies
+    to the remaining steps.
 
     Raises:
         ValueError: see `resolve`.
     """
-    yield from walk_frames(config, lambda now: _path(resolve(now, backbone), backbone), backbone.decode)
+    resolve(config, backbone)
+    yield from walk_frames(config, lambda now: _path(now, backbone), backbone.decode)
 
 
 def _path(config: WalkConfig, vae: VAE) -> np.ndarray:

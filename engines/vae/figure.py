@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from engines.imaging.grids import image_grid
+
 
 def latent_figure(tiles: np.ndarray, axis: np.ndarray, file: Any) -> None:
     """Write a grid over a latent plane, with axes (Chollet, section 12.4), into an open file as a PNG.
@@ -18,7 +20,7 @@ def latent_figure(tiles: np.ndarray, axis: np.ndarray, file: Any) -> None:
     from matplotlib.figure import Figure
 
     count, _, height, width, _ = tiles.shape
-    sheet = tiles[..., 0].transpose(0, 2, 1, 3).reshape(count * height, count * width)
+    sheet = image_grid(tiles.reshape(-1, *tiles.shape[2:]), count)[..., 0]
     figure = Figure(figsize=(15, 15), layout="constrained")
     axes = figure.add_subplot()
     axes.imshow(sheet, cmap="Greys_r")

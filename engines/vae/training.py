@@ -18,6 +18,7 @@ from engines.core.frames import Frame, Frames
 from engines.core.messages import message
 from engines.core.preparation import prepare
 from engines.data.images import digits, named_pictures, ratings, split_pictures
+from engines.imaging.grids import image_grid
 from engines.latent.directions import (
     PrincipalDirections,
     difference_of_means,
@@ -247,8 +248,8 @@ def training(
 
 def sheet(vae: VAE, images: np.ndarray, seed: int) -> np.ndarray:
     """Tile N pictures, their reconstructions, and 2 N samples in four rows: (h, w, 3) uint8."""
-    rows = [images, vae.reconstruct(images), *np.split(vae.sample(2 * len(images), seed), 2)]
-    grid = np.concatenate([np.concatenate(list(row), axis=1) for row in rows], axis=0)
+    pictures = np.concatenate([images, vae.reconstruct(images), vae.sample(2 * len(images), seed)])
+    grid = image_grid(pictures, len(images))
     return np.repeat(grid, 3, axis=-1) if grid.shape[-1] == 1 else grid
 
 

@@ -230,10 +230,14 @@ class WorkerPool:
             self._notify()
 
     def drop(self, handle: WorkerHandle) -> None:
-        """End a worker."""
+        """End a worker; one that is idle deletes its folder first, others leave it to the next worker there."""
         if self.workers.pop(handle.id, None) is not None:
             with contextlib.suppress(Exception):  # it may be gone with its machine
-                ray.kill(handle.actor)
+                if handle.busy:  # a step may take long, so it is not waited for
+                    ray.kill(handle.actor)
+                else:
+                    handle.actor.leave.remote()
+                    handle.actor.__ray_terminate__.remote()
             self._notify()
 
     def status(self) -> dict[str, Any]:

@@ -31,7 +31,9 @@ class RayWorker:
     """
 
     def __init__(self) -> None:
-        self._cache = Path.home() / ".cache" / "reverie" / "cluster"
+        # Not from platformdirs: the project, and with it the libraries it needs, are not importable yet.
+        caches = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+        self._cache = Path(caches) / "reverie" / "cluster"
         self._worker: Any = None
 
     def install_project(self, project: str, sha256: str, package: Any = None) -> bool:
@@ -98,6 +100,10 @@ class RayWorker:
         """
         kind, result = self._outcome(lambda: getattr(self._worker, method)(*pickle.loads(arguments)))
         return kind, result, self._worker.changed_files() if method == "send" else {}
+
+    def leave(self) -> None:
+        """Delete what only this worker uses; see `Worker.leave`."""
+        self._worker.leave()
 
     @staticmethod
     def _outcome(work: Callable[[], Any]) -> tuple[str, bytes]:

@@ -8,6 +8,7 @@ from typing import Any
 import gradio as gr
 import numpy as np
 
+from engines.imaging.grids import image_grid
 from engines.latent import geometry as latent
 from engines.vae import latent_map as maps
 from engines.vae.model import VAE
@@ -30,14 +31,13 @@ def map_value(vae: VAE, count: int, reach: float, spacing: str) -> dict[str, Any
         spacing: "gaussian" or "linear".
     """
     tiles = _tiles(vae, count, reach, spacing)
-    height, width = vae.shape[:2]
-    sheet = tiles[..., 0].transpose(0, 2, 1, 3).reshape(count * height, count * width)
+    sheet = image_grid(tiles.reshape(-1, *vae.shape), count)[..., 0]
     pairs = [] if vae.examples is None else zip(*vae.examples, strict=True)
     dots = [[round(float(x), 3), round(float(y), 3), int(label)] for (x, y), label in pairs]
     return {
         "tiles": png_uri(sheet),
         "axis": [float(value) for value in latent.axis_values(count, reach, spacing)],
-        "size": height,
+        "size": vae.shape[0],
         "dots": dots,
         "classes": sorted({str(label) for *_, label in dots}),
     }

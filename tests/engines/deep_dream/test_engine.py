@@ -11,9 +11,9 @@ import tensorflow as tf
 
 from engines.backbones.backbone import untrained_backbone
 from engines.deep_dream import DreamConfig, dream, resolve
-from engines.deep_dream.engine import GUIDE_SIDE, octave_shapes, to_uint8, zoomed
+from engines.deep_dream.engine import GUIDE_SIDE, octave_shapes, zoomed
 from engines.deep_dream.gradient_ascent import GradientAscent
-from engines.imaging.images import PictureError, resized, to_float
+from engines.imaging.images import PictureError, resized, to_float, to_uint8
 from engines.imaging.tiling import WHOLE_PIXELS, tile_size
 from tests.engines.dreams import features_of, large_picture, without_border
 from tests.engines.helpers import is_one_sentence, refusal

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from engines.core.description import import_string
+from engines.core.files import sha256_of
 from engines.deep_dream import DreamConfig
 from engines.imaging.images import digest
-from engines.jobs import ENGINES, OTHER_WEIGHTS, Job, JobExecution, Workshop, job_from_recipe
+from engines.jobs import ENGINES, OTHER_WEIGHTS, Job, JobExecution, Workshop, job_from_recipe, running
 from engines.recipes import Recipe, RecipeError, from_json
 from engines.style_transfer import StyleConfig
 from engines.weights.store import WeightsError, WeightsStore
@@ -53,6 +54,25 @@ def test_the_recipe_holds_the_layers_that_were_used_where_none_were_named(pictur
     started = workshop.start(job(picture, dataclasses.replace(SHORT, octaves=1, steps=1, layer_weights={})))
     run_to_end(started)
     assert started.recipe.config["layer_weights"] == studio_vgg.architecture.default_layers
+
+
+def test_inputs_and_data_are_hashed_once_for_all_recipes_of_a_run(picture, workshop, tmp_path, monkeypatch):
+    hashed = []
+
+    def counted(hash_of):
+        return lambda thing: hashed.append(thing) or hash_of(thing)
+
+    monkeypatch.setattr(running, "digest", counted(digest))
+    monkeypatch.setattr(running, "sha256_of", counted(sha256_of))
+    (tmp_path / "data.zip").write_bytes(b"data")
+    started = workshop.start(job(picture, guide=picture[::-1]))
+    for _ in started:
+        assert started.recipe.inputs == {"image": digest(picture), "guide": digest(picture[::-1])}
+    assert len(hashed) == 2
+    training = workshop.start(dataclasses.replace(job(picture), files={"data": tmp_path / "data.zip"}))
+    training.last, training.history = started.last, started.history
+    assert training.recipe.inputs["data"] == training.recipe.inputs["data"] == sha256_of(tmp_path / "data.zip")
+    assert len(hashed) == 4
 
 
 def test_there_is_no_recipe_before_the_first_frame(picture, workshop):
