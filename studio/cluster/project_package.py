@@ -8,6 +8,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 FOLDERS = ("engines", "weights")
 SUFFIXES = (".py", ".npz", ".json")
+# Only `python -m engines.train` reads these, which no worker runs.
+NOT_NEEDED = ROOT / "weights" / "training"
 
 
 def pack_project(path: Path) -> None:
@@ -15,6 +17,8 @@ def pack_project(path: Path) -> None:
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
         for folder in FOLDERS:
             for file in sorted((ROOT / folder).rglob("*")):
+                if file.is_relative_to(NOT_NEEDED):
+                    continue
                 name = file.relative_to(ROOT)
                 if file.is_file() and "__pycache__" not in name.parts and file.suffix in SUFFIXES:
                     entry = zipfile.ZipInfo(name.as_posix())  # without the file's date

@@ -7,7 +7,7 @@ The package never imports the studio, which would import Gradio. It is run as th
 repository and `studio/cluster` on PYTHONPATH, and imports its own modules relatively.
 
 Requests and answers are pickled and sent over a socket that only the studio and this process have. Both are trusted,
-and so are the machines of the cluster; see the README.
+and so are the machines of the cluster; see docs/deploy.md.
 """
 
 from __future__ import annotations

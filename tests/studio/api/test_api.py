@@ -220,7 +220,7 @@ def behind_a_password(served, tmp_path_factory) -> Iterator[str]:
         add_api(studio, page)
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-    serve(page, studio, host="127.0.0.1", port=port, auth="NAME:PASSWORD", block=False)
+    serve(page, studio, host="127.0.0.1", port=port, auth="USER:PASSWORD", block=False)
     yield f"http://127.0.0.1:{port}"
     studio.runs.close()
     page.close()
