@@ -41,7 +41,8 @@ def data(tmp_path) -> Path:
 )
 def test_a_training_whose_files_cannot_be_written_is_refused_at_once(name, arguments, part, data, monkeypatch, capsys):
     monkeypatch.chdir(data.parent)
-    monkeypatch.setattr(train, f"_{name}", lambda _: pytest.fail("the training was begun"))
+    for work in ("_backbone", "_distillation", "_network"):
+        monkeypatch.setattr(train, work, lambda *_: pytest.fail("the training was begun"))
     before = files_in(data.parent)
     assert train.main([name, "--data", str(data), *arguments]) == 1
     said = capsys.readouterr().err.splitlines()[-1]
@@ -52,7 +53,7 @@ def test_a_training_whose_files_cannot_be_written_is_refused_at_once(name, argum
 
 def test_a_picture_that_cannot_be_written_ends_no_training(data, monkeypatch, capsys):
     frames = [Frame(step=step, total=2, image=np.zeros((8, 8, 3), np.uint8)) for step in (1, 2)]
-    monkeypatch.setattr(train, "_vae", lambda _: train.Work(lambda: iter(frames), dict))
+    monkeypatch.setattr(train, "_network", lambda *_: train.Work(lambda: iter(frames), dict))
     disk, pictures = Disk(monkeypatch), data.parent / "pictures"
     monkeypatch.setattr(train, "check_outputs", lambda _: setattr(disk, "full", lambda folder: folder == pictures))
     assert train.main(["vae", "--data", str(data), "--pictures", str(pictures)]) == 0
