@@ -85,7 +85,7 @@ def cause_of(error: OSError) -> str:
     if error.errno == errno.ENAMETOOLONG:
         return message("the name is too long")
     if error.errno in _NOT_A_FOLDER:
-        return message("a file is in the place of the folder")
+        return message("a file has the same name as the folder")
     if not error.strerror:
         return message("an unknown error occurred")
     return error.strerror[:1].lower() + error.strerror[1:]

@@ -322,14 +322,14 @@ def _digits_of(name: str, images: np.ndarray, labels: np.ndarray) -> tuple[np.nd
     labels = labels[:, 0] if labels.ndim == 2 and labels.shape[1] == 1 else labels
     numbers = all(array.dtype.kind in "buif" for array in (images, labels))
     if not numbers or images.shape[1:] != (28, 28) or labels.shape != images.shape[:1]:
-        raise ValueError(message("{name} must contain only digits of 28 x 28 pixels.", name=name))
+        raise ValueError(message("{name} must contain only digits of 28 × 28 pixels.", name=name))
     if not len(images):
         return np.empty((0, 28, 28), np.uint8), np.empty(0, np.uint8)
     # For floating-point numbers the values show whether white is 1 or 255.
     scale = 255 if images.dtype.kind in "bf" and images.max() <= 1 else 1
     # NaN fails every comparison.
     if not (images.min() >= 0 and images.max() <= 255 and labels.min() >= 0 and labels.max() <= 9):
-        raise ValueError(message("{name} must contain only digits of 28 x 28 pixels.", name=name))
+        raise ValueError(message("{name} must contain only digits of 28 × 28 pixels.", name=name))
     if images.dtype.kind in "bf":
         images = np.round(images * np.float32(scale))
     return images.astype(np.uint8), labels.astype(np.uint8)

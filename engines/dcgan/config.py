@@ -24,12 +24,12 @@ OBJECTIVES = ("hinge", "noisy labels")
 class DCGANTrainingConfig:
     """How a generator and a discriminator are trained. None means the model's own default: see `MODEL_DEFAULTS`."""
 
-    model: str = setting("faces", "Network architecture.", choices=MODELS)
+    model: str = setting("faces", "Model architecture.", choices=MODELS)
     images: int = setting(200_000, "Total number of real images shown to the discriminator.", low=16, high=10**9)
     batch_size: int = setting(64, "Images per step.", low=4, high=1024)
     objective: str | None = setting(
         None,
-        "Hinge loss (Lim & Ye 2017), or cross-entropy with noisy labels as in the book.",
+        "Hinge loss (Lim & Ye 2017), or cross-entropy with noisy labels as in Chollet's book.",
         choices=OBJECTIVES,
     )
     g_learning_rate: float | None = setting(None, "Adam learning rate of the generator.", low=1e-7, high=0.1)
@@ -54,9 +54,7 @@ class DCGANTrainingConfig:
         high=0.99999,
     )
     mirrored: bool | None = setting(None, "Flip half of the training images horizontally.")
-    rollbacks: int = setting(
-        0, "Increase by 1 to go back to the last checkpoint that raised no alarm.", low=0, high=1000
-    )
+    rollbacks: int = setting(0, "Increase by 1 to go back to the last checkpoint without a warning.", low=0, high=1000)
     interval: int = setting(250, "Steps between images and checkpoints.", low=1, high=1_000_000)
     seed: int = setting(0, "Seed for the order of images, the noise and the initial weights.", low=0, high=2**31 - 1)
 
@@ -119,7 +117,7 @@ class DrawConfig:
     second: tuple[float, ...] = setting(
         (), "Second latent vector to blend with.", low=-latent.MAX_COORDINATE, high=latent.MAX_COORDINATE
     )
-    blend: float = setting(0.0, "Share of the second latent vector.", low=0.0, high=1.0)
+    blend: float = setting(0.0, "Weight of the second latent vector, from 0 to 1.", low=0.0, high=1.0)
     along: tuple[float, ...] = setting((), "Distance to move along each direction.", low=-20.0, high=20.0)
 
     def __post_init__(self):
@@ -139,7 +137,7 @@ class FaceWalkConfig:
         high=latent.MAX_COORDINATE,
     )
     steps: int = setting(24, "Images from one waypoint to the next.", low=1, high=500)
-    spherical: bool = setting(True, "Interpolate along great arcs around the origin instead of straight lines.")
+    spherical: bool = setting(True, "Interpolate along great circles around the origin instead of straight lines.")
     closed: bool = setting(True, "Return to the first image, so that the video loops.")
 
     def __post_init__(self):

@@ -43,7 +43,7 @@ ENGINES = (
     ),
     Engine(
         name="dcgan_training",
-        title="Face training",
+        title="GAN training",
         does="Train a DCGAN: a generator and its discriminator.",
         tab="faces",
         config="engines.dcgan.config:DCGANTrainingConfig",

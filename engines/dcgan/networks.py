@@ -101,6 +101,6 @@ def _faces_discriminator(x):
 
 
 ARCHITECTURES = {
-    "faces": Architecture("Ours", (64, 64, 3), 128, _faces_generator, _faces_discriminator, 1.0),
-    "notes": Architecture("As in the book", (64, 64, 3), 128, _notes_generator, _notes_discriminator, -1.0),
+    "faces": Architecture("Reverie", (64, 64, 3), 128, _faces_generator, _faces_discriminator, 1.0),
+    "notes": Architecture("Chollet's book", (64, 64, 3), 128, _notes_generator, _notes_discriminator, -1.0),
 }

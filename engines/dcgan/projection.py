@@ -52,7 +52,7 @@ def project(image: np.ndarray, config: ProjectionConfig, backbone: GAN) -> Frame
             total=search.total,
             image=enlarged(backbone.decode(search.best)[0]),
             metrics=search.terms,
-            note=message("searching for this image"),
+            note=message("searching for the closest face"),
             z=search.best,
         )
         if changed is not None:

@@ -40,7 +40,7 @@ DECAY_SHARE = 0.25
 DISCRIMINATOR_WINS, GENERATOR_WINS = 0.985, 0.03
 # Diversity below this share of its peak means mode collapse.
 COLLAPSE_RATIO = 0.5
-# Share of the training, at its start, in which one side may win without an alarm.
+# Share of the training, at its start, in which one side may win without a warning.
 GRACE_PERIOD = 0.05
 
 
@@ -227,18 +227,18 @@ def alarm(frame: Frame, peak_diversity: float) -> str:
     real, fake = frame.metrics["real_accuracy"], frame.metrics["fake_accuracy"]
     if frame.metrics["diversity"] < COLLAPSE_RATIO * peak_diversity:
         return message(
-            "alarm: the images are losing diversity; roll back, then lower the "
+            "warning: the images are losing diversity; roll back, then lower the "
             "discriminator's learning rate or raise its dropout"
         )
     if frame.progress < GRACE_PERIOD:
         return ""
     if min(real, fake) > DISCRIMINATOR_WINS:
         return message(
-            "alarm: the discriminator classifies almost every image correctly; lower its "
+            "warning: the discriminator classifies almost every image correctly; lower its "
             "learning rate or raise its dropout"
         )
     if fake < GENERATOR_WINS:
-        return message("alarm: the discriminator is fooled by almost every generated image; raise its learning rate")
+        return message("warning: the discriminator is fooled by almost every generated image; raise its learning rate")
     return ""
 
 
@@ -248,11 +248,11 @@ def train(
     """Train, yielding a frame every `interval` steps, and write `output` at the end.
 
     `d_learning_rate` and `dropout` can be steered. Increasing `rollbacks` restores networks and optimisers from the
-    last frame without an alarm; the step count continues.
+    last frame without a warning; the step count continues.
 
     Metrics, averaged over the interval: `d_loss`, `g_loss`, `real_accuracy` and `fake_accuracy` (the discriminator's
     accuracy on real and generated pictures), and `diversity` of generated pictures relative to real ones. The picture
-    shows samples from fixed noise. The note is an alarm or "".
+    shows samples from fixed noise. The note is a warning or "".
 
     Raises:
         ValueError: the data is missing or damaged, the checkpoint is of another training, or the training diverged.

@@ -22,7 +22,7 @@ class DreamConfig:
     step_size: float = setting(0.02, "How much each step changes the image.", low=0.0, high=1000.0)
     normalization: str = setting(
         "mean_absolute",
-        "Step normalisation: mean absolute value (same look at every size) or L2 norm (as in the book).",
+        "Step normalisation: mean absolute value (same look at every size) or L2 norm (as in Chollet's book).",
         choices=("mean_absolute", "l2"),
     )
     jitter: int = setting(
@@ -42,7 +42,7 @@ class DreamConfig:
     )
     pictures: int = setting(1, "Number of frames in the zoom video; 1 makes a single image.", low=1, high=3000)
     zoom: float = setting(1.05, "Zoom factor from one frame to the next.", low=0.5, high=2.0)
-    turn: float = setting(0.0, "Degrees the video rotates per frame.", low=-180.0, high=180.0)
+    turn: float = setting(0.0, "Rotation per frame, in degrees.", low=-180.0, high=180.0)
     seed: int = setting(0, "Seed of the random shifts; the same seed gives the same result.", low=0, high=2**31 - 1)
 
     def __post_init__(self):

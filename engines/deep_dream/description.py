@@ -6,7 +6,7 @@ from engines.deep_dream.presets import PRESETS
 ENGINES = (
     Engine(
         name="deep_dream",
-        title="Dream",
+        title="DeepDream",
         does="DeepDream: amplify what a network detects in an image.",
         tab="dream",
         config="engines.deep_dream:DreamConfig",

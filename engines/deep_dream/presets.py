@@ -35,7 +35,7 @@ def _preset(layer_weights: dict[str, float], **changes: Any) -> DreamConfig:
 _VGG_PRESETS = {
     "Deep": _preset({"block5_conv2": 1.0}),
     "Middle": _preset({"block4_conv2": 1.0}),
-    "Fine": _preset({"block3_conv2": 1.0}),
+    "Shallow": _preset({"block3_conv2": 1.0}),
 }
 
 
@@ -49,7 +49,7 @@ PRESETS: dict[str, dict[str, DreamConfig]] = {
         "Weave": _preset({"block2_conv2": 1.0}, octaves=4, steps=12, step_size=0.01),
     },
     "inception_v3": {
-        "As in the book": _book({"mixed4": 1.0, "mixed5": 1.5, "mixed6": 2.0, "mixed7": 2.5}),
+        "Chollet's book": _book({"mixed4": 1.0, "mixed5": 1.5, "mixed6": 2.0, "mixed7": 2.5}),
         "Ornaments": _preset({"mixed3": 1.0, "mixed4": 0.5}),
         "Spirals": _preset({"mixed0": 1.0}, steps=16, step_size=0.01),
         "Deep": _preset({"mixed6": 1.0, "mixed7": 1.0}, steps=30, step_size=0.015),
@@ -59,11 +59,11 @@ PRESETS: dict[str, dict[str, DreamConfig]] = {
     "xception": {
         "Deep": _preset({"block13_sepconv1_act": 1.0}),
         "Middle": _preset({"block8_sepconv2_act": 1.0}),
-        "Fine": _preset({"block4_sepconv1_act": 1.0}),
+        "Shallow": _preset({"block4_sepconv1_act": 1.0}),
     },
     "resnet50": {
         "Deep": _preset({"conv4_block6_out": 1.0}),
         "Middle": _preset({"conv4_block2_out": 1.0}),
-        "Fine": _preset({"conv3_block3_out": 1.0}),
+        "Shallow": _preset({"conv3_block3_out": 1.0}),
     },
 }

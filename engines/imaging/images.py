@@ -86,7 +86,7 @@ def load_picture(source: Path | str | bytes, *, max_pixels: int = MAX_PIXELS, ba
             _check_decodable(file, width * height, max_pixels)
             pixels = _pixels(file, target, background)
         shrunk = message(
-            "This image is {width} x {height} pixels; it was shrunk to {new_width} x {new_height}.",
+            "This image is {width} × {height} pixels; it was shrunk to {new_width} × {new_height}.",
             width=width,
             height=height,
             new_width=pixels.shape[1],
@@ -111,7 +111,7 @@ def _check_decodable(file: Image.Image, file_pixels: int, max_pixels: int) -> No
     if free is not None and _BYTES_PER_PIXEL * pixels > free:
         raise PictureError(
             message(
-                "This image of {width} x {height} pixels does not fit in the free memory; make it smaller.",
+                "This image of {width} × {height} pixels does not fit in the free memory; make it smaller.",
                 width=file.width,
                 height=file.height,
             )
@@ -176,7 +176,7 @@ def check_picture(image: np.ndarray, *, least: int = 16) -> None:
         height, width = image.shape[:2]
         raise PictureError(
             message(
-                "This image is {width} x {height} pixels; use one of at least {least} x {least}.",
+                "This image is {width} × {height} pixels; use one of at least {least} × {least}.",
                 width=width,
                 height=height,
                 least=least,
@@ -202,7 +202,7 @@ def long_enough(shape: tuple[int, int], longest: int, least: int, most: int) -> 
         height, width = shape
         raise PictureError(
             message(
-                "This image is {width} x {height} pixels, which is too long and narrow; crop it.",
+                "This image is {width} × {height} pixels, which is too long and narrow; crop it.",
                 width=width,
                 height=height,
             )

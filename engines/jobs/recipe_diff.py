@@ -57,7 +57,7 @@ def differences(first: Recipe, second: Recipe) -> tuple[Difference, ...]:
 def _differences(first: Recipe, second: Recipe) -> Iterator[Difference]:
     same_engine = first.engine == second.engine
     if not same_engine:
-        yield _difference(message("Engine"), first.engine.replace("_", " "), second.engine.replace("_", " "))
+        yield _difference(message("Engine"), _engine(first.engine), _engine(second.engine))
     if first.backbone != second.backbone:
         yield _difference("Network", first.backbone, second.backbone)
     if first.weights != second.weights:
@@ -176,6 +176,11 @@ def _close(first: float, second: float) -> bool:
 
 def _words(name: str) -> str:
     return name[:40].replace("_", " ").capitalize()
+
+
+def _engine(name: str) -> str:
+    """The display title of an engine; its name in words if this version does not have it."""
+    return message(ENGINES[name].title) if name in ENGINES else name.replace("_", " ")
 
 
 def _input(name: str) -> str:

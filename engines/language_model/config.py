@@ -110,7 +110,7 @@ class LanguageTrainingConfig:
     dense_dim: int | None = setting(None, "Width of the dense layers between the attention layers.", low=16, high=8192)
     batch_tokens: int | None = setting(None, "Tokens per step.", low=64, high=1 << 20)
     optimizer: str | None = setting(
-        None, "Muon for matrices and Adam for the rest, or RMSprop as in the book.", choices=OPTIMIZERS
+        None, "Muon for matrices and Adam for the rest, or RMSprop as in Chollet's book.", choices=OPTIMIZERS
     )
     learning_rate: float | None = setting(None, "The optimiser's learning rate.", low=1e-6, high=1.0)
     weight_decay: float | None = setting(

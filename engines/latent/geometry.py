@@ -55,7 +55,7 @@ def axis_values(count: int, reach: float, spacing: str) -> np.ndarray:
     if count < 1 or not 0 < reach <= MAX_COORDINATE or spacing not in SPACINGS:
         raise ValueError(
             message(
-                "A grid needs at least one point, a reach of at most {most:g} and one of these spacings: {spacings}.",
+                "A grid needs at least one point, a range of at most {most:g} and one of these spacings: {spacings}.",
                 most=MAX_COORDINATE,
                 spacings=SPACINGS,
             )

@@ -107,7 +107,9 @@ def alarm_if_unwritten(save: Callable[[], object]) -> str:
     try:
         save()
     except OSError as error:
-        return message("alarm: the checkpoint could not be saved ({cause}); training continues", cause=cause_of(error))
+        return message(
+            "warning: the checkpoint could not be saved ({cause}); training continues", cause=cause_of(error)
+        )
     return ""
 
 

@@ -54,17 +54,20 @@ class StyleConfig:
     )
     start: str = setting(
         "content",
-        "Start from the photo, noise, or the bundled network's sketch of the photo; a start image, "
+        "Start from the photo, noise, or the bundled network's sketch of the photo; a starting image, "
         "if given, is used instead.",
         choices=("content", "noise", "sketch"),
     )
     optimizer: str = setting("lbfgs", "How the loss is minimised.", choices=("lbfgs", "adam", "sgd"))
     learning_rate: float = setting(
-        5.0, "Grey levels per step for Adam, learning rate for SGD; L-BFGS sets its own.", low=0.0, high=10_000.0
+        5.0,
+        "For Adam, the change per step on a 0-255 scale; for SGD, the learning rate. L-BFGS sets its own.",
+        low=0.0,
+        high=10_000.0,
     )
     pooling: str = setting("max", "How the network downsamples its feature maps.", choices=("max", "average"))
     losses: str = setting(
-        "relative", "Scale each layer's loss by its own size, or as in the book.", choices=("relative", "book")
+        "relative", "Normalise the loss of each layer, or not, as in Chollet's book.", choices=("relative", "book")
     )
     style_layers: Mapping[str, float] = setting(
         dict, "Style layers and their weights; if empty, the network's defaults.", low=0.0, high=1000.0
@@ -87,11 +90,12 @@ class StyleConfig:
         """The settings that have no effect given the others, and why."""
         none: dict[str, str] = {}
         if self.seconds:
-            none |= dict.fromkeys(("size", "scales", "steps"), message("the time limit sets it; run by steps instead"))
+            why = message("the time limit determines it; set Time to “By steps”")
+            none |= dict.fromkeys(("size", "scales", "steps"), why)
         if self.start != "noise":
             none["seed"] = message("only used when starting from noise")
         if self.optimizer == "lbfgs":
             none["learning_rate"] = message("L-BFGS sets its own; choose another optimiser")
         if self.balance and self.style_weight and self.content_weight:
-            none["content_weight"] = message("“More style ↔ more photo” sets it; set that slider to 0 first")
+            none["content_weight"] = message("“More style ↔ more photo” determines it; set that slider to 0 first")
         return none

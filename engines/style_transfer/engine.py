@@ -47,14 +47,14 @@ BOOK = StyleConfig(
 def presets(backbone_name: str) -> dict[str, StyleConfig]:
     """Presets for a backbone, the default first."""
     ours = {
-        "Painted": StyleConfig(),
+        "Balanced": StyleConfig(),
         "Bold": StyleConfig(balance=0.04, style_scale=1.2),
         "Faithful": StyleConfig(balance=0.5, style_scale=0.8),
-        "My colours": StyleConfig(color="photo"),
+        "Photo's colours": StyleConfig(color="photo"),
     }
     if backbone_name != SKETCHER:  # slower networks get further from a sketch by the bundled one
         ours = {name: dataclasses.replace(config, start="sketch") for name, config in ours.items()}
-    return ours | ({"As in the book": BOOK} if backbone_name == "vgg19" else {})
+    return ours | ({"Chollet's book": BOOK} if backbone_name == "vgg19" else {})
 
 
 def resolve(config: StyleConfig, backbone: Backbone) -> StyleConfig:

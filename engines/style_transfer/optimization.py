@@ -147,9 +147,9 @@ class StyleOptimizer:
         sizes = [level for level in self._levels if level.sketch == self._level.sketch]
         number = sizes.index(self._level) + 1
         place = {"number": number, "sizes": len(sizes), "width": width, "height": height}
-        size = message("scale {number} of {sizes}, {width} x {height}", **place)
+        size = message("scale {number} of {sizes}, {width} × {height}", **place)
         if self._level.sketch:
-            size = message("sketch, scale {number} of {sizes}, {width} x {height}", **place)
+            size = message("sketch, scale {number} of {sizes}, {width} × {height}", **place)
         total = max(self._level.steps(self.config.steps), self._steps_done)
         return joined(
             [size, message("step {step} of {total}", step=self._steps_done, total=total), *self._memory_notes]

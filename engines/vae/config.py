@@ -15,13 +15,13 @@ MODELS = ("digits", "digits_notes", "faces")
 class VAETrainingConfig:
     """Settings for training an autoencoder."""
 
-    model: str = setting("digits", "Network architecture.", choices=MODELS)
+    model: str = setting("digits", "Model architecture.", choices=MODELS)
     epochs: int = setting(30, "Number of passes over the training images.", low=1, high=10_000)
     batch_size: int = setting(128, "Images per step.", low=2, high=4096)
     learning_rate: float = setting(
         1e-3, "Peak learning rate: linear warm-up, then half-cosine decay.", low=1e-7, high=1.0
     )
-    warmup: float = setting(0.02, "Share of the steps used to warm up the learning rate.", low=0.0, high=0.9)
+    warmup: float = setting(0.02, "Fraction of the steps used to warm up the learning rate.", low=0.0, high=0.9)
     kl_weight: float = setting(1.0, "Weight of the Kullback-Leibler term (beta).", low=0.0, high=100.0)
     kl_warmup: float = setting(
         0.0, "Fraction of the steps over which the KL weight rises to its value.", low=0.0, high=1.0
@@ -50,7 +50,7 @@ class WalkConfig:
         high=latent.MAX_COORDINATE,
     )
     steps: int = setting(24, "Images from one waypoint to the next.", low=1, high=500)
-    spherical: bool = setting(False, "Interpolate along great arcs around the origin instead of straight lines.")
+    spherical: bool = setting(False, "Interpolate along great circles around the origin instead of straight lines.")
     closed: bool = setting(False, "Return to the first waypoint at the end.")
 
     def __post_init__(self):

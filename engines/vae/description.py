@@ -26,7 +26,7 @@ ENGINES = (
         config="engines.vae.config:VAETrainingConfig",
         function="engines.vae.training:training",
         files=TRAINING_FILES,
-        data="mnist.npz, or a zip of images.",
+        data="A zip of images, or mnist.npz.",
         makes="vae",
     ),
 )

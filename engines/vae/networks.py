@@ -119,7 +119,7 @@ def _faces_decoder(z):
 
 
 ARCHITECTURES = {
-    "digits_notes": Architecture("Digits, as in the book", (28, 28, 1), 2, _notes_encoder, _notes_decoder),
+    "digits_notes": Architecture("Digits, as in Chollet's book", (28, 28, 1), 2, _notes_encoder, _notes_decoder),
     "digits": Architecture("Digits", (28, 28, 1), 2, _digits_encoder, _digits_decoder, 20),
     "faces": Architecture("Faces", (64, 64, 3), 256, _faces_encoder, _faces_decoder),
 }

@@ -142,7 +142,7 @@ def make_train_step(
 def train(config: VAETrainingConfig, data: Path, checkpoint: Path | None, output: Path | None) -> Frames[None]:
     """Train, yielding a frame every `interval` steps, and write `output` at the end.
 
-    Metrics: `reconstruction_loss`, `kl_loss` and `perceptual_loss`, averaged over the interval, and `held_out_loss`:
+    Metrics: `reconstruction_loss`, `kl_loss` and `perceptual_loss`, averaged over the interval, and `validation_loss`:
     for digits the negative ELBO in nats without refinement, for colour pictures the mean absolute error in [0, 1].
     The picture shows held-out pictures, their reconstructions, and samples.
 
@@ -194,7 +194,7 @@ def _train_on(
     def monitor(_: int) -> tuple[np.ndarray, dict[str, float]]:
         terms = scores(unrefined, pictures.held_out[:1000], config.seed)
         return sheet(vae, pictures.held_out[:10], config.seed), {
-            "held_out_loss": terms["total"] if not is_color else terms["mae"],
+            "validation_loss": terms["total"] if not is_color else terms["mae"],
         }
 
     steps = train_frames(

@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 # A run resumes automatically this many times; after that the user decides.
 MOST_LOSSES = 1
 # `RemoteJob.where` of a run on the studio's own machine.
-HERE = message("the studio's computer")
+HERE = message("the studio's machine")
 # For an unwatched run, a worker sends a frame this often and skips those between.
 UNWATCHED_SECONDS = 0.4
 

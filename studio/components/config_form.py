@@ -80,12 +80,10 @@ class Settings(Generic[C]):
         """
         self._derived[name] = _Derived(list(components), read)
 
-    def slider(self, name: str, label: str, low: float, high: float, step: float) -> gr.Slider:
-        """Create a slider for a field and return it."""
-        value = getattr(self.initial, name)
-        slider = gr.Slider(
-            low, high, value=value, step=step, label=label, info=self.hint(name), elem_id=f"{self._prefix}-{name}"
-        )
+    def slider(self, name: str, label: str, low: float, high: float, step: float, *, hint: bool = True) -> gr.Slider:
+        """Create a slider for a field and return it; `hint=False` where the label says it all."""
+        value, info = getattr(self.initial, name), self.hint(name) if hint else None
+        slider = gr.Slider(low, high, value=value, step=step, label=label, info=info, elem_id=f"{self._prefix}-{name}")
         return self.add(name, slider)
 
     def number(self, name: str, label: str) -> gr.Number:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import html
+import string
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ from studio.wire_format import data_uri
 
 # Twice the displayed size, for high-density screens.
 THUMBNAIL_SIDE = 64
+# Names that need more than a capital at the beginning.
+_NAMES = {"grace_hopper": "Grace Hopper"}
 _PICK = """
 element.addEventListener('click', event => {
   const button = event.target.closest('.thumbs button');
@@ -42,11 +45,17 @@ class Photo(gr.Image):
         return payload.path if payload else None
 
 
+def example_title(path: Path) -> str:
+    """Return an example's display title, made from the name of its file."""
+    stem = path.stem.rstrip(string.digits)
+    return _NAMES.get(stem) or stem.replace("_", " ").capitalize()
+
+
 def thumbnails(paths: Sequence[Path]) -> str:
     """Render thumbnail buttons as HTML."""
     buttons = []
     for path in paths:
-        name = translate(path.stem.replace("_", " "))
+        name = translate(example_title(path))
         use = translate(message("Use example: {name}", name=name))
         buttons.append(
             f'<button type="button" title="{html.escape(name)}" aria-label="{html.escape(use)}">'

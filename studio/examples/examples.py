@@ -14,7 +14,6 @@ import numpy as np
 from PIL import Image, ImageFilter
 
 from engines.core.files import written_atomically
-from engines.core.messages import message
 from studio.examples.noise import fractal_noise
 from studio.examples.paintings import PAINTINGS
 
@@ -41,7 +40,7 @@ def photographs() -> list[Path]:
 
 def drawings(folder: Path) -> list[Path]:
     """Return the paths of the drawn landscapes; draws the missing ones."""
-    return draw_missing({message("hills at dusk"): hills_at_dusk, message("clouds over water"): clouds}, folder)
+    return draw_missing(LANDSCAPES, folder)
 
 
 def painting_paths(folder: Path) -> list[Path]:
@@ -111,3 +110,7 @@ def clouds() -> Image.Image:
     water += (fractal_noise(below, WIDTH, 45, roughness=0.9, stretch=14)[..., None] - 0.5) * 60
     picture[horizon:] = water
     return Image.fromarray(np.clip(picture, 0, 255).astype(np.uint8))
+
+
+# Name -> function that draws it.
+LANDSCAPES: dict[str, Callable[[], Image.Image]] = {"hills at dusk": hills_at_dusk, "clouds over water": clouds}

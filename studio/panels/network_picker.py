@@ -35,7 +35,7 @@ def network_choices(studio: Studio, names: Sequence[str]) -> list[tuple[str, str
             size = f"{located.path.stat().st_size / 1e6:.0f}"
             where = {
                 "bundled": message("bundled, {size} MB", size=size),
-                "folder": message("your file, {size} MB", size=size),
+                "folder": message("weights folder, {size} MB", size=size),
                 "cache": message("downloaded, {size} MB", size=size),
             }[located.source]
         choices.append((joined([ARCHITECTURES[name].title, where]), name))
@@ -121,7 +121,7 @@ class NetworkPicker:
         yield gr.update(interactive=False), gr.update(value=message("Connecting …"), visible=True), gr.skip()
         try:
             for done, total in self._studio.workshop.store.download(name):
-                share = f"{100 * done / total:.0f} %" if total else ""
+                share = f"{100 * done / total:.0f}%" if total else ""
                 yield gr.skip(), message("Downloading: {done:.0f} MB {share}", done=done / 1e6, share=share), gr.skip()
         except WeightsError as error:
             yield gr.update(interactive=True), str(error), gr.skip()

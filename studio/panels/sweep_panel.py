@@ -48,13 +48,13 @@ class SweepPanel:
                 elem_id=f"{self._prefix}-column-values",
             )
             self.rows = gr.Dropdown(
-                [("none", NOTHING), *titles],
+                [("None", NOTHING), *titles],
                 value=NOTHING,
                 label="Second setting (rows)",
                 elem_id=f"{self._prefix}-rows",
             )
             self.row_values = gr.Textbox("", label="Values", elem_id=f"{self._prefix}-row-values", visible=False)
-            self.go = gr.Button("Sweep", elem_id=f"{self._prefix}-begin", interactive=False)
+            self.go = gr.Button("Start sweep", elem_id=f"{self._prefix}-begin", interactive=False)
         view.start_buttons.append(self.go)
 
     @property

@@ -71,7 +71,7 @@ class ImageRunView(RunView):
     def _video_controls(self) -> None:
         self.video_settings = settings = Settings(VideoConfig(), f"{self._prefix}-evolution")
         with gr.Row(elem_classes="directions inputs"):
-            settings.slider("speed", "Speed", 4, 30, 1)
+            settings.slider("speed", "Frames per second", 4, 30, 1, hint=False)
             settings.slider("hold", "Hold last frame", 0, 5, 0.5)
         with gr.Row(elem_classes="under"):
             first = settings.initial.kind

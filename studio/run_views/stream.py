@@ -12,6 +12,7 @@ import uuid
 from collections.abc import AsyncIterator
 from typing import Any
 
+from engines.core.messages import message
 from studio.i18n.catalog import translate
 from studio.runs.queue import RunQueue
 from studio.runs.run import Run
@@ -24,6 +25,14 @@ POLL_SECONDS = 0.02
 SILENCE_SECONDS = 3.0
 # Sent while a long step runs, so that the page can tell that the server is alive.
 HEARTBEAT_SECONDS = 10.0
+# Titles of metrics whose names do not read well; the others are named in words.
+METRICS = {
+    "kl_loss": message("KL loss"),
+    "d_loss": message("discriminator loss"),
+    "g_loss": message("generator loss"),
+    "real_accuracy": message("accuracy on real images"),
+    "fake_accuracy": message("accuracy on generated images"),
+}
 
 _watchers: dict[str, Watcher] = {}
 
@@ -133,7 +142,7 @@ class Watcher:
                 "total": frame.total,
                 "progress": frame.progress,
                 "note": translate(frame.note),
-                "alarm": frame.note.startswith("alarm"),
+                "alarm": frame.note.startswith("warning"),
                 "metrics": dict(frame.metrics),
                 "curves": {
                     metric_title(name): [float(f"{x:.4g}") for x in values] for name, values in run.curves.items()
@@ -150,4 +159,4 @@ class Watcher:
 
 def metric_title(metric: str) -> str:
     """Return the display name of a metric."""
-    return translate(metric.replace("_", " "))
+    return translate(METRICS.get(metric) or metric.replace("_", " "))

@@ -1,7 +1,7 @@
 // Token inspector: the next-token distribution before and after temperature and filtering.
 const panel = element.querySelector('.dice');
 const find = selector => panel.querySelector(selector);
-const share = value => value === 0 ? '0 %' : value < 0.001 ? '< 0.1 %' : `${(100 * value).toFixed(value < 0.1 ? 1 : 0)} %`;
+const share = value => value === 0 ? '0%' : value < 0.001 ? '< 0.1%' : `${(100 * value).toFixed(value < 0.1 ? 1 : 0)}%`;
 // Names of invisible characters.
 const seen = piece => piece === '' ? phrase('(end)') : piece.replaceAll('\n', '⏎').replace(/^ /, '␣').replace(/ $/, '␣');
 
@@ -44,9 +44,9 @@ function draw(value) {
   const among = Math.max(1, 2 ** (reshaped ? value.entropy_after : value.entropy));
   const words = among < 100 ? among.toFixed(1) : Math.round(among).toLocaleString('en'), bits = value.entropy.toFixed(2);
   find('.entropy').textContent = reshaped
-    ? phrase('Entropy: {bits} bits, {after} after temperature and filtering; like choosing among {words} equally likely words.',
+    ? phrase('Entropy: {bits} bits, {after} after temperature and filtering; as uncertain as choosing among {words} equally likely words.',
       { bits, after: value.entropy_after.toFixed(2), words })
-    : phrase('Entropy: {bits} bits; like choosing among {words} equally likely words.', { bits, words });
+    : phrase('Entropy: {bits} bits; as uncertain as choosing among {words} equally likely words.', { bits, words });
   panel.dataset.drawn = Number(panel.dataset.drawn) + 1;
 }
 

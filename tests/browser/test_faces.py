@@ -58,7 +58,7 @@ def slider(page: Page, name: str, value: float) -> None:
 
 def test_a_wall_is_made_a_face_chosen_edited_held_blended_and_saved(page, tmp_path):
     first = face(page)
-    assert caption(page).startswith("The discriminator rates it more realistic than")
+    assert caption(page).startswith("The discriminator rates it as more realistic than")
     assert "%" in tiles(page)[3].text
     chosen = after(page, tiles(page)[3].click)
     assert tiles(page)[3].get_attribute("aria-pressed") == "true"
@@ -111,7 +111,7 @@ def test_a_dropped_face_is_looked_for_and_taken_up(page, photo):
     page.click("#gan-search button")
     page.tab = "sought"
     page.drop(photo)
-    page.until(lambda: "your photo more realistic" in page.one("#sought-opinion").text, "what the critic says")
+    page.until(lambda: "your photo as more realistic" in page.one("#sought-opinion").text, "what the critic says")
     page.set(page.one("#sought-steps input[type=range]"), 20)
     page.begin()
     page.until_over("done")

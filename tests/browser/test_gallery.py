@@ -47,7 +47,7 @@ def test_results_are_opened_brought_back_sent_on_compared_exported_and_deleted(p
     assert page.one(".cards li").get_attribute("data-name") in names, "the newest first"
     open_result(page, dreams[1])
     page.until(lambda: page.browser.execute_script("return document.querySelector('.viewer .one').naturalWidth"), "it")
-    assert "Dream · " in page.one(".viewer figcaption").text
+    assert "DeepDream · " in page.one(".viewer figcaption").text
     assert "took 5 s" in page.one(".viewer figcaption").text
     saved = page.download(tmp_path / "saved", "#gallery-save")
     assert saved.read_bytes() == (server.outputs / dreams[1]).read_bytes()

@@ -66,7 +66,7 @@ def add_a_painting(page: Page, number: int) -> None:
 def video_of(page: Page, kind: str, folder: Path) -> Path:
     """Have a video of the run made, and download it."""
     page.unfold("evolution", "make-video")
-    page.set_slider("Speed", 20)
+    page.set_slider("Frames per second", 20)
     page.set_slider("Hold last frame", 2)
     page.choose("evolution", kind)
     page.click("#style-make-video")

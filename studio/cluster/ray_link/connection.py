@@ -51,7 +51,7 @@ def check_reachable(address: str) -> str:
         address = found or ""
     host, _, port = address.rpartition(":")
     if not host or not port.isdigit():
-        exit_with(message("No Ray cluster found on this computer; start one with ray start."))
+        exit_with(message("No Ray cluster found on this machine; start one with ray start."))
     try:
         socket.create_connection((host, int(port)), timeout=CONNECT_SECONDS).close()
     except OSError:

@@ -30,7 +30,7 @@ from studio.run_views.image_run_view import ImageRunView
 from studio.services import Studio
 
 DEFAULT_BACKBONE = next(iter(PRESETS))
-BOOK = "As in the book"
+BOOK = "Chollet's book"
 
 
 class DreamTab:
@@ -72,9 +72,9 @@ class DreamTab:
                 ):
                     self._build_more()
                 with gr.Accordion("Zoom video", open=False, elem_id="dream-video", elem_classes="fold"):
-                    settings.slider("pictures", "Length", 1, 120, 1)
+                    settings.slider("pictures", "Frames", 1, 120, 1)
                     settings.slider("zoom", "Zoom", 0.9, 1.3, 0.01)
-                    settings.slider("turn", "Turn", -15, 15, 0.5)
+                    settings.slider("turn", "Rotation", -15, 15, 0.5)
                 self.sweep = SweepPanel(settings, DreamSweepConfig, "dream")
                 self.sweep.build(self.view)
                 self.batch = BatchPanel(self.studio, "image", "dream")
@@ -84,7 +84,7 @@ class DreamTab:
             with gr.Column(elem_classes="outputs", min_width=320, scale=3):
                 invitation = message("Press Dream to see what the network sees in your photo.")
                 self.view.build_canvas(self.studio.read(str(first)), invitation)
-                self.view.build_footer("Move a slider during a run to change the dream.", "Use as photo")
+                self.view.build_footer("Move a slider during a run to change the result.", "Use as photo")
         self.restored = gr.State(None)
         self._wire()
 
@@ -112,7 +112,7 @@ class DreamTab:
         )
         settings.slider("octave_scale", "Octave scale", 1.1, 2.0, 0.05)
         settings.slider("jitter", "Jitter", 0, 64, 1)
-        units = {"mean absolute gradient": "mean_absolute", "L2 norm, as in the book": "l2"}
+        units = {"Mean absolute gradient": "mean_absolute", "L2 norm, as in Chollet's book": "l2"}
         settings.choice("normalization", "Step normalisation", units)
         with gr.Row(elem_classes="pair"):
             # A textbox, as gr.Number returns 0 when emptied, which is a valid channel.
@@ -219,7 +219,7 @@ class DreamTab:
             inform(message("Settings and original photo restored."))
             update[self.photo] = str(found["image"])
         else:
-            inform(message("Settings restored. The original photo is missing; drop it to repeat the dream."))
+            inform(message("Settings restored. The original photo is missing; add it to repeat the result."))
         return update
 
     def guide_changed(self, path: str | None):

@@ -47,7 +47,7 @@ class FaceDetail:
             value=0,
             step=0.01,
             label="Blend with held face",
-            info="Press “Hold” under a face, then choose another to blend the two along a great-circle arc.",
+            info="Press Hold under a face, then choose another to blend the two along a great-circle arc.",
             elem_id="gan-blend",
         )
         self.saliency = gr.Checkbox(False, label="Show discriminator saliency", container=False, elem_id="gan-looking")
@@ -64,8 +64,8 @@ class FaceDetail:
     def sliders_below(self) -> None:
         """Create the direction sliders."""
         gr.Markdown(
-            "Directions along which faces change most; the first six come from the generator’s first "
-            "layer (SeFa); along the others its images vary most.",
+            "The first six directions come from the generator's first layer (SeFa), the other six are principal "
+            "components of its images.",
             elem_classes="quiet",
         )
         self.directions = direction_sliders(DIRECTIONS, REACH, "gan-d")
@@ -197,7 +197,7 @@ def verdict_text(gan: GAN, score: float, whom: str = "") -> str:
         return translate(message("The discriminator gives {whom} a score of {score:.2f}", whom=whom, score=score))
     return translate(
         message(
-            "The discriminator rates {whom} more realistic than {standing:.0f} % of photos (score {score:.2f})",
+            "The discriminator rates {whom} as more realistic than {standing:.0f}% of photos (score {score:.2f})",
             whom=whom,
             standing=percentile,
             score=score,

@@ -3,7 +3,7 @@ const wall = element.querySelector('.wall');
 let drawing = Promise.resolve();
 
 const spoken = (index, standing) => standing == null ? phrase('Face {number}', { number: index + 1 })
-  : phrase('Face {number}: the discriminator rates it more realistic than {standing} % of photos', { number: index + 1, standing });
+  : phrase('Face {number}: the discriminator rates it as more realistic than {standing}% of photos', { number: index + 1, standing });
 
 async function draw(value) {
   const { sheet, columns, size, standings = [], chosen = 0 } = value || {};
@@ -22,7 +22,7 @@ async function draw(value) {
     canvas.width = canvas.height = size;
     canvas.getContext('2d').drawImage(bitmap, (index % columns) * size, Math.floor(index / columns) * size,
       size, size, 0, 0, size, size);
-    button.querySelector('span').textContent = standing == null ? '' : `${standing} %`;
+    button.querySelector('span').textContent = standing == null ? '' : `${standing}%`;
     button.title = spoken(index, standing);
     button.setAttribute('aria-label', button.title);
   }

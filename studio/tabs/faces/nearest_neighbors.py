@@ -19,8 +19,8 @@ from studio.wire_format import png_uri
 
 HINT = message("Finds the training images most similar to the selected face. The first search reads all of them.")
 NEEDED = (
-    "This needs the images that the networks were trained on; start the studio with <code>--data "
-    "FOLDER</code>, giving their folder or zip."
+    "To use this, start the studio with <code>--data FOLDER</code>: the folder or zip of the images that the networks "
+    "were trained on."
 )
 
 
@@ -37,7 +37,7 @@ class NearestNeighbors:
         available = self._studio.data is not None
         with gr.Accordion("Nearest training images", open=False, elem_id="gan-nearest-fold", elem_classes="fold"):
             gr.Markdown(HINT if available else NEEDED, elem_classes="quiet")
-            self.ask = gr.Button("Nearest training images", size="sm", interactive=available, elem_id="gan-nearest")
+            self.ask = gr.Button("Find nearest images", size="sm", interactive=available, elem_id="gan-nearest")
             self.answer = gr.HTML("", elem_id="gan-nearest-answer", apply_default_css=False)
 
     def wire(self, face: Any, sliders: list[Any], shown: Callable[[dict[str, Any], Sequence[Any]], np.ndarray]) -> None:

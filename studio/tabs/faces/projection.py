@@ -58,7 +58,7 @@ class FaceProjection:
                         elem_classes="drop",
                     )
                     self.opinion = gr.Markdown(
-                        "Use a photo in which one face fills the centre square, as in the generator’s images.",
+                        "Use a photo in which one face fills the centre square, as in the generator's images.",
                         elem_id="sought-opinion",
                         elem_classes="quiet",
                     )

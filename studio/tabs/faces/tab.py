@@ -55,7 +55,7 @@ class FacesTab:
                 self._build_drawing()
                 with gr.Accordion("Walk", open=True, elem_id="gan-walk", elem_classes="fold"):
                     self._build_walk()
-                title = "Find your face"
+                title = "Find a face"
                 self.projection_fold = gr.Accordion(title, open=False, elem_id="gan-search", elem_classes="fold")
                 with self.projection_fold:
                     self.search.build()
@@ -71,7 +71,7 @@ class FacesTab:
                     self.network = gr.Radio(
                         list(NETWORKS.items()),
                         value="faces",
-                        label="Networks",
+                        label="Model",
                         elem_id="gan-network",
                         elem_classes="chips",
                     )
@@ -119,7 +119,7 @@ class FacesTab:
                 self.steps, self.arcs, self.loop = add("steps", steps), add("spherical", arcs), add("closed", loop)
             with gr.Column(elem_classes="outputs", min_width=320, scale=3):
                 self.view.build_canvas(None, message("The walk video appears here."))
-                self.view.build_footer("Each frame is generated from its own latent vector.")
+                self.view.build_footer("The network generates every frame; none is cross-faded.")
 
     def _wire(self) -> None:
         options: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": None}
@@ -332,14 +332,14 @@ class FacesTab:
         if not isinstance(gan, GAN):
             return gr.skip()
         name = self._trained.register(run_id, gan)
-        inform(message("Your networks are in use; open Generate to see their faces."))
+        inform(message("Your model is in use; open Generate to see its faces."))
         return gr.update(choices=[*NETWORKS.items(), (message("Yours"), name)], value=name)
 
 
 def strip(pictures: Sequence[np.ndarray]) -> str:
     """Render the faces of a walk as HTML."""
     if not pictures:
-        hint = translate("Collect faces with “Add to walk”; otherwise the first five of the grid are used.")
+        hint = translate("Collect faces with Add to walk; otherwise the first five of the grid are used.")
         return f'<p class="places">{hint}</p>'
     images = "".join(f'<img alt="" src="{png_uri(one)}">' for one in pictures)
     count = translate(message("{count} face{s} in the walk", count=len(pictures), s="s" * (len(pictures) > 1)))

@@ -14,7 +14,7 @@ from studio.components.toasts import inform, warn
 from studio.panels.training_panel import TrainingPanel, TrainingSpec
 from studio.services import Studio
 
-NETWORKS = {"Ours": "faces", "As in the book": "notes"}
+NETWORKS = {"Reverie": "faces", "Chollet's book": "notes"}
 
 
 class GANTraining(TrainingPanel):
@@ -29,7 +29,7 @@ class GANTraining(TrainingPanel):
             choose=self._choose,
             adjust=self._adjust,
             invitation=message("Samples from fixed noise appear here as the generator learns."),
-            used="Use the trained networks for the faces under Generate.",
+            used="Use the trained model to generate faces.",
             steerable=STEERABLE,
             network_defaults=lambda model: DCGANTrainingConfig(model=model),
             kept_fields=("images", "batch_size", "interval", "seed", "rollbacks"),
@@ -37,7 +37,7 @@ class GANTraining(TrainingPanel):
         super().__init__(studio, kind, "gan-train")
 
     def _choose(self, settings: Settings) -> None:
-        self.model = settings.choice("model", "Networks", NETWORKS)
+        self.model = settings.choice("model", "Model", NETWORKS)
 
     def _adjust(self, settings: Settings) -> None:
         settings.slider("images", "Total images", 5_000, 2_000_000, 5_000)
@@ -75,7 +75,7 @@ class GANTraining(TrainingPanel):
         """Ask for one more rollback; return the new count."""
         run = self.view.run(run_id)
         if run is None or run.over:
-            warn(message("There is no running training to roll back."))
+            warn(message("No training is running."))
             return rollbacks
-        inform(message("Rolling back to the last state without an alarm."))
+        inform(message("Rolling back to the last checkpoint without a warning."))
         return rollbacks + 1

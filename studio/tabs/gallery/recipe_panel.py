@@ -108,5 +108,11 @@ def _setting_text(text: str) -> str:
     for count in range(len(words), 0, -1):
         name = " ".join(words[:count]).capitalize()
         if translate(name) != name:
-            return " ".join(filter(None, [translate(name), translate(" ".join(words[count:]))]))
+            return " ".join(filter(None, [translate(name), _value_text(" ".join(words[count:]))]))
     return translate(text)
+
+
+def _value_text(text: str) -> str:
+    """Translate a value. One like "max" has the translation of its choice, whose title begins with a capital."""
+    title = text.capitalize()
+    return translate(text if translate(text) != text or translate(title) == title else title)

@@ -20,7 +20,7 @@ CARDS = (
     ("style", "Style", message("Paint your photo in the style of a painting.")),
     ("latent", "Latent", message("Explore a latent map of handwritten digits.")),
     ("faces", "Faces", message("Generate faces of people who do not exist.")),
-    ("text", "Words", message("Generate text word by word, with the probability of each.")),
+    ("text", "Words", message("Generate text word by word, with the probability of each word.")),
 )
 WORDS = "This movie was wonderful. I saw it when it first came out and I have a copy of it. It’s one of those movies."
 _PICK = """

@@ -12,8 +12,8 @@ from engines.vae import WalkConfig
 from studio.components.config_form import Settings
 
 # Display title -> value.
-SPACINGS = {"follow the prior": "gaussian", "even": "linear"}
-VEILS = {"none": "none", "hide empty regions": "density", "show fast changes": "sensitivity"}
+SPACINGS = {"Follow the prior": "gaussian", "Even": "linear"}
+VEILS = {"None": "none", "Hide empty regions": "density", "Highlight fast changes": "sensitivity"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +51,7 @@ class MapSettings(Settings[MapConfig]):
         """Create the controls of a walk: frames per segment, spherical interpolation, closed loop."""
         steps = gr.Slider(4, 60, value=self.initial.steps, step=1, label="Frames per segment", elem_id="latent-steps")
         closed = gr.Checkbox(False, label="Closed loop", container=False, elem_id="latent-closed")
-        spherical = gr.Checkbox(False, label="Spherical", container=False, elem_id="latent-spherical")
+        spherical = gr.Checkbox(False, label="Spherical interpolation", container=False, elem_id="latent-spherical")
         return [self.add("steps", steps), self.add("spherical", spherical), self.add("closed", closed)]
 
     def _chips(self, name: str, label: str, meanings: dict[str, str]) -> gr.Radio:

@@ -38,13 +38,13 @@ from studio.tabs.latent_space.sketchpad import decode_sketch, sketch
 from studio.trained_models import TrainedNetworks
 from studio.wire_format import data_uri
 
-NETWORKS = {"Ours": "digits", "As in the book": "digits_notes"}
+NETWORKS = {"Reverie": "digits", "Chollet's book": "digits_notes"}
 SAMPLES = 8
 
 
 def _choose_networks(settings: Settings) -> None:
-    titles = {"Digits": "digits", "Digits, as in the book": "digits_notes", "Colour images, 64 x 64": "faces"}
-    settings.choice("model", "Networks", titles)
+    titles = {"Digits": "digits", "Digits, as in Chollet's book": "digits_notes", "Colour images, 64 × 64": "faces"}
+    settings.choice("model", "Model", titles)
 
 
 def _adjust_training(settings: Settings) -> None:
@@ -62,12 +62,12 @@ def _adjust_training(settings: Settings) -> None:
 TRAINING = TrainingSpec(
     engine="vae_training",
     initial=VAETrainingConfig(epochs=5, interval=60),
-    data=message("mnist.npz, or a zip of images"),
+    data=message("a zip of images, or mnist.npz"),
     suffixes=(".npz", ".zip"),
     choose=_choose_networks,
     adjust=_adjust_training,
-    invitation=message("Held-out images, their reconstructions and new samples appear here."),
-    used="Use the trained network on the map.",
+    invitation=message("Validation images, their reconstructions and new samples appear here."),
+    used="Use the trained model on the map.",
 )
 
 
@@ -104,13 +104,13 @@ class LatentTab:
                 self.map = explorer("latent-map", {})
                 with gr.Accordion("Walk", open=True, elem_id="latent-walk", elem_classes="fold"):
                     gr.Markdown(
-                        "Press “Add waypoint”, click the map in a few places, then press Walk.", elem_classes="quiet"
+                        "Press Add waypoint, click the map in a few places, then press Walk.", elem_classes="quiet"
                     )
                     with gr.Row(elem_classes="under inputs"):
                         self.steps, self.arcs, self.round = self.settings.walk()
                     self.view.build_buttons("Walk")
                     self.view.build_canvas(None, message("The walk video appears here."))
-                    self.view.build_footer("Each frame is decoded exactly.")
+                    self.view.build_footer("The network decodes every frame; none is interpolated.")
                     with gr.Row(elem_classes="under"):
                         gr.Markdown(
                             "Upload a walk saved as MP4 to restore its waypoints and settings.", elem_classes="quiet"
@@ -127,14 +127,14 @@ class LatentTab:
     def _build_controls(self) -> None:
         with gr.Column(elem_classes="begin"):
             self.network = gr.Radio(
-                list(NETWORKS.items()), value="digits", label="Network", elem_id="latent-network", elem_classes="chips"
+                list(NETWORKS.items()), value="digits", label="Model", elem_id="latent-network", elem_classes="chips"
             )
         self.z = [gr.Slider(-4, 4, value=0, step=0.01, label=f"z[{i}]", elem_id=f"latent-z{i}") for i in range(2)]
         self.veil = self.settings.veil()
         with gr.Accordion("Draw a digit", open=True, elem_id="latent-draw", elem_classes="fold"):
             self.sheet = sketch("latent-sheet")
             self.dropped = Photo(
-                label="or drop an image",
+                label="Or drop an image",
                 sources=["upload", "clipboard"],
                 height=120,
                 elem_id="latent-digit",
@@ -143,7 +143,7 @@ class LatentTab:
             self.reconstructions = gr.HTML("", elem_id="latent-reconstructions", apply_default_css=False)
         with gr.Accordion("Map", open=False, elem_id="latent-grid", elem_classes="fold"):
             self.count, self.reach, self.spacing = self.settings.grid()
-            self.figure = gr.DownloadButton("Figure with axes", size="sm", elem_id="latent-figure")
+            self.figure = gr.DownloadButton("Save figure with axes", size="sm", elem_id="latent-figure")
         self.saved_settings.build()
 
     def _wire(self) -> None:
@@ -202,9 +202,9 @@ class LatentTab:
             return [gr.skip(), gr.skip()]
         name = self._trained.register(run_id, vae)
         if vae.latent_dim == 2:
-            inform(message("The map now uses your network; open Digits to see it."))
+            inform(message("The map now uses your model; open Digits to see it."))
             return [gr.update(choices=[*NETWORKS.items(), (message("Yours"), name)], value=name), gr.skip()]
-        inform(message("Portraits now uses your network; press Random face."))
+        inform(message("Portraits now uses your model; press Random face."))
         return [gr.skip(), {**face, "network": name, "first": None, "second": None}]
 
     async def draw_first(

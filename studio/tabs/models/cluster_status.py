@@ -19,7 +19,7 @@ from studio.runs.run import Run
 from studio.services import Studio
 
 LOOKING, AWAY = message("Looking for the cluster."), message("The cluster cannot be reached.")
-MEANWHILE = message("Until then, runs use the studio's computer, one at a time.")
+MEANWHILE = message("Until then, runs use the studio's machine, one at a time.")
 
 
 def cluster_status(studio: Studio, elem_id: str) -> gr.HTML:
@@ -45,7 +45,7 @@ def status_value(studio: Studio) -> dict[str, Any]:
     waiting = sum(run.state == "waiting" for run in going)
     rows = [_row(machine, [run for run in working if _is_on(run, machine)], studio.shared) for machine in machines]
     if runs := [_run_text(run, studio.shared) for run in working if run.where == HERE]:
-        rows.append({"title": translate("The studio's computer"), "has": "", "runs": runs, "warm": "", "refused": ""})
+        rows.append({"title": translate("The studio's machine"), "has": "", "runs": runs, "warm": "", "refused": ""})
     return {
         "said": [*map(translate, _sentences(status))],
         "machines": rows,
@@ -62,7 +62,7 @@ def _sentences(status: Status) -> list[str]:
         reason = [] if status.message in (AWAY, LOOKING) else [status.message]
         return [LOOKING if status.message == LOOKING else AWAY, *reason, MEANWHILE]
     if not status.usable:
-        return [message("No computer in the cluster at {address} can be used.", address=status.address), MEANWHILE]
+        return [message("No machine in the cluster at {address} can be used.", address=status.address), MEANWHILE]
     return [message("Runs use the cluster at {address}.", address=status.address)]
 
 

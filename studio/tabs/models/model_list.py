@@ -19,12 +19,12 @@ from studio.i18n.catalog import translate
 TITLES = {
     "studio_vgg": "Studio VGG",
     "vae_digits": message("Digits"),
-    "vae_digits_notes": message("Digits, as in the book"),
+    "vae_digits_notes": message("Digits, as in Chollet's book"),
     "vae_faces": message("Faces (VAE)"),
     "dcgan_faces": message("Faces (GAN)"),
-    "dcgan_notes": message("Faces (GAN), as in the book"),
+    "dcgan_notes": message("Faces (GAN), as in Chollet's book"),
     "language_model_ours": message("Film reviews"),
-    "language_model_notes": message("Film reviews, as in the book"),
+    "language_model_notes": message("Film reviews, as in Chollet's book"),
 }
 SCORES = {
     "top1": message("Top-1 accuracy: {value}"),
@@ -46,7 +46,7 @@ SCORES = {
 }
 WHERE = {
     "bundled": message("Bundled"),
-    "folder": message("In your weights folder"),
+    "folder": message("In the weights folder"),
     "cache": message("In Keras's cache"),
     "part": message("Partly downloaded"),
     "missing": message("Not installed"),

@@ -34,7 +34,7 @@ Everything bundled works offline. To use another network:
 2. On a computer with a connection, open that address and save the file.
 3. Copy the file to this computer and drop it above.
 
-The server’s administrator can also put the file in a folder and start the studio with `--weights FOLDER`."""
+The server's administrator can also put the file in a folder and start the studio with `--weights FOLDER`."""
 
 
 class ModelsTab:

@@ -33,11 +33,11 @@ from studio.tabs.style_transfer.region_painter import blank, masks_of, region_pa
 from studio.tabs.style_transfer.style_picker import StylePicker, blend_of, paths_in
 
 DEFAULT_BACKBONE = next(iter(LAYERS))
-TIMES = {"Quick · 15 s": 15.0, "Good · 1 min": 60.0, "Fine · 5 min": 300.0, "By steps": 0.0}
+TIMES = {"Quick · 15 s": 15.0, "Good · 1 min": 60.0, "Best · 5 min": 300.0, "By steps": 0.0}
 COLORS = {
-    "the style image's": "painting",
-    "the photo's": "photo",
-    "matched to the photo's": "matched",
+    "From the style image": "painting",
+    "From the photo": "photo",
+    "Matched to the photo": "matched",
 }
 
 
@@ -93,11 +93,11 @@ class StyleTab:
                     gr.Markdown("Paint the area of the photo for each style image.", elem_classes="quiet")
                     self.regions = region_painter("style-regions", photo)
                 self.start_fold = gr.Accordion(
-                    "Start from an image", open=False, elem_id="style-start-fold", elem_classes="fold"
+                    "Starting image", open=False, elem_id="style-start-fold", elem_classes="fold"
                 )
                 with self.start_fold:
                     self.start_image = Photo(
-                        label="Image to start from, at full size",
+                        label="Starting image (the run starts at full size)",
                         sources=["upload", "clipboard"],
                         height=140,
                         elem_id="style-start-image",
@@ -116,7 +116,7 @@ class StyleTab:
             with gr.Column(elem_classes="outputs", min_width=320, scale=3):
                 invitation = message("Press Paint to turn the photo into a painting.")
                 self.view.build_canvas(photo, invitation)
-                self.view.build_footer("Move a slider during a run to change the painting.", "Use as starting image")
+                self.view.build_footer("Move a slider during a run to change the result.", "Use as starting image")
         self.restored = gr.State(None)
         self._wire()
 
@@ -171,11 +171,11 @@ class StyleTab:
             ),
             read=lambda text: (text or "").strip(),
         )
-        settings.choice("losses", "Losses", {"normalised per layer": "relative", "as in the book": "book"})
-        settings.choice("pooling", "Pooling", {"max": "max", "average": "average"})
-        settings.choice(
-            "start", "Start from", {"the photo": "content", "bundled network's sketch": "sketch", "noise": "noise"}
-        )
+        losses = {"Normalised per layer": "relative", "As in Chollet's book": "book"}
+        settings.choice("losses", "Loss normalisation", losses)
+        settings.choice("pooling", "Pooling", {"Max": "max", "Average": "average"})
+        starts = {"Photo": "content", "Sketch by the bundled network": "sketch", "Noise": "noise"}
+        settings.choice("start", "Start from", starts)
         settings.choice("optimizer", "Optimiser", {"L-BFGS": "lbfgs", "Adam": "adam", "SGD": "sgd"})
         with gr.Row(elem_classes="pair"):
             settings.number("learning_rate", "Learning rate")
@@ -278,7 +278,7 @@ class StyleTab:
         if found.get("content_image"):
             update[self.photo] = str(found["content_image"])
         if missing:
-            inform(message("Settings restored. Some original images are missing; drop them to repeat the result."))
+            inform(message("Settings restored. Some original images are missing; add them to repeat the result."))
         elif masked:
             inform(message("Settings and images restored, but not regions. Paint them again to repeat the result."))
         else:

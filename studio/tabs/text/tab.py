@@ -47,7 +47,7 @@ class TextTab:
         self.training = LanguageTraining(studio)
         self._trained = TrainedNetworks(studio, "language_model")
         # Display title -> name of each bundled model that is installed.
-        names = {"Ours": "ours", "As in the book": "notes"}
+        names = {"Reverie": "ours", "Chollet's book": "notes"}
         store = studio.workshop.store
         self._shipped = {title: name for title, name in names.items() if store.find(f"language_model_{name}")}
 

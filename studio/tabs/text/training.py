@@ -11,7 +11,7 @@ from studio.panels.training_panel import TrainingPanel, TrainingSpec
 from studio.run_views.text_run_view import TextRunView
 from studio.services import Studio
 
-NETWORKS = {"Ours": "ours", "As in the book": "notes"}
+NETWORKS = {"Reverie": "ours", "Chollet's book": "notes"}
 CUTS = {"Subwords": "subwords", "Whole words": "words", "Characters": "characters"}
 # Small enough to learn from a few pages of text while the user watches.
 FIRST = LanguageTrainingConfig(
@@ -40,7 +40,7 @@ class LanguageTraining(TrainingPanel):
         super().__init__(studio, kind, "text-train", TextRunView(studio, "text-train"))
 
     def _choose(self, settings: Settings) -> None:
-        self.model = settings.choice("model", "Network", NETWORKS)
+        self.model = settings.choice("model", "Model", NETWORKS)
         self.cut = settings.choice("tokeniser", "Tokeniser", CUTS)
 
     def _adjust(self, settings: Settings) -> None:
@@ -61,7 +61,7 @@ class LanguageTraining(TrainingPanel):
             settings.slider("batch_tokens", "Tokens per step", 256, 32_768, 256)
             settings.choice("optimizer", "Optimiser", {"Muon and Adam": "muon", "RMSprop": "rmsprop"})
             settings.number("learning_rate", "Learning rate")
-            settings.slider("falling", "Final decay share", 0.0, 1.0, 0.05)
+            settings.slider("falling", "Decay fraction", 0.0, 1.0, 0.05)
             settings.slider("interval", "Steps between samples", 5, 500, 5)
             settings.number("seed", "Seed")
 

@@ -42,7 +42,7 @@ def bad_output(kind: str, photo: Path, results: Path) -> Path:
     [
         ("a folder", "is a folder"),
         ("a folder with a suffix", "is a folder"),
-        ("in a file", "a file is in the place of the folder"),
+        ("in a file", "a file has the same name as the folder"),
         ("a name of 256 bytes", "too long"),
         ("a long name in a folder to be made", "too long"),
         ("a long folder", "too long"),

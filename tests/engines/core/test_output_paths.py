@@ -29,14 +29,14 @@ def data(tmp_path) -> Path:
     [
         (["--output", "folder"], "is a folder"),
         (["--output", "weights.h5"], ".npz"),
-        (["--output", "file/weights.npz"], "a file is in the place of the folder"),
+        (["--output", "file/weights.npz"], "a file has the same name as the folder"),
         (["--output", 252 * "n" + ".npz"], "too long"),
         (["--output", "data.npz"], "is what is read"),
         (["--checkpoint", "folder"], "is a folder"),
         (["--checkpoint", "data.npz"], "is what is read"),
         (["--checkpoint", "new/a.npz", "--output", "new/a.npz"], "both"),
         (["--pictures", "file"], "is a file"),
-        (["--pictures", "file/new"], "a file is in the place of the folder"),
+        (["--pictures", "file/new"], "a file has the same name as the folder"),
     ],
 )
 def test_a_training_whose_files_cannot_be_written_is_refused_at_once(name, arguments, part, data, monkeypatch, capsys):

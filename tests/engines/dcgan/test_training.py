@@ -188,10 +188,10 @@ def test_what_is_moved_while_it_trains_takes_effect_and_may_be_another_when_it_g
 
 
 def test_one_more_rollback_puts_the_networks_back_and_the_steps_go_on(data, tmp_path, monkeypatch, eagerly):
-    monkeypatch.setattr(dcgan_training, "alarm", lambda frame, _: "alarm: it is late" if frame.step > 1 else "")
+    monkeypatch.setattr(dcgan_training, "alarm", lambda frame, _: "warning: it is late" if frame.step > 1 else "")
     frames = train(TINY, data, tmp_path / "checkpoint.npz", tmp_path / "out.npz")
     assert next(frames).note == ""
-    assert next(frames).note == "alarm: it is late"
+    assert next(frames).note == "warning: it is late"
     assert step_of(tmp_path / "checkpoint-good.npz") == 1
     seen = []
     monkeypatch.setattr(

@@ -162,7 +162,7 @@ def test_a_picture_above_the_limit_is_shrunk_with_a_sentence(picture, kind, most
     height, width = read.pixels.shape[:2]
     assert 0.9 * most < height * width <= most
     assert width / height == pytest.approx(72 / 48, rel=0.06)
-    assert read.notices == (f"This image is 72 x 48 pixels; it was shrunk to {width} x {height}.",)
+    assert read.notices == (f"This image is 72 × 48 pixels; it was shrunk to {width} × {height}.",)
     expected = Image.fromarray(read_picture(data)).resize((width, height), Image.Resampling.LANCZOS)
     assert np.abs(read.pixels.astype(int) - np.asarray(expected)).mean() < 4
 
@@ -210,7 +210,7 @@ def test_shrunk_pictures_are_upright(picture):
     exif[ExifTags.Base.Orientation] = 6
     read = load_picture(encoded(Image.fromarray(picture), "JPEG", exif=exif.tobytes()), max_pixels=900)
     assert read.pixels.shape == (36, 24, 3)
-    assert "shrunk to 24 x 36" in read.notices[0]
+    assert "shrunk to 24 × 36" in read.notices[0]
 
 
 # Metadata

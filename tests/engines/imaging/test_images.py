@@ -289,7 +289,7 @@ def test_a_picture_with_damaged_bytes_is_read_or_refused_with_one_sentence(kind)
 def test_a_picture_that_is_too_small_to_work_on_is_refused_with_its_size(shape):
     image = read_picture(as_png(np.zeros(shape, np.uint8)))
     assert image.shape == shape
-    assert f"{shape[1]} x {shape[0]}" in refusal(PictureError, check_picture, image)
+    assert f"{shape[1]} × {shape[0]}" in refusal(PictureError, check_picture, image)
 
 
 def test_a_picture_of_the_least_size_is_taken():

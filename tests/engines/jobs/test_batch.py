@@ -174,7 +174,7 @@ def test_what_cannot_be_used_is_left_out_and_told_of_and_the_rest_goes_on(tmp_pa
     assert [notice.partition(":")[0] for notice in started.notices] == ["notes was skipped", "tiny was skipped"]
     assert all(is_one_sentence(notice) for notice in started.notices)
     assert "not an image" in started.notices[0]
-    assert "at least 16 x 16" in started.notices[1]
+    assert "at least 16 × 16" in started.notices[1]
 
 
 def test_of_many_that_were_left_out_some_are_told_of_one_by_one(tmp_path, workshop):

@@ -121,7 +121,7 @@ def test_recipes_of_two_engines_say_so_first_and_are_compared_in_what_they_share
         steering=(),
     )
     found = differences(recipe(), painting)
-    assert found[0] == Difference("Engine", "deep dream", "style transfer")
+    assert found[0] == Difference("Engine", "DeepDream", "Style transfer")
     assert [difference.name for difference in found[1:]] == ["Seed"]
 
 

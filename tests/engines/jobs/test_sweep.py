@@ -354,12 +354,12 @@ def test_a_sweep_that_cannot_be_is_refused_with_a_sentence(changes, told):
 @pytest.mark.parametrize(
     ("changes", "swept", "values", "told"),
     [
-        ({"seconds": 15.0}, "steps", (10, 20), "Steps has no effect here: the time limit sets it"),
-        ({"seconds": 15.0}, "size", (100, 200), "the time limit sets it"),
+        ({"seconds": 15.0}, "steps", (10, 20), "Steps has no effect here: the time limit determines it"),
+        ({"seconds": 15.0}, "size", (100, 200), "the time limit determines it"),
         ({}, "seconds", (5.0, 10.0), "The setting 'seconds' cannot be swept"),
         ({}, "seed", (1, 2), "only used when starting from noise"),
         ({"optimizer": "lbfgs"}, "learning_rate", (1.0, 2.0), "L-BFGS sets its own"),
-        ({}, "content_weight", (1.0, 2.0), "sets it; set that slider to 0 first"),
+        ({}, "content_weight", (1.0, 2.0), "determines it; set that slider to 0 first"),
     ],
 )
 def test_a_setting_of_paintings_that_changes_nothing_is_refused_and_it_is_said_why(changes, swept, values, told):

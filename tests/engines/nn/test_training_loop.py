@@ -201,7 +201,7 @@ def test_a_checkpoint_that_cannot_be_written_leaves_the_one_before_and_the_train
     with monkeypatch.context() as patch:
         patch.setattr(np, "savez", full_disk)
         alarm_if_unwritten = next(frames)
-    assert alarm_if_unwritten.note.startswith("alarm: the checkpoint could not be saved (the disk is full")
+    assert alarm_if_unwritten.note.startswith("warning: the checkpoint could not be saved (the disk is full")
     assert path.read_bytes() == before
     assert files_in(tmp_path) == ["checkpoint.npz"]
     assert load_checkpoint(path, Tiny().variables, Tiny.SETTINGS) == 10

@@ -21,8 +21,8 @@ def test_the_frames_climb_the_sizes_and_tell_what_is_done(studio_vgg):
     progress = [frame.progress for frame in frames]
     assert progress == sorted(progress)
     assert progress[-1] == 1
-    assert frames[0].note == "scale 1 of 2, 103 x 69 · step 1 of 7"
-    assert frames[-1].note == "scale 2 of 2, 180 x 120 · step 5 of 5"
+    assert frames[0].note == "scale 1 of 2, 103 × 69 · step 1 of 7"
+    assert frames[-1].note == "scale 2 of 2, 180 × 120 · step 5 of 5"
     assert all(frame.image.dtype == np.uint8 for frame in frames)
 
 

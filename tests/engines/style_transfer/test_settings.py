@@ -126,8 +126,8 @@ def test_the_settings_of_the_book_are_those_of_the_listing():
     weights = (BOOK.style_weight, BOOK.content_weight, BOOK.total_variation_weight, BOOK.balance)
     assert weights == (1e-6, 2.5e-8, 1e-6, 0)
     assert (BOOK.optimizer, BOOK.learning_rate, BOOK.steps, BOOK.scales) == ("sgd", 100, 4000, 1)
-    assert presets("vgg19")["As in the book"] == BOOK
-    assert "As in the book" not in presets("studio_vgg")
+    assert presets("vgg19")["Chollet's book"] == BOOK
+    assert "Chollet's book" not in presets("studio_vgg")
 
 
 @pytest.mark.parametrize("name", list(LAYERS))

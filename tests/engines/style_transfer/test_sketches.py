@@ -30,9 +30,9 @@ def test_a_painting_on_a_sketch_begins_where_the_bundled_network_has_ended(studi
     frames = painted(PHOTO, [STYLE], SKETCHED, slower)
     notes = [frame.note.split(" · step")[0] for frame in frames]
     assert notes == [
-        *["sketch, scale 1 of 2, 114 x 69"] * 6,
-        *["sketch, scale 2 of 2, 200 x 120"] * 4,
-        *["scale 1 of 1, 200 x 120"] * 3,
+        *["sketch, scale 1 of 2, 114 × 69"] * 6,
+        *["sketch, scale 2 of 2, 200 × 120"] * 4,
+        *["scale 1 of 1, 200 × 120"] * 3,
     ]
     assert [frame.step for frame in frames] == list(range(1, 14))
     assert {frame.total for frame in frames} == {13}

@@ -235,12 +235,12 @@ def test_training_leads_down_shows_its_work_and_leaves_weights_that_load(mnist, 
     frames = list(train(config, mnist, None, tmp_path / "vae.npz"))
     assert [frame.step for frame in frames] == list(range(10, 101, 10))
     assert frames[-1].metrics["reconstruction_loss"] < 0.6 * frames[0].metrics["reconstruction_loss"]
-    assert {"kl_loss", "held_out_loss", "steps_per_second"} <= set(frames[-1].metrics)
+    assert {"kl_loss", "validation_loss", "steps_per_second"} <= set(frames[-1].metrics)
     assert frames[-1].image.shape == (4 * 28, 10 * 28, 3)
     vae = read_vae(tmp_path / "vae.npz")
     assert vae.examples is not None
     found = vae_training.evaluate({"digits_notes": tmp_path / "vae.npz"}, mnist)
-    assert found["digits_notes_total"] == pytest.approx(frames[-1].metrics["held_out_loss"], rel=0.05)
+    assert found["digits_notes_total"] == pytest.approx(frames[-1].metrics["validation_loss"], rel=0.05)
 
 
 def test_a_checkpoint_of_another_configuration_is_refused_in_a_sentence(mnist, tmp_path, eagerly):

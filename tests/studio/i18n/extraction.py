@@ -18,9 +18,11 @@ from engines.jobs import ENGINES
 from engines.jobs.registry import PACKAGES
 from studio.api.endpoints import ENDPOINTS
 from studio.components.html_component import SCRIPT_WORDS, TEMPLATE_WORDS
-from studio.examples.examples import photographs
+from studio.components.image_input import example_title
+from studio.examples.examples import LANDSCAPES, photographs
 from studio.examples.paintings import PAINTINGS
 from studio.i18n.page_translation import translatable_properties
+from studio.run_views.stream import metric_title
 
 ROOT = Path(__file__).resolve().parents[3]
 # What these say is said to programs, to whoever starts the server, or on a command line.
@@ -65,7 +67,7 @@ STAYS_ENGLISH = {
         "bfloat16",
         "float32",
     ),
-    *("Studio VGG", "InceptionV3", "VGG16", "VGG19", "Xception", "ResNet50"),
+    *("Reverie", "Studio VGG", "InceptionV3", "VGG16", "VGG19", "Xception", "ResNet50"),
     *("L-BFGS", "Adam", "SGD", "RMSprop", "Top-k", "Top-p", "Min-p", "Top k", "Top p", "Min p"),
 }
 _WORDS = re.compile(r"[A-Za-z]{2,}")
@@ -105,7 +107,7 @@ def said_in(path: Path) -> Iterator[tuple[str, int]]:
         if path.is_relative_to(ROOT / "engines"):
             keys = node.keys if isinstance(node, ast.Dict) else [node.slice] if isinstance(node, ast.Subscript) else []
             metrics = ((_text(key), key.lineno) for key in keys if key is not None)
-            yield from ((name.replace("_", " "), line) for name, line in metrics if _METRIC.fullmatch(name))
+            yield from ((metric_title(name), line) for name, line in metrics if _METRIC.fullmatch(name))
 
 
 def unmarked_in(path: Path) -> Iterator[int]:
@@ -161,16 +163,14 @@ def names() -> Iterator[str]:
     """What a person reads of settings, inputs and engines by their names, and of presets."""
     for config in [*(endpoint.config for endpoint in ENDPOINTS.values()), VideoConfig]:
         yield from (_in_words(field.name) for field in dataclasses.fields(config))
-    for name, engine in ENGINES.items():
+    for engine in ENGINES.values():
         yield engine.title
-        yield name.replace("_", " ")
         for picture in engine.inputs:
             one = _in_words(picture.removesuffix("s"))
             yield f"{one} {{number}}" if picture in engine.series else _in_words(picture)
     for presets in [*deep_dream.PRESETS.values(), *map(style_transfer.presets, style_transfer.LAYERS)]:
         yield from presets
-    yield from PAINTINGS
-    yield from (path.stem.replace("_", " ") for path in photographs())
+    yield from map(example_title, [*map(Path, [*LANDSCAPES, *PAINTINGS]), *photographs()])
 
 
 def _in_words(name: str) -> str:

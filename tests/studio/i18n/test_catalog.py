@@ -338,7 +338,7 @@ def test_a_run_is_told_of_in_the_language_of_who_watches(queue):
     run.frame = Frame(
         step=1,
         total=2,
-        note="alarm: the discriminator is fooled by almost every generated image; raise its learning rate",
+        note="warning: the discriminator is fooled by almost every generated image; raise its learning rate",
     )
     run._curves.values = {"style_loss": [1.0, 2.0]}
     run.error = "The drawing is empty; draw a digit first."

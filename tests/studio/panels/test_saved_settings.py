@@ -129,7 +129,7 @@ def test_settings_of_the_map_and_of_a_walk_on_it_come_back(studio):
         tab = LatentTab(studio)
         tab.build()
     said = {"count": 7, "reach": 1.5, "steps": 9, "spherical": True, "closed": True}
-    said |= {"spacing": "even", "veil": "hide empty regions"}
+    said |= {"spacing": "Even", "veil": "Hide empty regions"}
     values = [said[name] for name in tab.settings.controls]
     kept = {"mine": tab.saved_settings.remember_last(*values)}
     assert kept["mine"] == said | {"spacing": "linear", "veil": "density"}

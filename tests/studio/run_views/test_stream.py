@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from studio.run_views import stream as streaming
-from studio.run_views.stream import WINDOW, Watcher, acknowledge
+from studio.run_views.stream import WINDOW, Watcher, acknowledge, metric_title
 from studio.runs.run import Run
 from studio.wire_format import PREVIEW_SIDE, data_uri, preview
 from tests.studio.helpers import LONGEST_WAIT, LoopEngine, MemoryResultWriter, eventually
@@ -418,3 +418,16 @@ def test_pictures_travel_as_jpeg_no_larger_than_a_screen_needs(shape, shown):
 def test_a_preview_of_a_small_picture_is_that_picture():
     image = np.zeros((20, 30, 3), np.uint8)
     assert preview(image) is image
+
+
+@pytest.mark.parametrize(
+    ("metric", "title"),
+    [
+        ("kl_loss", "KL loss"),
+        ("d_loss", "discriminator loss"),
+        ("fake_accuracy", "accuracy on generated images"),
+        ("style_loss", "style loss"),
+    ],
+)
+def test_a_curve_is_named_in_words(metric, title):
+    assert metric_title(metric) == title

@@ -79,9 +79,10 @@ def test_each_machine_is_told_of_with_what_it_has_and_what_runs_there(studio, cl
     begin("")
     said = status_value(studio)
     assert said["said"] == ["Runs use the cluster at 10.0.0.1:6379."]
+    going = "DeepDream · step 1 of 30"
     assert said["machines"] == [
-        {"title": "10.0.0.2", "has": "2 cores", "runs": ["Dream · step 1 of 30"], "warm": "1", "refused": ""},
-        {"title": "10.0.0.3", "has": "1 core · 2 GPUs", "runs": ["Dream · step 1 of 30"], "warm": "0", "refused": ""},
+        {"title": "10.0.0.2", "has": "2 cores", "runs": [going], "warm": "1", "refused": ""},
+        {"title": "10.0.0.3", "has": "1 core · 2 GPUs", "runs": [going], "warm": "0", "refused": ""},
     ]
     assert said["waiting"] == "1 run waiting."
 
@@ -125,9 +126,9 @@ def test_a_cluster_that_is_away_is_said_to_be_why_and_what_is_done_meanwhile(stu
     assert reason in said["said"]
     assert len(said["said"]) == len(set(said["said"]))
     assert all(map(is_one_sentence, said["said"]))
-    assert "the studio's computer" in said["said"][-1]
+    assert "the studio's machine" in said["said"][-1]
     assert [(machine["title"], machine["runs"]) for machine in said["machines"]] == [
-        ("The studio's computer", ["Dream · step 1 of 30"])
+        ("The studio's machine", ["DeepDream · step 1 of 30"])
     ]
 
 

@@ -117,7 +117,7 @@ def test_a_picture_of_more_pixels_than_this_server_keeps_is_shrunk_and_that_is_s
 ):
     monkeypatch.setattr(studio, "max_pixels", 1000)
     answer = tab.photo_changed(photo, "")
-    assert "shrunk to 38 x 25" in capsys.readouterr().out
+    assert "shrunk to 38 × 25" in capsys.readouterr().out
     assert decoded(answer[tab.view.canvas]["original"]).shape == (25, 38, 3)
 
 
@@ -239,7 +239,7 @@ def test_a_download_is_offered_only_for_a_network_whose_weights_are_missing(tab,
     assert {name for name, update in offered.items() if update["visible"]} == {"vgg19", "inception_v3", "resnet50"}
     assert offered["vgg19"]["value"].endswith("(80 MB)")
     shown = {name: title for title, name in network_choices(studio, list(PRESETS))}
-    assert "your file" in shown["vgg16"]
+    assert "weights folder" in shown["vgg16"]
     assert "downloaded" in shown["xception"]
     assert "bundled" in shown["studio_vgg"]
     assert "download 80 MB" in shown["vgg19"]

@@ -194,7 +194,7 @@ def test_without_a_face_nothing_is_saved_held_or_added_but_a_sentence(tab):
 
 
 def test_the_verdict_is_told_as_a_share_of_photographs(gan):
-    assert verdict_text(gan, 0.0) == "The discriminator rates it more realistic than 50 % of photos (score 0.00)"
+    assert verdict_text(gan, 0.0) == "The discriminator rates it as more realistic than 50% of photos (score 0.00)"
     assert (
         verdict_text(dataclasses.replace(gan, held_out_percentiles=None), 1.0)
         == "The discriminator gives it a score of 1.00"
@@ -268,7 +268,7 @@ def test_a_recipe_that_cannot_be_followed_is_told_in_a_sentence(tab, tmp_path, c
 
 def test_a_dropped_face_is_judged_looked_for_and_used(tab, studio, photo):
     _, opinion, message, *_ = call(tab.search.face_dropped, photo, "faces")
-    assert opinion.startswith("The discriminator rates your photo more realistic than")
+    assert opinion.startswith("The discriminator rates your photo as more realistic than")
     assert message["state"] == "ready"
     values = tab.search.settings.values(ProjectionConfig(steps=2, starts=1))
     updates = watched(tab.search.start(photo, "faces", *values))
@@ -360,7 +360,7 @@ def test_using_or_sending_back_what_is_not_there_is_told_in_a_sentence(tab):
     assert "Nothing has been trained yet" in warned(lambda: call(tab.use_trained, ""))[1]
     assert "Nothing has been trained yet" in warned(lambda: asyncio.run(tab.training.export_for_keras("")))[1]
     assert "Choose the training data first" in warned(lambda: trained(tab, None))[1]
-    assert warned(lambda: tab.training.add_rollback("", 3)) == (3, "There is no running training to roll back.")
+    assert warned(lambda: tab.training.add_rollback("", 3)) == (3, "No training is running.")
 
 
 def test_three_pictures_are_too_few_to_train_on(tab, tmp_path):

@@ -17,9 +17,10 @@ from engines.imaging.images import digest, read_picture
 from engines.jobs import ENGINES, Job
 from engines.language_model import WritingConfig
 from engines.recipes import Recipe, from_json, read_recipe, write_png, write_text
+from studio.i18n.catalog import KOREAN, use_language
 from studio.services import Studio
 from studio.tabs.deep_dream.tab import DreamTab
-from studio.tabs.gallery.recipe_panel import table_of
+from studio.tabs.gallery.recipe_panel import change_text, table_of
 from studio.tabs.gallery.tab import A_PAGE, NOTHING, TITLES, GalleryTab
 from studio.tabs.style_transfer.tab import StyleTab
 from tests.engines.helpers import files_in
@@ -123,7 +124,7 @@ def test_an_opened_picture_says_what_it_is_and_offers_what_can_be_done_with_it(t
     viewed = shown[gallery.viewer]
     assert viewed["kind"] == "picture"
     assert viewed["url"].endswith(name)
-    assert "Dream · " in viewed["facts"]
+    assert "DeepDream · " in viewed["facts"]
     assert "took " in viewed["facts"]
     assert "Studio VGG" in viewed["facts"]
     assert "72 × 48" in viewed["facts"]
@@ -230,6 +231,16 @@ def test_two_compared_results_say_why_they_differ(tabs, studio_with_examples, sm
     assert "The recipes are the same" in same[gallery.panel.differences]
     hostile = Recipe(engine="deep_dream", config={"steps": "<script>"}, backbone="", weights="", inputs={})
     assert "<script>" not in table_of(hostile, dataclasses.replace(hostile, config={"steps": 2}))
+
+
+@pytest.mark.parametrize(
+    ("english", "korean"),
+    [("max", "최댓값"), ("pooling max, start noise", "풀링 최댓값, 시작점 노이즈"), ("losses book", "손실 book")],
+)
+def test_what_was_chosen_is_compared_in_the_language_of_the_page(english, korean):
+    assert change_text(english) == english
+    with use_language(KOREAN):
+        assert change_text(english) == korean
 
 
 def test_deleting_is_asked_twice_and_for_the_very_same_results(tabs, studio_with_examples):

@@ -81,7 +81,7 @@ def call(handler, *arguments: Any) -> Any:
     return asyncio.run(handler(*arguments))
 
 
-GRID = ("digits", 6, 2.0, "follow the prior", "nothing")
+GRID = ("digits", 6, 2.0, "Follow the prior", "nothing")
 
 
 def test_the_models_that_can_be_named_are_those_that_there_are():
@@ -135,7 +135,7 @@ def test_a_network_whose_weights_are_missing_is_told_in_a_sentence(tab, studio, 
 
 
 def test_the_figure_with_axes_is_a_png(tab):
-    path = call(tab.write_figure, "digits", 1.0, "even")
+    path = call(tab.write_figure, "digits", 1.0, "Even")
     with Image.open(path) as picture:
         assert picture.format == "PNG"
         assert min(picture.size) > 1000
@@ -324,7 +324,7 @@ def test_what_was_trained_here_takes_its_place_on_the_map(tab, mnist, studio):
     run_id = trained(tab, mnist)
     run = studio.runs.get(run_id)
     assert (run.state, run.frame.step, run.frame.total) == ("done", 4, 4)
-    assert {"reconstruction_loss", "kl_loss", "held_out_loss"} <= set(run.curves)
+    assert {"reconstruction_loss", "kl_loss", "validation_loss"} <= set(run.curves)
     network, _ = call(tab.use_trained, run_id, {})
     assert network["value"] == f"trained-{run_id}"
     value = call(tab.redraw, network["value"], *GRID[1:], {}, 0.0, 0.0)
@@ -334,7 +334,7 @@ def test_what_was_trained_here_takes_its_place_on_the_map(tab, mnist, studio):
 def test_a_training_is_not_done_twice(tab, mnist, studio, eagerly):
     first, again = trained(tab, mnist), trained(tab, mnist)
     assert studio.runs.get(first).job.files == studio.runs.get(again).job.files
-    assert (studio.runs.get(again).state, len(studio.runs.get(again).curves["held_out_loss"])) == ("done", 1)
+    assert (studio.runs.get(again).state, len(studio.runs.get(again).curves["validation_loss"])) == ("done", 1)
 
 
 def test_a_saved_result_brings_the_settings_of_its_training_back(tab, mnist, studio, eagerly):

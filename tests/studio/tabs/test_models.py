@@ -113,9 +113,9 @@ def test_a_row_offers_what_can_be_done_with_its_file(store):
     assert (found["vgg19"]["where"], found["vgg19"]["acts"]) == ("In Keras's cache", ["remove"])
     assert (found["vgg16"]["where"], found["vgg16"]["acts"]) == ("Partly downloaded", ["rest", "discard"])
     assert found["vgg16"]["size"] == "3 of 59 MB"
-    assert (found["xception"]["where"], found["xception"]["acts"]) == ("In your weights folder", [])
+    assert (found["xception"]["where"], found["xception"]["acts"]) == ("In the weights folder", [])
     assert found["xception"]["size"] == "7 MB"
-    assert (found["studio_vgg"]["where"], found["studio_vgg"]["acts"]) == ("In your weights folder", ["keras"])
+    assert (found["studio_vgg"]["where"], found["studio_vgg"]["acts"]) == ("In the weights folder", ["keras"])
     assert "used" in facts(found["studio_vgg"])["Note"][0]
 
 

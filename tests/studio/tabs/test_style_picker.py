@@ -72,7 +72,7 @@ def names_in(row: str) -> list[str]:
 
 def test_the_palette_begins_with_the_first_example_and_a_row_of_all(palette):
     assert [Path(item["image"]["path"]).stem for item in palette.gallery.value] == [next(iter(PAINTINGS))]
-    assert names_in(palette.row.value) == list(PAINTINGS)
+    assert names_in(palette.row.value) == [name.capitalize() for name in PAINTINGS]
 
 
 def test_a_palette_whose_examples_are_not_drawn_yet_begins_empty_and_draws_nothing_itself(studio, tmp_path):
@@ -95,7 +95,7 @@ def test_hanging_draws_what_is_not_there_yet_and_shows_all_with_the_first_one_ch
     assert quickest.read_bytes() == was
     assert {path: path.stat().st_mtime_ns for path in kept} == kept
     assert files_in(folder) == sorted(f"{name}.png" for name in PAINTINGS)
-    assert names_in(row) == list(PAINTINGS)
+    assert names_in(row) == [name.capitalize() for name in PAINTINGS]
     assert chosen == [str(folder / f"{next(iter(PAINTINGS))}.png")]
     thumbnails = [decoded(uri) for uri in re.findall(r'src="([^"]+)"', row)]
     assert len(thumbnails) == len(PAINTINGS)
@@ -190,7 +190,7 @@ def bad_file(name: str, folder: Path) -> str:
     [
         ("notes.png", "not an image"),
         ("video.mp4", "not an image"),
-        ("tiny.png", "at least 16 x 16"),
+        ("tiny.png", "at least 16 × 16"),
         ("huge.png", "million pixels"),
         ("cut.png", "damaged"),
         ("gone.png", "gone.png was not found"),

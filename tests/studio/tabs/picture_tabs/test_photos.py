@@ -21,7 +21,7 @@ from tests.studio.helpers import Clock, decoded, finished, huge_png, png_with_la
         ("notes.png", b"These are not pixels.", "not an image"),
         ("empty.png", b"", "not an image"),
         ("cut.png", as_png(np.zeros((40, 40, 3), np.uint8))[:60], "damaged"),
-        ("tiny.png", as_png(np.zeros((8, 40, 3), np.uint8)), "at least 16 x 16"),
+        ("tiny.png", as_png(np.zeros((8, 40, 3), np.uint8)), "at least 16 × 16"),
         ("page.svg", b"<svg xmlns='http://www.w3.org/2000/svg'/>", "not a supported image"),
         ("huge.png", huge_png(30_000), "million pixels"),
         ("odd profile.png", png_with_late_chunk(np.zeros((40, 40, 3), np.uint8), b"iCCP", b"a"), "damaged"),

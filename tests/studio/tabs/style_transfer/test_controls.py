@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 import gradio as gr
 import numpy as np
@@ -11,6 +12,7 @@ from PIL import Image
 
 from engines.imaging.images import read_picture
 from engines.style_transfer import BOOK, MOST_STYLES, StyleConfig, presets
+from studio.components.image_input import example_title
 from studio.examples.examples import painting_paths
 from studio.examples.paintings import PAINTINGS
 from studio.tabs.style_transfer.tab import TIMES, time_choice
@@ -40,7 +42,7 @@ def test_every_choice_of_a_setting_can_be_made_on_the_page(tab):
 
 @pytest.mark.parametrize(
     ("seconds", "name"),
-    [(0, "By steps"), (1, "Quick · 15 s"), (15, "Quick · 15 s"), (50, "Good · 1 min"), (7200, "Fine · 5 min")],
+    [(0, "By steps"), (1, "Quick · 15 s"), (15, "Quick · 15 s"), (50, "Good · 1 min"), (7200, "Best · 5 min")],
 )
 def test_a_time_is_shown_as_the_choice_nearest_to_it(seconds, name):
     assert time_choice(seconds) == name
@@ -109,6 +111,19 @@ def test_the_drawn_paintings_are_pictures_of_their_own_with_much_to_learn_from(d
     means = [image.mean(axis=(0, 1)) for image in images]
     distances = [np.abs(one - other).sum() for i, one in enumerate(means) for other in means[:i]]
     assert min(distances) > 10
+
+
+@pytest.mark.parametrize(
+    ("file", "title"),
+    [
+        ("marbled paper.png", "Marbled paper"),
+        ("hills at dusk.png", "Hills at dusk"),
+        ("cheetah1.jpg", "Cheetah"),
+        ("grace_hopper.jpg", "Grace Hopper"),
+    ],
+)
+def test_an_example_is_called_by_what_it_shows(file, title):
+    assert example_title(Path(file)) == title
 
 
 @pytest.mark.parametrize("name", ["pointillism", "marbled paper"])

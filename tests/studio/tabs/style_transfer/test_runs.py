@@ -76,7 +76,7 @@ def test_a_painting_of_a_few_pixels_starts_nothing(tab, studio, photo, styles, t
     Image.new("RGB", (8, 8)).save(tmp_path / "tiny.png")
     gallery = [*styles, (str(tmp_path / "tiny.png"), None)]
     _, sentence = warned(lambda: start(tab, photo, gallery, controls(tab, QUICK_PAINTING)))
-    assert "8 x 8 pixels" in sentence
+    assert "8 × 8 pixels" in sentence
     assert studio.runs._by_id == {}
 
 
@@ -107,7 +107,7 @@ def test_a_layer_that_the_network_does_not_have_fails_with_one_sentence(tab, pho
 
 def test_a_photo_of_an_extreme_shape_fails_with_one_sentence(tab, styles, tmp_path):
     Image.new("RGB", (6400, 16)).save(tmp_path / "line.png")
-    assert "6400 x 16 pixels" in fails(tab, str(tmp_path / "line.png"), styles, QUICK_PAINTING)
+    assert "6400 × 16 pixels" in fails(tab, str(tmp_path / "line.png"), styles, QUICK_PAINTING)
 
 
 # Steering
