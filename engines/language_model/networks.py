@@ -91,8 +91,7 @@ def positions_of(tokens: Any, past: KVCache | None) -> Any:
 
 def rms_norm(x: Any) -> Any:
     """RMSNorm over the last axis (Zhang & Sennrich 2019), without gain."""
-    square = ops.mean(ops.square(ops.cast(x, "float32")), axis=-1, keepdims=True)
-    return x * ops.cast(ops.rsqrt(square + 1e-6), x.dtype)
+    return ops.rms_normalization(x, epsilon=1e-6)
 
 
 def rotary_angles(block_size: int, head_dim: int) -> np.ndarray:
