@@ -9,7 +9,7 @@ import typing
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
-from engines.core.messages import message
+from engines.core.messages import Message, message
 
 C = TypeVar("C")
 
@@ -18,16 +18,32 @@ def setting(
     default: Any,
     help: str,
     *,
+    label: str = "",
     low: float | None = None,
     high: float | None = None,
     choices: tuple[str, ...] | None = None,
 ) -> Any:
     """Declare a dataclass field with one-line help, an inclusive range and choices. `dict` as default means an empty
-    one."""
-    metadata = {"help": help, "low": low, "high": high, "choices": choices}
+    one. `label` is the field's name for people, by default its name in words: see `label_of`."""
+    metadata = {"help": help, "label": label, "low": low, "high": high, "choices": choices}
     if default is dict:
         return dataclasses.field(default_factory=dict, metadata=metadata)
     return dataclasses.field(default=default, metadata=metadata)
+
+
+def fields_by_name(config: Any) -> dict[str, dataclasses.Field]:
+    """The fields of a config, or of a config class, by name."""
+    return {field.name: field for field in dataclasses.fields(config)}
+
+
+def label_of(field: dataclasses.Field) -> Message:
+    """The name of a field for people, on the page and in messages; translatable."""
+    return message(field.metadata.get("label") or in_words(field.name))
+
+
+def in_words(name: str) -> str:
+    """`octave_scale` -> "Octave scale"."""
+    return name.replace("_", " ").capitalize()
 
 
 def _matches(value: Any, hint: Any) -> bool:
@@ -81,12 +97,12 @@ def validate(config: Any) -> None:
     """Check every field of a config against its declared type, range and choices.
 
     Raises:
-        ValueError: one sentence with the field, what is allowed, and its value.
+        ValueError: one sentence with the field's label, what is allowed, and its value.
     """
     hints = typing.get_type_hints(type(config))
     for field in dataclasses.fields(config):
         value, meta = getattr(config, field.name), field.metadata
-        name = message(field.name.replace("_", " ").capitalize())
+        name = label_of(field)
         if not _matches(value, hints[field.name]):
             kind, given = _kind(hints[field.name]), repr(str(value)[:60])
             raise ValueError(message("{name} must be {kind}, not {given}.", name=name, kind=kind, given=given))
@@ -128,8 +144,7 @@ def from_mapping(config_class: type[C], values: Mapping[str, Any]) -> C:
     Raises:
         ValueError: an unknown field, or an invalid value.
     """
-    known = {field.name for field in dataclasses.fields(config_class)}  # type: ignore[arg-type]
-    unknown = sorted(set(values) - known)
+    unknown = sorted(set(values) - set(fields_by_name(config_class)))
     if unknown:
         raise ValueError(message("This version has no setting {unknown!r}.", unknown=unknown[0][:40]))
     return config_class(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})

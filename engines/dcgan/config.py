@@ -25,20 +25,30 @@ class DCGANTrainingConfig:
     """How a generator and a discriminator are trained. None means the model's own default: see `MODEL_DEFAULTS`."""
 
     model: str = setting("faces", "Model architecture.", choices=MODELS)
-    images: int = setting(200_000, "Total number of real images shown to the discriminator.", low=16, high=10**9)
+    images: int = setting(
+        200_000, "Total number of real images shown to the discriminator.", label="Total images", low=16, high=10**9
+    )
     batch_size: int = setting(64, "Images per step.", low=4, high=1024)
     objective: str | None = setting(
         None,
         "Hinge loss (Lim & Ye 2017), or cross-entropy with noisy labels as in Chollet's book.",
+        label="Loss",
         choices=OBJECTIVES,
     )
-    g_learning_rate: float | None = setting(None, "Adam learning rate of the generator.", low=1e-7, high=0.1)
+    g_learning_rate: float | None = setting(
+        None, "Adam learning rate of the generator.", label="Generator learning rate", low=1e-7, high=0.1
+    )
     d_learning_rate: float | None = setting(
-        None, "Adam learning rate of the discriminator; can be changed during a run.", low=1e-7, high=0.1
+        None,
+        "Adam learning rate of the discriminator; can be changed during a run.",
+        label="Discriminator learning rate",
+        low=1e-7,
+        high=0.1,
     )
     dropout: float | None = setting(
         None,
         "Dropout rate on the last features of the discriminator; can be changed during a run.",
+        label="Discriminator dropout",
         low=0.0,
         high=0.9,
     )
@@ -50,12 +60,15 @@ class DCGANTrainingConfig:
     averaging: float | None = setting(
         None,
         "Decay of the moving average of the generator weights used for output; 0 for no averaging.",
+        label="Weight averaging",
         low=0.0,
         high=0.99999,
     )
-    mirrored: bool | None = setting(None, "Flip half of the training images horizontally.")
+    mirrored: bool | None = setting(None, "Flip half of the training images horizontally.", label="Mirror images")
     rollbacks: int = setting(0, "Increase by 1 to go back to the last checkpoint without a warning.", low=0, high=1000)
-    interval: int = setting(250, "Steps between images and checkpoints.", low=1, high=1_000_000)
+    interval: int = setting(
+        250, "Steps between images and checkpoints.", label="Steps between images", low=1, high=1_000_000
+    )
     seed: int = setting(0, "Seed for the order of images, the noise and the initial weights.", low=0, high=2**31 - 1)
 
     def __post_init__(self):
@@ -107,7 +120,7 @@ class DrawConfig:
         0, "Seed of the first image; each further image uses the next seed.", low=0, high=MAX_SEED - 400
     )
     count: int = setting(32, "Number of images.", low=1, high=400)
-    truncation: float = setting(1.0, _TRUNCATION, low=0.0, high=2.0)
+    truncation: float = setting(1.0, _TRUNCATION, label="Variety (ψ)", low=0.0, high=2.0)
     z: tuple[float, ...] = setting(
         (),
         "Latent vector of a single image, instead of seeds.",
@@ -129,16 +142,20 @@ class FaceWalkConfig:
     """A video that interpolates between pictures."""
 
     seeds: tuple[int, ...] = setting((0, 1, 2, 3, 4), "Seeds of the images to visit.", low=0, high=MAX_SEED)
-    truncation: float = setting(1.0, _TRUNCATION, low=0.0, high=2.0)
+    truncation: float = setting(1.0, _TRUNCATION, label="Variety (ψ)", low=0.0, high=2.0)
     waypoints: tuple[float, ...] = setting(
         (),
         "Latent vectors to visit instead of seeds, joined into one list of numbers.",
         low=-latent.MAX_COORDINATE,
         high=latent.MAX_COORDINATE,
     )
-    steps: int = setting(24, "Images from one waypoint to the next.", low=1, high=500)
-    spherical: bool = setting(True, "Interpolate along great circles around the origin instead of straight lines.")
-    closed: bool = setting(True, "Return to the first image, so that the video loops.")
+    steps: int = setting(24, "Images from one waypoint to the next.", label="Frames per segment", low=1, high=500)
+    spherical: bool = setting(
+        True,
+        "Interpolate along great circles around the origin instead of straight lines.",
+        label="Spherical interpolation",
+    )
+    closed: bool = setting(True, "Return to the first image, so that the video loops.", label="Closed loop")
 
     def __post_init__(self):
         validate(self)

@@ -38,9 +38,9 @@ class VideoError(ValueError):
 class VideoConfig:
     """Settings for a video."""
 
-    kind: str = setting("mp4", "MP4 video, or animated GIF or WebP.", choices=KINDS)
-    speed: int = setting(12, "Frames per second.", low=4, high=30)
-    hold: float = setting(1.5, "Seconds to hold the last frame.", low=0.0, high=5.0)
+    kind: str = setting("mp4", "MP4 video, or animated GIF or WebP.", label="Format", choices=KINDS)
+    speed: int = setting(12, "Frames per second.", label="Frames per second", low=4, high=30)
+    hold: float = setting(1.5, "Seconds to hold the last frame.", label="Hold last frame", low=0.0, high=5.0)
 
     def __post_init__(self):
         validate(self)

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from engines.core.configs import fields_by_name, in_words, label_of
 from engines.core.messages import message
 from engines.jobs.registry import ENGINES
 from engines.jobs.sweep import SweepConfig
@@ -28,7 +29,7 @@ class Difference:
     """A field in which two recipes differ.
 
     Attributes:
-        name: name of the field, in words.
+        name: label of a setting; name of another field, in words.
         first, second: its two values, as text.
         help: one-line help of a setting; "" for other fields.
     """
@@ -89,7 +90,7 @@ def _settings(first: Recipe, second: Recipe) -> Iterator[Difference]:
             texts = [_missing_text(fields.get(name)) if value is _MISSING else _as_text(value) for value in values]
         else:
             texts = _as_distinct_texts(*values)
-        yield _difference(_words(name), texts[0], texts[1], help)
+        yield _difference(_label(name, fields), texts[0], texts[1], help)
 
 
 def _fields(engine: str) -> dict[str, dataclasses.Field]:
@@ -97,10 +98,8 @@ def _fields(engine: str) -> dict[str, dataclasses.Field]:
     if engine not in ENGINES:
         return {}
     config_class = ENGINES[engine].config_class
-    shared = (
-        dataclasses.fields(ENGINES[config_class.engine].config_class) if issubclass(config_class, SweepConfig) else ()
-    )
-    return {field.name: field for field in (*dataclasses.fields(config_class), *shared)}
+    shared = fields_by_name(ENGINES[config_class.engine].config_class) if issubclass(config_class, SweepConfig) else {}
+    return fields_by_name(config_class) | shared
 
 
 def _flat(settings: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -119,12 +118,13 @@ def _missing_text(field: dataclasses.Field | None) -> str:
 
 
 def _steering(first: Recipe, second: Recipe) -> Iterator[Difference]:
-    changes = _changes(first), _changes(second)
+    fields, changes = _fields(first.engine), (_changes(first), _changes(second))
     for step in sorted({*changes[0], *changes[1]}):
         changes_at = [changes_of_recipe.get(step, []) for changes_of_recipe in changes]
         if not _same(*changes_at):
             texts = [
-                "; ".join(map(_change, changes_of_recipe)) or message("nothing") for changes_of_recipe in changes_at
+                "; ".join(_change(changed, fields) for changed in changes_of_recipe) or message("nothing")
+                for changes_of_recipe in changes_at
             ]
             yield _difference(message("Changed after step {step}", step=step), texts[0], texts[1])
 
@@ -141,10 +141,10 @@ def _changes(recipe: Recipe) -> dict[int, list[dict[str, Any]]]:
     return changes
 
 
-def _change(changed: Mapping[str, Any]) -> str:
+def _change(changed: Mapping[str, Any], fields: Mapping[str, dataclasses.Field]) -> str:
     """Changed settings in words."""
     texts = [
-        f"{_words(name).lower()} {message('default') if v is _MISSING else _as_text(v)}" for name, v in changed.items()
+        f"{_label(name, fields)} {message('default') if v is _MISSING else _as_text(v)}" for name, v in changed.items()
     ]
     return ", ".join(texts) or message("same settings")
 
@@ -174,8 +174,13 @@ def _close(first: float, second: float) -> bool:
         return False
 
 
+def _label(name: str, fields: Mapping[str, dataclasses.Field]) -> str:
+    """The label of a setting; its name in words if this version does not have it."""
+    return label_of(fields[name]) if name in fields else _words(name)
+
+
 def _words(name: str) -> str:
-    return name[:40].replace("_", " ").capitalize()
+    return in_words(name[:40])
 
 
 def _engine(name: str) -> str:

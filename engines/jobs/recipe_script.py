@@ -8,6 +8,7 @@ import re
 import shlex
 from typing import Any
 
+from engines.core.configs import fields_by_name, label_of
 from engines.core.messages import message
 from engines.jobs.job import Job
 from engines.jobs.registry import ENGINES
@@ -205,17 +206,18 @@ def _command(job: Job, data: str) -> str:
     if job.stop_at is not None:
         lines.append(f"# It was stopped after step {job.stop_at!r}: press Ctrl-C there.")
     files = f"--data DATA --output {name}.npz --checkpoint {name}-so-far.npz"
-    options = [_option(field, value) for field, value in _changed(config, defaults).items()]
+    fields = fields_by_name(config)
+    options = [_option(fields[field], value) for field, value in _changed(config, defaults).items()]
     lines.append(" ".join([f"python -m engines.train {name} {files} --model {model}", *options]))
     return "\n".join(lines) + "\n"
 
 
-def _option(field: str, value: Any) -> str:
-    name = field.replace("_", "-")
+def _option(field: dataclasses.Field, value: Any) -> str:
+    name = field.name.replace("_", "-")
     if isinstance(value, bool):
         return f"--{name}" if value else f"--no-{name}"
     if not all(character.isprintable() or character in "\n\t" for character in str(value)):
         raise RecipeError(
-            message("The {field} contains characters that cannot be used in a command.", field=field.replace("_", " "))
+            message("{setting} contains characters that cannot be used in a command.", setting=label_of(field))
         )
     return f"--{name}={shlex.quote(str(value))}"

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from engines.core.configs import from_mapping, setting, validate
+from engines.core.configs import fields_by_name, from_mapping, label_of, setting, validate
 from engines.core.description import import_string
 from engines.core.frames import Frame, Frames
 from engines.core.messages import joined, message
@@ -105,7 +105,7 @@ class SweepConfig:
     def title(self, name: str) -> str:
         """The display title of a swept setting."""
         given = self.column_title if name == self.columns else self.row_title
-        return message(given[:MAX_TITLE_LENGTH] or name.replace("_", " ").capitalize())
+        return message(given[:MAX_TITLE_LENGTH]) if given else label_of(fields_by_name(self.config_class)[name])
 
     def _check(self, name: str, values: tuple[float, ...]) -> None:
         if name not in self.sweepable():

@@ -45,25 +45,33 @@ def _clean_prompt(text: str) -> str:
 class SamplingConfig:
     """Settings for sampling. All but `tokens`, `seed` and the number of `temperatures` can be steered."""
 
-    tokens: int = setting(200, "Maximum number of tokens to write.", low=1, high=5000)
+    tokens: int = setting(200, "Maximum number of tokens to write.", label="Length", low=1, high=5000)
     temperature: float = setting(
         0.7, "Below 1 favours likely tokens; 0 always picks the likeliest (greedy).", low=0.0, high=10.0
     )
     temperatures: tuple[float, ...] = setting(
         (), "Several temperatures instead of one, sampled side by side with the same noise.", low=0.0, high=10.0
     )
-    top_k: int = setting(0, "Sample from this many of the likeliest tokens; 0 uses all.", low=0, high=10**6)
+    top_k: int = setting(
+        0, "Sample from this many of the likeliest tokens; 0 uses all.", label="Top-k", low=0, high=10**6
+    )
     top_p: float = setting(
-        1.0, "Sample from the fewest likeliest tokens that reach this total probability.", low=0.0, high=1.0
+        1.0,
+        "Sample from the fewest likeliest tokens that reach this total probability.",
+        label="Top-p",
+        low=0.0,
+        high=1.0,
     )
     min_p: float = setting(
-        0.0, "Drop tokens below this fraction of the likeliest token's probability.", low=0.0, high=1.0
+        0.0, "Drop tokens below this fraction of the likeliest token's probability.", label="Min-p", low=0.0, high=1.0
     )
     repetition_penalty: float = setting(
         1.0, "Above 1, tokens already in the text become less likely.", low=0.1, high=10.0
     )
-    stop: tuple[str, ...] = setting((), "Stop before writing any of these texts.")
-    ends: bool = setting(True, "Stop when the model ends its text; if off, the model cannot end it.")
+    stop: tuple[str, ...] = setting((), "Stop before writing any of these texts.", label="Stop sequence")
+    ends: bool = setting(
+        True, "Stop when the model ends its text; if off, the model cannot end it.", label="Allow end of text"
+    )
     seed: int = setting(0, "Seed for sampling.", low=0, high=2**31 - 1)
 
     def __post_init__(self):
@@ -80,7 +88,9 @@ class WritingConfig(SamplingConfig):
     """Settings for continuing a text."""
 
     prompt: str = setting("", "The text to continue. The model only sees the end of a long text.")
-    begun: tuple[int, ...] = setting((), "Tokens already written after the prompt.", low=0, high=10**6)
+    begun: tuple[int, ...] = setting(
+        (), "Tokens already written after the prompt.", label="Tokens written so far", low=0, high=10**6
+    )
 
     def __post_init__(self):
         super().__post_init__()
@@ -100,30 +110,51 @@ class LanguageTrainingConfig:
     """Settings for training a language model. None means the model's own default: see `MODEL_DEFAULTS`."""
 
     model: str = setting("ours", "Model architecture.", choices=MODELS)
-    tokens: int = setting(2_000_000, "Total number of tokens to train on.", low=1000, high=10**10)
+    tokens: int = setting(2_000_000, "Total number of tokens to train on.", label="Total tokens", low=1000, high=10**10)
     tokeniser: str | None = setting(None, "How the text is split into tokens.", choices=TOKENISERS)
-    vocab_size: int | None = setting(None, "Maximum number of different tokens.", low=64, high=60_000)
-    block_size: int | None = setting(None, "Maximum context length in tokens.", low=8, high=1024)
-    embed_dim: int | None = setting(None, "Width of the embeddings and hidden states.", low=16, high=1024)
-    num_layers: int | None = setting(None, "Number of blocks.", low=1, high=24)
-    num_heads: int | None = setting(None, "Number of attention heads.", low=1, high=16)
-    dense_dim: int | None = setting(None, "Width of the dense layers between the attention layers.", low=16, high=8192)
-    batch_tokens: int | None = setting(None, "Tokens per step.", low=64, high=1 << 20)
+    vocab_size: int | None = setting(
+        None, "Maximum number of different tokens.", label="Vocabulary", low=64, high=60_000
+    )
+    block_size: int | None = setting(
+        None, "Maximum context length in tokens.", label="Context length", low=8, high=1024
+    )
+    embed_dim: int | None = setting(
+        None, "Width of the embeddings and hidden states.", label="Width", low=16, high=1024
+    )
+    num_layers: int | None = setting(None, "Number of blocks.", label="Blocks", low=1, high=24)
+    num_heads: int | None = setting(None, "Number of attention heads.", label="Heads", low=1, high=16)
+    dense_dim: int | None = setting(
+        None, "Width of the dense layers between the attention layers.", label="Feed-forward width", low=16, high=8192
+    )
+    batch_tokens: int | None = setting(None, "Tokens per step.", label="Tokens per step", low=64, high=1 << 20)
     optimizer: str | None = setting(
-        None, "Muon for matrices and Adam for the rest, or RMSprop as in Chollet's book.", choices=OPTIMIZERS
+        None,
+        "Muon for matrices and Adam for the rest, or RMSprop as in Chollet's book.",
+        label="Optimiser",
+        choices=OPTIMIZERS,
     )
     learning_rate: float | None = setting(None, "The optimiser's learning rate.", low=1e-6, high=1.0)
     weight_decay: float | None = setting(
         None, "Weight decay of Muon's matrices per step, as a fraction of Muon's learning rate.", low=0.0, high=1.0
     )
     falling: float | None = setting(
-        None, "Final fraction of the training over which the learning rate decays to zero.", low=0.0, high=1.0
+        None,
+        "Final fraction of the training over which the learning rate decays to zero.",
+        label="Decay fraction",
+        low=0.0,
+        high=1.0,
     )
     rate_factor: float = setting(
-        1.0, "Multiplies the learning rate; can be changed during the run.", low=0.0, high=10.0
+        1.0,
+        "Multiplies the learning rate; can be changed during the run.",
+        label="Learning rate multiplier",
+        low=0.0,
+        high=10.0,
     )
-    prompt: str = setting("", "Prompt for the samples; can be changed during the run.")
-    interval: int = setting(250, "Steps between samples and checkpoints.", low=1, high=1_000_000)
+    prompt: str = setting("", "Prompt for the samples; can be changed during the run.", label="Sample prompt")
+    interval: int = setting(
+        250, "Steps between samples and checkpoints.", label="Steps between samples", low=1, high=1_000_000
+    )
     seed: int = setting(0, "Seed for the order of texts and the initial weights.", low=0, high=2**31 - 1)
 
     def __post_init__(self):
@@ -133,8 +164,8 @@ class LanguageTrainingConfig:
         if filled.model == "ours" and (filled.embed_dim or 0) % (2 * (filled.num_heads or 1)):
             raise ValueError(
                 message(
-                    "Embed dim must be a multiple of twice the number of heads, not {embed_dim} with {heads} heads.",
-                    embed_dim=filled.embed_dim,
+                    "Width must be a multiple of twice the number of heads, not {width} with {heads} heads.",
+                    width=filled.embed_dim,
                     heads=filled.num_heads,
                 )
             )

@@ -30,35 +30,51 @@ class StyleConfig:
     """
 
     seconds: float = setting(
-        15.0, "Finish in about this many seconds; 0 uses size, scales and steps instead.", low=0.0, high=7200.0
+        15.0,
+        "Finish in about this many seconds; 0 uses size, scales and steps instead.",
+        label="Time",
+        low=0.0,
+        high=7200.0,
     )
     balance: float = setting(
-        0.15, "The photo's share: lower for more style, higher for more photo.", low=0.0, high=0.95
+        0.15,
+        "The photo's share: lower for more style, higher for more photo.",
+        label="More style ↔ more photo",
+        low=0.0,
+        high=0.95,
     )
     size: int = setting(512, "Longest side of the image in pixels; 0 keeps the photo's size.", low=0, high=MOST_SIDE)
-    scales: int = setting(3, "Number of scales to work through, from small to full size.", low=1, high=8)
-    steps: int = setting(30, "Steps at full size; smaller sizes take more.", low=1, high=20_000)
-    style_weight: float = setting(1.0, "Weight of the style loss (alpha).", low=0.0, high=1e9)
-    content_weight: float = setting(1.0, "Weight of the content loss (beta).", low=0.0, high=1e9)
+    scales: int = setting(
+        3, "Number of scales to work through, from small to full size.", label="Number of scales", low=1, high=8
+    )
+    steps: int = setting(
+        30, "Steps at full size; smaller sizes take more.", label="Steps at full size", low=1, high=20_000
+    )
+    style_weight: float = setting(1.0, "Weight of the style loss (alpha).", label="Style weight α", low=0.0, high=1e9)
+    content_weight: float = setting(
+        1.0, "Weight of the content loss (beta).", label="Photo weight β", low=0.0, high=1e9
+    )
     total_variation_weight: float = setting(
-        1.0, "Weight of the total variation loss; higher is smoother.", low=0.0, high=1e9
+        1.0, "Weight of the total variation loss; higher is smoother.", label="Smoothness", low=0.0, high=1e9
     )
     blend: tuple[float, ...] = setting(
         (), "Weight of each style image, in order; equal if empty.", low=0.0, high=1000.0
     )
-    style_scale: float = setting(1.0, "Size of the brush strokes.", low=0.25, high=4.0)
+    style_scale: float = setting(1.0, "Size of the brush strokes.", label="Stroke size", low=0.25, high=4.0)
     color: str = setting(
         "painting",
         "Which colours to use: the style image's, the photo's exactly, or the style image's matched to the photo's.",
+        label="Colours",
         choices=("painting", "photo", "matched"),
     )
     start: str = setting(
         "content",
         "Start from the photo, noise, or the bundled network's sketch of the photo; a starting image, "
         "if given, is used instead.",
+        label="Start from",
         choices=("content", "noise", "sketch"),
     )
-    optimizer: str = setting("lbfgs", "How the loss is minimised.", choices=("lbfgs", "adam", "sgd"))
+    optimizer: str = setting("lbfgs", "How the loss is minimised.", label="Optimiser", choices=("lbfgs", "adam", "sgd"))
     learning_rate: float = setting(
         5.0,
         "For Adam, the change per step on a 0-255 scale; for SGD, the learning rate. L-BFGS sets its own.",
@@ -67,12 +83,17 @@ class StyleConfig:
     )
     pooling: str = setting("max", "How the network downsamples its feature maps.", choices=("max", "average"))
     losses: str = setting(
-        "relative", "Normalise the loss of each layer, or not, as in Chollet's book.", choices=("relative", "book")
+        "relative",
+        "Normalise the loss of each layer, or not, as in Chollet's book.",
+        label="Loss normalisation",
+        choices=("relative", "book"),
     )
     style_layers: Mapping[str, float] = setting(
         dict, "Style layers and their weights; if empty, the network's defaults.", low=0.0, high=1000.0
     )
-    content_layer: str = setting("", "Layer that preserves the photo's content; if empty, the network's default.")
+    content_layer: str = setting(
+        "", "Layer that preserves the photo's content; if empty, the network's default.", label="Photo layer"
+    )
     tile_size: int = setting(0, "Tile size in pixels; 0 chooses by free memory.", low=0, high=16_384)
     seed: int = setting(0, "Seed for the noise, when starting from noise.", low=0, high=2**31 - 1)
 

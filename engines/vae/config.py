@@ -31,17 +31,23 @@ class VAETrainingConfig:
         1e-3, "Peak learning rate: linear warm-up, then half-cosine decay.", low=1e-7, high=1.0
     )
     warmup: float = setting(0.02, "Fraction of the steps used to warm up the learning rate.", low=0.0, high=0.9)
-    kl_weight: float = setting(1.0, "Weight of the Kullback-Leibler term (beta).", low=0.0, high=100.0)
+    kl_weight: float = setting(
+        1.0, "Weight of the Kullback-Leibler term (beta).", label="KL weight (beta)", low=0.0, high=100.0
+    )
     kl_warmup: float = setting(
-        0.0, "Fraction of the steps over which the KL weight rises to its value.", low=0.0, high=1.0
+        0.0, "Fraction of the steps over which the KL weight rises to its value.", label="KL warm-up", low=0.0, high=1.0
     )
     perceptual_weight: float = setting(
-        0.0, "Weight of the perceptual loss, computed with the bundled network.", low=0.0, high=100.0
+        0.0,
+        "Weight of the perceptual loss, computed with the bundled network.",
+        label="Perceptual weight (colours)",
+        low=0.0,
+        high=100.0,
     )
     perceptual_from: float = setting(
         0.0, "Fraction of the steps after which the perceptual loss is used.", low=0.0, high=1.0
     )
-    interval: int = setting(500, "Steps between checkpoints.", low=1, high=1_000_000)
+    interval: int = setting(500, "Steps between checkpoints.", label="Steps between images", low=1, high=1_000_000)
     seed: int = setting(0, "Seed for the order of images, the noise and the initial weights.", low=0, high=2**31 - 1)
 
     def __post_init__(self):
@@ -58,9 +64,13 @@ class WalkConfig:
         low=-latent.MAX_COORDINATE,
         high=latent.MAX_COORDINATE,
     )
-    steps: int = setting(24, "Images from one waypoint to the next.", low=1, high=500)
-    spherical: bool = setting(False, "Interpolate along great circles around the origin instead of straight lines.")
-    closed: bool = setting(False, "Return to the first waypoint at the end.")
+    steps: int = setting(24, "Images from one waypoint to the next.", label="Frames per segment", low=1, high=500)
+    spherical: bool = setting(
+        False,
+        "Interpolate along great circles around the origin instead of straight lines.",
+        label="Spherical interpolation",
+    )
+    closed: bool = setting(False, "Return to the first waypoint at the end.", label="Closed loop")
 
     def __post_init__(self):
         validate(self)

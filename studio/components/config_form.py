@@ -8,6 +8,9 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 import gradio as gr
 
+from engines.core.configs import fields_by_name, label_of
+from engines.core.messages import Message
+
 C = TypeVar("C")
 
 
@@ -48,9 +51,13 @@ class Settings(Generic[C]):
 
     def __init__(self, initial: C, prefix: str):
         self.initial, self._prefix = initial, prefix
-        self._fields = {field.name: field for field in dataclasses.fields(initial)}  # type: ignore[arg-type]
+        self._fields = fields_by_name(initial)
         self._controls: dict[str, _Control] = {}
         self._derived: dict[str, _Derived] = {}
+
+    def label(self, name: str) -> Message:
+        """Return a field's name for people."""
+        return label_of(self._fields[name])
 
     def hint(self, name: str) -> str:
         """Return a field's one-line help."""
@@ -85,19 +92,31 @@ class Settings(Generic[C]):
         """
         self._derived[name] = _Derived(list(components), read)
 
-    def slider(self, name: str, label: str, low: float, high: float, step: float, *, hint: bool = True) -> gr.Slider:
+    def slider(self, name: str, low: float, high: float, step: float, *, hint: bool = True) -> gr.Slider:
         """Create a slider for a field and return it; `hint=False` where the label says it all."""
-        value, info = getattr(self.initial, name), self.hint(name) if hint else None
-        slider = gr.Slider(low, high, value=value, step=step, label=label, info=info, elem_id=f"{self._prefix}-{name}")
+        slider = gr.Slider(
+            low,
+            high,
+            value=getattr(self.initial, name),
+            step=step,
+            label=self.label(name),
+            info=self.hint(name) if hint else None,
+            elem_id=f"{self._prefix}-{name}",
+        )
         return self.add(name, slider)
 
-    def number(self, name: str, label: str) -> gr.Number:
+    def number(self, name: str) -> gr.Number:
         """Create a number box for a field and return it."""
-        value = getattr(self.initial, name)
-        box = gr.Number(value, label=label, info=self.hint(name), elem_id=f"{self._prefix}-{name}", min_width=120)
+        box = gr.Number(
+            getattr(self.initial, name),
+            label=self.label(name),
+            info=self.hint(name),
+            elem_id=f"{self._prefix}-{name}",
+            min_width=120,
+        )
         return self.add(name, box)
 
-    def choice(self, name: str, label: str, titles: dict[str, str], **options: Any) -> gr.Dropdown:
+    def choice(self, name: str, titles: dict[str, str], **options: Any) -> gr.Dropdown:
         """Create a dropdown for a field and return it.
 
         Args:
@@ -107,7 +126,7 @@ class Settings(Generic[C]):
         dropdown = gr.Dropdown(
             list(titles.items()),
             value=getattr(self.initial, name),
-            label=label,
+            label=self.label(name),
             info=self.hint(name),
             elem_id=f"{self._prefix}-{name}",
             **options,

@@ -29,7 +29,7 @@ class SweepPanel:
     def __init__(self, settings: Settings, kind: type[SweepConfig], prefix: str):
         self._settings, self._kind, self._prefix = settings, kind, f"{prefix}-sweep"
         self._titles = {
-            name: control.label
+            name: settings.label(name)
             for name, control in settings.controls.items()
             if name in kind.sweepable() and isinstance(control, gr.Slider | gr.Number)
         }

@@ -71,11 +71,11 @@ class ImageRunView(RunView):
     def _video_controls(self) -> None:
         self.video_settings = settings = Settings(VideoConfig(), f"{self._prefix}-evolution")
         with gr.Row(elem_classes="directions inputs"):
-            settings.slider("speed", "Frames per second", 4, 30, 1, hint=False)
-            settings.slider("hold", "Hold last frame", 0, 5, 0.5)
+            settings.slider("speed", 4, 30, 1, hint=False)
+            settings.slider("hold", 0, 5, 0.5)
         with gr.Row(elem_classes="under"):
-            first = settings.initial.kind
-            kinds = gr.Radio(VIDEO_FORMATS, value=first, show_label=False, label="Format", elem_classes="chips")
+            first, label = settings.initial.kind, settings.label("kind")
+            kinds = gr.Radio(VIDEO_FORMATS, value=first, show_label=False, label=label, elem_classes="chips")
             settings.add("kind", kinds)
             self.make_video = gr.Button("Make video", size="sm", elem_id=f"{self._prefix}-make-video")
             file_id = f"{self._prefix}-video-file"

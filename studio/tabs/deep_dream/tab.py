@@ -68,18 +68,18 @@ class DreamTab(PageTab):
                         names, value=names[0], label="Preset", elem_id="dream-preset", elem_classes="chips"
                     )
                     self.view.build_buttons("Dream")
-                settings.slider("step_size", "Strength", 0.0, 0.1, 0.001)
-                settings.slider("octaves", "Octaves", 1, 8, 1)
-                settings.slider("steps", "Steps per octave", 1, 100, 1)
-                settings.slider("size", "Size", 0, 2048, 16)
+                settings.slider("step_size", 0.0, 0.1, 0.001)
+                settings.slider("octaves", 1, 8, 1)
+                settings.slider("steps", 1, 100, 1)
+                settings.slider("size", 0, 2048, 16)
                 with gr.Accordion(
                     "More: network, layers, guide, jitter", open=False, elem_id="dream-more", elem_classes="fold"
                 ):
                     self._build_more()
                 with gr.Accordion("Zoom video", open=False, elem_id="dream-video", elem_classes="fold"):
-                    settings.slider("pictures", "Frames", 1, 120, 1)
-                    settings.slider("zoom", "Zoom", 0.9, 1.3, 0.01)
-                    settings.slider("turn", "Rotation", -15, 15, 0.5)
+                    settings.slider("pictures", 1, 120, 1)
+                    settings.slider("zoom", 0.9, 1.3, 0.01)
+                    settings.slider("turn", -15, 15, 0.5)
                 self.sweep = SweepPanel(settings, DreamSweepConfig, "dream")
                 self.sweep.build(self.view)
                 self.batch = BatchPanel(self.studio, "image", "dream")
@@ -101,7 +101,7 @@ class DreamTab(PageTab):
             "layer_weights",
             gr.Textbox(
                 format_weights(settings.initial.layer_weights),
-                label="Layers",
+                label=settings.label("layer_weights"),
                 info="Layers to amplify, as name=weight, …",
                 elem_id="dream-layers",
             ),
@@ -115,17 +115,17 @@ class DreamTab(PageTab):
             elem_id="dream-guide",
             elem_classes="drop",
         )
-        settings.slider("octave_scale", "Octave scale", 1.1, 2.0, 0.05)
-        settings.slider("jitter", "Jitter", 0, 64, 1)
+        settings.slider("octave_scale", 1.1, 2.0, 0.05)
+        settings.slider("jitter", 0, 64, 1)
         units = {"Mean absolute gradient": "mean_absolute", "L2 norm, as in Chollet's book": "l2"}
-        settings.choice("normalization", "Step normalisation", units)
+        settings.choice("normalization", units)
         with gr.Row(elem_classes="pair"):
             # A textbox, as gr.Number returns 0 when emptied, which is a valid channel.
             settings.add(
                 "channel",
                 gr.Textbox(
                     "",
-                    label="Channel",
+                    label=settings.label("channel"),
                     info=settings.hint("channel"),
                     placeholder="all",
                     elem_id="dream-channel",
@@ -134,10 +134,10 @@ class DreamTab(PageTab):
                 show=lambda channel: "" if channel is None else str(channel),
                 read=lambda text: parse_channel(text or ""),
             )
-            settings.number("seed", "Seed")
+            settings.number("seed")
         with gr.Row(elem_classes="pair"):
-            settings.number("max_loss", "Max loss")
-            settings.number("tile_size", "Tile size")
+            settings.number("max_loss")
+            settings.number("tile_size")
 
     def _wire(self) -> None:
         view, controls = self.view, self.settings.components

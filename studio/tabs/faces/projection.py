@@ -63,14 +63,14 @@ class FaceProjection:
                         elem_classes="quiet",
                     )
                     self.view.build_buttons("Find face")
-                settings.slider("steps", "Steps", 20, 400, 10)
-                settings.slider("prior_weight", "Prior weight", 0.0, 0.2, 0.005)
+                settings.slider("steps", 20, 400, 10)
+                settings.slider("prior_weight", 0.0, 0.2, 0.005)
                 with gr.Accordion("More settings", open=False, elem_id="sought-more", elem_classes="fold"):
-                    settings.slider("starts", "Starts", 1, 16, 1)
-                    settings.slider("perceptual_weight", "Perceptual weight", 0.0, 4.0, 0.1)
-                    settings.slider("pixel_weight", "Pixel weight", 0.0, 4.0, 0.1)
-                    settings.number("learning_rate", "Learning rate")
-                    settings.number("seed", "Seed")
+                    settings.slider("starts", 1, 16, 1)
+                    settings.slider("perceptual_weight", 0.0, 4.0, 0.1)
+                    settings.slider("pixel_weight", 0.0, 4.0, 0.1)
+                    settings.number("learning_rate")
+                    settings.number("seed")
             with gr.Column(elem_classes="outputs", min_width=320, scale=3):
                 self.view.build_canvas(None, message("The closest face that the generator can make appears here."))
                 self.view.build_footer("You can change the weights during the search.", "Use this face")

@@ -88,7 +88,7 @@ class FacesTab(PageTab):
                     1.2,
                     value=TRUNCATION,
                     step=0.05,
-                    label="Variety (ψ)",
+                    label=self.settings.label("truncation"),
                     info="Lower values stay closer to the mean face: less variety, fewer flaws.",
                     elem_id="gan-truncation",
                 )
@@ -117,11 +117,11 @@ class FacesTab(PageTab):
                     self.strip = gr.HTML(strip([]), elem_id="gan-places", apply_default_css=False)
                     self.clear = gr.Button("Clear walk", size="sm", elem_id="gan-clear")
                     self.view.build_buttons("Walk")
-                add = self.settings.add
-                steps = gr.Slider(4, 60, value=24, step=1, label="Frames per segment", elem_id="gan-steps")
-                arcs = gr.Checkbox(True, label="Spherical interpolation", container=False, elem_id="gan-spherical")
-                loop = gr.Checkbox(True, label="Closed loop", container=False, elem_id="gan-closed")
-                self.steps, self.arcs, self.loop = add("steps", steps), add("spherical", arcs), add("closed", loop)
+                add, label = self.settings.add, self.settings.label
+                self.steps = self.settings.slider("steps", 4, 60, 1, hint=False)
+                arcs = gr.Checkbox(True, label=label("spherical"), container=False, elem_id="gan-spherical")
+                loop = gr.Checkbox(True, label=label("closed"), container=False, elem_id="gan-closed")
+                self.arcs, self.loop = add("spherical", arcs), add("closed", loop)
             with gr.Column(elem_classes="outputs", min_width=320, scale=3):
                 self.view.build_canvas(None, message("The walk video appears here."))
                 self.view.build_footer("The network generates every frame; none is cross-faded.")

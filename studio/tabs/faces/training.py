@@ -37,25 +37,25 @@ class GANTraining(TrainingPanel):
         super().__init__(studio, kind, "gan-train")
 
     def _choose(self, settings: Settings) -> None:
-        self.model = settings.choice("model", "Model", NETWORKS)
+        self.model = settings.choice("model", NETWORKS)
 
     def _adjust(self, settings: Settings) -> None:
-        settings.slider("images", "Total images", 5_000, 2_000_000, 5_000)
-        settings.slider("d_learning_rate", "Discriminator learning rate", 1e-5, 2e-3, 1e-5)
-        settings.slider("dropout", "Discriminator dropout", 0.0, 0.8, 0.05)
+        settings.slider("images", 5_000, 2_000_000, 5_000)
+        settings.slider("d_learning_rate", 1e-5, 2e-3, 1e-5)
+        settings.slider("dropout", 0.0, 0.8, 0.05)
         self.back = gr.Button("Roll back training", size="sm", elem_id="gan-train-back")
         settings.add("rollbacks", gr.State(0))
         with gr.Accordion("More settings", open=False, elem_id="gan-train-more", elem_classes="fold"):
-            settings.number("g_learning_rate", "Generator learning rate")
-            settings.slider("batch_size", "Batch size", 16, 256, 16)
-            settings.choice("objective", "Loss", {"Hinge": "hinge", "Cross-entropy, noisy labels": "noisy labels"})
+            settings.number("g_learning_rate")
+            settings.slider("batch_size", 16, 256, 16)
+            settings.choice("objective", {"Hinge": "hinge", "Cross-entropy, noisy labels": "noisy labels"})
             kinds = {"None": "none", "Colour": "colour", "Colour and shift": "colour and shift"}
-            settings.choice("augmentation", "Augmentation", kinds)
-            settings.number("averaging", "Weight averaging")
-            hint = settings.hint("mirrored")
-            settings.add("mirrored", gr.Checkbox(True, label="Mirror images", info=hint, elem_id="gan-train-mirrored"))
-            settings.slider("interval", "Steps between images", 10, 1000, 10)
-            settings.number("seed", "Seed")
+            settings.choice("augmentation", kinds)
+            settings.number("averaging")
+            label, hint = settings.label("mirrored"), settings.hint("mirrored")
+            settings.add("mirrored", gr.Checkbox(True, label=label, info=hint, elem_id="gan-train-mirrored"))
+            settings.slider("interval", 10, 1000, 10)
+            settings.number("seed")
 
     def build(self) -> None:
         """Create and wire the controls."""

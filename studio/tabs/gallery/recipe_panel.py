@@ -13,8 +13,8 @@ from engines.recipes import Recipe, RecipeError
 from studio.gallery.gallery import Result
 from studio.i18n.catalog import translate
 
-# Fields that hold the user's own text, as named by `engines.jobs.recipe_diff`; they are not translated.
-WRITTEN = ("Prompt", "Stop")
+# Labels of the settings that hold the user's own text, which is not translated.
+WRITTEN = ("Prompt", "Sample prompt", "Stop sequence")
 
 
 class RecipePanel:
@@ -97,7 +97,7 @@ def table_of(first: Recipe, second: Recipe) -> str:
 
 
 def change_text(text: str) -> str:
-    """Translate a setting and its value, or a list of them such as "step size 0.02, octaves 3"."""
+    """Translate a setting and its value, or a list of them such as "Strength 0.02, Octaves 3"."""
     if translate(text) != text:
         return translate(text)
     return "".join(map(_setting_text, re.split("([,;] )", text)))
@@ -106,7 +106,7 @@ def change_text(text: str) -> str:
 def _setting_text(text: str) -> str:
     words = text.split(" ")
     for count in range(len(words), 0, -1):
-        name = " ".join(words[:count]).capitalize()
+        name = " ".join(words[:count])
         if translate(name) != name:
             return " ".join(filter(None, [translate(name), _value_text(" ".join(words[count:]))]))
     return translate(text)

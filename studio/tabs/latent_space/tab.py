@@ -48,19 +48,19 @@ def _choose_networks(settings: Settings) -> None:
     networks = ENGINES["vae"].networks
     # The network of faces can be trained on any colour images, as its short title says.
     titles = {network.short if name == FACES else network.title: name for name, network in networks.items()}
-    settings.choice("model", "Model", titles)
+    settings.choice("model", titles)
 
 
 def _adjust_training(settings: Settings) -> None:
-    settings.slider("epochs", "Epochs", 1, 100, 1)
-    settings.slider("batch_size", "Batch size", 16, 512, 16)
-    settings.slider("kl_weight", "KL weight (beta)", 0.0, 4.0, 0.05)
+    settings.slider("epochs", 1, 100, 1)
+    settings.slider("batch_size", 16, 512, 16)
+    settings.slider("kl_weight", 0.0, 4.0, 0.05)
     with gr.Accordion("More settings", open=False, elem_id="train-more", elem_classes="fold"):
-        settings.number("learning_rate", "Learning rate")
-        settings.slider("kl_warmup", "KL warm-up", 0.0, 1.0, 0.05)
-        settings.slider("perceptual_weight", "Perceptual weight (colours)", 0.0, 1.0, 0.01)
-        settings.slider("interval", "Steps between images", 10, 2000, 10)
-        settings.number("seed", "Seed")
+        settings.number("learning_rate")
+        settings.slider("kl_warmup", 0.0, 1.0, 0.05)
+        settings.slider("perceptual_weight", 0.0, 1.0, 0.01)
+        settings.slider("interval", 10, 2000, 10)
+        settings.number("seed")
 
 
 TRAINING = TrainingSpec(

@@ -81,7 +81,7 @@ class StyleTab(PageTab):
                         gr.Radio(
                             list(TIMES),
                             value=time_choice(settings.initial.seconds),
-                            label="Time",
+                            label=settings.label("seconds"),
                             elem_id="style-seconds",
                             elem_classes="chips",
                         ),
@@ -89,9 +89,9 @@ class StyleTab(PageTab):
                         read=lambda name: TIMES.get(name, 15.0),
                     )
                     self.view.build_buttons("Paint")
-                settings.slider("balance", "More style ↔ more photo", 0.0, 0.95, 0.01)
-                settings.slider("style_scale", "Stroke size", 0.25, 4.0, 0.05)
-                settings.choice("color", "Colours", COLORS)
+                settings.slider("balance", 0.0, 0.95, 0.01)
+                settings.slider("style_scale", 0.25, 4.0, 0.05)
+                settings.choice("color", COLORS)
                 self.style_picker.weights()
                 title = "Regions: assign style images"
                 with gr.Accordion(title, open=False, elem_id="style-regions-fold", elem_classes="fold"):
@@ -144,20 +144,20 @@ class StyleTab(PageTab):
     def _build_more(self) -> None:
         settings = self.settings
         gr.Markdown("Size, number of scales and steps apply only when Time is “By steps”.", elem_classes="quiet")
-        settings.slider("size", "Size", 0, 2400, 16)
-        settings.slider("scales", "Number of scales", 1, 6, 1)
-        settings.slider("steps", "Steps at full size", 1, 500, 1)
-        settings.slider("total_variation_weight", "Smoothness", 0.0, 10.0, 0.1)
+        settings.slider("size", 0, 2400, 16)
+        settings.slider("scales", 1, 6, 1)
+        settings.slider("steps", 1, 500, 1)
+        settings.slider("total_variation_weight", 0.0, 10.0, 0.1)
         with gr.Row(elem_classes="pair"):
-            settings.number("style_weight", "Style weight α")
-            settings.number("content_weight", "Photo weight β")
+            settings.number("style_weight")
+            settings.number("content_weight")
         self.network = NetworkPicker(self.studio, tuple(LAYERS), "style")
         self.backbone = self.network.dropdown
         settings.add(
             "style_layers",
             gr.Textbox(
                 format_weights(settings.initial.style_layers),
-                label="Style layers",
+                label=settings.label("style_layers"),
                 info=settings.hint("style_layers"),
                 placeholder="network default",
                 elem_id="style-layers",
@@ -169,7 +169,7 @@ class StyleTab(PageTab):
             "content_layer",
             gr.Textbox(
                 settings.initial.content_layer,
-                label="Photo layer",
+                label=settings.label("content_layer"),
                 info=settings.hint("content_layer"),
                 placeholder="network default",
                 elem_id="style-content-layer",
@@ -177,15 +177,15 @@ class StyleTab(PageTab):
             read=lambda text: (text or "").strip(),
         )
         losses = {"Normalised per layer": "relative", "As in Chollet's book": "book"}
-        settings.choice("losses", "Loss normalisation", losses)
-        settings.choice("pooling", "Pooling", {"Max": "max", "Average": "average"})
+        settings.choice("losses", losses)
+        settings.choice("pooling", {"Max": "max", "Average": "average"})
         starts = {"Photo": "content", "Sketch by the bundled network": "sketch", "Noise": "noise"}
-        settings.choice("start", "Start from", starts)
-        settings.choice("optimizer", "Optimiser", {"L-BFGS": "lbfgs", "Adam": "adam", "SGD": "sgd"})
+        settings.choice("start", starts)
+        settings.choice("optimizer", {"L-BFGS": "lbfgs", "Adam": "adam", "SGD": "sgd"})
         with gr.Row(elem_classes="pair"):
-            settings.number("learning_rate", "Learning rate")
-            settings.number("seed", "Seed")
-        settings.number("tile_size", "Tile size")
+            settings.number("learning_rate")
+            settings.number("seed")
+        settings.number("tile_size")
 
     def _wire(self) -> None:
         view, settings, gallery, blend = self.view, self.settings, self.style_picker.gallery, self.style_picker.blend

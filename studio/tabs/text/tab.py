@@ -79,7 +79,7 @@ class TextTab(PageTab):
                         "prompt",
                         gr.Textbox(
                             PROMPT,
-                            label="Prompt",
+                            label=settings.label("prompt"),
                             info="Type the opening words, or leave it empty to start a new review.",
                             lines=3,
                             max_lines=8,
@@ -109,8 +109,8 @@ class TextTab(PageTab):
                         read=lambda mode: MODES.get(mode, ()),
                     )
                     view.build_buttons("Write")
-                settings.slider("temperature", "Temperature", 0.0, 2.0, 0.05)
-                settings.slider("tokens", "Length", 10, 1000, 10)
+                settings.slider("temperature", 0.0, 2.0, 0.05)
+                settings.slider("tokens", 10, 1000, 10)
                 self.pace = gr.Slider(
                     5,
                     FASTEST,
@@ -123,23 +123,23 @@ class TextTab(PageTab):
                 with gr.Accordion(
                     "More: sampling, repetition, stops, seed", open=False, elem_id="text-more", elem_classes="fold"
                 ):
-                    settings.number("top_k", "Top-k")
-                    settings.slider("top_p", "Top-p", 0.0, 1.0, 0.01)
-                    settings.slider("min_p", "Min-p", 0.0, 1.0, 0.01)
-                    settings.slider("repetition_penalty", "Repetition penalty", 0.5, 3.0, 0.05)
+                    settings.number("top_k")
+                    settings.slider("top_p", 0.0, 1.0, 0.01)
+                    settings.slider("min_p", 0.0, 1.0, 0.01)
+                    settings.slider("repetition_penalty", 0.5, 3.0, 0.05)
                     settings.add(
                         "stop",
                         gr.Textbox(
                             "",
-                            label="Stop sequence",
+                            label=settings.label("stop"),
                             info="Text to stop at; \\n is a new line.",
                             elem_id="text-stop-at",
                         ),
                         show=lambda stop: stop[0].replace("\n", "\\n") if stop else "",
                         read=lambda text: parse_text(text or ""),
                     )
-                    settings.add("ends", gr.Checkbox(True, label="Allow end of text", elem_id="text-ends"))
-                    settings.number("seed", "Seed")
+                    settings.add("ends", gr.Checkbox(True, label=settings.label("ends"), elem_id="text-ends"))
+                    settings.number("seed")
                 self.saved_settings = SavedSettings(self.studio, settings, "text")
                 self.saved_settings.build()
                 gr.Markdown(

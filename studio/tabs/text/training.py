@@ -39,30 +39,30 @@ class LanguageTraining(TrainingPanel):
         super().__init__(studio, kind, "text-train", TextRunView(studio, "text-train"))
 
     def _choose(self, settings: Settings) -> None:
-        self.model = settings.choice("model", "Model", ENGINES["language_model"].network_choices)
-        self.tokeniser = settings.choice("tokeniser", "Tokeniser", TOKENISERS)
+        self.model = settings.choice("model", ENGINES["language_model"].network_choices)
+        self.tokeniser = settings.choice("tokeniser", TOKENISERS)
 
     def _adjust(self, settings: Settings) -> None:
-        settings.slider("tokens", "Total tokens", 50_000, 20_000_000, 50_000)
-        settings.slider("rate_factor", "Learning rate multiplier", 0.0, 3.0, 0.05)
+        settings.slider("tokens", 50_000, 20_000_000, 50_000)
+        settings.slider("rate_factor", 0.0, 3.0, 0.05)
         settings.add(
             "prompt",
-            gr.Textbox("", label="Sample prompt", info=settings.hint("prompt"), elem_id="text-train-prompt"),
+            gr.Textbox("", label=settings.label("prompt"), info=settings.hint("prompt"), elem_id="text-train-prompt"),
             read=lambda text: text or "",
         )
         with gr.Accordion("More settings", open=False, elem_id="text-train-more", elem_classes="fold"):
-            settings.slider("vocab_size", "Vocabulary", 64, 16_384, 64)
-            settings.slider("block_size", "Context length", 16, 512, 4)
-            settings.slider("embed_dim", "Width", 32, 512, 32)
-            settings.slider("num_layers", "Blocks", 1, 12, 1)
-            settings.slider("num_heads", "Heads", 1, 8, 1)
-            settings.slider("dense_dim", "Feed-forward width", 64, 4096, 64)
-            settings.slider("batch_tokens", "Tokens per step", 256, 32_768, 256)
-            settings.choice("optimizer", "Optimiser", {"Muon and Adam": "muon", "RMSprop": "rmsprop"})
-            settings.number("learning_rate", "Learning rate")
-            settings.slider("falling", "Decay fraction", 0.0, 1.0, 0.05)
-            settings.slider("interval", "Steps between samples", 5, 500, 5)
-            settings.number("seed", "Seed")
+            settings.slider("vocab_size", 64, 16_384, 64)
+            settings.slider("block_size", 16, 512, 4)
+            settings.slider("embed_dim", 32, 512, 32)
+            settings.slider("num_layers", 1, 12, 1)
+            settings.slider("num_heads", 1, 8, 1)
+            settings.slider("dense_dim", 64, 4096, 64)
+            settings.slider("batch_tokens", 256, 32_768, 256)
+            settings.choice("optimizer", {"Muon and Adam": "muon", "RMSprop": "rmsprop"})
+            settings.number("learning_rate")
+            settings.slider("falling", 0.0, 1.0, 0.05)
+            settings.slider("interval", 5, 500, 5)
+            settings.number("seed")
 
     def build(self) -> None:
         """Create and wire the controls."""

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from engines.core.configs import from_mapping, setting, validate
+from engines.core.configs import fields_by_name, from_mapping, label_of, setting, validate
 from engines.core.options import format_weights, parse_weights
 from engines.deep_dream import DreamConfig
 from tests.engines.helpers import refusal
@@ -39,7 +39,7 @@ def test_the_defaults_are_allowed():
 def test_the_ends_of_a_range_are_allowed_and_what_lies_beyond_is_not(field):
     low, high = field.metadata["low"], field.metadata["high"]
     beyond = 1 if is_whole(field) else 0.001 * max(1, abs(high))
-    name = field.name.replace("_", " ").capitalize()
+    name = label_of(field)
     DreamConfig(**with_value(field, low))
     DreamConfig(**with_value(field, high))
     for value in (low - beyond, high + beyond):
@@ -52,7 +52,7 @@ def test_the_ends_of_a_range_are_allowed_and_what_lies_beyond_is_not(field):
 @pytest.mark.parametrize("field", numbers(), ids=lambda field: field.name)
 @pytest.mark.parametrize("value", [True, "3", [3], {"a": {}}, math.nan, math.inf, -math.inf], ids=repr)
 def test_what_is_no_finite_number_is_refused_by_every_number(field, value):
-    assert refused(**with_value(field, value)).startswith(field.name.replace("_", " ").capitalize())
+    assert refused(**with_value(field, value)).startswith(label_of(field))
 
 
 @pytest.mark.parametrize("field", [field for field in numbers() if is_whole(field)], ids=lambda field: field.name)
@@ -72,14 +72,14 @@ def test_a_whole_number_beyond_all_floats_is_refused_with_one_sentence(name):
 @pytest.mark.parametrize("value", [None, 3, "L2", "", "l2 "])
 def test_a_choice_that_is_not_offered_is_refused_and_the_offer_named(value):
     sentence = refused(normalization=value)
-    assert sentence.startswith("Normalization")
+    assert sentence.startswith("Step normalisation")
     if isinstance(value, str):
         assert "mean_absolute, l2" in sentence
 
 
 @pytest.mark.parametrize("value", [None, [], (), "block4_conv2", {3: 1.0}, {"a": None}, {"a": "1"}, {"a": True}])
 def test_layer_weights_that_are_not_names_with_numbers_are_refused(value):
-    assert refused(layer_weights=value).startswith("Layer weights")
+    assert refused(layer_weights=value).startswith("Layers")
 
 
 def test_layer_weights_that_are_all_zero_are_refused():
@@ -128,7 +128,7 @@ def test_a_field_that_the_config_does_not_have_is_refused_by_its_name(name):
 )
 def test_a_mapping_with_values_of_the_wrong_kind_is_refused_with_one_sentence(values):
     sentence = refusal(ValueError, from_mapping, DreamConfig, values)
-    assert sentence.startswith(next(iter(values)).replace("_", " ").capitalize())
+    assert sentence.startswith(label_of(fields_by_name(DreamConfig)[next(iter(values))]))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -137,6 +137,7 @@ class Sample:
 
     flag: bool = setting(False, "A switch.")
     least: float = setting(1.0, "Open above.", low=0.5)
+    per_step: int = setting(1, "Named otherwise.", label="Speed", low=1)
     names: tuple[str, ...] = setting((), "Names.")
     extra: Mapping[str, float] = setting(dict, "Pairs.")
 
@@ -149,6 +150,18 @@ def test_a_switch_takes_only_true_and_false():
     for value in (1, 0, "true", None):
         with pytest.raises(ValueError, match="Flag must be true or false"):
             Sample(flag=value)
+
+
+@pytest.mark.parametrize(
+    ("config", "name", "label"),
+    [(Sample, "per_step", "Speed"), (Sample(), "per_step", "Speed"), (DreamConfig, "octave_scale", "Octave scale")],
+)
+def test_a_setting_has_one_name_for_people_by_default_its_own_in_words(config, name, label):
+    assert label_of(fields_by_name(config)[name]) == label
+
+
+def test_a_refusal_calls_a_setting_by_its_label():
+    assert refusal(ValueError, Sample, per_step=0) == "Speed must be at least 1, not 0."
 
 
 def test_a_range_without_an_upper_end_says_at_least():

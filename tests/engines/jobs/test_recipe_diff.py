@@ -7,6 +7,7 @@ import json
 
 import pytest
 
+from engines.core.configs import fields_by_name, label_of
 from engines.deep_dream import DreamConfig
 from engines.jobs.recipe_diff import MAX_CHARACTERS, SAME, Difference, differences
 from engines.jobs.sweep import DreamSweepConfig
@@ -37,7 +38,7 @@ def only(*others: Recipe) -> Difference:
 
 
 def help_of(config_class: type, name: str) -> str:
-    return next(field.metadata["help"] for field in dataclasses.fields(config_class) if field.name == name)
+    return fields_by_name(config_class)[name].metadata["help"]
 
 
 def test_a_recipe_is_the_same_as_itself_as_one_from_a_file_and_as_one_rounded():
@@ -61,8 +62,8 @@ def test_a_recipe_is_the_same_as_itself_as_one_from_a_file_and_as_one_rounded():
 )
 def test_a_setting_that_differs_is_told_with_both_values_and_its_help(name, one, other, read):
     difference = only(recipe({name: one}, steering=()), recipe({name: other}, steering=()))
-    words = name.replace("_", " ").capitalize()
-    assert difference == Difference(words, *read, help_of(DreamConfig, name))
+    label = label_of(fields_by_name(DreamConfig)[name])
+    assert difference == Difference(label, *read, help_of(DreamConfig, name))
 
 
 def test_network_weights_inputs_and_the_stop_are_told_in_words():
@@ -103,9 +104,9 @@ def test_what_was_changed_on_the_way_is_told_step_by_step():
     one = recipe(steering=((3, {**CONFIG, "step_size": 0.5}), (7, {**CONFIG, "step_size": 0.5, "zoom": 1.2})))
     other = recipe(steering=((3, {**CONFIG, "step_size": 0.4}), (8, {**CONFIG, "step_size": 0.4, "zoom": 1.2})))
     assert differences(one, other) == (
-        Difference("Changed after step 3", "step size 0.5", "step size 0.4"),
-        Difference("Changed after step 7", "zoom 1.2", "nothing"),
-        Difference("Changed after step 8", "nothing", "zoom 1.2"),
+        Difference("Changed after step 3", "Strength 0.5", "Strength 0.4"),
+        Difference("Changed after step 7", "Zoom 1.2", "nothing"),
+        Difference("Changed after step 8", "nothing", "Zoom 1.2"),
     )
     # A different initial setting is reported once, not with every change.
     begun = recipe({"size": 99}, steering=((3, {**CONFIG, "size": 99, "step_size": 0.5}),))
@@ -140,7 +141,7 @@ def test_sweeps_are_compared_in_what_is_swept_and_in_each_setting_that_their_pic
 
 def test_what_was_changed_during_a_sweep_is_told_by_the_settings_alone():
     one, other = (sweep_recipe(steering=((3, sweep_config({"jitter": jitter})),)) for jitter in (4, 8))
-    assert only(one, other) == Difference("Changed after step 3", "jitter 4", "jitter 8")
+    assert only(one, other) == Difference("Changed after step 3", "Jitter 4", "Jitter 8")
 
 
 def test_a_sweep_and_a_dream_are_compared_in_the_settings_that_they_share():

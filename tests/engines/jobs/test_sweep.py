@@ -100,16 +100,16 @@ def test_each_cell_is_the_picture_of_a_run_of_its_own(picture, studio_vgg):
         for jitter in (0, 8)
         for strength in (0.05, 0.2)
     ]
-    wanted = sheet_of(Heading("Step size", ("0.05", "0.2")), Heading("Jitter", ("0", "8")), singles)
+    wanted = sheet_of(Heading("Strength", ("0.05", "0.2")), Heading("Jitter", ("0", "8")), singles)
     np.testing.assert_array_equal(last.image, wanted)
     assert len({image.tobytes() for image in singles}) == 4, "the settings made no difference"
 
 
 def test_paintings_are_swept_alike_and_the_sheet_calls_a_setting_what_it_is_called(picture, studio_vgg):
-    config = paintings(column_title="More style ↔ more photo")
+    config = paintings(column_title="Less photo ↔ more photo")
     *_, last = sweep(config, studio_vgg, content_image=picture, style_images=[picture[::-1, ::-1]])
     singles = [single(StyleConfig(**{**PAINTING, "balance": value}), picture, studio_vgg) for value in (0.1, 0.6)]
-    wanted = sheet_of(Heading("More style ↔ more photo", ("0.1", "0.6")), None, singles)
+    wanted = sheet_of(Heading("Less photo ↔ more photo", ("0.1", "0.6")), None, singles)
     np.testing.assert_array_equal(last.image, wanted)
 
 
@@ -158,7 +158,7 @@ def test_steering_holds_for_the_cell_at_work_and_all_after_it(picture, workshop,
     frames = dream(picture, config.cell(1), studio_vgg)
     next(frames)
     middle = frames.send(dataclasses.replace(config.cell(1), layer_weights={"block3_conv1": 1.0})).image
-    wanted = sheet_of(Heading("Step size", ("0.05", "0.1", "0.2")), None, [first, middle, last])
+    wanted = sheet_of(Heading("Strength", ("0.05", "0.1", "0.2")), None, [first, middle, last])
     np.testing.assert_array_equal(run.last.image, wanted)
     assert not np.array_equal(run.last.image, before)
     ((step, settings),) = run.recipe.steering
@@ -320,16 +320,16 @@ def test_values_of_whole_settings_are_whole():
         ({"columns": "pictures", "column_values": (1, 5)}, "The setting 'pictures' cannot be swept"),
         ({"columns": "zoom", "column_values": (1.0, 1.1)}, "The setting 'zoom' cannot be swept"),
         ({"rows": "colours", "row_values": (1.0,)}, "The setting 'colours' cannot be swept"),
-        ({"column_values": ()}, "Enter the values of Step size"),
+        ({"column_values": ()}, "Enter the values of Strength"),
         ({"rows": "jitter"}, "Enter the values of Jitter"),
         ({"row_values": (1.0,)}, "The rows have values but no setting"),
-        ({"column_values": (0.1, 0.2, 0.1)}, "Step size has a repeated value"),
-        ({"column_values": (0.1, 0.1), "column_title": "Strength"}, "Strength has a repeated value"),
+        ({"column_values": (0.1, 0.2, 0.1)}, "Strength has a repeated value"),
+        ({"column_values": (0.1, 0.1), "column_title": "Speed"}, "Speed has a repeated value"),
         ({"rows": "step_size", "row_values": (0.1,)}, "choose another"),
         ({"column_values": tuple(i / 1000 for i in range(1, MAX_CELLS + 2))}, f"{MAX_CELLS + 1} images"),
         ({"column_values": (0.1,) * 6 + (0.2,)}, "repeated"),
         ({"column_values": tuple(i / 100 for i in range(7)), "rows": "seed", "row_values": tuple(range(6))}, "42"),
-        ({"column_values": (0.1, -1.0)}, "Step size must be"),
+        ({"column_values": (0.1, -1.0)}, "Strength must be"),
         ({"columns": "octaves", "column_values": (1.0, 2.5)}, "Octaves must be a whole number"),
         ({"column_values": (0.1, float("nan"))}, "must be a finite number"),
         ({"column_values": ("0.1",)}, "Column values must be"),
@@ -337,7 +337,7 @@ def test_values_of_whole_settings_are_whole():
         ({"columns": "seed", "column_values": (1, 2), "settings": DREAM | {"jitter": 0}}, "without jitter"),
         ({"columns": "octave_scale", "column_values": (1.2, 1.4)}, "Octave scale has no effect here"),
         ({"settings": {"strength": 1.0}}, "no setting 'strength'"),
-        ({"settings": {"steps": "many"}}, "Steps must be a whole number"),
+        ({"settings": {"steps": "many"}}, "Steps per octave must be a whole number"),
         ({"settings": []}, "Settings must be a mapping of names to values"),
         ({"settings": ("steps",)}, "Settings must be a mapping of names to values"),
         ({"settings": None}, "Settings must be a mapping of names to values"),

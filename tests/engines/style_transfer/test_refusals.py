@@ -40,8 +40,8 @@ def test_pictures_that_cannot_be_used_are_refused_in_a_sentence(content, styles,
         (lambda: config(style_layers={"block1_conv1": 0.0}), "All style layers have weight zero"),
         (lambda: config(blend=(0.0, 0.0)), "All style images have weight zero"),
         (lambda: config(learning_rate=float("inf")), "Learning rate must be"),
-        (lambda: config(balance=1.0), "Balance must be"),
-        (lambda: config(optimizer="newton"), "Optimizer must be"),
+        (lambda: config(balance=1.0), "More style ↔ more photo must be"),
+        (lambda: config(optimizer="newton"), "Optimiser must be"),
     ],
 )
 def test_settings_that_make_no_painting_are_refused_in_a_sentence(make: Callable[[], Any], words):

@@ -12,6 +12,7 @@ from pathlib import Path
 import gradio as gr
 
 from engines import deep_dream, style_transfer
+from engines.core.configs import in_words, label_of
 from engines.core.messages import Message, places_of
 from engines.imaging.video import VideoConfig
 from engines.jobs import ENGINES
@@ -67,7 +68,7 @@ STAYS_ENGLISH = {
         "float32",
     ),
     *("Reverie", "Studio VGG", "InceptionV3", "VGG16", "VGG19", "Xception", "ResNet50"),
-    *("L-BFGS", "Adam", "SGD", "RMSprop", "Top-k", "Top-p", "Min-p", "Top k", "Top p", "Min p"),
+    *("L-BFGS", "Adam", "SGD", "RMSprop", "Top-k", "Top-p", "Min-p"),
 }
 _WORDS = re.compile(r"[A-Za-z]{2,}")
 _METRIC = re.compile(r"([a-z_]+_)?(loss|accuracy|error)|diversity|perplexity|[a-z]+_per_(second|character)")
@@ -159,23 +160,19 @@ def said_by_components() -> Iterator[str]:
 
 
 def names() -> Iterator[str]:
-    """What a person reads of settings, inputs and engines by their names, and of presets."""
+    """The labels of settings, the names of inputs and engines, and the presets."""
     for config in [*(engine.config_class for engine in ENGINES.values()), VideoConfig]:
-        yield from (_in_words(field.name) for field in dataclasses.fields(config))
+        yield from map(label_of, dataclasses.fields(config))
     for engine in ENGINES.values():
         yield engine.title
         for network in engine.networks.values():
             yield from (network.title, network.short)
         for picture in engine.inputs:
-            one = _in_words(picture.removesuffix("s"))
-            yield f"{one} {{number}}" if picture in engine.series else _in_words(picture)
+            one = in_words(picture.removesuffix("s"))
+            yield f"{one} {{number}}" if picture in engine.series else in_words(picture)
     for presets in [*deep_dream.PRESETS.values(), *map(style_transfer.presets, style_transfer.LAYERS)]:
         yield from presets
     yield from map(example_title, [*map(Path, [*LANDSCAPES, *PAINTINGS]), *photographs()])
-
-
-def _in_words(name: str) -> str:
-    return name.replace("_", " ").capitalize()
 
 
 def said_of_weights() -> Iterator[str]:

@@ -194,12 +194,10 @@ def test_what_a_person_has_written_is_not_translated_inside_of_a_sentence():
 
 
 def test_the_sentence_of_an_engine_names_the_setting_in_the_page_s_language():
-    with pytest.raises(ValueError, match="Step size") as refused:
+    with pytest.raises(ValueError, match="Strength") as refused:
         DreamConfig(step_size=-1)
-    assert str(refused.value) == "Step size must be between 0.0 and 1000.0, not -1."
-    assert (
-        KOREAN.translate(str(refused.value)) == "스텝 크기에는 0.0 이상 1000.0 이하의 값만 쓸 수 있어요(지금 값: -1)."
-    )
+    assert str(refused.value) == "Strength must be between 0.0 and 1000.0, not -1."
+    assert KOREAN.translate(str(refused.value)) == "강도에는 0.0 이상 1000.0 이하의 값만 쓸 수 있어요(지금 값: -1)."
 
 
 def test_english_is_spoken_but_where_a_page_of_another_language_is_at_work():

@@ -21,8 +21,8 @@ from tests.studio.helpers import unserved_page, value_in, warned
 def own(studio) -> SavedSettings:
     settings = Settings(DreamConfig(layer_weights={"block1_conv1": 1.0}), "test")
     with unserved_page():
-        settings.slider("octaves", "Octaves", 1, 8, 1)
-        settings.slider("steps", "Steps", 1, 100, 1)
+        settings.slider("octaves", 1, 8, 1)
+        settings.slider("steps", 1, 100, 1)
         own = SavedSettings(studio, settings, "test")
         own.build()
         own.wire(gr.Button("Go"))
@@ -52,7 +52,7 @@ def test_what_is_kept_is_json_that_names_the_fields(own):
 def test_what_no_control_shows_does_not_come_back(studio):
     settings = Settings(DreamConfig(layer_weights={"block1_conv1": 1.0}), "test")
     with unserved_page():
-        settings.slider("octaves", "Octaves", 1, 8, 1)
+        settings.slider("octaves", 1, 8, 1)
         settings.add("seed", gr.State(0))
         own = SavedSettings(studio, settings, "test")
     assert "seed" not in own.remember_last(2, 99)
@@ -107,7 +107,7 @@ def test_saved_settings_are_exported_and_imported_elsewhere(own):
         ("[" * 100_000, "no saved settings"),
         ('{"reverie_settings": 1, "tab": "style", "settings": {}}', "another tab"),
         ('{"reverie_settings": 2, "tab": "test", "settings": {}}', "another tab or version"),
-        ('{"reverie_settings": 1, "tab": "test", "settings": {"a": {"steps": -1}}}', "Steps must be"),
+        ('{"reverie_settings": 1, "tab": "test", "settings": {"a": {"steps": -1}}}', "Steps per octave must be"),
         ('{"reverie_settings": 1, "tab": "test", "settings": {"a": {"x": 1}}}', "has no setting"),
         ('{"reverie_settings": 1, "tab": "test", "settings": {"a": 1}}', "damaged"),
         (" " * 400_000, "too large"),
@@ -136,7 +136,10 @@ def test_settings_of_the_map_and_of_a_walk_on_it_come_back(studio):
     assert shown(tab.saved_settings.apply(kept, "mine")) == values
     earlier = {"veil" if name == "overlay" else name: value for name, value in kept["mine"].items()}
     assert shown(tab.saved_settings.apply({"mine": earlier}, "mine")) == values
-    assert "Count must be between 5 and 40" in warned(tab.saved_settings.apply, {"mine": {"count": 1000}}, "mine")[1]
+    assert (
+        "Tiles per side must be between 5 and 40"
+        in warned(tab.saved_settings.apply, {"mine": {"count": 1000}}, "mine")[1]
+    )
 
 
 def test_settings_of_faces_come_back_and_the_grid_is_drawn_anew(studio):

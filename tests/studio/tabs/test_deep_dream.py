@@ -86,12 +86,12 @@ def test_every_setting_has_its_control_and_the_defaults_are_the_fields_own(tab):
     [
         ("octaves", 2.5, "Octaves must be a whole number"),
         ("octaves", 99, "Octaves must be between 1 and 12"),
-        ("step_size", float("nan"), "Step size must be a finite number"),
+        ("step_size", float("nan"), "Strength must be a finite number"),
         ("layer_weights", "block1_conv1=much", "must be a number"),
         ("layer_weights", "block1_conv1=0", "All layer weights are zero"),
         ("tile_size", 100, "at least 128"),
         ("seed", -1, "Seed must be between"),
-        ("normalization", "none", "Normalization must be one of"),
+        ("normalization", "none", "Step normalisation must be one of"),
     ],
 )
 def test_a_value_that_cannot_be_is_refused_with_a_sentence(tab, photo, studio, name, value, told):

@@ -12,16 +12,17 @@ import gradio as gr
 import numpy as np
 import pytest
 
+from engines.core.configs import fields_by_name, label_of
 from engines.deep_dream import DreamConfig
 from engines.imaging.images import digest, read_picture
 from engines.jobs import ENGINES, Job
-from engines.language_model import WritingConfig
+from engines.language_model.config import LanguageTrainingConfig, WritingConfig
 from engines.recipes import Recipe, from_json, read_recipe, write_png, write_text
 from studio.i18n.catalog import KOREAN, use_language
 from studio.page import RESULT_TABS
 from studio.services import Studio
 from studio.tabs.deep_dream.tab import DreamTab
-from studio.tabs.gallery.recipe_panel import change_text, table_of
+from studio.tabs.gallery.recipe_panel import WRITTEN, change_text, table_of
 from studio.tabs.gallery.tab import A_PAGE, NOTHING, TITLES, GalleryTab
 from studio.tabs.style_transfer.tab import StyleTab
 from tests.engines.helpers import files_in
@@ -236,12 +237,21 @@ def test_two_compared_results_say_why_they_differ(tabs, studio_with_examples, sm
 
 @pytest.mark.parametrize(
     ("english", "korean"),
-    [("max", "최댓값"), ("pooling max, start noise", "풀링 최댓값, 시작점 노이즈"), ("losses book", "손실 book")],
+    [
+        ("max", "최댓값"),
+        ("Pooling max, Start from noise", "풀링 최댓값, 시작점 노이즈"),
+        ("Loss normalisation book", "손실 정규화 book"),
+    ],
 )
 def test_what_was_chosen_is_compared_in_the_language_of_the_page(english, korean):
     assert change_text(english) == english
     with use_language(KOREAN):
         assert change_text(english) == korean
+
+
+def test_a_person_s_own_texts_are_known_by_the_labels_of_their_settings():
+    settings = (WritingConfig, "prompt"), (WritingConfig, "stop"), (LanguageTrainingConfig, "prompt")
+    assert set(WRITTEN) == {label_of(fields_by_name(config)[name]) for config, name in settings}
 
 
 def test_deleting_is_asked_twice_and_for_the_very_same_results(tabs, studio_with_examples):

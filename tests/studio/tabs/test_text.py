@@ -141,7 +141,7 @@ def test_without_a_model_the_page_says_so(tab):
 
 @pytest.mark.parametrize(
     ("changes", "part"),
-    [({"prompt": "x" * 100_001}, "100,000"), ({"temperature": -1}, "Temperature"), ({"top_k": -3}, "Top k")],
+    [({"prompt": "x" * 100_001}, "100,000"), ({"temperature": -1}, "Temperature"), ({"top_k": -3}, "Top-k")],
 )
 def test_what_cannot_be_written_is_refused_with_one_sentence(tab, changes, part):
     values = settings(tab)
