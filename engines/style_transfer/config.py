@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from engines.core.configs import setting, validate
 from engines.core.messages import message
 
-MOST_SIDE = 4096
-MOST_STYLES = 8
+MAX_SIDE = 4096
+MAX_STYLES = 8
 # Each network's default style layers with weights, and its content layer.
 LAYERS: dict[str, tuple[dict[str, float], str]] = {
     "studio_vgg": (
@@ -35,7 +35,7 @@ class StyleConfig:
     balance: float = setting(
         0.15, "The photo's share: lower for more style, higher for more photo.", low=0.0, high=0.95
     )
-    size: int = setting(512, "Longest side of the image in pixels; 0 keeps the photo's size.", low=0, high=MOST_SIDE)
+    size: int = setting(512, "Longest side of the image in pixels; 0 keeps the photo's size.", low=0, high=MAX_SIDE)
     scales: int = setting(3, "Number of scales to work through, from small to full size.", low=1, high=8)
     steps: int = setting(30, "Steps at full size; smaller sizes take more.", low=1, high=20_000)
     style_weight: float = setting(1.0, "Weight of the style loss (alpha).", low=0.0, high=1e9)
