@@ -181,7 +181,7 @@ def test_dcgan_parts(monkeypatch, tmp_path, training):
     # InceptionV3, whose features are compared, is none of the bundled networks.
     features = "engines.dcgan.kid.features"
     monkeypatch.setattr(features, lambda images, _: images[:, ::16, ::16].reshape(len(images), -1) / 255.0)
-    monkeypatch.setattr("engines.dcgan.model.PICTURES", 32)
+    monkeypatch.setattr("engines.dcgan.model.IMAGES", 32)
     patch(monkeypatch, dcgan_parts, PARTS={"as shipped": {"batch_size": 4}})
     with uncompiled():
         found = dcgan_parts.measure(zip_of(tmp_path / "faces.zip", blocks(24)), images=16, seed=0)

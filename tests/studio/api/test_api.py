@@ -162,7 +162,7 @@ def test_parameters_that_are_left_out_make_the_configs_own_defaults():
 
 @pytest.mark.parametrize("example", IN_PYTHON, ids=lambda one: one.heading)
 def test_the_manuals_examples_in_python_run(served, example, monkeypatch, capsys):
-    monkeypatch.setattr("engines.dcgan.model.PICTURES", 32)
+    monkeypatch.setattr("engines.dcgan.model.IMAGES", 32)
     monkeypatch.chdir(served.folder)
     names = served.names
     if "client" not in names:
