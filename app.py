@@ -156,7 +156,7 @@ def run(options: argparse.Namespace) -> None:
     studio = Studio(
         weights=(options.weights,) if options.weights else (),
         outputs=options.outputs,
-        most_waiting=options.queue_size,
+        max_waiting=options.queue_size,
         max_pixels=options.max_pixels,
         data=options.data,
         shared=options.share or bool(options.allow_host or options.root_path) or not is_loopback(options.host),

@@ -23,7 +23,7 @@ from engines.core.files import why_unwritten
 from engines.core.options import add_options, changed_options
 from engines.core.output_paths import OutputError, check_output
 from engines.core.quiet import load_quietly
-from engines.imaging.images import MAX_PIXELS, digest, load_picture
+from engines.imaging.images import MAX_PIXELS, digest, load_image
 from engines.imaging.metadata import NO_DETAILS
 from engines.imaging.video import VideoWriter
 from engines.jobs import ENGINES, Job, JobExecution, Workshop, job_from_recipe
@@ -123,17 +123,15 @@ def _has_recipe(path: Path) -> bool:
 def _job(options: argparse.Namespace) -> Job:
     engine = ENGINES[options.engine]
     files = _files(options)
-    pictures = {
-        name: load_picture(file, max_pixels=MAX_PIXELS, background=engine.background(name.rpartition("_")[0]))
+    images = {
+        name: load_image(file, max_pixels=MAX_PIXELS, background=engine.background(name.rpartition("_")[0]))
         for name, file in files.items()
     }
-    inputs = {name: picture.pixels for name, picture in pictures.items()}
-    first = pictures.get(engine.first_input)
+    inputs = {name: image.pixels for name, image in images.items()}
+    first = images.get(engine.first_input)
     shared: dict[str, Any] = {
         "details": first.details if first else NO_DETAILS,
-        "notices": tuple(
-            f"{files[name].name}: {notice}" for name, picture in pictures.items() for notice in picture.notices
-        ),
+        "notices": tuple(f"{files[name].name}: {notice}" for name, image in images.items() for notice in image.notices),
     }
     changed = changed_options(options, engine.config_class)
     if not options.recipe:

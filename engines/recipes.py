@@ -21,7 +21,7 @@ from PIL import Image, PngImagePlugin
 
 from engines.core.files import written_atomically
 from engines.core.messages import message
-from engines.imaging.formats import PictureError, opened
+from engines.imaging.formats import ImageError, opened
 from engines.imaging.metadata import NO_DETAILS, Details
 
 VERSION = 2
@@ -213,8 +213,8 @@ def read_recipe(path: Path) -> Recipe | None:
         text = read_comment(path)
         return from_json(text) if text and f'"{KEY}"' in text else None
     try:
-        with opened(path) as picture:
-            text = picture.info.get(KEY) if picture.format == "PNG" else None
-    except PictureError:
-        return None  # reading the picture itself reports the error
+        with opened(path) as image:
+            text = image.info.get(KEY) if image.format == "PNG" else None
+    except ImageError:
+        return None  # reading the image itself reports the error
     return from_json(str(text)) if text else None

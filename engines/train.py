@@ -67,7 +67,7 @@ def main(arguments: list[str] | None = None) -> int:
                     tqdm.write(sentence, file=sys.stderr)
                 if options.pictures and frame.image is not None:
                     try:
-                        _write_picture(options.pictures / f"{frame.step:06d}.png", frame.image)
+                        _write_image(options.pictures / f"{frame.step:06d}.png", frame.image)
                     except OSError as error:  # a lost preview image must not end the training
                         tqdm.write(f"The image could not be written: {why_unwritten(error)}.")
     except OSError as error:
@@ -100,7 +100,7 @@ def check_outputs(options: argparse.Namespace) -> None:
         check_folder(options.pictures)
 
 
-def _write_picture(path: Path, image: np.ndarray) -> None:
+def _write_image(path: Path, image: np.ndarray) -> None:
     with written_atomically(path) as file:
         Image.fromarray(image).save(file, "PNG")
 

@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 import numpy as np
 from filelock import BaseFileLock
 
-from engines.imaging.images import LEAST_SIDE, MAX_PIXELS, Picture, check_picture, load_picture
+from engines.imaging.images import MAX_PIXELS, MIN_SIDE, LoadedImage, check_image, load_image
 from engines.jobs import Job, Workshop
 from engines.weights.store import WeightsError, WeightsStore
 from studio.cluster.client import Cluster
@@ -35,41 +35,41 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-PICTURES_KEPT_BYTES = 200_000_000
+IMAGE_CACHE_BYTES = 200_000_000
 # Names of formats as Pillow spells them.
 BROWSER_FORMATS = frozenset({"JPEG", "MPO", "PNG", "WEBP", "AVIF", "GIF", "BMP"})
 
 
-class PictureCache:
+class ImageCache:
     """Cache of decoded images, so that a photo is decoded when it is dropped and not again when a run starts.
 
     Args:
-        most_bytes: maximum size of all pixels together; the newest image is kept whatever its size.
+        max_bytes: maximum size of all pixels together; the newest image is kept whatever its size.
     """
 
-    def __init__(self, most_bytes: int = PICTURES_KEPT_BYTES):
-        self._most_bytes = most_bytes
-        self._pictures: OrderedDict[tuple[Any, ...], Picture] = OrderedDict()
+    def __init__(self, max_bytes: int = IMAGE_CACHE_BYTES):
+        self._max_bytes = max_bytes
+        self._images: OrderedDict[tuple[Any, ...], LoadedImage] = OrderedDict()
         self._lock = threading.Lock()
 
-    def get(self, path: str, background: str, least: int) -> Picture | None:
+    def get(self, path: str, background: str, least: int) -> LoadedImage | None:
         """Return the cached image of a file; None if there is none, or if the file has changed."""
         key = self._key(path, background, least)
         with self._lock:
-            if key not in self._pictures:
+            if key not in self._images:
                 return None
-            self._pictures.move_to_end(key)
-            return self._pictures[key]
+            self._images.move_to_end(key)
+            return self._images[key]
 
-    def put(self, path: str, background: str, least: int, picture: Picture) -> None:
+    def put(self, path: str, background: str, least: int, image: LoadedImage) -> None:
         """Cache the image of a file and evict the least recently used ones."""
         key = self._key(path, background, least)
         with self._lock:
-            self._pictures[key] = picture
-            self._pictures.move_to_end(key)
-            size = sum(one.pixels.nbytes for one in self._pictures.values())
-            while size > self._most_bytes and len(self._pictures) > 1:
-                _, oldest = self._pictures.popitem(last=False)
+            self._images[key] = image
+            self._images.move_to_end(key)
+            size = sum(one.pixels.nbytes for one in self._images.values())
+            while size > self._max_bytes and len(self._images) > 1:
+                _, oldest = self._images.popitem(last=False)
                 size -= oldest.pixels.nbytes
 
     @staticmethod
@@ -88,7 +88,7 @@ class Studio:
     Attributes:
         weights: folders searched for weights before the bundled ones.
         outputs: folder for results.
-        most_waiting: maximum number of waiting runs.
+        max_waiting: maximum number of waiting runs.
         max_pixels: larger images are shrunk to this many pixels.
         data: folder or zip of the images that the bundled networks were trained on; None if not available.
         shared: True if there are several visitors, each with a private gallery.
@@ -102,7 +102,7 @@ class Studio:
 
     weights: tuple[Path, ...] = ()
     outputs: Path = Path("outputs")
-    most_waiting: int = 20
+    max_waiting: int = 20
     max_pixels: int = MAX_PIXELS
     data: Path | None = None
     shared: bool = False
@@ -112,7 +112,7 @@ class Studio:
     workshop: Workshop = field(init=False)
     runs: RunManager = field(init=False)
     _interactive: ThreadPoolExecutor = field(init=False, repr=False)
-    _pictures: PictureCache = field(init=False, repr=False, default_factory=PictureCache)
+    _images: ImageCache = field(init=False, repr=False, default_factory=ImageCache)
     _lock: BaseFileLock = field(init=False, repr=False)
 
     def __post_init__(self):
@@ -126,7 +126,7 @@ class Studio:
             self.workshop,
             self.result_writer,
             journal=RunJournal(self.outputs / RUNS_IN_PROGRESS),
-            most_waiting=self.most_waiting,
+            max_waiting=self.max_waiting,
             dispatcher=None if self.cluster is None else ClusterDispatcher(self.workshop, self.cluster),
             unattended=not self.shared,
         )
@@ -153,36 +153,36 @@ class Studio:
         """Create the writer of a job's result, for the visitor whose event is being handled."""
         return result_writer_for(self.gallery, job)
 
-    def read(self, picture: str | bytes, *, least: int = LEAST_SIDE) -> np.ndarray:
+    def read(self, image: str | bytes, *, least: int = MIN_SIDE) -> np.ndarray:
         """Return the pixels of `load`, (H, W, 3) uint8 RGB; raises as it does."""
-        return self.load(picture, least=least).pixels
+        return self.load(image, least=least).pixels
 
-    def load(self, picture: str | bytes, background: str = "white", *, least: int = LEAST_SIDE) -> Picture:
+    def load(self, image: str | bytes, background: str = "white", *, least: int = MIN_SIDE) -> LoadedImage:
         """Read and check an uploaded image; recently read files come from a cache.
 
         Args:
-            picture: path or bytes of a file.
+            image: path or bytes of a file.
             background: "white" or "black", shown through transparent pixels.
             least: minimum side in pixels.
 
         Raises:
-            PictureError: the file cannot be read, or the image is too small.
+            ImageError: the file cannot be read, or the image is too small.
         """
-        kept = self._pictures.get(picture, background, least) if isinstance(picture, str) else None
+        kept = self._images.get(image, background, least) if isinstance(image, str) else None
         if kept is not None:
             return kept
-        loaded = load_picture(picture, max_pixels=self.max_pixels, background=background)
-        check_picture(loaded.pixels, least=least)
-        if isinstance(picture, str):
-            self._pictures.put(picture, background, least, loaded)
+        loaded = load_image(image, max_pixels=self.max_pixels, background=background)
+        check_image(loaded.pixels, least=least)
+        if isinstance(image, str):
+            self._images.put(image, background, least, loaded)
         return loaded
 
-    def displayable(self, path: str, picture: Picture) -> str:
+    def displayable(self, path: str, image: LoadedImage) -> str:
         """Return the path of a file that browsers can show: `path` itself, or a PNG copy."""
-        if picture.format in BROWSER_FORMATS:
+        if image.format in BROWSER_FORMATS:
             return path
-        png = str(self.gallery.keep_input(picture.pixels, picture.details))
-        self._pictures.put(png, "white", LEAST_SIDE, dataclasses.replace(picture, format="PNG", notices=()))
+        png = str(self.gallery.keep_input(image.pixels, image.details))
+        self._images.put(png, "white", MIN_SIDE, dataclasses.replace(image, format="PNG", notices=()))
         return png
 
     async def run_interactive(self, work: Callable[[], T]) -> T:

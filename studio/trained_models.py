@@ -18,16 +18,16 @@ from engines.jobs import ENGINES, Job
 from studio.services import Studio
 
 # A face checkpoint takes 200 MB, and old ones are rarely resumed.
-MOST_BYTES = 2_000_000_000
+MAX_BYTES = 2_000_000_000
 
 
-MOST_TRAINED = 8
+MAX_TRAINED = 8
 
 
 class TrainedNetworks:
     """Networks of an engine that were trained on this server.
 
-    The newest MOST_TRAINED are kept in memory; older ones are reported as missing.
+    The newest MAX_TRAINED are kept in memory; older ones are reported as missing.
 
     Attributes:
         names: names of the networks in memory, as jobs refer to them.
@@ -51,7 +51,7 @@ class TrainedNetworks:
         file = None if run is None else run.job.files.get("output")
         self._workshop.keep(self._engine, name, network, file)
         self.names[:] = [*(one for one in self.names if one != name), name]
-        while len(self.names) > MOST_TRAINED:
+        while len(self.names) > MAX_TRAINED:
             self._workshop.forget(self._engine, self.names.pop(0))
         return name
 
@@ -87,7 +87,7 @@ def for_keras(studio: Studio, source: str | Path) -> Path:
     path = export.file_of(str(source), store)
     folder = studio.outputs / "keras"
     folder.mkdir(parents=True, exist_ok=True)
-    make_room(folder, MOST_BYTES)
+    make_room(folder, MAX_BYTES)
     stem = f"{path.stem}-{sha256_of(path)[:12]}"
     for exported in (folder / f"{stem}.keras", folder / f"{stem}.zip"):
         if exported.is_file():
@@ -121,7 +121,7 @@ def training_job(studio: Studio, engine: str, config: Any, paths: Sequence[str])
     """
     folder = studio.outputs / "trainings"
     folder.mkdir(parents=True, exist_ok=True)
-    make_room(folder, MOST_BYTES)
+    make_room(folder, MAX_BYTES)
     data = pack_files(paths, folder)
     lasting = {name: value for name, value in asdict(config).items() if name not in ENGINES[engine].steerable}
     content = json.dumps([sha256_of(data), lasting], sort_keys=True)

@@ -25,9 +25,9 @@ def preview(image: np.ndarray, side: int = PREVIEW_SIDE) -> np.ndarray:
     are."""
     if max(image.shape[:2]) <= side:
         return image
-    picture = Image.fromarray(image)
-    picture.thumbnail((side, side), Image.Resampling.BILINEAR, reducing_gap=1.5)
-    return np.asarray(picture)
+    thumbnail = Image.fromarray(image)
+    thumbnail.thumbnail((side, side), Image.Resampling.BILINEAR, reducing_gap=1.5)
+    return np.asarray(thumbnail)
 
 
 def data_uri(image: np.ndarray, quality: int = 82, side: int = PREVIEW_SIDE) -> str:
@@ -85,10 +85,10 @@ def png_from_uri(uri: object, most: int) -> Image.Image:
     try:
         if not text.startswith(_PNG):
             raise ValueError("not a PNG")
-        with Image.open(io.BytesIO(base64.b64decode(text[len(_PNG) :], validate=True)), formats=["PNG"]) as picture:
-            if max(picture.size) > most:
+        with Image.open(io.BytesIO(base64.b64decode(text[len(_PNG) :], validate=True)), formats=["PNG"]) as image:
+            if max(image.size) > most:
                 raise ValueError("too large")
-            return picture.convert("RGBA")
+            return image.convert("RGBA")
     except (*DAMAGED, binascii.Error) as error:
         raise ValueError(message("The drawing did not upload completely; clear it and draw again.")) from error
 

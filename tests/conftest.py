@@ -1,4 +1,4 @@
-"""What all tests share: a quiet TensorFlow, the shared test data where it is, small pictures."""
+"""What all tests share: a quiet TensorFlow, the shared test data where it is, small images."""
 
 from __future__ import annotations
 
@@ -67,8 +67,8 @@ def shared() -> Path:
 
 
 @pytest.fixture
-def picture() -> np.ndarray:
-    """A small photo-like picture, (48, 72, 3) uint8: gradients, an edge and a little noise."""
+def sample_image() -> np.ndarray:
+    """A small photo-like image, (48, 72, 3) uint8: gradients, an edge and a little noise."""
     y, x = np.mgrid[0:48, 0:72]
     image = np.stack([x * 3, y * 5, 255 - x * 2], axis=-1).astype(np.int64)
     image[12:30, 20:44] = (200, 60, 40)

@@ -83,8 +83,8 @@ def test_contenders_are_prepared_once_in_processes_of_their_own():
 def test_deep_dream(monkeypatch, capsys):
     toy = {"WIDTH": 48, "HEIGHT": 32, "STEPS": 1, "OCTAVES": 1, "LARGE": (64, 48), "TURNS": 1}
     patch(monkeypatch, deep_dream, **toy, LAYERS=dict.fromkeys(BLOCKS, 1.0))
-    found = deep_dream.pictures()
-    monkeypatch.setattr(deep_dream, "pictures", lambda: found)  # they take their time
+    found = deep_dream.images()
+    monkeypatch.setattr(deep_dream, "images", lambda: found)  # they take their time
     assert {image.shape for image in found} == {(32, 48, 3)}
     image = found[0]
     for seconds, loss in (deep_dream.listing(image, tiny_network()), deep_dream.engine(image, "studio_vgg")):
@@ -99,8 +99,8 @@ def test_style_transfer(monkeypatch):
     patch(monkeypatch, style_transfer, NETWORK="studio_vgg", HEIGHT=32, WIDTH=48, SCALES=1, STEPS=1)
     patch(monkeypatch, painting_plan, SKETCH_STEPS=1)
     patch(monkeypatch, style_transfer, STYLE_LAYERS=BLOCKS, CONTENT_LAYER="block3_conv1", END_LOSS=1e9)
-    found = style_transfer.pictures()
-    monkeypatch.setattr(style_transfer, "pictures", lambda: found)  # they take their time
+    found = style_transfer.images()
+    monkeypatch.setattr(style_transfer, "images", lambda: found)  # they take their time
     assert style_transfer.listing("", tiny_network())["step"] > 0
     figures = style_transfer.engine("")
     assert (figures["steps"], figures["loss"] > 0, figures["peak"] > 1) == (2, True, True)
@@ -180,8 +180,8 @@ def test_those_in_a_real_browser():
 def test_dcgan_parts(monkeypatch, tmp_path, training):
     # InceptionV3, whose features are compared, is none of the bundled networks.
     features = "engines.dcgan.kid.features"
-    monkeypatch.setattr(features, lambda pictures, _: pictures[:, ::16, ::16].reshape(len(pictures), -1) / 255.0)
-    monkeypatch.setattr("engines.dcgan.model.PICTURES", 32)
+    monkeypatch.setattr(features, lambda images, _: images[:, ::16, ::16].reshape(len(images), -1) / 255.0)
+    monkeypatch.setattr("engines.dcgan.model.IMAGES", 32)
     patch(monkeypatch, dcgan_parts, PARTS={"as shipped": {"batch_size": 4}})
     with uncompiled():
         found = dcgan_parts.measure(zip_of(tmp_path / "faces.zip", blocks(24)), images=16, seed=0)

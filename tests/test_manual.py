@@ -32,7 +32,7 @@ TOY = {
     "language_model": "--tokens 3",
 }
 # Of a video.
-PICTURES = "--pictures 2"
+IMAGES = "--pictures 2"
 
 
 def text_of(name: str) -> str:
@@ -48,7 +48,7 @@ def commands(name: str, program: str) -> list[list[str]]:
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch) -> Path:
-    """The working folder of a person who follows the manual, with the pictures that it speaks of."""
+    """The working folder of a person who follows the manual, with the images that it speaks of."""
     names = ("photo.jpg", "painting.jpg", "a.jpg", "b.jpg")
     for name, image in zip(names, blocks(len(names)), strict=True):
         Image.fromarray(image).save(tmp_path / name)
@@ -68,7 +68,7 @@ def test_every_command_of_the_manual_makes_what_it_says(folder, monkeypatch, cap
             assert done.value.code == 0
             continue
         # What a recipe says is of toy size as well.
-        toy = "" if "--recipe" in words else TOY[words[0]] + f" {PICTURES}" * ("--pictures" in words)
+        toy = "" if "--recipe" in words else TOY[words[0]] + f" {IMAGES}" * ("--pictures" in words)
         assert command_line.main([*words, *shlex.split(toy)]) == 0, capsys.readouterr().err
         result = folder / words[words.index("-o") + 1]
         assert result.stat().st_size > 0, words

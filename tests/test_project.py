@@ -192,7 +192,7 @@ def test_ci_runs_the_readmes_test_command_where_nothing_is_left_over():
     assert "make test" in (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-def test_every_picture_that_the_manual_shows_is_there():
+def test_every_image_that_the_manual_shows_is_there():
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     for name in re.findall(r"!\[[^\]]*\]\(([^)]+)\)", text):
         assert (ROOT / name).is_file(), name

@@ -137,9 +137,9 @@ class Backbone:
         cut = self.cut(layers, pooling=pooling)
         caffe = self.architecture.caffe
 
-        def features(pictures):
+        def features(images):
             # A network with a single output returns it bare.
-            return keras.tree.flatten(cut(_caffe_input(pictures) if caffe else pictures, training=False))
+            return keras.tree.flatten(cut(_caffe_input(images) if caffe else images, training=False))
 
         return features
 
@@ -161,9 +161,9 @@ def _with_average_pooling(network: keras.Model) -> keras.Model:
     return averaging
 
 
-def _caffe_input(pictures):
+def _caffe_input(images):
     """RGB in [-1, 1] -> BGR in [0, 255] minus ImageNet's mean, as VGG and ResNet50 were trained."""
-    return pictures[..., ::-1] * 127.5 + (127.5 - _as_row(_CAFFE_MEAN_BGR))
+    return images[..., ::-1] * 127.5 + (127.5 - _as_row(_CAFFE_MEAN_BGR))
 
 
 def _as_row(values: Sequence[float]):

@@ -26,7 +26,7 @@ from engines.backbones.hints import crops, gram, isometry_error, relative
 from engines.backbones.optimizer import convolution_optimizer
 from engines.core.files import written_atomically
 from engines.core.frames import Frames
-from engines.data.images import PHOTOS_FILE, whole_pictures
+from engines.data.images import PHOTOS_FILE, whole_images
 from engines.nn.precision import training_policy
 from engines.nn.training_loop import data_hash, one_cycle, train_frames
 
@@ -55,7 +55,7 @@ def train(
     checkpoint: Path | None,
     output: Path | None,
 ) -> Frames[None]:
-    """Train on the photos in `data`/photos.zip and the pictures in `paintings`, yielding a frame every interval; write
+    """Train on the photos in `data`/photos.zip and the images in `paintings`, yielding a frame every interval; write
     `output` when done.
 
     Metrics: the loss of each layer, `painted` the unfinished paintings' share of the loss, `isometry_error` the maps'
@@ -70,8 +70,8 @@ def train(
     """
     keras.utils.set_random_seed(config.seed)
     keras.config.set_dtype_policy(training_policy())
-    photos, left_out = whole_pictures(data / PHOTOS_FILE, config.size)
-    painted, others_left_out = whole_pictures(paintings, config.size, HELD_OUT)
+    photos, left_out = whole_images(data / PHOTOS_FILE, config.size)
+    painted, others_left_out = whole_images(paintings, config.size, HELD_OUT)
     everything = [*photos, *painted * PAINTING_REPEATS]
 
     features = studio_vgg.build_features(studio_vgg.FIRST_BLOCKS)
@@ -110,12 +110,12 @@ def train(
     @tf.function
     def update(fresh):
         paint()
-        pictures = tf.concat([fresh, canvas], 0)
-        wanted = [found / tf.cast(unit, found.dtype) for found, unit in zip(taught(pictures), units, strict=True)]
+        images = tf.concat([fresh, canvas], 0)
+        wanted = [found / tf.cast(unit, found.dtype) for found, unit in zip(taught(images), units, strict=True)]
         parts = slice(None, config.batch_size), slice(config.batch_size, None)
         with tf.GradientTape() as tape:
             both = []
-            for own, layer, right in zip(student(pictures, training=True), maps, wanted, strict=True):
+            for own, layer, right in zip(student(images, training=True), maps, wanted, strict=True):
                 mapped = layer(own)
                 grams = relative(gram(mapped), gram(right), parts)
                 both.append((relative(mapped, right, parts) + config.gram_weight * grams) / 2)
@@ -177,6 +177,6 @@ def train(
             np.savez_compressed(file, **arrays)
 
 
-def _contact_strip(pictures: np.ndarray) -> np.ndarray:
-    """Pictures, (B, H, W, 3) float32 in [-1, 1], in one row: (H, B x W, 3) uint8."""
-    return np.clip(np.concatenate(list(pictures), axis=1) * 127.5 + 127.5, 0, 255).astype(np.uint8)
+def _contact_strip(images: np.ndarray) -> np.ndarray:
+    """Images, (B, H, W, 3) float32 in [-1, 1], in one row: (H, B x W, 3) uint8."""
+    return np.clip(np.concatenate(list(images), axis=1) * 127.5 + 127.5, 0, 255).astype(np.uint8)

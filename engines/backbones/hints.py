@@ -12,11 +12,11 @@ import tensorflow as tf
 from PIL import Image
 
 
-def crops(pictures: Sequence[np.ndarray], count: int, size: int, largest_scale: float, rng: np.random.Generator):
-    """Random squares of random pictures at random scales, half of them mirrored.
+def crops(images: Sequence[np.ndarray], count: int, size: int, largest_scale: float, rng: np.random.Generator):
+    """Random squares of random images at random scales, half of them mirrored.
 
     Args:
-        pictures: (H, W, 3) uint8 RGB each, of any size from (size, size) on.
+        images: (H, W, 3) uint8 RGB each, of any size from (size, size) on.
         largest_scale: side of the largest square, as a multiple of `size`.
 
     Returns:
@@ -24,10 +24,10 @@ def crops(pictures: Sequence[np.ndarray], count: int, size: int, largest_scale: 
     """
     found = np.empty((count, size, size, 3), np.float32)
     for row in range(count):
-        picture = pictures[int(rng.integers(len(pictures)))]
-        side = min(int(size * rng.uniform(1, largest_scale)), *picture.shape[:2])
-        y, x = rng.integers(picture.shape[0] - side + 1), rng.integers(picture.shape[1] - side + 1)
-        crop = Image.fromarray(picture[y : y + side, x : x + side])
+        image = images[int(rng.integers(len(images)))]
+        side = min(int(size * rng.uniform(1, largest_scale)), *image.shape[:2])
+        y, x = rng.integers(image.shape[0] - side + 1), rng.integers(image.shape[1] - side + 1)
+        crop = Image.fromarray(image[y : y + side, x : x + side])
         crop = crop.resize((size, size), Image.Resampling.LANCZOS, reducing_gap=3.0)
         found[row] = np.asarray(crop)[:, :: 1 if rng.random() < 0.5 else -1]
     return found / 127.5 - 1
@@ -35,7 +35,7 @@ def crops(pictures: Sequence[np.ndarray], count: int, size: int, largest_scale: 
 
 @tf.custom_gradient
 def gram(features: tf.Tensor) -> tf.Tensor:
-    """The Gram matrix of each picture's features, (B, H, W, C) -> (B, C, C) float32, divided by H x W.
+    """The Gram matrix of each image's features, (B, H, W, C) -> (B, C, C) float32, divided by H x W.
 
     The products are in the features' own number format, here and in the gradient: training spends a third of its time
     on them.

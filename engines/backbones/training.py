@@ -24,7 +24,7 @@ from engines.backbones.hints import crops, relative
 from engines.backbones.optimizer import convolution_optimizer
 from engines.core.files import UNREADABLE, written_atomically
 from engines.core.frames import Frames
-from engines.data.images import PHOTOS_FILE, LabelledPictures, labelled_pictures, whole_pictures
+from engines.data.images import PHOTOS_FILE, LabelledImages, labelled_images, whole_images
 from engines.nn.precision import training_policy
 from engines.nn.training_loop import batch_indices, data_hash, one_cycle, train_frames
 
@@ -54,9 +54,9 @@ def crop_size(position: float, first: int, last: int) -> int:
     return min(last, first + 8 * int((last - first + 8) / 8 * position / 0.6))
 
 
-def random_boxes(count: int, least_area: float, rng: np.random.Generator) -> np.ndarray:
+def random_boxes(count: int, min_area: float, rng: np.random.Generator) -> np.ndarray:
     """Random crops, (count, 4) float32 as (y1, x1, y2, x2) in [0, 1]; half of them mirrored (x1 > x2)."""
-    area = rng.uniform(least_area, 1, count)
+    area = rng.uniform(min_area, 1, count)
     aspect = np.exp(rng.uniform(-math.log(4 / 3), math.log(4 / 3), count))
     height, width = np.minimum(np.sqrt(area / aspect), 1), np.minimum(np.sqrt(area * aspect), 1)
     y, x = rng.uniform(0, 1 - height), rng.uniform(0, 1 - width)
@@ -66,7 +66,7 @@ def random_boxes(count: int, least_area: float, rng: np.random.Generator) -> np.
 
 
 def shifted_boxes(count: int, side: int, rng: np.random.Generator) -> np.ndarray:
-    """Whole pictures moved by up to MAX_SHIFT pixels, as boxes like `random_boxes`; half of them mirrored.
+    """Whole images moved by up to MAX_SHIFT pixels, as boxes like `random_boxes`; half of them mirrored.
 
     Cut out at (side, side) they fall on pixels exactly, so nothing is blurred; pixels from beyond the edge are grey.
     """
@@ -104,7 +104,7 @@ def train(
     when done.
 
     Metrics: loss and accuracy over the interval's training crops, `hints` the mean distance from the teacher's
-    features, relative to these, `top1` on a fifth of the validation pictures, learning rate.
+    features, relative to these, `top1` on a fifth of the validation images, learning rate.
 
     Args:
         start: an .npz with blocks 1 to 3. If it holds blocks 4 and 5 and the classifier too, like `output`, training
@@ -118,19 +118,19 @@ def train(
     """
     keras.utils.set_random_seed(config.seed)
     keras.config.set_dtype_policy(training_policy())
-    pictures = labelled_pictures(data / TRAIN_FILE)
-    validation = labelled_pictures(data / VALIDATION_FILE)
-    if validation.classes != pictures.classes:
+    dataset = labelled_images(data / TRAIN_FILE)
+    validation = labelled_images(data / VALIDATION_FILE)
+    if validation.classes != dataset.classes:
         raise ValueError("Training and validation pictures do not have the same classes.")
     monitored = dataclasses.replace(
         validation, images=validation.images[MONITORED], labels=validation.labels[MONITORED]
     )
-    photos, photos_left_out = whole_pictures(data / PHOTOS_FILE, config.last_size)
-    count = len(pictures.images)
-    classes = len(pictures.classes)
+    photos, photos_left_out = whole_images(data / PHOTOS_FILE, config.last_size)
+    count = len(dataset.images)
+    classes = len(dataset.classes)
     total = config.epochs * (count // config.batch_size)
 
-    network, given = _start(start, pictures.classes)
+    network, given = _start(start, dataset.classes)
     style = _style_branch(style_branch)
     middle = network.get_layer(f"block{studio_vgg.FIRST_BLOCKS}_pool").output
     first = keras.Model(network.input, middle)
@@ -182,11 +182,11 @@ def train(
             boxes = random_boxes(len(rows), config.least_area, rng)
         else:
             size = config.last_size
-            boxes = shifted_boxes(len(rows), pictures.images.shape[1], rng)
+            boxes = shifted_boxes(len(rows), dataset.images.shape[1], rng)
         gains = np.stack([rng.uniform(0.8, 1.2, len(rows)), rng.uniform(-0.1, 0.1, len(rows))], axis=1)
         return update(
-            tf.constant(pictures.images[rows]),
-            tf.constant(pictures.labels[rows]),
+            tf.constant(dataset.images[rows]),
+            tf.constant(dataset.labels[rows]),
             tf.constant(boxes),
             tf.constant(gains, tf.float32),
             tf.constant(crops(photos, config.photos, size, config.largest_scale, rng)),
@@ -196,7 +196,7 @@ def train(
         rate = config.learning_rate * float(factor.value)
         return None, {"top1": top1(network, monitored, config.last_size), "learning_rate": rate}
 
-    learnt = data_hash(pictures.images, pictures.labels, *photos, *given)
+    learnt = data_hash(dataset.images, dataset.labels, *photos, *given)
     yield from train_frames(
         variables=[*deep.variables, *(layer.kernel for layer in maps), *optimizer.variables],
         train_step=train_step,
@@ -205,10 +205,10 @@ def train(
         settings=dataclasses.asdict(config) | {"data": learnt, "teacher": teacher.weights},
         checkpoint=checkpoint,
         monitor=monitor,
-        notices=(*pictures.left_out, *photos_left_out),
+        notices=(*dataset.left_out, *photos_left_out),
     )
     if output:
-        save(studio_vgg.folded_weights(network) | style, pictures.classes, config.last_size, output)
+        save(studio_vgg.folded_weights(network) | style, dataset.classes, config.last_size, output)
 
 
 def _start(path: Path, classes: tuple[str, ...]) -> tuple[keras.Model, list[np.ndarray]]:
@@ -268,8 +268,8 @@ def save(weights: dict[str, np.ndarray], classes: tuple[str, ...], side: int, pa
         np.savez_compressed(file, classes=np.array(classes), side=np.array(side), **arrays)
 
 
-def top1(network: keras.Model, validation: LabelledPictures, side: int, batch_size: int = 125) -> float:
-    """Share of pictures whose class gets the highest logit, in [0, 1]; whole pictures, enlarged to (side, side) as for
+def top1(network: keras.Model, validation: LabelledImages, side: int, batch_size: int = 125) -> float:
+    """Share of images whose class gets the highest logit, in [0, 1]; whole images, enlarged to (side, side) as for
     the training, no averaging of crops."""
 
     @tf.function(input_signature=[tf.TensorSpec((None, None, None, 3), tf.uint8)])
@@ -289,7 +289,7 @@ def top1(network: keras.Model, validation: LabelledPictures, side: int, batch_si
 def evaluate(weights: Path, data: Path) -> dict[str, float]:
     """Score shipped weights on the validation images: {"top1": share in [0, 1], "pictures": their number}."""
     keras.config.set_dtype_policy("float32")
-    validation = labelled_pictures(data / VALIDATION_FILE)
+    validation = labelled_images(data / VALIDATION_FILE)
     with np.load(weights, allow_pickle=False) as arrays:
         side = int(arrays["side"]) if "side" in arrays.files else validation.images.shape[1]
     return {"top1": top1(studio_vgg.read_classifier(weights), validation, side), "pictures": len(validation.labels)}

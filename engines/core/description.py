@@ -41,12 +41,12 @@ class Engine:
         tab: id of its tab on the page.
         config: "module:class" of its settings.
         function: "module:function" that returns its frames.
-        inputs: parameters that take pictures, each with a description; all but the first are optional unless in
+        inputs: parameters that take images, each with a description; all but the first are optional unless in
             `needed`.
         needed: required inputs.
-        series: inputs that take several pictures: `style_images` takes `style_images_1`, `style_images_2` ...
+        series: inputs that take several images: `style_images` takes `style_images_1`, `style_images_2` ...
         masks: inputs that are masks; transparent pixels count as black.
-        most: maximum number of pictures in a series.
+        most: maximum number of images in a series.
         files: parameters that take files: TRAINING_FILES or none.
         data: description of a training's data, in one sentence.
         makes: for a training, the engine that runs the trained network.
@@ -62,7 +62,7 @@ class Engine:
         endpoint: name of the API endpoint; by default `name`.
         batch: the input that varies within a batch; "" if batches are not supported.
         batch_does: description of a batch, in one sentence.
-        batch_shares: inputs shared by all pictures of a batch.
+        batch_shares: inputs shared by all images of a batch.
     """
 
     name: str
@@ -109,8 +109,8 @@ class Engine:
         return next(iter(self.inputs), "")
 
     @property
-    def most_pictures(self) -> int:
-        """Maximum number of pictures of all inputs together."""
+    def max_images(self) -> int:
+        """Maximum number of images of all inputs together."""
         return sum(self.most if name in self.series else 1 for name in self.inputs)
 
     @property
@@ -124,7 +124,7 @@ class Engine:
         return import_string(self.config)
 
     def background(self, name: str) -> str:
-        """The `background` argument of `read_picture` for an input."""
+        """The `background` argument of `read_image` for an input."""
         return "black" if name in self.masks else "white"
 
     def arguments(self, inputs: Mapping[str, np.ndarray]) -> dict[str, Any]:

@@ -28,9 +28,9 @@ class Frame:
             are those that were passed or sent.
         written: for engines that write text: a `Generation` for each text.
         text: the text to save.
-        z: latent vector of the picture, (Z,) float32; None for engines without a latent space.
+        z: latent vector of the image, (Z,) float32; None for engines without a latent space.
         notices: sentences to show when the run is over, for example about skipped data.
-        position: state from which the engine can resume with this frame's picture; None if it cannot.
+        position: state from which the engine can resume with this frame's image; None if it cannot.
     """
 
     step: int

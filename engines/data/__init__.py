@@ -1,1 +1,1 @@
-"""Training data: pictures and texts, and the archives that they come in."""
+"""Training data: images and texts, and the archives that they come in."""

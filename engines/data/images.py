@@ -1,4 +1,4 @@
-"""Picture datasets for training."""
+"""Image datasets for training."""
 
 from __future__ import annotations
 
@@ -26,20 +26,20 @@ from engines.data.archives import (
     members,
     read_member,
 )
-from engines.imaging.formats import is_picture_name
-from engines.imaging.images import middle_square, read_picture
+from engines.imaging.formats import is_image_name
+from engines.imaging.images import middle_square, read_image
 
-# A training picture larger than this is a mistake or an attack.
+# A training image larger than this is a mistake or an attack.
 _MAX_BYTES, _MAX_PIXELS = 32 << 20, 50_000_000
 _MAX_TOTAL_BYTES = 4 << 30
 PHOTOS_FILE = "photos.zip"
 FACES_FILE, FACES_HELD_OUT = "faces64.zip", 2000
-MIN_TRAINING_PICTURES = 16
+MIN_TRAINING_IMAGES = 16
 
 
 @dataclass(frozen=True)
-class LabelledPictures:
-    """Pictures with class labels.
+class LabelledImages:
+    """Images with class labels.
 
     Attributes:
         images: (N, H, W, 3) uint8 RGB.
@@ -55,8 +55,8 @@ class LabelledPictures:
 
 
 @dataclass(frozen=True)
-class NamedPictures:
-    """Pictures sorted by name.
+class NamedImages:
+    """Images sorted by name.
 
     Attributes:
         images: (N, size, size, 3) uint8 RGB.
@@ -70,11 +70,11 @@ class NamedPictures:
 
 
 @dataclass(frozen=True)
-class SplitPictures:
-    """Training and held-out pictures, (N, size, size, 3) uint8 each.
+class SplitImages:
+    """Training and held-out images, (N, size, size, 3) uint8 each.
 
     Attributes:
-        names: paths of the training pictures within the zip or folder.
+        names: paths of the training images within the zip or folder.
         left_out: notices about skipped files.
     """
 
@@ -121,10 +121,10 @@ def _opened(path: Path) -> Iterator[tuple[list[Member], Callable[[str], bytes]]]
 def _decode_all(
     path: Path, files: Sequence[Member], read: Callable[[str], bytes], size: int, least: int
 ) -> tuple[np.ndarray, list[Member], tuple[str, ...]]:
-    """Decode pictures, crop them to their middle square and resize them.
+    """Decode images, crop them to their middle square and resize them.
 
     Returns:
-        pictures, (N, size, size, 3) uint8; their files; and notices about skipped files.
+        images, (N, size, size, 3) uint8; their files; and notices about skipped files.
 
     Raises:
         ValueError: fewer than `least` can be read, or they do not fit into memory.
@@ -153,7 +153,7 @@ def _decode_all(
         try:
             if isinstance(data, ValueError):
                 raise data
-            images[row] = middle_square(read_picture(data, max_pixels=_MAX_PIXELS), size)
+            images[row] = middle_square(read_image(data, max_pixels=_MAX_PIXELS), size)
         except ValueError as error:
             return error
         return None
@@ -195,14 +195,14 @@ def _count_phrase(count: int) -> str:
     return message("no images") if not count else message("only {count} image{s}", count=count, s="s" * (count > 1))
 
 
-def labelled_pictures(path: Path, size: int = 64) -> LabelledPictures:
-    """Read `<class>/<name>` pictures from a zip or folder: the middle square of each, resized to (size, size).
+def labelled_images(path: Path, size: int = 64) -> LabelledImages:
+    """Read `<class>/<name>` images from a zip or folder: the middle square of each, resized to (size, size).
 
     Raises:
-        ValueError: the file is missing, not a zip, encrypted, or has no pictures in class folders.
+        ValueError: the file is missing, not a zip, encrypted, or has no images in class folders.
     """
     with _opened(path) as (files, read):
-        files = [file for file in files if "/" in file.name and is_picture_name(file.name)]
+        files = [file for file in files if "/" in file.name and is_image_name(file.name)]
         if not files:
             raise ValueError(
                 message("{file} has no images in class folders; put each class in its own folder.", file=path.name)
@@ -211,75 +211,71 @@ def labelled_pictures(path: Path, size: int = 64) -> LabelledPictures:
     folders = [file.name.split("/")[-2] for file in files]
     classes = tuple(sorted(set(folders)))
     index = {name: i for i, name in enumerate(classes)}
-    return LabelledPictures(images, np.array([index[f] for f in folders], np.int32), classes, left_out)
+    return LabelledImages(images, np.array([index[f] for f in folders], np.int32), classes, left_out)
 
 
-def named_pictures(path: Path, size: int = 64, least: int = 2) -> NamedPictures:
-    """Read all pictures from a zip or folder: the middle square of each, resized to (size, size).
+def named_images(path: Path, size: int = 64, least: int = 2) -> NamedImages:
+    """Read all images from a zip or folder: the middle square of each, resized to (size, size).
 
     Raises:
-        ValueError: the file is missing, not a zip, encrypted, or has fewer than `least` readable pictures.
+        ValueError: the file is missing, not a zip, encrypted, or has fewer than `least` readable images.
     """
     with _opened(path) as (files, read):
-        pictures = [file for file in files if is_picture_name(file.name)]
-        images, files, left_out = _decode_all(path, pictures, read, size, least)
-    return NamedPictures(images, tuple(file.name for file in files), left_out)
+        image_files = [file for file in files if is_image_name(file.name)]
+        images, files, left_out = _decode_all(path, image_files, read, size, least)
+    return NamedImages(images, tuple(file.name for file in files), left_out)
 
 
-def whole_pictures(
-    path: Path, least_side: int, held_out: Collection[str] = ()
-) -> tuple[list[np.ndarray], tuple[str, ...]]:
-    """Read all pictures from a zip or folder at full size.
+def whole_images(path: Path, min_side: int, held_out: Collection[str] = ()) -> tuple[list[np.ndarray], tuple[str, ...]]:
+    """Read all images from a zip or folder at full size.
 
     Args:
-        least_side: skip pictures with a shorter side.
+        min_side: skip images with a shorter side.
         held_out: names of files to skip without a notice.
 
     Returns:
-        pictures, (H, W, 3) uint8 RGB each, sorted by name; and notices about skipped files.
+        images, (H, W, 3) uint8 RGB each, sorted by name; and notices about skipped files.
 
     Raises:
-        ValueError: the file is missing, not a zip, encrypted, or has no usable pictures.
+        ValueError: the file is missing, not a zip, encrypted, or has no usable images.
     """
-    pictures: list[np.ndarray] = []
+    images: list[np.ndarray] = []
     refused: list[tuple[str, ValueError]] = []
     with _opened(path) as (files, read):
         for file in files:
             raise_if_abandoned()
-            if file.name in held_out or not is_picture_name(file.name):
+            if file.name in held_out or not is_image_name(file.name):
                 continue
             try:
-                pixels = read_picture(read(file.key), max_pixels=_MAX_PIXELS)
-                if min(pixels.shape[:2]) < least_side:
+                pixels = read_image(read(file.key), max_pixels=_MAX_PIXELS)
+                if min(pixels.shape[:2]) < min_side:
                     raise ValueError(
-                        message(
-                            "This image has a side shorter than {least} pixels; use a larger one.", least=least_side
-                        )
+                        message("This image has a side shorter than {least} pixels; use a larger one.", least=min_side)
                     )
-                pictures.append(pixels)
+                images.append(pixels)
             except ValueError as error:
                 refused.append((file.name, error))
     notices = left_out_notices(refused) if refused else ()
-    if not pictures:
+    if not images:
         raise ValueError(
             message("{file} has {few}; it needs at least {least}.", file=path.name, few=_count_phrase(0), least=1)
         )
-    return pictures, notices
+    return images, notices
 
 
-def split_pictures(data: Path, size: int = 64) -> SplitPictures:
-    """Read pictures and hold out the last by name: an eighth, but at most FACES_HELD_OUT.
+def split_images(data: Path, size: int = 64) -> SplitImages:
+    """Read images and hold out the last by name: an eighth, but at most FACES_HELD_OUT.
 
     Args:
-        data: the data file, a folder of pictures, or the folder that contains FACES_FILE.
+        data: the data file, a folder of images, or the folder that contains FACES_FILE.
 
     Raises:
-        ValueError: like `named_pictures`, with a minimum of MIN_TRAINING_PICTURES.
+        ValueError: like `named_images`, with a minimum of MIN_TRAINING_IMAGES.
     """
     path = data / FACES_FILE if (data / FACES_FILE).is_file() else data
-    found = named_pictures(path, size, least=MIN_TRAINING_PICTURES)
+    found = named_images(path, size, least=MIN_TRAINING_IMAGES)
     held_out = min(FACES_HELD_OUT, len(found.images) // 8)
-    return SplitPictures(found.images[:-held_out], found.images[-held_out:], found.names[:-held_out], found.left_out)
+    return SplitImages(found.images[:-held_out], found.images[-held_out:], found.names[:-held_out], found.left_out)
 
 
 def digits(path: Path) -> Digits:

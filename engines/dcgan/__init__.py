@@ -1,4 +1,4 @@
-"""DCGAN: draw pictures from noise, interpolate between them, and project a given picture."""
+"""DCGAN: draw images from noise, interpolate between them, and project a given image."""
 
 from engines.dcgan.config import DrawConfig, FaceWalkConfig, ProjectionConfig
 from engines.dcgan.engine import draw, resolve, sheet, walk

@@ -1,7 +1,7 @@
 """Differentiable augmentation for the discriminator.
 
-With few training pictures the discriminator memorises them. Random changes to both real and generated pictures prevent
-that; because the changes are differentiable, the generator still learns to draw unchanged pictures (Zhao et al. 2020,
+With few training images the discriminator memorises them. Random changes to both real and generated images prevent
+that; because the changes are differentiable, the generator still learns to draw unchanged images (Zhao et al. 2020,
 "Differentiable augmentation for data-efficient GAN training").
 """
 
@@ -12,12 +12,12 @@ from typing import Any
 # From none to strongest.
 AUGMENTATIONS = ("none", "colour", "colour and shift")
 BRIGHTNESS, SATURATION, CONTRAST = 0.15, (0.4, 1.6), (0.7, 1.3)
-# Largest shift in pixels, for pictures of 64 x 64.
+# Largest shift in pixels, for images of 64 x 64.
 SHIFT = 8
 
 
 def augment(images: Any, seed: Any, kind: str) -> Any:
-    """Augment pictures, (B, H, W, 3) float32 in [0, 1]. The result may leave that range.
+    """Augment images, (B, H, W, 3) float32 in [0, 1]. The result may leave that range.
 
     Args:
         seed: (2,) int32; the same seed gives the same changes.

@@ -114,7 +114,7 @@ _TRUNCATION = message("Truncation psi: below 1, images are closer to the average
 
 @dataclass(frozen=True, kw_only=True)
 class DrawConfig:
-    """A sheet of pictures from seeds, or one picture from a latent vector."""
+    """A sheet of images from seeds, or one image from a latent vector."""
 
     seed: int = setting(
         0, "Seed of the first image; each further image uses the next seed.", low=0, high=MAX_SEED - 400
@@ -139,7 +139,7 @@ class DrawConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class FaceWalkConfig:
-    """A video that interpolates between pictures."""
+    """A video that interpolates between images."""
 
     seeds: tuple[int, ...] = setting((0, 1, 2, 3, 4), "Seeds of the images to visit.", low=0, high=MAX_SEED)
     truncation: float = setting(1.0, _TRUNCATION, label="Variety (ψ)", low=0.0, high=2.0)
@@ -163,7 +163,7 @@ class FaceWalkConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class ProjectionConfig:
-    """How a picture is projected into the latent space."""
+    """How an image is projected into the latent space."""
 
     steps: int = setting(120, "Number of gradient descent steps.", low=1, high=5000)
     starts: int = setting(

@@ -1,8 +1,8 @@
-"""DCGAN: draw pictures from noise, and interpolate between them.
+"""DCGAN: draw images from noise, and interpolate between them.
 
 Radford, Metz & Chintala, "Unsupervised representation learning with deep convolutional generative adversarial networks"
 (2016); Chollet, "Deep Learning with Python", section 12.5. See `engines.dcgan.model` for trained networks,
-`engines.dcgan.training` for training and `engines.dcgan.projection` for finding a given picture.
+`engines.dcgan.training` for training and `engines.dcgan.projection` for finding a given image.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def resolve(config: DrawConfig | FaceWalkConfig, gan: GAN) -> DrawConfig | FaceW
 
 
 def draw(config: DrawConfig, backbone: GAN) -> Frames[DrawConfig]:
-    """Draw a sheet of pictures from seeds, or one large picture from a latent vector: one frame, and one per steering.
+    """Draw a sheet of images from seeds, or one large image from a latent vector: one frame, and one per steering.
 
     Steer with a config as `resolve` returns it.
 
@@ -75,17 +75,17 @@ def _drawn(config: DrawConfig, gan: GAN) -> tuple[np.ndarray, np.ndarray | None]
     if config.z:
         z = gan.edited(config.z, config.second or None, config.blend, config.along)
         return enlarged(gan.decode(z)[0]), z
-    pictures = gan.sample(range(config.seed, config.seed + config.count), config.truncation)
-    return (sheet(pictures), None) if len(pictures) > 1 else (enlarged(pictures[0], SIDE), None)
+    images = gan.sample(range(config.seed, config.seed + config.count), config.truncation)
+    return (sheet(images), None) if len(images) > 1 else (enlarged(images[0], SIDE), None)
 
 
-def sheet(pictures: np.ndarray) -> np.ndarray:
-    """Tile (N, H, W, 3) uint8 into one nearly square picture; unused cells are black."""
-    return image_grid(pictures, math.ceil(math.sqrt(len(pictures))))
+def sheet(images: np.ndarray) -> np.ndarray:
+    """Tile (N, H, W, 3) uint8 into one nearly square image; unused cells are black."""
+    return image_grid(images, math.ceil(math.sqrt(len(images))))
 
 
 def walk(config: FaceWalkConfig, backbone: GAN) -> Frames[FaceWalkConfig]:
-    """Interpolate between pictures, yielding one a step; a changed config, as `resolve` returns it, applies to the
+    """Interpolate between images, yielding one a step; a changed config, as `resolve` returns it, applies to the
     remaining steps.
 
     Raises:
@@ -100,5 +100,5 @@ def _path(config: FaceWalkConfig, gan: GAN) -> np.ndarray:
     if config.waypoints:
         points = np.reshape(np.array(config.waypoints, np.float32), (-1, gan.latent_dim))
     path = latent.walk(points, config.steps, spherical=config.spherical, closed=config.closed)
-    # A looping video would pause if its last picture repeated its first.
+    # A looping video would pause if its last image repeated its first.
     return path[:-1] if config.closed else path

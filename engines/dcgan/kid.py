@@ -1,6 +1,6 @@
-"""Kernel inception distance between two sets of pictures (Bińkowski et al. 2018).
+"""Kernel inception distance between two sets of images (Bińkowski et al. 2018).
 
-Unlike the Fréchet distance it is unbiased, even for two thousand pictures.
+Unlike the Fréchet distance it is unbiased, even for two thousand images.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def kernel_distance(first: np.ndarray, second: np.ndarray) -> float:
 
 
 def features(images: np.ndarray, store: WeightsStore) -> np.ndarray:
-    """InceptionV3's `mixed8` activations, averaged over each picture: (N, H, W, 3) uint8 -> (N, 1280) float32.
+    """InceptionV3's `mixed8` activations, averaged over each image: (N, H, W, 3) uint8 -> (N, 1280) float32.
 
     Raises:
         WeightsError: the store has no weights of InceptionV3.
@@ -48,8 +48,8 @@ def features(images: np.ndarray, store: WeightsStore) -> np.ndarray:
     extract = load_backbone(NETWORK, store).extractor([LAYER])
 
     def pooled(rows):
-        pictures = tf.image.resize(tf.cast(rows, tf.float32) / 127.5 - 1, (SIDE, SIDE))
-        return tf.reduce_mean(tf.cast(extract(pictures)[0], tf.float32), axis=(1, 2))
+        resized = tf.image.resize(tf.cast(rows, tf.float32) / 127.5 - 1, (SIDE, SIDE))
+        return tf.reduce_mean(tf.cast(extract(resized)[0], tf.float32), axis=(1, 2))
 
     pooled = tf.function(pooled, input_signature=[tf.TensorSpec((None, *images.shape[1:]), tf.uint8)], autograph=False)
     return np.concatenate([np.asarray(pooled(images[start : start + 100])) for start in range(0, len(images), 100)])

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     import keras
 
 BATCH = 64
-# Number and side length of the pictures from which the principal directions are computed.
-PICTURES, THUMBNAIL_SIDE = 2048, 16
+# Number and side length of the images from which the principal directions are computed.
+IMAGES, THUMBNAIL_SIDE = 2048, 16
 # For each method: SeFa and principal components.
 DIRECTIONS = 6
 
@@ -41,15 +41,15 @@ class GAN:
 
     Attributes:
         name: key in `engines.dcgan.networks.ARCHITECTURES`.
-        shape: (height, width, channels) of the pictures.
+        shape: (height, width, channels) of the images.
         latent_dim: length of the latent vectors.
-        generator: latent vectors, (B, Z) -> pictures, (B, H, W, 3) in [0, 1].
-        discriminator: pictures, (B, H, W, 3) in [0, 1] -> logits, (B, 1).
-        score_sign: 1.0 if a larger logit means a more realistic picture, -1.0 if a smaller one does.
+        generator: latent vectors, (B, Z) -> images, (B, H, W, 3) in [0, 1].
+        discriminator: images, (B, H, W, 3) in [0, 1] -> logits, (B, 1).
+        score_sign: 1.0 if a larger logit means a more realistic image, -1.0 if a smaller one does.
         weights: SHA-256 of the file.
-        seen: number of real pictures shown in training.
-        held_out_percentiles: (101,) float32: percentiles of the scores of held-out pictures, or None.
-        principal: the directions in which generated pictures vary most, or None.
+        seen: number of real images shown in training.
+        held_out_percentiles: (101,) float32: percentiles of the scores of held-out images, or None.
+        principal: the directions in which generated images vary most, or None.
         memory: compiled functions, cached so that a second run does not retrace.
     """
 
@@ -75,7 +75,7 @@ class GAN:
         """Sample latent vectors from the prior N(0, I), (N, Z) float32, each determined by its seed.
 
         Args:
-            truncation: scale of the vectors. Below 1, pictures are closer to the mean picture: less varied but more
+            truncation: scale of the vectors. Below 1, images are closer to the mean image: less varied but more
                 realistic (the truncation trick of Karras et al. 2019).
 
         Raises:
@@ -87,11 +87,11 @@ class GAN:
         return (truncation * np.reshape(rows, (-1, self.latent_dim))).astype(np.float32)
 
     def sample(self, seeds: Sequence[int], truncation: float = 1.0) -> np.ndarray:
-        """Generate one picture for each seed, (N, H, W, 3) uint8."""
+        """Generate one image for each seed, (N, H, W, 3) uint8."""
         return self.decode(self.latents(seeds, truncation))
 
     def decode(self, z: np.ndarray) -> np.ndarray:
-        """Generate pictures from latent vectors, (N, Z) -> (N, H, W, 3) uint8.
+        """Generate images from latent vectors, (N, Z) -> (N, H, W, 3) uint8.
 
         Raises:
             ValueError: vectors of another length, not finite, or out of range.
@@ -122,8 +122,8 @@ class GAN:
 
     @functools.cached_property
     def directions(self) -> np.ndarray:
-        """Directions that change pictures most, (D, Z) float32 of unit length: first those of the generator's first
-        layer (SeFa), then the principal directions of its pictures (GANSpace)."""
+        """Directions that change images most, (D, Z) float32 of unit length: first those of the generator's first
+        layer (SeFa), then the principal directions of its images (GANSpace)."""
         first = first_layer_directions(self._first_layer(), DIRECTIONS)
         return first if self.principal is None else np.concatenate([first, self.principal.directions])
 
@@ -144,14 +144,14 @@ class GAN:
         """The discriminator's scores, (N, H, W, 3) uint8 -> (N,) float32: the larger, the more realistic.
 
         Raises:
-            ValueError: pictures of another shape.
+            ValueError: images of another shape.
         """
         self._check(images)
         parts = [np.asarray(self._score(images[at : at + BATCH])) for at in range(0, max(1, len(images)), BATCH)]
         return np.concatenate(parts)
 
     def score_percentile(self, score: float) -> float | None:
-        """The percentage of held-out real pictures with a lower score, in [0, 100]; None without
+        """The percentage of held-out real images with a lower score, in [0, 100]; None without
         `held_out_percentiles`."""
         if self.held_out_percentiles is None:
             return None
@@ -160,11 +160,11 @@ class GAN:
     def saliency_map(self, image: np.ndarray) -> np.ndarray:
         """SmoothGrad saliency of the discriminator's score, (H, W, 3) uint8 -> (H, W) float32 in [0, 1].
 
-        The norm of the gradient over the channels (Simonyan et al. 2014), averaged over noisy copies of the picture
+        The norm of the gradient over the channels (Simonyan et al. 2014), averaged over noisy copies of the image
         (Smilkov et al. 2017) and then blurred.
 
         Raises:
-            ValueError: a picture of another shape.
+            ValueError: an image of another shape.
         """
         self._check(image[None])
         return np.asarray(self._saliency(image))
@@ -205,11 +205,11 @@ class GAN:
 
         def saliency(image):
             noise = tf.random.stateless_normal((16, *self.shape), (0, 0), stddev=0.06)
-            pictures = tf.cast(image, tf.float32)[None] / 255 + noise
+            images = tf.cast(image, tf.float32)[None] / 255 + noise
             with tf.GradientTape() as tape:
-                tape.watch(pictures)
-                output = tf.reduce_sum(self.discriminator(pictures, training=False))
-            magnitude = tf.norm(tape.gradient(output, pictures), axis=-1, keepdims=True)
+                tape.watch(images)
+                output = tf.reduce_sum(self.discriminator(images, training=False))
+            magnitude = tf.norm(tape.gradient(output, images), axis=-1, keepdims=True)
             smooth = tf.reduce_mean(magnitude, axis=0, keepdims=True)
             for _ in range(2):
                 smooth = tf.nn.avg_pool2d(smooth, 5, 1, "SAME")
@@ -234,11 +234,11 @@ def gan_from_networks(name: str, generator: keras.Model, discriminator: keras.Mo
 
 
 def principal_directions(gan: GAN, count: int = DIRECTIONS) -> PrincipalDirections:
-    """The directions in which a generator's pictures vary most: `directions_of_features` of downsampled pictures."""
-    latents = gan.latents(range(PICTURES))
+    """The directions in which a generator's images vary most: `directions_of_features` of downsampled images."""
+    latents = gan.latents(range(IMAGES))
     block = gan.shape[0] // THUMBNAIL_SIDE
-    pictures = gan.decode(latents).astype(np.float32) / 255
-    small = pictures.reshape(len(pictures), THUMBNAIL_SIDE, block, THUMBNAIL_SIDE, block, -1).mean((2, 4))
+    images = gan.decode(latents).astype(np.float32) / 255
+    small = images.reshape(len(images), THUMBNAIL_SIDE, block, THUMBNAIL_SIDE, block, -1).mean((2, 4))
     return directions_of_features(latents, small.reshape(len(small), -1), count)
 
 

@@ -1,6 +1,6 @@
 """Generator and discriminator architectures.
 
-A generator maps latent vectors, (B, Z), to pictures, (B, H, W, 3) float32 in [0, 1]; a discriminator maps pictures to
+A generator maps latent vectors, (B, Z), to images, (B, H, W, 3) float32 in [0, 1]; a discriminator maps images to
 logits, (B, 1) float32. Both run on any Keras backend.
 """
 
@@ -27,11 +27,11 @@ class Architecture:
     """A generator and a discriminator.
 
     Attributes:
-        shape: (height, width, channels) of the pictures.
+        shape: (height, width, channels) of the images.
         latent_dim: length of the latent vectors.
-        generator: latent input -> pictures.
-        discriminator: picture input -> logit.
-        score_sign: 1.0 if a larger logit means a more realistic picture, -1.0 if a smaller one does.
+        generator: latent input -> images.
+        discriminator: image input -> logit.
+        score_sign: 1.0 if a larger logit means a more realistic image, -1.0 if a smaller one does.
     """
 
     shape: tuple[int, int, int]
@@ -41,18 +41,18 @@ class Architecture:
     score_sign: float
 
     def build_generator(self) -> keras.Model:
-        """Latent vectors -> pictures in [0, 1]."""
+        """Latent vectors -> images in [0, 1]."""
         inputs = keras.Input((self.latent_dim,), dtype="float32")
         return keras.Model(inputs, self.generator(inputs), name="generator")
 
     def build_discriminator(self) -> keras.Model:
-        """Pictures in [0, 1] -> logits."""
+        """Images in [0, 1] -> logits."""
         inputs = keras.Input(self.shape, dtype="float32")
         return keras.Model(inputs, self.discriminator(inputs), name="discriminator")
 
 
 # Chollet's listing, section 12.5. The last layer's sigmoid is part of the loss here, for numerical stability. Generated
-# pictures have label 1, so a smaller logit means a more realistic picture.
+# images have label 1, so a smaller logit means a more realistic image.
 
 
 def _notes_generator(z):

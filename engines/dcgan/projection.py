@@ -1,4 +1,4 @@
-"""Projection: find the latent vector whose picture is most like a given one.
+"""Projection: find the latent vector whose image is most like a given one.
 
 A generator has no encoder, so the latent vector is found by gradient descent on perceptual and pixel loss (Zhu et al.
 2016; Abdal et al. 2019).
@@ -14,7 +14,7 @@ from engines.core.frames import Frame, Frames
 from engines.core.messages import message
 from engines.dcgan.config import ProjectionConfig
 from engines.dcgan.model import GAN
-from engines.imaging.images import check_picture, middle_square
+from engines.imaging.images import check_image, middle_square
 from engines.latent.walk_frames import enlarged
 
 CANDIDATES, BATCH = 512, 64
@@ -29,20 +29,20 @@ def resolve(config: ProjectionConfig, gan: GAN) -> ProjectionConfig:
 
 
 def project(image: np.ndarray, config: ProjectionConfig, backbone: GAN) -> Frames[ProjectionConfig]:
-    """Project a picture, yielding the best result so far after every step. All settings but steps, starts and seed can
+    """Project an image, yielding the best result so far after every step. All settings but steps, starts and seed can
     be steered.
 
     Args:
         image: (H, W, 3) uint8 RGB; only its middle square is used.
 
     Yields:
-        Frames with the generated picture, its latent vector `z`, and the metrics `loss`, `pixel_error` (mean absolute,
+        Frames with the generated image, its latent vector `z`, and the metrics `loss`, `pixel_error` (mean absolute,
         in [0, 1]) and `perceptual_loss`.
 
     Raises:
-        PictureError: `image` is not a picture.
+        ImageError: `image` is not an image.
     """
-    check_picture(image)
+    check_image(image)
     target = middle_square(image, backbone.shape[0])
     search = _Search(backbone, target, config)
     for step in range(1, config.steps + 1):
@@ -114,9 +114,9 @@ def _compile(gan: GAN) -> tuple[Any, Any]:
     from engines.backbones.perceptual_distance import perceptual_metric
 
     def losses(z: Any, pixels: Any, target: Any, weights: Any) -> dict[str, Any]:
-        pictures = tf.cast(gan.generator(z, training=False), tf.float32)
-        pixel_error = tf.reduce_mean(tf.abs(pictures - pixels), axis=(1, 2, 3))
-        perceptual_loss = perceptual_metric().distance(target, perceptual_metric().features(pictures))
+        images = tf.cast(gan.generator(z, training=False), tf.float32)
+        pixel_error = tf.reduce_mean(tf.abs(images - pixels), axis=(1, 2, 3))
+        perceptual_loss = perceptual_metric().distance(target, perceptual_metric().features(images))
         prior_loss = tf.reduce_mean(tf.square(z), axis=1)
         loss = weights[0] * perceptual_loss + PIXEL_SCALE * weights[1] * pixel_error + weights[2] * prior_loss
         return {"loss": loss, "pixel_error": pixel_error, "perceptual_loss": perceptual_loss}

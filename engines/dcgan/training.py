@@ -18,7 +18,7 @@ from engines.core.files import written_atomically
 from engines.core.frames import Frame, Frames
 from engines.core.messages import message
 from engines.core.preparation import prepare
-from engines.data.images import SplitPictures, split_pictures
+from engines.data.images import SplitImages, split_images
 from engines.dcgan.augmentation import augment
 from engines.dcgan.config import GROUP, STEERABLE, DCGANTrainingConfig
 from engines.dcgan.engine import sheet
@@ -31,12 +31,12 @@ from engines.nn.precision import training_policy
 from engines.nn.training_loop import alarm_if_unwritten, batch_indices, data_hash, load_checkpoint, train_frames
 from engines.weights.store import WeightsStore
 
-# Pictures in a frame. They always come from the same noise, so that progress can be seen.
+# Images in a frame. They always come from the same noise, so that progress can be seen.
 SAMPLE_COUNT = 64
 # Share of the training, at its end, over which the learning rates decay linearly to zero.
 DECAY_SHARE = 0.25
 # Above the first accuracy the discriminator gives no useful gradient; below the second it is fooled by nearly every
-# generated picture.
+# generated image.
 DISCRIMINATOR_WINS, GENERATOR_WINS = 0.985, 0.03
 # Diversity below this share of its peak means mode collapse.
 COLLAPSE_RATIO = 0.5
@@ -49,21 +49,21 @@ def resolve(config: DCGANTrainingConfig, backbone: None) -> DCGANTrainingConfig:
     return config.filled()
 
 
-def read_pictures(data: Path, side: int) -> SplitPictures:
-    """Read training pictures with `split_pictures`.
+def read_images(data: Path, side: int) -> SplitImages:
+    """Read training images with `split_images`.
 
     Raises:
-        ValueError: no usable pictures, too few, or all of them are the same.
+        ValueError: no usable images, too few, or all of them are the same.
     """
-    pictures = split_pictures(data, side)
-    if (pictures.train == pictures.train[:1]).all():
+    images = split_images(data, side)
+    if (images.train == images.train[:1]).all():
         raise ValueError(message("All images in {data} are identical; use different images.", data=data.name))
-    return pictures
+    return images
 
 
 def hinge_losses(real: Any, fake: Any) -> tuple[Any, Any]:
     """Hinge loss of discriminator and generator (Lim & Ye 2017; Miyato et al. 2018), given the logits of real and
-    generated pictures, (B, 1) each, larger for more realistic."""
+    generated images, (B, 1) each, larger for more realistic."""
     d_loss = tf.reduce_mean(tf.nn.relu(1 - real)) + tf.reduce_mean(tf.nn.relu(1 + fake))
     return d_loss, -tf.reduce_mean(fake)
 
@@ -71,11 +71,11 @@ def hinge_losses(real: Any, fake: Any) -> tuple[Any, Any]:
 def noisy_label_losses(real: Any, fake: Any, noise: Any) -> tuple[Any, Any]:
     """Loss of discriminator and generator after Chollet's listing, section 12.5.
 
-    Cross-entropy with label 1 for generated and 0 for real pictures, the reverse of the paper, plus noise of up to 0.05
+    Cross-entropy with label 1 for generated and 0 for real images, the reverse of the paper, plus noise of up to 0.05
     on the labels. The generator is trained towards "real".
 
     Args:
-        real, fake: logits, (B, 1) each, larger for pictures that seem generated.
+        real, fake: logits, (B, 1) each, larger for images that seem generated.
         noise: (2, B, 1) in [0, 1].
     """
     labels = tf.stack([tf.ones_like(fake), tf.zeros_like(real)]) + 0.05 * noise
@@ -125,11 +125,11 @@ class TrainState:
 def make_train_step(networks: TrainState, config: DCGANTrainingConfig, total: int) -> Callable[..., dict[str, Any]]:
     """Compile a training step.
 
-    With the hinge loss, discriminator and generator train on the same generated pictures, which saves a forward pass;
+    With the hinge loss, discriminator and generator train on the same generated images, which saves a forward pass;
     the book's step generates new ones for the generator.
 
     Returns:
-        pictures, (B, H, W, 3) uint8, step number, the discriminator's learning rate, dropout -> metrics.
+        images, (B, H, W, 3) uint8, step number, the discriminator's learning rate, dropout -> metrics.
     """
     generator, discriminator = networks.generator, networks.discriminator
     g_weights, d_weights = generator.trainable_variables, discriminator.trainable_variables
@@ -208,9 +208,9 @@ def make_train_step(networks: TrainState, config: DCGANTrainingConfig, total: in
     return train_step
 
 
-def diversity(pictures: np.ndarray) -> float:
-    """Mean root-mean-square pixel difference over all pairs of pictures, (N, H, W, C) uint8 -> [0, 1]."""
-    rows = pictures.reshape(len(pictures), -1).astype(np.float64) / 255
+def diversity(images: np.ndarray) -> float:
+    """Mean root-mean-square pixel difference over all pairs of images, (N, H, W, C) uint8 -> [0, 1]."""
+    rows = images.reshape(len(images), -1).astype(np.float64) / 255
     squares = (rows**2).sum(1)
     products = rows @ rows.T
     distances = np.sqrt(np.maximum(squares[:, None] + squares[None] - 2 * products, 0) / rows.shape[1])
@@ -251,43 +251,43 @@ def train(
     last frame without a warning; the step count continues.
 
     Metrics, averaged over the interval: `d_loss`, `g_loss`, `real_accuracy` and `fake_accuracy` (the discriminator's
-    accuracy on real and generated pictures), and `diversity` of generated pictures relative to real ones. The picture
+    accuracy on real and generated images), and `diversity` of generated images relative to real ones. The image
     shows samples from fixed noise. The note is a warning or "".
 
     Raises:
         ValueError: the data is missing or damaged, the checkpoint is of another training, or the training diverged.
     """
-    yield from _train_on(config.filled(), *_hashed_pictures(config, data), checkpoint, output)
+    yield from _train_on(config.filled(), *_hashed_images(config, data), checkpoint, output)
 
 
-def _hashed_pictures(config: DCGANTrainingConfig, data: Path) -> tuple[SplitPictures, str]:
-    """The pictures for a model, and the hash of the training pictures."""
-    pictures = read_pictures(data, ARCHITECTURES[config.model].shape[0])
-    return pictures, data_hash(pictures.train)
+def _hashed_images(config: DCGANTrainingConfig, data: Path) -> tuple[SplitImages, str]:
+    """The images for a model, and the hash of the training images."""
+    images = read_images(data, ARCHITECTURES[config.model].shape[0])
+    return images, data_hash(images.train)
 
 
 def _train_on(
     config: DCGANTrainingConfig,
-    pictures: SplitPictures,
-    pictures_hash: str,
+    dataset: SplitImages,
+    dataset_hash: str,
     checkpoint: Path | None,
     output: Path | None,
 ) -> Frames[DCGANTrainingConfig]:
-    """`train` with a filled-in config, on pictures already in memory."""
-    if len(pictures.train) < config.batch_size:
-        config = dataclasses.replace(config, batch_size=len(pictures.train) // GROUP * GROUP)
+    """`train` with a filled-in config, on images already in memory."""
+    if len(dataset.train) < config.batch_size:
+        config = dataclasses.replace(config, batch_size=len(dataset.train) // GROUP * GROUP)
     total = max(1, config.images // config.batch_size)
     networks = TrainState(config)
     update = make_train_step(networks, config, total)
     gan = gan_from_networks(config.model, networks.averaged, networks.discriminator)
     noise = np.random.default_rng(config.seed).standard_normal((SAMPLE_COUNT, gan.latent_dim)).astype(np.float32)
     real_diversity = diversity(
-        pictures.train[batch_indices(len(pictures.train), min(SAMPLE_COUNT, config.batch_size), 0, 0)]
+        dataset.train[batch_indices(len(dataset.train), min(SAMPLE_COUNT, config.batch_size), 0, 0)]
     )
 
     def train_step(step: int) -> dict[str, Any]:
-        rows = np.sort(batch_indices(len(pictures.train), config.batch_size, step, config.seed))
-        images = pictures.train[rows]
+        rows = np.sort(batch_indices(len(dataset.train), config.batch_size, step, config.seed))
+        images = dataset.train[rows]
         if config.mirrored:
             flip = np.random.default_rng((config.seed, 1, step)).random(len(rows)) < 0.5
             images = np.where(flip[:, None, None, None], images[:, :, ::-1], images)
@@ -302,7 +302,7 @@ def _train_on(
 
     # Steerable settings may differ when a training resumes.
     settings = {name: value for name, value in dataclasses.asdict(config).items() if name not in STEERABLE}
-    settings["data"] = pictures_hash
+    settings["data"] = dataset_hash
     variables = networks.variables
     good_checkpoint = checkpoint.with_name(f"{checkpoint.stem}-good{checkpoint.suffix}") if checkpoint else None
     steps = train_frames(
@@ -313,7 +313,7 @@ def _train_on(
         settings=settings,
         checkpoint=checkpoint,
         monitor=monitor,
-        notices=pictures.left_out,
+        notices=dataset.left_out,
     )
     trained = False
     for frame in steps:
@@ -331,7 +331,7 @@ def _train_on(
         image, metrics = monitor(total)
         yield Frame(step=total, total=total, image=image, metrics=metrics)
     if output:
-        finished = finish(gan, pictures.held_out, total * config.batch_size)
+        finished = finish(gan, dataset.held_out, total * config.batch_size)
         with written_atomically(output) as file:
             save_gan(file, finished)
 
@@ -358,26 +358,26 @@ def training(
     output: Path | None = None,
 ) -> Frames[DCGANTrainingConfig]:
     """Run `train` as a job: it can be stopped while reading data or between steps, and resumes from its checkpoint."""
-    pictures, changed = yield from prepare(lambda: _hashed_pictures(config, data), message("reading the images"))
+    images, changed = yield from prepare(lambda: _hashed_images(config, data), message("reading the images"))
     config = with_fields_of(config.filled(), (config if changed is None else changed).filled(), STEERABLE)
-    yield from _train_on(config, *pictures, checkpoint, output)
+    yield from _train_on(config, *images, checkpoint, output)
 
 
 def evaluate(weights: dict[str, Path], data: Path, store: WeightsStore) -> dict[str, float]:
-    """Score trained weights: kernel inception distance between 2,000 generated and the 2,000 held-out pictures.
+    """Score trained weights: kernel inception distance between 2,000 generated and the 2,000 held-out images.
 
     Args:
         weights: files by model name, as `train` wrote them.
         store: where InceptionV3's weights are.
 
     Returns:
-        `kid` (ours) and `kid_notes` (the book's); `kid_real`, the distance of training from held-out pictures, as a
-        lower bound; `kid_ratio_to_notes`; and `pictures_{model}`, the number of pictures each was trained on.
+        `kid` (ours) and `kid_notes` (the book's); `kid_real`, the distance of training from held-out images, as a
+        lower bound; `kid_ratio_to_notes`; and `pictures_{model}`, the number of images each was trained on.
     """
-    pictures = read_pictures(data, 64)
-    held_out = features(pictures.held_out, store)
+    images = read_images(data, 64)
+    held_out = features(images.held_out, store)
     rng = np.random.default_rng(0)
-    training_sample = pictures.train[np.sort(rng.choice(len(pictures.train), len(held_out), replace=False))]
+    training_sample = images.train[np.sort(rng.choice(len(images.train), len(held_out), replace=False))]
     results = {"kid_real": kernel_distance(features(training_sample, store), held_out)}
     for model, path in weights.items():
         gan = read_gan(path)

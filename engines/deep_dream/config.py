@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from engines.core.configs import setting, validate
 from engines.core.messages import message
 
-MOST_SIDE = 8192
+MAX_SIDE = 8192
 
 
 @dataclass(frozen=True, kw_only=True)
 class DreamConfig:
     """Settings of DeepDream. All but size, seed and pictures may change during a run, from its next step on."""
 
-    size: int = setting(640, "Longest side of the result in pixels; 0 keeps the photo's size.", low=0, high=MOST_SIDE)
+    size: int = setting(640, "Longest side of the result in pixels; 0 keeps the photo's size.", low=0, high=MAX_SIDE)
     octaves: int = setting(3, "Number of octaves (image sizes), from small to full size.", low=1, high=12)
     octave_scale: float = setting(1.4, "Size ratio between one octave and the next.", low=1.05, high=4.0)
     steps: int = setting(30, "Gradient ascent steps per octave.", label="Steps per octave", low=1, high=1000)

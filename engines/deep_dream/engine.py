@@ -14,8 +14,8 @@ import numpy as np
 
 from engines.core.frames import Frame, Frames
 from engines.core.messages import joined, message
-from engines.deep_dream.config import MOST_SIDE, DreamConfig
-from engines.imaging.images import LEAST_SIDE, check_picture, long_enough, resized, to_float, to_uint8
+from engines.deep_dream.config import MAX_SIDE, DreamConfig
+from engines.imaging.images import MIN_SIDE, check_image, long_enough, resized, to_float, to_uint8
 from engines.imaging.tiling import tile_size
 
 if TYPE_CHECKING:
@@ -89,10 +89,10 @@ def dream(
     config = resolve(config, backbone)
     least = backbone.architecture.least
     # With a size, the image is enlarged to what the backbone needs.
-    check_picture(image, least=LEAST_SIDE if config.size else least)
+    check_image(image, least=MIN_SIDE if config.size else least)
     if guide is not None:
-        check_picture(guide)
-    size = long_enough(image.shape[:2], config.size, least, MOST_SIDE)
+        check_image(guide)
+    size = long_enough(image.shape[:2], config.size, least, MAX_SIDE)
     changed = None if size == config.size else dataclasses.replace(config, size=size)
     config = changed or config
     image = resized(image, config.size)
@@ -101,21 +101,21 @@ def dream(
     pyramid = OctavePyramid(to_float(image), config, backbone, guide, rng)
     done, number = 0, 1
     if after is not None:
-        picture, position = _resume_point(after, image.shape[:2], config)
-        pyramid.resume(picture, position)
+        resumed, position = _resume_point(after, image.shape[:2], config)
+        pyramid.resume(resumed, position)
         done, number = after.step, position["picture"]
     while True:
         while not pyramid.finished:
             loss = pyramid.step()
             done += 1
             remaining = pyramid.remaining + (config.pictures - number) * pyramid.octaves * config.steps
-            picture_note = message("image {number} of {count}", number=number, count=config.pictures)
+            image_note = message("image {number} of {count}", number=number, count=config.pictures)
             new_config = yield Frame(
                 step=done,
                 total=done + remaining,
                 image=to_uint8(pyramid.image),
                 metrics={"loss": loss},
-                note=joined([picture_note, pyramid.note]) if config.pictures > 1 else pyramid.note,
+                note=joined([image_note, pyramid.note]) if config.pictures > 1 else pyramid.note,
                 progress=(number - 1 + pyramid.progress) / config.pictures,
                 keyframe=config.pictures == 1 or pyramid.finished,
                 yield_point=pyramid.finished,
@@ -138,12 +138,12 @@ def _resume_point(after: Frame, shape: tuple[int, int], config: DreamConfig) -> 
     Raises:
         ValueError: the frame has no position, or belongs to another run.
     """
-    picture, position = after.image, after.position
-    if picture is not None and position is not None:
-        height, width = picture.shape[:2]
+    image, position = after.image, after.position
+    if image is not None and position is not None:
+        height, width = image.shape[:2]
         fits = height <= shape[0] and width <= shape[1]
         if fits and (config.pictures == 1 or (height, width) == shape):
-            return picture, position
+            return image, position
     raise ValueError(message("The run cannot resume from this frame; start it again."))
 
 
@@ -312,8 +312,8 @@ def gradient_ascent_for(
     if guide is None:
         return ascent, None
     least = backbone.architecture.least
-    small = resized(guide, long_enough(guide.shape[:2], GUIDE_SIDE, least, MOST_SIDE))
-    check_picture(small, least=least)
+    small = resized(guide, long_enough(guide.shape[:2], GUIDE_SIDE, least, MAX_SIDE))
+    check_image(small, least=least)
     return ascent, ascent.guide_features(to_float(small))
 
 

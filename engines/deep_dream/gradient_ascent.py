@@ -24,7 +24,7 @@ GUIDE_CELLS = 1024
 # Largest total stride of any backbone; tiles are extended by it, because their origin may move back by that much.
 STRIDE = 32
 
-_PICTURE = tf.TensorSpec((1, None, None, 3), tf.float32)
+_IMAGE = tf.TensorSpec((1, None, None, 3), tf.float32)
 _SCALAR = tf.TensorSpec((), tf.float32)
 
 
@@ -85,7 +85,7 @@ class GradientAscent:
                 loss = loss_of(image, weights, channel, guide)
             return loss, tape.gradient(loss, image)
 
-        arguments = [_PICTURE, weights_spec, channel_spec, guide_spec]
+        arguments = [_IMAGE, weights_spec, channel_spec, guide_spec]
         self._gradient = tf.function(gradient_of, input_signature=arguments, autograph=False)
 
         def step_of(image, weights, channel, guide, shift, step_size, by_mean_absolute):
@@ -96,7 +96,7 @@ class GradientAscent:
         shift_spec, flag_spec = tf.TensorSpec((2,), tf.int32), tf.TensorSpec((), tf.bool)
         self._step = tf.function(step_of, input_signature=[*arguments, shift_spec, _SCALAR, flag_spec], autograph=False)
         # The guide's features come from the same extractor as the image's.
-        self._features = tf.function(extract, input_signature=[_PICTURE], autograph=False)
+        self._features = tf.function(extract, input_signature=[_IMAGE], autograph=False)
 
     def guide_features(self, guide: np.ndarray) -> list[tf.Tensor]:
         """Features of a guide, (1, H, W, 3) in [-1, 1], for `step`: (cells, C) float32 for each layer."""

@@ -1,1 +1,1 @@
-"""Pictures and videos: reading, writing, colours, tiles."""
+"""Images and videos: reading, writing, colours, tiles."""

@@ -22,11 +22,11 @@ _NO_BLENDING = 0b10  # each frame replaces the previous one
 def with_durations(
     images: Iterable[np.ndarray], speed: float, hold: float, units: int
 ) -> Iterator[tuple[np.ndarray, int]]:
-    """Yield each picture with its duration in integer units, rounded so that the average speed is exact.
+    """Yield each image with its duration in integer units, rounded so that the average speed is exact.
 
     Args:
-        speed: pictures per second.
-        hold: extra seconds for the last picture.
+        speed: images per second.
+        hold: extra seconds for the last image.
         units: units per second.
     """
     count, previous = 0, None
@@ -43,7 +43,7 @@ def with_durations(
 
 
 def write_gif(file: IO[bytes], images: Iterable[tuple[np.ndarray, int]], size: tuple[int, int], comment: str) -> None:
-    """Write pictures, (H, W, 3) uint8 RGB, with durations in hundredths of a second, as a GIF.
+    """Write images, (H, W, 3) uint8 RGB, with durations in hundredths of a second, as a GIF.
 
     Args:
         size: (width, height) to resize to.
@@ -51,17 +51,17 @@ def write_gif(file: IO[bytes], images: Iterable[tuple[np.ndarray, int]], size: t
     """
     previous = None
     for image, hundredths in images:
-        picture = _resized(image, size).quantize(COLORS)
-        shown = picture.convert("RGB")
+        quantized = _resized(image, size).quantize(COLORS)
+        shown = quantized.convert("RGB")
         box = (0, 0, *size)
         if previous is None:
-            file.writelines(getheader(picture, info={"loop": 0, "comment": comment.encode()})[0])
+            file.writelines(getheader(quantized, info={"loop": 0, "comment": comment.encode()})[0])
         else:
-            # Store only the changed region, at least one pixel, as an unchanged picture has a duration too.
+            # Store only the changed region, at least one pixel, as an unchanged image has a duration too.
             box = ImageChops.difference(shown, previous).getbbox() or (0, 0, 1, 1)
         local_palette = previous is not None
         duration = 10 * hundredths
-        data = getdata(picture.crop(box), box[:2], include_color_table=local_palette, duration=duration, interlace=0)
+        data = getdata(quantized.crop(box), box[:2], include_color_table=local_palette, duration=duration, interlace=0)
         file.writelines(data)
         data.clear()  # Pillow keeps the list in a reference cycle
         previous = shown
@@ -69,9 +69,9 @@ def write_gif(file: IO[bytes], images: Iterable[tuple[np.ndarray, int]], size: t
 
 
 def write_webp(file: IO[bytes], images: Iterable[tuple[np.ndarray, int]], size: tuple[int, int], comment: str) -> None:
-    """Write pictures, (H, W, 3) uint8 RGB, with durations in milliseconds, as an animated WebP.
+    """Write images, (H, W, 3) uint8 RGB, with durations in milliseconds, as an animated WebP.
 
-    The container format is https://developers.google.com/speed/webp/docs/riff_container; every frame is a full picture.
+    The container format is https://developers.google.com/speed/webp/docs/riff_container; every frame is a full image.
 
     Args:
         size: (width, height) to resize to.
@@ -97,18 +97,18 @@ def write_webp(file: IO[bytes], images: Iterable[tuple[np.ndarray, int]], size: 
 
 def read_animation_comment(path: Path, kind: str) -> str | None:
     """The comment in a "gif" or "webp" file, or None. Raises what Pillow raises for damaged files."""
-    with Image.open(path, formats=[kind.upper()]) as picture:
+    with Image.open(path, formats=[kind.upper()]) as image:
         if kind == "gif":
-            comment = picture.info.get("comment")
+            comment = image.info.get("comment")
         else:
-            description = picture.getexif().get(ExifTags.Base.ImageDescription)
+            description = image.getexif().get(ExifTags.Base.ImageDescription)
             comment = description.encode("latin-1", "replace") if isinstance(description, str) else description
     return comment.decode("utf-8", "replace") if isinstance(comment, bytes) else None
 
 
 def _resized(image: np.ndarray, size: tuple[int, int]) -> Image.Image:
-    picture = Image.fromarray(image)
-    return picture if picture.size == size else picture.resize(size, Image.Resampling.BILINEAR)
+    whole = Image.fromarray(image)
+    return whole if whole.size == size else whole.resize(size, Image.Resampling.BILINEAR)
 
 
 def _chunk(name: bytes, data: bytes) -> bytes:

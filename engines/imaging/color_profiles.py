@@ -14,27 +14,27 @@ _CUBE_SIDE = 6
 _UNREADABLE = (ImageCms.PyCMSError, OSError, ValueError, TypeError)
 
 
-def to_srgb(picture: Image.Image, profile: bytes | None) -> Image.Image:
-    """Convert a picture of mode L, RGB or CMYK to RGB in sRGB by its ICC profile.
+def to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
+    """Convert an image of mode L, RGB or CMYK to RGB in sRGB by its ICC profile.
 
     Uses the relative colorimetric intent with black point compensation; colours outside sRGB are clipped. Values are
     kept if the profile is damaged, is for another mode, or equals sRGB. CMYK without a profile is converted by Pillow's
     formula.
     """
-    transform = _transform(profile, picture.mode) if profile else None
+    transform = _transform(profile, image.mode) if profile else None
     if transform is not None:
         try:
-            converted = ImageCms.applyTransform(picture, transform)
+            converted = ImageCms.applyTransform(image, transform)
             if converted is not None:
                 return converted
         except _UNREADABLE:
             pass
-    return picture.convert("RGB")
+    return image.convert("RGB")
 
 
 @functools.lru_cache(maxsize=8)
 def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
-    """The transform for pictures of a mode; None if their values can be kept."""
+    """The transform for images of a mode; None if their values can be kept."""
     try:
         source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
         if _MODES.get(source.profile.xcolor_space.strip()) != mode:

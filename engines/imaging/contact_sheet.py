@@ -1,4 +1,4 @@
-"""Contact sheets: small labelled pictures in a grid."""
+"""Contact sheets: small labelled images in a grid."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ class Heading:
 
 
 class ContactSheet:
-    """A sheet that is filled picture by picture.
+    """A sheet that is filled image by image.
 
     With `rows` it is a table, with the values of `columns` along the top and those of `rows` along the left. Without
-    `rows` it is a series, wrapped into lines of similar length, with each value above its picture.
+    `rows` it is a series, wrapped into lines of similar length, with each value above its image.
 
     Args:
-        shape: expected (height, width) of the pictures; others are resized to the same cell.
+        shape: expected (height, width) of the images; others are resized to the same cell.
     """
 
     def __init__(self, columns: Heading, rows: Heading | None, shape: tuple[int, int]):
@@ -58,11 +58,11 @@ class ContactSheet:
         """A copy of the sheet, (H, W, 3) uint8 RGB."""
         return self._image.copy()
 
-    def put(self, index: int, picture: np.ndarray) -> None:
-        """Put a picture, (H, W, 3) uint8 RGB, into a cell; cells are counted row by row."""
+    def put(self, index: int, image: np.ndarray) -> None:
+        """Put an image, (H, W, 3) uint8 RGB, into a cell; cells are counted row by row."""
         height, width = self._cell
         top, left = self._corner(index)
-        small = Image.fromarray(picture).resize((width, height), Image.Resampling.LANCZOS, reducing_gap=2.0)
+        small = Image.fromarray(image).resize((width, height), Image.Resampling.LANCZOS, reducing_gap=2.0)
         self._image[top : top + height, left : left + width] = np.asarray(small)
 
     # Layout
@@ -142,7 +142,7 @@ class ContactSheet:
 
 
 def _line_length(count: int) -> int:
-    """Pictures per line of a series: all if they are few, else so that lines have similar lengths."""
+    """Images per line of a series: all if they are few, else so that lines have similar lengths."""
     if count <= 4:
         return count
     lines = max(2, round(math.sqrt(count / 1.5)))

@@ -1,4 +1,4 @@
-"""Picture formats: detection by content, and safe opening."""
+"""Image formats: detection by content, and safe opening."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from engines.core.messages import message
 # Pillow's names; HEIF is added if its plugin is installed.
 FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "TIFF", "GIF", "BMP")
 _HEIF = "HEIF"
-# Suffixes of readable pictures, and of unsupported pictures, which are refused by name instead of being ignored.
+# Suffixes of readable images, and of unsupported images, which are refused by name instead of being ignored.
 SUFFIXES = frozenset(
     (".jpg", ".jpeg", ".jfif", ".png", ".webp", ".avif", ".tif", ".tiff", ".gif", ".bmp", ".heic", ".heif", ".hif")
 )
-LIKE_PICTURES = frozenset(
+UNSUPPORTED_SUFFIXES = frozenset(
     (".svg", ".psd", ".jp2", ".jxl", ".ico", ".tga", ".exr", ".hdr", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf")
 )
 # What Pillow raises for damaged files.
@@ -39,7 +39,7 @@ DAMAGED = (
     RuntimeError,
     Image.DecompressionBombError,
 )
-# `load_picture` checks sizes before decoding; Pillow's limit would refuse 200-megapixel phone photos, which can be
+# `load_image` checks sizes before decoding; Pillow's limit would refuse 200-megapixel phone photos, which can be
 # shrunk.
 Image.MAX_IMAGE_PIXELS = 1 << 28
 # Problems are reported in our own words.
@@ -58,24 +58,24 @@ _OTHER_KINDS = (
 )
 
 
-def is_picture_name(name: str, *, or_unsupported: bool = False) -> bool:
-    """Whether a file's name ends like a readable picture's, or, if wanted, like that of a picture in any format."""
+def is_image_name(name: str, *, or_unsupported: bool = False) -> bool:
+    """Whether a file's name ends like a readable image's, or, if wanted, like that of an image in any format."""
     suffix = PurePosixPath(name).suffix.lower()
-    return suffix in SUFFIXES or (or_unsupported and suffix in LIKE_PICTURES)
+    return suffix in SUFFIXES or (or_unsupported and suffix in UNSUPPORTED_SUFFIXES)
 
 
-class PictureError(ValueError):
-    """A file that cannot be used as a picture; the message is for the user."""
+class ImageError(ValueError):
+    """A file that cannot be used as an image; the message is for the user."""
 
 
 @contextlib.contextmanager
 def opened(source: Path | str | bytes) -> Iterator[Image.Image]:
-    """Open a picture without decoding it: the first or primary one if the file has several.
+    """Open an image without decoding it: the first or primary one if the file has several.
 
-    Its colour profile is in `info["icc_profile"]`. Exceptions of the block for damaged files become PictureError.
+    Its colour profile is in `info["icc_profile"]`. Exceptions of the block for damaged files become ImageError.
 
     Raises:
-        PictureError: the file is missing, of an unknown format, or damaged.
+        ImageError: the file is missing, of an unknown format, or damaged.
     """
     head = b""
     try:
@@ -91,30 +91,30 @@ def opened(source: Path | str | bytes) -> Iterator[Image.Image]:
                 _register_heif()
             elif head.startswith(_PNG):
                 file, profile = _without_large_chunks(file)
-            picture = stack.enter_context(Image.open(file, formats=formats))
+            image = stack.enter_context(Image.open(file, formats=formats))
             if profile is not None:
-                picture.info["icc_profile"] = profile
-            yield picture
-    except PictureError:
+                image.info["icc_profile"] = profile
+            yield image
+    except ImageError:
         raise
     except FileNotFoundError as error:
-        raise PictureError(message("{file} was not found.", file=Path(str(source)).name)) from error
+        raise ImageError(message("{file} was not found.", file=Path(str(source)).name)) from error
     except (PermissionError, IsADirectoryError) as error:
         name = Path(str(source)).name
-        raise PictureError(message("{name} is a folder or cannot be read; choose an image file.", name=name)) from error
+        raise ImageError(message("{name} is a folder or cannot be read; choose an image file.", name=name)) from error
     except Image.DecompressionBombError as error:
-        raise PictureError(too_large(2 << 28)) from error
+        raise ImageError(too_large(2 << 28)) from error
     except Image.UnidentifiedImageError as error:
-        raise PictureError(_DAMAGED if _is_heif(head) else _not_read(head)) from error
+        raise ImageError(_DAMAGED if _is_heif(head) else _not_read(head)) from error
     except DAMAGED as error:
-        raise PictureError(_DAMAGED) from error
+        raise ImageError(_DAMAGED) from error
 
 
 _DAMAGED = message("This image is damaged and cannot be read; save it again or use another.")
 
 
 def too_large(limit: int) -> str:
-    """The message for a picture of more than `limit` pixels."""
+    """The message for an image of more than `limit` pixels."""
     return message(
         "This image has more than {millions:.3g} million pixels; make it smaller first.", millions=limit / 1e6
     )
@@ -134,9 +134,9 @@ def _is_heif(head: bytes) -> bool:
 
 
 def _register_heif() -> None:
-    """Register the HEIF plugin with Pillow; raises PictureError if it is not installed."""
+    """Register the HEIF plugin with Pillow; raises ImageError if it is not installed."""
     if importlib.util.find_spec("pillow_heif") is None:
-        raise PictureError(
+        raise ImageError(
             message("This is a HEIC image, but pillow-heif is not installed here; save it as JPEG or PNG first.")
         )
     import pillow_heif

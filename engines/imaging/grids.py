@@ -1,4 +1,4 @@
-"""Pictures in a grid."""
+"""Images in a grid."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 
 
 def image_grid(images: np.ndarray, columns: int) -> np.ndarray:
-    """Tile (N, H, W, C) line by line, `columns` pictures each: (lines x H, columns x W, C); unused cells are zero."""
+    """Tile (N, H, W, C) line by line, `columns` images each: (lines x H, columns x W, C); unused cells are zero."""
     count, height, width, channels = images.shape
     lines = -(-count // columns)
     cells = np.zeros((lines * columns, height, width, channels), images.dtype)

@@ -1,4 +1,4 @@
-"""Read and write pictures as uint8 RGB arrays; convert and resize them."""
+"""Read and write images as uint8 RGB arrays; convert and resize them."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from PIL import ExifTags, Image
 from engines.core.memory import free_bytes
 from engines.core.messages import message
 from engines.imaging.color_profiles import to_srgb
-from engines.imaging.formats import DAMAGED, PictureError, opened, too_large
+from engines.imaging.formats import DAMAGED, ImageError, opened, too_large
 from engines.imaging.metadata import NO_DETAILS, Details, details_of
 
-__all__ = ["DAMAGED", "LEAST_SIDE", "MAX_PIXELS", "Picture", "PictureError", "load_picture", "read_picture"]
+__all__ = ["DAMAGED", "MAX_PIXELS", "MIN_SIDE", "ImageError", "LoadedImage", "load_image", "read_image", "read_picture"]
 
 MAX_PIXELS = 40_000_000
-# Shortest side, in pixels, of a picture that engines work on.
-LEAST_SIDE = 16
-# Pictures larger than this many times the limit are refused, as they must be decoded before they are shrunk.
+# Shortest side, in pixels, of an image that engines work on.
+MIN_SIDE = 16
+# Images larger than this many times the limit are refused, as they must be decoded before they are shrunk.
 _MAX_SHRINK = 4
 # Pillow's four bytes per pixel, twice while it resizes, and the final array.
 _BYTES_PER_PIXEL = 12
@@ -39,13 +39,13 @@ _TRANSPOSE = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-# Large pictures are decoded one at a time, to bound the memory used by many visitors.
-_large_picture_lock = threading.Lock()
+# Large images are decoded one at a time, to bound the memory used by many visitors.
+_large_image_lock = threading.Lock()
 
 
 @dataclass(frozen=True)
-class Picture:
-    """A picture read from a file.
+class LoadedImage:
+    """An image read from a file.
 
     Attributes:
         pixels: (H, W, 3) uint8 RGB, upright, in sRGB.
@@ -60,30 +60,33 @@ class Picture:
     format: str = ""
 
 
-def read_picture(source: Path | str | bytes, *, max_pixels: int = MAX_PIXELS, background: str = "white") -> np.ndarray:
-    """The pixels of `load_picture`, (H, W, 3) uint8 RGB; raises the same errors."""
-    return load_picture(source, max_pixels=max_pixels, background=background).pixels
+def read_image(source: Path | str | bytes, *, max_pixels: int = MAX_PIXELS, background: str = "white") -> np.ndarray:
+    """The pixels of `load_image`, (H, W, 3) uint8 RGB; raises the same errors."""
+    return load_image(source, max_pixels=max_pixels, background=background).pixels
 
 
-def load_picture(source: Path | str | bytes, *, max_pixels: int = MAX_PIXELS, background: str = "white") -> Picture:
-    """Read a picture.
+read_picture = read_image  # imported by saved scripts
 
-    Takes the first frame of an animation, applies the EXIF orientation, converts to 8-bit sRGB, and shrinks the picture
+
+def load_image(source: Path | str | bytes, *, max_pixels: int = MAX_PIXELS, background: str = "white") -> LoadedImage:
+    """Read an image.
+
+    Takes the first frame of an animation, applies the EXIF orientation, converts to 8-bit sRGB, and shrinks the image
     to at most `max_pixels` pixels.
 
     Args:
         background: colour behind transparent pixels: "white", or "black" for masks.
 
     Raises:
-        PictureError: an unknown format, damaged, or too large even for shrinking.
+        ImageError: an unknown format, damaged, or too large even for shrinking.
     """
     with opened(source) as file:
         width, height = file.size
         if width * height <= max_pixels:
             pixels = _pixels(file, None, background)
             # Pillow decodes a PNG to find its EXIF, so this must follow the check of its size.
-            return Picture(pixels, details_of(file), (), file.format or "")
-        with _large_picture_lock:
+            return LoadedImage(pixels, details_of(file), (), file.format or "")
+        with _large_image_lock:
             target = _within(width, height, max_pixels)
             file.draft(None, target)
             _check_decodable(file, width * height, max_pixels)
@@ -95,7 +98,7 @@ def load_picture(source: Path | str | bytes, *, max_pixels: int = MAX_PIXELS, ba
             new_width=pixels.shape[1],
             new_height=pixels.shape[0],
         )
-        return Picture(pixels, details_of(file), (shrunk,), file.format or "")
+        return LoadedImage(pixels, details_of(file), (shrunk,), file.format or "")
 
 
 def _within(width: int, height: int, limit: int) -> tuple[int, int]:
@@ -109,10 +112,10 @@ def _check_decodable(file: Image.Image, file_pixels: int, max_pixels: int) -> No
     if file.info.get("progressive"):
         pixels = max(pixels, file_pixels)  # libjpeg keeps all coefficients of a progressive JPEG
     if pixels > _MAX_SHRINK * max_pixels:
-        raise PictureError(too_large(_MAX_SHRINK * max_pixels))
+        raise ImageError(too_large(_MAX_SHRINK * max_pixels))
     free = free_bytes()
     if free is not None and _BYTES_PER_PIXEL * pixels > free:
-        raise PictureError(
+        raise ImageError(
             message(
                 "This image of {width} × {height} pixels does not fit in the free memory; make it smaller.",
                 width=file.width,
@@ -125,17 +128,17 @@ def _pixels(file: Image.Image, target: tuple[int, int] | None, background: str) 
     """Decode, shrink to `target` if given, and convert to (H, W, 3) uint8 RGB."""
     file.load()
     profile, method = file.info.get("icc_profile"), _TRANSPOSE.get(_orientation(file))
-    picture = _eight_bit(file)
+    image = _eight_bit(file)
     if target is not None:
-        picture = picture.resize(target, Image.Resampling.LANCZOS, reducing_gap=2.0)
-    alpha = picture.getchannel("A") if picture.mode == "RGBA" else None
+        image = image.resize(target, Image.Resampling.LANCZOS, reducing_gap=2.0)
+    alpha = image.getchannel("A") if image.mode == "RGBA" else None
     if alpha is not None:
         # Grey with alpha was converted to RGBA, but its profile is for grey.
-        picture = picture.convert("L" if file.mode in ("LA", "La", "L", "I;16") else "RGB")
-    picture = to_srgb(picture, profile)
+        image = image.convert("L" if file.mode in ("LA", "La", "L", "I;16") else "RGB")
+    image = to_srgb(image, profile)
     if alpha is not None:
-        picture = Image.composite(picture, Image.new("RGB", picture.size, background), alpha)
-    return np.asarray(picture if method is None else picture.transpose(method))
+        image = Image.composite(image, Image.new("RGB", image.size, background), alpha)
+    return np.asarray(image if method is None else image.transpose(method))
 
 
 def _orientation(file: Image.Image) -> int:
@@ -145,39 +148,39 @@ def _orientation(file: Image.Image) -> int:
         return 1  # damaged EXIF
 
 
-def _eight_bit(picture: Image.Image) -> Image.Image:
-    """Convert a picture to mode L, RGB, CMYK, or RGBA if it has transparency."""
-    transparent = picture.info.get("transparency")
-    if picture.mode in _SIXTEEN_BIT:
-        values = np.asarray(picture)
+def _eight_bit(image: Image.Image) -> Image.Image:
+    """Convert an image to mode L, RGB, CMYK, or RGBA if it has transparency."""
+    transparent = image.info.get("transparency")
+    if image.mode in _SIXTEEN_BIT:
+        values = np.asarray(image)
         # Mode I has 32 bits whatever the file's depth was, so the values decide.
-        scale = 257 if picture.mode != "I" or values.max(initial=0) > 255 else 1
+        scale = 257 if image.mode != "I" or values.max(initial=0) > 255 else 1
         grey = Image.fromarray(np.clip(values / np.float32(scale), 0, 255).astype(np.uint8))
         if isinstance(transparent, int):
             grey = Image.merge("LA", (grey, Image.fromarray(np.where(values == transparent, 0, 255).astype(np.uint8))))
             return grey.convert("RGBA")
         return grey
-    if picture.mode in _WITH_ALPHA or transparent is not None:
-        return picture.convert("RGBA")
-    if picture.mode == "F":
-        values = np.nan_to_num(np.asarray(picture))
-        # Floating-point pictures are in [0, 1] unless their values are larger.
+    if image.mode in _WITH_ALPHA or transparent is not None:
+        return image.convert("RGBA")
+    if image.mode == "F":
+        values = np.nan_to_num(np.asarray(image))
+        # Floating-point images are in [0, 1] unless their values are larger.
         scaled = values * 255 if values.max(initial=0) <= 1 else values
         return Image.fromarray(np.clip(scaled, 0, 255).astype(np.uint8))
-    return picture if picture.mode in ("L", "RGB", "CMYK") else picture.convert("L" if picture.mode == "1" else "RGB")
+    return image if image.mode in ("L", "RGB", "CMYK") else image.convert("L" if image.mode == "1" else "RGB")
 
 
-def check_picture(image: np.ndarray, *, least: int = LEAST_SIDE) -> None:
-    """Check that an array is a picture.
+def check_image(image: np.ndarray, *, least: int = MIN_SIDE) -> None:
+    """Check that an array is an image.
 
     Raises:
-        PictureError: not (H, W, 3) uint8, or a side shorter than `least` pixels.
+        ImageError: not (H, W, 3) uint8, or a side shorter than `least` pixels.
     """
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
-        raise PictureError(message("An image must be a uint8 array of shape (height, width, 3)."))
+        raise ImageError(message("An image must be a uint8 array of shape (height, width, 3)."))
     if min(image.shape[:2]) < least:
         height, width = image.shape[:2]
-        raise PictureError(
+        raise ImageError(
             message(
                 "This image is {width} × {height} pixels; use one of at least {least} × {least}.",
                 width=width,
@@ -188,14 +191,14 @@ def check_picture(image: np.ndarray, *, least: int = LEAST_SIDE) -> None:
 
 
 def long_enough(shape: tuple[int, int], longest: int, least: int, most: int) -> int:
-    """The longer side to resize a picture of (height, width) to, so that the shorter side has at least `least` pixels.
+    """The longer side to resize an image of (height, width) to, so that the shorter side has at least `least` pixels.
 
     Args:
-        longest: preferred longer side; 0, for the picture's own size, stays 0.
+        longest: preferred longer side; 0, for the image's own size, stays 0.
         most: maximum of the longer side.
 
     Raises:
-        PictureError: the picture is too narrow.
+        ImageError: the image is too narrow.
     """
     short, long = sorted(shape)
     if not longest or round(short * longest / long) >= least:
@@ -203,7 +206,7 @@ def long_enough(shape: tuple[int, int], longest: int, least: int, most: int) -> 
     needed = math.ceil(least * long / short)
     if needed > most:
         height, width = shape
-        raise PictureError(
+        raise ImageError(
             message(
                 "This image is {width} × {height} pixels, which is too long and narrow; crop it.",
                 width=width,
@@ -240,7 +243,7 @@ def to_uint8(image: Any) -> np.ndarray:
 
 
 def digest(image: np.ndarray) -> str:
-    """SHA-256 of a picture's size and pixels, independent of its file format."""
+    """SHA-256 of an image's size and pixels, independent of its file format."""
     shape = "x".join(map(str, image.shape)).encode()
     return hashlib.sha256(shape + b":" + np.ascontiguousarray(image).tobytes()).hexdigest()
 

@@ -78,14 +78,14 @@ class Details:
 NO_DETAILS = Details()
 
 
-def details_of(picture: Image.Image) -> Details:
-    """The metadata of a picture's file to be copied; damaged metadata is ignored."""
-    return Details(_exif(picture), _dpi(picture.info.get("dpi")))
+def details_of(image: Image.Image) -> Details:
+    """The metadata of an image's file to be copied; damaged metadata is ignored."""
+    return Details(_exif(image), _dpi(image.info.get("dpi")))
 
 
-def _exif(picture: Image.Image) -> bytes:
+def _exif(image: Image.Image) -> bytes:
     try:
-        source = picture.getexif()
+        source = image.getexif()
         shot = source.get_ifd(ExifTags.IFD.Exif)
         kept = Image.Exif()
         kept.update({int(tag): _encoded(source[tag]) for tag in _MAIN if tag in source and _is_short(source[tag])})

@@ -1,7 +1,7 @@
-"""Overlapping tiles on which a ConvNet computes exactly the same as on the whole picture.
+"""Overlapping tiles on which a ConvNet computes exactly the same as on the whole image.
 
 All windows have the same shape, as each new shape costs memory in TensorFlow. A window extends beyond its core by the
-network's receptive radius, except at the picture's edges, where the padding is the same as for the whole.
+network's receptive radius, except at the image's edges, where the padding is the same as for the whole.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class Span:
 
 @dataclass(frozen=True)
 class Window:
-    """A window of a picture."""
+    """A window of an image."""
 
     rows: Span
     columns: Span
@@ -33,7 +33,7 @@ def spans(length: int, tile: int, margin: int, stride: int) -> list[Span]:
     """Split range(length) into windows of equal length, at most `tile`.
 
     Args:
-        margin: pixels around a core, except at the picture's edges.
+        margin: pixels around a core, except at the image's edges.
         stride: windows and cores start at multiples of this: the product of the network's pooling strides.
 
     Raises:
@@ -42,7 +42,7 @@ def spans(length: int, tile: int, margin: int, stride: int) -> list[Span]:
     if length <= tile:
         return [Span(0, length, 0, length)]
     margin = -(-margin // stride) * stride
-    # The last window must end with the picture and start at a multiple of the stride.
+    # The last window must end with the image and start at a multiple of the stride.
     tile -= (tile - length) % stride
     advance = (tile - 2 * margin) // stride * stride
     if advance <= 0:
@@ -59,12 +59,12 @@ def spans(length: int, tile: int, margin: int, stride: int) -> list[Span]:
 
 
 def windows(height: int, width: int, tile: int, margin: int, stride: int) -> list[Window]:
-    """The windows of a picture, row by row; a single one if the picture is no larger than a tile."""
+    """The windows of an image, row by row; a single one if the image is no larger than a tile."""
     columns = spans(width, tile, margin, stride)
     return [Window(row, column) for row in spans(height, tile, margin, stride) for column in columns]
 
 
-# Pictures with more pixels are processed in tiles, as their activations need too much memory.
+# Images with more pixels are processed in tiles, as their activations need too much memory.
 WHOLE_PIXELS = 1_400_000
 
 
@@ -72,5 +72,5 @@ AUTOMATIC_TILE = 768
 
 
 def tile_size(pixels: int, chosen: int) -> int:
-    """The tile size for a picture with this many pixels: `chosen`, or if that is 0 automatic; 0 means no tiles."""
+    """The tile size for an image with this many pixels: `chosen`, or if that is 0 automatic; 0 means no tiles."""
     return chosen or (AUTOMATIC_TILE if pixels > WHOLE_PIXELS else 0)

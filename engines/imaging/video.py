@@ -53,9 +53,9 @@ class VideoWriter:
 
     Args:
         path: the file; its folder must exist.
-        size: (width, height) of the video, to which pictures are resized; odd sides lose a pixel, as H.264 needs even
+        size: (width, height) of the video, to which images are resized; odd sides lose a pixel, as H.264 needs even
             ones.
-        rate: pictures per second.
+        rate: images per second.
 
     Raises:
         OSError: also from `add` and `finish`: the file cannot be written.
@@ -74,7 +74,7 @@ class VideoWriter:
         self.count = 0
 
     def add(self, image: np.ndarray) -> None:
-        """Append a picture, (H, W, 3) uint8 RGB."""
+        """Append an image, (H, W, 3) uint8 RGB."""
         width, height = self._size
         if image.shape[0] - image.shape[0] % 2 != height or image.shape[1] - image.shape[1] % 2 != width:
             image = resize(image, (height, width))
@@ -111,7 +111,7 @@ class VideoWriter:
 
     def discard(self) -> None:
         """Delete the unfinished video."""
-        with contextlib.suppress(Exception):  # closing a video without pictures fails
+        with contextlib.suppress(Exception):  # closing a video without images fails
             self._container.close()
         self._draft.unlink(missing_ok=True)
 
@@ -123,28 +123,28 @@ Film = VideoWriter
 def write_video(
     path: Path, images: Iterable[np.ndarray], shape: tuple[int, int], config: VideoConfig, comment: str
 ) -> Path:
-    """Write pictures, (H, W, 3) uint8 RGB, as a video, atomically and in constant memory. GIF and WebP loop.
+    """Write images, (H, W, 3) uint8 RGB, as a video, atomically and in constant memory. GIF and WebP loop.
 
     Args:
         shape: (height, width) of the video; a GIF is shrunk to GIF_SIDE, a WebP to WEBP_SIDE.
         comment: stored in the file.
 
     Raises:
-        VideoError: there are no pictures.
+        VideoError: there are no images.
     """
-    pictures = iter(images)
-    first = next(pictures, None)
+    frames = iter(images)
+    first = next(frames, None)
     if first is None:
         raise VideoError(message("There are no images to make a video from."))
-    pictures = itertools.chain([first], pictures)
+    frames = itertools.chain([first], frames)
     height, width = shape
     if config.kind == "mp4":
-        return _write_mp4(VideoWriter(path, (width, height), rate=config.speed), pictures, config, comment)
+        return _write_mp4(VideoWriter(path, (width, height), rate=config.speed), frames, config, comment)
     write, max_side, units = _ANIMATIONS[config.kind]
     scale = min(1.0, max_side / max(shape))
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     with written_atomically(path) as file:
-        write(file, with_durations(pictures, config.speed, config.hold, units), size, comment)
+        write(file, with_durations(frames, config.speed, config.hold, units), size, comment)
     return path
 
 
@@ -175,8 +175,8 @@ def read_comment(path: Path) -> str | None:
         return None
 
 
-def middle_picture(path: Path) -> np.ndarray | None:
-    """A picture from the middle of an MP4, (H, W, 3) uint8 RGB; None if the file is not a video."""
+def middle_image(path: Path) -> np.ndarray | None:
+    """An image from the middle of an MP4, (H, W, 3) uint8 RGB; None if the file is not a video."""
     try:
         with av.open(str(path)) as container:
             stream = container.streams.video[0]

@@ -21,7 +21,7 @@ _WIDTH = 100
 _READING = """\
 if len(sys.argv) != 1 + len(pictures):
     sys.exit(f"Use: python {sys.argv[0]} " + " ".join(pictures))
-inputs = {name: read_picture(path%s) for name, path in zip(pictures, sys.argv[1:])}
+inputs = {name: read_image(path%s) for name, path in zip(pictures, sys.argv[1:])}
 for name, image in inputs.items():
     if not digest(image).startswith(pictures[name]):
         print(f"Note: the {name} is not the one that the result was made from.")
@@ -41,7 +41,7 @@ for frame in run:
         video.add(frame.image)
 """
 _FINISHING = "video.finish(run.recipe.to_json())\n"
-# For a zoom video, which may have been stopped before its first picture was complete.
+# For a zoom video, which may have been stopped before its first image was complete.
 _FINISHING_IF_STARTED = """\
 if video:
     video.finish(run.recipe.to_json())
@@ -54,7 +54,7 @@ else:
 def script_of(recipe: Recipe) -> str:
     """Generate a Python script that repeats a recipe; for a training, its command line.
 
-    The script runs in the project's folder, `python repeat.py PICTURE …` with the pictures in the documented order, and
+    The script runs in the project's folder, `python repeat.py IMAGE …` with the images in the documented order, and
     writes its result beside itself. On the same processor it produces the same pixels. All values from the recipe are
     validated and written as literals, so nothing in an untrusted recipe is executed.
 
@@ -100,7 +100,7 @@ def _heading(job: Job, inputs: dict[str, str]) -> str:
         "from {} import {}\n".format(*engine.config.split(":")),
         "from engines.imaging.video import VideoWriter\n" if job.makes_video else "",
         "from engines.jobs import Job, Workshop\n",
-        "from engines.imaging.images import digest, read_picture\n" if inputs else "",
+        "from engines.imaging.images import digest, read_image\n" if inputs else "",
         "" if engine.video else f"from engines.recipes import {writer}\n",
     ]
     return (

@@ -29,7 +29,7 @@ class RunHistory:
         config: the settings at the start, as the engine ran them; None before the first frame.
         in_force: the settings in force at the frame.
         steering: (step, config) pairs; each config took effect after that step.
-        interruptions: steps after which the run was lost and resumed from its last image.
+        resumed_after: steps after which the run was lost and resumed from its last image.
         weights: SHA-256 of the network's weights.
         seconds: computing time.
     """
@@ -37,7 +37,7 @@ class RunHistory:
     config: Any = None
     in_force: Any = None
     steering: tuple[tuple[int, Any], ...] = ()
-    interruptions: tuple[int, ...] = ()
+    resumed_after: tuple[int, ...] = ()
     weights: str = ""
     seconds: float = 0.0
 
@@ -106,7 +106,7 @@ class JobExecution(Iterator[Frame]):
         self._resume_point = resume_point
         self._frames: Frames[Any] | None = None
         self._replay = list(job.steering)
-        self._interruptions = list(job.interruptions)
+        self._resumed_after = list(job.interruptions)
         self._held: Any = None
         # The newest config that was steered with: appending and popping need no lock.
         self._steered: collections.deque[Any] = collections.deque(maxlen=1)
@@ -148,13 +148,13 @@ class JobExecution(Iterator[Frame]):
             config = None  # a control was moved back to its old value
         if config is not None:
             # Manual steering overrides the rest of the replay.
-            self._replay, self._interruptions = [], []
+            self._replay, self._resumed_after = [], []
             self.job = dataclasses.replace(self.job, stop_at=None)
         if self.job.stop_at is not None and self.last.step >= self.job.stop_at:
             self.close()
             raise StopIteration
-        if self._interruptions and self.last.step >= self._interruptions[0]:
-            self._interruptions.pop(0)
+        if self._resumed_after and self.last.step >= self._resumed_after[0]:
+            self._resumed_after.pop(0)
             if self.last.position is not None:
                 self._frames.close()
                 return self._resume(config, ResumePoint(self.last, self.history))
@@ -175,7 +175,7 @@ class JobExecution(Iterator[Frame]):
         """The first frame of a new run."""
         if config is not None:  # steering before the first step replaces the initial config
             self.job = dataclasses.replace(self.job, config=config, steering=(), stop_at=None, interruptions=())
-            self._replay, self._interruptions = [], []
+            self._replay, self._resumed_after = [], []
         network = self._workshop.network(self.job.engine, self.job.backbone)
         config = self.resolve(self.job.config)
         self._frames = self._engine_frames(config, network)
@@ -200,8 +200,8 @@ class JobExecution(Iterator[Frame]):
         self.notices += self.last.notices
         self.job = dataclasses.replace(self.job, config=resume_point.history.config)
         if resume_point.frame is not None:
-            interruptions = (*resume_point.history.interruptions, resume_point.frame.step)
-            self.history = dataclasses.replace(resume_point.history, interruptions=interruptions)
+            resumed_after = (*resume_point.history.resumed_after, resume_point.frame.step)
+            self.history = dataclasses.replace(resume_point.history, resumed_after=resumed_after)
         return self.last
 
     def _engine_frames(self, config: Any, network: Any, **after: Frame) -> Frames[Any]:
@@ -261,7 +261,7 @@ class JobExecution(Iterator[Frame]):
             inputs=self._input_hashes,
             steering=tuple((step, dataclasses.asdict(config)) for step, config in self.history.steering),
             stopped_at=self.last.step if self.last.step < self.last.total else None,
-            interruptions=self.history.interruptions,
+            interruptions=self.history.resumed_after,
             seconds=max(0.01, round(self.history.seconds, 2)),
         )
 

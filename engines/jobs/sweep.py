@@ -32,7 +32,7 @@ class SweepConfig:
     Attributes:
         engine: key in `engines.jobs.registry.ENGINES` of the engine that makes the cells.
         fixed: settings that override those in `settings`.
-        not_sweepable: numeric settings that cannot be swept, as they do not change the picture in a comparable way.
+        not_sweepable: numeric settings that cannot be swept, as they do not change the image in a comparable way.
     """
 
     engine: ClassVar[str]
@@ -153,7 +153,7 @@ class DreamSweepConfig(SweepConfig):
     """Settings for a sweep of dreams."""
 
     engine: ClassVar[str] = "deep_dream"
-    # A cell is one picture, not a video.
+    # A cell is one image, not a video.
     fixed: ClassVar[Mapping[str, Any]] = {"pictures": 1}
     not_sweepable: ClassVar[frozenset[str]] = frozenset({"pictures", "zoom", "turn", "tile_size"})
 

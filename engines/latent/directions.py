@@ -53,7 +53,7 @@ def directions_of_features(latents: np.ndarray, features: np.ndarray, count: int
 
     Args:
         latents: (N, Z), sampled from the prior.
-        features: (N, D), of the pictures generated from them.
+        features: (N, D), of the images generated from them.
     """
     centred = (features - features.mean(0)).astype(np.float64)
     _, _, components = np.linalg.svd(centred, full_matrices=False)

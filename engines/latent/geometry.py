@@ -10,7 +10,7 @@ import numpy as np
 
 from engines.core.messages import message
 
-# No encoded picture has a coordinate beyond this, even in a weakly regularised space.
+# No encoded image has a coordinate beyond this, even in a weakly regularised space.
 MAX_COORDINATE = 40.0
 SPACINGS = ("linear", "gaussian")
 
@@ -41,18 +41,18 @@ def check_latents(latents: np.ndarray | Sequence[float], length: int) -> np.ndar
     return latents
 
 
-def axis_values(count: int, reach: float, spacing: str) -> np.ndarray:
-    """Coordinates of a grid along one axis, (count,) float32, increasing from -reach to reach.
+def axis_values(count: int, z_range: float, spacing: str) -> np.ndarray:
+    """Coordinates of a grid along one axis, (count,) float32, increasing from -z_range to z_range.
 
     Args:
-        reach: the largest coordinate, in (0, MAX_COORDINATE].
+        z_range: the largest coordinate, in (0, MAX_COORDINATE].
         spacing: "linear" for even steps; "gaussian" for equal probability mass between neighbours under the standard
             normal distribution.
 
     Raises:
         ValueError: an argument out of range.
     """
-    if count < 1 or not 0 < reach <= MAX_COORDINATE or spacing not in SPACINGS:
+    if count < 1 or not 0 < z_range <= MAX_COORDINATE or spacing not in SPACINGS:
         raise ValueError(
             message(
                 "A grid needs at least one point, a range of at most {most:g} and one of these spacings: {spacings}.",
@@ -61,15 +61,15 @@ def axis_values(count: int, reach: float, spacing: str) -> np.ndarray:
             )
         )
     if spacing == "linear":
-        return np.linspace(-reach, reach, count, dtype=np.float32)
+        return np.linspace(-z_range, z_range, count, dtype=np.float32)
     normal = NormalDist()
-    edge = normal.cdf(reach)
+    edge = normal.cdf(z_range)
     return np.array([normal.inv_cdf(p) for p in np.linspace(1 - edge, edge, count)], np.float32)
 
 
-def latent_grid(count: int, reach: float, spacing: str = "linear") -> np.ndarray:
+def latent_grid(count: int, z_range: float, spacing: str = "linear") -> np.ndarray:
     """A grid over a plane, (count, count, 2) float32: rows from the largest second coordinate down, as in a plot."""
-    values = axis_values(count, reach, spacing)
+    values = axis_values(count, z_range, spacing)
     first, second = np.meshgrid(values, values[::-1])
     return np.stack([first, second], axis=-1)
 

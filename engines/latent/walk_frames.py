@@ -16,11 +16,11 @@ SIDE = 448
 
 
 def walk_frames(config: C, path_of: Callable[[C], np.ndarray], decode: Callable[[np.ndarray], np.ndarray]) -> Frames[C]:
-    """Walk along a path, yielding one enlarged picture a step; a changed config applies to the remaining steps.
+    """Walk along a path, yielding one enlarged image a step; a changed config applies to the remaining steps.
 
     Args:
         path_of: config -> path, (M, Z); may raise ValueError.
-        decode: latent vectors, (N, Z) -> pictures, (N, H, W, C) uint8.
+        decode: latent vectors, (N, Z) -> images, (N, H, W, C) uint8.
     """
     step, path = 0, path_of(config)
     while step < len(path):
@@ -38,6 +38,6 @@ def walk_frames(config: C, path_of: Callable[[C], np.ndarray], decode: Callable[
 
 
 def enlarged(image: np.ndarray, side: int = SIDE) -> np.ndarray:
-    """Enlarge a small picture, (H, W, C) uint8 with one or three channels, to (side, side, 3) uint8."""
+    """Enlarge a small image, (H, W, C) uint8 with one or three channels, to (side, side, 3) uint8."""
     rgb = np.repeat(image, 3, axis=-1) if image.shape[-1] == 1 else image
     return np.asarray(Image.fromarray(rgb).resize((side, side), Image.Resampling.BICUBIC))

@@ -16,7 +16,7 @@ import keras
 def use_one_thread_per_op() -> None:
     """Set TensorFlow to one thread per operation, if it has not run yet. Only for programs that do nothing but train.
 
-    A server must not do this: single large pictures need all cores for each operation.
+    A server must not do this: single large images need all cores for each operation.
     """
     if keras.config.backend() != "tensorflow":
         return

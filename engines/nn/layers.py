@@ -152,11 +152,11 @@ class MinibatchStandardDeviation(keras.layers.Layer):
     """Append a feature map with the batch's standard deviation, (B, H, W, C) -> (B, H, W, C + 1).
 
     It lets a discriminator notice mode collapse (Karras et al. 2018, section 3). The deviation is computed over groups
-    of `group` consecutive pictures, so that real and generated ones do not mix if both come in multiples of it. At
+    of `group` consecutive images, so that real and generated ones do not mix if both come in multiples of it. At
     inference the moving average is used.
 
     Args:
-        group: pictures in a group.
+        group: images in a group.
         momentum: decay of the moving average per step, in [0, 1).
     """
 

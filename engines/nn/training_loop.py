@@ -134,7 +134,7 @@ def train_frames(
             the interval.
         settings: JSON-serialisable; a checkpoint resumes only with equal settings.
         checkpoint: file to resume from and save to; None for no checkpoints.
-        monitor: called at each interval with the step number; returns a picture and held-out metrics.
+        monitor: called at each interval with the step number; returns an image and held-out metrics.
         notices: notices of the first frame.
 
     Raises:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from engines.core.configs import setting, validate
 from engines.core.messages import message
 
-MOST_SIDE = 4096
-MOST_STYLES = 8
+MAX_SIDE = 4096
+MAX_STYLES = 8
 # Each network's default style layers with weights, and its content layer.
 LAYERS: dict[str, tuple[dict[str, float], str]] = {
     "studio_vgg": (
@@ -43,7 +43,7 @@ class StyleConfig:
         low=0.0,
         high=0.95,
     )
-    size: int = setting(512, "Longest side of the image in pixels; 0 keeps the photo's size.", low=0, high=MOST_SIDE)
+    size: int = setting(512, "Longest side of the image in pixels; 0 keeps the photo's size.", low=0, high=MAX_SIDE)
     scales: int = setting(
         3, "Number of scales to work through, from small to full size.", label="Number of scales", low=1, high=8
     )

@@ -4,7 +4,7 @@ import dataclasses
 
 from engines.backbones.backbone import ARCHITECTURES
 from engines.core.description import Engine, Network
-from engines.style_transfer.config import LAYERS, MOST_STYLES
+from engines.style_transfer.config import LAYERS, MAX_STYLES
 
 ENGINES: tuple[Engine, ...] = (
     Engine(
@@ -16,14 +16,14 @@ ENGINES: tuple[Engine, ...] = (
         function="engines.style_transfer:stylize",
         inputs={
             "content_image": "The photo.",
-            "style_images": f"The style images, at most {MOST_STYLES}.",
+            "style_images": f"The style images, at most {MAX_STYLES}.",
             "masks": "For each style image, a mask, white where it applies; without one it applies outside all masks.",
             "start_image": "An image to start from, at full size, instead of the photo.",
         },
         needed=("content_image", "style_images"),
         series=frozenset({"style_images", "masks"}),
         masks=frozenset({"masks"}),
-        most=MOST_STYLES,
+        most=MAX_STYLES,
         networks={name: Network(ARCHITECTURES[name].title) for name in LAYERS},
         loader="engines.backbones.backbone:load_backbone",
         reader="engines.backbones.backbone:read_backbone",

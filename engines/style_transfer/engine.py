@@ -15,14 +15,14 @@ import numpy as np
 
 from engines.core.frames import Frame, Frames
 from engines.core.messages import message
-from engines.imaging.images import check_picture
-from engines.style_transfer.config import LAYERS, MOST_STYLES, StyleConfig
+from engines.imaging.images import check_image
+from engines.style_transfer.config import LAYERS, MAX_STYLES, StyleConfig
 
 if TYPE_CHECKING:
     from engines.backbones.backbone import Backbone
     from engines.style_transfer.targets import StyleInputs
 
-SKETCHER = "studio_vgg"
+SKETCH_NETWORK = "studio_vgg"
 
 BOOK = StyleConfig(
     seconds=0.0,
@@ -50,7 +50,7 @@ def presets(backbone_name: str) -> dict[str, StyleConfig]:
         "Faithful": StyleConfig(balance=0.5, style_scale=0.8),
         "Photo's colours": StyleConfig(color="photo"),
     }
-    if backbone_name != SKETCHER:  # slower networks get further from a sketch by the bundled one
+    if backbone_name != SKETCH_NETWORK:  # slower networks get further from a sketch by the bundled one
         ours = {name: dataclasses.replace(config, start="sketch") for name, config in ours.items()}
     return ours | ({"Chollet's book": BOOK} if backbone_name == "vgg19" else {})
 
@@ -74,7 +74,7 @@ def resolve(config: StyleConfig, backbone: Backbone) -> StyleConfig:
         style_layers=config.style_layers or style_layers,
         content_layer=config.content_layer or content_layer,
         # The sketching network needs no sketch of its own.
-        start="content" if config.start == "sketch" and backbone.name == SKETCHER else config.start,
+        start="content" if config.start == "sketch" and backbone.name == SKETCH_NETWORK else config.start,
     )
     backbone.check_layers([*config.style_layers, config.content_layer])
     return config
@@ -123,8 +123,8 @@ def stylize(
     config = resolve(config, backbone)
     inputs = StyleInputs(content_image, tuple(style_images), _aligned(masks, len(style_images)), start_image)
     _check(inputs, config)
-    sketcher = bundled_backbone() if config.start == "sketch" else None
-    optimizer = StyleOptimizer(inputs, config, backbone, after, sketcher)
+    sketch_network = bundled_backbone() if config.start == "sketch" else None
+    optimizer = StyleOptimizer(inputs, config, backbone, after, sketch_network)
     # What was chosen for this computer; a resumed run has reported it already.
     changed: StyleConfig | None = None if after and optimizer.config == config else optimizer.config
     done = after.step if after else 0
@@ -134,7 +134,7 @@ def stylize(
         new_config = yield Frame(
             step=done,
             total=done + optimizer.remaining,
-            image=optimizer.picture(),
+            image=optimizer.image(),
             metrics={
                 "loss": evaluation.loss,
                 "style_loss": evaluation.style,
@@ -169,8 +169,8 @@ def _check(inputs: StyleInputs, config: StyleConfig) -> None:
     count = len(inputs.styles)
     if not count:
         raise ValueError(message("Choose a style image first: drop one, or click an example."))
-    if count > MOST_STYLES:
-        raise ValueError(message("There are {count} style images; use at most {most}.", count=count, most=MOST_STYLES))
+    if count > MAX_STYLES:
+        raise ValueError(message("There are {count} style images; use at most {most}.", count=count, most=MAX_STYLES))
     if config.blend and len(config.blend) != count:
         raise ValueError(
             message(
@@ -180,7 +180,7 @@ def _check(inputs: StyleInputs, config: StyleConfig) -> None:
             )
         )
     for image in (inputs.content, *inputs.styles, *([] if inputs.start is None else [inputs.start])):
-        check_picture(image)
+        check_image(image)
     for number, mask in enumerate(inputs.masks, 1):
         if mask is not None and not (mask > 127).any():
             raise ValueError(

@@ -38,7 +38,7 @@ class StyleOptimizer:
     Args:
         after: a frame, with its `position`, of a run with the same inputs, to resume from. `config` is then the one in
             force at that frame.
-        sketcher: a faster network, for a config that starts from a sketch.
+        sketch_network: a faster network, for a config that starts from a sketch.
 
     Attributes:
         config: the settings in force, with size, scales, steps and tiles as chosen.
@@ -53,12 +53,12 @@ class StyleOptimizer:
         config: StyleConfig,
         backbone: Backbone,
         after: Frame | None = None,
-        sketcher: Backbone | None = None,
+        sketch_network: Backbone | None = None,
     ):
         self._inputs, self._backbone = inputs, backbone
         self._began = time.monotonic()
         sketched = config.start == "sketch" and inputs.start is None
-        self._planner = Planner(inputs, backbone, sketcher if sketched else None, self._loss_for, self._began)
+        self._planner = Planner(inputs, backbone, sketch_network if sketched else None, self._loss_for, self._began)
         self._time_limit = config.seconds
         self._rng = np.random.default_rng(config.seed)
         self._downsized = self._tiled = False  # to fit the available memory
@@ -79,9 +79,9 @@ class StyleOptimizer:
 
     def _resume(self, frame: Frame) -> None:
         """Continue from another run's frame; only the optimiser's state is lost."""
-        picture, position = frame.image, frame.position
+        resumed, position = frame.image, frame.position
         shapes = [level.shape for level in self._levels]
-        if picture is None or position is None or shapes[position["scale"] :][:1] != [picture.shape[:2]]:
+        if resumed is None or position is None or shapes[position["scale"] :][:1] != [resumed.shape[:2]]:
             raise ValueError(_CANNOT_RESUME)
         self._downsized, self._tiled = bool(position["narrowed"]), bool(position["tiled"])
         self._work_done = position["work_below"]
@@ -92,7 +92,7 @@ class StyleOptimizer:
         if self._scale != position["scale"]:
             self._scale = position["scale"]
             self._set_targets()
-        image = to_float(picture)
+        image = to_float(resumed)
         if self.config.color == "photo":  # only lightness is optimised; the frame has the photo's colours
             image = np.repeat(luminance(image)[..., None], 3, axis=-1)
         self._optimizer = self._new_optimizer(tf.constant(image), _RESUMED_FIRST_STEP)
@@ -182,7 +182,7 @@ class StyleOptimizer:
         """The best image so far, (1, h, w, 3) float32, beyond [-1, 1] in places."""
         return self._optimizer.x
 
-    def picture(self) -> np.ndarray:
+    def image(self) -> np.ndarray:
         """`best` as (h, w, 3) uint8, in its final colours."""
         return self._style_targets.to_uint8(self.best)
 

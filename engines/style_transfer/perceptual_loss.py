@@ -19,7 +19,7 @@ from engines.style_transfer.network_costs import bytes_per_pixel, strides_and_re
 # Minimum mirror padding, in pixels; the smallest images are hardly larger.
 MIN_PADDING = 12
 
-_PICTURE = tf.TensorSpec((1, None, None, 3), tf.float32)
+_IMAGE = tf.TensorSpec((1, None, None, 3), tf.float32)
 _MAP = tf.TensorSpec((None, None, None), tf.float32)
 _ROWS = tf.TensorSpec((None, None), tf.float32)
 _VECTOR = tf.TensorSpec((None,), tf.float32)
@@ -78,14 +78,14 @@ class PerceptualLoss:
 
         maps = each(_MAP) if regions else []
         targets = [each(_MAP), each(_ROWS), each(_ROWS)]
-        self._features = traced(self._compute_features, _PICTURE)
-        self._sums = traced(self._compute_sums, _PICTURE, _EDGES, maps)
+        self._features = traced(self._compute_features, _IMAGE)
+        self._sums = traced(self._compute_sums, _IMAGE, _EDGES, maps)
         self._style = traced(self._compute_style_loss, each(_MAP), each(_ROWS), each(_VECTOR), *targets)
         self._whole = traced(
-            self._evaluate_whole, _PICTURE, maps, each(_VECTOR), *targets, _MAP, _SCALAR, _SCALAR, _VECTOR
+            self._evaluate_whole, _IMAGE, maps, each(_VECTOR), *targets, _MAP, _SCALAR, _SCALAR, _VECTOR
         )
-        self._part = traced(self._evaluate_tile, _PICTURE, _EDGES, maps, each(_MAP), each(_ROWS), _MAP, _SCALAR)
-        self._variation = traced(self._evaluate_variation, _PICTURE)
+        self._part = traced(self._evaluate_tile, _IMAGE, _EDGES, maps, each(_MAP), each(_ROWS), _MAP, _SCALAR)
+        self._variation = traced(self._evaluate_variation, _IMAGE)
 
     # Traced functions. `edges` holds, for each layer, the top, bottom, left and right of the cells that count.
 

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import tensorflow as tf
 
 from engines.core.memory import free_bytes
-from engines.imaging.images import LEAST_SIDE, long_enough
-from engines.style_transfer.config import LAYERS, MOST_SIDE, StyleConfig
+from engines.imaging.images import MIN_SIDE, long_enough
+from engines.style_transfer.config import LAYERS, MAX_SIDE, StyleConfig
 from engines.style_transfer.perceptual_loss import PerceptualLoss
 from engines.style_transfer.targets import StyleInputs, StyleTargets
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 # Each scale is SCALE_FACTOR times as large as the one before, and takes 1 / STEPS_FACTOR as many steps.
 SCALE_FACTOR = 1.75
 STEPS_FACTOR = 1.4
-LEAST_SHORT_SIDE = 48
+MIN_SHORT_SIDE = 48
 # Sizes that a run with a time limit chooses from.
 SIZES = (192, 256, 320, 384, 448, 512, 576, 640, 720, 800, 900, 1024, 1152, 1280, 1440)
 # Photos with a larger aspect ratio get longer sizes, so that they have as many pixels as one with this aspect ratio.
@@ -87,7 +87,7 @@ class Planner:
 
     Args:
         backbone: the network of the result.
-        sketcher: the network of the sketch that `backbone` starts from; None without a sketch.
+        sketch_network: the network of the sketch that `backbone` starts from; None without a sketch.
         loss_for: returns the `PerceptualLoss` for given settings and network.
         began: when the run was requested (time.monotonic).
     """
@@ -96,11 +96,11 @@ class Planner:
         self,
         inputs: StyleInputs,
         backbone: Backbone,
-        sketcher: Backbone | None,
+        sketch_network: Backbone | None,
         loss_for: Callable[[StyleConfig, Backbone], PerceptualLoss],
         began: float,
     ):
-        self._inputs, self._backbone, self._sketcher = inputs, backbone, sketcher
+        self._inputs, self._backbone, self._sketch_network = inputs, backbone, sketch_network
         self._loss_for, self._began = loss_for, began
         self._photo: tuple[int, int] = inputs.content.shape[:2]
         # Measured seconds per pixel and step, by network.
@@ -122,13 +122,13 @@ class Planner:
         height, width = self._full_shape(config.size)
         count = 1 if self._inputs.start is not None else config.scales
         shapes = [(round(height / SCALE_FACTOR**i), round(width / SCALE_FACTOR**i)) for i in range(count)]
-        shapes = [shape for shape in shapes if min(shape) >= LEAST_SHORT_SIDE][::-1] or [(height, width)]
-        sketcher = self._sketcher
+        shapes = [shape for shape in shapes if min(shape) >= MIN_SHORT_SIDE][::-1] or [(height, width)]
+        sketch_network = self._sketch_network
         each = [
-            Level(shape, sketcher or self._backbone, sketcher is not None, len(shapes) - 1 - number)
+            Level(shape, sketch_network or self._backbone, sketch_network is not None, len(shapes) - 1 - number)
             for number, shape in enumerate(shapes)
         ]
-        return [*each, Level(shapes[-1], self._backbone, False, 0)] if sketcher else each
+        return [*each, Level(shapes[-1], self._backbone, False, 0)] if sketch_network else each
 
     def _full_shape(self, size: int) -> tuple[int, int]:
         height, width = self._photo
@@ -139,15 +139,15 @@ class Planner:
         """`size`, or more where the short side of a panorama would be too short to work with."""
         shape = self._photo
         # The same for all sizes of a photo, as a larger size must not give a smaller image.
-        wanted = LEAST_SHORT_SIDE if max(shape) >= LONG * min(shape) else LEAST_SIDE
-        across = min(wanted, min(shape), MOST_SIDE * min(shape) // max(shape))
-        return long_enough(shape, size, max(across, LEAST_SIDE), MOST_SIDE)
+        wanted = MIN_SHORT_SIDE if max(shape) >= LONG * min(shape) else MIN_SIDE
+        across = min(wanted, min(shape), MAX_SIDE * min(shape) // max(shape))
+        return long_enough(shape, size, max(across, MIN_SIDE), MAX_SIDE)
 
     def _sizes(self) -> list[int]:
         """Sizes that a run with a time limit chooses from."""
         height, width = self._photo
         stretch = math.sqrt(max(1.0, max(height, width) / min(height, width) / LONG))
-        return sorted({self.longest_side(min(MOST_SIDE, round(size * stretch))) for size in SIZES})
+        return sorted({self.longest_side(min(MAX_SIDE, round(size * stretch))) for size in SIZES})
 
     def fit_memory(self, config: StyleConfig) -> tuple[StyleConfig, bool, bool]:
         """Choose tiles, and a smaller size where tiles are not enough, to fit the available memory.
@@ -186,7 +186,7 @@ class Planner:
         own = max(self._photo)
         sizes = self._sizes()
         best = dataclasses.replace(config, size=sizes[0], scales=1, steps=1)
-        enough = MIN_STEPS_ON_A_SKETCH if self._sketcher else MIN_STEPS
+        enough = MIN_STEPS_ON_A_SKETCH if self._sketch_network else MIN_STEPS
         for size in sizes:
             scales = 1 if self._inputs.start is not None else max(1, 1 + round(math.log(size / 160, SCALE_FACTOR)))
             tried = dataclasses.replace(config, size=size, scales=scales)

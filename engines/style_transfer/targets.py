@@ -16,7 +16,7 @@ from engines.style_transfer.perceptual_loss import PerceptualLoss
 
 # With this factor, a total variation weight of 1 smooths lightly at any size.
 _TOTAL_VARIATION_SCALE = 2e-5
-_LEAST_STYLE_SIDE = 16
+_MIN_STYLE_SIDE = 16
 # A style image is at most this many times as long as the photo is wide, so that strokes fit into a panorama.
 _MAX_STYLE_LENGTH = 8
 
@@ -75,7 +75,7 @@ class StyleTargets:
             return self.shape
         longest = min(max(self.shape), _MAX_STYLE_LENGTH * min(self.shape)) * self._config.style_scale
         # A narrow style image would lose its strokes at that length.
-        scale = max(longest / max(style.shape[:2]), _LEAST_STYLE_SIDE / min(style.shape[:2]))
+        scale = max(longest / max(style.shape[:2]), _MIN_STYLE_SIDE / min(style.shape[:2]))
         return round(style.shape[0] * scale), round(style.shape[1] * scale)
 
     def _region_masks(self) -> np.ndarray | None:

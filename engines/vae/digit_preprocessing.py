@@ -7,7 +7,7 @@ from PIL import Image
 
 from engines.core.messages import message
 from engines.imaging.color import luminance
-from engines.imaging.images import PictureError
+from engines.imaging.images import ImageError
 
 SIDE, INNER = 28, 20
 _MIN_CONTRAST = 40
@@ -21,13 +21,13 @@ def as_digit(drawing: np.ndarray) -> np.ndarray:
     keeping the aspect ratio, and its centre of mass is moved to pixel (14, 14), counted from 0.
 
     Raises:
-        PictureError: the drawing is empty.
+        ImageError: the drawing is empty.
     """
     grey = luminance(drawing.astype(np.float32))
     edge = np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])
     ink = np.abs(grey - np.median(edge))
     if ink.max() < _MIN_CONTRAST:
-        raise PictureError(message("The drawing is empty; draw a digit first."))
+        raise ImageError(message("The drawing is empty; draw a digit first."))
     ink = np.clip(ink / ink.max(), 0, 1)
     ink[ink < _INK_THRESHOLD] = 0  # ignore paper texture and compression artifacts
     rows, columns = np.flatnonzero(ink.any(1)), np.flatnonzero(ink.any(0))

@@ -38,7 +38,7 @@ def resolve(config: WalkConfig, vae: VAE) -> WalkConfig:
 
 
 def walk(config: WalkConfig, backbone: VAE) -> Frames[WalkConfig]:
-    """Walk from waypoint to waypoint, yielding one picture a step; a changed config, as `resolve` returns it, applies
+    """Walk from waypoint to waypoint, yielding one image a step; a changed config, as `resolve` returns it, applies
     to the remaining steps.
 
     Raises:

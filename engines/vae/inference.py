@@ -1,8 +1,8 @@
 """The evidence lower bound, and posterior refinement by gradient ascent.
 
-An encoder amortises inference over all pictures, so its posterior is slightly off for pictures that it was not trained
+An encoder amortises inference over all images, so its posterior is slightly off for images that it was not trained
 on. In a two-dimensional latent space, where neighbouring points differ a lot, that matters. A few steps of gradient
-descent on each picture's own loss close most of the gap (Kim et al. 2018, "Semi-amortized variational autoencoders";
+descent on each image's own loss close most of the gap (Kim et al. 2018, "Semi-amortized variational autoencoders";
 Cremer et al. 2018, "Inference suboptimality in variational autoencoders").
 """
 
@@ -33,9 +33,9 @@ def binary_cross_entropy(images: Any, logits: Any) -> Any:
 def refine_posterior(
     negative_elbo: Callable[[Any, Any, Any], Any], mean: Any, log_variance: Any, steps: int
 ) -> tuple[Any, Any]:
-    """Refine each picture's posterior with Adam, starting from the encoder's mean and log-variance, (B, Z) float32.
+    """Refine each image's posterior with Adam, starting from the encoder's mean and log-variance, (B, Z) float32.
 
-    The result for a picture does not depend on the rest of its batch.
+    The result for an image does not depend on the rest of its batch.
 
     Args:
         negative_elbo: mean, log-variance and latent samples, (B, Z) each -> the negative ELBO in nats, (B,).
@@ -48,7 +48,7 @@ def refine_posterior(
     parameters = tf.concat([mean, log_variance], axis=-1)
 
     def gradient_at(parameters: Any, step: Any) -> Any:
-        # One sample for all pictures, and its negative: antithetic sampling reduces the gradient's variance.
+        # One sample for all images, and its negative: antithetic sampling reduces the gradient's variance.
         noise = tf.random.stateless_normal((1, latent_dim), (0, step))
         with tf.GradientTape() as tape:
             tape.watch(parameters)

@@ -35,8 +35,8 @@ class Concept:
         direction: (Z,) float32: the average change of the latent vector for a rating one standard deviation higher. For
             editing.
         probe: (Z,) float32 of unit length: the linear probe that predicts the rating best. For measuring; moving along
-            it hardly changes a picture.
-        correlation: Spearman's rank correlation between the ratings of held-out pictures and their projection on
+            it hardly changes an image.
+        correlation: Spearman's rank correlation between the ratings of held-out images and their projection on
             `probe`.
     """
 
@@ -56,15 +56,15 @@ class VAE:
 
     Attributes:
         name: key in `engines.vae.networks.ARCHITECTURES`.
-        shape: (height, width, channels) of the pictures.
+        shape: (height, width, channels) of the images.
         latent_dim: length of the latent vectors.
-        encoder: pictures, (B, H, W, C) in [0, 1] -> mean and log-variance, (B, Z) each.
+        encoder: images, (B, H, W, C) in [0, 1] -> mean and log-variance, (B, Z) each.
         decoder: latent vectors, (B, Z) -> logits, (B, H, W, C).
         weights: SHA-256 of the file.
-        principal: the principal directions of encoded training pictures, or None.
+        principal: the principal directions of encoded training images, or None.
         concepts: named directions.
         refinement_steps: number of steps that refine the encoder's posterior (`engines.vae.inference`).
-        examples: encoded held-out pictures, (N, Z) float32, and their classes, (N,) uint8; or None.
+        examples: encoded held-out images, (N, Z) float32, and their classes, (N,) uint8; or None.
     """
 
     name: str
@@ -85,13 +85,13 @@ class VAE:
         return {"encoder": portable(self.encoder), "decoder": portable(self.decoder)}
 
     def encode(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Encode pictures to means and log-variances, (N, Z) float32 each.
+        """Encode images to means and log-variances, (N, Z) float32 each.
 
         Args:
             images: (N, H, W, C) uint8.
 
         Raises:
-            ValueError: pictures of another shape.
+            ValueError: images of another shape.
         """
         if images.dtype != np.uint8 or images.shape[1:] != self.shape:
             raise ValueError(
@@ -112,9 +112,9 @@ class VAE:
         return np.concatenate([np.asarray(self._decode(rows)) for rows in _batches(z)])
 
     def sample(self, count: int, seed: int) -> np.ndarray:
-        """Sample pictures from the prior, (count, H, W, C) uint8.
+        """Sample images from the prior, (count, H, W, C) uint8.
 
-        With principal directions, the prior is a Gaussian fitted to the encoded training pictures, because they do not
+        With principal directions, the prior is a Gaussian fitted to the encoded training images, because they do not
         follow the standard normal distribution in a lightly regularised space.
         """
         return self.decode(self.sample_latents(count, seed))
@@ -139,7 +139,7 @@ class VAE:
         return self.decode(mean if seed is None else self.posterior_samples(mean, log_variance, len(mean), seed))
 
     def posterior_of(self, image: np.ndarray, count: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """A picture's posterior: mean and standard deviation, (Z,) each, and the pictures decoded from the mean and
+        """An image's posterior: mean and standard deviation, (Z,) each, and the images decoded from the mean and
         from `count` samples, (1 + count, H, W, C) uint8."""
         mean, log_variance = (rows[0] for rows in self.encode(image[None]))
         samples = self.posterior_samples(mean, log_variance, count, seed)
@@ -147,9 +147,9 @@ class VAE:
         return latents[0], np.exp(0.5 * log_variance), self.decode(latents)
 
     def locate(self, image: np.ndarray) -> tuple[np.ndarray, float]:
-        """Encode one picture, (H, W, C) uint8, to its mean, (Z,), with its mean absolute error in [0, 1].
+        """Encode one image, (H, W, C) uint8, to its mean, (Z,), with its mean absolute error in [0, 1].
 
-        A large error means that the picture is unlike the training data.
+        A large error means that the image is unlike the training data.
         """
         mean = np.clip(self.encode(image[None])[0][0], -latent.MAX_COORDINATE, latent.MAX_COORDINATE)
         error = np.abs(self.decode(mean)[0].astype(np.float32) - image).mean() / 255
@@ -189,20 +189,20 @@ class VAE:
             z = z + steps @ self.principal.directions[:count]
         return np.clip(z, -latent.MAX_COORDINATE, latent.MAX_COORDINATE).astype(np.float32)
 
-    def latent_grid(self, count: int, reach: float, spacing: str = "linear") -> np.ndarray:
+    def latent_grid(self, count: int, z_range: float, spacing: str = "linear") -> np.ndarray:
         """Decode a grid over a two-dimensional latent space, (count, count, H, W, C) uint8, in one batch.
 
-        Rows run from the largest z[1] down, columns from the smallest z[0] up, as in a plot. `reach` and `spacing` are
-        as for `engines.latent.geometry.axis_values`.
+        Rows run from the largest z[1] down, columns from the smallest z[0] up, as in a plot. `z_range` and `spacing`
+        are as for `engines.latent.geometry.axis_values`.
 
         Raises:
-            ValueError: a latent space of other than two dimensions, too many points, or an invalid reach or spacing.
+            ValueError: a latent space of other than two dimensions, too many points, or an invalid z_range or spacing.
         """
         if self.latent_dim != 2:
             raise ValueError(message("A map needs a two-dimensional latent space."))
         if count * count > MAX_POINTS:
             raise ValueError(message("A map can have at most {most} points; use a coarser grid.", most=MAX_POINTS))
-        points = latent.latent_grid(count, reach, spacing).reshape(-1, 2)
+        points = latent.latent_grid(count, z_range, spacing).reshape(-1, 2)
         return np.asarray(self._decode(points)).reshape(count, count, *self.shape)
 
     @functools.cached_property

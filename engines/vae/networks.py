@@ -1,6 +1,6 @@
 """Encoder and decoder architectures.
 
-An encoder maps pictures, (B, H, W, C) in [0, 1], to the mean and log-variance of a Gaussian over latent vectors, (B, Z)
+An encoder maps images, (B, H, W, C) in [0, 1], to the mean and log-variance of a Gaussian over latent vectors, (B, Z)
 each; a decoder maps latent vectors, (B, Z), to pixel logits, (B, H, W, C). Both run on any Keras backend.
 """
 
@@ -18,12 +18,12 @@ class Architecture:
     """An encoder and a decoder.
 
     Attributes:
-        shape: (height, width, channels) of the pictures.
+        shape: (height, width, channels) of the images.
         latent_dim: length of the latent vectors.
-        encoder: picture input -> features, before the two heads.
+        encoder: image input -> features, before the two heads.
         decoder: latent input -> logits.
         refinement_steps: number of steps that refine the encoder's posterior (`engines.vae.inference`); only for
-            pictures of one channel.
+            images of one channel.
     """
 
     shape: tuple[int, int, int]
@@ -33,10 +33,10 @@ class Architecture:
     refinement_steps: int = 0
 
     def build_encoder(self) -> keras.Model:
-        """Pictures -> [mean, log-variance]."""
+        """Images -> [mean, log-variance]."""
         inputs = keras.Input(self.shape, dtype="float32")
         features = self.encoder(inputs)
-        # In float32: rounding the mean would move the picture in latent space.
+        # In float32: rounding the mean would move the image in latent space.
         heads = [
             layers.Dense(self.latent_dim, name=name, dtype="float32")(features) for name in ("z_mean", "z_log_var")
         ]
@@ -68,7 +68,7 @@ def _digits_encoder(x):
     x = layers.Dropout(0.25)(layers.Flatten()(x))
     x = layers.Dense(512, activation="relu")(x)
     for _ in range(2):
-        # In float32, like the heads: rounding would move the picture in latent space.
+        # In float32, like the heads: rounding would move the image in latent space.
         x = layers.Dense(512, activation="relu", dtype="float32")(x)
     return x
 

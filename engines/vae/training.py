@@ -17,7 +17,7 @@ from engines.core.files import written_atomically
 from engines.core.frames import Frame, Frames
 from engines.core.messages import message
 from engines.core.preparation import prepare
-from engines.data.images import digits, named_pictures, ratings, split_pictures
+from engines.data.images import digits, named_images, ratings, split_images
 from engines.imaging.grids import image_grid
 from engines.latent.directions import (
     PrincipalDirections,
@@ -42,12 +42,12 @@ PENALTIES = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
 
 
 @dataclass(frozen=True)
-class TrainingPictures:
-    """Training and held-out pictures, (N, H, W, C) uint8 each.
+class TrainingImages:
+    """Training and held-out images, (N, H, W, C) uint8 each.
 
     Attributes:
-        labels: classes of the held-out pictures, (N,) uint8, or None.
-        hash: `data_hash` of the training pictures.
+        labels: classes of the held-out images, (N,) uint8, or None.
+        hash: `data_hash` of the training images.
         left_out: a sentence for each file that could not be read.
     """
 
@@ -58,11 +58,11 @@ class TrainingPictures:
     left_out: tuple[str, ...] = ()
 
 
-def read_pictures(model: str, data: Path) -> TrainingPictures:
-    """Read the pictures for a model: MNIST with its own split, or pictures split by name (`split_pictures`).
+def read_images(model: str, data: Path) -> TrainingImages:
+    """Read the images for a model: MNIST with its own split, or images split by name (`split_images`).
 
     Args:
-        data: the data file, a folder of pictures, or the folder that contains the data file.
+        data: the data file, a folder of images, or the folder that contains the data file.
 
     Raises:
         ValueError: no usable data.
@@ -73,9 +73,9 @@ def read_pictures(model: str, data: Path) -> TrainingPictures:
         # The file is sorted by class; shuffle it so that any part has all classes.
         order = np.random.default_rng(0).permutation(len(mnist.test))
         held_out, labels = mnist.test[order][..., None], mnist.test_labels[order]
-        return TrainingPictures(mnist.train[..., None], held_out, labels, data_hash(mnist.train))
-    split = split_pictures(data, height)
-    return TrainingPictures(split.train, split.held_out, None, data_hash(split.train), split.left_out)
+        return TrainingImages(mnist.train[..., None], held_out, labels, data_hash(mnist.train))
+    split = split_images(data, height)
+    return TrainingImages(split.train, split.held_out, None, data_hash(split.train), split.left_out)
 
 
 def absolute_and_squared_error(images: Any, logits: Any) -> Any:
@@ -107,7 +107,7 @@ class Loss:
 def make_train_step(
     encoder: keras.Model, decoder: keras.Model, optimizer: keras.optimizers.Optimizer, loss: Loss, seed: int
 ) -> Callable[..., dict[str, Any]]:
-    """Compile a training step: pictures, (B, H, W, C) uint8, step number, beta -> the loss terms."""
+    """Compile a training step: images, (B, H, W, C) uint8, step number, beta -> the loss terms."""
     weights = [*encoder.trainable_variables, *decoder.trainable_variables]
     optimizer.build(weights)
 
@@ -136,22 +136,22 @@ def train(config: VAETrainingConfig, data: Path, checkpoint: Path | None, output
     """Train, yielding a frame every `interval` steps, and write `output` at the end.
 
     Metrics: `reconstruction_loss`, `kl_loss` and `perceptual_loss`, averaged over the interval, and `validation_loss`:
-    for digits the negative ELBO in nats without refinement, for colour pictures the mean absolute error in [0, 1].
-    The picture shows held-out pictures, their reconstructions, and samples.
+    for digits the negative ELBO in nats without refinement, for colour images the mean absolute error in [0, 1].
+    The image shows held-out images, their reconstructions, and samples.
 
     Raises:
         ValueError: the data is missing or damaged, the checkpoint is of another training, or the training diverged.
     """
-    yield from _train_on(config, read_pictures(config.model, data), data, checkpoint, output)
+    yield from _train_on(config, read_images(config.model, data), data, checkpoint, output)
 
 
 def _train_on(
-    config: VAETrainingConfig, pictures: TrainingPictures, data: Path, checkpoint: Path | None, output: Path | None
+    config: VAETrainingConfig, dataset: TrainingImages, data: Path, checkpoint: Path | None, output: Path | None
 ) -> Frames[Any]:
-    """`train` on pictures already in memory."""
+    """`train` on images already in memory."""
     architecture = ARCHITECTURES[config.model]
-    batch_size = min(config.batch_size, len(pictures.train))
-    total = config.epochs * (len(pictures.train) // batch_size)
+    batch_size = min(config.batch_size, len(dataset.train))
+    total = config.epochs * (len(dataset.train) // batch_size)
     keras.utils.set_random_seed(config.seed)
     keras.config.set_dtype_policy(training_policy())
     try:
@@ -171,8 +171,8 @@ def _train_on(
     )
 
     def train_step(step: int) -> dict[str, Any]:
-        rows = np.sort(batch_indices(len(pictures.train), batch_size, step, config.seed))
-        images = pictures.train[rows]
+        rows = np.sort(batch_indices(len(dataset.train), batch_size, step, config.seed))
+        images = dataset.train[rows]
         if is_color:
             mirrored = np.random.default_rng((config.seed, 1, step)).random(len(rows)) < 0.5
             images = np.where(mirrored[:, None, None, None], images[:, :, ::-1], images)
@@ -185,8 +185,8 @@ def _train_on(
     unrefined = dataclasses.replace(vae, refinement_steps=0)
 
     def monitor(_: int) -> tuple[np.ndarray, dict[str, float]]:
-        terms = scores(unrefined, pictures.held_out[:1000], config.seed)
-        return sheet(vae, pictures.held_out[:10], config.seed), {
+        terms = scores(unrefined, dataset.held_out[:1000], config.seed)
+        return sheet(vae, dataset.held_out[:10], config.seed), {
             "validation_loss": terms["total"] if not is_color else terms["mae"],
         }
 
@@ -195,10 +195,10 @@ def _train_on(
         train_step=train_step,
         total=total,
         interval=config.interval,
-        settings=dataclasses.asdict(config) | {"data": pictures.hash},
+        settings=dataclasses.asdict(config) | {"data": dataset.hash},
         checkpoint=checkpoint,
         monitor=monitor,
-        notices=pictures.left_out,
+        notices=dataset.left_out,
     )
     trained = False
     for frame in steps:
@@ -211,18 +211,18 @@ def _train_on(
         principal: PrincipalDirections | None = None
         concepts: tuple[Concept, ...] = ()
         if is_color:
-            principal = principal_directions(vae.encode(pictures.train)[0], DIRECTIONS)
+            principal = principal_directions(vae.encode(dataset.train)[0], DIRECTIONS)
             rated = data / RATINGS_FILE
             concepts = concept_directions(vae, rated) if rated.is_file() else ()
         with written_atomically(output) as file:
-            save_vae(file, config.model, encoder, decoder, principal, concepts, _examples(vae, pictures))
+            save_vae(file, config.model, encoder, decoder, principal, concepts, _examples(vae, dataset))
 
 
-def _examples(vae: VAE, pictures: TrainingPictures) -> tuple[np.ndarray, np.ndarray] | None:
-    """Encoded held-out pictures with their classes, for a map; None without labels."""
-    if pictures.labels is None:
+def _examples(vae: VAE, images: TrainingImages) -> tuple[np.ndarray, np.ndarray] | None:
+    """Encoded held-out images with their classes, for a map; None without labels."""
+    if images.labels is None:
         return None
-    return vae.encode(pictures.held_out[:EXAMPLES])[0], pictures.labels[:EXAMPLES]
+    return vae.encode(images.held_out[:EXAMPLES])[0], images.labels[:EXAMPLES]
 
 
 def resolve(config: VAETrainingConfig, backbone: None) -> VAETrainingConfig:
@@ -242,22 +242,22 @@ def training(
 
     It ignores steering.
     """
-    pictures, _ = yield from prepare(lambda: read_pictures(config.model, data), message("reading the images"))
-    yield from _train_on(config, pictures, data, checkpoint, output)
+    images, _ = yield from prepare(lambda: read_images(config.model, data), message("reading the images"))
+    yield from _train_on(config, images, data, checkpoint, output)
 
 
 def sheet(vae: VAE, images: np.ndarray, seed: int) -> np.ndarray:
-    """Tile N pictures, their reconstructions, and 2 N samples in four rows: (h, w, 3) uint8."""
-    pictures = np.concatenate([images, vae.reconstruct(images), vae.sample(2 * len(images), seed)])
-    grid = image_grid(pictures, len(images))
+    """Tile N images, their reconstructions, and 2 N samples in four rows: (h, w, 3) uint8."""
+    tiles = np.concatenate([images, vae.reconstruct(images), vae.sample(2 * len(images), seed)])
+    grid = image_grid(tiles, len(images))
     return np.repeat(grid, 3, axis=-1) if grid.shape[-1] == 1 else grid
 
 
 def scores(vae: VAE, images: np.ndarray, seed: int = 0) -> dict[str, float]:
-    """Score a model on held-out pictures, (N, H, W, C) uint8, with one sample of z each.
+    """Score a model on held-out images, (N, H, W, C) uint8, with one sample of z each.
 
     Returns:
-        `reconstruction`, `kl` and their sum `total`, in nats (for pictures of one channel), and `mae` in [0, 1].
+        `reconstruction`, `kl` and their sum `total`, in nats (for images of one channel), and `mae` in [0, 1].
     """
     reconstruction = kl = error = 0.0
     for start in range(0, len(images), 500):
@@ -278,16 +278,16 @@ def scores(vae: VAE, images: np.ndarray, seed: int = 0) -> dict[str, float]:
 
 
 def concept_directions(vae: VAE, rated: Path) -> tuple[Concept, ...]:
-    """Fit the directions of CONCEPTS to a zip of rated pictures.
+    """Fit the directions of CONCEPTS to a zip of rated images.
 
-    Probes are fitted by ridge regression to four fifths of the pictures and their mirror images; five-fold
-    cross-validation on these selects the penalty from PENALTIES. Every fifth picture is held out for the correlation.
+    Probes are fitted by ridge regression to four fifths of the images and their mirror images; five-fold
+    cross-validation on these selects the penalty from PENALTIES. Every fifth image is held out for the correlation.
 
     Raises:
-        ValueError: the zip is damaged, or its table does not rate its pictures.
+        ValueError: the zip is damaged, or its table does not rate its images.
     """
     table = ratings(rated)
-    named = named_pictures(rated, vae.shape[0], least=50)
+    named = named_images(rated, vae.shape[0], least=50)
     row_of = {Path(name).stem: i for i, name in enumerate(named.names)}
     try:
         images = named.images[[row_of[name] for name in table["name"]]]
@@ -329,7 +329,7 @@ def concept_directions(vae: VAE, rated: Path) -> tuple[Concept, ...]:
 
 
 def evaluate(weights: dict[str, Path], data: Path, store: WeightsStore | None = None) -> dict[str, float]:
-    """Score trained weights on held-out pictures, in float32, with one sample of z.
+    """Score trained weights on held-out images, in float32, with one sample of z.
 
     Args:
         weights: files by model name, as `train` wrote them.
@@ -343,7 +343,7 @@ def evaluate(weights: dict[str, Path], data: Path, store: WeightsStore | None = 
     results: dict[str, float] = {}
     for model, path in weights.items():
         vae = read_vae(path)
-        images = read_pictures(model, data).held_out
+        images = read_images(model, data).held_out
         terms = scores(vae, images)
         metrics = ("mae",) if vae.shape[-1] == 3 else ("total", "reconstruction", "kl", "mae")
         results |= {f"{model}_{name}": terms[name] for name in metrics}

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 from engines.core.description import Engine
 from engines.jobs import ENGINES
-from engines.jobs.batch import MAX_PICTURES
+from engines.jobs.batch import MAX_IMAGES
 from engines.recipes import Recipe, RecipeError
 from studio.api.parameters import Parameter, file_parameter, setting_parameters
 
 # Parameter that holds the images of a batch.
 IMAGES = "images"
-_MANY = f"Images, or zips of images, at most {MAX_PICTURES}."
+_MANY = f"Images, or zips of images, at most {MAX_IMAGES}."
 
 
 @dataclass(frozen=True)

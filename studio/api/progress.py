@@ -16,12 +16,12 @@ from studio.runs.queue import RunQueue
 from studio.runs.run import Run
 from studio.wire_format import data_uri
 
-MOST_UPDATES_A_SECOND = 5
+MAX_UPDATES_PER_SECOND = 5
 POLL_SECONDS = 0.05
 PREVIEW_SECONDS = 2.0
 PREVIEW_SIDE = 256
 # Maximum number of unread messages. Gradio would queue any number of them for a client that does not read.
-MOST_UNREAD = 2
+MAX_UNREAD = 2
 
 
 class Caller:
@@ -49,7 +49,7 @@ class Caller:
     def is_reading(self) -> bool:
         """True if the client keeps up with its messages."""
         unread = self._queue.pending_messages_per_session.get(self._event.session_hash)
-        return unread is not None and unread.qsize() < MOST_UNREAD
+        return unread is not None and unread.qsize() < MAX_UNREAD
 
 
 async def follow_run(run: Run, queue: RunQueue, caller: Caller) -> AsyncGenerator[dict[str, Any], None]:
@@ -66,7 +66,7 @@ async def follow_run(run: Run, queue: RunQueue, caller: Caller) -> AsyncGenerato
             changed = run.version != version or (run.state == "waiting" and now - sent_at > 1)
             if caller.is_reading:
                 run.watched()
-                if changed and now - sent_at > 1 / MOST_UPDATES_A_SECOND:
+                if changed and now - sent_at > 1 / MAX_UPDATES_PER_SECOND:
                     version, sent_at = run.version, now
                     update = run_status(run, queue)
                     if now - preview_at > PREVIEW_SECONDS and run.frame is not None and run.frame.image is not None:

@@ -17,16 +17,16 @@ import gradio as gr
 from engines.core.configs import from_mapping
 from engines.core.description import Engine
 from engines.core.files import why_unwritten
-from engines.imaging.images import Picture, digest
+from engines.imaging.images import LoadedImage, digest
 from engines.imaging.metadata import NO_DETAILS
 from engines.jobs import ENGINES, Job, job_from_recipe
-from engines.jobs.batch import Batch, batch_of, picture_files
+from engines.jobs.batch import Batch, batch_of, image_files
 from engines.language_model.config import SamplingConfig
 from engines.recipes import RecipeError, from_json, read_recipe
 from studio.api.endpoints import ENDPOINTS, IMAGES, TRAINABLE, Endpoint, check_inputs, network_parameter
 from studio.api.parameters import Parameter, expose, file_parameter
 from studio.api.progress import Caller, follow_run, run_status
-from studio.api.uploads import picture_source, upload_path
+from studio.api.uploads import image_source, upload_path
 from studio.components.toasts import api_error
 from studio.runs.run import Run
 from studio.services import Studio
@@ -67,10 +67,10 @@ def add_api(studio: Studio, page: gr.Blocks) -> None:
     api = Api(studio, page)
     for name, endpoint in ENDPOINTS.items():
         api.add(name, endpoint.does, endpoint.parameters, api.job_of(endpoint))
-    pictures = "The inputs of the recipe, in any order; those that the gallery still has may be left out."
+    images = "The inputs of the recipe, in any order; those that the gallery still has may be left out."
     again = [
         Parameter("recipe", dict, "The recipe, as an endpoint has returned it or a result's file holds it."),
-        file_parameter("pictures", pictures, several=True),
+        file_parameter("pictures", images, several=True),
     ]
     api.add("repeat", "Recreate a result from its recipe.", again, api.repeat_job)
     api.add_score()
@@ -157,28 +157,28 @@ class Api:
                 paths = [str(upload_path(values["data"], "data"))]
                 return await asyncio.to_thread(training_job, self._studio, engine.name, config, paths)
             self._check_network(engine, values.get("backbone", ""))
-            pictures = await self._inputs(endpoint, values)
-            first = pictures.get(engine.first_input)
+            images = await self._inputs(endpoint, values)
+            first = images.get(engine.first_input)
             job = Job(
                 engine=engine.name,
                 config=config,
-                inputs={name: picture.pixels for name, picture in pictures.items()},
+                inputs={name: image.pixels for name, image in images.items()},
                 backbone=values.get("backbone", ""),
                 details=first.details if first else NO_DETAILS,
-                notices=tuple(sentence for picture in pictures.values() for sentence in picture.notices),
+                notices=tuple(sentence for image in images.values() for sentence in image.notices),
                 pace=UNLIMITED_PACE if engine.video else 0.0,
             )
             return self._batch(endpoint, job, values[IMAGES]) if endpoint.batch else job
 
         return make_job
 
-    def _batch(self, endpoint: Endpoint, job: Job, pictures: Any) -> Batch:
-        if not isinstance(pictures, list):
+    def _batch(self, endpoint: Endpoint, job: Job, images: Any) -> Batch:
+        if not isinstance(images, list):
             raise ValueError(f"The parameter {IMAGES} must be a list of images.")
-        files = picture_files(upload_path(value, IMAGES) for value in pictures)
+        files = image_files(upload_path(value, IMAGES) for value in images)
         return batch_of(job, files, endpoint.engine.batch, self._studio.max_pixels)
 
-    async def _inputs(self, endpoint: Endpoint, values: Mapping[str, Any]) -> dict[str, Picture]:
+    async def _inputs(self, endpoint: Endpoint, values: Mapping[str, Any]) -> dict[str, LoadedImage]:
         engine, inputs = endpoint.engine, {}
         for name in endpoint.files:
             if name == IMAGES:
@@ -191,10 +191,10 @@ class Api:
                 raise ValueError(f"There are {len(given)} images in {name}; use at most {engine.most}.")
             for number, value in enumerate(given, 1):
                 if value is not None or name in endpoint.needed:
-                    picture = await picture_source(value, name)
+                    image = await image_source(value, name)
                     key = f"{name}_{number}" if several else name
                     background = engine.background(name)
-                    inputs[key] = await asyncio.to_thread(self._studio.load, picture, background)
+                    inputs[key] = await asyncio.to_thread(self._studio.load, image, background)
         return inputs
 
     async def repeat_job(self, values: dict[str, Any]) -> Job:
@@ -208,25 +208,25 @@ class Api:
         engine = endpoint.engine
         check_inputs(recipe, endpoint)
         self._check_network(engine, recipe.backbone)
-        if not isinstance(values["pictures"], list) or len(values["pictures"]) > engine.most_pictures:
+        if not isinstance(values["pictures"], list) or len(values["pictures"]) > engine.max_images:
             raise RecipeError("The parameter pictures must be a list of the input images.")
-        sent: dict[str, Picture] = {}
+        sent: dict[str, LoadedImage] = {}
         backgrounds = {engine.background(name.rpartition("_")[0]) for name in recipe.inputs}
         for value in values["pictures"]:
-            file = await picture_source(value, "pictures")
+            file = await image_source(value, "pictures")
             # Transparent areas are white in an image and black in a mask; the hash shows which one it is.
             for background in backgrounds:
-                picture = await asyncio.to_thread(self._studio.load, file, background)
-                sent[digest(picture.pixels)] = picture
-        found = {name: await self._find_picture(name, hash_, sent) for name, hash_ in recipe.inputs.items()}
-        inputs = {name: picture.pixels for name, picture in found.items()}
+                image = await asyncio.to_thread(self._studio.load, file, background)
+                sent[digest(image.pixels)] = image
+        found = {name: await self._find_image(name, hash_, sent) for name, hash_ in recipe.inputs.items()}
+        inputs = {name: image.pixels for name, image in found.items()}
         first = found.get(engine.first_input)
         # The first recipe of an engine may load TensorFlow.
         job = await asyncio.to_thread(job_from_recipe, recipe, inputs)
         details = first.details if first else NO_DETAILS
         return dataclasses.replace(job, details=details, pace=UNLIMITED_PACE if engine.video else 0.0)
 
-    async def _find_picture(self, name: str, hash_: str, sent: Mapping[str, Picture]) -> Picture:
+    async def _find_image(self, name: str, hash_: str, sent: Mapping[str, LoadedImage]) -> LoadedImage:
         """Find an input of a recipe among the images sent and those in the gallery."""
         if hash_ in sent:
             return sent[hash_]

@@ -11,7 +11,7 @@ from gradio.processing_utils import async_ssrf_protected_download
 from gradio.utils import get_upload_folder
 from gradio_client.utils import is_file_obj_with_meta, is_http_url_like
 
-from engines.imaging.images import PictureError
+from engines.imaging.images import ImageError
 
 
 def is_upload(value: Any) -> bool:
@@ -33,13 +33,13 @@ def upload_path(value: Any, name: str) -> Path:
     return Path(value["path"])
 
 
-async def picture_source(value: Any, name: str) -> str | bytes:
+async def image_source(value: Any, name: str) -> str | bytes:
     """Return an argument for `Studio.load`: the path of an upload or of a downloaded URL, or the bytes of a data URI.
 
     Gradio resolves URLs and data URIs itself, but not inside lists.
 
     Raises:
-        PictureError: the value is none of these, or cannot be downloaded.
+        ImageError: the value is none of these, or cannot be downloaded.
     """
     if is_upload(value):
         return value["path"]
@@ -47,10 +47,10 @@ async def picture_source(value: Any, name: str) -> str | bytes:
         try:
             return base64.b64decode(value.partition(";base64,")[2], validate=True)
         except binascii.Error as error:
-            raise PictureError(f"The data URI of {name} is damaged; encode the image as base64 again.") from error
+            raise ImageError(f"The data URI of {name} is damaged; encode the image as base64 again.") from error
     if is_http_url_like(value):
         try:
             return await async_ssrf_protected_download(value, get_upload_folder())
         except Exception as error:  # foreign servers may fail in any way
-            raise PictureError(f"The image of {name} could not be downloaded; upload it instead.") from error
-    raise PictureError(f"The parameter {name} must be an image: an upload, as handle_file makes one, or a data URI.")
+            raise ImageError(f"The image of {name} could not be downloaded; upload it instead.") from error
+    raise ImageError(f"The parameter {name} must be an image: an upload, as handle_file makes one, or a data URI.")

@@ -29,7 +29,7 @@ logger = logging.getLogger(__name__)
 ACQUIRE_SECONDS = 2.0
 RETRY_SECONDS = 3.0
 # Maximum number of concurrent runs, however large the cluster is.
-MOST_ROOM = 256
+MAX_ROOM = 256
 
 
 class AwayError(Exception):

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from engines.jobs import Job, JobExecution, ResumableJob, Workshop
 from engines.jobs.batch import Batch
 from engines.jobs.sweep import SweepConfig
-from studio.cluster.client import MOST_ROOM, Cluster
+from studio.cluster.client import MAX_ROOM, Cluster
 from studio.cluster.parallel import ParallelBatch, ParallelSweep
 from studio.cluster.remote_job import RemoteJob
 from studio.cluster.subjob import WorkerSlots
@@ -17,7 +17,7 @@ from studio.runs.queue import RunQueue
 class ClusterDispatcher:
     """Starts runs on a cluster, or in this process while it is not connected; a `studio.runs.manager.Dispatcher`."""
 
-    most_room = MOST_ROOM
+    max_room = MAX_ROOM
 
     def __init__(self, workshop: Workshop, cluster: Cluster):
         self._workshop, self._cluster = workshop, cluster

@@ -25,7 +25,7 @@ class ParallelBatch(BatchExecution):
     def __init__(self, batch: Batch, workshop: ModelCache, slots: WorkerSlots):
         super().__init__(batch, workshop)
         self._settings = batch.config
-        count = len(batch.pictures)
+        count = len(batch.images)
         self._prefetcher = Prefetcher(batch, workshop, slots, count, lambda number: self._settings, batch.job_of)
 
     @property

@@ -12,7 +12,7 @@ from engines.jobs import Job, ModelCache
 from studio.cluster.subjob import Subjob, WorkerSlots
 
 # Another part is prefetched only while the inputs and frames of all prefetched parts take at most this many bytes.
-MOST_BYTES = 1 << 30
+MAX_BYTES = 1 << 30
 # A run counts as idle if it has not requested a frame for this long.
 IDLE_SECONDS = 5.0
 
@@ -75,7 +75,7 @@ class Prefetcher:
                 part = self._parts.get(number)
                 if part is not None and not part.can_prefetch:
                     continue
-                if self._closed or held > MOST_BYTES or not self._slots.acquire():
+                if self._closed or held > MAX_BYTES or not self._slots.acquire():
                     return
                 part = self._parts[number] = part or self._make(number)
                 held += part.size

@@ -21,7 +21,7 @@ from studio.runs.run import NoWorkerAvailable
 logger = logging.getLogger(__name__)
 
 # A run resumes automatically this many times; after that the user decides.
-MOST_LOSSES = 1
+MAX_LOSSES = 1
 # `RemoteJob.where` of a run on the studio's own machine.
 HERE = message("the studio's machine")
 # For an unwatched run, a worker sends a frame this often and skips those between.
@@ -29,7 +29,7 @@ UNWATCHED_SECONDS = 0.4
 
 
 class LostTwiceError(ValueError):
-    """The run lost its worker more than MOST_LOSSES times; the message is for the user."""
+    """The run lost its worker more than MAX_LOSSES times; the message is for the user."""
 
 
 class RemoteJob(JobExecution):
@@ -152,7 +152,7 @@ class RemoteJob(JobExecution):
         # The newest settings may not have reached the worker.
         self._pending = self._remaining.in_force if self._last_sent is None else self._last_sent
         self._losses += 1
-        if self._losses > MOST_LOSSES:
+        if self._losses > MAX_LOSSES:
             again = message("press Train") if "checkpoint" in self.job.files else message("press Resume")
             raise LostTwiceError(
                 message("This run lost its worker for the second time; {again} to resume.", again=again)
@@ -192,7 +192,7 @@ class RemoteJob(JobExecution):
     @property
     def unfinished(self) -> ResumableJob | None:
         """The rest of a lost run; None if it was not lost, or resumes from its checkpoint."""
-        lost = self._losses > MOST_LOSSES and "checkpoint" not in self.job.files
+        lost = self._losses > MAX_LOSSES and "checkpoint" not in self.job.files
         return self._remaining if lost else None
 
     def _close_execution(self) -> None:

@@ -22,7 +22,7 @@ from studio.runs.run import NoWorkerAvailable
 logger = logging.getLogger(__name__)
 
 # Maximum number of buffered keyframes; after that the part waits for its turn.
-MOST_KEYFRAMES = 48
+MAX_KEYFRAMES = 48
 # Assumed size in bytes of a part until its image is read.
 UNREAD_BYTES = 1 << 26
 # A part that found no worker tries again after this.
@@ -213,7 +213,7 @@ class Subjob(JobExecution):
     def _prefetch(self) -> None:
         try:
             while not self._halt.is_set() and not self._finished:
-                if len(self._buffer) < MOST_KEYFRAMES:
+                if len(self._buffer) < MAX_KEYFRAMES:
                     self._prefetch_frame()
                 elif self._run_is_idle():
                     # Other runs may need the worker; this part can be computed again.

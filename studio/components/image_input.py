@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from engines.core.messages import message
-from engines.imaging.images import read_picture
+from engines.imaging.images import read_image
 from studio.components.html_component import asset
 from studio.i18n.catalog import translate
 from studio.wire_format import data_uri
@@ -67,7 +67,7 @@ def _thumbnail(path: Path, changed: int) -> str:
         path: the image.
         changed: its modification time in nanoseconds; part of the cache key.
     """
-    thumbnail = Image.fromarray(read_picture(path))
+    thumbnail = Image.fromarray(read_image(path))
     thumbnail.thumbnail((2 * THUMBNAIL_SIDE, 2 * THUMBNAIL_SIDE))
     return data_uri(np.asarray(thumbnail))
 

@@ -40,7 +40,7 @@ def portrait(
     return component(__file__, elem_id, value, server_functions=[edited])
 
 
-def follow(picture: gr.HTML, sliders: Sequence[Any]) -> None:
+def follow(image: gr.HTML, sliders: Sequence[Any]) -> None:
     """Redraw the image whenever a slider moves."""
-    moved = MOVED.replace("ELEM_ID", str(picture.elem_id))
+    moved = MOVED.replace("ELEM_ID", str(image.elem_id))
     gr.on([slider.input for slider in sliders], None, list(sliders), None, js=moved, api_visibility="private")

@@ -14,7 +14,7 @@ WIDTH, HEIGHT = 1280, 1024
 
 
 def grid(step: int = 1) -> tuple[np.ndarray, np.ndarray]:
-    """Return the x and y coordinates of every `step`-th pixel, in units of the picture's height."""
+    """Return the x and y coordinates of every `step`-th pixel, in units of the image's height."""
     y, x = np.mgrid[0:HEIGHT:step, 0:WIDTH:step].astype(np.float32) / HEIGHT
     return x, y
 
@@ -44,7 +44,7 @@ def ink_list(colours: np.ndarray, thickness: np.ndarray) -> list[tuple[int, ...]
     return [tuple(ink) for ink in np.clip(inks, 0, 255).astype(int).tolist()]
 
 
-def finish_picture(pixels: np.ndarray, seed: int, *, relief: float = 0.0, grain: float = 5.0) -> Image.Image:
+def finish_image(pixels: np.ndarray, seed: int, *, relief: float = 0.0, grain: float = 5.0) -> Image.Image:
     """Scale to the final size and add grain; `relief` lights the paint (fourth channel) from the upper left."""
     colours = pixels[..., :3].astype(np.float32)
     if relief:

@@ -1,6 +1,6 @@
 """Example photos: from matplotlib and gradio, and drawn landscapes.
 
-Nothing is downloaded or shipped; drawn pictures are created once and kept.
+Nothing is downloaded or shipped; drawn images are created once and kept.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def paintings(folder: Path) -> list[Path]:
 
 
 def draw_missing(painters: dict[str, Callable[[], Image.Image]], folder: Path) -> list[Path]:
-    """Return the paths of pictures; draws the missing ones."""
+    """Return the paths of images; draws the missing ones."""
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
     for name, paint in painters.items():
@@ -73,10 +73,10 @@ def _mix(low: tuple[int, int, int], high: tuple[int, int, int], share: np.ndarra
 def hills_at_dusk() -> Image.Image:
     """Ridges fading into a warm sky."""
     y, x = np.mgrid[0:HEIGHT, 0:WIDTH] / HEIGHT
-    picture = _mix((52, 58, 110), (250, 168, 110), np.clip(y * 1.9, 0, 1) ** 1.2)
+    image = _mix((52, 58, 110), (250, 168, 110), np.clip(y * 1.9, 0, 1) ** 1.2)
     glow = np.exp(-((x - 1.05) ** 2 + (y - 0.44) ** 2) / 0.05)
-    picture += glow[..., None] * np.array((90, 70, 20))
-    picture += (fractal_noise(HEIGHT, WIDTH, 5, stretch=4)[..., None] - 0.5) * 46
+    image += glow[..., None] * np.array((90, 70, 20))
+    image += (fractal_noise(HEIGHT, WIDTH, 5, stretch=4)[..., None] - 0.5) * 46
     grain = fractal_noise(HEIGHT, WIDTH, 60, roughness=0.85)[..., None] - 0.5
     for i in range(6):
         ridge = (
@@ -87,8 +87,8 @@ def hills_at_dusk() -> Image.Image:
         grain = np.rot90(grain, 2)
         land += grain * (18 + 40 * depth) + (1 - depth) * 26 * np.clip((y - ridge)[..., None] * 6, 0, 1)
         edge = np.clip((y - ridge) * HEIGHT, 0, 1)[..., None]
-        picture = picture * (1 - edge) + land * edge
-    return Image.fromarray(np.clip(picture, 0, 255).astype(np.uint8))
+        image = image * (1 - edge) + land * edge
+    return Image.fromarray(np.clip(image, 0, 255).astype(np.uint8))
 
 
 def clouds() -> Image.Image:
@@ -99,17 +99,17 @@ def clouds() -> Image.Image:
     density = np.clip((noise - 0.47) * 3.4, 0, 1) * np.clip((0.64 - y) * 5, 0, 1)
     towards_sun = np.pad(noise, ((10, 0), (16, 0)), mode="edge")[:HEIGHT, :WIDTH]
     brightness = np.clip((noise - towards_sun) * 5 + 0.72, 0, 1)
-    picture = sky * (1 - density[..., None]) + _mix((116, 126, 146), (255, 250, 240), brightness) * density[..., None]
+    image = sky * (1 - density[..., None]) + _mix((116, 126, 146), (255, 250, 240), brightness) * density[..., None]
     horizon = int(0.62 * HEIGHT)
     below = HEIGHT - horizon
-    mirrored = Image.fromarray(np.clip(picture[horizon - below : horizon][::-1], 0, 255).astype(np.uint8))
+    mirrored = Image.fromarray(np.clip(image[horizon - below : horizon][::-1], 0, 255).astype(np.uint8))
     ripples = np.asarray(mirrored.filter(ImageFilter.GaussianBlur(3))).astype(float)
     shift = ((fractal_noise(below, WIDTH, 44, roughness=0.7, stretch=10) - 0.5) * 70).astype(int)
     rows, columns = np.indices((below, WIDTH))
     water = ripples[rows, np.clip(columns + shift, 0, WIDTH - 1)] * np.array((0.52, 0.66, 0.72))
     water += (fractal_noise(below, WIDTH, 45, roughness=0.9, stretch=14)[..., None] - 0.5) * 60
-    picture[horizon:] = water
-    return Image.fromarray(np.clip(picture, 0, 255).astype(np.uint8))
+    image[horizon:] = water
+    return Image.fromarray(np.clip(image, 0, 255).astype(np.uint8))
 
 
 # Name -> function that draws it.

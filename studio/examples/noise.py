@@ -1,4 +1,4 @@
-"""Smooth noise for draw_missing pictures."""
+"""Smooth noise for drawn images."""
 
 from __future__ import annotations
 

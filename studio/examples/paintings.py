@@ -12,7 +12,7 @@ from studio.examples.brushwork import (
     HEIGHT,
     WIDTH,
     blur_mask,
-    finish_picture,
+    finish_image,
     flow_angle,
     grid,
     ink_list,
@@ -52,7 +52,7 @@ def swirling_night() -> Image.Image:
     ]
     scene = np.choose(region[..., None], paints)
     strokes = paint_strokes(scene, angle, region, [(30, 140, 30), (20, 90, 17)], 4)
-    return finish_picture(strokes, 1, relief=0.2)
+    return finish_image(strokes, 1, relief=0.2)
 
 
 def burning_sky() -> Image.Image:
@@ -75,7 +75,7 @@ def burning_sky() -> Image.Image:
     ]
     scene = np.choose(region[..., None], paints)
     strokes = paint_strokes(scene, flow_angle(stream), region, [(30, 300, 26), (21, 210, 13)], 11)
-    return finish_picture(strokes, 2, relief=0.12, grain=8)
+    return finish_image(strokes, 2, relief=0.12, grain=8)
 
 
 def pointillism() -> Image.Image:
@@ -108,7 +108,7 @@ def pointillism() -> Image.Image:
         sizes = size * rng.uniform(0.7, 1.25, grey.shape)
         for box, ink in zip(np.hstack([places - sizes, places + sizes]).tolist(), inks, strict=True):
             draw.ellipse(box, fill=ink)
-    return finish_picture(np.asarray(canvas), 3, relief=0.12)
+    return finish_image(np.asarray(canvas), 3, relief=0.12)
 
 
 def _seams(label: np.ndarray, radius: float) -> np.ndarray:
@@ -160,7 +160,7 @@ def stained_glass() -> Image.Image:
     light = (1.2 - 0.75 * blur_mask(lead > 0.5, 15) + 0.6 * streaks + 0.7 * ripples)[..., None]
     colours = colours * light + 40 * np.clip(light - 1, 0, 1)
     colours += (np.array([28, 27, 32]) - colours) * lead[..., None]
-    return finish_picture(np.concatenate([colours, 80 * blur_mask(lead > 0.5, 2)[..., None]], axis=-1), 5, relief=1.0)
+    return finish_image(np.concatenate([colours, 80 * blur_mask(lead > 0.5, 2)[..., None]], axis=-1), 5, relief=1.0)
 
 
 def marbled_paper() -> Image.Image:
@@ -179,7 +179,7 @@ def marbled_paper() -> Image.Image:
     band = np.searchsorted(np.cumsum(widths), y + 0.6)
     stops = "f7ecd6 8c1a2c 1c1a2c e0a83c c8402e f2d9a6 4a1022 e8824a f7ecd6 2c5f66 d9a23c b02a34"
     colours = palette(stops, rng.integers(0, 12, 121) / 11)[band]
-    return finish_picture(colours * (1 + 0.16 * noise_like(x, 53, roughness=0.9)[..., None]), 6)
+    return finish_image(colours * (1 + 0.16 * noise_like(x, 53, roughness=0.9)[..., None]), 6)
 
 
 def _curled(points: np.ndarray, crests: Sequence[tuple[float, float]], base: float) -> np.ndarray:
@@ -226,8 +226,8 @@ def ink_waves() -> Image.Image:
     sun = np.hypot(x - 0.95, y - 0.25) < 0.13
     sky = np.where(sun[..., None], palette("c8381f e8864e", (y - 0.14) * 4 + bleed), sky)
     sky -= 12 * np.sin(y * 480 + 26 * bleed + 3 * np.sin(5 * x))[..., None]
-    picture = Image.fromarray(np.clip(sky, 0, 255).astype(np.uint8))
-    draw = ImageDraw.Draw(picture)
+    image = Image.fromarray(np.clip(sky, 0, 255).astype(np.uint8))
+    draw = ImageDraw.Draw(image)
     blues = ["#16305e", "#d7dcc8", "#1f4a86", "#2c63a0", "#cfd9cb", "#16305e", "#7fa5bd", "#1f4a86", "#14284f"]
     line = np.linspace(-0.4, 1.7, 1500)
     for base, crests in [
@@ -251,7 +251,7 @@ def ink_waves() -> Image.Image:
                 draw.ellipse(box, fill=ink)
     wood = noise_like(x, 72, roughness=0.95, stretch=14)[..., None]
     fibres = noise_like(x, 74, roughness=0.95)[..., None]
-    return finish_picture(np.asarray(picture) * (1 + 0.3 * wood) + 26 * fibres, 8, grain=6)
+    return finish_image(np.asarray(image) * (1 + 0.3 * wood) + 26 * fibres, 8, grain=6)
 
 
 def _outline(points: str) -> np.ndarray:
@@ -327,7 +327,7 @@ def mosaic() -> Image.Image:
     for slot, stone, ink in zip(slots.reshape(-1, 8).tolist(), stones.reshape(-1, 8).tolist(), inks, strict=True):
         draw.polygon(slot, fill=mortar)
         draw.polygon(stone, fill=ink)
-    return finish_picture(np.asarray(canvas), 9, relief=0.22)
+    return finish_image(np.asarray(canvas), 9, relief=0.22)
 
 
 PAINTINGS: dict[str, Callable[[], Image.Image]] = {

@@ -9,8 +9,8 @@ from PIL import Image
 
 from engines.core.files import written_atomically
 from engines.core.messages import message
-from engines.imaging.images import DAMAGED, PictureError, read_picture
-from engines.imaging.video import middle_picture, video_size
+from engines.imaging.images import DAMAGED, ImageError, read_image
+from engines.imaging.video import middle_image, video_size
 from studio.gallery.gallery import Gallery, Result
 
 SIDE = 320
@@ -32,30 +32,30 @@ def thumbnail_uri(gallery: Gallery, result: Result, *, make: bool = True) -> str
         if not path.is_file():
             if not make:
                 return None
-            picture = Image.fromarray(_picture_of(result))
-            picture.thumbnail((SIDE, SIDE), Image.Resampling.BILINEAR, reducing_gap=2)
+            image = Image.fromarray(_image_of(result))
+            image.thumbnail((SIDE, SIDE), Image.Resampling.BILINEAR, reducing_gap=2)
             with written_atomically(path) as file:
-                picture.save(file, "JPEG", quality=82)
+                image.save(file, "JPEG", quality=82)
         return "data:image/jpeg;base64," + base64.b64encode(path.read_bytes()).decode("ascii")
-    except (OSError, PictureError):
+    except (OSError, ImageError):
         return ""
 
 
-def _picture_of(result: Result) -> np.ndarray:
+def _image_of(result: Result) -> np.ndarray:
     if result.kind == "picture":
-        return read_picture(result.path)
-    picture = middle_picture(result.path)
-    if picture is None:
-        raise PictureError(message("This video is damaged."))
-    return picture
+        return read_image(result.path)
+    image = middle_image(result.path)
+    if image is None:
+        raise ImageError(message("This video is damaged."))
+    return image
 
 
-def picture_size(result: Result) -> tuple[int, int] | None:
+def image_size(result: Result) -> tuple[int, int] | None:
     """Return (width, height) in pixels of an image or a video; None for a text and for a damaged file."""
     try:
         if result.kind == "picture":
-            with Image.open(result.path, formats=["PNG"]) as picture:
-                return picture.size
+            with Image.open(result.path, formats=["PNG"]) as image:
+                return image.size
         return video_size(result.path) if result.kind == "video" else None
     except DAMAGED:
         return None

@@ -10,7 +10,7 @@ import gradio as gr
 from engines.core.messages import message
 from engines.imaging.formats import SUFFIXES
 from engines.jobs import Job
-from engines.jobs.batch import MAX_PICTURES, Batch, batch_of, picture_files
+from engines.jobs.batch import MAX_IMAGES, Batch, batch_of, image_files
 from studio.run_views.run_view import RunView
 from studio.services import Studio
 
@@ -32,7 +32,7 @@ class BatchPanel:
         with gr.Accordion("Batch: many photos", open=False, elem_id=self._prefix, elem_classes="fold"):
             gr.Markdown(hint, elem_classes="quiet")
             self.files = gr.File(
-                label=message("Photos, or a zip of photos (up to {most})", most=MAX_PICTURES),
+                label=message("Photos, or a zip of photos (up to {most})", most=MAX_IMAGES),
                 file_count="multiple",
                 file_types=["image", *sorted(SUFFIXES), ".zip"],
                 type="filepath",
@@ -48,5 +48,5 @@ class BatchPanel:
         Raises:
             ValueError: no usable images, or too many.
         """
-        pictures = picture_files(Path(file) for file in files or ())
-        return batch_of(job, pictures, self._varies, self._studio.max_pixels)
+        images = image_files(Path(file) for file in files or ())
+        return batch_of(job, images, self._varies, self._studio.max_pixels)

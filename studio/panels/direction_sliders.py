@@ -7,13 +7,13 @@ import gradio as gr
 from engines.core.messages import message
 
 
-def direction_sliders(count: int, reach: float, elem_id: str) -> list[gr.Slider]:
-    """Create `count` sliders from -reach to reach, with the ids `<elem_id>1` and so on."""
+def direction_sliders(count: int, z_range: float, elem_id: str) -> list[gr.Slider]:
+    """Create `count` sliders from -z_range to z_range, with the ids `<elem_id>1` and so on."""
     with gr.Row(elem_classes="directions inputs"):
         return [
             gr.Slider(
-                -reach,
-                reach,
+                -z_range,
+                z_range,
                 value=0,
                 step=0.05,
                 label=message("Direction {number}", number=number),

@@ -12,7 +12,7 @@ from typing import Any
 import gradio as gr
 import numpy as np
 
-from engines.imaging.images import Picture, PictureError
+from engines.imaging.images import ImageError, LoadedImage
 from engines.recipes import Recipe, read_recipe
 from studio.components.toasts import inform, warn
 from studio.gallery.visitors import current_session
@@ -45,19 +45,19 @@ def is_echo(box_id: str, path: str | None) -> bool:
     return before == (path or "") and now - at < ECHO_SECONDS
 
 
-def open_upload(studio: Studio, path: str) -> tuple[Picture, str]:
+def open_upload(studio: Studio, path: str) -> tuple[LoadedImage, str]:
     """Read a dropped image; a toast says if it was shrunk.
 
     Returns:
         The image, and the path of a file that browsers can show.
 
     Raises:
-        PictureError: it cannot be read, or is too small.
+        ImageError: it cannot be read, or is too small.
     """
-    picture = studio.load(path)
-    for sentence in picture.notices:
+    image = studio.load(path)
+    for sentence in image.notices:
         inform(sentence)
-    return picture, studio.displayable(path, picture)
+    return image, studio.displayable(path, image)
 
 
 def check_upload(studio: Studio, path: str | None, box: Any) -> Any:
@@ -70,7 +70,7 @@ def check_upload(studio: Studio, path: str | None, box: Any) -> Any:
         return gr.skip()
     try:
         _, shown = open_upload(studio, path)
-    except PictureError as error:
+    except ImageError as error:
         warn(error)
         return None
     return gr.skip() if shown == path else shown
@@ -95,17 +95,17 @@ def read_upload(
     if not path:
         return None, None, {restored: None}
     try:
-        picture, shown = open_upload(studio, path)
-    except PictureError as error:
+        image, shown = open_upload(studio, path)
+    except ImageError as error:
         warn(error)
         return None, None, {box: None, restored: None}
     if shown != path:
         return None, None, {box: shown}  # the box then reports the copy
     try:
-        return picture.pixels, read_recipe(Path(path)), {}
+        return image.pixels, read_recipe(Path(path)), {}
     except ValueError as error:
         warn(error)
-        return picture.pixels, None, {restored: None}
+        return image.pixels, None, {restored: None}
 
 
 def drop_photo(

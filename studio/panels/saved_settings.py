@@ -23,7 +23,7 @@ from studio.i18n.page_translation import OWN
 from studio.services import Studio
 
 KEY, VERSION = "reverie_settings", 1
-MOST, LONGEST_NAME, MOST_BYTES = 50, 60, 300_000
+MAX_SAVED, LONGEST_NAME, MAX_BYTES = 50, 60, 300_000
 
 
 class SavedSettings:
@@ -138,8 +138,8 @@ class SavedSettings:
         try:
             if not name:
                 raise ValueError(message("Name these settings first."))
-            if name not in saved and len(saved) >= MOST:
-                raise ValueError(message("You can save up to {most} settings; delete one first.", most=MOST))
+            if name not in saved and len(saved) >= MAX_SAVED:
+                raise ValueError(message("You can save up to {most} settings; delete one first.", most=MAX_SAVED))
             saved[name] = self._to_json(values)
         except ValueError as error:
             warn(error)
@@ -184,9 +184,11 @@ class SavedSettings:
         """Add the settings of a file to the saved ones."""
         try:
             saved = dict(kept or {}) | self._read(Path(path))
-            if len(saved) > MOST:
+            if len(saved) > MAX_SAVED:
                 raise ValueError(
-                    message("This would make {count} saved settings; the limit is {most}.", count=len(saved), most=MOST)
+                    message(
+                        "This would make {count} saved settings; the limit is {most}.", count=len(saved), most=MAX_SAVED
+                    )
                 )
         except ValueError as error:
             warn(error)
@@ -195,7 +197,7 @@ class SavedSettings:
         return [saved, gr.update(choices=list(saved), value=None)]
 
     def _read(self, path: Path) -> dict[str, Any]:
-        if path.stat().st_size > MOST_BYTES:
+        if path.stat().st_size > MAX_BYTES:
             raise ValueError(message("This file is too large for saved settings."))
         try:
             content = json.loads(path.read_text(encoding="utf-8"))

@@ -12,7 +12,7 @@ import numpy as np
 
 from engines.core.files import why_unwritten
 from engines.core.messages import message
-from engines.imaging.images import load_picture
+from engines.imaging.images import load_image
 from engines.imaging.metadata import NO_DETAILS
 from engines.imaging.video import VideoConfig, VideoError
 from engines.recipes import write_png
@@ -165,7 +165,7 @@ class ImageRunView(RunView):
         title = next(title for title, kind in VIDEO_FORMATS if kind == config.kind)
         return gr.update(value=str(path), interactive=True, label=message("Download {title}", title=title))
 
-    def picture_as_input(self, run_id: str, step: int):
+    def image_as_input(self, run_id: str, step: int):
         """Return the path of the viewed snapshot or of the result, for use as an input. The copy has no recipe."""
         run = self.run(run_id)
         if run is None:
@@ -174,7 +174,7 @@ class ImageRunView(RunView):
             snapshot = run.snapshots.at(step or 10**9)
             chosen, details = (None if snapshot is None else snapshot[1]), run.job.details
         else:
-            result = load_picture(run.result)
+            result = load_image(run.result)
             chosen, details = result.pixels, result.details
         try:
             return gr.skip() if chosen is None else str(self._studio.gallery.keep_input(chosen, details))
@@ -191,7 +191,7 @@ def result_links(gallery: Gallery, paths: Sequence[Path]) -> str:
         if result is None:
             continue  # deleted meanwhile
         small = gallery.thumbnail(result)
-        picture = f'<img alt="" loading="lazy" src="{url_of(small)}">' if small.is_file() else html.escape(path.suffix)
+        image = f'<img alt="" loading="lazy" src="{url_of(small)}">' if small.is_file() else html.escape(path.suffix)
         name = html.escape(translate(message("Open result {number}", number=len(links) + 1)))
-        links.append(f'<a href="{url_of(path)}" target="_blank" aria-label="{name}" title="{name}">{picture}</a>')
+        links.append(f'<a href="{url_of(path)}" target="_blank" aria-label="{name}" title="{name}">{image}</a>')
     return "".join(links)

@@ -19,7 +19,7 @@ from studio.runs.run import Run
 from studio.wire_format import data_uri, prompt_tail, written_rows
 
 WINDOW = 2
-MOST_PICTURES_A_SECOND = 10
+MAX_IMAGES_PER_SECOND = 10
 POLL_SECONDS = 0.02
 # An acknowledgement may be lost, so after this time another message is sent.
 SILENCE_SECONDS = 3.0
@@ -107,7 +107,7 @@ class Watcher:
             return waited > HEARTBEAT_SECONDS
         if not self._begun and self._run.frame is not None:
             return True  # show the first frame without delay
-        if waited < 1 / MOST_PICTURES_A_SECOND:
+        if waited < 1 / MAX_IMAGES_PER_SECOND:
             return False
         return self._sent - self._seen < WINDOW or waited > SILENCE_SECONDS
 

@@ -21,10 +21,10 @@ class Dispatcher(Protocol):
     """Starts jobs outside of this process (`studio.cluster.dispatch`).
 
     Attributes:
-        most_room: upper limit of `room`.
+        max_room: upper limit of `room`.
     """
 
-    most_room: int
+    max_room: int
 
     @property
     def room(self) -> int:
@@ -48,7 +48,7 @@ class RunManager:
     Args:
         make_writer: creates the writer of a job's result.
         journal: journal of the active runs on disk.
-        most_waiting: maximum number of waiting runs.
+        max_waiting: maximum number of waiting runs.
         dispatcher: starts jobs outside of this process; None to run them here.
         unattended: whether long jobs, see `may_run_unattended`, continue while no page watches them.
     """
@@ -59,15 +59,15 @@ class RunManager:
         make_writer: Callable[[Job], ResultWriter],
         *,
         journal: RunJournal,
-        most_waiting: int = 20,
+        max_waiting: int = 20,
         dispatcher: Dispatcher | None = None,
         unattended: bool = False,
     ):
         self.workshop, self.journal, self._dispatcher = workshop, journal, dispatcher
         if dispatcher is None:
-            self.queue = RunQueue("render", most_waiting)
+            self.queue = RunQueue("render", max_waiting)
         else:
-            self.queue = RunQueue("render", most_waiting, lambda: dispatcher.room, dispatcher.most_room)
+            self.queue = RunQueue("render", max_waiting, lambda: dispatcher.room, dispatcher.max_room)
             dispatcher.on_change(self.queue.start_waiting)
         self._make_writer, self._unattended = make_writer, unattended
         self._by_id: dict[str, Run] = {}

@@ -35,14 +35,14 @@ class RunQueue:
 
     Args:
         name: prefix of the threads' names.
-        most_waiting: maximum number of waiting runs.
+        max_waiting: maximum number of waiting runs.
         room: returns the current maximum number of concurrent runs.
-        most_room: upper limit of `room`.
+        max_room: upper limit of `room`.
     """
 
-    def __init__(self, name: str, most_waiting: int, room: Callable[[], int] = lambda: 1, most_room: int = 1):
-        self._executor = ThreadPoolExecutor(max_workers=most_room, thread_name_prefix=name)
-        self._most_waiting, self._room, self._most_room = most_waiting, room, most_room
+    def __init__(self, name: str, max_waiting: int, room: Callable[[], int] = lambda: 1, max_room: int = 1):
+        self._executor = ThreadPoolExecutor(max_workers=max_room, thread_name_prefix=name)
+        self._max_waiting, self._room, self._max_room = max_waiting, room, max_room
         self._waiting: deque[Run] = deque()
         self._running: list[Run] = []
         self._borrowed = 0
@@ -58,7 +58,7 @@ class RunQueue:
         """
         with self._lock:
             self._remove_ended()
-            if len(self._waiting) >= self._most_waiting and not self._free:
+            if len(self._waiting) >= self._max_waiting and not self._free:
                 raise QueueFullError(message("The studio is busy and its queue is full; try again in a minute."))
             self._waiting.append(run)
         self.start_waiting()
@@ -75,7 +75,7 @@ class RunQueue:
     @property
     def _free(self) -> int:
         """Number of runs that may start now. Called with the lock held."""
-        return max(0, min(self._room(), self._most_room) - len(self._running) - self._borrowed)
+        return max(0, min(self._room(), self._max_room) - len(self._running) - self._borrowed)
 
     def _remove_ended(self) -> None:
         """Remove runs that were stopped while they waited. Called with the lock held."""

@@ -16,12 +16,12 @@ from engines.core.files import written_atomically
 from engines.core.frames import Frame
 from engines.imaging.video import VideoConfig, write_video
 
-MOST = 120
+MAX_SNAPSHOTS = 120
 SECONDS_APART = 0.2
 
 
 class Snapshots:
-    """At most MOST images of one run, evenly spaced over its steps.
+    """At most MAX_SNAPSHOTS images of one run, evenly spaced over its steps.
 
     Args:
         folder: folder for this run alone; deleted with the snapshots.
@@ -55,7 +55,7 @@ class Snapshots:
             Image.fromarray(frame.image).save(file, "JPEG", quality=95, subsampling=0)
         with self._lock:
             self._steps.append(frame.step)
-            dropped = self._steps[1::2] if len(self._steps) > MOST else []
+            dropped = self._steps[1::2] if len(self._steps) > MAX_SNAPSHOTS else []
             if dropped:
                 self._steps, self._stride = self._steps[::2], 2 * self._stride
         for step in dropped:
@@ -81,8 +81,8 @@ class Snapshots:
         return None
 
     def _read(self, step: int) -> np.ndarray:
-        with Image.open(self._path(step)) as picture:
-            return np.asarray(picture.convert("RGB"))
+        with Image.open(self._path(step)) as image:
+            return np.asarray(image.convert("RGB"))
 
     def video(self, config: VideoConfig, comment: str) -> Path | None:
         """Write a video of all snapshots and return its path; None if there is none.
@@ -98,9 +98,9 @@ class Snapshots:
         if newest is None:
             return None
         path = self.folder / f"evolution.{config.kind}"
-        return write_video(path, self._pictures(steps), newest[1].shape[:2], config, comment)
+        return write_video(path, self._images(steps), newest[1].shape[:2], config, comment)
 
-    def _pictures(self, steps: list[int]) -> Iterator[np.ndarray]:
+    def _images(self, steps: list[int]) -> Iterator[np.ndarray]:
         for step in steps:
             try:
                 yield self._read(step)

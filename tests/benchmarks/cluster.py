@@ -21,7 +21,7 @@ from PIL import Image
 
 from engines.deep_dream import DreamConfig
 from engines.jobs import Job
-from engines.jobs.batch import batch_of, picture_files
+from engines.jobs.batch import batch_of, image_files
 from studio.run_views.stream import Watcher, acknowledge
 from studio.runs.run import Run
 from studio.services import Studio
@@ -40,7 +40,7 @@ ONE_THREAD = {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1", "OMP
 
 
 def photo(side: int, seed: int = 0) -> np.ndarray:
-    """A smooth picture with a little noise, (side, side, 3) uint8."""
+    """A smooth image with a little noise, (side, side, 3) uint8."""
     rng = np.random.default_rng(seed)
     small = Image.fromarray(rng.integers(0, 256, (12, 12, 3), np.uint8))
     smooth = np.asarray(small.resize((side, side), Image.Resampling.BICUBIC)).astype(np.int64)
@@ -67,7 +67,7 @@ def a_studio(count: int) -> Iterator[Studio]:
     machines = Machines(count)
     with tempfile.TemporaryDirectory() as folder:
         cluster = joined(machines.address)
-        studio = Studio(outputs=Path(folder), cluster=cluster, most_waiting=VISITORS * RUNS_EACH)
+        studio = Studio(outputs=Path(folder), cluster=cluster, max_waiting=VISITORS * RUNS_EACH)
         eventually(lambda: cluster.status.room == count, "the machines")
         warm = dream_of(photo(SIDE), DreamConfig(size=SIDE, steps=2))
         for _ in range(2):
@@ -86,7 +86,7 @@ def batch_seconds(studio: Studio, folder: Path) -> float:
         Image.fromarray(photo(SIDE, number)).save(paths[-1])
     job = dataclasses.replace(dream_of(photo(SIDE), DreamConfig(size=SIDE)), inputs={})
     began = time.perf_counter()
-    run = over(studio.runs.start(batch_of(job, picture_files(paths), "image")))
+    run = over(studio.runs.start(batch_of(job, image_files(paths), "image")))
     taken = time.perf_counter() - began
     if len(run.results) != DREAMS:
         raise RuntimeError(f"{len(run.results)} of {DREAMS} dreams came back: {run.notices}")
@@ -126,14 +126,14 @@ def frame_seconds_here() -> float:
 
 
 def frame_overhead() -> list[Row]:
-    """What Ray adds to a frame, and how many of its pictures a page is sent."""
+    """What Ray adds to a frame, and how many of its images a page is sent."""
     before = {name: os.environ.get(name) for name in ONE_THREAD}
     os.environ.update(ONE_THREAD)
     with a_studio(1) as studio:
         frame_seconds(studio)
         places = {"there": lambda: frame_seconds(studio), "here": lambda: in_a_fresh_process(frame_seconds_here)}
         taken = by_turns(places, TURNS)
-        pictures = pictures_a_second(studio)
+        images = images_per_second(studio)
     for name, value in before.items():
         os.environ.pop(name)
         if value is not None:
@@ -141,12 +141,12 @@ def frame_overhead() -> list[Row]:
     more = 1000 * statistics.median(there - here for there, here in zip(taken["there"], taken["here"], strict=True))
     return [
         Row("frame_overhead", more, 15.0, 15.0 / max(more, 0.1), 1.0, "ms a frame"),
-        Row("streaming", pictures, 8.0, pictures / 8.0, 1.0, "pictures a s"),
+        Row("streaming", images, 8.0, images / 8.0, 1.0, "pictures a s"),
     ]
 
 
-def pictures_a_second(studio: Studio) -> float:
-    """How many pictures a page is sent of a run on a worker, acknowledging each at once."""
+def images_per_second(studio: Studio) -> float:
+    """How many images a page is sent of a run on a worker, acknowledging each at once."""
     config = DreamConfig(size=FRAME_SIDE, octaves=1, steps=2 * FRAMES, layer_weights=CHEAP)
     run = studio.runs.start(dream_of(photo(FRAME_SIDE), config))
     times: list[float] = []

@@ -34,7 +34,7 @@ def _images(count: int) -> np.ndarray:
 
 
 def listing() -> Callable[[], float]:
-    """What measures the pictures a second of the listing as it is written: its networks, step and `fit`, in float32."""
+    """What measures the images a second of the listing as it is written: its networks, step and `fit`, in float32."""
     import keras
     import tensorflow as tf
     from keras import layers
@@ -111,7 +111,7 @@ def listing() -> Callable[[], float]:
 
 
 def loop(model: str, objective: str | None, steps: int) -> Callable[[], float]:
-    """What measures the pictures a second of our loop, as `python -m engines.train` takes it."""
+    """What measures the images a second of our loop, as `python -m engines.train` takes it."""
     import tensorflow as tf
 
     from engines.dcgan.config import DCGANTrainingConfig
@@ -153,7 +153,7 @@ def sampling() -> Row:
 
 
 def in_the_browser(browser: Any, moves: int = 60, rest: float = 20.0) -> list[Row]:
-    """From moving a direction's slider to the picture: in peace, and while the other lane paints.
+    """From moving a direction's slider to the image: in peace, and while the other lane paints.
 
     Args:
         moves: of the slider in peace.

@@ -1,4 +1,4 @@
-"""What each part of the adversarial training buys: kernel distances after equally many pictures, one part changed.
+"""What each part of the adversarial training buys: kernel distances after equally many images, one part changed.
 
 It takes minutes a row and needs the training data, so that `make bench` leaves it out:
 python -m tests.benchmarks.dcgan_parts --images 64000.
@@ -27,17 +27,17 @@ PARTS: dict[str, dict[str, Any]] = {
 
 
 def measure(data: Path, images: int, seed: int) -> dict[str, float]:
-    """The kernel distance from the held-out pictures, by what was skipped."""
+    """The kernel distance from the held-out images, by what was skipped."""
     from engines.dcgan.config import DCGANTrainingConfig
     from engines.dcgan.kid import features, kernel_distance
     from engines.dcgan.model import read_gan
-    from engines.dcgan.training import read_pictures, train
+    from engines.dcgan.training import read_images, train
     from engines.nn.data_parallel import use_one_thread_per_op
     from engines.weights.store import WeightsStore
 
     use_one_thread_per_op()
     store = WeightsStore(folders=(data / "../weights",))
-    held_out = features(read_pictures(data, 64).held_out, store)
+    held_out = features(read_images(data, 64).held_out, store)
     found = {}
     with tempfile.TemporaryDirectory() as folder:
         output = Path(folder) / "gan.npz"
@@ -45,8 +45,8 @@ def measure(data: Path, images: int, seed: int) -> dict[str, float]:
             config = DCGANTrainingConfig(images=images, interval=10_000, seed=seed, **changes)
             for _ in train(config, data, None, output):
                 pass
-            pictures = read_gan(output).sample(range(len(held_out)))
-            found[name] = kernel_distance(features(pictures, store), held_out)
+            samples = read_gan(output).sample(range(len(held_out)))
+            found[name] = kernel_distance(features(samples, store), held_out)
     return found
 
 

@@ -1,9 +1,9 @@
-"""DeepDream against the book's listing: same pictures, same steps, InceptionV3.
+"""DeepDream against the book's listing: same images, same steps, InceptionV3.
 
 Each contender runs in a process of its own, in turn, and reports seconds (loading the network left out, tracing
 counted, as a reader of the book would wait for it), peak resident memory and its last loss. Each turn has another
-picture: a step of 20 at the smallest octave is so large that rounding alone moves one picture's last loss by some
-percent either way, so only a mean over pictures compares. A picture of 12 million pixels is dreamt as well, against the
+image: a step of 20 at the smallest octave is so large that rounding alone moves one image's last loss by some
+percent either way, so only a mean over images compares. An image of 12 million pixels is dreamt as well, against the
 limit of 4 GiB. Needs the official InceptionV3 file in $REVERIE_WEIGHTS or in
 the shared test data.
 """
@@ -48,8 +48,8 @@ def weights_folder() -> Path:
     sys.exit(f"This benchmark needs {FILE}; set REVERIE_WEIGHTS to the folder that holds it.")
 
 
-def pictures() -> list[np.ndarray]:
-    """The studio's example pictures that are drawn, and those that come with its packages: (400, 600, 3) uint8 each."""
+def images() -> list[np.ndarray]:
+    """The studio's example images that are drawn, and those that come with its packages: (400, 600, 3) uint8 each."""
     from PIL import Image
 
     from studio.examples.examples import clouds, hills_at_dusk, photographs
@@ -73,34 +73,34 @@ def listing(image: np.ndarray, model: Any = None) -> tuple[float, float]:
     model = model or keras.applications.InceptionV3(weights=str(weights_folder() / FILE), include_top=False)
     extractor = keras.Model(model.inputs, {name: model.get_layer(name).output for name in LAYERS})
 
-    def compute_loss(picture):
+    def compute_loss(dreamt):
         loss = tf.zeros(())
-        for name, features in extractor(picture).items():
+        for name, features in extractor(dreamt).items():
             loss += LAYERS[name] * tf.reduce_mean(tf.square(features[:, 2:-2, 2:-2, :]))
         return loss
 
     @tf.function
-    def gradient_ascent_step(picture, step_size):
+    def gradient_ascent_step(dreamt, step_size):
         with tf.GradientTape() as tape:
-            tape.watch(picture)
-            loss = compute_loss(picture)
-        gradient = tf.math.l2_normalize(tape.gradient(loss, picture))
-        return loss, picture + step_size * gradient
+            tape.watch(dreamt)
+            loss = compute_loss(dreamt)
+        gradient = tf.math.l2_normalize(tape.gradient(loss, dreamt))
+        return loss, dreamt + step_size * gradient
 
     original = tf.constant(keras.applications.inception_v3.preprocess_input(image[None].astype(np.float32)))
     shapes = [(int(HEIGHT / OCTAVE_SCALE**i), int(WIDTH / OCTAVE_SCALE**i)) for i in range(OCTAVES)][::-1]
     began = time.perf_counter()
     shrunk = tf.image.resize(original, shapes[0])
-    picture = tf.identity(original)
+    dreamt = tf.identity(original)
     for shape in shapes:
-        picture = tf.image.resize(picture, shape)
+        dreamt = tf.image.resize(dreamt, shape)
         for _ in range(STEPS):
-            loss, picture = gradient_ascent_step(picture, STEP_SIZE)
+            loss, dreamt = gradient_ascent_step(dreamt, STEP_SIZE)
             last = float(loss)
         same_size = tf.image.resize(original, shape)
-        picture += same_size - tf.image.resize(shrunk, shape)
+        dreamt += same_size - tf.image.resize(shrunk, shape)
         shrunk = same_size
-    np.clip((picture.numpy() + 1) * 127.5, 0, 255).astype(np.uint8)
+    np.clip((dreamt.numpy() + 1) * 127.5, 0, 255).astype(np.uint8)
     return time.perf_counter() - began, last
 
 
@@ -113,7 +113,7 @@ def load(name: str) -> Any:
 
 
 def engine(image: np.ndarray, network: str = "inception_v3") -> tuple[float, float]:
-    """The engine as the page runs it, a picture made of every step. Returns (seconds, last loss)."""
+    """The engine as the page runs it, an image made of every step. Returns (seconds, last loss)."""
     from engines.deep_dream import DreamConfig, dream
 
     backbone = load(network)
@@ -137,8 +137,8 @@ CONTENDERS = {"listing": listing, "engine": engine}
 
 
 def contend(name: str, turn: str) -> None:
-    """Run one contender, on one of the pictures or with one of the networks, in this process; print its figures."""
-    seconds, loss = large_picture(turn) if name == "large" else CONTENDERS[name](pictures()[int(turn)])
+    """Run one contender, on one of the images or with one of the networks, in this process; print its figures."""
+    seconds, loss = large_image(turn) if name == "large" else CONTENDERS[name](images()[int(turn)])
     print(json.dumps({"seconds": seconds, "loss": loss, "peak": peak_mib()}))
 
 
@@ -152,7 +152,7 @@ def in_a_process(name: str, turn: str) -> dict[str, float]:
 def figures() -> dict[str, dict[str, list[float]]]:
     """Every contender's seconds, peak and last loss of each turn, the contenders taking turns."""
     runs: dict[str, list[dict[str, float]]] = {name: [] for name in CONTENDERS}
-    for turn in range(len(pictures())):
+    for turn in range(len(images())):
         for name, results in runs.items():
             results.append(in_a_process(name, str(turn)))
     return {
@@ -161,13 +161,13 @@ def figures() -> dict[str, dict[str, list[float]]]:
     }
 
 
-def large_picture(backbone_name: str) -> tuple[float, float]:
+def large_image(backbone_name: str) -> tuple[float, float]:
     """A dream of LARGE pixels in tiles, in this process. Returns (seconds a step, last loss)."""
     from PIL import Image
 
     from engines.deep_dream import DreamConfig, dream
 
-    photo = np.asarray(Image.fromarray(pictures()[0]).resize(LARGE, Image.Resampling.BICUBIC))
+    photo = np.asarray(Image.fromarray(images()[0]).resize(LARGE, Image.Resampling.BICUBIC))
     backbone = load(backbone_name)
     steps = 3
     began = time.perf_counter()
@@ -180,7 +180,7 @@ def streaming(**changed: Any) -> Row:
     """Seconds of a default dream with the bundled backbone: watched by a page, and by nobody.
 
     The watching page is a coroutine that takes every message, turns it into the JSON that would be sent, and
-    acknowledges it at once: the most pictures that a page can be sent.
+    acknowledges it at once: the most images that a page can be sent.
 
     Args:
         changed: settings of the dream that are not the default.
@@ -195,7 +195,7 @@ def streaming(**changed: Any) -> Row:
         job = Job(
             engine="deep_dream",
             config=dataclasses.replace(next(iter(presets("studio_vgg").values())), **changed),
-            inputs={"image": pictures()[0]},
+            inputs={"image": images()[0]},
             backbone="studio_vgg",
         )
 
@@ -225,7 +225,7 @@ def measure() -> list[Row]:
     """All rows."""
     result = figures()
     ours, book = result["engine"], result["listing"]
-    # A mean, see above: a median would be that of one picture.
+    # A mean, see above: a median would be that of one image.
     loss, its_loss = statistics.fmean(ours["loss"]), statistics.fmean(book["loss"])
     return [
         compared("speed", ours["seconds"], book["seconds"], 2.0, "s a dream"),

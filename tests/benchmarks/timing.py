@@ -91,7 +91,7 @@ def _measure() -> float:
     return _measured()
 
 
-# Moves a slider and resolves with the milliseconds until the component that a selector names has drawn another picture.
+# Moves a slider and resolves with the milliseconds until the component that a selector names has drawn another image.
 MOVE = """
 const [selector, input, value, done] = arguments, faces = document.querySelector(selector);
 const before = performance.now();
@@ -106,7 +106,7 @@ for (const kind of ['input', 'change']) input.dispatchEvent(new Event(kind, { bu
 
 
 def slider_milliseconds(browser: Any, slider: str, drawn: str, values: np.ndarray) -> list[float]:
-    """From each move of a slider to the picture in the component that counts what it has drawn; selectors of both."""
+    """From each move of a slider to the image in the component that counts what it has drawn; selectors of both."""
     control = browser.find_element("css selector", f"{slider} input[type=range]")
     return [browser.execute_async_script(MOVE, drawn, control, f"{value:.2f}") for value in values]
 

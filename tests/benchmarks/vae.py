@@ -23,7 +23,7 @@ from tests.benchmarks.timing import (
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-COUNT, REACH = 30, 1.0
+COUNT, Z_RANGE = 30, 1.0
 BATCH = 128
 TURNS = 5
 # So many of the listing's calls for one digit are timed in a turn, and so many steps of a training.
@@ -40,7 +40,7 @@ def grid() -> Row:
 
     vae = load_vae("digits_notes", WeightsStore())
     decoder = ARCHITECTURES["digits_notes"].build_decoder()
-    points = np.random.default_rng(0).uniform(-REACH, REACH, (CALLS, 1, 2))
+    points = np.random.default_rng(0).uniform(-Z_RANGE, Z_RANGE, (CALLS, 1, 2))
     keras.utils.disable_interactive_logging()
     decoder.predict(points[0], verbose=0)
 
@@ -51,7 +51,7 @@ def grid() -> Row:
         return (time.perf_counter() - began) / len(points) * COUNT**2
 
     def ours() -> float:
-        return median_seconds(lambda: vae.latent_grid(COUNT, REACH), 4)
+        return median_seconds(lambda: vae.latent_grid(COUNT, Z_RANGE), 4)
 
     taken = by_turns({"listing": listing, "ours": ours}, TURNS)
     return compared("grid", taken["ours"], taken["listing"], 300.0, "s a figure")
@@ -118,7 +118,7 @@ def training_step() -> list[Row]:
     return [compared(name, taken[name], taken["listing"], 5.0, "s a step") for name in ours]
 
 
-# Moves the pointer over the map, once a frame of the screen, and resolves with the seconds that took, how many pictures
+# Moves the pointer over the map, once a frame of the screen, and resolves with the seconds that took, how many images
 # were drawn meanwhile, and how many requests were made.
 _POINT = """
 const [count, done] = arguments, root = document.querySelector('.explorer'), map = root.querySelector('.tiles');
@@ -140,7 +140,7 @@ requestAnimationFrame(move);
 
 
 def in_the_browser(browser: Any, moves: int = 60, rest: float = 20.0) -> list[Row]:
-    """The pointer on the map, and from moving a slider of the faces to the picture: in peace, and while the other lane
+    """The pointer on the map, and from moving a slider of the faces to the image: in peace, and while the other lane
     paints.
 
     Args:

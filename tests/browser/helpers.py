@@ -1,4 +1,4 @@
-"""Pictures and windows that several tests of the page share."""
+"""Images and windows that several tests of the page share."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ let hash = 0;
 for (let i = 0; i < text.length; i++) hash = (Math.imul(hash, 31) + text.charCodeAt(i)) | 0;
 return `${canvas.width}x${canvas.height}:${hash}`;
 """
-# Notes, from now on, each different picture that a canvas shows when a run's picture has been drawn on it.
+# Notes, from now on, each different image that a canvas shows when a run's image has been drawn on it.
 _WATCH = """
 const [view, canvas] = arguments, seen = window.seenPictures = new Set();
 const drawn = new MutationObserver(() => seen.add(document.querySelector(canvas).toDataURL()));
@@ -217,7 +217,7 @@ class Page:
         self.until(lambda: self.shown_photo(part), "the dropped picture")
 
     def clear_photo(self, part: str = "photo") -> None:
-        """Take the photo, or another picture, away."""
+        """Take the photo, or another image, away."""
         remove = self.part(f"{part} button[aria-label='Remove Image']")
         self.until(lambda: self.all(remove), "the photo")
         self.click(remove)
@@ -232,7 +232,7 @@ class Page:
         return self.toasts[0]
 
     def shown_photo(self, part: str = "photo") -> str:
-        """The address of the picture in a photo input, or nothing."""
+        """The address of the image in a photo input, or nothing."""
         images = self.all(self.part(f"{part} img"))
         return images[0].get_attribute("src") or "" if images else ""
 
@@ -324,12 +324,12 @@ class Page:
 
         self.until(gone, "the toasts to be gone")
 
-    def watch_the_pictures(self) -> None:
-        """Note from now on which pictures of runs are shown; `pictures_seen` counts those that differ."""
+    def watch_the_images(self) -> None:
+        """Note from now on which images of runs are shown; `images_seen` counts those that differ."""
         self.browser.execute_script(_WATCH, self.part("canvas .run-view"), self.part("canvas canvas.after"))
 
     @property
-    def pictures_seen(self) -> int:
+    def images_seen(self) -> int:
         return self.browser.execute_script("return window.seenPictures.size")
 
     def canvas_hash(self, which: str = "after") -> str:
@@ -346,7 +346,7 @@ class Page:
         self.click(self.part(button))
         self.until(lambda: self.state != "asked", "the run to begin")
 
-    def until_pictures_come(self, count: int = 2) -> None:
+    def until_images_come(self, count: int = 2) -> None:
         before = self.drawn
         self.until(lambda: self.state == "running" and self.drawn >= before + count, f"{count} pictures of the run")
 
@@ -382,7 +382,7 @@ class Page:
         return (int(match[1]) - 1) * int(match[3]) + int(match[2]) if match else 0
 
     def answers(self) -> int:
-        """How many of the page's events the server has answered so far, drawn pictures not counted."""
+        """How many of the page's events the server has answered so far, drawn images not counted."""
         return self.asked("(run|queue).(predict|join)")
 
     def asked(self, pattern: str) -> int:

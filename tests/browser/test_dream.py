@@ -39,14 +39,14 @@ def long_and_slow(page: Page) -> None:
     by_steps(page, size=640, octaves=3, steps=100)
 
 
-def test_a_dropped_picture_is_dreamt_before_ones_eyes_and_saved_with_its_recipe(page, photo, tmp_path):
+def test_a_dropped_image_is_dreamt_before_ones_eyes_and_saved_with_its_recipe(page, photo, tmp_path):
     page.open_as_a_stranger()
     page.drop(photo)
     page.set_slider("Size", 256)
-    page.watch_the_pictures()
+    page.watch_the_images()
     page.begin()
     page.until_over("done")
-    assert page.pictures_seen >= 5
+    assert page.images_seen >= 5
     moments = page.all("#dream-canvas .strip button")
     assert 5 <= len(moments) <= 10
     assert all(moment.accessible_name.startswith("Show step ") for moment in moments)
@@ -101,10 +101,10 @@ def test_a_reloaded_page_has_its_result_the_settings_used_last_and_those_saved_b
 
 def test_moving_a_slider_steers_the_run_and_the_recipe_tells(page, photo, tmp_path):
     page.drop(photo)
-    # Steps that take longer than a picture's way to the browser.
+    # Steps that take longer than an image's way to the browser.
     by_steps(page, size=800, octaves=1, steps=100)
     page.begin()
-    page.until_pictures_come(3)
+    page.until_images_come(3)
     moving = page.canvas_hash()
     page.until(lambda: page.canvas_hash() != moving, "the picture to change")
     before, answered = page.step, page.answers()
@@ -140,17 +140,17 @@ def test_a_dream_is_begun_and_stopped_by_keyboard_alone_and_the_keys_are_listed(
     slider.send_keys(Keys.ARROW_RIGHT)
     page.until(lambda: slider.get_property("value") != before, "the slider to move")
     slider.send_keys(Keys.ENTER)
-    page.until_pictures_come()
+    page.until_images_come()
     page.one("body").send_keys(Keys.ESCAPE)
     page.until_over("stopped")
 
 
-def test_stop_keeps_the_picture_and_makes_room_for_the_next_dream(page, photo, tmp_path):
+def test_stop_keeps_the_image_and_makes_room_for_the_next_dream(page, photo, tmp_path):
     page.drop(photo)
     long_and_slow(page)
     page.begin()
     assert not page.enabled("#dream-go")
-    page.until_pictures_come()
+    page.until_images_come()
     page.click("#dream-stop")
     page.until_over("stopped")
     assert "image kept" in page.note
@@ -196,7 +196,7 @@ def test_a_reloaded_page_finds_its_run_again(page, photo):
     page.drop(photo)
     long_and_slow(page)
     page.begin()
-    page.until_pictures_come()
+    page.until_images_come()
     original = page.canvas_hash("before")
     page.open()
     page.until(lambda: page.state == "running" and page.drawn >= 3, "the run to be found")
@@ -223,20 +223,20 @@ def test_two_visitors_wait_for_each_other_and_see_only_their_own_runs(page, anot
     page.drop(photo)
     long_and_slow(page)
     page.begin()
-    page.until_pictures_come()
+    page.until_images_come()
     second.drop(other_photo)
     small_and_quick(second)
     second.begin()
     second.until(lambda: second.state == "waiting" and "1 ahead of you" in second.note, "the place in the line")
     assert page.canvas_hash("before") != second.canvas_hash("before")
-    page.until_pictures_come()
+    page.until_images_come()
     assert second.state == "waiting"
     mine, others = (visitor.browser.execute_script("return {...reverieRuns}") for visitor in (page, second))
     assert mine["reverie-dream-run"] != others["reverie-dream-run"]
     # Whoever stops while waiting stops nobody else, and may wait again.
     second.click("#dream-stop")
     second.until_over("stopped")
-    page.until_pictures_come()
+    page.until_images_come()
     assert (page.state, second.drawn) == ("running", 0), "it never began"
     second.begin()
     second.until(lambda: second.state == "waiting", "the second run to wait again")
@@ -275,7 +275,7 @@ def test_a_dropped_result_restores_its_settings_and_repeats_to_the_same_pixels(p
     assert read_recipe(again) == read_recipe(first)
 
 
-def hostile_picture(path: Path) -> None:
+def hostile_image(path: Path) -> None:
     chunk = PngImagePlugin.PngInfo()
     recipe = {
         "reverie": 1,
@@ -308,7 +308,7 @@ def test_what_is_refused_is_told_in_one_sentence_and_as_words_and_the_studio_goe
     assert page.enabled("#dream-go")
     assert not page.enabled("#dream-stop")
     page.dismiss_toasts()
-    hostile_picture(hostile)
+    hostile_image(hostile)
     page.drop(hostile)
     page.until(lambda: page.toasts, "a toast")
     assert page.toasts[0].startswith("This recipe contains")

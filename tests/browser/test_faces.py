@@ -135,7 +135,7 @@ def test_networks_are_trained_before_ones_eyes_and_draw_on_the_grid(page, tmp_pa
     page.set(page.one("#gan-train-images input[type=range]"), 5000)
     page.set(page.one("#gan-train-batch_size input[type=range]"), 16)
     page.begin()
-    page.until_pictures_come(1)
+    page.until_images_come(1)
     page.set(page.one("#gan-train-dropout input[type=range]"), 0.3)
     page.click("#gan-train-back")
     page.until(lambda: any("Rolling back" in toast for toast in page.toasts), "a word about it")

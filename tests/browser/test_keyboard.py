@@ -79,14 +79,14 @@ def test_a_walk_is_placed_on_the_map_and_begun_by_keys_alone(page):
     page.click("#latent-closed input")
     focus(page, "#latent-map [data-mode=walk]")
     press(page, Keys.SPACE)
-    explorer = page.one("#latent-map .explorer")
+    latent_map = page.one("#latent-map .explorer")
     focus(page, "#latent-map .tiles")
     for count in (1, 2):
-        exact = explorer.get_attribute("data-exact")
+        exact = latent_map.get_attribute("data-exact")
         press(page, Keys.ARROW_RIGHT)
-        page.until(lambda exact=exact: explorer.get_attribute("data-exact") != exact, "a step to the right")
+        page.until(lambda exact=exact: latent_map.get_attribute("data-exact") != exact, "a step to the right")
         press(page, Keys.SPACE)
-        page.until(lambda count=count: explorer.get_attribute("data-waypoints") == str(count), "a waypoint")
+        page.until(lambda count=count: latent_map.get_attribute("data-waypoints") == str(count), "a waypoint")
     assert page.one("#latent-map .aloud").get_property("textContent") == "2 waypoints"
     begins_and_stops(page)
 

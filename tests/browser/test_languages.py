@@ -99,13 +99,13 @@ def test_a_browser_is_led_to_korean_all_is_said_in_it_and_a_run_goes_on_in_anoth
     for name, value in {"size": 640, "octaves": 3, "steps": 100}.items():
         page.set(page.one(f"#dream-{name} input[type=range]"), value)
     page.begin()
-    page.until_pictures_come()
+    page.until_images_come()
     page.until(lambda: "옥타브" in page.note, "a note in Korean")
     page.click(page.part("stop"))
     page.until_over("stopped")
     assert re.search(r".+ 뒤 정지했어요\. 이미지는 남겨 뒀어요", page.note)
     page.begin()
-    page.until_pictures_come()
+    page.until_images_come()
 
     switch(page, "en", "?__theme=light&language=en")
     page.until(lambda: page.chosen_tab == "Dream", "the tab looked at last")

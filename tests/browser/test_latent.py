@@ -12,7 +12,7 @@ from selenium.webdriver.common.keys import Keys
 from engines.recipes import read_recipe
 from tests.browser.page import Page
 
-EXPLORER = "const e = document.querySelector('.explorer'); return e ? {...e.dataset} : {}"
+LATENT_MAP = "const e = document.querySelector('.explorer'); return e ? {...e.dataset} : {}"
 
 
 @pytest.fixture
@@ -23,20 +23,20 @@ def page(page) -> Page:
 
 def on_the_latent_tab(page: Page) -> Page:
     page.show_tab("Latent", "latent", "Digits")
-    page.until(lambda: explorer(page).get("state") == "ready", "the map")
+    page.until(lambda: latent_map(page).get("state") == "ready", "the map")
     return page
 
 
-def explorer(page: Page) -> dict[str, str]:
-    return page.browser.execute_script(EXPLORER)
+def latent_map(page: Page) -> dict[str, str]:
+    return page.browser.execute_script(LATENT_MAP)
 
 
 def drawn(page: Page) -> int:
-    return int(explorer(page)["drawn"])
+    return int(latent_map(page)["drawn"])
 
 
 def exact(page: Page) -> int:
-    return int(explorer(page)["exact"])
+    return int(latent_map(page)["exact"])
 
 
 def the_map(page: Page):
@@ -45,8 +45,8 @@ def the_map(page: Page):
     return map_
 
 
-def test_the_pointer_morphs_the_picture_without_asking_the_server(page):
-    assert int(explorer(page)["dots"]) == 2000
+def test_the_pointer_morphs_the_image_without_asking_the_server(page):
+    assert int(latent_map(page)["dots"]) == 2000
     assert len(page.all("#latent-map .classes li")) == 10
     map_, before, asked = the_map(page), drawn(page), page.asked("")
     seen = set()
@@ -114,7 +114,7 @@ def test_a_walk_needs_waypoints_and_through_them_plays_and_is_saved_as_a_video(p
     map_ = the_map(page)
     for count, (x, y) in enumerate(((-120, -80), (0, 100), (130, -60)), 1):
         ActionChains(page.browser).move_to_element_with_offset(map_, x, y).click().perform()
-        page.until(lambda number=count: explorer(page)["waypoints"] == str(number), "the waypoint")
+        page.until(lambda number=count: latent_map(page)["waypoints"] == str(number), "the waypoint")
     page.begin()
     page.until_over("done")
     video = page.save(tmp_path / "video")
@@ -123,9 +123,9 @@ def test_a_walk_needs_waypoints_and_through_them_plays_and_is_saved_as_a_video(p
     recipe = read_recipe(video)
     assert (recipe.engine, len(recipe.config["waypoints"])) == ("vae", 6)
     page.click("#latent-map [data-clear]")
-    page.until(lambda: explorer(page)["waypoints"] == "0", "no waypoints")
+    page.until(lambda: latent_map(page)["waypoints"] == "0", "no waypoints")
     page.one("#latent-saved input[type=file], #latent-walk input[type=file]").send_keys(str(video))
-    page.until(lambda: explorer(page)["waypoints"] == "3", "the walk to come back")
+    page.until(lambda: latent_map(page)["waypoints"] == "3", "the walk to come back")
     page.unfold("evolution", "make-video")
     gif = next(label for label in page.all("#latent-evolution label") if label.text.strip() == "GIF")
     gif.click()
@@ -138,23 +138,23 @@ def test_a_walk_needs_waypoints_and_through_them_plays_and_is_saved_as_a_video(p
 def test_faces_follow_the_sliders(page):
     page.go_to_part("Portraits")
 
-    def picture() -> str:
+    def image() -> str:
         script = "const c = document.querySelector('#faces-picture .edited canvas');"
         return page.browser.execute_script(f"{script} return c && !c.closest('[hidden]') ? c.toDataURL() : ''")
 
-    page.until(picture, "a face")
+    page.until(image, "a face")
     page.until(lambda: page.all("#faces-0 input[type=range]"), "the sliders")
-    before = picture()
+    before = image()
     page.set(page.one("#faces-0 input[type=range]"), 2.5)
-    page.until(lambda: picture() != before, "the smile")
-    smiling = picture()
+    page.until(lambda: image() != before, "the smile")
+    smiling = image()
     page.set(page.one("#faces-d1 input[type=range]"), -2)
-    page.until(lambda: picture() != smiling, "the first direction")
-    turned = picture()
+    page.until(lambda: image() != smiling, "the first direction")
+    turned = image()
     page.click("#faces-reset")
-    page.until(lambda: picture() == before, "the face as it was")
+    page.until(lambda: image() == before, "the face as it was")
     page.click("#faces-random")
-    page.until(lambda: picture() not in (before, turned), "another face")
+    page.until(lambda: image() not in (before, turned), "another face")
     assert page.one("#faces-0 input[type=range]").get_property("value") == "0"
 
 
@@ -180,4 +180,4 @@ def test_a_network_is_trained_before_ones_eyes_and_used_on_the_map(page, tmp_pat
     page.click("#train-use")
     page.until(lambda: any("uses your network" in toast for toast in page.toasts), "a word about it")
     page.go_to_part("Digits")
-    page.until(lambda: explorer(page)["dots"] == "64", "its map")
+    page.until(lambda: latent_map(page)["dots"] == "64", "its map")

@@ -77,10 +77,10 @@ def video_of(page: Page, kind: str, folder: Path) -> Path:
 def test_a_dropped_photo_becomes_a_painting_and_is_saved_with_its_recipe(page, photo, tmp_path):
     page.drop(photo)
     by_steps(page, size=192, scales=2, steps=20)
-    page.watch_the_pictures()
+    page.watch_the_images()
     page.begin()
     page.until_over("done")
-    assert page.pictures_seen >= 5
+    assert page.images_seen >= 5
     assert page.note.startswith("done in ")
     assert page.canvas_hash() != page.canvas_hash("before")
     original = page.one("#style-canvas canvas.before")
@@ -103,7 +103,7 @@ def test_a_tab_that_is_opened_only_after_a_reload_shows_all_of_its_run(page, pho
     page.drop(photo)
     long_and_slow(page)
     page.begin()
-    page.until_pictures_come()
+    page.until_images_come()
     original = page.canvas_hash("before")
     page.reload()
     page.show_tab("Style", "style")
@@ -118,11 +118,11 @@ def test_moving_a_slider_steers_the_painting_and_stop_keeps_it(page, photo, tmp_
     long_and_slow(page)
     page.set_slider(BALANCE, 0.15)
     page.begin()
-    page.until_pictures_come(3)
+    page.until_images_come(3)
     answered = page.answers()
     page.set_slider(BALANCE, 0.9)
     page.until(lambda: page.answers() > answered, "the server's answer")
-    page.until_pictures_come(3)
+    page.until_images_come(3)
     page.click("#style-stop")
     page.until_over("stopped")
     assert "image kept" in page.note
@@ -134,7 +134,7 @@ def test_moving_a_slider_steers_the_painting_and_stop_keeps_it(page, photo, tmp_
 
 
 def video_ends_with(result: np.ndarray, path: Path) -> None:
-    """Check a video that goes at 20 a second and holds its last picture for two seconds more."""
+    """Check a video that goes at 20 a second and holds its last image for two seconds more."""
     assert read_recipe(path).engine == "style_transfer"
     frames = []
     with Image.open(path) as video:
@@ -225,11 +225,11 @@ def test_a_painting_that_is_taken_away_while_it_is_painted_from_changes_nothing_
     page.drop(photo)
     long_and_slow(page)
     page.begin()
-    page.until_pictures_come()
+    page.until_images_come()
     page.click("#style-paintings button[aria-label=Clear]")
     page.until(lambda: not page.all("#style-paintings img"), "the paintings to be gone")
     page.set_slider(BALANCE, 0.4)
-    page.until_pictures_come(3)
+    page.until_images_come(3)
     assert page.toasts == []
     page.click("#style-stop")
     page.until_over("stopped")

@@ -82,7 +82,7 @@ def test_a_batch_shows_its_results_as_they_come_says_what_it_left_out_and_is_sav
 
 
 def two_links(page: Page) -> list:
-    """The links to the finished results, once there are two whose pictures are there."""
-    pictures = page.all("#dream-finished a img")
-    drawn = [one for one in pictures if page.browser.execute_script("return arguments[0].naturalWidth", one)]
+    """The links to the finished results, once there are two whose images are there."""
+    images = page.all("#dream-finished a img")
+    drawn = [one for one in images if page.browser.execute_script("return arguments[0].naturalWidth", one)]
     return page.all("#dream-finished a") if len(drawn) == 2 else []

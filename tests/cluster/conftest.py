@@ -65,14 +65,14 @@ def studio(tmp_path, cluster) -> Iterator[Studio]:
 
 
 @pytest.fixture
-def dream_job(picture) -> Job:
+def dream_job(sample_image) -> Job:
     """A dream of twelve steps."""
-    return Job(engine="deep_dream", config=DREAM, inputs={"image": picture}, backbone="studio_vgg")
+    return Job(engine="deep_dream", config=DREAM, inputs={"image": sample_image}, backbone="studio_vgg")
 
 
 @pytest.fixture
-def painting_job(picture) -> Job:
+def painting_job(sample_image) -> Job:
     """A painting of 24 steps."""
     stripes = np.broadcast_to((np.arange(60) // 5 % 2)[None, :, None] * 200, (40, 60, 3)).astype(np.uint8)
-    inputs = {"content_image": picture, "style_images_1": stripes}
+    inputs = {"content_image": sample_image, "style_images_1": stripes}
     return Job(engine="style_transfer", config=PAINTING, inputs=inputs, backbone="studio_vgg")

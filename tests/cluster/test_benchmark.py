@@ -15,10 +15,10 @@ def _toy(monkeypatch):
         monkeypatch.setattr(benchmark, name, value)
 
 
-def test_a_batch_frames_pictures_and_visitors_are_measured(studio, tmp_path):
+def test_a_batch_frames_images_and_visitors_are_measured(studio, tmp_path):
     assert benchmark.batch_seconds(studio, tmp_path) > 0
     assert benchmark.frame_seconds(studio) > 0
-    assert benchmark.pictures_a_second(studio) > 0
+    assert benchmark.images_per_second(studio) > 0
     row = benchmark.fifty_visitors(studio)
     assert row.ours * row.ratio == pytest.approx(row.reference)
 

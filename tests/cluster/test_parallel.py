@@ -13,7 +13,7 @@ import pytest
 
 from engines.deep_dream import DreamConfig
 from engines.jobs import Job
-from engines.jobs.batch import Batch, batch_of, picture_files
+from engines.jobs.batch import Batch, batch_of, image_files
 from engines.jobs.sweep import DreamSweepConfig
 from engines.recipes import read_recipe
 from studio.runs.run import Run
@@ -65,7 +65,7 @@ def batch(folder: Path, photos: list[np.ndarray], config: DreamConfig = CONFIG) 
     for path, photo in zip(paths, photos, strict=True):
         path.write_bytes(as_png(photo))
     shared = Job(engine="deep_dream", config=config, inputs={}, backbone="studio_vgg")
-    return batch_of(shared, picture_files(paths), "image")
+    return batch_of(shared, image_files(paths), "image")
 
 
 def sweep(photo: np.ndarray, config: DreamConfig = CONFIG) -> Job:
@@ -131,7 +131,7 @@ def test_what_is_stopped_frees_both_machines(tmp_path, joined, photos, kind):
     nothing_is_left(joined)
 
 
-def test_a_machine_that_goes_away_takes_no_picture_with_it(tmp_path, joined, machines, photos):
+def test_a_machine_that_goes_away_takes_no_image_with_it(tmp_path, joined, machines, photos):
     run = joined.runs.start(batch(tmp_path, photos, LONGER))
     eventually(lambda: len(set(run.workers)) == 2 and run.frame, "both to run", PATIENCE)
     before = joined.cluster.status.room

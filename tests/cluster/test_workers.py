@@ -1,4 +1,4 @@
-"""Test runs on the workers of a real cluster: same pictures, steering, Stop, files that are sent, lost workers."""
+"""Test runs on the workers of a real cluster: same images, steering, Stop, files that are sent, lost workers."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ while True:
 
 @pytest.fixture(scope="module")
 def done_here() -> Iterator[Callable[[Job], np.ndarray]]:
-    """Runs a job in a process with as many threads as a worker has, and returns its picture."""
+    """Runs a job in a process with as many threads as a worker has, and returns its image."""
     process = subprocess.Popen(
         [sys.executable, "-c", LOCALLY],
         stdin=subprocess.PIPE,
@@ -50,14 +50,14 @@ def done_here() -> Iterator[Callable[[Job], np.ndarray]]:
         cwd=ROOT,
         env={**os.environ, **ONE_THREAD},
     )
-    jobs, pictures = process.stdin, process.stdout
+    jobs, images = process.stdin, process.stdout
     assert jobs is not None
-    assert pictures is not None
+    assert images is not None
 
     def done(job: Job) -> np.ndarray:
         pickle.dump(job, jobs)
         jobs.flush()
-        return pickle.load(pictures)
+        return pickle.load(images)
 
     with process:
         yield done
@@ -90,19 +90,19 @@ def lasting(dream: Job) -> Job:
     return dataclasses.replace(dream, config=dataclasses.replace(dream.config, octaves=1, steps=1000), pace=5.0)
 
 
-def picture_of(run: Run) -> np.ndarray:
+def image_of(run: Run) -> np.ndarray:
     assert run.result is not None, run.error
     return np.asarray(Image.open(run.result))
 
 
 @pytest.mark.parametrize("kind", ["dream", "painting"])
-def test_the_same_seed_gives_the_same_picture_here_and_on_a_worker(studio, dream_job, painting_job, done_here, kind):
+def test_the_same_seed_gives_the_same_image_here_and_on_a_worker(studio, dream_job, painting_job, done_here, kind):
     job = {"dream": dream_job, "painting": painting_job}[kind]
     run = studio.runs.start(job)
     at(run, 1)
     assert run.where, "it says which machine it is on"
     assert over(run).state == "done", run.error
-    np.testing.assert_array_equal(picture_of(run), done_here(job))
+    np.testing.assert_array_equal(image_of(run), done_here(job))
     recipe = read_recipe(run.result)
     assert job_from_recipe(recipe, {}).config == job.config
     assert recipe.weights == sha256_of(BUNDLED_FOLDER / "studio_vgg.npz")
@@ -162,7 +162,7 @@ def test_a_refused_job_fails_with_its_sentence_and_frees_the_worker(studio, drea
 
 
 def written_as_npz(path: Path, count: int) -> Path:
-    """Random pictures in the format of MNIST's file."""
+    """Random images in the format of MNIST's file."""
     draw = np.random.default_rng(0).integers(0, 255, (count, 28, 28), np.uint8)
     labels = np.arange(count, dtype=np.uint8) % 10
     np.savez(path, x_train=draw, y_train=labels, x_test=draw[:40], y_test=labels[:40])
@@ -264,14 +264,14 @@ def test_a_painting_is_resumed_whenever_its_worker_is_killed_and_others_are_not_
     recipe = read_recipe(run.result)
     assert len(recipe.interruptions) == len(kills)
     assert list(recipe.interruptions) == sorted(recipe.interruptions)
-    assert picture_of(run).shape == (48, 72, 3)
+    assert image_of(run).shape == (48, 72, 3)
     assert run.frame.step == run.frame.total == 30
     assert other.where == where
     other.stop()
     assert read_recipe(over(other).result).interruptions == ()
     # Repeated, it is interrupted at the same steps and gives the same pixels.
     again = dataclasses.replace(job, interruptions=recipe.interruptions)
-    np.testing.assert_array_equal(done_here(again), picture_of(run))
+    np.testing.assert_array_equal(done_here(again), image_of(run))
 
 
 def test_a_training_is_resumed_from_its_last_checkpoint_whenever_its_worker_is_killed(
@@ -312,7 +312,7 @@ def test_an_idle_worker_that_died_is_replaced_and_occupies_no_slot(studio, dream
     eventually(lambda: not any(one.busy for one in studio.cluster.status.machines), "all workers to be free", PATIENCE)
 
 
-def test_a_run_that_cannot_be_resumed_from_a_picture_is_redone_without_showing_frames_twice(studio, machines):
+def test_a_run_that_cannot_be_resumed_from_an_image_is_redone_without_showing_frames_twice(studio, machines):
     from engines.dcgan import FaceWalkConfig
 
     config = FaceWalkConfig(seeds=(0, 1), steps=40, closed=False)

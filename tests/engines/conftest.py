@@ -13,17 +13,17 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(scope="module")
-def principal_directions_from_few_pictures():
+def principal_directions_from_few_images():
     """As many as there are directions would do to see that they are found."""
     from engines.dcgan import model as gans
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(gans, "PICTURES", 32)
+        patch.setattr(gans, "IMAGES", 32)
         yield
 
 
 @pytest.fixture(scope="module")
-def gan(principal_directions_from_few_pictures) -> GAN:
+def gan(principal_directions_from_few_images) -> GAN:
     """Our networks, untrained, with the extras of trained ones."""
     from engines.dcgan.training import finish
 
@@ -32,7 +32,7 @@ def gan(principal_directions_from_few_pictures) -> GAN:
 
 @pytest.fixture
 def narrow_margins(monkeypatch) -> None:
-    """Tiles of a dream see less around them, and so little pictures have several."""
+    """Tiles of a dream see less around them, and so little images have several."""
     from engines.deep_dream import gradient_ascent as ascent
 
     monkeypatch.setattr(ascent, "TILE_MARGIN", 32)

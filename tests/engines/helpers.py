@@ -1,4 +1,4 @@
-"""Helpers for tests of the engines: sentences, files in a folder, small pictures."""
+"""Helpers for tests of the engines: sentences, files in a folder, small images."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ LITTLE_TEXT = "the cat sat on the mat and the dog sat on the log. " * 120
 
 
 def blocks(count: int, seed: int = 0) -> np.ndarray:
-    """Different pictures of coloured blocks, (count, 64, 64, 3) uint8."""
+    """Different images of coloured blocks, (count, 64, 64, 3) uint8."""
     rough = np.random.default_rng(seed).integers(0, 256, (count, 8, 8, 3)).astype(np.uint8)
     return rough.repeat(8, 1).repeat(8, 2)
 
 
 def zip_of(path: Path, images: Iterable[np.ndarray]) -> Path:
-    """A zip of pictures, in the order of their names."""
+    """A zip of images, in the order of their names."""
     with zipfile.ZipFile(path, "w") as archive:
         for i, image in enumerate(images):
             archive.writestr(f"{i:02d}.png", as_png(image))
@@ -50,7 +50,7 @@ def zip_of(path: Path, images: Iterable[np.ndarray]) -> Path:
 
 
 def untrained_gan(name: str = "faces") -> GAN:
-    """Networks of random weights that are large enough to draw pictures that differ."""
+    """Networks of random weights that are large enough to draw images that differ."""
     import keras
 
     from engines.dcgan.model import gan_from_networks
@@ -114,7 +114,7 @@ class Disk:
 
 
 def encoded(image: Image.Image, kind: str, **options) -> bytes:
-    """A Pillow picture as the bytes of a file."""
+    """A Pillow image as the bytes of a file."""
     file = io.BytesIO()
     image.save(file, kind, **options)
     return file.getvalue()

@@ -48,8 +48,8 @@ def sentence_for(values) -> str:
     return refusal(RecipeError, from_json, values if isinstance(values, str) else json.dumps(values))
 
 
-def png_with(picture, text: PngImagePlugin.PngInfo, path):
-    Image.fromarray(picture).save(path, "PNG", pnginfo=text)
+def png_with(image, text: PngImagePlugin.PngInfo, path):
+    Image.fromarray(image).save(path, "PNG", pnginfo=text)
     return path
 
 
@@ -70,11 +70,11 @@ def test_a_recipe_survives_json(changes):
     assert from_json(written.to_json()) == written
 
 
-def test_a_thousand_steering_steps_are_written_as_what_differs_and_read_back_whole(picture, tmp_path):
+def test_a_thousand_steering_steps_are_written_as_what_differs_and_read_back_whole(sample_image, tmp_path):
     written = recipe(steering=steered(1000))
     assert len(written.to_json()) < 100_000
     assert from_json(written.to_json()) == written
-    write_png(tmp_path / "steered.png", picture, written)
+    write_png(tmp_path / "steered.png", sample_image, written)
     assert read_recipe(tmp_path / "steered.png") == written
 
 
@@ -100,32 +100,32 @@ def test_differences_inside_of_what_is_not_there_are_refused(changes):
     assert "'steering'" in sentence_for(as_values(steering=[[1, changes]]))
 
 
-def test_a_recipe_and_the_pixels_survive_a_png(picture, tmp_path):
+def test_a_recipe_and_the_pixels_survive_a_png(sample_image, tmp_path):
     written = recipe(backbone="Ünïcode 漢字 🌀")
     path = tmp_path / "new folder" / "dream.png"
-    write_png(path, picture, written)
+    write_png(path, sample_image, written)
     assert read_recipe(path) == written
     with Image.open(path) as image:
         assert image.format == "PNG"
-        np.testing.assert_array_equal(np.asarray(image), picture)
+        np.testing.assert_array_equal(np.asarray(image), sample_image)
     assert files_in(path.parent) == ["dream.png"]
 
 
-def test_a_recipe_survives_an_mp4(picture, tmp_path):
+def test_a_recipe_survives_an_mp4(sample_image, tmp_path):
     written = recipe(backbone='Ünïcode 漢字 🌀 "quoted" = ; # \\', steering=steered(300))
     video = VideoWriter(tmp_path / "dream.mp4", (72, 48))
-    video.add(picture)
+    video.add(sample_image)
     video.finish(written.to_json())
     assert read_recipe(tmp_path / "dream.mp4") == written
 
 
-def test_the_recipe_in_a_png_is_plain_text_that_any_tool_can_show(picture, tmp_path):
-    write_png(tmp_path / "dream.png", picture, recipe())
+def test_the_recipe_in_a_png_is_plain_text_that_any_tool_can_show(sample_image, tmp_path):
+    write_png(tmp_path / "dream.png", sample_image, recipe())
     assert recipe().to_json().encode() in (tmp_path / "dream.png").read_bytes()
 
 
-def test_a_recipe_names_no_folder(tmp_path, picture):
-    write_png(tmp_path / "dream.png", picture, recipe())
+def test_a_recipe_names_no_folder(tmp_path, sample_image):
+    write_png(tmp_path / "dream.png", sample_image, recipe())
     assert str(tmp_path).encode() not in (tmp_path / "dream.png").read_bytes()
 
 
@@ -214,9 +214,9 @@ def test_settings_nested_too_deep_are_refused_with_one_sentence():
     sentence_for(text)
 
 
-def test_a_png_without_a_recipe_has_none(picture, tmp_path):
+def test_a_png_without_a_recipe_has_none(sample_image, tmp_path):
     path = tmp_path / "plain.png"
-    path.write_bytes(as_png(picture))
+    path.write_bytes(as_png(sample_image))
     assert read_recipe(path) is None
 
 
@@ -234,26 +234,26 @@ def test_a_file_that_is_not_there_or_is_a_folder_has_no_recipe(tmp_path):
     assert read_recipe(tmp_path) is None
 
 
-def test_a_jpeg_under_the_name_of_a_png_has_no_recipe(picture, tmp_path):
+def test_a_jpeg_under_the_name_of_a_png_has_no_recipe(sample_image, tmp_path):
     path = tmp_path / "photo.png"
-    Image.fromarray(picture).save(path, "JPEG", comment=recipe().to_json())
+    Image.fromarray(sample_image).save(path, "JPEG", comment=recipe().to_json())
     assert read_recipe(path) is None
 
 
-def test_a_damaged_recipe_in_a_png_is_refused_with_one_sentence(picture, tmp_path):
+def test_a_damaged_recipe_in_a_png_is_refused_with_one_sentence(sample_image, tmp_path):
     text = PngImagePlugin.PngInfo()
     text.add_itxt(KEY, recipe().to_json()[:-20])
-    refusal(RecipeError, read_recipe, png_with(picture, text, tmp_path / "damaged.png"))
+    refusal(RecipeError, read_recipe, png_with(sample_image, text, tmp_path / "damaged.png"))
 
 
-def test_a_recipe_in_an_old_text_chunk_is_read_too(picture, tmp_path):
+def test_a_recipe_in_an_old_text_chunk_is_read_too(sample_image, tmp_path):
     text = PngImagePlugin.PngInfo()
     text.add_text(KEY, recipe().to_json())
-    assert read_recipe(png_with(picture, text, tmp_path / "old.png")) == recipe()
+    assert read_recipe(png_with(sample_image, text, tmp_path / "old.png")) == recipe()
 
 
-def test_a_text_chunk_that_unpacks_to_a_hundred_megabytes_is_no_recipe(picture, tmp_path):
-    plain = as_png(picture)
+def test_a_text_chunk_that_unpacks_to_a_hundred_megabytes_is_no_recipe(sample_image, tmp_path):
+    plain = as_png(sample_image)
     data = KEY.encode() + b"\0\0" + zlib.compress(bytes(100_000_000), 9)
     bomb = len(data).to_bytes(4, "big") + b"zTXt" + data + zlib.crc32(b"zTXt" + data).to_bytes(4, "big")
     path = tmp_path / "bomb.png"
@@ -261,22 +261,22 @@ def test_a_text_chunk_that_unpacks_to_a_hundred_megabytes_is_no_recipe(picture, 
     assert read_recipe(path) is None
 
 
-def test_a_text_chunk_that_is_far_too_long_is_refused_with_one_sentence(picture, tmp_path):
+def test_a_text_chunk_that_is_far_too_long_is_refused_with_one_sentence(sample_image, tmp_path):
     text = PngImagePlugin.PngInfo()
     text.add_itxt(KEY, recipe(backbone="x" * MAX_CHARACTERS).to_json())
-    assert "too long" in refusal(RecipeError, read_recipe, png_with(picture, text, tmp_path / "long.png"))
+    assert "too long" in refusal(RecipeError, read_recipe, png_with(sample_image, text, tmp_path / "long.png"))
 
 
-def test_an_mp4_with_somebody_elses_comment_has_no_recipe(picture, tmp_path):
+def test_an_mp4_with_somebody_elses_comment_has_no_recipe(sample_image, tmp_path):
     video = VideoWriter(tmp_path / "video.mp4", (72, 48))
-    video.add(picture)
+    video.add(sample_image)
     video.finish("My holiday in reverie")
     assert read_recipe(tmp_path / "video.mp4") is None
 
 
-def test_an_mp4_whose_recipe_is_damaged_is_refused_with_a_sentence(picture, tmp_path):
+def test_an_mp4_whose_recipe_is_damaged_is_refused_with_a_sentence(sample_image, tmp_path):
     video = VideoWriter(tmp_path / "video.mp4", (72, 48))
-    video.add(picture)
+    video.add(sample_image)
     video.finish('{"reverie": 1, "engine": "XXXX"}')
     damaged = (tmp_path / "video.mp4").read_bytes().replace(b"XXXX", b"\xff\xfe\xff\xfe")
     (tmp_path / "video.mp4").write_bytes(damaged)
@@ -290,19 +290,19 @@ def fail_in_the_middle(self, file, *arguments, **options):
     raise OSError(28, "No space left on device")
 
 
-def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(picture, tmp_path, monkeypatch):
+def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(sample_image, tmp_path, monkeypatch):
     path = tmp_path / "dream.png"
-    write_png(path, picture, recipe())
+    write_png(path, sample_image, recipe())
     before = path.read_bytes()
     with monkeypatch.context() as patch:
         patch.setattr(Image.Image, "save", fail_in_the_middle)
         with pytest.raises(OSError, match="No space"):
-            write_png(path, 255 - picture, recipe())
+            write_png(path, 255 - sample_image, recipe())
         with pytest.raises(OSError, match="No space"):
-            write_png(tmp_path / "other.png", picture, recipe())
+            write_png(tmp_path / "other.png", sample_image, recipe())
     assert files_in(tmp_path) == ["dream.png"]
     assert path.read_bytes() == before
-    write_png(path, 255 - picture, recipe())
+    write_png(path, 255 - sample_image, recipe())
     assert path.read_bytes() != before
 
 

@@ -81,15 +81,15 @@ def studio_with_examples(studio, drawn) -> Studio:
 @pytest.fixture
 def queue() -> Iterator[RunQueue]:
     """A run queue with room for many, stopped at the end."""
-    queue = RunQueue("test-queue", most_waiting=20)
+    queue = RunQueue("test-queue", max_waiting=20)
     yield queue
     queue.close()
 
 
 @pytest.fixture
-def small_job(picture) -> Job:
+def small_job(sample_image) -> Job:
     """A dream of three steps."""
-    return Job(engine="deep_dream", config=SMALL, inputs={"image": picture}, backbone="studio_vgg")
+    return Job(engine="deep_dream", config=SMALL, inputs={"image": sample_image}, backbone="studio_vgg")
 
 
 @pytest.fixture
@@ -100,15 +100,15 @@ def painting() -> np.ndarray:
 
 
 @pytest.fixture
-def painting_job(picture, painting) -> Job:
+def painting_job(sample_image, painting) -> Job:
     """A painting of three steps."""
-    inputs = {"content_image": picture, "style_images_1": painting}
+    inputs = {"content_image": sample_image, "style_images_1": painting}
     return Job(engine="style_transfer", config=QUICK_PAINTING, inputs=inputs, backbone="studio_vgg")
 
 
 @pytest.fixture
-def photo(tmp_path, picture) -> str:
+def photo(tmp_path, sample_image) -> str:
     """The path of an uploaded photo."""
     path = tmp_path / "photo.png"
-    Image.fromarray(picture).save(path)
+    Image.fromarray(sample_image).save(path)
     return str(path)

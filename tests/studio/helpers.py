@@ -78,7 +78,7 @@ class LoopEngine:
         steps: number of frames.
         gate: if given, each step waits for one release.
         error: exception that the step after `fail_after` raises.
-        picture: picture of every frame.
+        image: image of every frame.
         on_step: called in each step.
         yield_every: number of steps between yield points; 0 for none.
     """
@@ -97,13 +97,13 @@ class LoopEngine:
         gate: threading.Semaphore | None = None,
         error: Exception | None = None,
         fail_after: int = 0,
-        picture: np.ndarray | None = None,
+        image: np.ndarray | None = None,
         on_step: Callable[[], None] = lambda: None,
         yield_every: int = 0,
     ):
         self.yield_every = yield_every
-        self.picture = np.zeros((24, 32, 3), np.uint8) if picture is None else picture
-        self.job = Job(engine="deep_dream", config=None, inputs={"image": self.picture}, backbone="studio_vgg")
+        self.image = np.zeros((24, 32, 3), np.uint8) if image is None else image
+        self.job = Job(engine="deep_dream", config=None, inputs={"image": self.image}, backbone="studio_vgg")
         self.last: Frame | None = None
         self.steps, self.gate, self.error, self.fail_after, self.on_step = steps, gate, error, fail_after, on_step
         self.sent: list[tuple[int, Any]] = []
@@ -133,7 +133,7 @@ class LoopEngine:
         self.last = Frame(
             step=done + 1,
             total=self.steps,
-            image=np.full_like(self.picture, (done + 1) % 256),
+            image=np.full_like(self.image, (done + 1) % 256),
             metrics={"loss": float(done)},
             yield_point=bool(self.yield_every) and (done + 1) % self.yield_every == 0,
         )
@@ -276,12 +276,12 @@ def names_of(update: dict[str, Any]) -> list[str]:
 
 
 def decoded(uri: str) -> np.ndarray:
-    """Decode the picture in a data URI."""
+    """Decode the image in a data URI."""
     return np.asarray(Image.open(io.BytesIO(base64.b64decode(uri.partition(",")[2]))))
 
 
 def png_with_text(path: Path, text: str) -> str:
-    """Write a picture with text in its recipe chunk; return its path."""
+    """Write an image with text in its recipe chunk; return its path."""
     chunk = PngImagePlugin.PngInfo()
     chunk.add_itxt("reverie", text)
     Image.new("RGB", (40, 30)).save(path, pnginfo=chunk)

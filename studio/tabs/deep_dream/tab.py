@@ -11,7 +11,7 @@ import gradio as gr
 from engines.core.messages import message
 from engines.core.options import format_weights, parse_weights
 from engines.deep_dream import PRESETS, DreamConfig, presets
-from engines.imaging.images import PictureError
+from engines.imaging.images import ImageError
 from engines.jobs import Job, replay_if_same
 from engines.jobs.sweep import DreamSweepConfig
 from engines.recipes import Recipe
@@ -43,11 +43,11 @@ class DreamTab(PageTab):
 
     def __init__(self, studio: Studio):
         super().__init__(studio)
-        self.example_pictures = examples(studio.outputs / "examples")
+        self.example_images = examples(studio.outputs / "examples")
 
     def build(self) -> None:
         """Create and wire the controls, inside the page's Blocks."""
-        first = self.example_pictures[0]
+        first = self.example_images[0]
         names = list(presets(DEFAULT_BACKBONE))
         self.settings = settings = Settings(presets(DEFAULT_BACKBONE)[names[0]], "dream")
         self.view = ImageRunView(self.studio, "dream")
@@ -63,7 +63,7 @@ class DreamTab(PageTab):
                         elem_classes="drop",
                         height=220,
                     )
-                    example_row(self.example_pictures, self.photo)
+                    example_row(self.example_images, self.photo)
                     self.preset = gr.Radio(
                         names, value=names[0], label="Preset", elem_id="dream-preset", elem_classes="chips"
                     )
@@ -169,7 +169,7 @@ class DreamTab(PageTab):
         shared = [self.batch.files, self.guide, self.backbone, *controls]
         view.start_on(self.batch.go.click, self.start_batch, shared)
         self.sweep.wire()
-        view.reuse_button.click(view.picture_as_input, [view.run_id, view.snapshot_step], [self.photo], **concurrent)
+        view.reuse_button.click(view.image_as_input, [view.run_id, view.snapshot_step], [self.photo], **concurrent)
         view.wire()
         self.saved_settings.wire(view.start_button)
         view.steered_by(controls, self.settings, self.backbone)
@@ -289,10 +289,10 @@ class DreamTab(PageTab):
             ValueError: no photo, or invalid settings; the message is for the user.
         """
         if not photo:
-            raise PictureError(message("Choose a photo first: drop one or click an example."))
-        picture = self.studio.load(photo)
+            raise ImageError(message("Choose a photo first: drop one or click an example."))
+        image = self.studio.load(photo)
         job = self._shared(guide, backbone, values)
-        return dataclasses.replace(job, inputs={"image": picture.pixels, **job.inputs}, details=picture.details)
+        return dataclasses.replace(job, inputs={"image": image.pixels, **job.inputs}, details=image.details)
 
     def _shared(self, guide: str | None, backbone: str, values: Sequence[Any]) -> Job:
         """Create the job without a photo, which a batch adds; raises as `_job`."""

@@ -24,7 +24,7 @@ from studio.services import Studio
 from studio.tabs.latent_space.face_editor import rounded
 from studio.wire_format import png_uri
 
-DIRECTIONS, REACH = 12, 6.0
+DIRECTIONS, Z_RANGE = 12, 6.0
 NEUTRAL_SLIDERS: tuple[Any, ...] = (0.0, False, *[0.0] * DIRECTIONS)
 EMPTY_FACE = {"network": "faces", "first": None, "second": None, "picture": "", "original": "", "caption": ""}
 
@@ -54,7 +54,7 @@ class FaceDetail:
 
     def frame(self) -> None:
         """Create the image and its buttons."""
-        self.picture = portrait("gan-portrait", EMPTY_FACE, self.edited)
+        self.image = portrait("gan-portrait", EMPTY_FACE, self.edited)
         with gr.Row(elem_classes="under"):
             self.hold = gr.Button("Hold", size="sm", elem_id="gan-hold")
             self.add = gr.Button("Add to walk", size="sm", elem_id="gan-add")
@@ -68,7 +68,7 @@ class FaceDetail:
             "components of its images.",
             elem_classes="quiet",
         )
-        self.directions = direction_sliders(DIRECTIONS, REACH, "gan-d")
+        self.directions = direction_sliders(DIRECTIONS, Z_RANGE, "gan-d")
 
     @property
     def sliders(self) -> list[Any]:
@@ -77,12 +77,12 @@ class FaceDetail:
     @property
     def everything(self) -> list[Any]:
         """List the face and its sliders, which `new_face` updates."""
-        return [self.picture, *self.sliders]
+        return [self.image, *self.sliders]
 
     def wire(self) -> None:
         """Connect the sliders, Hold and Save."""
         options: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": None}
-        follow(self.picture, self.sliders)
+        follow(self.image, self.sliders)
         self.hold.click(self.hold_face, self.everything, self.everything, **options)
         download_when_ready(self.keep.click(self.save_face, self.everything, [self.file], **options), self.file)
 
@@ -126,8 +126,8 @@ class FaceDetail:
         """Return the data URI and the caption of an edited face."""
         gan, image = self.gan(face["network"]), self.decode(face, sliders)
         score = float(gan.scores(image[None])[0])
-        picture = overlay_saliency(image, gan.saliency_map(image)) if sliders[1] else image
-        return {"picture": png_uri(picture), "caption": verdict_text(gan, score)}
+        shown = overlay_saliency(image, gan.saliency_map(image)) if sliders[1] else image
+        return {"picture": png_uri(shown), "caption": verdict_text(gan, score)}
 
     async def edited(self, asked: list[Any]) -> dict[str, str] | None:
         """Return the edited face for the browser's request, [network, first, second, sliders]; None if malformed."""

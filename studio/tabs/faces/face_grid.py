@@ -20,9 +20,9 @@ def face_grid(elem_id: str) -> gr.HTML:
 
 def grid_value(gan: GAN, seed: int, count: int, truncation: float) -> dict[str, Any]:
     """Generate faces from consecutive seeds and score them; return the component's value."""
-    pictures = gan.sample(range(seed, seed + count), truncation)
-    whole = sheet(pictures)
-    percentiles = [gan.score_percentile(float(score)) for score in gan.scores(pictures)]
+    images = gan.sample(range(seed, seed + count), truncation)
+    whole = sheet(images)
+    percentiles = [gan.score_percentile(float(score)) for score in gan.scores(images)]
     return {
         "sheet": data_uri(whole, quality=92),
         "columns": whole.shape[1] // gan.shape[1],

@@ -10,7 +10,7 @@ import gradio as gr
 import numpy as np
 
 from engines.core.messages import message
-from engines.data.images import split_pictures
+from engines.data.images import split_images
 from engines.dcgan.nearest_neighbors import NearestNeighborIndex
 from studio.components.toasts import warn
 from studio.i18n.catalog import translate
@@ -72,7 +72,7 @@ class NearestNeighbors:
             if self._found is None:
                 if self._studio.data is None:
                     raise ValueError(message("No training images found; start the studio with --data FOLDER."))
-                self._found = NearestNeighborIndex(split_pictures(self._studio.data))
+                self._found = NearestNeighborIndex(split_images(self._studio.data))
             found = self._found
         figures = "".join(
             f'<figure><img alt="" src="{png_uri(one.image)}"><figcaption>{one.distance:.2f}</figcaption></figure>'

@@ -103,8 +103,8 @@ class FaceProjection:
             if recipe is not None:
                 return self.restore(recipe)
             gan = self._face.gan(network)
-            picture, shown = open_upload(self.studio, path or "")
-            square = middle_square(picture.pixels, SIDE)
+            image, shown = open_upload(self.studio, path or "")
+            square = middle_square(image.pixels, SIDE)
             score = float(gan.scores(middle_square(square, gan.shape[0])[None])[0])
             return [
                 gr.skip() if shown == path else shown,

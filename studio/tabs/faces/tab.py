@@ -32,7 +32,7 @@ from studio.tabs.page_tab import PageTab
 from studio.trained_models import TrainedNetworks
 from studio.wire_format import png_uri
 
-COUNT, TRUNCATION, MOST_WAYPOINTS = 40, 1.0, 12
+COUNT, TRUNCATION, MAX_WAYPOINTS = 40, 1.0, 12
 
 
 class FacesTab(PageTab):
@@ -134,8 +134,8 @@ class FacesTab(PageTab):
         self.again.click(self.next_page, page_inputs, whole, **options)
         self.network.input(self.same_page, page_inputs, whole, **options)
         self.truncation.input(self.same_page, page_inputs, whole, **latest)
-        self.face_grid.pick(self.picked, [self.network, self.face_grid, self.face.picture], everything, **latest)
-        self.reset.click(self.face.reset, [self.face.picture], everything, **options)
+        self.face_grid.pick(self.picked, [self.network, self.face_grid, self.face.image], everything, **latest)
+        self.reset.click(self.face.reset, [self.face.image], everything, **options)
         self.face.add.click(self.add_to_walk, [self.waypoints, *everything], [self.waypoints, self.strip], **options)
         self.clear.click(self.clear_walk, None, [self.waypoints, self.strip], **options)
         walk_controls = [self.waypoints, self.strip, self.steps, self.arcs, self.loop]
@@ -148,7 +148,7 @@ class FacesTab(PageTab):
         self.saved_settings.applied.then(self.same_page, page_inputs, whole, **options)
         self.face.wire()
         self.search.wire(self.network)
-        self.neighbours.wire(self.face.picture, self.face.sliders, self.face.decode)
+        self.neighbours.wire(self.face.image, self.face.sliders, self.face.decode)
         self.training.use.click(self.use_trained, [self.training.view.run_id], [self.network], **options).then(
             self.same_page, page_inputs, whole, **options
         )
@@ -205,9 +205,9 @@ class FacesTab(PageTab):
         """Add the face to the walk."""
 
         def add() -> list[Any]:
-            if len(waypoints) >= MOST_WAYPOINTS:
+            if len(waypoints) >= MAX_WAYPOINTS:
                 raise ValueError(
-                    message("A walk can have at most {most} faces; clear it to start another.", most=MOST_WAYPOINTS)
+                    message("A walk can have at most {most} faces; clear it to start another.", most=MAX_WAYPOINTS)
                 )
             more = [*waypoints, rounded(self.face.latent_of(face, sliders))]
             return [more, self._strip(face["network"], more)]
@@ -255,7 +255,7 @@ class FacesTab(PageTab):
             Handoff(self.id, self.restore_training, [], training, engines=("dcgan_training",)),
             Handoff(
                 self.id,
-                self.project_picture,
+                self.project_image,
                 [self.network],
                 projecting,
                 title="Find this face",
@@ -277,7 +277,7 @@ class FacesTab(PageTab):
         updates = dict(zip(self.search.found, self.search.restore(recipe), strict=True))
         return updates | {self.parts: gr.update(selected="draw"), self.projection_fold: gr.update(open=True)}
 
-    async def project_picture(self, path: str, network: str) -> dict[Any, Any]:
+    async def project_image(self, path: str, network: str) -> dict[Any, Any]:
         """Use an image from another tab as the photo of the projection."""
         updates = dict(zip(self.search.found, await self.search.face_dropped(path, network), strict=True))
         if isinstance(updates[self.search.opinion], str):  # the image could be read
@@ -323,7 +323,7 @@ class FacesTab(PageTab):
         points = gan.latents(config.seeds, config.truncation)
         if config.waypoints:
             points = np.array(config.waypoints, np.float32).reshape(-1, gan.latent_dim)
-        waypoints = [rounded(z) for z in points[:MOST_WAYPOINTS]]
+        waypoints = [rounded(z) for z in points[:MAX_WAYPOINTS]]
         inform(message("Walk restored; press Walk to play it."))
         same = [gr.skip()] * (1 + len(self.face.everything))
         walk_controls = [waypoints, self._strip(job.backbone, waypoints), config.steps, config.spherical, config.closed]
@@ -341,11 +341,11 @@ class FacesTab(PageTab):
         return gr.update(choices=[*NETWORKS.items(), (message("Yours"), name)], value=name)
 
 
-def strip(pictures: Sequence[np.ndarray]) -> str:
+def strip(faces: Sequence[np.ndarray]) -> str:
     """Render the faces of a walk as HTML."""
-    if not pictures:
+    if not faces:
         hint = translate("Collect faces with Add to walk; otherwise the first five of the grid are used.")
         return f'<p class="places">{hint}</p>'
-    images = "".join(f'<img alt="" src="{png_uri(one)}">' for one in pictures)
-    count = translate(message("{count} face{s} in the walk", count=len(pictures), s="s" * (len(pictures) > 1)))
+    images = "".join(f'<img alt="" src="{png_uri(one)}">' for one in faces)
+    count = translate(message("{count} face{s} in the walk", count=len(faces), s="s" * (len(faces) > 1)))
     return f'<div class="places" role="img" aria-label="{count}">{images}</div>'

@@ -11,7 +11,7 @@ from typing import Any
 import gradio as gr
 
 from engines.core.messages import message
-from engines.imaging.images import load_picture
+from engines.imaging.images import load_image
 from engines.recipes import Recipe, from_json
 from studio.components.hidden_download import download_when_ready
 from studio.components.html_component import component
@@ -193,11 +193,11 @@ class GalleryTab(PageTab):
     def compare_results(self, value: dict[str, Any] | None) -> dict[Any, Any]:
         """Compare two images."""
         found = [self.studio.gallery.find(name) for name in (value or {}).get("chosen", [])]
-        pictures = [result for result in found if result is not None and result.kind == "picture"]
-        if len(pictures) != 2:
+        images = [result for result in found if result is not None and result.kind == "picture"]
+        if len(images) != 2:
             warn(message("Select two images to compare."))
             return {self.open: gr.skip()}
-        left, right = pictures
+        left, right = images
         nothing = gr.update(visible=False)
         return {
             self.opened: gr.update(visible=True),
@@ -260,8 +260,8 @@ class GalleryTab(PageTab):
                 path = result.path
                 if result.kind == "picture":
                     # Copied without its recipe, so that the tab treats it as a photo.
-                    picture = load_picture(path)
-                    path = self.studio.gallery.keep_input(picture.pixels, picture.details)
+                    image = load_image(path)
+                    path = self.studio.gallery.keep_input(image.pixels, image.details)
                 updates = await handoff.open(str(path), values)
             except ValueError as error:
                 warn(error)

@@ -11,12 +11,12 @@ from engines.core.messages import message
 from engines.recipes import Recipe
 from studio.components.html_component import component
 from studio.gallery.gallery import Result, url_of
-from studio.gallery.thumbnails import picture_size
+from studio.gallery.thumbnails import image_size
 from studio.i18n.catalog import translate
 from studio.panels.network_picker import title_of_network
 from studio.run_views.engine_titles import TITLES
 
-MOST_TEXT = 20_000
+MAX_TEXT = 20_000
 UNREADABLE = message("This file cannot be read.")
 
 
@@ -37,7 +37,7 @@ def date_text(result: Result) -> str:
 
 def viewer_value(result: Result, recipe: Recipe | None) -> dict[str, Any]:
     """Return the viewer's value for a result."""
-    size = picture_size(result)
+    size = image_size(result)
     facts = [title_of(result), date_text(result)]
     if recipe is not None and recipe.seconds:
         facts.append(
@@ -54,7 +54,7 @@ def viewer_value(result: Result, recipe: Recipe | None) -> dict[str, Any]:
     value = {"title": title_of(result), "facts": " · ".join(filter(None, facts)), "fresh": secrets.token_hex(4)}
     if result.kind == "text":
         try:
-            return value | {"kind": "text", "text": result.path.read_bytes()[:MOST_TEXT].decode("utf-8", "replace")}
+            return value | {"kind": "text", "text": result.path.read_bytes()[:MAX_TEXT].decode("utf-8", "replace")}
         except OSError:
             return value | {"kind": "damaged", "text": translate(UNREADABLE)}
     if size is None:

@@ -15,7 +15,7 @@ from studio.panels.handoff import Handoff
 from studio.services import Studio
 from studio.tabs.page_tab import PageTab
 
-PICTURES = Path(__file__).with_name("pictures")
+IMAGES = Path(__file__).with_name("pictures")
 WORDS = "This movie was wonderful. I saw it when it first came out and I have a copy of it. It’s one of those movies."
 
 
@@ -23,15 +23,15 @@ def cards(tabs: Sequence[type[PageTab]]) -> str:
     """Render the cards of tabs as HTML."""
     items = []
     for tab in tabs:
-        path = PICTURES / f"{tab.id}.jpg"
-        picture = (
+        path = IMAGES / f"{tab.id}.jpg"
+        image = (
             f'<img alt="" width="480" height="360" src="gradio_api/file={path}">'
             if path.is_file()
             else f'<span class="words">{html.escape(WORDS)}</span>'
         )
         caption = f'<span class="title">{html.escape(translate(tab.title))}</span>'
         caption += f'<span class="line">{html.escape(translate(tab.card))}</span>'
-        items.append(f'<li><button type="button" data-tab="{tab.id}">{picture}{caption}</button></li>')
+        items.append(f'<li><button type="button" data-tab="{tab.id}">{image}{caption}</button></li>')
     return f'<ul class="home">{"".join(items)}</ul>'
 
 
@@ -45,7 +45,7 @@ class HomeTab(PageTab):
         super().__init__(studio)
         self._tabs = tabs
         # Static paths are the same for all visitors and cached by browsers.
-        gr.set_static_paths([PICTURES])
+        gr.set_static_paths([IMAGES])
 
     def build(self) -> None:
         """Create the cards, inside the page's Blocks."""

@@ -21,9 +21,9 @@ from studio.wire_format import png_uri
 
 FACES = "faces"
 DIRECTIONS = 12
-REACH = 3.0
+Z_RANGE = 3.0
 # Held-out faces have a mean absolute error of about 0.05; above twice that the image is hardly a face.
-MOST_FACE_ERROR = 0.1
+MAX_FACE_ERROR = 0.1
 # Standard deviation of random latent vectors; below 1, faces have fewer flaws.
 RANDOM_SPREAD = 0.8
 EMPTY_FACE = {"network": FACES, "first": None, "second": None, "picture": "", "original": ""}
@@ -61,32 +61,32 @@ class FaceEditor:
                         self.random = gr.Button("Random face", variant="primary", elem_id="faces-random")
                         self.reset = gr.Button("Reset", elem_id="faces-reset", min_width=80)
                 self.concepts = [
-                    gr.Slider(-REACH, REACH, value=0, step=0.05, label=name.capitalize(), elem_id=f"faces-{i}")
+                    gr.Slider(-Z_RANGE, Z_RANGE, value=0, step=0.05, label=name.capitalize(), elem_id=f"faces-{i}")
                     for i, name in enumerate(CONCEPTS.values())
                 ]
             with gr.Column(elem_classes="outputs", min_width=320, scale=3):
-                self.picture = portrait("faces-picture", EMPTY_FACE, self.edited)
+                self.image = portrait("faces-picture", EMPTY_FACE, self.edited)
         gr.Markdown("The twelve directions in which faces vary most, in standard deviations.", elem_classes="quiet")
-        self.directions = direction_sliders(DIRECTIONS, REACH, "faces-d")
+        self.directions = direction_sliders(DIRECTIONS, Z_RANGE, "faces-d")
         self.seed = gr.State(0)
         self._wire()
 
     def _wire(self) -> None:
         options: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": None}
         sliders = [self.blend, *self.concepts, *self.directions]
-        follow(self.picture, sliders)
-        everything = [self.picture, *sliders]
-        self.first.upload(self.encode_first, [self.first, self.picture], everything, **options)
-        self.second.upload(self.encode_second, [self.second, *everything], [self.picture, self.blend], **options)
-        self.random.click(self.draw_random, [self.seed, self.picture], [self.seed, *everything], **options)
-        self.reset.click(self.reset_sliders, [self.picture], everything, **options)
+        follow(self.image, sliders)
+        everything = [self.image, *sliders]
+        self.first.upload(self.encode_first, [self.first, self.image], everything, **options)
+        self.second.upload(self.encode_second, [self.second, *everything], [self.image, self.blend], **options)
+        self.random.click(self.draw_random, [self.seed, self.image], [self.seed, *everything], **options)
+        self.reset.click(self.reset_sliders, [self.image], everything, **options)
 
     def on_shown(self, tab: gr.Tab) -> None:
         """Draw a face when the tab is first opened."""
         tab.select(
             self.draw_first,
-            [self.seed, self.picture],
-            [self.seed, self.picture, self.blend, *self.concepts, *self.directions],
+            [self.seed, self.image],
+            [self.seed, self.image, self.blend, *self.concepts, *self.directions],
             api_visibility="private",
         )
 
@@ -104,12 +104,12 @@ class FaceEditor:
         try:
             network, first, second, (blend, *values) = asked
             return await self.studio.run_interactive(
-                lambda: {"picture": self._picture(str(network), first, second, float(blend), values)}
+                lambda: {"picture": self._image(str(network), first, second, float(blend), values)}
             )
         except (TypeError, ValueError):  # a malformed request
             return None
 
-    def _picture(
+    def _image(
         self, network: str, first: list[float], second: list[float] | None, blend: float, values: Sequence[float]
     ) -> str:
         vae = self._vae(network)
@@ -134,10 +134,10 @@ class FaceEditor:
     def _new_face(self, value: dict[str, Any]) -> list[Any]:
         """Return updates that show a face with neutral sliders."""
         zeros = [0.0] * (self._count - 1)
-        picture = self._picture(value["network"], value["first"], value["second"], 0.0, zeros[1:])
+        image = self._image(value["network"], value["first"], value["second"], 0.0, zeros[1:])
         # The counter forces a redraw: the page skips a value it has already received, though an edit may have replaced
         # the image.
-        return [{**value, "picture": picture, "turn": value.get("turn", 0) + 1}, *zeros]
+        return [{**value, "picture": image, "turn": value.get("turn", 0) + 1}, *zeros]
 
     async def reset_sliders(self, value: dict[str, Any]) -> Any:
         """Reset the sliders."""
@@ -158,8 +158,8 @@ class FaceEditor:
         def encode() -> list[Any]:
             second, _ = self._encoded(path, value["network"])
             first = value["first"] or second
-            picture = self._picture(value["network"], first, second, 0.5, values)
-            return [{**value, "first": first, "second": second, "picture": picture}, 0.5]
+            image = self._image(value["network"], first, second, 0.5, values)
+            return [{**value, "first": first, "second": second, "picture": image}, 0.5]
 
         return await run_or_warn(self.studio, encode, 2) if path else [gr.skip()] * 2
 
@@ -169,7 +169,7 @@ class FaceEditor:
         image = self.studio.read(path or "")
         cut = middle_square(image, vae.shape[0])
         mean, error = vae.locate(cut)
-        if error > MOST_FACE_ERROR:
+        if error > MAX_FACE_ERROR:
             inform(
                 message("The network does not recognise a face here; use a photo in which one face fills the centre.")
             )

@@ -21,22 +21,22 @@ def latent_map(elem_id: str, value: dict[str, Any]) -> gr.HTML:
     return component(__file__, elem_id, value)
 
 
-def map_value(vae: VAE, count: int, reach: float, spacing: str) -> dict[str, Any]:
+def map_value(vae: VAE, count: int, z_range: float, spacing: str) -> dict[str, Any]:
     """Return the component's value for a grid: decoded tiles, and the encoded examples with their classes.
 
     Args:
         vae: network with a two-dimensional latent space.
         count: tiles per side.
-        reach: the grid covers [-reach, reach] in both dimensions.
+        z_range: the grid covers [-z_range, z_range] in both dimensions.
         spacing: "gaussian" or "linear".
     """
-    tiles = _tiles(vae, count, reach, spacing)
+    tiles = _tiles(vae, count, z_range, spacing)
     sheet = image_grid(tiles.reshape(-1, *vae.shape), count)[..., 0]
     pairs = [] if vae.examples is None else zip(*vae.examples, strict=True)
     dots = [[round(float(x), 3), round(float(y), 3), int(label)] for (x, y), label in pairs]
     return {
         "tiles": png_uri(sheet),
-        "axis": [float(value) for value in latent.axis_values(count, reach, spacing)],
+        "axis": [float(value) for value in latent.axis_values(count, z_range, spacing)],
         "size": vae.shape[0],
         "dots": dots,
         "classes": sorted({str(label) for *_, label in dots}),
@@ -44,28 +44,28 @@ def map_value(vae: VAE, count: int, reach: float, spacing: str) -> dict[str, Any
 
 
 @functools.lru_cache(maxsize=16)
-def _tiles(vae: VAE, count: int, reach: float, spacing: str) -> np.ndarray:
-    return vae.latent_grid(count, reach, spacing)
+def _tiles(vae: VAE, count: int, z_range: float, spacing: str) -> np.ndarray:
+    return vae.latent_grid(count, z_range, spacing)
 
 
-def overlay_image(vae: VAE, kind: str, count: int, reach: float, spacing: str) -> str:
+def overlay_image(vae: VAE, kind: str, count: int, z_range: float, spacing: str) -> str:
     """Return an overlay as a data URI; "" for "none".
 
     Args:
         vae: network with a two-dimensional latent space.
         kind: "density" darkens regions without data, "sensitivity" marks where the decoder changes fast.
         count: tiles per side.
-        reach: the grid covers [-reach, reach] in both dimensions.
+        z_range: the grid covers [-z_range, z_range] in both dimensions.
         spacing: "gaussian" or "linear".
     """
-    axis = latent.axis_values(count, reach, spacing)
+    axis = latent.axis_values(count, z_range, spacing)
     pixels = np.zeros((count, count, 4), np.uint8)
     if kind == "density" and vae.examples is not None:
         # The square root keeps sparse regions distinct from empty ones.
         pixels[..., 3] = np.round(255 * (1 - np.sqrt(maps.density(vae.examples[0], axis))))
         pixels[..., :3] = (20, 16, 12)
     elif kind == "sensitivity":
-        pixels[..., 3] = np.round(235 * maps.sensitivity(_tiles(vae, count, reach, spacing), axis))
+        pixels[..., 3] = np.round(235 * maps.sensitivity(_tiles(vae, count, z_range, spacing), axis))
         pixels[..., :3] = (249, 115, 22)
     else:
         return ""
@@ -74,5 +74,5 @@ def overlay_image(vae: VAE, kind: str, count: int, reach: float, spacing: str) -
 
 def point_value(vae: VAE, z: np.ndarray) -> dict[str, Any]:
     """Return the component's value for a latent vector, (2,): the vector and its decoded image."""
-    picture = vae.decode(z)[0, ..., 0]
-    return {"z": [float(value) for value in z], "exact": png_uri(picture)}
+    image = vae.decode(z)[0, ..., 0]
+    return {"z": [float(value) for value in z], "exact": png_uri(image)}

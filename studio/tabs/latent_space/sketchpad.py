@@ -8,11 +8,11 @@ import gradio as gr
 import numpy as np
 
 from engines.core.messages import message
-from engines.imaging.images import PictureError
+from engines.imaging.images import ImageError
 from studio.components.html_component import component
 from studio.wire_format import png_from_uri
 
-_MOST = 1024
+_MAX_SIDE = 1024
 
 
 def sketch(elem_id: str) -> gr.HTML:
@@ -27,5 +27,5 @@ def decode_sketch(value: Any) -> np.ndarray:
         ValueError: the drawing is empty or damaged.
     """
     if not value:
-        raise PictureError(message("The drawing is empty; draw a digit first."))
-    return np.asarray(png_from_uri(value, _MOST).convert("RGB"))
+        raise ImageError(message("The drawing is empty; draw a digit first."))
+    return np.asarray(png_from_uri(value, _MAX_SIDE).convert("RGB"))

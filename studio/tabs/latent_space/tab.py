@@ -11,7 +11,7 @@ import numpy as np
 
 from engines.core.files import written_atomically
 from engines.core.messages import message
-from engines.imaging.images import PictureError
+from engines.imaging.images import ImageError
 from engines.jobs import ENGINES, Job
 from engines.latent import geometry as latent
 from engines.latent.walk_frames import enlarged
@@ -150,22 +150,22 @@ class LatentTab(PageTab):
             )
             self.reconstructions = gr.HTML("", elem_id="latent-reconstructions", apply_default_css=False)
         with gr.Accordion("Map", open=False, elem_id="latent-grid", elem_classes="fold"):
-            self.count, self.reach, self.spacing = self.settings.grid()
+            self.count, self.z_range, self.spacing = self.settings.grid()
             self.figure = gr.DownloadButton("Save figure with axes", size="sm", elem_id="latent-figure")
         self.saved_settings.build()
 
     def _wire(self) -> None:
         options: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": None}
         latest = {**options, "trigger_mode": "always_last"}
-        grid = self._grid = [self.network, self.count, self.reach, self.spacing, self.overlay]
-        redraw = [self.network.input, self.count.release, self.reach.release, self.spacing.input, self.overlay.input]
+        grid = self._grid = [self.network, self.count, self.z_range, self.spacing, self.overlay]
+        redraw = [self.network.input, self.count.release, self.z_range.release, self.spacing.input, self.overlay.input]
         gr.on(redraw, self.redraw, [*grid, self.map, *self.z], [self.map], **latest)
         self.map.pick(self.picked, [self.network, self.map], [self.map, *self.z], **latest)
         gr.on([z.input for z in self.z], self.move_point, [self.network, self.map, *self.z], [self.map], **latest)
         found = [self.map, self.reconstructions, *self.z]
         self.sheet.change(self.encode_sketch, [self.sheet, self.network, self.map], found, **latest)
-        self.dropped.upload(self.encode_picture, [self.dropped, self.network, self.map], found, **options)
-        self.figure.click(self.write_figure, [self.network, self.reach, self.spacing], [self.figure], **options)
+        self.dropped.upload(self.encode_image, [self.dropped, self.network, self.map], found, **options)
+        self.figure.click(self.write_figure, [self.network, self.z_range, self.spacing], [self.figure], **options)
         walk = self._walk = [self.map, self.network, self.steps, self.arcs, self.round]
         self.view.start_on(self.view.start_button.click, self.start, walk)
         self.saved.upload(self.restore_walk_file, [self.saved, self.map], walk, **options).then(
@@ -192,13 +192,13 @@ class LatentTab(PageTab):
         """Use trained networks on the map or in the face editor."""
         self.training.use.click(
             self.use_trained,
-            [self.training.view.run_id, self.faces.picture],
-            [self.network, self.faces.picture],
+            [self.training.view.run_id, self.faces.image],
+            [self.network, self.faces.image],
             api_visibility="private",
             concurrency_limit=None,
         ).then(
             self.redraw,
-            [self.network, self.count, self.reach, self.spacing, self.overlay, self.map, *self.z],
+            [self.network, self.count, self.z_range, self.spacing, self.overlay, self.map, *self.z],
             [self.map],
             api_visibility="private",
         )
@@ -216,12 +216,12 @@ class LatentTab(PageTab):
         return [gr.skip(), {**face, "network": name, "first": None, "second": None}]
 
     async def draw_first(
-        self, network: str, count: float, reach: float, spacing: str, overlay: str, value: Any, *z: float
+        self, network: str, count: float, z_range: float, spacing: str, overlay: str, value: Any, *z: float
     ) -> Any:
         """Draw the map, unless it is there already."""
         if (value or {}).get("tiles"):
             return gr.skip()
-        return await self.redraw(network, count, reach, spacing, overlay, value, *z)
+        return await self.redraw(network, count, z_range, spacing, overlay, value, *z)
 
     # Map
 
@@ -229,13 +229,13 @@ class LatentTab(PageTab):
         return self.studio.workshop.network("vae", network or "digits")
 
     async def redraw(
-        self, network: str, count: float, reach: float, spacing: str, overlay: str, value: Any, *z: float
+        self, network: str, count: float, z_range: float, spacing: str, overlay: str, value: Any, *z: float
     ) -> Any:
         """Redraw the map; the marked point, the waypoints and the ellipse are kept."""
 
         def draw() -> dict[str, Any]:
             vae = self._vae(network)
-            grid = (int(count), float(reach), SPACINGS.get(spacing, "gaussian"))
+            grid = (int(count), float(z_range), SPACINGS.get(spacing, "gaussian"))
             shade = overlay_image(vae, OVERLAYS.get(overlay, "none"), *grid)
             kept = {"waypoints": (value or {}).get("waypoints", [])}
             return map_value(vae, *grid) | kept | point_value(vae, np.array(z, np.float32)) | {"overlay": shade}
@@ -256,17 +256,17 @@ class LatentTab(PageTab):
             self.studio, lambda: (value or {}) | point_value(self._vae(network), np.array(z, np.float32))
         )
 
-    async def write_figure(self, network: str, reach: float, spacing: str) -> Any:
+    async def write_figure(self, network: str, z_range: float, spacing: str) -> Any:
         """Write the book's figure, 30 x 30 digits with axes, and return its path."""
 
         def draw() -> Path:
             vae = self._vae(network)
             chosen = SPACINGS.get(spacing, "gaussian")
-            path = self.studio.outputs / "figures" / f"{vae.name}-{chosen}-{float(reach):.1f}.png"
-            axis = latent.axis_values(30, float(reach), chosen)
+            path = self.studio.outputs / "figures" / f"{vae.name}-{chosen}-{float(z_range):.1f}.png"
+            axis = latent.axis_values(30, float(z_range), chosen)
             path.parent.mkdir(parents=True, exist_ok=True)
             with written_atomically(path) as file:
-                latent_figure(vae.latent_grid(30, float(reach), chosen), axis, file)
+                latent_figure(vae.latent_grid(30, float(z_range), chosen), axis, file)
             return path
 
         path = await run_or_warn(self.studio, draw)
@@ -280,7 +280,7 @@ class LatentTab(PageTab):
             return [{**(value or {}), "ellipse": None}, "", gr.skip(), gr.skip()]
         return await self._locate(lambda: decode_sketch(sheet), network, value)
 
-    async def encode_picture(self, path: str | None, network: str, value: Any) -> Any:
+    async def encode_image(self, path: str | None, network: str, value: Any) -> Any:
         """Encode a dropped image of a digit."""
         if not path:
             return [gr.skip()] * 4
@@ -290,10 +290,10 @@ class LatentTab(PageTab):
         def find() -> list[Any]:
             vae = self._vae(network)
             digit = as_digit(read())
-            mean, deviations, pictures = vae.posterior_of(digit, SAMPLES, seed=0)
+            mean, deviations, images = vae.posterior_of(digit, SAMPLES, seed=0)
             ellipse = {"mean": mean.tolist(), "deviations": deviations.tolist()}
             shown = (value or {}) | point_value(vae, mean) | {"ellipse": ellipse}
-            return [shown, _row(digit, pictures), *(round(float(value), 2) for value in mean)]
+            return [shown, _row(digit, images), *(round(float(value), 2) for value in mean)]
 
         found = await run_or_warn(self.studio, find)
         return found if isinstance(found, list) else [gr.skip()] * 4
@@ -302,7 +302,7 @@ class LatentTab(PageTab):
 
     def handoffs(self) -> list[Handoff]:
         """Handoffs: restore a walk or a training."""
-        grid = [self.count, self.reach, self.spacing, self.overlay, self.map, *self.z]
+        grid = [self.count, self.z_range, self.spacing, self.overlay, self.map, *self.z]
         return [
             Handoff(self.id, self.restore_walk, grid, [self.parts, *self._walk], engines=("vae",)),
             Handoff(
@@ -319,12 +319,12 @@ class LatentTab(PageTab):
         return self.training.restore(recipe) | {self.parts: gr.update(selected="train")}
 
     async def restore_walk(
-        self, recipe: Recipe, count: float, reach: float, spacing: str, overlay: str, value: Any, *z: float
+        self, recipe: Recipe, count: float, z_range: float, spacing: str, overlay: str, value: Any, *z: float
     ) -> dict[Any, Any]:
         """Restore a walk on the map of its network."""
         updates = dict(zip(self._walk, self._restore_walk(recipe, value), strict=True))
         network, walked = updates[self.network], updates[self.map]
-        updates[self.map] = await self.redraw(network, count, reach, spacing, overlay, walked, *z)
+        updates[self.map] = await self.redraw(network, count, z_range, spacing, overlay, walked, *z)
         return updates | {self.parts: gr.update(selected="digits")}
 
     def restore_walk_file(self, path: str, value: Any) -> list[Any]:
@@ -359,7 +359,7 @@ class LatentTab(PageTab):
         def job() -> Job:
             points = [float(number) for point in (value or {}).get("waypoints", []) for number in point]
             if len(points) < 4:
-                raise PictureError(message("A walk needs at least two waypoints; add them on the map first."))
+                raise ImageError(message("A walk needs at least two waypoints; add them on the map first."))
             config = WalkConfig(waypoints=tuple(points), steps=int(steps), spherical=bool(arcs), closed=bool(back))
             self._vae(network)  # fail now rather than in the run
             return Job(engine="vae", config=config, inputs={}, backbone=network)
@@ -368,9 +368,9 @@ class LatentTab(PageTab):
             yield update
 
 
-def _row(digit: np.ndarray, pictures: np.ndarray) -> str:
+def _row(digit: np.ndarray, images: np.ndarray) -> str:
     """Render a digit, its reconstruction and samples of its posterior as HTML."""
-    first, second, *others = [data_uri(enlarged(one, 84), quality=92) for one in (digit, *pictures)]
+    first, second, *others = [data_uri(enlarged(one, 84), quality=92) for one in (digit, *images)]
     cells = [(translate("network input"), first), (translate("reconstruction"), second)]
     figures = "".join(
         f'<figure><img alt="" src="{uri}"><figcaption>{text}</figcaption></figure>' for text, uri in cells

@@ -9,8 +9,8 @@ from typing import Any
 import gradio as gr
 
 from engines.core.messages import message
-from engines.imaging.images import PictureError
-from engines.style_transfer import MOST_STYLES
+from engines.imaging.images import ImageError
+from engines.style_transfer import MAX_STYLES
 from studio.components.image_input import example_row, thumbnails
 from studio.components.toasts import warn
 from studio.examples.examples import painting_paths, paintings
@@ -89,7 +89,7 @@ class StylePicker:
                     visible=False,
                     elem_id=f"{fold_id}-{i}",
                 )
-                for i in range(1, MOST_STYLES + 1)
+                for i in range(1, MAX_STYLES + 1)
             ]
 
     def wire(self, changed: Callable[..., list[Any]], inputs: Sequence[Any], outputs: Sequence[Any]) -> None:
@@ -133,11 +133,9 @@ class StylePicker:
 
     def _combined(self, picked: list[str], gallery: Any, several: bool):
         wanted = [*paths_in(gallery), *picked] if several else picked
-        if len(wanted) > MOST_STYLES:
+        if len(wanted) > MAX_STYLES:
             warn(
-                message(
-                    "That would make {count} style images; use at most {most}.", count=len(wanted), most=MOST_STYLES
-                )
+                message("That would make {count} style images; use at most {most}.", count=len(wanted), most=MAX_STYLES)
             )
             return gr.skip()
         return wanted
@@ -145,18 +143,18 @@ class StylePicker:
     def check_gallery(self, gallery: Any) -> list[Any]:
         """Check dropped style images, and show a weight for each if there are several."""
         readable = self._readable(paths_in(gallery))
-        if len(readable) > MOST_STYLES:
+        if len(readable) > MAX_STYLES:
             warn(
                 message(
                     "You added {count} style images; only the first {most} are kept.",
                     count=len(readable),
-                    most=MOST_STYLES,
+                    most=MAX_STYLES,
                 )
             )
-            readable = readable[:MOST_STYLES]
+            readable = readable[:MAX_STYLES]
         shown = gr.skip() if readable == paths_in(gallery) else readable
         several = len(readable) > 1
-        sliders = [gr.update(visible=i < len(readable)) for i in range(MOST_STYLES)]
+        sliders = [gr.update(visible=i < len(readable)) for i in range(MAX_STYLES)]
         return [shown, gr.update(visible=several, open=several), *sliders]
 
     def _readable(self, paths: Sequence[str]) -> list[str]:
@@ -165,7 +163,7 @@ class StylePicker:
         for path in paths:
             try:
                 readable.append(open_upload(self._studio, path)[1])
-            except PictureError as error:
+            except ImageError as error:
                 warn(error)
         return readable
 

@@ -11,11 +11,11 @@ import gradio as gr
 
 from engines.core.messages import message
 from engines.core.options import format_weights, parse_weights
-from engines.imaging.images import PictureError
+from engines.imaging.images import ImageError
 from engines.jobs import Job, replay_if_same
 from engines.jobs.sweep import StyleSweepConfig
 from engines.recipes import Recipe
-from engines.style_transfer import LAYERS, MOST_STYLES, StyleConfig, presets
+from engines.style_transfer import LAYERS, MAX_STYLES, StyleConfig, presets
 from studio.components.config_form import Settings
 from studio.components.image_input import Photo, example_row
 from studio.components.toasts import inform
@@ -72,7 +72,7 @@ class StyleTab(PageTab):
         with gr.Row(elem_classes="workbench"):
             with gr.Column(elem_classes="inputs", min_width=300):
                 with gr.Column(elem_classes="begin"):
-                    self._build_pictures(first)
+                    self._build_images(first)
                     self.preset = gr.Radio(
                         names, value=names[0], label="Preset", elem_id="style-preset", elem_classes="chips"
                     )
@@ -125,7 +125,7 @@ class StyleTab(PageTab):
         self.restored = gr.State(None)
         self._wire()
 
-    def _build_pictures(self, first: Path) -> None:
+    def _build_images(self, first: Path) -> None:
         with gr.Row(elem_classes="pair pictures"):
             self.photo = Photo(
                 value=str(first),
@@ -219,7 +219,7 @@ class StyleTab(PageTab):
         view.start_on(self.batch.go.click, self.start_batch, shared)
         self.sweep.wire()
         view.reuse_button.click(
-            view.picture_as_input, [view.run_id, view.snapshot_step], [self.start_image], **concurrent
+            view.image_as_input, [view.run_id, view.snapshot_step], [self.start_image], **concurrent
         ).then(lambda: gr.update(open=True), None, [self.start_fold], **unqueued)
         view.wire()
         self.saved_settings.wire(view.start_button)
@@ -275,7 +275,7 @@ class StyleTab(PageTab):
         for i, slider in enumerate(self.style_picker.blend):
             weight = config.blend[i] if i < len(config.blend) else 1.0
             update[slider] = gr.update(value=weight, maximum=max(1.0, weight))
-        styles = [found.get(f"style_images_{i}") for i in range(1, MOST_STYLES + 1)]
+        styles = [found.get(f"style_images_{i}") for i in range(1, MAX_STYLES + 1)]
         update[self.style_picker.gallery] = [str(path) for path in styles if path]
         update[self.start_image] = str(found["start_image"]) if found.get("start_image") else None
         missing = [name for name, path in found.items() if path is None]
@@ -367,24 +367,24 @@ class StyleTab(PageTab):
             ValueError: missing images, or invalid settings; the message is for the user.
         """
         if not photo:
-            raise PictureError(message("Choose a photo first: drop one or click an example."))
+            raise ImageError(message("Choose a photo first: drop one or click an example."))
         job = self._shared(gallery, backbone, values)
-        picture = self.studio.load(photo)
-        own = {"content_image": picture.pixels}
+        image = self.studio.load(photo)
+        own = {"content_image": image.pixels}
         if start_image:
             own["start_image"] = self.studio.read(start_image)
         masks = masks_of(regions, len(job.inputs))
         own |= {f"masks_{i}": mask for i, mask in enumerate(masks, 1) if mask is not None}
-        return dataclasses.replace(job, inputs=own | dict(job.inputs), details=picture.details)
+        return dataclasses.replace(job, inputs=own | dict(job.inputs), details=image.details)
 
     def _shared(self, gallery: Any, backbone: str, values: Sequence[Any]) -> Job:
         """Create the job without photo, start image and regions, which a batch cannot share; raises as `_job`."""
         styles = paths_in(gallery)
         if not styles:
-            raise PictureError(message("Choose a style image first: drop one, or click an example."))
-        if len(styles) > MOST_STYLES:
-            raise PictureError(
-                message("There are {count} style images; use at most {most}.", count=len(styles), most=MOST_STYLES)
+            raise ImageError(message("Choose a style image first: drop one, or click an example."))
+        if len(styles) > MAX_STYLES:
+            raise ImageError(
+                message("There are {count} style images; use at most {most}.", count=len(styles), most=MAX_STYLES)
             )
         inputs = {f"style_images_{i}": self.studio.read(path) for i, path in enumerate(styles, 1)}
         require_weights(self.studio, backbone)
@@ -394,5 +394,5 @@ class StyleTab(PageTab):
 def regions_for(gallery: Any, painted: Any):
     """Return the region painter's value for the current number of style images."""
     value = painted if isinstance(painted, dict) else {}
-    count = max(1, min(len(paths_in(gallery)), MOST_STYLES))
+    count = max(1, min(len(paths_in(gallery)), MAX_STYLES))
     return [gr.skip() if value.get("count") == count else {**value, "count": count}]

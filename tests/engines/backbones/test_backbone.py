@@ -114,9 +114,9 @@ def test_only_a_network_without_normalisation_in_the_wanted_type_is_not_made_ane
     assert fold_batch_normalization(studio_vgg.network, "bfloat16") is not studio_vgg.network
 
 
-def test_a_backbone_in_bfloat16_sees_nearly_what_one_in_float32_sees(picture, studio_vgg):
+def test_a_backbone_in_bfloat16_sees_nearly_what_one_in_float32_sees(sample_image, studio_vgg):
     narrow = Backbone("studio_vgg", fold_batch_normalization(studio_vgg.network, "bfloat16"))
-    image = tf.constant(to_float(picture))
+    image = tf.constant(to_float(sample_image))
     (wide_features,) = studio_vgg.extractor(["block3_conv2"])(image)
     (narrow_features,) = narrow.extractor(["block3_conv2"])(image)
     assert narrow_features.dtype == tf.bfloat16
@@ -177,8 +177,8 @@ def test_an_extractor_ends_at_the_deepest_layer_that_is_asked_for(studio_vgg):
     assert convolutions_in(studio_vgg.extractor(["block5_conv2"])) == 12
 
 
-def test_features_come_in_the_order_that_was_asked_for(picture, studio_vgg):
-    image = tf.constant(to_float(picture))
+def test_features_come_in_the_order_that_was_asked_for(sample_image, studio_vgg):
+    image = tf.constant(to_float(sample_image))
     deep, shallow = studio_vgg.extractor(["block3_conv1", "block1_conv1"])(image)
     assert (deep.shape, shallow.shape) == ((1, 12, 18, 128), (1, 48, 72, 32))
     (alone,) = studio_vgg.extractor(["block3_conv1"])(image)
@@ -214,7 +214,7 @@ def test_the_layers_of_every_branch_of_an_architecture_come_from_first_to_last(n
     backbone = untrained(name)
     assert len(backbone.layers) >= 10
     assert len(set(backbone.layers)) == len(backbone.layers)
-    # What lies deeper has seen more of the picture, and so has fewer cells.
+    # What lies deeper has seen more of the image, and so has fewer cells.
     image = tf.zeros((1, 128, 128, 3))
     features = dict(zip(backbone.layers, backbone.extractor(backbone.layers)(image), strict=True))
     for branch in backbone.architecture.layers:
@@ -264,9 +264,9 @@ def test_a_folders_own_copy_of_the_bundled_network_comes_before_the_bundled_one(
     np.testing.assert_allclose(features, expected, atol=1e-6)
 
 
-def test_average_pooling_takes_the_mean_where_the_network_was_trained_with_the_greatest(picture):
+def test_average_pooling_takes_the_mean_where_the_network_was_trained_with_the_greatest(sample_image):
     backbone = untrained("studio_vgg")
-    image = tf.constant(to_float(picture))
+    image = tf.constant(to_float(sample_image))
     pooled, before = "block2_conv1", "block1_conv2"
     usual, averaging = (backbone.extractor([before, pooled], pooling=pooling)(image) for pooling in ("max", "average"))
     np.testing.assert_allclose(averaging[0], usual[0], atol=1e-6)

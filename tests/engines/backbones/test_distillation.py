@@ -17,7 +17,7 @@ from engines.backbones.backbone import Backbone, untrained_backbone
 from engines.backbones.config import DistillationConfig
 from engines.backbones.distillation import TEACHER_LAYERS, train
 from engines.backbones.hints import crops, gram, isometry_error, relative
-from engines.data.images import whole_pictures
+from engines.data.images import whole_images
 from tests.engines.helpers import blocks, refusal, zip_of
 
 SHORT = DistillationConfig(steps=6, batch_size=2, paintings=2, size=32, largest_scale=1.5, paintings_age=4, interval=3)
@@ -42,8 +42,8 @@ def data(tmp_path) -> Path:
     """Photos and paintings."""
     (tmp_path / "paintings").mkdir()
     zip_of(tmp_path / "photos.zip", blocks(4))
-    for number, picture in enumerate(blocks(2, seed=1)):
-        Image.fromarray(picture).save(tmp_path / "paintings" / f"{number}.png")
+    for number, image in enumerate(blocks(2, seed=1)):
+        Image.fromarray(image).save(tmp_path / "paintings" / f"{number}.png")
     return tmp_path
 
 
@@ -77,7 +77,7 @@ def test_what_is_learnt_brings_the_features_nearer_and_fits_the_network(data, te
         network.get_layer(name).set_weights([weights[f"{name}/kernel"], weights[f"{name}/bias"]])
 
 
-def test_crops_are_squares_of_the_pictures_at_many_scales():
+def test_crops_are_squares_of_the_images_at_many_scales():
     ramp = np.broadcast_to(np.arange(96, dtype=np.uint8)[None, :, None], (64, 96, 3))
     found = crops([ramp], 20, 16, 3.0, np.random.default_rng(0))
     assert found.shape == (20, 16, 16, 3)
@@ -112,10 +112,10 @@ def test_an_isometry_has_no_error_at_any_size():
     assert float(isometry_error(tf.constant([[1.0, 0, 0], [1, 0, 0]]))) > 0.5
 
 
-def test_pictures_that_are_too_small_are_left_out_and_named(tmp_path):
+def test_images_that_are_too_small_are_left_out_and_named(tmp_path):
     path = zip_of(tmp_path / "photos.zip", [np.zeros((20, 90, 3), np.uint8), np.zeros((40, 90, 3), np.uint8)])
-    found, told = whole_pictures(path, 32)
-    assert [picture.shape for picture in found] == [(40, 90, 3)]
+    found, told = whole_images(path, 32)
+    assert [image.shape for image in found] == [(40, 90, 3)]
     assert "shorter than 32 pixels" in told[0]
-    assert whole_pictures(path, 16, held_out=["01.png"])[0][0].shape == (20, 90, 3)
-    assert "no images" in refusal(ValueError, whole_pictures, path, 64)
+    assert whole_images(path, 16, held_out=["01.png"])[0][0].shape == (20, 90, 3)
+    assert "no images" in refusal(ValueError, whole_images, path, 64)

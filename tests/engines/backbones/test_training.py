@@ -60,7 +60,7 @@ def test_a_first_size_above_the_last_is_refused_or_never_gives_crops_without_pix
 
 
 @pytest.mark.parametrize("least", [0.05, 0.4, 1.0])
-def test_random_crops_lie_in_the_picture_and_cover_enough_of_it(least):
+def test_random_crops_lie_in_the_image_and_cover_enough_of_it(least):
     boxes = random_boxes(5000, least, np.random.default_rng(0))
     assert boxes.shape == (5000, 4)
     assert boxes.dtype == np.float32
@@ -119,12 +119,12 @@ def teacher() -> Backbone:
 
 @pytest.fixture
 def data(tmp_path) -> Path:
-    """Training and validation pictures of two classes, eight of each."""
+    """Training and validation images of two classes, eight of each."""
     folder = tmp_path / "data"
     folder.mkdir()
     rng = np.random.default_rng(0)
 
-    def pictures(path):
+    def images(path):
         files = {}
         for name, color in (("dark", 40), ("light", 215)):
             for i in range(8):
@@ -132,8 +132,8 @@ def data(tmp_path) -> Path:
                 files[f"{path}/{name}/{i}.png"] = as_png(image)
         return files
 
-    zip_of(folder / "tiny_imagenet_train.zip", pictures("train"))
-    zip_of(folder / "tiny_imagenet_val.zip", pictures("val"))
+    zip_of(folder / "tiny_imagenet_train.zip", images("train"))
+    zip_of(folder / "tiny_imagenet_val.zip", images("val"))
     photos = [rng.integers(0, 256, (90, 120, 3)).astype(np.uint8) for _ in range(3)]
     zip_of(folder / "photos.zip", {f"{number}.png": as_png(photo) for number, photo in enumerate(photos)})
     np.savez(folder / "first_blocks.npz", **first_blocks())
@@ -298,11 +298,11 @@ def test_a_layer_is_taught_what_the_teacher_sees_at_the_same_place(teacher, laye
 def test_a_cell_of_the_teachers_looks_where_it_is_said_to(teacher):
     """The middle of all pixels that a cell of `mixed4` depends on; what follows it is padded alike on both sides."""
     features, (cell, side) = teacher.extractor(["mixed4"]), (14, 500)
-    picture = tf.random.stateless_uniform((1, side, side, 3), (0, 0), -1, 1)
+    image = tf.random.stateless_uniform((1, side, side, 3), (0, 0), -1, 1)
     with tf.GradientTape() as tape:
-        tape.watch(picture)
-        (found,) = features(picture)
+        tape.watch(image)
+        (found,) = features(image)
         answer = tf.reduce_sum(found[0, cell, cell])
-    touched = np.nonzero(np.abs(tape.gradient(answer, picture).numpy()[0]).sum((1, 2)))[0]
+    touched = np.nonzero(np.abs(tape.gradient(answer, image).numpy()[0]).sum((1, 2)))[0]
     assert 0 < touched[0] < touched[-1] < side - 1
     assert (touched[0] + touched[-1]) / 2 == pytest.approx(16 * cell + 21, abs=1)

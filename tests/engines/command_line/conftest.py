@@ -13,11 +13,11 @@ from tests.engines.helpers import as_png
 
 
 @pytest.fixture
-def photo(tmp_path, picture) -> Path:
+def photo(tmp_path, sample_image) -> Path:
     """A photo in its own folder, so that files beside the results are noticed."""
     folder = tmp_path / "photos"
     folder.mkdir()
-    (folder / "photo.png").write_bytes(as_png(picture))
+    (folder / "photo.png").write_bytes(as_png(sample_image))
     return folder / "photo.png"
 
 

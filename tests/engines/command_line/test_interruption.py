@@ -1,4 +1,4 @@
-"""Ctrl-C at the command line keeps the picture or video so far."""
+"""Ctrl-C at the command line keeps the image or video so far."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def interrupted(photo: Path, output: Path) -> tuple[int, str]:
         with contextlib.suppress(OSError):
             while piece := os.read(terminal, 4096):
                 seen += piece
-                # At "12/1000" there is a picture, and a video has started.
+                # At "12/1000" there is an image, and a video has started.
                 if not under_way and re.search(rb"\b[1-9]\d+/1000 ", seen):
                     under_way = True
                     process.send_signal(signal.SIGINT)
@@ -52,7 +52,7 @@ def _not_deaf() -> Iterator[None]:
     signal.signal(signal.SIGINT, before)
 
 
-def assert_stopped_with_a_picture(status: int, line: str, result: Path) -> None:
+def assert_stopped_with_an_image(status: int, line: str, result: Path) -> None:
     assert status == 130
     assert line.startswith("Stopped; the image so far is")
     assert files_in(result.parent) == [result.name]
@@ -62,10 +62,10 @@ def assert_stopped_with_a_picture(status: int, line: str, result: Path) -> None:
 
 
 @pytest.mark.usefixtures("_not_deaf")
-def test_ctrl_c_writes_the_picture_so_far_with_a_recipe_that_says_where(photo, results):
+def test_ctrl_c_writes_the_image_so_far_with_a_recipe_that_says_where(photo, results):
     status, said = interrupted(photo, results / "dream.png")
     assert not re.search("absl|oneDNN", said), "TensorFlow's notes are no news to a person"
-    assert_stopped_with_a_picture(status, said.splitlines()[-1], results / "dream.png")
+    assert_stopped_with_an_image(status, said.splitlines()[-1], results / "dream.png")
 
 
 @pytest.mark.usefixtures("_not_deaf")
@@ -78,5 +78,5 @@ def test_ctrl_c_writes_the_video_so_far_with_a_recipe_that_says_where(photo, res
 
     monkeypatch.setattr(JobExecution, "__next__", next_frame)
     status = run(photo, "-o", results / "dream.mp4", "--size", "64", "--octaves", "1", "--steps", "1000")
-    assert_stopped_with_a_picture(status, last_line(capsys), results / "dream.mp4")
+    assert_stopped_with_an_image(status, last_line(capsys), results / "dream.mp4")
     assert read_recipe(results / "dream.mp4").stopped_at == 3

@@ -126,9 +126,7 @@ RUNAWAY = ("--step-size", "1000", "--layer-weights", "block2_conv2=1")
 
 
 @pytest.mark.parametrize("name", ["dream.png", "dream.mp4"])
-def test_a_dream_that_runs_away_leaves_no_picture_and_no_draft_behind(
-    photo, results, tmp_path, studio_vgg, capsys, name
-):
+def test_a_dream_that_runs_away_leaves_no_image_and_no_draft_behind(photo, results, tmp_path, studio_vgg, capsys, name):
     weights = weights_that_run_away(tmp_path / "weights", studio_vgg)
     assert run(photo, "-o", results / name, "--weights", weights, *QUICK, *RUNAWAY) == 1
     assert "no longer finite" in last_line(capsys)

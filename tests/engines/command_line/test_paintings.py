@@ -21,15 +21,15 @@ def paint(*arguments) -> int:
 SHORT = ("--seconds", "0", "--size", "64", "--scales", "1", "--steps", "2")
 
 
-def test_a_photo_is_painted_with_several_paintings_and_its_recipe_repeats_it(photo, picture, results, capsys):
+def test_a_photo_is_painted_with_several_paintings_and_its_recipe_repeats_it(photo, sample_image, results, capsys):
     styles = [results / "a.png", results / "b.png"]
-    for file, image in zip(styles, (picture[::-1], picture[:, ::-1]), strict=True):
+    for file, image in zip(styles, (sample_image[::-1], sample_image[:, ::-1]), strict=True):
         file.write_bytes(as_png(image))
     assert paint(photo, "-o", results / "1.png", "--style-images", *styles, *SHORT, "--blend", "1,0.5") == 0
     assert last_line(capsys).startswith("Written to")
     recipe = read_recipe(results / "1.png")
     assert (recipe.engine, recipe.config["blend"], recipe.config["steps"]) == ("style_transfer", [1, 0.5], 2)
-    assert recipe.inputs["style_images_2"] == digest(picture[:, ::-1])
+    assert recipe.inputs["style_images_2"] == digest(sample_image[:, ::-1])
     assert paint(photo, "-o", results / "2.png", "--style-images", *styles, "--recipe", results / "1.png") == 0
     np.testing.assert_array_equal(pixels(results / "2.png"), pixels(results / "1.png"))
     assert pixels(results / "1.png").shape == (43, 64, 3)
@@ -43,9 +43,9 @@ def test_painting_without_a_painting_ends_with_one_sentence(photo, results, caps
     assert files_in(results) == []
 
 
-def test_the_video_of_a_painting_grows_up_to_its_full_size(photo, results, picture):
+def test_the_video_of_a_painting_grows_up_to_its_full_size(photo, results, sample_image):
     style = results / "style.png"
-    style.write_bytes(as_png(picture[::-1]))
+    style.write_bytes(as_png(sample_image[::-1]))
     video = results / "video.mp4"
     options = ("--seconds", "0", "--size", "180", "--scales", "2", "--steps", "2")
     assert paint(photo, "-o", video, "--style-images", style, *options) == 0
@@ -53,12 +53,14 @@ def test_the_video_of_a_painting_grows_up_to_its_full_size(photo, results, pictu
         assert [(frame.height, frame.width) for frame in container.decode(video=0)] == [(120, 180)] * 5
 
 
-def test_masks_have_nothing_where_they_are_transparent_and_what_was_shrunk_is_noted(tmp_path, picture, monkeypatch):
+def test_masks_have_nothing_where_they_are_transparent_and_what_was_shrunk_is_noted(
+    tmp_path, sample_image, monkeypatch
+):
     from engines import __main__ as command
 
     monkeypatch.setattr(command, "MAX_PIXELS", 2000)
     photo, mask = tmp_path / "photo.png", tmp_path / "mask.png"
-    Image.fromarray(picture).save(photo, dpi=(300, 300))
+    Image.fromarray(sample_image).save(photo, dpi=(300, 300))
     white = np.full((20, 20, 4), 255, np.uint8)
     white[:10, :, 3] = 0
     Image.fromarray(white).save(mask)

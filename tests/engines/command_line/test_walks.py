@@ -12,7 +12,7 @@ from tests.engines.command_line.helpers import last_line
 from tests.engines.helpers import is_one_sentence
 
 
-def test_a_walk_needs_no_picture_and_becomes_a_video(results, capsys):
+def test_a_walk_needs_no_image_and_becomes_a_video(results, capsys):
     architecture = ARCHITECTURES["digits_notes"]
     with (results / "vae_digits.npz").open("wb") as file:
         save_vae(file, "digits_notes", architecture.build_encoder(), architecture.build_decoder())

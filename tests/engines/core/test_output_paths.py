@@ -51,14 +51,14 @@ def test_a_training_whose_files_cannot_be_written_is_refused_at_once(name, argum
     assert files_in(data.parent) == before
 
 
-def test_a_picture_that_cannot_be_written_ends_no_training(data, monkeypatch, capsys):
+def test_an_image_that_cannot_be_written_ends_no_training(data, monkeypatch, capsys):
     frames = [Frame(step=step, total=2, image=np.zeros((8, 8, 3), np.uint8)) for step in (1, 2)]
     monkeypatch.setattr(train, "_network", lambda *_: train.Work(lambda: iter(frames), dict))
-    disk, pictures = Disk(monkeypatch), data.parent / "pictures"
-    monkeypatch.setattr(train, "check_outputs", lambda _: setattr(disk, "full", lambda folder: folder == pictures))
-    assert train.main(["vae", "--data", str(data), "--pictures", str(pictures)]) == 0
+    disk, images = Disk(monkeypatch), data.parent / "pictures"
+    monkeypatch.setattr(train, "check_outputs", lambda _: setattr(disk, "full", lambda folder: folder == images))
+    assert train.main(["vae", "--data", str(data), "--pictures", str(images)]) == 0
     assert capsys.readouterr().out.count("the disk is full") == 2
-    assert files_in(pictures) == []
+    assert files_in(images) == []
 
 
 def test_only_what_the_disk_refuses_is_borne():

@@ -1,4 +1,4 @@
-"""Zips of files and pictures of one colour, for tests of training data."""
+"""Zips of files and images of one colour, for tests of training data."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from engines.data import images as datasets
-from engines.data.images import digits, named_pictures, ratings
+from engines.data.images import digits, named_images, ratings
 from tests.engines.data.test_archives import encrypted
 from tests.engines.helpers import as_png, encoded, files_in, refusal
 from tests.engines.imaging.test_images import handmade_png
@@ -29,9 +29,9 @@ def zip_of(path: Path, files: dict[str, bytes]) -> Path:
     return path
 
 
-def test_pictures_come_in_the_order_of_their_names_whatever_else_is_there(tmp_path):
+def test_images_come_in_the_order_of_their_names_whatever_else_is_there(tmp_path):
     files = {"b/2.png": flat(2), "a.png": flat(1), "c.png": flat(3), "notes.txt": b"x", "__MACOSX/d.png": b"junk"}
-    found = named_pictures(zip_of(tmp_path / "some.zip", files))
+    found = named_images(zip_of(tmp_path / "some.zip", files))
     assert found.names == ("a.png", "b/2.png", "c.png")
     assert found.images[:, 0, 0, 0].tolist() == [1, 2, 3]
 
@@ -40,14 +40,14 @@ def test_a_folder_is_as_good_as_a_zip(tmp_path):
     (tmp_path / "deep").mkdir()
     (tmp_path / "deep" / "1.png").write_bytes(flat(7))
     (tmp_path / "0.png").write_bytes(flat(8))
-    assert named_pictures(tmp_path).names == ("0.png", "deep/1.png")
+    assert named_images(tmp_path).names == ("0.png", "deep/1.png")
 
 
-def test_the_middle_square_of_a_picture_is_taken_and_resized(tmp_path):
+def test_the_middle_square_of_an_image_is_taken_and_resized(tmp_path):
     wide = np.zeros((100, 300, 3), np.uint8)
     wide[:, 100:200] = 200
     files = {"a.png": as_png(wide), "b.png": flat(0)}
-    image = named_pictures(zip_of(tmp_path / "wide.zip", files), size=32).images[0]
+    image = named_images(zip_of(tmp_path / "wide.zip", files), size=32).images[0]
     assert (image.shape, image.min()) == ((32, 32, 3), 200)
 
 
@@ -55,7 +55,7 @@ def test_names_that_climb_out_are_only_names(tmp_path):
     inside = tmp_path / "inside"
     inside.mkdir()
     files = {"../../evil.png": flat(1), "/etc/evil.png": flat(2), "good.png": flat(3)}
-    assert len(named_pictures(zip_of(inside / "climbing.zip", files)).names) == 3
+    assert len(named_images(zip_of(inside / "climbing.zip", files)).names) == 3
     assert files_in(tmp_path) == ["inside"]
     assert files_in(inside) == ["climbing.zip"]
 
@@ -74,7 +74,7 @@ def test_names_that_climb_out_are_only_names(tmp_path):
     ids=["empty", "text", "one", "damaged"],
 )
 def test_what_cannot_be_used_is_refused_in_a_sentence(tmp_path, files, words):
-    assert words in refusal(ValueError, named_pictures, zip_of(tmp_path / "set.zip", files))
+    assert words in refusal(ValueError, named_images, zip_of(tmp_path / "set.zip", files))
 
 
 def test_little_that_unpacks_to_40_mb_or_half_a_gigapixel_is_refused_in_a_sentence(tmp_path):
@@ -83,12 +83,12 @@ def test_little_that_unpacks_to_40_mb_or_half_a_gigapixel_is_refused_in_a_senten
     for data, words in ((bytes(40 << 20), "larger than 32 MB"), (bomb, "million pixels")):
         path = zip_of(tmp_path / "set.zip", {"a.png": flat(1), "b.png": data})
         assert path.stat().st_size < 500_000
-        assert words in refusal(ValueError, named_pictures, path)
+        assert words in refusal(ValueError, named_images, path)
 
 
 def test_one_broken_file_among_forty_is_left_out_and_named(tmp_path):
     files = {f"{i:02d}.png": flat(i) for i in range(40)} | {"07.png": b"no pixels", "바다.jpg": flat(1)[:60]}
-    found = named_pictures(zip_of(tmp_path / "set.zip", files))
+    found = named_images(zip_of(tmp_path / "set.zip", files))
     assert len(found.images) == len(found.names) == 39
     assert found.images[:, 0, 0, 0].tolist() == [i for i in range(40) if i != 7]
     assert "07.png" not in found.names
@@ -96,7 +96,7 @@ def test_one_broken_file_among_forty_is_left_out_and_named(tmp_path):
         "07.png was skipped",
         "바다.jpg was skipped",
     ]
-    assert datasets.split_pictures(tmp_path / "set.zip").left_out == found.left_out
+    assert datasets.split_images(tmp_path / "set.zip").left_out == found.left_out
 
 
 def test_a_file_in_a_folder_that_cannot_be_read_is_left_out_too(tmp_path, monkeypatch):
@@ -110,20 +110,20 @@ def test_a_file_in_a_folder_that_cannot_be_read_is_left_out_too(tmp_path, monkey
         return read(path)
 
     monkeypatch.setattr(Path, "read_bytes", damaged)
-    found = named_pictures(tmp_path)
+    found = named_images(tmp_path)
     assert found.names == ("0.png", "2.png")
     assert "1.png was skipped: This file cannot be read (input/output error)" in found.left_out[0]
 
 
-def test_labels_stay_with_their_pictures_where_one_is_left_out(tmp_path):
+def test_labels_stay_with_their_images_where_one_is_left_out(tmp_path):
     files = {"cat/1.png": flat(1), "cat/2.png": b"no pixels", "dog/3.png": flat(3)}
-    found = datasets.labelled_pictures(zip_of(tmp_path / "set.zip", files))
+    found = datasets.labelled_images(zip_of(tmp_path / "set.zip", files))
     assert [found.classes[label] for label in found.labels] == ["cat", "dog"]
     assert found.images[:, 0, 0, 0].tolist() == [1, 3]
     assert len(found.left_out) == 1
 
 
-def test_training_pictures_are_read_as_all_others_are(tmp_path):
+def test_training_images_are_read_as_all_others_are(tmp_path):
     """Upright, 16-bit grey scaled down, on white, in sRGB."""
     exif = Image.Exif()
     exif[0x0112] = 6
@@ -138,7 +138,7 @@ def test_training_pictures_are_read_as_all_others_are(tmp_path):
         "d.png": encoded(Image.new("RGB", (64, 64), (200, 40, 40)), "PNG", icc_profile=adobe_rgb()),
         "e.avif": encoded(Image.new("RGB", (64, 64), (0, 0, 200)), "AVIF"),
     }
-    turned, sixteen, transparent, wide, avif = named_pictures(zip_of(tmp_path / "set.zip", files)).images
+    turned, sixteen, transparent, wide, avif = named_images(zip_of(tmp_path / "set.zip", files)).images
     assert turned[:, 40:].min() > 240
     assert turned[:, :24].max() < 15
     assert (sixteen == 40).all()
@@ -147,34 +147,34 @@ def test_training_pictures_are_read_as_all_others_are(tmp_path):
     assert avif[0, 0].tolist() == pytest.approx([0, 0, 200], abs=3)
 
 
-def test_what_a_mac_puts_beside_pictures_is_passed_over_in_zips_and_folders(tmp_path):
+def test_what_a_mac_puts_beside_images_is_passed_over_in_zips_and_folders(tmp_path):
     names = ("a.png", "b/c.png", "b/._c.png", "__MACOSX/b/._c.png", ".thumbnails/d.png")
-    found = named_pictures(zip_of(tmp_path / "mac.zip", dict.fromkeys(names, flat(1))))
+    found = named_images(zip_of(tmp_path / "mac.zip", dict.fromkeys(names, flat(1))))
     assert (found.names, found.left_out) == (("a.png", "b/c.png"), ())
     for name in names:
         path = tmp_path / "folder" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(flat(1))
-    assert named_pictures(tmp_path / "folder").names == ("a.png", "b/c.png")
+    assert named_images(tmp_path / "folder").names == ("a.png", "b/c.png")
 
 
 def test_a_zip_with_a_password_is_refused_as_one(tmp_path):
     path = encrypted(zip_of(tmp_path / "set.zip", {"a.png": flat(1)}), "a.png")
-    assert refusal(ValueError, named_pictures, path).startswith("set.zip is password-protected")
+    assert refusal(ValueError, named_images, path).startswith("set.zip is password-protected")
 
 
-def test_a_zip_of_more_pictures_than_fit_is_refused_in_a_sentence(tmp_path, monkeypatch):
+def test_a_zip_of_more_images_than_fit_is_refused_in_a_sentence(tmp_path, monkeypatch):
     monkeypatch.setattr(datasets, "_MAX_TOTAL_BYTES", 3 * 64 * 64 * 3)
     path = zip_of(tmp_path / "set.zip", {f"{i}.png": flat(i) for i in range(4)})
-    assert "too many to fit in memory" in refusal(ValueError, named_pictures, path)
+    assert "too many to fit in memory" in refusal(ValueError, named_images, path)
 
 
 @pytest.mark.parametrize("data", [b"", b"PK\x03\x04 and then nothing", b"text"])
 def test_what_is_no_zip_is_refused_in_a_sentence(tmp_path, data):
     path = tmp_path / "set.zip"
     path.write_bytes(data)
-    assert "not a zip file" in refusal(ValueError, named_pictures, path)
-    assert "was not found" in refusal(ValueError, named_pictures, tmp_path / "nowhere.zip")
+    assert "not a zip file" in refusal(ValueError, named_images, path)
+    assert "was not found" in refusal(ValueError, named_images, tmp_path / "nowhere.zip")
 
 
 def test_digits_are_those_of_the_file_and_nothing_else_is(tmp_path):

@@ -21,7 +21,7 @@ from engines.recipes import from_json
 from engines.weights.store import WeightsError
 from tests.engines.helpers import blocks, refusal, untrained_gan
 
-pytestmark = pytest.mark.usefixtures("principal_directions_from_few_pictures", "few_candidates")
+pytestmark = pytest.mark.usefixtures("principal_directions_from_few_images", "few_candidates")
 
 
 # Networks
@@ -63,7 +63,7 @@ def test_our_generator_and_discriminator_do_a_fifth_of_the_arithmetic_of_the_boo
 # Drawing
 
 
-def test_a_picture_is_a_function_of_its_seed_alone(gan):
+def test_an_image_is_a_function_of_its_seed_alone(gan):
     together = gan.sample([5, 6, 7])
     assert together.shape == (3, 64, 64, 3)
     assert together.dtype == np.uint8
@@ -71,7 +71,7 @@ def test_a_picture_is_a_function_of_its_seed_alone(gan):
     assert not np.array_equal(together[0], together[1])
 
 
-def test_truncation_shortens_latent_vectors_and_makes_pictures_more_alike(gan):
+def test_truncation_shortens_latent_vectors_and_makes_images_more_alike(gan):
     np.testing.assert_allclose(gan.latents([1, 2], 0.5), 0.5 * gan.latents([1, 2]), rtol=1e-6)
     assert diversity(gan.sample(range(16), 0.3)) < diversity(gan.sample(range(16), 1.0))
 
@@ -81,7 +81,7 @@ def test_a_seed_that_is_none_is_refused(gan, seed):
     assert "A seed must be between" in refusal(ValueError, gan.latents, [seed])
 
 
-def test_a_sheet_has_pictures_in_rows_and_black_where_none_is_left():
+def test_a_sheet_has_images_in_rows_and_black_where_none_is_left():
     whole = sheet(blocks(5))
     assert whole.shape == (2 * 64, 3 * 64, 3)
     np.testing.assert_array_equal(whole[64:, 64:128], blocks(5)[4])
@@ -207,7 +207,7 @@ def test_saliency_is_where_a_change_would_move_the_score(gan):
 
 
 @pytest.mark.parametrize("image", [np.zeros((32, 32, 3), np.uint8), np.zeros((64, 64, 3), np.float32)])
-def test_the_discriminator_refuses_what_is_no_picture_of_its_size(gan, image):
+def test_the_discriminator_refuses_what_is_no_image_of_its_size(gan, image):
     refusal(ValueError, gan.scores, image[None])
     refusal(ValueError, gan.saliency_map, image)
 
@@ -227,26 +227,26 @@ def test_a_search_comes_nearer_and_yields_the_best_that_it_found(gan):
     assert np.abs(shown - target).mean() / 255 == pytest.approx(frames[-1].metrics["pixel_error"], abs=0.01)
 
 
-def test_the_same_seed_finds_the_same_face_and_closing_ends_the_search(gan, picture):
+def test_the_same_seed_finds_the_same_face_and_closing_ends_the_search(gan, sample_image):
     config = ProjectionConfig(steps=3, starts=2)
-    first, again = (list(project(picture, config, gan))[-1].z for _ in range(2))
+    first, again = (list(project(sample_image, config, gan))[-1].z for _ in range(2))
     np.testing.assert_array_equal(first, again)
-    frames = project(picture, config, gan)
+    frames = project(sample_image, config, gan)
     next(frames)
     frames.close()
     assert next(frames, None) is None
 
 
-def test_with_other_weights_the_best_is_looked_for_anew(gan, picture):
+def test_with_other_weights_the_best_is_looked_for_anew(gan, sample_image):
     config = ProjectionConfig(steps=6, starts=2)
-    frames = project(picture, config, gan)
+    frames = project(sample_image, config, gan)
     before = [next(frames), next(frames)][-1].metrics
     heavier = frames.send(dataclasses.replace(config, pixel_weight=10.0)).metrics
     assert heavier["loss"] > before["loss"]
     assert [frame.metrics["loss"] for frame in frames][-1] <= heavier["loss"]
 
 
-def test_a_search_that_looks_for_nothing_and_a_picture_that_is_none_are_refused(gan):
+def test_a_search_that_looks_for_nothing_and_an_image_that_is_none_are_refused(gan):
     told = refusal(ValueError, ProjectionConfig, perceptual_weight=0.0, pixel_weight=0.0)
     assert "must be above 0" in told
     refusal(ValueError, lambda: next(project(np.zeros((4, 4, 3), np.uint8), ProjectionConfig(), gan)))

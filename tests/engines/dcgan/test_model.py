@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from engines.data.images import SplitPictures
+from engines.data.images import SplitImages
 from engines.dcgan.augmentation import AUGMENTATIONS, SHIFT, augment
 from engines.dcgan.kid import kernel_distance, polynomial_kernel
 from engines.dcgan.nearest_neighbors import NearestNeighborIndex
@@ -89,7 +89,7 @@ def test_the_deviation_is_that_of_each_group_and_outside_training_the_usual_one(
 # Augmentation
 
 
-def test_augmentation_changes_each_picture_in_its_own_way_and_the_same_way_again():
+def test_augmentation_changes_each_image_in_its_own_way_and_the_same_way_again():
     images = tf.constant(blocks(4)[[0, 0, 1, 2]], tf.float32) / 255
     seed = tf.constant([3, 4])
     assert augment(images, seed, "none") is images
@@ -121,7 +121,7 @@ def test_what_comes_back_through_the_augmentation_is_its_gradient():
     slope = np.asarray(tape.gradient(value, images))
     step = 0.01 * random(2, 64, 64, 3, seed=6)
     ahead = tf.reduce_sum(augment(images + step, tf.constant([1, 2]), "colour and shift") * toward)
-    # The augmentation is linear in the picture.
+    # The augmentation is linear in the image.
     assert float(ahead - value) == pytest.approx(float(np.sum(slope * step)), rel=2e-2)
 
 
@@ -173,13 +173,13 @@ def test_the_kernel_distance_of_one_source_with_itself_is_about_nothing():
     assert "two pictures" in refusal(ValueError, kernel_distance, random(1, 4), random(3, 4))
 
 
-# Nearest pictures
+# Nearest images
 
 
-def test_a_training_picture_is_nearest_to_itself_from_either_side():
+def test_a_training_image_is_nearest_to_itself_from_either_side():
     train = blocks(30)
     names = tuple(f"{i}.png" for i in range(30))
-    neighbourhood = NearestNeighborIndex(SplitPictures(train, blocks(4, seed=9), names))
+    neighbourhood = NearestNeighborIndex(SplitImages(train, blocks(4, seed=9), names))
     for image in (train[17], train[17][:, ::-1]):
         first, second = neighbourhood.nearest(image, 2)
         assert (first.name, first.distance) == ("17.png", pytest.approx(0, abs=1e-3))
@@ -189,7 +189,7 @@ def test_a_training_picture_is_nearest_to_itself_from_either_side():
     assert "do not have the size" in refusal(ValueError, neighbourhood.nearest, train[0, :32])
 
 
-def test_a_lit_picture_is_dim_where_nothing_is_looked_at():
+def test_a_lit_image_is_dim_where_nothing_is_looked_at():
     white = np.full((4, 4, 3), 255, np.uint8)
     where = np.zeros((4, 4))
     where[1, 2] = 1

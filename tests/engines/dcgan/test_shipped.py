@@ -18,8 +18,8 @@ from engines.weights.store import BUNDLED_FOLDER
 @pytest.mark.parametrize("name", ["faces", "notes"])
 def test_the_shipped_networks_draw_and_judge(name):
     gan = Workshop().network("dcgan", name)
-    pictures = gan.sample(range(16))
-    assert diversity(pictures) > 0.15
+    images = gan.sample(range(16))
+    assert diversity(images) > 0.15
     assert gan.seen > 10_000
     assert len(gan.directions) == 12
     assert gan.held_out_percentiles.shape == (101,)
@@ -32,8 +32,8 @@ def test_the_shipped_networks_score_as_the_manifest_says():
     assert ours["kid"] <= 0.5 * notes["kid"]
 
 
-def test_the_command_line_draws_walks_and_looks(tmp_path, picture, few_candidates):
-    Image.fromarray(picture).save(tmp_path / "photo.png")
+def test_the_command_line_draws_walks_and_looks(tmp_path, sample_image, few_candidates):
+    Image.fromarray(sample_image).save(tmp_path / "photo.png")
     assert main(["dcgan", "-o", str(tmp_path / "sheet.png"), "--count", "4", "--truncation", "1"]) == 0
     assert np.asarray(Image.open(tmp_path / "sheet.png")).shape == (128, 128, 3)
     assert main(["dcgan_walk", "-o", str(tmp_path / "walk.mp4"), "--seeds", "3,14", "--steps", "2"]) == 0

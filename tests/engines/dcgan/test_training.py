@@ -35,23 +35,23 @@ from tests.engines.helpers import as_png, blocks, encoded, files_in, is_one_sent
 # Four steps with one frame each.
 TINY = DCGANTrainingConfig(images=16, batch_size=4, interval=1, averaging=0.5)
 
-pytestmark = pytest.mark.usefixtures("principal_directions_from_few_pictures")
+pytestmark = pytest.mark.usefixtures("principal_directions_from_few_images")
 
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory) -> Path:
-    """A zip of forty pictures of mixed sizes, modes and formats."""
+    """A zip of forty images of mixed sizes, modes and formats."""
     path = tmp_path_factory.mktemp("data") / "pictures.zip"
     with zipfile.ZipFile(path, "w") as archive:
         for i, image in enumerate(blocks(40)):
-            picture = Image.fromarray(image)
+            converted = Image.fromarray(image)
             if i % 4 == 1:
-                picture = picture.resize((90, 70)).convert("L")
+                converted = converted.resize((90, 70)).convert("L")
             elif i % 4 == 2:
-                picture = picture.convert("RGBA")
+                converted = converted.convert("RGBA")
             elif i % 4 == 3:
-                picture = picture.convert("P")
-            archive.writestr(f"{i:02d}.png", encoded(picture, "PNG"))
+                converted = converted.convert("P")
+            archive.writestr(f"{i:02d}.png", encoded(converted, "PNG"))
     return path
 
 
@@ -103,7 +103,7 @@ def frames_of(config, data, *paths):
 
 
 @pytest.fixture(scope="module")
-def finished(data, principal_directions_from_few_pictures, tmp_path_factory) -> tuple[list[Frame], Path, Path]:
+def finished(data, principal_directions_from_few_images, tmp_path_factory) -> tuple[list[Frame], Path, Path]:
     """The frames of a training that is over, its checkpoint and its networks, for tests that only look at them. Beside
     them is "first.npz", the checkpoint of its first frame."""
     folder = tmp_path_factory.mktemp("finished")
@@ -127,7 +127,7 @@ def test_a_training_shows_losses_accuracies_diversity_and_the_same_noise_drawn(f
     assert trained.principal is not None
 
 
-def test_the_discriminator_learns_to_tell_noise_from_pictures(data):
+def test_the_discriminator_learns_to_tell_noise_from_images(data):
     frames = frames_of(dataclasses.replace(TINY, images=80, interval=5, g_learning_rate=1e-7), data, None, None)
     losses = [frame.metrics["d_loss"] for frame in frames]
     assert losses[-1] < losses[0] - 0.3
@@ -272,7 +272,7 @@ def test_data_that_is_no_zip_or_not_there_is_refused_in_a_sentence(tmp_path):
     assert "was not found" in refusal(ValueError, lambda: next(train(TINY, tmp_path / "missing.zip", None, None)))
 
 
-def test_a_folder_serves_as_well_as_a_zip_and_few_pictures_make_small_batches(tmp_path, eagerly):
+def test_a_folder_serves_as_well_as_a_zip_and_few_images_make_small_batches(tmp_path, eagerly):
     folder = tmp_path / "folder"
     folder.mkdir()
     for i, image in enumerate(blocks(18)):

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from engines.deep_dream.gradient_ascent import GUIDE_CELLS, GradientAscent, normalized, spans
 from engines.imaging.images import to_float
-from tests.engines.dreams import features_of, large_picture, without_border
+from tests.engines.dreams import features_of, large_image, without_border
 
 LAYERS = {"block2_conv2": 1.0, "block3_conv2": 2.0}
 
@@ -23,8 +23,8 @@ def ascent(backbone, weights, *, guided=False, single_channel=False) -> Gradient
 # The objective
 
 
-def test_the_loss_is_the_weighted_mean_of_squares_without_the_border(picture, studio_vgg):
-    image = to_float(picture)
+def test_the_loss_is_the_weighted_mean_of_squares_without_the_border(sample_image, studio_vgg):
+    image = to_float(sample_image)
     features = features_of(studio_vgg, image, LAYERS)
     expected = sum(w * np.mean(without_border(f) ** 2) for w, f in zip(LAYERS.values(), features, strict=True))
     with_border = sum(w * np.mean(f**2) for w, f in zip(LAYERS.values(), features, strict=True))
@@ -37,9 +37,9 @@ def test_the_loss_is_the_weighted_mean_of_squares_without_the_border(picture, st
     assert abs(expected / with_border - 1) > 1e-3, "the border must matter for this to say something"
 
 
-def test_features_too_small_to_lose_their_border_count_whole(picture, studio_vgg):
+def test_features_too_small_to_lose_their_border_count_whole(sample_image, studio_vgg):
     weights = {"block5_conv2": 1.0}
-    image = to_float(picture)
+    image = to_float(sample_image)
     (features,) = features_of(studio_vgg, image, weights)
     assert features.shape[1:3] == (3, 4)
     loss = (
@@ -50,8 +50,8 @@ def test_features_too_small_to_lose_their_border_count_whole(picture, studio_vgg
     assert loss == pytest.approx(np.mean(features**2), rel=1e-4)
 
 
-def test_with_a_channel_the_loss_is_of_that_channel_alone(picture, studio_vgg):
-    image = to_float(picture)
+def test_with_a_channel_the_loss_is_of_that_channel_alone(sample_image, studio_vgg):
+    image = to_float(sample_image)
     step = ascent(studio_vgg, LAYERS, single_channel=True).step
     features = [without_border(f) for f in features_of(studio_vgg, image, LAYERS)]
     for channel in (0, 5, 63):
@@ -60,8 +60,8 @@ def test_with_a_channel_the_loss_is_of_that_channel_alone(picture, studio_vgg):
         assert result.loss == pytest.approx(expected, rel=1e-4)
 
 
-def test_with_a_guide_the_loss_is_the_mean_of_the_best_matches(picture, studio_vgg):
-    image, guide = to_float(picture), to_float(picture[::-1, :40])
+def test_with_a_guide_the_loss_is_the_mean_of_the_best_matches(sample_image, studio_vgg):
+    image, guide = to_float(sample_image), to_float(sample_image[::-1, :40])
     guided = ascent(studio_vgg, LAYERS, guided=True)
     cells = guided.guide_features(guide)
     expected = 0.0
@@ -84,8 +84,8 @@ def test_a_large_guide_is_thinned_evenly_to_the_cells_that_are_compared(studio_v
     np.testing.assert_allclose(cells, features.reshape(-1, 64)[::stride], rtol=1e-4, atol=1e-6)
 
 
-def test_a_step_moves_along_the_normalised_gradient_of_the_loss(picture, studio_vgg):
-    image = tf.constant(to_float(picture))
+def test_a_step_moves_along_the_normalised_gradient_of_the_loss(sample_image, studio_vgg):
+    image = tf.constant(to_float(sample_image))
     extract = studio_vgg.extractor(tuple(LAYERS))
     with tf.GradientTape() as tape:
         tape.watch(image)
@@ -111,8 +111,8 @@ def test_normalisation_divides_by_the_l2_norm_or_by_the_mean_absolute_value():
         assert (normalized(tf.zeros((1, 2, 2, 3)), by_mean_absolute).numpy() == 0).all()
 
 
-def test_a_shift_moves_the_picture_there_and_back(picture, studio_vgg):
-    image = tf.constant(to_float(picture))
+def test_a_shift_moves_the_image_there_and_back(sample_image, studio_vgg):
+    image = tf.constant(to_float(sample_image))
     options = {"layer_weights": LAYERS, "step_size": 0.05, "by_mean_absolute": True}
     step = ascent(studio_vgg, LAYERS).step
     moved = step(tf.roll(image, (5, -7), axis=(1, 2)), **options).image
@@ -145,8 +145,8 @@ def moves_inside(image: tf.Tensor, result: tf.Tensor) -> np.ndarray:
 
 @pytest.mark.parametrize("shift", [(0, 0), (32, -48)])
 @pytest.mark.usefixtures("narrow_margins")
-def test_a_step_in_tiles_is_close_to_the_step_of_the_whole_picture(studio_vgg, shift):
-    image = tf.constant(to_float(large_picture()))
+def test_a_step_in_tiles_is_close_to_the_step_of_the_whole_image(studio_vgg, shift):
+    image = tf.constant(to_float(large_image()))
     weights = {"block3_conv2": 1.0}
     step = ascent(studio_vgg, weights).step
     options = {"layer_weights": weights, "step_size": 1.0, "by_mean_absolute": True}
@@ -159,8 +159,8 @@ def test_a_step_in_tiles_is_close_to_the_step_of_the_whole_picture(studio_vgg, s
 
 @pytest.mark.usefixtures("narrow_margins")
 def test_tiles_off_the_grid_of_the_pooling_differ_no_more_than_a_jittered_step_does(studio_vgg):
-    # A picture rolled by half a pooling window is pooled differently; so is a tile that begins there.
-    image = tf.constant(to_float(large_picture()))
+    # An image rolled by half a pooling window is pooled differently; so is a tile that begins there.
+    image = tf.constant(to_float(large_image()))
     weights = {"block3_conv2": 1.0}
     step = ascent(studio_vgg, weights).step
     options = {"layer_weights": weights, "step_size": 1.0, "by_mean_absolute": True}

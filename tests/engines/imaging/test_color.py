@@ -79,7 +79,7 @@ def test_a_saturated_photos_colours_are_kept_exactly_where_the_lightness_cannot_
 
 
 @pytest.mark.parametrize("way", [color_matched, grey_like])
-def test_pictures_of_a_single_colour_give_finite_ones(way, photo):
+def test_images_of_a_single_colour_give_finite_ones(way, photo):
     flat = np.full((16, 16, 3), 0.5, np.float32)
     for style, content in ((flat, photo), (photo, flat), (flat, -flat)):
         assert np.isfinite(way(style, content)).all()

@@ -1,4 +1,4 @@
-"""Contact sheets: every picture in its cell under its value, whatever its shape."""
+"""Contact sheets: every image in its cell under its value, whatever its shape."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def heading(count: int, title: str = "Strength") -> Heading:
 
 
 def sheet_of(columns: int, rows: int = 0, shape: tuple[int, int] = PHOTO) -> ContactSheet:
-    """A sheet of plain pictures of different colours."""
+    """A sheet of plain images of different colours."""
     sheet = ContactSheet(heading(columns), heading(rows, "Jitter") if rows else None, shape)
     for index in range(columns * max(1, rows)):
         sheet.put(index, plain(index))
@@ -30,7 +30,7 @@ def plain(index: int, shape: tuple[int, int] = (8, 8)) -> np.ndarray:
 
 
 def boxes(image: np.ndarray, count: int) -> list[tuple[int, int, int, int]]:
-    """The bounds of the plain pictures: top, left, bottom, right; each must be complete."""
+    """The bounds of the plain images: top, left, bottom, right; each must be complete."""
     numbers = np.where(image[:, :, 0] == 0, 256 - image[:, :, 1].astype(int), 0)  # nothing else is without red
     found = ndimage.find_objects(numbers, max_label=count)
     assert None not in found, "a picture is not on the sheet"
@@ -44,7 +44,7 @@ def written(image: np.ndarray, top: int, bottom: int, left: int, right: int) -> 
     return bool((image[max(0, top) : bottom, max(0, left) : right] != PAPER).any())
 
 
-def test_a_few_pictures_stand_in_one_line_from_left_to_right():
+def test_a_few_images_stand_in_one_line_from_left_to_right():
     image = sheet_of(3).image
     places = boxes(image, 3)
     assert len({top for top, *_ in places}) == 1
@@ -87,7 +87,7 @@ def test_titles_and_values_are_written_where_they_belong(rows):
         assert written(image, first_top, image.shape[0], 0, edge // 2), "the title of the rows"
 
 
-def test_in_a_series_every_line_has_its_values_written_above_its_pictures():
+def test_in_a_series_every_line_has_its_values_written_above_its_images():
     image = sheet_of(7).image
     for top, left, _, right in boxes(image, 7):
         assert written(image, top - 14, top - 1, left, right)
@@ -104,7 +104,7 @@ def test_other_words_make_another_sheet():
     assert not np.array_equal(drawn("↔", "1"), drawn("α", "1"))
 
 
-def test_a_cell_is_empty_until_its_picture_comes_and_may_be_drawn_anew():
+def test_a_cell_is_empty_until_its_image_comes_and_may_be_drawn_anew():
     sheet = ContactSheet(heading(2), None, PHOTO)
     empty = sheet.image
     assert (empty == EMPTY).all(axis=-1).any()
@@ -120,7 +120,7 @@ def test_a_cell_is_empty_until_its_picture_comes_and_may_be_drawn_anew():
     assert boxes(once, 1) == [place], "what was handed out before is a copy"
 
 
-def test_pictures_of_any_size_fill_their_cell():
+def test_images_of_any_size_fill_their_cell():
     sheet = ContactSheet(heading(2), None, PHOTO)
     sheet.put(0, plain(0, (480, 720)))
     sheet.put(1, plain(1, (24, 36)))
@@ -130,7 +130,7 @@ def test_pictures_of_any_size_fill_their_cell():
 
 @pytest.mark.parametrize("shape", [PHOTO, (720, 480), (20, 400), (400, 20)])
 @pytest.mark.parametrize(("columns", "rows"), [(1, 0), (36, 0), (36, 1), (1, 36), (6, 6)])
-def test_sheets_stay_within_bounds_and_pictures_keep_their_shape(shape, columns, rows):
+def test_sheets_stay_within_bounds_and_images_keep_their_shape(shape, columns, rows):
     image = sheet_of(columns, rows, shape).image
     # Plus the minimum cell size and the labels.
     assert max(image.shape) < 2 * SHEET_SIDE
@@ -143,7 +143,7 @@ def test_sheets_stay_within_bounds_and_pictures_keep_their_shape(shape, columns,
 
 
 @pytest.mark.parametrize(("rows", "narrow"), [(0, (400, 20)), (2, (400, 20)), (2, (20, 400))])
-def test_words_that_are_wider_than_a_narrow_picture_are_neither_cut_off_nor_covered(rows, narrow):
+def test_words_that_are_wider_than_a_narrow_image_are_neither_cut_off_nor_covered(rows, narrow):
     values = ("0.00000123", "0.00000456")
     side = Heading("Size of the brush strokes", values)
 

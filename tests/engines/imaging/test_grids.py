@@ -1,4 +1,4 @@
-"""Pictures in a grid."""
+"""Images in a grid."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import numpy as np
 from engines.imaging.grids import image_grid
 
 
-def test_pictures_lie_line_by_line_and_unused_cells_are_black():
+def test_images_lie_line_by_line_and_unused_cells_are_black():
     images = np.arange(1, 1 + 5 * 2 * 3 * 1, dtype=np.uint8).reshape(5, 2, 3, 1)
     grid = image_grid(images, 3)
     assert (grid.shape, grid.dtype) == ((4, 9, 1), np.uint8)

@@ -1,4 +1,4 @@
-"""Untrusted pictures: each file becomes exactly the right pixels, or one sentence."""
+"""Untrusted images: each file becomes exactly the right pixels, or one sentence."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ import numpy as np
 import pytest
 from PIL import Image, PngImagePlugin
 
-from engines.imaging.images import PictureError, check_picture, digest, long_enough, read_picture, resized, to_float
+from engines.imaging.images import ImageError, check_image, digest, long_enough, read_image, resized, to_float
 from tests.engines.helpers import as_png, encoded, is_one_sentence, refusal
 
 
 def refused(source, **options) -> str:
     """The error message for a file."""
-    return refusal(PictureError, read_picture, source, **options)
+    return refusal(ImageError, read_image, source, **options)
 
 
 def read_or_sentence(data: bytes) -> np.ndarray | str:
-    """The pixels of a file, or the message of a PictureError; other errors are raised."""
+    """The pixels of a file, or the message of an ImageError; other errors are raised."""
     try:
-        return read_picture(data)
-    except PictureError as error:
+        return read_image(data)
+    except ImageError as error:
         return str(error)
 
 
@@ -48,7 +48,7 @@ def difference(a: np.ndarray, b: np.ndarray) -> int:
 
 
 @pytest.mark.parametrize("data", [b"", b"\0", b"hello, I am no picture at all", bytes(range(256)) * 40])
-def test_what_is_not_a_picture_is_refused_with_one_sentence(data):
+def test_what_is_not_an_image_is_refused_with_one_sentence(data):
     assert "not an image" in refused(data)
 
 
@@ -67,14 +67,14 @@ def test_markup_under_the_name_of_a_png_is_refused_with_one_sentence(tmp_path, t
 
 
 @pytest.mark.parametrize("kind", ["PPM", "TGA", "ICO", "PDF"])
-def test_formats_that_nobody_asked_for_are_refused(picture, kind):
-    assert " image; " in refused(encoded(Image.fromarray(picture), kind))
+def test_formats_that_nobody_asked_for_are_refused(sample_image, kind):
+    assert " image; " in refused(encoded(Image.fromarray(sample_image), kind))
 
 
 @pytest.mark.parametrize(
     ("head", "name"), [(b"%PDF-1.7", "PDF"), (b"8BPS\0\1", "Photoshop"), (b"\xff\x0a", "JPEG XL"), (b"<svg ", "SVG")]
 )
-def test_files_of_kinds_that_people_take_for_pictures_are_refused_by_their_name(head, name):
+def test_files_of_kinds_that_people_take_for_images_are_refused_by_their_name(head, name):
     assert f"This {name} file" in refused(head + bytes(64))
 
 
@@ -90,13 +90,13 @@ def test_a_folder_instead_of_a_file_is_refused_with_one_sentence(tmp_path):
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "BMP", "TIFF"])
 @pytest.mark.parametrize("share", [0.3, 0.7, 0.97])
-def test_a_truncated_picture_is_refused_with_one_sentence(picture, kind, share):
-    whole = encoded(Image.fromarray(picture), kind)
+def test_a_truncated_image_is_refused_with_one_sentence(sample_image, kind, share):
+    whole = encoded(Image.fromarray(sample_image), kind)
     assert "damaged" in refused(whole[: int(len(whole) * share)])
 
 
-def test_a_png_with_a_damaged_header_is_refused_with_one_sentence(picture):
-    data = bytearray(as_png(picture))
+def test_a_png_with_a_damaged_header_is_refused_with_one_sentence(sample_image):
+    data = bytearray(as_png(sample_image))
     data[20] ^= 0xFF
     refused(bytes(data))
 
@@ -112,25 +112,25 @@ def test_an_enormous_png_is_refused_by_its_header_before_anything_is_unpacked(mo
 
 
 @pytest.mark.parametrize("kind", ["PNG", "BMP", "TIFF"])
-def test_a_lossless_file_gives_exactly_its_pixels_from_bytes_path_and_text(picture, kind, tmp_path):
-    data = encoded(Image.fromarray(picture), kind)
+def test_a_lossless_file_gives_exactly_its_pixels_from_bytes_path_and_text(sample_image, kind, tmp_path):
+    data = encoded(Image.fromarray(sample_image), kind)
     path = tmp_path / "any name.xyz"
     path.write_bytes(data)
     for source in (data, path, str(path)):
-        read = read_picture(source)
+        read = read_image(source)
         assert read.dtype == np.uint8
-        np.testing.assert_array_equal(read, picture)
+        np.testing.assert_array_equal(read, sample_image)
 
 
-def test_a_greyscale_picture_gets_three_equal_channels(picture):
-    grey = picture[..., 0]
-    read = read_picture(encoded(Image.fromarray(grey), "PNG"))
+def test_a_greyscale_image_gets_three_equal_channels(sample_image):
+    grey = sample_image[..., 0]
+    read = read_image(encoded(Image.fromarray(grey), "PNG"))
     np.testing.assert_array_equal(read, np.repeat(grey[..., None], 3, axis=2))
 
 
-def test_a_picture_of_one_bit_becomes_black_and_white():
+def test_an_image_of_one_bit_becomes_black_and_white():
     bits = np.eye(20, dtype=bool)
-    read = read_picture(encoded(Image.fromarray(bits), "PNG"))
+    read = read_image(encoded(Image.fromarray(bits), "PNG"))
     np.testing.assert_array_equal(read, np.repeat((bits * 255).astype(np.uint8)[..., None], 3, axis=2))
 
 
@@ -140,32 +140,32 @@ def test_the_first_frame_of_an_animated_gif_is_read():
     data = encoded(frames[0], "GIF", save_all=True, append_images=frames[1:], duration=50)
     with Image.open(io.BytesIO(data)) as animation:
         assert animation.n_frames == 3
-    read = read_picture(data)
+    read = read_image(data)
     assert read.shape == (18, 24, 3)
     assert (read == colors[0]).all()
 
 
 def test_a_sixteen_bit_png_is_scaled_down_to_eight():
     values = np.linspace(0, 65535, 20 * 30).round().astype(np.uint16).reshape(20, 30)
-    read = read_picture(sixteen_bit_png(values))
+    read = read_image(sixteen_bit_png(values))
     assert (read[..., 0] == read[..., 2]).all()
     assert difference(read[..., 0], (values / 257.0).round()) <= 1
     assert (read.min(), read.max()) == (0, 255)
 
 
-def test_a_sixteen_bit_png_made_from_eight_bits_gives_those_bits_back(picture):
-    grey = picture[..., 1]
-    np.testing.assert_array_equal(read_picture(sixteen_bit_png(grey.astype(np.uint16) * 257))[..., 0], grey)
+def test_a_sixteen_bit_png_made_from_eight_bits_gives_those_bits_back(sample_image):
+    grey = sample_image[..., 1]
+    np.testing.assert_array_equal(read_image(sixteen_bit_png(grey.astype(np.uint16) * 257))[..., 0], grey)
 
 
 def test_a_nearly_black_sixteen_bit_png_stays_nearly_black():
     values = np.linspace(0, 250, 20 * 30).round().astype(np.uint16).reshape(20, 30)
-    assert read_picture(sixteen_bit_png(values)).max() <= 1
+    assert read_image(sixteen_bit_png(values)).max() <= 1
 
 
 def test_a_cmyk_jpeg_gets_the_colors_that_pillow_gives_it():
     image = Image.new("CMYK", (32, 24), (0, 200, 200, 10))
-    read = read_picture(encoded(image, "JPEG", quality=95))
+    read = read_image(encoded(image, "JPEG", quality=95))
     assert read.shape == (24, 32, 3)
     # Much yellow and magenta and no cyan is red.
     assert difference(read, np.broadcast_to(np.asarray(image.convert("RGB")), read.shape)) <= 4
@@ -178,40 +178,40 @@ def over_white(rgb: np.ndarray, alpha: np.ndarray) -> np.ndarray:
     return rgb * share + 255 * (1 - share)
 
 
-def test_transparency_is_laid_over_white(picture):
+def test_transparency_is_laid_over_white(sample_image):
     alpha = np.tile(np.linspace(0, 255, 72).astype(np.uint8), (48, 1))
-    read = read_picture(encoded(Image.fromarray(np.dstack([picture, alpha])), "PNG"))
-    assert difference(read, over_white(picture, alpha).round()) <= 1
+    read = read_image(encoded(Image.fromarray(np.dstack([sample_image, alpha])), "PNG"))
+    assert difference(read, over_white(sample_image, alpha).round()) <= 1
     assert (read[:, 0] == 255).all()
-    np.testing.assert_array_equal(read[:, -1], picture[:, -1])
+    np.testing.assert_array_equal(read[:, -1], sample_image[:, -1])
 
 
-def test_grey_with_transparency_is_laid_over_white(picture):
-    grey = picture[..., 0]
+def test_grey_with_transparency_is_laid_over_white(sample_image):
+    grey = sample_image[..., 0]
     alpha = np.tile(np.linspace(0, 255, 72).astype(np.uint8), (48, 1))
     image = Image.merge("LA", [Image.fromarray(grey), Image.fromarray(alpha)])
     expected = over_white(np.repeat(grey[..., None], 3, axis=2), alpha)
-    assert difference(read_picture(encoded(image, "PNG")), expected.round()) <= 1
+    assert difference(read_image(encoded(image, "PNG")), expected.round()) <= 1
 
 
 def test_a_transparent_color_of_a_palette_is_laid_over_white():
     palette = Image.new("P", (20, 20), 1)
     palette.putpalette([10, 20, 30, 200, 100, 50] + [0] * 750)
     palette.paste(0, (0, 0, 10, 20))
-    read = read_picture(encoded(palette, "PNG", transparency=0))
+    read = read_image(encoded(palette, "PNG", transparency=0))
     assert (read[:, :10] == 255).all()
     assert (read[:, 10:] == (200, 100, 50)).all()
 
 
-def test_a_transparent_color_of_a_picture_without_a_palette_is_laid_over_white(picture):
-    image = picture.copy()
+def test_a_transparent_color_of_an_image_without_a_palette_is_laid_over_white(sample_image):
+    image = sample_image.copy()
     image[:10] = (1, 2, 3)
-    read = read_picture(encoded(Image.fromarray(image), "PNG", transparency=(1, 2, 3)))
+    read = read_image(encoded(Image.fromarray(image), "PNG", transparency=(1, 2, 3)))
     assert (read[:10] == 255).all()
-    np.testing.assert_array_equal(read[10:], picture[10:])
+    np.testing.assert_array_equal(read[10:], sample_image[10:])
 
 
-# The eight EXIF orientations as NumPy operations that make the stored picture upright.
+# The eight EXIF orientations as NumPy operations that make the stored image upright.
 UPRIGHT = {
     1: lambda a: a,
     2: lambda a: a[:, ::-1],
@@ -225,12 +225,12 @@ UPRIGHT = {
 
 
 @pytest.mark.parametrize("orientation", UPRIGHT)
-def test_a_jpeg_is_turned_upright_as_exif_says(picture, orientation):
+def test_a_jpeg_is_turned_upright_as_exif_says(sample_image, orientation):
     exif = Image.Exif()
     exif[0x0112] = orientation
-    stored = encoded(Image.fromarray(picture), "JPEG", quality=95)
-    turned = encoded(Image.fromarray(picture), "JPEG", quality=95, exif=exif.tobytes())
-    np.testing.assert_array_equal(read_picture(turned), UPRIGHT[orientation](read_picture(stored)))
+    stored = encoded(Image.fromarray(sample_image), "JPEG", quality=95)
+    turned = encoded(Image.fromarray(sample_image), "JPEG", quality=95, exif=exif.tobytes())
+    np.testing.assert_array_equal(read_image(turned), UPRIGHT[orientation](read_image(stored)))
 
 
 def jpeg_with_exif(entries: list[tuple[int, int, int, bytes]]) -> bytes:
@@ -243,7 +243,7 @@ def jpeg_with_exif(entries: list[tuple[int, int, int, bytes]]) -> bytes:
 
 def test_the_handmade_exif_of_these_tests_is_read():
     sideways = jpeg_with_exif([(0x0112, 3, 1, b"\6\0\0\0")])
-    assert read_picture(sideways).shape == (24, 18, 3)
+    assert read_image(sideways).shape == (24, 18, 3)
 
 
 @pytest.mark.parametrize("tag", [0x0100, 0x0111, 0x011A])
@@ -270,7 +270,7 @@ def seeds_to_damage() -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("kind", seeds_to_damage())
-def test_a_picture_with_damaged_bytes_is_read_or_refused_with_one_sentence(kind):
+def test_an_image_with_damaged_bytes_is_read_or_refused_with_one_sentence(kind):
     rng = np.random.default_rng(1)
     whole = seeds_to_damage()[kind]
     outcomes = set()
@@ -286,14 +286,14 @@ def test_a_picture_with_damaged_bytes_is_read_or_refused_with_one_sentence(kind)
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 3), (15, 400, 3), (400, 15, 3)])
-def test_a_picture_that_is_too_small_to_work_on_is_refused_with_its_size(shape):
-    image = read_picture(as_png(np.zeros(shape, np.uint8)))
+def test_an_image_that_is_too_small_to_work_on_is_refused_with_its_size(shape):
+    image = read_image(as_png(np.zeros(shape, np.uint8)))
     assert image.shape == shape
-    assert f"{shape[1]} × {shape[0]}" in refusal(PictureError, check_picture, image)
+    assert f"{shape[1]} × {shape[0]}" in refusal(ImageError, check_image, image)
 
 
-def test_a_picture_of_the_least_size_is_taken():
-    check_picture(np.zeros((16, 16, 3), np.uint8))
+def test_an_image_of_the_least_size_is_taken():
+    check_image(np.zeros((16, 16, 3), np.uint8))
 
 
 @pytest.mark.parametrize(
@@ -301,17 +301,17 @@ def test_a_picture_of_the_least_size_is_taken():
     [np.zeros((32, 32, 3)), np.zeros((32, 32, 4), np.uint8), np.zeros((32, 32), np.uint8), np.zeros(3, np.uint8)],
     ids=["float", "four channels", "grey", "flat"],
 )
-def test_an_array_that_is_no_picture_is_refused_with_one_sentence(array):
-    refusal(PictureError, check_picture, array)
+def test_an_array_that_is_no_image_is_refused_with_one_sentence(array):
+    refusal(ImageError, check_image, array)
 
 
 @pytest.mark.parametrize("longest", [1, 20, 72, 300])
-def test_resizing_sets_the_longer_side_and_keeps_the_shape(picture, longest):
-    small = resized(picture, longest)
+def test_resizing_sets_the_longer_side_and_keeps_the_shape(sample_image, longest):
+    small = resized(sample_image, longest)
     assert small.dtype == np.uint8
     assert small.shape[1] == longest
     assert abs(small.shape[0] - longest * 48 / 72) <= 0.5 or small.shape[0] == 1
-    tall = resized(picture.transpose(1, 0, 2), longest)
+    tall = resized(sample_image.transpose(1, 0, 2), longest)
     assert tall.shape[:2] == small.shape[1::-1]
 
 
@@ -333,8 +333,8 @@ def test_a_longer_side_is_raised_for_the_shorter_one(shape, longest, least, expe
 
 
 @pytest.mark.parametrize("longest", [0, 72])
-def test_resizing_to_nothing_or_to_its_own_size_changes_nothing(picture, longest):
-    np.testing.assert_array_equal(resized(picture, longest), picture)
+def test_resizing_to_nothing_or_to_its_own_size_changes_nothing(sample_image, longest):
+    np.testing.assert_array_equal(resized(sample_image, longest), sample_image)
 
 
 def test_resizing_keeps_what_is_seen():
@@ -347,22 +347,22 @@ def test_a_line_of_one_pixel_does_not_vanish_in_resizing():
     assert resized(np.zeros((1, 900, 3), np.uint8), 30).shape == (1, 30, 3)
 
 
-def test_to_float_maps_black_to_minus_one_and_white_to_one(picture):
-    values = to_float(picture)
+def test_to_float_maps_black_to_minus_one_and_white_to_one(sample_image):
+    values = to_float(sample_image)
     assert values.shape == (1, 48, 72, 3)
     assert values.dtype == np.float32
     assert to_float(np.zeros((2, 2, 3), np.uint8)).max() == -1
     assert to_float(np.full((2, 2, 3), 255, np.uint8)).min() == 1
-    np.testing.assert_array_equal(((values[0] + 1) * 127.5).round().astype(np.uint8), picture)
+    np.testing.assert_array_equal(((values[0] + 1) * 127.5).round().astype(np.uint8), sample_image)
 
 
-def test_a_digest_depends_on_pixels_and_shape_and_on_nothing_else(picture):
-    same = digest(picture)
-    assert digest(picture.copy()) == same
-    assert digest(np.asfortranarray(picture)) == same
-    assert digest(read_picture(encoded(Image.fromarray(picture), "BMP"))) == same
-    changed = picture.copy()
+def test_a_digest_depends_on_pixels_and_shape_and_on_nothing_else(sample_image):
+    same = digest(sample_image)
+    assert digest(sample_image.copy()) == same
+    assert digest(np.asfortranarray(sample_image)) == same
+    assert digest(read_image(encoded(Image.fromarray(sample_image), "BMP"))) == same
+    changed = sample_image.copy()
     changed[0, 0, 0] ^= 1
-    others = [changed, picture.reshape(72, 48, 3), picture[::-1]]
+    others = [changed, sample_image.reshape(72, 48, 3), sample_image[::-1]]
     assert len({same, *map(digest, others)}) == 4
     assert len(same) == 64

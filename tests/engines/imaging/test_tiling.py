@@ -1,4 +1,4 @@
-"""Windows of a picture: every pixel belongs to one core, and every core has its margins."""
+"""Windows of an image: every pixel belongs to one core, and every core has its margins."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_a_tile_with_no_room_between_its_margins_is_refused():
     assert "larger than 80" in refusal(ValueError, spans, 500, 64, 30, 8)
 
 
-def test_the_windows_of_a_picture_are_those_of_its_rows_by_those_of_its_columns():
+def test_the_windows_of_an_image_are_those_of_its_rows_by_those_of_its_columns():
     count = np.zeros((100, 150), int)
     for window in windows(100, 150, 64, 8, 4):
         rows, columns = window.rows, window.columns

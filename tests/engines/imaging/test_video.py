@@ -1,4 +1,4 @@
-"""Videos: every picture is in them, in its colours, and a discarded video leaves nothing behind."""
+"""Videos: every image is in them, in its colours, and a discarded video leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def frames_of(path) -> list[np.ndarray]:
 
 
 @pytest.mark.parametrize(("width", "height"), [(72, 48), (71, 47), (71, 48), (16, 17)])
-def test_every_picture_is_in_the_video_in_its_order_and_color_and_odd_sides_lose_a_pixel(tmp_path, width, height):
+def test_every_image_is_in_the_video_in_its_order_and_color_and_odd_sides_lose_a_pixel(tmp_path, width, height):
     video = VideoWriter(tmp_path / "video.mp4", (width, height))
     for color in COLORS:
         video.add(flat(color, height, width))
@@ -51,19 +51,19 @@ def test_every_picture_is_in_the_video_in_its_order_and_color_and_odd_sides_lose
     assert files_in(tmp_path) == ["video.mp4"]
 
 
-def test_the_shapes_in_a_picture_are_where_they_were(tmp_path, picture):
+def test_the_shapes_in_an_image_are_where_they_were(tmp_path, sample_image):
     video = VideoWriter(tmp_path / "video.mp4", (72, 48))
-    video.add(picture)
+    video.add(sample_image)
     video.finish("")
     (frame,) = frames_of(tmp_path / "video.mp4")
-    likeness = np.corrcoef(frame.astype(float).mean(axis=2).ravel(), picture.astype(float).mean(axis=2).ravel())
+    likeness = np.corrcoef(frame.astype(float).mean(axis=2).ravel(), sample_image.astype(float).mean(axis=2).ravel())
     assert likeness[0, 1] > 0.97
 
 
-def test_pictures_of_another_size_are_resized_to_the_videos(tmp_path, picture):
+def test_images_of_another_size_are_resized_to_the_videos(tmp_path, sample_image):
     video = VideoWriter(tmp_path / "video.mp4", (72, 48))
-    small = np.asarray(Image.fromarray(picture).resize((36, 24)))
-    for image in (small, picture, np.repeat(np.repeat(picture, 2, axis=0), 2, axis=1)):
+    small = np.asarray(Image.fromarray(sample_image).resize((36, 24)))
+    for image in (small, sample_image, np.repeat(np.repeat(sample_image, 2, axis=0), 2, axis=1)):
         video.add(image)
     video.finish("")
     frames = frames_of(tmp_path / "video.mp4")
@@ -101,16 +101,16 @@ def test_a_video_is_not_there_under_its_name_until_it_is_finished(tmp_path):
     assert len(frames_of(path)) == 1
 
 
-@pytest.mark.parametrize("pictures", [0, 1, 3])
-def test_a_video_that_is_given_up_leaves_nothing_behind(tmp_path, pictures):
+@pytest.mark.parametrize("images", [0, 1, 3])
+def test_a_video_that_is_given_up_leaves_nothing_behind(tmp_path, images):
     video = VideoWriter(tmp_path / "video.mp4", (32, 32))
-    for _ in range(pictures):
+    for _ in range(images):
         video.add(flat(COLORS[1], 32, 32))
     video.discard()
     assert files_in(tmp_path) == []
 
 
-def test_a_video_without_pictures_cannot_be_finished_and_leaves_nothing_behind(tmp_path):
+def test_a_video_without_images_cannot_be_finished_and_leaves_nothing_behind(tmp_path):
     video = VideoWriter(tmp_path / "video.mp4", (32, 32))
     with pytest.raises((ValueError, OSError)):
         video.finish("")
@@ -136,19 +136,19 @@ WORDS = 'Ünïcode 漢字 🌀 = ; # \\ " \n next line ' * 300
 
 
 def shown(path) -> list[tuple[np.ndarray, float]]:
-    """Every picture of a video as shown, with its duration in seconds."""
+    """Every image of a video as shown, with its duration in seconds."""
     if path.suffix == ".mp4":
         with av.open(str(path)) as container:
             rate = float(container.streams[0].average_rate)
         return [(frame, 1 / rate) for frame in frames_of(path)]
-    pictures = []
+    images = []
     with Image.open(path) as video:
         assert video.info["loop"] == 0
         for number in range(video.n_frames):
             video.seek(number)
             video.load()
-            pictures.append((np.asarray(video.convert("RGB")), video.info["duration"] / 1000))
-    return pictures
+            images.append((np.asarray(video.convert("RGB")), video.info["duration"] / 1000))
+    return images
 
 
 def write(folder, kind: str, images, shape: tuple[int, int], comment: str = WORDS, **options):
@@ -160,48 +160,46 @@ def write(folder, kind: str, images, shape: tuple[int, int], comment: str = WORD
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(("speed", "hold"), [(12, 1.5), (4, 0), (30, 5.0)])
-def test_a_video_shows_every_picture_for_its_time_and_holds_the_last(tmp_path, kind, speed, hold):
+def test_a_video_shows_every_image_for_its_time_and_holds_the_last(tmp_path, kind, speed, hold):
     images = (flat(color, 48, 72) for color in COLORS)
     path = write(tmp_path, kind, images, (48, 72), speed=speed, hold=hold)
-    pictures = shown(path)
+    frames = shown(path)
     if kind == "mp4":
-        assert len(pictures) == len(COLORS) + round(speed * hold)
+        assert len(frames) == len(COLORS) + round(speed * hold)
     else:
-        assert len(pictures) == len(COLORS)
+        assert len(frames) == len(COLORS)
         # A GIF has durations in hundredths of a second, which may differ but average out.
-        assert np.allclose(
-            np.cumsum([time for _, time in pictures[:-1]]), np.arange(1, len(COLORS)) / speed, atol=0.006
-        )
-    assert sum(time for _, time in pictures) == pytest.approx(len(COLORS) / speed + hold, abs=0.02)
-    for (seen, _), color in zip(pictures, COLORS, strict=False):
+        assert np.allclose(np.cumsum([time for _, time in frames[:-1]]), np.arange(1, len(COLORS)) / speed, atol=0.006)
+    assert sum(time for _, time in frames) == pytest.approx(len(COLORS) / speed + hold, abs=0.02)
+    for (seen, _), color in zip(frames, COLORS, strict=False):
         assert np.abs(seen.mean((0, 1)) - color).max() < 8
     assert read_comment(path) == WORDS
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_shapes_in_every_picture_are_where_they_were(tmp_path, kind, picture):
-    still, images = picture.copy(), []
+def test_the_shapes_in_every_image_are_where_they_were(tmp_path, kind, sample_image):
+    still, images = sample_image.copy(), []
     for place in (4, 20, 20, 40):  # a small thing that moves, and once does not
         images.append(still.copy())
         images[-1][10:18, place : place + 8] = 255
-    pictures = shown(write(tmp_path, kind, images, (48, 72), hold=0))
-    assert len(pictures) == 4
-    for (seen, _), image in zip(pictures, images, strict=True):
+    frames = shown(write(tmp_path, kind, images, (48, 72), hold=0))
+    assert len(frames) == 4
+    for (seen, _), image in zip(frames, images, strict=True):
         # Where the object is and was: it leaves no trace.
         assert np.abs(seen[10:18, 4:48].astype(int) - image[10:18, 4:48]).mean() < 15
 
 
 @pytest.mark.parametrize(("kind", "most"), [("gif", GIF_SIDE), ("webp", WEBP_SIDE)])
-def test_large_and_small_pictures_have_one_size_that_suits_the_kind(tmp_path, kind, most, picture):
-    small = np.asarray(Image.fromarray(picture).resize((36, 24)))
-    with Image.open(write(tmp_path, kind, [small, picture], (900, 1200))) as video:
+def test_large_and_small_images_have_one_size_that_suits_the_kind(tmp_path, kind, most, sample_image):
+    small = np.asarray(Image.fromarray(sample_image).resize((36, 24)))
+    with Image.open(write(tmp_path, kind, [small, sample_image], (900, 1200))) as video:
         assert (video.size, video.n_frames) == ((most, most * 3 // 4), 2)
-    with Image.open(write(tmp_path, kind, [picture[:, :1]], (48, 1))) as video:
+    with Image.open(write(tmp_path, kind, [sample_image[:, :1]], (48, 1))) as video:
         assert video.size == (1, 48)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_video_without_pictures_is_refused_and_leaves_nothing_behind(tmp_path, kind):
+def test_a_video_without_images_is_refused_and_leaves_nothing_behind(tmp_path, kind):
     refusal(VideoError, write_video, tmp_path / f"video.{kind}", [], (32, 32), VideoConfig(kind=kind), "")
     assert files_in(tmp_path) == []
 
@@ -228,8 +226,8 @@ def test_what_a_video_cannot_be_is_refused_with_one_sentence(settings):
 
 
 @pytest.mark.parametrize("kind", ["gif", "webp"])
-def test_memory_does_not_grow_with_the_number_of_pictures(tmp_path, kind):
-    """Peak of Python's memory; a picture of 120 x 160 has 58 KB, and an encoded one at most 25 KB."""
+def test_memory_does_not_grow_with_the_number_of_images(tmp_path, kind):
+    """Peak of Python's memory; an image of 120 x 160 has 58 KB, and an encoded one at most 25 KB."""
     rng = np.random.default_rng(0)
     noise = rng.integers(0, 256, (120, 160, 3)).astype(np.uint8)
 
@@ -247,26 +245,26 @@ def test_memory_does_not_grow_with_the_number_of_pictures(tmp_path, kind):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_recipe_in_a_video_is_read_back(tmp_path, kind, picture):
+def test_the_recipe_in_a_video_is_read_back(tmp_path, kind, sample_image):
     written = recipe(backbone='Ünïcode 漢字 🌀 "quoted"', steering=steered(300))
-    path = write(tmp_path, kind, [picture, picture[::-1]], (48, 72), written.to_json())
+    path = write(tmp_path, kind, [sample_image, sample_image[::-1]], (48, 72), written.to_json())
     assert read_recipe(path) == written
-    write(tmp_path, kind, [picture], (48, 72), "My holiday in reverie")
+    write(tmp_path, kind, [sample_image], (48, 72), "My holiday in reverie")
     assert read_recipe(path) is None
-    write(tmp_path, kind, [picture], (48, 72), "")
+    write(tmp_path, kind, [sample_image], (48, 72), "")
     assert read_recipe(path) is None
-    write(tmp_path, kind, [picture], (48, 72), json.dumps({"reverie": 1}))
+    write(tmp_path, kind, [sample_image], (48, 72), json.dumps({"reverie": 1}))
     refusal(RecipeError, read_recipe, path)
 
 
 @pytest.mark.parametrize("kind", ["gif", "webp"])
-def test_a_damaged_animation_or_another_picture_has_no_recipe_and_is_no_error(tmp_path, kind, picture):
-    path = write(tmp_path, kind, [picture, picture[::-1]], (48, 72), recipe().to_json())
+def test_a_damaged_animation_or_another_image_has_no_recipe_and_is_no_error(tmp_path, kind, sample_image):
+    path = write(tmp_path, kind, [sample_image, sample_image[::-1]], (48, 72), recipe().to_json())
     whole = path.read_bytes()
     for length in (0, 3, 12, 40, len(whole) // 3):
         path.write_bytes(whole[:length])
         read_recipe(path)
-    Image.fromarray(picture).save(path, "PNG")
+    Image.fromarray(sample_image).save(path, "PNG")
     assert read_recipe(path) is None
-    Image.fromarray(picture).save(path, kind.upper())
+    Image.fromarray(sample_image).save(path, kind.upper())
     assert read_recipe(path) is None

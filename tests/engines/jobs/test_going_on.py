@@ -1,4 +1,4 @@
-"""Resuming a lost run from a frame: nothing skipped, nothing repeated, nearly the same picture."""
+"""Resuming a lost run from a frame: nothing skipped, nothing repeated, nearly the same image."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ class Whole:
     Attributes:
         frames: all of it.
         go_on: a frame, and what is another in the config -> the frames of a run that goes on from there.
-        next_error: by how many grey levels the next picture may be another than if it had never stopped.
+        next_error: by how many grey levels the next image may be another than if it had never stopped.
         likeness: how much nearer than the photo is to its result a run that goes on must come.
         loss_error: by what share of it the last loss may be another.
     """
@@ -249,7 +249,7 @@ def test_a_dream_goes_on_with_shifts_of_its_own_and_always_the_same(studio_vgg, 
     assert difference(other.image, first[-1].image) > 0
 
 
-def test_a_video_goes_on_after_its_last_finished_picture(studio_vgg):
+def test_a_video_goes_on_after_its_last_finished_image(studio_vgg):
     chosen = dream_config(pictures=3, octaves=2, steps=2, zoom=1.2, turn=5.0)
     frames = list(dream(PHOTO, chosen, studio_vgg))
     assert [frame.step for frame in frames if frame.position is not None] == [4, 8, 12]
@@ -271,15 +271,15 @@ def test_after_the_last_frame_of_a_video_there_is_none(studio_vgg):
 
 @pytest.mark.parametrize("at", [None, 3, 10], ids=["not steered", "at the smaller size", "at full size"])
 def test_a_painting_goes_on_with_the_weights_and_the_loss_that_it_had(studio_vgg, at):
-    pictures = StyleInputs(PHOTO, (STYLE,), (None,), None)
+    images = StyleInputs(PHOTO, (STYLE,), (None,), None)
     chosen = style_resolve(style_config(steps=5, style_scale=0.7, style_weight=2.0), studio_vgg)
-    lost = StyleOptimizer(pictures, chosen if at is None else dataclasses.replace(chosen, style_weight=1.0), studio_vgg)
+    lost = StyleOptimizer(images, chosen if at is None else dataclasses.replace(chosen, style_weight=1.0), studio_vgg)
     for step in range(1, 12):
         evaluation = lost.step()
         if step == at:
             lost.steer(chosen)
-    frame = Frame(step=11, total=12, image=lost.picture(), position=lost.position)
-    goes_on = StyleOptimizer(pictures, lost.config, studio_vgg, after=frame)
+    frame = Frame(step=11, total=12, image=lost.image(), position=lost.position)
+    goes_on = StyleOptimizer(images, lost.config, studio_vgg, after=frame)
     assert goes_on._weights == lost._weights
     assert goes_on.step().loss == pytest.approx(evaluation.loss, rel=0.02)
     lost._set_weights(lost._style_targets)
@@ -296,10 +296,10 @@ def test_a_painting_in_the_colours_of_the_photo_goes_on_in_lightness(studio_vgg)
     assert losses(rest)[-1] == pytest.approx(losses(frames)[-1], rel=0.2)
 
 
-def test_a_painting_from_noise_or_from_a_picture_goes_on_from_the_frame(studio_vgg):
-    for changes, pictures in (({"start": "noise"}, {}), ({}, {"start_image": blobs(90, 130, 5)})):
-        frames = list(stylize(PHOTO, [STYLE], style_config(steps=5, **changes), studio_vgg, **pictures))
-        rest = list(stylize(PHOTO, [STYLE], frames[0].config, studio_vgg, **pictures, after=frames[3]))
+def test_a_painting_from_noise_or_from_an_image_goes_on_from_the_frame(studio_vgg):
+    for changes, images in (({"start": "noise"}, {}), ({}, {"start_image": blobs(90, 130, 5)})):
+        frames = list(stylize(PHOTO, [STYLE], style_config(steps=5, **changes), studio_vgg, **images))
+        rest = list(stylize(PHOTO, [STYLE], frames[0].config, studio_vgg, **images, after=frames[3]))
         assert plan(rest) == plan(frames[4:])
         assert difference(rest[0].image, frames[3].image) < 0.1
 

@@ -82,7 +82,7 @@ def test_a_run_that_went_on_elsewhere_is_told_apart_from_one_that_did_not():
     assert difference == Difference("Resumed after step", "never", "2, 5")
 
 
-def test_of_a_series_of_pictures_it_is_said_which():
+def test_of_a_series_of_images_it_is_said_which():
     one = recipe(inputs={"content_image": "a" * 64, "style_images_2": "b" * 64, "masks_1": "c" * 64})
     other = recipe(inputs={"content_image": "a" * 64, "style_images_2": "d" * 64})
     assert [difference.name for difference in differences(one, other)] == ["Style image 2", "Mask 1"]
@@ -126,7 +126,7 @@ def test_recipes_of_two_engines_say_so_first_and_are_compared_in_what_they_share
     assert [difference.name for difference in found[1:]] == ["Seed"]
 
 
-def test_sweeps_are_compared_in_what_is_swept_and_in_each_setting_that_their_pictures_share():
+def test_sweeps_are_compared_in_what_is_swept_and_in_each_setting_that_their_images_share():
     one = sweep_recipe(settings={"jitter": 4})
     other = sweep_recipe(settings={"jitter": 8}, columns="octaves", column_values=(1, 2))
     found = {difference.name: (difference.first, difference.second) for difference in differences(one, other)}

@@ -21,7 +21,7 @@ from engines.core.options import changed_options
 from engines.dcgan import DrawConfig, FaceWalkConfig
 from engines.dcgan.config import DCGANTrainingConfig, ProjectionConfig
 from engines.deep_dream import DreamConfig
-from engines.imaging.images import read_picture
+from engines.imaging.images import read_image
 from engines.imaging.video import VideoWriter
 from engines.jobs import ENGINES, Job, JobExecution, Workshop, job_from_recipe
 from engines.jobs.recipe_script import script_of
@@ -57,24 +57,24 @@ def walk_of(numbers: int) -> tuple[float, ...]:
     return tuple(float(x) for x in np.random.default_rng(0).normal(size=numbers))
 
 
-def jobs(picture: np.ndarray) -> Iterator[tuple[str, Job]]:
+def jobs(image: np.ndarray) -> Iterator[tuple[str, Job]]:
     """A small job of every engine that makes results, by name."""
-    pictures = {"image": picture, "guide": picture[::-1]}
-    yield "dream", Job(engine="deep_dream", config=DREAM, inputs=pictures, backbone="studio_vgg")
-    # For very small pictures the codec is not deterministic.
+    images = {"image": image, "guide": image[::-1]}
+    yield "dream", Job(engine="deep_dream", config=DREAM, inputs=images, backbone="studio_vgg")
+    # For very small images the codec is not deterministic.
     zoom = dataclasses.replace(DREAM, size=128, octaves=1, steps=2, pictures=2)
-    yield "zoom", Job(engine="deep_dream", config=zoom, inputs={"image": picture}, backbone="studio_vgg")
-    yield "begun zoom", Job(engine="deep_dream", config=zoom, inputs={"image": picture}, backbone="studio_vgg")
+    yield "zoom", Job(engine="deep_dream", config=zoom, inputs={"image": image}, backbone="studio_vgg")
+    yield "begun zoom", Job(engine="deep_dream", config=zoom, inputs={"image": image}, backbone="studio_vgg")
     style = StyleConfig(seconds=0.0, size=0, scales=1, steps=3, blend=(1.0, 0.25), color="matched")
     # Out of order, as a page may send them.
-    hung = {"style_images_2": picture[:, ::-1], "content_image": picture, "style_images_1": picture[::-1]}
+    hung = {"style_images_2": image[:, ::-1], "content_image": image, "style_images_1": image[::-1]}
     yield "style", Job(engine="style_transfer", config=style, inputs=hung, backbone="studio_vgg")
     sheet = DreamSweepConfig(
         settings={"size": 64, "octaves": 1, "steps": 2}, columns="jitter", column_values=(0.0, 4.0)
     )
-    yield "sheet", Job(engine="deep_dream_sweep", config=sheet, inputs={"image": picture}, backbone="studio_vgg")
+    yield "sheet", Job(engine="deep_dream_sweep", config=sheet, inputs={"image": image}, backbone="studio_vgg")
     paintings = StyleSweepConfig(settings={"seconds": 0.0, "size": 48, "scales": 1, "steps": 2})
-    hung = {"content_image": picture, "style_images_1": picture[::-1]}
+    hung = {"content_image": image, "style_images_1": image[::-1]}
     yield "paintings", Job(engine="style_transfer_sweep", config=paintings, inputs=hung, backbone="studio_vgg")
     yield "vae", Job(engine="vae", config=WalkConfig(steps=3), inputs={}, backbone="digits")
     drawing = DrawConfig(seed=5, count=4, truncation=0.7)
@@ -82,14 +82,14 @@ def jobs(picture: np.ndarray) -> Iterator[tuple[str, Job]]:
     faces = FaceWalkConfig(seeds=(3, 4), steps=2)
     yield "faces", Job(engine="dcgan_walk", config=faces, inputs={}, backbone="faces")
     search = ProjectionConfig(steps=3, starts=1)
-    yield "search", Job(engine="dcgan_projection", config=search, inputs={"image": picture}, backbone="faces")
+    yield "search", Job(engine="dcgan_projection", config=search, inputs={"image": image}, backbone="faces")
     writing = WritingConfig(tokens=6, prompt='It\'s "a" \\ video,\nreally', temperatures=(0.5, 1.2), ends=False)
     yield "text", Job(engine="language_model", config=writing, inputs={}, backbone="ours")
 
 
 def made(workshop: Workshop, job: Job, name: str, folder: Path) -> JobExecution:
     """The job when it is over; a video of its keyframes is in the folder. The dream is steered twice and stopped, the
-    zoom that is only begun is stopped before its first picture is whole."""
+    zoom that is only begun is stopped before its first image is whole."""
     started, video, stop = workshop.start(job), None, {"dream": 4, "begun zoom": 1}.get(name)
     changes = {1: dataclasses.replace(DREAM, step_size=0.3, octaves=3), 2: DREAM} if name == "dream" else {}
     try:
@@ -124,20 +124,22 @@ def arguments(names: Iterator[str] | list[str], job: Job, folder: Path) -> list[
 
 
 def test_the_scripts_of_all_engines_make_their_results_again(
-    picture, tmp_path, run_script, monkeypatch, few_candidates
+    sample_image, tmp_path, run_script, monkeypatch, few_candidates
 ):
     results, scripts = tmp_path / "results", tmp_path / "scripts"
     results.mkdir()
     scripts.mkdir()
     workshop, runs, commands = Workshop(), {}, {}
     workshop.keep("language_model", "ours", model_of(num_layers=1))
-    for name, job in jobs(picture):
+    for name, job in jobs(sample_image):
         runs[name] = started = made(workshop, job, name, results)
         (tmp_path / name).mkdir()
         (scripts / f"{name}.py").write_text(script_of(from_json(started.recipe.to_json())), encoding="utf-8")
         files = arguments(sorted(job.inputs, key=lambda one: (one != "image", one)), job, tmp_path / name)
         commands[name] = [str(scripts / f"{name}.py"), *files]
-    assert {job.engine for _, job in jobs(picture)} == {name for name, engine in ENGINES.items() if not engine.files}
+    assert {job.engine for _, job in jobs(sample_image)} == {
+        name for name, engine in ENGINES.items() if not engine.files
+    }
     # One in its own process, as people run them; the others with the networks loaded here.
     done = subprocess.run(
         [sys.executable, *commands.pop("dream")], cwd=ROOT, capture_output=True, text=True, check=False
@@ -155,7 +157,7 @@ def test_the_scripts_of_all_engines_make_their_results_again(
         elif result.suffix == ".mp4":
             np.testing.assert_array_equal(shown(result), shown(results / f"{name}.mp4"), name)
         else:
-            np.testing.assert_array_equal(read_picture(result), started.last.image, name)
+            np.testing.assert_array_equal(read_image(result), started.last.image, name)
     kinds = {name: {path.suffix for path in scripts.glob(f"{name}.*")} - {".py", ".json"} for name in runs}
     videos = {"zoom", "vae", "faces"}
     assert kinds == {name: {".mp4" if name in videos else ".txt" if name == "text" else ".png"} for name in runs}
@@ -163,11 +165,11 @@ def test_the_scripts_of_all_engines_make_their_results_again(
     assert [step for step, _ in runs["dream"].recipe.steering] == [1, 2]
 
 
-def test_a_script_refuses_other_weights_and_says_which_picture_is_another(
-    picture, tmp_path, run_script, workshop, monkeypatch, capsys
+def test_a_script_refuses_other_weights_and_says_which_image_is_another(
+    sample_image, tmp_path, run_script, workshop, monkeypatch, capsys
 ):
     monkeypatch.setattr(jobs_module, "Workshop", lambda: workshop)
-    (tmp_path / "photo.png").write_bytes(as_png(picture))
+    (tmp_path / "photo.png").write_bytes(as_png(sample_image))
     config = dataclasses.asdict(dataclasses.replace(DREAM, octaves=1, steps=1))
     path = tmp_path / "repeat.py"
     path.write_text(script_of(recipe(config=config)), encoding="utf-8")
@@ -200,7 +202,7 @@ def literals(script: str) -> dict[str, dict]:
     return found
 
 
-def test_only_the_settings_that_differ_are_written_and_the_pictures_with_their_hashes():
+def test_only_the_settings_that_differ_are_written_and_the_images_with_their_hashes():
     script = script_of(recipe(config=dataclasses.asdict(DreamConfig(size=64))))
     assert literals(script)["DreamConfig"] == {"size": 64}
     assert "'image': 'cdcdcdcdcdcd'" in script

@@ -54,9 +54,9 @@ def paintings(settings: dict[str, Any] | None = None, **changes: Any) -> StyleSw
     return StyleSweepConfig(**{"settings": settings, "columns": "balance", "column_values": (0.1, 0.6)} | changes)
 
 
-def started(workshop: Workshop, config: DreamSweepConfig | StyleSweepConfig, picture: np.ndarray) -> JobExecution:
+def started(workshop: Workshop, config: DreamSweepConfig | StyleSweepConfig, image: np.ndarray) -> JobExecution:
     name = "image" if isinstance(config, DreamSweepConfig) else "content_image"
-    inputs = {name: picture} | ({} if name == "image" else {"style_images_1": picture[::-1, ::-1]})
+    inputs = {name: image} | ({} if name == "image" else {"style_images_1": image[::-1, ::-1]})
     return workshop.start(Job(engine=f"{config.engine}_sweep", config=config, inputs=inputs, backbone="studio_vgg"))
 
 
@@ -72,19 +72,19 @@ def run_to_end(run: JobExecution) -> np.ndarray:
     return run.last.image
 
 
-def single(config: DreamConfig | StyleConfig, picture: np.ndarray, backbone) -> np.ndarray:
-    """The picture of a separate run."""
+def single(config: DreamConfig | StyleConfig, image: np.ndarray, backbone) -> np.ndarray:
+    """The image of a separate run."""
     if isinstance(config, DreamConfig):
-        frames = dream(picture, config, backbone)
+        frames = dream(image, config, backbone)
     else:
-        frames = stylize(picture, [picture[::-1, ::-1]], config, backbone)
+        frames = stylize(image, [image[::-1, ::-1]], config, backbone)
     *_, last = frames
     return last.image
 
 
-def sheet_of(columns: Heading, rows: Heading | None, pictures: list[np.ndarray]) -> np.ndarray:
-    sheet = ContactSheet(columns, rows, pictures[0].shape[:2])
-    for index, image in enumerate(pictures):
+def sheet_of(columns: Heading, rows: Heading | None, images: list[np.ndarray]) -> np.ndarray:
+    sheet = ContactSheet(columns, rows, images[0].shape[:2])
+    for index, image in enumerate(images):
         sheet.put(index, image)
     return sheet.image
 
@@ -92,11 +92,11 @@ def sheet_of(columns: Heading, rows: Heading | None, pictures: list[np.ndarray])
 # Results
 
 
-def test_each_cell_is_the_picture_of_a_run_of_its_own(picture, studio_vgg):
+def test_each_cell_is_the_image_of_a_run_of_its_own(sample_image, studio_vgg):
     config = dreams(rows="jitter", row_values=(0, 8))
-    *_, last = sweep(config, studio_vgg, image=picture)
+    *_, last = sweep(config, studio_vgg, image=sample_image)
     singles = [
-        single(DreamConfig(**{**DREAM, "step_size": strength, "jitter": jitter}), picture, studio_vgg)
+        single(DreamConfig(**{**DREAM, "step_size": strength, "jitter": jitter}), sample_image, studio_vgg)
         for jitter in (0, 8)
         for strength in (0.05, 0.2)
     ]
@@ -105,26 +105,26 @@ def test_each_cell_is_the_picture_of_a_run_of_its_own(picture, studio_vgg):
     assert len({image.tobytes() for image in singles}) == 4, "the settings made no difference"
 
 
-def test_paintings_are_swept_alike_and_the_sheet_calls_a_setting_what_it_is_called(picture, studio_vgg):
+def test_paintings_are_swept_alike_and_the_sheet_calls_a_setting_what_it_is_called(sample_image, studio_vgg):
     config = paintings(column_title="Less photo ↔ more photo")
-    *_, last = sweep(config, studio_vgg, content_image=picture, style_images=[picture[::-1, ::-1]])
-    singles = [single(StyleConfig(**{**PAINTING, "balance": value}), picture, studio_vgg) for value in (0.1, 0.6)]
+    *_, last = sweep(config, studio_vgg, content_image=sample_image, style_images=[sample_image[::-1, ::-1]])
+    singles = [single(StyleConfig(**{**PAINTING, "balance": value}), sample_image, studio_vgg) for value in (0.1, 0.6)]
     wanted = sheet_of(Heading("Less photo ↔ more photo", ("0.1", "0.6")), None, singles)
     np.testing.assert_array_equal(last.image, wanted)
 
 
-def test_a_guide_goes_into_every_dream(picture, studio_vgg):
-    *_, without = sweep(dreams(), studio_vgg, image=picture)
-    *_, guided = sweep(dreams(), studio_vgg, image=picture, guide=picture[::-1])
+def test_a_guide_goes_into_every_dream(sample_image, studio_vgg):
+    *_, without = sweep(dreams(), studio_vgg, image=sample_image)
+    *_, guided = sweep(dreams(), studio_vgg, image=sample_image, guide=sample_image[::-1])
     half = guided.image.shape[1] // 2
     for side in (slice(0, half), slice(half, None)):
         assert not np.array_equal(guided.image[:, side], without.image[:, side])
 
 
-def test_the_frames_tell_how_far_it_is_and_where_a_part_of_it_ends(picture, studio_vgg):
+def test_the_frames_tell_how_far_it_is_and_where_a_part_of_it_ends(sample_image, studio_vgg):
     settings = {**DREAM, "octaves": 2, "octave_scale": 1.4}
     config = dreams(settings=settings, columns="steps", column_values=(1, 3))
-    frames: list[Frame] = list(sweep(config, studio_vgg, image=picture))
+    frames: list[Frame] = list(sweep(config, studio_vgg, image=sample_image))
     assert [frame.step for frame in frames] == list(range(1, len(frames) + 1))
     assert frames[-1].step == frames[-1].total
     assert all(frame.total > frame.step for frame in frames[:-1])
@@ -144,18 +144,18 @@ def test_the_frames_tell_how_far_it_is_and_where_a_part_of_it_ends(picture, stud
 # Steered, stopped, repeated
 
 
-def test_steering_holds_for_the_cell_at_work_and_all_after_it(picture, workshop, studio_vgg):
+def test_steering_holds_for_the_cell_at_work_and_all_after_it(sample_image, workshop, studio_vgg):
     config = dreams(column_values=(0.05, 0.1, 0.2))
-    run = started(workshop, config, picture)
+    run = started(workshop, config, sample_image)
     for _ in range(3):
         next(run)
     before = run.last.image
     other = {**run.job.config.settings, "layer_weights": {"block3_conv1": 1.0}, "step_size": 9.0}
     run.send(dataclasses.replace(run.job.config, settings=other))
     run_to_end(run)
-    first = single(config.cell(0), picture, studio_vgg)
-    last = single(dataclasses.replace(config.cell(2), layer_weights={"block3_conv1": 1.0}), picture, studio_vgg)
-    frames = dream(picture, config.cell(1), studio_vgg)
+    first = single(config.cell(0), sample_image, studio_vgg)
+    last = single(dataclasses.replace(config.cell(2), layer_weights={"block3_conv1": 1.0}), sample_image, studio_vgg)
+    frames = dream(sample_image, config.cell(1), studio_vgg)
     next(frames)
     middle = frames.send(dataclasses.replace(config.cell(1), layer_weights={"block3_conv1": 1.0})).image
     wanted = sheet_of(Heading("Strength", ("0.05", "0.1", "0.2")), None, [first, middle, last])
@@ -167,8 +167,8 @@ def test_steering_holds_for_the_cell_at_work_and_all_after_it(picture, workshop,
 
 
 @pytest.mark.parametrize("steered_after", [1, 2, 3])
-def test_a_steered_and_stopped_sweep_repeats_to_the_same_pixels(picture, workshop, steered_after):
-    run = started(workshop, dreams(column_values=(0.05, 0.1, 0.2)), picture)
+def test_a_steered_and_stopped_sweep_repeats_to_the_same_pixels(sample_image, workshop, steered_after):
+    run = started(workshop, dreams(column_values=(0.05, 0.1, 0.2)), sample_image)
     for _ in range(steered_after):
         next(run)
     other = {**run.job.config.settings, "layer_weights": {"block3_conv1": 1.0}}
@@ -183,9 +183,9 @@ def test_a_steered_and_stopped_sweep_repeats_to_the_same_pixels(picture, worksho
     assert repeated.recipe == recipe
 
 
-def test_nobody_steered_a_sweep_that_ran_by_itself(picture, workshop):
+def test_nobody_steered_a_sweep_that_ran_by_itself(sample_image, workshop):
     for config in (dreams(), paintings()):
-        run = started(workshop, config, picture)
+        run = started(workshop, config, sample_image)
         run_to_end(run)
         assert run.recipe.steering == ()
         repeated = again(workshop, run)
@@ -230,8 +230,8 @@ def plans(run: JobExecution) -> list[dict[str, Any]]:
     return [{name: config["settings"][name] for name in names} for config in configs]
 
 
-def test_the_plan_of_the_first_painting_holds_for_all_and_a_repetition_needs_no_clock(picture, workshop, clock):
-    run = started(workshop, timed(), picture)
+def test_the_plan_of_the_first_painting_holds_for_all_and_a_repetition_needs_no_clock(sample_image, workshop, clock):
+    run = started(workshop, timed(), sample_image)
     image = run_to_end(run)
     chosen = plans(run)[-1]
     assert chosen["seconds"] == 0
@@ -254,8 +254,8 @@ def cells_of(run: JobExecution) -> list[int]:
 
 
 @pytest.mark.parametrize("at_a_seam", [False, True])
-def test_steering_does_not_undo_what_was_chosen_for_the_time(picture, workshop, clock, at_a_seam):
-    run = started(workshop, timed(), picture)
+def test_steering_does_not_undo_what_was_chosen_for_the_time(sample_image, workshop, clock, at_a_seam):
+    run = started(workshop, timed(), sample_image)
     while not next(run).yield_point:
         pass
     if not at_a_seam:
@@ -372,30 +372,32 @@ def test_a_setting_that_has_an_effect_in_some_rows_is_swept():
     assert config.cells == 4
 
 
-def test_what_the_refusals_say_of_settings_without_effect_is_true(picture, studio_vgg):
+def test_what_the_refusals_say_of_settings_without_effect_is_true(sample_image, studio_vgg):
     first, second = (
-        single(DreamConfig(**{**DREAM, "jitter": 0, "seed": seed, "octave_scale": scale}), picture, studio_vgg)
+        single(DreamConfig(**{**DREAM, "jitter": 0, "seed": seed, "octave_scale": scale}), sample_image, studio_vgg)
         for seed, scale in ((0, 1.2), (1, 1.6))
     )
     np.testing.assert_array_equal(first, second)
     settings = {**PAINTING, "optimizer": "lbfgs"}
     changes = [{"seed": 0, "learning_rate": 1.0}, {"seed": 1, "learning_rate": 9.0}]
-    first, second = (single(StyleConfig(**{**settings, **change}), picture, studio_vgg) for change in changes)
+    first, second = (single(StyleConfig(**{**settings, **change}), sample_image, studio_vgg) for change in changes)
     np.testing.assert_array_equal(first, second)
-    first, second = (single(StyleConfig(**{**PAINTING, "content_weight": w}), picture, studio_vgg) for w in (1.0, 4.0))
+    first, second = (
+        single(StyleConfig(**{**PAINTING, "content_weight": w}), sample_image, studio_vgg) for w in (1.0, 4.0)
+    )
     assert np.abs(first.astype(int) - second).max() <= 1
 
 
-def test_a_cell_that_does_not_fit_the_network_refuses_all_before_anything_is_made(picture, studio_vgg):
+def test_a_cell_that_does_not_fit_the_network_refuses_all_before_anything_is_made(sample_image, studio_vgg):
     config = dreams(settings={**DREAM, "layer_weights": {"mixed4": 1.0}})
-    assert "no layer 'mixed4'" in refusal(ValueError, next, sweep(config, studio_vgg, image=picture))
+    assert "no layer 'mixed4'" in refusal(ValueError, next, sweep(config, studio_vgg, image=sample_image))
 
 
 # The command line
 
 
-def test_a_sweep_on_the_command_line_is_a_sheet_with_its_recipe(tmp_path, picture, capsys):
-    (tmp_path / "photo.png").write_bytes(as_png(picture))
+def test_a_sweep_on_the_command_line_is_a_sheet_with_its_recipe(tmp_path, sample_image, capsys):
+    (tmp_path / "photo.png").write_bytes(as_png(sample_image))
     settings = {"size": 48, "octaves": 1, "steps": 1, "layer_weights": {"block1_conv1": 1.0}}
     options = ["--settings", json.dumps(settings), "--columns", "step_size", "--column-values", "0.02,0.1"]
     photo, sheet, repeat = (str(tmp_path / name) for name in ("photo.png", "sheet.png", "again.png"))
@@ -411,8 +413,8 @@ def test_a_sweep_on_the_command_line_is_a_sheet_with_its_recipe(tmp_path, pictur
     assert capsys.readouterr().err.startswith("The setting 'strength' cannot be swept")
 
 
-def test_a_video_of_a_sweep_has_the_shape_of_its_sheet(tmp_path, picture, capsys):
-    (tmp_path / "photo.png").write_bytes(as_png(picture))
+def test_a_video_of_a_sweep_has_the_shape_of_its_sheet(tmp_path, sample_image, capsys):
+    (tmp_path / "photo.png").write_bytes(as_png(sample_image))
     settings = {"size": 32, "octaves": 1, "steps": 1, "layer_weights": {"block1_conv1": 1.0}}
     options = ["--settings", json.dumps(settings), "--columns", "jitter", "--column-values", "0,2,4"]
     assert main(["deep_dream_sweep", str(tmp_path / "photo.png"), "-o", str(tmp_path / "video.mp4"), *options]) == 0

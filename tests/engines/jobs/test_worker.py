@@ -36,8 +36,8 @@ def worker(tmp_path, studio_vgg) -> Worker:
 
 
 @pytest.fixture
-def job(picture) -> Job:
-    return Job(engine="deep_dream", config=SHORT, inputs={"image": picture}, backbone="studio_vgg")
+def job(sample_image) -> Job:
+    return Job(engine="deep_dream", config=SHORT, inputs={"image": sample_image}, backbone="studio_vgg")
 
 
 def travelled(thing):
@@ -88,7 +88,7 @@ def test_frames_that_nobody_has_to_see_are_left_out_but_for_the_last_and_what_wa
     assert worker.send(None, 1000.0).frame is None
 
 
-def test_no_picture_of_a_video_is_left_out(worker, job):
+def test_no_image_of_a_video_is_left_out(worker, job):
     video = dataclasses.replace(job, config=dataclasses.replace(SHORT, octaves=1, steps=3, pictures=3))
     worker.begin(WorkerTask(job=video))
     told = [worker.send(None, 1000.0).frame for _ in range(3)]
@@ -102,7 +102,7 @@ def test_a_job_that_another_worker_was_lost_with_goes_on_and_says_where(worker, 
     worker.begin(travelled(WorkerTask(job=lost.job, resume_point=ResumePoint(frame, lost.history))))
     *told, _ = all_of(worker)
     assert [one.frame.step for one in told] == [4, 5, 6, 7, 8]
-    assert told[-1].history.interruptions == (3,)
+    assert told[-1].history.resumed_after == (3,)
     assert told[-1].history.seconds > lost.history.seconds
     again = workshop.start(dataclasses.replace(job, interruptions=(3,)))
     *_, repeated = again
@@ -231,4 +231,4 @@ def test_where_a_checkpoint_has_it_a_job_goes_on_without_a_frame(worker, worksho
     next(lost)
     started = JobExecution(lost.job, workshop, ResumePoint(None, lost.history))
     assert next(started).step == 1, "this engine has no checkpoint, so it begins again"
-    assert started.history.interruptions == ()
+    assert started.history.resumed_after == ()

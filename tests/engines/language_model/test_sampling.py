@@ -103,7 +103,7 @@ def test_the_same_noise_chooses_mostly_the_same_from_distributions_that_are_near
     assert not np.array_equal(gumbel_noise(0, 1, 40), gumbel_noise(1, 1, 40))
 
 
-def test_the_dice_show_the_ten_likeliest_before_and_after():
+def test_the_token_distributions_show_the_ten_likeliest_before_and_after():
     after = filter_logits(LOGITS, SamplingConfig(top_k=4), 0.5)
     token = int(np.argsort(-LOGITS)[2])
     one = token_distribution(token, LOGITS, after)

@@ -108,7 +108,7 @@ def test_rank_correlation_is_spearmans():
     assert rank_correlation(a, a + 3 * b) == pytest.approx(expected, abs=1e-9)
 
 
-def test_density_is_high_where_pictures_lie_and_has_the_orientation_of_the_grid():
+def test_density_is_high_where_images_lie_and_has_the_orientation_of_the_grid():
     axis = latent.axis_values(9, 2.0, "linear")
     found = maps.density(np.array([[2.0, 1.0]] * 5 + [[-2.0, -2.0]]), axis)
     assert found.shape == (9, 9)

@@ -23,12 +23,12 @@ def config(**changes) -> StyleConfig:
     return StyleConfig(**{"seconds": 0.0, "size": 0, "scales": 1, "steps": 6} | changes)
 
 
-def painted(content, styles, chosen, backbone, **pictures) -> list[Frame]:
-    return list(stylize(content, styles, chosen, backbone, **pictures))
+def painted(content, styles, chosen, backbone, **images) -> list[Frame]:
+    return list(stylize(content, styles, chosen, backbone, **images))
 
 
-def result(*arguments, **pictures) -> np.ndarray:
-    return painted(*arguments, **pictures)[-1].image
+def result(*arguments, **images) -> np.ndarray:
+    return painted(*arguments, **images)[-1].image
 
 
 def difference(a: np.ndarray, b: np.ndarray) -> float:

@@ -26,36 +26,36 @@ def test_the_frames_climb_the_sizes_and_tell_what_is_done(studio_vgg):
     assert all(frame.image.dtype == np.uint8 for frame in frames)
 
 
-def test_the_losses_are_the_parts_of_the_loss_and_it_falls(picture, studio_vgg):
-    frames = painted(picture, [STYLE], config(steps=20), studio_vgg)
+def test_the_losses_are_the_parts_of_the_loss_and_it_falls(sample_image, studio_vgg):
+    frames = painted(sample_image, [STYLE], config(steps=20), studio_vgg)
     for frame in frames:
         parts = [frame.metrics[f"{name}_loss"] for name in ("style", "content", "total_variation")]
         assert frame.metrics["loss"] == pytest.approx(sum(parts), rel=1e-5)
     assert losses(frames)[-1] < 0.5 * losses(frames)[0]
-    assert difference(frames[-1].image, picture) > 5
+    assert difference(frames[-1].image, sample_image) > 5
 
 
 @pytest.mark.parametrize("size", [200, 32])
-def test_the_size_is_the_longest_side(picture, studio_vgg, size):
-    assert max(result(picture, [STYLE], config(size=size, steps=1), studio_vgg).shape) == size
+def test_the_size_is_the_longest_side(sample_image, studio_vgg, size):
+    assert max(result(sample_image, [STYLE], config(size=size, steps=1), studio_vgg).shape) == size
 
 
-def test_a_painting_repeats_to_the_same_pixels(picture, studio_vgg):
+def test_a_painting_repeats_to_the_same_pixels(sample_image, studio_vgg):
     chosen = config(start="noise", seed=3)
-    again = result(picture, [STYLE], chosen, studio_vgg)
-    np.testing.assert_array_equal(result(picture, [STYLE], chosen, studio_vgg), again)
-    other = result(picture, [STYLE], dataclasses.replace(chosen, seed=4), studio_vgg)
+    again = result(sample_image, [STYLE], chosen, studio_vgg)
+    np.testing.assert_array_equal(result(sample_image, [STYLE], chosen, studio_vgg), again)
+    other = result(sample_image, [STYLE], dataclasses.replace(chosen, seed=4), studio_vgg)
     assert difference(other, again) > 1
 
 
-def test_a_painting_in_a_given_time_says_by_which_steps_it_can_be_repeated(picture, studio_vgg):
-    frames = painted(picture, [STYLE], config(seconds=0.6), studio_vgg)
+def test_a_painting_in_a_given_time_says_by_which_steps_it_can_be_repeated(sample_image, studio_vgg):
+    frames = painted(sample_image, [STYLE], config(seconds=0.6), studio_vgg)
     chosen = frames[0].config
     assert chosen is not None
     assert chosen.seconds == 0
     steering = {frame.step: frame.config for frame in frames[1:] if frame.config is not None}
     # As `engines.jobs` repeats a recipe: each change is sent after the step that it was made at.
-    replay = stylize(picture, [STYLE], chosen, studio_vgg)
+    replay = stylize(sample_image, [STYLE], chosen, studio_vgg)
     frame = next(replay)
     while frame.step < frames[-1].step:
         # A correction is told with the first frame that it holds for.

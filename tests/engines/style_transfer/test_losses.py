@@ -34,7 +34,7 @@ def as_floats(image: np.ndarray) -> tf.Tensor:
 
 
 def opened(backbone, config: StyleConfig, shape: tuple[int, int], masks=(None,)):
-    """The loss, the targets of blobs painted like other blobs, and a picture to evaluate at."""
+    """The loss, the targets of blobs painted like other blobs, and an image to evaluate at."""
     loss, scene = loss_and_scene(backbone, config, shape, masks, UNTILED)
     return loss, scene.targets(config), as_floats(noise(*shape, 2))
 
@@ -43,18 +43,18 @@ def loss_and_scene(
     backbone, config: StyleConfig, shape: tuple[int, int], masks, tile: int
 ) -> tuple[PerceptualLoss, StyleTargets]:
     styles = tuple(noise(50, 70, 10 + i) for i in range(len(masks)))
-    pictures = StyleInputs(noise(*shape, 1), styles, tuple(masks), None)
+    images = StyleInputs(noise(*shape, 1), styles, tuple(masks), None)
     book = config.losses == "book"
     loss = PerceptualLoss(
         backbone,
         tuple(config.style_layers),
         config.content_layer,
         pooling=config.pooling,
-        regions=pictures.regions,
+        regions=images.regions,
         centred=not book,
         mirror_padding=not book,
     )
-    return loss, StyleTargets(pictures, config, loss, shape, tile)
+    return loss, StyleTargets(images, config, loss, shape, tile)
 
 
 def features(backbone, layer: str, image: tf.Tensor) -> np.ndarray:
@@ -119,8 +119,8 @@ def test_the_books_losses_are_those_of_its_listing(studio_vgg):
     squeezed = Image.fromarray(noise(50, 70, 10)).resize(shape[::-1], Image.Resampling.LANCZOS)
     style = as_floats(np.asarray(squeezed))
 
-    def gram(layer, picture):
-        maps = features(studio_vgg, layer, picture)
+    def gram(layer, pixels):
+        maps = features(studio_vgg, layer, pixels)
         flat = maps.reshape(-1, maps.shape[-1])
         return flat.T @ flat
 
@@ -141,12 +141,12 @@ def test_our_style_loss_compares_means_and_covariances_each_by_the_paintings_own
     loss, targets, image = opened(studio_vgg, OURS, shape)
     found = loss.evaluate(image, targets, (1.0, 1.0, 1.0), tile=UNTILED)
 
-    def statistics(layer, picture):
+    def statistics(layer, pixels):
         around = [[0, 0], [loss.padding, loss.padding], [loss.padding, loss.padding], [0, 0]]
-        maps = features(studio_vgg, layer, tf.pad(picture, around, "SYMMETRIC"))
+        maps = features(studio_vgg, layer, tf.pad(pixels, around, "SYMMETRIC"))
         stride = loss.strides[layer]
         first = loss.padding // stride
-        height, width = (-(-int(length) // stride) for length in picture.shape[1:3])
+        height, width = (-(-int(length) // stride) for length in pixels.shape[1:3])
         flat = maps[first : first + height, first : first + width].reshape(-1, maps.shape[-1])
         return flat.mean(0), np.cov(flat.T, bias=True)
 

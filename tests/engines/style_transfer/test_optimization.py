@@ -18,8 +18,8 @@ from tests.engines.style_transfer.helpers import STYLE, config, difference, loss
 # Steering
 
 
-def test_a_steered_painting_follows_the_new_settings(picture, studio_vgg):
-    run = stylize(picture, [STYLE], config(steps=16), studio_vgg)
+def test_a_steered_painting_follows_the_new_settings(sample_image, studio_vgg):
+    run = stylize(sample_image, [STYLE], config(steps=16), studio_vgg)
     frame = next(run)
     while frame.step < 6:
         frame = next(run)
@@ -30,13 +30,13 @@ def test_a_steered_painting_follows_the_new_settings(picture, studio_vgg):
     assert frame.metrics["content_loss"] > 2 * usual["content_loss"], "the photo counts more from the next step on"
     *_, last = run
     assert last.step == 16
-    straight = result(picture, [STYLE], config(steps=16), studio_vgg)
-    assert difference(last.image, picture) < difference(straight, picture)
+    straight = result(sample_image, [STYLE], config(steps=16), studio_vgg)
+    assert difference(last.image, sample_image) < difference(straight, sample_image)
 
 
-def test_steering_forgets_the_curvature_and_may_change_the_optimizer(picture, studio_vgg):
+def test_steering_forgets_the_curvature_and_may_change_the_optimizer(sample_image, studio_vgg):
     chosen = resolve(config(steps=30), studio_vgg)
-    painting = StyleOptimizer(StyleInputs(picture, (STYLE,), (None,), None), chosen, studio_vgg)
+    painting = StyleOptimizer(StyleInputs(sample_image, (STYLE,), (None,), None), chosen, studio_vgg)
     for _ in range(6):
         painting.step()
     assert isinstance(painting._optimizer, LBFGS)
@@ -53,8 +53,8 @@ def test_steering_forgets_the_curvature_and_may_change_the_optimizer(picture, st
     assert np.isfinite(painting.step().loss)
 
 
-def test_what_a_painting_cannot_change_on_its_way_stays(picture, studio_vgg):
-    run = stylize(picture, [STYLE], config(steps=4, size=64), studio_vgg)
+def test_what_a_painting_cannot_change_on_its_way_stays(sample_image, studio_vgg):
+    run = stylize(sample_image, [STYLE], config(steps=4, size=64), studio_vgg)
     next(run)
     frame = run.send(config(steps=6, size=500, seed=9, start="noise", scales=3, blend=(1.0, 2.0)))
     assert frame.config is not None
@@ -64,9 +64,9 @@ def test_what_a_painting_cannot_change_on_its_way_stays(picture, studio_vgg):
     assert (last.step, last.image.shape) == (6, (43, 64, 3))
 
 
-def test_a_painting_whose_line_search_ends_goes_on_with_small_steps(picture, studio_vgg, monkeypatch):
+def test_a_painting_whose_line_search_ends_goes_on_with_small_steps(sample_image, studio_vgg, monkeypatch):
     chosen = resolve(config(steps=12), studio_vgg)
-    painting = StyleOptimizer(StyleInputs(picture, (STYLE,), (None,), None), chosen, studio_vgg)
+    painting = StyleOptimizer(StyleInputs(sample_image, (STYLE,), (None,), None), chosen, studio_vgg)
     for _ in range(4):
         painting.step()
     best = painting.best.numpy()
@@ -83,11 +83,11 @@ def test_a_painting_whose_line_search_ends_goes_on_with_small_steps(picture, stu
 # Against SciPy
 
 
-def test_it_descends_about_as_fast_as_scipy_on_the_same_painting(picture, studio_vgg):
-    picture = picture[8:40, 12:60]
+def test_it_descends_about_as_fast_as_scipy_on_the_same_painting(sample_image, studio_vgg):
+    sample_image = sample_image[8:40, 12:60]
     chosen = resolve(config(steps=40), studio_vgg)
-    frames = painted(picture, [STYLE], chosen, studio_vgg)
-    painting = StyleOptimizer(StyleInputs(picture, (STYLE,), (None,), None), chosen, studio_vgg)
+    frames = painted(sample_image, [STYLE], chosen, studio_vgg)
+    painting = StyleOptimizer(StyleInputs(sample_image, (STYLE,), (None,), None), chosen, studio_vgg)
     shape = painting.best.shape
 
     def loss(x: np.ndarray):

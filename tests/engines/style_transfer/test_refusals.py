@@ -1,4 +1,4 @@
-"""What cannot be painted is refused in a sentence: pictures, settings, networks and losses that run away."""
+"""What cannot be painted is refused in a sentence: images, settings, networks and losses that run away."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from engines.style_transfer import MOST_STYLES, stylize
+from engines.style_transfer import MAX_STYLES, stylize
 from tests.engines.helpers import refusal
 from tests.engines.style_transfer.helpers import STYLE, blobs, config
 
 
 @pytest.mark.parametrize(
-    ("content", "styles", "pictures", "words"),
+    ("content", "styles", "images", "words"),
     [
         (blobs(64, 64, 0), [], {}, "Choose a style image first"),
-        (blobs(64, 64, 0), [STYLE] * 40, {}, f"There are 40 style images; use at most {MOST_STYLES}"),
+        (blobs(64, 64, 0), [STYLE] * 40, {}, f"There are 40 style images; use at most {MAX_STYLES}"),
         (blobs(64, 64, 0)[:15], [STYLE], {}, "16"),
         (blobs(64, 64, 0), [STYLE[:, :15]], {}, "16"),
         (blobs(64, 64, 0), [STYLE], {"start_image": STYLE[:5]}, "16"),
@@ -26,9 +26,9 @@ from tests.engines.style_transfer.helpers import STYLE, blobs, config
         (blobs(64, 64, 0), [STYLE], {"masks": [None, None]}, "2 masks for 1 style images"),
     ],
 )
-def test_pictures_that_cannot_be_used_are_refused_in_a_sentence(content, styles, pictures, words, studio_vgg):
+def test_images_that_cannot_be_used_are_refused_in_a_sentence(content, styles, images, words, studio_vgg):
     def start() -> None:
-        next(stylize(content, styles, config(), studio_vgg, **pictures))
+        next(stylize(content, styles, config(), studio_vgg, **images))
 
     assert words in refusal(ValueError, start)
 
@@ -56,28 +56,31 @@ def test_settings_that_make_no_painting_are_refused_in_a_sentence(make: Callable
         ({"content_layer": "mixed4"}, "mixed4"),
     ],
 )
-def test_settings_that_do_not_suit_are_refused_in_a_sentence(picture, studio_vgg, changes, words):
+def test_settings_that_do_not_suit_are_refused_in_a_sentence(sample_image, studio_vgg, changes, words):
     def start() -> None:
-        next(stylize(picture, [STYLE], config(**changes), studio_vgg))
+        next(stylize(sample_image, [STYLE], config(**changes), studio_vgg))
 
     assert words in refusal(ValueError, start)
 
 
-def test_a_network_in_another_shape_is_refused_in_a_sentence(picture, studio_vgg):
+def test_a_network_in_another_shape_is_refused_in_a_sentence(sample_image, studio_vgg):
     class Other:
         name = "inception_v3"
         architecture = type("Architecture", (), {"title": "InceptionV3"})()
 
     def start() -> None:
-        next(stylize(picture, [STYLE], config(), Other()))  # type: ignore[arg-type]
+        next(stylize(sample_image, [STYLE], config(), Other()))  # type: ignore[arg-type]
 
     assert "InceptionV3 cannot be used" in refusal(ValueError, start)
 
 
-def test_a_painting_that_runs_away_ends_with_a_sentence(picture, studio_vgg):
+def test_a_painting_that_runs_away_ends_with_a_sentence(sample_image, studio_vgg):
     def run() -> None:
         for frame in stylize(
-            picture, [STYLE], config(optimizer="sgd", learning_rate=10_000.0, style_weight=1e9, steps=50), studio_vgg
+            sample_image,
+            [STYLE],
+            config(optimizer="sgd", learning_rate=10_000.0, style_weight=1e9, steps=50),
+            studio_vgg,
         ):
             assert frame.image.dtype == np.uint8
             assert all(np.isfinite(value) for value in frame.metrics.values())

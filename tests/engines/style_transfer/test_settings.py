@@ -18,16 +18,16 @@ RED, BLUE = (blobs(64, 64, i) // 4 + np.array(color, np.uint8) for i, color in (
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "sgd"])
-def test_other_optimizers_lead_down_too(picture, studio_vgg, optimizer):
+def test_other_optimizers_lead_down_too(sample_image, studio_vgg, optimizer):
     rate = {"adam": 5.0, "sgd": 10_000.0}[optimizer]
-    frames = painted(picture, [STYLE], config(optimizer=optimizer, learning_rate=rate, steps=25), studio_vgg)
+    frames = painted(sample_image, [STYLE], config(optimizer=optimizer, learning_rate=rate, steps=25), studio_vgg)
     assert losses(frames)[-1] < 0.9 * losses(frames)[0]
 
 
-def test_the_balance_is_the_photos_share_of_the_gradient(picture, studio_vgg):
+def test_the_balance_is_the_photos_share_of_the_gradient(sample_image, studio_vgg):
     for balance in (0.1, 0.5, 0.9):
         chosen = resolve(config(balance=balance), studio_vgg)
-        painting = StyleOptimizer(StyleInputs(picture, (STYLE,), (None,), None), chosen, studio_vgg)
+        painting = StyleOptimizer(StyleInputs(sample_image, (STYLE,), (None,), None), chosen, studio_vgg)
         image = painting._style_targets.midpoint()
         style, content, _ = painting._weights
         pulls = [
@@ -37,16 +37,18 @@ def test_the_balance_is_the_photos_share_of_the_gradient(picture, studio_vgg):
         assert pulls[1] / sum(pulls) == pytest.approx(balance, abs=0.01)
 
 
-def test_more_photo_is_nearer_to_the_photo(picture, studio_vgg):
-    near, far = (result(picture, [STYLE], config(balance=balance, steps=15), studio_vgg) for balance in (0.9, 0.02))
-    assert difference(near, picture) < 0.8 * difference(far, picture)
+def test_more_photo_is_nearer_to_the_photo(sample_image, studio_vgg):
+    near, far = (
+        result(sample_image, [STYLE], config(balance=balance, steps=15), studio_vgg) for balance in (0.9, 0.02)
+    )
+    assert difference(near, sample_image) < 0.8 * difference(far, sample_image)
 
 
-def test_a_painting_of_weight_zero_is_as_if_it_were_not_there(picture, studio_vgg):
-    alone = result(picture, [RED], config(steps=10), studio_vgg)
-    blended = result(picture, [RED, BLUE], config(steps=10, blend=(1.0, 0.0)), studio_vgg)
+def test_a_painting_of_weight_zero_is_as_if_it_were_not_there(sample_image, studio_vgg):
+    alone = result(sample_image, [RED], config(steps=10), studio_vgg)
+    blended = result(sample_image, [RED, BLUE], config(steps=10, blend=(1.0, 0.0)), studio_vgg)
     assert difference(alone, blended) <= 0.5
-    both = result(picture, [RED, BLUE], config(steps=10), studio_vgg)
+    both = result(sample_image, [RED, BLUE], config(steps=10), studio_vgg)
     assert difference(alone, both) > 2
 
 
@@ -60,22 +62,26 @@ def test_a_region_is_painted_in_its_own_style(studio_vgg):
     assert redness[:, -38:].mean() < -15
 
 
-def test_it_goes_on_from_a_picture_at_full_size(picture, studio_vgg):
+def test_it_goes_on_from_an_image_at_full_size(sample_image, studio_vgg):
     start = blobs(80, 120, 5)
-    frames = painted(picture, [STYLE], config(size=100, scales=3, steps=2), studio_vgg, start_image=start)
+    frames = painted(sample_image, [STYLE], config(size=100, scales=3, steps=2), studio_vgg, start_image=start)
     assert [frame.image.shape for frame in frames] == [(67, 100, 3)] * 2
     untouched = result(
         start, [STYLE], config(size=100, optimizer="sgd", learning_rate=0.0, steps=1), studio_vgg, start_image=start
     )
     again = result(
-        picture, [STYLE], config(size=100, optimizer="sgd", learning_rate=0.0, steps=1), studio_vgg, start_image=start
+        sample_image,
+        [STYLE],
+        config(size=100, optimizer="sgd", learning_rate=0.0, steps=1),
+        studio_vgg,
+        start_image=start,
     )
     np.testing.assert_array_equal(again, untouched)
 
 
-def test_the_photos_colours_stay(picture, studio_vgg):
-    image = result(picture, [STYLE], config(color="photo", steps=10), studio_vgg)
-    assert difference(image, picture) > 1
+def test_the_photos_colours_stay(sample_image, studio_vgg):
+    image = result(sample_image, [STYLE], config(color="photo", steps=10), studio_vgg)
+    assert difference(image, sample_image) > 1
 
     def chroma(rgb: np.ndarray) -> np.ndarray:
         """What is left of a colour without its lightness (BT.601), as television sends it."""
@@ -83,7 +89,7 @@ def test_the_photos_colours_stay(picture, studio_vgg):
         lightness = rgb @ [0.299, 0.587, 0.114]
         return rgb - lightness[..., None]
 
-    np.testing.assert_allclose(chroma(image), chroma(picture), atol=1.5)
+    np.testing.assert_allclose(chroma(image), chroma(sample_image), atol=1.5)
 
 
 def test_matched_colours_are_the_photos_on_the_whole(studio_vgg):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from engines.imaging.images import PictureError
+from engines.imaging.images import ImageError
 from engines.vae.digit_preprocessing import as_digit
 from tests.engines.helpers import refusal
 
@@ -54,7 +54,7 @@ def test_a_test_digit_that_is_drawn_again_lands_where_it_is(shared):
 
 @pytest.mark.parametrize("sheet", [np.zeros((50, 50, 3), np.uint8), np.full((50, 50, 3), 255, np.uint8)])
 def test_an_empty_sheet_is_refused_in_a_sentence(sheet):
-    assert "draw a digit" in refusal(PictureError, as_digit, sheet)
+    assert "draw a digit" in refusal(ImageError, as_digit, sheet)
 
 
 def test_a_dot_and_a_line_are_digits_of_a_kind():

@@ -45,7 +45,7 @@ def faces() -> VAE:
     return with_random_weights("faces")
 
 
-def pictures(count: int, *shape: int) -> np.ndarray:
+def random_images(count: int, *shape: int) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (count, *shape)).astype(np.uint8)
 
 
@@ -66,7 +66,7 @@ def test_the_divergence_is_that_of_gaussians_in_closed_form_and_by_sampling():
 
 
 def test_the_reconstruction_loss_is_the_cross_entropy_of_every_pixel():
-    images = pictures(3, 28, 28, 1) / 255.0
+    images = random_images(3, 28, 28, 1) / 255.0
     logits = np.random.default_rng(1).normal(size=images.shape)
     p = 1 / (1 + np.exp(-logits))
     expected = -(images * np.log(p) + (1 - images) * np.log(1 - p)).sum((1, 2, 3))
@@ -80,8 +80,8 @@ def test_the_networks_of_the_notes_are_those_of_the_listing(digits):
     assert digits.decoder.count_params() == 65_089
 
 
-def test_scores_are_the_loss_of_held_out_pictures(digits):
-    images = pictures(600, 28, 28, 1)
+def test_scores_are_the_loss_of_held_out_images(digits):
+    images = random_images(600, 28, 28, 1)
     found = scores(digits, images, seed=3)
     assert found["total"] == pytest.approx(found["reconstruction"] + found["kl"])
     x = images.astype(np.float64) / 255
@@ -90,13 +90,13 @@ def test_scores_are_the_loss_of_held_out_pictures(digits):
     assert found["mae"] == pytest.approx(0.25, abs=0.02), "grey against noise"
 
 
-# Pictures and latent vectors
+# Images and latent vectors
 
 
 @pytest.mark.parametrize("name", ["digits", "faces"])
-def test_pictures_go_there_and_back(name, request):
+def test_images_go_there_and_back(name, request):
     vae = request.getfixturevalue(name)
-    images = pictures(300, *vae.shape)
+    images = random_images(300, *vae.shape)
     mean, log_variance = vae.encode(images)
     assert mean.shape == log_variance.shape == (300, vae.latent_dim)
     decoded = vae.decode(mean)
@@ -133,7 +133,7 @@ def test_places_that_are_none_are_refused_in_a_sentence(digits, z, words):
 def test_grids_that_are_none_are_refused_in_a_sentence(digits, faces):
     assert "coarser" in refusal(ValueError, digits.latent_grid, 50, 2.0)
     assert "two-dimensional" in refusal(ValueError, faces.latent_grid, 5, 2.0)
-    assert "take images of" in refusal(ValueError, digits.encode, pictures(1, 64, 64, 3))
+    assert "take images of" in refusal(ValueError, digits.encode, random_images(1, 64, 64, 3))
 
 
 # Walks
@@ -192,7 +192,7 @@ def test_a_file_gives_back_all_that_went_into_it(digits, tmp_path):
     np.testing.assert_array_equal(again.principal.directions, principal.directions)
     np.testing.assert_allclose(again.examples[0], examples[0], atol=2e-3)
     assert len(again.weights) == 64
-    images = pictures(5, 28, 28, 1)
+    images = random_images(5, 28, 28, 1)
     np.testing.assert_allclose(again.encode(images)[0], digits.encode(images)[0], atol=2e-2)
 
 
@@ -284,14 +284,14 @@ def zip_of(path: Path, count: int, size: int = 64) -> Path:
 
 
 @pytest.mark.parametrize(("count", "words"), [(0, "no images"), (1, "only 1 image;"), (9, "at least 16")])
-def test_a_zip_with_too_few_pictures_is_refused_in_a_sentence(tmp_path, count, words):
+def test_a_zip_with_too_few_images_is_refused_in_a_sentence(tmp_path, count, words):
     path = zip_of(tmp_path / "few.zip", count)
-    assert words in refusal(ValueError, vae_training.read_pictures, "faces", path)
+    assert words in refusal(ValueError, vae_training.read_images, "faces", path)
 
 
 def test_faces_are_trained_from_a_zip_with_the_last_names_held_out(tmp_path):
     path = zip_of(tmp_path / "faces.zip", 40)
-    found = vae_training.read_pictures("faces", path)
+    found = vae_training.read_images("faces", path)
     assert (len(found.train), len(found.held_out)) == (35, 5)
     assert found.held_out[0, 0, 0, 0] == 5 * 35
     config = VAETrainingConfig(model="faces", epochs=1, batch_size=16, interval=1, perceptual_weight=0.1)

@@ -48,13 +48,13 @@ def test_no_steps_leave_the_guess():
     np.testing.assert_array_equal(log_variance, guess)
 
 
-def test_a_picture_lies_where_it_lies_whatever_is_beside_it(digits, images):
+def test_an_image_lies_where_it_lies_whatever_is_beside_it(digits, images):
     together, alone = digits.encode(images), digits.encode(images[3:4])
     for some, one in zip(together, alone, strict=True):
         np.testing.assert_allclose(some[3:4], one, atol=1e-3)
 
 
-def test_the_bound_of_held_out_pictures_is_better_than_by_the_encoder_alone(digits, images):
+def test_the_bound_of_held_out_images_is_better_than_by_the_encoder_alone(digits, images):
     by_encoder = dataclasses.replace(digits, refinement_steps=0)
     assert scores(digits, images)["total"] < scores(by_encoder, images)["total"]
 

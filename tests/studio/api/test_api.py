@@ -28,13 +28,13 @@ from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from PIL import Image
 
-from engines.imaging.images import PictureError, read_picture
+from engines.imaging.images import ImageError, read_image
 from engines.recipes import Recipe, read_recipe
 from studio.api import mcp as tools
 from studio.api.endpoints import ENDPOINTS, check_inputs
 from studio.api.parameters import setting_parameters
 from studio.api.routes import add_api
-from studio.api.uploads import picture_source, upload_path
+from studio.api.uploads import image_source, upload_path
 from studio.components.refusals import NO_ROOM, NO_UPLOAD, UNFIT
 from studio.page import build_page
 from studio.runs import run as runs
@@ -76,7 +76,7 @@ class Served:
         return answer.json()["event_id"]
 
     def as_upload(self, name: str) -> dict[str, Any]:
-        """Upload a picture of the folder over HTTP."""
+        """Upload an image of the folder over HTTP."""
         with (self.folder / name).open("rb") as file:
             (path,) = httpx.post(f"{self.url}/gradio_api/upload", files={"files": file}).json()
         return {"path": path, "meta": {"_type": "gradio.FileData"}}
@@ -162,7 +162,7 @@ def test_parameters_that_are_left_out_make_the_configs_own_defaults():
 
 @pytest.mark.parametrize("example", IN_PYTHON, ids=lambda one: one.heading)
 def test_the_manuals_examples_in_python_run(served, example, monkeypatch, capsys):
-    monkeypatch.setattr("engines.dcgan.model.PICTURES", 32)
+    monkeypatch.setattr("engines.dcgan.model.IMAGES", 32)
     monkeypatch.chdir(served.folder)
     names = served.names
     if "client" not in names:
@@ -184,7 +184,7 @@ def test_the_manuals_examples_in_python_run(served, example, monkeypatch, capsys
         assert recipe is not None
         assert json.loads(recipe.to_json()) == names["recipe"]
     if example.heading == "repeat":
-        np.testing.assert_array_equal(read_picture(names["first"]), read_picture(made))
+        np.testing.assert_array_equal(read_image(names["first"]), read_image(made))
     if example.heading == "score_text":
         assert "".join(names["score"]["pieces"]) == "This movie is about a clock."
     if example.heading.startswith("Following"):
@@ -198,8 +198,8 @@ def test_the_manuals_examples_over_http_run(served, example):
     done = subprocess.run(["bash", "-c", command], cwd=served.folder, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     if "PHOTO" in command:
-        picture = httpx.get(done.stdout.strip().removeprefix('"url": ').strip('"')).content
-        assert read_picture(picture).shape == (64, 96, 3)
+        image = httpx.get(done.stdout.strip().removeprefix('"url": ').strip('"')).content
+        assert read_image(image).shape == (64, 96, 3)
     else:
         assert "event: complete" in done.stdout
         assert '"text": "This movie' in done.stdout
@@ -407,15 +407,15 @@ def test_no_file_of_the_server_is_taken_for_an_upload(served):
 
 
 async def told_of(value: Any) -> str | bytes:
-    return await picture_source(value, "image")
+    return await image_source(value, "image")
 
 
 @pytest.mark.parametrize("value", ["data:image/png;base64,???", "http://127.0.0.1:1/x.png", "photo.jpg", 3, None, {}])
-def test_what_is_no_picture_is_refused(value):
-    refusal(PictureError, lambda: asyncio.run(told_of(value)))
+def test_what_is_no_image_is_refused(value):
+    refusal(ImageError, lambda: asyncio.run(told_of(value)))
 
 
-def test_pictures_are_taken_as_data_uris(served):
+def test_images_are_taken_as_data_uris(served):
     uri = "data:image/jpeg;base64," + base64.b64encode((served.folder / "photo.jpg").read_bytes()).decode()
     quick = {"seconds": 0, "size": 64, "scales": 1, "steps": 2}
     event = served.post("style_transfer", content_image=uri, style_images=[uri], masks=[None], **quick)
@@ -445,7 +445,7 @@ def test_a_recipe_names_the_inputs_of_its_engine(engine, inputs, fits):
         check_inputs(recipe, endpoint)
 
 
-def test_a_recipe_whose_picture_is_nowhere_says_so(client, photo):
+def test_a_recipe_whose_image_is_nowhere_says_so(client, photo):
     _, _, recipe = client.predict(image=photo, size=64, octaves=1, steps=1, api_name="/deep_dream")
     with pytest.raises(AppError, match="is missing; send it in pictures"):
         client.predict(recipe={**recipe, "inputs": {"image": "0" * 64}}, api_name="/repeat")
@@ -469,7 +469,7 @@ def test_tools_that_cannot_be_served_are_refused_with_what_to_install(monkeypatc
     assert "pip install -r requirements-mcp.txt" in refusal(tools.ToolsError, tools.check_served, page)
 
 
-def test_the_endpoints_are_tools_and_their_pictures_come_back(served):
+def test_the_endpoints_are_tools_and_their_images_come_back(served):
     from mcp import ClientSession
     from mcp.client.streamable_http import streamablehttp_client
 
@@ -484,6 +484,6 @@ def test_the_endpoints_are_tools_and_their_pictures_come_back(served):
     names, faces, refused = asyncio.run(used(served.url))
     assert names == {*ENDPOINTS, "repeat", "score_text"}
     assert [one.type for one in faces.content] == ["text", "image", "text", "text"]
-    assert read_picture(base64.b64decode(faces.content[1].data)).shape == (128, 128, 3)
+    assert read_image(base64.b64decode(faces.content[1].data)).shape == (128, 128, 3)
     assert refused.isError
     assert "numbers" in refused.content[0].text

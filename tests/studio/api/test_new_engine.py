@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from engines.imaging.images import read_picture
+from engines.imaging.images import read_image
 from engines.recipes import read_recipe
 from tests.engines.helpers import blocks
 
@@ -85,7 +85,7 @@ def python(project: Path, *arguments: str) -> str:
 def test_it_runs_from_the_command_line_and_its_recipe_makes_the_same_again(project):
     python(project, "-c", COMMAND_LINE)
     python(project, "repeat.py", "photo.png")
-    first, again, scripted = (read_picture(project / f"{name}.png") for name in ("first", "again", "repeat"))
+    first, again, scripted = (read_image(project / f"{name}.png") for name in ("first", "again", "repeat"))
     np.testing.assert_array_equal(first, again)
     np.testing.assert_array_equal(first, scripted)
     assert len(np.unique(first)) <= 4
@@ -99,7 +99,7 @@ def test_it_runs_from_programs_and_its_results_are_in_the_gallery(project):
     told: dict[str, Any] = json.loads(python(project, "-c", STUDIO).splitlines()[-1])
     assert told["state"] == "done"
     assert told["config"] == {"levels": 5}
-    first, again = map(read_picture, told["results"])
+    first, again = map(read_image, told["results"])
     np.testing.assert_array_equal(first, again)
     assert [one["title"] for one in told["listed"]] == ["Poster", "Poster"]
     assert {one["name"] for one in told["listed"]} == {Path(one).name for one in told["results"]}

@@ -208,7 +208,7 @@ def test_the_journal_no_longer_has_a_run_that(studio, small_job, how):
 
 
 def test_the_journal_does_not_have_a_run_that_the_queue_refused(tmp_path, small_job):
-    studio, gate = Studio(outputs=tmp_path, most_waiting=1), threading.Semaphore(0)
+    studio, gate = Studio(outputs=tmp_path, max_waiting=1), threading.Semaphore(0)
     for _ in range(2):
         studio.runs._submit(LoopEngine(1, gate=gate), small_job)
     with pytest.raises(QueueFullError):

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from engines.imaging.images import digest, load_picture, read_picture
+from engines.imaging.images import digest, load_image, read_image
 from engines.recipes import from_json, read_recipe
 from studio.gallery.gallery import Gallery
 from studio.gallery.result_writer import JobResultWriter
@@ -43,41 +43,49 @@ def test_names_of_results_are_unique_and_cannot_be_guessed(gallery):
     assert len(set(secrets)) == 300
 
 
-def test_a_picture_is_kept_once_under_its_hash_without_loss(gallery, picture):
-    path = gallery.keep_input(picture)
-    assert path == gallery.inputs / f"{digest(picture)}.png"
+def test_an_image_is_kept_once_under_its_hash_without_loss(gallery, sample_image):
+    path = gallery.keep_input(sample_image)
+    assert path == gallery.inputs / f"{digest(sample_image)}.png"
     written = path.stat()
-    assert gallery.keep_input(picture.copy()) == path
+    assert gallery.keep_input(sample_image.copy()) == path
     assert path.stat().st_mtime_ns == written.st_mtime_ns
     assert path.stat().st_ino == written.st_ino
     assert files_in(gallery.inputs) == [path.name]
-    np.testing.assert_array_equal(read_picture(path), picture)
+    np.testing.assert_array_equal(read_image(path), sample_image)
 
 
-def test_pictures_that_differ_in_one_pixel_or_in_shape_only_are_different_inputs(gallery, picture):
-    other = picture.copy()
+def test_images_that_differ_in_one_pixel_or_in_shape_only_are_different_inputs(gallery, sample_image):
+    other = sample_image.copy()
     other[0, 0, 0] ^= 1
-    filter_logits = picture.reshape(picture.shape[1], picture.shape[0], 3)
-    assert len({gallery.keep_input(image) for image in (picture, other, filter_logits)}) == 3
+    filter_logits = sample_image.reshape(sample_image.shape[1], sample_image.shape[0], 3)
+    assert len({gallery.keep_input(image) for image in (sample_image, other, filter_logits)}) == 3
 
 
-def test_a_kept_input_is_found_by_its_hash(gallery, picture):
-    path = gallery.keep_input(picture)
-    assert gallery.find_input(digest(picture)) == path
+def test_a_kept_input_is_found_by_its_hash(gallery, sample_image):
+    path = gallery.keep_input(sample_image)
+    assert gallery.find_input(digest(sample_image)) == path
     assert gallery.find_input("0" * 64) is None
 
 
-def test_nothing_but_a_hash_is_looked_for(gallery, picture):
-    kept = gallery.keep_input(picture)
+def test_nothing_but_a_hash_is_looked_for(gallery, sample_image):
+    kept = gallery.keep_input(sample_image)
     (gallery.folder / "x.png").write_bytes(kept.read_bytes())
     (gallery.inputs / "short.png").write_bytes(kept.read_bytes())
-    upper = digest(picture).upper()
+    upper = digest(sample_image).upper()
     (gallery.inputs / f"{upper}.png").write_bytes(kept.read_bytes())
-    hashes = ["../x", "short", upper, "", digest(picture)[:-1], digest(picture) + "\n", f"../inputs/{digest(picture)}"]
+    hashes = [
+        "../x",
+        "short",
+        upper,
+        "",
+        digest(sample_image)[:-1],
+        digest(sample_image) + "\n",
+        f"../inputs/{digest(sample_image)}",
+    ]
     assert [gallery.find_input(hash_) for hash_ in hashes] == [None] * len(hashes)
 
 
-def test_a_result_holds_its_recipe_and_its_input_is_found_again(studio, small_job, picture):
+def test_a_result_holds_its_recipe_and_its_input_is_found_again(studio, small_job, sample_image):
     writer = studio.result_writer(small_job)
     started = followed(studio.workshop.start(small_job), writer)
     path = writer.finish(started)
@@ -85,7 +93,7 @@ def test_a_result_holds_its_recipe_and_its_input_is_found_again(studio, small_jo
     recipe = read_recipe(path)
     assert recipe == started.recipe
     np.testing.assert_array_equal(np.asarray(Image.open(path)), started.last.image)
-    np.testing.assert_array_equal(read_picture(studio.gallery.find_input(recipe.inputs["image"])), picture)
+    np.testing.assert_array_equal(read_image(studio.gallery.find_input(recipe.inputs["image"])), sample_image)
 
 
 def test_a_result_carries_neither_photo_nor_path_inside(studio, small_job):
@@ -97,11 +105,11 @@ def test_a_result_carries_neither_photo_nor_path_inside(studio, small_job):
         assert str(studio.gallery.folder) not in result.info["reverie"]
 
 
-def test_what_the_photos_file_says_goes_on_into_the_result_and_the_kept_photo(studio, small_job, picture):
+def test_what_the_photos_file_says_goes_on_into_the_result_and_the_kept_photo(studio, small_job, sample_image):
     exif = Image.Exif()
     exif.update({0x010F: "Maker", 0x0112: 6})
     exif.get_ifd(0x8825)[1] = "N"
-    photo = load_picture(encoded(Image.fromarray(picture), "PNG", exif=exif.tobytes(), dpi=(300, 300)))
+    photo = load_image(encoded(Image.fromarray(sample_image), "PNG", exif=exif.tobytes(), dpi=(300, 300)))
     job = dataclasses.replace(small_job, inputs={"image": photo.pixels}, details=photo.details)
     writer = studio.result_writer(job)
     path = writer.finish(followed(studio.workshop.start(job), writer))
@@ -109,17 +117,17 @@ def test_what_the_photos_file_says_goes_on_into_the_result_and_the_kept_photo(st
         with Image.open(kept) as result:
             assert dict(result.getexif()) == {0x010F: "Maker"}
             assert result.info["dpi"] == pytest.approx((300, 300), abs=0.01)
-        assert load_picture(kept).details.exif == photo.details.exif, "and on from there"
+        assert load_image(kept).details.exif == photo.details.exif, "and on from there"
 
 
-def test_a_guide_is_kept_too(studio, small_job, picture):
-    job = dataclasses.replace(small_job, inputs={"image": picture, "guide": picture[::-1]})
+def test_a_guide_is_kept_too(studio, small_job, sample_image):
+    job = dataclasses.replace(small_job, inputs={"image": sample_image, "guide": sample_image[::-1]})
     writer = studio.result_writer(job)
     recipe = read_recipe(writer.finish(followed(studio.workshop.start(job), writer)))
-    np.testing.assert_array_equal(read_picture(studio.gallery.find_input(recipe.inputs["guide"])), picture[::-1])
+    np.testing.assert_array_equal(read_image(studio.gallery.find_input(recipe.inputs["guide"])), sample_image[::-1])
 
 
-def test_a_run_of_several_pictures_becomes_a_video_with_its_recipe(studio, small_job):
+def test_a_run_of_several_images_becomes_a_video_with_its_recipe(studio, small_job):
     job = dataclasses.replace(small_job, config=dataclasses.replace(SMALL, pictures=3, steps=2))
     writer = studio.result_writer(job)
     started = followed(studio.workshop.start(job), writer)
@@ -132,7 +140,7 @@ def test_a_run_of_several_pictures_becomes_a_video_with_its_recipe(studio, small
     assert files_in(studio.gallery.folder) == sorted([path.name, "inputs", "moments", "thumbnails"])
 
 
-def test_a_video_stopped_after_its_first_picture_is_a_video_of_that_picture(studio, small_job):
+def test_a_video_stopped_after_its_first_image_is_a_video_of_that_image(studio, small_job):
     job = dataclasses.replace(small_job, config=dataclasses.replace(SMALL, pictures=3, steps=2))
     writer = studio.result_writer(job)
     path = writer.finish(followed(studio.workshop.start(job), writer, steps=3))
@@ -142,7 +150,7 @@ def test_a_video_stopped_after_its_first_picture_is_a_video_of_that_picture(stud
         assert len(list(video.decode(video=0))) == 1
 
 
-def test_a_video_stopped_before_its_first_picture_is_whole_keeps_what_there_is_as_a_picture(studio, small_job):
+def test_a_video_stopped_before_its_first_image_is_whole_keeps_what_there_is_as_an_image(studio, small_job):
     job = dataclasses.replace(small_job, config=dataclasses.replace(SMALL, pictures=3, steps=2))
     writer = studio.result_writer(job)
     path = writer.finish(followed(studio.workshop.start(job), writer, steps=1))
@@ -161,9 +169,9 @@ def test_a_discarded_run_leaves_nothing_but_its_snapshots_until_they_are_deleted
     assert files_in(studio.gallery.folder / "moments") == []
 
 
-def test_a_gallery_opens_on_a_folder_that_has_results_already(tmp_path, picture):
-    kept = Gallery(tmp_path / "results").keep_input(picture)
-    assert Gallery(tmp_path / "results").find_input(digest(picture)) == kept
+def test_a_gallery_opens_on_a_folder_that_has_results_already(tmp_path, sample_image):
+    kept = Gallery(tmp_path / "results").keep_input(sample_image)
+    assert Gallery(tmp_path / "results").find_input(digest(sample_image)) == kept
 
 
 # Listing

@@ -1,4 +1,4 @@
-"""Results of a batch: each is written as it finishes, all are zipped under their names, and failed pictures leave
+"""Results of a batch: each is written as it finishes, all are zipped under their names, and failed images leave
 nothing."""
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from PIL import Image
 
 from engines.deep_dream import engine as deep_dream
 from engines.jobs import Job
-from engines.jobs.batch import Batch, BatchExecution, batch_of, picture_files
+from engines.jobs.batch import Batch, BatchExecution, batch_of, image_files
 from engines.recipes import read_recipe
 from studio.gallery.gallery import Gallery
 from studio.gallery.result_writer import BatchResultWriter, JobResultWriter, result_writer_for
 from tests.engines.helpers import files_in
-from tests.engines.jobs.test_batch import pictures, running_away
+from tests.engines.jobs.test_batch import random_images, running_away
 from tests.studio.conftest import SMALL
 from tests.studio.helpers import LONGEST_WAIT, finished
 
@@ -28,16 +28,16 @@ QUICK = dataclasses.replace(SMALL, steps=2, jitter=0)
 
 
 def batch(folder: Path, *names: str, config=QUICK) -> Batch:
-    """A batch of pictures with these names; files whose names begin with "bad" are not pictures."""
+    """A batch of images with these names; files whose names begin with "bad" are not images."""
     paths = []
-    for i, (name, picture) in enumerate(zip(names, pictures(len(names)), strict=True)):
+    for i, (name, image) in enumerate(zip(names, random_images(len(names)), strict=True)):
         paths.append(folder / f"{i}" / f"{name}.png")
         paths[-1].parent.mkdir()
-        Image.fromarray(picture).save(paths[-1])
+        Image.fromarray(image).save(paths[-1])
         if name.startswith("bad"):
             paths[-1].write_bytes(b"no pixels")
     job = Job(engine="deep_dream", config=config, inputs={}, backbone="studio_vgg")
-    return batch_of(job, picture_files(paths), "image")
+    return batch_of(job, image_files(paths), "image")
 
 
 def followed(started: BatchExecution, writer: BatchResultWriter, steps: int = 10**9) -> None:
@@ -73,8 +73,8 @@ def test_results_are_in_the_gallery_as_they_come_each_as_by_a_run_of_its_own(stu
         counts.append(len(writer.results))
     assert counts == [0, 1, 1, 2]
     assert kept(studio.gallery) == list(writer.results)
-    for path, picture in zip(writer.results, pictures(2), strict=True):
-        one = Job(engine="deep_dream", config=QUICK, inputs={"image": picture}, backbone="studio_vgg")
+    for path, image in zip(writer.results, random_images(2), strict=True):
+        one = Job(engine="deep_dream", config=QUICK, inputs={"image": image}, backbone="studio_vgg")
         run = finished(studio.runs.start(one))
         np.testing.assert_array_equal(np.asarray(Image.open(path)), np.asarray(Image.open(run.result)))
         assert read_recipe(path) == read_recipe(run.result)
@@ -82,7 +82,7 @@ def test_results_are_in_the_gallery_as_they_come_each_as_by_a_run_of_its_own(stu
         assert studio.gallery.thumbnail(studio.gallery.find(path.name)).is_file()
 
 
-def test_all_are_packed_in_the_end_by_the_names_of_their_pictures_with_their_recipes(studio, tmp_path):
+def test_all_are_packed_in_the_end_by_the_names_of_their_images_with_their_recipes(studio, tmp_path):
     run = finished(studio.runs.start(batch(tmp_path, "At the sea", "forest")))
     assert (run.state, run.error, run.notices) == ("done", "", ())
     assert in_zip(run.result) == ["At the sea.png", "At the sea.json", "forest.png", "forest.json"]
@@ -92,7 +92,7 @@ def test_all_are_packed_in_the_end_by_the_names_of_their_pictures_with_their_rec
     assert len(run.results) == 2
 
 
-def test_pictures_of_the_same_name_are_told_apart_whatever_the_case(studio, tmp_path):
+def test_images_of_the_same_name_are_told_apart_whatever_the_case(studio, tmp_path):
     run = finished(studio.runs.start(batch(tmp_path, "sea", "Sea", "sea-2", "sea")))
     names = [name for name in in_zip(run.result) if name.endswith(".png")]
     assert names == ["sea.png", "Sea-2.png", "sea-2-2.png", "sea-3.png"]
@@ -107,7 +107,7 @@ def test_a_batch_of_videos_is_kept_as_videos(studio, tmp_path):
     assert all(read_recipe(path).config["pictures"] == 2 for path in run.results)
 
 
-def test_a_stopped_batch_keeps_the_picture_that_it_was_stopped_in(studio, tmp_path):
+def test_a_stopped_batch_keeps_the_image_that_it_was_stopped_in(studio, tmp_path):
     job = batch(tmp_path, "sea", "forest", "city")
     writer, started = studio.result_writer(job), studio.workshop.start(job)
     followed(started, writer, steps=3)
@@ -117,7 +117,7 @@ def test_a_stopped_batch_keeps_the_picture_that_it_was_stopped_in(studio, tmp_pa
     assert [read_recipe(path).stopped_at for path in writer.results] == [None, 1]
 
 
-def test_a_batch_that_is_stopped_between_two_pictures_keeps_the_finished_ones(studio, tmp_path):
+def test_a_batch_that_is_stopped_between_two_images_keeps_the_finished_ones(studio, tmp_path):
     job = batch(tmp_path, "sea", "forest")
     writer, started = studio.result_writer(job), studio.workshop.start(job)
     followed(started, writer, steps=2)
@@ -127,8 +127,8 @@ def test_a_batch_that_is_stopped_between_two_pictures_keeps_the_finished_ones(st
 
 @pytest.mark.parametrize("at", [2, 3], ids=["in the middle", "the last"])
 @pytest.mark.parametrize("videos", [False, True], ids=["pictures", "videos"])
-def test_a_picture_that_runs_away_leaves_nothing(studio, tmp_path, monkeypatch, at, videos):
-    # Each video has two pictures; the second diverges.
+def test_an_image_that_runs_away_leaves_nothing(studio, tmp_path, monkeypatch, at, videos):
+    # Each video has two images; the second diverges.
     config = dataclasses.replace(QUICK, pictures=2, steps=1) if videos else QUICK
     running_away(monkeypatch, at=2 * at if videos else at, step=1 if videos else 2)
     names = ["one", "two", "three"]
@@ -141,7 +141,7 @@ def test_a_picture_that_runs_away_leaves_nothing(studio, tmp_path, monkeypatch, 
     assert run.notices == (f"{names[at - 1]} was skipped: The dream has run away to infinity.",)
 
 
-def test_where_the_only_picture_runs_away_the_run_fails_with_its_sentence(studio, tmp_path, monkeypatch, caplog):
+def test_where_the_only_image_runs_away_the_run_fails_with_its_sentence(studio, tmp_path, monkeypatch, caplog):
     running_away(monkeypatch, at=1)
     run = finished(studio.runs.start(batch(tmp_path, "sea")))
     assert (run.state, run.error) == ("failed", "The dream has run away to infinity.")
@@ -150,7 +150,7 @@ def test_where_the_only_picture_runs_away_the_run_fails_with_its_sentence(studio
     assert caplog.records == []
 
 
-def test_where_no_picture_can_be_used_the_run_fails_with_the_first_refusal(studio, tmp_path):
+def test_where_no_image_can_be_used_the_run_fails_with_the_first_refusal(studio, tmp_path):
     run = finished(studio.runs.start(batch(tmp_path, "bad", "bad too")))
     assert run.state == "failed"
     assert "not an image" in run.error
@@ -181,7 +181,7 @@ def test_a_batch_has_no_moments_to_look_back_at(studio, tmp_path):
     assert run.snapshots.steps == []
 
 
-def test_a_batch_gives_way_between_two_pictures(studio, tmp_path, small_job, monkeypatch):
+def test_a_batch_gives_way_between_two_images(studio, tmp_path, small_job, monkeypatch):
     other_waits = threading.Event()
     real = deep_dream.OctavePyramid.step
 

@@ -167,9 +167,9 @@ def names() -> Iterator[str]:
         yield engine.title
         for network in engine.networks.values():
             yield from (network.title, network.short)
-        for picture in engine.inputs:
-            one = in_words(picture.removesuffix("s"))
-            yield f"{one} {{number}}" if picture in engine.series else in_words(picture)
+        for image in engine.inputs:
+            one = in_words(image.removesuffix("s"))
+            yield f"{one} {{number}}" if image in engine.series else in_words(image)
     for presets in [*deep_dream.PRESETS.values(), *map(style_transfer.presets, style_transfer.LAYERS)]:
         yield from presets
     yield from map(example_title, [*map(Path, [*LANDSCAPES, *PAINTINGS]), *photographs()])

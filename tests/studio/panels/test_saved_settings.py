@@ -11,7 +11,7 @@ import pytest
 
 from engines.deep_dream import DreamConfig
 from studio.components.config_form import Settings
-from studio.panels.saved_settings import LONGEST_NAME, MOST, SavedSettings
+from studio.panels.saved_settings import LONGEST_NAME, MAX_SAVED, SavedSettings
 from studio.tabs.faces.tab import FacesTab
 from studio.tabs.latent_space.tab import LatentTab
 from tests.studio.helpers import unserved_page, value_in, warned
@@ -73,10 +73,10 @@ def test_what_a_browser_keeps_of_another_version_is_passed_over(own, last):
 
 def test_a_name_is_asked_for_and_there_is_room_for_so_many(own):
     assert "Name these settings first" in warned(own.save_settings, {}, "  ", 2, 3)[1]
-    full = {str(i): {} for i in range(MOST)}
-    assert f"up to {MOST}" in warned(own.save_settings, full, "one more", 2, 3)[1]
+    full = {str(i): {} for i in range(MAX_SAVED)}
+    assert f"up to {MAX_SAVED}" in warned(own.save_settings, full, "one more", 2, 3)[1]
     kept, *_ = own.save_settings(full, "0", 2, 3)
-    assert len(kept) == MOST
+    assert len(kept) == MAX_SAVED
     (long_name,) = own.save_settings({}, "x" * 500, 2, 3)[0]
     assert len(long_name) == LONGEST_NAME
     assert "delete first" in warned(own.delete, full, "gone")[1]

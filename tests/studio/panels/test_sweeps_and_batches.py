@@ -18,7 +18,7 @@ import pytest
 from PIL import Image
 
 from engines.deep_dream import PRESETS, DreamConfig
-from engines.imaging.images import read_picture
+from engines.imaging.images import read_image
 from engines.jobs.sweep import DreamSweepConfig, StyleSweepConfig
 from engines.recipes import read_recipe
 from studio.panels.sweep_panel import suggest_values
@@ -121,7 +121,7 @@ def pngs(path: Path) -> list[str]:
 # Sweeps
 
 
-def test_a_sweep_of_dreams_is_what_the_controls_say(tab, photo, picture):
+def test_a_sweep_of_dreams_is_what_the_controls_say(tab, photo, sample_image):
     updates = swept(tab, photo, "step_size", "0.05, 0.2", "jitter", "0 , 4,", guide=photo)
     recipe = read_recipe(result_of(tab, updates))
     assert recipe.engine == "deep_dream_sweep"
@@ -174,7 +174,7 @@ def test_without_a_photo_no_sweep_starts(tab, studio):
 
 
 @pytest.mark.parametrize("which", ["dream", "style"])
-def test_every_setting_that_can_be_swept_is_offered_with_values_that_can_be_run(tabs, which, photo, picture):
+def test_every_setting_that_can_be_swept_is_offered_with_values_that_can_be_run(tabs, which, photo, sample_image):
     tab = getattr(tabs, which)
     kind, start = (DreamSweepConfig, SMALL) if which == "dream" else (StyleSweepConfig, QUICK_PAINTING)
     # Settings with which each swept one has an effect: jitter, octaves, and noise to start from.
@@ -254,11 +254,11 @@ def test_moving_a_control_steers_a_sweep_but_for_what_is_swept(tab, studio, phot
 # Restoring a sweep
 
 
-def test_a_sheet_that_is_dropped_brings_back_the_sweep_and_repeats_to_the_same_pixels(tab, photo, picture):
+def test_a_sheet_that_is_dropped_brings_back_the_sweep_and_repeats_to_the_same_pixels(tab, photo, sample_image):
     first = result_of(tab, swept(tab, photo, "step_size", "0.05, 0.123456", "jitter", "0, 4"))
     answer = tab.photo_changed(str(first), "")
     assert through_the_page(tab.settings, [answer[control] for control in tab.settings.components]) == SMALL
-    np.testing.assert_array_equal(read_picture(answer[tab.photo]), picture)
+    np.testing.assert_array_equal(read_image(answer[tab.photo]), sample_image)
     chosen = values_through_the_page(tab.sweep.components[:3], [answer[one] for one in tab.sweep.components[:3]])
     assert answer[tab.sweep.row_values]["visible"]
     chosen.append(value_in(answer[tab.sweep.row_values]))
@@ -336,18 +336,18 @@ def test_a_dream_that_comes_back_leaves_the_sweep_as_it_is(tab, studio, small_jo
 
 
 @pytest.fixture
-def files(tmp_path, picture) -> list[str]:
+def files(tmp_path, sample_image) -> list[str]:
     """A photo, a file that is not an image, and a zip with another photo."""
     folder = tmp_path / "uploads"
     folder.mkdir()
-    (folder / "At the sea.png").write_bytes(as_png(picture))
+    (folder / "At the sea.png").write_bytes(as_png(sample_image))
     (folder / "notes.txt").write_text("no pixels")
     with zipfile.ZipFile(folder / "more.zip", "w") as archive:
-        archive.writestr("inside/forest.png", as_png(picture[:, ::-1]))
+        archive.writestr("inside/forest.png", as_png(sample_image[:, ::-1]))
     return [str(folder / name) for name in ("At the sea.png", "notes.txt", "more.zip")]
 
 
-def test_a_batch_takes_files_and_zips_and_tells_what_it_left_out(tab, studio, files, picture):
+def test_a_batch_takes_files_and_zips_and_tells_what_it_left_out(tab, studio, files, sample_image):
     updates, sentence = warned(dreamt, tab, files)
     assert sentence.startswith("notes was skipped: This file is not an image")
     run = studio.runs.get(updates[0][tab.view.run_id])
@@ -356,7 +356,9 @@ def test_a_batch_takes_files_and_zips_and_tells_what_it_left_out(tab, studio, fi
     recipes = [read_recipe(path) for path in run.results]
     assert [recipe.engine for recipe in recipes] == ["deep_dream"] * 2
     assert [DreamConfig(**recipe.config) for recipe in recipes] == [SMALL] * 2
-    np.testing.assert_array_equal(read_picture(studio.gallery.find_input(recipes[1].inputs["image"])), picture[:, ::-1])
+    np.testing.assert_array_equal(
+        read_image(studio.gallery.find_input(recipes[1].inputs["image"])), sample_image[:, ::-1]
+    )
     save = updates[-1][tab.view.save]
     assert (save["label"], save["interactive"]) == ("Save all", True)
     assert not updates[-1][tab.view.reuse_button]["interactive"], "nobody goes on from a zip"
@@ -374,7 +376,7 @@ def test_a_batch_of_paintings_shares_the_paintings(tabs, studio, files, styles):
     assert sentence.startswith("Choose a style image first")
 
 
-def test_the_guide_and_the_controls_hold_for_every_picture(tab, studio, files, photo):
+def test_the_guide_and_the_controls_hold_for_every_image(tab, studio, files, photo):
     config = dataclasses.replace(SMALL, step_size=0.05)
     updates = dreamt(tab, [files[0], files[2]], config, guide=photo)
     run = studio.runs.get(updates[0][tab.view.run_id])

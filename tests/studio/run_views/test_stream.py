@@ -85,7 +85,7 @@ def never_impatient(monkeypatch):
 
 @pytest.fixture
 def going(queue):
-    """A run with many quick steps and different pictures."""
+    """A run with many quick steps and different images."""
     run = Run(LoopEngine(10**9), MemoryResultWriter())
     queue.submit(run)
     eventually(lambda: run.frame, "the first frame")
@@ -93,7 +93,7 @@ def going(queue):
     run.stop()
 
 
-def picture_of(message: dict[str, Any]) -> np.ndarray:
+def image_of(message: dict[str, Any]) -> np.ndarray:
     kind, _, content = message["picture"].partition(",")
     assert kind == "data:image/jpeg;base64"
     return np.asarray(Image.open(io.BytesIO(base64.b64decode(content, validate=True))))
@@ -177,7 +177,7 @@ def test_the_last_frame_is_always_sent_and_its_state_is_over(queue, never_impati
         last = await stream.to_the_end()
         assert last["state"] == how
         assert last["step"] == run.frame.step >= WINDOW + 20
-        assert abs(picture_of(last).astype(int) - run.frame.image).max() <= 2
+        assert abs(image_of(last).astype(int) - run.frame.image).max() <= 2
         assert last["error"] == ("Too bright." if how == "failed" else "")
         assert len(stream.got) == WINDOW + 1
 
@@ -193,12 +193,12 @@ def test_a_page_that_comes_after_the_end_gets_original_and_result(studio, small_
         last = await stream.to_the_end()
         assert "original" in stream.got[0]
         assert (last["state"], last["progress"]) == ("done", 1)
-        assert picture_of(last).shape == run.frame.image.shape
+        assert image_of(last).shape == run.frame.image.shape
 
     asyncio.run(check())
 
 
-def test_the_first_message_carries_the_original_and_no_other_does(studio, small_job, picture):
+def test_the_first_message_carries_the_original_and_no_other_does(studio, small_job, sample_image):
     run = studio.runs.start(small_job)
 
     async def check():
@@ -207,8 +207,8 @@ def test_the_first_message_carries_the_original_and_no_other_does(studio, small_
         first, *others = stream.got
         assert first["first"]
         assert first["number"] == 1
-        original = picture_of({"picture": first["original"]})
-        assert abs(original.astype(int) - picture).mean() < 12
+        original = image_of({"picture": first["original"]})
+        assert abs(original.astype(int) - sample_image).mean() < 12
         assert not any("original" in message or message["first"] for message in others)
 
     asyncio.run(check())
@@ -231,7 +231,7 @@ def test_messages_are_plain_json_and_tell_step_note_loss_and_time(studio, small_
     asyncio.run(check())
 
 
-def test_a_picture_is_not_sent_twice_while_it_is_the_newest(queue, never_impatient):
+def test_an_image_is_not_sent_twice_while_it_is_the_newest(queue, never_impatient):
     gate = threading.Semaphore(0)
     run = Run(LoopEngine(3, gate=gate), MemoryResultWriter())
     queue.submit(run)
@@ -251,8 +251,8 @@ def test_a_picture_is_not_sent_twice_while_it_is_the_newest(queue, never_impatie
     gate.release(10)
 
 
-def test_the_very_first_picture_does_not_wait_its_turn(queue, never_impatient, monkeypatch):
-    monkeypatch.setattr(streaming, "MOST_PICTURES_A_SECOND", 1 / NEVER)
+def test_the_very_first_image_does_not_wait_its_turn(queue, never_impatient, monkeypatch):
+    monkeypatch.setattr(streaming, "MAX_IMAGES_PER_SECOND", 1 / NEVER)
     gate = threading.Semaphore(0)
     run = Run(LoopEngine(10, gate=gate), MemoryResultWriter())
     queue.submit(run)
@@ -405,17 +405,17 @@ def test_a_watcher_that_ends_is_forgotten(queue, how):
         ((4, 9000), (1, PREVIEW_SIDE)),
     ],
 )
-def test_pictures_travel_as_jpeg_no_larger_than_a_screen_needs(shape, shown):
+def test_images_travel_as_jpeg_no_larger_than_a_screen_needs(shape, shown):
     image = np.random.default_rng(0).integers(0, 256, (*shape, 3), np.uint8)
     kind, _, content = data_uri(image).partition(",")
     assert kind == "data:image/jpeg;base64"
-    picture = Image.open(io.BytesIO(base64.b64decode(content, validate=True)))
-    assert (picture.format, picture.mode) == ("JPEG", "RGB")
-    assert max(picture.size) <= PREVIEW_SIDE
-    assert picture.size == shown[::-1]
+    sent = Image.open(io.BytesIO(base64.b64decode(content, validate=True)))
+    assert (sent.format, sent.mode) == ("JPEG", "RGB")
+    assert max(sent.size) <= PREVIEW_SIDE
+    assert sent.size == shown[::-1]
 
 
-def test_a_preview_of_a_small_picture_is_that_picture():
+def test_a_preview_of_a_small_image_is_that_image():
     image = np.zeros((20, 30, 3), np.uint8)
     assert preview(image) is image
 

@@ -33,7 +33,7 @@ def room() -> Room:
 @pytest.fixture
 def wide(room) -> Iterator[RunQueue]:
     """A queue with room for two runs at first, and for ten at most."""
-    queue = RunQueue("wide", most_waiting=3, room=room, most_room=10)
+    queue = RunQueue("wide", max_waiting=3, room=room, max_room=10)
     yield queue
     queue.close()
 
@@ -82,7 +82,7 @@ def test_more_room_is_used_when_it_comes_and_less_room_ends_no_run(wide, room):
 
 
 def test_a_full_queue_takes_only_runs_that_can_start_at_once(room):
-    queue = RunQueue("short", most_waiting=1, room=room, most_room=10)
+    queue = RunQueue("short", max_waiting=1, room=room, max_room=10)
     runs, gates = gated_runs(queue, 3)
     with pytest.raises(QueueFullError):
         queue.submit(Run(LoopEngine(1), MemoryResultWriter()))
@@ -132,7 +132,7 @@ class LosesWorker(LoopEngine):
 
 def test_a_run_that_loses_its_worker_is_next_and_shows_each_frame_once(room):
     room.now = 1
-    queue = RunQueue("one", most_waiting=5, room=room, most_room=10)
+    queue = RunQueue("one", max_waiting=5, room=room, max_room=10)
     order: list[str] = []
     writer, gate = MemoryResultWriter(), threading.Semaphore(0)
     lost = Run(LosesWorker(4, gate=gate, on_step=lambda: order.append("lost")), writer)
@@ -148,7 +148,7 @@ def test_a_run_that_loses_its_worker_is_next_and_shows_each_frame_once(room):
 
 def test_a_run_that_cannot_yield_does_not(room):
     room.now = 1
-    queue = RunQueue("one", most_waiting=5, room=room, most_room=10)
+    queue = RunQueue("one", max_waiting=5, room=room, max_room=10)
     holding = LoopEngine(4, yield_every=1, gate=threading.Semaphore(0))
     holding.preemptible = False
     first, second = Run(holding, MemoryResultWriter()), Run(LoopEngine(1), MemoryResultWriter())

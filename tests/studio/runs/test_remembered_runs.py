@@ -44,8 +44,8 @@ def test_at_most_a_hundred_finished_runs_are_remembered():
     assert 1 <= manager.RUNS_REMEMBERED <= 100
 
 
-def test_a_run_that_is_over_keeps_no_full_size_pictures(queue):
-    run = Run(LoopEngine(2, picture=np.zeros((40, 3000, 3), np.uint8)), MemoryResultWriter())
+def test_a_run_that_is_over_keeps_no_full_size_images(queue):
+    run = Run(LoopEngine(2, image=np.zeros((40, 3000, 3), np.uint8)), MemoryResultWriter())
     assert run.job.inputs["image"].shape == (40, 3000, 3)
     queue.submit(run)
     finished(run)

@@ -61,7 +61,7 @@ def test_stop_ends_the_run_within_one_step_and_keeps_the_last_frame(queue):
     assert engine.closed == 1
 
 
-def test_a_stopped_dream_is_a_picture_whose_recipe_says_where_it_stopped(studio, small_job):
+def test_a_stopped_dream_is_an_image_whose_recipe_says_where_it_stopped(studio, small_job):
     run = studio.runs.start(dataclasses.replace(small_job, config=LONG))
     eventually(lambda: run.frame and run.frame.step >= 2, "two steps")
     run.stop()
@@ -105,7 +105,7 @@ def test_a_steered_dream_notes_it_in_its_recipe(studio, small_job):
     ((step, settings),) = read_recipe(run.result).steering
     assert settings["step_size"] == 0.0
     assert step <= at + 1
-    # With a step size of 0 the picture does not change.
+    # With a step size of 0 the image does not change.
     np.testing.assert_array_equal(np.asarray(Image.open(run.result)), still)
 
 

@@ -1,4 +1,4 @@
-"""Test snapshots: a bounded number of pictures spread evenly over a run, found by step, and made into videos."""
+"""Test snapshots: a bounded number of images spread evenly over a run, found by step, and made into videos."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from PIL import Image
 from engines.core.frames import Frame
 from engines.imaging.video import GIF_SIDE, KINDS, VideoConfig, read_comment
 from studio.runs import snapshots as snapshots_module
-from studio.runs.snapshots import MOST, SECONDS_APART, Snapshots
+from studio.runs.snapshots import MAX_SNAPSHOTS, SECONDS_APART, Snapshots
 from tests.engines.helpers import files_in
 from tests.studio.helpers import Clock
 
@@ -36,7 +36,7 @@ def snapshots(tmp_path) -> Snapshots:
 
 
 def grey(step: int, shape: tuple[int, int] = (16, 24)) -> np.ndarray:
-    """A picture whose brightness is its step, for small steps."""
+    """An image whose brightness is its step, for small steps."""
     return np.full((*shape, 3), step * 20 % 256, np.uint8)
 
 
@@ -51,7 +51,7 @@ def seen(
 
 
 def steps_in(folder: Path) -> list[int]:
-    """The steps whose pictures are on disk."""
+    """The steps whose images are on disk."""
     return [int(Path(name).stem) for name in files_in(folder)]
 
 
@@ -61,7 +61,7 @@ def video_frames(path: Path) -> list[np.ndarray]:
 
 
 def damage(path: Path, how: str) -> None:
-    """Make a picture's file unreadable."""
+    """Make an image's file unreadable."""
     if how == "missing":
         path.unlink()
     elif how == "empty":
@@ -75,37 +75,37 @@ def damage(path: Path, how: str) -> None:
 # Keeping
 
 
-def test_every_picture_of_a_short_run_is_kept(snapshots, clock):
-    seen(snapshots, clock, MOST)
-    assert snapshots.steps == list(range(1, MOST + 1)) == steps_in(snapshots.folder)
+def test_every_image_of_a_short_run_is_kept(snapshots, clock):
+    seen(snapshots, clock, MAX_SNAPSHOTS)
+    assert snapshots.steps == list(range(1, MAX_SNAPSHOTS + 1)) == steps_in(snapshots.folder)
 
 
-@pytest.mark.parametrize("steps", [MOST + 1, 2 * MOST, 2 * MOST + 3, 1000])
-def test_a_long_run_keeps_evenly_spread_pictures_with_the_first_and_the_last(snapshots, clock, steps):
+@pytest.mark.parametrize("steps", [MAX_SNAPSHOTS + 1, 2 * MAX_SNAPSHOTS, 2 * MAX_SNAPSHOTS + 3, 1000])
+def test_a_long_run_keeps_evenly_spread_images_with_the_first_and_the_last(snapshots, clock, steps):
     seen(snapshots, clock, steps)
     kept = snapshots.steps
-    assert MOST // 3 <= len(kept) <= MOST
+    assert MAX_SNAPSHOTS // 3 <= len(kept) <= MAX_SNAPSHOTS
     assert (kept[0], kept[-1]) == (1, steps)
     gaps = np.diff(kept)
     assert min(gaps) >= 1
     assert max(gaps) <= 2 * np.median(gaps)
 
 
-def test_pictures_that_were_dropped_are_no_longer_on_disk(snapshots, clock):
-    seen(snapshots, clock, 3 * MOST)
+def test_images_that_were_dropped_are_no_longer_on_disk(snapshots, clock):
+    seen(snapshots, clock, 3 * MAX_SNAPSHOTS)
     assert steps_in(snapshots.folder) == snapshots.steps
 
 
-def test_there_are_never_more_pictures_than_allowed(snapshots, clock):
-    total = 5 * MOST
+def test_there_are_never_more_images_than_allowed(snapshots, clock):
+    total = 5 * MAX_SNAPSHOTS
     for step in range(1, total + 1):
         clock.now += 1
         snapshots.add(Frame(step=step, total=total, image=grey(step, (1, 1))))
-        assert len(snapshots.steps) <= MOST
+        assert len(snapshots.steps) <= MAX_SNAPSHOTS
         assert snapshots.steps[0] == 1
 
 
-def test_pictures_that_come_close_together_are_left_out_but_never_the_last(snapshots, clock):
+def test_images_that_come_close_together_are_left_out_but_never_the_last(snapshots, clock):
     for step in range(1, 10):
         snapshots.add(Frame(step=step, total=10, image=grey(step)))
     assert snapshots.steps == [1]
@@ -115,7 +115,7 @@ def test_pictures_that_come_close_together_are_left_out_but_never_the_last(snaps
     assert snapshots.steps == [1, 9, 10]
 
 
-def test_frames_without_a_picture_leave_nothing(snapshots, clock):
+def test_frames_without_an_image_leave_nothing(snapshots, clock):
     snapshots.add(Frame(step=1, total=1))
     assert snapshots.steps == []
     assert not snapshots.folder.exists()
@@ -134,7 +134,7 @@ def test_the_snapshot_nearest_to_a_step_is_returned_with_its_own_step(snapshots,
     assert np.abs(image.astype(int) - grey(found)).max() <= 2
 
 
-def test_a_run_without_pictures_has_no_snapshot(snapshots):
+def test_a_run_without_images_has_no_snapshot(snapshots):
     assert snapshots.at(1) is None
 
 
@@ -146,16 +146,16 @@ def test_a_snapshot_whose_file_is_gone_is_skipped(snapshots, clock):
     assert np.abs(image.astype(int) - grey(step)).max() <= 2
 
 
-def test_a_kept_picture_looks_as_it_was(snapshots, picture):
-    snapshots.add(Frame(step=1, total=1, image=picture))
+def test_a_kept_image_looks_as_it_was(snapshots, sample_image):
+    snapshots.add(Frame(step=1, total=1, image=sample_image))
     _, image = snapshots.at(1)
-    assert np.abs(image.astype(int) - picture).mean() < 4
+    assert np.abs(image.astype(int) - sample_image).mean() < 4
 
 
 # Videos
 
 
-def test_an_mp4_has_every_picture_in_its_order_the_last_held_and_the_comment(snapshots, clock):
+def test_an_mp4_has_every_image_in_its_order_the_last_held_and_the_comment(snapshots, clock):
     seen(snapshots, clock, 6, shape=(48, 64))
     path = snapshots.video(VideoConfig(kind="mp4"), COMMENT)
     assert path.suffix == ".mp4"
@@ -167,7 +167,7 @@ def test_an_mp4_has_every_picture_in_its_order_the_last_held_and_the_comment(sna
     assert read_comment(path) == COMMENT
 
 
-def test_a_gif_has_every_picture_the_last_held_and_the_comment(snapshots, clock):
+def test_a_gif_has_every_image_the_last_held_and_the_comment(snapshots, clock):
     seen(snapshots, clock, 6)
     path = snapshots.video(VideoConfig(kind="gif"), COMMENT)
     with Image.open(path) as video:
@@ -192,7 +192,7 @@ def test_a_gif_is_no_larger_than_such_files_may_be_and_keeps_its_shape(snapshots
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_run_of_one_picture_makes_a_video_too(snapshots, clock, kind):
+def test_a_run_of_one_image_makes_a_video_too(snapshots, clock, kind):
     seen(snapshots, clock, 1)
     path = snapshots.video(VideoConfig(kind=kind), COMMENT)
     if kind == "mp4":
@@ -203,7 +203,7 @@ def test_a_run_of_one_picture_makes_a_video_too(snapshots, clock, kind):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_pictures_that_grew_on_the_way_make_a_video_of_the_last_ones_size(snapshots, clock, kind):
+def test_images_that_grew_on_the_way_make_a_video_of_the_last_ones_size(snapshots, clock, kind):
     for step, shape in enumerate([(16, 24), (32, 48), (49, 73)], 1):
         clock.now += 1
         snapshots.add(Frame(step=step, total=3, image=grey(step, shape)))
@@ -216,7 +216,7 @@ def test_pictures_that_grew_on_the_way_make_a_video_of_the_last_ones_size(snapsh
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_without_pictures_there_is_no_video(snapshots, kind):
+def test_without_images_there_is_no_video(snapshots, kind):
     assert snapshots.video(VideoConfig(kind=kind), COMMENT) is None
     assert not snapshots.folder.exists()
 
@@ -233,7 +233,7 @@ def test_a_video_that_is_made_again_replaces_the_first_and_leaves_no_draft(snaps
 @pytest.mark.parametrize("how", ["missing", "empty", "cut short", "no picture"])
 @pytest.mark.parametrize("step", [1, 3])
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_video_is_made_without_a_picture_that_cannot_be_read(snapshots, clock, kind, step, how):
+def test_a_video_is_made_without_an_image_that_cannot_be_read(snapshots, clock, kind, step, how):
     seen(snapshots, clock, 5, shape=(48, 64))
     damage(snapshots.folder / f"{step:06d}.jpg", how)
     path = snapshots.video(VideoConfig(kind=kind), COMMENT)
@@ -245,7 +245,7 @@ def test_a_video_is_made_without_a_picture_that_cannot_be_read(snapshots, clock,
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_video_whose_last_picture_cannot_be_read_ends_with_the_one_before(snapshots, clock, kind):
+def test_a_video_whose_last_image_cannot_be_read_ends_with_the_one_before(snapshots, clock, kind):
     seen(snapshots, clock, 3, shape=(48, 64))
     damage(snapshots.folder / "000003.jpg", "missing")
     path = snapshots.video(VideoConfig(kind=kind), COMMENT)
@@ -259,7 +259,7 @@ def test_a_video_whose_last_picture_cannot_be_read_ends_with_the_one_before(snap
 # Deleting
 
 
-def test_deleting_removes_pictures_and_videos_and_nothing_else(snapshots, clock, tmp_path):
+def test_deleting_removes_images_and_videos_and_nothing_else(snapshots, clock, tmp_path):
     (tmp_path / "other.txt").write_text("not theirs")
     seen(snapshots, clock, 3).video(VideoConfig(kind="gif"), COMMENT)
     snapshots.delete()

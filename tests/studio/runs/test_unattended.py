@@ -60,7 +60,7 @@ def test_an_unattended_run_continues_to_its_end(queue, monkeypatch):
     ids=str,
 )
 @pytest.mark.parametrize("shared", [True, False])
-def test_trainings_videos_and_many_pictures_may_run_unattended_on_ones_own_machine(
+def test_trainings_videos_and_many_images_may_run_unattended_on_ones_own_machine(
     tmp_path, small_job, changes, alone, shared
 ):
     job = dataclasses.replace(small_job, **changes)
@@ -71,7 +71,7 @@ def test_trainings_videos_and_many_pictures_may_run_unattended_on_ones_own_machi
     studio.runs.close()
 
 
-def test_a_dream_that_nobody_watched_is_resumed_from_its_last_picture(studio, small_job, monkeypatch):
+def test_a_dream_that_nobody_watched_is_resumed_from_its_last_image(studio, small_job, monkeypatch):
     job = dataclasses.replace(small_job, config=dataclasses.replace(SMALL, steps=6))
     whole = finished(studio.runs.start(job))
     with monkeypatch.context() as patch:

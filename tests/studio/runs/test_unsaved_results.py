@@ -66,7 +66,7 @@ def test_a_result_that_the_disk_refuses_is_written_when_there_is_room_again(stud
     assert (run.result, studio.gallery.names()) == (written, [written.name])
 
 
-def test_the_last_picture_of_a_video_that_the_disk_refuses_is_kept(studio, small_job, monkeypatch):
+def test_the_last_image_of_a_video_that_the_disk_refuses_is_kept(studio, small_job, monkeypatch):
     begin = tempfile.mkstemp
 
     def mkstemp(*arguments, **options):

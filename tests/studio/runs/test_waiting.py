@@ -162,7 +162,7 @@ def test_a_run_that_is_over_has_no_position(queue):
 
 
 def test_a_full_queue_takes_no_more_runs():
-    queue = RunQueue("small", most_waiting=2)
+    queue = RunQueue("small", max_waiting=2)
     engine, gate = gated(1)
     runs = [Run(engine, MemoryResultWriter()), *(Run(LoopEngine(1), MemoryResultWriter()) for _ in range(3))]
     for run in runs[:3]:
@@ -179,7 +179,7 @@ def test_a_full_queue_takes_no_more_runs():
 
 
 def test_closing_a_queue_stops_its_runs_and_keeps_what_they_have():
-    queue = RunQueue("closing", most_waiting=5)
+    queue = RunQueue("closing", max_waiting=5)
     writer = MemoryResultWriter()
     running, waiting = Run(LoopEngine(10**9), writer), Run(LoopEngine(1), MemoryResultWriter())
     queue.submit(running)

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from engines.jobs import Job, running
-from engines.jobs.batch import batch_of, picture_files
+from engines.jobs.batch import batch_of, image_files
 from studio.api.progress import run_status
 from studio.runs import run as runs_module
 from studio.runs import timer
@@ -119,7 +119,7 @@ def test_a_run_that_has_done_its_last_step_ends_without_yielding(queue):
     finished(other)
 
 
-def test_a_run_that_yielded_waits_with_its_picture_at_the_end_of_the_queue(queue):
+def test_a_run_that_yielded_waits_with_its_image_at_the_end_of_the_queue(queue):
     run, other, first, second = yielded(queue)
     assert (run.state, run.frame.step, run.over) == ("waiting", 2, False)
     third = Run(LoopEngine(1), MemoryResultWriter())
@@ -261,13 +261,13 @@ def test_a_waiting_run_waits_for_the_next_yield_point_and_not_for_all_parts(queu
 # What a part is compared with
 
 
-def test_a_batch_is_compared_with_the_picture_at_work_and_with_nothing_before(studio, tmp_path, picture):
+def test_a_batch_is_compared_with_the_image_at_work_and_with_nothing_before(studio, tmp_path, sample_image):
     paths = []
-    for name, image in (("a", picture), ("b", picture[:, ::-1])):
+    for name, image in (("a", sample_image), ("b", sample_image[:, ::-1])):
         paths.append(tmp_path / f"{name}.png")
         Image.fromarray(image).save(paths[-1])
-    job = Job(engine="deep_dream", config=SMALL, inputs={"guide": picture[::-1]}, backbone="studio_vgg")
-    batch = batch_of(job, picture_files(paths), "image")
+    job = Job(engine="deep_dream", config=SMALL, inputs={"guide": sample_image[::-1]}, backbone="studio_vgg")
+    batch = batch_of(job, image_files(paths), "image")
     assert original_of(batch) is None
     run = Run(studio.workshop.start(batch), studio.result_writer(batch))
     seen: list[np.ndarray] = []
@@ -288,14 +288,14 @@ def test_a_batch_is_compared_with_the_picture_at_work_and_with_nothing_before(st
     run._changed = lambda: (seen.append(run.original), changed())
     run.advance()
     shown = [image for image in seen if image is not None]
-    np.testing.assert_array_equal(shown[0], picture)
-    np.testing.assert_array_equal(shown[-1], picture[:, ::-1])
+    np.testing.assert_array_equal(shown[0], sample_image)
+    np.testing.assert_array_equal(shown[-1], sample_image[:, ::-1])
     assert run.state == "done"
 
 
-def test_a_sheet_is_compared_with_nothing_and_a_painting_with_its_photo(picture, painting_job):
-    sheet = Job(engine="deep_dream_sweep", config=None, inputs={"image": picture}, backbone="studio_vgg")
+def test_a_sheet_is_compared_with_nothing_and_a_painting_with_its_photo(sample_image, painting_job):
+    sheet = Job(engine="deep_dream_sweep", config=None, inputs={"image": sample_image}, backbone="studio_vgg")
     assert original_of(sheet) is None
     inputs = dict(reversed(list(painting_job.inputs.items())))
     hung = Job(engine="style_transfer", config=painting_job.config, inputs=inputs, backbone="studio_vgg")
-    np.testing.assert_array_equal(original_of(hung), picture)
+    np.testing.assert_array_equal(original_of(hung), sample_image)

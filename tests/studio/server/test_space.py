@@ -28,7 +28,7 @@ from tests.studio.hub import TOKEN, Hub
 
 ROOT = Path(__file__).resolve().parents[3]
 PUBLIC = "someone-reverie.hf.space"
-MOST_BYTES = 6e9
+MAX_BYTES = 6e9
 
 
 class Space:
@@ -66,7 +66,7 @@ class Space:
             self.process.wait()
 
     @property
-    def most_memory(self) -> int:
+    def max_memory(self) -> int:
         """Return the peak resident memory of the process and its children, in bytes."""
         parents = {}
         for entry in Path("/proc").glob("[0-9]*"):
@@ -226,8 +226,8 @@ def test_five_visitors_and_a_training_fit_and_each_sees_their_own_results(space,
     with ThreadPoolExecutor(len(wishes)) as visitors:
         runs = {name: visitors.submit(clients[name].predict, **wish, api_name=name) for name, wish in wishes.items()}
         results = {name: Path(run.result()[1]).name for name, run in runs.items()}
-    print(f"at most {space.most_memory / 1e9:.2f} GB")
-    assert space.most_memory < MOST_BYTES
+    print(f"at most {space.max_memory / 1e9:.2f} GB")
+    assert space.max_memory < MAX_BYTES
     assert {name: listed(client) for name, client in clients.items()} == {
         name: [result] for name, result in results.items()
     }

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from engines.deep_dream import PRESETS, DreamConfig, presets
-from engines.imaging.images import digest, read_picture
+from engines.imaging.images import digest, read_image
 from engines.jobs import Job, replay_if_same
 from engines.recipes import Recipe, read_recipe
 from engines.weights.keras_applications import OFFICIAL_FILES
@@ -105,14 +105,14 @@ def test_a_value_that_cannot_be_is_refused_with_a_sentence(tab, photo, studio, n
 # Dropped photos
 
 
-def test_a_picture_that_is_too_large_even_to_be_shrunk_is_refused(tab, studio, photo, monkeypatch):
+def test_an_image_that_is_too_large_even_to_be_shrunk_is_refused(tab, studio, photo, monkeypatch):
     monkeypatch.setattr(studio, "max_pixels", 500)
     answer, sentence = warned(tab.photo_changed, photo, "")
     assert "million pixels" in sentence
     assert answer[tab.photo] is None
 
 
-def test_a_picture_of_more_pixels_than_this_server_keeps_is_shrunk_and_that_is_said(
+def test_an_image_of_more_pixels_than_this_server_keeps_is_shrunk_and_that_is_said(
     tab, studio, photo, capsys, monkeypatch
 ):
     monkeypatch.setattr(studio, "max_pixels", 1000)
@@ -121,24 +121,24 @@ def test_a_picture_of_more_pixels_than_this_server_keeps_is_shrunk_and_that_is_s
     assert decoded(answer[tab.view.canvas]["original"]).shape == (25, 38, 3)
 
 
-def test_a_picture_that_browsers_cannot_show_is_shown_as_one_that_they_can(tab, tmp_path, picture):
-    Image.fromarray(picture).save(tmp_path / "scan.tif")
+def test_an_image_that_browsers_cannot_show_is_shown_as_one_that_they_can(tab, tmp_path, sample_image):
+    Image.fromarray(sample_image).save(tmp_path / "scan.tif")
     answer = tab.photo_changed(str(tmp_path / "scan.tif"), "")
     (shown,) = answer.values()
     assert Path(shown).suffix == ".png"
-    np.testing.assert_array_equal(np.asarray(Image.open(shown)), picture)
+    np.testing.assert_array_equal(np.asarray(Image.open(shown)), sample_image)
     assert set(tab.photo_changed(shown, "")) == {tab.view.canvas}
     assert tab.guide_changed(str(tmp_path / "scan.tif")) == shown
 
 
-def test_a_photo_is_shown_on_the_canvas_and_nothing_else_changes(tab, photo, picture):
+def test_a_photo_is_shown_on_the_canvas_and_nothing_else_changes(tab, photo, sample_image):
     answer = tab.photo_changed(photo, "")
     assert set(answer) == {tab.view.canvas}
     assert answer[tab.view.canvas]["state"] == "ready"
-    assert abs(decoded(answer[tab.view.canvas]["original"]).astype(int) - picture).mean() < 12
+    assert abs(decoded(answer[tab.view.canvas]["original"]).astype(int) - sample_image).mean() < 12
 
 
-def test_a_result_brings_back_every_control_and_its_photo(tab, studio, small_job, picture, capsys):
+def test_a_result_brings_back_every_control_and_its_photo(tab, studio, small_job, sample_image, capsys):
     config = DreamConfig(
         size=0,
         octaves=2,
@@ -155,7 +155,7 @@ def test_a_result_brings_back_every_control_and_its_photo(tab, studio, small_job
         turn=2.0,
         seed=7,
     )
-    job = dataclasses.replace(small_job, config=config, inputs={"image": picture, "guide": picture[:, ::-1]})
+    job = dataclasses.replace(small_job, config=config, inputs={"image": sample_image, "guide": sample_image[:, ::-1]})
     result = finished(studio.runs.start(job)).result
     answer = tab.photo_changed(str(result), "")
     assert through_the_page(tab.settings, [answer[control] for control in tab.settings.components]) == config
@@ -163,8 +163,8 @@ def test_a_result_brings_back_every_control_and_its_photo(tab, studio, small_job
     assert names_of(answer[tab.preset]) == list(presets("studio_vgg"))
     assert answer[tab.preset]["value"] is None
     assert json.loads(answer[tab.restored]) == json.loads(read_recipe(result).to_json())
-    np.testing.assert_array_equal(read_picture(answer[tab.photo]), picture)
-    np.testing.assert_array_equal(read_picture(answer[tab.guide]), picture[:, ::-1])
+    np.testing.assert_array_equal(read_image(answer[tab.photo]), sample_image)
+    np.testing.assert_array_equal(read_image(answer[tab.guide]), sample_image[:, ::-1])
     assert "original photo" in capsys.readouterr().out
 
 
@@ -182,14 +182,14 @@ def test_a_result_whose_photo_is_gone_brings_back_its_settings_and_says_so(tab, 
 # Repeating
 
 
-def test_a_restored_recipe_is_replayed_only_when_nothing_was_changed(studio, small_job, picture):
+def test_a_restored_recipe_is_replayed_only_when_nothing_was_changed(studio, small_job, sample_image):
     steered = dataclasses.replace(SMALL, step_size=0.05)
     recipe = Recipe(
         engine="deep_dream",
         config=dataclasses.asdict(SMALL),
         backbone="studio_vgg",
         weights="",
-        inputs={"image": digest(picture)},
+        inputs={"image": digest(sample_image)},
         steering=((1, dataclasses.asdict(steered)),),
         stopped_at=2,
     ).to_json()
@@ -198,8 +198,8 @@ def test_a_restored_recipe_is_replayed_only_when_nothing_was_changed(studio, sma
     for changes in (
         {"config": dataclasses.replace(SMALL, seed=1)},
         {"backbone": "vgg16"},
-        {"inputs": {"image": picture[::-1]}},
-        {"inputs": {"image": picture, "guide": picture}},
+        {"inputs": {"image": sample_image[::-1]}},
+        {"inputs": {"image": sample_image, "guide": sample_image}},
         {"inputs": {}},
     ):
         other = dataclasses.replace(small_job, **changes)
@@ -271,15 +271,15 @@ def test_a_good_guide_stays_and_a_bad_one_is_refused(tab, photo, tmp_path):
 # Starting, steering, stopping, resuming
 
 
-def test_a_video_is_offered_and_dreamt_on_from_its_last_picture(tab, photo, studio):
+def test_a_video_is_offered_and_dreamt_on_from_its_last_image(tab, photo, studio):
     values = tab.settings.values(dataclasses.replace(SMALL, pictures=2, steps=1))
     first, *_, last = watched(tab.start(photo, None, "studio_vgg", None, *values))
     assert last[tab.view.save]["value"].endswith(".mp4")
     assert last[tab.view.reuse_button]["interactive"]
-    path = tab.view.picture_as_input(first[tab.view.run_id], 0)
+    path = tab.view.image_as_input(first[tab.view.run_id], 0)
     assert Path(path).parent == studio.gallery.inputs
     shown = studio.runs.get(first[tab.view.run_id]).frame.image
-    assert np.abs(read_picture(path).astype(int) - shown).mean() < 4
+    assert np.abs(read_image(path).astype(int) - shown).mean() < 4
 
 
 @pytest.mark.parametrize("run_id", ["", None, "no such run"])
@@ -299,16 +299,16 @@ def test_a_reloaded_page_finds_its_run_and_its_result(tab, studio, small_job):
 
 def test_dreaming_on_takes_the_result_as_a_photo_without_its_recipe(tab, studio, small_job):
     run = finished(studio.runs.start(small_job))
-    path = Path(tab.view.picture_as_input(run.id, 0))
+    path = Path(tab.view.image_as_input(run.id, 0))
     assert path.parent == studio.gallery.inputs
     assert read_recipe(path) is None
-    np.testing.assert_array_equal(read_picture(path), read_picture(run.result))
-    assert tab.view.picture_as_input("no such run", 0) == gr.skip()
+    np.testing.assert_array_equal(read_image(path), read_image(run.result))
+    assert tab.view.image_as_input("no such run", 0) == gr.skip()
 
 
-def test_the_examples_are_pictures_and_the_drawn_ones_are_drawn_once(tab, studio):
-    for path in tab.example_pictures:
-        assert min(read_picture(path).shape[:2]) >= 200
+def test_the_examples_are_images_and_the_drawn_ones_are_drawn_once(tab, studio):
+    for path in tab.example_images:
+        assert min(read_image(path).shape[:2]) >= 200
     drawn = studio.gallery.folder / "examples"
     names, times = files_in(drawn), [path.stat().st_mtime_ns for path in sorted(drawn.iterdir())]
     assert len(names) >= 2

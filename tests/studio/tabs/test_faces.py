@@ -38,7 +38,7 @@ SLIDERS = 2 + DIRECTIONS
 def gan() -> GAN:
     untrained = untrained_gan()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(gans, "PICTURES", 32)
+        patch.setattr(gans, "IMAGES", 32)
         principal = gans.principal_directions(untrained)
     held_out_percentiles = np.linspace(-2, 2, 101).astype(np.float32)
     return dataclasses.replace(untrained, principal=principal, held_out_percentiles=held_out_percentiles)
@@ -78,19 +78,19 @@ def test_what_the_settings_name_is_what_there_is():
 # Grid
 
 
-def test_the_grid_shows_the_pictures_of_its_seeds_with_what_the_critic_says(tab, gan):
+def test_the_grid_shows_the_images_of_its_seeds_with_what_the_critic_says(tab, gan):
     shown, face = a_grid(tab)
-    pictures = gan.sample(range(COUNT), 0.8)
+    images = gan.sample(range(COUNT), 0.8)
     sheet = decoded(shown["sheet"])
     column, row = 3 % shown["columns"], 3 // shown["columns"]
     tile = sheet[row * 64 : row * 64 + 64, column * 64 : column * 64 + 64]
     # JPEG changes the noise, yet each tile must still be nearest to its own face.
-    light = pictures.mean(-1).reshape(COUNT, -1)
+    light = images.mean(-1).reshape(COUNT, -1)
     light = (light - light.mean(1, keepdims=True)) / light.std(1, keepdims=True)
     assert (light @ tile.mean(-1).ravel()).argmax() == 3
-    expected = [round(gan.score_percentile(float(verdict))) for verdict in gan.scores(pictures)]
+    expected = [round(gan.score_percentile(float(verdict))) for verdict in gan.scores(images)]
     assert shown["score_percentiles"] == expected
-    np.testing.assert_allclose(decoded(face["picture"]).astype(int), pictures[0].astype(int), atol=1)
+    np.testing.assert_allclose(decoded(face["picture"]).astype(int), images[0].astype(int), atol=1)
 
 
 def test_new_faces_are_others_and_variety_draws_the_same_noise_again(tab):
@@ -151,7 +151,7 @@ def test_where_the_critic_looks_is_shown_on_demand(tab):
         ["faces", [0.0] * 128, None, []],
     ],
 )
-def test_what_no_slider_says_gives_no_picture_and_no_traceback(tab, asked):
+def test_what_no_slider_says_gives_no_image_and_no_traceback(tab, asked):
     assert call(tab.face.edited, asked) is None
 
 
@@ -234,13 +234,13 @@ def test_a_walk_of_one_face_or_too_many_is_told_in_a_sentence(tab):
         "at least two waypoints"
         in warned(lambda: watched(tab.start_walk("faces", shown, [face["first"]], 2, True, True)))[1]
     )
-    many = [face["first"]] * faces.MOST_WAYPOINTS
+    many = [face["first"]] * faces.MAX_WAYPOINTS
     assert "at most" in warned(lambda: call(tab.add_to_walk, many, face, *NEUTRAL_SLIDERS))[1]
 
 
-def test_what_is_no_face_or_walk_of_this_tab_is_told_in_a_sentence(tab, tmp_path, picture):
+def test_what_is_no_face_or_walk_of_this_tab_is_told_in_a_sentence(tab, tmp_path, sample_image):
     plain = tmp_path / "plain.png"
-    plain.write_bytes(as_png(picture))
+    plain.write_bytes(as_png(sample_image))
     assert "has no recipe" in warned(lambda: call(tab.restore_file, str(plain)))[1]
 
 
@@ -314,12 +314,12 @@ def test_the_weights_of_a_search_may_be_moved_while_it_looks(tab, studio, photo)
 # Nearest training images
 
 
-def test_without_data_the_page_says_what_the_nearest_pictures_need(tab, gan):
+def test_without_data_the_page_says_what_the_nearest_images_need(tab, gan):
     assert not tab.neighbours.ask.interactive
     assert "--data FOLDER" in refusal(ValueError, tab.neighbours.nearest, gan.sample([0])[0])
 
 
-def test_with_data_the_nearest_training_pictures_are_shown(studio, gan, tmp_path):
+def test_with_data_the_nearest_training_images_are_shown(studio, gan, tmp_path):
     studio.data = zip_of(tmp_path / "pictures.zip", blocks(24))
     tab = tab_of(studio, gan)
     assert tab.neighbours.ask.interactive
@@ -341,7 +341,7 @@ def trained(tab: FacesTab, paths: list[str] | None, config: DCGANTrainingConfig 
 
 
 def test_what_was_trained_here_draws_on_the_grid(tab, studio, tmp_path, monkeypatch):
-    monkeypatch.setattr(gans, "PICTURES", 32)
+    monkeypatch.setattr(gans, "IMAGES", 32)
     run_id = trained(tab, [str(zip_of(tmp_path / "pictures.zip", blocks(24)))])
     run = studio.runs.get(run_id)
     assert (run.state, run.frame.step, run.frame.total) == ("done", 8, 8)
@@ -363,7 +363,7 @@ def test_using_or_sending_back_what_is_not_there_is_told_in_a_sentence(tab):
     assert warned(lambda: tab.training.add_rollback("", 3)) == (3, "No training is running.")
 
 
-def test_three_pictures_are_too_few_to_train_on(tab, tmp_path):
+def test_three_images_are_too_few_to_train_on(tab, tmp_path):
     paths = [str(tmp_path / f"{i}.png") for i in range(3)]
     for path in paths:
         Path(path).write_bytes(as_png(np.zeros((20, 20, 3), np.uint8)))

@@ -14,7 +14,7 @@ import pytest
 
 from engines.core.configs import fields_by_name, label_of
 from engines.deep_dream import DreamConfig
-from engines.imaging.images import digest, read_picture
+from engines.imaging.images import digest, read_image
 from engines.jobs import ENGINES, Job
 from engines.language_model.config import LanguageTrainingConfig, WritingConfig
 from engines.recipes import Recipe, from_json, read_recipe, write_png, write_text
@@ -32,7 +32,7 @@ from tests.studio.helpers import unserved_page, value_in, warned
 
 @pytest.fixture
 def tabs(studio_with_examples) -> SimpleNamespace:
-    """The Gallery tab with two tabs that accept pictures."""
+    """The Gallery tab with two tabs that accept images."""
     dream, style = DreamTab(studio_with_examples), StyleTab(studio_with_examples)
     gallery = GalleryTab(studio_with_examples, RESULT_TABS)
     with unserved_page(), gr.Tabs() as everything:
@@ -119,7 +119,7 @@ def test_pages_hold_so_many_and_ticks_are_kept_over_pages_as_long_as_there_is_so
     assert tabs.gallery.list_results("All", second, page=99)["page"] == 1
 
 
-def test_an_opened_picture_says_what_it_is_and_offers_what_can_be_done_with_it(tabs, studio_with_examples, small_job):
+def test_an_opened_image_says_what_it_is_and_offers_what_can_be_done_with_it(tabs, studio_with_examples, small_job):
     gallery = tabs.gallery
     name = made(studio_with_examples, small_job)
     shown = gallery.picked("All", None, picks(name=name))
@@ -154,7 +154,7 @@ def test_damaged_and_missing_files_are_said_to_be_so(tabs, studio_with_examples)
         assert "no longer exists" in sentence
 
 
-def test_two_ticked_pictures_are_compared_and_nothing_else_is(tabs, studio_with_examples):
+def test_two_ticked_images_are_compared_and_nothing_else_is(tabs, studio_with_examples):
     gallery = tabs.gallery
     left, right, text = (
         drawn(studio_with_examples, 1),
@@ -167,9 +167,9 @@ def test_two_ticked_pictures_are_compared_and_nothing_else_is(tabs, studio_with_
         assert "Select two images" in warned(gallery.compare_results, {"chosen": chosen})[1]
 
 
-def test_a_picture_goes_to_another_tab_as_a_photo_without_its_recipe(tabs, studio_with_examples, small_job):
+def test_an_image_goes_to_another_tab_as_a_photo_without_its_recipe(tabs, studio_with_examples, small_job):
     name = made(studio_with_examples, small_job)
-    image = read_picture(studio_with_examples.gallery.folder / name)
+    image = read_image(studio_with_examples.gallery.folder / name)
     for i, (title, tab, component) in enumerate(
         [
             ("Apply DeepDream", "dream", tabs.dream.photo),
@@ -183,24 +183,26 @@ def test_a_picture_goes_to_another_tab_as_a_photo_without_its_recipe(tabs, studi
         updates = asyncio.run(tabs.gallery._send_to(door)(name, *[None] * len(door.inputs)))
         assert updates[tabs.everything]["selected"] == tab
         path = updates[component][0] if isinstance(updates[component], list) else updates[component]
-        np.testing.assert_array_equal(read_picture(path), image)
+        np.testing.assert_array_equal(read_image(path), image)
         assert read_recipe(studio_with_examples.gallery.find_input(digest(image))) is None
     _, sentence = warned(asyncio.run, tabs.gallery._send_to(door)("gone"))
     assert "no longer exists" in sentence
 
 
-def test_a_result_goes_back_to_its_tab_with_its_settings(tabs, studio_with_examples, small_job, painting_job, picture):
+def test_a_result_goes_back_to_its_tab_with_its_settings(
+    tabs, studio_with_examples, small_job, painting_job, sample_image
+):
     gallery = tabs.gallery
     nothing = [None] * sum(len(door.inputs) for door in gallery._returning)
     dreamt = asyncio.run(gallery.restore_result(made(studio_with_examples, small_job), *nothing))
     assert dreamt[tabs.everything]["selected"] == "dream"
-    np.testing.assert_array_equal(read_picture(dreamt[tabs.dream.photo]), picture)
+    np.testing.assert_array_equal(read_image(dreamt[tabs.dream.photo]), sample_image)
     values = [value_in(dreamt[one]) for one in tabs.dream.settings.components]
     config: DreamConfig = tabs.dream.settings.config(values)
     assert (config.steps, config.layer_weights) == (SMALL.steps, SMALL.layer_weights)
     painted = asyncio.run(gallery.restore_result(made(studio_with_examples, painting_job), *nothing))
     assert painted[tabs.everything]["selected"] == "style"
-    np.testing.assert_array_equal(read_picture(painted[tabs.style.photo]), picture)
+    np.testing.assert_array_equal(read_image(painted[tabs.style.photo]), sample_image)
     for name, said in (
         (written(studio_with_examples, "."), "does not have"),
         ("gone", "has no recipe"),

@@ -139,9 +139,9 @@ def test_a_network_whose_weights_are_missing_is_told_in_a_sentence(tab, studio, 
 
 def test_the_figure_with_axes_is_a_png(tab):
     path = call(tab.write_figure, "digits", 1.0, "Even")
-    with Image.open(path) as picture:
-        assert picture.format == "PNG"
-        assert min(picture.size) > 1000
+    with Image.open(path) as image:
+        assert image.format == "PNG"
+        assert min(image.size) > 1000
 
 
 # Drawn and dropped digits
@@ -160,7 +160,7 @@ def test_a_drawn_digit_finds_its_place_and_its_samples(tab, digits):
 def test_a_dropped_digit_finds_the_same_place(tab, tmp_path):
     path = tmp_path / "seven.png"
     path.write_bytes(as_png(255 - a_seven()))
-    *_, a, b = call(tab.encode_picture, str(path), "digits", {})
+    *_, a, b = call(tab.encode_image, str(path), "digits", {})
     *_, c, d = call(tab.encode_sketch, uri(a_seven()), "digits", {})
     assert (a, b) == (c, d)
 
@@ -235,7 +235,7 @@ def test_sliders_move_a_face_by_standard_deviations(faces):
     np.testing.assert_allclose(faces.edited(first, None, 0.0, {}, [-1.5]), expected, rtol=1e-5)
 
 
-def test_the_middle_square_of_a_picture_is_taken():
+def test_the_middle_square_of_an_image_is_taken():
     wide = np.zeros((60, 200, 3), np.uint8)
     wide[:, 70:130] = 255
     assert middle_square(wide, 64).min() == 255
@@ -273,29 +273,29 @@ def test_the_browser_asks_for_what_its_sliders_say(tab):
         ["faces", [0.0] * 256, None, []],
     ],
 )
-def test_what_no_slider_says_gives_no_picture_and_no_traceback(tab, asked):
+def test_what_no_slider_says_gives_no_image_and_no_traceback(tab, asked):
     assert call(tab.faces.edited, asked) is None
 
 
-def test_a_dropped_face_is_encoded_shown_beside_and_blended_with_another(tab, tmp_path, picture):
+def test_a_dropped_face_is_encoded_shown_beside_and_blended_with_another(tab, tmp_path, sample_image):
     path = tmp_path / "face.png"
-    path.write_bytes(as_png(picture))
+    path.write_bytes(as_png(sample_image))
     value, *_ = call(tab.faces.encode_first, str(path), EMPTY_FACE)
-    np.testing.assert_array_equal(decoded(value["original"]), middle_square(picture, 64))
+    np.testing.assert_array_equal(decoded(value["original"]), middle_square(sample_image, 64))
     both, blend = call(tab.faces.encode_second, str(path), value, *[0.0] * SLIDERS)
     assert blend == 0.5
     np.testing.assert_allclose(both["second"], both["first"])
 
 
-def test_another_face_alone_is_the_first(tab, tmp_path, picture):
+def test_another_face_alone_is_the_first(tab, tmp_path, sample_image):
     path = tmp_path / "face.png"
-    path.write_bytes(as_png(picture))
+    path.write_bytes(as_png(sample_image))
     value, _ = call(tab.faces.encode_second, str(path), EMPTY_FACE, *[0.0] * SLIDERS)
     assert value["first"]
     assert decoded(value["picture"]).shape == (64, 64, 3)
 
 
-def test_a_face_that_is_no_picture_is_told_in_a_sentence(tab, tmp_path):
+def test_a_face_that_is_no_image_is_told_in_a_sentence(tab, tmp_path):
     path = tmp_path / "face.png"
     path.write_text("no pixels")
     _, words = warned(lambda: call(tab.faces.encode_first, str(path), EMPTY_FACE))
@@ -307,7 +307,7 @@ def test_a_face_that_is_no_picture_is_told_in_a_sentence(tab, tmp_path):
 
 @pytest.fixture
 def mnist(tmp_path) -> str:
-    """Forty noisy pictures instead of digits."""
+    """Forty noisy images instead of digits."""
     images = np.random.default_rng(0).integers(0, 256, (40, 28, 28)).astype(np.uint8)
     labels = np.zeros(40, np.uint8)
     path = tmp_path / "mnist.npz"
@@ -348,16 +348,16 @@ def test_a_saved_result_brings_the_settings_of_its_training_back(tab, mnist, stu
     assert update[tab.training.settings.controls["model"]] == "digits_notes"
 
 
-def test_a_picture_that_no_training_made_is_told_in_a_sentence(tab, tmp_path, picture):
+def test_an_image_that_no_training_made_is_told_in_a_sentence(tab, tmp_path, sample_image):
     path = tmp_path / "one.png"
-    path.write_bytes(as_png(picture))
+    path.write_bytes(as_png(sample_image))
     update, said = warned(lambda: tab.training.data_chosen([str(path)]))
     assert "contains no training data" in said
     assert update == {tab.training.data: None}
 
 
 def test_of_many_trained_networks_the_newest_are_kept(tab, digits, studio, monkeypatch):
-    monkeypatch.setattr(trained_models, "MOST_TRAINED", 2)
+    monkeypatch.setattr(trained_models, "MAX_TRAINED", 2)
     monkeypatch.setattr(tab.training, "load_result", lambda run_id: digits)
     for run_id in ("one", "two", "one", "three"):
         call(tab.use_trained, run_id, {})

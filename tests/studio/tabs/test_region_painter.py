@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from engines.style_transfer import MOST_STYLES
+from engines.style_transfer import MAX_STYLES
 from studio.tabs.style_transfer.region_painter import COLORS, SIDE, blank, masks_of, region_painter
 from tests.engines.helpers import as_png, encoded, refusal
 from tests.studio.helpers import decoded, huge_png, png_with_late_chunk, unserved_page
@@ -38,16 +38,16 @@ def sent(png: bytes | np.ndarray, **more: Any) -> dict[str, Any]:
 
 
 def test_there_is_a_colour_for_every_painting_and_no_two_are_alike():
-    assert len(COLORS) == MOST_STYLES == len(set(COLORS))
-    values = np.array([color(number)[:3] for number in range(MOST_STYLES)], int)
+    assert len(COLORS) == MAX_STYLES == len(set(COLORS))
+    values = np.array([color(number)[:3] for number in range(MAX_STYLES)], int)
     distances = np.abs(values[:, None] - values[None]).sum(-1)
-    assert distances[~np.eye(MOST_STYLES, dtype=bool)].min() > 60
+    assert distances[~np.eye(MAX_STYLES, dtype=bool)].min() > 60
 
 
-def test_at_first_nothing_is_painted_on_the_photo(picture):
-    value = blank(picture, 3)
+def test_at_first_nothing_is_painted_on_the_photo(sample_image):
+    value = blank(sample_image, 3)
     assert (value["count"], value["painted"], value["colors"]) == (3, "", list(COLORS))
-    assert np.abs(decoded(value["photo"]).astype(int) - picture).mean() < 12
+    assert np.abs(decoded(value["photo"]).astype(int) - sample_image).mean() < 12
     assert masks_of(value, 3) == [None] * 3
 
 
@@ -64,10 +64,10 @@ def test_without_a_photo_there_is_none_to_paint_on_and_always_a_painting_to_pain
     assert value["count"] == 1
 
 
-def test_the_component_begins_blank(picture):
+def test_the_component_begins_blank(sample_image):
     with unserved_page():
-        painter = region_painter("regions", picture)
-    assert painter.value == blank(picture, 1)
+        painter = region_painter("regions", sample_image)
+    assert painter.value == blank(sample_image, 1)
     assert painter.elem_id == "regions"
 
 
@@ -101,10 +101,10 @@ def test_two_colours_become_the_masks_of_their_paintings():
 
 
 def test_every_paintings_own_colour_gives_the_mask_of_that_painting_alone():
-    canvas = clear(8, MOST_STYLES)
-    for number in range(MOST_STYLES):
+    canvas = clear(8, MAX_STYLES)
+    for number in range(MAX_STYLES):
         canvas[:, number] = color(number)
-    for number, mask in enumerate(masks_of(sent(canvas), MOST_STYLES)):
+    for number, mask in enumerate(masks_of(sent(canvas), MAX_STYLES)):
         assert list(np.flatnonzero(mask[0, :, 0])) == [number]
 
 

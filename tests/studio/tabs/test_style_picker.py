@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from engines.style_transfer import MOST_STYLES
+from engines.style_transfer import MAX_STYLES
 from studio.examples.paintings import PAINTINGS
 from studio.tabs.style_transfer.style_picker import StylePicker, blend_of, paths_in
 from tests.engines.helpers import files_in, is_one_sentence
@@ -33,7 +33,7 @@ def palette(studio_with_examples) -> StylePicker:
 @pytest.fixture
 def files(tmp_path, painting) -> list[str]:
     """Nine small paintings, one more than allowed."""
-    paths = [tmp_path / f"painting {number}.png" for number in range(MOST_STYLES + 1)]
+    paths = [tmp_path / f"painting {number}.png" for number in range(MAX_STYLES + 1)]
     for number, path in enumerate(paths):
         Image.fromarray(np.roll(painting, number, axis=1)).save(path)
     return [str(path) for path in paths]
@@ -129,11 +129,11 @@ def test_a_picked_example_joins_what_is_there_where_several_are_wanted(palette, 
 
 
 def test_no_more_paintings_can_be_picked_than_a_run_takes(palette, files):
-    full = in_gallery(files[:MOST_STYLES])
-    assert palette.pick_example(in_gallery(files[: MOST_STYLES - 1]), True, click(0))[-1] == str(palette.examples[0])
+    full = in_gallery(files[:MAX_STYLES])
+    assert palette.pick_example(in_gallery(files[: MAX_STYLES - 1]), True, click(0))[-1] == str(palette.examples[0])
     answer, sentence = warned(palette.pick_example, full, True, click(0))
     assert answer == gr.skip()
-    assert f"use at most {MOST_STYLES}" in sentence
+    assert f"use at most {MAX_STYLES}" in sentence
     assert palette.pick_example(full, False, click(0)) == [str(palette.examples[0])]
 
 
@@ -160,7 +160,7 @@ def test_an_upload_of_bad_files_only_leaves_what_is_there(palette, files, notes)
 def test_an_upload_of_too_many_leaves_what_is_there(palette, files):
     answer, sentence = warned(palette.add_uploads, files, None, False)
     assert answer == gr.skip()
-    assert sentence == f"That would make {MOST_STYLES + 1} style images; use at most {MOST_STYLES}."
+    assert sentence == f"That would make {MAX_STYLES + 1} style images; use at most {MAX_STYLES}."
 
 
 # Checking dropped paintings
@@ -200,7 +200,7 @@ def test_a_bad_file_is_taken_out_with_one_sentence_and_the_others_stay(palette, 
     answer, sentence = warned(palette.check_gallery, in_gallery([files[0], bad_file(name, tmp_path), files[1]]))
     assert told in sentence
     assert answer[0] == files[:2]
-    assert weights_shown(answer) == [True, True] + [False] * (MOST_STYLES - 2)
+    assert weights_shown(answer) == [True, True] + [False] * (MAX_STYLES - 2)
 
 
 def test_every_bad_file_has_its_own_sentence(palette, files, tmp_path):
@@ -224,9 +224,9 @@ def test_a_painting_that_is_too_large_even_to_be_shrunk_is_taken_out(palette, st
 def test_of_forty_files_the_first_are_kept_with_one_sentence(palette, files):
     forty = (files * 5)[:40]
     answer, sentence = warned(palette.check_gallery, in_gallery(forty))
-    assert sentence == f"You added 40 style images; only the first {MOST_STYLES} are kept."
-    assert answer[0] == forty[:MOST_STYLES]
-    assert weights_shown(answer) == [True] * MOST_STYLES
+    assert sentence == f"You added 40 style images; only the first {MAX_STYLES} are kept."
+    assert answer[0] == forty[:MAX_STYLES]
+    assert weights_shown(answer) == [True] * MAX_STYLES
 
 
 @pytest.mark.parametrize(("count", "shown"), [(0, 0), (1, 1), (2, 2), (5, 5)])
@@ -234,12 +234,12 @@ def test_weights_are_to_be_seen_only_where_there_are_several(palette, files, cou
     answer = palette.check_gallery(in_gallery(files[:count]))
     fold = answer[1]
     assert (fold["visible"], fold["open"]) == (count > 1, count > 1)
-    assert weights_shown(answer) == [True] * shown + [False] * (MOST_STYLES - shown)
+    assert weights_shown(answer) == [True] * shown + [False] * (MAX_STYLES - shown)
 
 
 def test_at_first_there_are_no_weights_to_be_seen_and_all_count_the_same(palette):
     assert not palette.fold.visible
-    assert len(palette.blend) == MOST_STYLES
+    assert len(palette.blend) == MAX_STYLES
     assert {(slider.value, slider.visible) for slider in palette.blend} == {(1, False)}
 
 
@@ -263,8 +263,8 @@ def test_files_are_found_with_and_without_captions():
 @pytest.mark.parametrize(
     ("weights", "count", "blend"),
     [
-        ([1.0] * MOST_STYLES, 3, ()),
-        ([0.4] * MOST_STYLES, 3, ()),
+        ([1.0] * MAX_STYLES, 3, ()),
+        ([0.4] * MAX_STYLES, 3, ()),
         ([0.5, 1, 0.2, 0.1], 2, (0.5, 1.0)),
         ([0.0, 1.0], 2, (0.0, 1.0)),
         ([None, 0.5], 2, (1.0, 0.5)),

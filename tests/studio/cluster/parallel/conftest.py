@@ -14,11 +14,11 @@ from engines.jobs import Job
 from studio.cluster import remote_job, worker_run
 from studio.services import Studio
 from tests.studio.cluster.parallel.fake_cluster import FakeCluster
-from tests.studio.cluster.parallel.helpers import nothing_is_left, pictures_in
+from tests.studio.cluster.parallel.helpers import images_in, nothing_is_left
 
 
-def of_picture(job: Job) -> int:
-    """The number of a batch's picture, which is in its first pixel."""
+def of_image(job: Job) -> int:
+    """The number of a batch's image, which is in its first pixel."""
     return int(job.inputs["image"][0, 0, 0])
 
 
@@ -34,7 +34,7 @@ def parallel(tmp_path, workshop) -> Iterator[Callable[..., tuple[Studio, FakeClu
     """Makes studios with a cluster, and checks that nothing is left when they are closed."""
     made: list[tuple[Studio, FakeCluster]] = []
 
-    def make(count: int = 3, label: Callable[[Job], Any] = of_picture) -> tuple[Studio, FakeCluster]:
+    def make(count: int = 3, label: Callable[[Job], Any] = of_image) -> tuple[Studio, FakeCluster]:
         machines = FakeCluster(workshop, count, label)
         studio = Studio(outputs=tmp_path / f"parallel {len(made)}", cluster=machines)
         studio.workshop.keep("deep_dream", "studio_vgg", workshop.network("deep_dream", "studio_vgg"))
@@ -52,7 +52,7 @@ def parallel(tmp_path, workshop) -> Iterator[Callable[..., tuple[Studio, FakeClu
 @pytest.fixture(autouse=True)
 def write_video(monkeypatch) -> None:
     """What went into each video: the encoder does not always make the same of the same."""
-    pictures_in.clear()
+    images_in.clear()
     add, finish = VideoWriter.add, VideoWriter.finish
     going_in: dict[int, list[np.ndarray]] = {}
 
@@ -62,7 +62,7 @@ def write_video(monkeypatch) -> None:
 
     def finishing(video: VideoWriter, comment: str) -> Path:
         path = finish(video, comment)
-        pictures_in[path] = going_in.pop(id(video))
+        images_in[path] = going_in.pop(id(video))
         return path
 
     monkeypatch.setattr(VideoWriter, "add", adding)

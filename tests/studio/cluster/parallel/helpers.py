@@ -15,7 +15,7 @@ from PIL import Image
 
 from engines.deep_dream import DreamConfig
 from engines.jobs import Job
-from engines.jobs.batch import Batch, batch_of, picture_files
+from engines.jobs.batch import Batch, batch_of, image_files
 from engines.jobs.sweep import DreamSweepConfig
 from engines.recipes import read_recipe
 from studio.runs.run import Run
@@ -39,16 +39,16 @@ def prefetching_threads() -> list[str]:
 
 
 def batch(folder: Path, count: int, config: DreamConfig = QUICK, bad: tuple[int, ...] = ()) -> Batch:
-    """A batch of numbered pictures, some of which cannot be read."""
+    """A batch of numbered images, some of which cannot be read."""
     folder.mkdir(exist_ok=True)
     paths = []
     for number in range(count):
-        picture = np.random.default_rng(number).integers(0, 256, (24, 32, 3), np.uint8)
-        picture[0, 0, 0] = number
+        image = np.random.default_rng(number).integers(0, 256, (24, 32, 3), np.uint8)
+        image[0, 0, 0] = number
         paths.append(folder / f"picture{number}.png")
-        paths[-1].write_bytes(b"no pixels" if number in bad else as_png(picture))
+        paths[-1].write_bytes(b"no pixels" if number in bad else as_png(image))
     return batch_of(
-        Job(engine="deep_dream", config=config, inputs={}, backbone="studio_vgg"), picture_files(paths), "image"
+        Job(engine="deep_dream", config=config, inputs={}, backbone="studio_vgg"), image_files(paths), "image"
     )
 
 
@@ -57,9 +57,9 @@ def dreams(values: tuple[float, ...] = (0.05, 0.1, 0.2, 0.4), **changes: Any) ->
     return DreamSweepConfig(settings=settings, columns="step_size", column_values=values)
 
 
-def sweep_of(config: Any, picture: np.ndarray) -> Job:
+def sweep_of(config: Any, image: np.ndarray) -> Job:
     name = "image" if isinstance(config, DreamSweepConfig) else "content_image"
-    inputs = {name: picture} | ({} if name == "image" else {"style_images_1": picture[::-1, ::-1]})
+    inputs = {name: image} | ({} if name == "image" else {"style_images_1": image[::-1, ::-1]})
     return Job(engine=f"{config.engine}_sweep", config=config, inputs=inputs, backbone="studio_vgg")
 
 
@@ -80,19 +80,19 @@ def same_results(one: Run, other: Run) -> None:
         if first.suffix == ".png":
             np.testing.assert_array_equal(pixels(first), pixels(second))
         else:
-            np.testing.assert_array_equal(pictures_of(first), pictures_of(second))
+            np.testing.assert_array_equal(images_of(first), images_of(second))
     with zipfile.ZipFile(one.result) as first, zipfile.ZipFile(other.result) as second:
         assert first.namelist() == second.namelist()
 
 
-pictures_in: dict[Path, list[np.ndarray]] = {}
+images_in: dict[Path, list[np.ndarray]] = {}
 
 
-def pictures_of(video: Path) -> list[np.ndarray]:
-    """The pictures that went into a video; checks that its file has as many."""
+def images_of(video: Path) -> list[np.ndarray]:
+    """The images that went into a video; checks that its file has as many."""
     with av.open(str(video)) as container:
-        assert sum(1 for _ in container.decode(video=0)) == len(pictures_in[video])
-    return pictures_in[video]
+        assert sum(1 for _ in container.decode(video=0)) == len(images_in[video])
+    return images_in[video]
 
 
 def steered_at(run_of: Callable[[], Run], steers: dict[int, Any]) -> tuple[Run, list[tuple[int, int, float]]]:

@@ -14,7 +14,7 @@ from tests.studio.helpers import eventually, finished
 
 
 def prefetching_batch(tmp_path: Path, wide: Studio, machines: FakeCluster) -> Run:
-    """A batch of which three pictures are being made, and the first has a frame."""
+    """A batch of which three images are being made, and the first has a frame."""
     machines.hold(0, 1, 2)
     run = wide.runs.start(batch(tmp_path / "uploads", 5))
     machines.release(0, 1)
@@ -54,7 +54,7 @@ def test_a_studio_that_closes_leaves_nothing_running(tmp_path, parallel):
     nothing_is_left(wide, machines)
 
 
-def test_a_sweep_whose_engine_fails_leaves_nothing_running(picture, parallel, monkeypatch):
+def test_a_sweep_whose_engine_fails_leaves_nothing_running(sample_image, parallel, monkeypatch):
     wide, machines = parallel(3, of_cell)
     real = deep_dream.OctavePyramid.step
 
@@ -64,13 +64,13 @@ def test_a_sweep_whose_engine_fails_leaves_nothing_running(picture, parallel, mo
         return real(self)
 
     monkeypatch.setattr(deep_dream.OctavePyramid, "step", step)
-    run = finished(wide.runs.start(sweep_of(dreams(), picture)))
+    run = finished(wide.runs.start(sweep_of(dreams(), sample_image)))
     assert (run.state, run.error) == ("failed", "The dream has run away to infinity.")
     assert run.frame.step == 4, "the first cell was seen whole"
     nothing_is_left(wide, machines)
 
 
-def test_a_prefetched_picture_that_is_refused_is_left_out_when_its_turn_comes(tmp_path, parallel, monkeypatch):
+def test_a_prefetched_image_that_is_refused_is_left_out_when_its_turn_comes(tmp_path, parallel, monkeypatch):
     wide, machines = parallel(3)
     real = deep_dream.OctavePyramid.__init__
 

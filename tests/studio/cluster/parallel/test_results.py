@@ -13,7 +13,7 @@ from tests.studio.helpers import eventually, finished
 
 
 def pixels_of_input(studio: Studio, result: Path) -> np.ndarray:
-    """The picture from which a result was made."""
+    """The image from which a result was made."""
     return pixels(studio.gallery.find_input(read_recipe(result).inputs["image"]))
 
 

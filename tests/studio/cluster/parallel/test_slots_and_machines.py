@@ -10,7 +10,7 @@ from tests.studio.cluster.parallel.helpers import batch, here, release_all, same
 from tests.studio.helpers import eventually, finished
 
 
-def test_nothing_is_prefetched_while_a_run_waits_and_a_batch_yields_between_pictures(tmp_path, parallel, small_job):
+def test_nothing_is_prefetched_while_a_run_waits_and_a_batch_yields_between_images(tmp_path, parallel, small_job):
     wide, machines = parallel(2)
     label, machines._label = machines._label, lambda job: "dream" if job.config.steps == 3 else label(job)
     machines.hold(0, 1, "dream")
@@ -51,7 +51,7 @@ def test_a_prefetched_part_returns_its_slot_while_the_cluster_is_away(tmp_path, 
 
 
 @pytest.mark.parametrize("lost", [0, 1])
-def test_a_picture_whose_worker_is_lost_is_resumed(tmp_path, parallel, lost, monkeypatch):
+def test_an_image_whose_worker_is_lost_is_resumed(tmp_path, parallel, lost, monkeypatch):
     monkeypatch.setattr(subjob, "RETRY_SECONDS", 0.0)
     wide, machines = parallel(2)
     machines.hold(0, 1)
@@ -66,7 +66,7 @@ def test_a_picture_whose_worker_is_lost_is_resumed(tmp_path, parallel, lost, mon
     assert machines.started.count(lost) == 2
 
 
-def test_a_picture_whose_workers_are_lost_twice_is_left_out(tmp_path, parallel):
+def test_an_image_whose_workers_are_lost_twice_is_left_out(tmp_path, parallel):
     wide, machines = parallel(2)
     machines.lost += [0, 0]
     run = finished(wide.runs.start(batch(tmp_path / "uploads", 2)))

@@ -35,7 +35,7 @@ def test_a_steered_batch_gives_the_results_of_a_sequential_one(tmp_path, studio,
 
 
 def test_prefetched_parts_have_a_memory_limit(tmp_path, parallel, monkeypatch):
-    monkeypatch.setattr(prefetch, "MOST_BYTES", 2 * 24 * 32 * 3 * 2 - 1)
+    monkeypatch.setattr(prefetch, "MAX_BYTES", 2 * 24 * 32 * 3 * 2 - 1)
     monkeypatch.setattr(subjob, "UNREAD_BYTES", 1)
     wide, machines = parallel(6)
     job = batch(tmp_path / "uploads", 6)

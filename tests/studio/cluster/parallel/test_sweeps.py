@@ -41,8 +41,8 @@ def same_sheet(one: Run, other: Run) -> Recipe:
     return read_recipe(one.result)
 
 
-def test_a_parallel_sweep_gives_the_result_of_a_sequential_one_and_repeats_here(picture, studio, parallel):
-    job = sweep_of(dreams(), picture)
+def test_a_parallel_sweep_gives_the_result_of_a_sequential_one_and_repeats_here(sample_image, studio, parallel):
+    job = sweep_of(dreams(), sample_image)
     wide, machines = parallel(3, of_cell)
     machines.hold(0.05)
     run = wide.runs.start(job)
@@ -55,8 +55,8 @@ def test_a_parallel_sweep_gives_the_result_of_a_sequential_one_and_repeats_here(
 
 
 @pytest.mark.parametrize("after", [2, 4])
-def test_a_steered_sweep_is_the_same_and_repeats_here_and_there(picture, studio, parallel, after):
-    job = sweep_of(dreams(), picture)
+def test_a_steered_sweep_is_the_same_and_repeats_here_and_there(sample_image, studio, parallel, after):
+    job = sweep_of(dreams(), sample_image)
     steers = {after: dreams(layer_weights={"block2_conv1": 1.0})}
     wide, _ = parallel(3, of_cell)
     run = swept(wide, job, steers)
@@ -67,8 +67,8 @@ def test_a_steered_sweep_is_the_same_and_repeats_here_and_there(picture, studio,
     same_sheet(swept(studio, again), run)
 
 
-def test_a_stopped_sweep_repeats_to_where_it_was_stopped(picture, studio, parallel):
-    job = dataclasses.replace(sweep_of(dreams(), picture), stop_at=4)
+def test_a_stopped_sweep_repeats_to_where_it_was_stopped(sample_image, studio, parallel):
+    job = dataclasses.replace(sweep_of(dreams(), sample_image), stop_at=4)
     wide, machines = parallel(3, of_cell)
     run = swept(wide, job)
     alone = swept(studio, job)
@@ -82,8 +82,8 @@ def paintings(**changes: Any) -> StyleSweepConfig:
     return StyleSweepConfig(settings=settings, columns="balance", column_values=(0.1, 0.3, 0.6))
 
 
-def test_settings_that_the_first_painting_chooses_are_used_for_all(picture, studio, parallel):
-    job = sweep_of(paintings(), picture)
+def test_settings_that_the_first_painting_chooses_are_used_for_all(sample_image, studio, parallel):
+    job = sweep_of(paintings(), sample_image)
     wide, machines = parallel(3, lambda one: one.config.balance)
     run = finished(wide.runs.start(job))
     recipe = same_sheet(run, swept(studio, job))
@@ -91,12 +91,12 @@ def test_settings_that_the_first_painting_chooses_are_used_for_all(picture, stud
     assert sorted(machines.started) == [0.1, 0.3, 0.6], "none was started before it was known"
 
 
-def test_paintings_in_a_given_time_are_prefetched_when_the_first_is_done(picture, studio, parallel, monkeypatch):
+def test_paintings_in_a_given_time_are_prefetched_when_the_first_is_done(sample_image, studio, parallel, monkeypatch):
     from engines.style_transfer import schedule as painting_plan
 
     monkeypatch.setattr(painting_plan, "SIZES", (48, 64))
     monkeypatch.setattr(painting_plan, "PROBE_SIDE", 32)
-    job = sweep_of(paintings(seconds=1.0), picture)
+    job = sweep_of(paintings(seconds=1.0), sample_image)
     wide, machines = parallel(3, lambda one: one.config.balance)
     machines.hold(0.1)
     run = wide.runs.start(job)
@@ -114,9 +114,11 @@ def test_paintings_in_a_given_time_are_prefetched_when_the_first_is_done(picture
 
 
 @pytest.mark.parametrize("lost", [0.05, 0.2])
-def test_a_cell_whose_worker_is_lost_is_done_again_so_its_recipe_holds(picture, studio, parallel, lost, monkeypatch):
+def test_a_cell_whose_worker_is_lost_is_done_again_so_its_recipe_holds(
+    sample_image, studio, parallel, lost, monkeypatch
+):
     monkeypatch.setattr(subjob, "RETRY_SECONDS", 0.0)
-    job = sweep_of(dreams(), picture)
+    job = sweep_of(dreams(), sample_image)
     wide, machines = parallel(3, of_cell)
     machines.hold(0.05, 0.2)
     run = wide.runs.start(job)
@@ -130,8 +132,8 @@ def test_a_cell_whose_worker_is_lost_is_done_again_so_its_recipe_holds(picture, 
     assert machines.started.count(lost) == 2
 
 
-def test_settings_sent_while_a_lost_cell_is_redone_take_effect_where_they_were_sent(picture, studio, parallel):
-    job = sweep_of(dreams((0.05, 0.1)), picture)
+def test_settings_sent_while_a_lost_cell_is_redone_take_effect_where_they_were_sent(sample_image, studio, parallel):
+    job = sweep_of(dreams((0.05, 0.1)), sample_image)
     steers = {2: dreams((0.05, 0.1), layer_weights={"block2_conv1": 1.0})}
     wide, machines = parallel(1, of_cell)
     lost: list[float] = []
@@ -155,8 +157,8 @@ def test_settings_sent_while_a_lost_cell_is_redone_take_effect_where_they_were_s
     assert machines.started == [0.05, 0.05, 0.1]
 
 
-def test_a_sweep_of_which_a_cell_was_lost_twice_can_be_resumed(picture, studio, parallel):
-    job = sweep_of(dreams(), picture)
+def test_a_sweep_of_which_a_cell_was_lost_twice_can_be_resumed(sample_image, studio, parallel):
+    job = sweep_of(dreams(), sample_image)
     wide, machines = parallel(2, of_cell)
     machines.lost += [0.2, 0.2]
     run = finished(wide.runs.start(job))

@@ -1,4 +1,4 @@
-"""Videos on several workers: no picture is lost, few are buffered, and a video that waits gives its worker back."""
+"""Videos on several workers: no image is lost, few are buffered, and a video that waits gives its worker back."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.studio.cluster.parallel.helpers import (
     all_prefetched,
     batch,
     here,
-    pictures_of,
+    images_of,
     prefetching_threads,
     same_results,
     steered_at,
@@ -22,8 +22,8 @@ from tests.studio.helpers import eventually, finished
 VIDEO = dataclasses.replace(QUICK, steps=1, pictures=6)
 
 
-def test_a_prefetched_video_loses_no_picture_and_buffers_few(tmp_path, studio, parallel, monkeypatch):
-    monkeypatch.setattr(subjob, "MOST_KEYFRAMES", 2)
+def test_a_prefetched_video_loses_no_image_and_buffers_few(tmp_path, studio, parallel, monkeypatch):
+    monkeypatch.setattr(subjob, "MAX_KEYFRAMES", 2)
     job = batch(tmp_path / "uploads", 2, config=VIDEO)
     alone, _ = steered_at(here(studio, job), {})
     wide, machines = parallel(2)
@@ -33,7 +33,7 @@ def test_a_prefetched_video_loses_no_picture_and_buffers_few(tmp_path, studio, p
     assert prefetching_threads(), "it waits and keeps its worker"
     machines.release(0)
     same_results(finished(run), alone)
-    assert len(pictures_of(run.results[1])) == 6
+    assert len(images_of(run.results[1])) == 6
     assert machines.steps == {0: 6, 1: 6}
 
 
@@ -50,7 +50,7 @@ def test_a_video_that_is_steered_while_it_is_taken_from_the_buffer_is_made_again
 
 
 def test_a_waiting_video_releases_its_worker_while_its_run_is_idle(tmp_path, parallel, monkeypatch):
-    monkeypatch.setattr(subjob, "MOST_KEYFRAMES", 2)
+    monkeypatch.setattr(subjob, "MAX_KEYFRAMES", 2)
     monkeypatch.setattr(prefetch, "IDLE_SECONDS", 0.2)
     wide, machines = parallel(2)
     run = there(wide, batch(tmp_path / "uploads", 2, config=VIDEO))()
@@ -62,4 +62,4 @@ def test_a_waiting_video_releases_its_worker_while_its_run_is_idle(tmp_path, par
     while not run.over:
         run.advance()
     assert run.state == "done"
-    assert len(pictures_of(run.results[1])) == 6
+    assert len(images_of(run.results[1])) == 6

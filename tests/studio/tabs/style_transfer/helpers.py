@@ -10,7 +10,7 @@ from typing import Any
 import gradio as gr
 
 from engines.recipes import read_recipe
-from engines.style_transfer import LAYERS, MOST_STYLES, StyleConfig, presets
+from engines.style_transfer import LAYERS, MAX_STYLES, StyleConfig, presets
 from studio.runs.run import Run
 from studio.tabs.style_transfer.tab import StyleTab
 from tests.studio.conftest import QUICK_PAINTING
@@ -24,7 +24,7 @@ MISFIT = dataclasses.replace(LONG, content_layer="mixed4")
 
 def controls(tab: StyleTab, config: StyleConfig, blend: Sequence[float] = ()) -> list[Any]:
     """Return the values of the form and of the paintings' weights; `settings.inputs` also has the gallery."""
-    return [*tab.settings.values(config), *blend, *[1] * (MOST_STYLES - len(blend))]
+    return [*tab.settings.values(config), *blend, *[1] * (MAX_STYLES - len(blend))]
 
 
 def start(
@@ -60,7 +60,7 @@ def of_the_page(tab: StyleTab, answer: dict[Any, Any], paintings: int) -> StyleC
 
 
 def moment(step: int) -> gr.EventData:
-    """A click on a snapshot; 0 returns to the newest picture."""
+    """A click on a snapshot; 0 returns to the newest image."""
     return gr.EventData(None, {"step": step})
 
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from engines.imaging.images import read_picture
-from engines.style_transfer import BOOK, MOST_STYLES, StyleConfig, presets
+from engines.imaging.images import read_image
+from engines.style_transfer import BOOK, MAX_STYLES, StyleConfig, presets
 from studio.components.image_input import example_title
 from studio.examples.examples import painting_paths
 from studio.examples.paintings import PAINTINGS
@@ -76,7 +76,7 @@ def test_every_choice_of_time_names_itself():
 )
 def test_a_value_that_cannot_be_is_refused_with_a_sentence(tab, photo, studio, styles, changes, told):
     values = tab.settings.by_name(tab.settings.values(QUICK_PAINTING)) | changes
-    taken, sentence = warned(lambda: start(tab, photo, styles, [*values.values(), *[1] * MOST_STYLES]))
+    taken, sentence = warned(lambda: start(tab, photo, styles, [*values.values(), *[1] * MAX_STYLES]))
     assert told in sentence
     assert taken == [{tab.view.start_button: gr.skip()}]
     assert studio.runs._by_id == {}
@@ -97,16 +97,16 @@ def test_a_preset_keeps_the_visitors_size_time_and_seed_except_for_the_books(tab
 # Examples
 
 
-def test_the_drawn_paintings_are_pictures_of_their_own_with_much_to_learn_from(drawn):
+def test_the_drawn_paintings_are_images_of_their_own_with_much_to_learn_from(drawn):
     paths = painting_paths(drawn / "paintings")
     assert len(paths) == len(PAINTINGS) >= 6
     assert files_in(drawn / "paintings") == sorted(path.name for path in paths)
     images = []
     for path in paths:
-        with Image.open(path) as picture:
-            assert picture.mode == "RGB"
-            assert max(picture.size) >= 400
-            images.append(np.asarray(picture))
+        with Image.open(path) as opened:
+            assert opened.mode == "RGB"
+            assert max(opened.size) >= 400
+            images.append(np.asarray(opened))
         assert images[-1].std(axis=(0, 1)).min() > 15
     means = [image.mean(axis=(0, 1)) for image in images]
     distances = [np.abs(one - other).sum() for i, one in enumerate(means) for other in means[:i]]
@@ -128,4 +128,4 @@ def test_an_example_is_called_by_what_it_shows(file, title):
 
 @pytest.mark.parametrize("name", ["pointillism", "marbled paper"])
 def test_a_painting_that_is_drawn_again_is_the_same(drawn, name):
-    np.testing.assert_array_equal(np.asarray(PAINTINGS[name]()), read_picture(drawn / "paintings" / f"{name}.png"))
+    np.testing.assert_array_equal(np.asarray(PAINTINGS[name]()), read_image(drawn / "paintings" / f"{name}.png"))

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from engines.imaging.images import digest, read_picture
+from engines.imaging.images import digest, read_image
 from engines.jobs import job_from_recipe
 from engines.recipes import read_recipe
-from engines.style_transfer import MOST_STYLES, stylize
+from engines.style_transfer import MAX_STYLES, stylize
 from tests.studio.conftest import QUICK_PAINTING
 from tests.studio.helpers import (
     eventually,
@@ -38,19 +38,19 @@ def test_a_moment_that_is_looked_back_at_can_be_saved_with_the_recipe_of_its_ste
 
 
 def test_a_saved_moment_repeats_to_the_pixels_of_its_step(
-    tab, painted_run, painting_job, picture, painting, studio_vgg
+    tab, painted_run, painting_job, sample_image, painting, studio_vgg
 ):
     _, save, _ = tab.view.view_snapshot(painted_run.id, moment(3))
     config = dataclasses.replace(QUICK_PAINTING, steps=5)
-    engines_own = [frame.image for frame in stylize(picture, [painting], config, studio_vgg)]
+    engines_own = [frame.image for frame in stylize(sample_image, [painting], config, studio_vgg)]
     answer = tab.photo_changed(save["value"], None, "")
     values = [value_in(answer[control]) for control in tab.settings.components]
     gallery = [(path, None) for path in answer[tab.style_picker.gallery]]
-    updates = start(tab, answer[tab.photo], gallery, [*values, *[1] * MOST_STYLES], restored=answer[tab.restored])
+    updates = start(tab, answer[tab.photo], gallery, [*values, *[1] * MAX_STYLES], restored=answer[tab.restored])
     again = result_of(tab, updates)
-    np.testing.assert_array_equal(read_picture(again), engines_own[2])
+    np.testing.assert_array_equal(read_image(again), engines_own[2])
     assert read_recipe(again) == read_recipe(Path(save["value"]))
-    assert np.abs(read_picture(save["value"]).astype(int) - engines_own[2]).mean() < 6
+    assert np.abs(read_image(save["value"]).astype(int) - engines_own[2]).mean() < 6
 
 
 def test_moments_before_and_after_steering_repeat_to_the_pixels_of_their_steps(
@@ -82,7 +82,7 @@ def test_the_last_moment_of_a_whole_run_is_saved_as_a_whole_run(tab, painted_run
     assert read_recipe(Path(save["value"])) == read_recipe(painted_run.result)
 
 
-def test_going_back_to_the_newest_picture_saves_the_result_again(tab, painted_run):
+def test_going_back_to_the_newest_image_saves_the_result_again(tab, painted_run):
     tab.view.view_snapshot(painted_run.id, moment(3))
     step, save, again = tab.view.view_snapshot(painted_run.id, moment(0))
     assert step == 0
@@ -105,18 +105,18 @@ def test_a_moment_can_be_saved_while_the_run_goes_on(tab, studio, painting_job, 
 @pytest.mark.parametrize("run_id", ["", None, "no such run"])
 def test_without_a_run_there_is_no_moment_no_video_and_nothing_to_go_on_from(tab, run_id):
     assert tab.view.view_snapshot(run_id, moment(1)) == (gr.skip(), gr.skip(), gr.skip())
-    assert tab.view.picture_as_input(run_id, 1) == gr.skip()
+    assert tab.view.image_as_input(run_id, 1) == gr.skip()
     answer, sentence = warned(write_video, tab, run_id, "mp4")
     assert answer == gr.skip()
     assert "start a run first" in sentence
 
 
 def test_a_painting_goes_on_from_the_moment_that_was_chosen(tab, painted_run, studio, photo, styles):
-    path = tab.view.picture_as_input(painted_run.id, 2)
+    path = tab.view.image_as_input(painted_run.id, 2)
     assert Path(path).parent == studio.gallery.inputs
     assert read_recipe(Path(path)) is None
     _, image = painted_run.snapshots.at(2)
-    np.testing.assert_array_equal(read_picture(path), image)
+    np.testing.assert_array_equal(read_image(path), image)
     assert tab.start_changed(path) == gr.skip()
     updates = start(tab, photo, styles[:1], controls(tab, QUICK_PAINTING), start_image=path)
     recipe = read_recipe(result_of(tab, updates))
@@ -125,15 +125,15 @@ def test_a_painting_goes_on_from_the_moment_that_was_chosen(tab, painted_run, st
 
 
 def test_a_painting_goes_on_from_its_result_where_no_moment_is_chosen(tab, painted_run):
-    path = tab.view.picture_as_input(painted_run.id, 0)
-    np.testing.assert_array_equal(read_picture(path), read_picture(painted_run.result))
+    path = tab.view.image_as_input(painted_run.id, 0)
+    np.testing.assert_array_equal(read_image(path), read_image(painted_run.result))
     assert read_recipe(Path(path)) is None
 
 
 def test_a_run_that_still_goes_is_gone_on_from_where_it_is(tab, studio, painting_job):
     run = studio.runs.start(dataclasses.replace(painting_job, config=LONG))
     eventually(lambda: run.frame, "the first frame")
-    assert read_picture(tab.view.picture_as_input(run.id, 0)).shape == run.frame.image.shape
+    assert read_image(tab.view.image_as_input(run.id, 0)).shape == run.frame.image.shape
 
 
 # Videos of a run
@@ -153,7 +153,7 @@ def test_an_mp4_of_a_run_shows_every_moment_and_holds_its_recipe(tab, painted_ru
     with av.open(str(path)) as video:
         frames = [frame.to_ndarray(format="rgb24") for frame in video.decode(video=0)]
     assert len(frames) == 5 + 18
-    shown = read_picture(painted_run.result)[: frames[-1].shape[0], : frames[-1].shape[1]]
+    shown = read_image(painted_run.result)[: frames[-1].shape[0], : frames[-1].shape[1]]
     assert np.abs(frames[-1].astype(int) - shown).mean() < 12
 
 

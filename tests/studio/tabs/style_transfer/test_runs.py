@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from engines.imaging.images import digest, read_picture
+from engines.imaging.images import digest, read_image
 from engines.jobs import Job
 from engines.recipes import read_recipe
-from engines.style_transfer import MOST_STYLES, StyleConfig
+from engines.style_transfer import MAX_STYLES, StyleConfig
 from studio.tabs.style_transfer.tab import StyleTab
 from tests.studio.conftest import QUICK_PAINTING
 from tests.studio.helpers import (
@@ -27,7 +27,7 @@ from tests.studio.tabs.style_transfer.helpers import LONG, controls, result_of, 
 # Starting
 
 
-def test_a_painting_is_started_watched_and_its_file_is_offered(tab, photo, studio, styles, picture, painting):
+def test_a_painting_is_started_watched_and_its_file_is_offered(tab, photo, studio, styles, sample_image, painting):
     first, *middle, last = start(tab, photo, styles[:1], controls(tab, QUICK_PAINTING))
     assert first[tab.view.run_id] == first[tab.view.remembered]
     run = studio.runs.get(first[tab.view.run_id])
@@ -40,9 +40,9 @@ def test_a_painting_is_started_watched_and_its_file_is_offered(tab, photo, studi
     assert last[tab.view.save] == gr.update(value=str(run.result), interactive=True, label="Save")
     assert last[tab.view.reuse_button]["interactive"]
     recipe = read_recipe(run.result)
-    assert recipe.inputs == {"content_image": digest(picture), "style_images_1": digest(painting)}
+    assert recipe.inputs == {"content_image": digest(sample_image), "style_images_1": digest(painting)}
     assert recipe.stopped_at is None
-    assert not np.array_equal(read_picture(run.result), picture)
+    assert not np.array_equal(read_image(run.result), sample_image)
 
 
 def test_a_painting_repeats_to_the_same_pixels_from_its_own_file(tab, photo, styles):
@@ -53,7 +53,7 @@ def test_a_painting_repeats_to_the_same_pixels_from_its_own_file(tab, photo, sty
     gallery = [(path, None) for path in answer[tab.style_picker.gallery]]
     again = result_of(tab, start(tab, answer[tab.photo], gallery, values, restored=answer[tab.restored]))
     assert again != result
-    np.testing.assert_array_equal(read_picture(again), read_picture(result))
+    np.testing.assert_array_equal(read_image(again), read_image(result))
     assert read_recipe(again) == read_recipe(result)
     assert read_recipe(result).config["blend"] == [0.25, 1.0]
 
@@ -68,7 +68,7 @@ def test_without_a_painting_nothing_starts(tab, studio, photo, gallery):
 
 def test_more_paintings_than_a_run_takes_start_nothing(tab, studio, photo, styles):
     _, sentence = warned(lambda: start(tab, photo, styles * 5, controls(tab, QUICK_PAINTING)))
-    assert sentence == f"There are 10 style images; use at most {MOST_STYLES}."
+    assert sentence == f"There are 10 style images; use at most {MAX_STYLES}."
     assert studio.runs._by_id == {}
 
 

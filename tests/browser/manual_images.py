@@ -1,7 +1,7 @@
-"""Pictures in the README and the manual: python -m tests.browser.manual_pictures [NAME ...] makes them again.
+"""Images in the README and the manual: python -m tests.browser.manual_images [NAME ...] makes them again.
 
 They are photographs of the page, of a running studio in a headless browser, and sheets of what the engines make. Needs
-the pictures in the shared test data, and a font with Hangul (Debian: fonts-nanum). Takes about five minutes.
+the images in the shared test data, and a font with Hangul (Debian: fonts-nanum). Takes about five minutes.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from tests.browser.server import ROOT, running
 
 DOCS = ROOT / "docs"
 # A browser takes absolute paths only.
-PICTURES = Path(os.environ.get("REVERIE_SHARED", "../shared")).resolve() / "pictures"
+IMAGES = Path(os.environ.get("REVERIE_SHARED", "../shared")).resolve() / "pictures"
 WINDOW = (1440, 900)
 BALANCE, STROKES = "More style ↔ more photo", "Stroke size"
 # Photos by the painting in whose manner each is painted, row by row.
@@ -57,8 +57,8 @@ def photographed(page: Page) -> Image.Image:
     return Image.open(io.BytesIO(page.browser.get_screenshot_as_png())).convert("RGB")
 
 
-def save(picture: Image.Image, name: str) -> None:
-    picture.save(DOCS / f"{name}.jpg", "JPEG", quality=84)
+def save(image: Image.Image, name: str) -> None:
+    image.save(DOCS / f"{name}.jpg", "JPEG", quality=84)
 
 
 def home(page: Page) -> None:
@@ -70,7 +70,7 @@ def home(page: Page) -> None:
 
 def dream(page: Page) -> None:
     page.show_tab("Dream", "dream")
-    page.drop(PICTURES / "content" / "coffee.png")
+    page.drop(IMAGES / "content" / "coffee.png")
     resize(page, *WINDOW)
     page.begin()
     until_share(page, 0.75)
@@ -79,10 +79,10 @@ def dream(page: Page) -> None:
 
 
 def on_the_style_tab(page: Page, photo: str, painting: str) -> None:
-    page.open_as_a_stranger()  # without the style images of an earlier picture
+    page.open_as_a_stranger()  # without the style images of an earlier image
     page.show_tab("Style", "style")
-    page.drop(PICTURES / "content" / photo)
-    page.one("input[type=file]:has(+ #style-upload)").send_keys(str(PICTURES / "style" / painting))
+    page.drop(IMAGES / "content" / photo)
+    page.one("input[type=file]:has(+ #style-upload)").send_keys(str(IMAGES / "style" / painting))
     page.until(lambda: len(page.all("#style-paintings img")) == 1, "the painting")
 
 
@@ -103,18 +103,18 @@ def steered(page: Page) -> None:
     moves: Iterator[Callable[[], None]] = iter(
         [lambda value=value: page.set_slider(BALANCE, value) for value in (0.3, 0.4, 0.5, 0.6)]  # type: ignore[misc]
     )
-    pictures: list[Image.Image] = []
+    images: list[Image.Image] = []
     page.begin()
     while not page.over:
-        pictures.append(photographed(page).resize((720, 590), Image.Resampling.LANCZOS))
+        images.append(photographed(page).resize((720, 590), Image.Resampling.LANCZOS))
         if share(page) > 0.5:
             next(moves, lambda: None)()
         time.sleep(0.25)
     page.until_over("done")
-    pictures.append(photographed(page).resize((720, 590), Image.Resampling.LANCZOS))
-    times = [250] * (len(pictures) - 1) + [3000]
-    pictures[0].save(
-        DOCS / "steered.webp", save_all=True, append_images=pictures[1:], duration=times, loop=0, quality=60, method=6
+    images.append(photographed(page).resize((720, 590), Image.Resampling.LANCZOS))
+    times = [250] * (len(images) - 1) + [3000]
+    images[0].save(
+        DOCS / "steered.webp", save_all=True, append_images=images[1:], duration=times, loop=0, quality=60, method=6
     )
 
 
@@ -151,7 +151,7 @@ def gallery(page: Page) -> None:
     save(photographed(page), "gallery")
 
 
-def last_picture(job: Job) -> Image.Image:
+def last_image(job: Job) -> Image.Image:
     *_, last = Workshop().start(job)
     assert last.image is not None
     return Image.fromarray(last.image)
@@ -164,7 +164,7 @@ def paintings() -> None:
     for number, (photo, painting) in enumerate(PAINTED):
         inputs = {"content_image": read("content", photo), "style_images_1": read("style", painting)}
         job = Job(engine="style_transfer", config=config, inputs=inputs, backbone="studio_vgg")
-        cell = ImageOps.fit(last_picture(job), (CELL[0] - 4, CELL[1] - 4), centering=(0.5, 0.1))
+        cell = ImageOps.fit(last_image(job), (CELL[0] - 4, CELL[1] - 4), centering=(0.5, 0.1))
         corner = ImageOps.fit(Image.fromarray(inputs["style_images_1"]), (88, 66))
         cell.paste(Image.new("RGB", (92, 70), "white"), (cell.width - 96, cell.height - 74))
         cell.paste(corner, (cell.width - 94, cell.height - 72))
@@ -179,16 +179,16 @@ def sweep() -> None:
         settings=fixed, columns="step_size", column_values=(0.007, 0.014, 0.03), rows="octaves", row_values=(1, 3, 5)
     )
     inputs = {"image": read("content", "rocket.jpg")}
-    save(last_picture(Job(engine="deep_dream_sweep", config=config, inputs=inputs, backbone="studio_vgg")), "sweep")
+    save(last_image(Job(engine="deep_dream_sweep", config=config, inputs=inputs, backbone="studio_vgg")), "sweep")
 
 
 def faces_sheet() -> None:
     """Sixty-four faces, none left out."""
-    save(last_picture(Job(engine="dcgan", config=DrawConfig(count=64), inputs={}, backbone="faces")), "faces_sheet")
+    save(last_image(Job(engine="dcgan", config=DrawConfig(count=64), inputs={}, backbone="faces")), "faces_sheet")
 
 
 def read(kind: str, name: str) -> np.ndarray:
-    return np.asarray(Image.open(PICTURES / kind / name).convert("RGB"))
+    return np.asarray(Image.open(IMAGES / kind / name).convert("RGB"))
 
 
 def share(page: Page) -> float:

@@ -1,4 +1,4 @@
-"""What both picture tabs let a person choose: networks, their presets, settings within their ranges, and examples."""
+"""What both image tabs let a person choose: networks, their presets, settings within their ranges, and examples."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import gradio as gr
 import pytest
 
 from engines import deep_dream
-from engines.imaging.images import read_picture
+from engines.imaging.images import read_image
 from engines.style_transfer import engine as style_transfer
 from tests.studio.helpers import names_of, through_the_page
-from tests.studio.tabs.picture_tabs.helpers import subject_of
+from tests.studio.tabs.image_tabs.helpers import subject_of
 
 BACKBONES = {"deep_dream": list(deep_dream.PRESETS), "style_transfer": list(style_transfer.LAYERS)}
 PRESETS = {"deep_dream": deep_dream.presets, "style_transfer": style_transfer.presets}
@@ -25,9 +25,9 @@ EVERY_PRESET = [
 
 @pytest.mark.parametrize(("engine", "backbone", "name"), EVERY_PRESET)
 def test_every_preset_is_within_what_the_controls_accept_and_comes_out_equal(
-    laid_out, picture, painting, tmp_path, engine, backbone, name
+    laid_out, sample_image, painting, tmp_path, engine, backbone, name
 ):
-    subject = subject_of(engine, laid_out, picture, painting, tmp_path)
+    subject = subject_of(engine, laid_out, sample_image, painting, tmp_path)
     config = PRESETS[engine](backbone)[name]
     settings = subject.tab.settings
     assert settings.config(tuple(settings.values(config))) == config
@@ -77,8 +77,8 @@ def test_a_network_comes_with_its_own_presets(laid_out, engine, backbone):
     assert preset["value"] is None
 
 
-def test_only_networks_that_fit_are_offered_and_the_examples_are_pictures(subject):
+def test_only_networks_that_fit_are_offered_and_the_examples_are_images(subject):
     assert [name for _, name in subject.tab.backbone.choices] == BACKBONES[subject.engine]
-    examples = subject.tab.example_pictures if subject.engine == "deep_dream" else subject.tab.example_photos
+    examples = subject.tab.example_images if subject.engine == "deep_dream" else subject.tab.example_photos
     for path in examples:
-        assert min(read_picture(path).shape[:2]) >= 200
+        assert min(read_image(path).shape[:2]) >= 200

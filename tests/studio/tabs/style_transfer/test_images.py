@@ -1,4 +1,4 @@
-"""The style transfer tab's pictures: photos, restored results, regions."""
+"""The style transfer tab's images: photos, restored results, regions."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from engines.imaging.images import read_picture
+from engines.imaging.images import read_image
 from engines.jobs import OTHER_WEIGHTS
 from engines.recipes import Recipe, read_recipe, write_png
-from engines.style_transfer import MOST_STYLES, StyleConfig, presets
+from engines.style_transfer import MAX_STYLES, StyleConfig, presets
 from studio.tabs.style_transfer.region_painter import COLORS, blank
 from studio.tabs.style_transfer.tab import regions_for
 from tests.engines.helpers import as_png
@@ -33,23 +33,23 @@ from tests.studio.tabs.style_transfer.helpers import controls, of_the_page, resu
 # Dropped photos
 
 
-def test_a_picture_that_is_too_large_even_to_be_shrunk_is_refused(tab, studio, photo, monkeypatch):
+def test_an_image_that_is_too_large_even_to_be_shrunk_is_refused(tab, studio, photo, monkeypatch):
     monkeypatch.setattr(studio, "max_pixels", 500)
     answer, sentence = warned(tab.photo_changed, photo, None, "")
     assert "million pixels" in sentence
     assert answer[tab.photo] is None
 
 
-def test_a_photo_is_shown_on_the_canvas_and_can_be_painted_on_for_every_painting(tab, photo, picture, styles):
+def test_a_photo_is_shown_on_the_canvas_and_can_be_painted_on_for_every_painting(tab, photo, sample_image, styles):
     answer = tab.photo_changed(photo, styles, "")
     assert set(answer) == {tab.view.canvas, tab.regions}
     assert answer[tab.view.canvas]["state"] == "ready"
-    assert abs(decoded(answer[tab.view.canvas]["original"]).astype(int) - picture).mean() < 12
-    assert answer[tab.regions] == blank(picture, 2)
+    assert abs(decoded(answer[tab.view.canvas]["original"]).astype(int) - sample_image).mean() < 12
+    assert answer[tab.regions] == blank(sample_image, 2)
     assert tab.photo_changed(photo, None, "")[tab.regions]["count"] == 1
 
 
-def test_a_good_picture_to_go_on_from_stays_and_a_bad_one_is_refused(tab, photo, tmp_path):
+def test_a_good_image_to_go_on_from_stays_and_a_bad_one_is_refused(tab, photo, tmp_path):
     assert tab.start_changed(photo) == gr.skip()
     assert tab.start_changed(None) == gr.skip()
     bad = tmp_path / "bad.png"
@@ -62,8 +62,8 @@ def test_a_good_picture_to_go_on_from_stays_and_a_bad_one_is_refused(tab, photo,
 # Dropped results
 
 
-def test_a_result_brings_back_every_control_its_pictures_and_its_weights(
-    tab, studio, picture, painting, painting_job, capsys
+def test_a_result_brings_back_every_control_its_images_and_its_weights(
+    tab, studio, sample_image, painting, painting_job, capsys
 ):
     config = StyleConfig(
         seconds=0.0,
@@ -91,10 +91,10 @@ def test_a_result_brings_back_every_control_its_pictures_and_its_weights(
         if field.name != "seconds":
             assert getattr(config, field.name) != getattr(StyleConfig(), field.name)
     inputs = {
-        "content_image": picture,
+        "content_image": sample_image,
         "style_images_1": painting,
         "style_images_2": painting[::-1],
-        "start_image": picture[:, ::-1],
+        "start_image": sample_image[:, ::-1],
     }
     run = finished(studio.runs.start(dataclasses.replace(painting_job, config=config, inputs=inputs)))
     assert run.error == ""
@@ -104,9 +104,9 @@ def test_a_result_brings_back_every_control_its_pictures_and_its_weights(
     assert names_of(answer[tab.preset]) == list(presets("studio_vgg"))
     assert answer[tab.preset]["value"] is None
     assert json.loads(answer[tab.restored]) == json.loads(read_recipe(run.result).to_json())
-    np.testing.assert_array_equal(read_picture(answer[tab.photo]), picture)
-    np.testing.assert_array_equal(read_picture(answer[tab.start_image]), picture[:, ::-1])
-    gallery = [read_picture(path) for path in answer[tab.style_picker.gallery]]
+    np.testing.assert_array_equal(read_image(answer[tab.photo]), sample_image)
+    np.testing.assert_array_equal(read_image(answer[tab.start_image]), sample_image[:, ::-1])
+    gallery = [read_image(path) for path in answer[tab.style_picker.gallery]]
     np.testing.assert_array_equal(gallery, [painting, painting[::-1]])
     assert "Settings, photo and style images" in capsys.readouterr().out
 
@@ -128,7 +128,7 @@ def test_a_result_brings_back_layers_with_weights_of_many_digits(tab, studio, pa
     assert through_the_page(tab.settings, updates).style_layers == config.style_layers
 
 
-def test_a_result_whose_pictures_are_gone_brings_back_its_settings_and_says_so(tab, studio, painting_job, capsys):
+def test_a_result_whose_images_are_gone_brings_back_its_settings_and_says_so(tab, studio, painting_job, capsys):
     result = finished(studio.runs.start(painting_job)).result
     for path in studio.gallery.inputs.iterdir():
         path.unlink()
@@ -146,7 +146,7 @@ def test_a_result_of_an_earlier_network_says_so_as_it_comes_back(
 ):
     result = finished(studio.runs.start(painting_job)).result
     recipe = dataclasses.replace(read_recipe(result), weights="4" * 64)
-    write_png(result, read_picture(result), recipe)
+    write_png(result, read_image(result), recipe)
     monkeypatch.setattr(studio.workshop, "weights", lambda *_: recipe.weights if there is None else there)
     assert tab.photo_changed(str(result), None, "")[tab.restored]
     assert capsys.readouterr().out.count(OTHER_WEIGHTS) == told
@@ -175,52 +175,50 @@ def good_recipe(**changes: Any) -> dict[str, Any]:
 def test_a_recipe_of_more_weights_than_there_may_be_paintings_does_no_harm(tab, tmp_path):
     recipe = good_recipe(config=good_recipe()["config"] | {"blend": [0.5] * 1000})
     answer = tab.photo_changed(png_with_text(tmp_path / "many.png", json.dumps(recipe)), None, "")
-    assert [answer[slider]["value"] for slider in tab.style_picker.blend] == [0.5] * MOST_STYLES
+    assert [answer[slider]["value"] for slider in tab.style_picker.blend] == [0.5] * MAX_STYLES
 
 
 # Regions
 
 
-def painted(picture: np.ndarray, *places: slice) -> dict[str, Any]:
+def painted(image: np.ndarray, *places: slice) -> dict[str, Any]:
     """Return the browser's value when columns of a photo are painted, one range for each painting."""
-    canvas = np.zeros((*picture.shape[:2], 4), np.uint8)
+    canvas = np.zeros((*image.shape[:2], 4), np.uint8)
     for place, color in zip(places, COLORS, strict=False):
         canvas[:, place] = (*bytes.fromhex(color[1:]), 255)
-    return blank(picture, len(places)) | {
-        "painted": "data:image/png;base64," + base64.b64encode(as_png(canvas)).decode()
-    }
+    return blank(image, len(places)) | {"painted": "data:image/png;base64," + base64.b64encode(as_png(canvas)).decode()}
 
 
-def test_the_painter_offers_as_many_colours_as_there_are_paintings_and_keeps_what_is_painted(picture, styles):
-    value = painted(picture, slice(0, 30))
+def test_the_painter_offers_as_many_colours_as_there_are_paintings_and_keeps_what_is_painted(sample_image, styles):
+    value = painted(sample_image, slice(0, 30))
     assert regions_for(styles, value) == [{**value, "count": 2}]
     assert regions_for(styles[:1], value) == [gr.skip()]
     assert regions_for(None, value) == [gr.skip()]
-    assert regions_for(styles * 20, value)[0]["count"] == MOST_STYLES
+    assert regions_for(styles * 20, value)[0]["count"] == MAX_STYLES
     for nothing in (None, "", []):
         assert regions_for(styles, nothing) == [{"count": 2}]
 
 
-def test_painted_regions_arrive_as_masks_of_their_paintings(tab, photo, picture, styles, studio):
-    regions = painted(picture, slice(0, 30), slice(50, 72))
+def test_painted_regions_arrive_as_masks_of_their_paintings(tab, photo, sample_image, styles, studio):
+    regions = painted(sample_image, slice(0, 30), slice(50, 72))
     updates = start(tab, photo, styles, controls(tab, QUICK_PAINTING), regions=regions)
     recipe = read_recipe(result_of(tab, updates))
     assert set(recipe.inputs) == {"content_image", "style_images_1", "style_images_2", "masks_1", "masks_2"}
-    left, right = (read_picture(studio.gallery.find_input(recipe.inputs[f"masks_{i}"])) for i in (1, 2))
+    left, right = (read_image(studio.gallery.find_input(recipe.inputs[f"masks_{i}"])) for i in (1, 2))
     assert (left[:, :30] == 255).all()
     assert not left[:, 30:].any()
     assert (right[:, 50:] == 255).all()
     assert not right[:, :50].any()
 
 
-def test_a_painting_without_a_region_has_no_mask(tab, photo, picture, styles):
-    regions = painted(picture, slice(0, 0), slice(50, 72))
+def test_a_painting_without_a_region_has_no_mask(tab, photo, sample_image, styles):
+    regions = painted(sample_image, slice(0, 0), slice(50, 72))
     updates = start(tab, photo, styles, controls(tab, QUICK_PAINTING), regions=regions)
     assert {name for name in read_recipe(result_of(tab, updates)).inputs if name.startswith("masks")} == {"masks_2"}
 
 
-def test_a_region_of_a_single_pixel_makes_a_painting_too(tab, photo, picture, styles):
-    regions = painted(picture, slice(0, 0), slice(71, 72))
+def test_a_region_of_a_single_pixel_makes_a_painting_too(tab, photo, sample_image, styles):
+    regions = painted(sample_image, slice(0, 0), slice(71, 72))
     updates = start(tab, photo, styles, controls(tab, QUICK_PAINTING), regions=regions)
     assert np.asarray(Image.open(result_of(tab, updates))).std() > 10
 

@@ -1,4 +1,4 @@
-"""Recipes in pictures dropped on both picture tabs: good ones fill the form, hostile ones do no harm."""
+"""Recipes in images dropped on both image tabs: good ones fill the form, hostile ones do no harm."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from PIL import Image
 
 from engines.recipes import Recipe, write_png
 from tests.studio.helpers import png_with_text, through_the_page, warned
-from tests.studio.tabs.picture_tabs.helpers import Subject
+from tests.studio.tabs.image_tabs.helpers import Subject
 
 
 def config_in(subject: Subject, answer: dict[Any, Any]) -> Any:
@@ -63,7 +63,7 @@ HOSTILE_PAINTINGS: list[dict[str, Any]] = [
 ]
 
 
-def test_a_hostile_recipe_is_refused_with_one_sentence_and_the_picture_is_still_a_photo(subject, tmp_path):
+def test_a_hostile_recipe_is_refused_with_one_sentence_and_the_image_is_still_a_photo(subject, tmp_path):
     own = HOSTILE_DREAMS if subject.engine == "deep_dream" else HOSTILE_PAINTINGS
     for hostile in [*HOSTILE, *own]:
         text = hostile if isinstance(hostile, str) else json.dumps(subject.recipe(**hostile))
@@ -80,8 +80,8 @@ def test_the_recipe_that_the_hostile_ones_differ_from_is_good(subject, tmp_path)
     assert config_in(subject, answer) == subject.quick
 
 
-def test_an_input_hash_in_a_recipe_cannot_name_another_file(subject, tmp_path, picture):
-    Image.fromarray(picture).save(subject.studio.gallery.folder / "private.png")
+def test_an_input_hash_in_a_recipe_cannot_name_another_file(subject, tmp_path, sample_image):
+    Image.fromarray(sample_image).save(subject.studio.gallery.folder / "private.png")
     for digest in ("../private", "..\\private", "/etc/passwd"):
         inputs = dict.fromkeys((*subject.inputs, "guide", "start_image"), digest)
         inputs.pop("start_image" if subject.engine == "deep_dream" else "guide")
@@ -91,11 +91,11 @@ def test_an_input_hash_in_a_recipe_cannot_name_another_file(subject, tmp_path, p
         assert not any(str(value).endswith(("private.png", "passwd")) for value in answer.values())
 
 
-def test_a_picture_of_another_engine_keeps_its_settings_to_itself(subject, tmp_path, picture):
+def test_an_image_of_another_engine_keeps_its_settings_to_itself(subject, tmp_path, sample_image):
     other = "style_transfer" if subject.engine == "deep_dream" else "deep_dream"
     for engine in (other, "latents"):
         path = tmp_path / f"{engine}.png"
-        write_png(path, picture, Recipe(engine=engine, config={}, backbone="studio_vgg", weights="", inputs={}))
+        write_png(path, sample_image, Recipe(engine=engine, config={}, backbone="studio_vgg", weights="", inputs={}))
         answer, sentence = warned(subject.drop, str(path))
         assert "another tab" in sentence
         assert answer[subject.tab.restored] is None

@@ -12,7 +12,7 @@ from PIL import Image
 
 from engines.jobs import Job
 from engines.recipes import Recipe, read_recipe
-from engines.style_transfer import MOST_STYLES
+from engines.style_transfer import MAX_STYLES
 from studio.runs.run import Run
 from tests.studio.conftest import QUICK_PAINTING, SMALL
 from tests.studio.helpers import eventually, finished, watched
@@ -24,24 +24,24 @@ class Subject(abc.ABC):
     Attributes:
         engine: key in `engines.jobs.ENGINES`.
         quick: config of few steps.
-        most_steps: maximum number of steps.
+        max_steps: maximum number of steps.
         change: a field that can be steered, and a new value.
         misfit: a field, and a value with a layer that the network does not have.
     """
 
     engine: str
     quick: Any
-    most_steps: int
+    max_steps: int
     change: tuple[str, Any]
     misfit: tuple[str, Any]
 
-    def __init__(self, tab: Any, picture: np.ndarray, painting: np.ndarray, paintings: list[tuple[str, None]]):
+    def __init__(self, tab: Any, image: np.ndarray, painting: np.ndarray, paintings: list[tuple[str, None]]):
         self.tab, self.studio, self.paintings = tab, tab.studio, paintings
-        self.inputs = self.inputs_of(picture, painting)
+        self.inputs = self.inputs_of(image, painting)
 
     @staticmethod
     @abc.abstractmethod
-    def inputs_of(picture: np.ndarray, painting: np.ndarray) -> dict[str, np.ndarray]:
+    def inputs_of(image: np.ndarray, painting: np.ndarray) -> dict[str, np.ndarray]:
         """Return a job's inputs."""
 
     @abc.abstractmethod
@@ -69,7 +69,7 @@ class Subject(abc.ABC):
     @property
     def long(self) -> Any:
         """A config that runs until it is stopped."""
-        return dataclasses.replace(self.quick, steps=self.most_steps)
+        return dataclasses.replace(self.quick, steps=self.max_steps)
 
     @property
     def changed(self) -> Any:
@@ -107,13 +107,13 @@ class Dream(Subject):
 
     engine = "deep_dream"
     quick = SMALL
-    most_steps = 1000
+    max_steps = 1000
     change = "step_size", 0.001
     misfit = "layer_weights", {"mixed4": 1.0}
 
     @staticmethod
-    def inputs_of(picture: np.ndarray, painting: np.ndarray) -> dict[str, np.ndarray]:
-        return {"image": picture}
+    def inputs_of(image: np.ndarray, painting: np.ndarray) -> dict[str, np.ndarray]:
+        return {"image": image}
 
     def values(self, config):
         return self.tab.settings.values(config)
@@ -133,16 +133,16 @@ class Style(Subject):
 
     engine = "style_transfer"
     quick = QUICK_PAINTING
-    most_steps = 20_000
+    max_steps = 20_000
     change = "balance", 0.6
     misfit = "content_layer", "mixed4"
 
     @staticmethod
-    def inputs_of(picture: np.ndarray, painting: np.ndarray) -> dict[str, np.ndarray]:
-        return {"content_image": picture, "style_images_1": painting}
+    def inputs_of(image: np.ndarray, painting: np.ndarray) -> dict[str, np.ndarray]:
+        return {"content_image": image, "style_images_1": painting}
 
     def values(self, config):
-        return [*self.tab.settings.values(config), *[1] * MOST_STYLES, self.paintings]
+        return [*self.tab.settings.values(config), *[1] * MAX_STYLES, self.paintings]
 
     def drop(self, path, run_id=""):
         return self.tab.photo_changed(path, self.paintings, run_id)
@@ -157,6 +157,6 @@ class Style(Subject):
 SUBJECTS = {"deep_dream": Dream, "style_transfer": Style}
 
 
-def subject_of(engine: str, laid_out, picture, painting, tmp_path) -> Subject:
+def subject_of(engine: str, laid_out, image, painting, tmp_path) -> Subject:
     Image.fromarray(painting).save(tmp_path / "painting.png")
-    return SUBJECTS[engine](laid_out[engine], picture, painting, [(str(tmp_path / "painting.png"), None)])
+    return SUBJECTS[engine](laid_out[engine], image, painting, [(str(tmp_path / "painting.png"), None)])

@@ -1,4 +1,4 @@
-"""Photos dropped on both picture tabs: shown, decoded and checked once, and refused with one sentence."""
+"""Photos dropped on both image tabs: shown, decoded and checked once, and refused with one sentence."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ def test_a_bad_file_is_refused_with_one_sentence_and_the_photo_cleared(subject, 
     assert answer == {subject.tab.photo: None, subject.tab.restored: None}
 
 
-def test_a_photo_is_shown_on_the_canvas(subject, photo, picture):
+def test_a_photo_is_shown_on_the_canvas(subject, photo, sample_image):
     shown = subject.drop(photo)[subject.tab.view.canvas]
     assert shown["state"] == "ready"
-    assert abs(decoded(shown["original"]).astype(int) - picture).mean() < 12
+    assert abs(decoded(shown["original"]).astype(int) - sample_image).mean() < 12
 
 
 def test_a_photo_dropped_while_a_run_goes_does_not_cover_it(subject, photo):
@@ -52,21 +52,21 @@ def test_a_photo_dropped_while_a_run_goes_does_not_cover_it(subject, photo):
 
 
 @pytest.mark.parametrize("name", ["photo.png", "photo.tiff"])  # browsers show the first, and a copy of the second
-def test_a_dropped_photo_is_decoded_once_and_checked_once(subject, picture, tmp_path, monkeypatch, name):
-    Image.fromarray(picture).save(tmp_path / name)
+def test_a_dropped_photo_is_decoded_once_and_checked_once(subject, sample_image, tmp_path, monkeypatch, name):
+    Image.fromarray(sample_image).save(tmp_path / name)
     decoded_photos, checked_photos = [], []
 
     def decode(*arguments: Any, real: Any = images._pixels) -> np.ndarray:
         pixels = real(*arguments)
-        decoded_photos.append(np.array_equal(pixels, picture))
+        decoded_photos.append(np.array_equal(pixels, sample_image))
         return pixels
 
     def check(image: np.ndarray, **options: Any) -> None:
-        checked_photos.append(np.array_equal(image, picture))
-        images.check_picture(image, **options)
+        checked_photos.append(np.array_equal(image, sample_image))
+        images.check_image(image, **options)
 
     monkeypatch.setattr(images, "_pixels", decode)
-    monkeypatch.setattr("studio.services.check_picture", check)
+    monkeypatch.setattr("studio.services.check_image", check)
     path = str(tmp_path / name)
     answer = subject.drop(path)
     shown = answer.get(subject.tab.photo, path)
@@ -77,9 +77,9 @@ def test_a_dropped_photo_is_decoded_once_and_checked_once(subject, picture, tmp_
     assert (sum(decoded_photos), sum(checked_photos)) == (1, 1)
 
 
-def test_a_photo_that_was_changed_on_the_disk_is_read_anew(subject, picture, tmp_path):
+def test_a_photo_that_was_changed_on_the_disk_is_read_anew(subject, sample_image, tmp_path):
     path = tmp_path / "photo.png"
-    for image in (picture, picture[::-1, :-8]):
+    for image in (sample_image, sample_image[::-1, :-8]):
         Image.fromarray(image).save(path)
         np.testing.assert_array_equal(subject.studio.read(str(path)), image)
 

@@ -1,4 +1,4 @@
-"""Pictures that are small, of one colour, or long and narrow: painted at a size that suits them."""
+"""Images that are small, of one colour, or long and narrow: painted at a size that suits them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from engines.imaging.images import PictureError
+from engines.imaging.images import ImageError
 from engines.style_transfer import stylize
 from engines.style_transfer.schedule import Planner
 from tests.engines.helpers import refusal
@@ -26,7 +26,7 @@ from tests.engines.style_transfer.helpers import STYLE, blobs, config, losses, p
     ],
     ids=["16x16", "one colour", "photo of one colour", "wide", "tall painting", "black"],
 )
-def test_small_and_strange_pictures_are_painted(content, style, studio_vgg):
+def test_small_and_strange_images_are_painted(content, style, studio_vgg):
     frames = painted(content, [style], config(steps=8), studio_vgg)
     assert frames[-1].image.shape == content.shape
     # The best so far is shown; the last trial of a line search may be worse.
@@ -43,7 +43,7 @@ def test_the_size_of_a_long_and_narrow_photo_is_raised_by_itself(studio_vgg):
 
 
 @pytest.mark.parametrize("shape", [(600, 900), (100, 1600), (400, 20_000), (50, 2400)])
-def test_a_larger_size_never_paints_a_smaller_picture(shape):
+def test_a_larger_size_never_paints_a_smaller_image(shape):
     plan = Planner(SimpleNamespace(content=np.empty((*shape, 3), np.uint8)), None, None, None, 0.0)
     sizes = [plan.longest_side(size) for size in range(128, 2049, 16)]
     assert sizes == sorted(sizes)
@@ -63,7 +63,7 @@ def test_a_photo_that_is_longer_than_any_size_is_refused_in_a_sentence(studio_vg
     def start() -> None:
         next(stylize(np.zeros((16, 5000, 3), np.uint8), [STYLE], config(size=300), studio_vgg))
 
-    assert "too long and narrow" in refusal(PictureError, start)
+    assert "too long and narrow" in refusal(ImageError, start)
 
 
 def test_a_long_and_narrow_painting_is_learnt_from_where_it_is_wide_enough(studio_vgg):

@@ -1,4 +1,4 @@
-"""Runs of both picture tabs: started, steered, stopped and repeated."""
+"""Runs of both image tabs: started, steered, stopped and repeated."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import gradio as gr
 import numpy as np
 
 from engines.backbones.backbone import Backbone
-from engines.imaging.images import read_picture
+from engines.imaging.images import read_image
 from engines.jobs import ENGINES
 from engines.recipes import read_recipe
 from engines.weights.store import WeightsStore
@@ -51,7 +51,7 @@ def test_a_network_whose_weights_are_missing_starts_nothing(subject, photo, tmp_
 
 
 def test_a_full_line_refuses_with_a_sentence(subject, photo, monkeypatch):
-    monkeypatch.setattr(subject.studio.runs.queue, "_most_waiting", 0)
+    monkeypatch.setattr(subject.studio.runs.queue, "_max_waiting", 0)
     subject.begun(subject.long)
     _, sentence = warned(lambda: subject.start(photo, subject.values(subject.quick)))
     assert "full; try again" in sentence
@@ -140,5 +140,5 @@ def test_a_steered_and_stopped_run_repeats_to_the_same_pixels_from_its_own_file(
     updates = subject.start(answer[subject.tab.photo], values, restored=answer[subject.tab.restored])
     again = Path(updates[-1][subject.tab.view.save]["value"])
     assert again != run.result
-    np.testing.assert_array_equal(read_picture(again), read_picture(run.result))
+    np.testing.assert_array_equal(read_image(again), read_image(run.result))
     assert read_recipe(again) == read_recipe(run.result)

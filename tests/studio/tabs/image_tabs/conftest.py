@@ -10,7 +10,7 @@ import pytest
 from studio.tabs.deep_dream.tab import DreamTab
 from studio.tabs.style_transfer.tab import StyleTab
 from tests.studio.helpers import forget_runs, studio_of_its_own, unserved_page
-from tests.studio.tabs.picture_tabs.helpers import SUBJECTS, Subject, subject_of
+from tests.studio.tabs.image_tabs.helpers import SUBJECTS, Subject, subject_of
 
 
 @pytest.fixture(scope="package")
@@ -27,9 +27,9 @@ def laid_out(tmp_path_factory, studio_vgg, drawn) -> Iterator[dict[str, Any]]:
 
 
 @pytest.fixture(params=list(SUBJECTS))
-def subject(request, laid_out, picture, painting, tmp_path) -> Iterator[Subject]:
+def subject(request, laid_out, sample_image, painting, tmp_path) -> Iterator[Subject]:
     """Each tab in turn; its studio is cleared after each test."""
-    subject = subject_of(request.param, laid_out, picture, painting, tmp_path)
+    subject = subject_of(request.param, laid_out, sample_image, painting, tmp_path)
     yield subject
     forget_runs(subject.studio)
     for path in subject.studio.gallery.inputs.glob("*"):
