@@ -19,6 +19,7 @@ if why_unsupported():
 
 from tqdm import tqdm
 
+from engines.core.configs import for_programs
 from engines.core.files import why_unwritten
 from engines.core.options import add_options, changed_options
 from engines.core.output_paths import OutputError, check_output
@@ -49,7 +50,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"{error.filename or options.output}: {why_unwritten(error)}.", file=sys.stderr)
         return 1
     except ValueError as error:
-        print(error, file=sys.stderr)
+        print(for_programs(error), file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("Stopped before there was a result.", file=sys.stderr)

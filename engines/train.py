@@ -22,6 +22,7 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
+from engines.core.configs import for_programs
 from engines.core.description import Engine, import_string
 from engines.core.files import why_unwritten, written_atomically
 from engines.core.frames import Frames
@@ -74,7 +75,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"{error.filename or 'The weights'}: {why_unwritten(error)}.", file=sys.stderr)
         return 1
     except ValueError as error:
-        print(error, file=sys.stderr)
+        print(for_programs(error), file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("Stopped; the same command resumes from the last checkpoint.", file=sys.stderr)

@@ -14,6 +14,24 @@ from engines.core.messages import Message, message
 C = TypeVar("C")
 
 
+class SettingError(ValueError):
+    """An invalid value of a setting.
+
+    Attributes:
+        field: the setting's name in the code, the API and on the command line, where the sentence has another; else "".
+    """
+
+    def __init__(self, sentence: str, field: str = ""):
+        super().__init__(sentence)
+        self.field = field
+
+
+def for_programs(error: Exception) -> str:
+    """The sentence of an error, with the setting's name in the code: "tokens: Length must be at least 1, not 0."."""
+    field = error.field if isinstance(error, SettingError) else ""
+    return f"{field}: {error}" if field else str(error)
+
+
 def setting(
     default: Any,
     help: str,
@@ -97,33 +115,38 @@ def validate(config: Any) -> None:
     """Check every field of a config against its declared type, range and choices.
 
     Raises:
-        ValueError: one sentence with the field's label, what is allowed, and its value.
+        SettingError: one sentence with the field's label, what is allowed, and its value.
     """
     hints = typing.get_type_hints(type(config))
     for field in dataclasses.fields(config):
         value, meta = getattr(config, field.name), field.metadata
         name = label_of(field)
+        other = "" if name == in_words(field.name) else field.name
         if not _matches(value, hints[field.name]):
             kind, given = _kind(hints[field.name]), repr(str(value)[:60])
-            raise ValueError(message("{name} must be {kind}, not {given}.", name=name, kind=kind, given=given))
+            raise SettingError(message("{name} must be {kind}, not {given}.", name=name, kind=kind, given=given), other)
         numbers = list(value.values()) if isinstance(value, Mapping) else value if isinstance(value, tuple) else [value]
         for number in numbers:
             if isinstance(number, bool) or not isinstance(number, int | float):
                 continue
             if isinstance(number, float) and not math.isfinite(number):
-                raise ValueError(message("{name} must be a finite number, not {given}.", name=name, given=number))
+                raise SettingError(
+                    message("{name} must be a finite number, not {given}.", name=name, given=number), other
+                )
             low, high = meta.get("low"), meta.get("high")
             if (low is not None and number < low) or (high is not None and number > high):
                 span = message("at least {low}", low=low)
                 if high is not None:
                     span = message("between {low} and {high}", low=low, high=high)
                 given = _short(number)
-                raise ValueError(message("{name} must be {kind}, not {given}.", name=name, kind=span, given=given))
+                raise SettingError(
+                    message("{name} must be {kind}, not {given}.", name=name, kind=span, given=given), other
+                )
         choices = meta.get("choices")
         if choices and value is not None and value not in choices:
             known, given = ", ".join(choices), str(value)[:60]
-            raise ValueError(
-                message("{name} must be one of {known}, not {given!r}.", name=name, known=known, given=given)
+            raise SettingError(
+                message("{name} must be one of {known}, not {given!r}.", name=name, known=known, given=given), other
             )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import gradio as gr
 
+from engines.core.configs import SettingError
 from studio.i18n.catalog import translate
 from studio.services import Studio
 
@@ -18,8 +19,11 @@ def warn(error: Exception | str) -> None:
 
 
 def api_error(error: Exception | str) -> gr.Error:
-    """Create an error for an API client that leaves no traceback in the server's log."""
-    return gr.Error(html.escape(translate(str(error)), quote=False), print_exception=False)
+    """Create an error for an API client that leaves no traceback in the server's log; it names the parameter."""
+    text = translate(str(error))
+    if isinstance(error, SettingError) and error.field:
+        text = f"{error.field}: {text}"
+    return gr.Error(html.escape(text, quote=False), print_exception=False)
 
 
 async def run_or_warn(studio: Studio, work: Callable[[], Any], count: int = 1) -> Any:

@@ -88,6 +88,7 @@ def on_the_style_tab(page: Page, photo: str, painting: str) -> None:
 
 def style(page: Page) -> None:
     on_the_style_tab(page, "chelsea.png", "hokusai_great_wave.jpg")
+    page.choose("seconds", "Good · 1 min")
     resize(page, *WINDOW)
     page.begin()
     until_share(page, 0.8)
@@ -151,6 +152,13 @@ def gallery(page: Page) -> None:
     save(photographed(page), "gallery")
 
 
+def models(page: Page) -> None:
+    page.go_to("Models")
+    resize(page, *WINDOW)
+    time.sleep(3)
+    save(photographed(page), "models")
+
+
 def last_image(job: Job) -> Image.Image:
     *_, last = Workshop().start(job)
     assert last.image is not None
@@ -204,7 +212,7 @@ def until_share(page: Page, wanted: float) -> None:
         time.sleep(0.1)
 
 
-OF_THE_PAGE = {made.__name__: made for made in (home, dream, style, steered, latent, faces, words, gallery)}
+OF_THE_PAGE = {made.__name__: made for made in (home, dream, style, steered, latent, faces, words, gallery, models)}
 OF_ENGINES = {made.__name__: made for made in (paintings, sweep, faces_sheet)}
 
 

@@ -178,6 +178,6 @@ def test_a_network_is_trained_before_ones_eyes_and_used_on_the_map(page, tmp_pat
     page.click("#train-canvas summary")
     assert len(page.all("#train-canvas .curve polyline")) >= 3
     page.click("#train-use")
-    page.until(lambda: any("uses your network" in toast for toast in page.toasts), "a word about it")
+    page.until(lambda: any("uses your model" in toast for toast in page.toasts), "a word about it")
     page.go_to_part("Digits")
     page.until(lambda: latent_map(page)["dots"] == "64", "its map")

@@ -109,7 +109,7 @@ def _setting_text(text: str) -> str:
         name = " ".join(words[:count])
         if translate(name) != name:
             return " ".join(filter(None, [translate(name), _value_text(" ".join(words[count:]))]))
-    return translate(text)
+    return _value_text(text)
 
 
 def _value_text(text: str) -> str:

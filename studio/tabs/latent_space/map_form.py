@@ -24,7 +24,7 @@ class MapConfig(WalkConfig):
     reach: float = setting(
         2.6,
         "Range of the map: from minus this value to plus this value on both axes.",
-        label="Range: z from −r to r",
+        label="Range (z from −r to r)",
         low=0.5,
         high=4.0,
     )

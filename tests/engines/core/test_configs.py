@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from engines.core.configs import fields_by_name, from_mapping, label_of, setting, validate
+from engines.core.configs import fields_by_name, for_programs, from_mapping, label_of, setting, validate
 from engines.core.options import format_weights, parse_weights
 from engines.deep_dream import DreamConfig
 from tests.engines.helpers import refusal
@@ -191,3 +191,13 @@ def test_layer_weights_survive_being_written_as_text_and_read_again():
 @pytest.mark.parametrize("text", ["mixed4=much", "mixed4=1=2", "mixed4=1.0.0"])
 def test_a_layer_weight_that_is_no_number_is_refused_with_one_sentence(text):
     assert "mixed4" in refusal(ValueError, parse_weights, text)
+
+
+def test_programs_are_also_told_the_name_of_the_setting():
+    with pytest.raises(ValueError, match="Strength must be") as refused_value:
+        DreamConfig(step_size=-1)
+    assert for_programs(refused_value.value).startswith("step_size: Strength must be")
+    with pytest.raises(ValueError, match="Octaves must be") as refused_value:
+        DreamConfig(octaves=0)
+    assert for_programs(refused_value.value).startswith("Octaves must be"), "which is its name"
+    assert for_programs(ValueError("No photo.")) == "No photo."

@@ -354,7 +354,7 @@ def test_a_sweep_that_cannot_be_is_refused_with_a_sentence(changes, told):
 @pytest.mark.parametrize(
     ("changes", "swept", "values", "told"),
     [
-        ({"seconds": 15.0}, "steps", (10, 20), "Steps has no effect here: the time limit determines it"),
+        ({"seconds": 15.0}, "steps", (10, 20), "Steps at full size has no effect here: the time limit determines it"),
         ({"seconds": 15.0}, "size", (100, 200), "the time limit determines it"),
         ({}, "seconds", (5.0, 10.0), "The setting 'seconds' cannot be swept"),
         ({}, "seed", (1, 2), "only used when starting from noise"),

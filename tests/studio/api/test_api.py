@@ -366,8 +366,8 @@ def test_a_full_folder_of_temporary_files_is_told_of_in_a_sentence(served, monke
 @pytest.mark.parametrize(
     ("endpoint", "parameters", "told"),
     [
-        ("write", {"tokens": 0}, "Length must be between 1 and 5000, not 0."),
-        ("write", {"tokens": "<b>"}, "Length must be a whole number, not '&lt;b&gt;'."),
+        ("write", {"tokens": 0}, "tokens: Length must be between 1 and 5000, not 0."),
+        ("write", {"tokens": "<b>"}, "tokens: Length must be a whole number, not '&lt;b&gt;'."),
         ("write", {"backbone": "../ours"}, "Unknown network '../ours'"),
         ("write", {"backbone": ["ours"]}, "Unknown network"),
         ("vae_walk", {"waypoints": [1, 2, 3]}, "Each waypoint must have 2 numbers"),

@@ -169,7 +169,9 @@ def test_an_animation_of_a_run_goes_at_its_speed_and_holds_its_recipe(tab, paint
     assert read_recipe(Path(answer["value"])) == read_recipe(painted_run.result)
 
 
-@pytest.mark.parametrize(("said", "word"), [(("avi",), "Kind"), (("gif", 99), "Speed"), (("webp", 12, -1), "Hold")])
+@pytest.mark.parametrize(
+    ("said", "word"), [(("avi",), "Format"), (("gif", 99), "Frames per second"), (("webp", 12, -1), "Hold")]
+)
 def test_a_video_that_cannot_be_is_refused_with_a_sentence(tab, painted_run, said, word):
     answer, sentence = warned(write_video, tab, painted_run.id, *said)
     assert answer == gr.skip()
