@@ -83,7 +83,8 @@ def on_the_style_tab(page: Page, photo: str, painting: str) -> None:
     page.show_tab("Style", "style")
     page.drop(IMAGES / "content" / photo)
     page.one("input[type=file]:has(+ #style-upload)").send_keys(str(IMAGES / "style" / painting))
-    page.until(lambda: len(page.all("#style-paintings img")) == 1, "the painting")
+    stem = Path(painting).stem
+    page.until(lambda: [stem in one.get_attribute("src") for one in page.all("#style-paintings img")] == [True], stem)
 
 
 def style(page: Page) -> None:

@@ -115,12 +115,17 @@ class StylePicker:
     def on_page_load(self, page: gr.Blocks) -> None:
         """Show the example paintings on a fresh page once they are drawn."""
         if len(self._drawn) < len(self.examples):
-            page.load(self.draw_examples, [self.gallery], [self.row, self.gallery], api_visibility="private")
+            drawn = page.load(self.draw_examples, None, [self.row], api_visibility="private")
+            # A step of its own, as the visitor may have added a style image while the examples were drawn.
+            drawn.then(self.fill_gallery, [self.gallery], [self.gallery], api_visibility="private")
 
-    def draw_examples(self, gallery: Any):
+    def draw_examples(self):
         """Draw the missing example paintings and show them all."""
-        drawn = paintings(self._folder)
-        return thumbnails(drawn), gr.skip() if paths_in(gallery) else [str(drawn[0])]
+        return thumbnails(paintings(self._folder))
+
+    def fill_gallery(self, gallery: Any):
+        """Show the first example painting if there is no style image yet."""
+        return gr.skip() if paths_in(gallery) else [str(self.examples[0])]
 
     def pick_example(self, gallery: Any, several: bool, event: gr.EventData):
         """Replace the style image by an example, or add the example if several are blended."""

@@ -91,18 +91,20 @@ def test_hanging_draws_what_is_not_there_yet_and_shows_all_with_the_first_one_ch
     kept = {path: path.stat().st_mtime_ns for path in folder.iterdir() if path != quickest}
     was = quickest.read_bytes()
     quickest.unlink()
-    row, chosen = StylePicker(studio, folder, "test").draw_examples([])
+    palette = StylePicker(studio, folder, "test")
+    row = palette.draw_examples()
     assert quickest.read_bytes() == was
     assert {path: path.stat().st_mtime_ns for path in kept} == kept
     assert files_in(folder) == sorted(f"{name}.png" for name in PAINTINGS)
     assert names_in(row) == [name.capitalize() for name in PAINTINGS]
-    assert chosen == [str(folder / f"{next(iter(PAINTINGS))}.png")]
+    assert palette.fill_gallery([]) == [str(folder / f"{next(iter(PAINTINGS))}.png")]
+    assert palette.fill_gallery([("uploaded.png", None)]) == gr.skip(), "what was added meanwhile stays"
     thumbnails = [decoded(uri) for uri in re.findall(r'src="([^"]+)"', row)]
     assert len(thumbnails) == len(PAINTINGS)
     assert all(max(thumbnail.shape) <= 224 for thumbnail in thumbnails)
 
 
-@pytest.mark.parametrize(("drawn_already", "asks"), [(True, 0), (False, 1)])
+@pytest.mark.parametrize(("drawn_already", "asks"), [(True, 0), (False, 2)])
 def test_only_a_page_that_lacks_an_example_asks_for_them(studio, studio_with_examples, drawn_already, asks):
     folder = studio.gallery.folder / "examples" / "paintings"
     if not drawn_already:
