@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
@@ -138,6 +139,26 @@ class Engine:
             elif name in inputs:
                 arguments[name] = inputs[name]
         return arguments
+
+
+def sweep_of(engine: Engine, config: str, does: str) -> Engine:
+    """The description of an engine's sweep: a sheet of its results for several values of one or two settings.
+
+    Args:
+        config: "module:class" of the sweep's settings.
+        does: description in one sentence, for programmers.
+    """
+    return dataclasses.replace(
+        engine,
+        name=f"{engine.name}_sweep",
+        title=f"{engine.title} sweep",
+        does=does,
+        config=config,
+        function="engines.jobs.sweep:sweep",
+        sheet=True,
+        batch="",
+        batch_does="",
+    )
 
 
 def import_string(path: str) -> Any:

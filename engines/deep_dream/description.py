@@ -1,9 +1,7 @@
 """Description of the DeepDream engine."""
 
-import dataclasses
-
 from engines.backbones.backbone import ARCHITECTURES
-from engines.core.description import Engine, Network
+from engines.core.description import Engine, Network, sweep_of
 from engines.deep_dream.preset_configs import PRESETS
 
 ENGINES: tuple[Engine, ...] = (
@@ -24,17 +22,10 @@ ENGINES: tuple[Engine, ...] = (
         batch_does="Apply DeepDream to many photos with the same settings; the result is a zip.",
     ),
 )
-# Given by name: an engine does not import `jobs`.
 ENGINES += (
-    dataclasses.replace(
+    sweep_of(
         ENGINES[0],
-        name="deep_dream_sweep",
-        title="DeepDream sweep",
-        does="Make a contact sheet of dreams that vary one or two settings of deep_dream.",
-        config="engines.jobs.sweep:DreamSweepConfig",
-        function="engines.jobs.sweep:sweep",
-        sheet=True,
-        batch="",
-        batch_does="",
+        "engines.jobs.sweep:DreamSweepConfig",
+        "Make a contact sheet of dreams that vary one or two settings of deep_dream.",
     ),
 )

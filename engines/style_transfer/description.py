@@ -1,9 +1,7 @@
 """Description of the style transfer engine."""
 
-import dataclasses
-
 from engines.backbones.backbone import ARCHITECTURES
-from engines.core.description import Engine, Network
+from engines.core.description import Engine, Network, sweep_of
 from engines.style_transfer.config import LAYERS, MAX_STYLES
 
 ENGINES: tuple[Engine, ...] = (
@@ -32,17 +30,10 @@ ENGINES: tuple[Engine, ...] = (
         batch_does="Apply style transfer to many photos with the same settings; the result is a zip.",
     ),
 )
-# Given by name: an engine does not import `jobs`.
 ENGINES += (
-    dataclasses.replace(
+    sweep_of(
         ENGINES[0],
-        name="style_transfer_sweep",
-        title="Style transfer sweep",
-        does="Make a contact sheet of style transfers that vary one or two settings of style_transfer.",
-        config="engines.jobs.sweep:StyleSweepConfig",
-        function="engines.jobs.sweep:sweep",
-        sheet=True,
-        batch="",
-        batch_does="",
+        "engines.jobs.sweep:StyleSweepConfig",
+        "Make a contact sheet of style transfers that vary one or two settings of style_transfer.",
     ),
 )
