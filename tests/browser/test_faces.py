@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
 import av
@@ -37,6 +38,18 @@ def tiles(page: Page) -> list:
 
 def face(page: Page) -> str:
     return page.browser.execute_script(FACE)
+
+
+def settled_face(page: Page) -> str:
+    """The face that is shown, once no other is on its way."""
+
+    def stays() -> bool:
+        first = face(page)
+        time.sleep(1)
+        return face(page) == first
+
+    page.until(stays, "a face that stays")
+    return face(page)
 
 
 def caption(page: Page) -> str:
@@ -124,7 +137,7 @@ def test_a_dropped_face_is_looked_for_and_taken_up(page, photo):
 
 
 def test_networks_are_trained_before_ones_eyes_and_draw_on_the_grid(page, tmp_path):
-    before = face(page)
+    before = settled_face(page)
     page.go_to_part("Train")
     page.tab = "gan-train"
     page.until(lambda: page.all("#gan-train-data input[type=file]"), "a place for the data")
