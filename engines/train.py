@@ -175,10 +175,16 @@ def _network(engine: Engine, options: argparse.Namespace) -> Work:
         return training(config, None, data=options.data, checkpoint=checkpoint, output=output)
 
     def evaluate() -> dict[str, float]:
-        prefix, known = weights.format(""), tuple(ENGINES[engine.makes].networks)
+        prefix, known = weights.format(""), ENGINES[engine.makes].networks
+        # Some networks are named by their model and more: `notes_words`.
+        extended = hasattr(engine.config_class, "network")
         paths = sorted((options.output or WEIGHTS).glob(f"{prefix}*.npz"))
         found = {path.stem.removeprefix(prefix): path for path in paths}
-        shipped = {name: path for name, path in found.items() if name.startswith(known)}
+        shipped = {
+            name: path
+            for name, path in found.items()
+            if name in known or (extended and name.partition("_")[0] in known)
+        }
         return import_string(f"{engine.module}:evaluate")(shipped, options.data, _weights_store(options))
 
     return Work(train, evaluate)

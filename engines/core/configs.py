@@ -18,7 +18,7 @@ class SettingError(ValueError):
     """An invalid value of a setting.
 
     Attributes:
-        field: the setting's name in the code, the API and on the command line, where the sentence has another; else "".
+        field: the setting's name in the code and the API, where the sentence has another; else "".
     """
 
     def __init__(self, sentence: str, field: str = ""):
@@ -26,10 +26,14 @@ class SettingError(ValueError):
         self.field = field
 
 
-def for_programs(error: Exception) -> str:
-    """The sentence of an error, with the setting's name in the code: "tokens: Length must be at least 1, not 0."."""
+def for_programs(error: Exception | str, sentence: str = "") -> str:
+    """The sentence of an error, after the setting's name in the code: "tokens: Length must be at least 1, not 0.".
+
+    Args:
+        sentence: the translated sentence; by default the error's own.
+    """
     field = error.field if isinstance(error, SettingError) else ""
-    return f"{field}: {error}" if field else str(error)
+    return f"{field}: {sentence or error}" if field else sentence or str(error)
 
 
 def setting(

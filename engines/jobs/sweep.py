@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from engines.core.configs import fields_by_name, from_mapping, label_of, setting, validate
+from engines.core.configs import from_mapping, in_words, setting, validate
 from engines.core.description import import_string
 from engines.core.frames import Frame, Frames
 from engines.core.messages import joined, message
@@ -103,9 +103,9 @@ class SweepConfig:
         return bool(self.settings.get("seconds"))
 
     def title(self, name: str) -> str:
-        """The display title of a swept setting."""
+        """The display title of a swept setting; without one, its name, which is what programs know it by."""
         given = self.column_title if name == self.columns else self.row_title
-        return message(given[:MAX_TITLE_LENGTH]) if given else label_of(fields_by_name(self.config_class)[name])
+        return message(given[:MAX_TITLE_LENGTH] or in_words(name))
 
     def _check(self, name: str, values: tuple[float, ...]) -> None:
         if name not in self.sweepable():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from engines.core.configs import setting, validate, with_defaults
+from engines.core.configs import SettingError, setting, validate, with_defaults
 from engines.core.messages import message
 from engines.data.text import clean_text
 
@@ -162,12 +162,13 @@ class LanguageTrainingConfig:
         object.__setattr__(self, "prompt", _clean_prompt(self.prompt))
         filled = self.filled() if any(getattr(self, name) is None for name in MODEL_DEFAULTS[self.model]) else self
         if filled.model == "ours" and (filled.embed_dim or 0) % (2 * (filled.num_heads or 1)):
-            raise ValueError(
+            raise SettingError(
                 message(
                     "Width must be a multiple of twice the number of heads, not {width} with {heads} heads.",
                     width=filled.embed_dim,
                     heads=filled.num_heads,
-                )
+                ),
+                "embed_dim",
             )
 
     @property

@@ -8,7 +8,7 @@ from typing import Any
 
 import gradio as gr
 
-from engines.core.configs import SettingError
+from engines.core.configs import for_programs
 from studio.i18n.catalog import translate
 from studio.services import Studio
 
@@ -20,9 +20,7 @@ def warn(error: Exception | str) -> None:
 
 def api_error(error: Exception | str) -> gr.Error:
     """Create an error for an API client that leaves no traceback in the server's log; it names the parameter."""
-    text = translate(str(error))
-    if isinstance(error, SettingError) and error.field:
-        text = f"{error.field}: {text}"
+    text = for_programs(error, translate(str(error)))
     return gr.Error(html.escape(text, quote=False), print_exception=False)
 
 

@@ -1,6 +1,6 @@
 // Live canvas: draws a run's images as they arrive and acknowledges each, so that the server never runs ahead.
 const after = find('.after'), before = find('.before'), range = find('.compare input'), scrub = find('.scrub input');
-const THUMBNAILS = 10, MOST_SNAPSHOTS = 80;
+const THUMBNAILS = 10, MAX_SNAPSHOTS = 80;
 // Snapshots of the run, some of which are in the strip. `shown` is the one being viewed, or null.
 let snapshots = [], stride = 1, seen = 0, run = '', latest = '', shown = null, drawing = Promise.resolve();
 
@@ -75,7 +75,7 @@ function remember(message) {
   }
   seen += 1;
   if (seen % stride === 0 || over || !again) snapshots.push({ step: message.step, picture: message.picture });
-  if (snapshots.length > MOST_SNAPSHOTS) {
+  if (snapshots.length > MAX_SNAPSHOTS) {
     const kept = new Set([...strip.children].map(button => Number(button.dataset.step)));
     const chosen = shown === null ? null : snapshots[shown].step;
     snapshots = snapshots.filter((snapshot, i) => i % 2 === 0 || kept.has(snapshot.step) || snapshot.step === chosen);

@@ -231,7 +231,7 @@ class LatentTab(PageTab):
     async def redraw(
         self, network: str, count: float, z_range: float, spacing: str, overlay: str, value: Any, *z: float
     ) -> Any:
-        """Redraw the map; the marked point, the waypoints and the ellipse are kept."""
+        """Redraw the map; the marked point and the waypoints are kept."""
 
         def draw() -> dict[str, Any]:
             vae = self._vae(network)

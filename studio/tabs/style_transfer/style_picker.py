@@ -117,7 +117,7 @@ class StylePicker:
         if len(self._drawn) < len(self.examples):
             drawn = page.load(self.draw_examples, None, [self.row], api_visibility="private")
             # A step of its own, as the visitor may have added a style image while the examples were drawn.
-            drawn.then(self.fill_gallery, [self.gallery], [self.gallery], api_visibility="private")
+            drawn.success(self.fill_gallery, [self.gallery], [self.gallery], api_visibility="private")
 
     def draw_examples(self):
         """Draw the missing example paintings and show them all."""

@@ -66,3 +66,8 @@ def test_an_option_that_cannot_be_read_ends_with_status_two_and_no_traceback(pho
         run(photo, "-o", results / "dream.png", "--steps", "many")
     assert caught.value.code == 2
     assert "--steps" in last_line(capsys)
+
+
+def test_a_setting_out_of_range_is_told_by_its_name_too(photo, results, capsys):
+    assert run(photo, "-o", results / "dream.png", "--step-size", "-1") == 1
+    assert last_line(capsys).startswith("step_size: Strength must be between")

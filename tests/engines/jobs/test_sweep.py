@@ -100,7 +100,7 @@ def test_each_cell_is_the_image_of_a_run_of_its_own(sample_image, studio_vgg):
         for jitter in (0, 8)
         for strength in (0.05, 0.2)
     ]
-    wanted = sheet_of(Heading("Strength", ("0.05", "0.2")), Heading("Jitter", ("0", "8")), singles)
+    wanted = sheet_of(Heading("Step size", ("0.05", "0.2")), Heading("Jitter", ("0", "8")), singles)
     np.testing.assert_array_equal(last.image, wanted)
     assert len({image.tobytes() for image in singles}) == 4, "the settings made no difference"
 
@@ -158,7 +158,7 @@ def test_steering_holds_for_the_cell_at_work_and_all_after_it(sample_image, work
     frames = dream(sample_image, config.cell(1), studio_vgg)
     next(frames)
     middle = frames.send(dataclasses.replace(config.cell(1), layer_weights={"block3_conv1": 1.0})).image
-    wanted = sheet_of(Heading("Strength", ("0.05", "0.1", "0.2")), None, [first, middle, last])
+    wanted = sheet_of(Heading("Step size", ("0.05", "0.1", "0.2")), None, [first, middle, last])
     np.testing.assert_array_equal(run.last.image, wanted)
     assert not np.array_equal(run.last.image, before)
     ((step, settings),) = run.recipe.steering
@@ -320,10 +320,10 @@ def test_values_of_whole_settings_are_whole():
         ({"columns": "pictures", "column_values": (1, 5)}, "The setting 'pictures' cannot be swept"),
         ({"columns": "zoom", "column_values": (1.0, 1.1)}, "The setting 'zoom' cannot be swept"),
         ({"rows": "colours", "row_values": (1.0,)}, "The setting 'colours' cannot be swept"),
-        ({"column_values": ()}, "Enter the values of Strength"),
+        ({"column_values": ()}, "Enter the values of Step size"),
         ({"rows": "jitter"}, "Enter the values of Jitter"),
         ({"row_values": (1.0,)}, "The rows have values but no setting"),
-        ({"column_values": (0.1, 0.2, 0.1)}, "Strength has a repeated value"),
+        ({"column_values": (0.1, 0.2, 0.1)}, "Step size has a repeated value"),
         ({"column_values": (0.1, 0.1), "column_title": "Speed"}, "Speed has a repeated value"),
         ({"rows": "step_size", "row_values": (0.1,)}, "choose another"),
         ({"column_values": tuple(i / 1000 for i in range(1, MAX_CELLS + 2))}, f"{MAX_CELLS + 1} images"),
@@ -354,7 +354,7 @@ def test_a_sweep_that_cannot_be_is_refused_with_a_sentence(changes, told):
 @pytest.mark.parametrize(
     ("changes", "swept", "values", "told"),
     [
-        ({"seconds": 15.0}, "steps", (10, 20), "Steps at full size has no effect here: the time limit determines it"),
+        ({"seconds": 15.0}, "steps", (10, 20), "Steps has no effect here: the time limit determines it"),
         ({"seconds": 15.0}, "size", (100, 200), "the time limit determines it"),
         ({}, "seconds", (5.0, 10.0), "The setting 'seconds' cannot be swept"),
         ({}, "seed", (1, 2), "only used when starting from noise"),

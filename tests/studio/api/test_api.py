@@ -454,7 +454,7 @@ def test_a_recipe_whose_image_is_nowhere_says_so(client, photo):
         client.predict(recipe=training, api_name="/repeat")
     with pytest.raises(AppError, match="which this version does not have"):
         client.predict(recipe={**recipe, "engine": "diffusion"}, api_name="/repeat")
-    with pytest.raises(AppError, match="Steps per octave must be between"):
+    with pytest.raises(AppError, match="steps: Steps per octave must be between"):
         client.predict(recipe={**recipe, "config": {"steps": 0}}, api_name="/repeat")
 
 
