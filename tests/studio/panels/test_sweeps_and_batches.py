@@ -148,9 +148,9 @@ def test_a_sweep_of_paintings_is_what_the_controls_say(tabs, photo, styles):
 @pytest.mark.parametrize(
     ("chosen", "told"),
     [
-        (("step_size", ""), "Enter the values of Step size"),
+        (("step_size", ""), "Enter the values of Strength"),
         (("step_size", "0.1; 0.2"), "numbers separated by commas"),
-        (("step_size", "0.1, 0.1"), "Step size has a repeated value"),
+        (("step_size", "0.1, 0.1"), "Strength has a repeated value"),
         (("step_size", "0.1, 7e9"), "Strength must be"),
         (("octaves", "1.5"), "Octaves must be a whole number"),
         (("step_size", "0.1", "step_size", "0.2"), "choose another"),
