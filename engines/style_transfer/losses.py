@@ -1,12 +1,14 @@
 """Gram matrices, total variation and the targets of Gatys, Ecker & Bethge 2016, "Image Style Transfer Using
 Convolutional Neural Networks".
 
-Images are (1, H, W, 3) float32 RGB in [-1, 1]; every sum is kept in float32.
+Images are (1, H, W, 3) float32 RGB in [-1, 1]; every sum is kept in float32. Where gradients pass, `tf.slice` cuts, not
+an index: the gradient of an index runs on one core, and would take a third of a step.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -38,13 +40,20 @@ def gram_matrix(features: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     return (products, sums), gradient
 
 
+@tf.custom_gradient
+def _power_of_five_quarters(x: tf.Tensor) -> tuple[tf.Tensor, Any]:
+    """x ** 1.25 for x >= 0: two square roots are twice as fast as a power."""
+    quarter = tf.sqrt(tf.sqrt(x))
+    return x * quarter, lambda above: above * 1.25 * quarter
+
+
 def total_variation(image: tf.Tensor) -> tf.Tensor:
     """Sum over pixels of the squared steps down and right to the power 1.25, in grey levels: Chollet's listing."""
+    shape = tf.shape(image)
+    size = shape - [0, 1, 1, 0]
     grey_levels = 127.5 * image
-    corner = grey_levels[:, :-1, :-1, :]
-    down = tf.square(corner - grey_levels[:, 1:, :-1, :])
-    right = tf.square(corner - grey_levels[:, :-1, 1:, :])
-    return tf.reduce_sum(tf.pow(down + right, 1.25))
+    corner, below, beside = (tf.slice(grey_levels, begin, size) for begin in ([0] * 4, [0, 1, 0, 0], [0, 0, 1, 0]))
+    return tf.reduce_sum(_power_of_five_quarters(tf.square(corner - below) + tf.square(corner - beside)))
 
 
 @dataclass(frozen=True)

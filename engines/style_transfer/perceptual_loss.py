@@ -90,7 +90,7 @@ class PerceptualLoss:
     # Traced functions. `edges` holds, for each layer, the top, bottom, left and right of the cells that count.
 
     def _compute_features(self, image):
-        return {layer: maps[0] for layer, maps in zip(self.layers, self._extract(image), strict=True)}
+        return {layer: tf.squeeze(maps, 0) for layer, maps in zip(self.layers, self._extract(image), strict=True)}
 
     def _compute_inner_features(self, image):
         """Features of the image itself, without the mirrored padding."""
@@ -100,14 +100,13 @@ class PerceptualLoss:
         inner = {}
         for layer, maps in features.items():
             (top, bottom), (left, right) = (self._own_range(layer, shape[axis]) for axis in (1, 2))
-            inner[layer] = maps[top:bottom, left:right, :]
+            inner[layer] = _cells_between(maps, top, bottom, left, right)
         return inner
 
     def _compute_core_features(self, image, edges):
         own = {}
         for i, (layer, maps) in enumerate(self._compute_features(image).items()):
-            top, bottom, left, right = tf.unstack(edges[i])
-            own[layer] = maps[top:bottom, left:right, :]
+            own[layer] = _cells_between(maps, *tf.unstack(edges[i]))
         return own
 
     def _compute_grams(self, features, regions):
@@ -342,3 +341,8 @@ class PerceptualLoss:
 def _crop(image: tf.Tensor, window: Window) -> tf.Tensor:
     rows, columns = window.rows, window.columns
     return image[:, rows.start : rows.stop, columns.start : columns.stop, :]
+
+
+def _cells_between(maps: tf.Tensor, top: Any, bottom: Any, left: Any, right: Any) -> tf.Tensor:
+    """Some cells of (h, w, C) features."""
+    return tf.slice(maps, [top, left, 0], [bottom - top, right - left, -1])
