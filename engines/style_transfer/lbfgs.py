@@ -3,8 +3,9 @@
 The optimiser of Gatys et al. It never calls the function: it proposes where to evaluate and is told the result (an
 ask-and-tell interface), so that the caller may show an image, stop, or change the function between two evaluations.
 
-Vectors stay tensors on the network's device; the two-loop recursion runs on their dot products alone (Chen, Wang & Zhou
-2014, "Large-scale L-BFGS using MapReduce"), which reads the history twice a step instead of four times.
+The two-loop recursion runs on dot products alone (Chen, Wang & Zhou 2014, "Large-scale L-BFGS using MapReduce"), which
+reads the history twice a step instead of four times. The history is NumPy's: a variable of TensorFlow's that was updated
+in part is copied whenever it is read.
 """
 
 from __future__ import annotations
@@ -45,11 +46,11 @@ class LBFGS:
         self._first_step, self._corrections = first_step, corrections
         self._size = int(np.prod(self.x.shape))
         # Rows: the steps, then the gradient changes. The oldest slot is reused first.
-        self._history = tf.Variable(tf.zeros((2 * corrections, self._size)), trainable=False)
+        self._history = np.zeros((2 * corrections, self._size), np.float32)
         self._products = np.zeros((2 * corrections, 2 * corrections))
         self._order: list[int] = []
-        self._gradient: tf.Tensor | None = None
-        self._best: tuple[tf.Tensor, float, tf.Tensor] | None
+        self._gradient: np.ndarray | None = None
+        self._best: tuple[tf.Tensor, float, np.ndarray] | None
         self._shortened: bool
         self._start_line_search(None, 0.0, 1.0)
 
@@ -68,30 +69,30 @@ class LBFGS:
         """Record the loss and the gradient (of the shape of `x`) at `trial`, and choose the next trial."""
         if self.stuck:
             return
-        gradient = tf.reshape(tf.cast(gradient, tf.float32), (-1,))
-        finite = math.isfinite(loss) and bool(tf.reduce_all(tf.math.is_finite(gradient)))
+        flat_gradient = _flat(tf.cast(gradient, tf.float32))
+        finite = math.isfinite(loss) and bool(np.isfinite(flat_gradient).all())
         if self._gradient is None or self._direction is None:
             if not finite:
                 self.stuck = True
                 return
-            self._accept(self.trial, loss, gradient)
+            self._accept(self.trial, loss, flat_gradient)
             return
-        slope = _dot(gradient, self._direction) if finite else math.nan
+        slope = _dot(flat_gradient, self._direction) if finite else math.nan
         self._trials += 1
         falls = finite and loss <= self.loss + SUFFICIENT_DECREASE * self._length * self._slope
         flat = falls and slope >= CURVATURE_CONDITION * self._slope
         if falls and (self._best is None or loss < self._best[1]):
-            self._best = (self.trial, loss, gradient)
+            self._best = (self.trial, loss, flat_gradient)
         if flat or (self._best is not None and self._trials >= MAX_TRIALS):
-            self._accept(*(self._best if self._best is not None and not flat else (self.trial, loss, gradient)))
+            self._accept(*(self._best if self._best is not None and not flat else (self.trial, loss, flat_gradient)))
         elif self._trials >= MAX_TRIALS:
             self._restart_line_search()
         else:
             self._next_length(falls, loss if finite else math.inf)
 
-    def _accept(self, x: tf.Tensor, loss: float, gradient: tf.Tensor) -> None:
+    def _accept(self, x: tf.Tensor, loss: float, gradient: np.ndarray) -> None:
         if self._gradient is not None:
-            self._store_pair(tf.reshape(x - self.x, (-1,)), gradient - self._gradient)
+            self._store_pair(_flat(x - self.x), gradient - self._gradient)
         self.x, self.loss, self._gradient = x, loss, gradient
         direction, slope = self._search_direction()
         if not slope < 0:
@@ -115,7 +116,7 @@ class LBFGS:
         self._shortened = True
         self._set_trial()
 
-    def _start_line_search(self, direction: tf.Tensor | None, slope: float, length: float) -> None:
+    def _start_line_search(self, direction: np.ndarray | None, slope: float, length: float) -> None:
         self._direction, self._slope, self._length = direction, slope, length
         self._low, self._high = 0.0, math.inf
         self._trials = 0
@@ -138,9 +139,9 @@ class LBFGS:
 
     def _set_trial(self) -> None:
         assert self._direction is not None
-        self.trial = self.x + self._length * tf.reshape(self._direction, self.x.shape)
+        self.trial = self.x + np.float32(self._length) * self._direction.reshape(self.x.shape)
 
-    def _store_pair(self, step: tf.Tensor, change: tf.Tensor) -> None:
+    def _store_pair(self, step: np.ndarray, change: np.ndarray) -> None:
         """Store a curvature pair, unless the function is not convex along it."""
         if not _dot(step, change) > 1e-10 * _dot(change, change):
             return
@@ -148,24 +149,20 @@ class LBFGS:
         full = len(self._order) == self._corrections
         slot = self._order.pop(0) if full else next(i for i in range(self._corrections) if i not in used)
         self._order.append(slot)
-        rows = (slot, self._corrections + slot)
-        pair = tf.stack([step, change])
-        # Assigning to a slice of a variable would copy all of it.
-        self._history.scatter_update(tf.IndexedSlices(pair, tf.constant(rows)))
-        products = tf.matmul(self._history, pair, transpose_b=True).numpy().astype(float)
-        for column, row in enumerate(rows):
-            self._products[:, row] = self._products[row, :] = products[:, column]
+        for row, vector in ((slot, step), (self._corrections + slot, change)):
+            self._history[row] = vector
+            self._products[:, row] = self._products[row, :] = self._history @ vector
 
-    def _search_direction(self) -> tuple[tf.Tensor, float]:
+    def _search_direction(self) -> tuple[np.ndarray, float]:
         """The direction -H g and its slope; without history, steepest descent with the length of the first step."""
         gradient = self._gradient
         assert gradient is not None
         norm = math.sqrt(max(_dot(gradient, gradient), 0.0))
         if not self._order:
             scale = self._first_step / norm if norm else 0.0
-            return -scale * gradient, -scale * norm**2
+            return np.float32(-scale) * gradient, -scale * norm**2
         count = self._corrections
-        with_gradient = tf.linalg.matvec(self._history, gradient).numpy().astype(float)
+        with_gradient = (self._history @ gradient).astype(float)
         products = self._products
         # The direction as coefficients of the history's rows and of the gradient.
         rows, of_gradient = np.zeros(2 * count), -1.0
@@ -180,8 +177,8 @@ class LBFGS:
         for i in self._order:
             beta = (products[count + i] @ rows + with_gradient[count + i] * of_gradient) / products[i, count + i]
             rows[i] += alphas[i] - beta
-        direction = tf.linalg.matvec(self._history, tf.constant(rows, tf.float32), transpose_a=True)
-        direction += of_gradient * gradient
+        direction = rows.astype(np.float32) @ self._history
+        direction += np.float32(of_gradient) * gradient
         return direction, float(rows @ with_gradient + of_gradient * norm**2)
 
     def resampled(self, resize: Callable[[tf.Tensor], tf.Tensor], *, first_step: float, shrink: float) -> LBFGS:
@@ -195,12 +192,16 @@ class LBFGS:
         finer = LBFGS(resize(self.x), first_step=first_step, corrections=self._corrections)
         for slot in self._order:
             step, change = (
-                tf.reshape(resize(tf.reshape(self._history[row], self.x.shape)), (-1,))
+                _flat(resize(tf.constant(self._history[row].reshape(self.x.shape))))
                 for row in (slot, self._corrections + slot)
             )
             finer._store_pair(step, change * shrink)
         return finer
 
 
-def _dot(a: tf.Tensor, b: tf.Tensor) -> float:
-    return float(tf.tensordot(a, b, 1))
+def _flat(tensor: tf.Tensor) -> np.ndarray:
+    return tensor.numpy().reshape(-1)
+
+
+def _dot(a: np.ndarray, b: np.ndarray) -> float:
+    return float(a @ b)

@@ -83,10 +83,10 @@ def test_the_direction_is_that_of_the_plain_two_loop_recursion():
     root = rng.normal(size=(20, 20))
     changes = steps @ (root @ root.T + np.eye(20))
     for step, change in zip(steps, changes, strict=True):
-        optimizer._store_pair(tf.constant(step, tf.float32), tf.constant(change, tf.float32))
+        optimizer._store_pair(step.astype(np.float32), change.astype(np.float32))
     assert optimizer.pairs == 4
     gradient = rng.normal(size=20)
-    optimizer._gradient = tf.constant(gradient, tf.float32)
+    optimizer._gradient = gradient.astype(np.float32)
     direction, slope = optimizer._search_direction()
     q, alphas = gradient.copy(), []
     for s, y in zip(steps[:1:-1], changes[:1:-1], strict=True):
@@ -95,13 +95,13 @@ def test_the_direction_is_that_of_the_plain_two_loop_recursion():
     r = q * (steps[-1] @ changes[-1]) / (changes[-1] @ changes[-1])
     for s, y, alpha in zip(steps[2:], changes[2:], alphas[::-1], strict=True):
         r += s * (alpha - y @ r / (s @ y))
-    np.testing.assert_allclose(direction.numpy(), -r, rtol=2e-3, atol=1e-4 * np.abs(r).max())
+    np.testing.assert_allclose(direction, -r, rtol=2e-3, atol=1e-4 * np.abs(r).max())
     assert slope == pytest.approx(float(-r @ gradient), rel=2e-3)
 
 
 def test_a_pair_along_which_the_function_is_not_convex_is_left_out():
     optimizer = LBFGS(tf.zeros(3), first_step=1.0)
-    optimizer._store_pair(tf.constant([1.0, 0.0, 0.0]), tf.constant([-1.0, 0.0, 0.0]))
+    optimizer._store_pair(np.float32([1, 0, 0]), np.float32([-1, 0, 0]))
     assert optimizer.pairs == 0
 
 
@@ -171,7 +171,7 @@ def test_what_is_known_of_the_curvature_goes_along_to_a_finer_grid():
         weights = np.linspace(1, 50, size)[None, :, None, None]
         return float(np.mean(weights * difference**2)), 2 * weights * difference / x.size
 
-    optimizer, _ = minimised(smooth, np.zeros((1, 8, 8, 1)), 30, first_step=1.0)
+    optimizer, _ = minimised(smooth, np.zeros((1, 8, 8, 1)), 15, first_step=1.0)
     assert optimizer.pairs > 3
     finer = optimizer.resampled(
         lambda tensor: tf.image.resize(tensor, (16, 16), method="bicubic"), first_step=2.0, shrink=0.25
