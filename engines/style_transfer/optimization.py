@@ -29,6 +29,7 @@ _CACHED_LOSSES = 4
 _FALLBACK_LEARNING_RATE = 0.5
 # An image that is already optimised needs a shorter first step; the line search would only undo a full one.
 _RESUMED_FIRST_STEP = 0.1
+_FIRST_STEP_ON_A_SKETCH = 0.3
 _CANNOT_RESUME = message("The run cannot resume from this frame with these settings; start it again.")
 
 
@@ -267,7 +268,7 @@ class StyleOptimizer:
         shape = self._level.shape
         if below.backbone is not self._level.backbone:
             self._set_weights(self._style_targets)
-            self._optimizer = self._new_optimizer(self._optimizer.x)
+            self._optimizer = self._new_optimizer(self._optimizer.x, _FIRST_STEP_ON_A_SKETCH)
             self._start_level()
             return
 

@@ -33,7 +33,7 @@ MIN_STEPS = 30
 # Beyond this many steps a larger size improves the result more.
 MAX_USEFUL_STEPS = 250
 # Steps of a sketch at full size; what starts from a sketch needs fewer.
-SKETCH_STEPS = 20
+SKETCH_STEPS = 10
 MIN_STEPS_ON_A_SKETCH = 12
 PROBE_SIDE = 224
 TILES = (1536, 1024, 768, 512, 384)
