@@ -24,6 +24,9 @@ class BackboneTrainingConfig:
     last_size: int = setting(96, "Side of the crops at the end, in pixels.", low=80, high=256)
     least_area: float = setting(0.4, "Smallest share of an image that a crop covers.", low=0.05, high=1)
     largest_scale: float = setting(3.2, "Largest downscaling factor of a crop.", low=1, high=16)
+    pasted_share: float = setting(
+        0.5, "Share of the steps that paste a square of other images into each image.", low=0, high=1
+    )
     interval: int = setting(250, "Steps between checkpoints.", low=1, high=1_000_000)
     seed: int = setting(0, "Seed for the order of images, the crops and the initial weights.", low=0, high=2**31 - 1)
 

@@ -28,8 +28,8 @@ from engines.data.images import PHOTOS_FILE, LabelledImages, labelled_images, wh
 from engines.nn.precision import training_policy
 from engines.nn.training_loop import batch_indices, data_hash, one_cycle, train_frames
 
-# From this share of a run on, images are shifted and mirrored but no longer scaled: scaling blurs, and a network that
-# has seen only blurred images classifies sharp ones 5 percentage points worse.
+# From this share of a run on, images are shifted and mirrored but no longer scaled or pasted: scaling blurs, and a
+# network that has seen only blurred images classifies sharp ones 5 percentage points worse.
 WHOLE_IMAGES_FROM = 0.75
 MAX_SHIFT = 6
 
@@ -75,6 +75,23 @@ def shifted_boxes(count: int, side: int, rng: np.random.Generator) -> np.ndarray
     mirrored = rng.random(count) < 0.5
     left, right = np.where(mirrored, x + 1, x), np.where(mirrored, x, x + 1)
     return np.stack([y, left, y + 1, right], axis=1).astype(np.float32)
+
+
+def pasted_cells(side: int, share: float, rng: np.random.Generator) -> np.ndarray:
+    """Which pixels of a batch come from other images of it: one random square of CutMix (Yun et al. 2019).
+
+    Args:
+        share: probability that there is a square at all.
+
+    Returns:
+        (side, side, 1) float32, 1 where they do.
+    """
+    cells = np.zeros((side, side, 1), np.float32)
+    if rng.random() < share:
+        half = side * math.sqrt(rng.random()) / 2
+        y, x = rng.uniform(0, side, 2)
+        cells[max(0, round(y - half)) : round(y + half), max(0, round(x - half)) : round(x + half)] = 1
+    return cells
 
 
 def hint(features: tf.Tensor, layer: str, shape: Sequence[int | tf.Tensor]) -> tf.Tensor:
@@ -147,15 +164,18 @@ def train(
     factor = keras.Variable(0.0, dtype="float32", trainable=False, name="factor")
 
     @tf.function(reduce_retracing=True)
-    def update(images, labels, boxes, gains, sharp):
+    def update(images, labels, boxes, gains, pasted, sharp):
         rows = tf.range(tf.shape(images)[0])
         seen = tf.image.crop_and_resize(images, boxes, rows, tf.shape(sharp)[1:3], extrapolation_value=127.5)
         seen = (seen / 127.5 - 1) * gains[:, :1, None, None] + gains[:, 1:, None, None]
+        seen = tf.where(pasted > 0, seen[::-1], seen)
         # The images that the teacher sees come first: photos, and some of the training images.
         seen = tf.concat([sharp, seen], 0)
         hinted = config.photos + min(config.hinted, config.batch_size)
         wanted = [tf.cast(found, tf.float32) / unit for found, unit in zip(taught(seen[:hinted]), units, strict=True)]
-        targets = tf.one_hot(labels, classes) * (1 - config.label_smoothing) + config.label_smoothing / classes
+        share = tf.reduce_mean(pasted)
+        targets = (1 - share) * tf.one_hot(labels, classes) + share * tf.one_hot(labels[::-1], classes)
+        targets = targets * (1 - config.label_smoothing) + config.label_smoothing / classes
         edges = first(seen, training=False)
         with tf.GradientTape() as tape:
             *found, logits = deep(edges, training=True)
@@ -180,15 +200,18 @@ def train(
         if position < WHOLE_IMAGES_FROM:
             size = crop_size(position, config.first_size, config.last_size)
             boxes = random_boxes(len(rows), config.least_area, rng)
+            pasted = pasted_cells(size, config.pasted_share, rng)
         else:
             size = config.last_size
             boxes = shifted_boxes(len(rows), dataset.images.shape[1], rng)
+            pasted = pasted_cells(size, 0.0, rng)
         gains = np.stack([rng.uniform(0.8, 1.2, len(rows)), rng.uniform(-0.1, 0.1, len(rows))], axis=1)
         return update(
             tf.constant(dataset.images[rows]),
             tf.constant(dataset.labels[rows]),
             tf.constant(boxes),
             tf.constant(gains, tf.float32),
+            tf.constant(pasted),
             tf.constant(crops(photos, config.photos, size, config.largest_scale, rng)),
         )
 

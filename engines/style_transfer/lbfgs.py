@@ -4,8 +4,8 @@ The optimiser of Gatys et al. It never calls the function: it proposes where to 
 ask-and-tell interface), so that the caller may show an image, stop, or change the function between two evaluations.
 
 The two-loop recursion runs on dot products alone (Chen, Wang & Zhou 2014, "Large-scale L-BFGS using MapReduce"), which
-reads the history twice a step instead of four times. The history is NumPy's: a variable of TensorFlow's that was updated
-in part is copied whenever it is read.
+reads the history twice a step instead of four times. The history is NumPy's: TensorFlow copies a variable that was
+updated in part whenever it is read.
 """
 
 from __future__ import annotations

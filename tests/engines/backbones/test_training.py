@@ -17,7 +17,7 @@ from engines.backbones import training as backbone_training
 from engines.backbones.backbone import Backbone, load_backbone, untrained_backbone
 from engines.backbones.config import BackboneTrainingConfig
 from engines.backbones.optimizer import convolution_optimizer
-from engines.backbones.training import crop_size, evaluate, random_boxes
+from engines.backbones.training import crop_size, evaluate, pasted_cells, random_boxes
 from engines.weights.store import WeightsStore
 from tests.engines.data.helpers import flat_png, zip_of
 from tests.engines.helpers import as_png, files_in, is_one_sentence, refusal
@@ -75,6 +75,18 @@ def test_random_crops_lie_in_the_image_and_cover_enough_of_it(least):
     ratio = width / height
     assert ratio.min() >= 3 / 4 - 1e-4
     assert ratio.max() <= 4 / 3 + 1e-4
+
+
+def test_pasted_cells_are_one_rectangle_as_often_as_asked_and_covers_enough_of_it():
+    rng = np.random.default_rng(0)
+    drawn = [pasted_cells(48, 0.5, rng)[..., 0] for _ in range(400)]
+    for cells in drawn:
+        rows, columns = cells.any(1), cells.any(0)
+        np.testing.assert_array_equal(cells, np.outer(rows, columns))
+    assert np.mean([cells.any() for cells in drawn]) == pytest.approx(0.5, abs=0.1)
+    # Half of each image on average, less what the square loses at the edges.
+    assert 0.25 < np.mean([cells.mean() for cells in drawn if cells.any()]) < 0.5
+    assert not any(pasted_cells(48, 0.0, rng).any() for _ in range(20))
 
 
 def test_shifted_crops_are_the_pixels_themselves_moved_or_mirrored():

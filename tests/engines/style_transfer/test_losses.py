@@ -97,6 +97,15 @@ def test_its_gradient_is_that_of_a_plain_product():
     np.testing.assert_allclose(gradient(gram_matrix), gradient(plain), rtol=1e-4, atol=1e-4)
 
 
+def test_the_total_variation_of_a_flat_image_has_no_gradient():
+    """Where nothing changes, the gradient of a root would be infinite."""
+    image = tf.fill((1, 6, 7, 3), 0.25)
+    with tf.GradientTape() as tape:
+        tape.watch(image)
+        variation = total_variation(image)
+    np.testing.assert_array_equal(tape.gradient(variation, image), np.zeros(image.shape))
+
+
 def test_total_variation_is_that_of_the_book():
     image = noise(20, 30, 0).astype(np.float64)
     down = np.square(image[:-1, :-1] - image[1:, :-1])
