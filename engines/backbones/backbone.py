@@ -44,7 +44,7 @@ class Architecture:
 
 
 ARCHITECTURES = {
-    "studio_vgg": Architecture("Studio VGG", (r"block\d_conv\d", r"style_block\d_conv\d"), {"block4_conv3": 1.0}),
+    "studio_vgg": Architecture("Studio VGG", (r"block\d_conv\d", r"style_block\d_conv\d"), {"block5_conv1": 1.0}),
     "inception_v3": Architecture(
         "InceptionV3", (r"mixed\d+",), {"mixed4": 1.0, "mixed5": 1.5, "mixed6": 2.0, "mixed7": 2.5}, least=75
     ),

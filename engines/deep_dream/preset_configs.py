@@ -32,6 +32,11 @@ def _preset(layer_weights: dict[str, float], **changes: Any) -> DreamConfig:
     return DreamConfig(**settings | changes)
 
 
+def _objects(layer: str = "block5_conv2", **changes: Any) -> DreamConfig:
+    """A late layer of the bundled network, or one of its channels: objects."""
+    return _preset({layer: 1.0}, **{"steps": 20, "step_size": 0.014} | changes)
+
+
 _VGG_PRESETS = {
     "Deep": _preset({"block5_conv2": 1.0}),
     "Middle": _preset({"block4_conv2": 1.0}),
@@ -41,10 +46,15 @@ _VGG_PRESETS = {
 
 PRESETS: dict[str, dict[str, DreamConfig]] = {
     "studio_vgg": {
-        "Creatures": _preset({"block4_conv3": 1.0}, octaves=5, steps=26, step_size=0.014),
-        "Lanterns": _preset({"block5_conv1": 1.0}, octaves=5, steps=26, step_size=0.014),
-        "Eyes": _preset({"block4_conv1": 1.0}, octaves=4, steps=22, step_size=0.012),
-        "Totems": _preset({"block3_conv3": 1.0}, octaves=5, steps=18, step_size=0.01),
+        "Creatures": _objects("block5_conv1"),
+        "Villages": _objects(),
+        "Palaces": _objects(channel=119),
+        "City lights": _objects(channel=109),
+        "Bridges": _objects(channel=247),
+        "Quilt": _objects(channel=87),
+        "Coils": _objects(channel=94),
+        "Eyes": _objects("block4_conv1"),
+        "Peacock": _objects("block4_conv2"),
         "Beads": _preset({"block3_conv2": 1.0}, octaves=4, steps=14, step_size=0.01),
         "Weave": _preset({"block2_conv2": 1.0}, octaves=4, steps=12, step_size=0.01),
     },
