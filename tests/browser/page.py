@@ -118,6 +118,9 @@ class Page:
         """Have this browser forget what it remembers of the page."""
         here = {"origin": self.server.url.rstrip("/"), "storageTypes": "local_storage,cookies"}
         self.browser.execute_cdp_cmd("Storage.clearDataForOrigin", here)
+        if not self.browser.current_url.startswith(self.server.url):
+            # What this tab keeps of the page can only be reached from its origin.
+            self.browser.get(f"{self.server.url}theme.css")
         # What this tab keeps, and what it would write down when it is left.
         forget = "for (const key in window.reverieRuns) delete window.reverieRuns[key]; sessionStorage.clear();"
         self.browser.execute_script(f"try {{ {forget} }} catch {{ }}")  # an empty window has no storage

@@ -149,7 +149,7 @@ def test_stop_keeps_the_image_and_makes_room_for_the_next_dream(page, photo, tmp
     page.drop(photo)
     long_and_slow(page)
     page.begin()
-    assert not page.enabled("#dream-go")
+    page.until(lambda: not page.enabled("#dream-go"), "its button to be disabled")
     page.until_images_come()
     page.click("#dream-stop")
     page.until_over("stopped")

@@ -46,6 +46,8 @@ def leave_the_focus(page: Page) -> None:
 def begins_and_stops(page: Page) -> None:
     """Enter begins a run, wherever one is, and Escape stops it."""
     page.until(lambda: page.enabled(page.part("go")), "the button that begins")
+    if page.tab == "style":
+        page.until(lambda: page.all("#style-paintings img"), "a painting")  # drawn when the page first opens
     leave_the_focus(page)
     press(page, Keys.ENTER)
     page.until(lambda: page.state in ("waiting", "running") and page.enabled(page.part("stop")), "the run to begin")
