@@ -163,7 +163,10 @@ def _with_average_pooling(network: keras.Model) -> keras.Model:
 
 def _caffe_input(images):
     """RGB in [-1, 1] -> BGR in [0, 255] minus ImageNet's mean, as VGG and ResNet50 were trained."""
-    return images[..., ::-1] * 127.5 + (127.5 - _as_row(_CAFFE_MEAN_BGR))
+    import keras
+
+    # Not by an index, whose gradient runs on one core.
+    return keras.ops.flip(images, axis=-1) * 127.5 + (127.5 - _as_row(_CAFFE_MEAN_BGR))
 
 
 def _as_row(values: Sequence[float]):

@@ -223,6 +223,16 @@ def test_the_layers_of_every_branch_of_an_architecture_come_from_first_to_last(n
         assert cells == sorted(cells, reverse=True)
 
 
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_no_gradient_of_a_dream_is_that_of_an_index(name):
+    """StridedSliceGrad runs on one core."""
+    backbone = untrained(name)
+    layers = tuple(backbone.architecture.default_layers)
+    ascent = GradientAscent(backbone, layers, guided=False, single_channel=False)
+    operations = ascent._step.get_concrete_function().graph.get_operations()
+    assert not [operation.name for operation in operations if operation.type == "StridedSliceGrad"]
+
+
 def test_the_thinnest_tile_is_large_enough_for_the_deepest_layer():
     image = tf.constant(np.random.default_rng(0).uniform(-1, 1, (1, 96, 130, 3)).astype(np.float32))
     ascent = GradientAscent(untrained("inception_v3"), ("mixed10",), guided=False, single_channel=False)

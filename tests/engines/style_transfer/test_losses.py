@@ -194,6 +194,19 @@ def test_the_gradient_is_that_of_finite_differences(studio_vgg, config):
 # Tiles and regions
 
 
+@pytest.mark.parametrize("mirror_padding", [False, True])
+@pytest.mark.parametrize("regions", [0, 2])
+def test_no_gradient_is_that_of_an_index(studio_vgg, mirror_padding, regions):
+    """StridedSliceGrad runs on one core, and took 40 % of a step."""
+    layers = ["style_block1_conv1", "style_block3_conv3"]
+    loss = PerceptualLoss(
+        studio_vgg, layers, "style_block3_conv2", pooling="max", regions=regions, mirror_padding=mirror_padding
+    )
+    for function in (loss._whole, loss._part, loss._variation):
+        operations = function.get_concrete_function().graph.get_operations()
+        assert not [operation.name for operation in operations if operation.type == "StridedSliceGrad"]
+
+
 def halves(shape: tuple[int, int]) -> np.ndarray:
     """A mask over the left half."""
     mask = np.zeros((*shape, 3), np.uint8)
